@@ -1,0 +1,256 @@
+//! The plain words of the runtime: what an action is, which states it has, what it was given.
+//!
+//! No behaviour lives here. What a command does to an action is in [`crate::lifecycle`]; how one is
+//! run is in [`crate::perform`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The number that names one action for ever (Q1: it is never used twice in one store).
+///
+/// From 1 to [`ActionId::MAX`], which is what fits into the eleven digits of an ACI token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ActionId(u64);
+
+impl ActionId {
+    /// The largest id: eleven decimal digits.
+    pub const MAX: u64 = 99_999_999_999;
+
+    /// Returns the id with this number, or `None` outside 1 to [`ActionId::MAX`].
+    ///
+    /// ```
+    /// use actiond_actors::ActionId;
+    /// assert_eq!(ActionId::new(7).map(ActionId::get), Some(7));
+    /// assert_eq!(ActionId::new(0), None);
+    /// ```
+    #[must_use]
+    pub const fn new(number: u64) -> Option<Self> {
+        if number >= 1 && number <= Self::MAX { Some(Self(number)) } else { None }
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A wall-clock time in milliseconds since 1970-01-01 00:00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// Returns the milliseconds since 1970.
+    #[must_use]
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+}
+
+/// Where an action stands. The moves between states are in [`crate::lifecycle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Waits for a slot.
+    Queued,
+    /// Has a slot and runs.
+    Processing,
+    /// Has a slot and does not run.
+    Paused,
+    /// Was asked to stop and has not ended yet.
+    Stopping,
+    /// Final: ended by itself, with a result.
+    Finished,
+    /// Final: ended by itself, with an error.
+    Error,
+    /// Final: was taken from the queue before it ever ran.
+    Cancelled,
+    /// Final: ended because it was asked to; its partial result is kept.
+    Stopped,
+}
+
+impl State {
+    /// Every state, in the order of an action's life.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Processing,
+        Self::Paused,
+        Self::Stopping,
+        Self::Finished,
+        Self::Error,
+        Self::Cancelled,
+        Self::Stopped,
+    ];
+
+    /// Tells whether the action has ended: a final state never changes (Q7).
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Finished | Self::Error | Self::Cancelled | Self::Stopped)
+    }
+
+    /// Tells whether the action holds a slot.
+    #[must_use]
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Processing | Self::Paused | Self::Stopping)
+    }
+
+    /// Returns the state's name, which is also its word on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Processing => "Processing",
+            Self::Paused => "Paused",
+            Self::Stopping => "Stopping",
+            Self::Finished => "Finished",
+            Self::Error => "Error",
+            Self::Cancelled => "Cancelled",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One parameter's value: text, or bytes that are not text (an uploaded file).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Text, kept to the letter.
+    Text(String),
+    /// Any bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    /// Returns the text, or `None` for bytes.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bytes(_) => None,
+        }
+    }
+
+    /// Returns the value's bytes, whichever kind it is.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Text is stored as a JSON string, bytes as an object with base64: a database tool shows both.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored<'a> {
+    Text(std::borrow::Cow<'a, str>),
+    Bytes { base64: std::borrow::Cow<'a, str> },
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => Stored::Text(text.into()),
+            Self::Bytes(bytes) => Stored::Bytes { base64: BASE64.encode(bytes).into() },
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Stored::deserialize(deserializer)? {
+            Stored::Text(text) => Self::Text(text.into_owned()),
+            Stored::Bytes { base64 } => {
+                Self::Bytes(BASE64.decode(base64.as_bytes()).map_err(serde::de::Error::custom)?)
+            }
+        })
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// What an action was given: names and values in the order they came, cheap to clone.
+///
+/// Names are compared without regard to ASCII case. A name may occur more than once;
+/// [`Parameters::get`] takes the last, as the wire does.
+///
+/// ```
+/// use actiond_actors::Parameters;
+/// let given = Parameters::from_iter([("TaskSections", "DIR1"), ("FetchAction", "Synchronize")]);
+/// assert_eq!(given.get("fetchaction"), Some("Synchronize"));
+/// assert_eq!(given.get("Config"), None);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Parameters(Arc<Vec<(String, Value)>>);
+
+impl Parameters {
+    /// Returns the last text value of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.get_value(name).and_then(Value::as_text)
+    }
+
+    /// Returns the last value of this name, text or bytes.
+    #[must_use]
+    pub fn get_value(&self, name: &str) -> Option<&Value> {
+        self.0.iter().rev().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    }
+
+    /// Goes through all pairs in the order they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v))
+    }
+
+    /// Returns how many pairs there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Tells whether there is no pair at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the size of all names and values in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.0.iter().map(|(n, v)| n.len() + v.as_bytes().len()).sum()
+    }
+}
+
+impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Parameters {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(Arc::new(pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect()))
+    }
+}

@@ -1,0 +1,24 @@
+//! The only place that asks for the wall-clock time, so that tests can set it.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::action::Timestamp;
+
+/// Tells the wall-clock time. Durations are never taken from it: it may jump.
+pub trait Clock: Send + Sync + fmt::Debug + 'static {
+    /// Returns the time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // A machine set to a time before 1970 or after the year 292,000,000 shows 0.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,337 @@
+//! THE RULES: what a command does to an action in a given state.
+//!
+//! Pure: no actor, no clock, no I/O. The store asks [`decide`] within each transaction and writes
+//! what it says, so every rule about states stands here and nowhere else (Q3, Q6, Q7).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{State, Timestamp};
+
+/// What becomes of an action that was running when the server went down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnRestart {
+    /// It goes back to the queue with its token, priority and queue time, and runs again.
+    Requeue,
+    /// It ends in Error: it never runs twice.
+    Fail,
+}
+
+/// What is asked of one action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Take it from the queue before it ever runs.
+    Cancel,
+    /// End it, wherever it stands; a second stop forces.
+    Stop,
+    /// Give it another priority while it waits.
+    ChangePriority(i32),
+    /// Hold it while it keeps its slot.
+    Pause {
+        /// Whether this kind of action can pause at all.
+        supported: bool,
+    },
+    /// Let a held action go on.
+    Resume,
+    /// Queue another action with the same parameters.
+    Duplicate,
+    /// Show what it was given.
+    ReadParameters,
+    /// Give it a slot (from the queue itself).
+    Start,
+    /// Its attempt has ended (from its worker).
+    End(Ended),
+    /// The server has come up and no worker runs it (from the queue itself).
+    Recover(OnRestart),
+}
+
+impl Command {
+    /// The commands a client can give, for tests and models that go through all of them.
+    pub const OF_CLIENTS: [Self; 8] = [
+        Self::Cancel,
+        Self::Stop,
+        Self::ChangePriority(1),
+        Self::Pause { supported: true },
+        Self::Pause { supported: false },
+        Self::Resume,
+        Self::Duplicate,
+        Self::ReadParameters,
+    ];
+
+    /// What was tried, as it reads in "can't be …".
+    const fn participle(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancelled",
+            Self::Stop => "stopped",
+            Self::ChangePriority(_) => "given another priority",
+            Self::Pause { .. } => "paused",
+            Self::Resume => "resumed",
+            Self::Duplicate => "duplicated",
+            Self::ReadParameters => "read",
+            Self::Start => "started",
+            Self::End(_) => "ended",
+            Self::Recover(_) => "recovered",
+        }
+    }
+}
+
+/// How an attempt ended, as its worker reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// It did all it was to do, even if it had been asked to stop meanwhile.
+    Finished,
+    /// It failed.
+    Failed,
+    /// It ended because it was asked to stop, or was forced to.
+    Stopped,
+    /// It ended because the server shuts down.
+    Interrupted(OnRestart),
+}
+
+/// An accepted command's effect on the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The action moves to this state.
+    Move(State),
+    /// The state stays. Accepted commands are idempotent: a client may repeat one whose reply was lost.
+    Stay,
+    /// The state stays Stopping, and the attempt is no longer asked but forced.
+    Force,
+    /// The state may be shown, the parameters may not.
+    StatusOnly,
+}
+
+/// A command that the rules do not allow in this state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where the action stands.
+    pub state: State,
+    /// What was asked of it.
+    pub command: Command,
+}
+
+impl Refusal {
+    /// What to do instead, or why there is nothing to do.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match (self.state, self.command) {
+            (_, Command::Pause { supported: false }) if matches!(self.state, State::Processing) => {
+                "actions of this kind do not support pausing"
+            }
+            (State::Stopping, Command::Cancel) => {
+                "it is stopping already, stop it again to force it"
+            }
+            (State::Stopping, _) => "it is stopping already",
+            (State::Processing | State::Paused, Command::Cancel) => {
+                "it is running, stop it instead"
+            }
+            (State::Processing | State::Paused, Command::ChangePriority(_)) => {
+                "only an action that waits has a priority to change"
+            }
+            (State::Queued, Command::Pause { .. }) => {
+                "it is not running; pause the queue to keep it from starting"
+            }
+            (State::Queued, Command::Resume) => {
+                "it is not paused; if the queue is paused, resume the queue"
+            }
+            (state, Command::Duplicate) if state.is_final() => {
+                "it has ended and its parameters can't be copied, submit it again"
+            }
+            (state, _) if state.is_final() => "it has ended, and a final state never changes",
+            _ => "this is not possible in this state",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "an action that is {} can't be {}: {}",
+            self.state,
+            self.command.participle(),
+            self.advice()
+        )
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Says what a command does to an action in this state.
+///
+/// A report of an attempt's end ([`Command::End`]) must be of the action's latest attempt: check
+/// [`is_current`] first.
+///
+/// # Errors
+///
+/// A [`Refusal`] where the command is not allowed; nothing is to be changed then.
+///
+/// ```
+/// use actiond_actors::lifecycle::{Command, Verdict, decide};
+/// use actiond_actors::State;
+/// assert_eq!(decide(State::Queued, Command::Stop), Ok(Verdict::Move(State::Cancelled)));
+/// assert!(decide(State::Processing, Command::Cancel).is_err());
+/// ```
+pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> {
+    use State::{Cancelled, Error, Finished, Paused, Processing, Queued, Stopped, Stopping};
+    use Verdict::{Force, Move, StatusOnly, Stay};
+
+    let verdict = match (command, state) {
+        (Command::Cancel, Queued) => Move(Cancelled),
+        (Command::Cancel, Cancelled) => Stay,
+
+        (Command::Stop, Queued) => Move(Cancelled),
+        (Command::Stop, Processing | Paused) => Move(Stopping),
+        (Command::Stop, Stopping) => Force,
+        (Command::Stop, Stopped | Cancelled) => Stay,
+
+        (Command::ChangePriority(_), Queued) => Stay,
+
+        (Command::Pause { supported: true }, Processing) => Move(Paused),
+        (Command::Pause { .. }, Paused) => Stay,
+
+        (Command::Resume, Processing) => Stay,
+        (Command::Resume, Paused) => Move(Processing),
+
+        (Command::Duplicate, Queued | Processing | Paused | Stopping) => Stay,
+
+        (Command::ReadParameters, Queued | Processing | Paused | Stopping) => Stay,
+        (Command::ReadParameters, Finished | Error | Cancelled | Stopped) => StatusOnly,
+
+        (Command::Start, Queued) => Move(Processing),
+
+        // A completion that was already on its way when the stop came stays a completion.
+        (Command::End(Ended::Finished), Processing | Paused | Stopping) => Move(Finished),
+        (Command::End(Ended::Failed), Processing | Paused | Stopping) => Move(Error),
+        (Command::End(Ended::Stopped), Processing | Paused | Stopping) => Move(Stopped),
+
+        (Command::End(Ended::Interrupted(_)) | Command::Recover(_), Stopping) => Move(Stopped),
+        (
+            Command::End(Ended::Interrupted(OnRestart::Requeue))
+            | Command::Recover(OnRestart::Requeue),
+            Processing | Paused,
+        ) => Move(Queued),
+        (
+            Command::End(Ended::Interrupted(OnRestart::Fail)) | Command::Recover(OnRestart::Fail),
+            Processing | Paused,
+        ) => Move(Error),
+        (Command::Recover(_), Queued | Finished | Error | Cancelled | Stopped) => Stay,
+
+        _ => return Err(Refusal { state, command }),
+    };
+    Ok(verdict)
+}
+
+/// Tells whether a report of this attempt concerns the action as it now stands: a late report of an
+/// earlier attempt must touch nothing.
+#[must_use]
+pub const fn is_current(state: State, latest_attempt: u32, reported_attempt: u32) -> bool {
+    state.is_running() && latest_attempt == reported_attempt
+}
+
+/// Returns `now`, or `earlier` if the clock has gone back behind it (Q9: queued <= started <= finished).
+#[must_use]
+pub fn not_before(now: Timestamp, earlier: Timestamp) -> Timestamp {
+    now.max(earlier)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use State::*;
+
+    /// One row a command; one column a state: Queued Processing Paused Stopping Finished Error
+    /// Cancelled Stopped. `=` stays, `!` forces, `s` status only, `-` refused, else the new state.
+    const TABLE: &[(Command, &str)] = &[
+        (Command::Cancel, "C - - - - - = -"),
+        (Command::Stop, "C S S ! - - = ="),
+        (Command::ChangePriority(5), "= - - - - - - -"),
+        (Command::Pause { supported: true }, "- P = - - - - -"),
+        (Command::Pause { supported: false }, "- - = - - - - -"),
+        (Command::Resume, "- = R - - - - -"),
+        (Command::Duplicate, "= = = = - - - -"),
+        (Command::ReadParameters, "= = = = s s s s"),
+        (Command::Start, "R - - - - - - -"),
+        (Command::End(Ended::Finished), "- F F F - - - -"),
+        (Command::End(Ended::Failed), "- E E E - - - -"),
+        (Command::End(Ended::Stopped), "- X X X - - - -"),
+        (Command::End(Ended::Interrupted(OnRestart::Requeue)), "- Q Q X - - - -"),
+        (Command::End(Ended::Interrupted(OnRestart::Fail)), "- E E X - - - -"),
+        (Command::Recover(OnRestart::Requeue), "= Q Q X = = = ="),
+        (Command::Recover(OnRestart::Fail), "= E E X = = = ="),
+    ];
+
+    fn expected(cell: &str) -> Option<Verdict> {
+        Some(match cell {
+            "-" => return None,
+            "=" => Verdict::Stay,
+            "!" => Verdict::Force,
+            "s" => Verdict::StatusOnly,
+            "Q" => Verdict::Move(Queued),
+            "R" => Verdict::Move(Processing),
+            "P" => Verdict::Move(Paused),
+            "S" => Verdict::Move(Stopping),
+            "F" => Verdict::Move(Finished),
+            "E" => Verdict::Move(Error),
+            "C" => Verdict::Move(Cancelled),
+            "X" => Verdict::Move(Stopped),
+            other => panic!("no such cell: {other}"),
+        })
+    }
+
+    #[test]
+    fn every_cell_of_the_table() {
+        for (command, row) in TABLE {
+            let cells: Vec<_> = row.split(' ').collect();
+            assert_eq!(cells.len(), State::ALL.len(), "{command:?}");
+            for (state, cell) in State::ALL.into_iter().zip(cells) {
+                assert_eq!(decide(state, *command).ok(), expected(cell), "{command:?} on {state}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_final_state_is_never_left() {
+        for (command, _) in TABLE {
+            for state in State::ALL.into_iter().filter(|s| s.is_final()) {
+                assert!(
+                    !matches!(decide(state, *command), Ok(Verdict::Move(_))),
+                    "{command:?} {state}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn accepted_commands_of_clients_can_be_repeated() {
+        for command in Command::OF_CLIENTS {
+            for state in State::ALL {
+                if let Ok(Verdict::Move(next)) = decide(state, command) {
+                    assert!(decide(next, command).is_ok(), "{command:?} on {state}, then again");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_refusal_names_the_state_and_gives_advice() {
+        for (command, _) in TABLE {
+            for state in State::ALL {
+                if let Err(refusal) = decide(state, *command) {
+                    let text = refusal.to_string();
+                    assert!(text.contains(state.name()), "{text}");
+                    assert!(text.len() > 40, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_latest_attempt_of_a_running_action_is_current() {
+        for state in State::ALL {
+            assert_eq!(is_current(state, 2, 2), state.is_running());
+            assert!(!is_current(state, 2, 1));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What a user of the runtime writes: [`Perform`], the work of one kind of action.
+//!
+//! A performer is asked once for each attempt to start its [`Work`]; the runtime runs that work
+//! beside its actors, never inside them (see `worker/`). The work sees itself, and what it is asked
+//! to do, through its [`ActionContext`].
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::{ActionId, Parameters};
+use crate::lifecycle::OnRestart;
+use crate::report::{Progress, Report};
+use crate::system::System;
+use crate::worker::{Attempt, Wish};
+
+/// The work of one kind of action.
+///
+/// ```
+/// use actiond_actors::{ActionContext, Node, Perform, Work};
+///
+/// struct Greet;
+///
+/// impl Perform for Greet {
+///     fn perform(&self, context: ActionContext) -> Work {
+///         Work::task(async move {
+///             let name = context.parameters().get("Name").unwrap_or("world").to_owned();
+///             context.checkpoint().await?; // a stop takes effect here
+///             Ok(vec![Node::text("greeting", format!("Hello, {name}"))])
+///         })
+///     }
+/// }
+/// ```
+pub trait Perform: Send + Sync + 'static {
+    /// Starts one attempt at an action and returns its work; called beside the actors, so it may
+    /// panic (the action then ends in Error), but it should return soon.
+    fn perform(&self, context: ActionContext) -> Work;
+
+    /// Tells whether this kind of action obeys a pause: that its work calls a checkpoint often.
+    fn can_pause(&self) -> bool {
+        false
+    }
+
+    /// Tells what becomes of an action of this kind that was running when the server went down,
+    /// unless the queue's settings say otherwise.
+    fn on_restart(&self) -> OnRestart {
+        OnRestart::Fail
+    }
+}
+
+/// One attempt's work, as handed to the runtime by [`Perform::perform`].
+pub struct Work(pub(crate) WorkKind);
+
+pub(crate) type WorkResult = Result<Report, Failure>;
+
+pub(crate) enum WorkKind {
+    Task(Pin<Box<dyn Future<Output = WorkResult> + Send>>),
+    Blocking(Box<dyn FnOnce() -> WorkResult + Send>),
+    Done(WorkResult),
+}
+
+impl Work {
+    /// Work that awaits. Asked to stop by its context; forced by being dropped at its next await.
+    pub fn task<F>(future: F) -> Self
+    where
+        F: Future<Output = Result<Report, Failure>> + Send + 'static,
+    {
+        Self(WorkKind::Task(Box::pin(future)))
+    }
+
+    /// Work that blocks, on a thread of its own. Asked to stop by its context; a thread can't be
+    /// forced, so work that looks at no checkpoint keeps its slot until it ends.
+    pub fn blocking<F>(work: F) -> Self
+    where
+        F: FnOnce() -> Result<Report, Failure> + Send + 'static,
+    {
+        Self(WorkKind::Blocking(Box::new(work)))
+    }
+
+    /// Work that is already done.
+    #[must_use]
+    pub fn done(result: Result<Report, Failure>) -> Self {
+        Self(WorkKind::Done(result))
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            WorkKind::Task(_) => "Work::task",
+            WorkKind::Blocking(_) => "Work::blocking",
+            WorkKind::Done(_) => "Work::done",
+        })
+    }
+}
+
+/// Why an attempt ended without a full result. What it set as partial result is kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It was asked to stop and did.
+    #[error("stopped on request")]
+    Stopped,
+    /// It could not do what it was to do; the text is shown to the client.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Failure {
+    /// A failure with this text, which the client will see.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into())
+    }
+}
+
+/// What a checkpoint answers once the attempt has been asked to stop; pass it up with `?`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the action was asked to stop")]
+pub struct StopRequested;
+
+impl From<StopRequested> for Failure {
+    fn from(_: StopRequested) -> Self {
+        Self::Stopped
+    }
+}
+
+/// What one attempt knows of itself, and how it hears what it is asked to do. Cheap to clone.
+#[derive(Clone)]
+pub struct ActionContext {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) system: System,
+}
+
+impl fmt::Debug for ActionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActionContext").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl ActionContext {
+    /// Returns the action's id, or `None` where it runs at once without a queue.
+    #[must_use]
+    pub fn id(&self) -> Option<ActionId> {
+        self.attempt.id()
+    }
+
+    /// Returns the name of the queue.
+    #[must_use]
+    pub fn queue_name(&self) -> &str {
+        self.attempt.queue_name()
+    }
+
+    /// Returns which attempt at the action this is, from 1.
+    #[must_use]
+    pub fn attempt_number(&self) -> u32 {
+        self.attempt.number()
+    }
+
+    /// Returns what the action was given.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        self.attempt.parameters()
+    }
+
+    /// Returns the system that runs this attempt, for actions that submit others.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// Publishes how far the attempt has come; cheap enough for every few milliseconds.
+    pub fn set_progress(&self, progress: Progress) {
+        self.attempt.set_progress(progress);
+    }
+
+    /// Publishes a result so far: clients see it at once, and it is kept if the attempt does not
+    /// end with a result of its own.
+    pub fn set_partial(&self, report: Report) {
+        self.attempt.set_partial(report);
+    }
+
+    /// Tells whether the attempt has been asked to stop.
+    #[must_use]
+    pub fn is_stop_requested(&self) -> bool {
+        self.attempt.wish() >= Wish::Stop
+    }
+
+    /// Waits while the attempt is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`StopRequested`] once it has been asked to stop, paused or not.
+    pub async fn checkpoint(&self) -> Result<(), StopRequested> {
+        self.attempt.checkpoint().await
+    }
+
+    /// The same for work that blocks: blocks while the attempt is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`StopRequested`] once it has been asked to stop, paused or not.
+    pub fn checkpoint_blocking(&self) -> Result<(), StopRequested> {
+        match self.attempt.wish() {
+            Wish::Run => Ok(()),
+            Wish::Stop | Wish::Force => Err(StopRequested),
+            Wish::Pause => self.system.block_on(self.checkpoint()),
+        }
+    }
+
+    /// Waits until the attempt is asked to stop; for `select!` beside slow work.
+    pub async fn stop_requested(&self) {
+        self.attempt.stop_requested().await;
+    }
+
+    /// Sleeps for this long, not counting the time it is paused.
+    ///
+    /// # Errors
+    ///
+    /// [`StopRequested`] as soon as it is asked to stop.
+    pub async fn sleep(&self, duration: Duration) -> Result<(), StopRequested> {
+        self.attempt.sleep(duration).await
+    }
+
+    /// Blocks the calling thread until the future is ready; for work that blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StopRequested`] if the attempt is asked to stop before that; the future is then dropped.
+    pub fn wait_for<F: Future>(&self, future: F) -> Result<F::Output, StopRequested> {
+        self.system.block_on(async {
+            tokio::select! {
+                output = future => Ok(output),
+                () = self.stop_requested() => Err(StopRequested),
+            }
+        })
+    }
+}

@@ -1,0 +1,516 @@
+//! What users hold of a queue: plain calls that hide the actor, its address and its restarts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::oneshot;
+
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::clock::Clock;
+use crate::lifecycle::{Command, Ended, Refusal, decide};
+use crate::perform::{ActionContext, Perform};
+use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings, Submit};
+use crate::report::{Progress, Report};
+use crate::store::query::{Cursor, Query};
+use crate::store::{
+    Affected, Control, Counts, NewAction, QueueId, Record, Rejected, Store, StoreError, Submitted,
+};
+use crate::system::WeakSystem;
+use crate::worker::{Attempt, LiveView, outcome, start};
+
+/// How long a call waits for a queue before it gives up waiting. The work goes on.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why a call to a queue did not do what it was to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// There is no action of this id in the queue: there never was, or it is no longer kept.
+    #[error("there is no action {id} in the queue")]
+    UnknownAction {
+        /// The id.
+        id: ActionId,
+    },
+    /// The action's state does not allow it; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The queue holds as many waiting actions as it may; nothing was changed.
+    #[error("the queue is full: {limit} actions are waiting")]
+    QueueFull {
+        /// How many may wait.
+        limit: u64,
+    },
+    /// The server shuts down and takes nothing new.
+    #[error("the server is shutting down and takes no new actions")]
+    ShuttingDown,
+    /// The queue can't be used now.
+    #[error("the queue is not available: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// The answer was lost or late: whether the change was made must be looked up.
+    #[error("the queue gave no answer in time; whether it did what was asked is not known")]
+    NoAnswer,
+    /// The store could not read or keep it; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An action to be queued.
+///
+/// ```
+/// use actiond_actors::{Parameters, Submission};
+/// let submission = Submission::new(Parameters::from_iter([("Name", "Ada")])).priority(10);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    parameters: Parameters,
+    priority: i32,
+    key: Option<String>,
+}
+
+impl Submission {
+    /// An action with these parameters, priority 0 and no key.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> Self {
+        Self { parameters, ..Self::default() }
+    }
+
+    /// Sets the priority; the higher one starts first, equal ones in order of arrival.
+    #[must_use]
+    pub const fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets a key: the same submission may be sent again under it and gets the first one's id, as
+    /// long as that action is kept.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+}
+
+/// How many actions a queue holds, and whether it is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether the queue starts nothing for now.
+    pub paused: bool,
+    /// How many actions are in each state.
+    pub counts: Counts,
+}
+
+/// An action as it stands: the stored row, with the live figures laid over it while it runs.
+#[derive(Debug, Clone)]
+pub struct ActionStatus {
+    /// The row; its report is the partial result while it runs.
+    pub record: Record,
+    /// How far it has come. An action that Finished is at 100 %.
+    pub progress: Progress,
+    /// How long it has worked, pauses left out.
+    pub processing: Duration,
+}
+
+impl ActionStatus {
+    fn new(mut record: Record, live: Option<LiveView>) -> Self {
+        if let Some(live) = live {
+            record.report = live.partial;
+            return Self { record, progress: live.progress, processing: live.processing };
+        }
+        let millis = u64::try_from(record.processing_ms).unwrap_or_default();
+        Self {
+            progress: Progress::of_percent(record.percent),
+            processing: Duration::from_millis(millis),
+            record,
+        }
+    }
+}
+
+/// How an action that was run at once ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// [`State::Finished`], [`State::Error`] or [`State::Stopped`].
+    pub state: State,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Its result, or what there is of it.
+    pub report: Report,
+}
+
+/// A queue, as its users hold it. Cheap to clone; it stays valid while the queue's actor is rebuilt.
+#[derive(Clone)]
+pub struct QueueHandle {
+    pub(crate) shared: QueueLink,
+    pub(crate) id: QueueId,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) performer: Arc<dyn Perform>,
+    pub(crate) system: WeakSystem,
+}
+
+impl fmt::Debug for QueueHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueHandle").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl QueueHandle {
+    /// Returns the queue's name, as it was given when it was built.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.shared.name()
+    }
+
+    /// Returns how the queue works.
+    #[must_use]
+    pub fn settings(&self) -> &QueueSettings {
+        self.shared.settings()
+    }
+
+    /// Returns how many actions the queue holds, after the last change that is durable.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let (counts, paused) = self.shared.counts();
+        Summary { paused, counts }
+    }
+
+    /// Returns how many late reports of earlier attempts were dropped.
+    #[must_use]
+    pub fn dropped_reports(&self) -> u64 {
+        self.shared.dropped_reports()
+    }
+
+    /// Queues an action. Once it returns `Ok`, the action survives a crash (Q2).
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::QueueFull`], [`QueueError::ShuttingDown`], [`QueueError::Store`] and
+    /// [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
+        let Submission { parameters, priority, key } = submission;
+        let queued_at = self.clock.now();
+        self.send_submission(NewAction::Given { parameters, priority, key, queued_at }).await
+    }
+
+    /// Queues a copy of an action that has not ended, with its parameters and priority.
+    ///
+    /// # Errors
+    ///
+    /// As [`QueueHandle::submit`], and [`QueueError::UnknownAction`] and [`QueueError::Refused`].
+    pub async fn duplicate(&self, id: ActionId) -> Result<Submitted, QueueError> {
+        let queued_at = self.clock.now();
+        self.send_submission(NewAction::CopyOf { id, queued_at }).await
+    }
+
+    /// Takes an action from the queue before it ever runs (Q6). Returns its state.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it runs or has ended, or the store's.
+    pub async fn cancel(&self, id: ActionId) -> Result<State, QueueError> {
+        self.command(id, Command::Cancel).await
+    }
+
+    /// Ends an action wherever it stands: cancels it while it waits, asks it to stop while it runs,
+    /// forces it if it was asked before. Returns its state: the end itself comes later.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it ended by itself, or the store's.
+    pub async fn stop(&self, id: ActionId) -> Result<State, QueueError> {
+        self.command(id, Command::Stop).await
+    }
+
+    /// Gives an action another priority while it waits. Returns its state.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it does not wait, or the store's.
+    pub async fn change_priority(&self, id: ActionId, priority: i32) -> Result<State, QueueError> {
+        self.command(id, Command::ChangePriority(priority)).await
+    }
+
+    /// Holds a running action; it keeps its slot. Returns its state.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it does not run or its kind can't
+    /// pause, or the store's.
+    pub async fn pause(&self, id: ActionId) -> Result<State, QueueError> {
+        self.command(id, Command::Pause { supported: self.performer.can_pause() }).await
+    }
+
+    /// Lets a paused action go on, even while the queue is paused. Returns its state.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it does not run, or the store's.
+    pub async fn resume(&self, id: ActionId) -> Result<State, QueueError> {
+        self.command(id, Command::Resume).await
+    }
+
+    /// Pauses the queue, durably: nothing starts any more (Q12), and what runs pauses if it can.
+    /// Returns the actions that were paused.
+    ///
+    /// # Errors
+    ///
+    /// The store's, or [`QueueError::Unavailable`].
+    pub async fn pause_queue(&self) -> Result<Vec<ActionId>, QueueError> {
+        let supported = self.performer.can_pause();
+        self.send_control(Control::PauseQueue { supported }, None).await.map(ids)
+    }
+
+    /// Resumes the queue and every paused action. Returns those actions.
+    ///
+    /// # Errors
+    ///
+    /// The store's, or [`QueueError::Unavailable`].
+    pub async fn resume_queue(&self) -> Result<Vec<ActionId>, QueueError> {
+        self.send_control(Control::ResumeQueue, None).await.map(ids)
+    }
+
+    /// Stops all that runs, and forces what was asked to stop before. Returns those actions.
+    ///
+    /// # Errors
+    ///
+    /// The store's, or [`QueueError::Unavailable`].
+    pub async fn stop_all(&self) -> Result<Vec<ActionId>, QueueError> {
+        self.send_control(Control::StopAll, None).await.map(ids)
+    }
+
+    /// Returns how an action stands.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn status(&self, id: ActionId) -> Result<ActionStatus, QueueError> {
+        let record = self.store.record(self.id, id).await?;
+        record.map(|r| self.with_live(r)).ok_or(QueueError::UnknownAction { id })
+    }
+
+    /// Returns how an action stands as soon as it has ended, or once `patience` is over.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn wait(&self, id: ActionId, patience: Duration) -> Result<ActionStatus, QueueError> {
+        // Registered before the first look, so an end between the two is not missed.
+        let ended = self.shared.waiter(id);
+        let status = self.status(id).await;
+        if patience.is_zero() || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
+            drop(ended);
+            self.shared.drop_waiter(id);
+            return status;
+        }
+        let in_time = tokio::time::timeout(patience, ended).await.is_ok();
+        if !in_time {
+            self.shared.drop_waiter(id);
+        }
+        self.status(id).await
+    }
+
+    /// Returns an action's state and, unless it has ended, what it was given.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn parameters(
+        &self,
+        id: ActionId,
+    ) -> Result<(State, Option<Parameters>), QueueError> {
+        let state = self.status(id).await?.record.state;
+        let shown =
+            matches!(decide(state, Command::ReadParameters), Ok(crate::lifecycle::Verdict::Stay));
+        let parameters = if shown { self.store.parameters(self.id, id).await? } else { None };
+        Ok((state, parameters))
+    }
+
+    /// Begins a listing with the action at `start` (from 0) in the order of the query.
+    #[must_use]
+    pub fn list(&self, query: Query, start: u64) -> Listing {
+        Listing { queue: self.clone(), query, cursor: Some(Cursor::start(start)) }
+    }
+
+    /// Runs an action at once, without a queue, a slot or a record of it. If the returned future is
+    /// dropped, the work is asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::ShuttingDown`].
+    pub async fn run_now(&self, parameters: Parameters) -> Result<RunOutcome, QueueError> {
+        let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
+        if system.is_draining() {
+            return Err(QueueError::ShuttingDown);
+        }
+        let attempt = Arc::new(Attempt::new(
+            None,
+            1,
+            self.shared.name_shared(),
+            parameters,
+            self.performer.on_restart(),
+        ));
+        let asked = StopOnDrop(Arc::clone(&attempt));
+        let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
+        let result = system.executor().spawn(start(Arc::clone(&self.performer), context)).await;
+        let (ended, error, report) = outcome(&attempt, result);
+        let state = match ended {
+            Ended::Finished => State::Finished,
+            Ended::Failed => State::Error,
+            Ended::Stopped | Ended::Interrupted(_) => State::Stopped,
+        };
+        drop(asked);
+        Ok(RunOutcome { state, error, report: report.unwrap_or_else(|| attempt.view().partial) })
+    }
+
+    /// Lets the queue's actor die as a bug would make it; what its guardian does then is under test.
+    #[cfg(feature = "testing")]
+    pub fn crash_actor(&self) {
+        self.shared.tell(crate::queue::Crash);
+    }
+
+    fn with_live(&self, record: Record) -> ActionStatus {
+        let live = if record.state.is_running() {
+            self.shared
+                .attempt(record.id)
+                .filter(|attempt| attempt.number() == record.attempt)
+                .map(|attempt| attempt.view())
+        } else {
+            None
+        };
+        ActionStatus::new(record, live)
+    }
+
+    async fn command(&self, id: ActionId, command: Command) -> Result<State, QueueError> {
+        let affected = self.send_control(Control::Command { id, command }, Some(id)).await?;
+        affected.first().map(|action| action.state).ok_or(QueueError::UnknownAction { id })
+    }
+
+    async fn send_submission(&self, new: NewAction) -> Result<Submitted, QueueError> {
+        let id = match &new {
+            NewAction::CopyOf { id, .. } => Some(*id),
+            NewAction::Given { .. } => None,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.actor().await?.do_send(Submit { new, reply });
+        self.answer(answer, id).await
+    }
+
+    async fn send_control(
+        &self,
+        control: Control,
+        id: Option<ActionId>,
+    ) -> Result<Vec<Affected>, QueueError> {
+        let (reply, answer) = oneshot::channel();
+        self.actor().await?.do_send(Change { control, reply });
+        self.answer(answer, id).await
+    }
+
+    async fn answer<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, Rejected>>,
+        id: Option<ActionId>,
+    ) -> Result<T, QueueError> {
+        match tokio::time::timeout(DEADLINE, answer).await {
+            Ok(Ok(Ok(done))) => Ok(done),
+            Ok(Ok(Err(rejected))) => Err(self.error(rejected, id)),
+            Ok(Err(_)) | Err(_) => Err(QueueError::NoAnswer),
+        }
+    }
+
+    fn error(&self, rejected: Rejected, id: Option<ActionId>) -> QueueError {
+        match (rejected, id) {
+            (Rejected::Unknown | Rejected::Stale, Some(id)) => QueueError::UnknownAction { id },
+            (Rejected::Unknown | Rejected::Stale, None) => QueueError::NoAnswer,
+            (Rejected::Refused(refusal), _) => QueueError::Refused(refusal),
+            (Rejected::QueueFull, _) => {
+                QueueError::QueueFull { limit: self.settings().max_queue_size.unwrap_or_default() }
+            }
+            (Rejected::ShuttingDown, _) => QueueError::ShuttingDown,
+            (Rejected::Store(error), _) => QueueError::Store(error),
+        }
+    }
+
+    /// Returns the queue's actor, waiting a while if it is just being rebuilt.
+    async fn actor(&self) -> Result<Addr<QueueActor>, QueueError> {
+        if let Some(address) = self.shared.address() {
+            return Ok(address);
+        }
+        let mut link = self.shared.watch();
+        let up = link.wait_for(|link| !matches!(link, Link::Starting));
+        match tokio::time::timeout(DEADLINE, up).await {
+            Ok(Ok(link)) => match &*link {
+                Link::Up(address) => Ok(address.clone()),
+                Link::Starting => Err(QueueError::NoAnswer),
+                Link::Down(reason) => Err(QueueError::Unavailable { reason: reason.clone() }),
+            },
+            Ok(Err(_)) => Err(QueueError::ShuttingDown),
+            Err(_) => Err(QueueError::Unavailable { reason: "it is being restarted".to_owned() }),
+        }
+    }
+}
+
+fn ids(affected: Vec<Affected>) -> Vec<ActionId> {
+    affected.into_iter().map(|action| action.id).collect()
+}
+
+/// Asks work that runs without a queue to stop when nobody waits for it any more.
+struct StopOnDrop(Arc<Attempt>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.ask(crate::worker::Wish::Stop);
+    }
+}
+
+/// A listing under way. Each page is a snapshot of its own, so that a long list holds up nobody:
+/// an action that changes its place meanwhile may be missing or come twice.
+#[derive(Debug)]
+pub struct Listing {
+    queue: QueueHandle,
+    query: Query,
+    cursor: Option<Cursor>,
+}
+
+impl Listing {
+    /// Returns the next actions, at most `limit`; fewer do not mean that it was the last page, an
+    /// empty page does.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn next_page(&mut self, limit: usize) -> Result<Vec<ActionStatus>, QueueError> {
+        let Some(cursor) = self.cursor.filter(|_| limit > 0) else { return Ok(Vec::new()) };
+        let queue = &self.queue;
+        let page = queue.store.page(queue.id, self.query.clone(), cursor, limit).await?;
+        self.cursor = page.next;
+        Ok(page.records.into_iter().map(|record| queue.with_live(record)).collect())
+    }
+
+    /// Returns an action's parameters, for listings that show them.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn parameters(
+        &self,
+        id: ActionId,
+    ) -> Result<(State, Option<Parameters>), QueueError> {
+        self.queue.parameters(id).await
+    }
+}
+
+impl ActionStatus {
+    /// Returns how long the action waited or has waited, as of `now`.
+    #[must_use]
+    pub fn in_queue(&self, now: Timestamp) -> Duration {
+        let record = &self.record;
+        // One that was cancelled waited until then; one that waits, until now.
+        let until = record.started_at.or(record.finished_at).unwrap_or(now);
+        let millis = until.0.saturating_sub(record.queued_at.0);
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+}

@@ -1,0 +1,264 @@
+//! What outlives a queue actor: its published address, its attempts and workers, its counts.
+//!
+//! Handles, workers and readers hold this and never an address of their own, so nobody keeps a dead
+//! one. The queue actor alone changes slots and attempts; others only look.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::Addr;
+use actix::dev::ToEnvelope;
+use actix::{Handler, Message};
+use tokio::sync::{oneshot, watch};
+
+use crate::action::ActionId;
+use crate::queue::{QueueActor, QueueSettings};
+use crate::store::Counts;
+use crate::worker::{Attempt, Steer, Wish, WorkerActor};
+
+/// Where a queue's actor is.
+#[derive(Clone)]
+pub(crate) enum Link {
+    /// It is being built or rebuilt.
+    Starting,
+    Up(Addr<QueueActor>),
+    /// It was given up, for this reason.
+    Down(String),
+}
+
+pub(crate) type QueueLink = Arc<QueueShared>;
+
+pub(crate) struct QueueShared {
+    name: Arc<str>,
+    settings: QueueSettings,
+    link: watch::Sender<Link>,
+    running: Mutex<Running>,
+    /// How many attempts are not yet durably ended.
+    live: watch::Sender<usize>,
+    counts: Mutex<(Counts, bool)>,
+    waiters: Mutex<HashMap<ActionId, Vec<oneshot::Sender<()>>>>,
+    dropped_reports: AtomicU64,
+}
+
+#[derive(Default)]
+struct Running {
+    attempts: HashMap<ActionId, (Arc<Attempt>, usize)>,
+    /// One entry a slot that was ever needed; `None` where the worker died.
+    workers: Vec<Option<Addr<WorkerActor>>>,
+    free: Vec<usize>,
+    /// Slots whose workers say that they are idle; a queue actor that missed the message reads it here.
+    idle: HashSet<usize>,
+}
+
+impl fmt::Debug for QueueShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueShared").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl QueueShared {
+    pub(crate) fn new(name: &str, settings: QueueSettings, counts: Counts, paused: bool) -> Self {
+        Self {
+            name: name.into(),
+            settings,
+            link: watch::Sender::new(Link::Starting),
+            running: Mutex::default(),
+            live: watch::Sender::new(0),
+            counts: Mutex::new((counts, paused)),
+            waiters: Mutex::default(),
+            dropped_reports: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn name_shared(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    pub(crate) const fn settings(&self) -> &QueueSettings {
+        &self.settings
+    }
+
+    pub(crate) fn publish(&self, link: Link) {
+        self.link.send_replace(link);
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// Returns the actor's address if it is up.
+    pub(crate) fn address(&self) -> Option<Addr<QueueActor>> {
+        match &*self.link.borrow() {
+            Link::Up(address) => Some(address.clone()),
+            Link::Starting | Link::Down(_) => None,
+        }
+    }
+
+    /// Tells the queue something that it can also find out by itself when it is rebuilt, so a
+    /// message to an actor that has just died may get lost.
+    pub(crate) fn tell<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        QueueActor: Handler<M>,
+        <QueueActor as actix::Actor>::Context: ToEnvelope<QueueActor, M>,
+    {
+        if let Some(address) = self.address() {
+            address.do_send(message);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> (Counts, bool) {
+        *lock(&self.counts)
+    }
+
+    pub(crate) fn set_counts(&self, counts: Counts, paused: bool) {
+        *lock(&self.counts) = (counts, paused);
+    }
+
+    /// Returns how many more attempts may run (Q4).
+    pub(crate) fn free_slots(&self) -> usize {
+        let running = lock(&self.running);
+        let busy = running.workers.len() - running.free.len();
+        self.settings.maximum_threads.saturating_sub(busy)
+    }
+
+    /// Gives the attempt a slot and returns that slot's worker, made by `start` if there is none yet.
+    pub(crate) fn occupy(
+        &self,
+        attempt: &Arc<Attempt>,
+        start: impl FnOnce(usize) -> Addr<WorkerActor>,
+    ) -> Addr<WorkerActor> {
+        let mut running = lock(&self.running);
+        let slot = running.free.pop().unwrap_or_else(|| {
+            running.workers.push(None);
+            running.workers.len() - 1
+        });
+        running.idle.remove(&slot);
+        if let Some(id) = attempt.id() {
+            running.attempts.insert(id, (Arc::clone(attempt), slot));
+            self.live.send_replace(running.attempts.len());
+        }
+        match running.workers.get_mut(slot) {
+            Some(worker) => worker.get_or_insert_with(|| start(slot)).clone(),
+            None => start(slot),
+        }
+    }
+
+    pub(crate) fn free(&self, slot: usize) {
+        let mut running = lock(&self.running);
+        if slot < running.workers.len() && !running.free.contains(&slot) {
+            running.free.push(slot);
+        }
+    }
+
+    /// Notes that the slot's worker is idle. Called by the worker, before it tells the queue.
+    pub(crate) fn note_idle(&self, slot: usize) {
+        lock(&self.running).idle.insert(slot);
+    }
+
+    /// Frees every slot whose worker is idle: the messages to an actor that died are lost.
+    pub(crate) fn free_idle(&self) {
+        let idle: Vec<usize> = lock(&self.running).idle.iter().copied().collect();
+        for slot in idle {
+            self.free(slot);
+        }
+    }
+
+    pub(crate) fn forget_worker(&self, slot: usize) {
+        if let Some(worker) = lock(&self.running).workers.get_mut(slot) {
+            *worker = None;
+        }
+        self.free(slot);
+    }
+
+    /// Lets go of an attempt whose end is durable.
+    pub(crate) fn release(&self, id: ActionId, number: u32) {
+        let mut running = lock(&self.running);
+        if running.attempts.get(&id).is_some_and(|(attempt, _)| attempt.number() == number) {
+            running.attempts.remove(&id);
+            self.live.send_replace(running.attempts.len());
+        }
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<Arc<Attempt>> {
+        lock(&self.running).attempts.values().map(|(attempt, _)| Arc::clone(attempt)).collect()
+    }
+
+    pub(crate) fn attempt(&self, id: ActionId) -> Option<Arc<Attempt>> {
+        lock(&self.running).attempts.get(&id).map(|(attempt, _)| Arc::clone(attempt))
+    }
+
+    /// Asks something of an attempt through its worker, if it is still this attempt.
+    pub(crate) fn steer(&self, id: ActionId, number: u32, wish: Wish) {
+        let running = lock(&self.running);
+        if let Some((attempt, slot)) = running.attempts.get(&id)
+            && attempt.number() == number
+            && let Some(Some(worker)) = running.workers.get(*slot)
+        {
+            worker.do_send(Steer { attempt: Arc::clone(attempt), wish });
+        }
+    }
+
+    pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {
+        let running = lock(&self.running);
+        for (slot, worker) in running.workers.iter().enumerate() {
+            if let Some(worker) = worker
+                && !running.free.contains(&slot)
+            {
+                tell(worker);
+            }
+        }
+    }
+
+    /// Watches how many attempts are not yet durably ended.
+    pub(crate) fn live(&self) -> watch::Receiver<usize> {
+        self.live.subscribe()
+    }
+
+    /// Returns what becomes ready when the action reaches a final state from now on.
+    pub(crate) fn waiter(&self, id: ActionId) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiters = lock(&self.waiters);
+        let waiting = waiters.entry(id).or_default();
+        waiting.retain(|waiter| !waiter.is_closed());
+        waiting.push(sender);
+        receiver
+    }
+
+    /// Forgets a waiter that has given up, so that the map holds only those who wait.
+    pub(crate) fn drop_waiter(&self, id: ActionId) {
+        let mut waiters = lock(&self.waiters);
+        if let Some(waiting) = waiters.get_mut(&id) {
+            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.is_empty() {
+                waiters.remove(&id);
+            }
+        }
+    }
+
+    pub(crate) fn wake(&self, id: ActionId) {
+        for waiter in lock(&self.waiters).remove(&id).into_iter().flatten() {
+            // It may have given up just now.
+            let _ = waiter.send(());
+        }
+    }
+
+    pub(crate) fn count_dropped_report(&self) {
+        self.dropped_reports.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped_reports(&self) -> u64 {
+        self.dropped_reports.load(Ordering::Relaxed)
+    }
+}
+
+/// None of these locks is held while anything is called that could leave its data half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,424 @@
+//! The queue actor: the only one on its server that commands its actions.
+//!
+//! It gathers what arrives while one batch is being made durable and sends the next batch when that
+//! is done: group commit without a timer. Nothing is acknowledged, and no attempt handed to a
+//! worker, before the batch that holds it is durable (Q2, Q5).
+//!
+//! - what others hold of a queue, also while it is being rebuilt: [`link`];
+//! - the messages: here; who sends them and what holds when they are answered stands with each.
+
+mod gather;
+mod handle;
+mod link;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::action::State;
+use crate::clock::Clock;
+use crate::lifecycle::{OnRestart, Verdict};
+use crate::perform::Perform;
+use crate::store::{
+    Affected, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected, Retention, Store,
+    StoreError, Submitted,
+};
+use crate::supervision::ExitGuard;
+use crate::system::WeakSystem;
+use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor};
+use gather::{Gathered, Ports};
+pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary};
+pub(crate) use link::{Link, QueueLink, QueueShared};
+
+/// How a queue works: given once, when it is built.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// How many of its actions run at once, from 1 (`MaximumThreads`; default 1).
+    pub maximum_threads: usize,
+    /// How many actions may wait; `None` = no limit (`MaxQueueSize`).
+    pub max_queue_size: Option<u64>,
+    /// How many final actions are kept, the oldest go first; `None` = all (`MaxFinishedSize`; default 100,000).
+    pub max_finished_size: Option<u64>,
+    /// How long final actions are kept; `None` = for ever (`MaxFinishedAge`).
+    pub max_finished_age: Option<Duration>,
+    /// What becomes of an action that was running when the server went down; `None` = what its kind says.
+    pub on_restart: Option<OnRestart>,
+    /// How long lies between asking an action to stop and forcing it (`StopGraceSecs`; default 10 s).
+    pub stop_grace: Duration,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            maximum_threads: 1,
+            max_queue_size: None,
+            max_finished_size: Some(100_000),
+            max_finished_age: None,
+            on_restart: None,
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Queue this action. From a handle; answered once it is durable.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Submit {
+    pub(crate) new: NewAction,
+    pub(crate) reply: oneshot::Sender<Result<Submitted, Rejected>>,
+}
+
+/// Change actions that exist. From a handle; answered once the change is durable. It needs no room
+/// in the queue and never waits behind submissions.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Change {
+    pub(crate) control: Control,
+    pub(crate) reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>,
+}
+
+/// The attempt has ended, as it says itself. Told by its worker.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct AttemptEnded {
+    pub(crate) attempt: Arc<Attempt>,
+}
+
+/// The slot can take another attempt. Told by its worker, always after [`AttemptEnded`], so that a
+/// slot never counts as free while its attempt still counts as running (Q4).
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SlotFreed {
+    pub(crate) slot: usize,
+}
+
+/// The worker of this slot has died. Told while it is dropped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct WorkerLost {
+    pub(crate) slot: usize,
+}
+
+/// Refuse submissions and start nothing more: the server shuts down. From the system.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Drain;
+
+/// Ask all that runs to stop because the server shuts down, or force it. From the system.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum EndAll {
+    Interrupt,
+    Force,
+}
+
+/// Answer once nothing is gathered and nothing in flight. From the system, before it closes the store.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settle(pub(crate) oneshot::Sender<()>);
+
+/// Die as a bug would make it.
+#[cfg(feature = "testing")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash;
+
+/// How long a queue waits before it tries again to write down what it must (the end of an attempt).
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// How often a queue with a limit of age looks for actions that are too old.
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) struct QueueActor {
+    shared: QueueLink,
+    id: QueueId,
+    store: Arc<dyn Store>,
+    performer: Arc<dyn Perform>,
+    clock: Arc<dyn Clock>,
+    system: WeakSystem,
+    /// Its drop tells the guardian that this actor is gone, however it went.
+    _exit: ExitGuard,
+
+    gathered: Gathered,
+    in_flight: Option<Ports>,
+    /// Set when what must be written could not be: wait for the timer, or for a client's message.
+    backing_off: bool,
+    /// There is more to delete than one step took.
+    prune_more: bool,
+    draining: bool,
+    settle: Vec<oneshot::Sender<()>>,
+}
+
+impl QueueActor {
+    pub(crate) fn new(
+        shared: QueueLink,
+        id: QueueId,
+        store: Arc<dyn Store>,
+        performer: Arc<dyn Perform>,
+        clock: Arc<dyn Clock>,
+        system: WeakSystem,
+        exit: ExitGuard,
+    ) -> Self {
+        Self {
+            shared,
+            id,
+            store,
+            performer,
+            clock,
+            system,
+            _exit: exit,
+            gathered: Gathered::default(),
+            in_flight: None,
+            backing_off: false,
+            prune_more: false,
+            draining: false,
+            settle: Vec::new(),
+        }
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        self.shared.settings().on_restart.unwrap_or_else(|| self.performer.on_restart())
+    }
+
+    /// Sends the next batch if none is in flight and there is something to do.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        if self.in_flight.is_some() || self.backing_off {
+            return;
+        }
+        let claim = if self.draining { 0 } else { self.shared.free_slots() };
+        let (counts, paused) = self.shared.counts();
+        let can_start = claim > 0 && !paused && counts.queued() > 0;
+        if self.gathered.is_empty() && !can_start && !self.prune_more {
+            for settled in self.settle.drain(..) {
+                // The system may have stopped waiting.
+                let _ = settled.send(());
+            }
+            return;
+        }
+        let settings = self.shared.settings();
+        let now = self.clock.now();
+        let (controls, submissions, ports) = self.gathered.next();
+        let batch = Batch {
+            queue: self.id,
+            now,
+            controls,
+            submissions,
+            claim,
+            max_queued: settings.max_queue_size,
+            retention: Retention {
+                max_finished: settings.max_finished_size,
+                finished_after: settings.max_finished_age.map(|age| {
+                    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+                    crate::action::Timestamp(now.0.saturating_sub(age))
+                }),
+            },
+        };
+        self.prune_more = false;
+        self.in_flight = Some(ports);
+        let commit = self.store.commit(batch);
+        ctx.spawn(commit.into_actor(self).map(|reply, queue, ctx| queue.on_committed(reply, ctx)));
+    }
+
+    fn on_committed(&mut self, reply: Result<BatchReply, StoreError>, ctx: &mut Context<Self>) {
+        let Some(ports) = self.in_flight.take() else { return };
+        match reply {
+            Ok(reply) => self.on_durable(reply, ports),
+            Err(error) => {
+                log::error!("queue {}: {error}", self.shared.name());
+                if ports.fail(&error, &mut self.gathered) {
+                    // What a worker reported must be written down some time.
+                    self.backing_off = true;
+                    ctx.run_later(RETRY_AFTER, |queue, ctx| {
+                        queue.backing_off = false;
+                        queue.pump(ctx);
+                    });
+                }
+            }
+        }
+        self.pump(ctx);
+    }
+
+    fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
+        self.shared.set_counts(reply.counts, reply.paused);
+        self.prune_more = reply.more_to_prune;
+        for (port, result) in ports.controls.into_iter().zip(reply.controls) {
+            if let Ok(affected) = &result {
+                for action in affected {
+                    self.steer(action);
+                }
+            }
+            port.answer(result, &self.shared);
+        }
+        for (port, result) in ports.submissions.into_iter().zip(reply.submissions) {
+            // A caller that has gone may send it again under its key.
+            let _ = port.send(result);
+        }
+        for claimed in reply.claimed {
+            self.dispatch(claimed);
+        }
+    }
+
+    /// Passes on to the worker what the rules decided, and wakes those who wait for an end.
+    fn steer(&self, action: &Affected) {
+        let wish = match (action.verdict, action.state) {
+            (Verdict::Force, _) => Wish::Force,
+            (Verdict::Move(State::Stopping), _) => Wish::Stop,
+            (Verdict::Move(State::Paused), _) => Wish::Pause,
+            (Verdict::Move(State::Processing), _) => Wish::Run,
+            (Verdict::Move(state), _) if state.is_final() => {
+                self.shared.wake(action.id);
+                return;
+            }
+            _ => return,
+        };
+        self.shared.steer(action.id, action.attempt, wish);
+    }
+
+    fn dispatch(&self, claimed: Claimed) {
+        let attempt = Arc::new(Attempt::new(
+            Some(claimed.id),
+            claimed.attempt,
+            self.shared.name_shared(),
+            claimed.parameters,
+            self.on_restart(),
+        ));
+        let slot = self.shared.occupy(&attempt, |slot| {
+            WorkerActor::new(
+                slot,
+                Arc::clone(&self.performer),
+                self.system.clone(),
+                Arc::clone(&self.shared),
+                self.shared.settings().stop_grace,
+            )
+            .start()
+        });
+        slot.do_send(Run(attempt));
+    }
+}
+
+impl Actor for QueueActor {
+    type Context = Context<Self>;
+
+    /// Builds the queue from the store and from what still runs: the only way it is ever built, at
+    /// the start of the server as after a crash of this actor.
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Admission is counted by the queue's own limit; the mailbox must take every control message.
+        ctx.set_mailbox_capacity(usize::MAX >> 4);
+        self.shared.free_idle();
+        let attempts = self.shared.attempts();
+        let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
+        self.gathered.internal(Control::Recover { live, on_restart: self.on_restart() });
+        for attempt in attempts {
+            if let Some(end) = attempt.ended() {
+                self.gathered.internal(Control::End(end));
+            }
+        }
+        if self.shared.settings().max_finished_age.is_some() {
+            ctx.run_interval(PRUNE_EVERY, |queue, ctx| {
+                queue.prune_more = true;
+                queue.pump(ctx);
+            });
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Submit> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Submit { new, reply }: Submit, ctx: &mut Self::Context) {
+        if self.draining {
+            let _ = reply.send(Err(Rejected::ShuttingDown));
+            return;
+        }
+        self.gathered.submission(new, reply);
+        self.backing_off = false;
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Change> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
+        self.gathered.control(control, reply);
+        self.backing_off = false;
+        self.pump(ctx);
+    }
+}
+
+impl Handler<AttemptEnded> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, AttemptEnded { attempt }: AttemptEnded, ctx: &mut Self::Context) {
+        if let Some(end) = attempt.ended() {
+            self.gathered.internal(Control::End(end));
+            self.pump(ctx);
+        }
+    }
+}
+
+impl Handler<SlotFreed> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, SlotFreed { slot }: SlotFreed, ctx: &mut Self::Context) {
+        self.shared.free(slot);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<WorkerLost> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, WorkerLost { slot }: WorkerLost, ctx: &mut Self::Context) {
+        log::error!("queue {}: the worker of slot {slot} died", self.shared.name());
+        self.shared.forget_worker(slot);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Drain> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        self.draining = true;
+    }
+}
+
+impl Handler<EndAll> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, how: EndAll, _: &mut Self::Context) {
+        match how {
+            EndAll::Interrupt => self.shared.each_busy_worker(|worker| worker.do_send(Interrupt)),
+            EndAll::Force => {
+                for attempt in self.shared.attempts() {
+                    attempt.interrupt();
+                    if let Some(id) = attempt.id() {
+                        self.shared.steer(id, attempt.number(), Wish::Force);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Settle> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Settle(reply): Settle, ctx: &mut Self::Context) {
+        self.settle.push(reply);
+        self.pump(ctx);
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Handler<Crash> for QueueActor {
+    type Result = ();
+
+    #[expect(clippy::panic, reason = "this message exists to show what a panic does")]
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("a planned crash of the queue actor");
+    }
+}

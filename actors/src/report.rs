@@ -1,0 +1,238 @@
+//! What an action hands back: a small tree of named nodes, and how far it has come.
+//!
+//! The tree is neutral on purpose: the runtime stores it and hands it out, and whoever speaks a
+//! protocol (ACI's XML and JSON, say) gives it a form.
+
+use serde::{Deserialize, Serialize};
+
+/// The result of an action: the nodes that stand beside its status.
+pub type Report = Vec<Node>;
+
+/// One named node of a result: attributes, and either text or further nodes.
+///
+/// ```
+/// use actiond_actors::Node;
+/// let counts = Node::new("documentcounts")
+///     .node(Node::new("documentcount").attribute("task", "DIR1").attribute("seen", 10));
+/// assert_eq!(counts.nodes().len(), 1);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// The name; choose one that is a legal XML name if the result will be read over ACI.
+    #[serde(rename = "n")]
+    pub name: String,
+    /// Attributes in the order they are to be shown.
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(String, String)>,
+    /// Text, or further nodes.
+    #[serde(rename = "c", default, skip_serializing_if = "Content::is_empty")]
+    pub content: Content,
+}
+
+/// What stands inside a [`Node`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// Text, kept to the letter.
+    Text(String),
+    /// Further nodes, in order.
+    Nodes(Vec<Node>),
+}
+
+impl Content {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Nodes(nodes) if nodes.is_empty())
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Nodes(Vec::new())
+    }
+}
+
+impl Node {
+    /// Makes a node with neither attributes nor content.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), attributes: Vec::new(), content: Content::default() }
+    }
+
+    /// Makes a node that holds text.
+    #[must_use]
+    pub fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), attributes: Vec::new(), content: Content::Text(text.into()) }
+    }
+
+    /// Adds an attribute behind those it has.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.attributes.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Adds a node behind those it holds; text that it held is dropped.
+    #[must_use]
+    pub fn node(mut self, child: Self) -> Self {
+        match &mut self.content {
+            Content::Nodes(nodes) => nodes.push(child),
+            Content::Text(_) => self.content = Content::Nodes(vec![child]),
+        }
+        self
+    }
+
+    /// Returns the nodes it holds; none if it holds text.
+    #[must_use]
+    pub fn nodes(&self) -> &[Self] {
+        match &self.content {
+            Content::Nodes(nodes) => nodes,
+            Content::Text(_) => &[],
+        }
+    }
+}
+
+/// How far a running action has come.
+///
+/// With stages, the percentage is their weighted mean; without, it is the figure that was set.
+///
+/// ```
+/// use actiond_actors::{Progress, Stage, StageStatus};
+/// let progress = Progress::of_stages(vec![
+///     Stage::new("DIR1").weight(3.0).at(StageStatus::Finished),
+///     Stage::new("DIR2").at(StageStatus::Processing).percent(20.0),
+/// ]);
+/// assert_eq!(progress.percent(), 80.0);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// The amount of work is still being measured, so the figures may jump.
+    pub measuring: bool,
+    /// The stages, in the order they are worked through.
+    pub stages: Vec<Stage>,
+    percent: f64,
+}
+
+impl Progress {
+    /// Makes a progress without stages, `percent` from 0 to 100 (anything else is brought into that range).
+    #[must_use]
+    pub fn of_percent(percent: f64) -> Self {
+        Self { measuring: false, stages: Vec::new(), percent: clamp(percent) }
+    }
+
+    /// Makes a progress of these stages.
+    #[must_use]
+    pub const fn of_stages(stages: Vec<Stage>) -> Self {
+        Self { measuring: false, stages, percent: 0.0 }
+    }
+
+    /// Returns the percentage done, from 0 to 100.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        weighted(&self.stages).unwrap_or(self.percent)
+    }
+}
+
+/// One stage of an action's work; stages nest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// What the stage is called.
+    pub title: String,
+    /// Its share of the whole, relative to the stages beside it; above 0.
+    pub weight: f64,
+    /// Whether it is still to come, under way or over.
+    pub status: StageStatus,
+    /// Units done and units in all, where they can be counted.
+    pub counted: Option<(u64, u64)>,
+    /// Its own stages.
+    pub stages: Vec<Self>,
+    percent: f64,
+}
+
+/// Whether a stage is still to come, under way or over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageStatus {
+    /// Still to come.
+    Pending,
+    /// Under way.
+    Processing,
+    /// Over.
+    Finished,
+}
+
+impl StageStatus {
+    /// Returns its name, which is also its word on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Processing => "Processing",
+            Self::Finished => "Finished",
+        }
+    }
+}
+
+impl Stage {
+    /// Makes a pending stage of weight 1.
+    #[must_use]
+    pub fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            weight: 1.0,
+            status: StageStatus::Pending,
+            counted: None,
+            stages: Vec::new(),
+            percent: 0.0,
+        }
+    }
+
+    /// Sets the weight; a weight that is not above 0 counts as 0.
+    #[must_use]
+    pub const fn weight(mut self, weight: f64) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Sets the status.
+    #[must_use]
+    pub const fn at(mut self, status: StageStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Sets the percentage done, from 0 to 100.
+    #[must_use]
+    pub fn percent(mut self, percent: f64) -> Self {
+        self.percent = clamp(percent);
+        self
+    }
+
+    /// Sets units done and units in all; the percentage follows from them.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a percentage needs no more than 53 bits")]
+    pub fn counted(mut self, done: u64, all: u64) -> Self {
+        self.counted = Some((done, all));
+        self.percent = if all == 0 { 0.0 } else { clamp(done as f64 * 100.0 / all as f64) };
+        self
+    }
+
+    /// Returns the percentage done, from 0 to 100: 0 while pending, 100 once finished, else that of
+    /// its own stages or the figure that was set.
+    #[must_use]
+    pub fn percentage(&self) -> f64 {
+        match self.status {
+            StageStatus::Pending => 0.0,
+            StageStatus::Finished => 100.0,
+            StageStatus::Processing => weighted(&self.stages).unwrap_or(self.percent),
+        }
+    }
+}
+
+fn weighted(stages: &[Stage]) -> Option<f64> {
+    let all: f64 = stages.iter().map(|s| s.weight.max(0.0)).sum();
+    (all > 0.0)
+        .then(|| stages.iter().map(|s| s.weight.max(0.0) * s.percentage()).sum::<f64>() / all)
+}
+
+const fn clamp(percent: f64) -> f64 {
+    if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) }
+}

@@ -1,0 +1,367 @@
+//! What a store must do for the queues: take batches of changes, and answer reads.
+//!
+//! - the changes and their answers: this file;
+//! - listing with filters, sort keys and pages: [`query`];
+//! - the embedded store, one SQLite file: [`sqlite`];
+//! - the suite that every store must pass: `conformance` (feature `testing`).
+//!
+//! A store repeats no rule about states: for each change it reads the row, asks
+//! [`crate::lifecycle::decide`] and writes what that says.
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+pub mod query;
+pub mod sqlite;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use futures_util::future::BoxFuture;
+
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::{Command, Ended, OnRestart, Refusal, Verdict};
+use crate::report::Report;
+use query::{Cursor, Page, Query};
+
+/// A queue's number within one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub i64);
+
+/// Keeps actions. All methods answer from another thread: they never block the caller.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// Finds or makes the queue of this name (case does not matter).
+    fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>>;
+
+    /// Applies a batch as one transaction: controls in their order, then submissions, then claims.
+    ///
+    /// Once it answers `Ok`, every accepted change in it survives a crash. If the submissions fail
+    /// where the rest can be kept (a full disk), only they are left out and say so themselves.
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>>;
+
+    /// Reads one action of a queue, with its place in the queue while it waits.
+    fn record(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Record>, StoreError>>;
+
+    /// Reads what one action of a queue was given.
+    fn parameters(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>>;
+
+    /// Reads the next page of a listing, at most `limit` actions (each page is its own snapshot).
+    fn page(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page, StoreError>>;
+
+    /// Writes out what is still buffered, and ends the store's threads once all its work is done.
+    fn close(&self) -> BoxFuture<'static, ()>;
+
+    /// Says in one word what an acknowledgement means: `full` (on disk) or `normal` (safe against a
+    /// crash of the process, not of the machine).
+    fn durability(&self) -> &'static str;
+}
+
+/// Why the store could not do what it was asked. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk, or the quota on it, is full.
+    #[error("the disk that holds the actions is full")]
+    Full,
+    /// The database file is damaged or is no database of ours.
+    #[error("the action database {path} is damaged or is not one of actiond's: {reason}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        reason: String,
+    },
+    /// The database was written by a newer version.
+    #[error("the action database {path} has format {found}, this version reads up to {known}")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// Another server uses the data directory.
+    #[error("the data directory {path} is in use by another server{owner}")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Who holds it, where known, as ` (process 123)`.
+        owner: String,
+    },
+    /// Reading or writing failed.
+    #[error("the action database can't be read or written: {0}")]
+    Io(String),
+    /// The store was closed.
+    #[error("the action database is closed")]
+    Closed,
+}
+
+/// A queue as the store knows it when it is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueState {
+    /// Its number.
+    pub id: QueueId,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// How many actions it has in each state.
+    pub counts: Counts,
+}
+
+/// How many actions of a queue are in each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts([u64; State::ALL.len()]);
+
+impl Counts {
+    /// Returns the number in one state.
+    #[must_use]
+    pub fn of(&self, state: State) -> u64 {
+        self.0.get(state as usize).copied().unwrap_or_default()
+    }
+
+    /// Returns the number that wait.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.of(State::Queued)
+    }
+
+    /// Returns the number that hold a slot.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        State::ALL.into_iter().filter(|s| s.is_running()).map(|s| self.of(s)).sum()
+    }
+
+    /// Returns the number that have ended, however.
+    #[must_use]
+    pub fn finished(&self) -> u64 {
+        State::ALL.into_iter().filter(|s| s.is_final()).map(|s| self.of(s)).sum()
+    }
+
+    pub(crate) fn add(&mut self, state: State, number: u64) {
+        if let Some(count) = self.0.get_mut(state as usize) {
+            *count = count.saturating_add(number);
+        }
+    }
+
+    pub(crate) fn take(&mut self, state: State) {
+        if let Some(count) = self.0.get_mut(state as usize) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+/// Changes that one queue wants to make in one transaction.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Whose changes these are.
+    pub queue: QueueId,
+    /// When the batch was sealed: the time of every change in it but the submissions.
+    pub now: Timestamp,
+    /// Commands and ends of attempts, in order of arrival; they never wait behind submissions.
+    pub controls: Vec<Control>,
+    /// New actions, in order of arrival.
+    pub submissions: Vec<NewAction>,
+    /// How many actions may start: the free slots once the controls are through.
+    pub claim: usize,
+    /// At how many waiting actions a submission is refused; `None` = no limit.
+    pub max_queued: Option<u64>,
+    /// Which old final actions may go.
+    pub retention: Retention,
+}
+
+/// Which final actions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// At most this many; `None` = all.
+    pub max_finished: Option<u64>,
+    /// Only those that ended after this; `None` = all.
+    pub finished_after: Option<Timestamp>,
+}
+
+/// One change to actions that exist.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// A client's command to one action ([`Command::ReadParameters`] and [`Command::Duplicate`] are
+    /// none: one reads, the other submits).
+    Command {
+        /// The action.
+        id: ActionId,
+        /// What is asked of it.
+        command: Command,
+    },
+    /// An attempt has ended.
+    End(AttemptEnd),
+    /// Pause the queue: nothing starts any more; running actions pause where they can.
+    PauseQueue {
+        /// Whether this kind of action can pause.
+        supported: bool,
+    },
+    /// Undo that, and resume every paused action.
+    ResumeQueue,
+    /// Stop all that runs.
+    StopAll,
+    /// The queue has (re)started: whatever counts as running and is not listed here runs nowhere.
+    Recover {
+        /// The attempts that do run.
+        live: Vec<(ActionId, u32)>,
+        /// What becomes of the others.
+        on_restart: OnRestart,
+    },
+}
+
+/// How an attempt ended, with all that is to be kept of it.
+#[derive(Debug, Clone)]
+pub struct AttemptEnd {
+    /// The action.
+    pub id: ActionId,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// How it ended.
+    pub ended: Ended,
+    /// The error text for the client, if it failed.
+    pub error: Option<String>,
+    /// The result, or what there is of it.
+    pub report: Report,
+    /// How far it came, from 0 to 100.
+    pub percent: f64,
+    /// How long it worked, pauses left out, in milliseconds.
+    pub processing_ms: i64,
+}
+
+/// An action to be queued.
+#[derive(Debug, Clone)]
+pub enum NewAction {
+    /// With parameters of its own.
+    Given {
+        /// What it is given.
+        parameters: Parameters,
+        /// Its priority; the higher one starts first.
+        priority: i32,
+        /// A key under which the same submission may come again and gets the first one's id.
+        key: Option<String>,
+        /// When it arrived.
+        queued_at: Timestamp,
+    },
+    /// With parameters and priority of an action that has not ended.
+    CopyOf {
+        /// That action.
+        id: ActionId,
+        /// When the request arrived.
+        queued_at: Timestamp,
+    },
+}
+
+/// The answers to a [`Batch`], in the order of its parts.
+#[derive(Debug)]
+pub struct BatchReply {
+    /// One answer for each control.
+    pub controls: Vec<Result<Vec<Affected>, Rejected>>,
+    /// One answer for each submission.
+    pub submissions: Vec<Result<Submitted, Rejected>>,
+    /// The actions that have been given a slot.
+    pub claimed: Vec<Claimed>,
+    /// Whether there is more to delete than fitted into this step.
+    pub more_to_prune: bool,
+    /// The queue's counts after the batch.
+    pub counts: Counts,
+    /// Whether the queue is paused after the batch.
+    pub paused: bool,
+}
+
+/// An action that a control concerned, and what the rules said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Affected {
+    /// The action.
+    pub id: ActionId,
+    /// Its latest attempt; 0 if it never started.
+    pub attempt: u32,
+    /// Its state now.
+    pub state: State,
+    /// What was decided.
+    pub verdict: Verdict,
+}
+
+/// Why one change of a batch was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejected {
+    /// There is no such action in this queue.
+    Unknown,
+    /// The rules do not allow it.
+    Refused(Refusal),
+    /// The report is of an attempt that is no longer the action's latest.
+    Stale,
+    /// The queue holds as many waiting actions as it may.
+    QueueFull,
+    /// The server shuts down and takes nothing new (said by the queue, never by a store).
+    ShuttingDown,
+    /// The store could not keep it.
+    Store(StoreError),
+}
+
+/// A submission that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The new action's id, or the first one's for a repeated key.
+    pub id: ActionId,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+}
+
+/// An action that has been given a slot.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The action.
+    pub id: ActionId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// What it was given.
+    pub parameters: Parameters,
+}
+
+/// One action as it stands in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: ActionId,
+    /// Its state.
+    pub state: State,
+    /// Its priority.
+    pub priority: i32,
+    /// How often it was started.
+    pub attempt: u32,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When its latest attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How long it worked, in milliseconds; 0 until it has ended.
+    pub processing_ms: i64,
+    /// How far it came, from 0 to 100.
+    pub percent: f64,
+    /// Why it ended in Error.
+    pub error: Option<String>,
+    /// Its result.
+    pub report: Report,
+    /// How many actions start before it, plus one; only while it waits, only from
+    /// [`Store::record`], and only up to [`Record::MAX_POSITION`].
+    pub position: Option<u64>,
+}
+
+impl Record {
+    /// The last place in the queue that is counted: a poll must stay cheap with a million waiting.
+    pub const MAX_POSITION: u64 = 1_000;
+}

@@ -1,0 +1,321 @@
+//! The embedded store: one SQLite file, one thread that writes, two that read.
+//!
+//! - opening, the lock on the data directory, the threads and their channels: this file;
+//! - tables and indexes: [`schema`];
+//! - what the writing thread does with a batch: [`write`];
+//! - what the reading threads do: [`read`].
+//!
+//! Group commit has no timer: whatever arrived while the last transaction was made durable goes
+//! into the next one, from all queues together. The point reads of many clients share a snapshot in
+//! the same way.
+
+mod read;
+mod schema;
+mod write;
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::oneshot;
+
+use crate::action::{ActionId, Parameters};
+use crate::store::query::{Cursor, Page, Query};
+use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Store, StoreError};
+use read::Reader;
+use write::Writer;
+
+/// How safe an acknowledged change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// On disk (fsync) before it is acknowledged.
+    #[default]
+    Full,
+    /// With the operating system: it survives a crash of the process, not of the machine.
+    Normal,
+}
+
+/// A store in one SQLite file, `actions.db` in the data directory.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: mpsc::Sender<WriteJob>,
+    /// Reads of one action: short, many.
+    points: mpsc::Sender<ReadJob>,
+    /// Pages of listings: longer, few. A thread of their own keeps them from delaying polls.
+    pages: mpsc::Sender<ReadJob>,
+    durability: Durability,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+enum WriteJob {
+    Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
+    Commit(Batch, oneshot::Sender<Result<BatchReply, StoreError>>),
+    Close(oneshot::Sender<()>),
+}
+
+enum ReadJob {
+    Run(Box<dyn FnOnce(&Reader) + Send>),
+    Close,
+}
+
+/// How many jobs one transaction takes at most, so that its first caller does not wait for ever.
+const MAX_GROUP: usize = 256;
+
+impl SqliteStore {
+    /// Opens the store in this directory, making both if they are not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if another server has it open, [`StoreError::Corrupt`] and
+    /// [`StoreError::TooNew`] if the file can't be used as it is (it is left untouched), and
+    /// [`StoreError::Io`] or [`StoreError::Full`] if it can't be read or written.
+    pub fn open(directory: &Path, durability: Durability) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(directory)
+            .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
+        let lock = lock_directory(directory)?;
+        let path = directory.join("actions.db");
+
+        let connection = connect(&path, OpenFlags::default())?;
+        schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
+        let writer = Writer::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?;
+        let mut readers = Vec::new();
+        for _ in 0..2 {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = connect(&path, flags)?;
+            readers
+                .push(Reader::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?);
+        }
+
+        let mut threads = Vec::new();
+        let (write_sender, write_jobs) = mpsc::channel();
+        threads.push(spawn("actiond-write", move || write_loop(writer, &write_jobs, lock))?);
+        let mut senders = Vec::new();
+        for (reader, name) in readers.into_iter().zip(["actiond-read", "actiond-list"]) {
+            let (sender, jobs) = mpsc::channel();
+            threads.push(spawn(name, move || read_loop(&reader, &jobs))?);
+            senders.push(sender);
+        }
+        let (Some(pages), Some(points)) = (senders.pop(), senders.pop()) else {
+            return Err(StoreError::Closed);
+        };
+        Ok(Self {
+            writer: write_sender,
+            points,
+            pages,
+            durability,
+            threads: Arc::new(Mutex::new(threads)),
+        })
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<T>) -> WriteJob,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.writer.send(job(reply)).is_ok();
+        async move {
+            if sent {
+                answer.await.map_err(|_| StoreError::Closed)
+            } else {
+                Err(StoreError::Closed)
+            }
+        }
+        .boxed()
+    }
+}
+
+fn read<T: Send + 'static>(
+    thread: &mpsc::Sender<ReadJob>,
+    job: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+) -> BoxFuture<'static, Result<T, StoreError>> {
+    let (reply, answer) = oneshot::channel();
+    let job = ReadJob::Run(Box::new(move |reader| {
+        // The caller may have gone; then nobody wants the answer.
+        let _ = reply.send(job(reader));
+    }));
+    let sent = thread.send(job).is_ok();
+    async move {
+        if sent { answer.await.unwrap_or(Err(StoreError::Closed)) } else { Err(StoreError::Closed) }
+    }
+    .boxed()
+}
+
+impl Store for SqliteStore {
+    fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        let name = name.to_owned();
+        self.write(|reply| WriteJob::Open(name, reply)).map(Result::flatten).boxed()
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>> {
+        self.write(|reply| WriteJob::Commit(batch, reply)).map(Result::flatten).boxed()
+    }
+
+    fn record(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
+        read(&self.points, move |reader| reader.record(queue, id))
+    }
+
+    fn parameters(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
+        read(&self.points, move |reader| reader.parameters(queue, id))
+    }
+
+    fn page(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page, StoreError>> {
+        read(&self.pages, move |reader| reader.page(queue, &query, cursor, limit))
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let _ = self.points.send(ReadJob::Close);
+        let _ = self.pages.send(ReadJob::Close);
+        let written = self.write(WriteJob::Close);
+        let threads = Arc::clone(&self.threads);
+        async move {
+            let _ = written.await;
+            for thread in threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                // Each has been told to end and has answered or holds no caller's work.
+                let _ = thread.join();
+            }
+        }
+        .boxed()
+    }
+
+    fn durability(&self) -> &'static str {
+        match self.durability {
+            Durability::Full => "full",
+            Durability::Normal => "normal",
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|e| StoreError::Io(format!("can't start the thread {name}: {e}")))
+}
+
+/// Takes whatever waits, writes it as one transaction, answers, and so on. The lock is held until
+/// the last write is done.
+fn write_loop(mut writer: Writer, jobs: &mpsc::Receiver<WriteJob>, lock: File) {
+    while let Ok(first) = jobs.recv() {
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                WriteJob::Commit(batch, reply) => group.push((batch, reply)),
+                WriteJob::Open(name, reply) => {
+                    // Order matters: a queue that is rebuilt must see its old batches applied.
+                    writer.commit(&mut group);
+                    let _ = reply.send(writer.open_queue(&name));
+                }
+                WriteJob::Close(reply) => {
+                    writer.commit(&mut group);
+                    writer.close();
+                    drop(lock);
+                    let _ = reply.send(());
+                    return;
+                }
+            }
+            next = if group.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
+        }
+        writer.commit(&mut group);
+    }
+    writer.close();
+}
+
+fn read_loop(reader: &Reader, jobs: &mpsc::Receiver<ReadJob>) {
+    let mut open = true;
+    while open {
+        let mut taken = Vec::new();
+        let mut next = jobs.recv().unwrap_or(ReadJob::Close);
+        loop {
+            match next {
+                ReadJob::Run(job) => taken.push(job),
+                ReadJob::Close => open = false,
+            }
+            match jobs.try_recv() {
+                Ok(job) if open && taken.len() < MAX_GROUP => next = job,
+                Ok(ReadJob::Run(job)) => {
+                    taken.push(job);
+                    break;
+                }
+                Ok(ReadJob::Close) => {
+                    open = false;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        // The snapshot is taken after the last of these jobs has arrived, so each of them sees
+        // every change that was acknowledged before its caller asked.
+        reader.in_snapshot(|| {
+            for job in taken {
+                job(reader);
+            }
+        });
+    }
+}
+
+fn lock_directory(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("actiond.lock");
+    let io = |e: std::io::Error| StoreError::Io(format!("{}: {e}", path.display()));
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            // Only for the message; an unreadable owner is no owner.
+            let _ = file.take(20).read_to_string(&mut owner);
+            let owner = owner.trim();
+            let owner =
+                if owner.is_empty() { String::new() } else { format!(" (process {owner})") };
+            return Err(StoreError::InUse { path: directory.to_owned(), owner });
+        }
+        Err(TryLockError::Error(e)) => return Err(io(e)),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+    // The number is only for the message above; a full disk must not keep the server from starting.
+    let _ = writeln!(file, "{}", std::process::id());
+    Ok(file)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| store_error(&e, path))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Says what an error of the database means to the caller of the store.
+fn store_error(error: &rusqlite::Error, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
+        }
+        _ => StoreError::Io(error.to_string()),
+    }
+}

@@ -1,0 +1,359 @@
+//! The whole runtime as its users see it: [`Builder`] makes it, [`System`] holds it.
+//!
+//! The actors live on threads of their own, so a system can be used from any actix or tokio program,
+//! and a slow user of it can't hold them up.
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use actix::Actor as _;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, SystemClock};
+use crate::perform::Perform;
+use crate::queue::{Drain, EndAll, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle};
+use crate::store::sqlite::{Durability, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::supervision::Guardian;
+
+/// Makes a [`System`].
+#[derive(Debug)]
+pub struct Builder {
+    place: Place,
+    clock: Arc<dyn Clock>,
+    threads: Option<usize>,
+    queues: Vec<NewQueue>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf, Durability),
+    Store(Arc<dyn Store>),
+}
+
+struct NewQueue {
+    name: String,
+    settings: QueueSettings,
+    performer: Arc<dyn Perform>,
+}
+
+impl fmt::Debug for NewQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewQueue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a system could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("a thread can't be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// Two queues have names that differ at most in case.
+    #[error("two queues are named {0}")]
+    SameName(String),
+}
+
+impl Builder {
+    /// Takes another store than the SQLite file.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.place = Place::Store(store);
+        self
+    }
+
+    /// Sets how safe an acknowledged change is in the SQLite file.
+    #[must_use]
+    pub fn durability(mut self, wanted: Durability) -> Self {
+        if let Place::Directory(_, durability) = &mut self.place {
+            *durability = wanted;
+        }
+        self
+    }
+
+    /// Takes another clock than the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets on how many threads the queues' actors live (default: half of the cores, at most 4).
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Adds a queue.
+    #[must_use]
+    pub fn queue(
+        mut self,
+        name: impl Into<String>,
+        settings: QueueSettings,
+        performer: impl Perform,
+    ) -> Self {
+        self.queues.push(NewQueue { name: name.into(), settings, performer: Arc::new(performer) });
+        self
+    }
+
+    /// Opens the store and starts the queues. What waited when the store was last closed, or its
+    /// server last crashed, waits again; what ran then is recovered as its queue's settings say.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(self) -> Result<System, StartError> {
+        for (index, queue) in self.queues.iter().enumerate() {
+            let same = |other: &NewQueue| other.name.eq_ignore_ascii_case(&queue.name);
+            if self.queues.iter().skip(index + 1).any(same) {
+                return Err(StartError::SameName(queue.name.clone()));
+            }
+        }
+        let store: Arc<dyn Store> = match self.place {
+            Place::Store(store) => store,
+            Place::Directory(directory, durability) => {
+                Arc::new(SqliteStore::open(&directory, durability)?)
+            }
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.threads.unwrap_or(cores / 2).clamp(1, 4.max(self.threads.unwrap_or(1)));
+        let actors: Vec<ActorThread> =
+            (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
+        let executor = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("actiond-run")
+            .worker_threads(cores.max(2))
+            .enable_all()
+            .build()?;
+        let inner = Arc::new(Inner {
+            handle: executor.handle().clone(),
+            executor: Some(executor),
+            actors,
+            store,
+            clock: self.clock,
+            draining: AtomicBool::new(false),
+            queues: RwLock::new(Vec::new()),
+        });
+        let system = System { inner };
+        for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
+            system.add(queue, thread).await?;
+        }
+        Ok(system)
+    }
+}
+
+/// A running set of queues. Cheap to clone; when the last clone is dropped without
+/// [`System::shutdown`], the queues end as in a crash: nothing acknowledged is lost.
+#[derive(Clone)]
+pub struct System {
+    inner: Arc<Inner>,
+}
+
+/// A system that does not keep itself alive: what its own actors hold.
+#[derive(Clone)]
+pub(crate) struct WeakSystem(Weak<Inner>);
+
+impl WeakSystem {
+    pub(crate) fn upgrade(&self) -> Option<System> {
+        self.0.upgrade().map(|inner| System { inner })
+    }
+}
+
+struct Inner {
+    /// Runs the actions' own work. Only taken when this is dropped.
+    executor: Option<Runtime>,
+    handle: Handle,
+    actors: Vec<ActorThread>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    draining: AtomicBool,
+    queues: RwLock<Vec<QueueHandle>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(executor) = self.executor.take() {
+            // Work on a thread that does not end must not hold up whoever drops the system.
+            executor.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("System").field("queues", &self.queues()).finish_non_exhaustive()
+    }
+}
+
+impl System {
+    /// Begins a system whose actions are kept in this directory, in an SQLite file.
+    pub fn builder(directory: impl AsRef<Path>) -> Builder {
+        Builder {
+            place: Place::Directory(directory.as_ref().to_owned(), Durability::Full),
+            clock: Arc::new(SystemClock),
+            threads: None,
+            queues: Vec::new(),
+        }
+    }
+
+    /// Returns the queue of this name; case does not matter.
+    #[must_use]
+    pub fn queue(&self, name: &str) -> Option<QueueHandle> {
+        let queues = self.inner.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.iter().find(|queue| queue.name().eq_ignore_ascii_case(name)).cloned()
+    }
+
+    /// Returns all queues, in the order they were added.
+    #[must_use]
+    pub fn queues(&self) -> Vec<QueueHandle> {
+        self.inner.queues.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the clock that the queues go by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Returns what an acknowledgement means, `full` or `normal`: see [`Durability`].
+    #[must_use]
+    pub fn durability(&self) -> &'static str {
+        self.inner.store.durability()
+    }
+
+    /// Tells whether the system takes nothing new because it shuts down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Acquire)
+    }
+
+    /// Begins a shutdown: from now on submissions are refused and nothing starts.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Release);
+        for queue in self.queues() {
+            queue.shared.tell(Drain);
+        }
+    }
+
+    /// Ends the system: refuses new work, gives what runs `patience` to end by itself, asks it to
+    /// stop, forces it after its queue's grace period, writes the last changes and closes the store.
+    ///
+    /// Actions that were interrupted go back to the queue or end in Error, as after a crash.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.drain();
+        let _ = tokio::time::timeout(patience, self.idle()).await;
+        self.end_all(|| EndAll::Interrupt);
+        let grace = self.queues().iter().map(|q| q.settings().stop_grace).max();
+        let _ = tokio::time::timeout(grace.unwrap_or_default() + FORCED_WITHIN, self.idle()).await;
+        self.close().await;
+    }
+
+    /// Ends the system without patience: forces all that runs, writes the last changes and closes
+    /// the store. May be called while [`System::shutdown`] still waits.
+    pub async fn shutdown_now(&self) {
+        self.drain();
+        self.end_all(|| EndAll::Force);
+        let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
+        self.close().await;
+    }
+
+    pub(crate) fn executor(&self) -> &Handle {
+        &self.inner.handle
+    }
+
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.executor().block_on(future)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakSystem {
+        WeakSystem(Arc::downgrade(&self.inner))
+    }
+
+    fn end_all(&self, message: impl Fn() -> EndAll) {
+        for queue in self.queues() {
+            queue.shared.tell(message());
+        }
+    }
+
+    /// Waits until no attempt is left that has not durably ended.
+    async fn idle(&self) {
+        for queue in self.queues() {
+            // The sender lives in the queue, so waiting can't fail.
+            let _ = queue.shared.live().wait_for(|live| *live == 0).await;
+        }
+    }
+
+    async fn close(&self) {
+        for queue in self.queues() {
+            let (reply, settled) = oneshot::channel();
+            queue.shared.tell(Settle(reply));
+            let _ = tokio::time::timeout(FORCED_WITHIN, settled).await;
+        }
+        self.inner.store.close().await;
+    }
+
+    async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StoreError> {
+        let NewQueue { name, settings, performer } = new;
+        let state = self.inner.store.open_queue(&name).await?;
+        let shared = Arc::new(QueueShared::new(&name, settings, state.counts, state.paused));
+        let handle = QueueHandle {
+            shared: Arc::clone(&shared),
+            id: state.id,
+            store: Arc::clone(&self.inner.store),
+            clock: Arc::clone(&self.inner.clock),
+            performer,
+            system: self.downgrade(),
+        };
+        let mut queues = self.inner.queues.write().unwrap_or_else(PoisonError::into_inner);
+        queues.push(handle.clone());
+        drop(queues);
+        let factory = move |exit| {
+            let QueueHandle { shared, id, store, clock, performer, system } = handle.clone();
+            QueueActor::new(shared, id, store, performer, clock, system, exit)
+        };
+        if let Some(thread) = self.inner.actors.get(thread) {
+            thread.run(move || {
+                Guardian::new(shared, Box::new(factory)).start();
+            });
+        }
+        Ok(())
+    }
+}
+
+/// How long a shutdown waits for what was forced to end.
+const FORCED_WITHIN: Duration = Duration::from_secs(2);
+
+type Start = Box<dyn FnOnce() + Send>;
+
+/// A thread on which actors live; it ends, and they with it, when this is dropped.
+struct ActorThread {
+    starts: mpsc::UnboundedSender<Start>,
+}
+
+impl ActorThread {
+    fn start(number: usize) -> std::io::Result<Self> {
+        let (starts, mut receiver) = mpsc::unbounded_channel::<Start>();
+        std::thread::Builder::new().name(format!("actiond-queue-{number}")).spawn(move || {
+            actix::System::new().block_on(async move {
+                while let Some(start) = receiver.recv().await {
+                    start();
+                }
+            });
+        })?;
+        Ok(Self { starts })
+    }
+
+    fn run(&self, start: impl FnOnce() + Send + 'static) {
+        // The thread only ends when this is dropped.
+        let _ = self.starts.send(Box::new(start));
+    }
+}

@@ -1,0 +1,238 @@
+//! The worker actor: one slot of a queue.
+//!
+//! It never runs user code itself: it starts the work elsewhere and watches it, so that it can take
+//! a [`Steer`] message at any time. The attempt itself, shared with the work, is in [`attempt`].
+
+mod attempt;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::task::{AbortHandle, JoinError};
+
+use crate::lifecycle::Ended;
+use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
+use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
+use crate::report::Report;
+use crate::store::AttemptEnd;
+use crate::system::WeakSystem;
+pub(crate) use attempt::{Attempt, LiveView, Wish};
+
+/// Start this attempt. Sent by the queue once the attempt's start is durable; answered by
+/// [`AttemptEnded`] and then [`SlotFreed`]. If the worker dies, the guardian's queue finds the attempt gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Run(pub(crate) Arc<Attempt>);
+
+/// Ask something of the attempt, if it is still this one that runs. Sent by the queue.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Steer {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) wish: Wish,
+}
+
+/// The server shuts down: ask what runs to stop, as an interruption.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Interrupt;
+
+pub(crate) struct WorkerActor {
+    slot: usize,
+    performer: Arc<dyn Perform>,
+    system: WeakSystem,
+    queue: QueueLink,
+    grace: Duration,
+    running: Option<Running>,
+}
+
+struct Running {
+    attempt: Arc<Attempt>,
+    work: AbortHandle,
+    /// Set once the attempt was given up while its thread still runs: the slot is retired until then.
+    abandoned: bool,
+}
+
+impl WorkerActor {
+    pub(crate) fn new(
+        slot: usize,
+        performer: Arc<dyn Perform>,
+        system: WeakSystem,
+        queue: QueueLink,
+        grace: Duration,
+    ) -> Self {
+        Self { slot, performer, system, queue, grace, running: None }
+    }
+
+    /// The work has come back, or was dropped by force.
+    fn on_joined(&mut self, result: Result<WorkResult, JoinError>) {
+        let Some(running) = self.running.take() else { return };
+        if running.abandoned {
+            log::info!("queue {}: retired slot {} is free again", self.queue.name(), self.slot);
+        } else {
+            self.report(&running.attempt, outcome(&running.attempt, result));
+        }
+        self.queue.note_idle(self.slot);
+        self.queue.tell(SlotFreed { slot: self.slot });
+    }
+
+    fn report(&self, attempt: &Arc<Attempt>, (ended, error, report): Outcome) {
+        let Some(id) = attempt.id() else { return };
+        let view = attempt.view();
+        attempt.set_ended(AttemptEnd {
+            id,
+            attempt: attempt.number(),
+            ended,
+            error,
+            report: report.unwrap_or(view.partial),
+            percent: view.progress.percent(),
+            processing_ms: i64::try_from(view.processing.as_millis()).unwrap_or(i64::MAX),
+        });
+        // If the queue is being rebuilt now, it will find the end in the attempt itself.
+        self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt) });
+    }
+
+    fn force(&mut self, attempt: &Arc<Attempt>) {
+        let Some(running) = self.running.as_mut().filter(|r| Arc::ptr_eq(&r.attempt, attempt))
+        else {
+            return;
+        };
+        attempt.ask(Wish::Force);
+        if !attempt.is_on_thread() {
+            running.work.abort();
+            return;
+        }
+        if running.abandoned {
+            return;
+        }
+        running.abandoned = true;
+        log::warn!(
+            "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
+            self.queue.name(),
+            attempt.id().map_or(0, crate::action::ActionId::get),
+            self.slot
+        );
+        let ended = stopped(attempt);
+        let text = "the work did not stop when asked and was abandoned; \
+                    its slot stays taken until it ends by itself";
+        self.report(attempt, (ended, Some(text.to_owned()), None));
+    }
+}
+
+impl Actor for WorkerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(64);
+    }
+}
+
+/// Runs while the actor is dropped, perhaps by a panic: it must not panic itself.
+impl Drop for WorkerActor {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.work.abort();
+            if !running.abandoned {
+                let text = "the worker that ran the action died".to_owned();
+                self.report(&running.attempt, (Ended::Failed, Some(text), None));
+            }
+            self.queue.tell(WorkerLost { slot: self.slot });
+        }
+    }
+}
+
+impl Handler<Run> for WorkerActor {
+    type Result = ();
+
+    fn handle(&mut self, Run(attempt): Run, ctx: &mut Self::Context) {
+        // Without a system there is nobody left to run it for: the store will recover it.
+        let Some(system) = self.system.upgrade() else { return };
+        let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
+        let work = system.executor().spawn(start(Arc::clone(&self.performer), context));
+        self.running = Some(Running { attempt, work: work.abort_handle(), abandoned: false });
+        ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
+    }
+}
+
+impl Handler<Steer> for WorkerActor {
+    type Result = ();
+
+    fn handle(&mut self, Steer { attempt, wish }: Steer, ctx: &mut Self::Context) {
+        if !self.running.as_ref().is_some_and(|r| Arc::ptr_eq(&r.attempt, &attempt)) {
+            return;
+        }
+        if wish == Wish::Force {
+            self.force(&attempt);
+            return;
+        }
+        attempt.ask(wish);
+        if wish == Wish::Stop {
+            ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
+        }
+    }
+}
+
+impl Handler<Interrupt> for WorkerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Interrupt, ctx: &mut Self::Context) {
+        if let Some(running) = &self.running {
+            let attempt = Arc::clone(&running.attempt);
+            attempt.interrupt();
+            ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
+        }
+    }
+}
+
+/// Runs one attempt's work to its end, beside the actors.
+pub(crate) async fn start(performer: Arc<dyn Perform>, context: ActionContext) -> WorkResult {
+    let attempt = Arc::clone(&context.attempt);
+    let Work(kind) = performer.perform(context);
+    match kind {
+        WorkKind::Done(result) => result,
+        WorkKind::Task(work) => work.await,
+        WorkKind::Blocking(work) => {
+            attempt.set_on_thread();
+            match tokio::task::spawn_blocking(work).await {
+                Ok(result) => result,
+                Err(error) => Err(Failure::Failed(panic_text(error))),
+            }
+        }
+    }
+}
+
+/// How an attempt ended, its error text, and its result if that is not the partial one.
+type Outcome = (Ended, Option<String>, Option<Report>);
+
+pub(crate) fn outcome(attempt: &Attempt, result: Result<WorkResult, JoinError>) -> Outcome {
+    match result {
+        Ok(Ok(report)) => (Ended::Finished, None, Some(report)),
+        Ok(Err(Failure::Stopped)) if attempt.wish() >= Wish::Stop => (stopped(attempt), None, None),
+        Ok(Err(Failure::Stopped)) => {
+            (Ended::Failed, Some("the work stopped without being asked to".to_owned()), None)
+        }
+        Ok(Err(Failure::Failed(text))) => (Ended::Failed, Some(text), None),
+        Err(error) if error.is_cancelled() => (stopped(attempt), None, None),
+        Err(error) => (Ended::Failed, Some(panic_text(error)), None),
+    }
+}
+
+fn stopped(attempt: &Attempt) -> Ended {
+    if attempt.is_interrupted() { Ended::Interrupted(attempt.on_restart()) } else { Ended::Stopped }
+}
+
+/// What a panic said, for the client: a panic in an action ends the action, not the queue.
+fn panic_text(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => {
+            let said = payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| payload.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            format!("the action panicked: {said}")
+        }
+        Err(_) => "the action was dropped".to_owned(),
+    }
+}
