@@ -1,0 +1,399 @@
+//! The tree that every reply is made of, and how it is written as XML.
+//!
+//! Names and texts may come from anywhere (clients, results of users' code), so nothing here trusts them: what XML 1.0
+//! forbids is mended, since one bad character would make the whole reply unreadable. The same tree as JSON: [`super::json`].
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Elements nested deeper than this are written without what they hold, so that writing needs bounded stack.
+///
+/// Whoever builds a tree from foreign data should keep to it too: dropping a tree takes stack in proportion to its depth.
+pub const MAX_DEPTH: usize = 200;
+
+/// The only prefix that a name may carry; each reply's root binds it.
+const PREFIX: &str = "autn:";
+
+/// What stands for a character that XML 1.0 forbids.
+const REPLACEMENT: &str = "\u{FFFD}";
+
+/// An element of a reply: a name, attributes, and either text or further elements.
+///
+/// ```
+/// use actiond::aci::element::Element;
+/// let mut xml = Vec::new();
+/// Element::new("tasks").child(Element::text("success", "DIR1 & DIR2")).write_xml(&mut xml);
+/// assert_eq!(xml, b"<tasks><success>DIR1 &amp; DIR2</success></tasks>");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// The name, with the prefix `autn:` where the protocol has it; what XML forbids is mended when it is written.
+    pub name: Cow<'static, str>,
+    /// Attributes in the order they are written; of two with one name only the first is.
+    pub attributes: Vec<(Cow<'static, str>, String)>,
+    /// Text, or further elements.
+    pub content: Content,
+}
+
+/// What stands inside an [`Element`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Text, kept to the letter but for characters that XML forbids.
+    Text(String),
+    /// Further elements, in order.
+    Elements(Vec<Element>),
+}
+
+impl Element {
+    /// Makes an element that holds nothing yet.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), attributes: Vec::new(), content: Content::Elements(Vec::new()) }
+    }
+
+    /// Makes an element that holds text.
+    #[must_use]
+    pub fn text(name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), attributes: Vec::new(), content: Content::Text(text.into()) }
+    }
+
+    /// Adds an attribute behind those it has.
+    #[must_use]
+    pub fn attribute(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<String>,
+    ) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds an element behind those it holds; text that it held is dropped.
+    #[must_use]
+    pub fn child(self, child: Self) -> Self {
+        self.children(std::iter::once(child))
+    }
+
+    /// Adds elements behind those it holds; text that it held is dropped.
+    #[must_use]
+    pub fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
+        match &mut self.content {
+            Content::Elements(elements) => elements.extend(children),
+            Content::Text(_) => self.content = Content::Elements(children.into_iter().collect()),
+        }
+        self
+    }
+
+    /// Appends the element as XML on one line: UTF-8, no white space between elements.
+    ///
+    /// An element that holds no elements is written `<name/>`, one that holds empty text `<name></name>`.
+    pub fn write_xml(&self, out: &mut Vec<u8>) {
+        self.write_xml_at(0, out);
+    }
+
+    /// Appends the element, which stands at this depth of the reply's data (0: directly under `responsedata`).
+    pub(crate) fn write_xml_at(&self, depth: usize, out: &mut Vec<u8>) {
+        let name = mended_name(&self.name);
+        out.push(b'<');
+        out.extend_from_slice(name.as_bytes());
+        each_attribute(&self.attributes, mended_name, |name, value| {
+            out.push(b' ');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"=\"");
+            escape_attribute(value, out);
+            out.push(b'"');
+        });
+        match &self.content {
+            Content::Elements(elements) if elements.is_empty() || depth >= MAX_DEPTH => {
+                out.extend_from_slice(b"/>");
+                return;
+            }
+            Content::Elements(elements) => {
+                out.push(b'>');
+                for element in elements {
+                    element.write_xml_at(depth.saturating_add(1), out);
+                }
+            }
+            Content::Text(text) => {
+                out.push(b'>');
+                escape_text(text, out);
+            }
+        }
+        out.extend_from_slice(b"</");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'>');
+    }
+}
+
+/// Calls `write` with the new name and the value of each attribute, leaving out those whose new name came before:
+/// neither XML nor JSON may repeat a name.
+pub(crate) fn each_attribute(
+    attributes: &[(Cow<'static, str>, String)],
+    rename: fn(&str) -> Cow<'_, str>,
+    mut write: impl FnMut(&str, &str),
+) {
+    // A list is quickest for the few attributes of real replies; a set keeps a result with thousands of them linear.
+    const FEW: usize = 24;
+    let mut few: Vec<Cow<'_, str>> = Vec::new();
+    let mut many: HashSet<Cow<'_, str>> = HashSet::new();
+    for (name, value) in attributes {
+        let name = rename(name);
+        if attributes.len() == 1 {
+            write(&name, value);
+        } else if attributes.len() <= FEW {
+            if !few.contains(&name) {
+                write(&name, value);
+                few.push(name);
+            }
+        } else if !many.contains(&name) {
+            write(&name, value);
+            many.insert(name);
+        }
+    }
+}
+
+/// Gives the name as it is written in XML: `_` stands for each character that a name may not have.
+///
+/// A character that may stand inside a name but not begin it gets `_` in front; a prefix other than `autn:` loses its
+/// colon, because no reader could resolve it. `xmlns` would change the meaning of names, so it is no plain name either.
+pub(crate) fn mended_name(name: &str) -> Cow<'_, str> {
+    let (prefix, local) = match name.strip_prefix(PREFIX) {
+        Some(local) => (PREFIX, local),
+        None => ("", name),
+    };
+    let mut characters = local.chars();
+    let begins_well = characters.next().is_some_and(may_begin_name) && local != "xmlns";
+    if begins_well && characters.all(may_be_in_name) {
+        return Cow::Borrowed(name);
+    }
+    let mut mended = String::with_capacity(name.len().saturating_add(1));
+    mended.push_str(prefix);
+    if !begins_well && local.chars().next().is_none_or(may_be_in_name) {
+        mended.push('_');
+    }
+    mended.extend(local.chars().map(|c| if may_be_in_name(c) { c } else { '_' }));
+    Cow::Owned(mended)
+}
+
+/// Gives the name as it is written in JSON: as in XML, without the prefix.
+pub(crate) fn json_name(name: &str) -> Cow<'_, str> {
+    match mended_name(name) {
+        Cow::Borrowed(name) => Cow::Borrowed(name.strip_prefix(PREFIX).unwrap_or(name)),
+        Cow::Owned(name) => Cow::Owned(name.strip_prefix(PREFIX).unwrap_or(&name).to_owned()),
+    }
+}
+
+/// Letters that may begin a name in every edition of XML 1.0: the fifth allows far more than the fourth, by which
+/// Java's usual reader and expat still go.
+fn may_begin_name(c: char) -> bool {
+    matches!(c, 'a'..='z' | 'A'..='Z' | '_'
+        | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{131}' | '\u{134}'..='\u{13E}' | '\u{141}'..='\u{148}'
+        | '\u{14A}'..='\u{17E}' | '\u{38E}'..='\u{3A1}' | '\u{3A3}'..='\u{3CE}' | '\u{40E}'..='\u{44F}'
+        | '\u{5D0}'..='\u{5EA}' | '\u{641}'..='\u{64A}' | '\u{3041}'..='\u{3094}' | '\u{30A1}'..='\u{30FA}'
+        | '\u{4E00}'..='\u{9FA5}' | '\u{AC00}'..='\u{D7A3}')
+}
+
+fn may_be_in_name(c: char) -> bool {
+    may_begin_name(c) || matches!(c, '0'..='9' | '-' | '.')
+}
+
+/// Appends text with what XML needs escaped; a carriage return as a reference, or readers would make it a line feed.
+pub(crate) fn escape_text(text: &str, out: &mut Vec<u8>) {
+    escape(text, out, |byte| match byte {
+        b'\t' | b'\n' | b'"' => None,
+        byte => reference(byte),
+    });
+}
+
+/// Appends an attribute's value for double quotes; line ends and tabs as references, or readers would make them spaces.
+pub(crate) fn escape_attribute(text: &str, out: &mut Vec<u8>) {
+    escape(text, out, reference);
+}
+
+fn reference(byte: u8) -> Option<&'static str> {
+    match byte {
+        b'&' => Some("&amp;"),
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        b'"' => Some("&quot;"),
+        b'\t' => Some("&#9;"),
+        b'\n' => Some("&#10;"),
+        b'\r' => Some("&#13;"),
+        0..0x20 => Some(REPLACEMENT),
+        _ => None,
+    }
+}
+
+/// Copies the runs between the bytes for which `instead` has something else, in one pass.
+fn escape(text: &str, out: &mut Vec<u8>, instead: impl Fn(u8) -> Option<&'static str>) {
+    out.reserve(text.len());
+    let mut rest = text.as_bytes();
+    // 0xEF begins U+FFFE and U+FFFF, which XML forbids, and many characters that it allows.
+    while let Some(at) = rest.iter().position(|&byte| byte == 0xEF || instead(byte).is_some()) {
+        let (run, tail) = rest.split_at(at);
+        out.extend_from_slice(run);
+        rest = match tail {
+            [0xEF, 0xBF, 0xBE | 0xBF, after @ ..] => {
+                out.extend_from_slice(REPLACEMENT.as_bytes());
+                after
+            }
+            [byte, after @ ..] => {
+                match instead(*byte) {
+                    Some(text) => out.extend_from_slice(text.as_bytes()),
+                    None => out.push(*byte),
+                }
+                after
+            }
+            [] => tail,
+        };
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Gives the text with U+FFFD for each character that XML 1.0 forbids, for places where nothing else is escaped.
+pub(crate) fn legal_text(text: &str) -> Cow<'_, str> {
+    let forbidden = |c: char| matches!(c, '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}');
+    if text.contains(forbidden) {
+        Cow::Owned(text.replace(forbidden, REPLACEMENT))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use quick_xml::events::Event;
+
+    use super::*;
+
+    fn xml(element: &Element) -> String {
+        let mut out = Vec::new();
+        element.write_xml(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn elements_are_written_on_one_line() {
+        let table = [
+            (Element::new("actions"), "<actions/>"),
+            (Element::text("token", ""), "<token></token>"),
+            (Element::text("token", "abc="), "<token>abc=</token>"),
+            (
+                Element::new("stage").attribute("title", "A").attribute("weight", "1"),
+                "<stage title=\"A\" weight=\"1\"/>",
+            ),
+            (Element::text("a", "x").attribute("n", "v"), "<a n=\"v\">x</a>"),
+            (Element::text("a", "gone").child(Element::new("b")), "<a><b/></a>"),
+            (
+                Element::new("a").children([Element::new("b"), Element::text("c", "d")]),
+                "<a><b/><c>d</c></a>",
+            ),
+            (Element::new("a").attribute("n", "1").attribute("n", "2"), "<a n=\"1\"/>"),
+            (Element::new("a").attribute("n 1", "1").attribute("n_1", "2"), "<a n_1=\"1\"/>"),
+        ];
+        for (element, expected) in table {
+            assert_eq!(xml(&element), expected);
+        }
+    }
+
+    #[test]
+    fn what_xml_forbids_is_replaced_and_what_it_changes_is_referenced() {
+        let table = [
+            ("a&b<c>d\"e'f", "a&amp;b&lt;c&gt;d\"e'f", "a&amp;b&lt;c&gt;d&quot;e'f"),
+            ("a\r\nb\tc", "a&#13;\nb\tc", "a&#13;&#10;b&#9;c"),
+            ("\0\u{1}\u{1f}", "\u{FFFD}\u{FFFD}\u{FFFD}", "\u{FFFD}\u{FFFD}\u{FFFD}"),
+            ("\u{FFFE}x\u{FFFF}", "\u{FFFD}x\u{FFFD}", "\u{FFFD}x\u{FFFD}"),
+            ("\u{F000}\u{FEFF}\u{1F600}", "\u{F000}\u{FEFF}\u{1F600}", "\u{F000}\u{FEFF}\u{1F600}"),
+            ("]]>", "]]&gt;", "]]&gt;"),
+        ];
+        for (text, in_text, in_attribute) in table {
+            assert_eq!(xml(&Element::text("t", text)), format!("<t>{in_text}</t>"));
+            assert_eq!(
+                xml(&Element::new("t").attribute("a", text)),
+                format!("<t a=\"{in_attribute}\"/>")
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_mended() {
+        let table = [
+            ("status", "status", "status"),
+            ("autn:pid", "autn:pid", "pid"),
+            ("autn:", "autn:_", "_"),
+            ("", "_", "_"),
+            ("9lives", "_9lives", "_9lives"),
+            ("-x", "_-x", "_-x"),
+            ("a b<c", "a_b_c", "a_b_c"),
+            (" a", "_a", "_a"),
+            ("foo:bar", "foo_bar", "foo_bar"),
+            ("xmlns", "_xmlns", "_xmlns"),
+            ("Größe", "Größe", "Größe"),
+            ("a\u{1F600}", "a_", "a_"),
+        ];
+        for (name, in_xml, in_json) in table {
+            assert_eq!(mended_name(name), in_xml, "{name}");
+            assert_eq!(json_name(name), in_json, "{name}");
+        }
+    }
+
+    #[test]
+    fn thousands_of_attributes_are_still_told_apart() {
+        let mut element = Element::new("a");
+        for n in 0..100 {
+            element = element.attribute(format!("n{}", n % 50), n.to_string());
+        }
+        assert_eq!(xml(&element).matches('=').count(), 50);
+    }
+
+    #[test]
+    fn deep_trees_are_cut() {
+        let mut element = Element::new("e");
+        for _ in 0..500 {
+            element = Element::new("e").child(element);
+        }
+        assert_eq!(xml(&element).matches("<e").count(), MAX_DEPTH + 1);
+    }
+
+    /// Text of which most is special in one way or another.
+    fn nasty() -> impl Strategy<Value = String> {
+        "[\\x00-\\x7F\u{80}-\u{9F}\u{FFFD}-\u{FFFF}\u{2028}ü]{0,12}|(autn:)?[a:9 -]{0,4}|\\PC{0,20}"
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_from_a_reader(text in nasty(), name in nasty()) {
+            let xml = xml(&Element::text(name.clone(), text.clone()).attribute("a", text.clone()).attribute(name.clone(), ""));
+            let mut reader = quick_xml::Reader::from_str(&xml);
+            let expected = legal_text(&text);
+            let (mut read, mut open) = (String::new(), String::new());
+            loop {
+                match reader.read_event().unwrap() {
+                    Event::Start(start) => {
+                        open = start.name().as_ref().to_owned();
+                        let value = start.attributes().next().unwrap().unwrap();
+                        let value = value.normalized_value(quick_xml::XmlVersion::Explicit1_0).unwrap().into_owned();
+                        prop_assert_eq!(&value, &*expected);
+                    }
+                    Event::Text(text) => read.push_str(&text.xml10_content()),
+                    Event::GeneralRef(reference) => {
+                        let name = &*reference;
+                        read.push_str(&quick_xml::escape::unescape(&format!("&{name};")).unwrap());
+                    }
+                    Event::Eof => break,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(&read, &*expected);
+            prop_assert_eq!(open, mended_name(&name).into_owned());
+        }
+
+        #[test]
+        fn a_mended_name_is_legal(name in nasty()) {
+            let mended = mended_name(&name).into_owned();
+            prop_assert_eq!(&mended_name(&mended), &mended);
+            prop_assert!(mended.strip_prefix("autn:").unwrap_or(&mended).chars().next().is_some_and(may_begin_name));
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What a reply says when something went wrong: number, code, a short text and a longer one.
+//!
+//! Clients show either of the two texts alone (observed), so each makes sense by itself. How the error is put into a
+//! reply: [`super::response`].
+
+use std::borrow::Cow;
+
+/// Values and names from outside are cut to this many characters before they are repeated to a client or a log.
+pub const SHOWN_CHARACTERS: usize = 100;
+
+/// Letters and digits of the action's name that an error id repeats.
+const ACTION_IN_ID: usize = 40;
+
+/// An ACI error. It is sent with HTTP status 200, or clients would not read it (observed).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{string}: {description}")]
+pub struct AciError {
+    /// The number at the end of the error id: 501 and 502 are real servers' (observed), the rest is our choice.
+    pub number: u16,
+    /// The constant by which programs tell errors apart, `ERRORPARAMMISSING` for example.
+    pub code: &'static str,
+    /// The short text; never empty.
+    pub string: String,
+    /// The longer text; never empty.
+    pub description: String,
+}
+
+impl AciError {
+    fn new(
+        number: u16,
+        code: &'static str,
+        string: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        Self { number, code, string: string.into(), description: description.into() }
+    }
+
+    /// There is no action of this name (number 1, texts as a real server has them).
+    #[must_use]
+    pub fn unknown_action(name: &str) -> Self {
+        let name = shorten(name);
+        let description = format!(
+            "The requested action was not recognised: '{name}'. action=Help lists the actions."
+        );
+        Self::new(1, "ERRORNOTIMPLEMENTED", "ERROR", description)
+    }
+
+    /// A parameter that must be given was not (501); `allowed` says what it may be.
+    #[must_use]
+    pub fn missing(parameter: &str, allowed: &str) -> Self {
+        let parameter = shorten(parameter);
+        Self::new(
+            501,
+            "ERRORPARAMMISSING",
+            format!("Missing required parameter: {parameter}"),
+            format!("The parameter {parameter} is required and was not given. Allowed: {allowed}."),
+        )
+    }
+
+    /// A parameter has a value that it may not have (502); `allowed` says what it may be.
+    #[must_use]
+    pub fn invalid(parameter: &str, value: &str, allowed: &str) -> Self {
+        let (parameter, value) = (shorten(parameter), shorten(value));
+        Self::bad(
+            format!("Invalid value for parameter {parameter}: '{value}'"),
+            format!("The parameter {parameter} has the value '{value}'. Allowed: {allowed}."),
+        )
+    }
+
+    /// The parameter's value is a legal one, but not for an action in its present state (502); `why` is a sentence that
+    /// names the state and what to do instead.
+    #[must_use]
+    pub fn refused(parameter: &str, value: &str, why: &str) -> Self {
+        let what = format!("{}={}", shorten(parameter), shorten(value));
+        Self::bad(
+            format!("{what} is not possible in the present state"),
+            format!("{what} is not possible: {why}"),
+        )
+    }
+
+    /// A parameter that the action does not have, where such are refused (502); `nearest` is a known name like it.
+    #[must_use]
+    pub fn unknown_parameter(name: &str, nearest: Option<&str>) -> Self {
+        let name = shorten(name);
+        let hint = nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
+        Self::bad(
+            format!("Unknown parameter: {name}"),
+            format!(
+                "The action has no parameter {name}, and StrictActionValidation refuses unknown ones.{hint}"
+            ),
+        )
+    }
+
+    /// The request is not built as its kind of request must be (502); `why` is a sentence.
+    #[must_use]
+    pub fn malformed(why: &str) -> Self {
+        Self::bad("The request cannot be read", format!("The request cannot be read: {why}"))
+    }
+
+    /// The queue holds as many queued actions as it may (503).
+    #[must_use]
+    pub fn queue_full(queue: &str, limit: u64) -> Self {
+        let queue = shorten(queue);
+        Self::new(
+            503,
+            "ERRORQUEUEFULL",
+            "Action queue is full",
+            format!(
+                "The queue {queue} already holds {limit} queued actions (MaxQueueSize). Send the action again later."
+            ),
+        )
+    }
+
+    /// No role of the client allows what it asked for (504).
+    #[must_use]
+    pub fn permission(action: &str) -> Self {
+        Self::new(
+            504,
+            "ERRORPERMISSION",
+            "Permission denied",
+            format!("No role of this client allows the action '{}'.", shorten(action)),
+        )
+    }
+
+    /// Something in the request is larger than it may be (505); `what` names it, and the setting that limits it.
+    #[must_use]
+    pub fn too_large(what: &str, size: u64, limit: u64) -> Self {
+        Self::new(
+            505,
+            "ERRORREQUESTTOOLARGE",
+            format!("Request too large: {what}"),
+            format!("Too large: {what}. It is {size}, at most {limit} is allowed."),
+        )
+    }
+
+    /// An action that was run at once ended in an error (510); `text` is what it said.
+    #[must_use]
+    pub fn failed(action: &str, text: &str) -> Self {
+        let action = shorten(action);
+        Self::new(
+            510,
+            "ERRORACTIONFAILED",
+            format!("{action} failed: {}", shorten(text)),
+            format!("The action {action} was run and ended in an error: {text}"),
+        )
+    }
+
+    /// The server cannot answer this now, but may later (506): the store or a queue is down, or the server is ending.
+    #[must_use]
+    pub fn unavailable(text: &str) -> Self {
+        Self::new(
+            506,
+            "ERRORUNAVAILABLE",
+            "Not available now",
+            format!("Not available now: {text}"),
+        )
+    }
+
+    /// The server broke one of its own rules (500).
+    #[must_use]
+    pub fn internal(text: &str) -> Self {
+        Self::new(500, "ERRORINTERNAL", "Internal error", format!("Internal error: {text}"))
+    }
+
+    fn bad(string: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::new(502, "ERRORPARAMINVALID", string, description)
+    }
+
+    /// Gives the error id: `ACTIOND`, the action's name in upper case, the number (the form is observed).
+    #[must_use]
+    pub fn error_id(&self, action: &str) -> String {
+        let letters = action.chars().filter(char::is_ascii_alphanumeric).take(ACTION_IN_ID);
+        let action: String = letters.map(|c| c.to_ascii_uppercase()).collect();
+        format!("ACTIOND{action}{}", self.number)
+    }
+
+    /// Gives the raw error id: the number as `0x` and upper-case hexadecimal digits (observed).
+    #[must_use]
+    pub fn raw_id(&self) -> String {
+        format!("0x{:X}", self.number)
+    }
+}
+
+/// Cuts a text from outside to [`SHOWN_CHARACTERS`], with `...` for what is left out.
+#[must_use]
+pub fn shorten(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARACTERS).and_then(|(at, _)| text.get(..at)) {
+        Some(head) => Cow::Owned(format!("{head}...")),
+        None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_number_code_and_texts() {
+        let table = [
+            (
+                AciError::unknown_action("WOBBLE"),
+                "ACTIONDX1",
+                "0x1",
+                "ERRORNOTIMPLEMENTED",
+                "WOBBLE",
+            ),
+            (
+                AciError::missing("Token", "a token"),
+                "ACTIONDX501",
+                "0x1F5",
+                "ERRORPARAMMISSING",
+                "Token",
+            ),
+            (
+                AciError::invalid("Start", "0", "1 or more"),
+                "ACTIONDX502",
+                "0x1F6",
+                "ERRORPARAMINVALID",
+                "'0'",
+            ),
+            (
+                AciError::refused("QueueAction", "cancel", "it runs"),
+                "ACTIONDX502",
+                "0x1F6",
+                "ERRORPARAMINVALID",
+                "it runs",
+            ),
+            (
+                AciError::unknown_parameter("Tokn", Some("Token")),
+                "ACTIONDX502",
+                "0x1F6",
+                "ERRORPARAMINVALID",
+                "Token?",
+            ),
+            (
+                AciError::malformed("no boundary"),
+                "ACTIONDX502",
+                "0x1F6",
+                "ERRORPARAMINVALID",
+                "no boundary",
+            ),
+            (
+                AciError::queue_full("Fetch", 9),
+                "ACTIONDX503",
+                "0x1F7",
+                "ERRORQUEUEFULL",
+                "Fetch already holds 9",
+            ),
+            (AciError::permission("Stop"), "ACTIONDX504", "0x1F8", "ERRORPERMISSION", "Stop"),
+            (
+                AciError::too_large("body", 12, 10),
+                "ACTIONDX505",
+                "0x1F9",
+                "ERRORREQUESTTOOLARGE",
+                "is 12, at most 10",
+            ),
+            (AciError::unavailable("ending"), "ACTIONDX506", "0x1FA", "ERRORUNAVAILABLE", "ending"),
+            (AciError::internal("Q3"), "ACTIONDX500", "0x1F4", "ERRORINTERNAL", "Q3"),
+        ];
+        for (error, id, raw, code, says) in table {
+            assert_eq!(
+                (error.error_id("x").as_str(), error.raw_id().as_str(), error.code),
+                (id, raw, code)
+            );
+            assert!(error.description.contains(says), "{error}");
+            assert!(!error.string.is_empty());
+        }
+    }
+
+    #[test]
+    fn ids_and_texts_repeat_little_of_what_was_sent() {
+        let long = "ü".repeat(5000);
+        let error = AciError::invalid(&long, &long, "x");
+        assert!(error.string.chars().count() < 300 && error.description.chars().count() < 300);
+        assert_eq!(error.error_id("get-Status;ü"), "ACTIONDGETSTATUS502");
+        assert_eq!(error.error_id(&"a".repeat(99)), format!("ACTIOND{}502", "A".repeat(40)));
+        assert_eq!(shorten(&"a".repeat(100)), "a".repeat(100));
+        assert_eq!(shorten(&"a".repeat(101)), format!("{}...", "a".repeat(100)));
+    }
+}
