@@ -1,0 +1,185 @@
+//! The command line: what may be said, and the vendor's spelling of it.
+//!
+//! Nothing is done here; what each [`Command`] does is in its own module beside this one.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// What to do.
+    pub command: Command,
+}
+
+/// What the program can be asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Run the server: `actiond` or `actiond serve`.
+    Serve(ServeArgs),
+    /// Print every setting with its default and meaning: `actiond config`.
+    Config,
+}
+
+/// The options of `actiond serve`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct ServeArgs {
+    /// Configuration file [default: actiond.cfg in the working directory, if there is one]
+    ///
+    /// The vendor's spelling `-configfile FILE` is accepted too.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Port for ACI requests, in place of `[Server] Port`; 0 takes any free one
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Data directory, in place of `[Paths] DataDirectory`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl Args {
+    /// Reads the arguments, of which the first is the program's name.
+    ///
+    /// # Errors
+    ///
+    /// What clap says about arguments that cannot be used. A request for `--help` or `--version` is
+    /// such an error too: `clap::Error::exit` prints it and ends the program with the right code.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actiond::cli::args::{Args, Command};
+    /// let args = Args::parse_from(["actiond", "-configfile", "my.cfg", "--port", "0"])?;
+    /// let Command::Serve(serve) = args.command else { unreachable!() };
+    /// assert_eq!(serve.config, Some("my.cfg".into()));
+    /// assert_eq!(serve.port, Some(0));
+    /// # Ok::<(), clap::Error>(())
+    /// ```
+    pub fn parse_from<I, T>(arguments: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString>,
+    {
+        let cli = Cli::try_parse_from(arguments.into_iter().map(|part| modern(part.into())))?;
+        let command = match cli.command {
+            None => Command::Serve(cli.serve),
+            Some(Subcommand::Serve(serve)) => Command::Serve(serve),
+            Some(Subcommand::Config) => Command::Config,
+        };
+        Ok(Self { command })
+    }
+}
+
+/// An open server for asynchronous actions that speaks ACI, the HTTP protocol of
+/// Autonomy/HPE/OpenText servers.
+///
+/// Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "actiond", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(subcommand)]
+    command: Option<Subcommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    /// Run the server (this is the default)
+    Serve(ServeArgs),
+    /// Print every setting with its default and meaning, as a configuration file
+    Config,
+}
+
+/// Turns the vendor's `-configfile` (one dash, any case, observed in its start scripts) into
+/// `--config`; clap would take it for a heap of one-letter options.
+fn modern(argument: OsString) -> OsString {
+    const VENDOR: &str = "-configfile";
+    let Some(text) = argument.to_str() else { return argument };
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    if !name.eq_ignore_ascii_case(VENDOR) {
+        return argument;
+    }
+    match value {
+        Some(value) => format!("--config={value}").into(),
+        None => "--config".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, ErrorKind> {
+        let words = std::iter::once("actiond").chain(line.split_whitespace());
+        Args::parse_from(words).map(|args| args.command).map_err(|error| error.kind())
+    }
+
+    fn serve(config: Option<&str>, port: Option<u16>, data: Option<&str>) -> Command {
+        let (config, data) = (config.map(PathBuf::from), data.map(PathBuf::from));
+        Command::Serve(ServeArgs { config, port, data })
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn good_lines() {
+        let table = [
+            ("", serve(None, None, None)),
+            ("serve", serve(None, None, None)),
+            ("--config a.cfg", serve(Some("a.cfg"), None, None)),
+            ("serve --config=a.cfg --port 0 --data d", serve(Some("a.cfg"), Some(0), Some("d"))),
+            ("--port 65535 --data d", serve(None, Some(65535), Some("d"))),
+            ("-configfile a.cfg", serve(Some("a.cfg"), None, None)),
+            ("-ConfigFile=a=b.cfg --port 1", serve(Some("a=b.cfg"), Some(1), None)),
+            ("serve -CONFIGFILE a.cfg", serve(Some("a.cfg"), None, None)),
+            ("config", Command::Config),
+        ];
+        for (line, want) in table {
+            assert_eq!(parse(line), Ok(want), "{line}");
+        }
+    }
+
+    #[test]
+    fn bad_lines() {
+        let table = [
+            ("--port 65536", ErrorKind::ValueValidation),
+            ("--port x", ErrorKind::ValueValidation),
+            ("-configfile", ErrorKind::InvalidValue),
+            ("--config a --config b", ErrorKind::ArgumentConflict),
+            ("--config a -configfile b", ErrorKind::ArgumentConflict),
+            ("-configfiles a", ErrorKind::UnknownArgument),
+            ("config --port 1", ErrorKind::UnknownArgument),
+            ("start", ErrorKind::InvalidSubcommand),
+            ("--help", ErrorKind::DisplayHelp),
+            ("--version", ErrorKind::DisplayVersion),
+        ];
+        for (line, want) in table {
+            assert_eq!(parse(line), Err(want), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(
+            words in proptest::collection::vec("-{0,2}(configfile|CONFIG|port|config|serve|[a-z=]{0,5})(=.{0,5})?|\\PC{0,9}", 0..6)
+        ) {
+            // The words of an error are made late, so they are asked for here.
+            if let Err(error) = Args::parse_from(std::iter::once("actiond".to_owned()).chain(words)) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}

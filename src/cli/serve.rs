@@ -1,0 +1,223 @@
+//! `actiond serve`: the configuration becomes queues and an HTTP server, and a signal ends them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actiond_actors::{Builder, QueueSettings as RuntimeSettings, System};
+use actix_web::App;
+
+use crate::actions::echo::{self, Echo};
+use crate::actions::fetch::{self, Fetch, FetchOptions};
+use crate::actions::ingest::{self, Ingest, IngestOptions};
+use crate::cli::args::ServeArgs;
+use crate::config::{self, Overrides, QueueKind, QueueLimits, Settings};
+use crate::front::{Endpoint, EndpointBuilder};
+use crate::http;
+
+/// How long open connections get to read their last reply once all actions have ended.
+const HTTP_GRACE: Duration = Duration::from_secs(1);
+
+/// Why the server did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error("can't listen on {address}: {error}")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error(transparent)]
+    Start(#[from] actiond_actors::StartError),
+    #[error("the HTTP server failed: {0}")]
+    Http(#[from] io::Error),
+}
+
+/// Runs the server until a signal ends it.
+pub(super) fn run(args: &ServeArgs) -> ExitCode {
+    let level = env_logger::Env::default().default_filter_or("info");
+    env_logger::Builder::from_env(level).init();
+    let ended = actix_web::rt::System::new().block_on(serve(args));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ServeError::Config(error)) => {
+            log::error!("the configuration can't be used:\n{error}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
+    #[cfg(unix)]
+    let _too_large = survive_file_size_limit()?;
+    let (settings, warnings) = config::load(args.config.as_deref(), &overrides)?;
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    // The port first: a second server on it must not even look at the data.
+    let wanted = SocketAddr::new(settings.server.bind_address, settings.server.port);
+    let listen = |error| ServeError::Listen { address: wanted, error };
+    let listener = TcpListener::bind(wanted).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+
+    let system = start_queues(&settings).await?;
+    let workers = settings
+        .server
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let endpoint = describe(&settings, Endpoint::builder(system.clone()))
+        .address(settings.server.token_host.clone(), address.port())
+        .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
+        .strict(settings.server.strict_action_validation)
+        .threads(workers)
+        .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
+        .build();
+    let mount = http::configure(&endpoint);
+    let server = http::server::serve(listener, workers, HTTP_GRACE, move || {
+        App::new().configure(mount.clone())
+    })?;
+    let handle = server.handle();
+    let running = actix_web::rt::spawn(server);
+    log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
+
+    end_on_signal(&system, settings.actions.shutdown_grace).await?;
+    handle.stop(true).await;
+    // The server has been told to stop; what is left to learn is whether it did so well.
+    running.await.unwrap_or(Ok(()))?;
+    log::info!("ended");
+    Ok(())
+}
+
+/// Waits for a signal, then shuts the queues down; a second signal ends all patience. Requests are
+/// answered meanwhile.
+async fn end_on_signal(system: &System, grace: Duration) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let name = signals.next().await;
+    log::info!(
+        "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
+        grace.as_secs()
+    );
+    tokio::select! {
+        () = system.shutdown(grace) => {}
+        name = signals.next() => {
+            log::warn!("{name} again: running actions are ended now");
+            system.shutdown_now().await;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the process alive where a file grows beyond what the system allows it: the write then fails,
+/// and only whoever asked for it gets an error.
+#[cfg(unix)]
+fn survive_file_size_limit() -> io::Result<tokio::signal::unix::Signal> {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(libc::SIGXFSZ))
+}
+
+/// SIGTERM and SIGINT, or what comes nearest.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        // Without a signal to wait for, the server runs until it is ended from outside.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}
+
+/// Starts the queues that the configuration names.
+async fn start_queues(settings: &Settings) -> Result<System, actiond_actors::StartError> {
+    let data = &settings.paths.data_directory;
+    let builder = System::builder(data).durability(settings.actions.durability);
+    // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
+    let mut connector: Option<Fetch> = None;
+    let add = |builder: Builder, queue: &config::QueueSettings| {
+        let (name, limits) = (queue.name.clone(), runtime_settings(&queue.limits));
+        match &queue.kind {
+            QueueKind::Echo => builder.queue(name, limits, Echo),
+            QueueKind::Ingest(ingest) => {
+                let options = IngestOptions {
+                    output: ingest.output.clone(),
+                    directory: ingest.output_directory.clone(),
+                    max_content_bytes: ingest.max_content_size,
+                };
+                builder.queue(name, limits, Ingest { settings: options })
+            }
+            QueueKind::Fetch(fetch) => {
+                let make = || {
+                    Fetch::new(FetchOptions {
+                        tasks: fetch.tasks.to_vec(),
+                        ingest: fetch.ingest.clone(),
+                        batch_size: fetch.batch_size,
+                        data_directory: data.clone(),
+                    })
+                };
+                builder.queue(name, limits, connector.get_or_insert_with(make).clone())
+            }
+        }
+    };
+    settings.queues.iter().fold(builder, add).start().await
+}
+
+/// Describes each queue by the table of its kind, for the help.
+fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
+    settings.queues.iter().fold(builder, |builder, queue| {
+        let (summary, params) = match &queue.kind {
+            QueueKind::Echo => {
+                ("Repeats its parameters; for first tries and load tests.", echo::PARAMS)
+            }
+            QueueKind::Ingest(_) => {
+                ("Takes documents in and writes them as files.", ingest::PARAMS)
+            }
+            QueueKind::Fetch(_) => {
+                ("Finds new, changed and vanished files and hands them to Ingest.", fetch::PARAMS)
+            }
+        };
+        builder.describe(queue.name.clone(), summary, params)
+    })
+}
+
+fn runtime_settings(limits: &QueueLimits) -> RuntimeSettings {
+    RuntimeSettings {
+        maximum_threads: limits.maximum_threads,
+        max_queue_size: limits.max_queue_size,
+        max_finished_size: limits.max_finished_size,
+        max_finished_age: limits.max_finished_age,
+        on_restart: limits.on_restart,
+        stop_grace: limits.stop_grace,
+    }
+}

@@ -1,0 +1,95 @@
+//! Makes [`Settings`] of text: the sections with fixed names here, queues and tasks in `queues`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::findings::Findings;
+use super::ini::Ini;
+use super::kind::Value;
+use super::reader::Reader;
+use super::settings::{
+    ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
+    Settings,
+};
+use super::table::{self, Key};
+use super::{queues, unknown};
+
+/// Makes the settings; they are good only if `findings` has no problem afterwards.
+pub(super) fn settings(text: &str, overrides: &Overrides, findings: &mut Findings) -> Settings {
+    let ini = Ini::parse(text, findings);
+    let mut reader = Reader { ini: &ini, findings };
+    let server = server(&mut reader, overrides);
+    let paths = paths(&mut reader, overrides);
+    let actions = actions(&mut reader);
+    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory);
+    unknown::warn(&ini, &roles, reader.findings);
+    Settings { server, paths, actions, queues }
+}
+
+fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
+    let section = &["Server"];
+    let port = u16::try_from(reader.integer(section, table::PORT)).unwrap_or_default();
+    let bind_address = match reader.value(section, table::BIND_ADDRESS) {
+        Some(Value::Address(address)) => address,
+        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let token_host = reader.text(section, table::TOKEN_HOST).unwrap_or_else(|| {
+        // Nobody can call the address that stands for all.
+        if bind_address.is_unspecified() {
+            Ipv4Addr::LOCALHOST.to_string()
+        } else {
+            bind_address.to_string()
+        }
+    });
+    ServerSettings {
+        port: overrides.port.unwrap_or(port),
+        bind_address,
+        token_host,
+        threads: Some(reader.size(section, table::THREADS)).filter(|threads| *threads > 0),
+        max_input_string: reader.size(section, table::MAX_INPUT_STRING),
+        max_file_upload_size: reader.size(section, table::MAX_FILE_UPLOAD_SIZE),
+        strict_action_validation: reader.boolean(section, table::STRICT_ACTION_VALIDATION),
+    }
+}
+
+fn paths(reader: &mut Reader<'_>, overrides: &Overrides) -> PathSettings {
+    let given = reader.text(&["Paths"], table::DATA_DIRECTORY).unwrap_or_default();
+    PathSettings {
+        data_directory: overrides.data_directory.clone().unwrap_or_else(|| PathBuf::from(given)),
+    }
+}
+
+fn actions(reader: &mut Reader<'_>) -> ActionsSettings {
+    let section = &["Actions"];
+    ActionsSettings {
+        limits: limits(reader, section),
+        shutdown_grace: seconds(reader, section, table::SHUTDOWN_GRACE_SECS),
+        durability: match reader.word(section, table::DURABILITY) {
+            Some("normal") => Durability::Normal,
+            _ => Durability::Full,
+        },
+    }
+}
+
+/// Reads the limits from the first of the sections that has them, key by key.
+pub(super) fn limits(reader: &mut Reader<'_>, sections: &[&str]) -> QueueLimits {
+    let max_queue_size = reader.integer(sections, table::MAX_QUEUE_SIZE);
+    let max_finished_size = reader.integer(sections, table::MAX_FINISHED_SIZE);
+    let max_finished_age = seconds(reader, sections, table::MAX_FINISHED_AGE);
+    QueueLimits {
+        maximum_threads: reader.size(sections, table::MAXIMUM_THREADS),
+        max_queue_size: u64::try_from(max_queue_size).ok().filter(|size| *size > 0),
+        max_finished_size: u64::try_from(max_finished_size).ok(),
+        max_finished_age: Some(max_finished_age).filter(|age| !age.is_zero()),
+        on_restart: reader.word(sections, table::ON_RESTART).map(|word| match word {
+            "Fail" => OnRestart::Fail,
+            _ => OnRestart::Requeue,
+        }),
+        stop_grace: seconds(reader, sections, table::STOP_GRACE_SECS),
+    }
+}
+
+fn seconds(reader: &mut Reader<'_>, sections: &[&str], key: &Key) -> Duration {
+    Duration::from_secs(u64::try_from(reader.integer(sections, key)).unwrap_or_default())
+}

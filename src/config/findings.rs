@@ -1,0 +1,257 @@
+//! What is wrong with a configuration: problems, which stop the start, and warnings.
+//!
+//! All of them are collected, so that one look at the output is enough to mend a file; both lists
+//! are bounded, because a file of nonsense may hold millions.
+
+use std::fmt;
+
+use super::MAX_FILE_BYTES;
+
+/// How many problems, and how many warnings, are kept; the rest are only counted.
+const KEPT: usize = 100;
+
+/// Where a problem lies: the line (from 1), section, key and value, as far as they apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place<'a> {
+    pub(super) line: Option<usize>,
+    pub(super) section: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
+    pub(super) value: Option<&'a str>,
+}
+
+/// One thing in a configuration that stops the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Name of the file, as it was given.
+    pub file: String,
+    /// The line, from 1; `None` when the file as a whole is meant.
+    pub line: Option<usize>,
+    /// Name of the section.
+    pub section: Option<String>,
+    /// Name of the key.
+    pub key: Option<String>,
+    /// The value, shortened to 100 characters.
+    pub value: Option<String>,
+    /// What is wrong and what is allowed.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        f.write_str(":")?;
+        if let Some(section) = &self.section {
+            write!(f, " [{section}]")?;
+        }
+        match (&self.key, &self.value) {
+            (Some(key), Some(value)) => write!(f, " {key}={value}:")?,
+            (Some(key), None) => write!(f, " {key}:")?,
+            (None, _) if self.section.is_some() => f.write_str(":")?,
+            (None, _) => {}
+        }
+        write!(f, " {}", self.reason)
+    }
+}
+
+/// One thing in a configuration that has no effect and was perhaps meant to have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// Name of the file, as it was given.
+    pub file: String,
+    /// The line, from 1; `None` when the file as a whole is meant.
+    pub line: Option<usize>,
+    /// What was found and what came of it.
+    pub message: String,
+}
+
+impl Warning {
+    pub(super) fn about_file(file: &str, message: &str) -> Self {
+        Self { file: file.to_owned(), line: None, message: message.to_owned() }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// A configuration that cannot be used: every problem found in it, at least one.
+///
+/// It prints one line for each problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+    more: usize,
+}
+
+impl ConfigError {
+    /// Returns the problems in the order of the file's lines; never empty, at most 100.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Returns how many problems were found beyond those that are listed.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
+    pub(super) fn about_file(file: &str, line: Option<usize>, reason: String) -> Self {
+        let file = file.to_owned();
+        let problem = Problem { file, line, section: None, key: None, value: None, reason };
+        Self { problems: vec![problem], more: 0 }
+    }
+
+    pub(super) fn too_large(file: &str) -> Self {
+        let reason = format!("is too large: a configuration has at most {MAX_FILE_BYTES} bytes");
+        Self::about_file(file, None, reason)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more problems", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The problems and warnings found so far in one file.
+#[derive(Debug)]
+pub(super) struct Findings {
+    file: String,
+    problems: Vec<Problem>,
+    more_problems: usize,
+    warnings: Vec<Warning>,
+    more_warnings: usize,
+}
+
+impl Findings {
+    pub(super) fn new(file: &str) -> Self {
+        let file = file.to_owned();
+        Self { file, problems: vec![], more_problems: 0, warnings: vec![], more_warnings: 0 }
+    }
+
+    /// Adds a problem, unless it is there already: a value of `[Actions]` is read for each queue.
+    pub(super) fn problem(&mut self, place: Place<'_>, reason: impl Into<String>) {
+        let problem = Problem {
+            file: self.file.clone(),
+            line: place.line,
+            section: place.section.map(shorten),
+            key: place.key.map(shorten),
+            value: place.value.map(shorten),
+            reason: reason.into(),
+        };
+        if self.problems.contains(&problem) {
+            return;
+        }
+        if self.problems.len() >= KEPT {
+            self.more_problems += 1;
+            return;
+        }
+        self.problems.push(problem);
+    }
+
+    /// Adds a warning; its text is made only if there is room for it.
+    pub(super) fn warning(&mut self, line: Option<usize>, message: impl FnOnce() -> String) {
+        if self.warnings.len() >= KEPT {
+            self.more_warnings += 1;
+            return;
+        }
+        self.warnings.push(Warning { file: self.file.clone(), line, message: message() });
+    }
+
+    /// Returns how many problems there are, so that a caller can see whether a step added one.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.len() + self.more_problems
+    }
+
+    /// Returns the warnings if there is no problem; both are in the order of the file.
+    pub(super) fn finish(mut self) -> Result<Vec<Warning>, ConfigError> {
+        self.problems.sort_by_key(|problem| problem.line);
+        self.warnings.sort_by_key(|warning| warning.line);
+        if !self.problems.is_empty() {
+            return Err(ConfigError { problems: self.problems, more: self.more_problems });
+        }
+        if self.more_warnings > 0 {
+            let message = format!("and {} more warnings", self.more_warnings);
+            self.warnings.push(Warning { file: self.file, line: None, message });
+        }
+        Ok(self.warnings)
+    }
+}
+
+/// Cuts a text to 100 characters, with `...` in place of the rest.
+pub(super) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_file_line_section_key_and_value() {
+        let mut findings = Findings::new("a.cfg");
+        let full =
+            Place { line: Some(3), section: Some("Server"), key: Some("Port"), value: Some("x") };
+        findings.problem(full, "must be a number");
+        findings.problem(Place { key: None, value: None, ..full }, "is odd");
+        findings.problem(Place { line: Some(4), ..Place::default() }, "is odd");
+        findings.problem(Place::default(), "is odd");
+        findings.problem(full, "must be a number");
+        assert_eq!(
+            findings.finish().unwrap_err().to_string(),
+            "a.cfg: is odd\na.cfg:3: [Server] Port=x: must be a number\n\
+             a.cfg:3: [Server]: is odd\na.cfg:4: is odd"
+        );
+    }
+
+    #[test]
+    fn both_lists_are_bounded() {
+        let mut findings = Findings::new("a.cfg");
+        for line in 0..250 {
+            findings.warning(Some(line), || "w".to_owned());
+        }
+        let warnings = findings.finish().unwrap();
+        assert_eq!(warnings.len(), 101);
+        assert_eq!(warnings[100].to_string(), "a.cfg: and 150 more warnings");
+
+        let mut findings = Findings::new("a.cfg");
+        for line in 0..250 {
+            findings.problem(Place { line: Some(line), ..Place::default() }, "p");
+        }
+        assert_eq!(findings.problem_count(), 250);
+        let error = findings.finish().unwrap_err();
+        assert_eq!((error.problems().len(), error.more()), (100, 150));
+        assert!(error.to_string().ends_with("and 150 more problems"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shorten(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(shorten(&"é".repeat(101)), format!("{}...", "é".repeat(100)));
+    }
+}

@@ -1,0 +1,230 @@
+//! Looks values up for `build` and `queues`: own section first, then a fallback, then the default.
+//!
+//! Each getter answers something usable even if the value is bad: the problem is in the findings,
+//! and the settings are thrown away in the end.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::findings::{Findings, Place, shorten};
+use super::ini::{Entry, Ini, Section};
+use super::kind::{Kind, Value};
+use super::table::{Key, fixed_scope};
+
+/// The text and the findings, with which the settings are made.
+#[derive(Debug)]
+pub(super) struct Reader<'r> {
+    pub(super) ini: &'r Ini<'r>,
+    pub(super) findings: &'r mut Findings,
+}
+
+/// One name out of a numbered list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed<'r> {
+    pub(super) name: &'r str,
+    pub(super) entry: Entry<'r>,
+}
+
+impl<'r> Reader<'r> {
+    /// Returns the value in the first of the sections that has the key, else the default.
+    pub(super) fn value(&mut self, sections: &[&str], key: &Key) -> Option<Value> {
+        let found = sections.iter().find_map(|name| {
+            let section = self.ini.section(name)?;
+            Some((section, section.get(key.name)?))
+        });
+        match found {
+            Some((section, entry)) => self.parse(section, entry, key),
+            None => key.default.and_then(|text| key.kind.parse(text).ok()),
+        }
+    }
+
+    pub(super) fn integer(&mut self, sections: &[&str], key: &Key) -> i64 {
+        match self.value(sections, key) {
+            Some(Value::Integer(number)) => number,
+            _ => 0,
+        }
+    }
+
+    /// Returns a number whose range has no negative ones, as `usize`; -1 becomes the largest.
+    pub(super) fn size(&mut self, sections: &[&str], key: &Key) -> usize {
+        usize::try_from(self.integer(sections, key)).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn boolean(&mut self, sections: &[&str], key: &Key) -> bool {
+        matches!(self.value(sections, key), Some(Value::Boolean(true)))
+    }
+
+    pub(super) fn word(&mut self, sections: &[&str], key: &Key) -> Option<&'static str> {
+        match self.value(sections, key) {
+            Some(Value::Word(word)) => Some(word),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&mut self, sections: &[&str], key: &Key) -> Option<String> {
+        match self.value(sections, key) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn texts(&mut self, sections: &[&str], key: &Key) -> Vec<String> {
+        match self.value(sections, key) {
+            Some(Value::Texts(texts)) => texts,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the names of a numbered list: good ones, each once, none of a fixed section.
+    ///
+    /// `refused` says why a name cannot be taken though it is well formed. A list with a hole, or
+    /// with fewer names than `Number` says, is a problem; one with more is worth a warning.
+    pub(super) fn list(
+        &mut self,
+        section: &'r Section<'r>,
+        number: &Key,
+        entry_key: &Key,
+        refused: impl Fn(&str) -> Option<String>,
+    ) -> Vec<Listed<'r>> {
+        let most = match number.kind {
+            Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        let entries: BTreeMap<usize, Entry<'r>> = section
+            .entries()
+            .filter_map(|entry| list_index(entry.key).map(|index| (index, entry)))
+            .collect();
+        let given = section.get(number.name);
+        let count = match given {
+            Some(_) => match self.value(&[section.name], number) {
+                Some(Value::Integer(count)) => usize::try_from(count).unwrap_or_default(),
+                _ => return Vec::new(),
+            },
+            None => entries.keys().next_back().map_or(0, |last| last.saturating_add(1)),
+        };
+        let missing = (0..count).find(|index| !entries.contains_key(index));
+        let place = Place { section: Some(section.name), ..Place::default() };
+        if let Some(index) = missing {
+            let line = given.map_or(section.line, |entry| entry.line);
+            let reason = match given {
+                Some(_) => {
+                    format!("Number={count}, but there is no {index}= (the list begins with 0=)")
+                }
+                None => format!("there is no {index}=, though a higher number is given"),
+            };
+            self.findings.problem(Place { line: Some(line), ..place }, reason);
+            if given.is_none() {
+                return Vec::new();
+            }
+        }
+        if count > most {
+            let reason = format!("the list may hold {most} names at most");
+            self.findings.problem(Place { line: Some(section.line), ..place }, reason);
+            return Vec::new();
+        }
+        for (_, entry) in entries.range(count..) {
+            let key = entry.key;
+            self.findings.warning(Some(entry.line), || {
+                format!("[{}] {key}= is not used, because Number={count}", section.name)
+            });
+        }
+
+        let mut names = HashSet::new();
+        let mut listed = Vec::new();
+        for (_, entry) in entries.range(..count) {
+            let reason = match entry_key.kind.parse(entry.value) {
+                Err(reason) => Some(reason),
+                Ok(_) if fixed_scope(entry.value).is_some() => {
+                    Some("cannot be taken: the section of that name has its own meaning".to_owned())
+                }
+                Ok(_) if !names.insert(entry.value.to_ascii_lowercase()) => {
+                    Some("is in the list twice".to_owned())
+                }
+                Ok(_) => refused(entry.value),
+            };
+            match reason {
+                Some(reason) => self.findings.problem(Self::at(section, *entry), reason),
+                None => listed.push(Listed { name: entry.value, entry: *entry }),
+            }
+        }
+        listed
+    }
+
+    /// Returns the section of a listed name; a missing one is a problem.
+    pub(super) fn section_of(
+        &mut self,
+        list: &Section<'_>,
+        listed: Listed<'_>,
+        needs: &Key,
+    ) -> Option<&'r Section<'r>> {
+        let section = self.ini.section(listed.name);
+        if section.is_none() {
+            let reason = format!("has no section [{}] with {}=", listed.name, needs.name);
+            self.findings.problem(Self::at(list, listed.entry), reason);
+        }
+        section
+    }
+
+    /// Tells whether the section has the key; a missing one is a problem.
+    pub(super) fn require(&mut self, section: &Section<'_>, key: &Key) -> bool {
+        let there = section.get(key.name).is_some();
+        if !there {
+            let place = Place {
+                line: Some(section.line),
+                section: Some(section.name),
+                key: Some(key.name),
+                value: None,
+            };
+            let reason = format!("is missing: it must be {}", key.kind.allowed());
+            self.findings.problem(place, reason);
+        }
+        there
+    }
+
+    /// Adds a problem about a value that is good by itself, but not together with others.
+    pub(super) fn problem_at(&mut self, section: &str, key: &Key, reason: impl Into<String>) {
+        let found = self.ini.section(section);
+        let entry = found.and_then(|found| found.get(key.name));
+        let place = Place {
+            line: entry.map(|entry| entry.line).or(found.map(|found| found.line)),
+            section: Some(section),
+            key: Some(key.name),
+            value: entry.map(|entry| entry.value),
+        };
+        self.findings.problem(place, reason);
+    }
+
+    pub(super) fn warn_at(&mut self, section: &str, key: &Key, what: &str) {
+        let line = self
+            .ini
+            .section(section)
+            .map(|found| found.get(key.name).map_or(found.line, |entry| entry.line));
+        let (section, name) = (shorten(section), key.name);
+        self.findings.warning(line, || format!("[{section}] {name} {what}"));
+    }
+
+    fn parse(&mut self, section: &Section<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
+        match key.kind.parse(entry.value) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.findings.problem(Self::at(section, entry), reason);
+                None
+            }
+        }
+    }
+
+    fn at<'a>(section: &Section<'a>, entry: Entry<'a>) -> Place<'a> {
+        Place {
+            line: Some(entry.line),
+            section: Some(section.name),
+            key: Some(entry.key),
+            value: Some(entry.value),
+        }
+    }
+}
+
+/// Returns the place that a numbered key stands for: digits without leading zeros, at most 9.
+pub(super) fn list_index(key: &str) -> Option<usize> {
+    let plain =
+        key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
+    if plain && key.len() <= 9 { key.parse().ok() } else { None }
+}

@@ -1,0 +1,187 @@
+//! The typed settings that the rest of the server works with. How they come to be is in `build` and
+//! `queues`; the meaning, range and default of each key is in `table`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::build;
+use super::findings::{ConfigError, Findings, Warning};
+pub use crate::actions::fetch::{FetchTask, IngestTarget};
+pub use crate::actions::ingest::Output;
+pub use actiond_actors::{Durability, OnRestart};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[Server]`: the HTTP side.
+    pub server: ServerSettings,
+    /// `[Paths]`.
+    pub paths: PathSettings,
+    /// `[Actions]`: what holds for all queues.
+    pub actions: ActionsSettings,
+    /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ
+    /// only in case.
+    pub queues: Vec<QueueSettings>,
+}
+
+impl Settings {
+    /// Makes settings of the text of a configuration file.
+    ///
+    /// `file_name` is only for messages. Without `[AsyncActions]` there is one queue, `Process`,
+    /// with Type=Echo, so an empty text is a good configuration.
+    ///
+    /// # Errors
+    ///
+    /// Every line that cannot be read, every bad value and every contradiction, each with file,
+    /// line, section, key, value and what is allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actiond::config::Settings;
+    /// let text = "[Server]\nPort=7001\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\n";
+    /// let (settings, warnings) = Settings::parse(text, "actiond.cfg")?;
+    /// assert_eq!(settings.server.port, 7001);
+    /// assert_eq!(settings.queues.len(), 1);
+    /// assert!(warnings.is_empty());
+    /// # Ok::<(), actiond::config::ConfigError>(())
+    /// ```
+    pub fn parse(text: &str, file_name: &str) -> Result<(Self, Vec<Warning>), ConfigError> {
+        Self::parse_with(text, file_name, &Overrides::default())
+    }
+
+    /// Makes settings of the text of a configuration file and of what the command line overrides.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::parse`]; a bad value in the text is an error even if it is overridden.
+    pub fn parse_with(
+        text: &str,
+        file_name: &str,
+        overrides: &Overrides,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        if text.len() > super::MAX_FILE_BYTES {
+            return Err(ConfigError::too_large(file_name));
+        }
+        let mut findings = Findings::new(file_name);
+        let settings = build::settings(text, overrides, &mut findings);
+        Ok((settings, findings.finish()?))
+    }
+}
+
+impl Default for Settings {
+    /// Returns the settings of an empty file.
+    fn default() -> Self {
+        build::settings("", &Overrides::default(), &mut Findings::new(super::DEFAULT_FILE))
+    }
+}
+
+/// Values of the command line, which win over those of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// For `[Server] Port`.
+    pub port: Option<u16>,
+    /// For `[Paths] DataDirectory`.
+    pub data_directory: Option<PathBuf>,
+}
+
+/// `[Server]`: the HTTP side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// `Port`: 0 takes any free port.
+    pub port: u16,
+    /// `BindAddress`: where to listen.
+    pub bind_address: IpAddr,
+    /// `TokenHost`: the host part of tokens; an IPv6 address has no brackets.
+    pub token_host: String,
+    /// `Threads`: HTTP workers, from 1 to 1024; `None` is one for each core.
+    pub threads: Option<usize>,
+    /// `MaxInputString`: longest request target in characters; `usize::MAX` is unlimited.
+    pub max_input_string: usize,
+    /// `MaxFileUploadSize`: largest body in bytes; `usize::MAX` is unlimited.
+    pub max_file_upload_size: usize,
+    /// `StrictActionValidation`: whether unknown parameters are errors.
+    pub strict_action_validation: bool,
+}
+
+/// `[Paths]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathSettings {
+    /// `DataDirectory`: as given, so relative to the working directory.
+    pub data_directory: PathBuf,
+}
+
+/// `[Actions]`: what holds for all queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionsSettings {
+    /// What a queue gets that sets nothing itself.
+    pub limits: QueueLimits,
+    /// `ShutdownGraceSecs`: how long running actions may go on when the server shuts down.
+    pub shutdown_grace: Duration,
+    /// `Durability`: when a change is acknowledged.
+    pub durability: Durability,
+}
+
+/// The limits of one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// `MaximumThreads`: slots, from 1 to 10,000.
+    pub maximum_threads: usize,
+    /// `MaxQueueSize`: most actions that wait; `None` is unlimited.
+    pub max_queue_size: Option<u64>,
+    /// `MaxFinishedSize`: most ended actions that are kept; `None` is unlimited.
+    pub max_finished_size: Option<u64>,
+    /// `MaxFinishedAge`: how long ended actions are kept; `None` is for ever.
+    pub max_finished_age: Option<Duration>,
+    /// `OnRestart`; `None` is the kind's own choice.
+    pub on_restart: Option<OnRestart>,
+    /// `StopGraceSecs`: time between asking an action to stop and forcing it.
+    pub stop_grace: Duration,
+}
+
+/// One queue of `[AsyncActions]`.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// The queue's name, which is also the name of its action, as the file spells it: 1 to 64
+    /// ASCII letters, digits, `_` and `-`.
+    pub name: String,
+    /// `Type`: what its actions do.
+    pub kind: QueueKind,
+    /// Its own limits, or those of `[Actions]`.
+    pub limits: QueueLimits,
+}
+
+/// What the actions of a queue do.
+#[derive(Debug, Clone)]
+pub enum QueueKind {
+    /// `Echo`: repeats its parameters.
+    Echo,
+    /// `Ingest`: writes documents.
+    Ingest(IngestSettings),
+    /// `FileSystemConnector`: fetches documents from directories.
+    Fetch(FetchSettings),
+}
+
+/// A queue with Type=Ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestSettings {
+    /// `Output`: at least one, each once.
+    pub output: Vec<Output>,
+    /// `OutputDirectory`: as given, or the queue's name in lower case in the data directory.
+    pub output_directory: PathBuf,
+    /// `MaxContentSize`: bytes of text from one document's source; 0 is none.
+    pub max_content_size: usize,
+}
+
+/// A queue with Type=FileSystemConnector; all of them share `[FetchTasks]` and `[Ingestion]`.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    /// The tasks of `[FetchTasks]`, in that order; may be empty. All queues share them.
+    pub tasks: Arc<[FetchTask]>,
+    /// Where documents go.
+    pub ingest: IngestTarget,
+    /// `IngestBatchSize`: documents in one Ingest action, from 1 to 10,000.
+    pub batch_size: usize,
+}
