@@ -1,0 +1,209 @@
+//! Fetch: a connector to directories. Each task crawls its directories and tells Ingest what is new,
+//! changed or gone since the last run.
+//!
+//! `sync` is one run of one task, `walk` finds files, `datastore` remembers them, `reference` names
+//! them, `deliver` hands them over, and `board` shows how it goes.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actiond_actors::{
+    ActionContext, Failure, OnRestart, Parameters, Perform, Report, StopRequested, Work,
+};
+use regex::Regex;
+
+use super::{Watch, shorten};
+use crate::aci::catalog::{ParamKind, ParamSpec};
+use board::Board;
+use deliver::{Deliver, Delivery};
+use sync::{Cut, Means, synchronize};
+
+mod board;
+mod datastore;
+mod deliver;
+pub(crate) mod reference;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+const SYNCHRONIZE: &str = "Synchronize";
+
+/// The parameters of a Fetch action.
+pub const PARAMS: &[ParamSpec] = &[
+    ParamSpec {
+        name: "FetchAction",
+        kind: ParamKind::OneOf(&[SYNCHRONIZE]),
+        required: true,
+        summary: "What to do: Synchronize tells Ingest what is new, changed or gone.",
+    },
+    ParamSpec {
+        name: "TaskSections",
+        kind: ParamKind::Text,
+        required: false,
+        summary: "The tasks to run, separated by commas; without it, all of them.",
+    },
+];
+
+/// One task: which files to take from where.
+#[derive(Debug, Clone)]
+pub struct FetchTask {
+    /// Its name, that of its section in the configuration.
+    pub name: String,
+    /// The directories to crawl; relative ones start at the working directory.
+    pub directories: Vec<PathBuf>,
+    /// Directories in directories are crawled as well.
+    pub recursive: bool,
+    /// Patterns for the names of files, with the wildcards `*` and `?`; none takes any file.
+    pub file_match: Vec<String>,
+    /// Files and directories whose path matches are passed over.
+    pub no_crawl: Option<Regex>,
+}
+
+/// Where documents go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IngestTarget {
+    /// The queue of this name, in this server.
+    Queue(String),
+    /// Another server, over ACI.
+    Remote {
+        /// Its name or address.
+        host: String,
+        /// Its ACI port.
+        port: u16,
+    },
+}
+
+/// How Fetch works.
+#[derive(Debug, Clone)]
+pub struct FetchOptions {
+    /// The tasks, in the order in which they run.
+    pub tasks: Vec<FetchTask>,
+    /// Where documents go.
+    pub ingest: IngestTarget,
+    /// How many documents go into one Ingest action, from 1.
+    pub batch_size: usize,
+    /// Where each task's datastore is kept; created when it is needed.
+    pub data_directory: PathBuf,
+}
+
+/// The performer of Fetch actions.
+#[derive(Debug, Clone)]
+pub struct Fetch(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: FetchOptions,
+    /// One for each task: two actions on the same task wait for one another. An action holds one
+    /// of them at a time, so they cannot wait in a ring.
+    locks: Vec<Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Fetch {
+    /// Makes a performer. Of several for the same data directory, no two may have the same tasks.
+    #[must_use]
+    pub fn new(options: FetchOptions) -> Self {
+        let locks = options.tasks.iter().map(|_| Arc::default()).collect();
+        Self(Arc::new(Inner { options, locks }))
+    }
+
+    /// Returns how it works.
+    #[must_use]
+    pub fn options(&self) -> &FetchOptions {
+        &self.0.options
+    }
+}
+
+impl Perform for Fetch {
+    fn perform(&self, context: ActionContext) -> Work {
+        let inner = Arc::clone(&self.0);
+        Work::blocking(move || {
+            let chosen = inner.choose(context.parameters())?;
+            let mut delivery = Delivery { context: &context, target: &inner.options.ingest };
+            let lock = |lock: &Arc<tokio::sync::Mutex<()>>| {
+                context.wait_for(Arc::clone(lock).lock_owned())
+            };
+            run(&inner.options, &chosen, &mut delivery, &context, lock)
+        })
+    }
+
+    fn can_pause(&self) -> bool {
+        true
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        OnRestart::Requeue
+    }
+}
+
+/// A task and its lock.
+type Chosen<'a> = (&'a FetchTask, &'a Arc<tokio::sync::Mutex<()>>);
+
+impl Inner {
+    /// Returns the tasks that an action asks for, each once.
+    fn choose(&self, parameters: &Parameters) -> Result<Vec<Chosen<'_>>, Failure> {
+        match parameters.get("FetchAction").map(str::trim) {
+            Some(name) if name.eq_ignore_ascii_case(SYNCHRONIZE) => {}
+            None | Some("") => {
+                return Err(Failure::failed(format!(
+                    "FetchAction is missing; allowed is {SYNCHRONIZE}"
+                )));
+            }
+            Some(other) => {
+                return Err(Failure::failed(format!(
+                    "FetchAction: \"{}\" is not allowed; allowed is {SYNCHRONIZE}",
+                    shorten(other)
+                )));
+            }
+        }
+        let all = || self.options.tasks.iter().zip(&self.locks);
+        let sections = parameters.get("TaskSections").unwrap_or_default();
+        let mut chosen: Vec<Chosen<'_>> = Vec::new();
+        for name in sections.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let Some(found) = all().find(|(task, _)| task.name.eq_ignore_ascii_case(name)) else {
+                let known: Vec<_> =
+                    self.options.tasks.iter().map(|task| task.name.as_str()).collect();
+                return Err(Failure::failed(format!(
+                    "TaskSections: \"{}\" is not a task; allowed are {}",
+                    shorten(name),
+                    known.join(", ")
+                )));
+            };
+            if !chosen.iter().any(|(task, _)| std::ptr::eq(*task, found.0)) {
+                chosen.push(found);
+            }
+        }
+        Ok(if chosen.is_empty() { all().collect() } else { chosen })
+    }
+}
+
+/// Runs tasks one after another; one that fails does not keep the others from running.
+fn run<G>(
+    options: &FetchOptions,
+    chosen: &[Chosen<'_>],
+    deliver: &mut dyn Deliver,
+    watch: &dyn Watch,
+    mut lock: impl FnMut(&Arc<tokio::sync::Mutex<()>>) -> Result<G, StopRequested>,
+) -> Result<Report, Failure> {
+    let mut board = Board::new(watch, chosen.iter().map(|(task, _)| task.name.as_str()));
+    for (task, mutex) in chosen {
+        let _guard = lock(mutex)?;
+        watch.checkpoint()?;
+        let means = Means {
+            data_directory: &options.data_directory,
+            batch_size: options.batch_size,
+            deliver: &mut *deliver,
+            probe: &|path: &Path| File::open(path).map(drop),
+        };
+        match synchronize(task, means, &mut board) {
+            Ok(()) => board.end(Ok(())),
+            Err(Cut::Failed(why)) => {
+                log::warn!("task {} failed: {why}", task.name);
+                board.end(Err(why));
+            }
+            Err(Cut::Stopped) => return Err(Failure::Stopped),
+        }
+    }
+    Ok(board.report())
+}

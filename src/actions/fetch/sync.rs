@@ -1,0 +1,318 @@
+//! One run of one task: finds what is new, changed or gone, and hands it to Ingest.
+//!
+//! Documents enter the datastore only once Ingest has accepted them, so what it refuses, or what a
+//! stop or a crash cuts off, is found again by the next run. To run a task twice does no harm.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use actiond_actors::StopRequested;
+
+use super::FetchTask;
+use super::board::{Board, Counts};
+use super::datastore::{self, Datastore, Known};
+use super::deliver::{self, Deliver, NotDelivered};
+use super::reference;
+use super::walk::{Filter, Found, FoundFile, walk};
+use crate::actions::ingest::csv;
+
+/// A batch is sent before its paths are larger than this in bytes, so that it fits into a request.
+const MAX_BATCH_BYTES: usize = 128 * 1024;
+
+/// How many unreadable places are kept in mind; with more of them nothing is taken for vanished.
+const MAX_UNREADABLE: usize = 10_000;
+
+/// After how many failures in a row a target is not asked again in this run.
+const MAX_UNREACHABLE: u32 = 3;
+
+/// Why a task did not come to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Stopped,
+    Failed(String),
+}
+
+impl From<StopRequested> for Cut {
+    fn from(_: StopRequested) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<String> for Cut {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+/// What a run needs beside its task.
+pub(crate) struct Means<'a> {
+    pub(crate) data_directory: &'a Path,
+    pub(crate) batch_size: usize,
+    pub(crate) deliver: &'a mut dyn Deliver,
+    /// Finds out whether a file can be read.
+    pub(crate) probe: &'a dyn Fn(&Path) -> io::Result<()>,
+}
+
+/// Runs one task.
+pub(crate) fn synchronize(
+    task: &FetchTask,
+    means: Means<'_>,
+    board: &mut Board<'_>,
+) -> Result<(), Cut> {
+    let filter = Filter::new(&task.file_match, task.no_crawl.clone())?;
+    let roots = roots(&task.directories)?;
+    fs::create_dir_all(means.data_directory)
+        .map_err(|e| format!("{} cannot be made: {e}", means.data_directory.display()))?;
+    let store = Datastore::open(&means.data_directory.join(datastore::file_name(&task.name)))?;
+    board.begin(store.count()?);
+    let mut run = Run {
+        task,
+        means,
+        store,
+        board,
+        counts: Counts::default(),
+        pending: Vec::new(),
+        pending_bytes: 0,
+        unreadable: Unreadable::default(),
+        unreachable: 0,
+        has_warned: false,
+    };
+    let result = run.all(&roots, &filter);
+    // What has been seen until a stop may be kept in mind; it cannot make a file vanish.
+    let committed = run.store.commit();
+    run.board.update(run.counts);
+    result.and(committed.map_err(Cut::Failed))
+}
+
+/// Returns the directories as absolute paths, each once. A task with one that is missing fails
+/// before it does anything: its files must not be taken for vanished.
+fn roots(directories: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for directory in directories {
+        let named = |e: io::Error| format!("directory {}: {e}", directory.display());
+        let root = std::path::absolute(directory).map_err(named)?;
+        if !fs::metadata(&root).map_err(named)?.is_dir() {
+            return Err(format!("{} is not a directory", directory.display()));
+        }
+        if !roots.contains(&root) {
+            roots.push(root);
+        }
+    }
+    Ok(roots)
+}
+
+struct Run<'t, 'a, 'b, 'w> {
+    task: &'t FetchTask,
+    means: Means<'a>,
+    store: Datastore,
+    board: &'b mut Board<'w>,
+    counts: Counts,
+    /// Files of the next batch, and whether each is new.
+    pending: Vec<(FoundFile, bool)>,
+    pending_bytes: usize,
+    unreadable: Unreadable,
+    /// Failures in a row to reach Ingest.
+    unreachable: u32,
+    has_warned: bool,
+}
+
+impl Run<'_, '_, '_, '_> {
+    fn all(&mut self, roots: &[PathBuf], filter: &Filter) -> Result<(), Cut> {
+        for root in roots {
+            for found in walk(root, self.task.recursive, filter) {
+                self.board.watch().checkpoint()?;
+                match found {
+                    None => continue,
+                    Some(Found::File(file)) => self.file(file)?,
+                    Some(Found::Unreadable(path, error)) => {
+                        self.counts.errors += 1;
+                        log::debug!("task {}: {path:?} cannot be read: {error}", self.task.name);
+                        self.unreadable.insert(path);
+                    }
+                }
+                self.board.step(self.counts);
+            }
+            // Before the next root, which may lead to the same files again.
+            self.send_pending()?;
+        }
+        self.vanished()
+    }
+
+    fn file(&mut self, file: FoundFile) -> Result<(), Cut> {
+        let known = self.store.look_up(&file)?;
+        match known {
+            Known::Seen => return Ok(()),
+            Known::Unchanged => {
+                self.counts.seen += 1;
+                self.counts.unchanged += 1;
+                return Ok(self.store.keep(&file.path)?);
+            }
+            Known::New | Known::Changed => {}
+        }
+        match (self.means.probe)(&file.path) {
+            // It went while we looked at it: it was not seen, and may have vanished.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                log::debug!(
+                    "task {}: {} cannot be read: {error}",
+                    self.task.name,
+                    file.path.display()
+                );
+                self.counts.seen += 1;
+                self.counts.errors += 1;
+                return Ok(self.store.keep(&file.path)?);
+            }
+            Ok(()) => {}
+        }
+        let is_new = known == Known::New;
+        self.counts.seen += 1;
+        *(if is_new { &mut self.counts.added } else { &mut self.counts.updated }) += 1;
+        self.pending_bytes += file.path.as_os_str().len();
+        self.pending.push((file, is_new));
+        if self.pending.len() >= self.means.batch_size || self.pending_bytes >= MAX_BATCH_BYTES {
+            self.send_pending()?;
+        }
+        Ok(())
+    }
+
+    fn send_pending(&mut self) -> Result<(), Cut> {
+        self.pending_bytes = 0;
+        let batch = std::mem::take(&mut self.pending);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let accepted =
+            self.send("adds", deliver::adds(batch.iter().map(|(file, _)| file)), batch.len())?;
+        for (file, is_new) in &batch {
+            if accepted {
+                *(if *is_new {
+                    &mut self.counts.ingestadded
+                } else {
+                    &mut self.counts.ingestupdated
+                }) += 1;
+                self.store.accept(file)?;
+            } else {
+                self.counts.ingestfailed += 1;
+                // One that was known stays known as it was, and so is changed in the next run too.
+                self.store.keep(&file.path)?;
+            }
+        }
+        self.store.commit()?;
+        self.board.update(self.counts);
+        Ok(())
+    }
+
+    /// Tells Ingest to remove what was not seen in this run: what is gone, or what the task's
+    /// settings no longer take. What lies in a place that could not be read is left alone.
+    fn vanished(&mut self) -> Result<(), Cut> {
+        if self.unreadable.is_everything {
+            return Ok(());
+        }
+        let mut after = Vec::new();
+        loop {
+            self.board.watch().checkpoint()?;
+            let mut page = self.store.not_seen(&after, self.means.batch_size.max(1))?;
+            let mut bytes = 0;
+            // At least one, however long its path is.
+            page.truncate(
+                page.iter()
+                    .take_while(|path| {
+                        let fits = bytes < MAX_BATCH_BYTES;
+                        bytes += path.len();
+                        fits
+                    })
+                    .count(),
+            );
+            let Some(last) = page.last() else { return Ok(()) };
+            after.clone_from(last);
+            let gone: Vec<Vec<u8>> = page
+                .into_iter()
+                .filter(|path| !self.unreadable.covers(&reference::path_of_bytes(path.clone())))
+                .collect();
+            if gone.is_empty() {
+                continue;
+            }
+            let count = u64::try_from(gone.len()).unwrap_or_default();
+            self.counts.deleted += count;
+            let references: Vec<String> =
+                gone.iter().map(|path| reference::of_bytes(path)).collect();
+            if self.send(
+                "removes",
+                csv::write(references.iter().map(String::as_str)),
+                gone.len(),
+            )? {
+                self.counts.ingestdeleted += count;
+                for path in &gone {
+                    self.store.forget(path)?;
+                }
+                self.store.commit()?;
+            } else {
+                self.counts.ingestfailed += count;
+            }
+            self.board.update(self.counts);
+        }
+    }
+
+    /// Hands over a batch; tells whether it was accepted.
+    fn send(
+        &mut self,
+        parameter: &'static str,
+        value: String,
+        documents: usize,
+    ) -> Result<bool, Cut> {
+        if self.unreachable >= MAX_UNREACHABLE {
+            return Ok(false);
+        }
+        self.board.watch().checkpoint()?;
+        let why = match self.means.deliver.deliver(parameter, value) {
+            Ok(()) => {
+                self.unreachable = 0;
+                return Ok(true);
+            }
+            Err(NotDelivered::Stopped) => return Err(Cut::Stopped),
+            Err(NotDelivered::Refused(why)) => {
+                self.unreachable = 0;
+                why
+            }
+            Err(NotDelivered::Unreachable(why)) => {
+                self.unreachable += 1;
+                why
+            }
+        };
+        // Once for each run: thousands of batches may fail in the same way.
+        let level = if self.has_warned { log::Level::Debug } else { log::Level::Warn };
+        self.has_warned = true;
+        log::log!(
+            level,
+            "task {}: Ingest did not accept {documents} documents: {why}",
+            self.task.name
+        );
+        Ok(false)
+    }
+}
+
+/// Places that could not be read in this run.
+#[derive(Debug, Default)]
+pub(super) struct Unreadable {
+    paths: HashSet<PathBuf>,
+    is_everything: bool,
+}
+
+impl Unreadable {
+    pub(super) fn insert(&mut self, path: Option<PathBuf>) {
+        match path {
+            Some(path) if self.paths.len() < MAX_UNREADABLE => {
+                self.paths.insert(path);
+            }
+            _ => self.is_everything = true,
+        }
+    }
+
+    /// Tells whether the path is one of them or lies below one.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.is_everything
+            || (!self.paths.is_empty() && path.ancestors().any(|p| self.paths.contains(p)))
+    }
+}

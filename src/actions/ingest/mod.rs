@@ -1,0 +1,228 @@
+//! Ingest: takes documents in, as a Connector Framework Server does, and writes each action's as
+//! one batch of files that an index server or any other program can take over.
+//!
+//! `parse` and `csv` read what was given, `content` finds each document's text, `write` makes the
+//! batch durable in the forms of `idx`. To run an action twice gives one batch: that is why it may
+//! be queued again after a crash.
+
+use std::io;
+use std::path::PathBuf;
+
+use actiond_actors::{
+    ActionContext, Failure, OnRestart, Parameters, Perform, Progress, Report, Stage, StageStatus,
+    Work,
+};
+
+use super::Watch;
+use crate::aci::catalog::{ParamKind, ParamSpec};
+use parse::{Document, Documents, Source};
+use write::Batch;
+
+mod content;
+pub(crate) mod csv;
+mod idx;
+pub(crate) mod parse;
+#[cfg(test)]
+mod parse_tests;
+#[cfg(test)]
+mod tests;
+mod write;
+pub(crate) mod xml;
+#[cfg(test)]
+mod xml_tests;
+
+/// The parameters of an Ingest action; at least one of them is needed.
+pub const PARAMS: &[ParamSpec] = &[
+    ParamSpec {
+        name: "adds",
+        kind: ParamKind::Text,
+        required: false,
+        summary: "Documents to add, in XML: adds/add/document with reference, metadata, pages, and a source.",
+    },
+    ParamSpec {
+        name: "updates",
+        kind: ParamKind::Text,
+        required: false,
+        summary: "Documents whose fields change, in XML: updates/update with reference and metadata.",
+    },
+    ParamSpec {
+        name: "removes",
+        kind: ParamKind::Text,
+        required: false,
+        summary: "References of documents to remove, separated by commas; one that holds a comma is put in double quotes.",
+    },
+];
+
+/// A form in which a batch is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// `documents.idx`, the vendor's index format.
+    Idx,
+    /// `documents.jsonl`, one JSON object for each document.
+    Json,
+}
+
+/// How Ingest works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestOptions {
+    /// The forms in which each batch is written.
+    pub output: Vec<Output>,
+    /// Where the batches go; created when it is needed.
+    pub directory: PathBuf,
+    /// How much text is taken from one document's source, in bytes; 0 for none.
+    pub max_content_bytes: usize,
+}
+
+/// The performer of Ingest actions.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// How it works.
+    pub settings: IngestOptions,
+}
+
+impl Ingest {
+    /// Makes a performer.
+    #[must_use]
+    pub const fn new(settings: IngestOptions) -> Self {
+        Self { settings }
+    }
+}
+
+impl Perform for Ingest {
+    fn perform(&self, context: ActionContext) -> Work {
+        let settings = self.settings.clone();
+        Work::blocking(move || {
+            let now = context.system().clock().now();
+            let name = write::batch_name(context.id(), now);
+            run(&settings, context.parameters(), &name, &context)
+        })
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        OnRestart::Requeue
+    }
+}
+
+/// Runs one action, whose batch has this name; its result is empty, for the standard elements say all there is to say.
+fn run(
+    settings: &IngestOptions,
+    parameters: &Parameters,
+    name: &str,
+    watch: &dyn Watch,
+) -> Result<Report, Failure> {
+    publish(watch, StageStatus::Processing, 0, 0);
+    let given = Given::from(parameters)?;
+    let mut documents = Vec::new();
+    for (name, text) in [("adds", given.adds), ("updates", given.updates)] {
+        if text.is_empty() {
+            continue;
+        }
+        let wrong = |e| Failure::failed(format!("{name}: {e}"));
+        for document in Documents::new(text).map_err(wrong)? {
+            documents.push(document.map_err(wrong)?);
+            watch.checkpoint()?;
+        }
+    }
+    let removes = csv::read(given.removes).map_err(|e| Failure::failed(format!("removes: {e}")))?;
+
+    let fingerprint =
+        write::fingerprint([given.adds, given.updates, given.removes].map(str::as_bytes));
+    let temporary = temporary_files(&documents);
+    if !write::is_done(&settings.directory, name, &fingerprint)? {
+        let batch = Batch::begin(&settings.directory, name, &settings.output, fingerprint)?;
+        fill(batch, settings, documents, &removes, watch)?.commit()?;
+    }
+    // An earlier attempt may have been cut off between the commit and this.
+    for path in temporary {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("temporary source {} is left behind: {error}", path.display());
+            }
+            _ => {}
+        }
+    }
+    Ok(Report::new())
+}
+
+fn fill(
+    mut batch: Batch,
+    settings: &IngestOptions,
+    documents: Vec<Document>,
+    removes: &[String],
+    watch: &dyn Watch,
+) -> Result<Batch, Failure> {
+    let all = documents.len() + removes.len();
+    let mut done = 0;
+    let mut step = || {
+        watch.checkpoint()?;
+        // Each figure is a small tree, so it is not made for each of a million references.
+        if done % 64 == 0 {
+            publish(watch, StageStatus::Finished, done, all);
+        }
+        done += 1;
+        Ok::<_, Failure>(())
+    };
+    for mut document in documents {
+        step()?;
+        let sections = content::take_sections(&mut document, settings.max_content_bytes);
+        batch.document(&document, &sections)?;
+    }
+    for reference in removes {
+        step()?;
+        batch.remove(reference)?;
+    }
+    // The last moment at which a stop can leave nothing behind.
+    watch.checkpoint()?;
+    Ok(batch)
+}
+
+fn publish(watch: &dyn Watch, parse: StageStatus, done: usize, all: usize) {
+    let count = |n| u64::try_from(n).unwrap_or(u64::MAX);
+    let write = match parse {
+        StageStatus::Finished => {
+            Stage::new("Write").at(StageStatus::Processing).counted(count(done), count(all))
+        }
+        _ => Stage::new("Write"),
+    };
+    watch.progress(Progress::of_stages(vec![Stage::new("Parse").at(parse), write]));
+}
+
+fn temporary_files(documents: &[Document]) -> Vec<PathBuf> {
+    let sources = documents.iter().filter_map(|d| d.source.as_ref());
+    sources
+        .filter_map(|source| match source {
+            Source::File { path, temporary: true } => Some(path.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What an action was given; what is empty was not given, as clients send `removes=` for nothing.
+struct Given<'a> {
+    adds: &'a str,
+    updates: &'a str,
+    removes: &'a str,
+}
+
+impl<'a> Given<'a> {
+    fn from(parameters: &'a Parameters) -> Result<Self, Failure> {
+        let text = |name: &str| {
+            let bytes = parameters.get_value(name).map_or(&[][..], |value| value.as_bytes());
+            match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(text.trim_end()),
+                Err(error) => Err(Failure::failed(format!(
+                    "{name}: byte {} is not UTF-8; allowed is text in UTF-8",
+                    error.valid_up_to() + 1
+                ))),
+            }
+        };
+        let given =
+            Self { adds: text("adds")?, updates: text("updates")?, removes: text("removes")? };
+        if [given.adds, given.updates, given.removes].iter().all(|text| text.trim().is_empty()) {
+            return Err(Failure::failed(
+                "there is nothing to ingest: give adds (XML), updates (XML) or removes (references, separated by commas)",
+            ));
+        }
+        Ok(given)
+    }
+}

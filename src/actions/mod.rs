@@ -1,0 +1,91 @@
+//! The kinds of asynchronous action that ship with the server.
+//!
+//! Each kind is a performer of the runtime, and each has a table of its parameters for Help:
+//! [`echo`] repeats what it was given, [`ingest`] turns documents into batches of files, and
+//! [`fetch`] crawls directories and hands what it finds to an Ingest queue, here or elsewhere.
+
+use std::borrow::Cow;
+
+use actiond_actors::{ActionContext, Progress, Report, StopRequested};
+
+pub mod echo;
+pub mod fetch;
+pub mod ingest;
+#[cfg(test)]
+mod system_tests;
+
+/// What blocking work needs of its [`ActionContext`]; a trait, so that the work can be tested
+/// without a runtime.
+pub(crate) trait Watch {
+    /// Blocks while the action is paused; fails once it has been asked to stop.
+    fn checkpoint(&self) -> Result<(), StopRequested>;
+    /// Publishes how far the work has come.
+    fn progress(&self, progress: Progress);
+    /// Publishes the result so far.
+    fn partial(&self, report: Report);
+}
+
+impl Watch for ActionContext {
+    fn checkpoint(&self) -> Result<(), StopRequested> {
+        self.checkpoint_blocking()
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.set_progress(progress);
+    }
+
+    fn partial(&self, report: Report) {
+        self.set_partial(report);
+    }
+}
+
+/// Cuts a value to 100 characters for an error text.
+pub(crate) fn shorten(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(100) {
+        Some((end, _)) => Cow::Owned(format!("{}...", value.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(value),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A stand-in for the context of a running action.
+
+    use std::cell::{Cell, RefCell};
+
+    use super::{Progress, Report, StopRequested, Watch};
+
+    /// Counts checkpoints, may refuse one, and keeps what was published.
+    #[derive(Debug, Default)]
+    pub(crate) struct Witness {
+        pub(crate) checkpoints: Cell<usize>,
+        pub(crate) stop_at: Option<usize>,
+        pub(crate) progress: RefCell<Vec<Progress>>,
+        pub(crate) partial: RefCell<Vec<Report>>,
+    }
+
+    impl Watch for Witness {
+        fn checkpoint(&self) -> Result<(), StopRequested> {
+            self.checkpoints.set(self.checkpoints.get() + 1);
+            if self.stop_at.is_some_and(|at| self.checkpoints.get() >= at) {
+                return Err(StopRequested);
+            }
+            Ok(())
+        }
+
+        fn progress(&self, progress: Progress) {
+            self.progress.borrow_mut().push(progress);
+        }
+
+        fn partial(&self, report: Report) {
+            self.partial.borrow_mut().push(report);
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        assert_eq!(super::shorten("short"), "short");
+        assert_eq!(super::shorten(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(super::shorten(&"é".repeat(101)), format!("{}...", "é".repeat(100)));
+    }
+}
