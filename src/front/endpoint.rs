@@ -1,0 +1,273 @@
+//! What all front actors of a server share: the system, what it is called, limits and the log.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actiond_actors::{QueueHandle, Submitted, System};
+use tokio::sync::Semaphore;
+
+use super::request_log::RequestLog;
+use crate::aci::catalog::{ActionSpec, ParamSpec};
+use crate::aci::token::Token;
+
+/// An ACI endpoint over a system of queues. Cheap to clone.
+///
+/// Mount it in an actix-web application with [`crate::http::configure`].
+#[derive(Clone)]
+pub struct Endpoint {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) system: System,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) threads: usize,
+    pub(super) config_path: Option<PathBuf>,
+    limits: Limits,
+    prefix: String,
+    kinds: Vec<Kind>,
+    pub(super) began: Instant,
+    pub(super) began_ms: i64,
+    pub(super) requests: AtomicU64,
+    pub(super) log: RequestLog,
+    /// How many actions run at once outside of the queues (`Synchronous=true`).
+    pub(super) synchronous: Semaphore,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("host", &self.inner.host)
+            .field("port", &self.inner.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a request may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) max_input_string: usize,
+    pub(super) max_file_upload_size: usize,
+    pub(super) strict: bool,
+}
+
+/// An asynchronous action as the help shows it: a queue, and what its actions take.
+#[derive(Debug, Clone)]
+pub(super) struct Kind {
+    pub(super) queue: QueueHandle,
+    /// As tokens have it.
+    pub(super) upper: String,
+    summary: String,
+    params: &'static [ParamSpec],
+}
+
+impl Kind {
+    pub(super) fn spec(&self) -> ActionSpec<'_> {
+        ActionSpec {
+            name: self.queue.name(),
+            summary: &self.summary,
+            asynchronous: true,
+            params: self.params,
+        }
+    }
+}
+
+/// Makes an [`Endpoint`].
+#[derive(Debug)]
+pub struct EndpointBuilder {
+    system: System,
+    host: String,
+    port: u16,
+    threads: usize,
+    config_path: Option<PathBuf>,
+    limits: Limits,
+    prefix: String,
+    described: Vec<(String, String, &'static [ParamSpec])>,
+}
+
+/// The parameters of a queue that was not described: any.
+const UNDESCRIBED: &[ParamSpec] = &[ParamSpec {
+    name: crate::aci::catalog::ANY,
+    kind: crate::aci::catalog::ParamKind::Text,
+    required: false,
+    summary: "Whatever the action takes.",
+}];
+
+impl EndpointBuilder {
+    /// Sets the host and the port that tokens carry (default `127.0.0.1` and 7000): those under which
+    /// clients reach the server. They must stay the same for the life of the server.
+    #[must_use]
+    pub fn address(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.host = host.into();
+        self.port = port;
+        self
+    }
+
+    /// Sets the longest request target in bytes (default 64,000) and the longest body in bytes
+    /// (default 10,000,000); `usize::MAX` for no limit.
+    #[must_use]
+    pub const fn limits(mut self, max_input_string: usize, max_file_upload_size: usize) -> Self {
+        self.limits.max_input_string = max_input_string;
+        self.limits.max_file_upload_size = max_file_upload_size;
+        self
+    }
+
+    /// Refuses parameters that an action does not know (default: they are ignored).
+    #[must_use]
+    pub const fn strict(mut self, strict: bool) -> Self {
+        self.limits.strict = strict;
+        self
+    }
+
+    /// Says under which path the endpoint is mounted, such as `/aci` (default: at the root).
+    #[must_use]
+    pub fn mounted_at(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Describes the actions of a queue for the help and for the check of parameters.
+    #[must_use]
+    pub fn describe(
+        mut self,
+        queue: impl Into<String>,
+        summary: impl Into<String>,
+        params: &'static [ParamSpec],
+    ) -> Self {
+        self.described.push((queue.into(), summary.into(), params));
+        self
+    }
+
+    /// Says how many HTTP workers there are, which the server reports (default 1).
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Says which configuration file the server was started with, which it reports.
+    #[must_use]
+    pub fn config_path(mut self, path: Option<PathBuf>) -> Self {
+        self.config_path = path;
+        self
+    }
+
+    /// Makes the endpoint.
+    #[must_use]
+    pub fn build(self) -> Endpoint {
+        let kinds = self.system.queues().into_iter().map(|queue| {
+            let described =
+                self.described.iter().find(|(name, ..)| name.eq_ignore_ascii_case(queue.name()));
+            let (summary, params) = described.map_or_else(
+                || ("An asynchronous action.".to_owned(), UNDESCRIBED),
+                |(_, summary, params)| (summary.clone(), *params),
+            );
+            Kind { upper: queue.name().to_uppercase(), queue, summary, params }
+        });
+        super::share(Inner {
+            kinds: kinds.collect(),
+            host: self.host,
+            port: self.port,
+            threads: self.threads,
+            config_path: self.config_path,
+            limits: self.limits,
+            prefix: self.prefix,
+            began: Instant::now(),
+            began_ms: self.system.clock().now().millis(),
+            requests: AtomicU64::new(0),
+            log: RequestLog::default(),
+            synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
+            system: self.system,
+        })
+    }
+}
+
+/// How many actions may run at once outside of the queues, however few HTTP workers there are.
+const MIN_SYNCHRONOUS: usize = 4;
+
+impl Endpoint {
+    /// Begins an endpoint over this system.
+    #[must_use]
+    pub fn builder(system: System) -> EndpointBuilder {
+        EndpointBuilder {
+            system,
+            host: "127.0.0.1".to_owned(),
+            port: 7000,
+            threads: 1,
+            config_path: None,
+            limits: Limits {
+                max_input_string: 64_000,
+                max_file_upload_size: 10_000_000,
+                strict: false,
+            },
+            prefix: String::new(),
+            described: Vec::new(),
+        }
+    }
+
+    /// Returns the system behind the endpoint.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.inner.system
+    }
+
+    /// Returns the longest body in bytes that a request may have.
+    #[must_use]
+    pub fn max_file_upload_size(&self) -> usize {
+        self.inner.limits.max_file_upload_size
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.inner.system.clock().now().millis()
+    }
+
+    pub(super) fn kinds(&self) -> &[Kind] {
+        &self.inner.kinds
+    }
+
+    pub(super) fn kind(&self, name: &str) -> Option<&Kind> {
+        self.inner.kinds.iter().find(|kind| kind.queue.name().eq_ignore_ascii_case(name))
+    }
+
+    pub(super) fn token(&self, kind: &Kind, action: Submitted) -> String {
+        Token {
+            host: self.inner.host.clone(),
+            port: self.inner.port,
+            queue: kind.upper.clone(),
+            queued_ms: action.queued_at.millis(),
+            id: action.id.get(),
+        }
+        .encode()
+    }
+
+    pub(super) fn base_path(&self) -> &str {
+        &self.inner.prefix
+    }
+
+    pub(super) fn strip_prefix<'a>(&self, target: &'a str) -> &'a str {
+        target.strip_prefix(&self.inner.prefix).unwrap_or(target)
+    }
+
+    pub(super) fn log_request(
+        &self,
+        action: &str,
+        request: &str,
+        client: Option<IpAddr>,
+        took: Duration,
+        success: bool,
+    ) {
+        self.inner.requests.fetch_add(1, Ordering::Relaxed);
+        let how = if success { "success" } else { "error" };
+        log::debug!("{request} ({client:?}): {how}, {took:?}");
+        self.inner.log.push(action, request, client, self.now_ms(), took, success);
+    }
+}

@@ -1,0 +1,275 @@
+//! THE TRANSLATOR: an ACI request becomes calls to the queues, their answers become an ACI reply.
+//!
+//! Only this folder knows both the wire (`aci/`) and the runtime (`actiond-actors`).
+//!
+//! | file | what it does |
+//! |---|---|
+//! | here | the front actor, one in each HTTP worker, and the way of a request through it |
+//! | [`endpoint`] | what all front actors of a server share: the system, its names, limits and log |
+//! | `queues` | the action `QueueInfo` |
+//! | `submit` | asynchronous actions: queue them, or run them at once |
+//! | `server_info` | the other actions that answer at once |
+//! | `render` | actions, parameters and progress as elements |
+//! | `list` | replies that are written while they are sent |
+//! | `request_log` | the latest requests |
+
+pub mod endpoint;
+mod list;
+mod queues;
+mod render;
+mod request_log;
+mod server_info;
+mod submit;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actiond_actors::QueueError;
+use actix::prelude::*;
+use bytes::Bytes;
+use chrono::Local;
+use futures_util::Stream;
+
+use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
+use crate::aci::element::Element;
+use crate::aci::error::AciError;
+use crate::aci::request::{Pairs, RawRequest, Request, parse};
+use crate::aci::response::{self, ResponseFormat};
+use crate::aci::time::error_time;
+pub use endpoint::{Endpoint, EndpointBuilder};
+
+/// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
+/// once, also where the request is refused.
+#[derive(Debug, Message)]
+#[rtype(result = "AciReply")]
+pub struct AciRequest {
+    /// The target of the request line, as it was sent.
+    pub target: String,
+    /// The content type of the body.
+    pub content_type: Option<String>,
+    /// The body, or why it could not be read.
+    pub body: Result<Bytes, AciError>,
+    /// Who asks.
+    pub peer: Option<IpAddr>,
+    /// A key under which the same submission may come again.
+    pub idempotency_key: Option<String>,
+    /// The client is a browser: it would rather have a page than XML where there is one.
+    pub wants_html: bool,
+}
+
+/// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
+pub struct AciReply {
+    /// The content type, to the letter.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: AciBody,
+}
+
+/// The body of an [`AciReply`].
+pub enum AciBody {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Written while it is sent; an error breaks the connection off, so that half a list is not
+    /// taken for a whole one.
+    Stream(ListStream),
+}
+
+/// A body that is written while it is sent.
+pub type ListStream = Pin<Box<dyn Stream<Item = Result<Bytes, QueueError>> + Send>>;
+
+impl fmt::Debug for AciReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = match &self.body {
+            AciBody::Whole(body) => Some(body.len()),
+            AciBody::Stream(_) => None,
+        };
+        f.debug_struct("AciReply")
+            .field("content_type", &self.content_type)
+            .field("whole", &whole)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AciBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(body) => f.debug_tuple("Whole").field(&body.len()).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread.
+#[derive(Debug)]
+pub struct FrontActor {
+    endpoint: Endpoint,
+}
+
+impl FrontActor {
+    /// Makes the front of an endpoint.
+    #[must_use]
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+}
+
+impl Actor for FrontActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<AciRequest> for FrontActor {
+    type Result = ResponseFuture<AciReply>;
+
+    fn handle(&mut self, request: AciRequest, _: &mut Self::Context) -> Self::Result {
+        let endpoint = self.endpoint.clone();
+        Box::pin(async move { answer(&endpoint, request).await })
+    }
+}
+
+/// What an action replies, before it is given its form.
+enum Answer {
+    Data(Vec<Element>),
+    Html(String),
+    List(Box<list::List>),
+}
+
+/// One request on its way: what the parts of the front need of it.
+struct Asked<'a> {
+    endpoint: &'a Endpoint,
+    action: &'a str,
+    pairs: &'a Pairs,
+    format: ResponseFormat,
+    peer: Option<IpAddr>,
+    wants_html: bool,
+    idempotency_key: Option<&'a str>,
+}
+
+async fn answer(endpoint: &Endpoint, request: AciRequest) -> AciReply {
+    let began = Instant::now();
+    let text = request.target.clone();
+    let peer = request.peer;
+    let (action, reply) = reply(endpoint, request).await;
+    let success = reply.is_ok();
+    let body = match reply {
+        Ok(reply) => reply,
+        Err((error, format)) => {
+            let now = endpoint.now_ms();
+            let time = error_time(now, &Local);
+            log::debug!("{text}: {error}");
+            AciReply {
+                content_type: format.content_type(),
+                body: AciBody::Whole(response::error(&action, &error, &time, format)),
+            }
+        }
+    };
+    endpoint.log_request(&action, &text, peer, began.elapsed(), success);
+    body
+}
+
+type Failed = (AciError, ResponseFormat);
+
+async fn reply(endpoint: &Endpoint, request: AciRequest) -> (String, Result<AciReply, Failed>) {
+    let limits = endpoint.limits();
+    let (body, too_large) = match &request.body {
+        Ok(body) => (body.as_ref(), None),
+        Err(error) => (&[][..], Some(error.clone())),
+    };
+    let raw = RawRequest {
+        target: endpoint.strip_prefix(&request.target),
+        content_type: request.content_type.as_deref(),
+        body,
+        max_input_string: limits.max_input_string,
+        max_upload: limits.max_file_upload_size,
+    };
+    let parsed = match parse(&raw) {
+        Ok(parsed) => parsed,
+        Err(rejected) => {
+            // Somebody who looks at the bare address with a browser is shown what there is.
+            if request.wants_html && rejected.action.is_empty() && body.is_empty() {
+                return ("HELP".to_owned(), Ok(html(server_info::help_page(endpoint))));
+            }
+            let error = too_large.unwrap_or(rejected.error);
+            return (rejected.action, Err((error, rejected.format)));
+        }
+    };
+    let Request { action, pairs, format, .. } = parsed;
+    if let Some(error) = too_large {
+        return (action, Err((error, format)));
+    }
+    let asked = Asked {
+        endpoint,
+        action: &action,
+        pairs: &pairs,
+        format,
+        peer: request.peer,
+        wants_html: request.wants_html,
+        idempotency_key: request.idempotency_key.as_deref(),
+    };
+    let reply = match perform(&asked).await {
+        Ok(Answer::Data(data)) => Ok(AciReply {
+            content_type: format.content_type(),
+            body: AciBody::Whole(response::success(&action, &data, format)),
+        }),
+        Ok(Answer::Html(page)) => Ok(html(page)),
+        Ok(Answer::List(list)) => match list.into_body(&asked).await {
+            Ok(body) => Ok(AciReply { content_type: format.content_type(), body }),
+            Err(error) => Err((error, format)),
+        },
+        Err(error) => Err((error, format)),
+    };
+    (action, reply)
+}
+
+fn html(page: String) -> AciReply {
+    AciReply { content_type: "text/html; charset=utf-8", body: AciBody::Whole(page.into_bytes()) }
+}
+
+/// Finds the action, checks its parameters and does it.
+async fn perform(asked: &Asked<'_>) -> Result<Answer, AciError> {
+    let check = |spec: &ActionSpec<'_>| {
+        validate(spec, spec.common(), asked.pairs, asked.endpoint.limits().strict)
+    };
+    if let Some(spec) = BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(asked.action)) {
+        check(spec)?;
+        return if spec.name == "QueueInfo" {
+            queues::queue_info(asked).await
+        } else {
+            server_info::answer(asked, spec.name)
+        };
+    }
+    let Some(kind) = asked.endpoint.kind(asked.action) else {
+        return Err(AciError::unknown_action(asked.action));
+    };
+    // What an action of this kind makes of its own parameters it says when it runs: clients expect a
+    // token for whatever can be queued (source: the page "Ingest").
+    let spec = kind.spec();
+    let strict = asked.endpoint.limits().strict;
+    check(&ActionSpec { params: if strict { spec.params } else { &[] }, ..spec })?;
+    submit::submit(asked, kind).await.map(Answer::Data)
+}
+
+/// Says what a queue's refusal means to a client that named the action by this token.
+fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) -> AciError {
+    match error {
+        QueueError::UnknownAction { .. } => unknown_token(queue, token.unwrap_or_default()),
+        QueueError::Refused(refusal) => {
+            AciError::refused("Token", token.unwrap_or_default(), &refusal.to_string())
+        }
+        QueueError::QueueFull { limit } => AciError::queue_full(queue, *limit),
+        other => AciError::unavailable(&other.to_string()),
+    }
+}
+
+fn unknown_token(queue: &str, token: &str) -> AciError {
+    let allowed =
+        format!("the token of an action that was sent to the queue {queue} and is still kept");
+    AciError::invalid("Token", token, &allowed)
+}
+
+/// Makes the shared handle of an endpoint; here so that its fields stay private to the front.
+fn share(inner: endpoint::Inner) -> Endpoint {
+    Endpoint { inner: Arc::new(inner) }
+}

@@ -1,0 +1,143 @@
+//! Actions, parameters and progress as elements.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::Local;
+
+use actiond_actors::{
+    ActionStatus, Content as ReportContent, Node, Parameters, Progress, Report, Stage, StageStatus,
+    State, Timestamp, Value,
+};
+
+use crate::aci::element::{Content, Element};
+use crate::aci::time::queue_time;
+
+/// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
+/// `priority` and `position` are our own.
+pub(super) fn action(status: &ActionStatus, token: String, now: Timestamp) -> Element {
+    let mut children = times(status, now);
+    if let Some(error) = &status.record.error {
+        children.push(Element::text("error", error.as_str()));
+    }
+    children.extend(report(&status.record.report));
+    children.push(Element::text("priority", status.record.priority.to_string()));
+    if let Some(position) = status.record.position {
+        children.push(Element::text("position", position.to_string()));
+    }
+    children.push(Element::text("token", token));
+    Element::new("action").children(children)
+}
+
+/// Status and times: local time, cut to the second, and whole seconds (observed).
+fn times(status: &ActionStatus, now: Timestamp) -> Vec<Element> {
+    let record = &status.record;
+    let time =
+        |name: &'static str, at: Timestamp| Element::text(name, queue_time(at.millis(), &Local));
+    let mut elements = vec![
+        Element::text("status", record.state.name()),
+        time("queued_time", record.queued_at),
+        Element::text("time_in_queue", status.in_queue(now).as_secs().to_string()),
+    ];
+    if let Some(started_at) = record.started_at {
+        elements.push(time("process_start_time", started_at));
+        elements.push(Element::text("time_processing", status.processing.as_secs().to_string()));
+    }
+    if let Some(finished_at) = record.finished_at {
+        elements.push(time("process_end_time", finished_at));
+    }
+    elements
+}
+
+/// A result as it stands beside the status.
+pub(super) fn report(report: &Report) -> impl Iterator<Item = Element> {
+    report.iter().map(node)
+}
+
+fn node(node: &Node) -> Element {
+    Element {
+        name: node.name.clone().into(),
+        attributes: node.attributes.iter().map(|(n, v)| (n.clone().into(), v.clone())).collect(),
+        content: match &node.content {
+            ReportContent::Text(text) => Content::Text(text.clone()),
+            ReportContent::Nodes(nodes) => {
+                Content::Elements(nodes.iter().map(self::node).collect())
+            }
+        },
+    }
+}
+
+/// A `request` as `getActionParameters` shows it; an action that has ended has no parameters.
+pub(super) fn request(token: String, state: State, parameters: Option<&Parameters>) -> Element {
+    let request = Element::new("request")
+        .child(Element::text("token", token))
+        .child(Element::text("status", state.name()));
+    let Some(parameters) = parameters else { return request };
+    let each = parameters.iter().map(|(name, value)| {
+        let value = match value {
+            Value::Text(text) => text.clone(),
+            // No XML can hold any bytes; base64 is what clients send them as, too.
+            Value::Bytes(bytes) => STANDARD.encode(bytes),
+        };
+        Element::new("parameter").attribute("name", name).attribute("value", value)
+    });
+    request.child(Element::new("parameters").children(each))
+}
+
+/// The `action` of a `progress` reply.
+pub(super) fn progress(
+    status: &ActionStatus,
+    token: String,
+    all_stages: bool,
+    max_depth: u32,
+) -> Element {
+    let percent = status.progress.percent();
+    let worked = status.processing.as_secs_f64();
+    let mut progress = Element::new("progress")
+        .child(Element::text("building_mode", status.progress.measuring.to_string()))
+        .child(Element::text("percent", percent_text(percent)))
+        .child(Element::text("time_processing", status.processing.as_secs().to_string()));
+    if status.record.state.is_running() && percent > 0.0 {
+        let left = worked * (100.0 - percent) / percent;
+        progress = progress.child(Element::text("estimated_time_remaining", format!("{left:.0}")));
+    }
+    let progress = progress.children(stages(&status.progress, all_stages, max_depth));
+    Element::new("action")
+        .child(Element::text("token", token))
+        .child(Element::text("status", status.record.state.name()))
+        .child(progress)
+}
+
+fn stages(progress: &Progress, all: bool, max_depth: u32) -> Vec<Element> {
+    if max_depth == 0 {
+        return Vec::new();
+    }
+    progress.stages.iter().map(|stage| self::stage(stage, all, max_depth)).collect()
+}
+
+/// One stage. Unless all are asked for, the stages inside of one that is over or still to come are
+/// left out (source: the page "Progress").
+fn stage(stage: &Stage, all: bool, max_depth: u32) -> Element {
+    let mut element = Element::new("stage")
+        .attribute("title", stage.title.as_str())
+        .attribute("status", stage.status.name())
+        .attribute("weight", format!("{}", stage.weight));
+    if stage.status == StageStatus::Processing {
+        element = element.attribute("percent", percent_text(stage.percentage()));
+        if let Some((done, maximum)) = stage.counted {
+            element = element
+                .attribute("progress", done.to_string())
+                .attribute("maximum", maximum.to_string());
+        }
+    }
+    if max_depth > 1 && (all || stage.status == StageStatus::Processing) {
+        let inner = stage.stages.iter().map(|inner| self::stage(inner, all, max_depth - 1));
+        element = element.children(inner);
+    }
+    element
+}
+
+/// At most three decimals, and none that say nothing (observed: `26.407` and `32`).
+fn percent_text(percent: f64) -> String {
+    let text = format!("{percent:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

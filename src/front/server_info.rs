@@ -1,0 +1,214 @@
+//! The actions that answer at once and say something of the server: `GetVersion`, `GetStatus`,
+//! `GetPid`, `GetChildren`, `GetLicenseInfo`, `GetRequestLog`, `ShowPermissions` and `Help`.
+//!
+//! Which elements carry the prefix `autn` was observed on real servers; readers look for the literal
+//! names.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+use chrono::Local;
+
+use super::endpoint::{Endpoint, Kind};
+use super::{Answer, Asked};
+use crate::aci::catalog::{ActionSpec, BUILTIN, help_elements, help_html, parse_integer};
+use crate::aci::element::Element;
+use crate::aci::error::AciError;
+use crate::aci::time::{error_time, span};
+
+/// What the server calls itself: also the prefix of its error ids.
+const PRODUCT: &str = "ACTIOND";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of ACI itself that real servers of the last years report (observed).
+const ACI_VERSION: &str = "3.0";
+
+pub(super) fn answer(asked: &Asked<'_>, action: &str) -> Result<Answer, AciError> {
+    let endpoint = asked.endpoint;
+    Ok(Answer::Data(match action {
+        "GetVersion" => get_version(endpoint),
+        "GetStatus" => get_status(endpoint),
+        "GetPid" => vec![Element::text("autn:pid", std::process::id().to_string())],
+        "GetChildren" => get_children(endpoint),
+        "GetLicenseInfo" => get_license_info(endpoint),
+        "GetRequestLog" => get_request_log(asked),
+        "ShowPermissions" => return show_permissions(asked).map(Answer::Data),
+        "Help" => return help(asked),
+        other => return Err(AciError::unknown_action(other)),
+    }))
+}
+
+fn get_version(endpoint: &Endpoint) -> Vec<Element> {
+    let inner = &endpoint.inner;
+    let uptime = inner.began.elapsed().as_secs();
+    let now = endpoint.now_ms();
+    let queries = inner.requests.load(Ordering::Relaxed);
+    #[expect(clippy::cast_precision_loss, reason = "a rate with two decimals")]
+    let qps = queries as f64 / uptime.max(1) as f64;
+    let config = inner.config_path.as_ref().map(|p| p.display().to_string());
+    vec![
+        Element::text("autn:version", VERSION),
+        Element::text("autn:aciversion", ACI_VERSION),
+        Element::text("autn:productname", "actiond"),
+        Element::text("autn:commonname", "actiond"),
+        Element::text("autn:producttypecsv", PRODUCT),
+        Element::text("autn:productUID", PRODUCT),
+        Element::text("autn:build", VERSION),
+        Element::text("autn:wordsize", usize::BITS.to_string()),
+        Element::text("autn:operatingsystem", std::env::consts::OS),
+        Element::text("autn:compiler", "rustc"),
+        Element::text("autn:directory", directory()),
+        Element::text("autn:configpath", config.unwrap_or_default()),
+        Element::new("autn:servertime")
+            .child(Element::text("autn:epoch", now.div_euclid(1000).to_string()))
+            .child(Element::text("autn:string", error_time(now, &Local))),
+        Element::new("autn:performance").child(
+            Element::new("autn:qps")
+                .child(Element::text("autn:qps", format!("{qps:.2}")))
+                .child(Element::text("autn:queries", queries.to_string()))
+                .child(Element::text("autn:period", span(uptime))),
+        ),
+        Element::new("autn:uptime")
+            .child(Element::text("autn:uptime", span(uptime)))
+            .child(Element::text("autn:seconds", uptime.to_string()))
+            .child(Element::text("autn:starttime", error_time(inner.began_ms, &Local))),
+    ]
+}
+
+fn get_status(endpoint: &Endpoint) -> Vec<Element> {
+    let inner = &endpoint.inner;
+    let queue = |kind: &Kind| {
+        let summary = kind.queue.summary();
+        let settings = kind.queue.settings();
+        Element::new("queue")
+            .child(Element::text("name", kind.queue.name()))
+            .child(Element::text("paused", summary.paused.to_string()))
+            .child(Element::text("pending", summary.counts.queued().to_string()))
+            .child(Element::text("running", summary.counts.running().to_string()))
+            .child(Element::text("finished", summary.counts.finished().to_string()))
+            .child(Element::text("maximumthreads", settings.maximum_threads.to_string()))
+    };
+    vec![
+        Element::text("product", "actiond"),
+        Element::text("version", VERSION),
+        Element::text("build", VERSION),
+        Element::text("aciport", inner.port.to_string()),
+        // There is no service port; clients expect the element.
+        Element::text("serviceport", "0"),
+        Element::text("directory", directory()),
+        Element::text("acithreads", inner.threads.to_string()),
+        Element::text("durability", inner.system.durability()),
+        Element::text("draining", inner.system.is_draining().to_string()),
+        Element::new("queues").children(endpoint.kinds().iter().map(queue)),
+    ]
+}
+
+fn get_children(endpoint: &Endpoint) -> Vec<Element> {
+    let inner = &endpoint.inner;
+    vec![
+        Element::text("autn:name", "actiond"),
+        Element::text("autn:host", inner.host.as_str()),
+        Element::text("autn:port", inner.port.to_string()),
+        Element::text("autn:serviceport", "0"),
+        Element::text("autn:serviceport_ssl_enabled", "false"),
+        Element::new("autn:children")
+            .child(Element::text("autn:num_children", "0"))
+            .child(Element::text("autn:controlled", "false")),
+    ]
+}
+
+/// Nothing here is licensed: every action is allowed.
+fn get_license_info(endpoint: &Endpoint) -> Vec<Element> {
+    let names = specs(endpoint);
+    let action = |spec: &ActionSpec<'_>| {
+        Element::new("autn:action")
+            .child(Element::text("autn:name", spec.name))
+            .child(Element::text("autn:licensed", "true"))
+    };
+    let section = Element::new("autn:section")
+        .child(Element::text("autn:name", "actiond"))
+        .children(names.iter().map(action));
+    vec![
+        Element::new("autn:license").child(Element::text("autn:validlicense", "true")),
+        Element::new("autn:actions").child(section),
+    ]
+}
+
+fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
+    let tail = asked.pairs.given("Tail").and_then(parse_integer);
+    let number = tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
+    let entries = asked.endpoint.inner.log.latest(number).into_iter().map(|entry| {
+        let client = entry.client.map(|ip| ip.to_string()).unwrap_or_default();
+        let duration = format!("{:.2} ms", entry.took.as_secs_f64() * 1000.0);
+        Element::new("logentry")
+            .child(Element::text("autn:action", entry.action))
+            .child(Element::text("autn:request", entry.request))
+            .child(Element::text("autn:client", client))
+            .child(Element::text("autn:time", error_time(entry.ended_ms, &Local)))
+            .child(Element::text("autn:duration", duration))
+            .child(Element::text("autn:status", if entry.success { "success" } else { "error" }))
+            .child(Element::text("autn:thread", entry.thread))
+    });
+    entries.collect()
+}
+
+/// There are no roles: whoever reaches the port may do everything, and the reply says so.
+fn show_permissions(asked: &Asked<'_>) -> Result<Vec<Element>, AciError> {
+    let ip = match asked.pairs.given("IP") {
+        Some(text) => {
+            let ip: IpAddr = text
+                .parse()
+                .map_err(|_| AciError::invalid("IP", text, "an IPv4 or IPv6 address"))?;
+            Some(ip)
+        }
+        None => asked.peer,
+    };
+    let rule = |name: &'static str| {
+        Element::new(name)
+            .child(Element::text("autn:enabled", "true"))
+            .child(Element::text("autn:origin", "*"))
+    };
+    let rules = ["autn:query", "autn:admin"].map(rule);
+    let requested = Element::new("autn:requested")
+        .child(Element::text("autn:ip", ip.map(|ip| ip.to_string()).unwrap_or_default()))
+        .child(Element::text("autn:ipvalid", ip.is_some().to_string()))
+        .child(Element::text("autn:queryclient", "true"))
+        .child(Element::text("autn:adminclient", "true"));
+    Ok(vec![Element::new("autn:rules").children(rules), requested])
+}
+
+fn help(asked: &Asked<'_>) -> Result<Answer, AciError> {
+    let endpoint = asked.endpoint;
+    let all = specs(endpoint);
+    let wanted = asked.pairs.given("HelpAction");
+    let shown: Vec<&ActionSpec<'_>> = all
+        .iter()
+        .filter(|spec| wanted.is_none_or(|name| spec.name.eq_ignore_ascii_case(name)))
+        .collect();
+    if let (Some(name), true) = (wanted, shown.is_empty()) {
+        let known: Vec<&str> = all.iter().map(|spec| spec.name).collect();
+        return Err(AciError::invalid("HelpAction", name, &format!("one of {}", known.join(", "))));
+    }
+    let asks_for_form = asked.pairs.given("ResponseFormat").is_some();
+    if asked.wants_html && !asks_for_form {
+        return Ok(Answer::Html(help_html(&shown, TITLE, endpoint.base_path())));
+    }
+    Ok(Answer::Data(help_elements(&shown)))
+}
+
+const TITLE: &str = "actiond: actions";
+
+/// The help as a page for somebody who looks at the bare address with a browser.
+pub(super) fn help_page(endpoint: &Endpoint) -> String {
+    let all = specs(endpoint);
+    let shown: Vec<&ActionSpec<'_>> = all.iter().collect();
+    help_html(&shown, TITLE, endpoint.base_path())
+}
+
+/// Every action of this server: its queues first.
+fn specs(endpoint: &Endpoint) -> Vec<ActionSpec<'_>> {
+    endpoint.kinds().iter().map(Kind::spec).chain(BUILTIN.iter().copied()).collect()
+}
+
+fn directory() -> String {
+    std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default()
+}

@@ -1,0 +1,75 @@
+//! Asynchronous actions: queued with a token, run at once, or queued and waited for.
+
+use std::time::Duration;
+
+use actiond_actors::{Parameters, QueueError, State, Submission, Value};
+
+use super::endpoint::Kind;
+use super::{Asked, queue_error, render};
+use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
+use crate::aci::element::Element;
+use crate::aci::error::AciError;
+use crate::aci::request::PairValue;
+
+pub(super) async fn submit(asked: &Asked<'_>, kind: &Kind) -> Result<Vec<Element>, AciError> {
+    let pairs = asked.pairs;
+    let is_set = |name: &str| pairs.given(name).and_then(parse_bool) == Some(true);
+    // All that was sent but the action itself (observed), so that an action can be sent on as it came.
+    let parameters: Parameters = pairs
+        .iter()
+        .map(|(name, value)| {
+            let value = match value {
+                PairValue::Text(text) => Value::Text(text.clone()),
+                PairValue::Bytes(bytes) => Value::Bytes(bytes.clone()),
+            };
+            (name, value)
+        })
+        .collect();
+    if is_set("Synchronous") || is_set("Sync") {
+        return run_now(asked, kind, parameters).await;
+    }
+
+    let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
+    let priority = i32::try_from(priority).unwrap_or_default();
+    let mut submission = Submission::new(parameters).priority(priority);
+    if let Some(key) = asked.idempotency_key.or_else(|| pairs.given("Idempotency-Key")) {
+        submission = submission.key(key);
+    }
+    let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
+    let submitted = kind.queue.submit(submission).await.map_err(failed)?;
+    let mut reply = vec![Element::text("token", asked.endpoint.token(kind, submitted))];
+
+    let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
+    if wait > 0.0 {
+        // It is queued: whatever goes wrong from here on, the client must get the token.
+        let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();
+        if let Ok(status) = kind.queue.wait(submitted.id, patience).await
+            && status.record.state.is_final()
+        {
+            reply.push(Element::text("status", status.record.state.name()));
+            reply.extend(status.record.error.map(|error| Element::text("error", error)));
+            reply.extend(render::report(&status.record.report));
+        }
+    }
+    Ok(reply)
+}
+
+/// Runs the action without the queue; the reply is its result, and a failure an ACI error.
+async fn run_now(
+    asked: &Asked<'_>,
+    kind: &Kind,
+    parameters: Parameters,
+) -> Result<Vec<Element>, AciError> {
+    let permit = asked.endpoint.inner.synchronous.acquire().await;
+    let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
+    let outcome = kind.queue.run_now(parameters).await.map_err(failed)?;
+    drop(permit);
+    match outcome.state {
+        State::Error => Err(AciError::failed(
+            kind.queue.name(),
+            outcome.error.as_deref().unwrap_or("it gave no reason"),
+        )),
+        State::Stopped => Err(AciError::failed(kind.queue.name(), "it was stopped")),
+        _ => Ok(render::report(&outcome.report).collect()),
+    }
+}

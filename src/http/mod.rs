@@ -1,0 +1,125 @@
+//! actix-web glue: one service for every path, which hands requests to the front actor of its worker.
+//!
+//! - the service and how to mount it: here;
+//! - request targets that old clients send and HTTP parsers refuse: [`repair`];
+//! - the server around it, with its limits: [`server`].
+
+pub mod repair;
+pub mod server;
+
+use actix::{Actor as _, Addr};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+
+use crate::aci::error::AciError;
+use crate::front::{AciBody, AciRequest, Endpoint, FrontActor};
+
+/// How much of a body that is too large is read and thrown away, so that the client, which sends
+/// before it reads, gets to see the error; a larger one finds the connection closed.
+const THROWN_AWAY: usize = 64 << 20;
+
+/// Mounts the endpoint in an application: every path that nothing else serves is an ACI request.
+///
+/// Under a scope, say so with [`crate::front::EndpointBuilder::mounted_at`]. In an application of
+/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`repair`].
+///
+/// ```
+/// use actix_web::{App, test, web};
+/// use actiond::front::Endpoint;
+/// use actiond_actors::{QueueSettings, System};
+///
+/// # #[actix_web::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let system = System::builder(directory.path())
+///     .queue("Process", QueueSettings::default(), actiond::actions::echo::Echo)
+///     .start()
+///     .await?;
+/// let endpoint = Endpoint::builder(system.clone()).mounted_at("/aci").build();
+/// let app = test::init_service(
+///     App::new()
+///         .route("/", web::get().to(|| async { "my own page" }))
+///         .service(web::scope("/aci").configure(actiond::http::configure(&endpoint))),
+/// )
+/// .await;
+/// let request = test::TestRequest::get().uri("/aci/action=Process&Wait=5&Name=Ada").to_request();
+/// let reply = test::call_and_read_body(&app, request).await;
+/// assert!(String::from_utf8_lossy(&reply).contains("<status>Finished</status>"));
+/// # system.shutdown(std::time::Duration::from_secs(1)).await;
+/// # Ok(()) }
+/// ```
+pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
+    let endpoint = endpoint.clone();
+    move |config| {
+        // Called once in each worker: the front lives on the worker's own thread, no hop away.
+        let front = FrontActor::new(endpoint.clone()).start();
+        config.app_data(web::Data::new(Service { front, endpoint })).default_service(web::to(aci));
+    }
+}
+
+struct Service {
+    front: Addr<FrontActor>,
+    endpoint: Endpoint,
+}
+
+async fn aci(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> HttpResponse {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let target = request.uri().to_string();
+    let mut body = read_body(payload, service.endpoint.max_file_upload_size()).await;
+    if let Some(length) = target.strip_prefix(repair::OVERSIZED) {
+        let length = length.parse().unwrap_or(u64::MAX);
+        body =
+            Err(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64));
+    }
+    let too_large = body.is_err();
+    let message = AciRequest {
+        target,
+        content_type: header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
+        body,
+        peer: request.peer_addr().map(|peer| peer.ip()),
+        idempotency_key: header("Idempotency-Key").map(ToOwned::to_owned),
+        wants_html: header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html")),
+    };
+    let Ok(reply) = service.front.send(message).await else {
+        // The front does nothing that can end it; should it happen, the client may try again.
+        return HttpResponse::ServiceUnavailable().finish();
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, reply.content_type));
+    if too_large {
+        // Something of the body may still be on its way.
+        response.force_close();
+    }
+    match reply.body {
+        AciBody::Whole(body) => response.body(body),
+        AciBody::Stream(stream) => response.streaming(stream),
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Bytes, AciError> {
+    let mut body = BytesMut::new();
+    let mut size = 0_usize;
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|e| AciError::malformed(&format!("the body broke off: {e}")))?;
+        size = size.saturating_add(chunk.len());
+        if size <= limit {
+            body.extend_from_slice(&chunk);
+        } else {
+            body = BytesMut::new();
+        }
+        if size > limit.saturating_add(THROWN_AWAY) {
+            break;
+        }
+    }
+    if size > limit {
+        return Err(AciError::too_large("the request body", size as u64, limit as u64));
+    }
+    Ok(body.freeze())
+}

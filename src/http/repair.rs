@@ -1,0 +1,172 @@
+//! A stream that mends the request targets of sloppy clients before the HTTP parser sees them.
+//!
+//! ACI clients send raw UTF-8, spaces, `<`, `>`, backticks and `#` in targets, and targets without a leading slash. The
+//! `http` crate under actix-web refuses these (or cuts at the `#`) with a bare 400 before any handler runs, so that the
+//! client gets no ACI reply. [`Repaired`] percent-encodes just those bytes, in the request line alone; what the parser
+//! takes stays byte for byte, and `%` is never touched. A request line that is too long gets the target [`OVERSIZED`],
+//! which the handler answers with an ACI error.
+//!
+//! The parts: `repair/mend.rs` mends lines, `repair/framing.rs` finds where they start; both are pure. Requests that
+//! are pipelined are mended too. Who wraps the connections: `server.rs`.
+
+mod framing;
+mod mend;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::Future as _,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use mend::Mender;
+
+/// The target that stands for one that was too long; the length of that in bytes follows. Our choice.
+pub const OVERSIZED: &str = "/%00oversized=";
+
+/// How much of one request line, beyond the limit for it, is read and thrown away before the connection ends, in bytes.
+pub const MAX_THROWN_AWAY: usize = 1 << 20;
+
+/// A stream whose reads give the bytes of `S` with the request targets mended.
+///
+/// Writes pass through. A connection costs at most `max_line` bytes of memory more than without.
+#[derive(Debug)]
+pub struct Repaired<S> {
+    inner: S,
+    mender: Mender,
+    /// Mended bytes that did not fit the reader's buffer yet.
+    ready: Vec<u8>,
+    /// How many bytes of `ready` the reader has.
+    given: usize,
+    /// No more is read.
+    ended: bool,
+    head_timeout: Duration,
+    /// The number of the unfinished head that is waited for, and when that is over.
+    late: Option<(u64, Pin<Box<Sleep>>)>,
+}
+
+impl<S> Repaired<S> {
+    /// Wraps a connection whose first byte has not been read.
+    ///
+    /// `max_line` is the longest request line passed on, in bytes, after encoding and with its line end.
+    /// `head_timeout` is the longest time from the first wait within the head of a request to its end; then the
+    /// reader sees the end of the stream. (`actix-http` has such a limit for the first request of a connection alone.)
+    pub fn new(inner: S, max_line: usize, head_timeout: Duration) -> Self {
+        Self {
+            inner,
+            mender: Mender::new(max_line),
+            ready: Vec::new(),
+            given: 0,
+            ended: false,
+            head_timeout,
+            late: None,
+        }
+    }
+
+    /// Moves what fits of the mended bytes to the reader; whether there was any.
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let left = self.ready.get(self.given..).unwrap_or_default();
+        let (now, later) = left.split_at(left.len().min(buf.remaining()));
+        buf.put_slice(now);
+        self.given += now.len();
+        let any = !now.is_empty();
+        if later.is_empty() && self.given > 0 {
+            self.ready = Vec::new();
+            self.given = 0;
+        }
+        any
+    }
+
+    /// Whether the client took too long over a head. Registers a waker if not.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(head) = self.mender.unfinished_head() else {
+            self.late = None;
+            return false;
+        };
+        if self.late.as_ref().is_none_or(|&(waited_for, _)| waited_for != head) {
+            self.late = Some((head, Box::pin(tokio::time::sleep(self.head_timeout))));
+        }
+        self.late.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        // Ends: each turn without bytes for the reader either reads some, of which only a bounded amount is kept from
+        // the reader, or returns.
+        loop {
+            if this.hand_over(buf) || this.ended {
+                return Poll::Ready(Ok(()));
+            }
+            let start = buf.filled().len();
+            match Pin::new(&mut this.inner).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending if this.is_late(cx) => {
+                    this.ended = true;
+                    return Poll::Ready(Ok(()));
+                }
+                other => return other,
+            }
+            match buf.filled().get(start..) {
+                Some(fresh) if !fresh.is_empty() => {
+                    let Some(mended) = this.mender.feed(fresh) else {
+                        return Poll::Ready(Ok(()));
+                    };
+                    buf.set_filled(start);
+                    this.ready = mended;
+                    this.ended = this.mender.overrun();
+                }
+                _ => {
+                    this.ready = this.mender.end();
+                    this.ended = true;
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}

@@ -1,0 +1,102 @@
+//! Starts the HTTP/1 server: the sockets, the workers and the limits of a connection.
+//!
+//! Does what `HttpServer::listen` of actix-web does, from the same parts, with one thing added that this has no place
+//! for: each connection is read through [`Repaired`], which see (`repair.rs`) for why.
+
+use std::{fmt, io, net::TcpListener, time::Duration};
+
+use actix_http::{Request, Response, body::MessageBody};
+use actix_server::Server;
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+};
+use actix_web::{dev::AppConfig, rt::net::TcpStream};
+
+use super::repair::Repaired;
+
+/// The longest request line passed to the parser, in bytes. The `http` crate takes targets up to 65,534 bytes.
+pub const MAX_REQUEST_LINE: usize = 65_000;
+
+/// How long an idle connection is kept for the next request.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a client may take to send the head of a request.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the closing of a connection may take.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The most connections that each worker serves at the same time; more wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 25_000;
+
+/// The most workers that `actix-server` takes.
+const MAX_WORKERS: usize = 512;
+
+/// Serves an actix-web application on `listener`, in `workers` threads of their own (1 to 512; others are clamped).
+///
+/// `app` is called once in each worker. No signal is handled: stop the server through its handle; a graceful stop
+/// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
+/// awaited or spawned, inside an actix or tokio runtime.
+///
+/// Handlers see request targets as [`Repaired`] leaves them, among them [`OVERSIZED`](super::repair::OVERSIZED).
+/// `AppConfig` is the default one: it does not know the address of `listener`.
+///
+/// # Errors
+///
+/// When the listener cannot be made non-blocking or asked for its address.
+pub fn serve<F, I, S, B>(
+    listener: TcpListener,
+    workers: usize,
+    shutdown_timeout: Duration,
+    app: F,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<actix_web::Error> + 'static,
+    S::InitError: fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    let address = listener.local_addr()?;
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
+    let service = move || {
+        let stopping = stopping.clone();
+        let app = app().into_factory().map_err(|error| error.into().error_response());
+        let http = actix_http::HttpService::build()
+            // Lets idle connections end at once when the server stops.
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .local_addr(address)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(async |stream: TcpStream| {
+            // A socket that refuses is only slower, or about to fail on its own.
+            if let Err(error) = stream.set_nodelay(true) {
+                log::debug!("TCP_NODELAY was refused: {error}");
+            }
+            let peer = stream.peer_addr().ok();
+            Ok((Repaired::new(stream, MAX_REQUEST_LINE, HEAD_TIMEOUT), peer))
+        })
+        .and_then(http)
+    };
+    Ok(builder
+        .workers(workers.clamp(1, MAX_WORKERS))
+        .max_concurrent_connections(MAX_CONNECTIONS)
+        .shutdown_timeout(shutdown_timeout.as_secs())
+        .disable_signals()
+        .listen("aci", listener, service)?
+        .run())
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,23 @@
+//! End to end: the real binary, real sockets, real directories. One binary for all of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test may panic, and that is how it fails"
+)]
+
+mod server;
+
+mod smoke {
+    use super::server::{CONFIG, Home};
+
+    #[test]
+    fn an_action_is_submitted_and_finishes() {
+        let home = Home::new(CONFIG);
+        let server = home.start();
+        let token = server.submit("&Name=Ada");
+        server.wait_for_status(&token, "Finished");
+    }
+}

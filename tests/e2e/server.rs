@@ -1,0 +1,257 @@
+//! The real binary on a free port, with a directory of its own, and a client of raw sockets.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up and says what it waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A configuration with one queue of each type, small and quick.
+pub(crate) const CONFIG: &str = "
+[AsyncActions]
+0=Fetch
+1=Ingest
+2=Process
+[Fetch]
+Type=FileSystemConnector
+[Ingest]
+Type=Ingest
+[Process]
+Type=Echo
+MaximumThreads=2
+";
+
+/// A server under test. It is killed when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// Its standard error, line by line, as it comes.
+    log: mpsc::Receiver<String>,
+}
+
+/// Where a server of a test lives; it can be started there again after its death.
+pub(crate) struct Home {
+    directory: tempfile::TempDir,
+}
+
+impl Home {
+    /// Makes a home with this configuration.
+    pub(crate) fn new(config: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("test.cfg"), config).expect("the configuration");
+        Self { directory }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The data directory of its servers.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// The command line of a server in this home, on a free port.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+        command.arg("--config").arg(self.path().join("test.cfg"));
+        command.arg("--data").arg(self.data()).args(["--port", "0"]);
+        command.current_dir(self.path());
+        command
+    }
+
+    /// Starts a server and waits until it answers.
+    pub(crate) fn start(&self) -> Server {
+        Server::run(self.command())
+    }
+}
+
+impl Server {
+    /// Runs this command and waits for the line that says where it answers.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|l| drop(sender.send(l))));
+        let mut seen = Vec::new();
+        let address = loop {
+            let Ok(line) = log.recv_timeout(PATIENCE) else {
+                // The process may have ended; either way it is no server.
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the server did not come up; it said:\n{}", seen.join("\n"));
+            };
+            if let Some((_, rest)) = line.split_once("answers on http://") {
+                break rest.trim_end_matches('/').parse().expect("an address");
+            }
+            seen.push(line);
+        };
+        Self { child, address, log }
+    }
+
+    /// Sends one GET request with this target and returns the body of the reply.
+    pub(crate) fn get(&self, target: &str) -> String {
+        self.send(
+            format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .body_text()
+    }
+
+    /// Sends these bytes on a connection of their own and reads the reply to its end.
+    pub(crate) fn send(&self, request: &[u8]) -> Reply {
+        let mut stream = self.connect();
+        stream.write_all(request).expect("the request is sent");
+        Reply::read(&mut stream)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream
+    }
+
+    /// Submits an action of `Process` with these parameters (`&a=b`) and returns its token.
+    pub(crate) fn submit(&self, parameters: &str) -> String {
+        let reply = self.get(&format!("/action=Process{parameters}"));
+        between(&reply, "<token>", "</token>")
+            .unwrap_or_else(|| panic!("no token: {reply}"))
+            .to_owned()
+    }
+
+    /// Sends a `QueueInfo` request about the queue `Process`.
+    pub(crate) fn queue_info(&self, queue_action: &str, rest: &str) -> String {
+        self.get(&format!("/action=QueueInfo&QueueName=Process&QueueAction={queue_action}{rest}"))
+    }
+
+    /// Returns the status word of an action of `Process`.
+    pub(crate) fn status(&self, token: &str) -> String {
+        let reply = self.queue_info("getStatus", &format!("&Token={token}"));
+        between(&reply, "<status>", "</status>")
+            .unwrap_or_else(|| panic!("no status: {reply}"))
+            .to_owned()
+    }
+
+    /// Waits until an action of `Process` has this status.
+    pub(crate) fn wait_for_status(&self, token: &str, wanted: &str) {
+        wait_until(&format!("status {wanted}"), || self.status(token) == wanted);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends the process a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Kills the process as `kill -9` does and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let mut status = None;
+        wait_until("the end of the server", || {
+            status = self.child.try_wait().expect("its status");
+            status.is_some()
+        });
+        (status.expect("its status"), self.log.iter().collect())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP reply.
+pub(crate) struct Reply {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// Reads one reply: by its length, by its chunks, or to the end of the connection.
+    pub(crate) fn read(stream: &mut TcpStream) -> Self {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut byte) {
+                Ok(1) => head.extend_from_slice(&byte),
+                other => {
+                    panic!("the head broke off ({other:?}): {}", String::from_utf8_lossy(&head))
+                }
+            }
+        }
+        let head = String::from_utf8(head).expect("a head of text");
+        let mut body = Vec::new();
+        if let Some(length) = header(&head, "content-length") {
+            body.resize(length.parse().expect("a length"), 0);
+            stream.read_exact(&mut body).expect("the body");
+        } else if header(&head, "transfer-encoding") == Some("chunked") {
+            let mut reader = BufReader::new(&mut *stream);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).expect("a chunk's size");
+                let size = usize::from_str_radix(line.trim(), 16).expect("a chunk's size");
+                let mut chunk = vec![0; size + 2];
+                reader.read_exact(&mut chunk).expect("a chunk");
+                body.extend_from_slice(&chunk[..size]);
+                if size == 0 {
+                    break;
+                }
+            }
+        } else {
+            stream.read_to_end(&mut body).expect("the body");
+        }
+        Self { head, body }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    pub(crate) fn body_text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("a body of UTF-8")
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (known, value) = line.split_once(':')?;
+        known.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// Returns what stands between two marks.
+pub(crate) fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(from)?;
+    rest.split_once(to).map(|(inner, _)| inner)
+}
+
+/// Waits until something is so, for at most [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        // Only to leave the processor to what is waited for.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
