@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// A request's memory is taken on one thread and given back on another, which the system's
+/// allocator answers with locks: see ARCHITECTURE.md, "Where the time goes".
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     actiond::cli::run()
 }

@@ -3,11 +3,14 @@
 //! No behaviour lives here. What a command does to an action is in [`crate::lifecycle`]; how one is
 //! run is in [`crate::perform`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number that names one action for ever (Q1: it is never used twice in one store).
@@ -156,32 +159,50 @@ impl Value {
     }
 }
 
-/// Text is stored as a JSON string, bytes as an object with base64: a database tool shows both.
+/// Bytes are stored as an object with base64, text as a JSON string: a database tool shows both.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Stored<'a> {
-    Text(std::borrow::Cow<'a, str>),
-    Bytes { base64: std::borrow::Cow<'a, str> },
+struct StoredBytes<'a> {
+    base64: Cow<'a, str>,
 }
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) => Stored::Text(text.into()),
-            Self::Bytes(bytes) => Stored::Bytes { base64: BASE64.encode(bytes).into() },
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => {
+                StoredBytes { base64: BASE64.encode(bytes).into() }.serialize(serializer)
+            }
         }
-        .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Stored::deserialize(deserializer)? {
-            Stored::Text(text) => Self::Text(text.into_owned()),
-            Stored::Bytes { base64 } => {
-                Self::Bytes(BASE64.decode(base64.as_bytes()).map_err(serde::de::Error::custom)?)
+        struct TextOrBytes;
+
+        impl<'de> Visitor<'de> for TextOrBytes {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, or an object with base64")
             }
-        })
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Value, E> {
+                Ok(Value::Text(text))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+                let stored = StoredBytes::deserialize(MapAccessDeserializer::new(map))?;
+                let bytes = BASE64.decode(stored.base64.as_bytes());
+                bytes.map(Value::Bytes).map_err(serde::de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_any(TextOrBytes)
     }
 }
 

@@ -3,7 +3,10 @@
 //! The tree is neutral on purpose: the runtime stores it and hands it out, and whoever speaks a
 //! protocol (ACI's XML and JSON, say) gives it a form.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The result of an action: the nodes that stand beside its status.
 pub type Report = Vec<Node>;
@@ -30,13 +33,47 @@ pub struct Node {
 }
 
 /// What stands inside a [`Node`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Text, kept to the letter.
     Text(String),
     /// Further nodes, in order.
     Nodes(Vec<Node>),
+}
+
+/// By hand: serde's own reading of untagged values copies everything first, on a path that every poll
+/// of a finished action takes.
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNodes;
+
+        impl<'de> Visitor<'de> for TextOrNodes {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a list of nodes")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+                Ok(Content::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Content, E> {
+                Ok(Content::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content, A::Error> {
+                let mut nodes = Vec::new();
+                while let Some(node) = seq.next_element()? {
+                    nodes.push(node);
+                }
+                Ok(Content::Nodes(nodes))
+            }
+        }
+
+        deserializer.deserialize_any(TextOrNodes)
+    }
 }
 
 impl Content {

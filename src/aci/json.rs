@@ -34,6 +34,7 @@ const LISTS: &[(&str, &str)] = &[
     ("*", "item"),
     ("*", "engine"),
     ("children", "child"),
+    ("queues", "queue"),
     ("responsedata", "logentry"),
     ("responsedata", "request"),
     ("parameters", "parameter"),

@@ -130,7 +130,7 @@ keys! {
     THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
         "How many threads answer requests; 0 takes one for each core.";
     MAX_INPUT_STRING: [Server] "MaxInputString", or_unlimited(1, 1_000_000), Some("64000"), "",
-        "The longest request line in characters. Over 65534 bytes the HTTP library refuses it in any case: send long parameters by POST.";
+        "The longest request target in bytes. A request line of over 65000 bytes is refused in any case: send long parameters by POST.";
     MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",
         "The largest POST body in bytes.";
     STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",

@@ -32,6 +32,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use chrono::Local;
 use futures_util::Stream;
+use tokio::sync::oneshot;
 
 use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
 use crate::aci::element::Element;
@@ -58,6 +59,8 @@ pub struct AciRequest {
     pub idempotency_key: Option<String>,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
+    /// Becomes ready when the client has gone: nobody waits for the reply any more.
+    pub gone: oneshot::Receiver<()>,
 }
 
 /// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
@@ -147,11 +150,20 @@ struct Asked<'a> {
     idempotency_key: Option<&'a str>,
 }
 
-async fn answer(endpoint: &Endpoint, request: AciRequest) -> AciReply {
+async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
     let began = Instant::now();
     let text = request.target.clone();
     let peer = request.peer;
-    let (action, reply) = reply(endpoint, request).await;
+    let gone = std::mem::replace(&mut request.gone, oneshot::channel().1);
+    let (action, reply) = tokio::select! {
+        biased;
+        replied = reply(endpoint, request) => replied,
+        // A wait of an hour must not outlive its client. What was already told to a queue is done.
+        _ = gone => {
+            let error = AciError::unavailable("the client has gone");
+            (String::new(), Err((error, ResponseFormat::Xml)))
+        }
+    };
     let success = reply.is_ok();
     let body = match reply {
         Ok(reply) => reply,

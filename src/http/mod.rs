@@ -12,6 +12,7 @@ use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use tokio::sync::oneshot;
 
 use crate::aci::error::AciError;
 use crate::front::{AciBody, AciRequest, Endpoint, FrontActor};
@@ -78,12 +79,15 @@ async fn aci(
             Err(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64));
     }
     let too_large = body.is_err();
+    // Dropped with this future, which is dropped when the connection ends.
+    let (_here, gone) = oneshot::channel();
     let message = AciRequest {
         target,
         content_type: header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: header("Idempotency-Key").map(ToOwned::to_owned),
+        gone,
         wants_html: header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html")),
     };
     let Ok(reply) = service.front.send(message).await else {

@@ -303,8 +303,6 @@ impl Actor for QueueActor {
     /// Builds the queue from the store and from what still runs: the only way it is ever built, at
     /// the start of the server as after a crash of this actor.
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Admission is counted by the queue's own limit; the mailbox must take every control message.
-        ctx.set_mailbox_capacity(usize::MAX >> 4);
         self.shared.free_idle();
         let attempts = self.shared.attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();

@@ -122,10 +122,6 @@ impl WorkerActor {
 
 impl Actor for WorkerActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(64);
-    }
 }
 
 /// Runs while the actor is dropped, perhaps by a panic: it must not panic itself.

@@ -20,7 +20,8 @@ const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
 /// The error text of an action whose attempt was ended by a shutdown.
 const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 
-/// How many old actions one batch deletes at most: retention goes in small steps.
+/// How many old actions one batch deletes at most, besides two for each change it makes: retention
+/// goes in small steps, and still faster than actions can end.
 const PRUNE_STEP: u64 = 200;
 
 pub(super) type CommitReply = oneshot::Sender<Result<BatchReply, StoreError>>;
@@ -182,7 +183,8 @@ impl Writer {
             submissions.push(submitted);
         }
         let claimed = self.claim(batch, &fresh)?;
-        let more_to_prune = self.prune(batch.queue, batch.retention)?;
+        let step = PRUNE_STEP.saturating_add(2 * batch.controls.len() as u64);
+        let more_to_prune = self.prune(batch.queue, batch.retention, step)?;
         let queue = self.queue_mut(batch.queue)?;
         Ok(BatchReply {
             controls,
@@ -477,10 +479,10 @@ impl Writer {
 
     /// Deletes some of the final actions that need not be kept, the oldest first; tells whether
     /// there are more.
-    fn prune(&mut self, queue: QueueId, retention: Retention) -> Applied<bool> {
+    fn prune(&mut self, queue: QueueId, retention: Retention, step: u64) -> Applied<bool> {
         let finished = self.queue_mut(queue)?.counts.finished();
         let too_many =
-            retention.max_finished.map_or(0, |max| finished.saturating_sub(max)).min(PRUNE_STEP);
+            retention.max_finished.map_or(0, |max| finished.saturating_sub(max)).min(step);
         if too_many == 0 && retention.finished_after.is_none() {
             return Ok(false);
         }
@@ -490,9 +492,7 @@ impl Writer {
                 "SELECT id, state, finished_at FROM action INDEXED BY by_finished
                  WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY finished_at, id LIMIT ?2",
             )?
-            .query_map(params![queue.0, PRUNE_STEP], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?
+            .query_map(params![queue.0, step], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut deleted = 0;
         for (id, state, finished_at) in oldest {
@@ -515,7 +515,7 @@ impl Writer {
         }
         let queue = self.queue_mut(queue)?;
         queue.changed |= deleted > 0;
-        Ok(deleted == PRUNE_STEP)
+        Ok(deleted == step)
     }
 
     fn row(&self, queue: QueueId, id: ActionId) -> Applied<Option<Row>> {

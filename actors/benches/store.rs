@@ -1,0 +1,115 @@
+//! What the store costs: commits of several sizes, and the newest of many.
+//!
+//! `cargo bench -p actiond-actors --bench store`. The data lies in the target directory, on the disk that
+//! the figures are to be about; a temporary directory may be in memory.
+
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
+
+use actiond_actors::lifecycle::Ended;
+use actiond_actors::store::StoreError;
+use actiond_actors::store::query::{Cursor, Query, SortKey, States};
+use actiond_actors::store::sqlite::SqliteStore;
+use actiond_actors::store::{
+    AttemptEnd, Batch, BatchReply, Control, NewAction, QueueId, Retention, Store,
+};
+use actiond_actors::{Durability, Parameters, State, Timestamp};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::future::BoxFuture;
+
+struct Bench {
+    store: SqliteStore,
+    queue: QueueId,
+    runtime: tokio::runtime::Runtime,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let store = SqliteStore::open(directory.path(), Durability::Full).expect("a store");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let queue = runtime.block_on(store.open_queue("Bench")).expect("a queue").id;
+        Self { store, queue, runtime, _directory: directory }
+    }
+
+    fn batch(&self, submissions: usize, controls: Vec<Control>, claim: usize) -> Batch {
+        let parameters = Parameters::from_iter([("Reference", "x".repeat(150))]);
+        let new =
+            NewAction::Given { parameters, priority: 0, key: None, queued_at: Timestamp(1_000) };
+        Batch {
+            queue: self.queue,
+            now: Timestamp(2_000),
+            controls,
+            submissions: vec![new; submissions],
+            claim,
+            max_queued: None,
+            retention: Retention::default(),
+        }
+    }
+
+    fn commit(&self, batch: Batch) -> BatchReply {
+        let committed: BoxFuture<'static, Result<BatchReply, StoreError>> =
+            self.store.commit(batch);
+        self.runtime.block_on(committed).expect("a commit")
+    }
+
+    /// Submits and claims this many, and returns the ends that finish them.
+    fn running(&self, number: usize) -> Vec<Control> {
+        let claimed = self.commit(self.batch(number, Vec::new(), number)).claimed;
+        let end = |id, attempt| AttemptEnd {
+            id,
+            attempt,
+            ended: Ended::Finished,
+            error: None,
+            report: Vec::new(),
+            percent: 100.0,
+            processing_ms: 1,
+        };
+        claimed.into_iter().map(|c| Control::End(end(c.id, c.attempt))).collect()
+    }
+}
+
+fn store(c: &mut Criterion) {
+    let bench = Bench::new();
+    let mut group = c.benchmark_group("durable commit");
+    group.sample_size(20);
+    for size in [1, 64, 512] {
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(format!("{size} submissions"), |b| {
+            b.iter(|| bench.commit(bench.batch(size, Vec::new(), 0)));
+        });
+    }
+    group.finish();
+
+    let bench = Bench::new();
+    let mut group = c.benchmark_group("whole lifecycles");
+    group.sample_size(20);
+    for size in [1, 64, 512] {
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(format!("end, submit and start {size}"), |b| {
+            b.iter_batched(
+                || bench.running(size),
+                |ends| bench.commit(bench.batch(size, ends, size)),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+
+    let bench = Bench::new();
+    for _ in 0..100 {
+        let ends = bench.running(1_000);
+        bench.commit(bench.batch(0, ends, 0));
+    }
+    let finished: States = State::ALL.into_iter().filter(|s| s.is_final()).collect();
+    let query = Query { states: finished, sort: SortKey::Finished, ..Query::default() };
+    c.bench_function("ten newest of 100,000 finished", |b| {
+        b.iter(|| {
+            let page = bench.store.page(bench.queue, query.clone(), Cursor::start(0), 10);
+            bench.runtime.block_on(page).expect("a page")
+        });
+    });
+}
+
+criterion_group!(benches, store);
+criterion_main!(benches);
