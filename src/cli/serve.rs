@@ -64,6 +64,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let listener = TcpListener::bind(wanted).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
 
+    // Before anything runs: from here on a signal is a shutdown and no sudden death.
+    let mut signals = Signals::new()?;
     let system = start_queues(&settings).await?;
     let workers = settings
         .server
@@ -84,7 +86,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let running = actix_web::rt::spawn(server);
     log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
 
-    end_on_signal(&system, settings.actions.shutdown_grace).await?;
+    end_on_signal(&mut signals, &system, settings.actions.shutdown_grace).await;
     handle.stop(true).await;
     // The server has been told to stop; what is left to learn is whether it did so well.
     running.await.unwrap_or(Ok(()))?;
@@ -94,8 +96,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
 
 /// Waits for a signal, then shuts the queues down; a second signal ends all patience. Requests are
 /// answered meanwhile.
-async fn end_on_signal(system: &System, grace: Duration) -> io::Result<()> {
-    let mut signals = Signals::new()?;
+async fn end_on_signal(signals: &mut Signals, system: &System, grace: Duration) {
     let name = signals.next().await;
     log::info!(
         "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
@@ -108,7 +109,6 @@ async fn end_on_signal(system: &System, grace: Duration) -> io::Result<()> {
             system.shutdown_now().await;
         }
     }
-    Ok(())
 }
 
 /// Keeps the process alive where a file grows beyond what the system allows it: the write then fails,

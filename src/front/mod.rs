@@ -152,12 +152,12 @@ struct Asked<'a> {
 
 async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
     let began = Instant::now();
-    let text = request.target.clone();
+    let mut text = request.target.clone();
     let peer = request.peer;
     let gone = std::mem::replace(&mut request.gone, oneshot::channel().1);
     let (action, reply) = tokio::select! {
         biased;
-        replied = reply(endpoint, request) => replied,
+        replied = reply(endpoint, request, &mut text) => replied,
         // A wait of an hour must not outlive its client. What was already told to a queue is done.
         _ = gone => {
             let error = AciError::unavailable("the client has gone");
@@ -183,7 +183,13 @@ async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
 
 type Failed = (AciError, ResponseFormat);
 
-async fn reply(endpoint: &Endpoint, request: AciRequest) -> (String, Result<AciReply, Failed>) {
+/// Answers a request. `text` is the request as the log has it: for one that says nothing in its
+/// target, what stood in its body.
+async fn reply(
+    endpoint: &Endpoint,
+    request: AciRequest,
+    text: &mut String,
+) -> (String, Result<AciReply, Failed>) {
     let limits = endpoint.limits();
     let (body, too_large) = match &request.body {
         Ok(body) => (body.as_ref(), None),
@@ -208,6 +214,9 @@ async fn reply(endpoint: &Endpoint, request: AciRequest) -> (String, Result<AciR
         }
     };
     let Request { action, pairs, format, .. } = parsed;
+    if raw.target.trim_start_matches(['/', '?']).is_empty() {
+        *text = request_log::text_of(&action, &pairs);
+    }
     if let Some(error) = too_large {
         return (action, Err((error, format)));
     }

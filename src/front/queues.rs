@@ -64,17 +64,15 @@ impl<'a> Target<'a> {
     /// Reads the action, waiting for its end if asked to. The token must be that action's own: one
     /// of another data directory may hold the same id, never the same time (Q1).
     async fn status(&self, wait: Duration) -> Result<ActionStatus, AciError> {
-        let status = if wait.is_zero() {
-            self.kind.queue.status(self.id).await
-        } else {
-            self.kind.queue.wait(self.id, wait).await
-        };
-        let status = status.map_err(|e| self.error(&e))?;
-        if status.record.queued_at == self.queued_at {
-            Ok(status)
-        } else {
-            Err(unknown_token(self.kind.queue.name(), self.given))
+        let queue = &self.kind.queue;
+        let status = queue.status(self.id).await.map_err(|e| self.error(&e))?;
+        if status.record.queued_at != self.queued_at {
+            return Err(unknown_token(queue.name(), self.given));
         }
+        if wait.is_zero() || status.record.state.is_final() {
+            return Ok(status);
+        }
+        queue.wait(self.id, wait).await.map_err(|e| self.error(&e))
     }
 }
 

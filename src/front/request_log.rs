@@ -1,16 +1,35 @@
 //! The latest requests, for the action `GetRequestLog`.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::aci::error::shorten;
+use crate::aci::request::{PairValue, Pairs};
 
 /// How many requests are remembered.
 const CAPACITY: usize = 500;
 /// How much of a request is remembered, in bytes: a query may hold a whole document.
 const REQUEST_BYTES: usize = 1_000;
+
+/// Writes a request whose parameters came in a body as if they had come in its target.
+pub(super) fn text_of(action: &str, pairs: &Pairs) -> String {
+    let mut text = format!("action={}", shorten(action));
+    for (name, value) in pairs.iter() {
+        if text.len() > REQUEST_BYTES {
+            break;
+        }
+        let value = match value {
+            PairValue::Text(value) => shorten(value),
+            PairValue::Bytes(bytes) => format!("({} bytes)", bytes.len()).into(),
+        };
+        // Writing to a string can't fail.
+        let _ = write!(text, "&{}={value}", shorten(name));
+    }
+    text
+}
 
 /// A ring of the latest requests.
 #[derive(Debug, Default)]

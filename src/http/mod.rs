@@ -8,7 +8,8 @@ pub mod repair;
 pub mod server;
 
 use actix::{Actor as _, Addr};
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
+use actix_web::http::Version;
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -86,7 +87,7 @@ async fn aci(
         content_type: header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
-        idempotency_key: header("Idempotency-Key").map(ToOwned::to_owned),
+        idempotency_key: request.headers().get("Idempotency-Key").and_then(key),
         gone,
         wants_html: header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html")),
     };
@@ -102,8 +103,23 @@ async fn aci(
     }
     match reply.body {
         AciBody::Whole(body) => response.body(body),
+        AciBody::Stream(stream) if request.version() < Version::HTTP_11 => {
+            // Such a client knows no chunks: the end of the connection is the end of the list.
+            let mut response = response.force_close().streaming(stream);
+            response.head_mut().no_chunking(true);
+            response
+        }
         AciBody::Stream(stream) => response.streaming(stream),
     }
+}
+
+/// Reads the key of a submission. An empty one is none: it would make one action of all that carry it.
+fn key(value: &HeaderValue) -> Option<String> {
+    let bytes = value.as_bytes().trim_ascii();
+    // Whatever its encoding, a key is only compared: each byte can stand for itself.
+    let text = String::from_utf8(bytes.to_vec())
+        .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect());
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// Reads a body of at most `limit` bytes.

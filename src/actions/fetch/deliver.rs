@@ -112,6 +112,12 @@ impl Delivery<'_> {
                     tries += 1;
                     self.context.wait_for(self.context.sleep(FULL_WAIT))??;
                 }
+                // This action will be asked to stop soon. To go on would only count every file as
+                // refused and end as if all were done; so it waits, and runs again after the restart.
+                Err(QueueError::ShuttingDown) => {
+                    self.context.wait_for(self.context.stop_requested())?;
+                    return Err(NotDelivered::Stopped);
+                }
                 Err(error) => return Err(NotDelivered::Refused(error.to_string())),
             }
         }
