@@ -165,7 +165,7 @@ impl Progress {
     /// Returns the percentage done, from 0 to 100.
     #[must_use]
     pub fn percent(&self) -> f64 {
-        weighted(&self.stages).unwrap_or(self.percent)
+        clamp(weighted(&self.stages).unwrap_or(self.percent))
     }
 }
 

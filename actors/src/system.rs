@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, SystemClock};
 use crate::perform::Perform;
-use crate::queue::{Drain, EndAll, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle};
+use crate::queue::{
+    Drain, EndAll, Ending, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
+};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
@@ -129,21 +131,25 @@ impl Builder {
         let threads = self.threads.unwrap_or(cores / 2).clamp(1, 4.max(self.threads.unwrap_or(1)));
         let actors: Vec<ActorThread> =
             (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
+        let slots: usize = self.queues.iter().map(|queue| queue.settings.maximum_threads).sum();
         let executor = tokio::runtime::Builder::new_multi_thread()
             .thread_name("actiond-run")
             .worker_threads(cores.max(2))
+            // Every slot may hold work that blocks; tokio's own bound would make some of it wait.
+            .max_blocking_threads(slots.max(64))
             .enable_all()
             .build()?;
         let inner = Arc::new(Inner {
             handle: executor.handle().clone(),
-            executor: Some(executor),
-            actors,
+            executor: Mutex::new(Some(executor)),
+            actors: Mutex::new(actors),
             store,
             clock: self.clock,
             draining: AtomicBool::new(false),
             queues: RwLock::new(Vec::new()),
         });
-        let system = System { inner };
+        let alive = Arc::new(Alive(Arc::clone(&inner)));
+        let system = System { inner, _alive: Some(alive) };
         for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
             system.add(queue, thread).await?;
         }
@@ -156,6 +162,26 @@ impl Builder {
 #[derive(Clone)]
 pub struct System {
     inner: Arc<Inner>,
+    /// None in what its own actions hold: they do not keep it alive.
+    _alive: Option<Arc<Alive>>,
+}
+
+/// Ends the system when the last of its users drops it.
+struct Alive(Arc<Inner>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        // The actors first: they must not take the end of the executor for that of an action.
+        drop(std::mem::take(&mut *lock(&self.0.actors)));
+        if let Some(executor) = lock(&self.0.executor).take() {
+            // Work on a thread that does not end must not hold up whoever drops the system.
+            executor.shutdown_background();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A system that does not keep itself alive: what its own actors hold.
@@ -164,28 +190,19 @@ pub(crate) struct WeakSystem(Weak<Inner>);
 
 impl WeakSystem {
     pub(crate) fn upgrade(&self) -> Option<System> {
-        self.0.upgrade().map(|inner| System { inner })
+        self.0.upgrade().map(|inner| System { inner, _alive: None })
     }
 }
 
 struct Inner {
     /// Runs the actions' own work. Only taken when this is dropped.
-    executor: Option<Runtime>,
+    executor: Mutex<Option<Runtime>>,
     handle: Handle,
-    actors: Vec<ActorThread>,
+    actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     draining: AtomicBool,
     queues: RwLock<Vec<QueueHandle>>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(executor) = self.executor.take() {
-            // Work on a thread that does not end must not hold up whoever drops the system.
-            executor.shutdown_background();
-        }
-    }
 }
 
 impl fmt::Debug for System {
@@ -250,8 +267,13 @@ impl System {
     /// Actions that were interrupted go back to the queue or end in Error, as after a crash.
     pub async fn shutdown(&self, patience: Duration) {
         self.drain();
-        let _ = tokio::time::timeout(patience, self.idle()).await;
-        self.end_all(|| EndAll::Interrupt);
+        // What is just being started counts as running once nothing is in flight.
+        let idle = async {
+            self.settle().await;
+            self.idle().await;
+        };
+        let _ = tokio::time::timeout(patience, idle).await;
+        self.end_all(Ending::Interrupt, || EndAll::Interrupt);
         let grace = self.queues().iter().map(|q| q.settings().stop_grace).max();
         let _ = tokio::time::timeout(grace.unwrap_or_default() + FORCED_WITHIN, self.idle()).await;
         self.close().await;
@@ -261,7 +283,7 @@ impl System {
     /// the store. May be called while [`System::shutdown`] still waits.
     pub async fn shutdown_now(&self) {
         self.drain();
-        self.end_all(|| EndAll::Force);
+        self.end_all(Ending::Force, || EndAll::Force);
         let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
         self.close().await;
     }
@@ -278,8 +300,9 @@ impl System {
         WeakSystem(Arc::downgrade(&self.inner))
     }
 
-    fn end_all(&self, message: impl Fn() -> EndAll) {
+    fn end_all(&self, ending: Ending, message: impl Fn() -> EndAll) {
         for queue in self.queues() {
+            queue.shared.set_ending(ending);
             queue.shared.tell(message());
         }
     }
@@ -292,12 +315,17 @@ impl System {
         }
     }
 
-    async fn close(&self) {
+    /// Waits until each queue has nothing gathered and nothing in flight.
+    async fn settle(&self) {
         for queue in self.queues() {
             let (reply, settled) = oneshot::channel();
             queue.shared.tell(Settle(reply));
             let _ = tokio::time::timeout(FORCED_WITHIN, settled).await;
         }
+    }
+
+    async fn close(&self) {
+        self.settle().await;
         self.inner.store.close().await;
     }
 
@@ -320,7 +348,7 @@ impl System {
             let QueueHandle { shared, id, store, clock, performer, system } = handle.clone();
             QueueActor::new(shared, id, store, performer, clock, system, exit)
         };
-        if let Some(thread) = self.inner.actors.get(thread) {
+        if let Some(thread) = lock(&self.inner.actors).get(thread) {
             thread.run(move || {
                 Guardian::new(shared, Box::new(factory)).start();
             });

@@ -76,8 +76,7 @@ impl Gathered {
 
 impl Ports {
     /// Tells every client that the batch failed, and puts back what must be written some time.
-    /// Returns whether there was any such thing.
-    pub(super) fn fail(self, error: &StoreError, gathered: &mut Gathered) -> bool {
+    pub(super) fn fail(self, error: &StoreError, gathered: &mut Gathered) {
         let mut kept = Vec::new();
         for port in self.controls {
             match port {
@@ -90,10 +89,8 @@ impl Ports {
         for reply in self.submissions {
             let _ = reply.send(Err(Rejected::Store(error.clone())));
         }
-        let any = !kept.is_empty();
         kept.append(&mut gathered.controls);
         gathered.controls = kept;
-        any
     }
 }
 

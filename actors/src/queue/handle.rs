@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
-use crate::lifecycle::{Command, Ended, Refusal, decide};
+use crate::lifecycle::{Command, Ended, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings, Submit};
 use crate::report::{Progress, Report};
@@ -270,7 +270,8 @@ impl QueueHandle {
     ///
     /// The store's, or [`QueueError::Unavailable`].
     pub async fn resume_queue(&self) -> Result<Vec<ActionId>, QueueError> {
-        self.send_control(Control::ResumeQueue, None).await.map(ids)
+        let affected = self.send_control(Control::ResumeQueue, None).await?;
+        Ok(ids(affected.into_iter().filter(|a| a.verdict != Verdict::Stay).collect()))
     }
 
     /// Stops all that runs, and forces what was asked to stop before. Returns those actions.
@@ -298,19 +299,23 @@ impl QueueHandle {
     ///
     /// [`QueueError::UnknownAction`] or the store's.
     pub async fn wait(&self, id: ActionId, patience: Duration) -> Result<ActionStatus, QueueError> {
-        // Registered before the first look, so an end between the two is not missed.
-        let ended = self.shared.waiter(id);
-        let status = self.status(id).await;
-        if patience.is_zero() || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
-            drop(ended);
-            self.shared.drop_waiter(id);
-            return status;
+        let until = tokio::time::Instant::now().checked_add(patience);
+        loop {
+            // Registered before the look, so an end between the two is not missed.
+            let ended = self.shared.waiter(id);
+            let status = self.status(id).await;
+            let over = until.is_some_and(|until| until <= tokio::time::Instant::now());
+            if over || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
+                drop(ended);
+                self.shared.drop_waiter(id);
+                return status;
+            }
+            match until {
+                // In time or not, the next look tells.
+                Some(until) => drop(tokio::time::timeout_at(until, ended).await),
+                None => drop(ended.await),
+            }
         }
-        let in_time = tokio::time::timeout(patience, ended).await.is_ok();
-        if !in_time {
-            self.shared.drop_waiter(id);
-        }
-        self.status(id).await
     }
 
     /// Returns an action's state and, unless it has ended, what it was given.
@@ -323,8 +328,7 @@ impl QueueHandle {
         id: ActionId,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let state = self.status(id).await?.record.state;
-        let shown =
-            matches!(decide(state, Command::ReadParameters), Ok(crate::lifecycle::Verdict::Stay));
+        let shown = matches!(decide(state, Command::ReadParameters), Ok(Verdict::Stay));
         let parameters = if shown { self.store.parameters(self.id, id).await? } else { None };
         Ok((state, parameters))
     }
@@ -476,8 +480,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Returns the next actions, at most `limit`; fewer do not mean that it was the last page, an
-    /// empty page does.
+    /// Returns the next actions, at most `limit`; fewer mean that it was the last page.
     ///
     /// # Errors
     ///

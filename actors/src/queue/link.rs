@@ -40,6 +40,14 @@ pub(crate) struct QueueShared {
     counts: Mutex<(Counts, bool)>,
     waiters: Mutex<HashMap<ActionId, Vec<oneshot::Sender<()>>>>,
     dropped_reports: AtomicU64,
+    ending: Mutex<Option<Ending>>,
+}
+
+/// How what runs is to be ended because the server shuts down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ending {
+    Interrupt,
+    Force,
 }
 
 #[derive(Default)]
@@ -62,13 +70,18 @@ impl QueueShared {
     pub(crate) fn new(name: &str, settings: QueueSettings, counts: Counts, paused: bool) -> Self {
         Self {
             name: name.into(),
-            settings,
+            // Without a slot nothing would ever start.
+            settings: QueueSettings {
+                maximum_threads: settings.maximum_threads.max(1),
+                ..settings
+            },
             link: watch::Sender::new(Link::Starting),
             running: Mutex::default(),
             live: watch::Sender::new(0),
             counts: Mutex::new((counts, paused)),
             waiters: Mutex::default(),
             dropped_reports: AtomicU64::new(0),
+            ending: Mutex::new(None),
         }
     }
 
@@ -201,6 +214,11 @@ impl QueueShared {
             && attempt.number() == number
             && let Some(Some(worker)) = running.workers.get(*slot)
         {
+            if wish != Wish::Force {
+                // At once, so that what was acknowledged holds at the next checkpoint; the worker
+                // only watches the time.
+                attempt.ask(wish);
+            }
             worker.do_send(Steer { attempt: Arc::clone(attempt), wish });
         }
     }
@@ -247,6 +265,22 @@ impl QueueShared {
             // It may have given up just now.
             let _ = waiter.send(());
         }
+    }
+
+    /// Wakes all who wait; those whose action has not ended wait on.
+    pub(crate) fn wake_all(&self) {
+        for waiter in std::mem::take(&mut *lock(&self.waiters)).into_values().flatten() {
+            let _ = waiter.send(());
+        }
+    }
+
+    pub(crate) fn set_ending(&self, ending: Ending) {
+        let mut current = lock(&self.ending);
+        *current = (*current).max(Some(ending));
+    }
+
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        *lock(&self.ending)
     }
 
     pub(crate) fn count_dropped_report(&self) {

@@ -28,9 +28,9 @@ use crate::store::{
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor};
-use gather::{Gathered, Ports};
+use gather::{Gathered, Port, Ports};
 pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary};
-pub(crate) use link::{Link, QueueLink, QueueShared};
+pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
 
 /// How a queue works: given once, when it is built.
 #[derive(Debug, Clone)]
@@ -226,14 +226,14 @@ impl QueueActor {
             Ok(reply) => self.on_durable(reply, ports),
             Err(error) => {
                 log::error!("queue {}: {error}", self.shared.name());
-                if ports.fail(&error, &mut self.gathered) {
-                    // What a worker reported must be written down some time.
-                    self.backing_off = true;
-                    ctx.run_later(RETRY_AFTER, |queue, ctx| {
-                        queue.backing_off = false;
-                        queue.pump(ctx);
-                    });
-                }
+                ports.fail(&error, &mut self.gathered);
+                // What a worker reported must be written down some time, and what waits must start
+                // some time: but not as fast as the store can fail.
+                self.backing_off = true;
+                ctx.run_later(RETRY_AFTER, |queue, ctx| {
+                    queue.backing_off = false;
+                    queue.pump(ctx);
+                });
             }
         }
         self.pump(ctx);
@@ -247,6 +247,9 @@ impl QueueActor {
                 for action in affected {
                     self.steer(action);
                 }
+            }
+            if let Port::Internal(Control::Recover { .. }) = &port {
+                self.adopt(result.as_deref().unwrap_or_default());
             }
             port.answer(result, &self.shared);
         }
@@ -273,6 +276,20 @@ impl QueueActor {
             _ => return,
         };
         self.shared.steer(action.id, action.attempt, wish);
+    }
+
+    /// Tells attempts that outlived an earlier actor what that one may not have passed on, and wakes
+    /// all who wait: the end they wait for may have become durable without anybody learning of it.
+    fn adopt(&self, recovered: &[Affected]) {
+        for action in recovered.iter().filter(|action| action.verdict == Verdict::Stay) {
+            let wish = match action.state {
+                State::Stopping => Wish::Stop,
+                State::Paused => Wish::Pause,
+                _ => Wish::Run,
+            };
+            self.shared.steer(action.id, action.attempt, wish);
+        }
+        self.shared.wake_all();
     }
 
     fn dispatch(&self, claimed: Claimed) {
@@ -303,6 +320,13 @@ impl Actor for QueueActor {
     /// Builds the queue from the store and from what still runs: the only way it is ever built, at
     /// the start of the server as after a crash of this actor.
     fn started(&mut self, ctx: &mut Self::Context) {
+        // Messages to an actor that died are lost: read what they said.
+        self.draining = self.system.upgrade().is_none_or(|system| system.is_draining());
+        match self.shared.ending() {
+            Some(Ending::Interrupt) => ctx.notify(EndAll::Interrupt),
+            Some(Ending::Force) => ctx.notify(EndAll::Force),
+            None => {}
+        }
         self.shared.free_idle();
         let attempts = self.shared.attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();

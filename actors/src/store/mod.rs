@@ -52,7 +52,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>>;
 
-    /// Reads the next page of a listing, at most `limit` actions (each page is its own snapshot).
+    /// Reads the next page of a listing (each page is its own snapshot): `limit` actions, or fewer if
+    /// it is the last.
     fn page(
         &self,
         queue: QueueId,

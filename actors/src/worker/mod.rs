@@ -68,6 +68,12 @@ impl WorkerActor {
     /// The work has come back, or was dropped by force.
     fn on_joined(&mut self, result: Result<WorkResult, JoinError>) {
         let Some(running) = self.running.take() else { return };
+        let cut_off = matches!(&result, Err(error) if error.is_cancelled());
+        if cut_off && running.attempt.wish() < Wish::Stop {
+            // Only the end of the whole system cuts off what nobody asked to stop: the store will
+            // recover it.
+            return;
+        }
         if running.abandoned {
             log::info!("queue {}: retired slot {} is free again", self.queue.name(), self.slot);
         } else {
@@ -77,9 +83,16 @@ impl WorkerActor {
         self.queue.tell(SlotFreed { slot: self.slot });
     }
 
-    fn report(&self, attempt: &Arc<Attempt>, (ended, error, report): Outcome) {
+    fn report(&self, attempt: &Arc<Attempt>, (mut ended, mut error, report): Outcome) {
         let Some(id) = attempt.id() else { return };
-        let view = attempt.view();
+        let mut view = attempt.view();
+        let mut report = report;
+        if depth(report.as_ref().unwrap_or(&view.partial)) > MAX_DEPTH {
+            ended = Ended::Failed;
+            error = Some(format!("the result is nested deeper than {MAX_DEPTH} levels"));
+            report = None;
+            view.partial = Report::new();
+        }
         attempt.set_ended(AttemptEnd {
             id,
             attempt: attempt.number(),
@@ -190,12 +203,31 @@ pub(crate) async fn start(performer: Arc<dyn Perform>, context: ActionContext) -
         WorkKind::Task(work) => work.await,
         WorkKind::Blocking(work) => {
             attempt.set_on_thread();
+            if attempt.wish() >= Wish::Stop {
+                // Asked before it had a thread, which nothing could force.
+                return Err(Failure::Stopped);
+            }
             match tokio::task::spawn_blocking(work).await {
                 Ok(result) => result,
                 Err(error) => Err(Failure::Failed(panic_text(error))),
             }
         }
     }
+}
+
+/// How deep a result may be nested: each level is two levels of JSON in the store, whose reader takes
+/// 128.
+const MAX_DEPTH: usize = 50;
+
+/// How deep these nodes are nested, without recursion: the depth is the work's choice.
+fn depth(nodes: &[crate::report::Node]) -> usize {
+    let mut deepest = 0;
+    let mut left: Vec<(usize, &crate::report::Node)> = nodes.iter().map(|node| (1, node)).collect();
+    while let Some((level, node)) = left.pop() {
+        deepest = deepest.max(level);
+        left.extend(node.nodes().iter().map(|node| (level + 1, node)));
+    }
+    deepest
 }
 
 /// How an attempt ended, its error text, and its result if that is not the partial one.

@@ -2,14 +2,17 @@
 //!
 //! - opening, the lock on the data directory, the threads and their channels: this file;
 //! - tables and indexes: [`schema`];
-//! - what the writing thread does with a batch: [`write`];
+//! - what the writing thread does: transactions in [`write`], each change in [`changes`], what is
+//!   deleted in [`retention`];
 //! - what the reading threads do: [`read`].
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
 //! into the next one, from all queues together. The point reads of many clients share a snapshot in
 //! the same way.
 
+mod changes;
 mod read;
+mod retention;
 mod schema;
 mod write;
 
@@ -314,6 +317,15 @@ fn store_error(error: &rusqlite::Error, path: &Path) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
+        }
+        _ if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..)
+        ) =>
+        {
             StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
         }
         _ => StoreError::Io(error.to_string()),

@@ -105,7 +105,14 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     // The journal mode is the first write: it must not touch a file that is not ours.
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if version == 0 && tables > 0 {
+    let ours: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
+         AND name IN ('meta', 'queue', 'action', 'parameters', 'outcome', 'submission_key')",
+        [],
+        |row| row.get(0),
+    )?;
+    // Other programs number their formats too.
+    if tables > 0 && (version == 0 || ours < 6) {
         return Err(Problem::Foreign);
     }
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;

@@ -1,0 +1,237 @@
+//! The suite that every store must pass.
+//!
+//! A store's own tests name a place where it keeps its data, and get one test for each case:
+//!
+//! ```
+//! use actiond_actors::store::{Store, conformance::Place, sqlite::{Durability, SqliteStore}};
+//! use std::sync::Arc;
+//!
+//! struct Directory(tempfile::TempDir);
+//!
+//! impl Place for Directory {
+//!     fn open(&self) -> Arc<dyn Store> {
+//!         Arc::new(SqliteStore::open(self.0.path(), Durability::Full).expect("it opens"))
+//!     }
+//! }
+//!
+//! actiond_actors::store_conformance!(Directory(tempfile::tempdir().expect("a directory")));
+//! # fn main() {}
+//! ```
+//!
+//! - [`model`]: a plain store in memory, against which answers are held;
+//! - [`commands`]: one case for each rule of commands, starts, ends and recovery;
+//! - [`keeping`]: what is kept to the letter, for how long, and what opening it again gives;
+//! - [`histories`]: random batches, then random listings.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a case of the suite fails by a panic"
+)]
+
+mod commands;
+mod histories;
+mod keeping;
+mod model;
+
+use std::sync::Arc;
+
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::{Command, Ended};
+use crate::store::{
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
+    Rejected, Retention, Store, Submitted,
+};
+pub use commands::*;
+pub use histories::*;
+pub use keeping::*;
+
+/// A place where a store keeps its data; empty at first.
+pub trait Place {
+    /// Opens the store there. The suite closes it before it opens it again, and then finds the
+    /// same data.
+    fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Makes one test for each case of the suite; the expression makes a new [`Place`].
+///
+/// [`Place`]: crate::store::conformance::Place
+#[macro_export]
+macro_rules! store_conformance {
+    ($place:expr) => {
+        $crate::store_conformance! { $place =>
+            a_queue_is_found_in_any_case,
+            a_name_may_hold_anything,
+            a_name_does_not_end_at_nul,
+            every_cell_of_the_table,
+            controls_then_submissions_then_claims,
+            the_highest_priority_starts_first,
+            a_paused_queue_starts_nothing,
+            no_more_start_than_asked_for,
+            only_the_latest_attempt_can_end,
+            recovery_spares_what_runs,
+            commands_to_all_that_runs,
+            a_full_queue_refuses,
+            times_never_go_back,
+            queues_do_not_see_each_other,
+            callers_at_the_same_time,
+            an_id_is_never_used_again,
+            a_key_names_one_action,
+            a_repeated_key_changes_nothing,
+            copies_carry_parameters_and_priority,
+            retention_by_number,
+            retention_by_age,
+            a_place_in_the_queue,
+            parameters_are_kept_to_the_letter,
+            any_parameters_are_kept_to_the_letter,
+            reports_are_kept_to_the_letter,
+            reopening_gives_the_same,
+            a_closed_store_says_so,
+            random_histories,
+            a_long_history,
+        }
+    };
+    ($place:expr => $($case:ident),+ $(,)?) => { $(
+        #[test]
+        fn $case() {
+            let place = $place;
+            $crate::store::conformance::run($crate::store::conformance::$case(&place));
+        }
+    )+ };
+}
+
+/// Runs one case to its end.
+pub fn run<T>(case: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(case)
+}
+
+/// One queue of an open store, and short ways to change it.
+struct Bench {
+    store: Arc<dyn Store>,
+    queue: QueueId,
+    now: i64,
+}
+
+impl Bench {
+    async fn open(place: &impl Place) -> Self {
+        Self::open_queue(place.open(), "Fetch").await
+    }
+
+    async fn open_queue(store: Arc<dyn Store>, name: &str) -> Self {
+        let queue = store.open_queue(name).await.unwrap().id;
+        Self { store, queue, now: 1_000_000 }
+    }
+
+    async fn reopen(self, place: &impl Place) -> Self {
+        self.store.close().await;
+        Self { now: self.now, ..Self::open(place).await }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch {
+            queue: self.queue,
+            now: Timestamp(self.now),
+            controls: Vec::new(),
+            submissions: Vec::new(),
+            claim: 0,
+            max_queued: None,
+            retention: Retention::default(),
+        }
+    }
+
+    async fn commit(&self, batch: Batch) -> BatchReply {
+        self.store.commit(batch).await.unwrap()
+    }
+
+    async fn control(&self, control: Control) -> Result<Vec<Affected>, Rejected> {
+        let mut reply = self.commit(Batch { controls: vec![control], ..self.batch() }).await;
+        reply.controls.pop().unwrap()
+    }
+
+    async fn command(&self, id: ActionId, command: Command) -> Result<State, Rejected> {
+        let affected = self.control(Control::Command { id, command }).await?;
+        assert_eq!(affected.len(), 1);
+        assert_eq!(affected[0].id, id);
+        Ok(affected[0].state)
+    }
+
+    fn new_action(&self, priority: i32) -> NewAction {
+        NewAction::Given {
+            parameters: Parameters::from_iter([("Priority", priority.to_string())]),
+            priority,
+            key: None,
+            queued_at: Timestamp(self.now),
+        }
+    }
+
+    async fn try_submit(&self, new: NewAction) -> Result<Submitted, Rejected> {
+        let mut reply = self.commit(Batch { submissions: vec![new], ..self.batch() }).await;
+        reply.submissions.pop().unwrap()
+    }
+
+    async fn submit(&self, priority: i32) -> ActionId {
+        self.try_submit(self.new_action(priority)).await.unwrap().id
+    }
+
+    async fn claim(&self, number: usize) -> Vec<Claimed> {
+        self.commit(Batch { claim: number, ..self.batch() }).await.claimed
+    }
+
+    async fn end(&self, id: ActionId, attempt: u32, ended: Ended) -> Result<State, Rejected> {
+        let affected = self.control(Control::End(an_end(id, attempt, ended))).await?;
+        Ok(affected[0].state)
+    }
+
+    /// Submits so many actions and ends each, one millisecond after the other.
+    async fn finish(&mut self, number: usize) -> Vec<ActionId> {
+        let submissions = (0..number).map(|_| self.new_action(0)).collect();
+        let claimed =
+            self.commit(Batch { submissions, claim: number, ..self.batch() }).await.claimed;
+        let ids: Vec<_> = claimed.iter().map(|c| c.id).collect();
+        for claimed in claimed {
+            self.now += 1;
+            self.end(claimed.id, claimed.attempt, Ended::Finished).await.unwrap();
+        }
+        ids
+    }
+
+    async fn record(&self, id: ActionId) -> Record {
+        self.find(id).await.unwrap()
+    }
+
+    async fn find(&self, id: ActionId) -> Option<Record> {
+        self.store.record(self.queue, id).await.unwrap()
+    }
+
+    /// Opens this queue's state anew, for its counts.
+    async fn state(&self) -> crate::store::QueueState {
+        self.store.open_queue("Fetch").await.unwrap()
+    }
+}
+
+/// An end with something in each of its fields.
+fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
+    AttemptEnd {
+        id,
+        attempt,
+        ended,
+        error: (ended == Ended::Failed).then(|| "the disk said \"no\"".to_owned()),
+        report: vec![crate::report::Node::text("done", format!("attempt {attempt}"))],
+        percent: 37.5,
+        processing_ms: 1_234,
+    }
+}
+
+/// How many cases a property gets: as many as `PROPTEST_CASES` says, else so many.
+fn cases(number: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    proptest::test_runner::Config {
+        cases: asked.unwrap_or(number),
+        failure_persistence: None,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,334 @@
+//! Random batches for several queues, held against the model; then random listings of what they
+//! left behind.
+//!
+//! Stores list few actions in another way than many, so one history is long enough for both.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{TestCaseError, TestRunner};
+
+use super::model::Model;
+use super::{Place, an_end, cases, run};
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::{Command, Ended, OnRestart};
+use crate::store::query::{Cursor, Query, Range, SortKey, States};
+use crate::store::{Batch, Control, NewAction, QueueId, Retention, Store};
+
+/// Where the clock of a history stands at first.
+const BEGIN: i64 = 50_000;
+
+/// One batch, in terms that fit whatever is there when it is made.
+#[derive(Debug, Clone)]
+struct Step {
+    queue: Index,
+    /// By how much the clock moves before it; it may go back.
+    passes: i64,
+    acts: Vec<(Index, Act)>,
+    submissions: Vec<New>,
+    claim: usize,
+    max_queued: Option<u64>,
+    max_finished: Option<u64>,
+    max_age: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Command(Command),
+    End(Ended, u32),
+    Pause(bool),
+    Resume,
+    StopAll,
+    Recover(u8, OnRestart),
+}
+
+#[derive(Debug, Clone)]
+enum New {
+    Given { priority: i32, key: Option<u8>, late: i64 },
+    CopyOf(Index),
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let command = prop_oneof![
+        Just(Command::Cancel),
+        Just(Command::Stop),
+        (-2..3).prop_map(Command::ChangePriority),
+        any::<bool>().prop_map(|supported| Command::Pause { supported }),
+        Just(Command::Resume),
+    ];
+    let on_restart = prop_oneof![Just(OnRestart::Requeue), Just(OnRestart::Fail)];
+    let ended = prop_oneof![
+        3 => Just(Ended::Finished),
+        2 => Just(Ended::Failed),
+        1 => Just(Ended::Stopped),
+        1 => on_restart.clone().prop_map(Ended::Interrupted),
+    ];
+    prop_oneof![
+        20 => command.prop_map(Act::Command),
+        // Now and then the end of an earlier attempt.
+        20 => (ended, prop_oneof![9 => Just(0_u32), 1 => 1..3_u32])
+            .prop_map(|(ended, before)| Act::End(ended, before)),
+        1 => any::<bool>().prop_map(Act::Pause),
+        2 => Just(Act::Resume),
+        1 => Just(Act::StopAll),
+        1 => (any::<u8>(), on_restart).prop_map(|(mask, how)| Act::Recover(mask, how)),
+    ]
+}
+
+fn steps(acts_most: usize, submissions: usize, keep: bool) -> impl Strategy<Value = Step> {
+    let new = prop_oneof![
+        12 => (-3..4, proptest::option::weighted(0.1, 0..20_u8), -40..40_i64)
+            .prop_map(|(priority, key, late)| New::Given { priority, key, late }),
+        1 => any::<Index>().prop_map(New::CopyOf),
+    ];
+    let rarely = move |limits: std::ops::Range<u64>| {
+        // Without limits, all that was ever submitted is kept.
+        let share = if keep { 0 } else { 1 };
+        (0..10_u32, limits).prop_map(move |(dice, limit)| (dice < share).then_some(limit))
+    };
+    (
+        any::<Index>(),
+        -30..90_i64,
+        proptest::collection::vec((any::<Index>(), acts()), 0..acts_most),
+        proptest::collection::vec(new, 0..submissions),
+        0..submissions / 2 + 2,
+        rarely(0..15),
+        rarely(0..10),
+        rarely(0..500),
+    )
+        .prop_map(
+            |(queue, passes, acts, submissions, claim, max_queued, max_finished, max_age)| Step {
+                queue,
+                passes,
+                acts,
+                submissions,
+                claim,
+                max_queued,
+                max_finished,
+                max_age,
+            },
+        )
+}
+
+fn ranges(until: i64) -> impl Strategy<Value = Range> {
+    let time = move || proptest::option::of((BEGIN - 100..until + 100).prop_map(Timestamp));
+    prop_oneof![
+        4 => Just(Range::default()),
+        1 => (time(), time()).prop_map(|(from, until)| Range { from, until }),
+    ]
+}
+
+fn queries(until: i64) -> impl Strategy<Value = Query> {
+    let ended: States = State::ALL.into_iter().filter(|s| s.is_final()).collect();
+    let states = prop_oneof![
+        2 => Just(States::ALL),
+        1 => Just(ended),
+        3 => proptest::sample::subsequence(State::ALL.to_vec(), 0..=8)
+            .prop_map(States::from_iter),
+    ];
+    let sort = prop_oneof![Just(SortKey::Queued), Just(SortKey::Started), Just(SortKey::Finished)];
+    let priority = || proptest::option::weighted(0.3, -4..5);
+    (
+        states,
+        priority(),
+        priority(),
+        (ranges(until), ranges(until), ranges(until)),
+        sort,
+        any::<bool>(),
+    )
+        .prop_map(|(states, min_priority, max_priority, times, sort, descending)| {
+            let (queued, started, finished) = times;
+            Query {
+                states,
+                min_priority,
+                max_priority,
+                queued,
+                started,
+                finished,
+                sort,
+                descending,
+            }
+        })
+}
+
+/// A history under way: the store, and the model that follows it.
+struct History {
+    store: Arc<dyn Store>,
+    model: Model,
+    queues: Vec<QueueId>,
+    now: i64,
+}
+
+impl History {
+    async fn begin(store: Arc<dyn Store>, names: &[String]) -> Self {
+        let mut queues = Vec::new();
+        let mut model = Model::default();
+        for name in names {
+            let queue = store.open_queue(name).await.unwrap().id;
+            model.queues.entry(queue).or_default();
+            queues.push(queue);
+        }
+        Self { store, model, queues, now: BEGIN }
+    }
+
+    async fn step(&mut self, step: &Step) {
+        self.now += step.passes;
+        let batch = self.batch(step);
+        let reply = self.store.commit(batch.clone()).await.unwrap();
+        self.model.apply(&batch, &reply);
+    }
+
+    fn batch(&self, step: &Step) -> Batch {
+        let queue = *step.queue.get(&self.queues);
+        let rows = &self.model.queues[&queue].rows;
+        let alive: Vec<ActionId> = rows
+            .values()
+            .map(|r| &r.record)
+            .filter(|r| !r.state.is_final())
+            .map(|r| r.id)
+            .collect();
+        let all: Vec<ActionId> =
+            self.model.queues.values().flat_map(|q| q.rows.keys()).copied().collect();
+        // Mostly one that has not ended, now and then any, of whichever queue.
+        let target = |index: &Index| {
+            let among = if alive.is_empty() || index.index(5) == 0 { &all } else { &alive };
+            let nobody = ActionId::new(ActionId::MAX).unwrap();
+            if among.is_empty() { nobody } else { among[index.index(among.len())] }
+        };
+        let controls = step.acts.iter().map(|(index, act)| {
+            let id = target(index);
+            match act {
+                Act::Command(command) => Control::Command { id, command: *command },
+                Act::End(ended, before) => {
+                    let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
+                    Control::End(an_end(id, attempt.saturating_sub(*before), *ended))
+                }
+                Act::Pause(supported) => Control::PauseQueue { supported: *supported },
+                Act::Resume => Control::ResumeQueue,
+                Act::StopAll => Control::StopAll,
+                Act::Recover(mask, on_restart) => {
+                    let live = rows.values().map(|row| (row.record.id, row.record.attempt));
+                    let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
+                    Control::Recover { live, on_restart: *on_restart }
+                }
+            }
+        });
+        let submissions = step.submissions.iter().enumerate().map(|(place, new)| match new {
+            New::Given { priority, key, late } => NewAction::Given {
+                parameters: Parameters::from_iter([("Place", place.to_string())]),
+                priority: *priority,
+                key: key.map(|key| format!("key {key}")),
+                queued_at: Timestamp(self.now + late),
+            },
+            New::CopyOf(index) => {
+                NewAction::CopyOf { id: target(index), queued_at: Timestamp(self.now) }
+            }
+        });
+        Batch {
+            queue,
+            now: Timestamp(self.now),
+            controls: controls.collect(),
+            submissions: submissions.collect(),
+            claim: step.claim,
+            max_queued: step.max_queued,
+            retention: Retention {
+                max_finished: step.max_finished,
+                finished_after: step.max_age.map(|age| Timestamp(self.now - age.cast_signed())),
+            },
+        }
+    }
+
+    /// Reads a listing page by page, at most so many pages, and compares it with the model's.
+    async fn list(&self, queue: Index, query: &Query, start: Index, limit: usize, pages: usize) {
+        let queue = *queue.get(&self.queues);
+        let expected = self.model.queues[&queue].list(query);
+        let start = start.index(expected.len() + 3);
+        let mut cursor = Some(Cursor::start(u64::try_from(start).unwrap()));
+        let mut listed = Vec::new();
+        for _ in 0..pages {
+            let Some(next) = cursor else { break };
+            let page = self.store.page(queue, query.clone(), next, limit).await.unwrap();
+            // Full, unless it is the last.
+            let full = page.records.len() == limit;
+            assert!(full || page.next.is_none() && page.records.len() < limit);
+            for record in &page.records {
+                assert_eq!(*record, self.model.queues[&queue].rows[&record.id].record);
+                listed.push(record.id);
+            }
+            cursor = page.next;
+        }
+        let rest = expected.get(start..).unwrap_or_default();
+        if cursor.is_none() {
+            assert_eq!(listed, rest, "{query:?} from {start} by {limit}");
+        } else {
+            assert_eq!(listed.len(), limit * pages, "a page that is not the last is full");
+            let part = rest.get(..listed.len());
+            assert_eq!(Some(&*listed), part, "{query:?} from {start} by {limit}");
+        }
+    }
+}
+
+/// Short histories of all kinds of batches; the smallest one that goes wrong is shown.
+pub async fn random_histories(place: &impl Place) {
+    let store = place.open();
+    let listing = (any::<Index>(), queries(BEGIN + 1_200), any::<Index>(), 1..=50_usize);
+    let history = (
+        proptest::collection::vec(steps(12, 6, false), 1..40),
+        proptest::collection::vec(listing, 1..20),
+    );
+    let outcome = tokio::task::spawn_blocking(move || {
+        let count = std::cell::Cell::new(0);
+        TestRunner::new(cases(48)).run(&history, |(steps, listings)| {
+            count.set(count.get() + 1);
+            // New queues in the same store: what earlier cases left must not be seen.
+            let names = ["A", "b", "Ç"].map(|name| format!("{name} {}", count.get()));
+            run(async {
+                let mut history = History::begin(Arc::clone(&store), &names).await;
+                for step in &steps {
+                    history.step(step).await;
+                }
+                history.model.check(&*store).await;
+                for (queue, query, start, limit) in &listings {
+                    history.list(*queue, query, *start, *limit, usize::MAX).await;
+                }
+            });
+            Ok::<(), TestCaseError>(())
+        })
+    });
+    if let Err(failed) = outcome.await.unwrap() {
+        panic!("{failed}");
+    }
+}
+
+/// One history of several thousand actions, always the same, with a few hundred listings, before
+/// and after it was opened again.
+pub async fn a_long_history(place: &impl Place) {
+    let mut runner = TestRunner::deterministic();
+    let mut history = History::begin(place.open(), &["Large".into(), "small".into()]).await;
+    let strategy = steps(60, 80, true);
+    for _ in 0..120 {
+        history.step(&strategy.new_tree(&mut runner).unwrap().current()).await;
+    }
+    let sizes: Vec<usize> = history.model.queues.values().map(|q| q.rows.len()).collect();
+    assert!(sizes.iter().all(|size| *size > 1_500), "{sizes:?}");
+    for reopened in [false, true] {
+        if reopened {
+            history.store.close().await;
+            history.store = place.open();
+            for name in ["large", "Small"] {
+                history.store.open_queue(name).await.unwrap();
+            }
+        }
+        for _ in 0..120 {
+            let query = queries(history.now).new_tree(&mut runner).unwrap().current();
+            let (queue, start) = any::<(Index, Index)>().new_tree(&mut runner).unwrap().current();
+            let limit = (1..=50_usize).new_tree(&mut runner).unwrap().current();
+            history.list(queue, &query, start, limit, 6).await;
+            history.list(queue, &query, start, 700, usize::MAX).await;
+        }
+    }
+    let counts: u64 = history.model.queues.values().map(|q| q.counts().finished()).sum();
+    assert!(counts > 1_000, "{counts} have ended: too few to tell the ways of listing apart");
+}

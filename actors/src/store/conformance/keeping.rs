@@ -1,0 +1,316 @@
+//! What is kept to the letter, for how long, and what opening a store again gives.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::model::Model;
+use super::{Bench, Place, an_end, cases, run};
+use crate::action::{ActionId, Parameters, State, Timestamp, Value};
+use crate::lifecycle::{Command, Ended};
+use crate::report::{Node, Report};
+use crate::store::query::{Cursor, Query};
+use crate::store::{Batch, Control, NewAction, Record, Rejected, Retention, StoreError};
+
+/// Q1: not after everything was deleted, and not after the store was opened again.
+pub async fn an_id_is_never_used_again(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let mut last = 0;
+    for _ in 0..3 {
+        let ids = bench.finish(5).await;
+        assert!(ids.iter().all(|id| id.get() > last), "{ids:?} after {last}");
+        last = ids.iter().map(|id| id.get()).max().unwrap();
+        let none = Retention { max_finished: Some(0), finished_after: None };
+        let reply = bench.commit(Batch { retention: none, ..bench.batch() }).await;
+        assert_eq!(reply.counts.finished(), 0);
+        assert_eq!(bench.find(ids[0]).await, None);
+        bench = bench.reopen(place).await;
+    }
+}
+
+/// The same key gives the first id as long as that action is kept, in its own queue.
+pub async fn a_key_names_one_action(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let keyed = |key: &str, queued_at| NewAction::Given {
+        parameters: Parameters::from_iter([("Key", key)]),
+        priority: 0,
+        key: Some(key.to_owned()),
+        queued_at: Timestamp(queued_at),
+    };
+    let first = bench.try_submit(keyed("a", 10)).await.unwrap();
+    assert_eq!(bench.try_submit(keyed("a", 20)).await, Ok(first));
+    let mut others = vec![first.id];
+    for key in ["A", "", "a\0", "a'", "ä"] {
+        let other = bench.try_submit(keyed(key, 10)).await.unwrap();
+        assert!(!others.contains(&other.id), "{key:?}");
+        others.push(other.id);
+    }
+    // Twice in one batch, and where the queue is full.
+    let both = vec![keyed("b", 1), keyed("b", 2)];
+    let reply = bench.commit(Batch { submissions: both, ..bench.batch() }).await;
+    assert_eq!(reply.submissions[0], reply.submissions[1]);
+    let again = Batch { submissions: vec![keyed("a", 30)], max_queued: Some(0), ..bench.batch() };
+    assert_eq!(bench.commit(again).await.submissions[0], Ok(first));
+    let elsewhere = Bench::open_queue(bench.store.clone(), "Other").await;
+    assert_ne!(elsewhere.try_submit(keyed("a", 10)).await.unwrap().id, first.id);
+
+    bench = bench.reopen(place).await;
+    assert_eq!(bench.try_submit(keyed("a", 40)).await, Ok(first));
+    bench.command(first.id, Command::Cancel).await.unwrap();
+    assert_eq!(bench.try_submit(keyed("a", 50)).await, Ok(first), "it has ended but is kept");
+    let none = Retention { max_finished: Some(0), finished_after: None };
+    bench.commit(Batch { retention: none, ..bench.batch() }).await;
+    let second = bench.try_submit(keyed("a", 60)).await.unwrap();
+    assert!(second.id > first.id);
+    assert_eq!(second.queued_at, Timestamp(60));
+}
+
+/// What comes again under a key leaves the first submission as it was, also where that starts at once.
+pub async fn a_repeated_key_changes_nothing(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let keyed = |text: &str, priority| NewAction::Given {
+        parameters: Parameters::from_iter([("Text", text)]),
+        priority,
+        key: Some("key".to_owned()),
+        queued_at: Timestamp(1),
+    };
+    let submissions = vec![keyed("first", 1), keyed("second", 2), keyed("third", 3)];
+    let reply = bench.commit(Batch { submissions, claim: 2, ..bench.batch() }).await;
+    assert_eq!(reply.claimed.len(), 1);
+    assert_eq!(reply.claimed[0].parameters.get("text"), Some("first"));
+    assert_eq!(bench.record(reply.claimed[0].id).await.priority, 1);
+}
+
+/// A copy has parameters and priority of its source, and a life of its own.
+pub async fn copies_carry_parameters_and_priority(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let id = bench.submit(7).await;
+    let copy = |id| NewAction::CopyOf { id, queued_at: Timestamp(55) };
+    let waiting = bench.try_submit(copy(id)).await.unwrap().id;
+    bench.claim(1).await;
+    let running = bench.try_submit(copy(id)).await.unwrap().id;
+    for copy in [waiting, running] {
+        let record = bench.record(copy).await;
+        assert_eq!((record.priority, record.attempt, record.state), (7, 0, State::Queued));
+        assert_eq!(record.queued_at, Timestamp(55));
+        let given = bench.store.parameters(bench.queue, copy).await.unwrap().unwrap();
+        assert_eq!(given.get("Priority"), Some("7"));
+    }
+    bench.end(id, 1, Ended::Finished).await.unwrap();
+    assert!(matches!(bench.try_submit(copy(id)).await, Err(Rejected::Refused(_))));
+    let unknown = ActionId::new(ActionId::MAX).unwrap();
+    assert_eq!(bench.try_submit(copy(unknown)).await, Err(Rejected::Unknown));
+    // A copy of a copy, in one batch with the claim that starts it.
+    let submissions = vec![copy(running)];
+    let reply = bench.commit(Batch { submissions, claim: 3, ..bench.batch() }).await;
+    assert_eq!(reply.claimed.len(), 3);
+    assert!(reply.claimed.iter().all(|c| c.parameters.get("priority") == Some("7")));
+}
+
+/// Only so many that have ended are kept, the oldest go first, in steps.
+pub async fn retention_by_number(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let ids = bench.finish(450).await;
+    let waits = bench.submit(0).await;
+    let retention = Retention { max_finished: Some(10), finished_after: None };
+    let mut steps = 0;
+    loop {
+        steps += 1;
+        let reply = bench.commit(Batch { retention, ..bench.batch() }).await;
+        let left = usize::try_from(reply.counts.finished()).unwrap();
+        assert!(bench.find(ids[450 - left]).await.is_some(), "the oldest go first");
+        assert!(bench.find(ids[450 - left - 1]).await.is_none());
+        if !reply.more_to_prune {
+            assert_eq!(left, 10);
+            break;
+        }
+    }
+    assert!(steps > 1, "450 at once would hold up every client");
+    assert_eq!(bench.record(waits).await.state, State::Queued);
+    assert_eq!(bench.state().await.counts.finished(), 10);
+}
+
+/// What ended at or before a time goes, in steps; what has not ended stays.
+pub async fn retention_by_age(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let ids = bench.finish(450).await;
+    let waits = bench.submit(0).await;
+    let last = bench.record(ids[439]).await.finished_at;
+    let retention = Retention { max_finished: None, finished_after: last };
+    let mut steps = 1;
+    while bench.commit(Batch { retention, ..bench.batch() }).await.more_to_prune {
+        steps += 1;
+    }
+    assert!(steps > 1);
+    assert_eq!(bench.state().await.counts.finished(), 10);
+    assert!(bench.find(ids[439]).await.is_none());
+    assert!(bench.find(ids[440]).await.is_some());
+    assert!(bench.find(waits).await.is_some());
+    // Both limits: the stricter one counts.
+    let retention = Retention { max_finished: Some(3), finished_after: last };
+    let reply = bench.commit(Batch { retention, ..bench.batch() }).await;
+    assert_eq!(reply.counts.finished(), 3);
+}
+
+/// The place counts those that start before, as far as is counted at all.
+pub async fn a_place_in_the_queue(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let normal = bench.submit(0).await;
+    let low = bench.submit(-1).await;
+    let high = bench.submit(1).await;
+    for (id, position) in [(high, 1), (normal, 2), (low, 3)] {
+        assert_eq!(bench.record(id).await.position, Some(position));
+    }
+    bench.claim(1).await;
+    assert_eq!(bench.record(high).await.position, None);
+    assert_eq!(bench.record(normal).await.position, Some(1));
+    // `low` is number 2; with one more than 998 before it, it is beyond what is counted.
+    let fill = usize::try_from(Record::MAX_POSITION).unwrap() - 2;
+    let submissions = (0..fill).map(|_| bench.new_action(5)).collect();
+    bench.commit(Batch { submissions, ..bench.batch() }).await;
+    assert_eq!(bench.record(low).await.position, Some(Record::MAX_POSITION));
+    bench.submit(0).await;
+    assert_eq!(bench.record(low).await.position, None);
+    bench.command(normal, Command::ChangePriority(-2)).await.unwrap();
+    assert_eq!(bench.record(low).await.position, Some(Record::MAX_POSITION));
+}
+
+async fn keeps(bench: &Bench, parameters: Parameters) {
+    let new = NewAction::Given {
+        parameters: parameters.clone(),
+        priority: 0,
+        key: None,
+        queued_at: Timestamp(1),
+    };
+    let id = bench.try_submit(new.clone()).await.unwrap().id;
+    let read = bench.store.parameters(bench.queue, id).await.unwrap().unwrap();
+    assert_eq!(read, parameters);
+    assert_eq!(bench.claim(1).await[0].parameters, parameters, "as it was read back");
+    let reply = bench.commit(Batch { submissions: vec![new], claim: 1, ..bench.batch() }).await;
+    assert_eq!(reply.claimed[0].parameters, parameters, "as it was just written");
+}
+
+/// Names and values of every kind, in their order, and large ones.
+pub async fn parameters_are_kept_to_the_letter(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let every_character: String = ('\0'..=char::MAX).step_by(7).collect();
+    let texts =
+        ["", "\0", "'", "\"", "\\", "'; --", "\u{feff}", "\u{2028}", "😀", "{\"base64\":\"\"}"];
+    let pairs: Vec<(String, Value)> = texts
+        .iter()
+        .flat_map(|text| {
+            [((*text).to_owned(), Value::from(*text)), ("n".to_owned(), (*text).into())]
+        })
+        .chain([
+            ("all".to_owned(), every_character.into()),
+            ("bytes".to_owned(), Value::Bytes((0..=255).collect())),
+            ("none".to_owned(), Value::Bytes(Vec::new())),
+            ("no text".to_owned(), Value::Bytes(vec![0xff, 0xfe, 0])),
+            ("large".to_owned(), Value::Bytes(vec![0xab; 3 << 20])),
+        ])
+        .collect();
+    keeps(&bench, pairs.into_iter().collect()).await;
+    keeps(&bench, Parameters::default()).await;
+}
+
+/// Random names and values.
+pub async fn any_parameters_are_kept_to_the_letter(place: &impl Place) {
+    let store = place.open();
+    let value = prop_oneof![
+        any::<String>().prop_map(Value::Text),
+        any::<Vec<u8>>().prop_map(Value::Bytes),
+    ];
+    let pairs = proptest::collection::vec((any::<String>(), value), 0..8);
+    // The runner is not async, so each case is run to its end on a thread of its own.
+    let outcome = tokio::task::spawn_blocking(move || {
+        TestRunner::new(cases(64)).run(&pairs, |pairs| {
+            run(async {
+                let bench = Bench::open_queue(store.clone(), "Fetch").await;
+                keeps(&bench, pairs.into_iter().collect()).await;
+            });
+            Ok(())
+        })
+    });
+    if let Err(failed) = outcome.await.unwrap() {
+        panic!("{failed}");
+    }
+}
+
+/// Results of every form.
+pub async fn reports_are_kept_to_the_letter(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let mut nested = Node::text("innermost", "here");
+    for level in 0..30 {
+        nested = Node::new(format!("level{level}")).node(nested).attribute("level", level);
+    }
+    let reports: Vec<Report> = vec![
+        vec![],
+        vec![Node::new("")],
+        vec![Node::text("empty", ""), Node::new("nothing"), Node::text("n", "\0'\"<&>]]>😀")],
+        vec![Node::new("a").attribute("x", "1").attribute("x", "2").attribute("", "\0")],
+        vec![Node::new("two").node(Node::new("one")).node(Node::text("one", "text"))],
+        vec![nested],
+        vec![Node::text("large", "x".repeat(1 << 20))],
+    ];
+    for report in reports {
+        for ended in [Ended::Finished, Ended::Failed, Ended::Stopped] {
+            let id = bench.submit(0).await;
+            bench.claim(1).await;
+            let end = crate::store::AttemptEnd { report: report.clone(), ..an_end(id, 1, ended) };
+            bench.control(Control::End(end.clone())).await.unwrap();
+            let record = bench.record(id).await;
+            assert_eq!(record.report, report);
+            assert_eq!(record.error, end.error);
+            assert_eq!(record.processing_ms, end.processing_ms);
+        }
+    }
+}
+
+/// After closing and opening, every record, count and listing is as before.
+pub async fn reopening_gives_the_same(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let mut model = Model::default();
+    let submissions = (0..20).map(|n| bench.new_action(n % 3)).collect();
+    let mut batches = vec![Batch { submissions, claim: 8, ..bench.batch() }];
+    let id = |n| ActionId::new(n).unwrap();
+    // The ids of the three with the highest priority that came first, whatever they are.
+    let reply = bench.commit(batches[0].clone()).await;
+    model.apply(&batches[0], &reply);
+    let ran: Vec<_> = reply.claimed.iter().map(|c| c.id.get()).collect();
+    bench.now += 5;
+    batches.push(Batch {
+        controls: vec![
+            Control::End(an_end(id(ran[0]), 1, Ended::Finished)),
+            Control::End(an_end(id(ran[1]), 1, Ended::Failed)),
+            Control::Command { id: id(ran[2]), command: Command::Stop },
+            Control::Command { id: id(ran[3]), command: Command::Pause { supported: true } },
+            Control::Command { id: id(ran[4]), command: Command::Stop },
+            Control::End(an_end(id(ran[4]), 1, Ended::Stopped)),
+        ],
+        ..bench.batch()
+    });
+    let reply = bench.commit(batches[1].clone()).await;
+    model.apply(&batches[1], &reply);
+    for _ in 0..2 {
+        model.check(&*bench.store).await;
+        assert_eq!(bench.state().await.counts, reply.counts);
+        let page =
+            bench.store.page(bench.queue, Query::default(), Cursor::start(0), 100).await.unwrap();
+        assert_eq!(page.records.len(), 20);
+        bench = bench.reopen(place).await;
+    }
+}
+
+/// A store that is closed answers, and says that it is closed; closing it again does no harm.
+pub async fn a_closed_store_says_so(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let id = bench.submit(0).await;
+    bench.store.close().await;
+    bench.store.close().await;
+    let closed = StoreError::Closed;
+    assert_eq!(bench.store.commit(bench.batch()).await.map(drop), Err(closed.clone()));
+    assert_eq!(bench.store.open_queue("Fetch").await.map(drop), Err(closed.clone()));
+    assert_eq!(bench.store.record(bench.queue, id).await, Err(closed.clone()));
+    assert_eq!(bench.store.parameters(bench.queue, id).await, Err(closed.clone()));
+    let page = bench.store.page(bench.queue, Query::default(), Cursor::start(0), 1).await;
+    assert_eq!(page.map(drop), Err(closed));
+}

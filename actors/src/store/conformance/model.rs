@@ -1,0 +1,311 @@
+//! A plain store in memory: each answer of a real one is held against it.
+//!
+//! It asks the same rules as every store, and has none of what makes stores fast: no index, no
+//! counts, no pages. Where a store has a choice (ids, how much goes in one step of retention) the
+//! model checks that the choice is allowed and follows it.
+
+use std::collections::BTreeMap;
+
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
+use crate::store::query::Query;
+use crate::store::{
+    Affected, Batch, BatchReply, Control, Counts, NewAction, QueueId, Record, Rejected, Store,
+    Submitted,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    last_id: u64,
+    pub(super) queues: BTreeMap<QueueId, Queue>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) paused: bool,
+    pub(super) rows: BTreeMap<ActionId, Row>,
+    pub(super) gone: Vec<ActionId>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) record: Record,
+    pub(super) parameters: Parameters,
+    key: Option<String>,
+}
+
+impl Model {
+    /// Applies the batch and fails where the store's answer is another than it must be.
+    pub(super) fn apply(&mut self, batch: &Batch, reply: &BatchReply) {
+        let Self { last_id, queues } = self;
+        let queue = queues.entry(batch.queue).or_default();
+        assert_eq!(reply.controls.len(), batch.controls.len());
+        for (control, answer) in batch.controls.iter().zip(&reply.controls) {
+            let mut answer = answer.clone();
+            if let Ok(affected) = &mut answer {
+                affected.sort_by_key(|a| a.id);
+                if matches!(control, Control::Recover { .. }) {
+                    // What still runs may be named too, as something that stays.
+                    affected.retain(|a| matches!(a.verdict, Verdict::Move(_)));
+                }
+            }
+            assert_eq!(answer, queue.control(batch.now, control), "{control:?}");
+        }
+        assert_eq!(reply.submissions.len(), batch.submissions.len());
+        for (new, answer) in batch.submissions.iter().zip(&reply.submissions) {
+            queue.submit(batch, new, answer, last_id);
+        }
+        queue.claim(batch, reply);
+        queue.prune(batch, reply);
+        assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
+        assert_eq!(reply.paused, queue.paused);
+    }
+
+    /// Compares every row of every queue with what the store reads.
+    pub(super) async fn check(&self, store: &dyn Store) {
+        for (id, queue) in &self.queues {
+            for action in queue.rows.keys() {
+                let read = store.record(*id, *action).await.unwrap();
+                assert_eq!(read, queue.record(*action));
+                let given = store.parameters(*id, *action).await.unwrap();
+                assert_eq!(given.as_ref(), queue.rows.get(action).map(|row| &row.parameters));
+            }
+            for action in &queue.gone {
+                assert_eq!(store.record(*id, *action).await.unwrap(), None);
+                assert_eq!(store.parameters(*id, *action).await.unwrap(), None);
+            }
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for row in self.rows.values() {
+            counts.add(row.record.state, 1);
+        }
+        counts
+    }
+
+    /// The record as a read of this one action gives it: with its place in the queue.
+    fn record(&self, id: ActionId) -> Option<Record> {
+        let mut record = self.rows.get(&id)?.record.clone();
+        if record.state == State::Queued {
+            let place = self.waiting().iter().position(|waiting| *waiting == id).unwrap() + 1;
+            let place = u64::try_from(place).unwrap();
+            record.position = (place <= Record::MAX_POSITION).then_some(place);
+        }
+        Some(record)
+    }
+
+    /// Those that wait, the next to start first (Q8).
+    fn waiting(&self) -> Vec<ActionId> {
+        let mut waiting: Vec<_> = self
+            .rows
+            .values()
+            .map(|row| &row.record)
+            .filter(|record| record.state == State::Queued)
+            .map(|record| (std::cmp::Reverse(record.priority), record.id))
+            .collect();
+        waiting.sort_unstable();
+        waiting.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The ids of a listing, in its order.
+    pub(super) fn list(&self, query: &Query) -> Vec<ActionId> {
+        let mut listed: Vec<&Record> =
+            self.rows.values().map(|row| &row.record).filter(|r| query.matches(r)).collect();
+        listed.sort_by(|a, b| {
+            let (time_a, time_b) = (query.sort.time_of(a), query.sort.time_of(b));
+            // Those without the time come last, whichever the direction.
+            time_a.is_none().cmp(&time_b.is_none()).then_with(|| {
+                let order = (time_a.unwrap_or(a.queued_at), a.id)
+                    .cmp(&(time_b.unwrap_or(b.queued_at), b.id));
+                if query.descending { order.reverse() } else { order }
+            })
+        });
+        listed.into_iter().map(|record| record.id).collect()
+    }
+
+    fn control(&mut self, now: Timestamp, control: &Control) -> Result<Vec<Affected>, Rejected> {
+        match control {
+            Control::Command { id, command } => {
+                let row = self.rows.get_mut(id).ok_or(Rejected::Unknown)?;
+                row.command(now, *command).map(|affected| vec![affected])
+            }
+            Control::End(end) => {
+                let row = self.rows.get_mut(&end.id).ok_or(Rejected::Unknown)?;
+                if !is_current(row.record.state, row.record.attempt, end.attempt) {
+                    return Err(Rejected::Stale);
+                }
+                let affected = row.command(now, Command::End(end.ended))?;
+                if affected.state.is_final() {
+                    row.record.processing_ms = end.processing_ms;
+                    row.record.percent =
+                        if affected.state == State::Finished { 100.0 } else { end.percent };
+                    let fell = end.ended == Ended::Interrupted(OnRestart::Fail)
+                        && affected.state == State::Error;
+                    row.record.error = end.error.clone();
+                    if fell && end.error.is_none() {
+                        row.record.error = Some("interrupted by server shutdown".to_owned());
+                    }
+                    row.record.report = end.report.clone();
+                }
+                Ok(vec![affected])
+            }
+            Control::PauseQueue { supported } => {
+                self.paused = true;
+                Ok(self.command_running(now, Command::Pause { supported: *supported }))
+            }
+            Control::ResumeQueue => {
+                self.paused = false;
+                Ok(self.command_running(now, Command::Resume))
+            }
+            Control::StopAll => Ok(self.command_running(now, Command::Stop)),
+            Control::Recover { live, on_restart } => {
+                let command = Command::Recover(*on_restart);
+                let lost = self.rows.values_mut().filter(|row| row.record.state.is_running());
+                Ok(lost
+                    .filter(|row| !live.contains(&(row.record.id, row.record.attempt)))
+                    .filter_map(|row| row.command(now, command).ok())
+                    .collect())
+            }
+        }
+    }
+
+    fn command_running(&mut self, now: Timestamp, command: Command) -> Vec<Affected> {
+        let running = self.rows.values_mut().filter(|row| row.record.state.is_running());
+        running.filter_map(|row| row.command(now, command).ok()).collect()
+    }
+
+    fn submit(
+        &mut self,
+        batch: &Batch,
+        new: &NewAction,
+        answer: &Result<Submitted, Rejected>,
+        last_id: &mut u64,
+    ) {
+        let full = batch.max_queued.is_some_and(|max| self.counts().queued() >= max);
+        let (parameters, priority, key, queued_at) = match new {
+            NewAction::Given { parameters, priority, key, queued_at } => {
+                let first = key
+                    .as_ref()
+                    .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
+                if let Some(Row { record, .. }) = first {
+                    let first = Submitted { id: record.id, queued_at: record.queued_at };
+                    assert_eq!(*answer, Ok(first), "the same key");
+                    return;
+                }
+                (parameters.clone(), *priority, key.clone(), *queued_at)
+            }
+            NewAction::CopyOf { id, queued_at } => match self.rows.get(id) {
+                _ if full => (Parameters::default(), 0, None, *queued_at),
+                None => {
+                    assert_eq!(*answer, Err(Rejected::Unknown));
+                    return;
+                }
+                Some(row) => {
+                    if let Err(refusal) = decide(row.record.state, Command::Duplicate) {
+                        assert_eq!(*answer, Err(Rejected::Refused(refusal)));
+                        return;
+                    }
+                    (row.parameters.clone(), row.record.priority, None, *queued_at)
+                }
+            },
+        };
+        if full {
+            assert_eq!(*answer, Err(Rejected::QueueFull));
+            return;
+        }
+        let submitted = answer.as_ref().unwrap();
+        assert_eq!(submitted.queued_at, queued_at);
+        assert!(submitted.id.get() > *last_id, "{} was used before (Q1)", submitted.id);
+        *last_id = submitted.id.get();
+        let record = Record {
+            id: submitted.id,
+            state: State::Queued,
+            priority,
+            attempt: 0,
+            queued_at,
+            started_at: None,
+            finished_at: None,
+            processing_ms: 0,
+            percent: 0.0,
+            error: None,
+            report: Vec::new(),
+            position: None,
+        };
+        self.rows.insert(submitted.id, Row { record, parameters, key });
+    }
+
+    fn claim(&mut self, batch: &Batch, reply: &BatchReply) {
+        let mut next = if self.paused || batch.claim == 0 { Vec::new() } else { self.waiting() };
+        next.truncate(batch.claim);
+        let claimed: Vec<_> = reply.claimed.iter().map(|claimed| claimed.id).collect();
+        assert_eq!(claimed, next, "the highest priority first, equal ones by arrival (Q8)");
+        for claimed in &reply.claimed {
+            let row = self.rows.get_mut(&claimed.id).unwrap();
+            row.command(batch.now, Command::Start).unwrap();
+            assert_eq!(claimed.attempt, row.record.attempt);
+            assert_eq!(claimed.parameters, row.parameters);
+        }
+    }
+
+    fn prune(&mut self, batch: &Batch, reply: &BatchReply) {
+        let mut ended: Vec<_> = self
+            .rows
+            .values()
+            .filter_map(|row| Some((row.record.finished_at?, row.record.id)))
+            .collect();
+        ended.sort_unstable();
+        let too_many = batch
+            .retention
+            .max_finished
+            .map_or(0, |max| ended.len().saturating_sub(usize::try_from(max).unwrap()));
+        let too_old = batch.retention.finished_after.map_or(0, |after| {
+            ended.iter().filter(|(finished_at, _)| *finished_at <= after).count()
+        });
+        let due = too_many.max(too_old);
+        let left = usize::try_from(reply.counts.finished()).unwrap();
+        let deleted = ended.len().checked_sub(left).expect("no action ends by itself");
+        if reply.more_to_prune {
+            assert!(deleted > 0 && deleted <= due, "{deleted} of {due}");
+        } else {
+            assert_eq!(deleted, due);
+        }
+        for (_, id) in ended.into_iter().take(deleted) {
+            self.rows.remove(&id);
+            self.gone.push(id);
+        }
+    }
+}
+
+impl Row {
+    /// Gives the action a command and writes what the rules say, with the times (Q9).
+    fn command(&mut self, now: Timestamp, command: Command) -> Result<Affected, Rejected> {
+        let record = &mut self.record;
+        let verdict = decide(record.state, command).map_err(Rejected::Refused)?;
+        if let Command::ChangePriority(priority) = command {
+            record.priority = priority;
+        }
+        if let Verdict::Move(state) = verdict {
+            match state {
+                State::Queued => record.started_at = None,
+                _ if state.is_final() => {
+                    let earlier = record.started_at.unwrap_or(record.queued_at);
+                    record.finished_at = Some(not_before(now, earlier));
+                }
+                _ => {}
+            }
+            if command == Command::Start {
+                record.attempt += 1;
+                record.started_at = Some(not_before(now, record.queued_at));
+            }
+            if state == State::Error && command == Command::Recover(OnRestart::Fail) {
+                record.error = Some("interrupted by server restart".to_owned());
+            }
+            record.state = state;
+        }
+        Ok(Affected { id: record.id, attempt: record.attempt, state: record.state, verdict })
+    }
+}

@@ -1,0 +1,428 @@
+//! What each change of a batch does to the rows, within the transaction that [`super::write`] keeps.
+//!
+//! No rule about states stands here: each change reads the row, asks [`crate::lifecycle`] and writes
+//! what that says.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::write::{Applied, Failure, Writer};
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
+use crate::report::Report;
+use crate::store::{
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
+    StoreError, Submitted,
+};
+
+/// The error text of an action whose attempt was lost with the server.
+const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
+/// The error text of an action whose attempt was ended by a shutdown.
+const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
+
+impl Writer {
+    /// Applies a batch within a transaction: controls, submissions, claims, retention.
+    pub(super) fn apply(&mut self, batch: &Batch) -> Applied<BatchReply> {
+        let mut controls = Vec::with_capacity(batch.controls.len());
+        for control in &batch.controls {
+            controls.push(self.control(batch, control)?);
+        }
+        let mut submissions = Vec::with_capacity(batch.submissions.len());
+        // What was just written need not be read back for the actions that start at once.
+        let mut fresh = HashMap::new();
+        for submission in &batch.submissions {
+            let last_id = self.known.last_id;
+            let submitted = self.submit(batch, submission)?;
+            if let (Ok(submitted), NewAction::Given { parameters, .. }) = (&submitted, submission)
+                && submitted.id.get() > last_id
+                && fresh.len() < batch.claim
+            {
+                fresh.insert(submitted.id, parameters.clone());
+            }
+            submissions.push(submitted);
+        }
+        let claimed = self.claim(batch, &fresh)?;
+        let more_to_prune = self.prune(batch)?;
+        let queue = self.queue_mut(batch.queue)?;
+        Ok(BatchReply {
+            controls,
+            submissions,
+            claimed,
+            more_to_prune,
+            counts: queue.counts,
+            paused: queue.paused,
+        })
+    }
+
+    fn control(
+        &mut self,
+        batch: &Batch,
+        control: &Control,
+    ) -> Applied<Result<Vec<Affected>, Rejected>> {
+        match control {
+            Control::Command { id, command } => {
+                let Some(row) = self.row(batch.queue, *id)? else {
+                    return Ok(Err(Rejected::Unknown));
+                };
+                let affected = match decide(row.state, *command) {
+                    Ok(verdict) => self.carry_out(batch, &row, *command, verdict)?,
+                    Err(refusal) => return Ok(Err(Rejected::Refused(refusal))),
+                };
+                Ok(Ok(vec![affected]))
+            }
+            Control::End(end) => self.end(batch, end),
+            Control::PauseQueue { supported } => {
+                self.set_paused(batch.queue, true)?;
+                self.command_running(batch, Command::Pause { supported: *supported }).map(Ok)
+            }
+            Control::ResumeQueue => {
+                self.set_paused(batch.queue, false)?;
+                self.command_running(batch, Command::Resume).map(Ok)
+            }
+            Control::StopAll => self.command_running(batch, Command::Stop).map(Ok),
+            Control::Recover { live, on_restart } => {
+                let mut affected = Vec::new();
+                for row in self.running_rows(batch.queue)? {
+                    let command = Command::Recover(*on_restart);
+                    if live.contains(&(row.id, row.attempt)) {
+                        // Named with its state, of which the attempt may not have heard.
+                        let Row { id, attempt, state, .. } = row;
+                        affected.push(Affected { id, attempt, state, verdict: Verdict::Stay });
+                    } else if let Ok(verdict) = decide(row.state, command) {
+                        affected.push(self.carry_out(batch, &row, command, verdict)?);
+                    }
+                }
+                Ok(Ok(affected))
+            }
+        }
+    }
+
+    /// Gives a command to every action that holds a slot; those that refuse it are left alone.
+    fn command_running(&mut self, batch: &Batch, command: Command) -> Applied<Vec<Affected>> {
+        let mut affected = Vec::new();
+        for row in self.running_rows(batch.queue)? {
+            if let Ok(verdict) = decide(row.state, command) {
+                affected.push(self.carry_out(batch, &row, command, verdict)?);
+            }
+        }
+        Ok(affected)
+    }
+
+    /// Writes what the rules said of a command.
+    fn carry_out(
+        &mut self,
+        batch: &Batch,
+        row: &Row,
+        command: Command,
+        verdict: Verdict,
+    ) -> Applied<Affected> {
+        if let Command::ChangePriority(priority) = command {
+            self.run(
+                "UPDATE action SET priority = ?2 WHERE id = ?1",
+                params![number(row.id), priority],
+            )?;
+        }
+        let state = match verdict {
+            Verdict::Move(state) => {
+                self.move_to(batch, row, state, 0, 0.0)?;
+                if state == State::Error {
+                    self.keep_outcome(row.id, Some(INTERRUPTED_BY_RESTART), &Vec::new())?;
+                }
+                state
+            }
+            Verdict::Stay | Verdict::Force | Verdict::StatusOnly => row.state,
+        };
+        Ok(Affected { id: row.id, attempt: row.attempt, state, verdict })
+    }
+
+    fn end(&mut self, batch: &Batch, end: &AttemptEnd) -> Applied<Result<Vec<Affected>, Rejected>> {
+        let Some(row) = self.row(batch.queue, end.id)? else {
+            return Ok(Err(Rejected::Unknown));
+        };
+        if !is_current(row.state, row.attempt, end.attempt) {
+            return Ok(Err(Rejected::Stale));
+        }
+        match decide(row.state, Command::End(end.ended)) {
+            Ok(Verdict::Move(state)) => {
+                self.move_to(batch, &row, state, end.processing_ms, end.percent)?;
+                if state.is_final() {
+                    let interrupted = matches!(end.ended, Ended::Interrupted(OnRestart::Fail));
+                    let error = match &end.error {
+                        None if interrupted && state == State::Error => {
+                            Some(INTERRUPTED_BY_SHUTDOWN)
+                        }
+                        other => other.as_deref(),
+                    };
+                    self.keep_outcome(row.id, error, &end.report)?;
+                }
+                let verdict = Verdict::Move(state);
+                Ok(Ok(vec![Affected { id: row.id, attempt: row.attempt, state, verdict }]))
+            }
+            Ok(_) => Ok(Err(Rejected::Stale)),
+            Err(refusal) => Ok(Err(Rejected::Refused(refusal))),
+        }
+    }
+
+    /// Moves an action to another state, with the times that go with it (Q9).
+    fn move_to(
+        &mut self,
+        batch: &Batch,
+        row: &Row,
+        state: State,
+        processing_ms: i64,
+        percent: f64,
+    ) -> Applied<()> {
+        let id = number(row.id);
+        match state {
+            State::Queued => self.run(
+                "UPDATE action SET state = ?2, started_at = NULL WHERE id = ?1",
+                params![id, state as u8],
+            )?,
+            _ if state.is_final() => {
+                let earlier = row.started_at.unwrap_or(row.queued_at);
+                let finished_at = not_before(batch.now, earlier);
+                let percent = if state == State::Finished { 100.0 } else { percent };
+                self.run(
+                    "UPDATE action SET state = ?2, finished_at = ?3, processing_ms = ?4,
+                     percent = ?5 WHERE id = ?1",
+                    params![id, state as u8, finished_at.0, processing_ms, percent],
+                )?;
+            }
+            _ => {
+                self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
+            }
+        }
+        let queue = self.queue_mut(batch.queue)?;
+        queue.counts.take(row.state);
+        queue.counts.add(state, 1);
+        queue.changed = true;
+        Ok(())
+    }
+
+    fn keep_outcome(&self, id: ActionId, error: Option<&str>, report: &Report) -> Applied<()> {
+        if error.is_none() && report.is_empty() {
+            return Ok(());
+        }
+        let report = (!report.is_empty()).then(|| to_json(report)).transpose()?;
+        self.run(
+            "INSERT OR REPLACE INTO outcome (id, error, report) VALUES (?1, ?2, ?3)",
+            params![number(id), error, report],
+        )
+    }
+
+    fn submit(&mut self, batch: &Batch, new: &NewAction) -> Applied<Result<Submitted, Rejected>> {
+        if let NewAction::Given { key: Some(key), .. } = new
+            && let Some(first) = self.submitted_under(batch.queue, key)?
+        {
+            return Ok(Ok(first));
+        }
+        let counts = self.queue_mut(batch.queue)?.counts;
+        if batch.max_queued.is_some_and(|max| counts.queued() >= max) {
+            return Ok(Err(Rejected::QueueFull));
+        }
+        let source = match new {
+            NewAction::Given { .. } => None,
+            NewAction::CopyOf { id, .. } => {
+                let Some(row) = self.row(batch.queue, *id)? else {
+                    return Ok(Err(Rejected::Unknown));
+                };
+                match decide(row.state, Command::Duplicate) {
+                    Ok(_) => Some(row),
+                    Err(refusal) => return Ok(Err(Rejected::Refused(refusal))),
+                }
+            }
+        };
+        let Some(id) = ActionId::new(self.known.last_id + 1) else {
+            return Ok(Err(Rejected::Store(StoreError::Io(
+                "all action ids are used up".to_owned(),
+            ))));
+        };
+        self.known.last_id = id.get();
+        let (NewAction::Given { queued_at, .. } | NewAction::CopyOf { queued_at, .. }) = new;
+        let priority = match (new, &source) {
+            (NewAction::Given { priority, .. }, _) => *priority,
+            (NewAction::CopyOf { .. }, source) => source.as_ref().map_or(0, |row| row.priority),
+        };
+        self.run(
+            "INSERT INTO action (id, queue, state, priority, queued_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![number(id), batch.queue.0, State::Queued as u8, priority, queued_at.0],
+        )?;
+        match new {
+            NewAction::Given { parameters, key, .. } => {
+                self.run(
+                    "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
+                    params![number(id), key, to_json(parameters)?],
+                )?;
+                if let Some(key) = key {
+                    self.run(
+                        "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
+                        params![batch.queue.0, key, number(id)],
+                    )?;
+                }
+            }
+            NewAction::CopyOf { id: source, .. } => self.run(
+                "INSERT INTO parameters (id, value) SELECT ?1, value FROM parameters WHERE id = ?2",
+                params![number(id), number(*source)],
+            )?,
+        }
+        let queue = self.queue_mut(batch.queue)?;
+        queue.counts.add(State::Queued, 1);
+        queue.changed = true;
+        Ok(Ok(Submitted { id, queued_at: *queued_at }))
+    }
+
+    fn submitted_under(&self, queue: QueueId, key: &str) -> Applied<Option<Submitted>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT a.id, a.queued_at FROM submission_key k JOIN action a ON a.id = k.id
+             WHERE k.queue = ?1 AND k.key = ?2",
+        )?;
+        let found = statement
+            .query_row(params![queue.0, key], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(found.and_then(|(id, queued_at)| {
+            Some(Submitted { id: ActionId::new(id)?, queued_at: Timestamp(queued_at) })
+        }))
+    }
+
+    /// Gives free slots to the waiting actions that are next (Q8), unless the queue is paused (Q12).
+    fn claim(
+        &mut self,
+        batch: &Batch,
+        fresh: &HashMap<ActionId, Parameters>,
+    ) -> Applied<Vec<Claimed>> {
+        let queue = self.queue_mut(batch.queue)?;
+        if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
+            return Ok(Vec::new());
+        }
+        let next: Vec<Row> = self
+            .connection
+            .prepare_cached(
+                "SELECT id, state, attempt, queued_at, started_at, priority
+                 FROM action INDEXED BY by_state
+                 WHERE queue = ?1 AND state = ?2 ORDER BY priority DESC, id LIMIT ?3",
+            )?
+            .query_map(params![batch.queue.0, State::Queued as u8, batch.claim], Row::read)?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut claimed = Vec::with_capacity(next.len());
+        for row in next {
+            let Some(row) = self.start(batch, row)? else { continue };
+            let parameters = match fresh.get(&row.id) {
+                Some(parameters) => parameters.clone(),
+                None => self.parameters(row.id)?,
+            };
+            claimed.push(Claimed { id: row.id, attempt: row.attempt, parameters });
+        }
+        Ok(claimed)
+    }
+
+    /// Gives a waiting action a slot, and returns it as it then is.
+    fn start(&mut self, batch: &Batch, row: Row) -> Applied<Option<Row>> {
+        let Ok(Verdict::Move(state)) = decide(row.state, Command::Start) else { return Ok(None) };
+        let attempt = row.attempt.saturating_add(1);
+        let started_at = not_before(batch.now, row.queued_at);
+        self.run(
+            "UPDATE action SET state = ?2, attempt = ?3, started_at = ?4 WHERE id = ?1",
+            params![number(row.id), state as u8, attempt, started_at.0],
+        )?;
+        let queue = self.queue_mut(batch.queue)?;
+        queue.counts.take(row.state);
+        queue.counts.add(state, 1);
+        queue.changed = true;
+        Ok(Some(Row { state, attempt, started_at: Some(started_at), ..row }))
+    }
+
+    /// Starts an action and ends it at once, because what it was given can't be read.
+    pub(super) fn fail_unread(
+        &mut self,
+        batch: &Batch,
+        id: ActionId,
+        error: &StoreError,
+    ) -> Applied<()> {
+        let Some(row) = self.row(batch.queue, id)? else { return Ok(()) };
+        let Some(row) = self.start(batch, row)? else { return Ok(()) };
+        if let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) {
+            self.move_to(batch, &row, state, 0, 0.0)?;
+            let text = format!("what the action was given can't be read: {error}");
+            self.keep_outcome(id, Some(&text), &Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn parameters(&self, id: ActionId) -> Applied<Parameters> {
+        let read = || -> rusqlite::Result<String> {
+            self.connection
+                .prepare_cached("SELECT value FROM parameters WHERE id = ?1")?
+                .query_row([number(id)], |row| row.get(0))
+        };
+        let text = read().map_err(|e| Failure::Unreadable(id, self.store_error(&e)))?;
+        serde_json::from_str(&text).map_err(|e| {
+            let reason = format!("the parameters of action {id} are unreadable: {e}");
+            Failure::Unreadable(id, self.corrupt(reason))
+        })
+    }
+
+    fn row(&self, queue: QueueId, id: ActionId) -> Applied<Option<Row>> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT id, state, attempt, queued_at, started_at, priority FROM action
+                 WHERE id = ?1 AND queue = ?2",
+            )?
+            .query_row(params![number(id), queue.0], Row::read)
+            .optional()?)
+    }
+
+    fn running_rows(&self, queue: QueueId) -> Applied<Vec<Row>> {
+        let mut rows = Vec::new();
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, state, attempt, queued_at, started_at, priority
+             FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 ORDER BY id",
+        )?;
+        for state in State::ALL.into_iter().filter(|s| s.is_running()) {
+            for row in statement.query_map(params![queue.0, state as u8], Row::read)? {
+                rows.push(row?);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn set_paused(&mut self, queue: QueueId, paused: bool) -> Applied<()> {
+        let queue = self.queue_mut(queue)?;
+        queue.changed |= queue.paused != paused;
+        queue.paused = paused;
+        Ok(())
+    }
+}
+
+/// What the rules need to know of an action.
+struct Row {
+    id: ActionId,
+    state: State,
+    attempt: u32,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    priority: i32,
+}
+
+impl Row {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: super::read::id(row, 0)?,
+            state: super::read::state(row, 1)?,
+            attempt: row.get(2)?,
+            queued_at: Timestamp(row.get(3)?),
+            started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+            priority: row.get(5)?,
+        })
+    }
+}
+
+/// An id as SQLite takes it; ids have at most eleven digits.
+pub(super) fn number(id: ActionId) -> i64 {
+    i64::try_from(id.get()).unwrap_or(i64::MAX)
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Applied<String> {
+    serde_json::to_string(value).map_err(|e| Failure::Store(StoreError::Io(e.to_string())))
+}

@@ -1,0 +1,195 @@
+//! A store that fails, or answers late, when the test says so.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::Gate;
+use crate::action::{ActionId, Parameters};
+use crate::store::query::{Cursor, Page, Query};
+use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Rejected, Store, StoreError};
+
+/// Wraps a store. Its clones share their faults, so keep one when the other goes to a system.
+///
+/// A commit that fails changes nothing. A commit that is held has either not been made yet
+/// ([`FaultyStore::hold_commits`]) or is durable already ([`FaultyStore::hold_answers`]): what a
+/// queue actor sees when it dies between the two.
+#[derive(Debug, Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    faults: Arc<Mutex<Faults>>,
+    before: Gate,
+    after: Gate,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    all: Option<StoreError>,
+    submissions: Option<StoreError>,
+    nth: Option<(u64, StoreError)>,
+    commits: u64,
+    failures: u64,
+}
+
+impl FaultyStore {
+    /// Wraps this store; without faults at first.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, faults: Arc::default(), before: Gate::opened(), after: Gate::opened() }
+    }
+
+    /// Lets every commit fail from now on, until [`FaultyStore::mend`].
+    pub fn fail_commits(&self, error: StoreError) {
+        self.faults().all = Some(error);
+    }
+
+    /// Lets every submission fail from now on while the rest of its batch is kept, as a full disk
+    /// does, until [`FaultyStore::mend`].
+    pub fn fail_submissions(&self, error: StoreError) {
+        self.faults().submissions = Some(error);
+    }
+
+    /// Lets one commit fail: the `nth` from now, from 1.
+    pub fn fail_nth_commit(&self, nth: u64, error: StoreError) {
+        let mut faults = self.faults();
+        faults.nth = Some((faults.commits + nth, error));
+    }
+
+    /// Takes every fault back; what is held stays held.
+    pub fn mend(&self) {
+        let mut faults = self.faults();
+        faults.all = None;
+        faults.submissions = None;
+        faults.nth = None;
+    }
+
+    /// Holds commits before they are made, until [`FaultyStore::release`]. One whose caller goes
+    /// away meanwhile is never made.
+    pub fn hold_commits(&self) {
+        self.before.close();
+    }
+
+    /// Makes commits but holds their answers, until [`FaultyStore::release`].
+    pub fn hold_answers(&self) {
+        self.after.close();
+    }
+
+    /// Lets go of everything that is held.
+    pub fn release(&self) {
+        self.before.open();
+        self.after.open();
+    }
+
+    /// Returns how many callers wait for a commit or an answer that is held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.before.waiting() + self.after.waiting()
+    }
+
+    /// Returns how many commits were asked for, those that failed among them.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.faults().commits
+    }
+
+    /// Returns how many commits were made to fail.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.faults().failures
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a commit and tells whether it fails, or else whether its submissions do.
+    fn next_fault(&self) -> (Option<StoreError>, Option<StoreError>) {
+        let mut faults = self.faults();
+        faults.commits += 1;
+        let number = faults.commits;
+        let nth = faults.nth.as_ref().filter(|(nth, _)| *nth == number).map(|(_, e)| e.clone());
+        let failed = faults.all.clone().or(nth);
+        if failed.is_some() {
+            faults.failures += 1;
+        }
+        (failed, faults.submissions.clone())
+    }
+}
+
+impl Store for FaultyStore {
+    fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        self.inner.open_queue(name)
+    }
+
+    fn commit(&self, mut batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>> {
+        let (failed, no_submissions) = self.next_fault();
+        if let Some(error) = failed {
+            // As a real store does, it answers a moment later.
+            return async move {
+                tokio::task::yield_now().await;
+                Err(error)
+            }
+            .boxed();
+        }
+        let refused = no_submissions.map(|error| {
+            let number = std::mem::take(&mut batch.submissions).len();
+            vec![Err(Rejected::Store(error)); number]
+        });
+        let (inner, before, after) =
+            (Arc::clone(&self.inner), self.before.clone(), self.after.clone());
+        // Made at once where nothing holds it: a caller that goes away must not undo it.
+        let committed = if before.is_open() {
+            inner.commit(batch)
+        } else {
+            async move {
+                before.wait().await;
+                inner.commit(batch).await
+            }
+            .boxed()
+        };
+        async move {
+            let mut answer = committed.await;
+            after.wait().await;
+            if let (Ok(reply), Some(refused)) = (&mut answer, refused) {
+                reply.submissions = refused;
+            }
+            answer
+        }
+        .boxed()
+    }
+
+    fn record(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
+        self.inner.record(queue, id)
+    }
+
+    fn parameters(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
+        self.inner.parameters(queue, id)
+    }
+
+    fn page(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Page, StoreError>> {
+        self.inner.page(queue, query, cursor, limit)
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        self.inner.close()
+    }
+
+    fn durability(&self) -> &'static str {
+        self.inner.durability()
+    }
+}

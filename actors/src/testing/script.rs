@@ -1,0 +1,226 @@
+//! A performer whose work is planned by the test.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Gate;
+use crate::action::ActionId;
+use crate::lifecycle::OnRestart;
+use crate::perform::{ActionContext, Failure, Perform, Work};
+use crate::report::Report;
+
+/// What one attempt does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Plan {
+    /// Is done at once, with this result.
+    Finish(Report),
+    /// Fails at once, with this text.
+    Fail(String),
+    /// Panics while it is asked for its work.
+    PanicInPerform(String),
+    /// Panics behind an await.
+    PanicInTask(String),
+    /// Panics on a thread of its own.
+    PanicOnThread(String),
+    /// A task that waits at the gate and then finishes; it obeys stop and pause.
+    Wait(Gate),
+    /// A task that waits at the gate and then finishes; it hears nothing, and holds no context.
+    WaitDeaf(Gate),
+    /// A thread that waits at the gate and then finishes; it obeys stop and pause.
+    Block(Gate),
+    /// A thread that waits at the gate and then finishes; it hears nothing, and holds no context.
+    BlockDeaf(Gate),
+}
+
+/// One attempt that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The action; `None` where it runs without a queue.
+    pub id: Option<ActionId>,
+    /// Which attempt at it.
+    pub attempt: u32,
+}
+
+/// A performer that does as planned, notes each attempt and counts how many run at once.
+/// Its clones share plan, notes and counts, so keep one when the other goes to a queue.
+#[derive(Clone)]
+pub struct Script {
+    work: Arc<dyn Fn(ActionContext) -> Work + Send + Sync>,
+    notes: Arc<Mutex<Notes>>,
+    can_pause: bool,
+    on_restart: OnRestart,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    calls: Vec<Call>,
+    running: usize,
+    peak: usize,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+impl Script {
+    /// Makes a performer of this closure.
+    pub fn new(work: impl Fn(ActionContext) -> Work + Send + Sync + 'static) -> Self {
+        Self {
+            work: Arc::new(work),
+            notes: Arc::default(),
+            can_pause: false,
+            on_restart: OnRestart::Fail,
+        }
+    }
+
+    /// Makes a performer that chooses a plan for each attempt.
+    pub fn choosing(plan: impl Fn(&ActionContext) -> Plan + Send + Sync + 'static) -> Self {
+        Self::new(move |context| plan(&context).work(context))
+    }
+
+    /// Makes a performer whose attempts all do the same.
+    #[must_use]
+    pub fn always(plan: Plan) -> Self {
+        Self::choosing(move |_| plan.clone())
+    }
+
+    /// Makes a performer whose attempts do one of these after the other; those beyond finish.
+    pub fn planned(plans: impl IntoIterator<Item = Plan>) -> Self {
+        let plans: Mutex<VecDeque<Plan>> = Mutex::new(plans.into_iter().collect());
+        Self::choosing(move |_| lock(&plans).pop_front().unwrap_or(Plan::Finish(Vec::new())))
+    }
+
+    /// Sets that its actions can pause.
+    #[must_use]
+    pub fn pausable(mut self) -> Self {
+        self.can_pause = true;
+        self
+    }
+
+    /// Sets what becomes of its actions when the server goes down.
+    #[must_use]
+    pub fn on_restart(mut self, on_restart: OnRestart) -> Self {
+        self.on_restart = on_restart;
+        self
+    }
+
+    /// Returns the attempts that were begun, in order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        lock(&self.notes).calls.clone()
+    }
+
+    /// Returns the actions that were begun, in order, each as often as it was.
+    #[must_use]
+    pub fn started(&self) -> Vec<ActionId> {
+        lock(&self.notes).calls.iter().filter_map(|call| call.id).collect()
+    }
+
+    /// Returns how many attempts run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        lock(&self.notes).running
+    }
+
+    /// Returns how many attempts ran at once at most.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        lock(&self.notes).peak
+    }
+}
+
+impl Perform for Script {
+    fn perform(&self, context: ActionContext) -> Work {
+        let call = Call { id: context.id(), attempt: context.attempt_number() };
+        let here = Here::begin(&self.notes, call);
+        match (self.work)(context).0 {
+            // What runs on carries the mark with it.
+            crate::perform::WorkKind::Task(work) => Work::task(async move {
+                let _here = here;
+                work.await
+            }),
+            crate::perform::WorkKind::Blocking(work) => Work::blocking(move || {
+                let _here = here;
+                work()
+            }),
+            crate::perform::WorkKind::Done(result) => Work::done(result),
+        }
+    }
+
+    fn can_pause(&self) -> bool {
+        self.can_pause
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        self.on_restart
+    }
+}
+
+impl Plan {
+    fn work(self, context: ActionContext) -> Work {
+        match self {
+            Self::Finish(report) => Work::done(Ok(report)),
+            Self::Fail(text) => Work::done(Err(Failure::Failed(text))),
+            Self::PanicInPerform(text) => panic!("{text}"),
+            Self::PanicInTask(text) => Work::task(async move {
+                tokio::task::yield_now().await;
+                panic!("{text}")
+            }),
+            Self::PanicOnThread(text) => Work::blocking(move || panic!("{text}")),
+            Self::Wait(gate) => Work::task(async move {
+                tokio::select! {
+                    () = gate.wait() => {}
+                    () = context.stop_requested() => {}
+                }
+                context.checkpoint().await?;
+                Ok(Vec::new())
+            }),
+            Self::WaitDeaf(gate) => {
+                drop(context);
+                Work::task(async move {
+                    gate.wait().await;
+                    Ok(Vec::new())
+                })
+            }
+            Self::Block(gate) => Work::blocking(move || {
+                context.wait_for(gate.wait())?;
+                context.checkpoint_blocking()?;
+                Ok(Vec::new())
+            }),
+            Self::BlockDeaf(gate) => {
+                drop(context);
+                Work::blocking(move || {
+                    gate.wait_blocking();
+                    Ok(Vec::new())
+                })
+            }
+        }
+    }
+}
+
+/// Counts one attempt that runs, until its work has ended or is dropped.
+struct Here(Arc<Mutex<Notes>>);
+
+impl Here {
+    fn begin(notes: &Arc<Mutex<Notes>>, call: Call) -> Self {
+        let mut noted = lock(notes);
+        noted.calls.push(call);
+        noted.running += 1;
+        noted.peak = noted.peak.max(noted.running);
+        Self(Arc::clone(notes))
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        lock(&self.0).running -= 1;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
