@@ -1,0 +1,244 @@
+//! A store that fails or answers late: callers learn of it, nothing is half done, what must be
+//! written is written later, and control gets through.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actiond_actors::store::StoreError;
+use actiond_actors::store::sqlite::{Durability, SqliteStore};
+use actiond_actors::testing::{Gate, Script, eventually};
+use actiond_actors::{Parameters, QueueError, State, Submission};
+use rusqlite::Connection;
+
+use crate::common::{
+    Faulty, SOON, at_gate, builder, end_state, nothing, state, submit, threads, to_do,
+    until_finished,
+};
+
+fn full<T>() -> Result<T, QueueError> {
+    Err(QueueError::Store(StoreError::Full))
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_changes_nothing_and_is_told_to_its_caller() {
+    let gate = Gate::new();
+    let home = Faulty::new(threads(1), &at_gate(&gate)).await;
+    let runs = submit(&home.work, "wait").await;
+    let waits = submit(&home.work, "").await;
+    gate.until_waiting(1).await;
+    let before = home.work.summary();
+    home.store.fail_commits(StoreError::Full);
+    assert_eq!(home.work.submit(to_do("")).await, full());
+    assert_eq!(home.work.duplicate(waits).await, full());
+    assert_eq!(home.work.cancel(waits).await, full());
+    assert_eq!(home.work.change_priority(waits, 3).await, full());
+    assert_eq!(home.work.stop(runs).await, full());
+    assert_eq!(home.work.pause_queue().await, full());
+    assert_eq!(home.work.summary(), before);
+    assert_eq!(state(&home.work, waits).await, State::Queued);
+    assert_eq!(state(&home.work, runs).await, State::Processing);
+    assert_eq!(home.store.failures(), 6);
+    home.store.mend();
+    gate.open();
+    assert_eq!(end_state(&home.work, runs).await, State::Finished, "it was not stopped");
+    assert_eq!(end_state(&home.work, waits).await, State::Finished);
+    until_finished(&home.work, 2).await;
+}
+
+#[tokio::test]
+async fn one_failure_is_one_caller_s() {
+    let home = Faulty::new(threads(1), &Script::always(nothing())).await;
+    home.work.pause_queue().await.unwrap();
+    home.store.fail_nth_commit(2, StoreError::Io("once".to_owned()));
+    let first = home.work.submit(to_do("")).await;
+    let second = home.work.submit(to_do("")).await;
+    let third = home.work.submit(to_do("")).await;
+    assert!(first.is_ok() && third.is_ok());
+    assert_eq!(second, Err(QueueError::Store(StoreError::Io("once".to_owned()))));
+    assert_eq!(home.work.summary().counts.queued(), 2);
+}
+
+#[tokio::test]
+async fn the_end_of_an_attempt_is_written_as_soon_as_it_can_be() {
+    let gate = Gate::new();
+    let script = at_gate(&gate);
+    let home = Faulty::new(threads(1), &script).await;
+    let runs = submit(&home.work, "wait").await;
+    let waits = submit(&home.work, "").await;
+    gate.until_waiting(1).await;
+    home.settled().await;
+    home.store.fail_commits(StoreError::Full);
+    gate.open();
+    eventually("its end was tried twice", async || home.store.failures() >= 2).await;
+    assert_eq!(script.running(), 0);
+    assert_eq!(state(&home.work, runs).await, State::Processing, "what is not durable is not told");
+    home.store.mend();
+    assert_eq!(end_state(&home.work, runs).await, State::Finished);
+    assert_eq!(end_state(&home.work, waits).await, State::Finished);
+    assert_eq!(script.started(), [runs, waits]);
+    assert_eq!(home.work.dropped_reports(), 0);
+}
+
+#[tokio::test]
+async fn a_client_s_call_tries_again_at_once() {
+    let gate = Gate::new();
+    let home = Faulty::new(threads(1), &at_gate(&gate)).await;
+    let runs = submit(&home.work, "wait").await;
+    gate.until_waiting(1).await;
+    home.settled().await;
+    home.store.fail_nth_commit(1, StoreError::Full);
+    gate.open();
+    eventually("its end has failed", async || home.store.failures() == 1).await;
+    home.work.resume_queue().await.unwrap();
+    assert_eq!(state(&home.work, runs).await, State::Finished);
+}
+
+/// While a store fails, a queue that has something to start tries now and then, not all the time.
+#[tokio::test]
+async fn a_start_that_fails_is_not_tried_all_the_time() {
+    let gate = Gate::new();
+    let script = at_gate(&gate);
+    let home = Faulty::new(threads(1), &script).await;
+    let runs = submit(&home.work, "wait").await;
+    let waits = submit(&home.work, "").await;
+    gate.until_waiting(1).await;
+    home.settled().await;
+    // The end gets through; then there is a slot and something to start, and the store fails.
+    home.store.hold_answers();
+    gate.open();
+    eventually("the end is on its way", async || home.store.held() == 1).await;
+    eventually("the slot is free", async || script.running() == 0).await;
+    home.store.fail_commits(StoreError::Full);
+    home.store.release();
+    assert_eq!(end_state(&home.work, runs).await, State::Finished);
+    eventually("the start has failed", async || home.store.failures() > 0).await;
+    let since = Instant::now();
+    eventually("a while has passed", async || since.elapsed() > Duration::from_millis(600)).await;
+    let tries = home.store.failures();
+    assert!(tries < 20, "{tries} tries within {:?}", since.elapsed());
+    assert_eq!(state(&home.work, waits).await, State::Queued);
+    home.store.mend();
+    assert_eq!(end_state(&home.work, waits).await, State::Finished, "it starts once it can");
+}
+
+#[tokio::test]
+async fn control_gets_through_while_submissions_fail() {
+    let gate = Gate::new();
+    let home = Faulty::new(threads(1), &at_gate(&gate)).await;
+    let runs = submit(&home.work, "wait").await;
+    let waits = submit(&home.work, "").await;
+    gate.until_waiting(1).await;
+    home.store.fail_submissions(StoreError::Full);
+    assert_eq!(home.work.submit(to_do("")).await, full());
+    assert_eq!(home.work.change_priority(waits, 3).await, Ok(State::Queued));
+    assert_eq!(home.work.cancel(waits).await, Ok(State::Cancelled));
+    assert_eq!(home.work.stop(runs).await, Ok(State::Stopping));
+    assert_eq!(end_state(&home.work, runs).await, State::Stopped);
+    assert_eq!(home.work.submit(to_do("")).await, full());
+    until_finished(&home.work, 2).await;
+    home.store.mend();
+    assert!(home.work.submit(to_do("")).await.is_ok());
+}
+
+#[tokio::test]
+async fn callers_of_a_slow_store_are_all_answered() {
+    let script = Script::always(nothing());
+    let home = Faulty::new(threads(2), &script).await;
+    home.store.hold_commits();
+    let callers: Vec<_> = (0..200)
+        .map(|number| {
+            let work = home.work.clone();
+            tokio::spawn(async move {
+                let parameters = Parameters::from_iter([("Number", number.to_string())]);
+                work.submit(Submission::new(parameters)).await
+            })
+        })
+        .collect();
+    eventually("a commit is held", async || home.store.held() == 1).await;
+    let before = home.store.commits();
+    home.store.release();
+    let mut ids = Vec::new();
+    for caller in callers {
+        ids.push(caller.await.unwrap().unwrap().id);
+    }
+    for id in &ids {
+        assert_eq!(end_state(&home.work, *id).await, State::Finished);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 200);
+    assert!(home.store.commits() > before);
+    assert!(script.peak() <= 2);
+    home.system.shutdown(SOON).await;
+}
+
+/// Makes the database itself refuse every submission that holds a word.
+fn refuse(directory: &std::path::Path, word: &str) {
+    let connection = Connection::open(directory.join("actions.db")).unwrap();
+    connection
+        .execute_batch(&format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON parameters WHEN NEW.value LIKE '%{word}%'
+             BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+        ))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_submission_that_the_database_refuses_harms_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let gate = Gate::new();
+    let sqlite = Arc::new(SqliteStore::open(directory.path(), Durability::Normal).unwrap());
+    let store = actiond_actors::testing::FaultyStore::new(sqlite);
+    let system = builder(directory.path())
+        .store(Arc::new(store.clone()))
+        .queue("Work", threads(1), at_gate(&gate))
+        .queue("Other", threads(1), at_gate(&gate))
+        .start()
+        .await
+        .unwrap();
+    refuse(directory.path(), "poison");
+    let (work, other) = (system.queue("work").unwrap(), system.queue("other").unwrap());
+    let runs = submit(&work, "wait").await;
+    let waits = submit(&work, "").await;
+    gate.until_waiting(1).await;
+    work.change_priority(waits, 1).await.unwrap();
+
+    // One batch of `Work` with control and poison, one of `Other`, on their way together.
+    store.hold_commits();
+    let ahead = tokio::spawn({
+        let work = work.clone();
+        async move { work.change_priority(waits, 2).await }
+    });
+    eventually("a commit is held", async || store.held() == 1).await;
+    let cancel = tokio::spawn({
+        let work = work.clone();
+        async move { work.cancel(waits).await }
+    });
+    let poison = tokio::spawn({
+        let work = work.clone();
+        async move { work.submit(to_do("poison")).await }
+    });
+    let fine = tokio::spawn({
+        let other = other.clone();
+        async move { other.submit(to_do("")).await }
+    });
+    eventually("both queues wait", async || store.held() == 2).await;
+    store.release();
+    assert_eq!(ahead.await.unwrap(), Ok(State::Queued));
+    assert_eq!(cancel.await.unwrap(), Ok(State::Cancelled));
+    let Err(QueueError::Store(StoreError::Io(reason))) = poison.await.unwrap() else {
+        panic!("the poison was taken");
+    };
+    assert!(reason.contains("refused by a test"), "{reason}");
+    let fine = fine.await.unwrap().unwrap().id;
+    assert_eq!(end_state(&other, fine).await, State::Finished);
+    gate.open();
+    assert_eq!(end_state(&work, runs).await, State::Finished);
+    // Counts equal rows, although a transaction was undone (Q10).
+    until_finished(&work, 2).await;
+    assert_eq!(work.summary().counts.queued(), 0);
+    let listed = work.list(Default::default(), 0).next_page(9).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    let next = submit(&work, "").await;
+    assert_eq!(end_state(&work, next).await, State::Finished);
+}

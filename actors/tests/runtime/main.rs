@@ -1,0 +1,28 @@
+//! The runtime end to end: systems on directories of their own, scripted performers, faults.
+//!
+//! - `store`: the conformance suite for the embedded store, and what only it can do wrong;
+//! - `files`: directories and database files that can't be used;
+//! - `running`: how actions end, stop and are forced; progress; actions that run at once;
+//! - `pausing`: actions that are paused and resumed one by one;
+//! - `queueing`: order, limits, pause and resume, keys, copies, waits;
+//! - `restarting`: shutdown, and the death of the whole server;
+//! - `crashing`: the death of a queue's actor;
+//! - `failing`: a store that fails or answers late.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod common;
+mod crashing;
+mod failing;
+mod files;
+mod pausing;
+mod queueing;
+mod restarting;
+mod running;
+mod store;
