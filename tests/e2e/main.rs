@@ -8,7 +8,15 @@
     reason = "a test may panic, and that is how it fails"
 )]
 
+mod calls;
+mod connector;
+mod durable;
+mod program;
+mod readme;
 mod server;
+mod steering;
+mod tidy;
+mod wire;
 
 mod smoke {
     use super::server::{CONFIG, Home};

@@ -1,0 +1,63 @@
+//! Fetch on one server, Ingest on another.
+
+use std::process::Command;
+
+use super::super::server::{Home, Server};
+use super::{assert_counts, batches, config, files, grow, replay, start_fetch, until_ingested};
+
+/// Starts a server of this home on this very port.
+fn start_on(home: &Home, port: u16) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    command.arg("-configfile").arg(home.path().join("test.cfg"));
+    command.arg("--data").arg(home.data()).args(["--port", &port.to_string()]);
+    command.current_dir(home.path());
+    Server::run(command)
+}
+
+#[test]
+fn what_a_peer_missed_it_gets_with_the_next_run() {
+    let there = Home::new("[AsyncActions]\n0=Ingest\n[Ingest]\nType=Ingest\n");
+    let peer = there.start();
+    let port = peer.address.port();
+    let remote =
+        format!("[Ingestion]\nIngestHost=127.0.0.1\nIngestPort={port}\nIngestBatchSize=50");
+    let here = Home::new(&config(&[("DIR1", "DirectoryPathCSVs=tree")], &remote));
+    let tree = here.path().join("tree");
+    grow(&tree, 450);
+    let server = here.start();
+    let fetch = || {
+        let ended = server.outcome("Fetch", &start_fetch(&server, ""));
+        assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
+        ended
+    };
+
+    peer.kill();
+    let ended = fetch();
+    assert_counts(&ended, "DIR1", &[("seen", 450), ("added", 450), ("ingestfailed", 450)]);
+    assert!(super::datastore(&here, "DIR1").is_empty(), "it remembers what nobody has got");
+
+    let peer = start_on(&there, port);
+    let ended = fetch();
+    assert_counts(&ended, "DIR1", &[("seen", 450), ("added", 450), ("ingestadded", 450)]);
+    until_ingested(&peer);
+    let index = replay(&batches(&there));
+    assert!(index.keys().eq(files(&tree).iter()), "the peer and the tree differ");
+    assert!(batches(&here).is_empty(), "its own Ingest got something");
+
+    // The same for what vanishes and changes while the peer is away.
+    peer.kill();
+    std::fs::remove_dir_all(tree.join("folder003")).unwrap();
+    std::fs::write(tree.join("folder000/file00000.txt"), "changed").unwrap();
+    let changes = [("seen", 400), ("unchanged", 399), ("updated", 1), ("deleted", 50)];
+    let ended = fetch();
+    assert_counts(&ended, "DIR1", &[&changes[..], &[("ingestfailed", 51)]].concat());
+    let peer = start_on(&there, port);
+    let ended = fetch();
+    let delivered = [("ingestupdated", 1), ("ingestdeleted", 50)];
+    assert_counts(&ended, "DIR1", &[&changes[..], &delivered].concat());
+    until_ingested(&peer);
+    let index = replay(&batches(&there));
+    assert!(index.keys().eq(files(&tree).iter()), "the peer and the tree differ");
+    let name = tree.join("folder000/file00000.txt");
+    assert_eq!(index[name.as_os_str().as_encoded_bytes()], "changed");
+}

@@ -1,0 +1,232 @@
+//! Files that are not as they were left, or not ours, and a directory that is taken.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Instant;
+
+use super::super::calls::Answer;
+use super::super::server::{Home, wait_until};
+
+const CONFIG: &str = "
+[AsyncActions]
+0=Held
+1=Work
+[Held]
+Type=Echo
+[Work]
+Type=Echo
+";
+
+/// Starts a server that must refuse; returns what it said.
+fn refused(home: &Home) -> String {
+    let Output { status, stderr, .. } = home.command().output().expect("the server runs");
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+/// Everything in the data directory but the lock file, to compare.
+fn content(data: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_name() != "actiond.lock")
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// A home whose server was used and has ended well.
+fn used() -> (Home, Vec<String>) {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let tokens = (0..120)
+        .map(|number| {
+            let text = format!("{number:03}-{}", "x".repeat(900));
+            server.submit_to("Held", &format!("&Text={text}"))
+        })
+        .collect();
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    (home, tokens)
+}
+
+#[test]
+fn a_damaged_header_is_refused_and_left_alone() {
+    let (home, _) = used();
+    let path = home.data().join("actions.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[..100].fill(0xAA);
+    std::fs::write(&path, &bytes).unwrap();
+    let before = content(&home.data());
+    let said = refused(&home);
+    assert!(said.contains("is damaged or is not one of actiond's"), "{said}");
+    assert!(said.contains(path.to_str().unwrap()), "{said}");
+    assert_eq!(content(&home.data()), before);
+}
+
+#[test]
+fn a_file_of_something_else_is_refused_and_left_alone() {
+    let home = Home::new(CONFIG);
+    std::fs::create_dir(home.data()).unwrap();
+    std::fs::write(home.data().join("actions.db"), "a diary, and nobody else's").unwrap();
+    let before = content(&home.data());
+    let said = refused(&home);
+    assert!(said.contains("is damaged or is not one of actiond's"), "{said}");
+    assert_eq!(content(&home.data()), before);
+}
+
+/// Makes a database of another program, and checks that it is refused as it is.
+fn foreign(version: i64) -> String {
+    let home = Home::new(CONFIG);
+    std::fs::create_dir(home.data()).unwrap();
+    let path = home.data().join("actions.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute_batch(&format!(
+            "CREATE TABLE diary (day TEXT, entry TEXT);
+             INSERT INTO diary VALUES ('monday', 'rain');
+             PRAGMA user_version = {version};"
+        ))
+        .unwrap();
+    drop(other);
+    let before = content(&home.data());
+    let said = refused(&home);
+    assert!(content(&home.data()) == before, "the foreign file was changed; {said}");
+    assert!(said.contains(path.to_str().unwrap()), "{said}");
+    said
+}
+
+#[test]
+fn a_foreign_database_is_refused_and_left_alone() {
+    let said = foreign(0);
+    assert!(said.contains("tables that are not actiond's"), "{said}");
+}
+
+#[test]
+fn a_foreign_database_of_the_same_version_is_refused_and_left_alone() {
+    let said = foreign(1);
+    assert!(said.contains("is not one of actiond's"), "{said}");
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let said = foreign(7);
+    assert!(said.contains("format 7"), "{said}");
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused_by_name() {
+    let home = Home::new(CONFIG);
+    let first = home.start();
+    let token = first.submit_to("Work", "&Sleep=0.2");
+    let said = refused(&home);
+    let expected = format!("is in use by another server (process {})", first.pid());
+    assert!(said.contains(&expected), "{said}");
+    assert!(said.contains(home.data().to_str().unwrap()), "{said}");
+    // The first one is not harmed.
+    first.wait_in("Work", &token, "Finished");
+    let pid = first.pid().to_string();
+    assert_eq!(first.ask("GetPid").success().must("pid"), pid);
+    // Nor does a lock of a killed server stay.
+    first.kill();
+    let second = home.start();
+    assert_eq!(second.status_in("Work", &token), "Finished");
+}
+
+fn says_damaged(answer: &Answer) {
+    let (code, description) = answer.error();
+    assert_eq!(code, "ERRORUNAVAILABLE", "{description}");
+    assert!(description.contains("is damaged"), "{description}");
+}
+
+/// Overwrites one page in the middle of the parameters, which are apart from states and times.
+fn damage_parameters(home: &Home) {
+    let path = home.data().join("actions.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let mut leaves = file
+        .prepare("SELECT pageno FROM dbstat WHERE name = 'parameters' AND pagetype = 'leaf'")
+        .unwrap();
+    let pages: Vec<usize> =
+        leaves.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let size: usize = file.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+    assert!(pages.len() > 10, "{pages:?}");
+    let page = pages[pages.len() / 2];
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page - 1) * size..page * size].fill(0xAA);
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_page_is_told_to_those_who_need_it_and_the_rest_goes_on() {
+    let (home, tokens) = used();
+    damage_parameters(&home);
+    let server = home.start();
+    let mut lost = 0;
+    for (number, token) in tokens.iter().enumerate() {
+        assert_eq!(server.status_in("Held", token), "Queued");
+        let answer = server.about("Held", "getActionParameters", token);
+        if answer.is_success() {
+            assert!(answer.0.contains(&format!("value=\"{number:03}-xxx")), "{}", answer.0);
+        } else {
+            says_damaged(&answer);
+            lost += 1;
+        }
+    }
+    assert!((1..20).contains(&lost), "{lost} of 120 actions lost their parameters");
+    let token = server.submit_to("Work", "&Name=Ada");
+    server.wait_in("Work", &token, "Finished");
+    let token = server.submit_to("Held", "&Name=Ada");
+    assert_eq!(server.status_in("Held", &token), "Queued");
+    server.about("Held", "cancel", &token).success();
+    assert_eq!(server.info("Held", "getStatus", "").success().values("token").len(), 121);
+    // The trouble of one queue stays its own, even when the damaged actions are to start.
+    server.info("Held", "resume", "").success();
+    let token = server.submit_to("Work", "&Name=Bob");
+    server.wait_in("Work", &token, "Finished");
+    assert_eq!(server.info("Held", "getStatus", "").success().values("token").len(), 121);
+}
+
+/// Where the damaged actions are next to start, the others must not be held up by them.
+#[test]
+fn actions_whose_parameters_are_lost_do_not_hold_up_the_others() {
+    let (home, tokens) = used();
+    damage_parameters(&home);
+    let server = home.start();
+    server.info("Held", "resume", "").success();
+    // Control gets through whatever else is wrong.
+    let last = server.post("Held", &[("Sleep", "60")]).success().must("token");
+    server.about("Held", "stop", &last).success();
+    let late = server.submit_to("Held", "&Name=late");
+    server.wait_in("Held", &late, "Finished");
+    for token in &tokens {
+        let status = server.status_in("Held", token);
+        assert!(["Finished", "Error"].contains(&&*status), "{status}");
+    }
+}
+
+/// A queue that can start nothing waits before it tries again, and does not spin.
+#[test]
+fn a_queue_that_can_start_nothing_is_quiet() {
+    let (home, _) = used();
+    damage_parameters(&home);
+    let server = home.start();
+    server.info("Held", "resume", "").success();
+    let began = Instant::now();
+    // Time passes while a server that is well does next to nothing.
+    wait_until("a second", || {
+        assert!(server.ask("GetStatus").is_success());
+        began.elapsed().as_secs_f64() > 1.0
+    });
+    server.signal("KILL");
+    let (_, log) = server.wait();
+    let complaints = log.iter().filter(|line| line.contains("ERROR") || line.contains("WARN"));
+    let count = complaints.count();
+    assert!(count < 100, "{count} complaints within a second, such as {:?}", log.last());
+}

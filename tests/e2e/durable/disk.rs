@@ -1,0 +1,251 @@
+//! A disk that takes no more: submissions are refused with the reason, everything acknowledged stays,
+//! reads go on, and once there is room again the server recovers by itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::super::calls::Answer;
+use super::super::server::{Home, Server, wait_until};
+
+const CONFIG: &str = "
+[AsyncActions]
+0=Held
+1=Work
+[Held]
+Type=Echo
+[Work]
+Type=Echo
+MaximumThreads=2
+";
+
+/// The command of a server in this home under another command.
+fn under(home: &Home, script: &str) -> Command {
+    let plain = home.command();
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(home.path());
+    command
+}
+
+/// Submits to the paused queue until the disk is full; returns the tokens and the refusal.
+fn fill(server: &Server) -> (Vec<String>, Answer) {
+    let (large, mut tokens) = ("x".repeat(100_000), Vec::new());
+    for _ in 0..1_000 {
+        let answer = server.post("Held", &[("Large", &large)]);
+        if !answer.is_success() {
+            return (tokens, answer);
+        }
+        tokens.push(answer.must("token"));
+    }
+    panic!("the disk took 100 MB");
+}
+
+/// Fills what the large ones left: after this not even a small action is taken.
+fn fill_the_rest(server: &Server, tokens: &mut Vec<String>) -> Answer {
+    for size in [10_000, 1_000, 100] {
+        for _ in 0..2_000 {
+            let answer = server.post("Held", &[("Small", &"x".repeat(size))]);
+            if !answer.is_success() {
+                break;
+            }
+            tokens.push(answer.must("token"));
+        }
+    }
+    server.post("Held", &[("Small", "x")])
+}
+
+fn says_that_the_disk_is_the_reason(answer: &Answer) {
+    let (code, description) = answer.error();
+    assert_eq!(code, "ERRORUNAVAILABLE", "{description}");
+    let description = description.to_lowercase();
+    assert!(
+        description.contains("full") || description.contains("can't be read or written"),
+        "{description}"
+    );
+}
+
+/// Every acknowledged action is there with its parameters, and nothing that was refused is.
+fn holds_just(server: &Server, tokens: &[String]) {
+    for token in tokens {
+        assert_eq!(server.status_in("Held", token), "Queued");
+    }
+    let last = server.about("Held", "getActionParameters", tokens.last().unwrap()).success();
+    assert!(last.0.contains("xxxx") || last.0.contains("value=\"x\""), "{}", last.0);
+    let list = server.info("Held", "getStatus", "").success();
+    assert_eq!(list.values("token").len(), tokens.len());
+    let counted = server.info("Held", "queueStatus", "").success().number("pending");
+    assert_eq!(counted, tokens.len() as u64);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_refuses_but_loses_nothing() {
+    let home = Home::new(CONFIG);
+    // In blocks of 512 bytes or of 1024, as the shell has it: 2 or 4 MB.
+    let server = Server::run(under(&home, "ulimit -f 4096; exec \"$0\" \"$@\""));
+    server.info("Held", "pause", "").success();
+    let done = server.submit_to("Work", "&Name=before");
+    server.wait_in("Work", &done, "Finished");
+    let (tokens, refusal) = fill(&server);
+    says_that_the_disk_is_the_reason(&refusal);
+    assert!(tokens.len() > 5, "the limit came too early to show anything");
+    holds_just(&server, &tokens);
+    says_that_the_disk_is_the_reason(&server.post("Held", &[("Large", &"x".repeat(100_000))]));
+    assert_eq!(server.status_in("Work", &done), "Finished");
+    server.kill();
+
+    let server = home.start();
+    holds_just(&server, &tokens);
+    let more = server.post("Held", &[("Large", &"x".repeat(100_000))]).success().must("token");
+    assert_eq!(server.status_in("Held", &more), "Queued");
+    server.info("Held", "resume", "").success();
+    for token in tokens.iter().chain([&more]) {
+        server.wait_in("Held", token, "Finished");
+    }
+}
+
+/// A small disk; it is taken away again when this is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Returns nothing where this may not be done.
+    fn new(at: &Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m", "none"])
+            .arg(at)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        done.then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server that a failed test leaves is ended after this.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_server_on_a_full_disk_recovers_by_itself() {
+    let home = Home::new(CONFIG);
+    let Some(disk) = SmallDisk::new(&home.data()) else {
+        println!("skipped: a small disk can't be mounted here");
+        return;
+    };
+    let ballast = disk.0.join("ballast");
+    std::fs::write(&ballast, vec![1; 2_000_000]).unwrap();
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let before = server.submit_to("Work", "&Name=before");
+    server.wait_in("Work", &before, "Finished");
+    // One that ends while nothing can be written down.
+    let meanwhile = server.submit_to("Work", "&Sleep=60");
+    server.wait_in("Work", &meanwhile, "Processing");
+
+    let (mut tokens, _) = fill(&server);
+    let refusal = fill_the_rest(&server, &mut tokens);
+    says_that_the_disk_is_the_reason(&refusal);
+    assert!(refusal.error().1.contains("the disk that holds the actions is full"), "{}", refusal.0);
+    holds_just(&server, &tokens);
+    assert_eq!(server.status_in("Work", &meanwhile), "Processing");
+    assert_eq!(server.status_in("Work", &before), "Finished");
+    assert!(server.ask("GetStatus").is_success());
+
+    std::fs::remove_file(&ballast).unwrap();
+    wait_until("room for a submission", || {
+        let answer = server.post("Held", &[("Large", &"x".repeat(100_000))]);
+        answer.is_success().then(|| tokens.push(answer.must("token"))).is_some()
+    });
+    holds_just(&server, &tokens);
+    server.about("Work", "stop", &meanwhile).success();
+    server.wait_in("Work", &meanwhile, "Stopped");
+    let after = server.submit_to("Work", "&Name=after");
+    server.wait_in("Work", &after, "Finished");
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+
+    let server = home.start();
+    holds_just(&server, &tokens);
+    assert_eq!(server.status_in("Work", &after), "Finished");
+    server.kill();
+    drop(disk);
+}
+
+/// The end of an action that could not be written down on a full disk is written once there is room.
+#[test]
+fn an_end_on_a_full_disk_is_written_down_later() {
+    let home = Home::new(CONFIG);
+    let Some(disk) = SmallDisk::new(&home.data()) else {
+        println!("skipped: a small disk can't be mounted here");
+        return;
+    };
+    let ballast = disk.0.join("ballast");
+    std::fs::write(&ballast, vec![1; 2_000_000]).unwrap();
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let ends = server.submit_to("Work", "&Sleep=2");
+    server.wait_in("Work", &ends, "Processing");
+    let (mut tokens, _) = fill(&server);
+    says_that_the_disk_is_the_reason(&fill_the_rest(&server, &mut tokens));
+    // The smallest changes take what is left: then an end, which is larger, has no room.
+    let token = tokens.last().unwrap();
+    let mut refused = None;
+    for priority in 1..5_000 {
+        let rest = format!("&Priority={priority}&Token={token}");
+        let answer = server.info("Held", "changePriority", &rest);
+        if !answer.is_success() {
+            refused = Some((priority, answer));
+            break;
+        }
+    }
+    let (priority, refused) = refused.expect("a disk that is full");
+    says_that_the_disk_is_the_reason(&refused);
+    let shown = server.about("Held", "getStatus", token).success().must("priority");
+    assert_eq!(shown, (priority - 1).to_string(), "refused, but done");
+
+    let slept = |server: &Server| {
+        let answer = server.about("Work", "getStatus", &ends).success();
+        (answer.must("status"), answer.value("slept_ms"))
+    };
+    wait_until("the end of its work", || slept(&server).1.as_deref() == Some("2000"));
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(600) {
+        assert_eq!(slept(&server).0, "Processing", "an end that is not on disk was shown");
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    server.wait_in("Work", &ends, "Finished");
+    holds_just(&server, &tokens);
+    server.kill();
+    let server = home.start();
+    assert_eq!(server.status_in("Work", &ends), "Finished");
+    server.kill();
+    drop(disk);
+}
+
+/// A queue with free slots, and actions whose start can't be written down, must wait and not spin.
+#[test]
+fn a_queue_that_can_start_nothing_on_a_full_disk_is_quiet() {
+    let home = Home::new(CONFIG);
+    let mut command = under(&home, "ulimit -f 4096; exec \"$0\" \"$@\"");
+    command.env("RUST_LOG", "info");
+    let server = Server::run(command);
+    // The queue is full of work behind one that runs; its end and every start after it need the disk.
+    let blocker = server.submit_to("Held", "&Sleep=0.5");
+    server.wait_in("Held", &blocker, "Processing");
+    let (tokens, refusal) = fill(&server);
+    says_that_the_disk_is_the_reason(&refusal);
+    assert!(tokens.len() > 5);
+    let began = Instant::now();
+    // Time passes while a server that is well does next to nothing.
+    wait_until("two seconds", || {
+        assert!(server.ask("GetStatus").is_success());
+        began.elapsed().as_secs_f64() > 2.0
+    });
+    server.signal("KILL");
+    let (_, log) = server.wait();
+    let complaints = log.iter().filter(|line| line.contains("ERROR") || line.contains("WARN"));
+    let count = complaints.count();
+    assert!(count < 200, "{count} lines of log in some seconds, such as {:?}", log.last());
+}

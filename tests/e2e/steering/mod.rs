@@ -1,0 +1,4 @@
+//! Steering over HTTP: every command on actions in every state, and whole queues.
+
+mod queue;
+mod states;

@@ -1,0 +1,80 @@
+//! The rules of the house: who may know whom. Each is a test, so that it stays true.
+
+use std::path::{Path, PathBuf};
+
+/// Every Rust file below a folder of the repository, with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files: Vec<_> = walkdir::WalkDir::new(&root)
+        .into_iter()
+        .map(|entry| entry.expect("a readable folder").into_path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).expect("a readable file");
+            (path, text)
+        })
+        .collect();
+    assert!(!files.is_empty(), "{folder} holds no source; has it moved?");
+    files
+}
+
+/// Lines of code, comments left out, that hold one of the words.
+fn lines_with(text: &str, words: &[&str]) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.filter(|line| words.iter().any(|word| line.contains(word))).map(str::to_owned).collect()
+}
+
+fn assert_none(folder: &str, words: &[&str], rule: &str) {
+    for (path, text) in sources(folder) {
+        let found = lines_with(&text, words);
+        assert!(found.is_empty(), "{rule}\n{}:\n{}", path.display(), found.join("\n"));
+    }
+}
+
+#[test]
+fn the_wire_knows_nothing_of_actors_and_http() {
+    let rule = "src/aci is the wire: plain data, no actor, no HTTP library, no other part of ours";
+    assert_none("src/aci", &["actiond_actors", "actix", "tokio", "std::net::Tcp", "std::fs"], rule);
+    for (path, text) in sources("src/aci") {
+        let others = lines_with(&text, &["crate::"]);
+        let others: Vec<_> = others.iter().filter(|line| !line.contains("crate::aci")).collect();
+        assert!(others.is_empty(), "{rule}\n{}: {others:?}", path.display());
+    }
+}
+
+#[test]
+fn the_runtime_knows_nothing_of_the_wire() {
+    let rule = "actors/ has no HTTP and no XML";
+    assert_none("actors/src", &["actix_web", "actix_http", "quick_xml", "autnresponse"], rule);
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).expect("its manifest");
+    for crate_name in ["actix-web", "actix-http", "quick-xml"] {
+        assert!(!manifest.contains(crate_name), "{rule}: {crate_name} is in its manifest");
+    }
+}
+
+#[test]
+fn only_the_front_joins_wire_and_runtime() {
+    for (path, text) in sources("src") {
+        let in_front = path.components().any(|c| c.as_os_str() == "front");
+        if in_front || lines_with(&text, &["actiond_actors::"]).is_empty() {
+            continue;
+        }
+        // The kinds of action describe their parameters in the types of the catalogue.
+        let wire = lines_with(&text, &["crate::aci"]);
+        let wire: Vec<_> = wire.iter().filter(|l| !l.contains("crate::aci::catalog")).collect();
+        assert!(wire.is_empty(), "only src/front knows both sides: {}: {wire:?}", path.display());
+    }
+}
+
+#[test]
+fn public_signatures_of_the_runtime_hide_actix() {
+    for file in ["handle.rs", "../system.rs", "../perform.rs"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/src/queue").join(file);
+        let text = std::fs::read_to_string(&path).expect("a readable file");
+        let shown = text.lines().map(str::trim_start).filter(|line| line.starts_with("pub fn"));
+        for line in shown {
+            assert!(!line.contains("Addr<") && !line.contains("actix"), "{file}: {line}");
+        }
+    }
+}
