@@ -3,6 +3,7 @@
 //! No rule about states stands here: each change reads the row, asks [`crate::lifecycle`] and writes
 //! what that says.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, params};
@@ -21,6 +22,9 @@ const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
 /// The error text of an action whose attempt was ended by a shutdown.
 const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 
+/// The number of an action's first attempt.
+const FIRST_ATTEMPT: u32 = 1;
+
 impl Writer {
     /// Applies a batch within a transaction: controls, submissions, claims, retention.
     pub(super) fn apply(&mut self, batch: &Batch) -> Applied<BatchReply> {
@@ -29,20 +33,35 @@ impl Writer {
             controls.push(self.control(batch, control)?);
         }
         let mut submissions = Vec::with_capacity(batch.submissions.len());
-        // What was just written need not be read back for the actions that start at once.
-        let mut fresh = HashMap::new();
+        // Where nothing waits and there is a slot for each, they start as they come and need not be
+        // written as waiting first.
+        let queue = self.queue_mut(batch.queue)?;
+        let at_once = !queue.paused
+            && queue.counts.queued() == 0
+            && batch.submissions.len() <= batch.claim
+            && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
+        // What was just written need not be read back for the actions that start in this batch.
+        let mut fresh = Vec::new();
         for submission in &batch.submissions {
             let last_id = self.known.last_id;
-            let submitted = self.submit(batch, submission)?;
-            if let (Ok(submitted), NewAction::Given { parameters, .. }) = (&submitted, submission)
+            let submitted = self.submit(batch, submission, at_once)?;
+            if let (Ok(submitted), NewAction::Given { parameters, priority, .. }) =
+                (&submitted, submission)
                 && submitted.id.get() > last_id
                 && fresh.len() < batch.claim
             {
-                fresh.insert(submitted.id, parameters.clone());
+                fresh.push((Reverse(*priority), submitted.id, parameters.clone()));
             }
             submissions.push(submitted);
         }
-        let claimed = self.claim(batch, &fresh)?;
+        let claimed = if at_once {
+            // The highest priority first, equal ones by arrival (Q8).
+            fresh.sort_by_key(|(priority, id, _)| (*priority, *id));
+            let start = |(_, id, parameters)| Claimed { id, attempt: FIRST_ATTEMPT, parameters };
+            fresh.into_iter().map(start).collect()
+        } else {
+            self.claim(batch, fresh.into_iter().map(|(_, id, given)| (id, given)).collect())?
+        };
         let more_to_prune = self.prune(batch)?;
         let queue = self.queue_mut(batch.queue)?;
         Ok(BatchReply {
@@ -211,7 +230,13 @@ impl Writer {
         )
     }
 
-    fn submit(&mut self, batch: &Batch, new: &NewAction) -> Applied<Result<Submitted, Rejected>> {
+    /// Queues an action, or, `at_once`, starts it without a wait.
+    fn submit(
+        &mut self,
+        batch: &Batch,
+        new: &NewAction,
+        at_once: bool,
+    ) -> Applied<Result<Submitted, Rejected>> {
         if let NewAction::Given { key: Some(key), .. } = new
             && let Some(first) = self.submitted_under(batch.queue, key)?
         {
@@ -244,9 +269,24 @@ impl Writer {
             (NewAction::Given { priority, .. }, _) => *priority,
             (NewAction::CopyOf { .. }, source) => source.as_ref().map_or(0, |row| row.priority),
         };
+        let (state, attempt, started_at) = match decide(State::Queued, Command::Start) {
+            Ok(Verdict::Move(state)) if at_once => {
+                (state, FIRST_ATTEMPT, Some(not_before(batch.now, *queued_at).0))
+            }
+            _ => (State::Queued, 0, None),
+        };
         self.run(
-            "INSERT INTO action (id, queue, state, priority, queued_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![number(id), batch.queue.0, State::Queued as u8, priority, queued_at.0],
+            "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                number(id),
+                batch.queue.0,
+                state as u8,
+                priority,
+                attempt,
+                queued_at.0,
+                started_at
+            ],
         )?;
         match new {
             NewAction::Given { parameters, key, .. } => {
@@ -267,7 +307,7 @@ impl Writer {
             )?,
         }
         let queue = self.queue_mut(batch.queue)?;
-        queue.counts.add(State::Queued, 1);
+        queue.counts.add(state, 1);
         queue.changed = true;
         Ok(Ok(Submitted { id, queued_at: *queued_at }))
     }
@@ -289,7 +329,7 @@ impl Writer {
     fn claim(
         &mut self,
         batch: &Batch,
-        fresh: &HashMap<ActionId, Parameters>,
+        mut fresh: HashMap<ActionId, Parameters>,
     ) -> Applied<Vec<Claimed>> {
         let queue = self.queue_mut(batch.queue)?;
         if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
@@ -307,8 +347,8 @@ impl Writer {
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
             let Some(row) = self.start(batch, row)? else { continue };
-            let parameters = match fresh.get(&row.id) {
-                Some(parameters) => parameters.clone(),
+            let parameters = match fresh.remove(&row.id) {
+                Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
             claimed.push(Claimed { id: row.id, attempt: row.attempt, parameters });
