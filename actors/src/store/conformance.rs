@@ -18,10 +18,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! - [`model`]: a plain store in memory, against which answers are held;
-//! - [`commands`]: one case for each rule of commands, starts, ends and recovery;
-//! - [`keeping`]: what is kept to the letter, for how long, and what opening it again gives;
-//! - [`histories`]: random batches, then random listings.
+//! - `model`: a plain store in memory, against which answers are held;
+//! - `commands`: one case for each rule of commands, starts, ends and recovery;
+//! - `keeping`: what is kept to the letter, for how long, and what opening it again gives;
+//! - `histories`: random batches, then random listings.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,10 +1,10 @@
 //! The embedded store: one SQLite file, one thread that writes, two that read.
 //!
 //! - opening, the lock on the data directory, the threads and their channels: this file;
-//! - tables and indexes: [`schema`];
-//! - what the writing thread does: transactions in [`write`], each change in [`changes`], what is
-//!   deleted in [`retention`];
-//! - what the reading threads do: [`read`].
+//! - tables and indexes: `schema`;
+//! - what the writing thread does: transactions in `write`, each change in `changes`, what is
+//!   deleted in `retention`;
+//! - what the reading threads do: `read`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
 //! into the next one, from all queues together. The point reads of many clients share a snapshot in
