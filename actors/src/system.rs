@@ -326,6 +326,9 @@ impl System {
 
     async fn close(&self) {
         self.settle().await;
+        // A start that came back just now was ended by its queue at once; its end is written too.
+        let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
+        self.settle().await;
         self.inner.store.close().await;
     }
 

@@ -58,6 +58,16 @@ struct Running {
     free: Vec<usize>,
     /// Slots whose workers say that they are idle; a queue actor that missed the message reads it here.
     idle: HashSet<usize>,
+    /// Slots whose workers have died, until the queue actor has seen to them.
+    lost: HashSet<usize>,
+}
+
+impl Running {
+    fn set_free(&mut self, slot: usize) {
+        if slot < self.workers.len() && !self.free.contains(&slot) {
+            self.free.push(slot);
+        }
+    }
 }
 
 impl fmt::Debug for QueueShared {
@@ -163,10 +173,12 @@ impl QueueShared {
         }
     }
 
+    /// Frees the slot if its worker is idle: a message about an attempt before the present one may
+    /// come late.
     pub(crate) fn free(&self, slot: usize) {
         let mut running = lock(&self.running);
-        if slot < running.workers.len() && !running.free.contains(&slot) {
-            running.free.push(slot);
+        if running.idle.contains(&slot) {
+            running.set_free(slot);
         }
     }
 
@@ -177,17 +189,31 @@ impl QueueShared {
 
     /// Frees every slot whose worker is idle: the messages to an actor that died are lost.
     pub(crate) fn free_idle(&self) {
-        let idle: Vec<usize> = lock(&self.running).idle.iter().copied().collect();
+        let mut running = lock(&self.running);
+        let idle: Vec<usize> = running.idle.iter().copied().collect();
         for slot in idle {
-            self.free(slot);
+            running.set_free(slot);
         }
     }
 
-    pub(crate) fn forget_worker(&self, slot: usize) {
-        if let Some(worker) = lock(&self.running).workers.get_mut(slot) {
-            *worker = None;
+    /// Notes that the slot's worker has died. Called while it is dropped, before it tells the queue.
+    pub(crate) fn note_lost(&self, slot: usize) {
+        lock(&self.running).lost.insert(slot);
+    }
+
+    /// Forgets every worker that has died, so that its slot gets a new one. Returns the attempts that
+    /// were given to them and have not ended: nobody will report their end.
+    pub(crate) fn forget_lost(&self) -> Vec<Arc<Attempt>> {
+        let mut running = lock(&self.running);
+        let lost = std::mem::take(&mut running.lost);
+        for slot in &lost {
+            if let Some(worker) = running.workers.get_mut(*slot) {
+                *worker = None;
+            }
+            running.set_free(*slot);
         }
-        self.free(slot);
+        let of_lost = running.attempts.values().filter(|(_, slot)| lost.contains(slot));
+        of_lost.map(|(a, _)| Arc::clone(a)).filter(|a| a.ended().is_none()).collect()
     }
 
     /// Lets go of an attempt whose end is durable.

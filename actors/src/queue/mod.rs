@@ -27,7 +27,7 @@ use crate::store::{
 };
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
-use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor};
+use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use gather::{Gathered, Port, Ports};
 pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary};
 pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
@@ -94,12 +94,10 @@ pub(crate) struct SlotFreed {
     pub(crate) slot: usize,
 }
 
-/// The worker of this slot has died. Told while it is dropped.
+/// A worker has died; which one stands in [`QueueShared`]. Told while it is dropped.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct WorkerLost {
-    pub(crate) slot: usize,
-}
+pub(crate) struct WorkerLost;
 
 /// Refuse submissions and start nothing more: the server shuts down. From the system.
 #[derive(Message)]
@@ -141,13 +139,20 @@ pub(crate) struct QueueActor {
     _exit: ExitGuard,
 
     gathered: Gathered,
-    in_flight: Option<Ports>,
+    in_flight: Option<InFlight>,
     /// Set when what must be written could not be: wait for the timer, or for a client's message.
     backing_off: bool,
     /// There is more to delete than one step took.
     prune_more: bool,
     draining: bool,
     settle: Vec<oneshot::Sender<()>>,
+}
+
+/// A batch that the store has not answered yet.
+struct InFlight {
+    ports: Ports,
+    /// How many actions it may start.
+    claim: usize,
 }
 
 impl QueueActor {
@@ -215,25 +220,28 @@ impl QueueActor {
             },
         };
         self.prune_more = false;
-        self.in_flight = Some(ports);
+        self.in_flight = Some(InFlight { ports, claim });
         let commit = self.store.commit(batch);
         ctx.spawn(commit.into_actor(self).map(|reply, queue, ctx| queue.on_committed(reply, ctx)));
     }
 
     fn on_committed(&mut self, reply: Result<BatchReply, StoreError>, ctx: &mut Context<Self>) {
-        let Some(ports) = self.in_flight.take() else { return };
+        let Some(InFlight { ports, claim }) = self.in_flight.take() else { return };
         match reply {
-            Ok(reply) => self.on_durable(reply, ports),
+            Ok(reply) => {
+                let waits = claim > 0 && !reply.paused && reply.counts.queued() > 0;
+                if waits && reply.claimed.is_empty() {
+                    // All but the starts was written: they must not be tried as fast as that fails.
+                    self.back_off(ctx);
+                }
+                self.on_durable(reply, ports);
+            }
             Err(error) => {
                 log::error!("queue {}: {error}", self.shared.name());
                 ports.fail(&error, &mut self.gathered);
                 // What a worker reported must be written down some time, and what waits must start
                 // some time: but not as fast as the store can fail.
-                self.backing_off = true;
-                ctx.run_later(RETRY_AFTER, |queue, ctx| {
-                    queue.backing_off = false;
-                    queue.pump(ctx);
-                });
+                self.back_off(ctx);
             }
         }
         self.pump(ctx);
@@ -310,7 +318,30 @@ impl QueueActor {
             )
             .start()
         });
-        slot.do_send(Run(attempt));
+        slot.do_send(Run(Arc::clone(&attempt)));
+        // It was claimed before the shutdown, and its commit came back after.
+        match self.shared.ending() {
+            None => {}
+            Some(Ending::Interrupt) => slot.do_send(Interrupt),
+            Some(Ending::Force) => self.force(&attempt),
+        }
+    }
+
+    /// Ends at once what runs only because the server does.
+    fn force(&self, attempt: &Attempt) {
+        attempt.interrupt();
+        if let Some(id) = attempt.id() {
+            self.shared.steer(id, attempt.number(), Wish::Force);
+        }
+    }
+
+    /// Waits a while before the next batch, unless a client sends something.
+    fn back_off(&mut self, ctx: &mut Context<Self>) {
+        self.backing_off = true;
+        ctx.run_later(RETRY_AFTER, |queue, ctx| {
+            queue.backing_off = false;
+            queue.pump(ctx);
+        });
     }
 }
 
@@ -328,6 +359,9 @@ impl Actor for QueueActor {
             None => {}
         }
         self.shared.free_idle();
+        for attempt in self.shared.forget_lost() {
+            record_loss(&attempt);
+        }
         let attempts = self.shared.attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
         self.gathered.internal(Control::Recover { live, on_restart: self.on_restart() });
@@ -393,9 +427,12 @@ impl Handler<SlotFreed> for QueueActor {
 impl Handler<WorkerLost> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, WorkerLost { slot }: WorkerLost, ctx: &mut Self::Context) {
-        log::error!("queue {}: the worker of slot {slot} died", self.shared.name());
-        self.shared.forget_worker(slot);
+    fn handle(&mut self, _: WorkerLost, ctx: &mut Self::Context) {
+        log::error!("queue {}: a worker died", self.shared.name());
+        for attempt in self.shared.forget_lost() {
+            record_loss(&attempt);
+            ctx.notify(AttemptEnded { attempt });
+        }
         self.pump(ctx);
     }
 }
@@ -416,10 +453,7 @@ impl Handler<EndAll> for QueueActor {
             EndAll::Interrupt => self.shared.each_busy_worker(|worker| worker.do_send(Interrupt)),
             EndAll::Force => {
                 for attempt in self.shared.attempts() {
-                    attempt.interrupt();
-                    if let Some(id) = attempt.id() {
-                        self.shared.steer(id, attempt.number(), Wish::Force);
-                    }
+                    self.force(&attempt);
                 }
             }
         }

@@ -27,6 +27,7 @@ pub struct FaultyStore {
 struct Faults {
     all: Option<StoreError>,
     submissions: Option<StoreError>,
+    claims: bool,
     nth: Option<(u64, StoreError)>,
     commits: u64,
     failures: u64,
@@ -50,6 +51,12 @@ impl FaultyStore {
         self.faults().submissions = Some(error);
     }
 
+    /// Lets nothing start from now on while the rest of each batch is kept, until
+    /// [`FaultyStore::mend`].
+    pub fn fail_claims(&self) {
+        self.faults().claims = true;
+    }
+
     /// Lets one commit fail: the `nth` from now, from 1.
     pub fn fail_nth_commit(&self, nth: u64, error: StoreError) {
         let mut faults = self.faults();
@@ -61,6 +68,7 @@ impl FaultyStore {
         let mut faults = self.faults();
         faults.all = None;
         faults.submissions = None;
+        faults.claims = false;
         faults.nth = None;
     }
 
@@ -131,6 +139,9 @@ impl Store for FaultyStore {
                 Err(error)
             }
             .boxed();
+        }
+        if self.faults().claims {
+            batch.claim = 0;
         }
         let refused = no_submissions.map(|error| {
             let number = std::mem::take(&mut batch.submissions).len();

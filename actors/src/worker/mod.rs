@@ -83,25 +83,8 @@ impl WorkerActor {
         self.queue.tell(SlotFreed { slot: self.slot });
     }
 
-    fn report(&self, attempt: &Arc<Attempt>, (mut ended, mut error, report): Outcome) {
-        let Some(id) = attempt.id() else { return };
-        let mut view = attempt.view();
-        let mut report = report;
-        if depth(report.as_ref().unwrap_or(&view.partial)) > MAX_DEPTH {
-            ended = Ended::Failed;
-            error = Some(format!("the result is nested deeper than {MAX_DEPTH} levels"));
-            report = None;
-            view.partial = Report::new();
-        }
-        attempt.set_ended(AttemptEnd {
-            id,
-            attempt: attempt.number(),
-            ended,
-            error,
-            report: report.unwrap_or(view.partial),
-            percent: view.progress.percent(),
-            processing_ms: i64::try_from(view.processing.as_millis()).unwrap_or(i64::MAX),
-        });
+    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome) {
+        record_end(attempt, outcome);
         // If the queue is being rebuilt now, it will find the end in the attempt itself.
         self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt) });
     }
@@ -143,11 +126,11 @@ impl Drop for WorkerActor {
         if let Some(running) = self.running.take() {
             running.work.abort();
             if !running.abandoned {
-                let text = "the worker that ran the action died".to_owned();
-                self.report(&running.attempt, (Ended::Failed, Some(text), None));
+                self.report(&running.attempt, worker_died());
             }
-            self.queue.tell(WorkerLost { slot: self.slot });
         }
+        self.queue.note_lost(self.slot);
+        self.queue.tell(WorkerLost);
     }
 }
 
@@ -175,7 +158,8 @@ impl Handler<Steer> for WorkerActor {
             self.force(&attempt);
             return;
         }
-        attempt.ask(wish);
+        // The attempt has been asked already, when the wish became durable; to ask it again here could
+        // undo a later wish. What is left is to watch the time.
         if wish == Wish::Stop {
             ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
         }
@@ -213,6 +197,38 @@ pub(crate) async fn start(performer: Arc<dyn Perform>, context: ActionContext) -
             }
         }
     }
+}
+
+/// Writes into the attempt how it ended, with all that is to be kept of it.
+fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome) {
+    let Some(id) = attempt.id() else { return };
+    let mut view = attempt.view();
+    let mut report = report;
+    if depth(report.as_ref().unwrap_or(&view.partial)) > MAX_DEPTH {
+        ended = Ended::Failed;
+        error = Some(format!("the result is nested deeper than {MAX_DEPTH} levels"));
+        report = None;
+        view.partial = Report::new();
+    }
+    attempt.set_ended(AttemptEnd {
+        id,
+        attempt: attempt.number(),
+        ended,
+        error,
+        report: report.unwrap_or(view.partial),
+        percent: view.progress.percent(),
+        processing_ms: i64::try_from(view.processing.as_millis()).unwrap_or(i64::MAX),
+    });
+}
+
+/// How an attempt ends whose worker is gone.
+fn worker_died() -> Outcome {
+    (Ended::Failed, Some("the worker that ran the action died".to_owned()), None)
+}
+
+/// Ends an attempt whose worker died before it could.
+pub(crate) fn record_loss(attempt: &Attempt) {
+    record_end(attempt, worker_died());
 }
 
 /// How deep a result may be nested: each level is two levels of JSON in the store, whose reader takes

@@ -121,6 +121,21 @@ async fn a_start_that_fails_is_not_tried_all_the_time() {
     assert_eq!(end_state(&home.work, waits).await, State::Finished, "it starts once it can");
 }
 
+/// The same where all but the start is kept.
+#[tokio::test]
+async fn a_start_alone_that_fails_is_not_tried_all_the_time() {
+    let home = Faulty::new(threads(1), &at_gate(&Gate::opened())).await;
+    home.store.fail_claims();
+    let waits = submit(&home.work, "").await;
+    let (since, before) = (Instant::now(), home.store.commits());
+    eventually("a while has passed", async || since.elapsed() > Duration::from_millis(600)).await;
+    let tries = home.store.commits() - before;
+    assert!((1..20).contains(&tries), "{tries} tries within {:?}", since.elapsed());
+    assert_eq!(state(&home.work, waits).await, State::Queued);
+    home.store.mend();
+    assert_eq!(end_state(&home.work, waits).await, State::Finished, "it starts once it can");
+}
+
 #[tokio::test]
 async fn control_gets_through_while_submissions_fail() {
     let gate = Gate::new();

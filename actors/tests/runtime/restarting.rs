@@ -156,6 +156,41 @@ async fn a_shutdown_waits_for_what_just_starts() {
     assert_eq!(script.started(), [id]);
 }
 
+/// An action whose start comes back from the disk after all were told to end is ended too.
+#[tokio::test]
+async fn a_start_that_comes_back_late_does_not_outlive_the_shutdown() {
+    for in_a_hurry in [true, false] {
+        let script = at_gate(&Gate::new()).on_restart(OnRestart::Requeue);
+        let home = Faulty::new(graceless(1), &script).await;
+        home.store.hold_answers();
+        let submitted = tokio::spawn({
+            let work = home.work.clone();
+            async move { work.submit(to_do("wait")).await }
+        });
+        eventually("the start is on its way", async || home.store.held() == 1).await;
+        let mut ending = tokio::spawn({
+            let system = home.system.clone();
+            async move {
+                if in_a_hurry {
+                    system.shutdown_now().await;
+                } else {
+                    system.shutdown(Duration::ZERO).await;
+                }
+            }
+        });
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut ending).await;
+        assert!(early.is_err(), "the shutdown ended before the answer came");
+        home.store.release();
+        let id = submitted.await.unwrap().unwrap().id;
+        ending.await.unwrap();
+        assert_eq!(script.running(), 0, "the work outlived the shutdown");
+        let Faulty { directory, store, system, work } = home;
+        drop((store, system, work));
+        let home = Home::at(directory, threads(1), &at_gate(&Gate::opened())).await;
+        assert_eq!(end_state(&home.work, id).await, State::Finished, "it runs after the restart");
+    }
+}
+
 #[tokio::test]
 async fn nothing_that_was_acknowledged_is_lost_when_the_server_dies() {
     for on_restart in [OnRestart::Requeue, OnRestart::Fail] {

@@ -39,6 +39,7 @@ impl Writer {
         let at_once = !queue.paused
             && queue.counts.queued() == 0
             && batch.submissions.len() <= batch.claim
+            && batch.max_queued.is_none_or(|max| batch.submissions.len() as u64 <= max)
             && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
         // What was just written need not be read back for the actions that start in this batch.
         let mut fresh = Vec::new();

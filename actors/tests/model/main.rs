@@ -1,0 +1,34 @@
+//! The protocol of one queue, checked in every order of events that a few commands and crashes allow.
+//!
+//! The rules are not repeated here: each step that changes a row asks [`actiond_actors::lifecycle`].
+//! What is modelled is what stands around them: what is durable, what is gathered and in flight, what
+//! the slots do, and what is lost when the queue's actor or the whole server dies.
+//!
+//! - `setup`: how a model is set up, and the mistakes that it can have built in;
+//! - `world`: all that there is, as plain data;
+//! - `store`, `queue`, `worker`: what each part does in one step;
+//! - `steps`: which steps are possible, and the `stateright` model itself;
+//! - `laws`: Q1 to Q14 and a few more, as pure predicates; `reach`: what a model must come to;
+//! - `holds`: the tests that the protocol keeps every law, small here and large by hand;
+//! - `fails`: the tests that each of a list of mistakes breaks one.
+//!
+//! What is left out, larger bounds and results: `docs/model.md`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod fails;
+mod holds;
+mod laws;
+mod queue;
+mod reach;
+mod setup;
+mod steps;
+mod store;
+mod worker;
+mod world;

@@ -1,0 +1,69 @@
+//! What a model must come to at some time: one that never gets there shows nothing.
+
+use actiond_actors::State;
+
+use crate::laws::Holds;
+use crate::world::{Actor, Row, Server, Wish, World};
+
+/// Something that a model must come to at some time: its name, and how it is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach(pub(crate) &'static str, pub(crate) Holds);
+
+fn any_row(world: &World, is: impl Fn(&Row) -> bool) -> bool {
+    world.durable.rows.iter().any(is)
+}
+
+fn server(world: &World, is: impl Fn(&Server) -> bool) -> bool {
+    world.server.as_ref().is_some_and(is)
+}
+
+impl Reach {
+    pub(crate) const STOP_LOSES: Self =
+        Self("a finish wins against an acknowledged stop", |_, w| {
+            any_row(w, |r| r.state == State::Finished && w.clients.told_stopping.contains(r.id))
+        });
+    pub(crate) const STOP_WINS: Self = Self("a stop wins", |_, w| {
+        any_row(w, |r| r.state == State::Stopped && w.clients.told_stopping.contains(r.id))
+    });
+    pub(crate) const FORCED: Self = Self("an attempt is forced", |_, w| {
+        server(w, |s| s.attempts.iter().any(|attempt| attempt.wish == Wish::Force))
+    });
+    pub(crate) const REQUEUED: Self = Self("an action waits again", |_, w| {
+        any_row(w, |r| r.state == State::Queued && r.attempt > 0)
+    });
+    pub(crate) const RUNS_AGAIN: Self =
+        Self("a second attempt runs", |_, w| server(w, |s| s.works().any(|key| key.number > 1)));
+    pub(crate) const FAILED_BY_CRASH: Self = Self("an action that ran ends in Error", |_, w| {
+        w.spent.server_crashes > 0 && any_row(w, |r| r.state == State::Error)
+    });
+    pub(crate) const REPORT_DROPPED: Self =
+        Self("a late report is dropped", |_, w| server(w, |s| s.dropped));
+    pub(crate) const ABANDONED: Self = Self("a thread outlives its action", |_, w| {
+        let stopped = any_row(w, |r| r.state == State::Stopped);
+        stopped && server(w, |s| s.slots.iter().any(|slot| slot.abandoned))
+    });
+    pub(crate) const PAUSED_ADOPTED: Self = Self("a paused action is adopted", |_, w| {
+        let held = |s: &Server| s.attempts.iter().any(|a| a.wish == Wish::Pause);
+        let up = |s: &Server| matches!(s.actor, Actor::Up(_));
+        w.spent.actor_crashes > 0 && server(w, |s| up(s) && held(s))
+    });
+    pub(crate) const PAUSE_SURVIVES: Self = Self("the queue's pause survives a crash", |_, w| {
+        w.spent.server_crashes > 0 && w.durable.paused && server(w, |s| s.seen.0)
+    });
+    pub(crate) const BOTH_BUSY: Self =
+        Self("two actions run", |_, w| server(w, |s| s.works().count() == 2));
+    pub(crate) const ORPHAN: Self = Self("a dead actor's batch is still to be written", |_, w| {
+        w.store.len() > 1 && w.store.iter().any(|batch| batch.orphan)
+    });
+    pub(crate) const BACKING_OFF: Self = Self("a queue waits for its store to recover", |_, w| {
+        server(w, |s| s.queue().is_some_and(|queue| queue.backing_off))
+    });
+    pub(crate) const CUT_OFF: Self = Self("a server ends while work runs", |_, w| {
+        w.server.is_none() && any_row(w, |r| r.state.is_running())
+    });
+    pub(crate) const WAITS: Self =
+        Self("somebody waits for an end", |_, w| server(w, |s| !s.waiters.is_empty()));
+    pub(crate) const DUPLICATED: Self = Self("a copy runs beside its source", |_, w| {
+        server(w, |s| s.works().count() == 2) && w.durable.last_id == 2
+    });
+}

@@ -1,0 +1,197 @@
+//! How a model is set up: what there is at first, what happens at most, what clients ask, and which
+//! mistake is built in.
+
+use actiond_actors::lifecycle::{Command, OnRestart};
+
+use crate::laws::Law;
+use crate::reach::Reach;
+use crate::world::Id;
+
+/// How a model is set up: what happens at most, and which mistake is built in.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    /// The priorities of the actions that wait when it begins.
+    pub(crate) waiting: &'static [i8],
+    /// `MaximumThreads`.
+    pub(crate) slots: usize,
+    pub(crate) on_restart: OnRestart,
+    /// Whether this kind of action can pause.
+    pub(crate) can_pause: bool,
+    /// The work runs on threads, which can't be forced but only abandoned.
+    pub(crate) on_thread: bool,
+    /// The clock may show 0, 1 or 2 whenever it is asked.
+    pub(crate) clock_jumps: bool,
+    /// Which requests clients make, each as often as they like within `requests`.
+    pub(crate) asks: &'static [Ask],
+    pub(crate) requests: u8,
+    pub(crate) actor_crashes: u8,
+    pub(crate) server_crashes: u8,
+    pub(crate) store_failures: u8,
+    pub(crate) worker_deaths: u8,
+    /// Reports of earlier attempts that turn up again, as from a server that was cut off.
+    pub(crate) late_reports: u8,
+    pub(crate) shutdowns: u8,
+    /// What must be reached: a model that never gets there shows nothing.
+    pub(crate) reaches: &'static [Reach],
+    /// The mistake.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Setup {
+    /// One action on one slot, and nothing that disturbs it.
+    pub(crate) const QUIET: Self = Self {
+        waiting: &[0],
+        slots: 1,
+        on_restart: OnRestart::Requeue,
+        can_pause: true,
+        on_thread: false,
+        clock_jumps: false,
+        asks: &[],
+        requests: 0,
+        actor_crashes: 0,
+        server_crashes: 0,
+        store_failures: 0,
+        worker_deaths: 0,
+        late_reports: 0,
+        shutdowns: 0,
+        reaches: &[],
+        fault: None,
+    };
+
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}
+
+/// A mistake that a model can have built in; the laws must notice it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A queue that starts does not look for what ran before.
+    NoRecovery,
+    /// Recovery writes over actions that have ended.
+    RecoveryOverwrites,
+    /// What starts is chosen before the transaction that starts it, and not looked at again.
+    ClaimNotAtomic,
+    /// An action that was stopped is tried again.
+    RetryAfterStop,
+    /// Reports are taken without a look at the number of the attempt.
+    LateReportTaken,
+    /// Work starts before its start is durable.
+    StartBeforeDurable,
+    /// A stop goes to the slot, whichever attempt it runs by then.
+    StopToSlot,
+    /// Clients get their answer once the batch is sealed.
+    AnswerBeforeDurable,
+    /// The next id is counted anew from the actions that wait.
+    IdsFromMemory,
+    /// The slot is freed before the end of its attempt is told.
+    SlotFreedFirst,
+    /// Equal and higher priorities start latest first.
+    LatestFirst,
+    /// Times are written as the clock shows them.
+    ClockTrusted,
+    /// Recovery forgets the counts.
+    CountsForgotten,
+    /// A failed batch drops the requests in it without an answer, and keeps them as asked.
+    AnswerForgotten,
+    /// A client gets an answer at once and another when it is durable.
+    AnsweredTwice,
+    /// A pause of the queue is noted by its actor and not looked at in the transaction.
+    PauseInMemory,
+    /// A slot that is freed wakes nobody.
+    NoPumpOnSlotFreed,
+    /// A rebuilt actor takes what runs for lost.
+    LiveForgotten,
+    /// A rebuilt actor does not pass on what the rows say of the attempts that still run.
+    WishesNotRenewed,
+    /// A rebuilt actor does not know that the server shuts down.
+    DrainForgotten,
+    /// An attempt that starts after the shutdown's interruption is not interrupted.
+    LateStartGoesOn,
+    /// A worker that dies while there is no queue actor is never missed.
+    DeathUnnoticed,
+    /// A rebuilt actor wakes nobody who waits for an end that its predecessor wrote.
+    WaitersForgotten,
+    /// After a failed batch the next is sent at once, though nothing has changed.
+    HotRetry,
+    /// The same where all but the claims of a batch could be written.
+    HotClaims,
+    /// The worker passes on wishes that the queue has passed on itself, though they may be old.
+    SteeredTwice,
+    /// A slot is freed by any message that says so, not only when its worker is idle, and such
+    /// messages are handled after commits.
+    StaleSlotFreed,
+}
+
+impl Fault {
+    /// The law that this mistake breaks.
+    pub(crate) const fn breaks(self) -> Law {
+        match self {
+            Self::IdsFromMemory => Law::Q1,
+            Self::AnswerBeforeDurable => Law::Q2,
+            Self::RetryAfterStop => Law::Q3,
+            Self::SlotFreedFirst | Self::StaleSlotFreed => Law::Q4,
+            Self::StartBeforeDurable => Law::Q5,
+            Self::ClaimNotAtomic | Self::StopToSlot => Law::Q6,
+            Self::RecoveryOverwrites => Law::Q7,
+            Self::LatestFirst => Law::Q8,
+            Self::ClockTrusted => Law::Q9,
+            Self::CountsForgotten => Law::Q10,
+            Self::AnswerForgotten | Self::AnsweredTwice => Law::Q11,
+            Self::PauseInMemory => Law::Q12,
+            Self::NoPumpOnSlotFreed | Self::DeathUnnoticed => Law::Q13,
+            Self::LateReportTaken | Self::LiveForgotten => Law::Q14,
+            Self::NoRecovery => Law::Run,
+            Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,
+            Self::DrainForgotten => Law::Drained,
+            Self::LateStartGoesOn => Law::Interrupted,
+            Self::WaitersForgotten => Law::Woken,
+            Self::HotRetry | Self::HotClaims => Law::BacksOff,
+        }
+    }
+}
+
+/// What a client asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Ask {
+    Submit,
+    Duplicate(Id),
+    Cancel(Id),
+    Stop(Id),
+    ChangePriority(Id),
+    Pause(Id),
+    Resume(Id),
+    PauseQueue,
+    ResumeQueue,
+    StopAll,
+    /// Not a change: wait for the end.
+    Wait(Id),
+}
+
+impl Ask {
+    /// The rules' word for a command to one action.
+    pub(crate) const fn command(self, can_pause: bool) -> Option<(Id, Command)> {
+        Some(match self {
+            Self::Cancel(id) => (id, Command::Cancel),
+            Self::Stop(id) => (id, Command::Stop),
+            Self::ChangePriority(id) => (id, Command::ChangePriority(1)),
+            Self::Pause(id) => (id, Command::Pause { supported: can_pause }),
+            Self::Resume(id) => (id, Command::Resume),
+            _ => return None,
+        })
+    }
+
+    /// The action it is about, 0 if none.
+    pub(crate) const fn id(self) -> u8 {
+        match self {
+            Self::Duplicate(id)
+            | Self::Cancel(id)
+            | Self::Stop(id)
+            | Self::ChangePriority(id)
+            | Self::Pause(id)
+            | Self::Resume(id)
+            | Self::Wait(id) => id,
+            Self::Submit | Self::PauseQueue | Self::ResumeQueue | Self::StopAll => 0,
+        }
+    }
+}

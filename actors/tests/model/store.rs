@@ -1,0 +1,233 @@
+//! The store: one batch, one transaction. Each change of a row asks the real rules.
+
+use actiond_actors::State;
+use actiond_actors::Timestamp;
+use actiond_actors::lifecycle::{Command, OnRestart, Verdict, decide, is_current, not_before};
+
+use crate::laws::Happened;
+use crate::setup::Fault;
+use crate::steps::Step;
+use crate::world::{Affected, Batch, Control, End, Key, New, Port, Reply, Row, Said, Time};
+
+impl Step<'_> {
+    /// Writes the next batch: controls in their order, then submissions, then claims, or, where
+    /// those can't be written, all but the claims.
+    pub(crate) fn store_writes(&mut self, now: Time, claims: bool) {
+        let batch = self.world.store.remove(0);
+        let orphan = batch.orphan;
+        let mut controls = Vec::new();
+        for (control, port) in batch.controls {
+            let answer = self.control(&control, now);
+            if let (Some(_), Port::Client(request)) = (&answer, port) {
+                self.applied(request);
+            }
+            controls.push((control, port, answer));
+        }
+        let mut submissions = Vec::new();
+        for new in batch.submissions {
+            let id = self.submit(new);
+            if id.is_some() {
+                self.applied(new.request);
+            }
+            submissions.push((new.request, id));
+        }
+        let most = if claims { batch.claim } else { 0 };
+        let claimed = self.claim(most, &batch.picked, now);
+        let counts = self.world.durable.counts;
+        let seen = (self.world.durable.paused, counts[State::Queued as usize]);
+        if !orphan && let Some(server) = &mut self.world.server {
+            server.seen = seen;
+            if let Some(queue) = server.queue_mut() {
+                queue.reply =
+                    Some(Reply::Durable { controls, submissions, claimed, claim: batch.claim });
+            }
+        }
+    }
+
+    /// Fails the next batch; nothing of it is changed.
+    pub(crate) fn store_fails(&mut self) {
+        let batch = self.world.store.remove(0);
+        if batch.orphan {
+            return;
+        }
+        if let Some(queue) = self.queue_mut() {
+            queue.reply = Some(Reply::Failed(batch));
+        }
+    }
+
+    fn applied(&mut self, request: u8) {
+        if !self.world.clients.closed.contains(request) {
+            self.world.durable.applied.insert(request);
+        }
+    }
+
+    fn control(&mut self, control: &Control, now: Time) -> Option<Vec<Affected>> {
+        match control {
+            Control::Command(id, ask) => {
+                let row = *self.world.durable.row(*id)?;
+                let (_, command) = ask.command(self.setup.can_pause)?;
+                Some(vec![self.command(&row, command, now)?])
+            }
+            Control::End(key, end) => self.end(*key, *end, now),
+            Control::PauseQueue => {
+                self.world.durable.paused = !self.setup.has(Fault::PauseInMemory);
+                Some(self.command_running(Command::Pause { supported: self.setup.can_pause }, now))
+            }
+            Control::ResumeQueue => {
+                self.world.durable.paused = false;
+                Some(self.command_running(Command::Resume, now))
+            }
+            Control::StopAll => Some(self.command_running(Command::Stop, now)),
+            Control::Recover(live) => Some(self.recover(live, now)),
+        }
+    }
+
+    fn command(&mut self, row: &Row, command: Command, now: Time) -> Option<Affected> {
+        let verdict = decide(row.state, command).ok()?;
+        if let (Command::ChangePriority(priority), Some(row)) =
+            (command, self.world.durable.row_mut(row.id))
+        {
+            row.priority = priority as i8;
+        }
+        let (state, said) = match verdict {
+            Verdict::Move(state) => {
+                self.move_to(row, state, now);
+                (state, Said::Moved)
+            }
+            Verdict::Force => (row.state, Said::Forced),
+            Verdict::Stay | Verdict::StatusOnly => (row.state, Said::Stayed),
+        };
+        Some(Affected { key: row.key(), state, said })
+    }
+
+    fn command_running(&mut self, command: Command, now: Time) -> Vec<Affected> {
+        let running: Vec<Row> =
+            self.world.durable.rows.iter().filter(|row| row.state.is_running()).copied().collect();
+        running.iter().filter_map(|row| self.command(row, command, now)).collect()
+    }
+
+    /// What counts as running and is not alive runs nowhere. Of what is alive, it says how it stands.
+    fn recover(&mut self, live: &[Key], now: Time) -> Vec<Affected> {
+        let mut affected = Vec::new();
+        let counts = self.world.durable.counts;
+        for row in self.world.durable.rows.clone() {
+            let lives = live.contains(&row.key()) && !self.setup.has(Fault::LiveForgotten);
+            if self.setup.has(Fault::RecoveryOverwrites) && row.state == State::Finished {
+                self.move_to(&row, State::Queued, now);
+            } else if row.state.is_running() && lives {
+                affected.push(Affected { key: row.key(), state: row.state, said: Said::Stayed });
+            } else if row.state.is_running() {
+                affected.extend(self.command(&row, Command::Recover(self.setup.on_restart), now));
+            }
+        }
+        if self.setup.has(Fault::CountsForgotten) {
+            self.world.durable.counts = counts;
+        }
+        affected
+    }
+
+    fn end(&mut self, key: Key, end: End, now: Time) -> Option<Vec<Affected>> {
+        let row = *self.world.durable.row(key.id)?;
+        let current = is_current(row.state, row.attempt.into(), key.number.into());
+        let taken = self.setup.has(Fault::LateReportTaken) && row.state.is_running();
+        if !current && !taken {
+            return None;
+        }
+        let state = match decide(row.state, Command::End(end.ended(self.setup.on_restart))) {
+            Ok(Verdict::Move(State::Stopped)) if self.setup.has(Fault::RetryAfterStop) => {
+                State::Queued
+            }
+            Ok(Verdict::Move(state)) => state,
+            _ => return None,
+        };
+        self.happened(&Happened::Ended { reported: key, row });
+        self.move_to(&row, state, now);
+        Some(vec![Affected { key, state, said: Said::Moved }])
+    }
+
+    fn submit(&mut self, new: New) -> Option<u8> {
+        let priority = match new.copy_of {
+            None => 0,
+            Some(id) => {
+                let row = self.world.durable.row(id)?;
+                decide(row.state, Command::Duplicate).ok()?;
+                row.priority
+            }
+        };
+        let durable = &mut self.world.durable;
+        let id = if self.setup.has(Fault::IdsFromMemory) {
+            durable.next().iter().map(|row| row.id).max().unwrap_or(0) + 1
+        } else {
+            durable.last_id + 1
+        };
+        durable.last_id = id;
+        durable.rows.push(Row::queued(id, priority, new.queued_at));
+        durable.counts[State::Queued as usize] += 1;
+        Some(id)
+    }
+
+    fn claim(&mut self, claim: usize, picked: &[Key], now: Time) -> Vec<Key> {
+        let durable = &self.world.durable;
+        let mut next = durable.next();
+        if self.setup.has(Fault::ClaimNotAtomic) {
+            next = picked.iter().filter_map(|key| durable.row(key.id)).copied().collect();
+        }
+        if self.setup.has(Fault::LatestFirst) {
+            next.reverse();
+        }
+        if durable.paused {
+            return Vec::new();
+        }
+        let mut claimed = Vec::new();
+        for row in next.into_iter().take(claim) {
+            let state = match decide(row.state, Command::Start) {
+                Ok(Verdict::Move(state)) => state,
+                _ if self.setup.has(Fault::ClaimNotAtomic) => State::Processing,
+                _ => continue,
+            };
+            self.happened(&Happened::Claimed { row });
+            self.move_to(&row, state, now);
+            let started_at = self.not_before(now, row.queued_at);
+            if let Some(row) = self.world.durable.row_mut(row.id) {
+                row.attempt += 1;
+                row.started_at = Some(started_at);
+                claimed.push(row.key());
+            }
+        }
+        claimed
+    }
+
+    fn move_to(&mut self, row: &Row, state: State, now: Time) {
+        self.happened(&Happened::Moved { row: *row, to: state });
+        let counts = &mut self.world.durable.counts;
+        let left = &mut counts[row.state as usize];
+        *left = left.saturating_sub(1);
+        counts[state as usize] += 1;
+        let finished_at = self.not_before(now, row.started_at.unwrap_or(row.queued_at));
+        if let Some(row) = self.world.durable.row_mut(row.id) {
+            row.state = state;
+            if state == State::Queued {
+                row.started_at = None;
+            }
+            if state.is_final() {
+                row.finished_at = Some(finished_at);
+            }
+        }
+    }
+
+    fn not_before(&self, now: Time, earlier: Time) -> Time {
+        if self.setup.has(Fault::ClockTrusted) {
+            return now;
+        }
+        not_before(Timestamp(now.into()), Timestamp(earlier.into())).0 as Time
+    }
+
+    /// Whether each action may run only once.
+    pub(crate) fn runs_once(&self) -> bool {
+        self.setup.on_restart == OnRestart::Fail
+    }
+
+    pub(crate) fn send_to_store(&mut self, batch: Batch) {
+        self.world.store.push(batch);
+    }
+}

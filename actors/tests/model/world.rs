@@ -1,0 +1,401 @@
+//! All that there is in the model, as plain data.
+//!
+//! Three kinds of things: what survives a crash of the server ([`Durable`]), what dies with it
+//! ([`Server`], and batches on their way to the store), and what clients know ([`Clients`]).
+
+use actiond_actors::State;
+use actiond_actors::lifecycle::{Ended, OnRestart};
+
+use crate::laws::Law;
+use crate::setup::Ask;
+
+/// An action's number, from 1.
+pub(crate) type Id = u8;
+/// A client's request, by the order in which they are made.
+pub(crate) type Request = u8;
+/// A moment on the wall clock, which may jump.
+pub(crate) type Time = u8;
+
+/// A small set of small numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Set(u32);
+
+impl Set {
+    pub(crate) fn insert(&mut self, n: u8) {
+        self.0 |= 1 << n;
+    }
+
+    pub(crate) fn remove(&mut self, n: u8) {
+        self.0 &= !(1 << n);
+    }
+
+    pub(crate) const fn contains(self, n: u8) -> bool {
+        self.0 & (1 << n) != 0
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<u8> {
+        let first = (0..32).find(|n| self.contains(*n))?;
+        self.remove(first);
+        Some(first)
+    }
+}
+
+/// One row, as the store keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Row {
+    pub(crate) id: Id,
+    pub(crate) state: State,
+    pub(crate) attempt: u8,
+    pub(crate) priority: i8,
+    pub(crate) queued_at: Time,
+    pub(crate) started_at: Option<Time>,
+    pub(crate) finished_at: Option<Time>,
+}
+
+impl Row {
+    pub(crate) const fn queued(id: Id, priority: i8, queued_at: Time) -> Self {
+        Self {
+            id,
+            state: State::Queued,
+            attempt: 0,
+            priority,
+            queued_at,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    pub(crate) const fn key(&self) -> Key {
+        Key { id: self.id, number: self.attempt }
+    }
+}
+
+/// What survives a crash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Durable {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) last_id: Id,
+    pub(crate) paused: bool,
+    /// Kept beside the rows, as the store does; one for each of `State::ALL`.
+    pub(crate) counts: [u8; State::ALL.len()],
+    /// The requests not yet answered whose change is in here.
+    pub(crate) applied: Set,
+}
+
+impl Durable {
+    pub(crate) fn row(&self, id: Id) -> Option<&Row> {
+        self.rows.iter().find(|row| row.id == id)
+    }
+
+    pub(crate) fn row_mut(&mut self, id: Id) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.id == id)
+    }
+
+    pub(crate) fn state(&self, id: Id) -> Option<State> {
+        self.row(id).map(|row| row.state)
+    }
+
+    /// Those that wait, in the order in which they start.
+    pub(crate) fn next(&self) -> Vec<Row> {
+        let mut next: Vec<Row> =
+            self.rows.iter().filter(|row| row.state == State::Queued).copied().collect();
+        next.sort_by_key(|row| (-row.priority, row.id));
+        next
+    }
+}
+
+/// One attempt at one action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) id: Id,
+    pub(crate) number: u8,
+}
+
+/// How an attempt ended; what an interruption means stands in the [`Setup`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    Finished,
+    Failed,
+    Stopped,
+    Interrupted,
+}
+
+impl End {
+    pub(crate) const fn ended(self, on_restart: OnRestart) -> Ended {
+        match self {
+            Self::Finished => Ended::Finished,
+            Self::Failed => Ended::Failed,
+            Self::Stopped => Ended::Stopped,
+            Self::Interrupted => Ended::Interrupted(on_restart),
+        }
+    }
+}
+
+/// One change to actions that exist, as in the store's batches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Control {
+    Command(Id, Ask),
+    End(Key, End),
+    PauseQueue,
+    ResumeQueue,
+    StopAll,
+    Recover(Vec<Key>),
+}
+
+/// Who gets the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Port {
+    Client(Request),
+    Own,
+}
+
+/// An action to be queued, of its own or as a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct New {
+    pub(crate) copy_of: Option<Id>,
+    pub(crate) queued_at: Time,
+    pub(crate) request: Request,
+}
+
+/// A batch, sealed and on its way to the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Batch {
+    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) submissions: Vec<New>,
+    pub(crate) claim: usize,
+    /// The actor that sent it has died: nobody hears the reply.
+    pub(crate) orphan: bool,
+    /// Chosen in advance, by mistake.
+    pub(crate) picked: Vec<Key>,
+}
+
+/// What the rules said of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Said {
+    Moved,
+    Stayed,
+    Forced,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Affected {
+    pub(crate) key: Key,
+    pub(crate) state: State,
+    pub(crate) said: Said,
+}
+
+/// What the store answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Reply {
+    Durable {
+        controls: Vec<(Control, Port, Option<Vec<Affected>>)>,
+        submissions: Vec<(Request, Option<Id>)>,
+        claimed: Vec<Key>,
+        /// How many could have been claimed.
+        claim: usize,
+    },
+    Failed(Batch),
+}
+
+/// What an attempt is asked to do, as in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Wish {
+    Run,
+    Pause,
+    Stop,
+    Force,
+}
+
+/// An attempt, as queue, worker and work share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Attempt {
+    pub(crate) key: Key,
+    pub(crate) slot: u8,
+    pub(crate) wish: Wish,
+    pub(crate) interrupted: bool,
+    pub(crate) ended: Option<End>,
+    /// The queue has not let go of it: its end is not durable as far as it knows.
+    pub(crate) listed: bool,
+}
+
+/// What a worker has in its mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ToWorker {
+    Run(Key),
+    Steer(Key, Wish),
+    Interrupt,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Worker {
+    None,
+    Alive,
+    Dead,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Slot {
+    pub(crate) worker: Worker,
+    /// Noted by the worker, also if no queue actor hears it.
+    pub(crate) idle: bool,
+    pub(crate) inbox: Vec<ToWorker>,
+    pub(crate) running: Option<Key>,
+    /// What runs was given up and is only waited for.
+    pub(crate) abandoned: bool,
+    /// Attempts whose grace period runs.
+    pub(crate) timers: Vec<Key>,
+}
+
+/// What the queue actor has in its mailbox from below and above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ToQueue {
+    AttemptEnded(Key, End),
+    SlotFreed(u8),
+    WorkerLost(u8),
+    Drain,
+    Interrupt,
+    Force,
+}
+
+/// The queue actor's own memory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Queue {
+    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) submissions: Vec<New>,
+    pub(crate) in_flight: bool,
+    pub(crate) reply: Option<Reply>,
+    pub(crate) backing_off: bool,
+    pub(crate) draining: bool,
+    /// The pause as the actor alone knows it (only by mistake).
+    pub(crate) paused: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Actor {
+    /// It is dead; what is told to it is lost.
+    Down,
+    /// Its address is known, it has not looked at anything yet.
+    Published,
+    Up(Queue),
+}
+
+/// How far the shutdown is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Running,
+    Draining,
+    Interrupted,
+    Forced,
+}
+
+/// What dies with the server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Server {
+    pub(crate) actor: Actor,
+    pub(crate) mailbox: Vec<ToQueue>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) free: Set,
+    pub(crate) attempts: Vec<Attempt>,
+    /// Whether the queue was paused and how many waited, after the last change it knows of.
+    pub(crate) seen: (bool, u8),
+    /// The actions whose end somebody waits for.
+    pub(crate) waiters: Set,
+    pub(crate) phase: Phase,
+    /// A late report was dropped.
+    pub(crate) dropped: bool,
+}
+
+impl Server {
+    pub(crate) fn attempt(&self, key: Key) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.key == key)
+    }
+
+    pub(crate) fn attempt_mut(&mut self, key: Key) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().find(|attempt| attempt.key == key)
+    }
+
+    /// The queue actor, if it is up.
+    pub(crate) const fn queue(&self) -> Option<&Queue> {
+        match &self.actor {
+            Actor::Up(queue) => Some(queue),
+            Actor::Down | Actor::Published => None,
+        }
+    }
+
+    pub(crate) const fn queue_mut(&mut self) -> Option<&mut Queue> {
+        match &mut self.actor {
+            Actor::Up(queue) => Some(queue),
+            Actor::Down | Actor::Published => None,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, message: ToQueue) {
+        if self.actor != Actor::Down {
+            self.mailbox.push(message);
+        }
+    }
+
+    /// Every attempt whose work runs, also one that was abandoned.
+    pub(crate) fn works(&self) -> impl Iterator<Item = Key> {
+        self.slots.iter().filter_map(|slot| slot.running)
+    }
+}
+
+/// What clients know and have done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Clients {
+    /// How many requests were made.
+    pub(crate) made: Request,
+    /// Which of them have their answer, or know that none will come.
+    pub(crate) closed: Set,
+    /// The ids they were told of.
+    pub(crate) submitted: Set,
+    pub(crate) told_cancelled: Set,
+    pub(crate) told_stopping: Set,
+    pub(crate) pause: Pause,
+}
+
+/// What clients know of the queue's pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) enum Pause {
+    #[default]
+    No,
+    /// This request asks for it, and nobody has asked to resume since.
+    Asked(Request),
+    /// It was acknowledged, and nobody has asked to resume since.
+    Told,
+}
+
+/// What has happened already of what happens only so often.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Spent {
+    pub(crate) actor_crashes: u8,
+    pub(crate) server_crashes: u8,
+    pub(crate) store_failures: u8,
+    pub(crate) worker_deaths: u8,
+    pub(crate) late_reports: u8,
+    pub(crate) shutdowns: u8,
+}
+
+/// All that there is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) durable: Durable,
+    /// Batches sent and not yet written, in their order.
+    pub(crate) store: Vec<Batch>,
+    pub(crate) server: Option<Server>,
+    pub(crate) clients: Clients,
+    pub(crate) spent: Spent,
+    /// Which actions have run, where none may run twice.
+    pub(crate) ran: Set,
+    /// The laws about steps that were broken on the way here.
+    pub(crate) broken: Vec<Law>,
+}
