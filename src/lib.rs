@@ -19,4 +19,7 @@ pub mod actions;
 pub mod cli;
 pub mod config;
 pub mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;

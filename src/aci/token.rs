@@ -103,7 +103,8 @@ impl Token {
         else {
             return Err(TokenError::Shape);
         };
-        let port = if is_digits(port) {
+        // One action has one token, so no number may be padded in a way of its own.
+        let port = if is_digits(port) && (port == "0" || !port.starts_with('0')) {
             port.parse().map_err(|_| TokenError::Shape)?
         } else {
             return Err(TokenError::Shape);
@@ -112,7 +113,7 @@ impl Token {
             return Err(TokenError::Shape);
         }
         let (time, id) = number.split_at_checked(TIME_DIGITS).ok_or(TokenError::Foreign)?;
-        // One action has one token: a longer id may not begin with a zero.
+        // For the same reason a longer id may not begin with a zero.
         let length_is_right =
             id.len() == ID_DIGITS || (id.len() > ID_DIGITS && !id.starts_with('0'));
         if !is_digits(number) || !length_is_right {
@@ -184,6 +185,7 @@ mod tests {
             (of(":7000:FETCH:143982964946600000000042"), TokenError::Shape),
             (of("h:70000:FETCH:143982964946600000000042"), TokenError::Shape),
             (of("h:+700:FETCH:143982964946600000000042"), TokenError::Shape),
+            (of("h:07000:FETCH:143982964946600000000042"), TokenError::Shape),
             (of("h:7000::143982964946600000000042"), TokenError::Shape),
             (of("h:7000:FETCH:1439829649466000000000420"), TokenError::Foreign),
             (of("h:7000:FETCH:143982964946"), TokenError::Foreign),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use quick_xml::Reader;
+use quick_xml::errors::IllFormedError;
 use quick_xml::escape::{self, EscapeError};
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
@@ -205,6 +206,7 @@ impl<'a> StrictReader<'a> {
                 );
             }
             if attribute.value.contains('<') {
+                let name = shorten(name);
                 let message = format!("\"<\" must not stand in the value of {name}; write &lt;");
                 return Err(self.error(at, message));
             }
@@ -238,22 +240,29 @@ impl<'a> StrictReader<'a> {
         if at != 0 {
             return Err(self.error(at, "an XML declaration may stand at the very start only"));
         }
-        if let Err(error) = declaration.version() {
-            return Err(self.error(at, error.to_string()));
+        // quick-xml looks for what it needs and skips the rest.
+        let start = BytesStart::from_content(&**declaration, "xml".len());
+        let attributes = self.attributes(&start, at + "<?xml".len())?;
+        let mut left = attributes.iter().map(|(n, v)| (n.as_str(), v.as_str())).peekable();
+        let mut take = |name: &str| left.next_if(|(n, _)| *n == name).map(|(_, value)| value);
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !take("version").and_then(|v| v.strip_prefix("1.")).is_some_and(is_number) {
+            return Err(self.error(at, "an XML declaration begins with version=\"1.0\""));
         }
-        match declaration.encoding() {
-            None => Ok(()),
-            Some(Err(error)) => Err(self.error(at, error.to_string())),
-            Some(Ok(name))
-                if ["utf-8", "us-ascii"].iter().any(|k| name.eq_ignore_ascii_case(k)) =>
-            {
-                Ok(())
-            }
-            Some(Ok(name)) => {
-                let message = format!("encoding \"{}\" is not allowed; send UTF-8", shorten(&name));
-                Err(self.error(at, message))
-            }
+        if let Some(name) = take("encoding")
+            && !["utf-8", "us-ascii"].iter().any(|k| name.eq_ignore_ascii_case(k))
+        {
+            let message = format!("encoding \"{}\" is not allowed; send UTF-8", shorten(name));
+            return Err(self.error(at, message));
         }
+        if take("standalone").is_some_and(|v| v != "yes" && v != "no")
+            || left.next().is_some()
+            || declaration.contains('&')
+        {
+            let message = "allowed in an XML declaration are version, encoding and standalone";
+            return Err(self.error(at, message));
+        }
+        Ok(())
     }
 
     fn end_of_text(&self) -> Result<Piece, ParseError> {
@@ -281,6 +290,14 @@ impl<'a> StrictReader<'a> {
         let at = usize::try_from(self.reader.error_position()).unwrap_or(usize::MAX);
         let message = match error {
             quick_xml::Error::Syntax(error) => error.to_string(),
+            // Names from outside may be of any length.
+            quick_xml::Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
+                let (expected, found) = (shorten(expected), shorten(found));
+                format!("expected `</{expected}>`, but `</{found}>` was found")
+            }
+            quick_xml::Error::IllFormed(IllFormedError::UnmatchedEndTag(name)) => {
+                format!("close tag `</{}>` does not match any open tag", shorten(name))
+            }
             quick_xml::Error::IllFormed(error) => error.to_string(),
             other => other.to_string(),
         };

@@ -63,6 +63,12 @@ fn what_is_not_well_formed_is_refused_with_its_place() {
         (" <?xml version='1.0'?><a/>", 1, 2, "at the very start"),
         ("<?xml version='1.0' encoding='ISO-8859-1'?><a/>", 1, 1, "send UTF-8"),
         ("<?xml encoding='UTF-8'?><a/>", 1, 1, "version"),
+        ("<?xml version='2.0'?><a/>", 1, 1, "version"),
+        ("<?xml version='1.0' standalone='maybe'?><a/>", 1, 1, "version, encoding and standalone"),
+        ("<?xml version='1.0' standalone='no' encoding='utf-8'?><a/>", 1, 1, "standalone"),
+        ("<?xml version='1.0' encodin='latin1'?><a/>", 1, 1, "version, encoding and standalone"),
+        ("<?xml version='1.0' encodin$='latin1'?><a/>", 1, 21, "no name for an attribute"),
+        ("<?xml version='1.0'encoding='utf-8'?><a/>", 1, 20, "white space is missing"),
         ("<?XML x?><a/>", 1, 1, "no name for an instruction"),
         (&deep, 1, 3 * MAX_DEPTH + 1, "deeper than 64"),
         (&format!("<a{many}/>"), 1, 3 + " a00=''".len() * 64 - 10 + 1, "more than 64 attributes"),
@@ -70,6 +76,27 @@ fn what_is_not_well_formed_is_refused_with_its_place() {
         let error = read(text).expect_err(text);
         assert!(error.message.contains(what), "{text}: {error}");
         assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
+    }
+}
+
+#[test]
+fn errors_repeat_little_of_a_long_text() {
+    let long = "é".repeat(5000);
+    for text in [
+        format!("<{long}></{long}x>"),
+        format!("<a></{long}>"),
+        format!("</{long}>"),
+        format!("<{long}/><{long}/>"),
+        format!("<{long}>"),
+        format!("<a {long}='<'/>"),
+        format!("<a {long}/>"),
+        format!("<a {long}='&{long};'/>"),
+        format!("<a>&{long};</a>"),
+        format!("<?!{long}?><a/>"),
+        format!("<?xml version='1.0' encoding='{long}'?><a/>"),
+    ] {
+        let error = read(&text).expect_err("not well-formed");
+        assert!(error.message.chars().count() < 400, "{error}");
     }
 }
 

@@ -67,12 +67,19 @@ pub(super) struct Framing {
     facts: Facts,
     /// The start of a header line whose end has not arrived.
     header: Vec<u8>,
+    /// Whether there is a colon in what was dropped of that line.
+    colon_dropped: bool,
 }
 
 impl Framing {
     /// Starts at the first byte of a connection.
     pub(super) fn new() -> Self {
-        Self { place: Place::Line, facts: Facts::default(), header: Vec::new() }
+        Self {
+            place: Place::Line,
+            facts: Facts::default(),
+            header: Vec::new(),
+            colon_dropped: false,
+        }
     }
 
     /// Whether the next byte starts a request line.
@@ -129,23 +136,32 @@ impl Framing {
 
     fn pass_header<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let Some(at) = rest.iter().position(|&byte| byte == b'\n') else {
-            let room = MAX_HEADER.saturating_sub(self.header.len());
-            self.header.extend(rest.iter().take(room));
+            self.keep(rest);
             return &[];
         };
         let (line, after) = rest.split_at(at + 1);
         if self.header.is_empty() {
-            self.note(line, true);
+            self.note(line, line.len() <= MAX_HEADER);
         } else {
-            let mut whole = std::mem::take(&mut self.header);
-            let room = MAX_HEADER.saturating_sub(whole.len());
-            whole.extend(line.iter().take(room));
-            self.note(&whole, line.len() <= room);
+            let complete = self.keep(line);
+            let whole = std::mem::take(&mut self.header);
+            self.note(&whole, complete);
+            self.colon_dropped = false;
         }
         after
     }
 
-    /// Reads one header line; `complete` if none of it was dropped.
+    /// Adds to the header line that is kept; whether all of it found room.
+    fn keep(&mut self, piece: &[u8]) -> bool {
+        let room = MAX_HEADER.saturating_sub(self.header.len());
+        let (kept, dropped) = piece.split_at(piece.len().min(room));
+        self.header.extend_from_slice(kept);
+        self.colon_dropped |= dropped.contains(&b':');
+        dropped.is_empty()
+    }
+
+    /// Reads one header line; `complete` if it is no longer than what is kept of a line in pieces: how the bytes arrive
+    /// must not matter.
     fn note(&mut self, line: &[u8], complete: bool) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -156,7 +172,7 @@ impl Framing {
         let mut halves = line.splitn(2, |&byte| byte == b':');
         let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
             // A name of more than MAX_HEADER bytes is none of the three below.
-            self.facts.lost |= complete;
+            self.facts.lost |= !self.colon_dropped;
             return;
         };
         let value = value.trim_ascii();

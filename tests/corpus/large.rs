@@ -1,0 +1,91 @@
+//! Inputs of a megabyte, made of one shape again and again: none may take long.
+//!
+//! The limit is far above what any of them needs, so that it fails for a cost that grows with the square of the
+//! length and not for a busy machine. What they really take is in `docs/fuzzing.md`.
+
+use std::time::{Duration, Instant};
+
+use actiond::fuzzing::TARGETS;
+
+const SIZE: usize = 1_000_000;
+
+/// Without optimisation a target takes some thirty times as long.
+const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 4 });
+
+/// Target, name, head, what is repeated, and tail.
+#[rustfmt::skip]
+const SHAPES: &[(&str, &str, &str, &str, &str)] = &[
+    ("config", "sections", "", "[S]\n", ""),
+    ("config", "keys", "[Server]\n", "#=1\nx=\n", ""),
+    ("config", "one line", "[Server]\nPort=", "x", ""),
+    ("config", "nonsense", "", "x\n", ""),
+    ("config", "unknown sections", "", "[Servr]\nX=1\n", ""),
+    ("config", "list", "[AsyncActions]\n", "0=A\n1=A\n", ""),
+    ("ingest_xml", "fields", "<add><reference>r</reference><xmlmetadata>", "<a/>", "</xmlmetadata></add>"),
+    ("ingest_xml", "deep fields", "<add><reference>r</reference><xmlmetadata>", "<aaaaaaaa><b><c/></b></aaaaaaaa>", "</xmlmetadata></add>"),
+    ("ingest_xml", "documents", "<adds>", "<add><reference>r</reference></add>", "</adds>"),
+    ("ingest_xml", "references", "<add><reference>", "&amp;", "</reference></add>"),
+    ("ingest_xml", "attributes", "<adds ", "a='1' ", "/>"),
+    ("ingest_xml", "never closed", "", "<add>", ""),
+    ("ingest_xml", "comment", "<adds><!--", " -x", "--></adds>"),
+    ("ingest_xml", "brackets", "<adds>", "]]", ""),
+    ("ingest_xml", "content", "<add><reference>r</reference><source content='", "QUJD\n", "'/></add>"),
+    ("mender", "requests", "1\u{1}\n", "GET /é HTTP/1.1\r\n\r\n", ""),
+    ("mender", "line", "4\n", "GET /é", ""),
+    ("mender", "headers", "1\u{3}\nGET / HTTP/1.1\r\n", "A: b\r\n", ""),
+    ("mender", "header", "1\u{3}\nGET / HTTP/1.1\r\n", "A", ""),
+    ("mender", "chunks", "1\u{3}\nPOST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", ""),
+    ("mender", "empty lines", "1\u{1}\n", "\r\n", ""),
+    ("multipart", "parts", "multipart/form-data; boundary=X\n", "--X\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n", "--X--"),
+    ("multipart", "almost the boundary", "multipart/form-data; boundary=XXXX\n--XXXX\r\nContent-Disposition: form-data; name=a\r\n\r\n", "\r\n--XXX", "\r\n--XXXX--"),
+    ("multipart", "headers", "multipart/form-data; boundary=X\n--X\r\n", "a: b\r\n", ""),
+    ("multipart", "header", "multipart/form-data; boundary=X\n--X\r\nContent-Disposition: form-data; name=\"", "a\\\"", ""),
+    ("multipart", "preamble", "multipart/form-data; boundary=X\n", "\r\n--", ""),
+    ("reference", "plain", "/", "é/", ""),
+    ("reference", "encoded", "/", "\n", ""),
+    ("removes_csv", "commas", "", ",", ""),
+    ("removes_csv", "letters", "", "a,", ""),
+    ("removes_csv", "quotes", "", "\"\"", ""),
+    ("removes_csv", "quoted", "", "\" a\"\"\",", ""),
+    ("removes_csv", "spaces", "", " \n", ","),
+    ("render", "elements", "A\n", "element=text\n", ""),
+    ("render", "names", "A\n<a\n", "a=elementtext\nb=elementtext\nc=elementtext\nd=elementtext\n", ""),
+    ("render", "attributes", "A\n<a\n", "@a\n@b\n", ""),
+    ("render", "characters", "A\na=", "\u{1}&", ""),
+    ("render", "stairs", "A\n", "<a\n<b\n>\n", ""),
+    ("request", "pairs", "/", "a&", "\n\naction=x"),
+    ("request", "empty pairs", "/", "&", ""),
+    ("request", "lines", "/\n\naction=x\n", "a=\n", ""),
+    ("request", "almost lines", "/\n\naction=x\n", "a=\n", "="),
+    ("request", "percent", "/?action=x&a=", "%41+", ""),
+    ("request", "action", "/?action=", "é", ""),
+    ("request", "states", "/?action=QueueInfo&QueueName=q&QueueAction=getStatus&State=", "queued,", ""),
+    ("time_filter", "digits", "0", "1", ""),
+    ("token", "colons", "", ":", ""),
+    ("token", "spaces", "", " ", "A"),
+];
+
+fn run(target: &str) {
+    let (_, function) = TARGETS.iter().find(|(name, _)| *name == target).unwrap();
+    let shapes: Vec<_> = SHAPES.iter().filter(|shape| shape.0 == target).collect();
+    assert!(!shapes.is_empty());
+    for (_, name, head, unit, tail) in shapes {
+        let input = format!("{head}{}{tail}", unit.repeat(SIZE / unit.len()));
+        let start = Instant::now();
+        function(input.as_bytes());
+        let took = start.elapsed();
+        println!("{target}, {name}: {} ms", took.as_millis());
+        assert!(took < LIMIT, "{target}, {name}: {took:?}");
+    }
+}
+
+macro_rules! runs {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name));
+        })*
+    };
+}
+
+runs! { config ingest_xml mender multipart reference removes_csv render request time_filter token }

@@ -1,0 +1,13 @@
+//! Replays the inputs that fuzzing found worth keeping (`fuzz/corpus`) as ordinary tests; `docs/fuzzing.md` says how
+//! they came to be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test may panic, and that is how it fails"
+)]
+
+mod large;
+mod replay;
