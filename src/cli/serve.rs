@@ -5,14 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actiond_actors::{Builder, QueueSettings as RuntimeSettings, System};
+use actiond_actors::{Builder, System};
 use actix_web::App;
 
 use crate::actions::echo::{self, Echo};
 use crate::actions::fetch::{self, Fetch, FetchOptions};
 use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
-use crate::config::{self, Overrides, QueueKind, QueueLimits, Settings};
+use crate::config::{self, Overrides, QueueKind, Settings};
 use crate::front::{Endpoint, EndpointBuilder};
 use crate::http;
 
@@ -166,7 +166,7 @@ async fn start_queues(settings: &Settings) -> Result<System, actiond_actors::Sta
     // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
     let mut connector: Option<Fetch> = None;
     let add = |builder: Builder, queue: &config::QueueSettings| {
-        let (name, limits) = (queue.name.clone(), runtime_settings(&queue.limits));
+        let (name, limits) = (queue.name.clone(), queue.limits.clone());
         match &queue.kind {
             QueueKind::Echo => builder.queue(name, limits, Echo),
             QueueKind::Ingest(ingest) => {
@@ -209,15 +209,4 @@ fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
         };
         builder.describe(queue.name.clone(), summary, params)
     })
-}
-
-fn runtime_settings(limits: &QueueLimits) -> RuntimeSettings {
-    RuntimeSettings {
-        maximum_threads: limits.maximum_threads,
-        max_queue_size: limits.max_queue_size,
-        max_finished_size: limits.max_finished_size,
-        max_finished_age: limits.max_finished_age,
-        on_restart: limits.on_restart,
-        stop_grace: limits.stop_grace,
-    }
 }

@@ -10,7 +10,7 @@ use super::build;
 use super::findings::{ConfigError, Findings, Warning};
 pub use crate::actions::fetch::{FetchTask, IngestTarget};
 pub use crate::actions::ingest::Output;
-pub use actiond_actors::{Durability, OnRestart};
+pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]
@@ -122,23 +122,6 @@ pub struct ActionsSettings {
     pub shutdown_grace: Duration,
     /// `Durability`: when a change is acknowledged.
     pub durability: Durability,
-}
-
-/// The limits of one queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueLimits {
-    /// `MaximumThreads`: slots, from 1 to 10,000.
-    pub maximum_threads: usize,
-    /// `MaxQueueSize`: most actions that wait; `None` is unlimited.
-    pub max_queue_size: Option<u64>,
-    /// `MaxFinishedSize`: most ended actions that are kept; `None` is unlimited.
-    pub max_finished_size: Option<u64>,
-    /// `MaxFinishedAge`: how long ended actions are kept; `None` is for ever.
-    pub max_finished_age: Option<Duration>,
-    /// `OnRestart`; `None` is the kind's own choice.
-    pub on_restart: Option<OnRestart>,
-    /// `StopGraceSecs`: time between asking an action to stop and forcing it.
-    pub stop_grace: Duration,
 }
 
 /// One queue of `[AsyncActions]`.

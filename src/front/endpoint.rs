@@ -267,7 +267,8 @@ impl Endpoint {
     ) {
         self.inner.requests.fetch_add(1, Ordering::Relaxed);
         let how = if success { "success" } else { "error" };
-        log::debug!("{request} ({client:?}): {how}, {took:?}");
+        // Quoted: a line break that a client sent must not begin a line of the log.
+        log::debug!("{request:?} ({client:?}): {how}, {took:?}");
         self.inner.log.push(action, request, client, self.now_ms(), took, success);
     }
 }

@@ -170,7 +170,7 @@ async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
         Err((error, format)) => {
             let now = endpoint.now_ms();
             let time = error_time(now, &Local);
-            log::debug!("{text}: {error}");
+            log::debug!("{text:?}: {:?}", error.to_string());
             AciReply {
                 content_type: format.content_type(),
                 body: AciBody::Whole(response::error(&action, &error, &time, format)),

@@ -33,7 +33,7 @@ pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Sub
 pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
 
 /// How a queue works: given once, when it is built.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSettings {
     /// How many of its actions run at once, from 1 (`MaximumThreads`; default 1).
     pub maximum_threads: usize,

@@ -136,7 +136,7 @@ fn run(
     for path in temporary {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("temporary source {} is left behind: {error}", path.display());
+                log::warn!("temporary source {path:?} is left behind: {error}");
             }
             _ => {}
         }
