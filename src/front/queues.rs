@@ -87,7 +87,7 @@ async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<El
             let action = render::action(&status, target.token(), now);
             return Ok(vec![Element::new("actions").child(action)]);
         }
-        QueueCommand::QueueStatus => return Ok(queue_status(kind)),
+        QueueCommand::QueueStatus => return queue_status(kind).await,
         QueueCommand::Progress { all_stages, max_depth } => {
             let status = target.status(Duration::ZERO).await?;
             let depth = max_depth.unwrap_or(u32::MAX);
@@ -151,18 +151,19 @@ async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciEr
         _ => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
-    Ok(Answer::Data(queue_status(kind)))
+    queue_status(kind).await.map(Answer::Data)
 }
 
 /// What `queueStatus` replies, and commands to a whole queue as well (our choice).
-fn queue_status(kind: &Kind) -> Vec<Element> {
-    let summary = kind.queue.summary();
-    vec![
+async fn queue_status(kind: &Kind) -> Result<Vec<Element>, AciError> {
+    let summary = kind.queue.read_summary().await;
+    let summary = summary.map_err(|e| queue_error(&e, kind.queue.name(), None))?;
+    Ok(vec![
         Element::text("paused", summary.paused.to_string()),
         Element::text("pending", summary.counts.queued().to_string()),
         Element::text("running", summary.counts.running().to_string()),
         Element::text("finished", summary.counts.finished().to_string()),
-    ]
+    ])
 }
 
 fn store_query(query: &StatusQuery) -> Query {

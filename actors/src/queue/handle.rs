@@ -171,11 +171,22 @@ impl QueueHandle {
         self.shared.settings()
     }
 
-    /// Returns how many actions the queue holds, after the last change that is durable.
+    /// Returns how many actions the queue holds, from memory: it may be a moment behind what
+    /// [`QueueHandle::status`] shows.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let (counts, paused) = self.shared.counts();
         Summary { paused, counts }
+    }
+
+    /// Reads how many actions the queue holds; never behind what was shown or acknowledged before.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn read_summary(&self) -> Result<Summary, QueueError> {
+        let state = self.store.queue_state(self.id).await?;
+        Ok(Summary { paused: state.paused, counts: state.counts })
     }
 
     /// Returns how many late reports of earlier attempts were dropped.

@@ -38,6 +38,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// where the rest can be kept (a full disk), only they are left out and say so themselves.
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>>;
 
+    /// Reads whether a queue is paused and how many actions it has: as true as [`Store::record`].
+    fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>>;
+
     /// Reads one action of a queue, with its place in the queue while it waits.
     fn record(
         &self,

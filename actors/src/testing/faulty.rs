@@ -170,6 +170,10 @@ impl Store for FaultyStore {
         .boxed()
     }
 
+    fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        self.inner.queue_state(queue)
+    }
+
     fn record(
         &self,
         queue: QueueId,

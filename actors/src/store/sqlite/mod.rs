@@ -159,6 +159,10 @@ impl Store for SqliteStore {
         self.write(|reply| WriteJob::Commit(batch, reply)).map(Result::flatten).boxed()
     }
 
+    fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        read(&self.points, move |reader| reader.queue_state(queue))
+    }
+
     fn record(
         &self,
         queue: QueueId,

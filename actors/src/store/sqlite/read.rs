@@ -12,9 +12,10 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::store_error;
+use super::write::counts_from_text;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::store::query::{Cursor, Page, Query, Range, SortKey, States};
-use crate::store::{QueueId, Record, StoreError};
+use crate::store::{QueueId, QueueState, Record, StoreError};
 
 /// Up to how many actions a filter may match to be taken by its own index.
 const FEW: u64 = 1_000;
@@ -41,6 +42,20 @@ impl Reader {
         if began && let Err(error) = self.connection.execute_batch("COMMIT") {
             log::warn!("{}: a read transaction did not end: {error}", self.path.display());
         }
+    }
+
+    pub(super) fn queue_state(&self, id: QueueId) -> Result<QueueState, StoreError> {
+        let read = || -> rusqlite::Result<(bool, String)> {
+            self.connection
+                .prepare_cached("SELECT paused, counts FROM queue WHERE id = ?1")?
+                .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        };
+        let (paused, text) = read().map_err(|e| store_error(&e, &self.path))?;
+        let counts = counts_from_text(&text).ok_or_else(|| StoreError::Corrupt {
+            path: self.path.clone(),
+            reason: format!("the counts of queue number {} are unreadable", id.0),
+        })?;
+        Ok(QueueState { id, paused, counts })
     }
 
     pub(super) fn record(

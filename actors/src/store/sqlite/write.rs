@@ -227,7 +227,7 @@ fn counts_to_text(counts: &Counts) -> String {
     format!("{:?}", State::ALL.map(|state| counts.of(state)))
 }
 
-fn counts_from_text(text: &str) -> Option<Counts> {
+pub(super) fn counts_from_text(text: &str) -> Option<Counts> {
     let numbers: Vec<u64> = serde_json::from_str(text).ok()?;
     let mut counts = Counts::default();
     for (state, number) in State::ALL.into_iter().zip(numbers) {
