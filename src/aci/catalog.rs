@@ -251,24 +251,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// Counts the letters to change, add or drop to make one text of the other, case aside (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, letter) in one.to_lowercase().chars().enumerate() {
-        let (mut diagonal, mut left) = (above, above.saturating_add(1));
-        for (slot, other) in row.iter_mut().zip(std::iter::once(None).chain(other.iter().map(Some)))
-        {
-            let up = *slot;
-            if let Some(other) = other {
-                left = up
-                    .min(left)
-                    .saturating_add(1)
-                    .min(diagonal.saturating_add(usize::from(*other != letter)));
-            }
-            diagonal = up;
-            *slot = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    strsim::levenshtein(&one.to_lowercase(), &other.to_lowercase())
 }
 
 /// The words that the parameter `State` takes.

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::aci::error::shorten;
+
 use super::MAX_FILE_BYTES;
 
 /// How many problems, and how many warnings, are kept; the rest are only counted.
@@ -156,9 +158,9 @@ impl Findings {
         let problem = Problem {
             file: self.file.clone(),
             line: place.line,
-            section: place.section.map(shorten),
-            key: place.key.map(shorten),
-            value: place.value.map(shorten),
+            section: place.section.map(shown),
+            key: place.key.map(shown),
+            value: place.value.map(shown),
             reason: reason.into(),
         };
         if self.problems.contains(&problem) {
@@ -200,12 +202,8 @@ impl Findings {
     }
 }
 
-/// Cuts a text to 100 characters, with `...` in place of the rest.
-pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(100) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+fn shown(text: &str) -> String {
+    shorten(text).into_owned()
 }
 
 #[cfg(test)]

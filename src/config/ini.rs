@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::findings::{Findings, Place, shorten};
+use super::findings::{Findings, Place};
+use crate::aci::error::shorten;
 
 /// How many headers and keys one file may hold: it bounds the memory and time that a file of nonsense
 /// can take.

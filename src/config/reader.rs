@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::findings::{Findings, Place, shorten};
+use super::findings::{Findings, Place};
 use super::ini::{Entry, Ini, Section};
 use super::kind::{Kind, Value};
 use super::table::{Key, fixed_scope};
+use crate::aci::error::shorten;
 
 /// The text and the findings, with which the settings are made.
 #[derive(Debug)]

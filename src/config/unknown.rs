@@ -1,10 +1,11 @@
 //! Warns about sections and keys that nothing reads, naming the nearest one that is known.
 
-use super::findings::{Findings, shorten};
+use super::findings::Findings;
 use super::ini::{Entry, Ini, Section};
 use super::queues::Roles;
 use super::reader::list_index;
 use super::table::{KEYS, Key, Scope, TYPE_INGEST, fixed_scope};
+use crate::aci::error::shorten;
 
 /// Longer names are not compared: no known one is near.
 const LONGEST_NAME: usize = 64;
@@ -99,33 +100,7 @@ fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n 
 /// Counts the letters to insert, drop, change or swap with their neighbour (the restricted
 /// Damerau-Levenshtein distance), without regard to case.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
-    let at = |row: &[usize], index: Option<usize>| {
-        index.and_then(|index| row.get(index)).copied().unwrap_or(usize::MAX)
-    };
-    let width = b.chars().count() + 1;
-    let (mut before, mut above): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..width).collect());
-    let mut previous_a = None;
-    for (line, letter_a) in a.chars().enumerate() {
-        let mut row = vec![line + 1];
-        let mut previous_b = None;
-        for (column, letter_b) in b.chars().enumerate() {
-            let change = at(&above, Some(column)).saturating_add(usize::from(letter_a != letter_b));
-            let drop = at(&above, Some(column + 1)).saturating_add(1);
-            let insert = at(&row, Some(column)).saturating_add(1);
-            let swapped = previous_a == Some(letter_b) && previous_b == Some(letter_a);
-            let swap = if swapped {
-                at(&before, column.checked_sub(1)).saturating_add(1)
-            } else {
-                usize::MAX
-            };
-            row.push(change.min(drop).min(insert).min(swap));
-            previous_b = Some(letter_b);
-        }
-        previous_a = Some(letter_a);
-        before = std::mem::replace(&mut above, row);
-    }
-    at(&above, Some(width - 1))
+    strsim::osa_distance(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
 }
 
 #[cfg(test)]
