@@ -65,7 +65,7 @@ impl Bench {
             percent: 100.0,
             processing_ms: 1,
         };
-        claimed.into_iter().map(|c| Control::End(end(c.id, c.attempt))).collect()
+        claimed.into_iter().map(|c| Control::End(end(c.id, c.attempt).into())).collect()
     }
 }
 

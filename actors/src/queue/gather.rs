@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
+use super::inbox::SubmissionPort;
 use crate::queue::QueueShared;
-use crate::store::{Affected, Control, NewAction, Rejected, StoreError, Submitted};
+use crate::store::{Affected, Control, NewAction, Rejected, StoreError};
 
 /// How many submissions go into one batch: control never waits behind more than these.
 const MAX_SUBMISSIONS: usize = 1024;
@@ -17,8 +18,6 @@ pub(super) struct Gathered {
     controls: Vec<(Control, Port)>,
     submissions: VecDeque<(NewAction, SubmissionPort)>,
 }
-
-pub(super) type SubmissionPort = oneshot::Sender<Result<Submitted, Rejected>>;
 
 /// Who gets the answer to a control.
 pub(super) enum Port {

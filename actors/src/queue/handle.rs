@@ -11,7 +11,7 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
 use crate::lifecycle::{Command, Ended, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
-use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings, Submit};
+use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
 use crate::report::{Progress, Report};
 use crate::store::query::{Cursor, Query};
 use crate::store::{
@@ -410,7 +410,7 @@ impl QueueHandle {
             NewAction::Given { .. } => None,
         };
         let (reply, answer) = oneshot::channel();
-        self.actor().await?.do_send(Submit { new, reply });
+        self.shared.submit(&self.actor().await?, new, reply);
         self.answer(answer, id).await
     }
 

@@ -14,8 +14,9 @@ use actix::{Handler, Message};
 use tokio::sync::{oneshot, watch};
 
 use crate::action::ActionId;
-use crate::queue::{QueueActor, QueueSettings};
-use crate::store::Counts;
+use crate::queue::inbox::{Inbox, SubmissionPort};
+use crate::queue::{QueueActor, QueueSettings, Submissions};
+use crate::store::{Counts, NewAction};
 use crate::worker::{Attempt, Steer, Wish, WorkerActor};
 
 /// Where a queue's actor is.
@@ -38,6 +39,7 @@ pub(crate) struct QueueShared {
     /// How many attempts are not yet durably ended.
     live: watch::Sender<usize>,
     counts: Mutex<(Counts, bool)>,
+    inbox: Inbox,
     waiters: Mutex<HashMap<ActionId, Vec<oneshot::Sender<()>>>>,
     dropped_reports: AtomicU64,
     ending: Mutex<Option<Ending>>,
@@ -89,6 +91,7 @@ impl QueueShared {
             running: Mutex::default(),
             live: watch::Sender::new(0),
             counts: Mutex::new((counts, paused)),
+            inbox: Inbox::default(),
             waiters: Mutex::default(),
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
@@ -136,6 +139,17 @@ impl QueueShared {
         }
     }
 
+    /// Leaves a submission for the actor, and tells it if it rests.
+    pub(super) fn submit(&self, actor: &Addr<QueueActor>, new: NewAction, reply: SubmissionPort) {
+        if self.inbox.put(new, reply) {
+            actor.do_send(Submissions);
+        }
+    }
+
+    pub(super) const fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
     pub(crate) fn counts(&self) -> (Counts, bool) {
         *lock(&self.counts)
     }
@@ -165,7 +179,7 @@ impl QueueShared {
         running.idle.remove(&slot);
         if let Some(id) = attempt.id() {
             running.attempts.insert(id, (Arc::clone(attempt), slot));
-            self.live.send_replace(running.attempts.len());
+            self.set_live(&running);
         }
         match running.workers.get_mut(slot) {
             Some(worker) => worker.get_or_insert_with(|| start(slot)).clone(),
@@ -221,7 +235,7 @@ impl QueueShared {
         let mut running = lock(&self.running);
         if running.attempts.get(&id).is_some_and(|(attempt, _)| attempt.number() == number) {
             running.attempts.remove(&id);
-            self.live.send_replace(running.attempts.len());
+            self.set_live(&running);
         }
     }
 
@@ -260,7 +274,16 @@ impl QueueShared {
         }
     }
 
-    /// Watches how many attempts are not yet durably ended.
+    /// Whoever watches waits for none: to be told of each number would cost more than the rest.
+    fn set_live(&self, running: &Running) {
+        let now = running.attempts.len();
+        self.live.send_if_modified(|live| {
+            *live = now;
+            now == 0
+        });
+    }
+
+    /// Watches how many attempts are not yet durably ended; it only wakes when there are none.
     pub(crate) fn live(&self) -> watch::Receiver<usize> {
         self.live.subscribe()
     }

@@ -9,6 +9,7 @@
 
 mod gather;
 mod handle;
+mod inbox;
 mod link;
 
 use std::sync::Arc;
@@ -22,8 +23,7 @@ use crate::clock::Clock;
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
 use crate::store::{
-    Affected, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected, Retention, Store,
-    StoreError, Submitted,
+    Affected, Batch, BatchReply, Claimed, Control, QueueId, Rejected, Retention, Store, StoreError,
 };
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
@@ -62,13 +62,11 @@ impl Default for QueueSettings {
     }
 }
 
-/// Queue this action. From a handle; answered once it is durable.
+/// Submissions wait in the [`inbox`]. From a handle that put the first one there while the actor
+/// rested; each is answered once it is durable.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Submit {
-    pub(crate) new: NewAction,
-    pub(crate) reply: oneshot::Sender<Result<Submitted, Rejected>>,
-}
+pub(crate) struct Submissions;
 
 /// Change actions that exist. From a handle; answered once the change is durable. It needs no room
 /// in the queue and never waits behind submissions.
@@ -79,15 +77,17 @@ pub(crate) struct Change {
     pub(crate) reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>,
 }
 
-/// The attempt has ended, as it says itself. Told by its worker.
+/// The attempt has ended, as it says itself, and its slot can take another one, if it is named here:
+/// a slot never counts as free while its attempt still counts as running (Q4). Told by its worker.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct AttemptEnded {
     pub(crate) attempt: Arc<Attempt>,
+    pub(crate) freed: Option<usize>,
 }
 
-/// The slot can take another attempt. Told by its worker, always after [`AttemptEnded`], so that a
-/// slot never counts as free while its attempt still counts as running (Q4).
+/// A slot can take another attempt whose last one was given up long ago: its thread has ended at
+/// last. Told by its worker.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SlotFreed {
@@ -165,6 +165,8 @@ impl QueueActor {
         system: WeakSystem,
         exit: ExitGuard,
     ) -> Self {
+        // Before the address is published: whoever has it may submit.
+        shared.inbox().open();
         Self {
             shared,
             id,
@@ -188,16 +190,26 @@ impl QueueActor {
 
     /// Sends the next batch if none is in flight and there is something to do.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.in_flight.is_some() || self.backing_off {
+        if self.in_flight.is_some() {
             return;
         }
         let claim = if self.draining { 0 } else { self.shared.free_slots() };
-        let (counts, paused) = self.shared.counts();
-        let can_start = claim > 0 && !paused && counts.queued() > 0;
-        if self.gathered.is_empty() && !can_start && !self.prune_more {
-            for settled in self.settle.drain(..) {
-                // The system may have stopped waiting.
-                let _ = settled.send(());
+        loop {
+            self.collect();
+            let (counts, paused) = self.shared.counts();
+            let can_start = claim > 0 && !paused && counts.queued() > 0;
+            let nothing = self.gathered.is_empty() && !can_start && !self.prune_more;
+            if !nothing && !self.backing_off {
+                break;
+            }
+            if !self.shared.inbox().rest() {
+                continue;
+            }
+            if nothing {
+                for settled in self.settle.drain(..) {
+                    // The system may have stopped waiting.
+                    let _ = settled.send(());
+                }
             }
             return;
         }
@@ -223,6 +235,17 @@ impl QueueActor {
         self.in_flight = Some(InFlight { ports, claim });
         let commit = self.store.commit(batch);
         ctx.spawn(commit.into_actor(self).map(|reply, queue, ctx| queue.on_committed(reply, ctx)));
+    }
+
+    /// Takes the submissions that have come.
+    fn collect(&mut self) {
+        for (new, reply) in self.shared.inbox().take() {
+            if self.draining {
+                let _ = reply.send(Err(Rejected::ShuttingDown));
+            } else {
+                self.gathered.submission(new, reply);
+            }
+        }
     }
 
     fn on_committed(&mut self, reply: Result<BatchReply, StoreError>, ctx: &mut Context<Self>) {
@@ -380,15 +403,17 @@ impl Actor for QueueActor {
     }
 }
 
-impl Handler<Submit> for QueueActor {
+/// Nobody must wait for an actor that is gone.
+impl Drop for QueueActor {
+    fn drop(&mut self) {
+        self.shared.inbox().close();
+    }
+}
+
+impl Handler<Submissions> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, Submit { new, reply }: Submit, ctx: &mut Self::Context) {
-        if self.draining {
-            let _ = reply.send(Err(Rejected::ShuttingDown));
-            return;
-        }
-        self.gathered.submission(new, reply);
+    fn handle(&mut self, _: Submissions, ctx: &mut Self::Context) {
         self.backing_off = false;
         self.pump(ctx);
     }
@@ -407,11 +432,14 @@ impl Handler<Change> for QueueActor {
 impl Handler<AttemptEnded> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, AttemptEnded { attempt }: AttemptEnded, ctx: &mut Self::Context) {
+    fn handle(&mut self, AttemptEnded { attempt, freed }: AttemptEnded, ctx: &mut Self::Context) {
         if let Some(end) = attempt.ended() {
             self.gathered.internal(Control::End(end));
-            self.pump(ctx);
         }
+        if let Some(slot) = freed {
+            self.shared.free(slot);
+        }
+        self.pump(ctx);
     }
 }
 
@@ -431,7 +459,7 @@ impl Handler<WorkerLost> for QueueActor {
         log::error!("queue {}: a worker died", self.shared.name());
         for attempt in self.shared.forget_lost() {
             record_loss(&attempt);
-            ctx.notify(AttemptEnded { attempt });
+            ctx.notify(AttemptEnded { attempt, freed: None });
         }
         self.pump(ctx);
     }

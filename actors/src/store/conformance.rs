@@ -182,7 +182,7 @@ impl Bench {
     }
 
     async fn end(&self, id: ActionId, attempt: u32, ended: Ended) -> Result<State, Rejected> {
-        let affected = self.control(Control::End(an_end(id, attempt, ended))).await?;
+        let affected = self.control(Control::End(an_end(id, attempt, ended).into())).await?;
         Ok(affected[0].state)
     }
 

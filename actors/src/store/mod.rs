@@ -15,6 +15,7 @@ pub mod sqlite;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
@@ -207,7 +208,7 @@ pub enum Control {
         command: Command,
     },
     /// An attempt has ended.
-    End(AttemptEnd),
+    End(Arc<AttemptEnd>),
     /// Pause the queue: nothing starts any more; running actions pause where they can.
     PauseQueue {
         /// Whether this kind of action can pause.

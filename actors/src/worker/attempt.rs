@@ -46,7 +46,7 @@ struct Live {
     partial: Report,
     stopwatch: Stopwatch,
     /// Kept here until it is durable, so that a queue actor that is rebuilt still learns of it.
-    ended: Option<AttemptEnd>,
+    ended: Option<Arc<AttemptEnd>>,
 }
 
 /// An attempt's live figures at one moment.
@@ -161,11 +161,11 @@ impl Attempt {
     pub(crate) fn set_ended(&self, end: AttemptEnd) {
         let mut live = self.live();
         if live.ended.is_none() {
-            live.ended = Some(end);
+            live.ended = Some(Arc::new(end));
         }
     }
 
-    pub(crate) fn ended(&self) -> Option<AttemptEnd> {
+    pub(crate) fn ended(&self) -> Option<Arc<AttemptEnd>> {
         self.live().ended.clone()
     }
 

@@ -20,7 +20,7 @@ use crate::system::WeakSystem;
 pub(crate) use attempt::{Attempt, LiveView, Wish};
 
 /// Start this attempt. Sent by the queue once the attempt's start is durable; answered by
-/// [`AttemptEnded`] and then [`SlotFreed`]. If the worker dies, the guardian's queue finds the attempt gone.
+/// [`AttemptEnded`]. If the worker dies, the queue finds the attempt gone.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Run(pub(crate) Arc<Attempt>);
@@ -74,19 +74,23 @@ impl WorkerActor {
             // recover it.
             return;
         }
+        let slot = self.slot;
         if running.abandoned {
-            log::info!("queue {}: retired slot {} is free again", self.queue.name(), self.slot);
+            log::info!("queue {}: retired slot {slot} is free again", self.queue.name());
+            self.queue.note_idle(slot);
+            self.queue.tell(SlotFreed { slot });
         } else {
-            self.report(&running.attempt, outcome(&running.attempt, result));
+            record_end(&running.attempt, outcome(&running.attempt, result));
+            // If the queue is being rebuilt now, it will find the end in the attempt itself.
+            self.queue.note_idle(slot);
+            self.queue.tell(AttemptEnded { attempt: running.attempt, freed: Some(slot) });
         }
-        self.queue.note_idle(self.slot);
-        self.queue.tell(SlotFreed { slot: self.slot });
     }
 
+    /// Reports the end of an attempt that keeps its slot.
     fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome) {
         record_end(attempt, outcome);
-        // If the queue is being rebuilt now, it will find the end in the attempt itself.
-        self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt) });
+        self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt), freed: None });
     }
 
     fn force(&mut self, attempt: &Arc<Attempt>) {

@@ -51,7 +51,7 @@ async fn in_state(bench: &Bench, model: &mut Model, state: State) -> ActionId {
     model.apply(&batch, &reply);
     let id = reply.submissions[0].as_ref().unwrap().id;
     let command = |command| vec![Control::Command { id, command }];
-    let end = |ended| vec![Control::End(an_end(id, 1, ended))];
+    let end = |ended| vec![Control::End(an_end(id, 1, ended).into())];
     let ways: Vec<(usize, Vec<Control>)> = match state {
         State::Queued => vec![],
         State::Processing => vec![(1, vec![])],
@@ -89,7 +89,7 @@ pub async fn every_cell_of_the_table(place: &impl Place) {
             Box::new(move |id| Control::Command { id, command }) as Box<dyn Fn(ActionId) -> Control>
         });
         let ended = ends.clone().map(|ended| {
-            Box::new(move |id| Control::End(an_end(id, 1, ended))) as Box<dyn Fn(_) -> _>
+            Box::new(move |id| Control::End(an_end(id, 1, ended).into())) as Box<dyn Fn(_) -> _>
         });
         let recovered = both.into_iter().map(|on_restart| {
             Box::new(move |_| Control::Recover { live: Vec::new(), on_restart })

@@ -203,7 +203,7 @@ impl History {
                 Act::Command(command) => Control::Command { id, command: *command },
                 Act::End(ended, before) => {
                     let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
-                    Control::End(an_end(id, attempt.saturating_sub(*before), *ended))
+                    Control::End(an_end(id, attempt.saturating_sub(*before), *ended).into())
                 }
                 Act::Pause(supported) => Control::PauseQueue { supported: *supported },
                 Act::Resume => Control::ResumeQueue,

@@ -256,7 +256,7 @@ pub async fn reports_are_kept_to_the_letter(place: &impl Place) {
             let id = bench.submit(0).await;
             bench.claim(1).await;
             let end = crate::store::AttemptEnd { report: report.clone(), ..an_end(id, 1, ended) };
-            bench.control(Control::End(end.clone())).await.unwrap();
+            bench.control(Control::End(end.clone().into())).await.unwrap();
             let record = bench.record(id).await;
             assert_eq!(record.report, report);
             assert_eq!(record.error, end.error);
@@ -279,12 +279,12 @@ pub async fn reopening_gives_the_same(place: &impl Place) {
     bench.now += 5;
     batches.push(Batch {
         controls: vec![
-            Control::End(an_end(id(ran[0]), 1, Ended::Finished)),
-            Control::End(an_end(id(ran[1]), 1, Ended::Failed)),
+            Control::End(an_end(id(ran[0]), 1, Ended::Finished).into()),
+            Control::End(an_end(id(ran[1]), 1, Ended::Failed).into()),
             Control::Command { id: id(ran[2]), command: Command::Stop },
             Control::Command { id: id(ran[3]), command: Command::Pause { supported: true } },
             Control::Command { id: id(ran[4]), command: Command::Stop },
-            Control::End(an_end(id(ran[4]), 1, Ended::Stopped)),
+            Control::End(an_end(id(ran[4]), 1, Ended::Stopped).into()),
         ],
         ..bench.batch()
     });
