@@ -259,8 +259,8 @@ impl Endpoint {
 
     pub(super) fn log_request(
         &self,
-        action: &str,
-        request: &str,
+        action: String,
+        request: String,
         client: Option<IpAddr>,
         took: Duration,
         success: bool,

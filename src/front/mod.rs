@@ -143,7 +143,8 @@ enum Answer {
 struct Asked<'a> {
     endpoint: &'a Endpoint,
     action: &'a str,
-    pairs: &'a Pairs,
+    /// A submission takes them.
+    pairs: Pairs,
     format: ResponseFormat,
     peer: Option<IpAddr>,
     wants_html: bool,
@@ -177,7 +178,7 @@ async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
             }
         }
     };
-    endpoint.log_request(&action, &text, peer, began.elapsed(), success);
+    endpoint.log_request(action, text, peer, began.elapsed(), success);
     body
 }
 
@@ -220,16 +221,16 @@ async fn reply(
     if let Some(error) = too_large {
         return (action, Err((error, format)));
     }
-    let asked = Asked {
+    let mut asked = Asked {
         endpoint,
         action: &action,
-        pairs: &pairs,
+        pairs,
         format,
         peer: request.peer,
         wants_html: request.wants_html,
         idempotency_key: request.idempotency_key.as_deref(),
     };
-    let reply = match perform(&asked).await {
+    let reply = match perform(&mut asked).await {
         Ok(Answer::Data(data)) => Ok(AciReply {
             content_type: format.content_type(),
             body: AciBody::Whole(response::success(&action, &data, format)),
@@ -249,9 +250,9 @@ fn html(page: String) -> AciReply {
 }
 
 /// Finds the action, checks its parameters and does it.
-async fn perform(asked: &Asked<'_>) -> Result<Answer, AciError> {
+async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
     let check = |spec: &ActionSpec<'_>| {
-        validate(spec, spec.common(), asked.pairs, asked.endpoint.limits().strict)
+        validate(spec, spec.common(), &asked.pairs, asked.endpoint.limits().strict)
     };
     if let Some(spec) = BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(asked.action)) {
         check(spec)?;

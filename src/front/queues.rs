@@ -15,7 +15,7 @@ use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeR
 use crate::aci::token::Token;
 
 pub(super) async fn queue_info(asked: &Asked<'_>) -> Result<Answer, AciError> {
-    let info = QueueInfo::parse(asked.pairs, asked.endpoint.now_ms(), &Local)?;
+    let info = QueueInfo::parse(&asked.pairs, asked.endpoint.now_ms(), &Local)?;
     let kind = find_queue(asked, &info)?;
     match &info.token {
         Some(token) => {

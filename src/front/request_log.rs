@@ -1,9 +1,11 @@
 //! The latest requests, for the action `GetRequestLog`.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use crate::aci::error::shorten;
@@ -43,35 +45,43 @@ pub(super) struct Entry {
     pub(super) ended_ms: i64,
     pub(super) took: Duration,
     pub(super) success: bool,
-    pub(super) thread: String,
+    pub(super) thread: Thread,
 }
 
 impl RequestLog {
     pub(super) fn push(
         &self,
-        action: &str,
-        request: &str,
+        mut action: String,
+        mut request: String,
         client: Option<IpAddr>,
         ended_ms: i64,
         took: Duration,
         success: bool,
     ) {
-        let request = request.trim_start_matches(['/', '?']);
-        let cut = request.floor_char_boundary(REQUEST_BYTES);
+        if let Cow::Owned(short) = shorten(&action) {
+            action = short;
+        }
+        action.make_ascii_uppercase();
+        let begins = request.len() - request.trim_start_matches(['/', '?']).len();
+        request.drain(..begins);
+        request.truncate(request.floor_char_boundary(REQUEST_BYTES));
+        // A long one was cut: it must not keep the room it had.
+        request.shrink_to(REQUEST_BYTES);
         let entry = Entry {
-            action: shorten(action).to_ascii_uppercase(),
-            request: request.get(..cut).unwrap_or_default().to_owned(),
+            action,
+            request,
             client,
             ended_ms,
             took,
             success,
-            thread: std::thread::current().name().unwrap_or_default().to_owned(),
+            thread: std::thread::current(),
         };
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= CAPACITY {
-            entries.pop_front();
-        }
+        let oldest = if entries.len() < CAPACITY { None } else { entries.pop_front() };
         entries.push_back(entry);
+        // All HTTP workers come by here: what can be done without the lock is.
+        drop(entries);
+        drop(oldest);
     }
 
     /// Returns the latest entries, the newest first.

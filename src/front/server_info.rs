@@ -146,7 +146,7 @@ fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
             .child(Element::text("autn:time", error_time(entry.ended_ms, &Local)))
             .child(Element::text("autn:duration", duration))
             .child(Element::text("autn:status", if entry.success { "success" } else { "error" }))
-            .child(Element::text("autn:thread", entry.thread))
+            .child(Element::text("autn:thread", entry.thread.name().unwrap_or_default()))
     });
     entries.collect()
 }

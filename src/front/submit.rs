@@ -11,35 +11,38 @@ use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::PairValue;
 
-pub(super) async fn submit(asked: &Asked<'_>, kind: &Kind) -> Result<Vec<Element>, AciError> {
-    let pairs = asked.pairs;
+pub(super) async fn submit(asked: &mut Asked<'_>, kind: &Kind) -> Result<Vec<Element>, AciError> {
+    let pairs = &asked.pairs;
     let is_set = |name: &str| pairs.given(name).and_then(parse_bool) == Some(true);
+    let at_once = is_set("Synchronous") || is_set("Sync");
+    let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
+    let priority = i32::try_from(priority).unwrap_or_default();
+    let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
+    let key = asked.idempotency_key.or_else(|| pairs.given("Idempotency-Key"));
+    let key = key.map(ToOwned::to_owned);
     // All that was sent but the action itself (observed), so that an action can be sent on as it came.
-    let parameters: Parameters = pairs
-        .iter()
+    let parameters: Parameters = std::mem::take(&mut asked.pairs)
+        .into_iter()
         .map(|(name, value)| {
             let value = match value {
-                PairValue::Text(text) => Value::Text(text.clone()),
-                PairValue::Bytes(bytes) => Value::Bytes(bytes.clone()),
+                PairValue::Text(text) => Value::Text(text),
+                PairValue::Bytes(bytes) => Value::Bytes(bytes),
             };
             (name, value)
         })
         .collect();
-    if is_set("Synchronous") || is_set("Sync") {
+    if at_once {
         return run_now(asked, kind, parameters).await;
     }
 
-    let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
-    let priority = i32::try_from(priority).unwrap_or_default();
     let mut submission = Submission::new(parameters).priority(priority);
-    if let Some(key) = asked.idempotency_key.or_else(|| pairs.given("Idempotency-Key")) {
+    if let Some(key) = key {
         submission = submission.key(key);
     }
     let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
     let submitted = kind.queue.submit(submission).await.map_err(failed)?;
     let mut reply = vec![Element::text("token", asked.endpoint.token(kind, submitted))];
 
-    let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
     if wait > 0.0 {
         // It is queued: whatever goes wrong from here on, the client must get the token.
         let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();

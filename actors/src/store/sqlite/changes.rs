@@ -25,7 +25,7 @@ const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 /// The number of an action's first attempt.
 const FIRST_ATTEMPT: u32 = 1;
 
-impl Writer {
+impl Writer<'_> {
     /// Applies a batch within a transaction: controls, submissions, claims, retention.
     pub(super) fn apply(&mut self, batch: &Batch) -> Applied<BatchReply> {
         let mut controls = Vec::with_capacity(batch.controls.len());
@@ -213,6 +213,11 @@ impl Writer {
                 self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
             }
         }
+        if state.is_running() {
+            self.running.insert(row.id, (batch.queue, Row { state, ..*row }));
+        } else {
+            self.running.remove(&row.id);
+        }
         let queue = self.queue_mut(batch.queue)?;
         queue.counts.take(row.state);
         queue.counts.add(state, 1);
@@ -220,7 +225,7 @@ impl Writer {
         Ok(())
     }
 
-    fn keep_outcome(&self, id: ActionId, error: Option<&str>, report: &Report) -> Applied<()> {
+    fn keep_outcome(&mut self, id: ActionId, error: Option<&str>, report: &Report) -> Applied<()> {
         if error.is_none() && report.is_empty() {
             return Ok(());
         }
@@ -272,7 +277,7 @@ impl Writer {
         };
         let (state, attempt, started_at) = match decide(State::Queued, Command::Start) {
             Ok(Verdict::Move(state)) if at_once => {
-                (state, FIRST_ATTEMPT, Some(not_before(batch.now, *queued_at).0))
+                (state, FIRST_ATTEMPT, Some(not_before(batch.now, *queued_at)))
             }
             _ => (State::Queued, 0, None),
         };
@@ -286,9 +291,14 @@ impl Writer {
                 priority,
                 attempt,
                 queued_at.0,
-                started_at
+                started_at.map(|time| time.0)
             ],
         )?;
+        if state.is_running() {
+            let queued_at = *queued_at;
+            let row = Row { id, state, attempt, queued_at, started_at, priority };
+            self.running.insert(id, (batch.queue, row));
+        }
         match new {
             NewAction::Given { parameters, key, .. } => {
                 self.run(
@@ -366,11 +376,13 @@ impl Writer {
             "UPDATE action SET state = ?2, attempt = ?3, started_at = ?4 WHERE id = ?1",
             params![number(row.id), state as u8, attempt, started_at.0],
         )?;
+        let started = Row { state, attempt, started_at: Some(started_at), ..row };
+        self.running.insert(row.id, (batch.queue, started));
         let queue = self.queue_mut(batch.queue)?;
         queue.counts.take(row.state);
         queue.counts.add(state, 1);
         queue.changed = true;
-        Ok(Some(Row { state, attempt, started_at: Some(started_at), ..row }))
+        Ok(Some(started))
     }
 
     /// Starts an action and ends it at once, because what it was given can't be read.
@@ -404,6 +416,9 @@ impl Writer {
     }
 
     fn row(&self, queue: QueueId, id: ActionId) -> Applied<Option<Row>> {
+        if let Some((of, row)) = self.running.get(&id) {
+            return Ok((*of == queue).then_some(*row));
+        }
         Ok(self
             .connection
             .prepare_cached(
@@ -437,7 +452,8 @@ impl Writer {
 }
 
 /// What the rules need to know of an action.
-struct Row {
+#[derive(Clone, Copy)]
+pub(super) struct Row {
     id: ActionId,
     state: State,
     attempt: u32,

@@ -32,7 +32,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, Query};
 use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Store, StoreError};
 use read::Reader;
-use write::Writer;
+use write::{Known, Writer};
 
 /// How safe an acknowledged change is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,7 +86,7 @@ impl SqliteStore {
 
         let connection = connect(&path, OpenFlags::default())?;
         schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
-        let writer = Writer::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?;
+        let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
         let mut readers = Vec::new();
         for _ in 0..2 {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -97,7 +97,9 @@ impl SqliteStore {
 
         let mut threads = Vec::new();
         let (write_sender, write_jobs) = mpsc::channel();
-        threads.push(spawn("actiond-write", move || write_loop(writer, &write_jobs, lock))?);
+        threads.push(spawn("actiond-write", move || {
+            write_loop(Writer::new(&connection, path, known), &write_jobs, lock);
+        })?);
         let mut senders = Vec::new();
         for (reader, name) in readers.into_iter().zip(["actiond-read", "actiond-list"]) {
             let (sender, jobs) = mpsc::channel();
@@ -221,7 +223,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 /// Takes whatever waits, writes it as one transaction, answers, and so on. The lock is held until
 /// the last write is done.
-fn write_loop(mut writer: Writer, jobs: &mpsc::Receiver<WriteJob>, lock: File) {
+fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>, lock: File) {
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::new();
         let mut next = Some(first);

@@ -11,7 +11,7 @@ use crate::store::{Batch, QueueId};
 /// goes in small steps, and still faster than actions can end.
 const PRUNE_STEP: u64 = 200;
 
-impl Writer {
+impl Writer<'_> {
     /// Deletes some of the final actions that need not be kept, the oldest first and at most a step
     /// of them; tells whether there may be more.
     pub(super) fn prune(&mut self, batch: &Batch) -> Applied<bool> {

@@ -5,23 +5,29 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use tokio::sync::oneshot;
 
+use super::changes::Row;
 use super::store_error;
 use crate::action::{ActionId, State};
 use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError};
 
 pub(super) type CommitReply = oneshot::Sender<Result<BatchReply, StoreError>>;
 
-/// The writing connection, and what it knows without asking: valid between transactions, and put
-/// back when one fails.
-pub(super) struct Writer {
-    pub(super) connection: Connection,
+/// The writing connection, and what it knows without asking.
+pub(super) struct Writer<'c> {
+    pub(super) connection: &'c Connection,
+    /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
+    statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
     pub(super) known: Known,
+    /// The rows of actions that run, as far as this writer started them: their next change is due
+    /// soon. Forgotten when a transaction fails.
+    pub(super) running: HashMap<ActionId, (QueueId, Row)>,
 }
 
+/// What is true of the whole store between transactions; put back when one fails.
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) last_id: u64,
@@ -59,10 +65,16 @@ impl From<rusqlite::Error> for Failure {
 
 pub(super) type Applied<T> = Result<T, Failure>;
 
-impl Writer {
-    pub(super) fn new(connection: Connection, path: PathBuf) -> rusqlite::Result<Self> {
+impl Known {
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let last_id = connection.query_row("SELECT last_id FROM meta", [], |row| row.get(0))?;
-        Ok(Self { connection, path, known: Known { last_id, queues: HashMap::new() } })
+        Ok(Self { last_id, queues: HashMap::new() })
+    }
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(connection: &'c Connection, path: PathBuf, known: Known) -> Self {
+        Self { connection, statements: Vec::new(), path, known, running: HashMap::new() }
     }
 
     pub(super) fn open_queue(&mut self, name: &str) -> Result<QueueState, StoreError> {
@@ -158,6 +170,7 @@ impl Writer {
         let applied = self.apply_all(apply);
         if applied.is_err() {
             self.known = before;
+            self.running.clear();
             if !self.connection.is_autocommit() {
                 // A failed commit may have rolled back already; then there is nothing to undo.
                 let _ = self.connection.execute_batch("ROLLBACK");
@@ -198,8 +211,17 @@ impl Writer {
         })
     }
 
-    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> Applied<()> {
-        self.connection.prepare_cached(sql)?.execute(params)?;
+    /// Runs a statement that is prepared once: the connection's own cache would look it up, and put
+    /// it back, by its whole text each time.
+    pub(super) fn run(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Applied<()> {
+        let prepared = self.statements.iter_mut().find(|(text, _)| std::ptr::eq(*text, sql));
+        if let Some((_, statement)) = prepared {
+            statement.execute(params)?;
+            return Ok(());
+        }
+        let mut statement = self.connection.prepare(sql)?;
+        statement.execute(params)?;
+        self.statements.push((sql, statement));
         Ok(())
     }
 
