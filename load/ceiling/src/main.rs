@@ -1,11 +1,12 @@
 //! The ceiling: a bare actix-web server that answers every request with one constant of the size of a token reply.
 //!
-//! It parses no parameters, asks no actor and writes nothing, so that no server on actix-web can be faster on the same
+//! It reads bodies and forgets them, parses no parameters, asks no actor and writes nothing, so that no server on actix-web can be faster on the same
 //! machine. `load/run` measures it before each run of `actiond` and prints the ratio.
 
 use std::{env, net::Ipv4Addr, process::ExitCode, thread::available_parallelism};
 
 use actix_web::{App, HttpResponse, HttpServer, http::header::ContentType, web};
+use futures_util::StreamExt as _;
 
 /// A token reply as `actiond` sends it, with every part that the load scripts check for.
 const REPLY: &str = "<?xml version='1.0' encoding='UTF-8' ?>\
@@ -51,7 +52,9 @@ async fn serve(port: u16) -> std::io::Result<()> {
     server.run().await
 }
 
-async fn answer() -> HttpResponse {
+async fn answer(mut body: web::Payload) -> HttpResponse {
+    // What is left unread closes the connection, and a new one for each request is no ceiling.
+    while let Some(Ok(_)) = body.next().await {}
     // Without a charset, which ACI clients do not take.
     HttpResponse::Ok().content_type(ContentType::xml()).body(REPLY)
 }
