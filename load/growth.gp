@@ -9,23 +9,28 @@ set datafile columnheaders
 set datafile missing "-"
 set grid lc rgb "#d8d8d8"
 set border lc rgb "#404040"
-set key top left Left reverse samplen 2 spacing 1.1
+set key below left Left reverse samplen 2 maxcols 2
 set style data linespoints
+set autoscale xfix
 # Colours that the colour-blind can tell apart; grey is the ceiling.
 set linetype 1 lc rgb "#0072b2" lw 2 pt 7 ps 0.6
 set linetype 2 lc rgb "#d55e00" lw 2 pt 5 ps 0.6
 set linetype 3 lc rgb "#009e73" lw 2 pt 9 ps 0.7
 set linetype 4 lc rgb "#cc79a7" lw 2 pt 13 ps 0.7
+# The same, dashed.
+set linetype 11 lc rgb "#0072b2" lw 2 dt 2 pt 6 ps 0.6
+set linetype 12 lc rgb "#d55e00" lw 2 dt 2 pt 4 ps 0.6
+set linetype 13 lc rgb "#009e73" lw 2 dt 2 pt 8 ps 0.7
 set linetype 8 lc rgb "#808080" lw 1.5 dt 2 pt 6 ps 0.5
 set linetype 9 lc rgb "#808080" lw 1.5 dt 3 pt 4 ps 0.5
 
 # One picture, or two beside each other, on white so that it can be read in dark mode too.
-one = "set terminal svg size 720,400 font 'sans-serif,13' background '#ffffff'; unset multiplot"
-two = "set terminal svg size 960,400 font 'sans-serif,13' background '#ffffff'"
+one = "set terminal svg size 720,440 font 'sans-serif,13' background '#ffffff'; set bmargin 9"
+two = "set terminal svg size 960,440 font 'sans-serif,13' background '#ffffff'; set bmargin 8.5"
 # Whole decades, with 1,000 written as 1k.
 decades = "set format x '%.0s%c'; set logscale x 10"
-plain = "set format y '%.0s%c'; unset logscale y; set yrange [0:*]; set offsets 0, 0, graph 0.25, 0"
-logs = "set format y '%g'; set logscale y 10; set yrange [*:*]; set offsets 0, 0, 0, 0"
+plain = "set format y '%.0s%c'; unset logscale y; set yrange [0:*]"
+logs = "set format y '%g'; set logscale y 10; set yrange [*:*]"
 
 @decades
 
@@ -44,11 +49,11 @@ if (name eq "finished") {
     @logs
     set ylabel "milliseconds"
     plot data using "actions":"newest_p99" title "the last to finish, p99" lt 1, \
-         data using "actions":"newest_p50" title "p50" lt 1 dt 2, \
+         data using "actions":"newest_p50" title "the last to finish, p50" lt 11, \
          data using "actions":"started_p99" title "finished, the last to start, p99" lt 2, \
-         data using "actions":"started_p50" title "p50" lt 2 dt 2, \
+         data using "actions":"started_p50" title "finished, the last to start, p50" lt 12, \
          data using "actions":"errors_p99" title "errors (1 in 100), the last to start, p99" lt 3, \
-         data using "actions":"errors_p50" title "p50" lt 3 dt 2
+         data using "actions":"errors_p50" title "errors, the last to start, p50" lt 13
 }
 
 if (name eq "queued") {
@@ -67,6 +72,7 @@ if (name eq "queued") {
     both = system("test -f '".finished."' && echo yes") eq "yes"
     @two
     set output dir."/memory.svg"
+    set key maxcols 1
     set multiplot layout 1, 2
     @plain
     set format y '%g'
@@ -74,12 +80,12 @@ if (name eq "queued") {
     set ylabel "resident memory, MB"
     if (both) {
         plot data using "actions":"memory_mb" title "queued: after their submission" lt 2, \
-             data using "actions":"restarted_mb" title "queued: after a restart" lt 2 dt 2, \
+             data using "actions":"restarted_mb" title "queued: after a restart" lt 12, \
              finished using "actions":"memory_mb" title "finished: after their submission" lt 1, \
-             finished using "actions":"restarted_mb" title "finished: after a restart" lt 1 dt 2
+             finished using "actions":"restarted_mb" title "finished: after a restart" lt 11
     } else {
         plot data using "actions":"memory_mb" title "queued: after their submission" lt 2, \
-             data using "actions":"restarted_mb" title "queued: after a restart" lt 2 dt 2
+             data using "actions":"restarted_mb" title "queued: after a restart" lt 12
     }
     set ylabel "restart after kill -9: first answer, ms"
     if (both) {
@@ -109,6 +115,7 @@ if (name eq "fill-finished" || name eq "fill-queued") {
 if (name eq "list") {
     @two
     set output dir."/list.svg"
+    set key maxcols 1
     set multiplot layout 1, 2
     @logs
     set xlabel "actions in one reply"
@@ -126,6 +133,7 @@ if (name eq "list") {
 if (name eq "queues" || name eq "parameters") {
     @two
     set output dir."/".name.".svg"
+    set key maxcols 1
     set multiplot layout 1, 2
     x = name eq "queues" ? "queues" : "bytes"
     set xlabel name eq "queues" ? "queues" : "bytes of parameters"
@@ -135,12 +143,10 @@ if (name eq "queues" || name eq "parameters") {
     } else {
         @logs
         set format y '%.0s%c'
-        set key bottom left
     }
     plot data using x:"submit_per_s" title "submissions" lt 2, \
          data using x:"finish_per_s" title "actions submitted and finished" lt 3, \
          data using x:"submit_ceiling" title "ceiling, the same submissions" lt 9
-    set key top left
     if (name eq "queues") {
         set format y '%g'
         set ylabel "p99 of submissions, ms"
@@ -158,6 +164,7 @@ if (name eq "queues" || name eq "parameters") {
 if (name eq "connections") {
     @two
     set output dir."/connections.svg"
+    set key maxcols 1
     set multiplot layout 1, 2
     @plain
     set xlabel "connections"

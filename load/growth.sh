@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2034,SC2153,SC2154
 # How load/growth measures: its data files, the queues under load, single runs, and medians of runs. Sourced by
 # load/growth, which sets before: seconds, runs, connections, out; and made, the line on how the data was made.
 
@@ -42,7 +42,7 @@ each() {
 # totals: sets pending, running and finished to the sums over them.
 totals() {
   local reply name
-  reply=$(each queueStatus)
+  reply=$(each queueStatus) || exit 1
   for name in pending running finished; do
     printf -v "$name" '%s' "$(grep -oP "<$name>\K[0-9]+" <<<"$reply" | awk '{ n += $1 } END { printf "%.0f", n }')"
   done

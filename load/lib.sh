@@ -279,11 +279,11 @@ build() {
   server=$(realpath "$server") ceiling=$(realpath "$ceiling")
 }
 
-# The commit that is measured, and whether there are changes to it.
+# The commit that is measured, and whether there are changes to it that could matter.
 commit_name() {
   local commit
   commit=$(git rev-parse --short HEAD 2>/dev/null || printf 'none')
-  [[ -z $(git status --porcelain 2>/dev/null | head -n 1) ]] || commit+=' with changes'
+  [[ -z $(git status --porcelain -- . ':!docs' 2>/dev/null | head -n 1) ]] || commit+=' with changes'
   printf '%s' "$commit"
 }
 
