@@ -13,7 +13,7 @@ function thousands(text,    out) {
     return text out
 }
 
-function table(spec,    parts, n, i, at, file, line, made, names, values, columns, head, rule, rows, row) {
+function table(spec,    parts, n, i, at, file, line, made, name, names, values, columns, head, rule, rows, row) {
     n = split(spec, parts, / *\| */)
     file = data "/" parts[1] ".tsv"
     if ((getline line < file) <= 0) return 0
@@ -26,7 +26,7 @@ function table(spec,    parts, n, i, at, file, line, made, names, values, column
         name[i] = substr(parts[i], 1, index(parts[i], "=") - 1)
         if (!(name[i] in at)) {
             print file ": no column " name[i] > "/dev/stderr"
-            exit failed = 1
+            exit 1
         }
         head = head " " substr(parts[i], index(parts[i], "=") + 1) " |"
         rule = rule "--:|"
@@ -38,12 +38,12 @@ function table(spec,    parts, n, i, at, file, line, made, names, values, column
         rows = rows row "\n"
     }
     close(file)
-    printf "\n%s\n%s\n%s\nMade by `%s.\n\n", head, rule, rows, gensub_made(made)
+    printf "\n%s\n%s\n%s\nMade by `%s.\n\n", head, rule, rows, as_code(made)
     return 1
 }
 
 # The command in the line on how the data was made is set as code.
-function gensub_made(made,    comma) {
+function as_code(made,    comma) {
     comma = index(made, ", ")
     return substr(made, 1, comma - 1) "`" substr(made, comma)
 }

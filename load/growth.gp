@@ -102,6 +102,7 @@ if (name eq "fill-finished" || name eq "fill-queued") {
     set output dir."/".name.".svg"
     @plain
     unset logscale x
+    set bmargin 5
     set xlabel "actions in the store"
     set ylabel "a second"
     if (name eq "fill-finished") {
