@@ -79,7 +79,7 @@ impl SqliteStore {
     /// [`StoreError::TooNew`] if the file can't be used as it is (it is left untouched), and
     /// [`StoreError::Io`] or [`StoreError::Full`] if it can't be read or written.
     pub fn open(directory: &Path, durability: Durability) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)
+        make_directory(directory)
             .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
         let lock = lock_directory(directory)?;
         let path = directory.join("actions.db");
@@ -281,6 +281,19 @@ fn read_loop(reader: &Reader, jobs: &mpsc::Receiver<ReadJob>) {
             }
         });
     }
+}
+
+/// Makes the directory and those above it, and their names durable: SQLite syncs only names in it.
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    let parents = directory.ancestors().take_while(|path| !path.is_dir()).filter_map(Path::parent);
+    let parents: Vec<&Path> = parents.collect();
+    std::fs::create_dir_all(directory)?;
+    for parent in parents {
+        let parent = if parent == Path::new("") { Path::new(".") } else { parent };
+        // Not every system lets a directory be opened and synced; SQLite passes over that too.
+        let _ = File::open(parent).and_then(|parent| parent.sync_all());
+    }
+    Ok(())
 }
 
 fn lock_directory(directory: &Path) -> Result<File, StoreError> {
