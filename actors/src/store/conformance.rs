@@ -21,7 +21,8 @@
 //! - `model`: a plain store in memory, against which answers are held;
 //! - `commands`: one case for each rule of commands, starts, ends and recovery;
 //! - `keeping`: what is kept to the letter, for how long, and what opening it again gives;
-//! - `histories`: random batches, then random listings.
+//! - `histories`: random batches, then random listings;
+//! - `witness`: for stores that die in the middle of such a history.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,6 +37,7 @@ mod commands;
 mod histories;
 mod keeping;
 mod model;
+mod witness;
 
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ use crate::store::{
 pub use commands::*;
 pub use histories::*;
 pub use keeping::*;
+pub use witness::{Damage, Found, Witness};
 
 /// A place where a store keeps its data; empty at first.
 pub trait Place {

@@ -18,14 +18,14 @@ use crate::store::query::{Cursor, Query, Range, SortKey, States};
 use crate::store::{Batch, Control, NewAction, QueueId, Retention, Store};
 
 /// Where the clock of a history stands at first.
-const BEGIN: i64 = 50_000;
+pub(super) const BEGIN: i64 = 50_000;
 
 /// One batch, in terms that fit whatever is there when it is made.
 #[derive(Debug, Clone)]
-struct Step {
+pub(super) struct Step {
     queue: Index,
     /// By how much the clock moves before it; it may go back.
-    passes: i64,
+    pub(super) passes: i64,
     acts: Vec<(Index, Act)>,
     submissions: Vec<New>,
     claim: usize,
@@ -77,7 +77,11 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn steps(acts_most: usize, submissions: usize, keep: bool) -> impl Strategy<Value = Step> {
+pub(super) fn steps(
+    acts_most: usize,
+    submissions: usize,
+    keep: bool,
+) -> impl Strategy<Value = Step> {
     let new = prop_oneof![
         12 => (-3..4, proptest::option::weighted(0.1, 0..20_u8), -40..40_i64)
             .prop_map(|(priority, key, late)| New::Given { priority, key, late }),
@@ -153,6 +157,60 @@ fn queries(until: i64) -> impl Strategy<Value = Query> {
         })
 }
 
+/// Makes a batch of the step's terms for what the model holds.
+pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) -> Batch {
+    let queue = *step.queue.get(queues);
+    let rows = &model.queues[&queue].rows;
+    let alive: Vec<ActionId> =
+        rows.values().map(|r| &r.record).filter(|r| !r.state.is_final()).map(|r| r.id).collect();
+    let all: Vec<ActionId> = model.queues.values().flat_map(|q| q.rows.keys()).copied().collect();
+    // Mostly one that has not ended, now and then any, of whichever queue.
+    let target = |index: &Index| {
+        let among = if alive.is_empty() || index.index(5) == 0 { &all } else { &alive };
+        let nobody = ActionId::new(ActionId::MAX).unwrap();
+        if among.is_empty() { nobody } else { among[index.index(among.len())] }
+    };
+    let controls = step.acts.iter().map(|(index, act)| {
+        let id = target(index);
+        match act {
+            Act::Command(command) => Control::Command { id, command: *command },
+            Act::End(ended, before) => {
+                let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
+                Control::End(an_end(id, attempt.saturating_sub(*before), *ended).into())
+            }
+            Act::Pause(supported) => Control::PauseQueue { supported: *supported },
+            Act::Resume => Control::ResumeQueue,
+            Act::StopAll => Control::StopAll,
+            Act::Recover(mask, on_restart) => {
+                let live = rows.values().map(|row| (row.record.id, row.record.attempt));
+                let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
+                Control::Recover { live, on_restart: *on_restart }
+            }
+        }
+    });
+    let submissions = step.submissions.iter().enumerate().map(|(place, new)| match new {
+        New::Given { priority, key, late } => NewAction::Given {
+            parameters: Parameters::from_iter([("Place", place.to_string())]),
+            priority: *priority,
+            key: key.map(|key| format!("key {key}")),
+            queued_at: Timestamp(now + late),
+        },
+        New::CopyOf(index) => NewAction::CopyOf { id: target(index), queued_at: Timestamp(now) },
+    });
+    Batch {
+        queue,
+        now: Timestamp(now),
+        controls: controls.collect(),
+        submissions: submissions.collect(),
+        claim: step.claim,
+        max_queued: step.max_queued,
+        retention: Retention {
+            max_finished: step.max_finished,
+            finished_after: step.max_age.map(|age| Timestamp(now - age.cast_signed())),
+        },
+    }
+}
+
 /// A history under way: the store, and the model that follows it.
 struct History {
     store: Arc<dyn Store>,
@@ -175,69 +233,9 @@ impl History {
 
     async fn step(&mut self, step: &Step) {
         self.now += step.passes;
-        let batch = self.batch(step);
+        let batch = batch(&self.model, &self.queues, self.now, step);
         let reply = self.store.commit(batch.clone()).await.unwrap();
         self.model.apply(&batch, &reply);
-    }
-
-    fn batch(&self, step: &Step) -> Batch {
-        let queue = *step.queue.get(&self.queues);
-        let rows = &self.model.queues[&queue].rows;
-        let alive: Vec<ActionId> = rows
-            .values()
-            .map(|r| &r.record)
-            .filter(|r| !r.state.is_final())
-            .map(|r| r.id)
-            .collect();
-        let all: Vec<ActionId> =
-            self.model.queues.values().flat_map(|q| q.rows.keys()).copied().collect();
-        // Mostly one that has not ended, now and then any, of whichever queue.
-        let target = |index: &Index| {
-            let among = if alive.is_empty() || index.index(5) == 0 { &all } else { &alive };
-            let nobody = ActionId::new(ActionId::MAX).unwrap();
-            if among.is_empty() { nobody } else { among[index.index(among.len())] }
-        };
-        let controls = step.acts.iter().map(|(index, act)| {
-            let id = target(index);
-            match act {
-                Act::Command(command) => Control::Command { id, command: *command },
-                Act::End(ended, before) => {
-                    let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
-                    Control::End(an_end(id, attempt.saturating_sub(*before), *ended).into())
-                }
-                Act::Pause(supported) => Control::PauseQueue { supported: *supported },
-                Act::Resume => Control::ResumeQueue,
-                Act::StopAll => Control::StopAll,
-                Act::Recover(mask, on_restart) => {
-                    let live = rows.values().map(|row| (row.record.id, row.record.attempt));
-                    let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
-                    Control::Recover { live, on_restart: *on_restart }
-                }
-            }
-        });
-        let submissions = step.submissions.iter().enumerate().map(|(place, new)| match new {
-            New::Given { priority, key, late } => NewAction::Given {
-                parameters: Parameters::from_iter([("Place", place.to_string())]),
-                priority: *priority,
-                key: key.map(|key| format!("key {key}")),
-                queued_at: Timestamp(self.now + late),
-            },
-            New::CopyOf(index) => {
-                NewAction::CopyOf { id: target(index), queued_at: Timestamp(self.now) }
-            }
-        });
-        Batch {
-            queue,
-            now: Timestamp(self.now),
-            controls: controls.collect(),
-            submissions: submissions.collect(),
-            claim: step.claim,
-            max_queued: step.max_queued,
-            retention: Retention {
-                max_finished: step.max_finished,
-                finished_after: step.max_age.map(|age| Timestamp(self.now - age.cast_signed())),
-            },
-        }
     }
 
     /// Reads a listing page by page, at most so many pages, and compares it with the model's.

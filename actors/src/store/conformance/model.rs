@@ -10,17 +10,17 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
 use crate::store::query::Query;
 use crate::store::{
-    Affected, Batch, BatchReply, Control, Counts, NewAction, QueueId, Record, Rejected, Store,
-    Submitted,
+    Affected, Batch, BatchReply, Claimed, Control, Counts, NewAction, QueueId, Record, Rejected,
+    Store, Submitted,
 };
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     last_id: u64,
     pub(super) queues: BTreeMap<QueueId, Queue>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Queue {
     pub(super) paused: bool,
     pub(super) rows: BTreeMap<ActionId, Row>,
@@ -53,12 +53,37 @@ impl Model {
         }
         assert_eq!(reply.submissions.len(), batch.submissions.len());
         for (new, answer) in batch.submissions.iter().zip(&reply.submissions) {
-            queue.submit(batch, new, answer, last_id);
+            let chosen = answer.as_ref().map_or(next(*last_id), |submitted| submitted.id);
+            assert_eq!(*answer, queue.submit(batch, new, chosen, last_id), "{new:?}");
         }
         queue.claim(batch, reply);
         queue.prune(batch, reply);
         assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
         assert_eq!(reply.paused, queue.paused);
+    }
+
+    /// Applies the batch and returns the answer of a store that gives out ids one by one, and for
+    /// which what is to be deleted is little enough for one step.
+    pub(super) fn foresee(&mut self, batch: &Batch) -> BatchReply {
+        let Self { last_id, queues } = self;
+        let queue = queues.entry(batch.queue).or_default();
+        let controls = batch.controls.iter().map(|c| queue.control(batch.now, c)).collect();
+        let submissions = batch
+            .submissions
+            .iter()
+            .map(|new| queue.submit(batch, new, next(*last_id), last_id))
+            .collect();
+        let claimed = queue.next_to_start(batch).into_iter().map(|id| queue.start(batch, id));
+        let claimed = claimed.collect();
+        queue.delete(queue.due(batch));
+        BatchReply {
+            controls,
+            submissions,
+            claimed,
+            more_to_prune: false,
+            counts: queue.counts(),
+            paused: queue.paused,
+        }
     }
 
     /// Compares every row of every queue with what the store reads.
@@ -182,9 +207,9 @@ impl Queue {
         &mut self,
         batch: &Batch,
         new: &NewAction,
-        answer: &Result<Submitted, Rejected>,
+        chosen: ActionId,
         last_id: &mut u64,
-    ) {
+    ) -> Result<Submitted, Rejected> {
         let full = batch.max_queued.is_some_and(|max| self.counts().queued() >= max);
         let (parameters, priority, key, queued_at) = match new {
             NewAction::Given { parameters, priority, key, queued_at } => {
@@ -192,37 +217,26 @@ impl Queue {
                     .as_ref()
                     .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
                 if let Some(Row { record, .. }) = first {
-                    let first = Submitted { id: record.id, queued_at: record.queued_at };
-                    assert_eq!(*answer, Ok(first), "the same key");
-                    return;
+                    return Ok(Submitted { id: record.id, queued_at: record.queued_at });
                 }
                 (parameters.clone(), *priority, key.clone(), *queued_at)
             }
             NewAction::CopyOf { id, queued_at } => match self.rows.get(id) {
                 _ if full => (Parameters::default(), 0, None, *queued_at),
-                None => {
-                    assert_eq!(*answer, Err(Rejected::Unknown));
-                    return;
-                }
+                None => return Err(Rejected::Unknown),
                 Some(row) => {
-                    if let Err(refusal) = decide(row.record.state, Command::Duplicate) {
-                        assert_eq!(*answer, Err(Rejected::Refused(refusal)));
-                        return;
-                    }
+                    decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
                     (row.parameters.clone(), row.record.priority, None, *queued_at)
                 }
             },
         };
         if full {
-            assert_eq!(*answer, Err(Rejected::QueueFull));
-            return;
+            return Err(Rejected::QueueFull);
         }
-        let submitted = answer.as_ref().unwrap();
-        assert_eq!(submitted.queued_at, queued_at);
-        assert!(submitted.id.get() > *last_id, "{} was used before (Q1)", submitted.id);
-        *last_id = submitted.id.get();
+        assert!(chosen.get() > *last_id, "{chosen} was used before (Q1)");
+        *last_id = chosen.get();
         let record = Record {
-            id: submitted.id,
+            id: chosen,
             state: State::Queued,
             priority,
             attempt: 0,
@@ -235,29 +249,35 @@ impl Queue {
             report: Vec::new(),
             position: None,
         };
-        self.rows.insert(submitted.id, Row { record, parameters, key });
+        self.rows.insert(chosen, Row { record, parameters, key });
+        Ok(Submitted { id: chosen, queued_at })
+    }
+
+    fn next_to_start(&self, batch: &Batch) -> Vec<ActionId> {
+        let mut next = if self.paused { Vec::new() } else { self.waiting() };
+        next.truncate(batch.claim);
+        next
+    }
+
+    fn start(&mut self, batch: &Batch, id: ActionId) -> Claimed {
+        let row = self.rows.get_mut(&id).unwrap();
+        row.command(batch.now, Command::Start).unwrap();
+        Claimed { id, attempt: row.record.attempt, parameters: row.parameters.clone() }
     }
 
     fn claim(&mut self, batch: &Batch, reply: &BatchReply) {
-        let mut next = if self.paused || batch.claim == 0 { Vec::new() } else { self.waiting() };
-        next.truncate(batch.claim);
         let claimed: Vec<_> = reply.claimed.iter().map(|claimed| claimed.id).collect();
+        let next = self.next_to_start(batch);
         assert_eq!(claimed, next, "the highest priority first, equal ones by arrival (Q8)");
         for claimed in &reply.claimed {
-            let row = self.rows.get_mut(&claimed.id).unwrap();
-            row.command(batch.now, Command::Start).unwrap();
-            assert_eq!(claimed.attempt, row.record.attempt);
-            assert_eq!(claimed.parameters, row.parameters);
+            let Claimed { attempt, parameters, .. } = self.start(batch, claimed.id);
+            assert_eq!((claimed.attempt, &claimed.parameters), (attempt, &parameters));
         }
     }
 
-    fn prune(&mut self, batch: &Batch, reply: &BatchReply) {
-        let mut ended: Vec<_> = self
-            .rows
-            .values()
-            .filter_map(|row| Some((row.record.finished_at?, row.record.id)))
-            .collect();
-        ended.sort_unstable();
+    /// How many final actions need not be kept.
+    fn due(&self, batch: &Batch) -> usize {
+        let ended = self.ended();
         let too_many = batch
             .retention
             .max_finished
@@ -265,19 +285,40 @@ impl Queue {
         let too_old = batch.retention.finished_after.map_or(0, |after| {
             ended.iter().filter(|(finished_at, _)| *finished_at <= after).count()
         });
-        let due = too_many.max(too_old);
+        too_many.max(too_old)
+    }
+
+    /// The final actions, those that ended first at the beginning.
+    fn ended(&self) -> Vec<(Timestamp, ActionId)> {
+        let records = self.rows.values().map(|row| &row.record);
+        let mut ended: Vec<_> = records.filter_map(|r| Some((r.finished_at?, r.id))).collect();
+        ended.sort_unstable();
+        ended
+    }
+
+    fn prune(&mut self, batch: &Batch, reply: &BatchReply) {
+        let due = self.due(batch);
         let left = usize::try_from(reply.counts.finished()).unwrap();
-        let deleted = ended.len().checked_sub(left).expect("no action ends by itself");
+        let deleted = self.ended().len().checked_sub(left).expect("no action ends by itself");
         if reply.more_to_prune {
             assert!(deleted > 0 && deleted <= due, "{deleted} of {due}");
         } else {
             assert_eq!(deleted, due);
         }
-        for (_, id) in ended.into_iter().take(deleted) {
+        self.delete(deleted);
+    }
+
+    fn delete(&mut self, number: usize) {
+        for (_, id) in self.ended().into_iter().take(number) {
             self.rows.remove(&id);
             self.gone.push(id);
         }
     }
+}
+
+/// The id behind the last one.
+fn next(last_id: u64) -> ActionId {
+    ActionId::new(last_id + 1).unwrap()
 }
 
 impl Row {

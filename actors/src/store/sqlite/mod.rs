@@ -79,18 +79,47 @@ impl SqliteStore {
     /// [`StoreError::TooNew`] if the file can't be used as it is (it is left untouched), and
     /// [`StoreError::Io`] or [`StoreError::Full`] if it can't be read or written.
     pub fn open(directory: &Path, durability: Durability) -> Result<Self, StoreError> {
+        Self::open_on(directory, durability, None)
+    }
+
+    /// Opens the store as [`SqliteStore::open`] does, but on the files of this virtual file system of
+    /// SQLite's, and with a checkpoint as soon as the log has this many pages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SqliteStore::open`].
+    #[cfg(feature = "testing")]
+    pub fn open_with_vfs(
+        directory: &Path,
+        durability: Durability,
+        vfs: &str,
+        checkpoint_pages: u32,
+    ) -> Result<Self, StoreError> {
+        Self::open_on(directory, durability, Some((vfs, checkpoint_pages)))
+    }
+
+    fn open_on(
+        directory: &Path,
+        durability: Durability,
+        other: Option<(&str, u32)>,
+    ) -> Result<Self, StoreError> {
         make_directory(directory)
             .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
         let lock = lock_directory(directory)?;
         let path = directory.join("actions.db");
 
-        let connection = connect(&path, OpenFlags::default())?;
+        let vfs = other.map(|(vfs, _)| vfs);
+        let connection = connect(&path, OpenFlags::default(), vfs)?;
         schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
+        if let Some((_, pages)) = other {
+            let every = format!("PRAGMA wal_autocheckpoint = {pages}");
+            connection.query_row(&every, [], |_| Ok(())).map_err(|e| store_error(&e, &path))?;
+        }
         let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
         let mut readers = Vec::new();
         for _ in 0..2 {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = connect(&path, flags)?;
+            let connection = connect(&path, flags, vfs)?;
             readers
                 .push(Reader::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?);
         }
@@ -325,8 +354,12 @@ fn lock_directory(directory: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| store_error(&e, path))?;
+fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connection, StoreError> {
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    }
+    .map_err(|e| store_error(&e, path))?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
