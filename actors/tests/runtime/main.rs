@@ -7,7 +7,8 @@
 //! - `queueing`: order, limits, pause and resume, keys, copies, waits;
 //! - `restarting`: shutdown, and the death of the whole server;
 //! - `crashing`: the death of a queue's actor;
-//! - `failing`: a store that fails or answers late.
+//! - `failing`: a store that fails or answers late;
+//! - `powercut`: a machine that loses its power.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +23,7 @@ mod crashing;
 mod failing;
 mod files;
 mod pausing;
+mod powercut;
 mod queueing;
 mod restarting;
 mod running;
