@@ -1,0 +1,68 @@
+# RustQueue's server by HTTP. Its embedded storage is redb; `fsync` is its setting storage.durability.
+
+fsync=batched
+title='RustQueue, batched (its default)'
+durable='fsync for groups of 10 ms or 100 jobs'
+workers='64 HTTP clients, 16 jobs a pull'
+start_seen='a worker that asks each ms'
+
+install() {
+  [[ -x $rivals/rustqueue/bin/rustqueue ]] || cargo_install rustqueue rustqueue '^0.3'
+}
+
+version() {
+  printf '%s' "$("$rivals/rustqueue/bin/rustqueue" --version | cut -d ' ' -f 2)"
+}
+
+start() {
+  if [[ ! -f $data/rustqueue.toml ]]; then
+    free_port
+    http_port=$port
+    free_port
+    cat >"$data/rustqueue.toml" <<EOF
+[server]
+host = "127.0.0.1"
+http_port = $http_port
+tcp_port = $port
+[storage]
+path = "$data/store"
+durability = "$fsync"
+[jobs]
+# Jobs wait for longer than its five minutes when a million is filled in.
+stall_timeout_ms = 3600000
+[logging]
+level = "warn"
+EOF
+  fi
+  launch server "$rivals/rustqueue/bin/rustqueue" serve --config rustqueue.toml
+  wait_for_reply "${servers[server]}" "$http_port" /api/v1/queues/load/stats
+}
+
+enqueue() {
+  DIALECT=rustqueue MODE=push load "$http_port" "$connections" "$1" load/rivals/http.lua
+}
+
+begin_work() {
+  DIALECT=rustqueue MODE=cycle start_load "$http_port" "$connections" "$1" load/rivals/http.lua
+}
+
+end_work() {
+  finish_load
+}
+
+count() {
+  local reply
+  reply=$(curl -gsS --max-time 60 "http://127.0.0.1:$http_port/api/v1/queues/load/stats")
+  number waiting '"waiting":([0-9]+)' "$reply"
+  number finished '"completed":([0-9]+)' "$reply"
+  backlog=$waiting
+}
+
+latency() {
+  timeout 100 python3 load/rivals/http_latency.py rustqueue "$http_port" "$1"
+}
+
+fill() {
+  DIALECT=rustqueue MODE=fill BATCH=1000 start_load "$http_port" 2 "$2" load/rivals/http.lua
+  stop_when_full "$1"
+}
