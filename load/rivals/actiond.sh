@@ -80,7 +80,7 @@ count() {
 }
 
 latency() {
-  timeout 100 python3 load/rivals/http_latency.py actiond "$http_port" "$1"
+  timeout "$client_limit" python3 load/rivals/http_latency.py actiond "$http_port" "$1"
 }
 
 fill() {

@@ -22,7 +22,7 @@ start() {
 }
 
 client() {
-  SYSTEM=bullmq SYSTEM_HOME=$rivals/bullmq PORT=$redis_port STARTS=$work/starts timeout 100 node load/rivals/js_client.mjs "$@"
+  SYSTEM=bullmq SYSTEM_HOME=$rivals/bullmq PORT=$redis_port STARTS=$work/starts timeout "$client_limit" node load/rivals/js_client.mjs "$@"
 }
 
 # Two producers, half the clients each.

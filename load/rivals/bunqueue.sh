@@ -31,7 +31,7 @@ start() {
 
 client() {
   SYSTEM=bunqueue SYSTEM_HOME=$rivals/bunqueue PORT=$tcp_port STARTS=$work/starts \
-    timeout 100 "$bun" load/rivals/js_client.mjs "$@"
+    timeout "$client_limit" "$bun" load/rivals/js_client.mjs "$@"
 }
 
 enqueue() {

@@ -56,7 +56,7 @@ count() {
 }
 
 latency() {
-  timeout 100 python3 load/rivals/http_latency.py ocypod "$http_port" "$1"
+  timeout "$client_limit" python3 load/rivals/http_latency.py ocypod "$http_port" "$1"
 }
 
 # It takes one job a request.

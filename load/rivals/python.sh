@@ -22,12 +22,14 @@ version() {
 
 start() {
   start_redis
-  # Their workers are found by these.
-  export SYSTEM=$system REDIS_PORT=$redis_port STARTS=$work/starts PYTHONPATH=$here/load/rivals PYTHONDONTWRITEBYTECODE=1
+  # Workers import a copy, whose compiled form is kept beside it: each job's process of RQ reads it anew.
+  mkdir -p "$work/python"
+  cp load/rivals/python_client.py "$work/python/"
+  export SYSTEM=$system REDIS_PORT=$redis_port STARTS=$work/starts PYTHONPATH=$work/python
 }
 
 client() {
-  timeout 100 "$python" load/rivals/python_client.py "$@"
+  timeout "$client_limit" "$python" "$work/python/python_client.py" "$@"
 }
 
 # Two producers, half the clients each.
@@ -37,7 +39,7 @@ enqueue() {
 
 begin_work() {
   begin_workers
-  launch producer "$python" "$here/load/rivals/python_client.py" feed 16
+  launch producer "$python" "$work/python/python_client.py" feed 16
 }
 
 end_work() {

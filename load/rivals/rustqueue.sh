@@ -27,9 +27,6 @@ tcp_port = $port
 [storage]
 path = "$data/store"
 durability = "$fsync"
-[jobs]
-# Jobs wait for longer than its five minutes when a million is filled in.
-stall_timeout_ms = 3600000
 [logging]
 level = "warn"
 EOF
@@ -59,7 +56,7 @@ count() {
 }
 
 latency() {
-  timeout 100 python3 load/rivals/http_latency.py rustqueue "$http_port" "$1"
+  timeout "$client_limit" python3 load/rivals/http_latency.py rustqueue "$http_port" "$1"
 }
 
 fill() {
