@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# What the programs in load/ share: their processes, requests to the server, and runs of wrk. Sourced by load/run and
-# load/growth, which set before: seconds, connections, durability, and server and ceiling (empty, or a program).
+# What the programs in load/ share: their processes, requests to the server, and runs of wrk. Sourced by
+# load/run and load/growth, which set before: seconds, connections, durability, and server and ceiling (empty, or a
+# program); and by load/compare, which has its own servers and needs only connections.
 
 die() {
   printf 'load/%s: %s\n' "${0##*/}" "$*" >&2
@@ -11,8 +12,8 @@ note() {
   printf '  %s\n' "$*" >&2
 }
 
-# prepare: checks the tools and makes the directories base, which keeps the logs, and work, which goes at the end.
-prepare() {
+# open_workplace NAME: checks the tools and makes the directories base, which keeps the logs, and work, which goes at the end.
+open_workplace() {
   if ! command -v wrk >/dev/null; then
     if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
       die "wrk is missing: install it (Debian: apt-get install wrk)"
@@ -26,7 +27,7 @@ prepare() {
   base=${LOAD_DIR:-target/load}
   mkdir -p "$base"
   base=$(cd "$base" && pwd)
-  work=$(mktemp -d "$base/run.XXXXXX")
+  work=$(mktemp -d "$base/$1.XXXXXX")
   trap cleanup EXIT
   trap 'exit 130' INT TERM
 
@@ -80,6 +81,9 @@ free_port() {
   die "no free port between 20000 and 29999"
 }
 
+# How long wait_for_reply waits, in seconds.
+patience=60
+
 # wait_for_reply PID PORT PATH: until that process answers with HTTP status 200. Starts no process.
 wait_for_reply() {
   local pid=$1 port=$2 path=$3 line socket began now
@@ -94,7 +98,7 @@ wait_for_reply() {
     fi
     now_us now
     kill -0 "$pid" 2>/dev/null || die "a server ended at once; see the logs in $base"
-    ((now - began < 60000000)) || die "no answer from port $port in 60 s; see the logs in $base"
+    ((now - began < patience * 1000000)) || die "no answer from port $port in $patience s; see the logs in $base"
     nap 0.001
   done
 }
@@ -193,10 +197,12 @@ wait_idle() {
 failed=0
 requests=0 rps=0 p50_us=0 p99_us=0 errors=0 bad=0
 
-# start_load PORT CONNECTIONS SECONDS SCRIPT: starts wrk with the settings of the environment.
+# start_load PORT CONNECTIONS SECONDS SCRIPT: starts wrk with the settings of the environment. SCRIPT is the name of a
+# file of load/wrk, or a path.
 start_load() {
-  local used=$((threads < $2 ? threads : $2))
-  wrk_args=(-t "$used" -c "$2" -d "${3}s" --timeout 30s --latency -s "load/wrk/$4.lua" "http://127.0.0.1:$1/")
+  local used=$((threads < $2 ? threads : $2)) script=$4
+  [[ $script == */* ]] || script=load/wrk/$script.lua
+  wrk_args=(-t "$used" -c "$2" -d "${3}s" --timeout 30s --latency -s "$script" "http://127.0.0.1:$1/")
   THREADS=$used wrk "${wrk_args[@]}" >"$work/wrk.out" &
   wrk_pid=$!
   pids+=("$wrk_pid")
