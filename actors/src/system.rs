@@ -109,7 +109,8 @@ impl Builder {
     }
 
     /// Opens the store and starts the queues. What waited when the store was last closed, or its
-    /// server last crashed, waits again; what ran then is recovered as its queue's settings say.
+    /// server last crashed, waits again; what ran then has been recovered as its queue's settings
+    /// say when this returns, unless the store takes more than some seconds for it.
     ///
     /// # Errors
     ///
@@ -152,6 +153,9 @@ impl Builder {
         let system = System { inner, _alive: Some(alive) };
         for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
             system.add(queue, thread).await?;
+        }
+        if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {
+            log::warn!("what ran before is not recovered yet; that is tried on");
         }
         Ok(system)
     }
@@ -307,6 +311,14 @@ impl System {
         }
     }
 
+    /// Waits until no queue shows any more as running what ran only in an earlier server.
+    async fn recovered(&self) {
+        for queue in self.queues() {
+            // The sender lives in the queue, so waiting can't fail.
+            let _ = queue.shared.recovered().wait_for(|recovered| *recovered).await;
+        }
+    }
+
     /// Waits until no attempt is left that has not durably ended.
     async fn idle(&self) {
         for queue in self.queues() {
@@ -359,6 +371,10 @@ impl System {
         Ok(())
     }
 }
+
+/// How long a start waits for the recovery of what ran before: a store that can't be written, say
+/// because the disk is full, can still be read.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a shutdown waits for what was forced to end.
 const FORCED_WITHIN: Duration = Duration::from_secs(2);

@@ -43,6 +43,8 @@ pub(crate) struct QueueShared {
     waiters: Mutex<HashMap<ActionId, Vec<oneshot::Sender<()>>>>,
     dropped_reports: AtomicU64,
     ending: Mutex<Option<Ending>>,
+    /// Whether what an earlier server left running has been recovered.
+    recovered: watch::Sender<bool>,
 }
 
 /// How what runs is to be ended because the server shuts down.
@@ -95,6 +97,7 @@ impl QueueShared {
             waiters: Mutex::default(),
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
+            recovered: watch::Sender::new(false),
         }
     }
 
@@ -330,6 +333,15 @@ impl QueueShared {
 
     pub(crate) fn ending(&self) -> Option<Ending> {
         *lock(&self.ending)
+    }
+
+    pub(crate) fn set_recovered(&self) {
+        self.recovered.send_replace(true);
+    }
+
+    /// Watches whether what an earlier server left running has been recovered.
+    pub(crate) fn recovered(&self) -> watch::Receiver<bool> {
+        self.recovered.subscribe()
     }
 
     pub(crate) fn count_dropped_report(&self) {

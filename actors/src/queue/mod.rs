@@ -281,6 +281,7 @@ impl QueueActor {
             }
             if let Port::Internal(Control::Recover { .. }) = &port {
                 self.adopt(result.as_deref().unwrap_or_default());
+                self.shared.set_recovered();
             }
             port.answer(result, &self.shared);
         }

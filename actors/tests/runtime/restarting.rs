@@ -1,8 +1,10 @@
 //! Shutdown, and the death of the whole server: what is there when it comes back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actiond_actors::testing::{Gate, Plan, Script, eventually};
+use actiond_actors::store::sqlite::{Durability, SqliteStore};
+use actiond_actors::testing::{FaultyStore, Gate, Plan, Script, eventually};
 use actiond_actors::{Node, OnRestart, QueueError, State, Work};
 
 use crate::common::{
@@ -242,6 +244,45 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_server_dies() {
         let last = submit(&home.work, "").await;
         end(&home.work, last).await;
         assert_eq!(script.calls().iter().filter(|call| call.attempt == 2).count(), ran_again);
+    }
+}
+
+/// Nobody may be shown as running what died with the server, and then see its state go back.
+#[tokio::test]
+async fn a_start_waits_until_what_ran_is_recovered() {
+    for (on_restart, recovered) in
+        [(OnRestart::Requeue, State::Queued), (OnRestart::Fail, State::Error)]
+    {
+        let gate = Gate::new();
+        let home = Home::new(threads(1), &at_gate(&gate).on_restart(on_restart)).await;
+        let runs = submit(&home.work, "deaf").await;
+        gate.until_waiting(1).await;
+        // Paused, so that nothing starts again.
+        home.work.pause_queue().await.unwrap();
+        let directory = home.crash();
+        gate.open();
+
+        let mut opened = None;
+        eventually("the directory is free", async || {
+            opened = SqliteStore::open(directory.path(), Durability::Normal).ok();
+            opened.is_some()
+        })
+        .await;
+        let store = FaultyStore::new(Arc::new(opened.unwrap()));
+        store.hold_commits();
+        let mut starting = tokio::spawn({
+            let script = at_gate(&gate).on_restart(on_restart);
+            builder(directory.path())
+                .store(Arc::new(store.clone()))
+                .queue("Work", threads(1), script)
+                .start()
+        });
+        eventually("the recovery is on its way", async || store.held() == 1).await;
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut starting).await;
+        assert!(early.is_err(), "the start did not wait for the recovery");
+        store.release();
+        let system = starting.await.unwrap().unwrap();
+        assert_eq!(state(&system.queue("Work").unwrap(), runs).await, recovered);
     }
 }
 
