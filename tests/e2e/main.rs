@@ -15,6 +15,7 @@ mod program;
 mod readme;
 mod server;
 mod steering;
+mod storm;
 mod tidy;
 mod wire;
 

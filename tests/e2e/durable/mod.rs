@@ -1,5 +1,5 @@
-//! What was acknowledged is there again: after `kill -9`, on a full disk, and beside a damaged file.
+//! What was acknowledged is there again: on a full disk, and beside a damaged file. After `kill -9`:
+//! `storm::kills`.
 
 mod damage;
 mod disk;
-mod kill;
