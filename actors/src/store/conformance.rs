@@ -86,6 +86,7 @@ macro_rules! store_conformance {
             a_repeated_key_changes_nothing,
             copies_carry_parameters_and_priority,
             retention_by_number,
+            retention_by_number_after_the_clock_was_set_back,
             retention_by_age,
             a_place_in_the_queue,
             parameters_are_kept_to_the_letter,

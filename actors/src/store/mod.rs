@@ -190,7 +190,8 @@ pub struct Batch {
 /// Which final actions are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// At most this many; `None` = all.
+    /// At most this many; `None` = all. Those go first that ended first; while one is there that ended
+    /// later than the batch's `now`, because the clock was set back, those that were submitted first.
     pub max_finished: Option<u64>,
     /// Only those that ended after this; `None` = all.
     pub finished_after: Option<Timestamp>,

@@ -129,6 +129,20 @@ pub async fn retention_by_number(place: &impl Place) {
     assert_eq!(bench.state().await.counts.finished(), 10);
 }
 
+/// What ends after the clock was set back is not taken for the oldest.
+pub async fn retention_by_number_after_the_clock_was_set_back(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let before = bench.finish(20).await;
+    bench.now -= 10_000;
+    let since = bench.finish(5).await;
+    let retention = Retention { max_finished: Some(10), finished_after: None };
+    let reply = bench.commit(Batch { retention, ..bench.batch() }).await;
+    assert_eq!(reply.counts.finished(), 10);
+    for id in before[15..].iter().chain(&since) {
+        assert!(bench.find(*id).await.is_some(), "{id} of {since:?} is gone");
+    }
+}
+
 /// What ended at or before a time goes, in steps; what has not ended stays.
 pub async fn retention_by_age(place: &impl Place) {
     let mut bench = Bench::open(place).await;

@@ -4,7 +4,7 @@
 //! counts, no pages. Where a store has a choice (ids, how much goes in one step of retention) the
 //! model checks that the choice is allowed and follows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
@@ -275,17 +275,24 @@ impl Queue {
         }
     }
 
-    /// How many final actions need not be kept.
-    fn due(&self, batch: &Batch) -> usize {
+    /// The final actions that need not be kept, in the order in which they go.
+    fn due(&self, batch: &Batch) -> Vec<ActionId> {
         let ended = self.ended();
         let too_many = batch
             .retention
             .max_finished
             .map_or(0, |max| ended.len().saturating_sub(usize::try_from(max).unwrap()));
-        let too_old = batch.retention.finished_after.map_or(0, |after| {
-            ended.iter().filter(|(finished_at, _)| *finished_at <= after).count()
-        });
-        too_many.max(too_old)
+        let mut order = ended.clone();
+        if ended.iter().any(|(finished_at, _)| *finished_at > batch.now) {
+            order.sort_unstable_by_key(|(_, id)| *id);
+        }
+        let mut due: Vec<_> = order.into_iter().take(too_many).map(|(_, id)| id).collect();
+        let by_number: BTreeSet<_> = due.iter().copied().collect();
+        if let Some(after) = batch.retention.finished_after {
+            let too_old = ended.iter().filter(|(finished_at, _)| *finished_at <= after);
+            due.extend(too_old.map(|(_, id)| *id).filter(|id| !by_number.contains(id)));
+        }
+        due
     }
 
     /// The final actions, those that ended first at the beginning.
@@ -297,19 +304,20 @@ impl Queue {
     }
 
     fn prune(&mut self, batch: &Batch, reply: &BatchReply) {
-        let due = self.due(batch);
+        let mut due = self.due(batch);
         let left = usize::try_from(reply.counts.finished()).unwrap();
         let deleted = self.ended().len().checked_sub(left).expect("no action ends by itself");
         if reply.more_to_prune {
-            assert!(deleted > 0 && deleted <= due, "{deleted} of {due}");
+            assert!(deleted > 0 && deleted <= due.len(), "{deleted} of {due:?}");
         } else {
-            assert_eq!(deleted, due);
+            assert_eq!(deleted, due.len());
         }
-        self.delete(deleted);
+        due.truncate(deleted);
+        self.delete(due);
     }
 
-    fn delete(&mut self, number: usize) {
-        for (_, id) in self.ended().into_iter().take(number) {
+    fn delete(&mut self, due: Vec<ActionId>) {
+        for id in due {
             self.rows.remove(&id);
             self.gone.push(id);
         }

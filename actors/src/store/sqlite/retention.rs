@@ -1,5 +1,7 @@
 //! What is deleted: final actions beyond the number and the age that their queue keeps.
 
+use std::collections::HashSet;
+
 use rusqlite::params;
 
 use super::changes::number;
@@ -21,14 +23,18 @@ impl Writer<'_> {
         let too_many = retention.max_finished.map_or(0, |max| finished.saturating_sub(max));
         let mut doomed = Vec::new();
         if too_many > 0 {
-            doomed = self.oldest(queue, Timestamp(i64::MAX), too_many.min(step))?;
+            let wanted = too_many.min(step);
+            doomed = if self.was_set_back(queue, batch.now)? {
+                self.first_submitted(queue, wanted)?
+            } else {
+                self.oldest(queue, Timestamp(i64::MAX), wanted)?
+            };
         }
         if let Some(after) = retention.finished_after {
+            let known: HashSet<ActionId> = doomed.iter().map(|(id, _)| *id).collect();
+            let left = usize::try_from(step).unwrap_or(usize::MAX).saturating_sub(doomed.len());
             let too_old = self.oldest(queue, after, step)?;
-            // Both are beginnings of the same order.
-            if too_old.len() > doomed.len() {
-                doomed = too_old;
-            }
+            doomed.extend(too_old.into_iter().filter(|(id, _)| !known.contains(id)).take(left));
         }
         for (id, state) in &doomed {
             self.run(
@@ -49,6 +55,28 @@ impl Writer<'_> {
         Ok(doomed.len() as u64 == step)
     }
 
+    /// Whether something ended later than now: then the clock was set back since, and what ends now
+    /// would seem to have ended first, so that it would be gone before its client could see it.
+    fn was_set_back(&self, queue: QueueId, now: Timestamp) -> Applied<bool> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM action INDEXED BY by_finished
+             WHERE queue = ?1 AND finished_at > ?2)",
+        )?;
+        Ok(statement.query_row(params![queue.0, now.0], |row| row.get(0))?)
+    }
+
+    /// The final actions that were submitted first. It looks at all that ended, which is bearable for
+    /// as long as a clock is behind itself, and not for longer.
+    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<(ActionId, State)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, state FROM action WHERE id IN
+             (SELECT id FROM action INDEXED BY by_finished
+              WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY id LIMIT ?2) ORDER BY id",
+        )?;
+        let rows = statement.query_map(params![queue.0, limit], id_and_state)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The final actions that ended first, and not after this time.
     fn oldest(
         &self,
@@ -60,9 +88,11 @@ impl Writer<'_> {
             "SELECT id, state FROM action INDEXED BY by_finished
              WHERE queue = ?1 AND finished_at <= ?2 ORDER BY finished_at, id LIMIT ?3",
         )?;
-        let rows = statement.query_map(params![queue.0, until.0, limit], |row| {
-            Ok((super::read::id(row, 0)?, super::read::state(row, 1)?))
-        })?;
+        let rows = statement.query_map(params![queue.0, until.0, limit], id_and_state)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+fn id_and_state(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ActionId, State)> {
+    Ok((super::read::id(row, 0)?, super::read::state(row, 1)?))
 }
