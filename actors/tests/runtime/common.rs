@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actiond_actors::clock::{Clock, SystemClock};
 use actiond_actors::store::Store;
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::testing::{FaultyStore, Gate, Plan, Script, eventually};
@@ -54,9 +55,23 @@ impl Home {
 
     /// Starts in this directory, as soon as whoever had it before has let go of it.
     pub(crate) async fn at(directory: TempDir, settings: QueueSettings, script: &Script) -> Self {
+        Self::by(Arc::new(SystemClock), directory, settings, script).await
+    }
+
+    /// The same, with this clock on its wall.
+    pub(crate) async fn by(
+        clock: Arc<dyn Clock>,
+        directory: TempDir,
+        settings: QueueSettings,
+        script: &Script,
+    ) -> Self {
         let mut started = None;
         eventually("the directory can be opened", async || {
-            let queue = builder(directory.path()).queue("Work", settings.clone(), script.clone());
+            let queue = builder(directory.path()).clock(Arc::clone(&clock)).queue(
+                "Work",
+                settings.clone(),
+                script.clone(),
+            );
             match queue.start().await {
                 Ok(system) => started = Some(system),
                 Err(StartError::Store(error)) => {

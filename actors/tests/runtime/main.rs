@@ -5,6 +5,7 @@
 //! - `running`: how actions end, stop and are forced; progress; actions that run at once;
 //! - `pausing`: actions that are paused and resumed one by one;
 //! - `queueing`: order, limits, pause and resume, keys, copies, waits;
+//! - `clocks`: a wall clock that jumps;
 //! - `restarting`: shutdown, and the death of the whole server;
 //! - `crashing`: the death of a queue's actor;
 //! - `failing`: a store that fails or answers late;
@@ -18,6 +19,7 @@
     reason = "a test may panic"
 )]
 
+mod clocks;
 mod common;
 mod crashing;
 mod failing;
