@@ -53,7 +53,13 @@ pub struct SqliteStore {
     /// Pages of listings: longer, few. A thread of their own keeps them from delaying polls.
     pages: mpsc::Sender<ReadJob>,
     durability: Durability,
-    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    threads: Arc<Mutex<Threads>>,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    reading: Vec<JoinHandle<()>>,
+    writing: Option<JoinHandle<()>>,
 }
 
 enum WriteJob {
@@ -124,15 +130,15 @@ impl SqliteStore {
                 .push(Reader::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?);
         }
 
-        let mut threads = Vec::new();
+        let mut threads = Threads::default();
         let (write_sender, write_jobs) = mpsc::channel();
-        threads.push(spawn("actiond-write", move || {
+        threads.writing = Some(spawn("actiond-write", move || {
             write_loop(Writer::new(&connection, path, known), &write_jobs, lock);
         })?);
         let mut senders = Vec::new();
         for (reader, name) in readers.into_iter().zip(["actiond-read", "actiond-list"]) {
             let (sender, jobs) = mpsc::channel();
-            threads.push(spawn(name, move || read_loop(&reader, &jobs))?);
+            threads.reading.push(spawn(name, move || read_loop(&reader, &jobs))?);
             senders.push(sender);
         }
         let (Some(pages), Some(points)) = (senders.pop(), senders.pop()) else {
@@ -223,12 +229,20 @@ impl Store for SqliteStore {
     fn close(&self) -> BoxFuture<'static, ()> {
         let _ = self.points.send(ReadJob::Close);
         let _ = self.pages.send(ReadJob::Close);
-        let written = self.write(WriteJob::Close);
-        let threads = Arc::clone(&self.threads);
+        let (writer, threads) = (self.writer.clone(), Arc::clone(&self.threads));
         async move {
-            let _ = written.await;
-            for thread in threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-                // Each has been told to end and has answered or holds no caller's work.
+            let threads =
+                std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
+            // The readers first: SQLite removes the log only if the connection that can write is the
+            // last one. Each holds no more than the reads that were asked for before.
+            for thread in threads.reading {
+                let _ = thread.join();
+            }
+            let (reply, written) = oneshot::channel();
+            if writer.send(WriteJob::Close(reply)).is_ok() {
+                let _ = written.await;
+            }
+            if let Some(thread) = threads.writing {
                 let _ = thread.join();
             }
         }
