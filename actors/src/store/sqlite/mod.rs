@@ -3,7 +3,7 @@
 //! - opening, the lock on the data directory, the threads and their channels: this file;
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
-//!   deleted in `retention`;
+//!   deleted in `retention`, what is kept back for a full disk in `reserve`;
 //! - what the reading threads do: `read`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
@@ -12,6 +12,7 @@
 
 mod changes;
 mod read;
+mod reserve;
 mod retention;
 mod schema;
 mod write;
@@ -32,6 +33,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, Query};
 use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Store, StoreError};
 use read::Reader;
+use reserve::Reserve;
 use write::Writer;
 
 /// How safe an acknowledged change is.
@@ -84,9 +86,20 @@ impl SqliteStore {
         let lock = lock_directory(directory)?;
         let path = directory.join("actions.db");
 
-        let connection = connect(&path, OpenFlags::default())?;
-        schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
-        let writer = Writer::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?;
+        let prepared = || {
+            let connection = connect(&path, OpenFlags::default())?;
+            schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
+            Ok(connection)
+        };
+        let mut reserve = Reserve::find(directory);
+        let connection = match prepared() {
+            Err(StoreError::Full) if reserve.give() => prepared(),
+            other => other,
+        }?;
+        // Only now: a database that is not ours must find nothing of ours beside it.
+        reserve.make();
+        let writer =
+            Writer::new(connection, path.clone(), reserve).map_err(|e| store_error(&e, &path))?;
         let mut readers = Vec::new();
         for _ in 0..2 {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -320,6 +333,10 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 fn store_error(error: &rusqlite::Error, path: &Path) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        // The index of the log has no room.
+        _ if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+            StoreError::Full
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
         }
