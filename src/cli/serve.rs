@@ -74,12 +74,19 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let endpoint = describe(&settings, Endpoint::builder(system.clone()))
         .address(settings.server.token_host.clone(), address.port())
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
+        .max_upload_memory(settings.server.max_upload_memory)
         .strict(settings.server.strict_action_validation)
         .threads(workers)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
     let mount = http::configure(&endpoint);
-    let server = http::server::serve(listener, workers, HTTP_GRACE, move || {
+    let patience = http::server::Patience {
+        idle: settings.server.idle_timeout,
+        request: settings.server.request_timeout,
+        reply: settings.server.reply_timeout,
+        max_request: http::max_request(&endpoint),
+    };
+    let server = http::server::serve(listener, patience, workers, HTTP_GRACE, move || {
         App::new().configure(mount.clone())
     })?;
     let handle = server.handle();
