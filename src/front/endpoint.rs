@@ -118,7 +118,7 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets how many bytes of bodies all requests together may hold (default 100,000,000). A body that finds no room waits
+    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000). A body that finds no room waits
     /// a few seconds and is then refused.
     #[must_use]
     pub const fn max_upload_memory(mut self, bytes: usize) -> Self {
@@ -212,7 +212,7 @@ impl Endpoint {
             limits: Limits {
                 max_input_string: 64_000,
                 max_file_upload_size: 10_000_000,
-                max_upload_memory: 100_000_000,
+                max_upload_memory: 50_000_000,
                 strict: false,
             },
             prefix: String::new(),

@@ -94,7 +94,11 @@ async fn aci(
     let target = request.uri().to_string();
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.uploads.begin();
-    let limit = service.endpoint.max_file_upload_size();
+    let limits = [
+        (service.endpoint.max_file_upload_size(), "MaxFileUploadSize"),
+        (service.uploads.most(), "MaxUploadMemory"),
+    ];
+    let limit = limits.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
     let announced = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let mut body = match header(CONTENT_ENCODING).map(str::trim) {
         Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
@@ -151,16 +155,15 @@ fn key(value: &HeaderValue) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Reads a body of at most `limit` bytes, as the memory for bodies allows. `announced` is its length, if the client said it.
+/// Reads a body of at most `limit` bytes, which a setting of that name limits, as the memory for bodies allows. `announced` is its length, if the client said it.
 async fn read_body(
     mut payload: web::Payload,
     announced: Option<u64>,
-    limit: usize,
+    (limit, setting): (usize, &str),
     memory: &mut Held,
 ) -> Result<Bytes, AciError> {
     let too_large = |size| {
-        let what = "bytes of the request body (MaxFileUploadSize)";
-        AciError::too_large(what, size, limit as u64)
+        AciError::too_large(&format!("bytes of the request body ({setting})"), size, limit as u64)
     };
     let most = limit.saturating_add(THROWN_AWAY);
     if let Some(length) = announced.filter(|length| *length > most as u64) {
@@ -171,14 +174,19 @@ async fn read_body(
     let mut refused = false;
     let mut size = 0_usize;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|e| {
-            AciError::malformed(&format!(
-                "the body broke off, or did not come within the time for it (RequestTimeout): {e}."
-            ))
+        let chunk = chunk.map_err(|error| {
+            log::debug!("a body was not read: {error}");
+            AciError::malformed("the body broke off, or did not come within RequestTimeout.")
         })?;
         size = size.saturating_add(chunk.len());
         if !refused {
             if size <= limit && memory.grow_to(size).await.is_ok() {
+                if body.is_empty() {
+                    // Once and for all, where the length is known: growing would hold it twice for a while. What does not
+                    // come costs nothing, since memory that was never touched is not there.
+                    let length = announced.and_then(|length| usize::try_from(length).ok());
+                    body.reserve(length.unwrap_or_default().min(limit).min(THROWN_AWAY));
+                }
                 body.extend_from_slice(&chunk);
                 continue;
             }

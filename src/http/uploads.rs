@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// What one share is, in bytes. A body of a share's size or less needs none: connections are counted elsewhere.
 const SHARE: usize = 64 << 10;
 
-/// How long a body waits for its next share before it is refused (our choice: clients give up after 10 s).
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body waits for shares, all waits together, before it is refused (our choice: clients give up after 10 s).
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The memory for the bodies of one server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(super) struct Uploads {
     apart: Arc<Semaphore>,
     /// How many shares it is worth.
     worth: usize,
+    /// How many bytes a body can have that is alone.
+    most: usize,
     patience: Duration,
 }
 
@@ -36,6 +39,8 @@ pub(super) struct Held {
     apart: Option<OwnedSemaphorePermit>,
     /// How many bytes may come without asking again.
     covered: usize,
+    /// How long it may still wait.
+    patience: Duration,
 }
 
 /// Other bodies hold all the memory there is for them, and did so for as long as this one waited.
@@ -43,21 +48,30 @@ pub(super) struct Held {
 pub(super) struct Exhausted;
 
 impl Uploads {
-    /// Shares `memory` bytes among bodies of at most `largest` bytes each. Half of the memory at most is set apart.
+    /// Shares `memory` bytes among bodies of at most `largest` bytes each, at most half of it set apart. There is
+    /// always memory for one such body, unless any size is allowed (`usize::MAX`).
     pub(super) fn new(memory: usize, largest: usize) -> Self {
-        let all = (memory / SHARE).clamp(2, Semaphore::MAX_PERMITS);
+        let memory = if largest == usize::MAX { memory } else { memory.max(largest) };
+        let all = memory.div_ceil(SHARE).clamp(2, Semaphore::MAX_PERMITS);
         let worth = largest.div_ceil(SHARE).clamp(1, all / 2);
         Self {
             common: Arc::new(Semaphore::new(all - worth)),
             apart: Arc::new(Semaphore::new(1)),
             worth,
+            most: all.saturating_mul(SHARE),
             patience: PATIENCE,
         }
     }
 
+    /// Returns how many bytes a body can have at all.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Begins a body.
     pub(super) fn begin(&self) -> Held {
-        Held { uploads: self.clone(), shares: Vec::new(), apart: None, covered: SHARE }
+        let patience = self.patience;
+        Held { uploads: self.clone(), shares: Vec::new(), apart: None, covered: SHARE, patience }
     }
 }
 
@@ -71,12 +85,13 @@ impl Held {
     /// Takes memory for a body that has grown to this many bytes; waits for it if it must.
     pub(super) async fn grow_to(&mut self, size: usize) -> Result<(), Exhausted> {
         while size > self.covered {
-            let Uploads { common, apart, worth, patience } = &self.uploads;
+            let Uploads { common, apart, worth, .. } = &self.uploads;
             if let Ok(share) = Arc::clone(common).try_acquire_owned() {
                 self.shares.push(share);
                 self.covered = self.covered.saturating_add(SHARE);
                 continue;
             }
+            let began = Instant::now();
             let set_apart = async {
                 if self.apart.is_some() {
                     std::future::pending().await
@@ -85,18 +100,22 @@ impl Held {
                 }
             };
             // Never closed, so that neither fails but by time.
-            let (permit, worth, is_share) = tokio::select! {
+            let (permit, is_share) = tokio::select! {
                 biased;
-                place = set_apart => (place, worth * SHARE, false),
-                share = Arc::clone(common).acquire_owned() => (share, SHARE, true),
-                () = tokio::time::sleep(*patience) => return Err(Exhausted),
+                place = set_apart => (place, false),
+                share = Arc::clone(common).acquire_owned() => (share, true),
+                () = tokio::time::sleep(self.patience) => return Err(Exhausted),
             };
             let permit = permit.map_err(|_| Exhausted)?;
-            self.covered = self.covered.saturating_add(worth);
+            self.patience = self.patience.saturating_sub(began.elapsed());
             if is_share {
                 self.shares.push(permit);
+                self.covered = self.covered.saturating_add(SHARE);
             } else {
+                // It is enough for a whole body: what was held before is for the others.
+                self.shares.clear();
                 self.apart = Some(permit);
+                self.covered = SHARE + worth * SHARE;
             }
         }
         Ok(())
@@ -105,8 +124,6 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -142,6 +159,13 @@ mod tests {
     async fn no_body_holds_more_than_there_is() {
         let mut body = small().begin();
         assert_eq!(body.grow_to(9 * SHARE + 1).await, Err(Exhausted));
+        for (memory, largest, most) in [(8, 4, 8), (8, 20, 20), (8, usize::MAX / SHARE + 1, 8)]
+            .map(|(m, l, n)| (m * SHARE, l.saturating_mul(SHARE), n * SHARE))
+        {
+            let uploads = Uploads::new(memory, largest);
+            assert_eq!(uploads.most(), most);
+            assert_eq!(uploads.begin().grow_to(most).now_or_never(), Some(Ok(())));
+        }
     }
 
     /// Bodies that all hold a part and all want more end one after the other.
