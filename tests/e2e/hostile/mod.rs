@@ -50,6 +50,26 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// How many bytes that were sent on this connection the server has not read.
+fn unread(stream: &TcpStream) -> u64 {
+    let port = |address: std::io::Result<SocketAddr>| format!("{:04X}", address.unwrap().port());
+    let (ours, theirs) = (port(stream.local_addr()), port(stream.peer_addr()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut bytes = 0;
+    for line in table.lines().skip(1) {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (sent, received) = fields[4].split_once(':').unwrap();
+        let ends = (fields[1].rsplit(':').next().unwrap(), fields[2].rsplit(':').next().unwrap());
+        let waiting = match ends {
+            (from, to) if from == ours && to == theirs => sent,
+            (from, to) if from == theirs && to == ours => received,
+            _ => "0",
+        };
+        bytes += u64::from_str_radix(waiting, 16).unwrap();
+    }
+    bytes
+}
+
 /// The head of a POST request with this line in it.
 fn head(target: &str, line: &str) -> String {
     format!("POST {target} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n")
