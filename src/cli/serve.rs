@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actiond_actors::{Builder, System};
 use actix_web::App;
+use tokio::net::TcpSocket;
 
 use crate::actions::echo::{self, Echo};
 use crate::actions::fetch::{self, Fetch, FetchOptions};
@@ -61,7 +62,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     // The port first: a second server on it must not even look at the data.
     let wanted = SocketAddr::new(settings.server.bind_address, settings.server.port);
     let listen = |error| ServeError::Listen { address: wanted, error };
-    let listener = TcpListener::bind(wanted).map_err(listen)?;
+    let listener = bind(wanted).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
@@ -74,12 +75,19 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let endpoint = describe(&settings, Endpoint::builder(system.clone()))
         .address(settings.server.token_host.clone(), address.port())
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
+        .max_upload_memory(settings.server.max_upload_memory)
         .strict(settings.server.strict_action_validation)
         .threads(workers)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
     let mount = http::configure(&endpoint);
-    let server = http::server::serve(listener, workers, HTTP_GRACE, move || {
+    let patience = http::server::Patience {
+        idle: settings.server.idle_timeout,
+        request: settings.server.request_timeout,
+        reply: settings.server.reply_timeout,
+        max_request: http::max_request(&endpoint),
+    };
+    let server = http::server::serve(listener, patience, workers, HTTP_GRACE, move || {
         App::new().configure(mount.clone())
     })?;
     let handle = server.handle();
@@ -92,6 +100,19 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     running.await.unwrap_or(Ok(()))?;
     log::info!("ended");
     Ok(())
+}
+
+/// How many connections may wait to be accepted: the system's default of 128 makes a burst of clients wait for seconds.
+const BACKLOG: u32 = 4096;
+
+/// Listens as `TcpListener::bind` of the standard library does, with a longer line of those who wait.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that a server can be started again at once. Elsewhere than on Unix this would let two in.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// Waits for a signal, then shuts the queues down; a second signal ends all patience. Requests are

@@ -102,6 +102,14 @@ pub struct ServerSettings {
     pub max_input_string: usize,
     /// `MaxFileUploadSize`: largest body in bytes; `usize::MAX` is unlimited.
     pub max_file_upload_size: usize,
+    /// `MaxUploadMemory`: bytes of bodies at the same time; `usize::MAX` is unlimited.
+    pub max_upload_memory: usize,
+    /// `RequestTimeout`: for the head of a request, and for its body, at least 1 s.
+    pub request_timeout: Duration,
+    /// `ReplyTimeout`: without a byte of a reply being taken, at least 1 s.
+    pub reply_timeout: Duration,
+    /// `IdleTimeout`: between two requests of a connection, at least 1 s.
+    pub idle_timeout: Duration,
     /// `StrictActionValidation`: whether unknown parameters are errors.
     pub strict_action_validation: bool,
 }

@@ -133,6 +133,14 @@ keys! {
         "The longest request target in bytes. A request line of over 65000 bytes is refused in any case: send long parameters by POST.";
     MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",
         "The largest POST body in bytes.";
+    MAX_UPLOAD_MEMORY: [Server] "MaxUploadMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
+        "How many bytes of POST bodies are held at the same time. A body that finds no room waits for some seconds and is then refused. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.";
+    REQUEST_TIMEOUT: [Server] "RequestTimeout", from_to(1, DAY), Some("30"), "",
+        "How many seconds a client may take to send the head of a request, and as many for its body, plus one for each 1000 bytes of it.";
+    REPLY_TIMEOUT: [Server] "ReplyTimeout", from_to(1, DAY), Some("60"), "",
+        "After how many seconds in which a client takes nothing of its reply the connection is closed.";
+    IDLE_TIMEOUT: [Server] "IdleTimeout", from_to(1, DAY), Some("75"), "",
+        "How many seconds a connection is kept for the next request. One on which nothing was ever sent is closed after RequestTimeout.";
     STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",
         "Whether a parameter that an action does not know is an error; otherwise it is ignored.";
 

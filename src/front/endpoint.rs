@@ -53,6 +53,7 @@ impl fmt::Debug for Endpoint {
 pub(super) struct Limits {
     pub(super) max_input_string: usize,
     pub(super) max_file_upload_size: usize,
+    pub(super) max_upload_memory: usize,
     pub(super) strict: bool,
 }
 
@@ -114,6 +115,14 @@ impl EndpointBuilder {
     pub const fn limits(mut self, max_input_string: usize, max_file_upload_size: usize) -> Self {
         self.limits.max_input_string = max_input_string;
         self.limits.max_file_upload_size = max_file_upload_size;
+        self
+    }
+
+    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000). A body that finds no room waits
+    /// a few seconds and is then refused.
+    #[must_use]
+    pub const fn max_upload_memory(mut self, bytes: usize) -> Self {
+        self.limits.max_upload_memory = bytes;
         self
     }
 
@@ -203,6 +212,7 @@ impl Endpoint {
             limits: Limits {
                 max_input_string: 64_000,
                 max_file_upload_size: 10_000_000,
+                max_upload_memory: 50_000_000,
                 strict: false,
             },
             prefix: String::new(),
@@ -220,6 +230,12 @@ impl Endpoint {
     #[must_use]
     pub fn max_file_upload_size(&self) -> usize {
         self.inner.limits.max_file_upload_size
+    }
+
+    /// Returns how many bytes of bodies all requests together may hold.
+    #[must_use]
+    pub fn max_upload_memory(&self) -> usize {
+        self.inner.limits.max_upload_memory
     }
 
     pub(super) fn limits(&self) -> &Limits {

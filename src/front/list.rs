@@ -1,6 +1,8 @@
 //! Replies that are lists. The first page is fetched before the reply begins, so that most lists go
 //! out whole and an error is still an ACI error; longer ones are written while they are sent, one
-//! page in memory at a time.
+//! page in memory at a time, and of a page as much as its client takes.
+
+use std::vec;
 
 use actiond_actors::store::query::Query;
 use actiond_actors::{ActionStatus, Listing, QueueError, Submitted, Timestamp};
@@ -15,6 +17,9 @@ use crate::aci::response::ListWriter;
 
 /// How many actions are fetched at a time: a reply of this size is some 100 KB.
 const PAGE: usize = 250;
+
+/// About how many bytes are written before they are sent.
+const PIECE: usize = 256 * 1024;
 
 /// A list that an action asks for.
 pub(super) struct List {
@@ -39,6 +44,8 @@ struct Sending {
     kind: Kind,
     listing: Listing,
     left: u64,
+    /// What was fetched and not yet written.
+    fetched: vec::IntoIter<ActionStatus>,
     shows: Shows,
     writer: ListWriter,
 }
@@ -55,11 +62,12 @@ impl List {
             listing: self.kind.queue.list(self.query, self.start),
             kind: self.kind,
             left: self.max_results,
+            fetched: Vec::new().into_iter(),
             shows: self.shows,
             writer,
         };
         let mut out = sending.writer.head();
-        let more = sending.page(&mut out).await.map_err(|e| queue_error(&e, &name, None))?;
+        let more = sending.piece(&mut out).await.map_err(|e| queue_error(&e, &name, None))?;
         if !more {
             out.extend(sending.writer.tail());
             return Ok(AciBody::Whole(out));
@@ -69,19 +77,23 @@ impl List {
 }
 
 impl Sending {
-    /// Appends the next page; tells whether there may be another.
-    async fn page(&mut self, out: &mut Vec<u8>) -> Result<bool, QueueError> {
-        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(PAGE);
-        let page = self.listing.next_page(limit).await?;
-        self.left = self.left.saturating_sub(page.len() as u64);
-        let more = page.len() == PAGE && self.left > 0;
+    /// Appends the next piece; tells whether there may be another.
+    async fn piece(&mut self, out: &mut Vec<u8>) -> Result<bool, QueueError> {
+        if self.fetched.len() == 0 {
+            let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(PAGE);
+            let page = self.listing.next_page(limit).await?;
+            self.left = self.left.saturating_sub(page.len() as u64);
+            self.fetched = page.into_iter();
+        }
         let now = self.endpoint.system().clock().now();
-        for status in page {
+        while out.len() < PIECE
+            && let Some(status) = self.fetched.next()
+        {
             if let Some(element) = self.element(&status, now).await? {
                 self.writer.item(&element, out);
             }
         }
-        Ok(more)
+        Ok(self.fetched.len() > 0 || (self.listing.has_more() && self.left > 0))
     }
 
     async fn element(
@@ -111,7 +123,7 @@ impl Sending {
         let rest = stream::unfold(Some(self), |sending| async {
             let mut sending = sending?;
             let mut out = Vec::new();
-            match sending.page(&mut out).await {
+            match sending.piece(&mut out).await {
                 Ok(true) => Some((Ok(Bytes::from(out)), Some(sending))),
                 Ok(false) => {
                     out.extend(sending.writer.tail());

@@ -188,7 +188,7 @@ type Failed = (AciError, ResponseFormat);
 /// target, what stood in its body.
 async fn reply(
     endpoint: &Endpoint,
-    request: AciRequest,
+    mut request: AciRequest,
     text: &mut String,
 ) -> (String, Result<AciReply, Failed>) {
     let limits = endpoint.limits();
@@ -215,7 +215,10 @@ async fn reply(
         }
     };
     let Request { action, pairs, format, .. } = parsed;
-    if raw.target.trim_start_matches(['/', '?']).is_empty() {
+    // It is in the pairs now: a large one must not stand in memory twice while it is worked on.
+    let is_bare = raw.target.trim_start_matches(['/', '?']).is_empty();
+    request.body = Ok(Bytes::new());
+    if is_bare {
         *text = request_log::text_of(&action, &pairs);
     }
     if let Some(error) = too_large {

@@ -2,14 +2,18 @@
 //!
 //! - the service and how to mount it: here;
 //! - request targets that old clients send and HTTP parsers refuse: [`repair`];
-//! - the server around it, with its limits: [`server`].
+//! - the server around it, with its limits: [`server`];
+//! - the memory that the bodies of requests share: `uploads`.
 
 pub mod repair;
 pub mod server;
+mod uploads;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::Version;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -17,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::aci::error::AciError;
 use crate::front::{AciBody, AciRequest, Endpoint, FrontActor};
+use uploads::{Held, Uploads};
 
 /// How much of a body that is too large is read and thrown away, so that the client, which sends
 /// before it reads, gets to see the error; a larger one finds the connection closed.
@@ -54,16 +59,29 @@ const THROWN_AWAY: usize = 64 << 20;
 /// ```
 pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
     let endpoint = endpoint.clone();
+    let (memory, largest) = (endpoint.max_upload_memory(), endpoint.max_file_upload_size());
+    // Shared by the workers: each has a clone of what is returned here.
+    let uploads = Uploads::new(memory, largest);
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
-        config.app_data(web::Data::new(Service { front, endpoint })).default_service(web::to(aci));
+        config
+            .app_data(web::Data::new(Service { front, endpoint, uploads }))
+            .default_service(web::to(aci));
     }
 }
 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
+    uploads: Uploads,
+}
+
+/// Returns the longest request in bytes that is read to the end of it, for [`server::Patience`].
+#[must_use]
+pub fn max_request(endpoint: &Endpoint) -> u64 {
+    // Twice what is thrown away: the head of a request and the framing of its chunks count too.
+    (endpoint.max_file_upload_size() as u64).saturating_add(2 * THROWN_AWAY as u64)
 }
 
 async fn aci(
@@ -71,25 +89,40 @@ async fn aci(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let header =
+        |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let target = request.uri().to_string();
-    let mut body = read_body(payload, service.endpoint.max_file_upload_size()).await;
+    // Held until the reply: the body's parts are at work until then.
+    let mut memory = service.uploads.begin();
+    let limits = [
+        (service.endpoint.max_file_upload_size(), "MaxFileUploadSize"),
+        (service.uploads.most(), "MaxUploadMemory"),
+    ];
+    let limit = limits.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
+    let announced = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let mut body = match header(CONTENT_ENCODING).map(str::trim) {
+        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
+            let allowed = "none, or identity: bodies are taken as they are";
+            Err(AciError::invalid("Content-Encoding", encoding, allowed))
+        }
+        _ => read_body(payload, announced, limit, &mut memory).await,
+    };
     if let Some(length) = target.strip_prefix(repair::OVERSIZED) {
         let length = length.parse().unwrap_or(u64::MAX);
         body =
             Err(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64));
     }
-    let too_large = body.is_err();
+    let not_read = body.is_err();
     // Dropped with this future, which is dropped when the connection ends.
     let (_here, gone) = oneshot::channel();
     let message = AciRequest {
         target,
-        content_type: header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
+        content_type: header(CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get("Idempotency-Key").and_then(key),
         gone,
-        wants_html: header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html")),
+        wants_html: header(ACCEPT).is_some_and(|accept| accept.contains("text/html")),
     };
     let Ok(reply) = service.front.send(message).await else {
         // The front does nothing that can end it; should it happen, the client may try again.
@@ -97,7 +130,7 @@ async fn aci(
     };
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, reply.content_type));
-    if too_large {
+    if not_read {
         // Something of the body may still be on its way.
         response.force_close();
     }
@@ -122,24 +155,57 @@ fn key(value: &HeaderValue) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Reads a body of at most `limit` bytes.
-async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Bytes, AciError> {
+/// Reads a body of at most `limit` bytes, which a setting of that name limits, as the memory for bodies allows. `announced` is its length, if the client said it.
+async fn read_body(
+    mut payload: web::Payload,
+    announced: Option<u64>,
+    (limit, setting): (usize, &str),
+    memory: &mut Held,
+) -> Result<Bytes, AciError> {
+    let too_large = |size| {
+        AciError::too_large(&format!("bytes of the request body ({setting})"), size, limit as u64)
+    };
+    let most = limit.saturating_add(THROWN_AWAY);
+    if let Some(length) = announced.filter(|length| *length > most as u64) {
+        // Never read: the reply overtakes the body.
+        return Err(too_large(length));
+    }
     let mut body = BytesMut::new();
+    let mut refused = false;
     let mut size = 0_usize;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|e| AciError::malformed(&format!("the body broke off: {e}")))?;
+        let chunk = chunk.map_err(|error| {
+            log::debug!("a body was not read: {error}");
+            AciError::malformed("the body broke off, or did not come within RequestTimeout.")
+        })?;
         size = size.saturating_add(chunk.len());
-        if size <= limit {
-            body.extend_from_slice(&chunk);
-        } else {
+        if !refused {
+            if size <= limit && memory.grow_to(size).await.is_ok() {
+                if body.is_empty() {
+                    // Once and for all, where the length is known: growing would hold it twice for a while. What does not
+                    // come costs nothing, since memory that was never touched is not there.
+                    let length = announced.and_then(|length| usize::try_from(length).ok());
+                    body.reserve(length.unwrap_or_default().min(limit).min(THROWN_AWAY));
+                }
+                body.extend_from_slice(&chunk);
+                continue;
+            }
+            // The rest is only read so that the client gets to see why.
+            refused = true;
             body = BytesMut::new();
+            memory.release();
         }
-        if size > limit.saturating_add(THROWN_AWAY) {
+        if size > most {
             break;
         }
     }
     if size > limit {
-        return Err(AciError::too_large("the request body", size as u64, limit as u64));
+        return Err(too_large(size as u64));
+    }
+    if refused {
+        return Err(AciError::unavailable(
+            "other requests hold the memory for bodies (MaxUploadMemory); send it again later.",
+        ));
     }
     Ok(body.freeze())
 }

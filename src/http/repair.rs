@@ -6,28 +6,29 @@
 //! takes stays byte for byte, and `%` is never touched. A request line that is too long gets the target [`OVERSIZED`],
 //! which the handler answers with an ACI error.
 //!
-//! The parts: `repair/mend.rs` mends lines, `repair/framing.rs` finds where they start; both are pure. Requests that
-//! are pipelined are mended too. Who wraps the connections: `server.rs`.
+//! The same stream ends a connection whose client keeps the server waiting, or sends without end: only here is it known
+//! what of a request is waited for.
+//!
+//! The parts: `repair/mend.rs` mends lines, `repair/framing.rs` finds where they start; both are pure. `repair/patience.rs`
+//! waits. Requests that are pipelined are mended too. Who wraps the connections: `server.rs`.
 
 mod framing;
 mod mend;
+mod patience;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use mend::Mender;
+use patience::{Patience, Stuck};
 
 /// The target that stands for one that was too long; the length of that in bytes follows. Our choice.
 pub const OVERSIZED: &str = "/%00oversized=";
@@ -48,27 +49,39 @@ pub struct Repaired<S> {
     given: usize,
     /// No more is read.
     ended: bool,
-    head_timeout: Duration,
-    /// The number of the unfinished head that is waited for, and when that is over.
-    late: Option<(u64, Pin<Box<Sleep>>)>,
+    patience: Patience,
+    stuck: Stuck,
+    /// The longest request whose end is waited for, in bytes.
+    max_request: u64,
 }
 
 impl<S> Repaired<S> {
     /// Wraps a connection whose first byte has not been read.
     ///
     /// `max_line` is the longest request line passed on, in bytes, after encoding and with its line end.
-    /// `head_timeout` is the longest time from the first wait within the head of a request to its end; then the
-    /// reader sees the end of the stream. (`actix-http` has such a limit for the first request of a connection alone.)
-    pub fn new(inner: S, max_line: usize, head_timeout: Duration) -> Self {
+    /// `timeout` is the longest time that the head of a request is waited for, all waits together, and its body, to
+    /// which each 1,000 bytes add a second; then the reader sees the end of the stream. (`actix-http` has such a limit
+    /// for the head of the first request of a connection alone.)
+    pub fn new(inner: S, max_line: usize, timeout: Duration) -> Self {
         Self {
             inner,
             mender: Mender::new(max_line),
             ready: Vec::new(),
             given: 0,
             ended: false,
-            head_timeout,
-            late: None,
+            patience: Patience::new(timeout),
+            stuck: Stuck::new(Duration::MAX),
+            max_request: u64::MAX,
         }
+    }
+
+    /// Ends the connection, too, where the client takes nothing of what it is sent for `reply_timeout`, or sends a
+    /// request of more than `max_request` bytes after its line.
+    #[must_use]
+    pub fn limited(mut self, reply_timeout: Duration, max_request: u64) -> Self {
+        self.stuck = Stuck::new(reply_timeout);
+        self.max_request = max_request;
+        self
     }
 
     /// Moves what fits of the mended bytes to the reader; whether there was any.
@@ -85,16 +98,14 @@ impl<S> Repaired<S> {
         any
     }
 
-    /// Whether the client took too long over a head. Registers a waker if not.
+    /// Whether the client took too long over a request. Registers a waker if not.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(head) = self.mender.unfinished_head() else {
-            self.late = None;
-            return false;
-        };
-        if self.late.as_ref().is_none_or(|&(waited_for, _)| waited_for != head) {
-            self.late = Some((head, Box::pin(tokio::time::sleep(self.head_timeout))));
-        }
-        self.late.as_mut().is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
+        self.patience.is_over(self.mender.unfinished(), cx)
+    }
+
+    /// Whether the client sends without end.
+    fn is_endless(&self) -> bool {
+        self.mender.unfinished().is_some_and(|(_, passed)| passed > self.max_request)
     }
 }
 
@@ -116,7 +127,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
             }
             let start = buf.filled().len();
             match Pin::new(&mut this.inner).poll_read(cx, buf) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => this.patience.rest(),
                 Poll::Pending if this.is_late(cx) => {
                     this.ended = true;
                     return Poll::Ready(Ok(()));
@@ -125,12 +136,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
             }
             match buf.filled().get(start..) {
                 Some(fresh) if !fresh.is_empty() => {
-                    let Some(mended) = this.mender.feed(fresh) else {
+                    let mended = this.mender.feed(fresh);
+                    this.ended |= this.is_endless();
+                    let Some(mended) = mended else {
                         return Poll::Ready(Ok(()));
                     };
                     buf.set_filled(start);
                     this.ready = mended;
-                    this.ended = this.mender.overrun();
+                    this.ended |= this.mender.overrun();
                 }
                 _ => {
                     this.ready = this.mender.end();
@@ -147,7 +160,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.stuck.check(written, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -163,7 +178,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.stuck.check(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

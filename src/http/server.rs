@@ -17,11 +17,30 @@ use super::repair::Repaired;
 /// The longest request line passed to the parser, in bytes. The `http` crate takes targets up to 65,534 bytes.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
-/// How long an idle connection is kept for the next request.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may keep a connection without making use of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long an idle connection is kept for the next request (default 75 s).
+    pub idle: Duration,
+    /// How long the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
+    pub request: Duration,
+    /// How long it may take nothing of a reply (default 60 s).
+    pub reply: Duration,
+    /// The longest request in bytes, of which all but the endpoint's own limit is read only to be thrown away (default:
+    /// no limit). See [`super::max_request`].
+    pub max_request: u64,
+}
 
-/// How long a client may take to send the head of a request.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(75),
+            request: Duration::from_secs(30),
+            reply: Duration::from_secs(60),
+            max_request: u64::MAX,
+        }
+    }
+}
 
 /// How long the closing of a connection may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,6 +65,7 @@ const MAX_WORKERS: usize = 512;
 /// When the listener cannot be made non-blocking or asked for its address.
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
+    patience: Patience,
     workers: usize,
     shutdown_timeout: Duration,
     app: F,
@@ -73,18 +93,20 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_TIMEOUT)
+            .keep_alive(patience.idle)
+            .client_request_timeout(patience.request)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(async |stream: TcpStream| {
+        fn_service(move |stream: TcpStream| async move {
             // A socket that refuses is only slower, or about to fail on its own.
             if let Err(error) = stream.set_nodelay(true) {
                 log::debug!("TCP_NODELAY was refused: {error}");
             }
             let peer = stream.peer_addr().ok();
-            Ok((Repaired::new(stream, MAX_REQUEST_LINE, HEAD_TIMEOUT), peer))
+            let stream = Repaired::new(stream, MAX_REQUEST_LINE, patience.request)
+                .limited(patience.reply, patience.max_request);
+            Ok((stream, peer))
         })
         .and_then(http)
     };

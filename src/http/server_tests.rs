@@ -24,9 +24,10 @@ impl Running {
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
-                let server = serve(listener, 1, Duration::from_secs(30), || {
-                    App::new().default_service(web::to(tell))
-                })?;
+                let server =
+                    serve(listener, Patience::default(), 1, Duration::from_secs(30), || {
+                        App::new().default_service(web::to(tell))
+                    })?;
                 sender.send(server.handle()).unwrap();
                 server.await
             })

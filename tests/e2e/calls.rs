@@ -190,6 +190,11 @@ impl Caller {
         Ok(Answer(String::from_utf8(body).expect("UTF-8")))
     }
 
+    /// Sends a `QueueInfo` request about this action.
+    pub(crate) fn about(&mut self, queue: &str, what: &str, token: &str) -> io::Result<Answer> {
+        self.ask(&format!("QueueInfo&QueueName={queue}&QueueAction={what}&Token={token}"))
+    }
+
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {

@@ -11,6 +11,8 @@
 mod calls;
 mod connector;
 mod durable;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod program;
 mod readme;
 mod server;

@@ -491,7 +491,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Returns the next actions, at most `limit`; fewer mean that it was the last page.
+    /// Returns the next actions, at most `limit`, and fewer where they are large.
     ///
     /// # Errors
     ///
@@ -502,6 +502,12 @@ impl Listing {
         let page = queue.store.page(queue.id, self.query.clone(), cursor, limit).await?;
         self.cursor = page.next;
         Ok(page.records.into_iter().map(|record| queue.with_live(record)).collect())
+    }
+
+    /// Whether there may be another page.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.cursor.is_some()
     }
 
     /// Returns an action's parameters, for listings that show them.

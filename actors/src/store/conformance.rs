@@ -92,6 +92,7 @@ macro_rules! store_conformance {
             parameters_are_kept_to_the_letter,
             any_parameters_are_kept_to_the_letter,
             reports_are_kept_to_the_letter,
+            large_results_are_listed_once_and_in_order,
             reopening_gives_the_same,
             a_closed_store_says_so,
             random_histories,

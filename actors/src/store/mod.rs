@@ -56,8 +56,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>>;
 
-    /// Reads the next page of a listing (each page is its own snapshot): `limit` actions, or fewer if
-    /// it is the last.
+    /// Reads the next page of a listing (each page is its own snapshot): at most `limit` actions, at
+    /// least one if there is one, and fewer where they are large. [`Page::next`] tells if there may be more.
     fn page(
         &self,
         queue: QueueId,

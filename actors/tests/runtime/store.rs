@@ -38,3 +38,14 @@ async fn a_store_says_how_safe_it_is_and_keeps_its_data_either_way() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn the_reserve_is_beside_the_data_and_made_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let reserve = directory.path().join("actions.reserve");
+    for _ in 0..2 {
+        let store = SqliteStore::open(directory.path(), Durability::Full).unwrap();
+        assert!(std::fs::metadata(&reserve).unwrap().len() > 0);
+        store.close().await;
+    }
+}

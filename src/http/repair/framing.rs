@@ -69,6 +69,8 @@ pub(super) struct Framing {
     header: Vec<u8>,
     /// Whether there is a colon in what was dropped of that line.
     colon_dropped: bool,
+    /// How many bytes of the request have passed since its line.
+    passed: u64,
 }
 
 impl Framing {
@@ -79,6 +81,7 @@ impl Framing {
             facts: Facts::default(),
             header: Vec::new(),
             colon_dropped: false,
+            passed: 0,
         }
     }
 
@@ -92,10 +95,16 @@ impl Framing {
         self.place == Place::Header
     }
 
+    /// How many bytes of a request have passed whose body has begun and not ended, its headers included.
+    pub(super) fn in_body(&self) -> Option<u64> {
+        matches!(self.place, Place::Body(_) | Place::Chunked(_)).then_some(self.passed)
+    }
+
     /// Says that a request line went by; `connect` if its method hands the connection over to another protocol.
     pub(super) fn line_passed(&mut self, connect: bool) {
         self.place = Place::Header;
         self.facts = Facts { lost: connect, ..Facts::default() };
+        self.passed = 0;
     }
 
     /// Says that what went by was no request: nothing that follows is touched.
@@ -131,7 +140,9 @@ impl Framing {
                 },
             };
         }
-        input.len() - rest.len()
+        let passed = input.len() - rest.len();
+        self.passed = self.passed.saturating_add(passed as u64);
+        passed
     }
 
     fn pass_header<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {

@@ -2,7 +2,7 @@
 //!
 //! What is mended and why: the head of `repair.rs`. Where a request line starts: `framing.rs`.
 
-use super::{MAX_THROWN_AWAY, OVERSIZED, framing::Framing};
+use super::{MAX_THROWN_AWAY, OVERSIZED, framing::Framing, patience::Part};
 
 /// The longest method that is taken for one, in bytes.
 const MAX_METHOD: usize = 32;
@@ -70,10 +70,13 @@ impl Mender {
         self.overrun
     }
 
-    /// The number of the request whose head has begun and not ended, if there is one.
-    pub(super) fn unfinished_head(&self) -> Option<u64> {
+    /// What of a request has begun and not ended, if anything, and how many bytes have come of it and its headers.
+    pub(super) fn unfinished(&self) -> Option<(Part, u64)> {
         let begun = !self.held.is_empty() || self.oversized.is_some() || self.framing.in_headers();
-        begun.then_some(self.heads)
+        if begun {
+            return Some((Part::Head(self.heads), 0));
+        }
+        self.framing.in_body().map(|passed| (Part::Body(self.heads), passed))
     }
 
     /// A piece of a request line without its end; what of it (and of what was held) can be passed on at once.

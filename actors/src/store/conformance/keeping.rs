@@ -8,8 +8,10 @@ use super::{Bench, Place, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp, Value};
 use crate::lifecycle::{Command, Ended};
 use crate::report::{Node, Report};
-use crate::store::query::{Cursor, Query};
-use crate::store::{Batch, Control, NewAction, Record, Rejected, Retention, StoreError};
+use crate::store::query::{Cursor, Query, SortKey};
+use crate::store::{
+    AttemptEnd, Batch, Claimed, Control, NewAction, Record, Rejected, Retention, StoreError,
+};
 
 /// Q1: not after everything was deleted, and not after the store was opened again.
 pub async fn an_id_is_never_used_again(place: &impl Place) {
@@ -269,7 +271,7 @@ pub async fn reports_are_kept_to_the_letter(place: &impl Place) {
         for ended in [Ended::Finished, Ended::Failed, Ended::Stopped] {
             let id = bench.submit(0).await;
             bench.claim(1).await;
-            let end = crate::store::AttemptEnd { report: report.clone(), ..an_end(id, 1, ended) };
+            let end = AttemptEnd { report: report.clone(), ..an_end(id, 1, ended) };
             bench.control(Control::End(end.clone().into())).await.unwrap();
             let record = bench.record(id).await;
             assert_eq!(record.report, report);
@@ -327,4 +329,40 @@ pub async fn a_closed_store_says_so(place: &impl Place) {
     assert_eq!(bench.store.parameters(bench.queue, id).await, Err(closed.clone()));
     let page = bench.store.page(bench.queue, Query::default(), Cursor::start(0), 1).await;
     assert_eq!(page.map(drop), Err(closed));
+}
+
+/// Pages of actions with large results may be short; together they hold each action once, in order.
+pub async fn large_results_are_listed_once_and_in_order(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let submissions = (0..14).map(|_| bench.new_action(0)).collect();
+    let claimed = bench.commit(Batch { submissions, claim: 9, ..bench.batch() }).await.claimed;
+    for Claimed { id, attempt, .. } in claimed {
+        bench.now += 1;
+        let report = vec![Node::text("large", "x".repeat(100_000))];
+        let end = AttemptEnd { report, ..an_end(id, attempt, Ended::Finished) };
+        bench.control(Control::End(end.into())).await.unwrap();
+    }
+    for (sort, descending) in [
+        (SortKey::Queued, true),
+        (SortKey::Started, false),
+        // Those that have not ended come last.
+        (SortKey::Finished, false),
+        (SortKey::Finished, true),
+    ] {
+        let query = Query { sort, descending, ..Query::default() };
+        let (mut next, mut listed) = (Some(Cursor::start(2)), Vec::new());
+        while let Some(cursor) = next {
+            let page = bench.store.page(bench.queue, query.clone(), cursor, 100).await.unwrap();
+            assert!(page.next.is_none() || !page.records.is_empty(), "an empty page");
+            listed.extend(page.records.into_iter().map(|record| record.id.get()));
+            next = page.next;
+        }
+        let mut wanted: Vec<u64> = match (sort, descending) {
+            (SortKey::Queued, true) => (1..=14).rev().collect(),
+            (_, false) => (1..=14).collect(),
+            (_, true) => (1..=9).rev().chain((10..=14).rev()).collect(),
+        };
+        wanted.drain(..2);
+        assert_eq!(listed, wanted, "{sort:?}, descending: {descending}");
+    }
 }

@@ -3,7 +3,7 @@
 //! - opening, the lock on the data directory, the threads and their channels: this file;
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
-//!   deleted in `retention`;
+//!   deleted in `retention`, what is kept back for a full disk in `reserve`;
 //! - what the reading threads do: `read`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
@@ -12,6 +12,7 @@
 
 mod changes;
 mod read;
+mod reserve;
 mod retention;
 mod schema;
 mod write;
@@ -32,6 +33,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, Query};
 use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Store, StoreError};
 use read::Reader;
+use reserve::Reserve;
 use write::{Known, Writer};
 
 /// How safe an acknowledged change is.
@@ -115,11 +117,21 @@ impl SqliteStore {
         let path = directory.join("actions.db");
 
         let vfs = other.map(|(vfs, _)| vfs);
-        let connection = connect(&path, OpenFlags::default(), vfs)?;
-        schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
+        let prepared = || {
+            let connection = connect(&path, OpenFlags::default(), vfs)?;
+            schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
+            Ok(connection)
+        };
+        let mut reserve = Reserve::find(directory);
+        let connection = match prepared() {
+            Err(StoreError::Full) if reserve.give() => prepared(),
+            other => other,
+        }?;
+        // Only now: a database that is not ours must find nothing of ours beside it.
+        reserve.make();
+        #[cfg(feature = "testing")]
         if let Some((_, pages)) = other {
-            let every = format!("PRAGMA wal_autocheckpoint = {pages}");
-            connection.query_row(&every, [], |_| Ok(())).map_err(|e| store_error(&e, &path))?;
+            reserve.fold_log_after(u64::from(pages));
         }
         let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
         let mut readers = Vec::new();
@@ -133,7 +145,7 @@ impl SqliteStore {
         let mut threads = Threads::default();
         let (write_sender, write_jobs) = mpsc::channel();
         threads.writing = Some(spawn("actiond-write", move || {
-            write_loop(Writer::new(&connection, path, known), &write_jobs, lock);
+            write_loop(Writer::new(&connection, path, reserve, known), &write_jobs, lock);
         })?);
         let mut senders = Vec::new();
         for (reader, name) in readers.into_iter().zip(["actiond-read", "actiond-list"]) {
@@ -382,6 +394,10 @@ fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connectio
 fn store_error(error: &rusqlite::Error, path: &Path) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        // The index of the log has no room.
+        _ if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+            StoreError::Full
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
         }

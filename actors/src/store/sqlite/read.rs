@@ -17,6 +17,10 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::store::query::{Cursor, Page, Query, Range, SortKey, States};
 use crate::store::{QueueId, QueueState, Record, StoreError};
 
+/// How many bytes of results and errors a page holds at most, its last action left out: an action may
+/// have megabytes of them, and a page is held until its client has taken it.
+const PAGE_BYTES: usize = 256 * 1024;
+
 /// Up to how many actions a filter may match to be taken by its own index.
 const FEW: u64 = 1_000;
 
@@ -64,7 +68,7 @@ impl Reader {
         id: ActionId,
     ) -> Result<Option<Record>, StoreError> {
         let read = || -> rusqlite::Result<Option<Record>> {
-            let Some(mut record) = self.record_of(queue, id)? else { return Ok(None) };
+            let Some((mut record, _)) = self.record_of(queue, id)? else { return Ok(None) };
             if record.state == State::Queued {
                 record.position = self.position(queue, &record)?;
             }
@@ -104,10 +108,11 @@ impl Reader {
         self.read_page(queue, query, cursor, limit).map_err(|e| store_error(&e, &self.path))
     }
 
-    fn record_of(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<Record>> {
+    /// Reads one action, and how many bytes its result and its error have.
+    fn record_of(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<(Record, usize)>> {
         self.connection
             .prepare_cached(RECORD)?
-            .query_row(params![id.get(), queue.0], record)
+            .query_row(params![id.get(), queue.0], |row| Ok((record(row)?, size(row)?)))
             .optional()
     }
 
@@ -141,6 +146,7 @@ impl Reader {
         mut cursor: Cursor,
         limit: usize,
     ) -> rusqlite::Result<Page> {
+        // Each with whether it lacks the time that is sorted by.
         let mut keys = Vec::new();
         loop {
             let left = limit.saturating_sub(keys.len());
@@ -159,25 +165,36 @@ impl Reader {
                 // Nothing left behind the skipped ones: how many were there counts for the next segment.
                 cursor.skip = cursor.skip.saturating_sub(self.count(queue, &segment)?);
             }
-            keys.extend(found);
+            keys.extend(found.into_iter().map(|key| (key, cursor.lacking)));
             if full {
                 break;
             }
             if cursor.lacking || query.sort.lacking() == States::NONE {
-                let records = self.records(queue, &keys)?;
-                return Ok(Page { records, next: None });
+                return self.records(queue, &keys, None);
             }
             cursor = Cursor { lacking: true, after: None, skip: cursor.skip };
         }
-        Ok(Page { records: self.records(queue, &keys)?, next: Some(cursor) })
+        self.records(queue, &keys, Some(cursor))
     }
 
+    /// Reads the actions of a page; `next` is where the next one begins if all of them fit.
     fn records(
         &self,
         queue: QueueId,
-        keys: &[(Timestamp, ActionId)],
-    ) -> rusqlite::Result<Vec<Record>> {
-        keys.iter().filter_map(|(_, id)| self.record_of(queue, *id).transpose()).collect()
+        keys: &[((Timestamp, ActionId), bool)],
+        next: Option<Cursor>,
+    ) -> rusqlite::Result<Page> {
+        let (mut records, mut bytes) = (Vec::new(), 0_usize);
+        for (place, (key, lacking)) in keys.iter().enumerate() {
+            let Some((record, size)) = self.record_of(queue, key.1)? else { continue };
+            records.push(record);
+            bytes = bytes.saturating_add(size);
+            if bytes >= PAGE_BYTES && place + 1 < keys.len() {
+                let next = Cursor { lacking: *lacking, after: Some(*key), skip: 0 };
+                return Ok(Page { records, next: Some(next) });
+            }
+        }
+        Ok(Page { records, next })
     }
 
     /// The next keys of a listing, in order: the time that is sorted by, and the id.
@@ -344,6 +361,15 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         report,
         position: None,
     })
+}
+
+/// How many bytes of a row can be many.
+fn size(row: &rusqlite::Row<'_>) -> rusqlite::Result<usize> {
+    let mut size = 0_usize;
+    for column in [9, 10] {
+        size += row.get_ref(column)?.as_bytes_or_null()?.map_or(0, <[u8]>::len);
+    }
+    Ok(size)
 }
 
 pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ActionId> {

@@ -126,7 +126,6 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     )?;
     // 16 MB of pages: enough for the upper levels of the trees with millions of rows.
     connection.pragma_update(None, "cache_size", -16_000)?;
-    connection.query_row("PRAGMA wal_autocheckpoint = 4000", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
     if version == 0 {
         connection.execute_batch(&format!(

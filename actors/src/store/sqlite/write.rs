@@ -9,6 +9,7 @@ use rusqlite::{Connection, Statement, params};
 use tokio::sync::oneshot;
 
 use super::changes::Row;
+use super::reserve::{PAGE, Reserve};
 use super::store_error;
 use crate::action::{ActionId, State};
 use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError};
@@ -21,6 +22,7 @@ pub(super) struct Writer<'c> {
     /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
     statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
+    reserve: Reserve,
     pub(super) known: Known,
     /// The rows of actions that run, as far as this writer started them: their next change is due
     /// soon. Forgotten when a transaction fails.
@@ -73,8 +75,16 @@ impl Known {
 }
 
 impl<'c> Writer<'c> {
-    pub(super) fn new(connection: &'c Connection, path: PathBuf, known: Known) -> Self {
-        Self { connection, statements: Vec::new(), path, known, running: HashMap::new() }
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: PathBuf,
+        reserve: Reserve,
+        known: Known,
+    ) -> Self {
+        let (statements, running) = Default::default();
+        let writer = Self { connection, statements, path, reserve, known, running };
+        writer.limit_log();
+        writer
     }
 
     pub(super) fn open_queue(&mut self, name: &str) -> Result<QueueState, StoreError> {
@@ -82,14 +92,21 @@ impl<'c> Writer<'c> {
             // SQLite's comparison without case ends there: two names would be one queue.
             return Err(StoreError::Io(format!("the name of queue {name:?} contains a NUL")));
         }
-        let opened = self.connection.query_row(
-            // The update that changes nothing makes RETURNING give the row that is already there.
-            "INSERT INTO queue (name, counts) VALUES (?1, '[]')
-             ON CONFLICT (name) DO UPDATE SET name = name RETURNING id, paused, counts",
-            [name],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
-        );
-        let (id, paused, counts) = opened.map_err(|e| store_error(&e, &self.path))?;
+        let open = |writer: &Self| {
+            let opened = writer.connection.query_row(
+                // The update that changes nothing makes RETURNING give the row that is already there.
+                "INSERT INTO queue (name, counts) VALUES (?1, '[]')
+                 ON CONFLICT (name) DO UPDATE SET name = name RETURNING id, paused, counts",
+                [name],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
+            );
+            opened.map_err(|e| store_error(&e, &writer.path))
+        };
+        let opened = match open(self) {
+            Err(StoreError::Full) if self.give_reserve() => open(self),
+            other => other,
+        };
+        let (id, paused, counts) = opened?;
         let counts = counts_from_text(&counts)
             .ok_or_else(|| self.corrupt(format!("the counts of queue {name} are unreadable")))?;
         let id = QueueId(id);
@@ -99,25 +116,96 @@ impl<'c> Writer<'c> {
 
     /// Writes the whole group as one transaction and answers each batch of it. If that fails, each
     /// batch is tried alone, and then its controls without its submissions, so that one caller's
-    /// trouble stays its own and control gets through where it can.
+    /// trouble stays its own and control gets through where it can. Once the disk is full, controls
+    /// have the reserve, and submissions are not tried.
     pub(super) fn commit(&mut self, group: &mut Vec<(Batch, CommitReply)>) {
         if group.is_empty() {
             return;
         }
         let batches: Vec<&Batch> = group.iter().map(|(batch, _)| batch).collect();
-        let answers: Vec<Result<BatchReply, StoreError>> = match self.transaction(|writer| {
-            batches.iter().map(|batch| writer.apply(batch)).collect::<Applied<Vec<_>>>()
-        }) {
-            Ok(replies) => replies.into_iter().map(Ok).collect(),
-            Err(Failed { error, .. }) => {
-                log::warn!("a transaction of {} batches failed: {error}", batches.len());
-                batches.iter().map(|batch| self.commit_parts(batch, &error)).collect()
-            }
+        if self.reserve.is_given() {
+            self.refill_reserve();
+        }
+        let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_given() {
+            batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
+        } else {
+            self.commit_all(&batches)
         };
         for ((_, reply), answer) in group.drain(..).zip(answers) {
             // A queue that has gone will read what was done when it comes back.
             let _ = reply.send(answer);
         }
+    }
+
+    fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
+        match self.transaction(|writer| {
+            batches.iter().map(|batch| writer.apply(batch)).collect::<Applied<Vec<_>>>()
+        }) {
+            Ok(replies) => replies.into_iter().map(Ok).collect(),
+            Err(Failed { error, .. }) => {
+                log::warn!("a transaction of {} batches failed: {error}", batches.len());
+                if error == StoreError::Full && self.give_reserve() {
+                    batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
+                } else {
+                    batches.iter().map(|batch| self.commit_parts(batch, &error)).collect()
+                }
+            }
+        }
+    }
+
+    /// Commits what a full disk must not hold up: the controls, and starts while there is room for
+    /// their results. Submissions are refused.
+    fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
+        let claim = if self.reserve.has_room_for_starts() { batch.claim } else { 0 };
+        let rest =
+            Batch { controls: batch.controls.clone(), submissions: Vec::new(), claim, ..*batch };
+        let committed = match self.commit_parts(&rest, &StoreError::Full) {
+            Err(StoreError::Full) => {
+                self.limit_log();
+                self.commit_parts(&rest, &StoreError::Full)
+            }
+            other => other,
+        };
+        let mut reply = committed?;
+        let refused = || Err(Rejected::Store(StoreError::Full));
+        reply.submissions = batch.submissions.iter().map(|_| refused()).collect();
+        Ok(reply)
+    }
+
+    /// Gives the reserve to what must be written; whether there was one.
+    fn give_reserve(&mut self) -> bool {
+        let given = self.reserve.give();
+        if given {
+            self.limit_log();
+        }
+        given
+    }
+
+    fn refill_reserve(&mut self) {
+        let free_pages: u64 = self.number("PRAGMA freelist_count");
+        self.reserve.refill(free_pages.saturating_mul(PAGE));
+        if !self.reserve.is_given() {
+            self.limit_log();
+        }
+    }
+
+    /// Says how long the write-ahead log may become, and on a full disk makes it short now if it can be:
+    /// what is folded into the database leaves its room to the next transactions.
+    fn limit_log(&self) {
+        let file = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        let growth = self.number("PRAGMA page_count").saturating_mul(PAGE).saturating_sub(file);
+        let pages = self.reserve.log_pages(growth);
+        // Where these fail, the log is longer than wanted, and the next transaction tells if it matters.
+        let _ =
+            self.connection
+                .query_row(&format!("PRAGMA wal_autocheckpoint = {pages}"), [], |_| Ok(()));
+        if self.reserve.is_given() && pages > 0 {
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+    }
+
+    fn number(&self, pragma: &str) -> u64 {
+        self.connection.query_row(pragma, [], |row| row.get(0)).unwrap_or_default()
     }
 
     /// Commits one batch alone, in parts if it must be: what can't be done must not hold up the rest.

@@ -1,0 +1,233 @@
+//! Room on the disk that is kept back: what cancels, stops and the ends of attempts are written with
+//! once the disk is full.
+//!
+//! A file beside the database holds the room while all is well. When a transaction finds the disk
+//! full, the file is emptied; from then on submissions are refused without being tried, so that what
+//! it held serves what must get through. Once there is room again the file is filled again. Why it is
+//! as it is: `docs/adr/0006-control-on-a-full-disk.md`. Who asks for it: [`super::write`].
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use fs4::FileExt as _;
+
+/// The largest reserve, in bytes. The write-ahead log is folded into the database when it has half of
+/// that (see [`Reserve::log_pages`]), so that this is room enough to fold it and go on.
+const MAX_SIZE: u64 = 32 << 20;
+/// Which part of the whole disk it may take at most.
+const PART_OF_DISK: u64 = 8;
+/// A page of the database, in bytes: SQLite's default, which a file of ours has.
+pub(super) const PAGE: u64 = 4096;
+/// How many pages the log may have before it is folded in, where there is a reserve of full size.
+pub(super) const LOG_PAGES: u64 = MAX_SIZE / 2 / PAGE;
+/// The same on a full disk: the log grows into the room that is left, so it must stay short.
+const LOG_PAGES_WHEN_FULL: u64 = 256;
+
+/// The reserve of one data directory.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+    /// How large it is meant to be, in bytes.
+    size: u64,
+    held: Held,
+    /// After how many pages the log is folded in at the latest.
+    max_log_pages: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// The file holds all of it.
+    Whole,
+    /// It was given away: the disk counts as full.
+    Given,
+    /// This file system keeps no room for a file: the store does what it can without.
+    Impossible,
+}
+
+impl Reserve {
+    /// Looks for the reserve of an earlier server; makes none yet.
+    pub(super) fn find(directory: &Path) -> Self {
+        let path = directory.join("actions.reserve");
+        // Where the size of the disk can't be learned, the disk is taken for a large one.
+        let size =
+            fs4::total_space(directory).map_or(MAX_SIZE, |all| MAX_SIZE.min(all / PART_OF_DISK));
+        let size = size / PAGE * PAGE;
+        let there = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() >= size);
+        let held = if there { Held::Whole } else { Held::Given };
+        Self { path, size, held, max_log_pages: LOG_PAGES }
+    }
+
+    /// Has the log folded in more often: what happens then is under test.
+    #[cfg(feature = "testing")]
+    pub(super) const fn fold_log_after(&mut self, pages: u64) {
+        self.max_log_pages = pages;
+    }
+
+    /// Makes the reserve if there is none and the disk has room for it.
+    pub(super) fn make(&mut self) {
+        // A disk may be nearly full at the start: the last of it is not taken from others.
+        let room = self.free() >= self.size.saturating_add(self.size / 8);
+        if room || self.held == Held::Whole {
+            self.fill();
+        }
+        if self.is_given() {
+            log::warn!(
+                "the disk that holds the actions is nearly full ({} bytes are free): submissions are refused until there is room",
+                self.free()
+            );
+        }
+    }
+
+    /// Whether it is given away: submissions must not be tried.
+    pub(super) fn is_given(&self) -> bool {
+        self.held == Held::Given
+    }
+
+    /// Gives the room back to the disk; whether there was any to give.
+    pub(super) fn give(&mut self) -> bool {
+        if self.held != Held::Whole {
+            return false;
+        }
+        self.held = Held::Given;
+        if let Err(error) = self.empty() {
+            log::error!("{}: can't be emptied: {error}", self.path.display());
+        }
+        log::error!(
+            "the disk that holds the actions is full: submissions are refused until there is room, control has {} bytes kept for it",
+            self.size
+        );
+        true
+    }
+
+    /// Takes the room back if the disk has it twice; `spare` is how many bytes the database holds that
+    /// it does not use.
+    pub(super) fn refill(&mut self, spare: u64) {
+        if self.is_given() && is_room(self.free(), spare, self.size) {
+            self.fill();
+            if !self.is_given() {
+                log::info!("there is room on the disk again: submissions are taken");
+            }
+        }
+    }
+
+    /// Whether enough is left to start actions: each will want to write its result.
+    pub(super) fn has_room_for_starts(&self) -> bool {
+        self.free() >= self.size / 2
+    }
+
+    /// After how many pages of the log it is to be folded in, if folding makes the database `growth`
+    /// bytes longer; 0 for never, where that would take all room and still not succeed.
+    pub(super) fn log_pages(&self, growth: u64) -> u64 {
+        match self.held {
+            Held::Impossible => self.max_log_pages,
+            Held::Whole => (self.size / 2 / PAGE).max(1).min(self.max_log_pages),
+            Held::Given if growth < self.free() => LOG_PAGES_WHEN_FULL,
+            Held::Given => 0,
+        }
+    }
+
+    /// How many bytes of the disk are free for us; 0 if that can't be learned, which leaves the reserve alone.
+    fn free(&self) -> u64 {
+        self.path.parent().and_then(|at| fs4::available_space(at).ok()).unwrap_or_default()
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        // Kept open by nobody and synced, so that the room is free when this returns.
+        let file = File::options().write(true).create(true).truncate(true).open(&self.path)?;
+        file.sync_all()
+    }
+
+    fn fill(&mut self) {
+        self.held = match self.allocate() {
+            Ok(()) => Held::Whole,
+            Err(error) => {
+                // Half a reserve would take room and be of no use.
+                let _ = self.empty();
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+                    Held::Given
+                } else {
+                    log::warn!(
+                        "{}: no room can be kept back for a full disk: {error}",
+                        self.path.display()
+                    );
+                    Held::Impossible
+                }
+            }
+        };
+    }
+
+    fn allocate(&self) -> io::Result<()> {
+        let mut file = File::options().write(true).create(true).truncate(false).open(&self.path)?;
+        match file.allocate(self.size) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            other => return other,
+        }
+        // No way to ask for room here but to write. Zeros might be kept as a hole.
+        let piece = [0xAC; 1 << 16];
+        let mut left = self.size;
+        while left > 0 {
+            let now = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            file.write_all(piece.get(..now).unwrap_or_default())?;
+            left = left.saturating_sub(now as u64);
+        }
+        file.sync_all()
+    }
+}
+
+/// Whether a reserve of `size` bytes can be taken and leaves as much: on the disk, or in pages of the
+/// database that deleted actions have left.
+const fn is_room(free: u64, spare: u64, size: u64) -> bool {
+    free >= 2 * size || (free >= size && spare >= 2 * size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_taken_given_and_taken_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut reserve = Reserve::find(directory.path());
+        assert!(reserve.is_given());
+        let path = directory.path().join("actions.reserve");
+        assert!(!path.exists(), "looking for it made it");
+        reserve.make();
+        assert_eq!(reserve.held, Held::Whole);
+        let file = File::open(&path).unwrap();
+        assert!(file.allocated_size().unwrap() >= reserve.size, "it holds no room");
+        assert!(reserve.give());
+        assert!(reserve.is_given() && !reserve.give());
+        assert_eq!(file.allocated_size().unwrap(), 0);
+        reserve.refill(0);
+        assert!(!reserve.is_given());
+        assert!(file.allocated_size().unwrap() >= reserve.size);
+        drop(reserve);
+        assert_eq!(Reserve::find(directory.path()).held, Held::Whole);
+    }
+
+    #[test]
+    fn a_directory_that_takes_no_file_has_none() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("actions.reserve")).unwrap();
+        let mut reserve = Reserve::find(directory.path());
+        reserve.make();
+        assert_eq!(reserve.held, Held::Impossible);
+        assert!(!reserve.give() && !reserve.is_given());
+        assert_eq!(reserve.log_pages(u64::MAX), LOG_PAGES);
+    }
+
+    #[test]
+    fn when_there_is_room() {
+        for (free, spare, wanted) in [
+            (0, 0, false),
+            (19, 1_000, true),
+            (19, 19, false),
+            (20, 0, true),
+            (9, u64::MAX, false),
+            (10, 20, true),
+        ] {
+            assert_eq!(is_room(free, spare, 10), wanted, "{free} {spare}");
+        }
+    }
+}

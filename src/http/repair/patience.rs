@@ -1,0 +1,167 @@
+//! How long a client may be waited for: in the head of a request, in its body, and to take its reply.
+//!
+//! Only the time in which the server waits counts: a body that the server does not read, because it
+//! waits for memory, is not late. Who waits: `repair.rs`.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// How many bytes of a body win it another second.
+pub(super) const SLOWEST: u64 = 1_000;
+
+/// As good as for ever; longer times overflow.
+const LONGEST: Duration = Duration::from_secs(1 << 30);
+
+/// What of a request is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The head of the request of this number.
+    Head(u64),
+    /// The body of the request of this number.
+    Body(u64),
+}
+
+/// Waits for one part of a request after the other.
+#[derive(Debug)]
+pub(super) struct Patience {
+    allowed: Duration,
+    wait: Option<Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    part: Part,
+    /// How long it was waited for until `since`.
+    waited: Duration,
+    /// When the wait began that lasts.
+    since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Patience {
+    /// Waits at most so long for each part; for a body a second longer for every [`SLOWEST`] bytes of it.
+    pub(super) fn new(allowed: Duration) -> Self {
+        Self { allowed, wait: None }
+    }
+
+    /// Says that something came.
+    pub(super) fn rest(&mut self) {
+        if let Some(wait) = &mut self.wait
+            && let Some(since) = wait.since.take()
+        {
+            wait.waited += since.elapsed();
+        }
+    }
+
+    /// Whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
+    pub(super) fn is_over(&mut self, part: Option<(Part, u64)>, cx: &mut Context<'_>) -> bool {
+        let Some((part, received)) = part else {
+            self.wait = None;
+            return false;
+        };
+        let won = match part {
+            Part::Head(_) => Duration::ZERO,
+            Part::Body(_) => Duration::from_secs(received / SLOWEST),
+        };
+        let now = Instant::now();
+        let wait = match self.wait.take() {
+            Some(wait) if wait.part == part => wait,
+            _ => Wait {
+                part,
+                waited: Duration::ZERO,
+                since: None,
+                timer: Box::pin(tokio::time::sleep_until(now)),
+            },
+        };
+        let wait = self.wait.insert(wait);
+        if wait.since.is_none() {
+            wait.since = Some(now);
+            let left = self.allowed.saturating_add(won).saturating_sub(wait.waited);
+            wait.timer.as_mut().reset(now + left.min(LONGEST));
+        }
+        wait.timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+/// Waits for a client to take something of what it is sent.
+#[derive(Debug)]
+pub(super) struct Stuck {
+    allowed: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stuck {
+    pub(super) fn new(allowed: Duration) -> Self {
+        Self { allowed, timer: None }
+    }
+
+    /// Passes on what a write gave, or an error where the client took nothing for too long.
+    pub(super) fn check<T>(
+        &mut self,
+        written: Poll<std::io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<T>> {
+        if written.is_ready() {
+            self.timer = None;
+            return written;
+        }
+        let allowed = self.allowed.min(LONGEST);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(allowed)));
+        timer.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Waits until this part is over or a step of time has passed; whether it is over.
+    async fn over_within(patience: &mut Patience, part: (Part, u64), time: Duration) -> bool {
+        let over = poll_fn(|cx| match patience.is_over(Some(part), cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        });
+        tokio::time::timeout(time, over).await.is_ok()
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn in_paused_time(test: impl Future<Output = ()>) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn bytes_win_a_body_time_and_a_head_none() {
+        in_paused_time(async {
+            for (part, seconds) in [(Part::Head(1), 10), (Part::Body(1), 15)] {
+                let mut patience = Patience::new(10 * SECOND);
+                for second in 1..=seconds {
+                    let over = over_within(&mut patience, (part, 5_000), SECOND).await;
+                    assert_eq!(over, second == seconds, "{part:?} after {second} s");
+                    patience.rest();
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn time_in_which_nobody_waits_is_free_and_each_part_has_its_own() {
+        in_paused_time(async {
+            let mut patience = Patience::new(10 * SECOND);
+            assert!(!over_within(&mut patience, (Part::Head(1), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut patience, (Part::Body(1), 0), 9 * SECOND).await);
+            patience.rest();
+            tokio::time::sleep(100 * SECOND).await;
+            assert!(!over_within(&mut patience, (Part::Body(1), 0), SECOND / 2).await);
+            assert!(over_within(&mut patience, (Part::Body(1), 0), SECOND).await);
+            assert!(!over_within(&mut patience, (Part::Head(2), 0), 9 * SECOND).await);
+        });
+    }
+}

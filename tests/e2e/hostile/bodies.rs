@@ -1,0 +1,201 @@
+//! Bodies that are far too large, or too many at once.
+
+use super::super::server::{Home, wait_until};
+use super::*;
+
+const CONFIG: &str = "
+[Server]
+MaxFileUploadSize=1000000
+[Actions]
+Durability=normal
+[AsyncActions]
+0=Process
+[Process]
+Type=Echo
+";
+
+const GIGABYTE: usize = 1 << 30;
+
+/// Checks that a body was refused by name, and that little was read and held of it.
+fn refused(server: &Server, before: u64, sent: usize, text: &str) {
+    let (number, description) = error_in(text);
+    assert_eq!(number, "505", "{text}");
+    assert!(description.contains("MaxFileUploadSize"), "{description}");
+    assert!(description.contains("at most 1000000 is allowed"), "{description}");
+    assert!(sent < GIGABYTE, "all of it was read");
+    let grown = peak(server).saturating_sub(before);
+    assert!(grown < 40_000, "{grown} kB more");
+    others_are_served(server);
+}
+
+#[test]
+fn a_gigabyte_is_refused_early() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    others_are_served(&server);
+    let before = resident(&server);
+    let piece = [b'x'; 1 << 16];
+
+    // Announced: nothing of it is read before the answer.
+    let announced = head("/action=Process", "Content-Length: 1073741824");
+    let mut stream = server.connect();
+    stream.write_all(announced.as_bytes()).unwrap();
+    let reply = Reply::read(&mut stream);
+    refused(&server, before, 0, &reply.body_text());
+    let mut stream = server.connect();
+    stream.write_all(announced.as_bytes()).unwrap();
+    let sent = pour(&mut stream, &piece, GIGABYTE);
+    refused(&server, before, sent, &rest_of(&mut stream));
+
+    // In chunks, and as one part of a form.
+    let chunk = [b"10000\r\n", &piece[..], b"\r\n"].concat();
+    for (line, start) in [
+        ("Transfer-Encoding: chunked", &b""[..]),
+        (
+            "Content-Type: multipart/form-data; boundary=B\r\nTransfer-Encoding: chunked",
+            b"37\r\n--B\r\nContent-Disposition: form-data; name=\"large\"\r\n\r\nxx\r\n",
+        ),
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(head("/action=Process", line).as_bytes()).unwrap();
+        stream.write_all(start).unwrap();
+        let sent = pour(&mut stream, &chunk, GIGABYTE);
+        eprintln!("{line:?}: {sent} bytes were taken");
+        assert!(sent < 300 << 20, "{sent} bytes were read of an endless body");
+        refused(&server, before, sent, &rest_of(&mut stream));
+    }
+    assert!(server.queue_info("queueStatus", "").contains("<finished>0</finished>"));
+}
+
+#[test]
+fn many_gigabytes_at_once_are_refused_too() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    others_are_served(&server);
+    let before = resident(&server);
+    std::thread::scope(|scope| {
+        for n in 0..16 {
+            let address = server.address;
+            scope.spawn(move || {
+                let line = ["Content-Length: 1073741824", "Transfer-Encoding: chunked"][n % 2];
+                let mut stream = connect(address);
+                stream.write_all(head("/action=Process", line).as_bytes()).unwrap();
+                let chunk = [b"10000\r\n", &[b'x'; 1 << 16][..], b"\r\n"].concat();
+                pour(&mut stream, &chunk, GIGABYTE);
+                assert!(error_in(&rest_of(&mut stream)).1.contains("MaxFileUploadSize"));
+            });
+        }
+        for _ in 0..10 {
+            others_are_served(&server);
+        }
+    });
+    let grown = peak(&server).saturating_sub(before);
+    eprintln!("16 bodies of a gigabyte: {grown} kB more");
+    assert!(grown < 60_000, "{grown} kB more");
+}
+
+#[test]
+fn a_million_small_parts_are_too_many() {
+    let home = Home::new(&CONFIG.replace("=1000000", "=100000000"));
+    let server = home.start();
+    others_are_served(&server);
+    let before = resident(&server);
+    let mut body =
+        "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n".repeat(1_000_000);
+    body.push_str("--B--\r\n");
+    let kind = "multipart/form-data; boundary=B";
+    let request = post("/action=Process", kind, body.as_bytes());
+    let (code, description) = answer(&server, &request, Duration::from_secs(20)).error();
+    assert_eq!(code, "ERRORREQUESTTOOLARGE");
+    assert!(description.contains("parameters"), "{description}");
+    let grown = peak(&server).saturating_sub(before);
+    eprintln!("a form of {} bytes: {grown} kB more", body.len());
+    assert!(grown < 200_000, "{grown} kB for a form of 51 MB");
+}
+
+#[test]
+fn compressed_bodies_are_not_unpacked() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    for encoding in ["gzip", "x-gzip", "deflate", "br", "gzip, gzip"] {
+        let line = format!("Content-Encoding: {encoding}\r\nContent-Length: 4");
+        let request = [head("/action=Process", &line).as_bytes(), b"\x1f\x8b\x08\x00"].concat();
+        let (code, description) = answer(&server, &request, Duration::from_secs(3)).error();
+        assert_eq!(code, "ERRORPARAMINVALID");
+        assert!(description.contains("Content-Encoding") && description.contains(encoding));
+    }
+    let line = "Content-Encoding: identity\r\nContent-Length: 3";
+    let request = format!("{}n=1", head("/action=Process", line));
+    answer(&server, request.as_bytes(), Duration::from_secs(3)).success();
+}
+
+/// With 4 MB for bodies of at most 2 MB, two that have stopped in the middle hold all of it.
+#[test]
+fn uploads_share_a_budget_and_the_small_need_none() {
+    let text = CONFIG.replace("=1000000", "=2000000\nMaxUploadMemory=4000000\nRequestTimeout=60");
+    let home = Home::new(&text);
+    let server = home.start();
+    let large = 1_900_000;
+    let line = format!("Content-Length: {large}");
+    let begin = || {
+        let mut stream = server.connect();
+        stream.write_all(head("/action=Process", &line).as_bytes()).unwrap();
+        stream.write_all(b"n=").unwrap();
+        stream.write_all(&vec![b'x'; large - 3]).unwrap();
+        stream
+    };
+    let mut stopped = [begin(), begin()];
+    let third = || {
+        let body = format!("n={}", "x".repeat(1_500_000));
+        answer(&server, &post("/action=Process", "text/plain", body.as_bytes()), PATIENCE)
+    };
+    wait_until("the server to read both", || stopped.iter().all(|stream| unread(stream) == 0));
+    let (code, description) = third().error();
+    assert_eq!(code, "ERRORUNAVAILABLE");
+    assert!(description.contains("MaxUploadMemory"), "{description}");
+    for size in [10, 1_000, 60_000] {
+        let small =
+            post("/action=Process", "text/plain", format!("n={}", "x".repeat(size)).as_bytes());
+        answer(&server, &small, Duration::from_secs(3)).success();
+    }
+    for stream in &mut stopped {
+        stream.write_all(b"x").unwrap();
+        assert!(Reply::read(stream).body_text().contains("<token>"));
+    }
+    third().success();
+}
+
+/// Far more at once than there is room for: each is taken or told, and memory stays within a multiple of the budget.
+#[test]
+fn a_storm_of_uploads_stays_within_its_memory() {
+    let text = CONFIG.replace("=1000000", "=5000000\nMaxUploadMemory=20000000");
+    let home = Home::new(&text);
+    let server = home.start();
+    others_are_served(&server);
+    let before = resident(&server);
+    let body = format!("n={}", "x".repeat(4_500_000));
+    let request = post("/action=Process", "text/plain", body.as_bytes());
+    let taken = std::sync::atomic::AtomicUsize::new(0);
+    let address = server.address;
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| {
+                let mut stream = connect(address);
+                stream.write_all(&request).unwrap();
+                let answer = Answer(Reply::read(&mut stream).body_text());
+                if answer.is_success() {
+                    taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                } else {
+                    assert!(answer.error().1.contains("MaxUploadMemory"), "{}", answer.0);
+                }
+            });
+        }
+        for _ in 0..10 {
+            others_are_served(&server);
+        }
+    });
+    let (taken, grown) = (taken.into_inner(), peak(&server).saturating_sub(before));
+    eprintln!("40 bodies of 4.5 MB: {taken} were taken, {grown} kB more");
+    assert!(taken >= 4, "only {taken} were taken");
+    assert!(grown < 320_000, "{grown} kB more, for a budget of 20 MB");
+}

@@ -1,0 +1,233 @@
+//! Too many connections, and slow ones.
+
+use std::io::ErrorKind;
+
+use super::super::server::{Home, wait_until};
+use super::*;
+
+/// How many descriptors more than when it had just answered a server may have: its threads open some of their own.
+const SLACK: usize = 20;
+
+fn config(server: &str) -> String {
+    format!(
+        "[Server]\n{server}\n[Actions]\nDurability=normal\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\n"
+    )
+}
+
+/// How many descriptors this process may have, less some for everything else.
+fn spare_descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files")).unwrap();
+    line.split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .map_or(usize::MAX, |n: usize| n.saturating_sub(200))
+}
+
+/// A server whose limit of descriptors is this shell word.
+fn limited(home: &Home, limit: &str) -> Server {
+    let plain = home.command();
+    let mut command = std::process::Command::new("sh");
+    let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script]).arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(home.path());
+    Server::run(command)
+}
+
+#[test]
+fn ten_thousand_idle_connections_cost_little() {
+    const WANTED: usize = 10_000;
+    let home = Home::new(&config("RequestTimeout=600"));
+    let server = limited(&home, "$(ulimit -H -n)");
+    let count = WANTED.min(spare_descriptors());
+    if count < WANTED {
+        eprintln!("FEWER: only {count} connections, by the limit of open files of this test");
+    }
+    others_are_served(&server);
+    let (before, own) = (resident(&server), descriptors(&server));
+    let mut held = Vec::new();
+    for round in 0..2 {
+        let idle: Vec<_> = (0..count).map(|_| server.connect()).collect();
+        wait_until("all connections", || descriptors(&server) >= own + count - 1);
+        others_are_served(&server);
+        let now = resident(&server);
+        let each = now.saturating_sub(before) * 1024 / count as u64;
+        eprintln!("round {round}: {count} idle connections: {now} kB, {each} bytes each");
+        assert!(each < 40_000, "{each} bytes for each idle connection");
+        held.push(now);
+        drop(idle);
+        wait_until("their end", || descriptors(&server) <= own + SLACK);
+        others_are_served(&server);
+    }
+    assert!(held[1] < held[0] + held[0] / 5, "it grows: {held:?} kB");
+}
+
+#[test]
+fn idle_connections_are_closed_by_time() {
+    let home = Home::new(&config("RequestTimeout=2\nIdleTimeout=3"));
+    let server = home.start();
+    others_are_served(&server);
+    let own = descriptors(&server);
+    let mut silent: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    let mut kept: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    let began = Instant::now();
+    for stream in &mut kept {
+        stream.write_all(b"GET /action=GetPid HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert!(Reply::read(stream).body_text().contains("SUCCESS"));
+    }
+    for stream in &mut kept {
+        assert_eq!(rest_of(stream), "");
+    }
+    assert!(began.elapsed() > Duration::from_secs(2), "they were not kept");
+    for stream in &mut silent {
+        assert!(rest_of(stream).starts_with("HTTP/1.1 408 "));
+    }
+    wait_until("the end of all", || descriptors(&server) <= own + SLACK);
+}
+
+#[test]
+fn a_server_out_of_descriptors_waits_and_recovers() {
+    let home = Home::new(&config("RequestTimeout=600"));
+    let server = limited(&home, "64");
+    let mut early = super::super::calls::Caller::new(server.address).unwrap();
+    early.ask("GetPid").unwrap().success();
+    let mut crowd: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    wait_until("the limit", || descriptors(&server) >= 62);
+    // Processor time in hundredths of a second.
+    let used = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let (began, before) = (Instant::now(), used());
+    // Who is in is served, and time passes.
+    while began.elapsed() < Duration::from_secs(2) {
+        early.ask("GetPid").unwrap().success();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let spent = used() - before;
+    assert!(spent < 60, "it spins: {spent} hundredths of a second in two");
+    early.ask("Process&Name=x").unwrap().success();
+    crowd.drain(..190);
+    let began = Instant::now();
+    server.ask("GetPid").success();
+    eprintln!("served again after {:?}", began.elapsed());
+    others_are_served(&server);
+    drop(crowd);
+    server.signal("TERM");
+    let (status, log) = server.wait();
+    assert!(status.success());
+    assert!(log.len() < 100, "{} lines of log, such as {:?}", log.len(), log.last());
+}
+
+/// What slow clients send, a byte at a time, after the first part.
+const SLOW: [(&str, &str); 5] = [
+    ("", "GET /action=GetPid HTTP/1.1\r\nHost: x\r\n"),
+    (
+        "GET /action=GetPid HTTP/1.1\r\n",
+        "X-Long: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+    ),
+    ("POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nn=", "z"),
+    (
+        "POST /action=Process HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "1\r\nz\r\n",
+    ),
+    (
+        "POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+         Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\n",
+        "Content-Disposition: form-data; name=\"n\"\r\n\r\nzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+    ),
+];
+
+#[test]
+fn slow_clients_are_told_and_hung_up_on() {
+    let home = Home::new(&config("RequestTimeout=2"));
+    let server = home.start();
+    server.queue_info("queueStatus", "");
+    let own = descriptors(&server);
+    let mut clients = Vec::new();
+    for n in 0..100 {
+        let (start, rest) = SLOW[n % SLOW.len()];
+        let mut stream = server.connect();
+        stream.write_all(start.as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        clients.push((stream, n % SLOW.len(), rest.bytes().cycle(), String::new(), false));
+    }
+    let began = Instant::now();
+    while clients.iter().any(|client| !client.4) {
+        assert!(began.elapsed() < PATIENCE, "some are still open");
+        for (stream, _, rest, got, ended) in clients.iter_mut().filter(|client| !client.4) {
+            // Whether this arrives is the server's affair.
+            let _ = stream.write(&[rest.next().unwrap()]);
+            let mut piece = [0; 4096];
+            match stream.read(&mut piece) {
+                Ok(0) => *ended = true,
+                Ok(count) => got.push_str(&String::from_utf8_lossy(&piece[..count])),
+                Err(error) => *ended = error.kind() != ErrorKind::WouldBlock,
+            }
+        }
+        others_are_served(&server);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(began.elapsed() > Duration::from_secs(1), "they had no time at all");
+    for (_, kind, _, got, _) in &clients {
+        if *kind < 2 {
+            assert!(got.starts_with("HTTP/1.1 408 "), "{kind}: {got}");
+        } else {
+            let (number, description) = error_in(got);
+            assert_eq!(number, "502");
+            assert!(description.contains("RequestTimeout"), "{description}");
+        }
+    }
+    wait_until("the end of all", || descriptors(&server) <= own + SLACK);
+    let done = server.queue_info("queueStatus", "");
+    assert!(done.contains("<finished>0</finished>"), "half a request was performed: {done}");
+}
+
+/// A client that keeps sending at an honest pace is not slow, however long it takes.
+#[test]
+fn a_long_body_at_an_honest_pace_is_taken() {
+    let home = Home::new(&config("RequestTimeout=1"));
+    let server = home.start();
+    let mut stream = server.connect();
+    stream.write_all(head("/action=Process", "Content-Length: 25002").as_bytes()).unwrap();
+    stream.write_all(b"n=").unwrap();
+    for _ in 0..25 {
+        stream.write_all(&[b'x'; 1000]).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(Reply::read(&mut stream).body_text().contains("<token>"));
+}
+
+#[test]
+fn clients_that_do_not_read_are_hung_up_on() {
+    let home = Home::new(&config("ReplyTimeout=2"));
+    let server = home.start();
+    others_are_served(&server);
+    let own = descriptors(&server);
+    let large = "x".repeat(50_000);
+    for _ in 0..400 {
+        server.post("Process", &[("Large", &large)]).success();
+    }
+    wait_until("the end of all", || {
+        server.queue_info("queueStatus", "").contains("<finished>400<")
+    });
+    let before = resident(&server);
+    let list = "/action=QueueInfo&QueueName=Process&QueueAction=getStatus";
+    let request = format!("GET {list} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut deaf: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    for stream in &mut deaf {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    // The one before them may have counted as open.
+    wait_until("the connections", || descriptors(&server) >= own + 39);
+    others_are_served(&server);
+    wait_until("the end of the deaf", || descriptors(&server) <= own + SLACK);
+    let grown = peak(&server).saturating_sub(before);
+    eprintln!("40 clients that did not read 20 MB each: {grown} kB more");
+    assert!(grown < 250_000, "{grown} kB for lists that nobody reads");
+    // Who reads gets all of it.
+    let body = server.get(list);
+    assert_eq!(body.matches("<token>").count(), 400);
+}

@@ -1,0 +1,117 @@
+//! Clients that mean harm or know no better: many, slow, and sending far too much. Each gets its answer or is hung up
+//! on, the server's memory stays within bounds that are checked here, and everybody else is served meanwhile.
+//!
+//! `connections` is about how many and how slow, `bodies` about the memory of uploads, `amounts` about what a request holds.
+
+mod amounts;
+mod bodies;
+mod connections;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::calls::Answer;
+use super::server::{PATIENCE, Reply, Server, between};
+
+/// A line of the server's `/proc/PID/status`, in kilobytes.
+fn memory(server: &Server, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(&format!("{line}:")));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).expect("kilobytes")
+}
+
+/// What the server holds now, in kilobytes.
+fn resident(server: &Server) -> u64 {
+    memory(server, "VmRSS")
+}
+
+/// The most it ever held, in kilobytes.
+fn peak(server: &Server) -> u64 {
+    memory(server, "VmHWM")
+}
+
+/// How many files and sockets it has open.
+fn descriptors(server: &Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
+}
+
+/// Somebody else is answered, and soon.
+fn others_are_served(server: &Server) {
+    let began = Instant::now();
+    assert!(server.ask("GetPid").is_success());
+    assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
+}
+
+/// A connection for a thread of its own.
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// How many bytes that were sent on this connection the server has not read.
+fn unread(stream: &TcpStream) -> u64 {
+    let port = |address: std::io::Result<SocketAddr>| format!("{:04X}", address.unwrap().port());
+    let (ours, theirs) = (port(stream.local_addr()), port(stream.peer_addr()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut bytes = 0;
+    for line in table.lines().skip(1) {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (sent, received) = fields[4].split_once(':').unwrap();
+        let ends = (fields[1].rsplit(':').next().unwrap(), fields[2].rsplit(':').next().unwrap());
+        let waiting = match ends {
+            (from, to) if from == ours && to == theirs => sent,
+            (from, to) if from == theirs && to == ours => received,
+            _ => "0",
+        };
+        bytes += u64::from_str_radix(waiting, 16).unwrap();
+    }
+    bytes
+}
+
+/// The head of a POST request with this line in it.
+fn head(target: &str, line: &str) -> String {
+    format!("POST {target} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n")
+}
+
+/// A POST request with this body.
+fn post(target: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let line = format!("Content-Type: {kind}\r\nContent-Length: {}", body.len());
+    [head(target, &line).as_bytes(), body].concat()
+}
+
+/// Sends the piece again and again until the server takes no more, at most so many bytes; how many it took.
+fn pour(stream: &mut TcpStream, piece: &[u8], most: usize) -> usize {
+    let mut sent = 0;
+    while sent < most && stream.write_all(piece).is_ok() {
+        sent += piece.len();
+    }
+    sent
+}
+
+/// All that the server sends until it ends the connection.
+fn rest_of(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // It may end it by a reset: what came before counts.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Number and description of the ACI error in this text.
+fn error_in(text: &str) -> (String, String) {
+    let part = |from, to| between(text, from, to).unwrap_or_else(|| panic!("no {from} in {text}"));
+    let raw = part("<rawerrorid>0x", "</rawerrorid>");
+    let number = u32::from_str_radix(raw, 16).unwrap().to_string();
+    (number, part("<errordescription>", "</errordescription>").to_owned())
+}
+
+/// Sends a request and reads its reply, which must come within this time.
+fn answer(server: &Server, request: &[u8], within: Duration) -> Answer {
+    let began = Instant::now();
+    let mut stream = server.connect();
+    stream.write_all(request).unwrap();
+    let answer = Answer(Reply::read(&mut stream).body_text());
+    assert!(began.elapsed() < within, "it took {:?}", began.elapsed());
+    answer
+}
