@@ -265,6 +265,27 @@ ms() {
   printf '%d.%02d ms' $(($1 / 1000)) $(($1 % 1000 / 10))
 }
 
+# sync_us: the median of 200 fdatasync of 4 kB each on the disk that is measured.
+sync_us() {
+  python3 - "$work/sync" <<'EOF'
+import os, sys, time
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+times = []
+for _ in range(200):
+    os.write(file, b"x" * 4096)
+    began = time.monotonic_ns()
+    os.fdatasync(file)
+    times.append(time.monotonic_ns() - began)
+os.unlink(sys.argv[1])
+print(sorted(times)[100] // 1000)
+EOF
+}
+
+# cpu_ns: how long the server has used a core, in nanoseconds.
+cpu_ns() {
+  cat /proc/"$server_pid"/task/*/schedstat | awk '{ n += $1 } END { printf "%.0f", n }'
+}
+
 resident() {
   [[ $(<"/proc/$1/status") =~ VmRSS:[[:space:]]+([0-9]+) ]] || die "no VmRSS of process $1"
   printf '%s' $((BASH_REMATCH[1] / 1024))
