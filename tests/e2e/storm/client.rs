@@ -362,17 +362,24 @@ fn may_be_copied(ledger: &Ledger, index: usize) -> bool {
     plan.source.is_none() && plan.sleep_ms < LONG_MS
 }
 
-/// An action to do something to: most often one of the latest, of whichever client.
+/// An action to do something to: most often one that is not known to have ended, of whichever client.
 fn pick(ledger: &Ledger, dice: &mut Dice) -> Option<usize> {
-    let all = ledger.books().entries.len();
-    let among = if dice.percent(75) { all.min(40) } else { all };
-    (among > 0).then(|| all - 1 - dice.below(among))
+    let books = ledger.books();
+    let all = books.entries.len();
+    if dice.percent(80) {
+        let open = (0..all).rev().filter(|index| books.entries[*index].end().is_none());
+        let open: Vec<usize> = open.take(40).collect();
+        if !open.is_empty() {
+            return Some(dice.one_of(&open));
+        }
+    }
+    (all > 0).then(|| all - 1 - dice.below(all))
 }
 
 /// An action that is new.
 fn plan(ledger: &Ledger, dice: &mut Dice, sources: &Path) -> Plan {
     let mark = ledger.books().next_mark();
-    let queue = dice.one_of(&[0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4, 4]);
+    let queue = dice.one_of(&[0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4]);
     let Queue { sleeps, long, echo, .. } = QUEUES[queue];
     let sleep_ms = match sleeps {
         _ if dice.percent(long) => LONG_MS,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use actiond_actors::State;
+
 use super::super::calls::id_of;
 use super::QUEUES;
 use super::seen::{Between, Seen, Wrong};
@@ -202,11 +204,22 @@ impl Books {
 
     /// Prints how often each illegal outcome was found; fails if any was.
     pub(crate) fn judge(&self, seed: u64) {
-        let actions = self.entries.len();
+        let ends = State::ALL.into_iter().filter(|state| state.is_final()).map(|state| {
+            let ended = |entry: &&Entry| entry.end().is_some_and(|end| end.state == state);
+            format!("{} {state}", self.entries.iter().filter(ended).count())
+        });
+        let changes = self.entries.iter().flat_map(|entry| &entry.changes);
         let mut table = format!(
-            "storm of seed {seed}: {} requests, {actions} actions, {} lives of the server, \
-             {} actions ran again, counts compared {} times\n",
-            self.requests, self.life, self.repeated, self.compared
+            "storm of seed {seed}: {} requests, {} actions ({}), {} copies, {} changes of priority, \
+             {} lives of the server, {} actions ran again, counts compared {} times\n",
+            self.requests,
+            self.entries.len(),
+            ends.collect::<Vec<_>>().join(", "),
+            self.entries.iter().filter(|entry| entry.copy).count(),
+            changes.filter(|change| change.done).count(),
+            self.life,
+            self.repeated,
+            self.compared
         );
         for wrong in Wrong::ALL {
             let count = self.found.get(&wrong).map_or(0, Vec::len);

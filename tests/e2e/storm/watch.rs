@@ -45,12 +45,12 @@ pub(crate) fn govern(talk: &mut Talk<'_>, dice: &mut Dice, over: &AtomicBool) ->
             0..=3 => {
                 pause(talk, queue)?;
                 // As long as some requests take.
-                for _ in 0..dice.below(12) {
+                for _ in 0..dice.below(60) {
                     status(talk, queue)?;
                 }
                 resume(talk, queue)?;
             }
-            4..=6 => resume(talk, queue)?,
+            4..=5 => resume(talk, queue)?,
             // Only now and then: what sleeps for long ends by this alone.
             7 if QUEUES[queue].long > 0 => {
                 talk.ledger.books().queues[queue].stop_all = true;
