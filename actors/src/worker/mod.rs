@@ -80,17 +80,18 @@ impl WorkerActor {
             self.queue.note_idle(slot);
             self.queue.tell(SlotFreed { slot });
         } else {
-            record_end(&running.attempt, outcome(&running.attempt, result));
-            // If the queue is being rebuilt now, it will find the end in the attempt itself.
-            self.queue.note_idle(slot);
-            self.queue.tell(AttemptEnded { attempt: running.attempt, freed: Some(slot) });
+            self.report(&running.attempt, outcome(&running.attempt, result), Some(slot));
         }
     }
 
-    /// Reports the end of an attempt that keeps its slot.
-    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome) {
+    /// Reports the end of an attempt, and the slot that it frees, if it does.
+    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome, freed: Option<usize>) {
         record_end(attempt, outcome);
-        self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt), freed: None });
+        if let Some(slot) = freed {
+            self.queue.note_idle(slot);
+        }
+        // If the queue is being rebuilt now, it will find the end in the attempt itself.
+        self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt), freed });
     }
 
     fn force(&mut self, attempt: &Arc<Attempt>) {
@@ -116,7 +117,7 @@ impl WorkerActor {
         let ended = stopped(attempt);
         let text = "the work did not stop when asked and was abandoned; \
                     its slot stays taken until it ends by itself";
-        self.report(attempt, (ended, Some(text.to_owned()), None));
+        self.report(attempt, (ended, Some(text.to_owned()), None), None);
     }
 }
 
@@ -130,7 +131,7 @@ impl Drop for WorkerActor {
         if let Some(running) = self.running.take() {
             running.work.abort();
             if !running.abandoned {
-                self.report(&running.attempt, worker_died());
+                self.report(&running.attempt, worker_died(), None);
             }
         }
         self.queue.note_lost(self.slot);
