@@ -213,14 +213,22 @@ impl Writer<'_> {
                 self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
             }
         }
-        if state.is_running() {
-            self.running.insert(row.id, (batch.queue, Row { state, ..*row }));
+        self.note(batch.queue, Some(row.state), Row { state, ..*row })
+    }
+
+    /// Keeps what is known of a row true after it was written: the counts (Q10) and what runs. `from` is
+    /// its state before, if it had one.
+    fn note(&mut self, queue: QueueId, from: Option<State>, row: Row) -> Applied<()> {
+        if row.state.is_running() {
+            self.running.insert(row.id, (queue, row));
         } else {
             self.running.remove(&row.id);
         }
-        let queue = self.queue_mut(batch.queue)?;
-        queue.counts.take(row.state);
-        queue.counts.add(state, 1);
+        let queue = self.queue_mut(queue)?;
+        if let Some(from) = from {
+            queue.counts.take(from);
+        }
+        queue.counts.add(row.state, 1);
         queue.changed = true;
         Ok(())
     }
@@ -294,11 +302,6 @@ impl Writer<'_> {
                 started_at.map(|time| time.0)
             ],
         )?;
-        if state.is_running() {
-            let queued_at = *queued_at;
-            let row = Row { id, state, attempt, queued_at, started_at, priority };
-            self.running.insert(id, (batch.queue, row));
-        }
         match new {
             NewAction::Given { parameters, key, .. } => {
                 self.run(
@@ -317,10 +320,10 @@ impl Writer<'_> {
                 params![number(id), number(*source)],
             )?,
         }
-        let queue = self.queue_mut(batch.queue)?;
-        queue.counts.add(state, 1);
-        queue.changed = true;
-        Ok(Ok(Submitted { id, queued_at: *queued_at }))
+        let queued_at = *queued_at;
+        let row = Row { id, state, attempt, queued_at, started_at, priority };
+        self.note(batch.queue, None, row)?;
+        Ok(Ok(Submitted { id, queued_at }))
     }
 
     fn submitted_under(&self, queue: QueueId, key: &str) -> Applied<Option<Submitted>> {
@@ -377,11 +380,7 @@ impl Writer<'_> {
             params![number(row.id), state as u8, attempt, started_at.0],
         )?;
         let started = Row { state, attempt, started_at: Some(started_at), ..row };
-        self.running.insert(row.id, (batch.queue, started));
-        let queue = self.queue_mut(batch.queue)?;
-        queue.counts.take(row.state);
-        queue.counts.add(state, 1);
-        queue.changed = true;
+        self.note(batch.queue, Some(row.state), started)?;
         Ok(Some(started))
     }
 

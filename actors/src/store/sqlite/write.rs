@@ -157,8 +157,7 @@ impl<'c> Writer<'c> {
     /// their results. Submissions are refused.
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
         let claim = if self.reserve.has_room_for_starts() { batch.claim } else { 0 };
-        let rest =
-            Batch { controls: batch.controls.clone(), submissions: Vec::new(), claim, ..*batch };
+        let rest = without_submissions(batch, claim);
         let committed = match self.commit_parts(&rest, &StoreError::Full) {
             Err(StoreError::Full) => {
                 self.limit_log();
@@ -166,10 +165,7 @@ impl<'c> Writer<'c> {
             }
             other => other,
         };
-        let mut reply = committed?;
-        let refused = || Err(Rejected::Store(StoreError::Full));
-        reply.submissions = batch.submissions.iter().map(|_| refused()).collect();
-        Ok(reply)
+        Ok(refusing_submissions(committed?, batch, &StoreError::Full))
     }
 
     /// Gives the reserve to what must be written; whether there was one.
@@ -235,11 +231,9 @@ impl<'c> Writer<'c> {
         if batch.submissions.is_empty() {
             return Err(failed.error);
         }
-        let controls = Batch { submissions: Vec::new(), claim: 0, ..batch.clone() };
-        let mut reply = self.commit_one(&controls).map_err(|_| first.clone())?;
-        let refused = || Err(Rejected::Store(failed.error.clone()));
-        reply.submissions = batch.submissions.iter().map(|_| refused()).collect();
-        Ok(reply)
+        let controls = without_submissions(batch, 0);
+        let reply = self.commit_one(&controls).map_err(|_| first.clone())?;
+        Ok(refusing_submissions(reply, batch, &failed.error))
     }
 
     fn commit_one(&mut self, batch: &Batch) -> Result<BatchReply, Failed> {
@@ -331,6 +325,18 @@ impl<'c> Writer<'c> {
             );
         }
     }
+}
+
+/// The batch as it would be if nobody had submitted.
+fn without_submissions(batch: &Batch, claim: usize) -> Batch {
+    Batch { controls: batch.controls.clone(), submissions: Vec::new(), claim, ..*batch }
+}
+
+/// Makes the answer to [`without_submissions`] that to the batch itself.
+fn refusing_submissions(mut reply: BatchReply, batch: &Batch, error: &StoreError) -> BatchReply {
+    let refused = || Err(Rejected::Store(error.clone()));
+    reply.submissions = batch.submissions.iter().map(|_| refused()).collect();
+    reply
 }
 
 fn counts_to_text(counts: &Counts) -> String {
