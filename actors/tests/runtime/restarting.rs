@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actiond_actors::store::Submitted;
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::testing::{FaultyStore, Gate, Plan, Script, eventually};
 use actiond_actors::{Node, OnRestart, QueueError, State, Work};
+use tokio::task::JoinHandle;
 
 use crate::common::{
     Faulty, Home, NEVER, SOON, at_gate, builder, end, end_state, graceless, nothing, state, submit,
@@ -127,18 +129,25 @@ async fn a_shutdown_in_a_hurry_cuts_the_patient_one_short() {
     assert_eq!(state(&home.work, id).await, State::Error);
 }
 
-/// An action whose start is on its way to the disk when the shutdown begins has its patience too.
-#[tokio::test]
-async fn a_shutdown_waits_for_what_just_starts() {
-    let gate = Gate::new();
-    let script = at_gate(&gate);
-    let home = Faulty::new(threads(1), &script).await;
+/// Submits an action whose start is durable, but whose queue does not hear of it before the store is
+/// released.
+async fn start_on_its_way(home: &Faulty) -> JoinHandle<Result<Submitted, QueueError>> {
     home.store.hold_answers();
     let submitted = tokio::spawn({
         let work = home.work.clone();
         async move { work.submit(to_do("wait")).await }
     });
     eventually("the start is on its way", async || home.store.held() == 1).await;
+    submitted
+}
+
+/// An action whose start is on its way to the disk when the shutdown begins has its patience too.
+#[tokio::test]
+async fn a_shutdown_waits_for_what_just_starts() {
+    let gate = Gate::new();
+    let script = at_gate(&gate);
+    let home = Faulty::new(threads(1), &script).await;
+    let submitted = start_on_its_way(&home).await;
     let mut ending = tokio::spawn({
         let system = home.system.clone();
         async move { system.shutdown(SOON).await }
@@ -164,12 +173,7 @@ async fn a_start_that_comes_back_late_does_not_outlive_the_shutdown() {
     for in_a_hurry in [true, false] {
         let script = at_gate(&Gate::new()).on_restart(OnRestart::Requeue);
         let home = Faulty::new(graceless(1), &script).await;
-        home.store.hold_answers();
-        let submitted = tokio::spawn({
-            let work = home.work.clone();
-            async move { work.submit(to_do("wait")).await }
-        });
-        eventually("the start is on its way", async || home.store.held() == 1).await;
+        let submitted = start_on_its_way(&home).await;
         let mut ending = tokio::spawn({
             let system = home.system.clone();
             async move {
