@@ -10,10 +10,10 @@ pub mod server;
 mod uploads;
 
 use actix::{Actor as _, Addr};
-use actix_web::http::Version;
 use actix_web::http::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
 };
+use actix_web::http::{Uri, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -91,7 +91,7 @@ async fn aci(
 ) -> HttpResponse {
     let header =
         |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let target = request.uri().to_string();
+    let target = target(request.uri());
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.uploads.begin();
     let limits = [
@@ -143,6 +143,14 @@ async fn aci(
             response
         }
         AciBody::Stream(stream) => response.streaming(stream),
+    }
+}
+
+/// Writes the target as it was sent. Nearly all have no scheme and no host; those are copied at once.
+fn target(uri: &Uri) -> String {
+    match uri.path_and_query() {
+        Some(path) if uri.authority().is_none() => path.as_str().to_owned(),
+        _ => uri.to_string(),
     }
 }
 

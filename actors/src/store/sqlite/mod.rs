@@ -4,13 +4,15 @@
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
 //!   deleted in `retention`, what is kept back for a full disk in `reserve`;
-//! - what the reading threads do: `read`.
+//! - how the write-ahead log stays short: `fold`;
+//! - how actions are read: `read`, by the reading threads and, for single actions, by who asks: `points`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
-//! into the next one, from all queues together. The point reads of many clients share a snapshot in
-//! the same way.
+//! into the next one, from all queues together. Reads that wait share a snapshot in the same way.
 
 mod changes;
+mod fold;
+mod points;
 mod read;
 mod reserve;
 mod retention;
@@ -19,19 +21,22 @@ mod write;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, available_parallelism};
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, Query};
 use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Store, StoreError};
+use fold::Folder;
+use points::Points;
 use read::Reader;
 use reserve::Reserve;
 use write::{Known, Writer};
@@ -50,7 +55,9 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: mpsc::Sender<WriteJob>,
-    /// Reads of one action: short, many.
+    /// Reads of one action: short, many. Who asks does them.
+    points_here: Arc<Points>,
+    /// Those that had better not be done by who asks.
     points: mpsc::Sender<ReadJob>,
     /// Pages of listings: longer, few. A thread of their own keeps them from delaying polls.
     pages: mpsc::Sender<ReadJob>,
@@ -91,7 +98,8 @@ impl SqliteStore {
     }
 
     /// Opens the store as [`SqliteStore::open`] does, but on the files of this virtual file system of
-    /// SQLite's, and with a checkpoint as soon as the log has this many pages.
+    /// SQLite's, and with a checkpoint as soon as the log has this many pages. If it is to keep `order`,
+    /// nothing is done beside its writing and its reading threads.
     ///
     /// # Errors
     ///
@@ -102,21 +110,22 @@ impl SqliteStore {
         durability: Durability,
         vfs: &str,
         checkpoint_pages: u32,
+        order: bool,
     ) -> Result<Self, StoreError> {
-        Self::open_on(directory, durability, Some((vfs, checkpoint_pages)))
+        Self::open_on(directory, durability, Some((vfs, checkpoint_pages, order)))
     }
 
     fn open_on(
         directory: &Path,
         durability: Durability,
-        other: Option<(&str, u32)>,
+        other: Option<(&str, u32, bool)>,
     ) -> Result<Self, StoreError> {
         make_directory(directory)
             .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
         let lock = lock_directory(directory)?;
         let path = directory.join("actions.db");
 
-        let vfs = other.map(|(vfs, _)| vfs);
+        let vfs = other.map(|(vfs, ..)| vfs);
         let prepared = || {
             let connection = connect(&path, OpenFlags::default(), vfs)?;
             schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
@@ -130,34 +139,44 @@ impl SqliteStore {
         // Only now: a database that is not ours must find nothing of ours beside it.
         reserve.make();
         #[cfg(feature = "testing")]
-        if let Some((_, pages)) = other {
+        if let Some((_, pages, _)) = other {
             reserve.fold_log_after(u64::from(pages));
         }
         let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
-        let mut readers = Vec::new();
-        for _ in 0..2 {
+        let reader = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, vfs)?;
-            readers
-                .push(Reader::new(connection, path.clone()).map_err(|e| store_error(&e, &path))?);
-        }
-
+            Reader::new(connection, path.clone()).map_err(|e| store_error(&e, &path))
+        };
         let mut threads = Threads::default();
-        let (write_sender, write_jobs) = mpsc::channel();
-        threads.writing = Some(spawn("actiond-write", move || {
-            write_loop(Writer::new(&connection, path, reserve, known), &write_jobs, lock);
-        })?);
-        let mut senders = Vec::new();
-        for (reader, name) in readers.into_iter().zip(["actiond-read", "actiond-list"]) {
+        let mut reading = |name| {
+            let reader = reader()?;
             let (sender, jobs) = mpsc::channel();
             threads.reading.push(spawn(name, move || read_loop(&reader, &jobs))?);
-            senders.push(sender);
-        }
-        let (Some(pages), Some(points)) = (senders.pop(), senders.pop()) else {
-            return Err(StoreError::Closed);
+            Ok::<_, StoreError>(sender)
         };
+        let (points, pages) = (reading("actiond-read")?, reading("actiond-list")?);
+        let beside = other.is_none_or(|(_, _, order)| !order);
+        let at_once = if beside { available_parallelism().map_or(1, NonZero::get) } else { 0 };
+        let points_here = (0..at_once).map(|_| reader()).collect::<Result<_, _>>()?;
+        let points_here = Arc::new(Points::new(points_here));
+        let folder = if beside {
+            let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
+            Some(Folder::start(connection)?)
+        } else {
+            None
+        };
+        let (write_sender, write_jobs) = mpsc::channel();
+        threads.writing = Some(spawn("actiond-write", {
+            let points = Arc::clone(&points_here);
+            move || {
+                let writer = Writer::new(&connection, path, reserve, known, points, folder);
+                write_loop(writer, &write_jobs, lock);
+            }
+        })?);
         Ok(Self {
             writer: write_sender,
+            points_here,
             points,
             pages,
             durability,
@@ -217,7 +236,11 @@ impl Store for SqliteStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
-        read(&self.points, move |reader| reader.record(queue, id))
+        let record = move |reader: &Reader| reader.record(queue, id);
+        match self.points_here.read(record) {
+            Some(record) => ready(record).boxed(),
+            None => read(&self.points, record),
+        }
     }
 
     fn parameters(
@@ -242,7 +265,9 @@ impl Store for SqliteStore {
         let _ = self.points.send(ReadJob::Close);
         let _ = self.pages.send(ReadJob::Close);
         let (writer, threads) = (self.writer.clone(), Arc::clone(&self.threads));
+        let points_here = Arc::clone(&self.points_here);
         async move {
+            points_here.close();
             let threads =
                 std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
             // The readers first: SQLite removes the log only if the connection that can write is the

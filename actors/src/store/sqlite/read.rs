@@ -28,6 +28,7 @@ const RECORD: &str = "SELECT a.id, a.state, a.priority, a.attempt, a.queued_at, 
      a.finished_at, a.processing_ms, a.percent, o.error, o.report
      FROM action a LEFT JOIN outcome o ON o.id = a.id WHERE a.id = ?1 AND a.queue = ?2";
 
+#[derive(Debug)]
 pub(super) struct Reader {
     connection: Connection,
     path: PathBuf,
@@ -41,11 +42,27 @@ impl Reader {
 
     /// Runs several reads on one snapshot: the state at the first of them.
     pub(super) fn in_snapshot(&self, reads: impl FnOnce()) {
-        let began = self.connection.execute_batch("BEGIN").is_ok();
+        let began = self.begin();
         reads();
-        if began && let Err(error) = self.connection.execute_batch("COMMIT") {
+        if began {
+            self.end();
+        }
+    }
+
+    /// Keeps the state at the next read for all that follow; whether that could be done.
+    pub(super) fn begin(&self) -> bool {
+        self.run("BEGIN").is_ok()
+    }
+
+    /// Lets go of that state.
+    pub(super) fn end(&self) {
+        if let Err(error) = self.run("COMMIT") {
             log::warn!("{}: a read transaction did not end: {error}", self.path.display());
         }
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute([])
     }
 
     pub(super) fn queue_state(&self, id: QueueId) -> Result<QueueState, StoreError> {

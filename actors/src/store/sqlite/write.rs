@@ -4,11 +4,14 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Statement, params};
 use tokio::sync::oneshot;
 
 use super::changes::Row;
+use super::fold::{Folder, fold};
+use super::points::Points;
 use super::reserve::{PAGE, Reserve};
 use super::store_error;
 use crate::action::{ActionId, State};
@@ -27,6 +30,16 @@ pub(super) struct Writer<'c> {
     /// The rows of actions that run, as far as this writer started them: their next change is due
     /// soon. Forgotten when a transaction fails.
     pub(super) running: HashMap<ActionId, (QueueId, Row)>,
+    /// Those who read must learn of every change.
+    points: Arc<Points>,
+    /// Folds the log beside this thread; without one it is folded here alone.
+    folder: Option<Folder>,
+    /// The folder was asked, and what came into the log meanwhile is still to be folded.
+    folding: bool,
+    /// All of the log may be folded: it begins anew with the next transaction if nobody reads it.
+    folded: bool,
+    /// After how many pages SQLite folds the log itself.
+    max_log_pages: u64,
 }
 
 /// What is true of the whole store between transactions; put back when one fails.
@@ -80,9 +93,22 @@ impl<'c> Writer<'c> {
         path: PathBuf,
         reserve: Reserve,
         known: Known,
+        points: Arc<Points>,
+        folder: Option<Folder>,
     ) -> Self {
-        let (statements, running) = Default::default();
-        let writer = Self { connection, statements, path, reserve, known, running };
+        let mut writer = Self {
+            connection,
+            statements: Vec::new(),
+            path,
+            reserve,
+            known,
+            running: HashMap::new(),
+            points,
+            folder,
+            folding: false,
+            folded: false,
+            max_log_pages: 0,
+        };
         writer.limit_log();
         writer
     }
@@ -126,14 +152,50 @@ impl<'c> Writer<'c> {
         if self.reserve.is_given() {
             self.refill_reserve();
         }
+        if self.folded {
+            self.points.let_go();
+        }
         let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_given() {
             batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
         } else {
             self.commit_all(&batches)
         };
+        self.points.note_change();
         for ((_, reply), answer) in group.drain(..).zip(answers) {
             // A queue that has gone will read what was done when it comes back.
             let _ = reply.send(answer);
+        }
+        self.keep_log_short();
+    }
+
+    /// Has the log folded before it is so long that SQLite does it in the middle of a commit. The log
+    /// begins anew only when all of it is folded, which the folder alone never reaches while this
+    /// thread writes on: so the rest is folded here.
+    fn keep_log_short(&mut self) {
+        if self.reserve.is_given() {
+            return;
+        }
+        let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_busy()) else { return };
+        let state =
+            self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").and_then(|mut state| {
+                state.query_row([], |row| Ok((row.get::<_, u64>(1)?, row.get::<_, u64>(2)?)))
+            });
+        // Where that can't be told, the log is folded when it is at its longest.
+        let Ok((pages, folded)) = state else { return };
+        let left = pages.saturating_sub(folded);
+        self.folded = left == 0;
+        let is_long = left > self.max_log_pages / 2 || pages > self.max_log_pages;
+        if !is_long && !self.folding {
+            return;
+        }
+        self.points.let_go();
+        if left > self.max_log_pages / 8 {
+            self.folding = true;
+            folder.ask();
+        } else {
+            // A reader that looks at what was before holds up some of it; then again after the next.
+            self.folded = fold(self.connection);
+            self.folding = !self.folded;
         }
     }
 
@@ -187,16 +249,18 @@ impl<'c> Writer<'c> {
 
     /// Says how long the write-ahead log may become, and on a full disk makes it short now if it can be:
     /// what is folded into the database leaves its room to the next transactions.
-    fn limit_log(&self) {
+    fn limit_log(&mut self) {
         let file = std::fs::metadata(&self.path).map_or(0, |file| file.len());
         let growth = self.number("PRAGMA page_count").saturating_mul(PAGE).saturating_sub(file);
         let pages = self.reserve.log_pages(growth);
+        self.max_log_pages = pages;
         // Where these fail, the log is longer than wanted, and the next transaction tells if it matters.
         let _ =
             self.connection
                 .query_row(&format!("PRAGMA wal_autocheckpoint = {pages}"), [], |_| Ok(()));
         if self.reserve.is_given() && pages > 0 {
-            let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            self.points.let_go();
+            fold(self.connection);
         }
     }
 
@@ -316,7 +380,8 @@ impl<'c> Writer<'c> {
     }
 
     /// Folds the write-ahead log into the file, so that a copy of the file alone is complete.
-    pub(super) fn close(self) {
+    pub(super) fn close(mut self) {
+        self.folder = None;
         let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = folded {
             log::warn!(

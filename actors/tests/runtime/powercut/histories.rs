@@ -129,7 +129,8 @@ impl Run {
     async fn powered(&mut self, directory: &Path) -> Result<(), Damage> {
         let vfs = mount(directory, &self.disk);
         let durability = self.setup.durability;
-        let store = SqliteStore::open_with_vfs(directory, durability, vfs, self.checkpoint_pages)?;
+        let store =
+            SqliteStore::open_with_vfs(directory, durability, vfs, self.checkpoint_pages, true)?;
         let outcome = self.opened(&store, directory, vfs).await;
         // The last connection to close deletes the log if it may write: always the writer's.
         self.disk.hold_writers();

@@ -113,7 +113,7 @@ impl Run {
     }
 
     async fn started(&mut self, at: &Path, vfs: &str, to_the_end: bool) -> Result<(), String> {
-        let store = SqliteStore::open_with_vfs(at, Durability::Full, vfs, CHECKPOINT_PAGES);
+        let store = SqliteStore::open_with_vfs(at, Durability::Full, vfs, CHECKPOINT_PAGES, false);
         let store = Arc::new(store.map_err(|e| e.to_string())?);
         // Nobody writes yet, so the power stays.
         self.inspect(at, vfs);

@@ -1,0 +1,75 @@
+//! Folding the write-ahead log into the database beside the writing thread: the pages are copied and
+//! synced here while that writes on. What comes into the log meanwhile is little; the writing thread
+//! folds that itself, and the log begins anew ([`super::write`]).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::spawn;
+use crate::store::StoreError;
+
+/// Folds when asked. Its drop ends the thread and closes its connection.
+pub(super) struct Folder {
+    ask: Option<mpsc::Sender<()>>,
+    busy: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Folder {
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (ask, asked) = mpsc::channel();
+        let busy = Arc::new(AtomicBool::new(false));
+        let thread = spawn("actiond-fold", {
+            let busy = Arc::clone(&busy);
+            move || {
+                while asked.recv().is_ok() {
+                    fold(&connection);
+                    busy.store(false, Ordering::Release);
+                }
+            }
+        })?;
+        Ok(Self { ask: Some(ask), busy, thread: Some(thread) })
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// Folds what is in the log now. It must not be busy.
+    pub(super) fn ask(&self) {
+        self.busy.store(true, Ordering::Release);
+        if self.ask.as_ref().is_none_or(|ask| ask.send(()).is_err()) {
+            // The thread has died: the log is folded when it is at its longest, by the writing thread.
+            log::error!("the thread that folds the log of the action database is gone");
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.ask = None;
+        if let Some(thread) = self.thread.take() {
+            // It only ever ends by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Folds as much as no reader still looks at, and returns whether that was all. What fails here is tried
+/// again by the writing thread, which tells if it matters.
+pub(super) fn fold(connection: &Connection) -> bool {
+    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    match folded {
+        Ok((pages, folded)) => pages == folded,
+        Err(error) => {
+            log::debug!("the log of the action database could not be folded: {error}");
+            false
+        }
+    }
+}
