@@ -213,9 +213,7 @@ async fn an_empty_file_is_a_new_database() {
 async fn an_unreadable_value_is_reported_as_damage() {
     let directory = used(3).await;
     let connection = Connection::open(database(&directory)).unwrap();
-    connection
-        .execute_batch("INSERT OR REPLACE INTO outcome (id, report) VALUES (2, '{not json')")
-        .unwrap();
+    connection.execute_batch("UPDATE action SET report = '{not json' WHERE id = 2").unwrap();
     connection.execute_batch("UPDATE action SET state = 77 WHERE id = 3").unwrap();
     drop(connection);
     let system = start(directory.path()).await.unwrap();

@@ -2,6 +2,7 @@
 //!
 //! - `store`: the conformance suite for the embedded store, and what only it can do wrong;
 //! - `files`: directories and database files that can't be used;
+//! - `formats`: database files that an earlier version wrote;
 //! - `running`: how actions end, stop and are forced; progress; actions that run at once;
 //! - `pausing`: actions that are paused and resumed one by one;
 //! - `queueing`: order, limits, pause and resume, keys, copies, waits;
@@ -24,6 +25,7 @@ mod common;
 mod crashing;
 mod failing;
 mod files;
+mod formats;
 mod pausing;
 mod powercut;
 mod queueing;

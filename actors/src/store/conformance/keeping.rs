@@ -27,6 +27,26 @@ pub async fn an_id_is_never_used_again(place: &impl Place) {
         assert_eq!(bench.find(ids[0]).await, None);
         bench = bench.reopen(place).await;
     }
+    // Where the last one goes and others stay: it alone, a copy, beside new ones, or before them.
+    let waits = bench.submit(0).await;
+    let none = Retention { max_finished: Some(0), finished_after: None };
+    let copy = NewAction::CopyOf { id: waits, queued_at: Timestamp(1) };
+    for (new, beside) in [(bench.new_action(0), 0), (copy, 0), (bench.new_action(0), 2)] {
+        let id = bench.try_submit(new).await.unwrap().id;
+        assert!(id.get() > last, "{id} after {last}");
+        let reply = bench
+            .commit(Batch {
+                controls: vec![Control::Command { id, command: Command::Cancel }],
+                submissions: vec![bench.new_action(0); beside],
+                retention: none,
+                ..bench.batch()
+            })
+            .await;
+        assert_eq!(bench.find(id).await, None);
+        last = reply.submissions.last().map_or(id, |new| new.clone().unwrap().id).get();
+        bench = bench.reopen(place).await;
+    }
+    assert!(bench.submit(0).await.get() > last);
 }
 
 /// The same key gives the first id as long as that action is kept, in its own queue.

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
-use crate::report::Report;
+use crate::report::Node;
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
     StoreError, Submitted,
@@ -145,10 +146,8 @@ impl Writer<'_> {
         }
         let state = match verdict {
             Verdict::Move(state) => {
-                self.move_to(batch, row, state, 0, 0.0)?;
-                if state == State::Error {
-                    self.keep_outcome(row.id, Some(INTERRUPTED_BY_RESTART), &Vec::new())?;
-                }
+                let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
+                self.move_to(batch, row, state, Outcome { error, ..Outcome::default() })?;
                 state
             }
             Verdict::Stay | Verdict::Force | Verdict::StatusOnly => row.state,
@@ -165,17 +164,15 @@ impl Writer<'_> {
         }
         match decide(row.state, Command::End(end.ended)) {
             Ok(Verdict::Move(state)) => {
-                self.move_to(batch, &row, state, end.processing_ms, end.percent)?;
-                if state.is_final() {
-                    let interrupted = matches!(end.ended, Ended::Interrupted(OnRestart::Fail));
-                    let error = match &end.error {
-                        None if interrupted && state == State::Error => {
-                            Some(INTERRUPTED_BY_SHUTDOWN)
-                        }
-                        other => other.as_deref(),
-                    };
-                    self.keep_outcome(row.id, error, &end.report)?;
-                }
+                let interrupted = matches!(end.ended, Ended::Interrupted(OnRestart::Fail));
+                let error = match &end.error {
+                    None if interrupted && state == State::Error => Some(INTERRUPTED_BY_SHUTDOWN),
+                    other => other.as_deref(),
+                };
+                let AttemptEnd { report, percent, processing_ms, .. } = end;
+                let (percent, processing_ms) = (*percent, *processing_ms);
+                let outcome = Outcome { processing_ms, percent, error, report };
+                self.move_to(batch, &row, state, outcome)?;
                 let verdict = Verdict::Move(state);
                 Ok(Ok(vec![Affected { id: row.id, attempt: row.attempt, state, verdict }]))
             }
@@ -184,14 +181,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Moves an action to another state, with the times that go with it (Q9).
+    /// Moves an action to another state, with the times that go with it (Q9); the outcome is kept if
+    /// that state is final.
     fn move_to(
         &mut self,
         batch: &Batch,
         row: &Row,
         state: State,
-        processing_ms: i64,
-        percent: f64,
+        outcome: Outcome<'_>,
     ) -> Applied<()> {
         let id = number(row.id);
         match state {
@@ -202,11 +199,13 @@ impl Writer<'_> {
             _ if state.is_final() => {
                 let earlier = row.started_at.unwrap_or(row.queued_at);
                 let finished_at = not_before(batch.now, earlier);
+                let Outcome { processing_ms, percent, error, report } = outcome;
                 let percent = if state == State::Finished { 100.0 } else { percent };
+                let report = (!report.is_empty()).then(|| to_json(&report)).transpose()?;
                 self.run(
                     "UPDATE action SET state = ?2, finished_at = ?3, processing_ms = ?4,
-                     percent = ?5 WHERE id = ?1",
-                    params![id, state as u8, finished_at.0, processing_ms, percent],
+                     percent = ?5, error = ?6, report = ?7 WHERE id = ?1",
+                    params![id, state as u8, finished_at.0, processing_ms, percent, error, report],
                 )?;
             }
             _ => {
@@ -231,17 +230,6 @@ impl Writer<'_> {
         queue.counts.add(row.state, 1);
         queue.changed = true;
         Ok(())
-    }
-
-    fn keep_outcome(&mut self, id: ActionId, error: Option<&str>, report: &Report) -> Applied<()> {
-        if error.is_none() && report.is_empty() {
-            return Ok(());
-        }
-        let report = (!report.is_empty()).then(|| to_json(report)).transpose()?;
-        self.run(
-            "INSERT OR REPLACE INTO outcome (id, error, report) VALUES (?1, ?2, ?3)",
-            params![number(id), error, report],
-        )
     }
 
     /// Queues an action, or, `at_once`, starts it without a wait.
@@ -351,11 +339,12 @@ impl Writer<'_> {
         }
         let next: Vec<Row> = self
             .connection
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "SELECT id, state, attempt, queued_at, started_at, priority
-                 FROM action INDEXED BY by_state
-                 WHERE queue = ?1 AND state = ?2 ORDER BY priority DESC, id LIMIT ?3",
-            )?
+                     FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 AND ",
+                in_by_state!(),
+                " ORDER BY priority DESC, id LIMIT ?3"
+            ))?
             .query_map(params![batch.queue.0, State::Queued as u8, batch.claim], Row::read)?
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
@@ -394,9 +383,9 @@ impl Writer<'_> {
         let Some(row) = self.row(batch.queue, id)? else { return Ok(()) };
         let Some(row) = self.start(batch, row)? else { return Ok(()) };
         if let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) {
-            self.move_to(batch, &row, state, 0, 0.0)?;
             let text = format!("what the action was given can't be read: {error}");
-            self.keep_outcome(id, Some(&text), &Vec::new())?;
+            let outcome = Outcome { error: Some(&text), ..Outcome::default() };
+            self.move_to(batch, &row, state, outcome)?;
         }
         Ok(())
     }
@@ -430,10 +419,12 @@ impl Writer<'_> {
 
     fn running_rows(&self, queue: QueueId) -> Applied<Vec<Row>> {
         let mut rows = Vec::new();
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare_cached(concat!(
             "SELECT id, state, attempt, queued_at, started_at, priority
-             FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 ORDER BY id",
-        )?;
+             FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 AND ",
+            in_by_state!(),
+            " ORDER BY id"
+        ))?;
         for state in State::ALL.into_iter().filter(|s| s.is_running()) {
             for row in statement.query_map(params![queue.0, state as u8], Row::read)? {
                 rows.push(row?);
@@ -448,6 +439,15 @@ impl Writer<'_> {
         queue.paused = paused;
         Ok(())
     }
+}
+
+/// What is kept of an attempt that ended.
+#[derive(Default)]
+struct Outcome<'a> {
+    processing_ms: i64,
+    percent: f64,
+    error: Option<&'a str>,
+    report: &'a [Node],
 }
 
 /// What the rules need to know of an action.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::schema::{in_by_priority, in_by_state};
 use super::store_error;
 use super::write::counts_from_text;
 use crate::action::{ActionId, Parameters, State, Timestamp};
@@ -24,9 +25,8 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// Up to how many actions a filter may match to be taken by its own index.
 const FEW: u64 = 1_000;
 
-const RECORD: &str = "SELECT a.id, a.state, a.priority, a.attempt, a.queued_at, a.started_at,
-     a.finished_at, a.processing_ms, a.percent, o.error, o.report
-     FROM action a LEFT JOIN outcome o ON o.id = a.id WHERE a.id = ?1 AND a.queue = ?2";
+const RECORD: &str = "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
+     processing_ms, percent, error, report FROM action WHERE id = ?1 AND queue = ?2";
 
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -137,12 +137,15 @@ impl Reader {
     fn position(&self, queue: QueueId, of: &Record) -> rusqlite::Result<Option<u64>> {
         let ahead: u64 = self
             .connection
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "SELECT (SELECT count(*) FROM (SELECT 1 FROM action INDEXED BY by_state
-                     WHERE queue = ?1 AND state = ?2 AND priority > ?3 LIMIT ?5))
-                 + (SELECT count(*) FROM (SELECT 1 FROM action INDEXED BY by_state
-                     WHERE queue = ?1 AND state = ?2 AND priority = ?3 AND id < ?4 LIMIT ?5))",
-            )?
+                     WHERE queue = ?1 AND state = ?2 AND priority > ?3 AND ",
+                in_by_state!(),
+                " LIMIT ?5)) + (SELECT count(*) FROM (SELECT 1 FROM action INDEXED BY by_state
+                     WHERE queue = ?1 AND state = ?2 AND priority = ?3 AND id < ?4 AND ",
+                in_by_state!(),
+                " LIMIT ?5))"
+            ))?
             .query_row(
                 params![
                     queue.0,
@@ -222,11 +225,13 @@ impl Reader {
         cursor: &Cursor,
         limit: usize,
     ) -> rusqlite::Result<Vec<(Timestamp, ActionId)>> {
+        if query.states.iter().next().is_none() {
+            return Ok(Vec::new());
+        }
         let column = column(query.sort);
-        let index = self.driving_index(queue, query)?;
-        let mut sql =
-            format!("SELECT {column}, id FROM action INDEXED BY {index} WHERE queue = {}", queue.0);
-        write_filters(&mut sql, query, index == walking_index(query.sort));
+        let way = self.way(queue, query)?;
+        let mut sql = format!("SELECT {column}, id {}", way.from(queue));
+        write_filters(&mut sql, query, way.index == walking_index(query.sort));
         if let Some((time, id)) = cursor.after {
             let sign = if query.descending { '<' } else { '>' };
             let _ = write!(sql, " AND ({column}, id) {sign} ({}, {id})", time.0);
@@ -244,50 +249,67 @@ impl Reader {
     }
 
     fn count(&self, queue: QueueId, query: &Query) -> rusqlite::Result<u64> {
-        let index = self.driving_index(queue, query)?;
-        let mut sql =
-            format!("SELECT count(*) FROM action INDEXED BY {index} WHERE queue = {}", queue.0);
-        write_filters(&mut sql, query, index == walking_index(query.sort));
+        if query.states.iter().next().is_none() {
+            return Ok(0);
+        }
+        let way = self.way(queue, query)?;
+        let mut sql = format!("SELECT count(*) {}", way.from(queue));
+        write_filters(&mut sql, query, way.index == walking_index(query.sort));
         self.connection.query_row(&sql, [], |row| row.get(0))
     }
 
-    /// Chooses the index to start from: a filter's own if it matches few, else the sort key's.
-    fn driving_index(&self, queue: QueueId, query: &Query) -> rusqlite::Result<&'static str> {
-        let mut filters = Vec::new();
-        let by_priority = query.min_priority.is_some() || query.max_priority.is_some();
-        let all_ended = query.sort == SortKey::Finished && ended(query.states);
-        if (query.states != States::ALL && !all_ended) || by_priority {
-            filters.push(("by_state", {
-                let mut filter = String::new();
-                write_states(&mut filter, query.states);
-                write_priorities(&mut filter, query);
-                filter
-            }));
-        }
-        for (key, range) in [
-            (SortKey::Queued, query.queued),
-            (SortKey::Started, query.started),
-            (SortKey::Finished, query.finished),
-        ] {
-            if !range.is_open() && key != query.sort {
-                let mut filter = format!(" AND {} IS NOT NULL", column(key));
-                write_range(&mut filter, column(key), range);
-                filters.push((walking_index(key), filter));
-            }
-        }
-        for (index, filter) in filters {
-            let sql = format!(
-                "SELECT count(*) FROM (SELECT 1 FROM action INDEXED BY {index}
-                 WHERE queue = {}{filter} LIMIT {})",
-                queue.0,
-                FEW + 1
-            );
+    /// Chooses where to start from: the index of a filter that matches few, else the sort key's.
+    fn way(&self, queue: QueueId, query: &Query) -> rusqlite::Result<Way> {
+        for way in Way::of_filters(query) {
+            let sql =
+                format!("SELECT count(*) FROM (SELECT 1 {} LIMIT {})", way.from(queue), FEW + 1);
             let matches: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
             if matches <= FEW {
-                return Ok(index);
+                return Ok(way);
             }
         }
-        Ok(walking_index(query.sort))
+        let filter = format!(" AND {} IS NOT NULL", column(query.sort));
+        Ok(Way { index: walking_index(query.sort), filter })
+    }
+}
+
+/// An index, and the filter that it serves: one that its own condition follows from.
+struct Way {
+    index: &'static str,
+    filter: String,
+}
+
+impl Way {
+    /// The ways to the listed actions but that over the sort key's index.
+    fn of_filters(query: &Query) -> Vec<Self> {
+        let mut ways = Vec::new();
+        if !query.states.contains(State::Finished) {
+            let mut filter = concat!(" AND ", in_by_state!()).to_owned();
+            write_states(&mut filter, query.states);
+            write_priorities(&mut filter, query);
+            ways.push(Self { index: "by_state", filter });
+        }
+        if query.min_priority.is_some_and(|min| min > 0)
+            || query.max_priority.is_some_and(|max| max < 0)
+        {
+            let mut filter = concat!(" AND ", in_by_priority!()).to_owned();
+            write_priorities(&mut filter, query);
+            ways.push(Self { index: "by_priority", filter });
+        }
+        let only_ended = query.states.iter().all(State::is_final);
+        for (key, range) in ranges(query) {
+            if key != query.sort && (!range.is_open() || (key == SortKey::Finished && only_ended)) {
+                let mut filter = format!(" AND {} IS NOT NULL", column(key));
+                write_range(&mut filter, column(key), range);
+                ways.push(Self { index: walking_index(key), filter });
+            }
+        }
+        ways
+    }
+
+    fn from(&self, queue: QueueId) -> String {
+        let Self { index, filter } = self;
+        format!("FROM action INDEXED BY {index} WHERE queue = {}{filter}", queue.0)
     }
 }
 
@@ -312,15 +334,20 @@ fn ended(states: States) -> bool {
     State::ALL.into_iter().all(|state| states.contains(state) == state.is_final())
 }
 
+/// The times that a query can filter by.
+const fn ranges(query: &Query) -> [(SortKey, Range); 3] {
+    [
+        (SortKey::Queued, query.queued),
+        (SortKey::Started, query.started),
+        (SortKey::Finished, query.finished),
+    ]
+}
+
 /// Writes every filter of the query. When the sort key's index is walked, a filter that the index
 /// implies is left out, so that the rows need not be looked at.
 fn write_filters(sql: &mut String, query: &Query, walking: bool) {
     let _ = write!(sql, " AND {} IS NOT NULL", column(query.sort));
-    for (key, range) in [
-        (SortKey::Queued, query.queued),
-        (SortKey::Started, query.started),
-        (SortKey::Finished, query.finished),
-    ] {
+    for (key, range) in ranges(query) {
         if !range.is_open() {
             let _ = write!(sql, " AND {} IS NOT NULL", column(key));
             write_range(sql, column(key), range);
@@ -328,9 +355,6 @@ fn write_filters(sql: &mut String, query: &Query, walking: bool) {
     }
     let implied = walking && query.sort == SortKey::Finished && ended(query.states);
     if query.states != States::ALL && !implied {
-        write_states(sql, query.states);
-    } else if !walking {
-        // `by_state` is only useful with its second column given.
         write_states(sql, query.states);
     }
     write_priorities(sql, query);

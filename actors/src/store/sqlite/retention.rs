@@ -31,24 +31,24 @@ impl Writer<'_> {
             };
         }
         if let Some(after) = retention.finished_after {
-            let known: HashSet<ActionId> = doomed.iter().map(|(id, _)| *id).collect();
+            let known: HashSet<ActionId> = doomed.iter().map(|doomed| doomed.id).collect();
             let left = usize::try_from(step).unwrap_or(usize::MAX).saturating_sub(doomed.len());
             let too_old = self.oldest(queue, after, step)?;
-            doomed.extend(too_old.into_iter().filter(|(id, _)| !known.contains(id)).take(left));
+            doomed.extend(too_old.into_iter().filter(|old| !known.contains(&old.id)).take(left));
         }
-        for (id, state) in &doomed {
-            self.run(
-                "DELETE FROM submission_key WHERE (queue, key) =
-                 (SELECT ?2, submission_key FROM parameters WHERE id = ?1)",
-                params![number(*id), queue.0],
-            )?;
-            for sql in [
-                "DELETE FROM action WHERE id = ?1",
-                "DELETE FROM parameters WHERE id = ?1",
-                "DELETE FROM outcome WHERE id = ?1",
-            ] {
+        for Doomed { id, state, has_key } in &doomed {
+            if *has_key {
+                self.run(
+                    "DELETE FROM submission_key WHERE (queue, key) =
+                     (SELECT ?2, submission_key FROM parameters WHERE id = ?1)",
+                    params![number(*id), queue.0],
+                )?;
+            }
+            for sql in ["DELETE FROM action WHERE id = ?1", "DELETE FROM parameters WHERE id = ?1"]
+            {
                 self.run(sql, [number(*id)])?;
             }
+            self.known.last_is_gone |= id.get() == self.known.last_id;
             self.queue_mut(queue)?.counts.take(*state);
         }
         self.queue_mut(queue)?.changed |= !doomed.is_empty();
@@ -67,32 +67,43 @@ impl Writer<'_> {
 
     /// The final actions that were submitted first. It looks at all that ended, which is bearable for
     /// as long as a clock is behind itself, and not for longer.
-    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<(ActionId, State)>> {
+    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<Doomed>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, state FROM action WHERE id IN
+            "SELECT a.id, a.state, p.submission_key IS NOT NULL
+             FROM action a LEFT JOIN parameters p ON p.id = a.id WHERE a.id IN
              (SELECT id FROM action INDEXED BY by_finished
-              WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY id LIMIT ?2) ORDER BY id",
+              WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY id LIMIT ?2) ORDER BY a.id",
         )?;
-        let rows = statement.query_map(params![queue.0, limit], id_and_state)?;
+        let rows = statement.query_map(params![queue.0, limit], Doomed::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// The final actions that ended first, and not after this time.
-    fn oldest(
-        &self,
-        queue: QueueId,
-        until: Timestamp,
-        limit: u64,
-    ) -> Applied<Vec<(ActionId, State)>> {
+    fn oldest(&self, queue: QueueId, until: Timestamp, limit: u64) -> Applied<Vec<Doomed>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, state FROM action INDEXED BY by_finished
-             WHERE queue = ?1 AND finished_at <= ?2 ORDER BY finished_at, id LIMIT ?3",
+            "SELECT a.id, a.state, p.submission_key IS NOT NULL
+             FROM action a INDEXED BY by_finished LEFT JOIN parameters p ON p.id = a.id
+             WHERE a.queue = ?1 AND a.finished_at <= ?2 ORDER BY a.finished_at, a.id LIMIT ?3",
         )?;
-        let rows = statement.query_map(params![queue.0, until.0, limit], id_and_state)?;
+        let rows = statement.query_map(params![queue.0, until.0, limit], Doomed::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
-fn id_and_state(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ActionId, State)> {
-    Ok((super::read::id(row, 0)?, super::read::state(row, 1)?))
+/// An action that is to be deleted.
+struct Doomed {
+    id: ActionId,
+    state: State,
+    /// Whether it was submitted under a key, which goes with it.
+    has_key: bool,
+}
+
+impl Doomed {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: super::read::id(row, 0)?,
+            state: super::read::state(row, 1)?,
+            has_key: row.get(2)?,
+        })
+    }
 }

@@ -1,31 +1,52 @@
 //! Tables, indexes and settings of the database file.
 //!
-//! Hot columns (what a command or a listing looks at) stand apart from parameters and outcomes.
-//! Indexes, each for a filter or a sort key of QueueInfo:
+//! Hot columns (what a command or a listing looks at) stand apart from parameters, and before errors and
+//! results. Indexes, each for a filter or a sort key of QueueInfo:
 //!
 //! | index | serves |
 //! |---|---|
-//! | `by_state` | the next to start (highest priority, then arrival), `State`, `Min-`/`Max-Priority`, place in the queue |
+//! | `by_state` | the next to start (highest priority, then arrival), `State`, place in the queue; without Finished, the state of nearly all |
+//! | `by_priority` | `Min-`/`Max-Priority`; without 0, the priority of nearly all |
 //! | `by_queued` | the default order, `Queued-After`/`-Before` |
 //! | `by_started` | `Sort-By=start-time`, `Started-After`/`-Before` |
 //! | `by_finished` | `Sort-By=finish-time`, `Finished-After`/`-Before`, retention |
 //!
-//! An index ends in the row id, so equal keys are in order of arrival.
+//! An index ends in the row id, so equal keys are in order of arrival. Why it is as it is:
+//! `docs/adr/0007-few-changes-an-action.md`.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::{Durability, store_error};
+use crate::action::State;
 use crate::store::StoreError;
 
 /// The format that this version writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// The rows that `by_state` has. SQLite takes a partial index only for a query that says the same as the
+/// index does, letter for letter: a bound state does not tell it that the state is another one.
+macro_rules! in_by_state {
+    () => {
+        "state <> 4"
+    };
+}
+const _: () = assert!(State::Finished as u8 == 4);
+
+/// The rows that `by_priority` has; see [`in_by_state`].
+macro_rules! in_by_priority {
+    () => {
+        "priority <> 0"
+    };
+}
+
+pub(super) use {in_by_priority, in_by_state};
 
 const CREATE: &str = "
 CREATE TABLE meta (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    last_id INTEGER NOT NULL -- the highest id ever given out; rows may be gone, ids never come back (Q1)
+    last_id INTEGER NOT NULL -- no id above this was given out, but those of rows that are there (Q1)
 ) STRICT;
 INSERT INTO meta VALUES (1, 0);
 CREATE TABLE queue (
@@ -34,6 +55,21 @@ CREATE TABLE queue (
     paused INTEGER NOT NULL DEFAULT 0,
     counts TEXT NOT NULL -- actions by state, as a JSON array in the order of the state numbers
 ) STRICT;
+CREATE TABLE parameters (
+    id INTEGER PRIMARY KEY,
+    submission_key TEXT,
+    value TEXT NOT NULL
+) STRICT;
+CREATE TABLE submission_key (
+    queue INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (queue, key)
+) STRICT, WITHOUT ROWID;
+";
+
+const CREATE_ACTION: &str = concat!(
+    "
 CREATE TABLE action (
     id INTEGER PRIMARY KEY,
     queue INTEGER NOT NULL,
@@ -44,28 +80,34 @@ CREATE TABLE action (
     started_at INTEGER,
     finished_at INTEGER,
     processing_ms INTEGER NOT NULL DEFAULT 0,
-    percent REAL NOT NULL DEFAULT 0
+    percent REAL NOT NULL DEFAULT 0,
+    error TEXT, -- the last two may be long: what looks at the others must not read them
+    report TEXT
 ) STRICT;
-CREATE INDEX by_state ON action (queue, state, priority DESC);
+CREATE INDEX by_state ON action (queue, state, priority DESC) WHERE ",
+    in_by_state!(),
+    ";
+CREATE INDEX by_priority ON action (queue, priority) WHERE ",
+    in_by_priority!(),
+    ";
 CREATE INDEX by_queued ON action (queue, queued_at);
 CREATE INDEX by_started ON action (queue, started_at) WHERE started_at IS NOT NULL;
 CREATE INDEX by_finished ON action (queue, finished_at) WHERE finished_at IS NOT NULL;
-CREATE TABLE parameters (
-    id INTEGER PRIMARY KEY,
-    submission_key TEXT,
-    value TEXT NOT NULL
-) STRICT;
-CREATE TABLE outcome (
-    id INTEGER PRIMARY KEY,
-    error TEXT,
-    report TEXT
-) STRICT;
-CREATE TABLE submission_key (
-    queue INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    id INTEGER NOT NULL,
-    PRIMARY KEY (queue, key)
-) STRICT, WITHOUT ROWID;
+"
+);
+
+/// What format 1 had in other places: errors and results in a table of their own, every state in
+/// `by_state`. The rows are copied in the order of their ids, so that the new trees only grow at their
+/// ends: that is faster than to change each row where it is, and needs neither memory nor temporary files.
+const BEFORE_COPY: &str = "
+ALTER TABLE action RENAME TO action_1;
+DROP INDEX by_state; DROP INDEX by_queued; DROP INDEX by_started; DROP INDEX by_finished;
+";
+const COPY: &str = "
+INSERT INTO action SELECT a.id, a.queue, a.state, a.priority, a.attempt, a.queued_at, a.started_at,
+    a.finished_at, a.processing_ms, a.percent, o.error, o.report
+    FROM action_1 a LEFT JOIN outcome o ON o.id = a.id ORDER BY a.id;
+DROP TABLE action_1; DROP TABLE outcome;
 ";
 
 /// Why the schema could not be prepared; the path is added by the caller.
@@ -107,12 +149,14 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let ours: i64 = connection.query_row(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
-         AND name IN ('meta', 'queue', 'action', 'parameters', 'outcome', 'submission_key')",
-        [],
+         AND (name IN ('meta', 'queue', 'action', 'parameters', 'submission_key')
+              OR name = 'outcome' AND ?1 = 1)",
+        [version],
         |row| row.get(0),
     )?;
+    let wanted = if version == 1 { 6 } else { 5 };
     // Other programs number their formats too.
-    if tables > 0 && (version == 0 || ours < 6) {
+    if tables > 0 && (version <= 0 || ours < wanted) {
         return Err(Problem::Foreign);
     }
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
@@ -127,10 +171,16 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     // 16 MB of pages: enough for the upper levels of the trees with millions of rows.
     connection.pragma_update(None, "cache_size", -16_000)?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
-    if version == 0 {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {CREATE} PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
+    // Whatever fails before its end leaves the file as it was: the connection is given up then.
+    let whole =
+        |sql: &str| format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {VERSION}; COMMIT;");
+    match version {
+        0 => connection.execute_batch(&whole(&format!("{CREATE} {CREATE_ACTION}")))?,
+        1 => {
+            log::info!("the action database is brought from format 1 to format {VERSION}");
+            connection.execute_batch(&whole(&format!("{BEFORE_COPY} {CREATE_ACTION} {COPY}")))?;
+        }
+        _ => {}
     }
     Ok(())
 }

@@ -45,7 +45,10 @@ pub(super) struct Writer<'c> {
 /// What is true of the whole store between transactions; put back when one fails.
 #[derive(Clone)]
 pub(super) struct Known {
+    /// The highest id ever given out.
     pub(super) last_id: u64,
+    /// Whether its row was deleted, so that nothing but `meta` can tell it any more (Q1).
+    pub(super) last_is_gone: bool,
     queues: HashMap<QueueId, Queue>,
 }
 
@@ -82,8 +85,12 @@ pub(super) type Applied<T> = Result<T, Failure>;
 
 impl Known {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let last_id = connection.query_row("SELECT last_id FROM meta", [], |row| row.get(0))?;
-        Ok(Self { last_id, queues: HashMap::new() })
+        let last_id = connection.query_row(
+            "SELECT max(last_id, (SELECT coalesce(max(id), 0) FROM action)) FROM meta",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(Self { last_id, last_is_gone: false, queues: HashMap::new() })
     }
 }
 
@@ -333,9 +340,8 @@ impl<'c> Writer<'c> {
 
     fn apply_all<T>(&mut self, apply: impl FnOnce(&mut Self) -> Applied<T>) -> Applied<T> {
         self.run("BEGIN IMMEDIATE", [])?;
-        let last_id = self.known.last_id;
         let applied = apply(self)?;
-        if self.known.last_id != last_id {
+        if std::mem::take(&mut self.known.last_is_gone) {
             self.run("UPDATE meta SET last_id = ?1", [self.known.last_id])?;
         }
         let changed: Vec<_> =

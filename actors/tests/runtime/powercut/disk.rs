@@ -68,6 +68,8 @@ struct State {
     operations: u64,
     cut_at: Option<Cut>,
     cut_during: Option<During>,
+    /// How many bytes all files have room for.
+    room: Option<usize>,
 }
 
 /// When the power is to be cut.
@@ -227,6 +229,17 @@ impl Disk {
         self.state.lock().unwrap()
     }
 
+    /// Gives the disk room for so many bytes, or for any number.
+    pub(crate) fn set_room(&self, room: Option<usize>) {
+        self.state().room = room;
+    }
+
+    /// What a file holds; nothing if it is not there.
+    pub(crate) fn content(&self, name: &str) -> Vec<u8> {
+        let state = self.state();
+        state.names.get(name).map(|file| state.files[*file].seen.clone()).unwrap_or_default()
+    }
+
     /// Fails if there is no power.
     pub(super) fn powered(&self) -> io::Result<()> {
         self.state().powered()
@@ -281,6 +294,12 @@ impl Disk {
 
     pub(super) fn write(&self, file: usize, at: usize, data: &[u8]) -> io::Result<()> {
         let mut state = self.state();
+        let grows = (at + data.len()).saturating_sub(state.files[file].seen.len());
+        let used: usize = state.names.values().map(|file| state.files[*file].seen.len()).sum();
+        if state.room.is_some_and(|room| used + grows > room) && grows > 0 {
+            // What the library makes SQLITE_FULL of.
+            return Err(io::ErrorKind::WriteZero.into());
+        }
         let during = state.during(file, During::LogWrite, During::MainWrite);
         state.change(during, |state| {
             state.files[file].change(Change::Write(at, data.to_owned()));

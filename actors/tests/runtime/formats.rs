@@ -1,0 +1,333 @@
+//! Database files that an earlier version wrote: opened, they hold what they held, in today's format.
+
+use std::cmp::Reverse;
+
+use actiond_actors::report::{Node, Report};
+use actiond_actors::store::conformance::run;
+use actiond_actors::store::query::{Cursor, Query, SortKey, States};
+use actiond_actors::store::sqlite::{Durability, SqliteStore};
+use actiond_actors::store::{
+    Batch, NewAction, QueueId, Record, Retention, Store, StoreError, Submitted,
+};
+use actiond_actors::{ActionId, Parameters, State, Timestamp};
+use rusqlite::{Connection, params};
+
+/// What version 1 made of an empty file.
+const FORMAT_1: &str = "
+PRAGMA journal_mode = WAL;
+BEGIN;
+CREATE TABLE meta (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    last_id INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta VALUES (1, 0);
+CREATE TABLE queue (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    paused INTEGER NOT NULL DEFAULT 0,
+    counts TEXT NOT NULL
+) STRICT;
+CREATE TABLE action (
+    id INTEGER PRIMARY KEY,
+    queue INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    queued_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    processing_ms INTEGER NOT NULL DEFAULT 0,
+    percent REAL NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX by_state ON action (queue, state, priority DESC);
+CREATE INDEX by_queued ON action (queue, queued_at);
+CREATE INDEX by_started ON action (queue, started_at) WHERE started_at IS NOT NULL;
+CREATE INDEX by_finished ON action (queue, finished_at) WHERE finished_at IS NOT NULL;
+CREATE TABLE parameters (
+    id INTEGER PRIMARY KEY,
+    submission_key TEXT,
+    value TEXT NOT NULL
+) STRICT;
+CREATE TABLE outcome (
+    id INTEGER PRIMARY KEY,
+    error TEXT,
+    report TEXT
+) STRICT;
+CREATE TABLE submission_key (
+    queue INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (queue, key)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 1;
+COMMIT;
+";
+
+/// The highest id that version 1 had given out: of an action that is gone.
+const LAST_ID: u64 = 200;
+const QUEUES: [&str; 2] = ["Work", "Paused"];
+
+struct Old {
+    queue: QueueId,
+    record: Record,
+    parameters: Parameters,
+    key: Option<String>,
+}
+
+/// Actions in every state, with every column filled and empty.
+pub(crate) struct OldFile(Vec<Old>);
+
+impl OldFile {
+    /// With this many actions, at most [`LAST_ID`].
+    pub(crate) fn new(actions: u64) -> Self {
+        Self((1..=actions).map(old).collect())
+    }
+
+    /// Writes the file as version 1 would have left it.
+    pub(crate) fn write(&self, to: &Connection) {
+        to.execute_batch(FORMAT_1).unwrap();
+        to.execute_batch("BEGIN").unwrap();
+        to.execute("UPDATE meta SET last_id = ?1", [LAST_ID]).unwrap();
+        for (place, name) in QUEUES.into_iter().enumerate() {
+            let queue = QueueId(i64::try_from(place).unwrap() + 1);
+            let counts = format!("{:?}", self.counts(queue));
+            to.execute(
+                "INSERT INTO queue VALUES (?1, ?2, ?3, ?4)",
+                params![queue.0, name, place, counts],
+            )
+            .unwrap();
+        }
+        for Old { queue, record, parameters, key } in &self.0 {
+            let id = record.id.get();
+            to.execute(
+                "INSERT INTO action VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    id,
+                    queue.0,
+                    record.state as u8,
+                    record.priority,
+                    record.attempt,
+                    record.queued_at.0,
+                    record.started_at.map(|time| time.0),
+                    record.finished_at.map(|time| time.0),
+                    record.processing_ms,
+                    record.percent
+                ],
+            )
+            .unwrap();
+            let parameters = serde_json::to_string(parameters).unwrap();
+            to.execute("INSERT INTO parameters VALUES (?1, ?2, ?3)", params![id, key, parameters])
+                .unwrap();
+            if let Some(key) = key {
+                to.execute(
+                    "INSERT INTO submission_key VALUES (?1, ?2, ?3)",
+                    params![queue.0, key, id],
+                )
+                .unwrap();
+            }
+            let report =
+                (!record.report.is_empty()).then(|| serde_json::to_string(&record.report).unwrap());
+            if record.error.is_some() || report.is_some() {
+                to.execute(
+                    "INSERT INTO outcome VALUES (?1, ?2, ?3)",
+                    params![id, record.error, report],
+                )
+                .unwrap();
+            }
+        }
+        to.execute_batch("COMMIT").unwrap();
+    }
+
+    fn of(&self, queue: QueueId) -> impl Iterator<Item = &Old> {
+        self.0.iter().filter(move |old| old.queue == queue)
+    }
+
+    fn counts(&self, queue: QueueId) -> [u64; State::ALL.len()] {
+        let mut counts = [0; State::ALL.len()];
+        self.of(queue).for_each(|old| counts[old.record.state as usize] += 1);
+        counts
+    }
+
+    /// The ids of a listing.
+    fn list(&self, queue: QueueId, query: &Query) -> Vec<ActionId> {
+        let mut listed: Vec<_> =
+            self.of(queue).map(|old| &old.record).filter(|record| query.matches(record)).collect();
+        listed.sort_by(|a, b| {
+            let time = |record: &Record| query.sort.time_of(record).unwrap_or(record.queued_at);
+            let order = (time(a), a.id).cmp(&(time(b), b.id));
+            let lacks = |record| query.sort.time_of(record).is_none();
+            lacks(a).cmp(&lacks(b)).then(if query.descending { order.reverse() } else { order })
+        });
+        listed.into_iter().map(|record| record.id).collect()
+    }
+
+    /// Compares what can be read with what was written: each action, and these lists of them.
+    pub(crate) async fn check(&self, store: &dyn Store, lists: &[Query]) -> Result<(), StoreError> {
+        for (place, name) in QUEUES.into_iter().enumerate() {
+            let state = store.open_queue(name).await?;
+            let counts = State::ALL.map(|word| state.counts.of(word));
+            assert_eq!((counts, state.paused), (self.counts(state.id), place == 1));
+            for Old { record, parameters, .. } in self.of(state.id) {
+                let read = store.record(state.id, record.id).await?.unwrap();
+                assert_eq!(Record { position: None, ..read }, *record);
+                let given = store.parameters(state.id, record.id).await?;
+                assert_eq!(given.as_ref(), Some(parameters));
+            }
+            for query in lists {
+                let page = store.page(state.id, query.clone(), Cursor::start(0), 1_000).await?;
+                let listed: Vec<_> = page.records.iter().map(|record| record.id).collect();
+                assert_eq!(listed, self.list(state.id, query), "{query:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on where version 1 stopped: keys, claims and ids.
+    async fn go_on(&self, store: &dyn Store) {
+        let queue = store.open_queue(QUEUES[0]).await.unwrap().id;
+        let keyed = self.of(queue).find(|old| old.key.is_some()).unwrap();
+        let new = |key: Option<&String>| NewAction::Given {
+            parameters: Parameters::default(),
+            // After all that waits.
+            priority: -100,
+            key: key.cloned(),
+            queued_at: Timestamp(9_000),
+        };
+        let mut next: Vec<_> =
+            self.of(queue).filter(|old| old.record.state == State::Queued).collect();
+        next.sort_by_key(|old| (Reverse(old.record.priority), old.record.id));
+        assert!(next.len() > 5, "{} wait", next.len());
+        let batch = Batch {
+            queue,
+            now: Timestamp(9_000),
+            controls: Vec::new(),
+            submissions: vec![new(keyed.key.as_ref()), new(None)],
+            claim: next.len(),
+            max_queued: None,
+            retention: Retention { max_finished: Some(3), finished_after: None },
+        };
+        let reply = store.commit(batch).await.unwrap();
+        let Record { id, queued_at, .. } = keyed.record;
+        assert_eq!(reply.submissions[0], Ok(Submitted { id, queued_at }));
+        let new = reply.submissions[1].as_ref().unwrap().id;
+        assert_eq!(new.get(), LAST_ID + 1);
+        for (claimed, old) in reply.claimed.iter().zip(&next) {
+            assert_eq!((claimed.id, &claimed.parameters), (old.record.id, &old.parameters));
+        }
+        assert_eq!(reply.claimed.len(), next.len());
+        assert_eq!(reply.counts.finished(), 3);
+    }
+}
+
+fn old(number: u64) -> Old {
+    let state = State::ALL[usize::try_from(number / 2 % 8).unwrap()];
+    let at = i64::try_from(number * 37 % 101).unwrap() * 10;
+    let ran = !matches!(state, State::Queued | State::Cancelled);
+    let report: Report = match number % 5 {
+        _ if !state.is_final() || !ran => Vec::new(),
+        0 => Vec::new(),
+        1 => vec![Node::text("large", "x".repeat(20_000))],
+        _ => vec![Node::text("done", format!("number {number} \"\\\0"))],
+    };
+    let record = Record {
+        id: ActionId::new(number).unwrap(),
+        state,
+        priority: [0, 0, 0, 7, -7][usize::try_from(number % 5).unwrap()],
+        attempt: u32::from(ran),
+        queued_at: Timestamp(1_000 + at),
+        started_at: ran.then_some(Timestamp(3_000 + at)),
+        finished_at: state.is_final().then_some(Timestamp(5_000 + at)),
+        processing_ms: if state.is_final() { 12 } else { 0 },
+        percent: if state == State::Finished { 100.0 } else { 0.0 },
+        error: (state == State::Error).then(|| format!("error of {number}")),
+        report,
+        position: None,
+    };
+    Old {
+        queue: QueueId(if number.is_multiple_of(2) { 1 } else { 2 }),
+        record,
+        parameters: Parameters::from_iter([("Number", number.to_string())]),
+        key: number.is_multiple_of(3).then(|| format!("key {number}")),
+    }
+}
+
+/// Every order, with filters for every index.
+fn queries() -> Vec<Query> {
+    let mut queries = Vec::new();
+    let states = State::ALL.into_iter().map(|state| States::NONE.with(state));
+    let ended = State::ALL.into_iter().filter(|state| state.is_final()).collect();
+    for states in states.chain([States::ALL, ended]) {
+        for (min_priority, max_priority) in
+            [(None, None), (Some(1), None), (None, Some(-1)), (Some(0), None), (Some(-9), Some(3))]
+        {
+            for sort in [SortKey::Queued, SortKey::Started, SortKey::Finished] {
+                for descending in [true, false] {
+                    queries.push(Query {
+                        states,
+                        min_priority,
+                        max_priority,
+                        sort,
+                        descending,
+                        ..Query::default()
+                    });
+                }
+            }
+        }
+    }
+    queries
+}
+
+/// The format, and the tables and indexes with the text that made them.
+fn schema(of: &Connection) -> (i64, Vec<(String, Option<String>)>) {
+    let version = of.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let mut statement = of
+        .prepare("SELECT name, CASE WHEN tbl_name = 'action' THEN sql END FROM sqlite_schema ORDER BY name")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    (version, rows.collect::<Result<_, _>>().unwrap())
+}
+
+#[test]
+fn a_file_of_format_1_is_brought_over() {
+    let (directory, fresh) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = directory.path().join("actions.db");
+    let file = OldFile::new(150);
+    file.write(&Connection::open(&database).unwrap());
+    run(async {
+        // The second time there is nothing to be done.
+        for _ in 0..2 {
+            let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+            file.check(&store, &queries()).await.unwrap();
+            store.close().await;
+        }
+        let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+        file.go_on(&store).await;
+        store.close().await;
+        SqliteStore::open(fresh.path(), Durability::Normal).unwrap().close().await;
+    });
+    let brought = Connection::open(&database).unwrap();
+    let new = Connection::open(fresh.path().join("actions.db")).unwrap();
+    assert_eq!(schema(&brought), schema(&new));
+    let check: String = brought.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+}
+
+/// Neither a file of format 1 without one of its tables, nor one of format 2 without, is ours.
+#[test]
+fn a_file_that_lacks_a_table_is_refused() {
+    for (version, missing) in [(1, "outcome"), (1, "parameters"), (2, "parameters")] {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("actions.db");
+        let other = Connection::open(&database).unwrap();
+        other
+            .execute_batch(&FORMAT_1.replace("journal_mode = WAL", "journal_mode = DELETE"))
+            .unwrap();
+        other.execute_batch(&format!("DROP TABLE {missing}")).unwrap();
+        other.pragma_update(None, "user_version", version).unwrap();
+        drop(other);
+        let before = std::fs::read(&database).unwrap();
+        let error = SqliteStore::open(directory.path(), Durability::Normal).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{version}, {missing}: {error:?}");
+        assert!(std::fs::read(&database).unwrap() == before, "the file was changed");
+    }
+}
