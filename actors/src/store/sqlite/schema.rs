@@ -113,6 +113,7 @@ DROP TABLE action_1; DROP TABLE outcome;
 /// Why the schema could not be prepared; the path is added by the caller.
 pub(super) enum Problem {
     Sqlite(rusqlite::Error),
+    NoRoom,
     TooNew(i64),
     Foreign,
 }
@@ -121,6 +122,7 @@ impl Problem {
     pub(super) fn at(self, path: &Path) -> StoreError {
         match self {
             Self::Sqlite(error) => store_error(&error, path),
+            Self::NoRoom => StoreError::Full,
             Self::TooNew(found) => {
                 StoreError::TooNew { path: path.to_owned(), found, known: VERSION }
             }
@@ -171,16 +173,37 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     // 16 MB of pages: enough for the upper levels of the trees with millions of rows.
     connection.pragma_update(None, "cache_size", -16_000)?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
-    // Whatever fails before its end leaves the file as it was: the connection is given up then.
-    let whole =
-        |sql: &str| format!("BEGIN IMMEDIATE; {sql} PRAGMA user_version = {VERSION}; COMMIT;");
-    match version {
-        0 => connection.execute_batch(&whole(&format!("{CREATE} {CREATE_ACTION}")))?,
+    let steps = match version {
+        0 => [CREATE, CREATE_ACTION, ""],
         1 => {
             log::info!("the action database is brought from format 1 to format {VERSION}");
-            connection.execute_batch(&whole(&format!("{BEFORE_COPY} {CREATE_ACTION} {COPY}")))?;
+            [BEFORE_COPY, CREATE_ACTION, COPY]
         }
-        _ => {}
+        _ => return Ok(()),
+    };
+    // Whatever fails before the commit leaves the file as it was: the connection is given up then.
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for step in steps {
+        connection.execute_batch(step)?;
     }
+    connection.pragma_update(None, "user_version", VERSION)?;
+    if !has_room_to_fold(connection)? {
+        return Err(Problem::NoRoom);
+    }
+    connection.execute_batch("COMMIT")?;
     Ok(())
+}
+
+/// Whether what a transaction has written to the log also has room in the file. Without it the log could
+/// never be folded in, and no more be done than to wait for room.
+fn has_room_to_fold(connection: &Connection) -> rusqlite::Result<bool> {
+    let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, u64>(0));
+    let wanted = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
+    let Some(path) = connection.path().map(Path::new) else { return Ok(true) };
+    let there = std::fs::metadata(path).map_or(0, |file| file.len());
+    // Where the room can't be learned, the disk is taken for a large one.
+    let free = path
+        .parent()
+        .map_or(u64::MAX, |directory| fs4::available_space(directory).unwrap_or(u64::MAX));
+    Ok(wanted.saturating_sub(there) <= free)
 }
