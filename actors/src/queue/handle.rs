@@ -13,7 +13,7 @@ use crate::lifecycle::{Command, Ended, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
 use crate::report::{Progress, Report};
-use crate::store::query::{Cursor, Query};
+use crate::store::query::{Cursor, Page, Query};
 use crate::store::{
     Affected, Control, Counts, NewAction, QueueId, Record, Rejected, Store, StoreError, Submitted,
 };
@@ -491,17 +491,28 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Returns the next actions, at most `limit`, and fewer where they are large.
+    /// Returns the next actions, at most `limit`, and fewer where they are large or the last; none only
+    /// at the end. After an error it can be asked again.
     ///
     /// # Errors
     ///
     /// The store's.
     pub async fn next_page(&mut self, limit: usize) -> Result<Vec<ActionStatus>, QueueError> {
-        let Some(cursor) = self.cursor.filter(|_| limit > 0) else { return Ok(Vec::new()) };
         let queue = &self.queue;
-        let page = queue.store.page(queue.id, self.query.clone(), cursor, limit).await?;
-        self.cursor = page.next;
-        Ok(page.records.into_iter().map(|record| queue.with_live(record)).collect())
+        let (mut cursor, mut listed, mut bytes) = (self.cursor, Vec::new(), 0_usize);
+        // The store may stop early, so that other lists have their turn before this one goes on.
+        while let Some(from) = cursor
+            && listed.len() < limit
+            && bytes < Page::MAX_BYTES
+        {
+            let left = limit - listed.len();
+            let page = queue.store.page(queue.id, self.query.clone(), from, left).await?;
+            listed.extend(page.records.into_iter().map(|record| queue.with_live(record)));
+            bytes = bytes.saturating_add(page.bytes);
+            cursor = page.next;
+        }
+        self.cursor = cursor;
+        Ok(listed)
     }
 
     /// Whether there may be another page.

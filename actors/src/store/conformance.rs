@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended};
+use crate::store::query::{Cursor, Query};
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
     Rejected, Retention, Store, Submitted,
@@ -210,6 +211,18 @@ impl Bench {
 
     async fn find(&self, id: ActionId) -> Option<Record> {
         self.store.record(self.queue, id).await.unwrap()
+    }
+
+    /// Reads a listing from its first action to its last.
+    async fn list(&self, query: &Query) -> Vec<Record> {
+        let (mut listed, mut next) = (Vec::new(), Some(Cursor::start(0)));
+        while let Some(cursor) = next {
+            let page = self.store.page(self.queue, query.clone(), cursor, 100).await.unwrap();
+            assert_ne!(page.next, next, "a page that comes no nearer to the end");
+            listed.extend(page.records);
+            next = page.next;
+        }
+        listed
     }
 
     /// Opens this queue's state anew, for its counts.

@@ -56,8 +56,10 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>>;
 
-    /// Reads the next page of a listing (each page is its own snapshot): at most `limit` actions, at
-    /// least one if there is one, and fewer where they are large. [`Page::next`] tells if there may be more.
+    /// Reads the next page of a listing (each page is its own snapshot): at most `limit` actions, and
+    /// fewer where they are large. A store that has passed over many actions without finding enough
+    /// answers with what it has, which may be nothing: only [`Page::next`] tells if there may be more.
+    /// Each page comes nearer to the end.
     fn page(
         &self,
         queue: QueueId,

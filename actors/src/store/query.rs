@@ -47,12 +47,24 @@ impl Query {
     /// Tells whether an action is listed.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
-        self.states.contains(record.state)
-            && self.min_priority.is_none_or(|min| record.priority >= min)
-            && self.max_priority.is_none_or(|max| record.priority <= max)
-            && self.queued.contains(Some(record.queued_at))
-            && self.started.contains(record.started_at)
-            && self.finished.contains(record.finished_at)
+        let started_and_finished = (record.started_at, record.finished_at);
+        self.admits(record.state, record.priority, record.queued_at, started_and_finished)
+    }
+
+    /// Tells whether an action is listed of which just this is known.
+    pub(crate) fn admits(
+        &self,
+        state: State,
+        priority: i32,
+        queued_at: Timestamp,
+        (started_at, finished_at): (Option<Timestamp>, Option<Timestamp>),
+    ) -> bool {
+        self.states.contains(state)
+            && self.min_priority.is_none_or(|min| priority >= min)
+            && self.max_priority.is_none_or(|max| priority <= max)
+            && self.queued.contains(Some(queued_at))
+            && self.started.contains(started_at)
+            && self.finished.contains(finished_at)
     }
 }
 
@@ -162,7 +174,7 @@ pub struct Cursor {
     pub(crate) skip: u64,
     /// Whether the actions that have the sort key's time are all behind it.
     pub(crate) lacking: bool,
-    /// The last action that was given out: its time and id.
+    /// The last action that was looked at, listed or not: its time and id.
     pub(crate) after: Option<(Timestamp, ActionId)>,
 }
 
@@ -181,4 +193,12 @@ pub struct Page {
     pub records: Vec<Record>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<Cursor>,
+    /// How many bytes of results and errors the actions have.
+    pub bytes: usize,
+}
+
+impl Page {
+    /// How many bytes of results and errors a page holds at most, its last action left out: an action
+    /// may have megabytes of them, and a page is held until its client has taken it.
+    pub const MAX_BYTES: usize = 256 * 1024;
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use actiond_actors::lifecycle::Command;
 use actiond_actors::store::conformance::Place;
+use actiond_actors::store::query::{Cursor, Page, Query, SortKey};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
-use actiond_actors::store::{Batch, NewAction, QueueId, Retention, Store, StoreError};
-use actiond_actors::{ActionId, Timestamp};
+use actiond_actors::store::{Batch, Control, NewAction, QueueId, Retention, Store, StoreError};
+use actiond_actors::testing::Script;
+use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use tempfile::TempDir;
+
+use crate::common::{SOON, builder, end, nothing, submit, threads};
 
 struct Directory(TempDir);
 
@@ -26,6 +31,120 @@ impl Place for Directory {
 mod sqlite {
     use super::Directory;
     actiond_actors::store_conformance!(Directory::new());
+}
+
+/// A store whose pages look at so few rows that most end by that.
+struct Tired(Directory, u64);
+
+impl Place for Tired {
+    fn open(&self) -> Arc<dyn Store> {
+        let store = SqliteStore::open(self.0.0.path(), Durability::Normal).unwrap();
+        store.look_at(self.1);
+        Arc::new(store)
+    }
+}
+
+mod tired {
+    use super::{Directory, Tired};
+    actiond_actors::store_conformance!(Tired(Directory::new(), 3) =>
+        a_full_queue_refuses,
+        queues_do_not_see_each_other,
+        large_results_are_listed_once_and_in_order,
+        reopening_gives_the_same,
+        random_histories,
+    );
+
+    mod longer {
+        use super::{Directory, Tired};
+        actiond_actors::store_conformance!(Tired(Directory::new(), 100) => a_long_history);
+    }
+}
+
+/// A store with a hundred actions, of which every fiftieth is cancelled; a page looks at ten.
+async fn hundred(directory: &TempDir) -> (SqliteStore, QueueId) {
+    let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+    store.look_at(10);
+    let queue = store.open_queue("Work").await.unwrap().id;
+    let batch = Batch {
+        queue,
+        now: Timestamp(1_000),
+        controls: Vec::new(),
+        submissions: (0..100)
+            .map(|number| NewAction::Given {
+                parameters: Parameters::default(),
+                priority: 0,
+                key: None,
+                queued_at: Timestamp(number),
+            })
+            .collect(),
+        claim: 0,
+        max_queued: None,
+        retention: Retention::default(),
+    };
+    let cancel = |id| Control::Command { id: ActionId::new(id).unwrap(), command: Command::Cancel };
+    let controls = vec![cancel(50), cancel(100)];
+    store.commit(batch.clone()).await.unwrap();
+    store.commit(Batch { submissions: Vec::new(), controls, ..batch }).await.unwrap();
+    (store, queue)
+}
+
+/// Every page of a listing.
+async fn pages(store: &SqliteStore, queue: QueueId, query: &Query, start: u64) -> Vec<Page> {
+    let (mut pages, mut next) = (Vec::new(), Some(Cursor::start(start)));
+    while let Some(cursor) = next {
+        let page = store.page(queue, query.clone(), cursor, 10).await.unwrap();
+        next = page.next;
+        pages.push(page);
+    }
+    pages
+}
+
+/// What does not match and what is skipped counts, in every order and in both of its parts.
+#[tokio::test]
+async fn a_page_looks_at_so_many_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, queue) = hundred(&directory).await;
+    // No index has just these.
+    let states = [State::Processing, State::Finished, State::Cancelled].into_iter().collect();
+    let few = Query { states, descending: false, ..Query::default() };
+    let listed = pages(&store, queue, &few, 0).await;
+    let lengths: Vec<_> = listed.iter().map(|page| page.records.len()).collect();
+    // The last row of the tenth page is the last of all, which only the next page can tell.
+    assert_eq!(lengths, [0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]);
+    for sort in [SortKey::Queued, SortKey::Started, SortKey::Finished] {
+        let all = Query { sort, ..Query::default() };
+        for (start, wanted) in [(95, 5), (99, 1), (100, 0), (1_000, 0), (u64::MAX, 0)] {
+            let listed = pages(&store, queue, &all, start).await;
+            assert_eq!(listed.iter().map(|page| page.records.len()).sum::<usize>(), wanted);
+            assert!((10..=12).contains(&listed.len()), "{sort:?}, {start}: {}", listed.len());
+        }
+    }
+    store.close().await;
+}
+
+/// Whoever lists by a queue's handle gets what was asked for, in however many pages it was found.
+#[tokio::test]
+async fn a_listing_goes_on_where_a_page_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+    sqlite.look_at(2);
+    let script = Script::always(nothing());
+    let system =
+        builder(directory.path()).store(Arc::new(sqlite)).queue("Work", threads(1), script);
+    let system = system.start().await.unwrap();
+    let work = system.queue("work").unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(submit(&work, "").await);
+        end(&work, ids[ids.len() - 1]).await;
+    }
+    let mut listing = work.list(Query { descending: false, ..Query::default() }, 9);
+    for wanted in [&ids[9..16], &ids[16..], &[]] {
+        let page = listing.next_page(7).await.unwrap();
+        assert_eq!(page.iter().map(|status| status.record.id).collect::<Vec<_>>(), wanted);
+    }
+    assert!(!listing.has_more());
+    system.shutdown(SOON).await;
 }
 
 #[tokio::test]

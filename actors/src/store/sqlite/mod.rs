@@ -5,13 +5,15 @@
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
 //!   deleted in `retention`, what is kept back for a full disk in `reserve`;
 //! - how the write-ahead log stays short: `fold`;
-//! - how actions are read: `read`, by the reading threads and, for single actions, by who asks: `points`.
+//! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
+//!   pages of listings in `list`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
 //! into the next one, from all queues together. Reads that wait share a snapshot in the same way.
 
 mod changes;
 mod fold;
+mod list;
 mod points;
 mod read;
 mod reserve;

@@ -1,0 +1,296 @@
+//! How a page of a listing is found.
+//!
+//! There are two ways. Where some filter matches few actions, those are taken by that filter's index
+//! and sorted; else the sort key's index is walked and what does not match is passed over. Both stop as
+//! soon as the page is full, so the ten newest cost the same among a thousand and a million. Both stop
+//! as well when they have looked at so many rows that other lists have waited long enough: then the
+//! page is short, and the next one goes on from there.
+
+use std::fmt::Write as _;
+
+use super::read::{Reader, id, state};
+use super::schema::{in_by_priority, in_by_state};
+use super::store_error;
+use crate::action::{ActionId, State, Timestamp};
+use crate::store::query::{Cursor, Page, Query, Range, SortKey, States};
+use crate::store::{QueueId, StoreError};
+
+/// How many rows a page looks at: some milliseconds where the database is in memory.
+pub(super) const LOOKS: u64 = 10_000;
+
+/// Up to how many actions a filter may match to be taken by its own index.
+const FEW: u64 = 1_000;
+
+/// A page under way.
+struct Search {
+    cursor: Cursor,
+    /// What was found: the time that is sorted by, the id, and whether the action lacks that time.
+    found: Vec<((Timestamp, ActionId), bool)>,
+    limit: usize,
+    /// How many rows may still be looked at.
+    looks: u64,
+}
+
+/// Where a search stopped.
+enum Stop {
+    /// The page is full, or has looked at enough.
+    Early,
+    AtTheEnd,
+}
+
+#[cfg(feature = "testing")]
+impl super::SqliteStore {
+    /// Lets each page look at so many rows, at least one: what happens behind them is under test.
+    pub fn look_at(&self, rows: u64) {
+        let job = move |reader: &Reader| reader.looks.set(rows.max(1));
+        // A store that is closed has no pages.
+        let _ = self.pages.send(super::ReadJob::Run(Box::new(job)));
+    }
+}
+
+impl Reader {
+    pub(super) fn page(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        cursor: Cursor,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let (found, looks) = (Vec::new(), self.looks.get());
+        let search = Search { cursor, found, limit, looks };
+        self.search(queue, query, search).map_err(|e| store_error(&e, &self.path))
+    }
+
+    fn search(&self, queue: QueueId, query: &Query, mut search: Search) -> rusqlite::Result<Page> {
+        loop {
+            let (sort, states) = if search.cursor.lacking {
+                (SortKey::Queued, query.states.and(query.sort.lacking()))
+            } else {
+                (query.sort, query.states)
+            };
+            let segment = Query { sort, states, ..query.clone() };
+            let stop = self.search_segment(queue, &segment, &mut search)?;
+            let Search { cursor, found, .. } = &mut search;
+            match stop {
+                Stop::Early => return self.records(queue, found, Some(*cursor)),
+                Stop::AtTheEnd if cursor.lacking || query.sort.lacking() == States::NONE => {
+                    return self.records(queue, found, None);
+                }
+                Stop::AtTheEnd => {
+                    *cursor = Cursor { lacking: true, after: None, skip: cursor.skip };
+                }
+            }
+        }
+    }
+
+    /// Reads the actions of a page; `next` is where the next one begins if all of them fit.
+    fn records(
+        &self,
+        queue: QueueId,
+        keys: &[((Timestamp, ActionId), bool)],
+        next: Option<Cursor>,
+    ) -> rusqlite::Result<Page> {
+        let (mut records, mut bytes) = (Vec::new(), 0_usize);
+        for (place, (key, lacking)) in keys.iter().enumerate() {
+            let Some((record, size)) = self.record_of(queue, key.1)? else { continue };
+            records.push(record);
+            bytes = bytes.saturating_add(size);
+            if bytes >= Page::MAX_BYTES && place + 1 < keys.len() {
+                let next = Cursor { lacking: *lacking, after: Some(*key), skip: 0 };
+                return Ok(Page { records, next: Some(next), bytes });
+            }
+        }
+        Ok(Page { records, next, bytes })
+    }
+
+    /// Goes on with a search among the actions that have the time that is sorted by.
+    fn search_segment(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        search: &mut Search,
+    ) -> rusqlite::Result<Stop> {
+        let Search { cursor, found, limit, looks } = search;
+        if found.len() >= *limit {
+            return Ok(Stop::Early);
+        }
+        if query.states.iter().next().is_none() {
+            return Ok(Stop::AtTheEnd);
+        }
+        let column = column(query.sort);
+        let way = self.way(queue, query)?;
+        let mut rows = way.from(queue);
+        let _ = write!(rows, " AND {column} IS NOT NULL");
+        for (key, range) in ranges(query) {
+            if key == query.sort {
+                write_range(&mut rows, column, range);
+            }
+        }
+        if let Some((time, id)) = cursor.after {
+            let sign = if query.descending { '<' } else { '>' };
+            let _ = write!(rows, " AND ({column}, id) {sign} ({}, {id})", time.0);
+        }
+        // Where the index alone tells, its rows need not be looked at, nor those that are skipped.
+        let all = way.index == walking_index(query.sort) && implied(query);
+        let skip = if all { cursor.skip.min(looks.saturating_sub(1)) } else { 0 };
+        let more = if all { "" } else { ", state, priority, queued_at, started_at, finished_at" };
+        let order = if query.descending { "DESC" } else { "ASC" };
+        // Numbers only: nothing that a client wrote is part of the text.
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT {column}, id{more} {rows} ORDER BY {column} {order}, id {order}
+             LIMIT {} OFFSET {skip}",
+            looks.saturating_sub(skip)
+        ))?;
+        let mut looked = 0;
+        let mut listed = statement.query([])?;
+        while let Some(row) = listed.next()? {
+            if looked == 0 {
+                looked = skip;
+                cursor.skip -= skip;
+            }
+            looked += 1;
+            let key = (Timestamp(row.get(0)?), id(row, 1)?);
+            cursor.after = Some(key);
+            if !all && !is_listed(query, row)? {
+                continue;
+            }
+            if cursor.skip > 0 {
+                cursor.skip -= 1;
+                continue;
+            }
+            found.push((key, cursor.lacking));
+            if found.len() >= *limit {
+                return Ok(Stop::Early);
+            }
+        }
+        if looked == 0 && skip > 0 {
+            // Nothing left behind the skipped ones: how many were there counts for what comes next.
+            let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {skip})");
+            looked = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            cursor.skip -= looked;
+        }
+        *looks = looks.saturating_sub(looked);
+        Ok(if *looks == 0 { Stop::Early } else { Stop::AtTheEnd })
+    }
+
+    /// Chooses where to start from: the index of a filter that matches few, else the sort key's.
+    fn way(&self, queue: QueueId, query: &Query) -> rusqlite::Result<Way> {
+        for way in Way::of_filters(query) {
+            let sql =
+                format!("SELECT count(*) FROM (SELECT 1 {} LIMIT {})", way.from(queue), FEW + 1);
+            let matches: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            if matches <= FEW {
+                return Ok(way);
+            }
+        }
+        Ok(Way { index: walking_index(query.sort), filter: String::new() })
+    }
+}
+
+/// An index, and the filter that it serves: one that its own condition follows from.
+struct Way {
+    index: &'static str,
+    filter: String,
+}
+
+impl Way {
+    /// The ways to the listed actions but that over the sort key's index.
+    fn of_filters(query: &Query) -> Vec<Self> {
+        let mut ways = Vec::new();
+        if !query.states.contains(State::Finished) {
+            let mut filter = concat!(" AND ", in_by_state!()).to_owned();
+            write_states(&mut filter, query.states);
+            write_priorities(&mut filter, query);
+            ways.push(Self { index: "by_state", filter });
+        }
+        if query.min_priority.is_some_and(|min| min > 0)
+            || query.max_priority.is_some_and(|max| max < 0)
+        {
+            let mut filter = concat!(" AND ", in_by_priority!()).to_owned();
+            write_priorities(&mut filter, query);
+            ways.push(Self { index: "by_priority", filter });
+        }
+        let only_ended = query.states.iter().all(State::is_final);
+        for (key, range) in ranges(query) {
+            if key != query.sort && (!range.is_open() || (key == SortKey::Finished && only_ended)) {
+                let mut filter = format!(" AND {} IS NOT NULL", column(key));
+                write_range(&mut filter, column(key), range);
+                ways.push(Self { index: walking_index(key), filter });
+            }
+        }
+        ways
+    }
+
+    fn from(&self, queue: QueueId) -> String {
+        let Self { index, filter } = self;
+        format!("FROM action INDEXED BY {index} WHERE queue = {}{filter}", queue.0)
+    }
+}
+
+const fn column(key: SortKey) -> &'static str {
+    match key {
+        SortKey::Queued => "queued_at",
+        SortKey::Started => "started_at",
+        SortKey::Finished => "finished_at",
+    }
+}
+
+const fn walking_index(key: SortKey) -> &'static str {
+    match key {
+        SortKey::Queued => "by_queued",
+        SortKey::Started => "by_started",
+        SortKey::Finished => "by_finished",
+    }
+}
+
+/// Tells whether all that have the time that is sorted by, and in its range, are listed.
+fn implied(query: &Query) -> bool {
+    let without = query.sort.lacking();
+    State::ALL.into_iter().all(|state| query.states.contains(state) || without.contains(state))
+        && query.min_priority.is_none()
+        && query.max_priority.is_none()
+        && ranges(query).into_iter().all(|(key, range)| key == query.sort || range.is_open())
+}
+
+/// Tells whether a row with all that can be filtered by is listed.
+fn is_listed(query: &Query, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
+    let Ok(state) = state(row, 2) else {
+        // Whoever asks for all states will be told of one that can't be read.
+        return Ok(query.states == States::ALL);
+    };
+    let (started_at, finished_at): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
+    let started_and_finished = (started_at.map(Timestamp), finished_at.map(Timestamp));
+    Ok(query.admits(state, row.get(3)?, Timestamp(row.get(4)?), started_and_finished))
+}
+
+/// The times that a query can filter by.
+const fn ranges(query: &Query) -> [(SortKey, Range); 3] {
+    [
+        (SortKey::Queued, query.queued),
+        (SortKey::Started, query.started),
+        (SortKey::Finished, query.finished),
+    ]
+}
+
+fn write_states(sql: &mut String, states: States) {
+    let numbers: Vec<String> = states.iter().map(|s| (s as u8).to_string()).collect();
+    let _ = write!(sql, " AND state IN ({})", numbers.join(","));
+}
+
+fn write_priorities(sql: &mut String, query: &Query) {
+    if let Some(min) = query.min_priority {
+        let _ = write!(sql, " AND priority >= {min}");
+    }
+    if let Some(max) = query.max_priority {
+        let _ = write!(sql, " AND priority <= {max}");
+    }
+}
+
+fn write_range(sql: &mut String, column: &str, range: Range) {
+    if let Some(from) = range.from {
+        let _ = write!(sql, " AND {column} >= {}", from.0);
+    }
+    if let Some(until) = range.until {
+        let _ = write!(sql, " AND {column} < {}", until.0);
+    }
+}
