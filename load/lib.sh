@@ -81,26 +81,33 @@ free_port() {
   die "no free port between 20000 and 29999"
 }
 
-# How long wait_for_reply waits, in seconds.
+# How long wait_for_line waits, in seconds.
 patience=60
 
-# wait_for_reply PID PORT PATH: until that process answers with HTTP status 200. Starts no process.
-wait_for_reply() {
-  local pid=$1 port=$2 path=$3 line socket began now
+# wait_for_line PID PORT REQUEST PATTERN [NAME]: until that process, NAME in messages, answers to REQUEST with a first line
+# of that pattern. Starts no process.
+wait_for_line() {
+  local pid=$1 port=$2 request=$3 pattern=$4 server_name=${5:-} line socket began now
   now_us began
   while :; do
     if { exec {socket}<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null; then
       line=''
-      printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$path" >&"$socket" || true
+      printf '%s' "$request" >&"$socket" || true
       read -r -t 10 line <&"$socket" || true
       exec {socket}>&-
-      [[ $line == 'HTTP/1.1 200'* ]] && return
+      # shellcheck disable=SC2053 # a pattern
+      [[ $line == $pattern ]] && return
     fi
     now_us now
-    kill -0 "$pid" 2>/dev/null || die "a server ended at once; see the logs in $base"
-    ((now - began < patience * 1000000)) || die "no answer from port $port in $patience s; see the logs in $base"
+    kill -0 "$pid" 2>/dev/null || die "${server_name:-a server} ended at once; see the logs in $base"
+    ((now - began < patience * 1000000)) || die "no answer from ${server_name:-port $port} in $patience s; see the logs in $base"
     nap 0.001
   done
+}
+
+# wait_for_reply PID PORT PATH: until that process answers with HTTP status 200.
+wait_for_reply() {
+  wait_for_line "$1" "$2" "GET $3 HTTP/1.1"$'\r\nHost: localhost\r\nConnection: close\r\n\r\n' 'HTTP/1.1 200*'
 }
 
 start_ceiling() {

@@ -30,26 +30,8 @@ start_redis() {
   mkdir -p "$data/redis"
   launch Redis "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$data/redis" --save '' \
     --appendonly yes --appendfsync "$fsync" --daemonize no
-  wait_for_redis "$redis_port" "${servers[Redis]}"
-}
-
-# wait_for_redis PORT PID: until it has loaded its data.
-wait_for_redis() {
-  local line socket began now
-  now_us began
-  while :; do
-    if { exec {socket}<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; then
-      line=''
-      printf 'EXISTS any\r\n' >&"$socket" || true
-      read -r -t 10 line <&"$socket" || true
-      exec {socket}>&-
-      [[ $line == :* ]] && return
-    fi
-    now_us now
-    kill -0 "$2" 2>/dev/null || die "Redis ended at once"
-    ((now - began < patience * 1000000)) || die "no answer from Redis in $patience s"
-    nap 0.001
-  done
+  # Until it has loaded its data, the reply is an error.
+  wait_for_line "${servers[Redis]}" "$redis_port" $'EXISTS any\r\n' ':*' Redis
 }
 
 redis() {
