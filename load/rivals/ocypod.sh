@@ -1,6 +1,9 @@
 # Ocypod, an HTTP server in front of Redis.
 
+source load/rivals/http.sh
 source load/rivals/redis.sh
+dialect=ocypod
+counts_path=/queue/load/size
 title=Ocypod
 durable="fsync (Redis, \`appendfsync $fsync\`)"
 workers='64 HTTP clients'
@@ -33,36 +36,20 @@ expires_after = "1h"
 EOF
   fi
   launch server "$rivals/ocypod/bin/ocypod-server" ocypod.toml
-  wait_for_reply "${servers[server]}" "$http_port" /queue/load/size
-}
-
-enqueue() {
-  DIALECT=ocypod MODE=push load "$http_port" "$connections" "$1" load/rivals/http.lua
-}
-
-begin_work() {
-  DIALECT=ocypod MODE=cycle start_load "$http_port" "$connections" "$1" load/rivals/http.lua
-}
-
-end_work() {
-  finish_load
+  wait_for_reply "${servers[server]}" "$http_port" "$counts_path"
 }
 
 # Its size of a queue is of the waiting jobs alone, so Redis is asked for those that are done.
 count() {
-  waiting=$(curl -gsS --max-time 60 "http://127.0.0.1:$http_port/queue/load/size") backlog=$waiting
+  waiting=$(ask_counts) backlog=$waiting
   finished=$(redis GET stats:jobs:num_completed)
   finished=${finished:-0}
-}
-
-latency() {
-  timeout "$client_limit" python3 load/rivals/http_latency.py ocypod "$http_port" "$1"
 }
 
 # It takes one job a request.
 fill() {
   quick_redis
-  DIALECT=ocypod MODE=push start_load "$http_port" "$connections" "$2" load/rivals/http.lua
+  by_http start_load push "$connections" "$2"
   stop_when_full "$1"
   safe_redis
 }

@@ -1,5 +1,8 @@
 # RustQueue's server by HTTP. Its embedded storage is redb; `fsync` is its setting storage.durability.
 
+source load/rivals/http.sh
+dialect=rustqueue
+counts_path=/api/v1/queues/load/stats
 fsync=batched
 title='RustQueue, batched (its default)'
 durable='fsync for groups of 10 ms or 100 jobs'
@@ -32,34 +35,5 @@ level = "warn"
 EOF
   fi
   launch server "$rivals/rustqueue/bin/rustqueue" serve --config rustqueue.toml
-  wait_for_reply "${servers[server]}" "$http_port" /api/v1/queues/load/stats
-}
-
-enqueue() {
-  DIALECT=rustqueue MODE=push load "$http_port" "$connections" "$1" load/rivals/http.lua
-}
-
-begin_work() {
-  DIALECT=rustqueue MODE=cycle start_load "$http_port" "$connections" "$1" load/rivals/http.lua
-}
-
-end_work() {
-  finish_load
-}
-
-count() {
-  local reply
-  reply=$(curl -gsS --max-time 60 "http://127.0.0.1:$http_port/api/v1/queues/load/stats")
-  number waiting '"waiting":([0-9]+)' "$reply"
-  number finished '"completed":([0-9]+)' "$reply"
-  backlog=$waiting
-}
-
-latency() {
-  timeout "$client_limit" python3 load/rivals/http_latency.py rustqueue "$http_port" "$1"
-}
-
-fill() {
-  DIALECT=rustqueue MODE=fill BATCH=1000 start_load "$http_port" 2 "$2" load/rivals/http.lua
-  stop_when_full "$1"
+  wait_for_reply "${servers[server]}" "$http_port" "$counts_path"
 }
