@@ -56,6 +56,17 @@ pub enum TokenError {
     Foreign,
 }
 
+/// Writes the token of these parts: what [`Token::encode`] does, for who has them already.
+pub(crate) fn encode(host: &str, port: u16, queue: &str, queued_ms: i64, id: u64) -> String {
+    let mut plain = String::with_capacity(host.len() + queue.len() + 40);
+    let queued_ms = queued_ms.clamp(0, MAX_TIME);
+    // Writing to a string cannot fail.
+    let _ = write!(plain, "{host}:{port}:{queue}:{queued_ms:013}{id:011}");
+    let mut encoded = String::with_capacity(plain.len().div_ceil(3) * 4);
+    BASE64.encode_string(plain, &mut encoded);
+    encoded
+}
+
 impl Token {
     /// Writes the token as clients see it.
     ///
@@ -63,17 +74,7 @@ impl Token {
     /// into URLs and file names as it is.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut plain = String::with_capacity(self.host.len() + self.queue.len() + 40);
-        let queued_ms = self.queued_ms.clamp(0, MAX_TIME);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            plain,
-            "{}:{}:{}:{queued_ms:013}{:011}",
-            self.host, self.port, self.queue, self.id
-        );
-        let mut encoded = String::with_capacity(plain.len().div_ceil(3) * 4);
-        BASE64.encode_string(plain, &mut encoded);
-        encoded
+        encode(&self.host, self.port, &self.queue, self.queued_ms, self.id)
     }
 
     /// Reads a token as clients send it: white space around it is ignored, padding may be missing, and spaces inside

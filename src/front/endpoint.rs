@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::request_log::RequestLog;
 use crate::aci::catalog::{ActionSpec, ParamSpec};
-use crate::aci::token::Token;
+use crate::aci::token;
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -255,14 +255,8 @@ impl Endpoint {
     }
 
     pub(super) fn token(&self, kind: &Kind, action: Submitted) -> String {
-        Token {
-            host: self.inner.host.clone(),
-            port: self.inner.port,
-            queue: kind.upper.clone(),
-            queued_ms: action.queued_at.millis(),
-            id: action.id.get(),
-        }
-        .encode()
+        let Inner { host, port, .. } = &*self.inner;
+        token::encode(host, *port, &kind.upper, action.queued_at.millis(), action.id.get())
     }
 
     pub(super) fn base_path(&self) -> &str {

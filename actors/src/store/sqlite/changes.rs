@@ -34,13 +34,13 @@ impl Writer<'_> {
             controls.push(self.control(batch, control)?);
         }
         let mut submissions = Vec::with_capacity(batch.submissions.len());
-        // Where nothing waits and there is a slot for each, they start as they come and need not be
+        // Where there is a slot for each, and for all that wait, they start as they come and need not be
         // written as waiting first.
         let queue = self.queue_mut(batch.queue)?;
+        let all = queue.counts.queued().saturating_add(batch.submissions.len() as u64);
         let at_once = !queue.paused
-            && queue.counts.queued() == 0
-            && batch.submissions.len() <= batch.claim
-            && batch.max_queued.is_none_or(|max| batch.submissions.len() as u64 <= max)
+            && all <= batch.claim as u64
+            && batch.max_queued.is_none_or(|max| all <= max)
             && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
         // What was just written need not be read back for the actions that start in this batch.
         let mut fresh = Vec::new();
@@ -57,13 +57,17 @@ impl Writer<'_> {
             submissions.push(submitted);
         }
         let claimed = if at_once {
+            let mut claimed = self.claim(batch, HashMap::new())?;
+            claimed.extend(fresh.into_iter().map(|(priority, id, parameters)| {
+                (priority, Claimed { id, attempt: FIRST_ATTEMPT, parameters })
+            }));
             // The highest priority first, equal ones by arrival (Q8).
-            fresh.sort_by_key(|(priority, id, _)| (*priority, *id));
-            let start = |(_, id, parameters)| Claimed { id, attempt: FIRST_ATTEMPT, parameters };
-            fresh.into_iter().map(start).collect()
+            claimed.sort_by_key(|(priority, claimed)| (*priority, claimed.id));
+            claimed
         } else {
             self.claim(batch, fresh.into_iter().map(|(_, id, given)| (id, given)).collect())?
         };
+        let claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
         let more_to_prune = self.prune(batch)?;
         let queue = self.queue_mut(batch.queue)?;
         Ok(BatchReply {
@@ -332,7 +336,7 @@ impl Writer<'_> {
         &mut self,
         batch: &Batch,
         mut fresh: HashMap<ActionId, Parameters>,
-    ) -> Applied<Vec<Claimed>> {
+    ) -> Applied<Vec<(Reverse<i32>, Claimed)>> {
         let queue = self.queue_mut(batch.queue)?;
         if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
             return Ok(Vec::new());
@@ -354,7 +358,8 @@ impl Writer<'_> {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
-            claimed.push(Claimed { id: row.id, attempt: row.attempt, parameters });
+            let Row { id, attempt, priority, .. } = row;
+            claimed.push((Reverse(priority), Claimed { id, attempt, parameters }));
         }
         Ok(claimed)
     }

@@ -31,6 +31,7 @@ use std::thread::{JoinHandle, available_parallelism};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -414,6 +415,10 @@ fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connectio
     }
     .map_err(|e| store_error(&e, path))?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Else a statement that could use a partial index is planned anew for each value that is bound to it.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|e| store_error(&e, path))?;
     Ok(connection)
 }
 

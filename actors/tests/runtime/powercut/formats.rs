@@ -27,7 +27,7 @@ fn old_disk(directory: &Path, file: &OldFile) -> Arc<Disk> {
 }
 
 async fn opened(directory: &Path, vfs: &str, file: &OldFile) -> Result<(), StoreError> {
-    let store = SqliteStore::open_with_vfs(directory, Durability::Full, vfs, 100)?;
+    let store = SqliteStore::open_with_vfs(directory, Durability::Full, vfs, 100, true)?;
     let checked = file.check(&store, &[Query::default()]).await;
     store.close().await;
     checked
@@ -45,7 +45,7 @@ fn a_file_that_is_being_brought_over_survives_a_power_cut() {
         let disk = old_disk(directory, &file);
         disk.cut_at(Cut { kind: None, nth, late: nth.is_multiple_of(2) });
         let vfs = mount(directory, &disk);
-        if let Ok(store) = SqliteStore::open_with_vfs(directory, Durability::Full, vfs, 100) {
+        if let Ok(store) = SqliteStore::open_with_vfs(directory, Durability::Full, vfs, 100, true) {
             run(store.close());
         }
         let done = disk.cut_during().is_none();
