@@ -159,7 +159,8 @@ impl<'c> Writer<'c> {
         if self.reserve.is_given() {
             self.refill_reserve();
         }
-        if self.folded {
+        if self.folded || self.reserve.is_given() {
+            // On a full disk the log must begin anew as soon as it can.
             self.points.let_go();
         }
         let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_given() {
