@@ -28,7 +28,8 @@ use query::{Cursor, Page, Query};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueId(pub i64);
 
-/// Keeps actions. All methods answer from another thread: they never block the caller.
+/// Keeps actions. Its methods answer from another thread, or at once where that takes microseconds:
+/// they never hold up the caller for long.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Finds or makes the queue of this name (case does not matter).
     fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>>;

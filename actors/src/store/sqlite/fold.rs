@@ -39,13 +39,10 @@ impl Folder {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// Folds what is in the log now. It must not be busy.
-    pub(super) fn ask(&self) {
+    /// Folds what is in the log now; false if the thread is gone. It must not be busy.
+    pub(super) fn ask(&self) -> bool {
         self.busy.store(true, Ordering::Release);
-        if self.ask.as_ref().is_none_or(|ask| ask.send(()).is_err()) {
-            // The thread has died: the log is folded when it is at its longest, by the writing thread.
-            log::error!("the thread that folds the log of the action database is gone");
-        }
+        self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok())
     }
 }
 

@@ -183,7 +183,9 @@ impl<'c> Writer<'c> {
         if self.reserve.is_given() {
             return;
         }
-        let Some(folder) = self.folder.as_ref().filter(|folder| !folder.is_busy()) else { return };
+        if self.folder.as_ref().is_some_and(Folder::is_busy) {
+            return;
+        }
         let state =
             self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").and_then(|mut state| {
                 state.query_row([], |row| Ok((row.get::<_, u64>(1)?, row.get::<_, u64>(2)?)))
@@ -193,13 +195,15 @@ impl<'c> Writer<'c> {
         let left = pages.saturating_sub(folded);
         self.folded = left == 0;
         let is_long = left > self.max_log_pages / 2 || pages > self.max_log_pages;
-        if !is_long && !self.folding {
-            return;
-        }
+        let Some(folder) = self.folder.as_ref().filter(|_| is_long || self.folding) else { return };
         self.points.let_go();
         if left > self.max_log_pages / 8 {
             self.folding = true;
-            folder.ask();
+            if !folder.ask() {
+                log::error!("the thread that folds the log of the action database is gone");
+                // SQLite folds the log when it is at its longest.
+                self.folder = None;
+            }
         } else {
             // A reader that looks at what was before holds up some of it; then again after the next.
             self.folded = fold(self.connection);
