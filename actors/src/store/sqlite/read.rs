@@ -1,4 +1,5 @@
-//! What the reading threads do: single actions here, pages of listings in [`super::list`].
+//! How the database is read: single actions here, pages of listings in [`super::list`]. Who reads, and on
+//! which thread: [`super::points`], and the reading threads of [`super`].
 
 use std::cell::Cell;
 use std::path::PathBuf;

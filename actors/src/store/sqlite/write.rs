@@ -180,10 +180,7 @@ impl<'c> Writer<'c> {
     /// begins anew only when all of it is folded, which the folder alone never reaches while this
     /// thread writes on: so the rest is folded here.
     fn keep_log_short(&mut self) {
-        if self.reserve.is_given() {
-            return;
-        }
-        if self.folder.as_ref().is_some_and(Folder::is_busy) {
+        if self.reserve.is_given() || self.folder.as_ref().is_some_and(Folder::is_busy) {
             return;
         }
         let state =
@@ -196,9 +193,9 @@ impl<'c> Writer<'c> {
         self.folded = left == 0;
         let is_long = left > self.max_log_pages / 2 || pages > self.max_log_pages;
         let Some(folder) = self.folder.as_ref().filter(|_| is_long || self.folding) else { return };
-        self.points.let_go();
         if left > self.max_log_pages / 8 {
             self.folding = true;
+            self.points.let_go();
             if !folder.ask() {
                 log::error!("the thread that folds the log of the action database is gone");
                 // SQLite folds the log when it is at its longest.
@@ -206,9 +203,15 @@ impl<'c> Writer<'c> {
             }
         } else {
             // A reader that looks at what was before holds up some of it; then again after the next.
-            self.folded = fold(self.connection);
+            self.folded = self.fold_here();
             self.folding = !self.folded;
         }
+    }
+
+    /// Folds the log on this thread, and returns whether that was all of it.
+    fn fold_here(&self) -> bool {
+        self.points.let_go();
+        fold(self.connection)
     }
 
     fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
@@ -271,8 +274,7 @@ impl<'c> Writer<'c> {
             self.connection
                 .query_row(&format!("PRAGMA wal_autocheckpoint = {pages}"), [], |_| Ok(()));
         if self.reserve.is_given() && pages > 0 {
-            self.points.let_go();
-            fold(self.connection);
+            self.fold_here();
         }
     }
 
