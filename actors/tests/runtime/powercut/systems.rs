@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{Record, Store};
-use actiond_actors::testing::{Call, Gate, Script};
-use actiond_actors::{ActionId, OnRestart, QueueError, QueueHandle, State, Submitted, System};
+use actiond_actors::testing::{Call, Gate, Script, eventually};
+use actiond_actors::{
+    ActionId, Builder, OnRestart, QueueError, QueueHandle, State, Submitted, System,
+};
 use fastrand::Rng;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use rusqlite::{Connection, OpenFlags};
 
 use super::disk::{Cut, Disk, Honesty};
@@ -118,8 +121,7 @@ impl Run {
         // Nobody writes yet, so the power stays.
         self.inspect(at, vfs);
         let system = System::builder(at).store(Arc::clone(&store) as Arc<dyn Store>);
-        let system = system.queue("Work", threads(3), self.script.clone()).start().await;
-        let outcome = match system {
+        let outcome = match self.start(system).await {
             Ok(system) => {
                 let work = system.queue("Work").unwrap();
                 let outcome = self.in_use(&work, to_the_end).await.map_err(|e| e.to_string());
@@ -128,10 +130,20 @@ impl Run {
                 }
                 outcome
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         };
         store.close().await;
         outcome
+    }
+
+    /// Starts the system. Without power that would try for some seconds to recover what ran before.
+    async fn start(&self, system: Builder) -> Result<System, String> {
+        let started = pin!(system.queue("Work", threads(3), self.script.clone()).start());
+        let cut = pin!(eventually("the power is cut", async || self.disk.cut_during().is_some()));
+        match select(started, cut).await {
+            Either::Left((system, _)) => system.map_err(|e| e.to_string()),
+            Either::Right(_) => Err("the power was cut during the start".to_owned()),
+        }
     }
 
     fn inspect(&self, directory: &Path, vfs: &str) {
