@@ -1,64 +1,177 @@
-//! Where submissions wait until their queue's actor takes them.
+//! What waits to be written: the controls and the submissions that go into the next batch.
 //!
-//! A message for each would wake the actor's thread for each. The actor can do nothing with a
-//! submission while a batch is in flight, so it looks here when that is done; only when it rests does
-//! the first submission send it [`super::Submissions`].
+//! A batch is sealed when the store begins to write it ([`super::batch`]), so all that comes until then
+//! goes with it. A message to the actor for each submission would wake its thread for each: only one that
+//! no batch will fetch sends it [`super::Submissions`].
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::store::{NewAction, Rejected, Submitted};
+use super::batch::Port;
+use crate::store::{Control, NewAction, Rejected, Submitted};
 
 pub(super) type SubmissionPort = oneshot::Sender<Result<Submitted, Rejected>>;
 
-/// The submissions that an actor has not taken yet. They end with the actor, unanswered, as the
-/// messages to it do.
+/// How many submissions go into one batch: control never waits behind more than these.
+const MAX_SUBMISSIONS: usize = 1024;
+/// How many bytes of parameters go into one batch.
+const MAX_BYTES: usize = 8 << 20;
+
+/// What waits for an actor's next batch. It ends with the actor, unanswered, as the messages to it do.
 #[derive(Default)]
 pub(crate) struct Inbox(Mutex<Waiting>);
 
+/// Which of a queue's actors, one after the other, something belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Generation(u64);
+
 #[derive(Default)]
 struct Waiting {
+    generation: Generation,
     /// There is an actor.
     open: bool,
-    /// The actor will look by itself, or has been told to.
-    watched: bool,
-    submissions: Vec<(NewAction, SubmissionPort)>,
+    /// The server shuts down: nothing new is taken.
+    draining: bool,
+    /// A batch is enlisted with the store and not sealed yet.
+    asked: bool,
+    /// The actor has been told of submissions, or will look by itself.
+    told: bool,
+    controls: Vec<(Control, Port)>,
+    submissions: VecDeque<(NewAction, SubmissionPort)>,
+    /// How many actions were given a slot that the actor has not passed on yet.
+    claimed: usize,
+}
+
+/// What goes into one batch.
+#[derive(Default)]
+pub(super) struct Sealed {
+    pub(super) controls: Vec<(Control, Port)>,
+    pub(super) submissions: Vec<(NewAction, SubmissionPort)>,
+    /// How many actions may start.
+    pub(super) claim: usize,
+}
+
+/// What the actor is to do when it has looked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing: the batch that is enlisted takes what there is.
+    Asked,
+    /// Enlist a batch with the store.
+    Enlist,
+    /// Nothing, until it is told.
+    Rest,
 }
 
 impl Inbox {
     /// Puts a submission in, and returns whether the actor must be told. Where there is none, the
     /// submission is dropped.
-    pub(super) fn put(&self, new: NewAction, reply: SubmissionPort) -> bool {
+    pub(super) fn submission(&self, new: NewAction, reply: SubmissionPort) -> bool {
         let mut waiting = self.lock();
         if !waiting.open {
             return false;
         }
-        waiting.submissions.push((new, reply));
-        !std::mem::replace(&mut waiting.watched, true)
+        if waiting.draining {
+            // A caller that has gone needs no answer.
+            let _ = reply.send(Err(Rejected::ShuttingDown));
+            return false;
+        }
+        waiting.submissions.push_back((new, reply));
+        !waiting.asked && !std::mem::replace(&mut waiting.told, true)
     }
 
-    /// Takes what waits. Until it rests, the actor need not be told of more.
-    pub(super) fn take(&self) -> Vec<(NewAction, SubmissionPort)> {
+    /// Puts a control in. By the actor, which then looks.
+    pub(super) fn control(&self, control: Control, port: Port) {
+        self.lock().controls.push((control, port));
+    }
+
+    /// Decides what the actor does next. `more` says that there is something to do besides what waits here;
+    /// with `hold`, nothing is enlisted until the actor looks again without it.
+    pub(super) fn look(&self, more: bool, hold: bool) -> Look {
         let mut waiting = self.lock();
-        waiting.watched = true;
-        std::mem::take(&mut waiting.submissions)
+        if waiting.asked {
+            return Look::Asked;
+        }
+        let some = more || !waiting.is_empty();
+        waiting.asked = some && !hold;
+        waiting.told = false;
+        if waiting.asked { Look::Enlist } else { Look::Rest }
     }
 
-    /// Lets the actor rest until it is told; false if something came meanwhile, which it must take first.
-    pub(super) fn rest(&self) -> bool {
+    /// Takes what goes into a batch of this actor's: every control, and as many submissions as one batch may
+    /// hold. Nothing if there is another actor by now. `free` tells how many slots are free.
+    pub(super) fn seal(&self, generation: Generation, free: impl FnOnce() -> usize) -> Sealed {
         let mut waiting = self.lock();
-        let empty = waiting.submissions.is_empty();
-        waiting.watched = !empty;
-        empty
+        if waiting.generation != generation {
+            return Sealed::default();
+        }
+        waiting.asked = false;
+        // Slots first: one that is free by now has its attempt's end among the controls (Q4).
+        let claim = if waiting.draining { 0 } else { free().saturating_sub(waiting.claimed) };
+        let controls = std::mem::take(&mut waiting.controls);
+        let mut submissions = Vec::with_capacity(waiting.submissions.len().min(MAX_SUBMISSIONS));
+        let mut bytes = 0;
+        while submissions.len() < MAX_SUBMISSIONS && bytes < MAX_BYTES {
+            let Some((new, port)) = waiting.submissions.pop_front() else { break };
+            if let NewAction::Given { parameters, .. } = &new {
+                bytes += parameters.byte_len();
+            }
+            submissions.push((new, port));
+        }
+        // The actor looks when it gets the answer.
+        waiting.told = !waiting.submissions.is_empty();
+        Sealed { controls, submissions, claim }
     }
 
-    pub(super) fn open(&self) {
-        self.lock().open = true;
+    /// Puts back what must be written some time, before all that came later. Nothing if there is another
+    /// actor by now: that one begins with what is true then.
+    pub(super) fn put_back(&self, generation: Generation, mut controls: Vec<(Control, Port)>) {
+        let mut waiting = self.lock();
+        if waiting.generation == generation {
+            controls.append(&mut waiting.controls);
+            waiting.controls = controls;
+        }
+    }
+
+    /// Notes that so many actions were given a slot, before the next batch is sealed (Q4).
+    pub(super) fn note_claimed(&self, generation: Generation, number: usize) {
+        let mut waiting = self.lock();
+        if waiting.generation == generation {
+            waiting.claimed += number;
+        }
+    }
+
+    /// Notes that so many of them occupy their slots by now.
+    pub(super) fn note_dispatched(&self, number: usize) {
+        let mut waiting = self.lock();
+        waiting.claimed = waiting.claimed.saturating_sub(number);
+    }
+
+    /// Refuses what waits and what comes: the server shuts down.
+    pub(super) fn drain(&self) {
+        let mut waiting = self.lock();
+        waiting.draining = true;
+        for (_, reply) in waiting.submissions.drain(..) {
+            let _ = reply.send(Err(Rejected::ShuttingDown));
+        }
+    }
+
+    /// Begins anew for another actor.
+    pub(super) fn open(&self) -> Generation {
+        let mut waiting = self.lock();
+        let generation = Generation(waiting.generation.0 + 1);
+        *waiting = Waiting { generation, open: true, ..Waiting::default() };
+        generation
     }
 
     pub(super) fn close(&self) {
-        *self.lock() = Waiting::default();
+        let mut waiting = self.lock();
+        *waiting = Waiting { generation: waiting.generation, ..Waiting::default() };
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -67,44 +180,155 @@ impl Inbox {
     }
 }
 
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.controls.is_empty() && self.submissions.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::{Parameters, Timestamp};
+    use crate::action::{ActionId, Parameters, Timestamp};
+    use crate::lifecycle::Command;
 
-    fn put(inbox: &Inbox) -> bool {
+    fn put(inbox: &Inbox) -> (bool, oneshot::Receiver<Result<Submitted, Rejected>>) {
+        put_bytes(inbox, 0)
+    }
+
+    fn put_bytes(
+        inbox: &Inbox,
+        bytes: usize,
+    ) -> (bool, oneshot::Receiver<Result<Submitted, Rejected>>) {
         let new = NewAction::Given {
-            parameters: Parameters::default(),
+            parameters: Parameters::from_iter([("Text", "x".repeat(bytes))]),
             priority: 0,
             key: None,
             queued_at: Timestamp(0),
         };
-        inbox.put(new, oneshot::channel().0)
+        let (reply, answer) = oneshot::channel();
+        (inbox.submission(new, reply), answer)
+    }
+
+    /// A control that is told from others by its action.
+    fn control(number: u64) -> (Control, Port) {
+        let id = ActionId::new(number).unwrap();
+        let control = Control::Command { id, command: Command::Cancel };
+        (control.clone(), Port::Internal(control))
+    }
+
+    fn numbers(controls: &[(Control, Port)]) -> Vec<u64> {
+        let number = |control: &Control| match control {
+            Control::Command { id, .. } => id.get(),
+            _ => 0,
+        };
+        controls.iter().map(|(control, _)| number(control)).collect()
+    }
+
+    fn opened() -> (Inbox, Generation) {
+        let inbox = Inbox::default();
+        let generation = inbox.open();
+        (inbox, generation)
     }
 
     #[test]
-    fn the_actor_is_told_once_and_only_while_it_rests() {
-        let inbox = Inbox::default();
-        inbox.open();
-        assert!(put(&inbox), "it rests");
-        assert!(!put(&inbox), "it has been told");
-        assert_eq!(inbox.take().len(), 2);
-        assert!(!put(&inbox), "it will look by itself");
-        assert!(!inbox.rest(), "something came: it may not rest");
-        assert!(!put(&inbox), "so nobody needs to tell it");
-        assert_eq!(inbox.take().len(), 2);
-        assert!(inbox.rest());
-        assert!(put(&inbox), "it rests again");
+    fn the_actor_is_told_of_what_no_batch_will_fetch() {
+        let (inbox, generation) = opened();
+        assert!(put(&inbox).0, "it rests");
+        assert!(!put(&inbox).0, "it has been told");
+        assert_eq!(inbox.look(false, false), Look::Enlist);
+        assert!(!put(&inbox).0, "the batch takes it with it");
+        assert_eq!(inbox.look(true, false), Look::Asked, "one batch is enough");
+        assert_eq!(inbox.seal(generation, || 0).submissions.len(), 3);
+        assert!(put(&inbox).0, "nobody will fetch this");
+        assert_eq!(inbox.look(false, true), Look::Rest, "it is held");
+        assert!(put(&inbox).0, "what is new is told all the same");
+        assert_eq!(inbox.look(false, false), Look::Enlist);
+        assert_eq!(inbox.seal(generation, || 0).submissions.len(), 2);
+        assert_eq!(inbox.look(false, false), Look::Rest);
+        assert_eq!(
+            inbox.look(true, false),
+            Look::Enlist,
+            "there is more to do than what waits here"
+        );
     }
 
     #[test]
-    fn what_no_actor_can_take_is_dropped() {
-        let inbox = Inbox::default();
-        assert!(!put(&inbox));
-        inbox.open();
-        put(&inbox);
+    fn a_batch_holds_so_many_submissions_and_the_actor_looks_for_the_rest() {
+        let (inbox, generation) = opened();
+        let answers: Vec<_> = (0..=MAX_SUBMISSIONS).map(|_| put(&inbox).1).collect();
+        inbox.control(control(7).0, control(7).1);
+        assert_eq!(inbox.look(false, false), Look::Enlist);
+        let sealed = inbox.seal(generation, || 0);
+        assert_eq!((sealed.submissions.len(), sealed.controls.len()), (MAX_SUBMISSIONS, 1));
+        assert!(!put(&inbox).0, "it will look when it gets the answer");
+        assert_eq!(inbox.look(false, false), Look::Enlist);
+        assert_eq!(inbox.seal(generation, || 0).submissions.len(), 2);
+        drop(answers);
+
+        let large: Vec<_> = (0..3).map(|_| put_bytes(&inbox, MAX_BYTES / 2).1).collect();
+        assert_eq!(inbox.seal(generation, || 0).submissions.len(), 2);
+        assert_eq!(inbox.seal(generation, || 0).submissions.len(), 1);
+        drop(large);
+    }
+
+    #[test]
+    fn what_is_claimed_and_not_passed_on_takes_slots() {
+        let (inbox, generation) = opened();
+        assert_eq!(inbox.seal(generation, || 3).claim, 3);
+        inbox.note_claimed(generation, 2);
+        assert_eq!(inbox.seal(generation, || 3).claim, 1);
+        inbox.note_claimed(generation, 1);
+        assert_eq!(inbox.seal(generation, || 3).claim, 0);
+        inbox.note_dispatched(2);
+        assert_eq!(inbox.seal(generation, || 1).claim, 0);
+        inbox.note_dispatched(1);
+        assert_eq!(inbox.seal(generation, || 3).claim, 3);
+    }
+
+    #[test]
+    fn what_must_be_written_comes_back_in_front() {
+        let (inbox, generation) = opened();
+        for number in [1, 2] {
+            inbox.control(control(number).0, control(number).1);
+        }
+        let failed = inbox.seal(generation, || 0).controls;
+        inbox.control(control(3).0, control(3).1);
+        inbox.put_back(generation, failed);
+        assert_eq!(numbers(&inbox.seal(generation, || 0).controls), [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_actor_before_has_no_part_in_what_is_here_now() {
+        let (inbox, before) = opened();
+        inbox.note_claimed(before, 1);
+        let (_, unanswered) = put(&inbox);
         inbox.close();
-        assert!(inbox.take().is_empty());
-        assert!(!put(&inbox));
+        assert!(!put(&inbox).0, "there is no actor");
+        let now = inbox.open();
+        put(&inbox).1.close();
+        inbox.put_back(before, vec![control(1)]);
+        inbox.note_claimed(before, 1);
+        let sealed = inbox.seal(before, || 1);
+        assert!(sealed.submissions.is_empty() && sealed.controls.is_empty());
+        assert_eq!(sealed.claim, 0);
+        let sealed = inbox.seal(now, || 1);
+        assert_eq!((sealed.submissions.len(), sealed.controls.len(), sealed.claim), (1, 0, 1));
+        assert!(unanswered.blocking_recv().is_err(), "dropped with its actor");
+    }
+
+    #[test]
+    fn a_draining_queue_refuses_at_once_and_starts_nothing() {
+        let (inbox, generation) = opened();
+        let (_, waiting) = put(&inbox);
+        inbox.drain();
+        let (told, late) = put(&inbox);
+        assert!(!told);
+        for answer in [waiting, late] {
+            assert_eq!(answer.blocking_recv(), Ok(Err(Rejected::ShuttingDown)));
+        }
+        inbox.control(control(1).0, control(1).1);
+        let sealed = inbox.seal(generation, || 5);
+        assert_eq!((sealed.submissions.len(), sealed.controls.len(), sealed.claim), (0, 1, 0));
     }
 }

@@ -144,7 +144,7 @@ impl QueueShared {
 
     /// Leaves a submission for the actor, and tells it if it rests.
     pub(super) fn submit(&self, actor: &Addr<QueueActor>, new: NewAction, reply: SubmissionPort) {
-        if self.inbox.put(new, reply) {
+        if self.inbox.submission(new, reply) {
             actor.do_send(Submissions);
         }
     }

@@ -1,13 +1,15 @@
 //! The queue actor: the only one on its server that commands its actions.
 //!
-//! It gathers what arrives while one batch is being made durable and sends the next batch when that
-//! is done: group commit without a timer. Nothing is acknowledged, and no attempt handed to a
-//! worker, before the batch that holds it is durable (Q2, Q5).
+//! What is to be written waits in the [`inbox`]. The actor enlists a batch with the store, which seals it
+//! when it begins to write it, and enlists the next one while that is being made durable: group commit without a
+//! timer. Nothing is acknowledged, and no attempt handed to a worker, before the batch that holds it is
+//! durable (Q2, Q5).
 //!
+//! - a batch from its sealing to its answer: [`batch`];
 //! - what others hold of a queue, also while it is being rebuilt: [`link`];
 //! - the messages: here; who sends them and what holds when they are answered stands with each.
 
-mod gather;
+mod batch;
 mod handle;
 mod inbox;
 mod link;
@@ -22,14 +24,13 @@ use crate::action::State;
 use crate::clock::Clock;
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
-use crate::store::{
-    Affected, Batch, BatchReply, Claimed, Control, QueueId, Rejected, Retention, Store, StoreError,
-};
+use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store};
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
-use gather::{Gathered, Port, Ports};
+use batch::{Committed, OnItsWay, Port, Ports};
 pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary};
+use inbox::{Generation, Look};
 pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
 
 /// How a queue works: given once, when it is built.
@@ -62,8 +63,8 @@ impl Default for QueueSettings {
     }
 }
 
-/// Submissions wait in the [`inbox`]. From a handle that put the first one there while the actor
-/// rested; each is answered once it is durable.
+/// Submissions wait in the [`inbox`]. From a handle that put one there which no batch will fetch; each is
+/// answered once it is durable.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Submissions;
@@ -138,21 +139,15 @@ pub(crate) struct QueueActor {
     /// Its drop tells the guardian that this actor is gone, however it went.
     _exit: ExitGuard,
 
-    gathered: Gathered,
-    in_flight: Option<InFlight>,
-    /// Set when what must be written could not be: wait for the timer, or for a client's message.
-    backing_off: bool,
+    generation: Generation,
+    /// How many batches the store has not answered yet, of which at most one is not sealed.
+    in_flight: usize,
+    /// Set when what must be written could not be: wait for this timer, or for a client's message.
+    backing_off: Option<SpawnHandle>,
     /// There is more to delete than one step took.
     prune_more: bool,
     draining: bool,
     settle: Vec<oneshot::Sender<()>>,
-}
-
-/// A batch that the store has not answered yet.
-struct InFlight {
-    ports: Ports,
-    /// How many actions it may start.
-    claim: usize,
 }
 
 impl QueueActor {
@@ -166,7 +161,7 @@ impl QueueActor {
         exit: ExitGuard,
     ) -> Self {
         // Before the address is published: whoever has it may submit.
-        shared.inbox().open();
+        let generation = shared.inbox().open();
         Self {
             shared,
             id,
@@ -175,9 +170,9 @@ impl QueueActor {
             clock,
             system,
             _exit: exit,
-            gathered: Gathered::default(),
-            in_flight: None,
-            backing_off: false,
+            generation,
+            in_flight: 0,
+            backing_off: None,
             prune_more: false,
             draining: false,
             settle: Vec::new(),
@@ -188,86 +183,37 @@ impl QueueActor {
         self.shared.settings().on_restart.unwrap_or_else(|| self.performer.on_restart())
     }
 
-    /// Sends the next batch if none is in flight and there is something to do.
+    /// Enlists a batch if there is something to write and none that will take it.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.in_flight.is_some() {
-            return;
-        }
-        let claim = if self.draining { 0 } else { self.shared.free_slots() };
-        loop {
-            self.collect();
-            let (counts, paused) = self.shared.counts();
-            let can_start = claim > 0 && !paused && counts.queued() > 0;
-            let nothing = self.gathered.is_empty() && !can_start && !self.prune_more;
-            if !nothing && !self.backing_off {
-                break;
+        // What others that are in flight start and delete is not known yet.
+        let known = self.in_flight == 0;
+        let (counts, paused) = self.shared.counts();
+        let can_start =
+            !self.draining && !paused && counts.queued() > 0 && self.shared.free_slots() > 0;
+        let more = known && (can_start || self.prune_more);
+        match self.shared.inbox().look(more, self.backing_off.is_some()) {
+            Look::Asked => {}
+            Look::Enlist => {
+                self.prune_more = false;
+                self.in_flight += 1;
+                let batch = OnItsWay {
+                    queue: self.id,
+                    shared: Arc::clone(&self.shared),
+                    generation: self.generation,
+                    clock: Arc::clone(&self.clock),
+                    actor: ctx.address(),
+                };
+                self.store.enlist(Box::new(|| batch.seal()));
             }
-            if !self.shared.inbox().rest() {
-                continue;
-            }
-            if nothing {
-                for settled in self.settle.drain(..) {
-                    // The system may have stopped waiting.
-                    let _ = settled.send(());
+            Look::Rest => {
+                if self.in_flight == 0 && !more && self.shared.inbox().is_empty() {
+                    for settled in self.settle.drain(..) {
+                        // The system may have stopped waiting.
+                        let _ = settled.send(());
+                    }
                 }
             }
-            return;
         }
-        let settings = self.shared.settings();
-        let now = self.clock.now();
-        let (controls, submissions, ports) = self.gathered.next();
-        let batch = Batch {
-            queue: self.id,
-            now,
-            controls,
-            submissions,
-            claim,
-            max_queued: settings.max_queue_size,
-            retention: Retention {
-                max_finished: settings.max_finished_size,
-                finished_after: settings.max_finished_age.map(|age| {
-                    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-                    crate::action::Timestamp(now.0.saturating_sub(age))
-                }),
-            },
-        };
-        self.prune_more = false;
-        self.in_flight = Some(InFlight { ports, claim });
-        let commit = self.store.commit(batch);
-        ctx.spawn(commit.into_actor(self).map(|reply, queue, ctx| queue.on_committed(reply, ctx)));
-    }
-
-    /// Takes the submissions that have come.
-    fn collect(&mut self) {
-        for (new, reply) in self.shared.inbox().take() {
-            if self.draining {
-                let _ = reply.send(Err(Rejected::ShuttingDown));
-            } else {
-                self.gathered.submission(new, reply);
-            }
-        }
-    }
-
-    fn on_committed(&mut self, reply: Result<BatchReply, StoreError>, ctx: &mut Context<Self>) {
-        let Some(InFlight { ports, claim }) = self.in_flight.take() else { return };
-        match reply {
-            Ok(reply) => {
-                let waits = claim > 0 && !reply.paused && reply.counts.queued() > 0;
-                if waits && reply.claimed.is_empty() {
-                    // All but the starts was written: they must not be tried as fast as that fails.
-                    self.back_off(ctx);
-                }
-                self.on_durable(reply, ports);
-            }
-            Err(error) => {
-                log::error!("queue {}: {error}", self.shared.name());
-                ports.fail(&error, &mut self.gathered);
-                // What a worker reported must be written down some time, and what waits must start
-                // some time: but not as fast as the store can fail.
-                self.back_off(ctx);
-            }
-        }
-        self.pump(ctx);
     }
 
     fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
@@ -289,9 +235,11 @@ impl QueueActor {
             // A caller that has gone may send it again under its key.
             let _ = port.send(result);
         }
+        let started = reply.claimed.len();
         for claimed in reply.claimed {
             self.dispatch(claimed);
         }
+        self.shared.inbox().note_dispatched(started);
     }
 
     /// Passes on to the worker what the rules decided, and wakes those who wait for an end.
@@ -359,13 +307,25 @@ impl QueueActor {
         }
     }
 
+    /// Puts in what must be written some time.
+    fn internal(&self, control: Control) {
+        self.shared.inbox().control(control.clone(), Port::Internal(control));
+    }
+
     /// Waits a while before the next batch, unless a client sends something.
     fn back_off(&mut self, ctx: &mut Context<Self>) {
-        self.backing_off = true;
-        ctx.run_later(RETRY_AFTER, |queue, ctx| {
-            queue.backing_off = false;
+        self.try_again(ctx);
+        self.backing_off = Some(ctx.run_later(RETRY_AFTER, |queue, ctx| {
+            queue.backing_off = None;
             queue.pump(ctx);
-        });
+        }));
+    }
+
+    /// Waits no longer. The timer goes, too: with each failure there would be one more.
+    fn try_again(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.backing_off.take() {
+            ctx.cancel_future(timer);
+        }
     }
 }
 
@@ -377,6 +337,9 @@ impl Actor for QueueActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Messages to an actor that died are lost: read what they said.
         self.draining = self.system.upgrade().is_none_or(|system| system.is_draining());
+        if self.draining {
+            self.shared.inbox().drain();
+        }
         match self.shared.ending() {
             Some(Ending::Interrupt) => ctx.notify(EndAll::Interrupt),
             Some(Ending::Force) => ctx.notify(EndAll::Force),
@@ -388,10 +351,10 @@ impl Actor for QueueActor {
         }
         let attempts = self.shared.attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
-        self.gathered.internal(Control::Recover { live, on_restart: self.on_restart() });
+        self.internal(Control::Recover { live, on_restart: self.on_restart() });
         for attempt in attempts {
             if let Some(end) = attempt.ended() {
-                self.gathered.internal(Control::End(end));
+                self.internal(Control::End(end));
             }
         }
         if self.shared.settings().max_finished_age.is_some() {
@@ -415,7 +378,32 @@ impl Handler<Submissions> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, _: Submissions, ctx: &mut Self::Context) {
-        self.backing_off = false;
+        self.try_again(ctx);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Committed> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Committed(answer): Committed, ctx: &mut Self::Context) {
+        self.in_flight -= 1;
+        match answer {
+            Ok((reply, ports)) => {
+                let waits = ports.claim > 0 && !reply.paused && reply.counts.queued() > 0;
+                if waits && reply.claimed.is_empty() {
+                    // All but the starts was written: they must not be tried as fast as that fails.
+                    self.back_off(ctx);
+                }
+                self.on_durable(reply, ports);
+            }
+            Err(error) => {
+                log::error!("queue {}: {error}", self.shared.name());
+                // What a worker reported must be written down some time, and what waits must start
+                // some time: but not as fast as the store can fail.
+                self.back_off(ctx);
+            }
+        }
         self.pump(ctx);
     }
 }
@@ -424,8 +412,8 @@ impl Handler<Change> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
-        self.gathered.control(control, reply);
-        self.backing_off = false;
+        self.shared.inbox().control(control, Port::Client(reply));
+        self.try_again(ctx);
         self.pump(ctx);
     }
 }
@@ -435,7 +423,7 @@ impl Handler<AttemptEnded> for QueueActor {
 
     fn handle(&mut self, AttemptEnded { attempt, freed }: AttemptEnded, ctx: &mut Self::Context) {
         if let Some(end) = attempt.ended() {
-            self.gathered.internal(Control::End(end));
+            self.internal(Control::End(end));
         }
         if let Some(slot) = freed {
             self.shared.free(slot);
@@ -471,6 +459,7 @@ impl Handler<Drain> for QueueActor {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.draining = true;
+        self.shared.inbox().drain();
     }
 }
 

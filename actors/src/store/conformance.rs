@@ -82,6 +82,8 @@ macro_rules! store_conformance {
             times_never_go_back,
             queues_do_not_see_each_other,
             callers_at_the_same_time,
+            batches_are_sealed_when_their_turn_comes,
+            a_batch_that_is_late_is_answered,
             an_id_is_never_used_again,
             a_key_names_one_action,
             a_repeated_key_changes_nothing,

@@ -17,7 +17,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Refusal, Verdict};
@@ -34,11 +36,22 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Finds or makes the queue of this name (case does not matter).
     fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>>;
 
-    /// Applies a batch as one transaction: controls in their order, then submissions, then claims.
+    /// Seals a batch when its turn comes and applies it as one transaction: controls in their order, then
+    /// submissions, then claims. Batches are sealed in the order in which they were enlisted. Several that wait
+    /// may be sealed and written together; they are answered before any other is sealed.
     ///
     /// Once it answers `Ok`, every accepted change in it survives a crash. If the submissions fail
     /// where the rest can be kept (a full disk), only they are left out and say so themselves.
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>>;
+    fn enlist(&self, seal: Seal);
+
+    /// Applies a batch that is sealed already: see [`Store::enlist`].
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        // A caller that has gone needs no answer.
+        let answered = move |answer| drop(reply.send(answer));
+        self.enlist(Box::new(move || (batch, Box::new(answered))));
+        answer.map(|answer| answer.unwrap_or(Err(StoreError::Closed))).boxed()
+    }
 
     /// Reads whether a queue is paused and how many actions it has: as true as [`Store::record`].
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>>;
@@ -76,6 +89,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// crash of the process, not of the machine).
     fn durability(&self) -> &'static str;
 }
+
+/// Seals a batch, so that what arrives until its turn comes goes with it. Called once, when the store begins
+/// with the batch or can't come to it any more; it must not wait.
+pub type Seal = Box<dyn FnOnce() -> (Batch, Answer) + Send>;
+
+/// Takes the answer to a batch. Called once; it must not wait.
+pub type Answer = Box<dyn FnOnce(Result<BatchReply, StoreError>) + Send>;
 
 /// Why the store could not do what it was asked. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Gate;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, Query};
-use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Rejected, Store, StoreError};
+use crate::store::{
+    Answer, Batch, QueueId, QueueState, Record, Rejected, Retention, Seal, Store, StoreError,
+};
 
 /// Wraps a store. Its clones share their faults, so keep one when the other goes to a system.
 ///
@@ -130,44 +131,47 @@ impl Store for FaultyStore {
         self.inner.open_queue(name)
     }
 
-    fn commit(&self, mut batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>> {
+    fn enlist(&self, seal: Seal) {
         let (failed, no_submissions) = self.next_fault();
-        if let Some(error) = failed {
-            // As a real store does, it answers a moment later.
-            return async move {
-                tokio::task::yield_now().await;
-                Err(error)
+        let (store, after) = (self.clone(), self.after.clone());
+        let seal: Seal = Box::new(move || {
+            let (mut batch, answer) = seal();
+            if let Some(error) = failed {
+                let nothing = Batch {
+                    controls: Vec::new(),
+                    submissions: Vec::new(),
+                    claim: 0,
+                    retention: Retention::default(),
+                    ..batch
+                };
+                return (nothing, Box::new(|_| answer(Err(error))));
             }
-            .boxed();
-        }
-        if self.faults().claims {
-            batch.claim = 0;
-        }
-        let refused = no_submissions.map(|error| {
-            let number = std::mem::take(&mut batch.submissions).len();
-            vec![Err(Rejected::Store(error)); number]
+            if store.faults().claims {
+                batch.claim = 0;
+            }
+            let refused = no_submissions.map(|error| {
+                let number = std::mem::take(&mut batch.submissions).len();
+                vec![Err(Rejected::Store(error)); number]
+            });
+            let answer: Answer = Box::new(move |mut reply| {
+                // On the writing thread: no batch is sealed before the one before it is answered.
+                after.wait_blocking();
+                if let (Ok(reply), Some(refused)) = (&mut reply, refused) {
+                    reply.submissions = refused;
+                }
+                answer(reply);
+            });
+            (batch, answer)
         });
-        let (inner, before, after) =
-            (Arc::clone(&self.inner), self.before.clone(), self.after.clone());
-        // Made at once where nothing holds it: a caller that goes away must not undo it.
-        let committed = if before.is_open() {
-            inner.commit(batch)
+        if self.before.is_open() {
+            self.inner.enlist(seal);
         } else {
-            async move {
+            let (inner, before) = (Arc::clone(&self.inner), self.before.clone());
+            tokio::spawn(async move {
                 before.wait().await;
-                inner.commit(batch).await
-            }
-            .boxed()
-        };
-        async move {
-            let mut answer = committed.await;
-            after.wait().await;
-            if let (Ok(reply), Some(refused)) = (&mut answer, refused) {
-                reply.submissions = refused;
-            }
-            answer
+                inner.enlist(seal);
+            });
         }
-        .boxed()
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

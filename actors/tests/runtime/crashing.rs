@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use actiond_actors::store::query::Query;
 use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{OnRestart, QueueError, QueueHandle, State};
 
@@ -181,6 +182,30 @@ async fn crash_before_the_answer(home: &Faulty) {
     home.work.crash_actor();
     eventually("another actor is there", async || home.store.commits() > commits).await;
     home.store.release();
+}
+
+/// A batch whose turn comes after its actor has died takes nothing of what the next one has.
+#[tokio::test]
+async fn a_batch_of_a_dead_actor_takes_nothing() {
+    let home = Faulty::new(threads(1), &Script::always(nothing())).await;
+    home.store.hold_commits();
+    let submission = |home: &Faulty| {
+        let work = home.work.clone();
+        tokio::spawn(async move { work.submit(to_do("")).await })
+    };
+    let lost = submission(&home);
+    eventually("its batch waits for its turn", async || home.store.held() == 1).await;
+    home.work.crash_actor();
+    eventually("that of another actor, too", async || home.store.held() == 2).await;
+    assert_eq!(lost.await.unwrap(), Err(QueueError::NoAnswer));
+    let taken = submission(&home);
+    // So that it waits there, if the queue can be reached again by now, when the old batch has its turn.
+    tokio::task::yield_now().await;
+    home.store.release();
+    let id = taken.await.unwrap().unwrap().id;
+    assert_eq!(end_state(&home.work, id).await, State::Finished);
+    let listed = home.work.list(Query::default(), 0).next_page(9).await.unwrap();
+    assert_eq!(listed.len(), 1, "what was not answered was not queued");
 }
 
 /// A start that is durable while nobody learns of it: the action goes on as after a restart.

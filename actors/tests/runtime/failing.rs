@@ -1,6 +1,7 @@
 //! A store that fails or answers late: callers learn of it, nothing is half done, what must be
 //! written is written later, and control gets through.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,9 @@ use actiond_actors::store::StoreError;
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{Parameters, QueueError, State, Submission};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+
 use rusqlite::Connection;
 
 use crate::common::{
@@ -183,6 +187,24 @@ async fn callers_of_a_slow_store_are_all_answered() {
     assert!(home.store.commits() > before);
     assert!(script.peak() <= 2);
     home.system.shutdown(SOON).await;
+}
+
+#[tokio::test]
+async fn what_comes_before_its_turn_goes_with_a_batch() {
+    let home = Faulty::new(threads(1), &Script::always(nothing())).await;
+    home.work.pause_queue().await.unwrap();
+    let before = home.store.commits();
+    home.store.hold_commits();
+    let mut first = pin!(home.work.submit(to_do("")));
+    assert!(first.as_mut().now_or_never().is_none());
+    eventually("a commit is held", async || home.store.held() == 1).await;
+    let mut later = pin!(join_all((0..9).map(|_| home.work.submit(to_do("")))));
+    assert!(later.as_mut().now_or_never().is_none());
+    home.store.release();
+    let first = first.await.unwrap().id;
+    let later: Vec<_> = later.await.into_iter().map(|later| later.unwrap().id).collect();
+    assert!(later.is_sorted() && later[0] > first, "in order of arrival: {first}, {later:?}");
+    assert_eq!(home.store.commits() - before, 1, "one batch took them all");
 }
 
 /// Makes the database itself refuse every submission that holds a word.

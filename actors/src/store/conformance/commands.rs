@@ -1,12 +1,12 @@
 //! One case for each rule of commands, starts, ends and recovery.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::model::Model;
 use super::{Bench, Place, an_end};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
-use crate::store::{Affected, Batch, Control, Rejected};
+use crate::store::{Affected, Batch, BatchReply, Control, Rejected, StoreError};
 
 /// A queue is found again under its name in any case, and no other is.
 pub async fn a_queue_is_found_in_any_case(place: &impl Place) {
@@ -359,6 +359,42 @@ pub async fn queues_do_not_see_each_other(place: &impl Place) {
     other.control(lost).await.unwrap();
     assert_eq!(bench.record(id).await.state, State::Processing);
     assert!(!bench.state().await.paused);
+}
+
+/// What is enlisted once a batch was sealed is sealed after that one was answered.
+pub async fn batches_are_sealed_when_their_turn_comes(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    let (said, heard) = mpsc::channel();
+    let (done, all) = tokio::sync::oneshot::channel();
+    let submit = Batch { submissions: vec![bench.new_action(0)], ..bench.batch() };
+    let claim = Batch { claim: 2, ..bench.batch() };
+    let (store, later) = (Arc::clone(&bench.store), said.clone());
+    bench.store.enlist(Box::new(move || {
+        said.send("first sealed").unwrap();
+        store.enlist(Box::new(move || {
+            later.send("second sealed").unwrap();
+            (claim, Box::new(move |reply| done.send(reply.unwrap().claimed.len()).unwrap()))
+        }));
+        let answered = move |reply: Result<BatchReply, StoreError>| {
+            assert!(matches!(&reply.unwrap().submissions[..], [Ok(_)]));
+            said.send("first answered").unwrap();
+        };
+        (submit, Box::new(answered))
+    }));
+    assert_eq!(all.await, Ok(1), "the second batch comes after the first");
+    let heard: Vec<_> = heard.try_iter().collect();
+    assert_eq!(heard, ["first sealed", "first answered", "second sealed"]);
+}
+
+/// A batch that comes when the store is closed is sealed, and answered.
+pub async fn a_batch_that_is_late_is_answered(place: &impl Place) {
+    let bench = Bench::open(place).await;
+    bench.store.close().await;
+    let (said, heard) = tokio::sync::oneshot::channel();
+    let batch = bench.batch();
+    let answered = move |reply: Result<BatchReply, StoreError>| drop(said.send(reply.map(drop)));
+    bench.store.enlist(Box::new(move || (batch, Box::new(answered))));
+    assert_eq!(heard.await, Ok(Err(StoreError::Closed)));
 }
 
 /// Many batches of several queues on their way at once: each is answered, no id comes twice, the

@@ -9,9 +9,10 @@
 //!   pages of listings in `list`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
-//! into the next one, from all queues together. Reads that wait share a snapshot in the same way.
+//! into the next one, from all queues together; their batches (`due`) are sealed as it begins. Reads that wait share a snapshot in the same way.
 
 mod changes;
+mod due;
 mod fold;
 mod list;
 mod points;
@@ -37,7 +38,8 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, Query};
-use crate::store::{Batch, BatchReply, QueueId, QueueState, Record, Store, StoreError};
+use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
+use due::Due;
 use fold::Folder;
 use points::Points;
 use read::Reader;
@@ -76,7 +78,7 @@ struct Threads {
 
 enum WriteJob {
     Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
-    Commit(Batch, oneshot::Sender<Result<BatchReply, StoreError>>),
+    Commit(Due),
     Close(oneshot::Sender<()>),
 }
 
@@ -226,8 +228,9 @@ impl Store for SqliteStore {
         self.write(|reply| WriteJob::Open(name, reply)).map(Result::flatten).boxed()
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<BatchReply, StoreError>> {
-        self.write(|reply| WriteJob::Commit(batch, reply)).map(Result::flatten).boxed()
+    fn enlist(&self, seal: Seal) {
+        // What can't be sent comes back, and is answered as it is dropped.
+        drop(self.writer.send(WriteJob::Commit(Due::new(seal))));
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
@@ -312,7 +315,7 @@ fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>, lock: Fil
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
-                WriteJob::Commit(batch, reply) => group.push((batch, reply)),
+                WriteJob::Commit(due) => group.push(due),
                 WriteJob::Open(name, reply) => {
                     // Order matters: a queue that is rebuilt must see its old batches applied.
                     writer.commit(&mut group);

@@ -7,17 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Statement, params};
-use tokio::sync::oneshot;
 
 use super::changes::Row;
+use super::due::{Due, Owed};
 use super::fold::{Folder, fold};
 use super::points::Points;
 use super::reserve::{PAGE, Reserve};
 use super::store_error;
 use crate::action::{ActionId, State};
 use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError};
-
-pub(super) type CommitReply = oneshot::Sender<Result<BatchReply, StoreError>>;
 
 /// The writing connection, and what it knows without asking.
 pub(super) struct Writer<'c> {
@@ -151,11 +149,12 @@ impl<'c> Writer<'c> {
     /// batch is tried alone, and then its controls without its submissions, so that one caller's
     /// trouble stays its own and control gets through where it can. Once the disk is full, controls
     /// have the reserve, and submissions are not tried.
-    pub(super) fn commit(&mut self, group: &mut Vec<(Batch, CommitReply)>) {
+    pub(super) fn commit(&mut self, group: &mut Vec<Due>) {
         if group.is_empty() {
             return;
         }
-        let batches: Vec<&Batch> = group.iter().map(|(batch, _)| batch).collect();
+        let sealed: Vec<(Batch, Owed)> = group.drain(..).filter_map(Due::seal).collect();
+        let batches: Vec<&Batch> = sealed.iter().map(|(batch, _)| batch).collect();
         if self.reserve.is_given() {
             self.refill_reserve();
         }
@@ -169,9 +168,8 @@ impl<'c> Writer<'c> {
             self.commit_all(&batches)
         };
         self.points.note_change();
-        for ((_, reply), answer) in group.drain(..).zip(answers) {
-            // A queue that has gone will read what was done when it comes back.
-            let _ = reply.send(answer);
+        for ((_, owed), answer) in sealed.into_iter().zip(answers) {
+            owed.pay(answer);
         }
         self.keep_log_short();
     }

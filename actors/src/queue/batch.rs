@@ -1,0 +1,136 @@
+//! A batch on its way: sealed when the store begins to write it, answered when it is durable, both on the
+//! store's thread.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+
+use super::inbox::{Generation, Sealed, SubmissionPort};
+use super::{QueueActor, QueueLink};
+use crate::action::Timestamp;
+use crate::clock::Clock;
+use crate::queue::QueueShared;
+use crate::store::{
+    Affected, Answer, Batch, BatchReply, Control, QueueId, Rejected, Retention, StoreError,
+};
+
+/// Who gets the answer to a control.
+pub(super) enum Port {
+    /// A client; a client that has gone learns nothing, but the change is made.
+    Client(oneshot::Sender<Result<Vec<Affected>, Rejected>>),
+    /// The queue itself. The change must be made some time: it is kept if the store fails.
+    Internal(Control),
+}
+
+/// The answers owed for a batch, in its order.
+pub(super) struct Ports {
+    pub(super) controls: Vec<Port>,
+    pub(super) submissions: Vec<SubmissionPort>,
+    /// How many actions it could start.
+    pub(super) claim: usize,
+}
+
+/// A batch was written, or could not be. From the store, to the actor that sent the batch: what is to be
+/// tried again is in the inbox by then.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Committed(pub(super) Result<(BatchReply, Ports), StoreError>);
+
+/// A batch of this actor's, not sealed yet.
+pub(super) struct OnItsWay {
+    pub(super) queue: QueueId,
+    pub(super) shared: QueueLink,
+    pub(super) generation: Generation,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) actor: Addr<QueueActor>,
+}
+
+impl OnItsWay {
+    /// Takes what waits, with the slots that are free.
+    pub(super) fn seal(self) -> (Batch, Answer) {
+        let shared = &self.shared;
+        let Sealed { controls, submissions, claim } =
+            shared.inbox().seal(self.generation, || shared.free_slots());
+        let (controls, control_ports) = controls.into_iter().unzip();
+        let (submissions, submission_ports) = submissions.into_iter().unzip();
+        let ports = Ports { controls: control_ports, submissions: submission_ports, claim };
+        let settings = shared.settings();
+        let now = self.clock.now();
+        let batch = Batch {
+            queue: self.queue,
+            now,
+            controls,
+            submissions,
+            claim,
+            max_queued: settings.max_queue_size,
+            retention: Retention {
+                max_finished: settings.max_finished_size,
+                finished_after: settings.max_finished_age.map(|age| {
+                    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+                    Timestamp(now.0.saturating_sub(age))
+                }),
+            },
+        };
+        (batch, Box::new(move |reply| self.answer(reply, ports)))
+    }
+
+    /// Passes the answer on to the actor. What the next batch must know is in the inbox before that.
+    fn answer(self, reply: Result<BatchReply, StoreError>, ports: Ports) {
+        let inbox = self.shared.inbox();
+        let answer = match reply {
+            Ok(reply) => {
+                inbox.note_claimed(self.generation, reply.claimed.len());
+                Ok((reply, ports))
+            }
+            Err(error) => {
+                inbox.put_back(self.generation, ports.fail(&error));
+                Err(error)
+            }
+        };
+        self.actor.do_send(Committed(answer));
+    }
+}
+
+impl Ports {
+    /// Tells every client that the batch failed, and returns what must be written some time.
+    fn fail(self, error: &StoreError) -> Vec<(Control, Port)> {
+        for reply in self.submissions {
+            // A caller that has gone needs no answer.
+            let _ = reply.send(Err(Rejected::Store(error.clone())));
+        }
+        let mut kept = Vec::new();
+        for port in self.controls {
+            match port {
+                Port::Client(reply) => {
+                    let _ = reply.send(Err(Rejected::Store(error.clone())));
+                }
+                Port::Internal(control) => kept.push((control.clone(), Port::Internal(control))),
+            }
+        }
+        kept
+    }
+}
+
+impl Port {
+    pub(super) fn answer(self, result: Result<Vec<Affected>, Rejected>, queue: &QueueShared) {
+        match self {
+            Self::Client(reply) => {
+                let _ = reply.send(result);
+            }
+            Self::Internal(Control::End(end)) => {
+                if let Err(rejected) = result {
+                    log::warn!(
+                        "queue {}: the end of attempt {} at action {} was dropped: {rejected:?}",
+                        queue.name(),
+                        end.attempt,
+                        end.id
+                    );
+                    queue.count_dropped_report();
+                }
+                queue.release(end.id, end.attempt);
+            }
+            Self::Internal(_) => {}
+        }
+    }
+}
