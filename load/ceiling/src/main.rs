@@ -1,19 +1,58 @@
-//! The ceiling: a bare actix-web server that answers every request with one constant of the size of a token reply.
+//! The ceiling: a bare actix-web server that answers with constants of the size that `actiond`'s replies have: a token, the status of an action, a
+//! list of ten.
 //!
 //! It reads bodies and forgets them, parses no parameters, asks no actor and writes nothing, so that no server on actix-web can be faster on the same
 //! machine. `load/run` measures it before each run of `actiond` and prints the ratio.
 
 use std::{env, net::Ipv4Addr, process::ExitCode, thread::available_parallelism};
 
-use actix_web::{App, HttpResponse, HttpServer, http::header::ContentType, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, http::header::ContentType, web, web::Bytes,
+};
 use futures_util::StreamExt as _;
 
-/// A token reply as `actiond` sends it, with every part that the load scripts check for.
-const REPLY: &str = "<?xml version='1.0' encoding='UTF-8' ?>\
+/// What stands before the data of every reply, as `actiond` sends it.
+const HEAD: &str = "<?xml version='1.0' encoding='UTF-8' ?>\
     <autnresponse xmlns:autn='http://schemas.autonomy.com/aci/'><action>PROCESS</action>\
-    <response>SUCCESS</response><responsedata>\
-    <token>MTI3LjAuMC4xOjcwMDA6UFJPQ0VTUzoxNzYwMDAwMDAwMDAwMDAwMDAwMDAwMDE=</token>\
-    </responsedata></autnresponse>";
+    <response>SUCCESS</response><responsedata>";
+const TAIL: &str = "</responsedata></autnresponse>";
+/// With every part that the load scripts check for.
+const TOKEN: &str =
+    "<token>MTI3LjAuMC4xOjcwMDA6UFJPQ0VTUzoxNzYwMDAwMDAwMDAwMDAwMDAwMDAwMDE=</token>";
+/// What a status says of an action beside its token: one that echoes 150 bytes of parameters.
+const STATUS: &str = "<status>Finished</status><queued_time>2026-Nov-01 12:00:00</queued_time>\
+    <time_in_queue>0</time_in_queue><process_start_time>2026-Nov-01 12:00:00</process_start_time>\
+    <time_processing>0</time_processing><process_end_time>2026-Nov-01 12:00:00</process_end_time>\
+    <parameters><parameter name=\"Reference\" value=\"http://www.example.com/documents/2024/report.pdf\"/>\
+    <parameter name=\"Database\" value=\"News\"/><parameter name=\"Note\" \
+    value=\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"/></parameters><priority>0</priority>";
+
+/// The constants, made once.
+#[derive(Clone)]
+struct Replies {
+    token: Bytes,
+    status: Bytes,
+    list: Bytes,
+}
+
+impl Replies {
+    fn new() -> Self {
+        let reply = |data: &str| Bytes::from([HEAD, data, TAIL].concat());
+        let action = ["<action>", STATUS, TOKEN, "</action>"].concat();
+        let actions = |number| ["<actions>", &action.repeat(number), "</actions>"].concat();
+        Self { token: reply(TOKEN), status: reply(&actions(1)), list: reply(&actions(10)) }
+    }
+
+    /// The reply of the size of `actiond`'s to this request of the load scripts.
+    fn to(&self, target: &str) -> Bytes {
+        let reply = match (target.contains("=getStatus"), target.contains("&Token=")) {
+            (false, _) => &self.token,
+            (true, true) => &self.status,
+            (true, false) => &self.list,
+        };
+        reply.clone()
+    }
+}
 
 const USAGE: &str = "usage: actiond-ceiling [--port N]   (0 to 65535; 0 takes any free port)";
 
@@ -43,7 +82,9 @@ fn port(mut args: impl Iterator<Item = String>) -> Option<u16> {
 }
 
 async fn serve(port: u16) -> std::io::Result<()> {
-    let server = HttpServer::new(|| App::new().default_service(web::to(answer)))
+    let replies = web::Data::new(Replies::new());
+    let app = move || App::new().app_data(replies.clone()).default_service(web::to(answer));
+    let server = HttpServer::new(app)
         .workers(available_parallelism()?.get())
         .bind((Ipv4Addr::LOCALHOST, port))?;
     for address in server.addrs() {
@@ -52,11 +93,15 @@ async fn serve(port: u16) -> std::io::Result<()> {
     server.run().await
 }
 
-async fn answer(mut body: web::Payload) -> HttpResponse {
+async fn answer(
+    request: HttpRequest,
+    replies: web::Data<Replies>,
+    mut body: web::Payload,
+) -> HttpResponse {
     // What is left unread closes the connection, and a new one for each request is no ceiling.
     while let Some(Ok(_)) = body.next().await {}
     // Without a charset, which ACI clients do not take.
-    HttpResponse::Ok().content_type(ContentType::xml()).body(REPLY)
+    HttpResponse::Ok().content_type(ContentType::xml()).body(replies.to(request.path()))
 }
 
 #[cfg(test)]
@@ -79,7 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_has_the_size_of_a_token_reply() {
-        assert!((220..=280).contains(&REPLY.len()), "{}", REPLY.len());
+    fn replies_have_the_size_of_those_of_actiond() {
+        let replies = Replies::new();
+        let status = "/action=QueueInfo&QueueName=Many&QueueAction=getStatus";
+        for (target, wanted) in [
+            ("/action=Process&Note=xxx".to_owned(), 220..=280),
+            (format!("{status}&Token=MTI3="), 780..=880),
+            (format!("{status}&State=finished&MaxResults=10"), 6_000..=7_000),
+        ] {
+            let size = replies.to(&target).len();
+            assert!(wanted.contains(&size), "{target}: {size}");
+        }
     }
 }
