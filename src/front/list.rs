@@ -4,6 +4,7 @@
 
 use std::vec;
 
+use actiond_actors::store::Record;
 use actiond_actors::store::query::Query;
 use actiond_actors::{ActionStatus, Listing, QueueError, Submitted, Timestamp};
 use bytes::Bytes;
@@ -89,7 +90,7 @@ impl Sending {
         while out.len() < PIECE
             && let Some(status) = self.fetched.next()
         {
-            if let Some(element) = self.element(&status, now).await? {
+            if let Some(element) = self.element(status, now).await? {
                 self.writer.item(&element, out);
             }
         }
@@ -98,16 +99,14 @@ impl Sending {
 
     async fn element(
         &self,
-        status: &ActionStatus,
+        status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
-        let record = &status.record;
-        let token = self
-            .endpoint
-            .token(&self.kind, Submitted { id: record.id, queued_at: record.queued_at });
+        let Record { id, queued_at, .. } = status.record;
+        let token = self.endpoint.token(&self.kind, Submitted { id, queued_at });
         match self.shows {
             Shows::Status => Ok(Some(render::action(status, token, now))),
-            Shows::Parameters => match self.listing.parameters(record.id).await {
+            Shows::Parameters => match self.listing.parameters(id).await {
                 Ok((state, parameters)) => {
                     Ok(Some(render::request(token, state, parameters.as_ref())))
                 }

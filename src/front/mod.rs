@@ -153,18 +153,18 @@ struct Asked<'a> {
 
 async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
     let began = Instant::now();
-    let mut text = request.target.clone();
-    let peer = request.peer;
+    let mut text = None;
     let gone = std::mem::replace(&mut request.gone, oneshot::channel().1);
     let (action, reply) = tokio::select! {
         biased;
-        replied = reply(endpoint, request, &mut text) => replied,
+        replied = reply(endpoint, &mut request, &mut text) => replied,
         // A wait of an hour must not outlive its client. What was already told to a queue is done.
         _ = gone => {
             let error = AciError::unavailable("the client has gone");
             (String::new(), Err((error, ResponseFormat::Xml)))
         }
     };
+    let text = text.unwrap_or(request.target);
     let success = reply.is_ok();
     let body = match reply {
         Ok(reply) => reply,
@@ -178,18 +178,18 @@ async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
             }
         }
     };
-    endpoint.log_request(action, text, peer, began.elapsed(), success);
+    endpoint.log_request(action, text, request.peer, began.elapsed(), success);
     body
 }
 
 type Failed = (AciError, ResponseFormat);
 
-/// Answers a request. `text` is the request as the log has it: for one that says nothing in its
-/// target, what stood in its body.
+/// Answers a request. `text` becomes the request as the log is to have it where its target says nothing: what
+/// stood in its body.
 async fn reply(
     endpoint: &Endpoint,
-    mut request: AciRequest,
-    text: &mut String,
+    request: &mut AciRequest,
+    text: &mut Option<String>,
 ) -> (String, Result<AciReply, Failed>) {
     let limits = endpoint.limits();
     let (body, too_large) = match &request.body {
@@ -219,7 +219,7 @@ async fn reply(
     let is_bare = raw.target.trim_start_matches(['/', '?']).is_empty();
     request.body = Ok(Bytes::new());
     if is_bare {
-        *text = request_log::text_of(&action, &pairs);
+        *text = Some(request_log::text_of(&action, &pairs));
     }
     if let Some(error) = too_large {
         return (action, Err((error, format)));

@@ -84,7 +84,7 @@ async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<El
             let wait = Duration::try_from_secs_f64(query.wait_secs.unwrap_or_default());
             let status = target.status(wait.unwrap_or_default()).await?;
             let now = target.asked.endpoint.system().clock().now();
-            let action = render::action(&status, target.token(), now);
+            let action = render::action(status, target.token(), now);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(kind).await,

@@ -14,14 +14,13 @@ use crate::aci::time::queue_time;
 
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
 /// `priority` and `position` are our own.
-pub(super) fn action(status: &ActionStatus, token: String, now: Timestamp) -> Element {
-    let mut children = times(status, now);
-    if let Some(error) = &status.record.error {
-        children.push(Element::text("error", error.as_str()));
-    }
-    children.extend(report(&status.record.report));
-    children.push(Element::text("priority", status.record.priority.to_string()));
-    if let Some(position) = status.record.position {
+pub(super) fn action(status: ActionStatus, token: String, now: Timestamp) -> Element {
+    let mut children = times(&status, now);
+    let record = status.record;
+    children.extend(record.error.map(|error| Element::text("error", error)));
+    children.extend(report(record.report));
+    children.push(Element::text("priority", record.priority.to_string()));
+    if let Some(position) = record.position {
         children.push(Element::text("position", position.to_string()));
     }
     children.push(Element::text("token", token));
@@ -49,19 +48,17 @@ fn times(status: &ActionStatus, now: Timestamp) -> Vec<Element> {
 }
 
 /// A result as it stands beside the status.
-pub(super) fn report(report: &Report) -> impl Iterator<Item = Element> {
-    report.iter().map(node)
+pub(super) fn report(report: Report) -> impl Iterator<Item = Element> {
+    report.into_iter().map(node)
 }
 
-fn node(node: &Node) -> Element {
+fn node(node: Node) -> Element {
     Element {
-        name: node.name.clone().into(),
-        attributes: node.attributes.iter().map(|(n, v)| (n.clone().into(), v.clone())).collect(),
-        content: match &node.content {
-            ReportContent::Text(text) => Content::Text(text.clone()),
-            ReportContent::Nodes(nodes) => {
-                Content::Elements(nodes.iter().map(self::node).collect())
-            }
+        name: node.name.into(),
+        attributes: node.attributes.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        content: match node.content {
+            ReportContent::Text(text) => Content::Text(text),
+            ReportContent::Nodes(nodes) => Content::Elements(report(nodes).collect()),
         },
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn submit(asked: &mut Asked<'_>, kind: &Kind) -> Result<Vec<Ele
         {
             reply.push(Element::text("status", status.record.state.name()));
             reply.extend(status.record.error.map(|error| Element::text("error", error)));
-            reply.extend(render::report(&status.record.report));
+            reply.extend(render::report(status.record.report));
         }
     }
     Ok(reply)
@@ -73,6 +73,6 @@ async fn run_now(
             outcome.error.as_deref().unwrap_or("it gave no reason"),
         )),
         State::Stopped => Err(AciError::failed(kind.queue.name(), "it was stopped")),
-        _ => Ok(render::report(&outcome.report).collect()),
+        _ => Ok(render::report(outcome.report).collect()),
     }
 }
