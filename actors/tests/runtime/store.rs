@@ -9,6 +9,7 @@ use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{Batch, Control, NewAction, QueueId, Retention, Store, StoreError};
 use actiond_actors::testing::Script;
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::common::{SOON, builder, end, nothing, submit, threads};
@@ -86,6 +87,51 @@ async fn hundred(directory: &TempDir) -> (SqliteStore, QueueId) {
     store.commit(batch.clone()).await.unwrap();
     store.commit(Batch { submissions: Vec::new(), controls, ..batch }).await.unwrap();
     (store, queue)
+}
+
+/// The last action's id is not given out again, whether its deletion was undone or not (Q1).
+#[tokio::test]
+async fn an_id_whose_deletion_was_undone_is_not_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, queue) = hundred(&directory).await;
+    let batch = |max_finished, submissions| Batch {
+        queue,
+        now: Timestamp(1_000),
+        controls: Vec::new(),
+        submissions,
+        claim: 0,
+        max_queued: None,
+        retention: Retention { max_finished, finished_after: None },
+    };
+    let new = || NewAction::Given {
+        parameters: Parameters::default(),
+        priority: 0,
+        key: None,
+        queued_at: Timestamp(200),
+    };
+    let other = Connection::open(directory.path().join("actions.db")).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON queue BEGIN SELECT RAISE(ABORT, 'by a test'); END",
+        )
+        .unwrap();
+    // The hundredth is one of the two that have ended, and goes first of all in this transaction.
+    let refused = store.commit(batch(Some(0), vec![new()])).await;
+    assert!(matches!(refused, Err(StoreError::Io(_))), "{refused:?}");
+    let last = ActionId::new(100).unwrap();
+    assert!(store.record(queue, last).await.unwrap().is_some(), "it is still there");
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
+
+    store.commit(batch(Some(0), Vec::new())).await.unwrap();
+    assert!(store.record(queue, last).await.unwrap().is_none(), "now it has gone");
+    let next = store.commit(batch(None, vec![new()])).await.unwrap().submissions;
+    assert_eq!(next[0].as_ref().unwrap().id.get(), 101);
+    store.close().await;
+    let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+    assert_eq!(store.open_queue("Work").await.unwrap().id, queue);
+    let next = store.commit(batch(None, vec![new()])).await.unwrap().submissions;
+    assert_eq!(next[0].as_ref().unwrap().id.get(), 102);
+    store.close().await;
 }
 
 /// Every page of a listing.

@@ -199,11 +199,33 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
 fn has_room_to_fold(connection: &Connection) -> rusqlite::Result<bool> {
     let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, u64>(0));
     let wanted = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
-    let Some(path) = connection.path().map(Path::new) else { return Ok(true) };
+    Ok(connection.path().is_none_or(|path| can_grow_to(Path::new(path), wanted)))
+}
+
+/// Whether the disk has room for a file to become so large, in bytes.
+fn can_grow_to(path: &Path, wanted: u64) -> bool {
     let there = std::fs::metadata(path).map_or(0, |file| file.len());
     // Where the room can't be learned, the disk is taken for a large one.
     let free = path
         .parent()
         .map_or(u64::MAX, |directory| fs4::available_space(directory).unwrap_or(u64::MAX));
-    Ok(wanted.saturating_sub(there) <= free)
+    wanted.saturating_sub(there) <= free
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_can_grow_as_far_as_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, [0; 1_000]).unwrap();
+        let free = fs4::available_space(directory.path()).unwrap();
+        assert!(can_grow_to(&path, 0), "it need not grow");
+        assert!(can_grow_to(&path, 1_000));
+        // Others use the disk meanwhile.
+        assert!(can_grow_to(&path, free / 2));
+        assert!(!can_grow_to(&path, free.saturating_mul(2).saturating_add(1_000_000)));
+    }
 }
