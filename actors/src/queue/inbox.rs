@@ -100,10 +100,11 @@ impl Inbox {
     }
 
     /// Takes what goes into a batch of this actor's: every control, and as many submissions as one batch may
-    /// hold. Nothing if there is another actor by now. `free` tells how many slots are free.
+    /// hold. Nothing if that actor has died: it could not give away what is claimed. `free` tells how many slots are
+    /// free.
     pub(super) fn seal(&self, generation: Generation, free: impl FnOnce() -> usize) -> Sealed {
         let mut waiting = self.lock();
-        if waiting.generation != generation {
+        if !waiting.open || waiting.generation != generation {
             return Sealed::default();
         }
         waiting.asked = false;
@@ -305,6 +306,7 @@ mod tests {
         let (_, unanswered) = put(&inbox);
         inbox.close();
         assert!(!put(&inbox).0, "there is no actor");
+        assert_eq!(inbox.seal(before, || 1).claim, 0, "nobody would start it");
         let now = inbox.open();
         put(&inbox).1.close();
         inbox.put_back(before, vec![control(1)]);
