@@ -188,44 +188,31 @@ impl SqliteStore {
             threads: Arc::new(Mutex::new(threads)),
         })
     }
+}
 
-    fn write<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<T>) -> WriteJob,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.writer.send(job(reply)).is_ok();
-        async move {
-            if sent {
-                answer.await.map_err(|_| StoreError::Closed)
-            } else {
-                Err(StoreError::Closed)
-            }
-        }
-        .boxed()
-    }
+/// Gives a thread something to do, and returns its answer: [`StoreError::Closed`] if the thread has ended.
+fn ask<T: Send + 'static, Job>(
+    thread: &mpsc::Sender<Job>,
+    job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+) -> BoxFuture<'static, Result<T, StoreError>> {
+    let (reply, answer) = oneshot::channel();
+    // What can't be sent comes back and is dropped, and the sender of the answer with it.
+    drop(thread.send(job(reply)));
+    answer.map(|answer| answer.unwrap_or(Err(StoreError::Closed))).boxed()
 }
 
 fn read<T: Send + 'static>(
     thread: &mpsc::Sender<ReadJob>,
     job: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> BoxFuture<'static, Result<T, StoreError>> {
-    let (reply, answer) = oneshot::channel();
-    let job = ReadJob::Run(Box::new(move |reader| {
-        // The caller may have gone; then nobody wants the answer.
-        let _ = reply.send(job(reader));
-    }));
-    let sent = thread.send(job).is_ok();
-    async move {
-        if sent { answer.await.unwrap_or(Err(StoreError::Closed)) } else { Err(StoreError::Closed) }
-    }
-    .boxed()
+    // The caller may have gone; then nobody wants the answer.
+    ask(thread, |reply| ReadJob::Run(Box::new(move |reader| drop(reply.send(job(reader))))))
 }
 
 impl Store for SqliteStore {
     fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>> {
         let name = name.to_owned();
-        self.write(|reply| WriteJob::Open(name, reply)).map(Result::flatten).boxed()
+        ask(&self.writer, |reply| WriteJob::Open(name, reply))
     }
 
     fn enlist(&self, seal: Seal) {
