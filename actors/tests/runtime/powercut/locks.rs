@@ -21,6 +21,8 @@ const WORD: usize = 4;
 const BLOCK: usize = 128;
 /// The lock of the index that whoever writes to the log holds.
 const WRITE_LOCK: u8 = 0;
+/// The one that whoever folds the log holds.
+const FOLD_LOCK: u8 = 1;
 
 pub(super) type Region = [u8; REGION];
 
@@ -31,6 +33,8 @@ pub(crate) struct Locks {
     of_file: BTreeMap<u64, LockKind>,
     of_index: BTreeMap<(u64, u8), Shared>,
     index: Vec<Box<Region>>,
+    /// How often the index was changed.
+    changes: u64,
     users_of_index: usize,
     /// Whether whoever wants to write must wait, and whether somebody does.
     writers_held: bool,
@@ -124,6 +128,8 @@ pub(super) struct Index {
     handle: u64,
     /// What its copy was when it was last fetched or put back.
     last: BTreeMap<u32, Box<Region>>,
+    /// After how many changes each region was fetched.
+    fetched: BTreeMap<u32, u64>,
     /// What is to be put back: all regions at once, for the first one tells what is in the others.
     changed: Vec<(usize, usize, [u8; WORD])>,
 }
@@ -132,10 +138,23 @@ impl Index {
     pub(super) fn new(disk: Arc<Disk>) -> Self {
         let handle = disk.new_handle();
         disk.locks().users_of_index += 1;
-        Self { disk, handle, last: BTreeMap::new(), changed: Vec::new() }
+        Self { disk, handle, last: BTreeMap::new(), fetched: BTreeMap::new(), changed: Vec::new() }
+    }
+
+    /// Whether the index was changed since it was fetched. The library fetches it before it asks for a lock and
+    /// never while it holds an exclusive one: whoever folds would see the log as it was before somebody else
+    /// folded all of it and began it anew, and copy pages of the new log to where those of the old one belong. On a real
+    /// system the index is the same memory for all.
+    fn is_old(&self, locks: &Locks) -> bool {
+        let holds_another =
+            locks.of_index.iter().any(|((of, _), shared)| *of == self.handle && !shared);
+        !holds_another && self.fetched.values().any(|at| *at != locks.changes)
     }
 
     fn put_back(&mut self, locks: &mut Locks) {
+        if !self.changed.is_empty() {
+            locks.changes += 1;
+        }
         for (region, at, word) in self.changed.drain(..) {
             locks.region(region)[at..at + WORD].copy_from_slice(&word);
         }
@@ -165,6 +184,7 @@ impl WalIndex for Index {
         self.put_back(&mut locks);
         data.copy_from_slice(locks.region(region as usize));
         self.last.insert(region, Box::new(*data));
+        self.fetched.insert(region, locks.changes);
         Ok(())
     }
 
@@ -192,6 +212,9 @@ impl WalIndex for Index {
             disk.locks_changed.notify_all();
             locks = disk.locks_changed.wait_while(locks, |locks| locks.writers_held).unwrap();
             locks.writer_waits = false;
+        }
+        if kind == WalIndexLock::Exclusive && range.contains(&FOLD_LOCK) && self.is_old(&locks) {
+            return Ok(false);
         }
         let mut others = locks
             .of_index
