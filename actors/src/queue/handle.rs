@@ -410,7 +410,9 @@ impl QueueHandle {
             NewAction::Given { .. } => None,
         };
         let (reply, answer) = oneshot::channel();
-        self.shared.submit(&self.actor().await?, new, reply);
+        // Whichever actor there was: it may be another one by now.
+        self.actor().await?;
+        self.shared.submit(new, reply);
         self.answer(answer, id).await
     }
 

@@ -142,10 +142,11 @@ impl QueueShared {
         }
     }
 
-    /// Leaves a submission for the actor, and tells it if it rests.
-    pub(super) fn submit(&self, actor: &Addr<QueueActor>, new: NewAction, reply: SubmissionPort) {
+    /// Leaves a submission for the actor, and tells it if no batch will fetch it. An actor whose address is
+    /// not published yet looks when it begins.
+    pub(super) fn submit(&self, new: NewAction, reply: SubmissionPort) {
         if self.inbox.submission(new, reply) {
-            actor.do_send(Submissions);
+            self.tell(Submissions);
         }
     }
 
@@ -218,19 +219,29 @@ impl QueueShared {
         lock(&self.running).lost.insert(slot);
     }
 
-    /// Forgets every worker that has died, so that its slot gets a new one. Returns the attempts that
-    /// were given to them and have not ended: nobody will report their end.
-    pub(crate) fn forget_lost(&self) -> Vec<Arc<Attempt>> {
+    /// Returns the slots whose workers have died.
+    pub(crate) fn lost(&self) -> Vec<usize> {
+        lock(&self.running).lost.iter().copied().collect()
+    }
+
+    /// Returns what was given to the worker of this slot, which has died, and has not ended: nobody will
+    /// report its end.
+    pub(crate) fn orphans(&self, slot: usize) -> Vec<Arc<Attempt>> {
+        let running = lock(&self.running);
+        let is_lost = running.lost.contains(&slot);
+        let given = running.attempts.values().filter(|(_, of)| is_lost && *of == slot);
+        given.map(|(attempt, _)| Arc::clone(attempt)).filter(|a| a.ended().is_none()).collect()
+    }
+
+    /// Forgets the worker of this slot if it has died, so that the slot gets a new one.
+    pub(crate) fn forget_lost(&self, slot: usize) {
         let mut running = lock(&self.running);
-        let lost = std::mem::take(&mut running.lost);
-        for slot in &lost {
-            if let Some(worker) = running.workers.get_mut(*slot) {
+        if running.lost.remove(&slot) {
+            if let Some(worker) = running.workers.get_mut(slot) {
                 *worker = None;
             }
-            running.set_free(*slot);
+            running.set_free(slot);
         }
-        let of_lost = running.attempts.values().filter(|(_, slot)| lost.contains(slot));
-        of_lost.map(|(a, _)| Arc::clone(a)).filter(|a| a.ended().is_none()).collect()
     }
 
     /// Lets go of an attempt whose end is durable.

@@ -95,10 +95,12 @@ pub(crate) struct SlotFreed {
     pub(crate) slot: usize,
 }
 
-/// A worker has died; which one stands in [`QueueShared`]. Told while it is dropped.
+/// The worker of this slot has died. Told while it is dropped, after the end of its attempt, if that had begun.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct WorkerLost;
+pub(crate) struct WorkerLost {
+    pub(crate) slot: usize,
+}
 
 /// Refuse submissions and start nothing more: the server shuts down. From the system.
 #[derive(Message)]
@@ -140,7 +142,7 @@ pub(crate) struct QueueActor {
     _exit: ExitGuard,
 
     generation: Generation,
-    /// How many batches the store has not answered yet, of which at most one is not sealed.
+    /// How many batches have not been heard of again; at most one of them is not sealed.
     in_flight: usize,
     /// Set when what must be written could not be: wait for this timer, or for a client's message.
     backing_off: Option<SpawnHandle>,
@@ -307,6 +309,18 @@ impl QueueActor {
         }
     }
 
+    /// Frees the slot of a worker that has died, unless that was seen to before. What it was given and did not
+    /// begin ends first: a slot never counts as free while its attempt still counts as running (Q4).
+    fn replace_worker(&self, slot: usize) {
+        for attempt in self.shared.orphans(slot) {
+            record_loss(&attempt);
+            if let Some(end) = attempt.ended() {
+                self.internal(Control::End(end));
+            }
+        }
+        self.shared.forget_lost(slot);
+    }
+
     /// Puts in what must be written some time.
     fn internal(&self, control: Control) {
         self.shared.inbox().control(control.clone(), Port::Internal(control));
@@ -346,9 +360,6 @@ impl Actor for QueueActor {
             None => {}
         }
         self.shared.free_idle();
-        for attempt in self.shared.forget_lost() {
-            record_loss(&attempt);
-        }
         let attempts = self.shared.attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
         self.internal(Control::Recover { live, on_restart: self.on_restart() });
@@ -356,6 +367,9 @@ impl Actor for QueueActor {
             if let Some(end) = attempt.ended() {
                 self.internal(Control::End(end));
             }
+        }
+        for slot in self.shared.lost() {
+            self.replace_worker(slot);
         }
         if self.shared.settings().max_finished_age.is_some() {
             ctx.run_interval(PRUNE_EVERY, |queue, ctx| {
@@ -444,12 +458,9 @@ impl Handler<SlotFreed> for QueueActor {
 impl Handler<WorkerLost> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, _: WorkerLost, ctx: &mut Self::Context) {
+    fn handle(&mut self, WorkerLost { slot }: WorkerLost, ctx: &mut Self::Context) {
         log::error!("queue {}: a worker died", self.shared.name());
-        for attempt in self.shared.forget_lost() {
-            record_loss(&attempt);
-            ctx.notify(AttemptEnded { attempt, freed: None });
-        }
+        self.replace_worker(slot);
         self.pump(ctx);
     }
 }

@@ -135,7 +135,7 @@ impl Drop for WorkerActor {
             }
         }
         self.queue.note_lost(self.slot);
-        self.queue.tell(WorkerLost);
+        self.queue.tell(WorkerLost { slot: self.slot });
     }
 }
 

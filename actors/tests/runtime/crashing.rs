@@ -208,6 +208,27 @@ async fn a_batch_of_a_dead_actor_takes_nothing() {
     assert_eq!(listed.len(), 1, "what was not answered was not queued");
 }
 
+/// Nor does it start anything while there is no other actor yet.
+#[tokio::test]
+async fn a_batch_of_a_dead_actor_starts_nothing() {
+    let gate = Gate::new();
+    let script = at_gate(&gate).on_restart(OnRestart::Fail);
+    let home = Faulty::new(threads(1), &script).await;
+    let runs = submit(&home.work, "wait").await;
+    gate.until_waiting(1).await;
+    let waits = submit(&home.work, "").await;
+    home.settled().await;
+    home.store.hold_commits();
+    gate.open();
+    eventually("the end waits for its turn", async || home.store.held() == 1).await;
+    home.work.crash_actor();
+    // The next actor comes a moment later: most likely this has its turn before.
+    home.store.release();
+    assert_eq!(end_state(&home.work, runs).await, State::Finished);
+    assert_eq!(end_state(&home.work, waits).await, State::Finished);
+    assert_eq!(script.started(), [runs, waits], "what is started runs");
+}
+
 /// A start that is durable while nobody learns of it: the action goes on as after a restart.
 #[tokio::test]
 async fn a_start_whose_answer_is_lost_is_recovered() {
