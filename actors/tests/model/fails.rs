@@ -1,26 +1,36 @@
 //! The model can fail: each of a list of mistakes, most of them known from other queues, built into
-//! one step, breaks a law. Without it the same model holds.
+//! one step, breaks a law. Without it the same model holds. One of them breaks none.
 
 use actiond_actors::lifecycle::OnRestart;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use crate::setup::{Ask, Fault, Setup};
+use crate::steps::Event;
 
-/// Finds a way to the law that the mistake breaks.
+/// Finds a shortest way to the law that the mistake breaks.
 fn fails(fault: Fault, setup: Setup) {
     let law = fault.breaks().name();
     let right = setup.clone().checker().threads(2).spawn_bfs().join();
     right.assert_properties();
-    let wrong = Setup { fault: Some(fault), ..setup }
+    let wrong = Setup { fault: Some(fault), ..setup };
+    let mut shortest: Option<Vec<Event>> = None;
+    let mut deepest = usize::MAX;
+    while let Some(way) = wrong
+        .clone()
         .checker()
+        .target_max_depth(deepest)
         .finish_when(HasDiscoveries::AnyOf([law].into()))
         .spawn_bfs()
-        .join();
-    let Some(way) = wrong.discovery(law) else {
-        panic!("{fault:?} does not break {law} in {} states", wrong.unique_state_count())
-    };
+        .join()
+        .discovery(law)
+    {
+        let way = way.into_actions();
+        deepest = way.len() + 1;
+        shortest = Some(way);
+    }
+    let Some(way) = shortest else { panic!("{fault:?} does not break {law}") };
     println!("{fault:?} breaks {law}:");
-    for event in way.into_actions() {
+    for event in way {
         println!("    {event:?}");
     }
 }
@@ -169,4 +179,67 @@ fn a_store_that_is_asked_again_and_again() {
     let setup = Setup { waiting: &[0, 0], asks, requests: 1, store_failures: 2, ..Setup::QUIET };
     fails(Fault::HotRetry, setup.clone());
     fails(Fault::HotClaims, setup);
+}
+
+#[test]
+fn a_dead_actors_batch_that_takes_what_its_successor_gathered() {
+    fails(Fault::OldBatchTakes, Setup { actor_crashes: 1, ..Setup::QUIET });
+}
+
+#[test]
+fn a_dead_actors_batch_that_claims() {
+    let asks = &[Ask::ChangePriority(1)];
+    let setup = Setup { waiting: &[0, 0], asks, requests: 1, actor_crashes: 1, ..Setup::QUIET };
+    fails(Fault::ClosedClaims, setup);
+}
+
+#[test]
+fn claims_that_are_not_counted_until_they_have_workers() {
+    let asks = &[Ask::ChangePriority(1)];
+    let setup = Setup { waiting: &[0, 0], asks, requests: 1, ..Setup::QUIET };
+    fails(Fault::ClaimedForgotten, setup);
+}
+
+#[test]
+fn slots_that_are_counted_after_the_controls_were_taken() {
+    let asks = &[Ask::ChangePriority(1)];
+    let setup = Setup { waiting: &[0, 0], asks, requests: 1, ..Setup::QUIET };
+    fails(Fault::SlotsReadLate, setup);
+}
+
+#[test]
+fn a_recovery_that_comes_back_after_the_next_batch() {
+    let asks = &[Ask::ChangePriority(1)];
+    let setup = Setup { slots: 2, asks, requests: 1, store_failures: 1, ..Setup::QUIET };
+    fails(Fault::PutBackLate, setup);
+}
+
+/// Not a law, but why none breaks: see [`Fault::OldControlsComeBack`].
+#[test]
+fn a_dead_actors_controls_that_come_back() {
+    let right = Setup { waiting: &[0, 0], actor_crashes: 2, store_failures: 1, ..Setup::QUIET };
+    let wrong = Setup { fault: Some(Fault::OldControlsComeBack), ..right.clone() };
+    let states = [right, wrong].map(|setup| {
+        let checker = setup.checker().threads(2).spawn_bfs().join();
+        checker.assert_properties();
+        checker.unique_state_count()
+    });
+    assert!(states[0] < states[1], "none comes back: {states:?}");
+}
+
+#[test]
+fn a_submission_that_only_a_dead_actor_is_told_of() {
+    let setup = Setup { asks: &[Ask::Submit], requests: 1, actor_crashes: 1, ..Setup::QUIET };
+    fails(Fault::OldActorTold, setup);
+}
+
+#[test]
+fn workers_that_die_together() {
+    let setup = Setup { waiting: &[0, 0, 0, 0], slots: 2, worker_deaths: 2, ..Setup::QUIET };
+    fails(Fault::LostTogether, setup);
+}
+
+#[test]
+fn a_worker_that_dies_before_it_hears_of_its_attempt() {
+    fails(Fault::LossToldLater, Setup { waiting: &[0, 0], worker_deaths: 1, ..Setup::QUIET });
 }

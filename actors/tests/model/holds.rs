@@ -48,7 +48,7 @@ const DURABLE: &[Ask] = &[Ask::Submit, Ask::Cancel(1), Ask::Stop(1), Ask::PauseQ
 const COMMANDS: Setup = Setup {
     asks: TO_ONE,
     requests: 3,
-    reaches: &[Reach::STOP_LOSES, Reach::STOP_WINS, Reach::FORCED],
+    reaches: &[Reach::STOP_LOSES, Reach::STOP_WINS, Reach::FORCED, Reach::TWO_ON_THE_WAY],
     ..Setup::QUIET
 };
 const TWO_ON_ONE_SLOT: Setup = Setup {
@@ -60,7 +60,7 @@ const TWO_ON_ONE_SLOT: Setup = Setup {
 };
 const TWO_SLOTS: Setup = Setup {
     slots: 2,
-    reaches: &[Reach::BOTH_BUSY, Reach::DUPLICATED],
+    reaches: &[Reach::BOTH_BUSY, Reach::DUPLICATED, Reach::CLAIMS_AHEAD],
     asks: &[Ask::Duplicate(1), Ask::Stop(1), Ask::PauseQueue, Ask::Cancel(2)],
     requests: 2,
     ..Setup::QUIET
@@ -71,11 +71,26 @@ const NO_PAUSE: Setup = Setup {
     requests: 3,
     ..Setup::QUIET
 };
+const SOME_AT_A_TIME: Setup = Setup {
+    asks: &[Ask::Submit, Ask::Cancel(1)],
+    requests: 2,
+    submissions: 1,
+    store_failures: 1,
+    actor_crashes: 1,
+    reaches: &[Reach::LEFT_OVER, Reach::TWO_ON_THE_WAY],
+    ..Setup::QUIET
+};
 const REBUILT: Setup = Setup {
     asks: STEERING,
     requests: 2,
     actor_crashes: 1,
-    reaches: &[Reach::ORPHAN, Reach::REPORT_DROPPED, Reach::PAUSED_ADOPTED, Reach::WAITS],
+    reaches: &[
+        Reach::ORPHAN,
+        Reach::VOID,
+        Reach::REPORT_DROPPED,
+        Reach::PAUSED_ADOPTED,
+        Reach::WAITS,
+    ],
     ..Setup::QUIET
 };
 const REBUILT_TWO_SLOTS: Setup = Setup {
@@ -132,8 +147,6 @@ const WORKERS_DIE: Setup = Setup {
     slots: 2,
     worker_deaths: 1,
     actor_crashes: 1,
-    asks: &[Ask::Stop(1)],
-    requests: 1,
     reaches: &[Reach::BOTH_BUSY],
     ..Setup::QUIET
 };
@@ -147,7 +160,7 @@ const THREADS: Setup = Setup {
     ..Setup::QUIET
 };
 const SHUTDOWN: Setup = Setup {
-    asks: &[Ask::Stop(1), Ask::Pause(1)],
+    asks: &[Ask::Stop(1)],
     requests: 1,
     actor_crashes: 1,
     shutdowns: 1,
@@ -190,6 +203,11 @@ fn two_slots() {
 #[test]
 fn a_kind_that_cannot_pause() {
     holds("no pause", NO_PAUSE);
+}
+
+#[test]
+fn more_submissions_than_a_batch_may_hold() {
+    holds("some at a time", SOME_AT_A_TIME);
 }
 
 #[test]
@@ -249,6 +267,7 @@ mod larger {
     #[ignore = "takes minutes"]
     fn commands() {
         holds("large: commands", Setup { requests: 4, ..COMMANDS });
+        holds("large: some at a time", Setup { requests: 3, ..SOME_AT_A_TIME });
         holds("large: two on one slot", Setup { requests: 3, ..TWO_ON_ONE_SLOT });
         holds("large: two slots", Setup { waiting: &[0, 1], requests: 3, ..TWO_SLOTS });
     }
@@ -283,7 +302,9 @@ mod larger {
     #[ignore = "takes minutes"]
     fn failures() {
         holds("large: store fails", Setup { requests: 2, server_crashes: 1, ..STORE_FAILS });
-        holds("large: workers die", Setup { worker_deaths: 2, requests: 2, ..WORKERS_DIE });
+        let asks = &[Ask::Stop(1)];
+        holds("large: workers die, stop", Setup { asks, requests: 1, ..WORKERS_DIE });
+        holds("large: workers die", Setup { worker_deaths: 2, ..WORKERS_DIE });
         holds("large: threads", Setup { requests: 3, actor_crashes: 2, ..THREADS });
     }
 

@@ -10,7 +10,7 @@ use stateright::Property;
 
 use crate::setup::Setup;
 use crate::world::{
-    Control, Id, Key, Pause, Phase, Port, Queue, Reply, Request, Row, Server, ToQueue, Wish, World,
+    Batch, Control, Id, Key, Pause, Phase, Queue, Request, Row, Server, ToQueue, Wish, World,
 };
 
 /// Something that a law has a say in, told just before it changes the world.
@@ -28,8 +28,10 @@ pub(crate) enum Happened {
     Stopped { key: Key },
     /// A client gets an answer, with the change made or not.
     Answered { request: Request, accepted: bool },
-    /// A batch is sealed; `hot` if the last one failed and nothing has come since.
-    Sealed { claim: usize, hot: bool },
+    /// A batch is enlisted; `hot` because the last one failed, though nothing has come since.
+    Enlisted { hot: bool },
+    /// A batch is sealed.
+    Sealed { claim: usize },
 }
 
 pub(crate) type Holds = fn(&Setup, &World) -> bool;
@@ -93,6 +95,8 @@ laws! {
     Run: at_rest_running_runs, anything;
     /// What was acknowledged is asked of what runs.
     Wishes: wishes_follow, anything;
+    /// What waits to be written is fetched.
+    Fetched: at_rest_nothing_is_left, anything;
     /// Nobody waits for an end that has come.
     Woken: at_rest_nobody_waits, anything;
     /// Once the queue knows of the shutdown, nothing starts.
@@ -224,35 +228,15 @@ fn requests_are_held_once(_: &Setup, world: &World) -> bool {
         return true;
     }
     let mut held: Vec<Request> = Vec::new();
-    let mut hold = |controls: &[(_, Port)]| {
-        for (_, port) in controls {
-            if let Port::Client(request) = port {
-                held.push(*request);
+    if let Some(server) = &world.server {
+        held.extend(server.inbox.requests());
+        held.extend(server.writing.iter().flat_map(Batch::requests));
+        for message in &server.mailbox {
+            if let ToQueue::Committed(reply) = message {
+                held.extend(reply.requests());
             }
         }
-    };
-    let mut submissions = Vec::new();
-    for batch in world.store.iter().filter(|batch| !batch.orphan) {
-        hold(&batch.controls);
-        submissions.extend(batch.submissions.iter().map(|new| new.request));
     }
-    if let Some(queue) = world.server.as_ref().and_then(Server::queue) {
-        hold(&queue.controls);
-        submissions.extend(queue.submissions.iter().map(|new| new.request));
-        match &queue.reply {
-            Some(Reply::Durable { controls, submissions: answered, .. }) => {
-                let controls: Vec<_> = controls.iter().map(|c| (c.0.clone(), c.1)).collect();
-                hold(&controls);
-                submissions.extend(answered.iter().map(|(request, _)| *request));
-            }
-            Some(Reply::Failed(batch)) => {
-                hold(&batch.controls);
-                submissions.extend(batch.submissions.iter().map(|new| new.request));
-            }
-            None => {}
-        }
-    }
-    held.extend(submissions);
     (0..world.clients.made).all(|request| {
         let places = held.iter().filter(|held| **held == request).count();
         places + usize::from(world.clients.closed.contains(request)) == 1
@@ -288,14 +272,16 @@ fn ends_are_current(_: &Setup, _: &World, happened: &Happened) -> bool {
 fn at_rest(world: &World) -> Option<&Server> {
     let server = world.server.as_ref()?;
     let queue = server.queue()?;
-    let quiet = !queue.in_flight
-        && queue.controls.is_empty()
-        && queue.submissions.is_empty()
+    let quiet = queue.in_flight == 0
         && !queue.backing_off
         && server.mailbox.is_empty()
-        && world.store.is_empty()
+        && server.store_rests()
         && server.slots.iter().all(|slot| slot.inbox.is_empty());
     quiet.then_some(server)
+}
+
+fn at_rest_nothing_is_left(_: &Setup, world: &World) -> bool {
+    at_rest(world).is_none_or(|server| server.inbox.is_empty())
 }
 
 fn at_rest_slots_are_busy(setup: &Setup, world: &World) -> bool {
@@ -313,10 +299,9 @@ fn at_rest_running_runs(_: &Setup, world: &World) -> bool {
 fn wishes_follow(_: &Setup, world: &World) -> bool {
     let Some(server) = &world.server else { return true };
     // Then the rows are as the queue knows them, and as it has told its clients.
-    let adopted = |queue: &Queue| {
-        !queue.in_flight && !queue.controls.iter().any(|c| matches!(c.0, Control::Recover(_)))
-    };
-    let known = server.queue().is_some_and(adopted) && world.store.is_empty();
+    let recovers = server.inbox.controls.iter().any(|c| matches!(c.0, Control::Recover(_)));
+    let adopted = |queue: &Queue| queue.in_flight == 0 && !recovers;
+    let known = server.queue().is_some_and(adopted) && server.store_rests();
     !known
         || server.attempts.iter().filter(|a| a.listed && a.ended.is_none() && !a.interrupted).all(
             |a| match world.durable.state(a.key.id) {
@@ -337,7 +322,7 @@ fn at_rest_nobody_waits(_: &Setup, world: &World) -> bool {
 fn drained_claims_nothing(_: &Setup, world: &World, happened: &Happened) -> bool {
     let Some(server) = &world.server else { return true };
     let knows = server.phase > Phase::Running && !server.mailbox.contains(&ToQueue::Drain);
-    !(knows && matches!(happened, Happened::Sealed { claim: 1.., .. }))
+    !(knows && matches!(happened, Happened::Sealed { claim: 1.. }))
 }
 
 fn at_rest_all_interrupted(_: &Setup, world: &World) -> bool {
@@ -347,5 +332,5 @@ fn at_rest_all_interrupted(_: &Setup, world: &World) -> bool {
 }
 
 fn no_hot_retry(_: &Setup, _: &World, happened: &Happened) -> bool {
-    !matches!(happened, Happened::Sealed { hot: true, .. })
+    !matches!(happened, Happened::Enlisted { hot: true })
 }

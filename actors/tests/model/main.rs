@@ -24,6 +24,7 @@
 
 mod fails;
 mod holds;
+mod inbox;
 mod laws;
 mod queue;
 mod reach;

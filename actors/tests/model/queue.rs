@@ -6,135 +6,93 @@ use crate::laws::Happened;
 use crate::setup::{Ask, Fault};
 use crate::steps::Step;
 use crate::world::{
-    Actor, Affected, Attempt, Batch, Control, End, Key, New, Pause, Phase, Port, Queue, Reply,
-    Said, Slot, Time, ToQueue, ToWorker, Wish, Worker, World,
+    Actor, Affected, Attempt, Control, End, Id, Inbox, Key, New, Pause, Phase, Port, Queue, Reply,
+    Request, Said, Server, Slot, Time, ToQueue, ToWorker, Wish, Worker, World,
 };
 
 impl Step<'_> {
-    pub(crate) fn queue_mut(&mut self) -> Option<&mut Queue> {
-        self.world.server.as_mut()?.queue_mut()
-    }
-
-    /// A client asks; the message is handled as soon as it is there.
-    pub(crate) fn ask(&mut self, ask: Ask, queued_at: Time) {
+    /// A client asks; a command is handled as soon as it is there.
+    pub(crate) fn ask(&mut self, ask: Ask, queued_at: Time, to_old_actor: bool) {
         let request = self.world.clients.made;
         self.world.clients.made += 1;
-        if let Ask::Wait(id) = ask {
-            self.world.clients.closed.insert(request);
-            let ended = self.world.durable.state(id).is_none_or(State::is_final);
-            if let (false, Some(server)) = (ended, &mut self.world.server) {
-                server.waiters.insert(id);
-            }
-            return;
-        }
-        let copy_of = if let Ask::Duplicate(id) = ask { Some(id) } else { None };
-        let in_memory = self.setup.has(Fault::PauseInMemory);
-        let Some(queue) = self.queue_mut() else { return };
-        match ask {
-            Ask::Submit | Ask::Duplicate(_) if queue.draining => {
-                return self.answer(request, false);
-            }
-            Ask::Submit | Ask::Duplicate(_) => {
-                queue.submissions.push(New { copy_of, queued_at, request });
-            }
-            _ => {
-                let control = match ask {
-                    Ask::PauseQueue => Control::PauseQueue,
-                    Ask::ResumeQueue => Control::ResumeQueue,
-                    Ask::StopAll => Control::StopAll,
-                    _ => Control::Command(ask.id(), ask),
-                };
-                queue.controls.push((control, Port::Client(request)));
-            }
-        }
-        queue.backing_off = false;
-        queue.paused |= ask == Ask::PauseQueue && in_memory;
-        match ask {
-            Ask::PauseQueue => self.world.clients.pause = Pause::Asked(request),
-            Ask::ResumeQueue => self.world.clients.pause = Pause::No,
-            _ => {}
-        }
         if self.setup.has(Fault::AnsweredTwice) {
             self.answer(request, false);
+        }
+        let in_memory = self.setup.has(Fault::PauseInMemory);
+        let control = match ask {
+            Ask::Wait(id) => return self.wait(request, id),
+            Ask::Submit => {
+                return self.leave(New { copy_of: None, queued_at, request }, to_old_actor);
+            }
+            Ask::Duplicate(id) => {
+                return self.leave(New { copy_of: Some(id), queued_at, request }, to_old_actor);
+            }
+            Ask::PauseQueue => {
+                self.world.clients.pause = Pause::Asked(request);
+                Control::PauseQueue
+            }
+            Ask::ResumeQueue => {
+                self.world.clients.pause = Pause::No;
+                Control::ResumeQueue
+            }
+            Ask::StopAll => Control::StopAll,
+            _ => Control::Command(ask.id(), ask),
+        };
+        let Some(server) = &mut self.world.server else { return };
+        server.inbox.controls.push((control, Port::Client(request)));
+        if let Some(queue) = server.queue_mut() {
+            queue.backing_off = false;
+            queue.paused |= ask == Ask::PauseQueue && in_memory;
         }
         self.pump(false);
     }
 
-    /// Sends the next batch if none is in flight and there is something to do.
-    fn pump(&mut self, after_failure: bool) {
-        let max = self.setup.slots;
-        let Some(server) = &mut self.world.server else { return };
-        let busy = server.slots.len() - server.free.len();
-        let (paused, queued) = server.seen;
-        let Actor::Up(queue) = &mut server.actor else { return };
-        if queue.in_flight || queue.backing_off {
-            return;
+    fn wait(&mut self, request: Request, id: Id) {
+        self.world.clients.closed.insert(request);
+        let ended = self.world.durable.state(id).is_none_or(State::is_final);
+        if let (false, Some(server)) = (ended, &mut self.world.server) {
+            server.waiters.insert(id);
         }
-        let claim = if queue.draining || queue.paused { 0 } else { max.saturating_sub(busy) };
-        let nothing = queue.controls.is_empty() && queue.submissions.is_empty();
-        if nothing && !(claim > 0 && !paused && queued > 0) {
-            return;
-        }
-        queue.in_flight = true;
-        let mut picked: Vec<Key> = Vec::new();
-        if self.setup.has(Fault::ClaimNotAtomic) || self.setup.has(Fault::StartBeforeDurable) {
-            picked.extend(self.world.durable.next().iter().map(|row| row.key()).take(claim));
-        }
-        let batch = Batch {
-            controls: std::mem::take(&mut queue.controls),
-            submissions: std::mem::take(&mut queue.submissions),
-            claim,
-            orphan: false,
-            picked,
-        };
-        self.happened(&Happened::Sealed { claim, hot: after_failure && nothing });
-        if self.setup.has(Fault::AnswerBeforeDurable) {
-            for (_, port) in &batch.controls {
-                if let Port::Client(request) = port {
-                    self.answer(*request, true);
-                }
-            }
-        }
-        if self.setup.has(Fault::StartBeforeDurable) {
-            for key in &batch.picked {
-                self.dispatch(Key { number: key.number + 1, ..*key });
-            }
-        }
-        self.send_to_store(batch);
     }
 
-    /// The queue hears what the store has to say of the batch in flight.
-    pub(crate) fn on_committed(&mut self) {
+    /// The actor hears what became of a batch.
+    fn on_committed(&mut self, reply: Reply) {
         let hot_claims = self.setup.has(Fault::HotClaims);
-        let Some(queue) = self.queue_mut() else { return };
-        queue.in_flight = false;
-        match queue.reply.take() {
-            None => {}
-            Some(Reply::Durable { controls, submissions, claimed, claim }) => {
-                for (control, port, answer) in controls {
-                    self.on_control(&control, port, answer);
-                }
-                for (request, id) in submissions {
-                    self.answer(request, id.is_some());
-                    id.into_iter().for_each(|id| self.world.clients.submitted.insert(id));
-                }
-                let failed = claimed.is_empty() && self.could_start(claim);
-                if let (true, Some(queue)) = (failed, self.queue_mut()) {
-                    queue.backing_off = !hot_claims;
-                }
-                if !self.setup.has(Fault::StartBeforeDurable) {
-                    claimed.into_iter().for_each(|key| self.dispatch(key));
-                }
-                self.pump(failed);
+        let hot_retry = self.setup.has(Fault::HotRetry);
+        let Some(server) = &mut self.world.server else { return };
+        let Actor::Up(queue) = &mut server.actor else { return };
+        queue.in_flight -= 1;
+        let (controls, submissions, claimed, claim) = match reply {
+            Reply::Failed(kept) => {
+                queue.backing_off = !hot_retry;
+                server.inbox.put_back(kept);
+                return self.pump(true);
             }
-            Some(Reply::Failed(batch)) => self.on_failed(batch),
+            Reply::Durable { controls, submissions, claimed, claim, seen } => {
+                server.seen = seen;
+                (controls, submissions, claimed, claim)
+            }
+        };
+        // Something should have been claimed, as far as the actor knows.
+        let (paused, queued) = server.seen;
+        let failed = claim > 0 && !paused && queued > 0 && claimed.is_empty();
+        queue.backing_off |= failed && !hot_claims;
+        for (control, port, answer) in controls {
+            self.on_control(&control, port, answer);
         }
-    }
-
-    /// Whether something should have been claimed, as far as the actor knows.
-    fn could_start(&self, claim: usize) -> bool {
-        let seen = self.world.server.as_ref().map(|server| server.seen);
-        claim > 0 && seen.is_some_and(|(paused, queued)| !paused && queued > 0)
+        for (request, id) in submissions {
+            self.answer(request, id.is_some());
+            id.into_iter().for_each(|id| self.world.clients.submitted.insert(id));
+        }
+        for key in &claimed {
+            if !self.setup.has(Fault::StartBeforeDurable) {
+                self.dispatch(*key);
+            }
+        }
+        if let Some(server) = &mut self.world.server {
+            server.inbox.claimed -= claimed.len();
+        }
+        self.pump(failed);
     }
 
     fn on_control(&mut self, control: &Control, port: Port, answer: Option<Vec<Affected>>) {
@@ -172,29 +130,8 @@ impl Step<'_> {
         }
     }
 
-    fn on_failed(&mut self, batch: Batch) {
-        let mut kept: Vec<(Control, Port)> = Vec::new();
-        for (control, port) in batch.controls {
-            match port {
-                Port::Own => kept.push((control, port)),
-                Port::Client(_) if self.setup.has(Fault::AnswerForgotten) => {}
-                Port::Client(request) => self.answer(request, false),
-            }
-        }
-        for new in batch.submissions {
-            self.answer(new.request, false);
-        }
-        let back_off = !kept.is_empty() || !self.setup.has(Fault::HotRetry);
-        if let Some(queue) = self.queue_mut() {
-            kept.append(&mut queue.controls);
-            queue.controls = kept;
-            queue.backing_off = back_off;
-        }
-        self.pump(true);
-    }
-
     pub(crate) fn on_timer(&mut self) {
-        if let Some(queue) = self.queue_mut() {
+        if let Some(queue) = self.world.server.as_mut().and_then(Server::queue_mut) {
             queue.backing_off = false;
         }
         self.pump(false);
@@ -224,15 +161,16 @@ impl Step<'_> {
         let Some(attempt) = server.attempt(key).filter(|attempt| attempt.listed) else { return };
         let slot = usize::from(attempt.slot);
         let slot = &mut server.slots[slot];
+        let known = slot.worker != Worker::None;
         if slot.worker == Worker::Alive {
             slot.inbox.push(ToWorker::Steer(key, wish));
-            if wish != Wish::Force {
-                self.set_wish(key, wish);
-            }
+        }
+        if known && wish != Wish::Force {
+            self.set_wish(key, wish);
         }
     }
 
-    fn dispatch(&mut self, key: Key) {
+    pub(crate) fn dispatch(&mut self, key: Key) {
         let Some(server) = &mut self.world.server else { return };
         let slot = server.free.pop().unwrap_or_else(|| {
             server.slots.push(Slot {
@@ -274,41 +212,83 @@ impl Step<'_> {
 
     /// The queue takes the next message from its mailbox.
     pub(crate) fn queue_hears(&mut self) {
+        self.queue_takes(0);
+    }
+
+    /// The queue takes the first answer from its mailbox, before what came earlier (only by mistake).
+    pub(crate) fn queue_hears_reply(&mut self) {
+        let mailbox = self.world.server.iter().flat_map(|server| &server.mailbox);
+        let mut places = mailbox.enumerate();
+        if let Some((place, _)) = places.find(|m| matches!(m.1, ToQueue::Committed(_))) {
+            self.queue_takes(place);
+        }
+    }
+
+    fn queue_takes(&mut self, place: usize) {
         let Some(server) = &mut self.world.server else { return };
-        let message = server.mailbox.remove(0);
-        match message {
-            ToQueue::AttemptEnded(key, end) => self.gather(Control::End(key, end)),
+        match server.mailbox.remove(place) {
+            ToQueue::Submissions => {
+                if let Some(queue) = server.queue_mut() {
+                    queue.backing_off = false;
+                }
+            }
+            ToQueue::Committed(reply) => return self.on_committed(reply),
+            ToQueue::AttemptEnded(key, end, freed) => {
+                self.gather(Control::End(key, end));
+                freed.into_iter().for_each(|slot| self.free_idle(slot));
+            }
             ToQueue::SlotFreed(slot) => {
-                server.free.insert(slot);
+                self.free_idle(slot);
                 if self.setup.has(Fault::NoPumpOnSlotFreed) {
                     return;
                 }
             }
-            ToQueue::WorkerLost(slot) => {
-                server.slots[usize::from(slot)].worker = Worker::None;
-                server.free.insert(slot);
-            }
-            ToQueue::Drain => {
-                if let Some(queue) = server.queue_mut() {
-                    queue.draining = true;
-                }
-                return;
-            }
+            ToQueue::WorkerLost(slot) => self.on_worker_lost(slot),
+            ToQueue::Drain => return self.drain_inbox(),
             ToQueue::Interrupt => return self.interrupt_busy(),
-            ToQueue::Force => {
-                let keys: Vec<Key> =
-                    server.attempts.iter().filter(|a| a.listed).map(|a| a.key).collect();
-                for key in keys {
-                    if let Some(attempt) = self.attempt_mut(key) {
-                        attempt.interrupted = true;
-                    }
-                    self.set_wish(key, Wish::Stop);
-                    self.steer_attempt(key, Wish::Force);
-                }
-                return;
-            }
+            ToQueue::Force => return self.force_all(),
         }
         self.pump(false);
+    }
+
+    /// A message that names a slot may come late: the slot is free if its worker is idle.
+    fn free_idle(&mut self, number: u8) {
+        let Some(server) = &mut self.world.server else { return };
+        if server.slots[usize::from(number)].idle {
+            server.free.insert(number);
+        }
+    }
+
+    /// A worker has died. The ends of what it was given are put in before its slot is free.
+    fn on_worker_lost(&mut self, number: u8) {
+        let later = self.setup.has(Fault::LossToldLater);
+        let Some(server) = &mut self.world.server else { return };
+        let mut lost = vec![number];
+        if self.setup.has(Fault::LostTogether) {
+            lost = (0..server.slots.len() as u8).collect();
+        }
+        lost.retain(|number| server.slots[usize::from(*number)].worker == Worker::Dead);
+        let ends = server.forget_lost(&lost);
+        for (key, end) in ends {
+            if later {
+                let Some(server) = &mut self.world.server else { return };
+                server.tell(ToQueue::AttemptEnded(key, end, None));
+            } else {
+                self.gather(Control::End(key, end));
+            }
+        }
+    }
+
+    fn force_all(&mut self) {
+        let attempts = self.world.server.iter().flat_map(|server| &server.attempts);
+        let keys: Vec<Key> = attempts.filter(|a| a.listed).map(|a| a.key).collect();
+        for key in keys {
+            if let Some(attempt) = self.attempt_mut(key) {
+                attempt.interrupted = true;
+            }
+            self.set_wish(key, Wish::Stop);
+            self.steer_attempt(key, Wish::Force);
+        }
     }
 
     fn interrupt_busy(&mut self) {
@@ -317,12 +297,6 @@ impl Step<'_> {
             if slot.worker == Worker::Alive && !server.free.contains(number as u8) {
                 slot.inbox.push(ToWorker::Interrupt);
             }
-        }
-    }
-
-    fn gather(&mut self, control: Control) {
-        if let Some(queue) = self.queue_mut() {
-            queue.controls.push((control, Port::Own));
         }
     }
 
@@ -337,27 +311,31 @@ impl Step<'_> {
         let forgets_drain = self.setup.has(Fault::DrainForgotten);
         let unnoticed = self.setup.has(Fault::DeathUnnoticed);
         let Some(server) = &mut self.world.server else { return };
-        for (number, slot) in server.slots.iter_mut().enumerate() {
-            let lost = slot.worker == Worker::Dead && !unnoticed;
-            if lost {
-                slot.worker = Worker::None;
-            }
-            if slot.idle || lost {
-                server.free.insert(number as u8);
-            }
-        }
-        let listed = || server.attempts.iter().filter(|attempt| attempt.listed);
-        let live = listed().map(|attempt| attempt.key).collect();
-        let ended: Vec<(Key, End)> =
-            listed().filter_map(|attempt| Some((attempt.key, attempt.ended?))).collect();
-        let draining = server.phase > Phase::Running && !forgets_drain;
+        server.actor = Actor::Up(Queue::default());
         // Messages to an actor that died are lost: read what they said.
+        let draining = server.phase > Phase::Running && !forgets_drain;
         match server.phase {
             Phase::Running | Phase::Draining => {}
             Phase::Interrupted => server.mailbox.push(ToQueue::Interrupt),
             Phase::Forced => server.mailbox.push(ToQueue::Force),
         }
-        server.actor = Actor::Up(Queue { draining, ..Queue::default() });
+        let mut lost = Vec::new();
+        for (number, slot) in (0..).zip(&server.slots) {
+            if slot.idle {
+                server.free.insert(number);
+            }
+            if slot.worker == Worker::Dead && !unnoticed {
+                lost.push(number);
+            }
+        }
+        server.forget_lost(&lost);
+        let listed = || server.attempts.iter().filter(|attempt| attempt.listed);
+        let live = listed().map(|attempt| attempt.key).collect();
+        let ended: Vec<(Key, End)> =
+            listed().filter_map(|attempt| Some((attempt.key, attempt.ended?))).collect();
+        if draining {
+            self.drain_inbox();
+        }
         if !self.setup.has(Fault::NoRecovery) {
             self.gather(Control::Recover(live));
         }
@@ -365,31 +343,35 @@ impl Step<'_> {
         self.pump(false);
     }
 
-    /// The queue's actor dies: what it held and what was told to it is lost, not what is on its way
-    /// to the store.
-    pub(crate) fn actor_crashes(&mut self) {
+    /// There is a new actor: it can be told of something before it has looked.
+    pub(crate) fn publish(&mut self) {
         if let Some(server) = &mut self.world.server {
-            server.actor = Actor::Down;
-            server.mailbox.clear();
+            server.actor = Actor::Published;
+            server.inbox = Inbox::new(server.inbox.generation + 1, true);
         }
-        self.world.store.iter_mut().for_each(|batch| batch.orphan = true);
-        self.lose_requests();
+    }
+
+    /// The queue's actor dies: what waited and what was told to it is lost, not what the store does.
+    pub(crate) fn actor_crashes(&mut self) {
+        let Some(server) = &mut self.world.server else { return };
+        server.actor = Actor::Down;
+        for message in std::mem::take(&mut server.mailbox) {
+            if let ToQueue::Committed(reply) = message {
+                self.lose(&reply.requests());
+            }
+        }
+        self.close_inbox();
     }
 
     /// All that is not durable is lost.
     pub(crate) fn server_ends(&mut self) {
         self.world.server = None;
-        self.world.store.clear();
-        self.lose_requests();
-    }
-
-    fn lose_requests(&mut self) {
         (0..self.world.clients.made).for_each(|r| self.world.clients.closed.insert(r));
         self.world.durable.applied = Default::default();
     }
 
     /// A client gets its answer.
-    fn answer(&mut self, request: u8, accepted: bool) {
+    pub(crate) fn answer(&mut self, request: Request, accepted: bool) {
         self.happened(&Happened::Answered { request, accepted });
         let World { clients, durable, .. } = &mut self.world;
         clients.closed.insert(request);
@@ -397,5 +379,19 @@ impl Step<'_> {
         if accepted && clients.pause == Pause::Asked(request) {
             clients.pause = Pause::Told;
         }
+    }
+}
+
+impl Server {
+    /// Lets go of workers that have died, and returns how what they never ran has ended.
+    fn forget_lost(&mut self, lost: &[u8]) -> Vec<(Key, End)> {
+        for number in lost {
+            self.slots[usize::from(*number)].worker = Worker::None;
+            self.free.insert(*number);
+        }
+        let attempts = self.attempts.iter_mut();
+        let unheard = attempts.filter(|a| a.listed && a.ended.is_none() && lost.contains(&a.slot));
+        let end = |attempt: &mut Attempt| (attempt.key, *attempt.ended.insert(End::Failed));
+        unheard.map(end).collect()
     }
 }

@@ -3,7 +3,7 @@
 use actiond_actors::State;
 
 use crate::laws::Holds;
-use crate::world::{Actor, Row, Server, Wish, World};
+use crate::world::{Actor, Batch, Reply, Row, Server, ToQueue, Wish, World};
 
 /// Something that a model must come to at some time: its name, and how it is known.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +53,37 @@ impl Reach {
     pub(crate) const BOTH_BUSY: Self =
         Self("two actions run", |_, w| server(w, |s| s.works().count() == 2));
     pub(crate) const ORPHAN: Self = Self("a dead actor's batch is still to be written", |_, w| {
-        w.store.len() > 1 && w.store.iter().any(|batch| batch.orphan)
+        server(w, |s| {
+            let takes = |batch: &&Batch| !batch.void && !s.inbox.is_of(batch.generation);
+            s.inbox.open && s.writing.iter().any(|batch| takes(&batch)) && !s.enlisted.is_empty()
+        })
     });
+    pub(crate) const VOID: Self = Self("a dead actor's batch is sealed to nothing", |_, w| {
+        server(w, |s| s.inbox.open && s.writing.as_ref().is_some_and(|batch| batch.void))
+    });
+    pub(crate) const TWO_ON_THE_WAY: Self = Self("two batches are on their way", |_, w| {
+        server(w, |s| {
+            let written = s.writing.as_ref().is_some_and(|b| s.inbox.is_of(b.generation));
+            written && s.inbox.asked
+        })
+    });
+    pub(crate) const LEFT_OVER: Self = Self("a batch leaves submissions behind", |_, w| {
+        server(w, |s| {
+            let full = |batch: &Batch| s.inbox.is_of(batch.generation) && !s.inbox.asked;
+            s.writing.as_ref().is_some_and(full) && !s.inbox.submissions.is_empty()
+        })
+    });
+    pub(crate) const CLAIMS_AHEAD: Self =
+        Self("claims are sealed before the actor knows of the last ones", |_, w| {
+            server(w, |s| {
+                let claims = s.writing.as_ref().is_some_and(|batch| batch.claim > 0);
+                let started = |message: &ToQueue| match message {
+                    ToQueue::Committed(Reply::Durable { claimed, .. }) => !claimed.is_empty(),
+                    _ => false,
+                };
+                claims && s.mailbox.iter().any(started)
+            })
+        });
     pub(crate) const BACKING_OFF: Self = Self("a queue waits for its store to recover", |_, w| {
         server(w, |s| s.queue().is_some_and(|queue| queue.backing_off))
     });

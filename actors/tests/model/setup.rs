@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     /// Which requests clients make, each as often as they like within `requests`.
     pub(crate) asks: &'static [Ask],
     pub(crate) requests: u8,
+    /// How many submissions go into one batch.
+    pub(crate) submissions: usize,
     pub(crate) actor_crashes: u8,
     pub(crate) server_crashes: u8,
     pub(crate) store_failures: u8,
@@ -48,6 +50,7 @@ impl Setup {
         clock_jumps: false,
         asks: &[],
         requests: 0,
+        submissions: 8,
         actor_crashes: 0,
         server_crashes: 0,
         store_failures: 0,
@@ -118,9 +121,28 @@ pub(crate) enum Fault {
     HotClaims,
     /// The worker passes on wishes that the queue has passed on itself, though they may be old.
     SteeredTwice,
-    /// A slot is freed by any message that says so, not only when its worker is idle, and such
-    /// messages are handled after commits.
+    /// The answer to a batch overtakes what came to the actor's mailbox before it: a message that frees
+    /// a slot comes after the slot was given away again.
     StaleSlotFreed,
+    /// A dead actor's batch takes what its successor has gathered.
+    OldBatchTakes,
+    /// A dead actor's batch claims while there is no other actor yet.
+    ClosedClaims,
+    /// What was claimed and has no worker yet is not taken off the free slots.
+    ClaimedForgotten,
+    /// The free slots are counted after the controls were taken.
+    SlotsReadLate,
+    /// What must be written some time comes back only when the actor hears that it failed.
+    PutBackLate,
+    /// A dead actor's controls come back to its successor. The only one that breaks nothing: they come
+    /// before its recovery is sealed, which then decides anew, and reports are dropped the second time.
+    OldControlsComeBack,
+    /// A client that leaves a submission tells the actor that it knew before.
+    OldActorTold,
+    /// The slots of all workers that have died are free as soon as the first death is heard of.
+    LostTogether,
+    /// The slot of a dead worker is free before the end of what it was given is put in.
+    LossToldLater,
 }
 
 impl Fault {
@@ -130,7 +152,13 @@ impl Fault {
             Self::IdsFromMemory => Law::Q1,
             Self::AnswerBeforeDurable => Law::Q2,
             Self::RetryAfterStop => Law::Q3,
-            Self::SlotFreedFirst | Self::StaleSlotFreed => Law::Q4,
+            Self::SlotFreedFirst
+            | Self::StaleSlotFreed
+            | Self::ClosedClaims
+            | Self::ClaimedForgotten
+            | Self::SlotsReadLate
+            | Self::LostTogether
+            | Self::LossToldLater => Law::Q4,
             Self::StartBeforeDurable => Law::Q5,
             Self::ClaimNotAtomic | Self::StopToSlot => Law::Q6,
             Self::RecoveryOverwrites => Law::Q7,
@@ -140,8 +168,12 @@ impl Fault {
             Self::AnswerForgotten | Self::AnsweredTwice => Law::Q11,
             Self::PauseInMemory => Law::Q12,
             Self::NoPumpOnSlotFreed | Self::DeathUnnoticed => Law::Q13,
-            Self::LateReportTaken | Self::LiveForgotten => Law::Q14,
-            Self::NoRecovery => Law::Run,
+            Self::LateReportTaken
+            | Self::LiveForgotten
+            | Self::PutBackLate
+            | Self::OldControlsComeBack => Law::Q14,
+            Self::NoRecovery | Self::OldBatchTakes => Law::Run,
+            Self::OldActorTold => Law::Fetched,
             Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,
             Self::DrainForgotten => Law::Drained,
             Self::LateStartGoesOn => Law::Interrupted,

@@ -6,8 +6,8 @@ use stateright::{Model, Property};
 use crate::laws::{self, Happened, Law};
 use crate::setup::{Ask, Fault, Setup};
 use crate::world::{
-    Actor, Clients, Durable, End, Key, Phase, Row, Server, Set, Spent, Time, ToQueue, Wish, Worker,
-    World,
+    Actor, Clients, Durable, End, Inbox, Key, Phase, Row, Server, Set, Spent, Time, ToQueue, Wish,
+    Worker, World,
 };
 
 /// One step under way: the world as it becomes.
@@ -35,11 +35,15 @@ impl Step<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     ClientAsks(Ask, Time),
+    /// A client whose actor has died since it looked for it (only by mistake).
+    ClientAsksOldActor(Ask),
+    StoreSeals,
     StoreWrites(Time),
     StoreWritesAllButClaims,
     StoreFails,
-    QueueHearsReply,
     QueueHears,
+    /// Before what came earlier (only by mistake).
+    QueueHearsReply,
     QueueTimer,
     LateReport(Key, End),
     WorkerHears(u8),
@@ -49,7 +53,7 @@ pub(crate) enum Event {
     ActorCrashes,
     ActorPublished,
     ActorStarts,
-    Shutdown(ToQueue),
+    Shutdown(Phase),
     ServerEnds,
     ServerCrashes,
     ServerStarts,
@@ -61,12 +65,19 @@ impl Setup {
     }
 
     fn may_ask(&self, world: &World, server: &Server, events: &mut Vec<Event>) {
-        if world.clients.made >= self.requests || server.queue().is_none() {
+        if world.clients.made >= self.requests || !server.inbox.open {
             return;
         }
         for ask in self.asks {
             if ask.id() != 0 && world.durable.row(ask.id()).is_none() {
                 continue;
+            }
+            let submits = matches!(ask, Ask::Submit | Ask::Duplicate(_));
+            if server.queue().is_none() && !submits {
+                continue;
+            }
+            if submits && self.has(Fault::OldActorTold) && server.inbox.generation > 1 {
+                events.push(Event::ClientAsksOldActor(*ask));
             }
             let times = if *ask == Ask::Submit { self.times() } else { &[0] };
             events.extend(times.iter().map(|time| Event::ClientAsks(*ask, *time)));
@@ -83,14 +94,14 @@ impl Setup {
                 events.push(Event::WorkerHears(number));
             }
             events.extend(slot.timers.iter().map(|key| Event::GraceEnds(number, *key)));
+            if world.spent.worker_deaths < self.worker_deaths {
+                events.push(Event::WorkerDies(number));
+            }
             let Some(attempt) = slot.running.and_then(|key| server.attempt(key)) else { continue };
             events.push(Event::WorkReturns(number, End::Finished));
             events.push(Event::WorkReturns(number, End::Failed));
             if attempt.wish >= Wish::Stop {
                 events.push(Event::WorkReturns(number, End::Stopped));
-            }
-            if world.spent.worker_deaths < self.worker_deaths {
-                events.push(Event::WorkerDies(number));
             }
         }
     }
@@ -103,9 +114,8 @@ impl Setup {
                 if !server.mailbox.is_empty() {
                     events.push(Event::QueueHears);
                 }
-                // Both come to the actor's own thread, and it empties its mailbox first.
-                let stale = self.has(Fault::StaleSlotFreed);
-                if queue.reply.is_some() && (stale || server.mailbox.is_empty()) {
+                let answers = |message: &ToQueue| matches!(message, ToQueue::Committed(_));
+                if self.has(Fault::StaleSlotFreed) && server.mailbox.iter().any(answers) {
                     events.push(Event::QueueHearsReply);
                 }
                 if queue.backing_off {
@@ -133,12 +143,12 @@ impl Setup {
     fn may_end(&self, world: &World, server: &Server, events: &mut Vec<Event>) {
         match server.phase {
             Phase::Running if world.spent.shutdowns >= self.shutdowns => {}
-            Phase::Running => events.push(Event::Shutdown(ToQueue::Drain)),
+            Phase::Running => events.push(Event::Shutdown(Phase::Draining)),
             Phase::Draining => {
-                events.push(Event::Shutdown(ToQueue::Interrupt));
-                events.push(Event::Shutdown(ToQueue::Force));
+                events.push(Event::Shutdown(Phase::Interrupted));
+                events.push(Event::Shutdown(Phase::Forced));
             }
-            Phase::Interrupted => events.push(Event::Shutdown(ToQueue::Force)),
+            Phase::Interrupted => events.push(Event::Shutdown(Phase::Forced)),
             Phase::Forced => {}
         }
         // A shutdown waits for each of its steps for a limited time only.
@@ -152,6 +162,9 @@ fn new_server(durable: &Durable) -> Server {
     Server {
         actor: Actor::Published,
         mailbox: Vec::new(),
+        inbox: Inbox::new(1, true),
+        enlisted: Vec::new(),
+        writing: None,
         slots: Vec::new(),
         free: Set::default(),
         attempts: Vec::new(),
@@ -183,7 +196,6 @@ impl Model for Setup {
         let server = Some(new_server(&durable));
         vec![World {
             durable,
-            store: Vec::new(),
             server,
             clients,
             spent: Spent::default(),
@@ -202,7 +214,10 @@ impl Model for Setup {
             events.push(Event::ServerStarts);
             return;
         };
-        if !world.store.is_empty() {
+        if server.writing.is_none() && !server.enlisted.is_empty() {
+            events.push(Event::StoreSeals);
+        }
+        if server.writing.is_some() {
             events.extend(self.times().iter().map(|time| Event::StoreWrites(*time)));
             if world.spent.store_failures < self.store_failures {
                 events.push(Event::StoreFails);
@@ -222,7 +237,9 @@ impl Model for Setup {
         let mut step = Step { setup: self, world: world.clone() };
         let spent = &mut step.world.spent;
         match event {
-            Event::ClientAsks(ask, time) => step.ask(ask, time),
+            Event::ClientAsks(ask, time) => step.ask(ask, time, false),
+            Event::ClientAsksOldActor(ask) => step.ask(ask, 0, true),
+            Event::StoreSeals => step.store_seals(),
             Event::StoreWrites(now) => step.store_writes(now, true),
             Event::StoreWritesAllButClaims => {
                 spent.store_failures += 1;
@@ -232,8 +249,8 @@ impl Model for Setup {
                 spent.store_failures += 1;
                 step.store_fails();
             }
-            Event::QueueHearsReply => step.on_committed(),
             Event::QueueHears => step.queue_hears(),
+            Event::QueueHearsReply => step.queue_hears_reply(),
             Event::QueueTimer => step.on_timer(),
             Event::LateReport(key, end) => {
                 spent.late_reports += 1;
@@ -250,19 +267,18 @@ impl Model for Setup {
                 spent.actor_crashes += 1;
                 step.actor_crashes();
             }
-            Event::ActorPublished => {
-                step.world.server.as_mut()?.actor = Actor::Published;
-            }
+            Event::ActorPublished => step.publish(),
             Event::ActorStarts => step.start_queue(),
-            Event::Shutdown(message) => {
-                spent.shutdowns += u8::from(message == ToQueue::Drain);
+            Event::Shutdown(phase) => {
+                spent.shutdowns += u8::from(phase == Phase::Draining);
                 let server = step.world.server.as_mut()?;
-                server.phase = match message {
-                    ToQueue::Drain => Phase::Draining,
-                    ToQueue::Interrupt => Phase::Interrupted,
-                    _ => Phase::Forced,
-                };
-                server.tell(message);
+                server.phase = phase;
+                match phase {
+                    Phase::Running => {}
+                    Phase::Draining => server.tell(ToQueue::Drain),
+                    Phase::Interrupted => server.tell(ToQueue::Interrupt),
+                    Phase::Forced => server.tell(ToQueue::Force),
+                }
             }
             Event::ServerEnds => step.server_ends(),
             Event::ServerCrashes => {

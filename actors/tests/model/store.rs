@@ -10,11 +10,12 @@ use crate::steps::Step;
 use crate::world::{Affected, Batch, Control, End, Key, New, Port, Reply, Row, Said, Time};
 
 impl Step<'_> {
-    /// Writes the next batch: controls in their order, then submissions, then claims, or, where
+    /// Writes the sealed batch: controls in their order, then submissions, then claims, or, where
     /// those can't be written, all but the claims.
     pub(crate) fn store_writes(&mut self, now: Time, claims: bool) {
-        let batch = self.world.store.remove(0);
-        let orphan = batch.orphan;
+        let late = self.setup.has(Fault::SlotsReadLate).then(|| self.may_claim());
+        let Some(batch) = self.take_writing() else { return };
+        let may = late.unwrap_or(batch.claim);
         let mut controls = Vec::new();
         for (control, port) in batch.controls {
             let answer = self.control(&control, now);
@@ -31,28 +32,23 @@ impl Step<'_> {
             }
             submissions.push((new.request, id));
         }
-        let most = if claims { batch.claim } else { 0 };
+        let most = if claims { may } else { 0 };
         let claimed = self.claim(most, &batch.picked, now);
         let counts = self.world.durable.counts;
         let seen = (self.world.durable.paused, counts[State::Queued as usize]);
-        if !orphan && let Some(server) = &mut self.world.server {
-            server.seen = seen;
-            if let Some(queue) = server.queue_mut() {
-                queue.reply =
-                    Some(Reply::Durable { controls, submissions, claimed, claim: batch.claim });
-            }
+        let reply = Reply::Durable { controls, submissions, claimed, claim: may, seen };
+        self.written(batch.generation, reply);
+    }
+
+    /// Fails the sealed batch; nothing of it is changed.
+    pub(crate) fn store_fails(&mut self) {
+        if let Some(batch) = self.take_writing() {
+            self.failed(batch);
         }
     }
 
-    /// Fails the next batch; nothing of it is changed.
-    pub(crate) fn store_fails(&mut self) {
-        let batch = self.world.store.remove(0);
-        if batch.orphan {
-            return;
-        }
-        if let Some(queue) = self.queue_mut() {
-            queue.reply = Some(Reply::Failed(batch));
-        }
+    fn take_writing(&mut self) -> Option<Batch> {
+        self.world.server.as_mut()?.writing.take()
     }
 
     fn applied(&mut self, request: u8) {
@@ -225,9 +221,5 @@ impl Step<'_> {
     /// Whether each action may run only once.
     pub(crate) fn runs_once(&self) -> bool {
         self.setup.on_restart == OnRestart::Fail
-    }
-
-    pub(crate) fn send_to_store(&mut self, batch: Batch) {
-        self.world.store.push(batch);
     }
 }

@@ -100,7 +100,7 @@ impl Step<'_> {
         }
         slot.abandoned = true;
         let end = self.stopped(key);
-        self.report(key, end);
+        self.report(key, end, None);
     }
 
     fn stopped(&mut self, key: Key) -> End {
@@ -110,11 +110,12 @@ impl Step<'_> {
         }
     }
 
-    fn report(&mut self, key: Key, end: End) {
+    /// Tells how the attempt ended, and the slot that it frees.
+    fn report(&mut self, key: Key, end: End, freed: Option<u8>) {
         let Some(attempt) = self.attempt_mut(key) else { return };
         let end = *attempt.ended.get_or_insert(end);
         if let Some(server) = &mut self.world.server {
-            server.tell(ToQueue::AttemptEnded(key, end));
+            server.tell(ToQueue::AttemptEnded(key, end, freed));
         }
     }
 
@@ -123,25 +124,15 @@ impl Step<'_> {
         let Some(slot) = self.slot_mut(number) else { return };
         let Some(key) = slot.running.take() else { return };
         let abandoned = std::mem::take(&mut slot.abandoned);
+        slot.idle = true;
         let first = self.setup.has(Fault::SlotFreedFirst);
-        if first {
-            self.free(number);
+        if let (true, Some(server)) = (abandoned || first, &mut self.world.server) {
+            server.tell(ToQueue::SlotFreed(number));
         }
         if !abandoned {
             let end = if end == End::Stopped { self.stopped(key) } else { end };
-            self.report(key, end);
+            self.report(key, end, (!first).then_some(number));
         }
-        if !first {
-            self.free(number);
-        }
-    }
-
-    fn free(&mut self, number: u8) {
-        let Some(server) = &mut self.world.server else { return };
-        if let Some(slot) = server.slots.get_mut(usize::from(number)) {
-            slot.idle = true;
-        }
-        server.tell(ToQueue::SlotFreed(number));
     }
 
     /// The worker dies, and tells of it while it is dropped.
@@ -150,9 +141,9 @@ impl Step<'_> {
         slot.worker = Worker::Dead;
         slot.inbox.clear();
         slot.timers.clear();
-        let Some(key) = slot.running.take() else { return };
-        if !std::mem::take(&mut slot.abandoned) {
-            self.report(key, End::Failed);
+        let abandoned = std::mem::take(&mut slot.abandoned);
+        if let (Some(key), false) = (slot.running.take(), abandoned) {
+            self.report(key, End::Failed, None);
         }
         if let Some(server) = &mut self.world.server {
             server.tell(ToQueue::WorkerLost(number));

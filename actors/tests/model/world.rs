@@ -1,7 +1,7 @@
 //! All that there is in the model, as plain data.
 //!
 //! Three kinds of things: what survives a crash of the server ([`Durable`]), what dies with it
-//! ([`Server`], and batches on their way to the store), and what clients know ([`Clients`]).
+//! ([`Server`], with the batches on their way to the store), and what clients know ([`Clients`]).
 
 use actiond_actors::State;
 use actiond_actors::lifecycle::{Ended, OnRestart};
@@ -15,6 +15,8 @@ pub(crate) type Id = u8;
 pub(crate) type Request = u8;
 /// A moment on the wall clock, which may jump.
 pub(crate) type Time = u8;
+/// Which of a server's queue actors, one after the other, something belongs to.
+pub(crate) type Generation = u8;
 
 /// A small set of small numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -165,16 +167,60 @@ pub(crate) struct New {
     pub(crate) request: Request,
 }
 
-/// A batch, sealed and on its way to the store.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A batch, sealed: the store writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Batch {
+    /// Whose it is.
+    pub(crate) generation: Generation,
     pub(crate) controls: Vec<(Control, Port)>,
     pub(crate) submissions: Vec<New>,
     pub(crate) claim: usize,
-    /// The actor that sent it has died: nobody hears the reply.
-    pub(crate) orphan: bool,
+    /// It came too late to take anything: its actor had died.
+    pub(crate) void: bool,
     /// Chosen in advance, by mistake.
     pub(crate) picked: Vec<Key>,
+}
+
+/// What waits to be written, as the actor, the clients and the store share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Inbox {
+    pub(crate) generation: Generation,
+    /// There is an actor, which may not have looked at anything yet.
+    pub(crate) open: bool,
+    pub(crate) draining: bool,
+    /// A batch is enlisted and not sealed yet.
+    pub(crate) asked: bool,
+    /// The actor has been told of submissions.
+    pub(crate) told: bool,
+    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) submissions: Vec<New>,
+    /// How many actions have a slot that the actor has not given them yet.
+    pub(crate) claimed: usize,
+}
+
+impl Inbox {
+    /// The inbox of a new actor, or of none.
+    pub(crate) const fn new(generation: Generation, open: bool) -> Self {
+        Self {
+            generation,
+            open,
+            draining: false,
+            asked: false,
+            told: false,
+            controls: Vec::new(),
+            submissions: Vec::new(),
+            claimed: 0,
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.controls.is_empty() && self.submissions.is_empty()
+    }
+
+    /// Whether the actor of this generation lives.
+    pub(crate) const fn is_of(&self, generation: Generation) -> bool {
+        self.open && self.generation == generation
+    }
 }
 
 /// What the rules said of a command.
@@ -201,8 +247,11 @@ pub(crate) enum Reply {
         claimed: Vec<Key>,
         /// How many could have been claimed.
         claim: usize,
+        /// Whether the queue is paused and how many wait, after the batch.
+        seen: (bool, u8),
     },
-    Failed(Batch),
+    /// With what is to be tried again, where the actor puts that back (only by mistake).
+    Failed(Vec<(Control, Port)>),
 }
 
 /// What an attempt is asked to do, as in the worker.
@@ -254,10 +303,14 @@ pub(crate) struct Slot {
     pub(crate) timers: Vec<Key>,
 }
 
-/// What the queue actor has in its mailbox from below and above.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What the queue actor has in its mailbox. A client's command is taken as it is sent: one that waits
+/// there is one that is sent later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ToQueue {
-    AttemptEnded(Key, End),
+    Submissions,
+    Committed(Reply),
+    /// With the slot that it frees, if it does.
+    AttemptEnded(Key, End, Option<u8>),
     SlotFreed(u8),
     WorkerLost(u8),
     Drain,
@@ -268,12 +321,9 @@ pub(crate) enum ToQueue {
 /// The queue actor's own memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Queue {
-    pub(crate) controls: Vec<(Control, Port)>,
-    pub(crate) submissions: Vec<New>,
-    pub(crate) in_flight: bool,
-    pub(crate) reply: Option<Reply>,
+    /// How many batches it has not heard of yet.
+    pub(crate) in_flight: u8,
     pub(crate) backing_off: bool,
-    pub(crate) draining: bool,
     /// The pause as the actor alone knows it (only by mistake).
     pub(crate) paused: bool,
 }
@@ -301,6 +351,11 @@ pub(crate) enum Phase {
 pub(crate) struct Server {
     pub(crate) actor: Actor,
     pub(crate) mailbox: Vec<ToQueue>,
+    pub(crate) inbox: Inbox,
+    /// Batches that the store has not sealed yet, in their order: by the actor that enlisted each.
+    pub(crate) enlisted: Vec<Generation>,
+    /// The batch that the store writes.
+    pub(crate) writing: Option<Batch>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) free: Set,
     pub(crate) attempts: Vec<Attempt>,
@@ -341,6 +396,16 @@ impl Server {
         if self.actor != Actor::Down {
             self.mailbox.push(message);
         }
+    }
+
+    /// How many more attempts may run.
+    pub(crate) const fn free_slots(&self, slots: usize) -> usize {
+        slots.saturating_sub(self.slots.len() - self.free.len())
+    }
+
+    /// Nothing is on its way to the store.
+    pub(crate) const fn store_rests(&self) -> bool {
+        self.enlisted.is_empty() && self.writing.is_none()
     }
 
     /// Every attempt whose work runs, also one that was abandoned.
@@ -389,8 +454,6 @@ pub(crate) struct Spent {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) durable: Durable,
-    /// Batches sent and not yet written, in their order.
-    pub(crate) store: Vec<Batch>,
     pub(crate) server: Option<Server>,
     pub(crate) clients: Clients,
     pub(crate) spent: Spent,
