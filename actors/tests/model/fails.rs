@@ -228,6 +228,11 @@ fn a_dead_actors_controls_that_come_back() {
 }
 
 #[test]
+fn a_new_actor_that_waits_for_a_dead_ones_batch() {
+    fails(Fault::AskedSurvives, Setup { actor_crashes: 1, ..Setup::QUIET });
+}
+
+#[test]
 fn a_submission_that_only_a_dead_actor_is_told_of() {
     let setup = Setup { asks: &[Ask::Submit], requests: 1, actor_crashes: 1, ..Setup::QUIET };
     fails(Fault::OldActorTold, setup);

@@ -4,9 +4,38 @@
 use crate::laws::Happened;
 use crate::setup::Fault;
 use crate::steps::Step;
-use crate::world::{
-    Actor, Batch, Control, Generation, Inbox, Key, New, Port, Reply, Request, ToQueue,
-};
+use crate::world::{Actor, Control, Generation, Key, New, Port, Reply, Request, ToQueue};
+
+/// A batch, sealed: the store writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Batch {
+    /// Whose it is.
+    pub(crate) generation: Generation,
+    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) submissions: Vec<New>,
+    pub(crate) claim: usize,
+    /// It came too late to take anything: its actor had died.
+    pub(crate) void: bool,
+    /// Chosen in advance, by mistake.
+    pub(crate) picked: Vec<Key>,
+}
+
+/// What waits to be written, as the actor, the clients and the store share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Inbox {
+    pub(crate) generation: Generation,
+    /// There is an actor, which may not have looked at anything yet.
+    pub(crate) open: bool,
+    pub(crate) draining: bool,
+    /// A batch is enlisted and not sealed yet.
+    pub(crate) asked: bool,
+    /// The actor has been told of submissions.
+    pub(crate) told: bool,
+    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) submissions: Vec<New>,
+    /// How many actions have a slot that the actor has not given them yet.
+    pub(crate) claimed: usize,
+}
 
 impl Step<'_> {
     /// A client leaves a submission. Whoever leaves the first one tells the actor, who may have died
@@ -151,9 +180,11 @@ impl Step<'_> {
 
     /// There is no actor any more: what waited is lost.
     pub(crate) fn close_inbox(&mut self) {
+        let survives = self.setup.has(Fault::AskedSurvives);
         let Some(server) = &mut self.world.server else { return };
         let generation = server.inbox.generation;
-        let inbox = std::mem::replace(&mut server.inbox, Inbox::new(generation, false));
+        let mut inbox = std::mem::replace(&mut server.inbox, Inbox::new(generation, false));
+        server.inbox.asked = std::mem::take(&mut inbox.asked) && survives;
         self.lose(&inbox.requests());
     }
 
@@ -185,6 +216,29 @@ fn of_parts(controls: &[(Control, Port)], submissions: &[New]) -> Vec<Request> {
 }
 
 impl Inbox {
+    /// The inbox of a new actor, or of none.
+    pub(crate) const fn new(generation: Generation, open: bool) -> Self {
+        Self {
+            generation,
+            open,
+            draining: false,
+            asked: false,
+            told: false,
+            controls: Vec::new(),
+            submissions: Vec::new(),
+            claimed: 0,
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.controls.is_empty() && self.submissions.is_empty()
+    }
+
+    /// Whether the actor of this generation lives.
+    pub(crate) const fn is_of(&self, generation: Generation) -> bool {
+        self.open && self.generation == generation
+    }
+
     pub(crate) fn put_back(&mut self, mut controls: Vec<(Control, Port)>) {
         controls.append(&mut self.controls);
         self.controls = controls;

@@ -8,9 +8,10 @@ use actiond_actors::State;
 use actiond_actors::lifecycle::{Command, Ended, OnRestart, Verdict, decide};
 use stateright::Property;
 
+use crate::inbox::Batch;
 use crate::setup::Setup;
 use crate::world::{
-    Batch, Control, Id, Key, Pause, Phase, Queue, Request, Row, Server, ToQueue, Wish, World,
+    Control, Id, Key, Pause, Phase, Queue, Request, Row, Server, ToQueue, Wish, World,
 };
 
 /// Something that a law has a say in, told just before it changes the world.

@@ -6,7 +6,7 @@
 //!
 //! - `setup`: how a model is set up, and the mistakes that it can have built in;
 //! - `world`: all that there is, as plain data;
-//! - `store`, `queue`, `worker`: what each part does in one step;
+//! - `inbox`, `store`, `queue`, `worker`: what each part does in one step;
 //! - `steps`: which steps are possible, and the `stateright` model itself;
 //! - `laws`: Q1 to Q14 and a few more, as pure predicates; `reach`: what a model must come to;
 //! - `holds`: the tests that the protocol keeps every law, small here and large by hand;

@@ -2,11 +2,12 @@
 
 use actiond_actors::State;
 
+use crate::inbox::Inbox;
 use crate::laws::Happened;
 use crate::setup::{Ask, Fault};
 use crate::steps::Step;
 use crate::world::{
-    Actor, Affected, Attempt, Control, End, Id, Inbox, Key, New, Pause, Phase, Port, Queue, Reply,
+    Actor, Affected, Attempt, Control, End, Id, Key, New, Pause, Phase, Port, Queue, Reply,
     Request, Said, Server, Slot, Time, ToQueue, ToWorker, Wish, Worker, World,
 };
 
@@ -345,9 +346,12 @@ impl Step<'_> {
 
     /// There is a new actor: it can be told of something before it has looked.
     pub(crate) fn publish(&mut self) {
+        let survives = self.setup.has(Fault::AskedSurvives);
         if let Some(server) = &mut self.world.server {
             server.actor = Actor::Published;
+            let asked = server.inbox.asked;
             server.inbox = Inbox::new(server.inbox.generation + 1, true);
+            server.inbox.asked = asked && survives;
         }
     }
 

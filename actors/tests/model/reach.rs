@@ -2,8 +2,9 @@
 
 use actiond_actors::State;
 
+use crate::inbox::Batch;
 use crate::laws::Holds;
-use crate::world::{Actor, Batch, Reply, Row, Server, ToQueue, Wish, World};
+use crate::world::{Actor, Reply, Row, Server, ToQueue, Wish, World};
 
 /// Something that a model must come to at some time: its name, and how it is known.
 #[derive(Debug, Clone, Copy)]

@@ -137,6 +137,8 @@ pub(crate) enum Fault {
     /// A dead actor's controls come back to its successor. The only one that breaks nothing: they come
     /// before its recovery is sealed, which then decides anew, and reports are dropped the second time.
     OldControlsComeBack,
+    /// A new actor takes its predecessor's batch for its own, and waits for it to be sealed.
+    AskedSurvives,
     /// A client that leaves a submission tells the actor that it knew before.
     OldActorTold,
     /// The slots of all workers that have died are free as soon as the first death is heard of.
@@ -173,7 +175,7 @@ impl Fault {
             | Self::PutBackLate
             | Self::OldControlsComeBack => Law::Q14,
             Self::NoRecovery | Self::OldBatchTakes => Law::Run,
-            Self::OldActorTold => Law::Fetched,
+            Self::AskedSurvives | Self::OldActorTold => Law::Fetched,
             Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,
             Self::DrainForgotten => Law::Drained,
             Self::LateStartGoesOn => Law::Interrupted,

@@ -3,11 +3,12 @@
 use actiond_actors::State;
 use stateright::{Model, Property};
 
+use crate::inbox::Inbox;
 use crate::laws::{self, Happened, Law};
 use crate::setup::{Ask, Fault, Setup};
 use crate::world::{
-    Actor, Clients, Durable, End, Inbox, Key, Phase, Row, Server, Set, Spent, Time, ToQueue, Wish,
-    Worker, World,
+    Actor, Clients, Durable, End, Key, Phase, Row, Server, Set, Spent, Time, ToQueue, Wish, Worker,
+    World,
 };
 
 /// One step under way: the world as it becomes.

@@ -4,10 +4,11 @@ use actiond_actors::State;
 use actiond_actors::Timestamp;
 use actiond_actors::lifecycle::{Command, OnRestart, Verdict, decide, is_current, not_before};
 
+use crate::inbox::Batch;
 use crate::laws::Happened;
 use crate::setup::Fault;
 use crate::steps::Step;
-use crate::world::{Affected, Batch, Control, End, Key, New, Port, Reply, Row, Said, Time};
+use crate::world::{Affected, Control, End, Key, New, Port, Reply, Row, Said, Time};
 
 impl Step<'_> {
     /// Writes the sealed batch: controls in their order, then submissions, then claims, or, where

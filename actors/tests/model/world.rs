@@ -6,6 +6,7 @@
 use actiond_actors::State;
 use actiond_actors::lifecycle::{Ended, OnRestart};
 
+use crate::inbox::{Batch, Inbox};
 use crate::laws::Law;
 use crate::setup::Ask;
 
@@ -165,62 +166,6 @@ pub(crate) struct New {
     pub(crate) copy_of: Option<Id>,
     pub(crate) queued_at: Time,
     pub(crate) request: Request,
-}
-
-/// A batch, sealed: the store writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Batch {
-    /// Whose it is.
-    pub(crate) generation: Generation,
-    pub(crate) controls: Vec<(Control, Port)>,
-    pub(crate) submissions: Vec<New>,
-    pub(crate) claim: usize,
-    /// It came too late to take anything: its actor had died.
-    pub(crate) void: bool,
-    /// Chosen in advance, by mistake.
-    pub(crate) picked: Vec<Key>,
-}
-
-/// What waits to be written, as the actor, the clients and the store share it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Inbox {
-    pub(crate) generation: Generation,
-    /// There is an actor, which may not have looked at anything yet.
-    pub(crate) open: bool,
-    pub(crate) draining: bool,
-    /// A batch is enlisted and not sealed yet.
-    pub(crate) asked: bool,
-    /// The actor has been told of submissions.
-    pub(crate) told: bool,
-    pub(crate) controls: Vec<(Control, Port)>,
-    pub(crate) submissions: Vec<New>,
-    /// How many actions have a slot that the actor has not given them yet.
-    pub(crate) claimed: usize,
-}
-
-impl Inbox {
-    /// The inbox of a new actor, or of none.
-    pub(crate) const fn new(generation: Generation, open: bool) -> Self {
-        Self {
-            generation,
-            open,
-            draining: false,
-            asked: false,
-            told: false,
-            controls: Vec::new(),
-            submissions: Vec::new(),
-            claimed: 0,
-        }
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.controls.is_empty() && self.submissions.is_empty()
-    }
-
-    /// Whether the actor of this generation lives.
-    pub(crate) const fn is_of(&self, generation: Generation) -> bool {
-        self.open && self.generation == generation
-    }
 }
 
 /// What the rules said of a command.
