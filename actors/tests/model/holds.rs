@@ -257,7 +257,7 @@ fn a_clock_that_jumps() {
     holds("clock", CLOCK);
 }
 
-/// The same with more of everything, some minutes in all:
+/// The same with more of everything, some twenty minutes in all:
 ///
 /// `cargo test --release -p actiond-actors --test model -- --ignored --nocapture --test-threads 1`
 mod larger {
@@ -303,8 +303,11 @@ mod larger {
     fn failures() {
         holds("large: store fails", Setup { requests: 2, server_crashes: 1, ..STORE_FAILS });
         let asks = &[Ask::Stop(1)];
-        holds("large: workers die, stop", Setup { asks, requests: 1, ..WORKERS_DIE });
-        holds("large: workers die", Setup { worker_deaths: 2, ..WORKERS_DIE });
+        let workers_die = Setup { asks, requests: 1, worker_deaths: 2, ..WORKERS_DIE };
+        holds("large: workers die", workers_die);
+        let waiting = &[0, 0, 0, 0];
+        let together = Setup { waiting, worker_deaths: 2, ..WORKERS_DIE };
+        holds("large: workers die, four wait", together);
         holds("large: threads", Setup { requests: 3, actor_crashes: 2, ..THREADS });
     }
 
