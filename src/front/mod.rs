@@ -32,7 +32,6 @@ use actix::prelude::*;
 use bytes::Bytes;
 use chrono::Local;
 use futures_util::Stream;
-use tokio::sync::oneshot;
 
 use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
 use crate::aci::element::Element;
@@ -45,7 +44,7 @@ pub use endpoint::{Endpoint, EndpointBuilder};
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
 /// once, also where the request is refused.
 #[derive(Debug, Message)]
-#[rtype(result = "AciReply")]
+#[rtype(result = "AciAnswer")]
 pub struct AciRequest {
     /// The target of the request line, as it was sent.
     pub target: String,
@@ -59,9 +58,11 @@ pub struct AciRequest {
     pub idempotency_key: Option<String>,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
-    /// Becomes ready when the client has gone: nobody waits for the reply any more.
-    pub gone: oneshot::Receiver<()>,
 }
+
+/// The reply to an [`AciRequest`] on its way: it is made while whoever asked waits for it. To be dropped when the
+/// client has gone, for a wait of an hour must not outlive its client; what was already told to a queue is done.
+pub type AciAnswer = Pin<Box<dyn Future<Output = AciReply> + Send>>;
 
 /// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
 pub struct AciReply {
@@ -124,11 +125,11 @@ impl Actor for FrontActor {
 }
 
 impl Handler<AciRequest> for FrontActor {
-    type Result = ResponseFuture<AciReply>;
+    type Result = MessageResult<AciRequest>;
 
     fn handle(&mut self, request: AciRequest, _: &mut Self::Context) -> Self::Result {
-        let endpoint = self.endpoint.clone();
-        Box::pin(async move { answer(&endpoint, request).await })
+        let answer: AciAnswer = Box::pin(answer(self.endpoint.clone(), request));
+        MessageResult(answer)
     }
 }
 
@@ -151,35 +152,54 @@ struct Asked<'a> {
     idempotency_key: Option<&'a str>,
 }
 
-async fn answer(endpoint: &Endpoint, mut request: AciRequest) -> AciReply {
-    let began = Instant::now();
-    let mut text = None;
-    let gone = std::mem::replace(&mut request.gone, oneshot::channel().1);
-    let (action, reply) = tokio::select! {
-        biased;
-        replied = reply(endpoint, &mut request, &mut text) => replied,
-        // A wait of an hour must not outlive its client. What was already told to a queue is done.
-        _ = gone => {
-            let error = AciError::unavailable("the client has gone");
-            (String::new(), Err((error, ResponseFormat::Xml)))
-        }
-    };
-    let text = text.unwrap_or(request.target);
+async fn answer(endpoint: Endpoint, request: AciRequest) -> AciReply {
+    let mut entry = LogEntry { endpoint, request, text: None, began: Instant::now(), made: false };
+    let (action, reply) = reply(&entry.endpoint, &mut entry.request, &mut entry.text).await;
     let success = reply.is_ok();
     let body = match reply {
         Ok(reply) => reply,
         Err((error, format)) => {
-            let now = endpoint.now_ms();
-            let time = error_time(now, &Local);
-            log::debug!("{text:?}: {:?}", error.to_string());
+            let time = error_time(entry.endpoint.now_ms(), &Local);
+            log::debug!("{:?}: {:?}", entry.text(), error.to_string());
             AciReply {
                 content_type: format.content_type(),
                 body: AciBody::Whole(response::error(&action, &error, &time, format)),
             }
         }
     };
-    endpoint.log_request(action, text, request.peer, began.elapsed(), success);
+    entry.make(action, success);
     body
+}
+
+/// A request that is to stand in the log, also where nobody waits for its reply any more.
+struct LogEntry {
+    endpoint: Endpoint,
+    request: AciRequest,
+    /// What stands there where the target says nothing.
+    text: Option<String>,
+    began: Instant,
+    made: bool,
+}
+
+impl LogEntry {
+    fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or(&self.request.target)
+    }
+
+    fn make(&mut self, action: String, success: bool) {
+        self.made = true;
+        let text = self.text.take().unwrap_or_else(|| std::mem::take(&mut self.request.target));
+        self.endpoint.log_request(action, text, self.request.peer, self.began.elapsed(), success);
+    }
+}
+
+impl Drop for LogEntry {
+    fn drop(&mut self) {
+        if !self.made {
+            log::debug!("{:?}: the client has gone", self.text());
+            self.make(String::new(), false);
+        }
+    }
 }
 
 type Failed = (AciError, ResponseFormat);

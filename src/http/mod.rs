@@ -17,7 +17,6 @@ use actix_web::http::{Uri, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use tokio::sync::oneshot;
 
 use crate::aci::error::AciError;
 use crate::front::{AciBody, AciRequest, Endpoint, FrontActor};
@@ -113,21 +112,20 @@ async fn aci(
             Err(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64));
     }
     let not_read = body.is_err();
-    // Dropped with this future, which is dropped when the connection ends.
-    let (_here, gone) = oneshot::channel();
     let message = AciRequest {
         target,
         content_type: header(CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get("Idempotency-Key").and_then(key),
-        gone,
         wants_html: header(ACCEPT).is_some_and(|accept| accept.contains("text/html")),
     };
-    let Ok(reply) = service.front.send(message).await else {
+    let Ok(answer) = service.front.send(message).await else {
         // The front does nothing that can end it; should it happen, the client may try again.
         return HttpResponse::ServiceUnavailable().finish();
     };
+    // Dropped with this future, which is dropped when the connection ends.
+    let reply = answer.await;
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, reply.content_type));
     if not_read {
