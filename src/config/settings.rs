@@ -106,7 +106,7 @@ pub struct ServerSettings {
     pub max_upload_memory: usize,
     /// `RequestTimeout`: for the head of a request, and for its body, at least 1 s.
     pub request_timeout: Duration,
-    /// `ReplyTimeout`: without a byte of a reply being taken, at least 1 s.
+    /// `ReplyTimeout`: without a byte of a reply being taken, or being sent to a client that ended its side, at least 1 s.
     pub reply_timeout: Duration,
     /// `IdleTimeout`: between two requests of a connection, at least 1 s.
     pub idle_timeout: Duration,

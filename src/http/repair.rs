@@ -75,8 +75,8 @@ impl<S> Repaired<S> {
         }
     }
 
-    /// Ends the connection, too, where the client takes nothing of what it is sent for `reply_timeout`, or sends a
-    /// request of more than `max_request` bytes after its line.
+    /// Ends the connection, too, where the client takes nothing of what it is sent for `reply_timeout`, or has ended its
+    /// side and is sent nothing for as long, or sends a request of more than `max_request` bytes after its line.
     #[must_use]
     pub fn limited(mut self, reply_timeout: Duration, max_request: u64) -> Self {
         self.stuck = Stuck::new(reply_timeout);
@@ -148,6 +148,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                 _ => {
                     this.ready = this.mender.end();
                     this.ended = true;
+                    this.stuck.client_ended();
                 }
             }
         }
@@ -166,7 +167,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        // The dispatcher comes by here each time it is woken, also while a reply is not there yet.
+        if this.stuck.is_gone(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -87,16 +87,33 @@ impl Patience {
     }
 }
 
-/// Waits for a client to take something of what it is sent.
+/// Waits for a client to take something of what it is sent, and for a reply to one that sends nothing more.
 #[derive(Debug)]
 pub(super) struct Stuck {
     allowed: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The client has ended its side of the connection.
+    ended: bool,
+    /// Runs since then, or since the client was sent something after it.
+    left: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stuck {
     pub(super) fn new(allowed: Duration) -> Self {
-        Self { allowed, timer: None }
+        Self { allowed: allowed.min(LONGEST), timer: None, ended: false, left: None }
+    }
+
+    /// Says that the client has ended its side. Most have gone then, and nothing tells them from those that still
+    /// wait for a reply before one is sent.
+    pub(super) const fn client_ended(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether such a client could be sent nothing for too long. Registers a waker if not.
+    pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        let allowed = self.allowed;
+        let left = || Box::pin(tokio::time::sleep(allowed));
+        self.ended && self.left.get_or_insert_with(left).as_mut().poll(cx).is_ready()
     }
 
     /// Passes on what a write gave, or an error where the client took nothing for too long.
@@ -105,11 +122,14 @@ impl Stuck {
         written: Poll<std::io::Result<T>>,
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<T>> {
+        let allowed = self.allowed;
         if written.is_ready() {
             self.timer = None;
+            if let Some(left) = &mut self.left {
+                left.as_mut().reset(Instant::now() + allowed);
+            }
             return written;
         }
-        let allowed = self.allowed.min(LONGEST);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(allowed)));
         timer.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
     }
@@ -162,6 +182,28 @@ mod tests {
             assert!(!over_within(&mut patience, (Part::Body(1), 0), SECOND / 2).await);
             assert!(over_within(&mut patience, (Part::Body(1), 0), SECOND).await);
             assert!(!over_within(&mut patience, (Part::Head(2), 0), 9 * SECOND).await);
+        });
+    }
+
+    #[test]
+    fn a_client_that_ended_its_side_has_gone_when_it_was_sent_nothing_for_too_long() {
+        in_paused_time(async {
+            let mut stuck = Stuck::new(10 * SECOND);
+            async fn gone(stuck: &mut Stuck) -> bool {
+                poll_fn(|cx| Poll::Ready(stuck.is_gone(cx))).await
+            }
+            tokio::time::sleep(100 * SECOND).await;
+            assert!(!gone(&mut stuck).await, "it may send more");
+            stuck.client_ended();
+            assert!(!gone(&mut stuck).await);
+            tokio::time::sleep(9 * SECOND).await;
+            assert!(!gone(&mut stuck).await);
+            let sent = poll_fn(|cx| stuck.check(Poll::Ready(Ok(())), cx)).await;
+            assert!(sent.is_ok());
+            tokio::time::sleep(9 * SECOND).await;
+            assert!(!gone(&mut stuck).await, "it was sent something");
+            tokio::time::sleep(2 * SECOND).await;
+            assert!(gone(&mut stuck).await);
         });
     }
 }

@@ -162,6 +162,32 @@ fn synchronous_answers_with_the_result_and_keeps_nothing() {
     }
 }
 
+/// As many as can run at once leave, and then others: each makes room, and stands in the log.
+#[test]
+fn a_client_that_leaves_ends_what_runs_or_waits_for_it_alone() {
+    let home = Home::new(&format!("[Server]\nReplyTimeout=1\n{ONE_SLOT}"));
+    let server = home.start();
+    let client = Client::of(&server);
+    let token = client.submit("Process&Sleep=600");
+    let waits = format!("QueueInfo&QueueName=Process&QueueAction=getStatus&Wait=600&Token={token}");
+    for left in ["Process&Synchronous=true&Sleep=600", &waits] {
+        let streams = [(); 20].map(|()| {
+            let mut stream = client.connect();
+            stream.write_all(&get(&format!("/action={left}"))).unwrap();
+            stream
+        });
+        drop(streams);
+        wait_until("all of them stand in the log", || {
+            let log = client.get("/action=GetRequestLog");
+            let entries = log.all("responsedata/logentry");
+            let has_left = |entry: &&&Node| entry.text("autn:request").ends_with(left);
+            entries.iter().filter(has_left).count() == 20
+        });
+    }
+    let reply = client.get("/action=Process&Synchronous=true&n=1");
+    assert_eq!(reply.one("responsedata").names(), ["parameters"]);
+}
+
 fn with_key(client: Client, key: &str, parameters: &str) -> String {
     let request = format!(
         "GET /action=Process{parameters} HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {key}\r\n\r\n"
