@@ -23,6 +23,11 @@ pub(super) enum Port {
     Internal(Control),
 }
 
+/// What the queue itself has written.
+pub(super) fn internal(control: Control) -> (Control, Port) {
+    (control.clone(), Port::Internal(control))
+}
+
 /// The answers owed for a batch, in its order.
 pub(super) struct Ports {
     pub(super) controls: Vec<Port>,
@@ -105,7 +110,7 @@ impl Ports {
                 Port::Client(reply) => {
                     let _ = reply.send(Err(Rejected::Store(error.clone())));
                 }
-                Port::Internal(control) => kept.push((control.clone(), Port::Internal(control))),
+                Port::Internal(control) => kept.push(internal(control)),
             }
         }
         kept

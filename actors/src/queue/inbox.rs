@@ -82,8 +82,8 @@ impl Inbox {
     }
 
     /// Puts a control in. By the actor, which then looks.
-    pub(super) fn control(&self, control: Control, port: Port) {
-        self.lock().controls.push((control, port));
+    pub(super) fn control(&self, control: (Control, Port)) {
+        self.lock().controls.push(control);
     }
 
     /// Decides what the actor does next. `more` says that there is something to do besides what waits here;
@@ -175,6 +175,10 @@ impl Inbox {
         self.lock().is_empty()
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing that holds the lock can leave it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -189,6 +193,7 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::internal;
     use super::*;
     use crate::action::{ActionId, Parameters, Timestamp};
     use crate::lifecycle::Command;
@@ -214,8 +219,7 @@ mod tests {
     /// A control that is told from others by its action.
     fn control(number: u64) -> (Control, Port) {
         let id = ActionId::new(number).unwrap();
-        let control = Control::Command { id, command: Command::Cancel };
-        (control.clone(), Port::Internal(control))
+        internal(Control::Command { id, command: Command::Cancel })
     }
 
     fn numbers(controls: &[(Control, Port)]) -> Vec<u64> {
@@ -258,7 +262,7 @@ mod tests {
     fn a_batch_holds_so_many_submissions_and_the_actor_looks_for_the_rest() {
         let (inbox, generation) = opened();
         let answers: Vec<_> = (0..=MAX_SUBMISSIONS).map(|_| put(&inbox).1).collect();
-        inbox.control(control(7).0, control(7).1);
+        inbox.control(control(7));
         assert_eq!(inbox.look(false, false), Look::Enlist);
         let sealed = inbox.seal(generation, || 0);
         assert_eq!((sealed.submissions.len(), sealed.controls.len()), (MAX_SUBMISSIONS, 1));
@@ -291,10 +295,10 @@ mod tests {
     fn what_must_be_written_comes_back_in_front() {
         let (inbox, generation) = opened();
         for number in [1, 2] {
-            inbox.control(control(number).0, control(number).1);
+            inbox.control(control(number));
         }
         let failed = inbox.seal(generation, || 0).controls;
-        inbox.control(control(3).0, control(3).1);
+        inbox.control(control(3));
         inbox.put_back(generation, failed);
         assert_eq!(numbers(&inbox.seal(generation, || 0).controls), [1, 2, 3]);
     }
@@ -329,7 +333,7 @@ mod tests {
         for answer in [waiting, late] {
             assert_eq!(answer.blocking_recv(), Ok(Err(Rejected::ShuttingDown)));
         }
-        inbox.control(control(1).0, control(1).1);
+        inbox.control(control(1));
         let sealed = inbox.seal(generation, || 5);
         assert_eq!((sealed.submissions.len(), sealed.controls.len(), sealed.claim), (0, 1, 0));
     }

@@ -28,7 +28,7 @@ use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, St
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
-use batch::{Committed, OnItsWay, Port, Ports};
+use batch::{Committed, OnItsWay, Port, Ports, internal};
 pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary};
 use inbox::{Generation, Look};
 pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
@@ -148,7 +148,6 @@ pub(crate) struct QueueActor {
     backing_off: Option<SpawnHandle>,
     /// There is more to delete than one step took.
     prune_more: bool,
-    draining: bool,
     settle: Vec<oneshot::Sender<()>>,
 }
 
@@ -176,7 +175,6 @@ impl QueueActor {
             in_flight: 0,
             backing_off: None,
             prune_more: false,
-            draining: false,
             settle: Vec::new(),
         }
     }
@@ -188,11 +186,7 @@ impl QueueActor {
     /// Enlists a batch if there is something to write and none that will take it.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         // What others that are in flight start and delete is not known yet.
-        let known = self.in_flight == 0;
-        let (counts, paused) = self.shared.counts();
-        let can_start =
-            !self.draining && !paused && counts.queued() > 0 && self.shared.free_slots() > 0;
-        let more = known && (can_start || self.prune_more);
+        let more = self.in_flight == 0 && (self.prune_more || self.can_start());
         match self.shared.inbox().look(more, self.backing_off.is_some()) {
             Look::Asked => {}
             Look::Enlist => {
@@ -216,6 +210,14 @@ impl QueueActor {
                 }
             }
         }
+    }
+
+    fn can_start(&self) -> bool {
+        let (counts, paused) = self.shared.counts();
+        !paused
+            && counts.queued() > 0
+            && self.shared.free_slots() > 0
+            && !self.shared.inbox().is_draining()
     }
 
     fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
@@ -314,16 +316,16 @@ impl QueueActor {
     fn replace_worker(&self, slot: usize) {
         for attempt in self.shared.orphans(slot) {
             record_loss(&attempt);
-            if let Some(end) = attempt.ended() {
-                self.internal(Control::End(end));
-            }
+            self.end_of(&attempt);
         }
         self.shared.forget_lost(slot);
     }
 
-    /// Puts in what must be written some time.
-    fn internal(&self, control: Control) {
-        self.shared.inbox().control(control.clone(), Port::Internal(control));
+    /// Puts in the end of an attempt, if it has ended.
+    fn end_of(&self, attempt: &Attempt) {
+        if let Some(end) = attempt.ended() {
+            self.shared.inbox().control(internal(Control::End(end)));
+        }
     }
 
     /// Waits a while before the next batch, unless a client sends something.
@@ -350,8 +352,7 @@ impl Actor for QueueActor {
     /// the start of the server as after a crash of this actor.
     fn started(&mut self, ctx: &mut Self::Context) {
         // Messages to an actor that died are lost: read what they said.
-        self.draining = self.system.upgrade().is_none_or(|system| system.is_draining());
-        if self.draining {
+        if self.system.upgrade().is_none_or(|system| system.is_draining()) {
             self.shared.inbox().drain();
         }
         match self.shared.ending() {
@@ -362,11 +363,10 @@ impl Actor for QueueActor {
         self.shared.free_idle();
         let attempts = self.shared.attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
-        self.internal(Control::Recover { live, on_restart: self.on_restart() });
+        let recover = Control::Recover { live, on_restart: self.on_restart() };
+        self.shared.inbox().control(internal(recover));
         for attempt in attempts {
-            if let Some(end) = attempt.ended() {
-                self.internal(Control::End(end));
-            }
+            self.end_of(&attempt);
         }
         for slot in self.shared.lost() {
             self.replace_worker(slot);
@@ -426,7 +426,7 @@ impl Handler<Change> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
-        self.shared.inbox().control(control, Port::Client(reply));
+        self.shared.inbox().control((control, Port::Client(reply)));
         self.try_again(ctx);
         self.pump(ctx);
     }
@@ -436,9 +436,7 @@ impl Handler<AttemptEnded> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, AttemptEnded { attempt, freed }: AttemptEnded, ctx: &mut Self::Context) {
-        if let Some(end) = attempt.ended() {
-            self.internal(Control::End(end));
-        }
+        self.end_of(&attempt);
         if let Some(slot) = freed {
             self.shared.free(slot);
         }
@@ -469,7 +467,6 @@ impl Handler<Drain> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        self.draining = true;
         self.shared.inbox().drain();
     }
 }

@@ -11,7 +11,6 @@ use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{Parameters, QueueError, State, Submission};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-
 use rusqlite::Connection;
 
 use crate::common::{

@@ -66,27 +66,33 @@ async fn hundred(directory: &TempDir) -> (SqliteStore, QueueId) {
     let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
     store.look_at(10);
     let queue = store.open_queue("Work").await.unwrap().id;
-    let batch = Batch {
+    let submissions = (0..100).map(new_action).collect();
+    let cancel = |id| Control::Command { id: ActionId::new(id).unwrap(), command: Command::Cancel };
+    let controls = vec![cancel(50), cancel(100)];
+    store.commit(Batch { submissions, ..empty(queue) }).await.unwrap();
+    store.commit(Batch { controls, ..empty(queue) }).await.unwrap();
+    (store, queue)
+}
+
+fn new_action(queued_at: i64) -> NewAction {
+    NewAction::Given {
+        parameters: Parameters::default(),
+        priority: 0,
+        key: None,
+        queued_at: Timestamp(queued_at),
+    }
+}
+
+fn empty(queue: QueueId) -> Batch {
+    Batch {
         queue,
         now: Timestamp(1_000),
         controls: Vec::new(),
-        submissions: (0..100)
-            .map(|number| NewAction::Given {
-                parameters: Parameters::default(),
-                priority: 0,
-                key: None,
-                queued_at: Timestamp(number),
-            })
-            .collect(),
+        submissions: Vec::new(),
         claim: 0,
         max_queued: None,
         retention: Retention::default(),
-    };
-    let cancel = |id| Control::Command { id: ActionId::new(id).unwrap(), command: Command::Cancel };
-    let controls = vec![cancel(50), cancel(100)];
-    store.commit(batch.clone()).await.unwrap();
-    store.commit(Batch { submissions: Vec::new(), controls, ..batch }).await.unwrap();
-    (store, queue)
+    }
 }
 
 /// The last action's id is not given out again, whether its deletion was undone or not (Q1).
@@ -95,20 +101,11 @@ async fn an_id_whose_deletion_was_undone_is_not_used_again() {
     let directory = tempfile::tempdir().unwrap();
     let (store, queue) = hundred(&directory).await;
     let batch = |max_finished, submissions| Batch {
-        queue,
-        now: Timestamp(1_000),
-        controls: Vec::new(),
         submissions,
-        claim: 0,
-        max_queued: None,
         retention: Retention { max_finished, finished_after: None },
+        ..empty(queue)
     };
-    let new = || NewAction::Given {
-        parameters: Parameters::default(),
-        priority: 0,
-        key: None,
-        queued_at: Timestamp(200),
-    };
+    let new = || new_action(200);
     let other = Connection::open(directory.path().join("actions.db")).unwrap();
     other
         .execute_batch(

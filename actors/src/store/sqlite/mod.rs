@@ -9,7 +9,8 @@
 //!   pages of listings in `list`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
-//! into the next one, from all queues together; their batches (`due`) are sealed as it begins. Reads that wait share a snapshot in the same way.
+//! into the next one, from all queues together; their batches (`due`) are sealed as it begins. Reads
+//! that wait share a snapshot in the same way.
 
 mod changes;
 mod due;
