@@ -17,6 +17,7 @@ use actix_web::http::{Uri, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use futures_util::future::poll_immediate;
 
 use crate::aci::error::AciError;
 use crate::front::{AciBody, AciRequest, Endpoint, FrontActor};
@@ -120,12 +121,20 @@ async fn aci(
         idempotency_key: request.headers().get("Idempotency-Key").and_then(key),
         wants_html: header(ACCEPT).is_some_and(|accept| accept.contains("text/html")),
     };
-    let Ok(answer) = service.front.send(message).await else {
+    let Ok(mut answer) = service.front.send(message).await else {
         // The front does nothing that can end it; should it happen, the client may try again.
         return HttpResponse::ServiceUnavailable().finish();
     };
     // Dropped with this future, which is dropped when the connection ends.
-    let reply = answer.await;
+    let reply = match poll_immediate(&mut answer).await {
+        Some(reply) => {
+            // Requests that came with this one are answered first, so that the replies leave together: a client
+            // on the same machine would take this thread's core for each.
+            tokio::task::yield_now().await;
+            reply
+        }
+        None => answer.await,
+    };
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, reply.content_type));
     if not_read {
