@@ -131,6 +131,42 @@ async fn an_id_whose_deletion_was_undone_is_not_used_again() {
     store.close().await;
 }
 
+/// An id that was given out in a transaction that failed is another's in the next; so is what it was given.
+#[tokio::test]
+async fn what_was_given_in_vain_is_not_given_to_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+    let queue = store.open_queue("Work").await.unwrap().id;
+    let batch = |text: &str, claim| Batch {
+        submissions: vec![NewAction::Given {
+            parameters: Parameters::from_iter([("Text", text)]),
+            priority: 0,
+            key: None,
+            queued_at: Timestamp(1),
+        }],
+        claim,
+        ..empty(queue)
+    };
+    let other = Connection::open(directory.path().join("actions.db")).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON queue BEGIN SELECT RAISE(ABORT, 'by a test'); END",
+        )
+        .unwrap();
+    let refused = store.commit(batch("in vain", 0)).await;
+    assert!(refused.map_or(true, |reply| reply.submissions[0].is_err()), "it was refused");
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
+
+    // Too large to be kept beside what is on disk.
+    let first = "x".repeat(2 << 20);
+    store.commit(batch(&first, 0)).await.unwrap();
+    let claimed = store.commit(batch("second", 1)).await.unwrap().claimed;
+    let [claimed] = claimed.as_slice() else { panic!("{} were claimed", claimed.len()) };
+    assert_eq!(claimed.id.get(), 1);
+    assert!(claimed.parameters.get("Text") == Some(&first), "it has what another was given");
+    store.close().await;
+}
+
 /// Every page of a listing.
 async fn pages(store: &SqliteStore, queue: QueueId, query: &Query, start: u64) -> Vec<Page> {
     let (mut pages, mut next) = (Vec::new(), Some(Cursor::start(start)));

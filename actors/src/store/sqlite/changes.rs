@@ -4,7 +4,6 @@
 //! what that says.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -42,32 +41,29 @@ impl Writer<'_> {
             && all <= batch.claim as u64
             && batch.max_queued.is_none_or(|max| all <= max)
             && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
-        // What was just written need not be read back for the actions that start in this batch.
-        let mut fresh = Vec::new();
+        let mut started = Vec::new();
         for submission in &batch.submissions {
             let last_id = self.known.last_id;
             let submitted = self.submit(batch, submission, at_once)?;
             if let (Ok(submitted), NewAction::Given { parameters, priority, .. }) =
                 (&submitted, submission)
                 && submitted.id.get() > last_id
-                && fresh.len() < batch.claim
             {
-                fresh.push((Reverse(*priority), submitted.id, parameters.clone()));
+                let id = submitted.id;
+                if at_once {
+                    let parameters = parameters.clone();
+                    let claimed = Claimed { id, attempt: FIRST_ATTEMPT, parameters };
+                    started.push((Reverse(*priority), claimed));
+                } else {
+                    self.given.keep(id, parameters);
+                }
             }
             submissions.push(submitted);
         }
-        let claimed = if at_once {
-            let mut claimed = self.claim(batch, HashMap::new())?;
-            claimed.extend(fresh.into_iter().map(|(priority, id, parameters)| {
-                (priority, Claimed { id, attempt: FIRST_ATTEMPT, parameters })
-            }));
-            // The highest priority first, equal ones by arrival (Q8).
-            claimed.sort_by_key(|(priority, claimed)| (*priority, claimed.id));
-            claimed
-        } else {
-            self.claim(batch, fresh.into_iter().map(|(_, id, given)| (id, given)).collect())?
-        };
-        let claimed = claimed.into_iter().map(|(_, claimed)| claimed).collect();
+        started.append(&mut self.claim(batch)?);
+        // The highest priority first, equal ones by arrival (Q8).
+        started.sort_by_key(|(priority, claimed)| (*priority, claimed.id));
+        let claimed = started.into_iter().map(|(_, claimed)| claimed).collect();
         let more_to_prune = self.prune(batch)?;
         let queue = self.queue_mut(batch.queue)?;
         Ok(BatchReply {
@@ -227,6 +223,9 @@ impl Writer<'_> {
         } else {
             self.running.remove(&row.id);
         }
+        if row.state != State::Queued {
+            self.given.take(row.id);
+        }
         let queue = self.queue_mut(queue)?;
         if let Some(from) = from {
             queue.counts.take(from);
@@ -332,11 +331,7 @@ impl Writer<'_> {
     }
 
     /// Gives free slots to the waiting actions that are next (Q8), unless the queue is paused (Q12).
-    fn claim(
-        &mut self,
-        batch: &Batch,
-        mut fresh: HashMap<ActionId, Parameters>,
-    ) -> Applied<Vec<(Reverse<i32>, Claimed)>> {
+    fn claim(&mut self, batch: &Batch) -> Applied<Vec<(Reverse<i32>, Claimed)>> {
         let queue = self.queue_mut(batch.queue)?;
         if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
             return Ok(Vec::new());
@@ -353,8 +348,9 @@ impl Writer<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
+            let given = self.given.take(row.id);
             let Some(row) = self.start(batch, row)? else { continue };
-            let parameters = match fresh.remove(&row.id) {
+            let parameters = match given {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };

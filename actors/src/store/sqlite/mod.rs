@@ -15,6 +15,7 @@
 mod changes;
 mod due;
 mod fold;
+mod given;
 mod list;
 mod points;
 mod read;

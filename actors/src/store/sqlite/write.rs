@@ -11,6 +11,7 @@ use rusqlite::{Connection, Statement, params};
 use super::changes::Row;
 use super::due::{Due, Owed};
 use super::fold::{Folder, fold};
+use super::given::Given;
 use super::points::Points;
 use super::reserve::{PAGE, Reserve};
 use super::store_error;
@@ -28,6 +29,8 @@ pub(super) struct Writer<'c> {
     /// The rows of actions that run, as far as this writer started them: their next change is due
     /// soon. Forgotten when a transaction fails.
     pub(super) running: HashMap<ActionId, (QueueId, Row)>,
+    /// What they were given that wait; forgotten then, too.
+    pub(super) given: Given,
     /// Those who read must learn of every change.
     points: Arc<Points>,
     /// Folds the log beside this thread; without one it is folded here alone.
@@ -108,6 +111,7 @@ impl<'c> Writer<'c> {
             reserve,
             known,
             running: HashMap::new(),
+            given: Given::default(),
             points,
             folder,
             folding: false,
@@ -329,6 +333,7 @@ impl<'c> Writer<'c> {
         if applied.is_err() {
             self.known = before;
             self.running.clear();
+            self.given.clear();
             if !self.connection.is_autocommit() {
                 // A failed commit may have rolled back already; then there is nothing to undo.
                 let _ = self.connection.execute_batch("ROLLBACK");
