@@ -3,7 +3,8 @@
 //! - opening, the lock on the data directory, the threads and their channels: this file;
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
-//!   deleted in `retention`, what is kept back for a full disk in `reserve`;
+//!   deleted in `retention`, what is kept in memory of actions that wait in `given`, what is kept
+//!   back for a full disk in `reserve`;
 //! - how the write-ahead log stays short: `fold`;
 //! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
 //!   pages of listings in `list`.
