@@ -19,6 +19,8 @@ use crate::http;
 
 /// How long open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
+/// How many HTTP workers more than cores there are at most, unless `Threads` says so.
+const MAX_MORE_WORKERS: usize = 32;
 
 /// Why the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +72,9 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let system = start_queues(&settings).await?;
     let workers = settings.server.threads.unwrap_or_else(|| {
         // More than cores: what else runs there, clients too, would push fewer aside with each reply. An odd
-        // number was faster than the even ones beside it.
-        std::thread::available_parallelism().map_or(1, |cores| 2 * cores.get() + 1)
+        // number was faster than the even ones beside it. Each needs four descriptors, so not too many.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cores + (cores + 1).min(MAX_MORE_WORKERS)
     });
     let endpoint = describe(&settings, Endpoint::builder(system.clone()))
         .address(settings.server.token_host.clone(), address.port())

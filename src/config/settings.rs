@@ -96,7 +96,7 @@ pub struct ServerSettings {
     pub bind_address: IpAddr,
     /// `TokenHost`: the host part of tokens; an IPv6 address has no brackets.
     pub token_host: String,
-    /// `Threads`: HTTP workers, from 1 to 1024; `None` is two for each core and one more.
+    /// `Threads`: HTTP workers, from 1 to 1024; `None` is two for each core and one more, at most 32 more than cores.
     pub threads: Option<usize>,
     /// `MaxInputString`: longest request target in characters; `usize::MAX` is unlimited.
     pub max_input_string: usize,
