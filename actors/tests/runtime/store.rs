@@ -95,6 +95,17 @@ fn empty(queue: QueueId) -> Batch {
     }
 }
 
+/// Lets every transaction fail, near its end, until the trigger `refuse` is dropped.
+fn refusing(directory: &TempDir) -> Connection {
+    let other = Connection::open(directory.path().join("actions.db")).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON queue BEGIN SELECT RAISE(ABORT, 'by a test'); END",
+        )
+        .unwrap();
+    other
+}
+
 /// The last action's id is not given out again, whether its deletion was undone or not (Q1).
 #[tokio::test]
 async fn an_id_whose_deletion_was_undone_is_not_used_again() {
@@ -106,12 +117,7 @@ async fn an_id_whose_deletion_was_undone_is_not_used_again() {
         ..empty(queue)
     };
     let new = || new_action(200);
-    let other = Connection::open(directory.path().join("actions.db")).unwrap();
-    other
-        .execute_batch(
-            "CREATE TRIGGER refuse BEFORE UPDATE ON queue BEGIN SELECT RAISE(ABORT, 'by a test'); END",
-        )
-        .unwrap();
+    let other = refusing(&directory);
     // The hundredth is one of the two that have ended, and goes first of all in this transaction.
     let refused = store.commit(batch(Some(0), vec![new()])).await;
     assert!(matches!(refused, Err(StoreError::Io(_))), "{refused:?}");
@@ -137,22 +143,8 @@ async fn what_was_given_in_vain_is_not_given_to_another() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
     let queue = store.open_queue("Work").await.unwrap().id;
-    let batch = |text: &str, claim| Batch {
-        submissions: vec![NewAction::Given {
-            parameters: Parameters::from_iter([("Text", text)]),
-            priority: 0,
-            key: None,
-            queued_at: Timestamp(1),
-        }],
-        claim,
-        ..empty(queue)
-    };
-    let other = Connection::open(directory.path().join("actions.db")).unwrap();
-    other
-        .execute_batch(
-            "CREATE TRIGGER refuse BEFORE UPDATE ON queue BEGIN SELECT RAISE(ABORT, 'by a test'); END",
-        )
-        .unwrap();
+    let batch = |text: &str, claim| Batch { claim, ..with_note(queue, text) };
+    let other = refusing(&directory);
     let refused = store.commit(batch("in vain", 0)).await;
     assert!(refused.map_or(true, |reply| reply.submissions[0].is_err()), "it was refused");
     other.execute_batch("DROP TRIGGER refuse").unwrap();
@@ -163,7 +155,7 @@ async fn what_was_given_in_vain_is_not_given_to_another() {
     let claimed = store.commit(batch("second", 1)).await.unwrap().claimed;
     let [claimed] = claimed.as_slice() else { panic!("{} were claimed", claimed.len()) };
     assert_eq!(claimed.id.get(), 1);
-    assert!(claimed.parameters.get("Text") == Some(&first), "it has what another was given");
+    assert!(claimed.parameters.get("Note") == Some(&first), "it has what another was given");
     store.close().await;
 }
 
@@ -249,19 +241,11 @@ async fn the_reserve_is_beside_the_data_and_made_once() {
     }
 }
 
-/// A batch of one action with this many bytes of parameters.
-fn large(queue: QueueId, bytes: usize) -> Batch {
-    let parameters = [("Note", "x".repeat(bytes))].into_iter().collect();
+/// A batch of one action that is given this.
+fn with_note(queue: QueueId, note: &str) -> Batch {
+    let parameters = [("Note", note)].into_iter().collect();
     let new = NewAction::Given { parameters, priority: 0, key: None, queued_at: Timestamp(1) };
-    Batch {
-        queue,
-        now: Timestamp(1),
-        controls: Vec::new(),
-        submissions: vec![new],
-        claim: 0,
-        max_queued: None,
-        retention: Retention::default(),
-    }
+    Batch { submissions: vec![new], ..empty(queue) }
 }
 
 #[tokio::test]
@@ -271,7 +255,7 @@ async fn whoever_reads_sees_all_that_was_acknowledged_and_the_log_stays_short() 
     let queue = store.open_queue("Work").await.unwrap().id;
     let mut longest = 0;
     for number in 1..=100 {
-        let reply = store.commit(large(queue, 1 << 20)).await.unwrap();
+        let reply = store.commit(with_note(queue, &"x".repeat(1 << 20))).await.unwrap();
         let id = reply.submissions[0].as_ref().unwrap().id;
         assert_eq!(id.get(), number);
         // The snapshot that is taken here is kept until the next change.

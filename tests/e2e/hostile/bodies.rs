@@ -69,7 +69,8 @@ fn a_gigabyte_is_refused_early() {
 
 #[test]
 fn many_gigabytes_at_once_are_refused_too() {
-    let home = Home::new(CONFIG);
+    // Each HTTP worker's allocator keeps some of what went through it.
+    let home = Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2"));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);
@@ -91,8 +92,7 @@ fn many_gigabytes_at_once_are_refused_too() {
     });
     let grown = peak(&server).saturating_sub(before);
     eprintln!("16 bodies of a gigabyte: {grown} kB more");
-    // Each HTTP worker's allocator keeps some of what went through it.
-    assert!(grown < 100_000, "{grown} kB more");
+    assert!(grown < 60_000, "{grown} kB more");
 }
 
 #[test]

@@ -45,18 +45,14 @@ impl Writer<'_> {
         for submission in &batch.submissions {
             let last_id = self.known.last_id;
             let submitted = self.submit(batch, submission, at_once)?;
-            if let (Ok(submitted), NewAction::Given { parameters, priority, .. }) =
-                (&submitted, submission)
+            if at_once
+                && let (Ok(submitted), NewAction::Given { parameters, priority, .. }) =
+                    (&submitted, submission)
                 && submitted.id.get() > last_id
             {
-                let id = submitted.id;
-                if at_once {
-                    let parameters = parameters.clone();
-                    let claimed = Claimed { id, attempt: FIRST_ATTEMPT, parameters };
-                    started.push((Reverse(*priority), claimed));
-                } else {
-                    self.given.keep(id, parameters);
-                }
+                let (id, parameters) = (submitted.id, parameters.clone());
+                let claimed = Claimed { id, attempt: FIRST_ATTEMPT, parameters };
+                started.push((Reverse(*priority), claimed));
             }
             submissions.push(submitted);
         }
@@ -299,6 +295,9 @@ impl Writer<'_> {
                     "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
                     params![number(id), key, to_json(parameters)?],
                 )?;
+                if state == State::Queued {
+                    self.given.keep(id, parameters);
+                }
                 if let Some(key) = key {
                     self.run(
                         "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
