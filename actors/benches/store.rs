@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
 
 use actiond_actors::lifecycle::Ended;
+use actiond_actors::report::Written;
 use actiond_actors::store::StoreError;
 use actiond_actors::store::query::{Cursor, Query, SortKey, States};
 use actiond_actors::store::sqlite::SqliteStore;
@@ -61,7 +62,7 @@ impl Bench {
             attempt,
             ended: Ended::Finished,
             error: None,
-            report: Vec::new(),
+            report: Written::default(),
             percent: 100.0,
             processing_ms: 1,
         };

@@ -3,6 +3,7 @@
 //! The tree is neutral on purpose: the runtime stores it and hands it out, and whoever speaks a
 //! protocol (ACI's XML and JSON, say) gives it a form.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{SeqAccess, Visitor};
@@ -23,10 +24,10 @@ pub type Report = Vec<Node>;
 pub struct Node {
     /// The name; choose one that is a legal XML name if the result will be read over ACI.
     #[serde(rename = "n")]
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Attributes in the order they are to be shown.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(Cow<'static, str>, String)>,
     /// Text, or further nodes.
     #[serde(rename = "c", default, skip_serializing_if = "Content::is_empty")]
     pub content: Content,
@@ -91,19 +92,19 @@ impl Default for Content {
 impl Node {
     /// Makes a node with neither attributes nor content.
     #[must_use]
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), attributes: Vec::new(), content: Content::default() }
     }
 
     /// Makes a node that holds text.
     #[must_use]
-    pub fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn text(name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self { name: name.into(), attributes: Vec::new(), content: Content::Text(text.into()) }
     }
 
     /// Adds an attribute behind those it has.
     #[must_use]
-    pub fn attribute(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+    pub fn attribute(mut self, name: impl Into<Cow<'static, str>>, value: impl ToString) -> Self {
         self.attributes.push((name.into(), value.to_string()));
         self
     }
@@ -126,6 +127,65 @@ impl Node {
             Content::Text(_) => &[],
         }
     }
+}
+
+/// How deep a result may be nested: each level is two levels of JSON, whose reader takes 128.
+const MAX_DEPTH: usize = 50;
+
+/// A result as stores keep it, in JSON. It is made where the nodes are at hand: the thread that writes for all
+/// queues would have to fetch each of them from the memory of another core.
+///
+/// ```
+/// use actiond_actors::Node;
+/// use actiond_actors::report::Written;
+/// let result = vec![Node::text("said", "hello")];
+/// let written = Written::of(&result)?;
+/// assert_eq!(written.as_str(), Some(r#"[{"n":"said","c":"hello"}]"#));
+/// assert_eq!(Written::of(&[])?.as_str(), None);
+/// # Ok::<(), actiond_actors::report::Unwritable>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written(Option<String>);
+
+/// Why a result can't be kept; the text is shown to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the result {0}")]
+pub struct Unwritable(String);
+
+impl Written {
+    /// Writes a result down.
+    ///
+    /// # Errors
+    ///
+    /// If it is nested deeper than 50 levels (our choice).
+    pub fn of(report: &[Node]) -> Result<Self, Unwritable> {
+        if depth(report) > MAX_DEPTH {
+            return Err(Unwritable(format!("is nested deeper than {MAX_DEPTH} levels")));
+        }
+        if report.is_empty() {
+            return Ok(Self::default());
+        }
+        let text = serde_json::to_string(report)
+            .map_err(|error| Unwritable(format!("can't be written down: {error}")))?;
+        Ok(Self(Some(text)))
+    }
+
+    /// Returns the text; none where the result is empty.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+/// How deep these nodes are nested, without recursion: the depth is the work's choice.
+fn depth(nodes: &[Node]) -> usize {
+    let mut deepest = 0;
+    let mut left: Vec<(usize, &Node)> = nodes.iter().map(|node| (1, node)).collect();
+    while let Some((level, node)) = left.pop() {
+        deepest = deepest.max(level);
+        left.extend(node.nodes().iter().map(|node| (level + 1, node)));
+    }
+    deepest
 }
 
 /// How far a running action has come.
@@ -272,4 +332,21 @@ fn weighted(stages: &[Stage]) -> Option<f64> {
 
 const fn clamp(percent: f64) -> f64 {
     if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read_and_what_is_too_deep_is_not_written() {
+        let nested = |depth| (1..depth).fold(Node::new("n"), |inner, _| Node::new("n").node(inner));
+        let deep = vec![Node::new("beside"), nested(MAX_DEPTH)];
+        let written = Written::of(&deep).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(written.as_str().unwrap()).unwrap(), deep);
+        let error = Written::of(&[Node::new("beside"), nested(MAX_DEPTH + 1)]).unwrap_err();
+        assert_eq!(error.to_string(), "the result is nested deeper than 50 levels");
+        // Nobody's stack is at risk.
+        assert!(Written::of(&[nested(1_000)]).is_err());
+    }
 }

@@ -114,11 +114,11 @@ fn outcome(parameters: &Parameters) -> Result<Report, Failure> {
 /// Makes a result of all parameters, in the form of `getActionParameters`; bytes become base64.
 fn repeat(parameters: &Parameters) -> Report {
     let all = parameters.iter().fold(Node::new("parameters"), |all, (name, value)| {
-        let value = match value {
-            Value::Text(text) => text.clone(),
-            Value::Bytes(bytes) => BASE64.encode(bytes),
-        };
-        all.node(Node::new("parameter").attribute("name", name).attribute("value", value))
+        let pair = Node::new("parameter").attribute("name", name);
+        all.node(match value {
+            Value::Text(text) => pair.attribute("value", text),
+            Value::Bytes(bytes) => pair.attribute("value", BASE64.encode(bytes)),
+        })
     });
     vec![all]
 }

@@ -58,11 +58,11 @@ async fn a_stopped_echo_keeps_how_long_it_slept() {
 
     let id = submit(&queue, &given).await;
     let shown = partial(&queue, id).await;
-    assert_eq!(shown.first().map(|n| n.name.as_str()), Some("slept_ms"));
+    assert_eq!(shown.first().map(|n| &*n.name), Some("slept_ms"));
     queue.stop(id).await.unwrap();
     let ended = queue.wait(id, PATIENCE).await.unwrap();
     assert_eq!(ended.record.state, State::Stopped);
-    assert_eq!(ended.record.report.first().map(|n| n.name.as_str()), Some("slept_ms"));
+    assert_eq!(ended.record.report.first().map(|n| &*n.name), Some("slept_ms"));
 
     let id = submit(&queue, &[("Sleep", "0.01"), ("Fail", "no luck")]).await;
     let ended = queue.wait(id, PATIENCE).await.unwrap();
@@ -98,7 +98,7 @@ async fn what_fetch_finds_ingest_writes() {
     let ended = queue.wait(id, PATIENCE).await.unwrap();
     assert_eq!(ended.record.state, State::Finished, "{ended:?}");
     let counts = ended.record.report.first().and_then(|n| n.nodes().first()).unwrap();
-    assert!(counts.attributes.contains(&("ingestadded".to_owned(), "3".to_owned())), "{counts:?}");
+    assert!(counts.attributes.contains(&("ingestadded".into(), "3".to_owned())), "{counts:?}");
 
     // Each batch is the next action of the same store.
     let ingest = system.queue("Ingest").unwrap();

@@ -54,8 +54,8 @@ pub(super) fn report(report: Report) -> impl Iterator<Item = Element> {
 
 fn node(node: Node) -> Element {
     Element {
-        name: node.name.into(),
-        attributes: node.attributes.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        name: node.name,
+        attributes: node.attributes,
         content: match node.content {
             ReportContent::Text(text) => Content::Text(text),
             ReportContent::Nodes(nodes) => Content::Elements(report(nodes).collect()),

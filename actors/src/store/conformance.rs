@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended};
+use crate::report::{Node, Report, Written};
 use crate::store::query::{Cursor, Query};
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
@@ -233,6 +234,14 @@ impl Bench {
     }
 }
 
+fn written(report: &[Node]) -> Written {
+    Written::of(report).unwrap()
+}
+
+fn nodes_of(report: &Written) -> Report {
+    report.as_str().map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default()
+}
+
 /// An end with something in each of its fields.
 fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
     AttemptEnd {
@@ -240,7 +249,7 @@ fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
         attempt,
         ended,
         error: (ended == Ended::Failed).then(|| "the disk said \"no\"".to_owned()),
-        report: vec![crate::report::Node::text("done", format!("attempt {attempt}"))],
+        report: written(&[Node::text("done", format!("attempt {attempt}"))]),
         percent: 37.5,
         processing_ms: 1_234,
     }

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Refusal, Verdict};
-use crate::report::Report;
+use crate::report::{Report, Written};
 use query::{Cursor, Page, Query};
 
 /// A queue's number within one store.
@@ -263,7 +263,7 @@ pub struct AttemptEnd {
     /// The error text for the client, if it failed.
     pub error: Option<String>,
     /// The result, or what there is of it.
-    pub report: Report,
+    pub report: Written,
     /// How far it came, from 0 to 100.
     pub percent: f64,
     /// How long it worked, pauses left out, in milliseconds.

@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinError};
 use crate::lifecycle::Ended;
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
-use crate::report::Report;
+use crate::report::Written;
 use crate::store::AttemptEnd;
 use crate::system::WeakSystem;
 pub(crate) use attempt::{Attempt, LiveView, Wish};
@@ -66,7 +66,7 @@ impl WorkerActor {
     }
 
     /// The work has come back, or was dropped by force.
-    fn on_joined(&mut self, result: Result<WorkResult, JoinError>) {
+    fn on_joined(&mut self, result: Result<Result<Written, Failure>, JoinError>) {
         let Some(running) = self.running.take() else { return };
         let cut_off = matches!(&result, Err(error) if error.is_cancelled());
         if cut_off && running.attempt.wish() < Wish::Stop {
@@ -85,7 +85,7 @@ impl WorkerActor {
     }
 
     /// Reports the end of an attempt, and the slot that it frees, if it does.
-    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome, freed: Option<usize>) {
+    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome<Written>, freed: Option<usize>) {
         record_end(attempt, outcome);
         if let Some(slot) = freed {
             self.queue.note_idle(slot);
@@ -146,7 +146,10 @@ impl Handler<Run> for WorkerActor {
         // Without a system there is nobody left to run it for: the store will recover it.
         let Some(system) = self.system.upgrade() else { return };
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
-        let work = system.executor().spawn(start(Arc::clone(&self.performer), context));
+        let work = start(Arc::clone(&self.performer), context);
+        let work = system.executor().spawn(async {
+            Written::of(&work.await?).map_err(|unwritable| Failure::failed(unwritable.to_string()))
+        });
         self.running = Some(Running { attempt, work: work.abort_handle(), abandoned: false });
         ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
     }
@@ -205,29 +208,27 @@ pub(crate) async fn start(performer: Arc<dyn Perform>, context: ActionContext) -
 }
 
 /// Writes into the attempt how it ended, with all that is to be kept of it.
-fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome) {
+fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome<Written>) {
     let Some(id) = attempt.id() else { return };
-    let mut view = attempt.view();
-    let mut report = report;
-    if depth(report.as_ref().unwrap_or(&view.partial)) > MAX_DEPTH {
-        ended = Ended::Failed;
-        error = Some(format!("the result is nested deeper than {MAX_DEPTH} levels"));
-        report = None;
-        view.partial = Report::new();
-    }
+    let view = attempt.view();
+    let report =
+        report.map_or_else(|| Written::of(&view.partial), Ok).unwrap_or_else(|unwritable| {
+            (ended, error) = (Ended::Failed, Some(unwritable.to_string()));
+            Written::default()
+        });
     attempt.set_ended(AttemptEnd {
         id,
         attempt: attempt.number(),
         ended,
         error,
-        report: report.unwrap_or(view.partial),
+        report,
         percent: view.progress.percent(),
         processing_ms: i64::try_from(view.processing.as_millis()).unwrap_or(i64::MAX),
     });
 }
 
 /// How an attempt ends whose worker is gone.
-fn worker_died() -> Outcome {
+fn worker_died() -> Outcome<Written> {
     (Ended::Failed, Some("the worker that ran the action died".to_owned()), None)
 }
 
@@ -236,25 +237,13 @@ pub(crate) fn record_loss(attempt: &Attempt) {
     record_end(attempt, worker_died());
 }
 
-/// How deep a result may be nested: each level is two levels of JSON in the store, whose reader takes
-/// 128.
-const MAX_DEPTH: usize = 50;
-
-/// How deep these nodes are nested, without recursion: the depth is the work's choice.
-fn depth(nodes: &[crate::report::Node]) -> usize {
-    let mut deepest = 0;
-    let mut left: Vec<(usize, &crate::report::Node)> = nodes.iter().map(|node| (1, node)).collect();
-    while let Some((level, node)) = left.pop() {
-        deepest = deepest.max(level);
-        left.extend(node.nodes().iter().map(|node| (level + 1, node)));
-    }
-    deepest
-}
-
 /// How an attempt ended, its error text, and its result if that is not the partial one.
-type Outcome = (Ended, Option<String>, Option<Report>);
+type Outcome<R> = (Ended, Option<String>, Option<R>);
 
-pub(crate) fn outcome(attempt: &Attempt, result: Result<WorkResult, JoinError>) -> Outcome {
+pub(crate) fn outcome<R>(
+    attempt: &Attempt,
+    result: Result<Result<R, Failure>, JoinError>,
+) -> Outcome<R> {
     match result {
         Ok(Ok(report)) => (Ended::Finished, None, Some(report)),
         Ok(Err(Failure::Stopped)) if attempt.wish() >= Wish::Stop => (stopped(attempt), None, None),

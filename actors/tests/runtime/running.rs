@@ -9,7 +9,7 @@ use crate::common::{
     Home, SOON, at_gate, end, end_state, graceless, state, submit, threads, to_do,
 };
 
-fn text(name: &str, text: &str) -> Vec<Node> {
+fn text(name: &'static str, text: &str) -> Vec<Node> {
     vec![Node::text(name, text)]
 }
 

@@ -113,10 +113,10 @@ fn the_result_has_the_shape_of_the_sample() {
     };
     scene.options.tasks.push(missing);
     let report = scene.run().unwrap();
-    let names: Vec<_> = report.iter().map(|node| node.name.as_str()).collect();
+    let names: Vec<_> = report.iter().map(|node| &*node.name).collect();
     assert_eq!(names, ["documentcounts", "fetchaction", "tasks"]);
     let attributes: Vec<_> =
-        report[0].nodes()[0].attributes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        report[0].nodes()[0].attributes.iter().map(|(n, v)| (&**n, v.as_str())).collect();
     assert_eq!(
         attributes,
         [
@@ -140,10 +140,7 @@ fn the_result_has_the_shape_of_the_sample() {
     assert_eq!(report[1], Node::text("fetchaction", "SYNCHRONIZE"));
     let [success, failed] = report[2].nodes() else { panic!("{report:?}") };
     assert_eq!(*success, Node::text("success", "DIR1"));
-    assert_eq!(
-        (failed.name.as_str(), &failed.content),
-        ("failed", &Node::text("", "DIR2").content)
-    );
+    assert_eq!((&*failed.name, &failed.content), ("failed", &Node::text("", "DIR2").content));
     assert!(
         matches!(failed.attributes.as_slice(), [(name, why)] if name == "message" && why.contains("/no/such"))
     );
@@ -261,7 +258,7 @@ fn a_missing_directory_fails_its_task_and_nothing_vanishes() {
     scene.counts();
     fs::rename(scene.path(""), scene.directory.path().join("away")).unwrap();
     let report = scene.run().unwrap();
-    assert_eq!((counts(&report).as_str(), report[2].nodes()[0].name.as_str()), ("", "failed"));
+    assert_eq!((counts(&report).as_str(), report[2].nodes()[0].name.as_ref()), ("", "failed"));
     fs::write(scene.directory.path().join("in"), "a file").unwrap();
     let report = scene.run().unwrap();
     assert!(report[2].nodes()[0].attributes[0].1.contains("is not a directory"), "{report:?}");

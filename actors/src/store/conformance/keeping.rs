@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::model::Model;
-use super::{Bench, Place, an_end, cases, run};
+use super::{Bench, Place, an_end, cases, run, written};
 use crate::action::{ActionId, Parameters, State, Timestamp, Value};
 use crate::lifecycle::{Command, Ended};
 use crate::report::{Node, Report};
@@ -291,7 +291,7 @@ pub async fn reports_are_kept_to_the_letter(place: &impl Place) {
         for ended in [Ended::Finished, Ended::Failed, Ended::Stopped] {
             let id = bench.submit(0).await;
             bench.claim(1).await;
-            let end = AttemptEnd { report: report.clone(), ..an_end(id, 1, ended) };
+            let end = AttemptEnd { report: written(&report), ..an_end(id, 1, ended) };
             bench.control(Control::End(end.clone().into())).await.unwrap();
             let record = bench.record(id).await;
             assert_eq!(record.report, report);
@@ -356,7 +356,7 @@ pub async fn large_results_are_listed_once_and_in_order(place: &impl Place) {
     let claimed = bench.commit(Batch { submissions, claim: 9, ..bench.batch() }).await.claimed;
     for Claimed { id, attempt, .. } in claimed {
         bench.now += 1;
-        let report = vec![Node::text("large", "x".repeat(100_000))];
+        let report = written(&[Node::text("large", "x".repeat(100_000))]);
         let end = AttemptEnd { report, ..an_end(id, attempt, Ended::Finished) };
         bench.control(Control::End(end.into())).await.unwrap();
     }

@@ -11,7 +11,6 @@ use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
-use crate::report::Node;
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
     StoreError, Submitted,
@@ -167,6 +166,7 @@ impl Writer<'_> {
                 };
                 let AttemptEnd { report, percent, processing_ms, .. } = end;
                 let (percent, processing_ms) = (*percent, *processing_ms);
+                let report = report.as_str();
                 let outcome = Outcome { processing_ms, percent, error, report };
                 self.move_to(batch, &row, state, outcome)?;
                 let verdict = Verdict::Move(state);
@@ -197,7 +197,6 @@ impl Writer<'_> {
                 let finished_at = not_before(batch.now, earlier);
                 let Outcome { processing_ms, percent, error, report } = outcome;
                 let percent = if state == State::Finished { 100.0 } else { percent };
-                let report = (!report.is_empty()).then(|| to_json(&report)).transpose()?;
                 self.run(
                     "UPDATE action SET state = ?2, finished_at = ?3, processing_ms = ?4,
                      percent = ?5, error = ?6, report = ?7 WHERE id = ?1",
@@ -219,7 +218,7 @@ impl Writer<'_> {
         } else {
             self.running.remove(&row.id);
         }
-        if row.state != State::Queued {
+        if from == Some(State::Queued) && row.state != State::Queued {
             self.given.take(row.id);
         }
         let queue = self.queue_mut(queue)?;
@@ -447,7 +446,7 @@ struct Outcome<'a> {
     processing_ms: i64,
     percent: f64,
     error: Option<&'a str>,
-    report: &'a [Node],
+    report: Option<&'a str>,
 }
 
 /// What the rules need to know of an action.
@@ -479,6 +478,6 @@ pub(super) fn number(id: ActionId) -> i64 {
     i64::try_from(id.get()).unwrap_or(i64::MAX)
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> Applied<String> {
+fn to_json(value: &Parameters) -> Applied<String> {
     serde_json::to_string(value).map_err(|e| Failure::Store(StoreError::Io(e.to_string())))
 }
