@@ -410,9 +410,11 @@ impl QueueHandle {
             NewAction::Given { .. } => None,
         };
         let (reply, answer) = oneshot::channel();
-        // Whichever actor there was: it may be another one by now.
-        self.actor().await?;
-        self.shared.submit(new, reply);
+        if let Err((new, reply)) = self.shared.submit(new, reply) {
+            // Whichever actor there is then. If that dies, too, the submission ends with it, unanswered.
+            self.actor().await?;
+            drop(self.shared.submit(new, reply));
+        }
         self.answer(answer, id).await
     }
 

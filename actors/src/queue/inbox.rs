@@ -65,20 +65,23 @@ pub(super) enum Look {
 }
 
 impl Inbox {
-    /// Puts a submission in, and returns whether the actor must be told. Where there is none, the
-    /// submission is dropped.
-    pub(super) fn submission(&self, new: NewAction, reply: SubmissionPort) -> bool {
+    /// Puts a submission in, and returns whether the actor must be told; where there is none, gives it back.
+    pub(super) fn submission(
+        &self,
+        new: NewAction,
+        reply: SubmissionPort,
+    ) -> Result<bool, (NewAction, SubmissionPort)> {
         let mut waiting = self.lock();
         if !waiting.open {
-            return false;
+            return Err((new, reply));
         }
         if waiting.draining {
             // A caller that has gone needs no answer.
             let _ = reply.send(Err(Rejected::ShuttingDown));
-            return false;
+            return Ok(false);
         }
         waiting.submissions.push_back((new, reply));
-        !waiting.asked && !std::mem::replace(&mut waiting.told, true)
+        Ok(!waiting.asked && !std::mem::replace(&mut waiting.told, true))
     }
 
     /// Puts a control in. By the actor, which then looks.
@@ -213,7 +216,7 @@ mod tests {
             queued_at: Timestamp(0),
         };
         let (reply, answer) = oneshot::channel();
-        (inbox.submission(new, reply), answer)
+        (inbox.submission(new, reply).unwrap(), answer)
     }
 
     /// A control that is told from others by its action.
@@ -309,7 +312,8 @@ mod tests {
         inbox.note_claimed(before, 1);
         let (_, unanswered) = put(&inbox);
         inbox.close();
-        assert!(!put(&inbox).0, "there is no actor");
+        let copy = NewAction::CopyOf { id: ActionId::new(1).unwrap(), queued_at: Timestamp(0) };
+        assert!(inbox.submission(copy, oneshot::channel().0).is_err(), "there is no actor");
         assert_eq!(inbox.seal(before, || 1).claim, 0, "nobody would start it");
         let now = inbox.open();
         put(&inbox).1.close();

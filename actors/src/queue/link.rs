@@ -137,17 +137,23 @@ impl QueueShared {
         QueueActor: Handler<M>,
         <QueueActor as actix::Actor>::Context: ToEnvelope<QueueActor, M>,
     {
-        if let Some(address) = self.address() {
+        // Not by a copy of the address: each is made and given back, for every message.
+        if let Link::Up(address) = &*self.link.borrow() {
             address.do_send(message);
         }
     }
 
-    /// Leaves a submission for the actor, and tells it if no batch will fetch it. An actor whose address is
-    /// not published yet looks when it begins.
-    pub(super) fn submit(&self, new: NewAction, reply: SubmissionPort) {
-        if self.inbox.submission(new, reply) {
+    /// Leaves a submission for the actor, and tells it if no batch will fetch it; where there is none, gives it
+    /// back. An actor whose address is not published yet looks when it begins.
+    pub(super) fn submit(
+        &self,
+        new: NewAction,
+        reply: SubmissionPort,
+    ) -> Result<(), (NewAction, SubmissionPort)> {
+        if self.inbox.submission(new, reply)? {
             self.tell(Submissions);
         }
+        Ok(())
     }
 
     pub(super) const fn inbox(&self) -> &Inbox {
@@ -169,12 +175,13 @@ impl QueueShared {
         self.settings.maximum_threads.saturating_sub(busy)
     }
 
-    /// Gives the attempt a slot and returns that slot's worker, made by `start` if there is none yet.
+    /// Gives the attempt a slot, whose worker, made by `start` if there is none yet, is told by `tell`.
     pub(crate) fn occupy(
         &self,
         attempt: &Arc<Attempt>,
         start: impl FnOnce(usize) -> Addr<WorkerActor>,
-    ) -> Addr<WorkerActor> {
+        tell: impl FnOnce(&Addr<WorkerActor>),
+    ) {
         let mut running = lock(&self.running);
         let slot = running.free.pop().unwrap_or_else(|| {
             running.workers.push(None);
@@ -185,9 +192,8 @@ impl QueueShared {
             running.attempts.insert(id, (Arc::clone(attempt), slot));
             self.set_live(&running);
         }
-        match running.workers.get_mut(slot) {
-            Some(worker) => worker.get_or_insert_with(|| start(slot)).clone(),
-            None => start(slot),
+        if let Some(worker) = running.workers.get_mut(slot) {
+            tell(worker.get_or_insert_with(|| start(slot)));
         }
     }
 

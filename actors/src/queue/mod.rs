@@ -284,7 +284,7 @@ impl QueueActor {
             claimed.parameters,
             self.on_restart(),
         ));
-        let slot = self.shared.occupy(&attempt, |slot| {
+        let start = |slot| {
             WorkerActor::new(
                 slot,
                 Arc::clone(&self.performer),
@@ -293,13 +293,17 @@ impl QueueActor {
                 self.shared.settings().stop_grace,
             )
             .start()
-        });
-        slot.do_send(Run(Arc::clone(&attempt)));
+        };
         // It was claimed before the shutdown, and its commit came back after.
-        match self.shared.ending() {
-            None => {}
-            Some(Ending::Interrupt) => slot.do_send(Interrupt),
-            Some(Ending::Force) => self.force(&attempt),
+        let ending = self.shared.ending();
+        self.shared.occupy(&attempt, start, |worker| {
+            worker.do_send(Run(Arc::clone(&attempt)));
+            if ending == Some(Ending::Interrupt) {
+                worker.do_send(Interrupt);
+            }
+        });
+        if ending == Some(Ending::Force) {
+            self.force(&attempt);
         }
     }
 
