@@ -6,8 +6,8 @@
 //! the operating system. Snapshots hold up the folding of the log ([`super::fold`]), so whoever folds
 //! has them let go first.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::read::Reader;
@@ -20,18 +20,11 @@ const PASSED_ON: u32 = 32;
 /// The readers that whoever asks may use.
 #[derive(Debug)]
 pub(super) struct Points {
-    readers: Mutex<Readers>,
-    returned: Condvar,
+    /// `None` once it is closed.
+    readers: Vec<Mutex<Option<Point>>>,
     /// How often something was written that has been acknowledged or will be.
     changes: AtomicU64,
     to_pass_on: AtomicU32,
-}
-
-#[derive(Debug)]
-struct Readers {
-    free: Vec<Point>,
-    lent: usize,
-    closed: bool,
 }
 
 #[derive(Debug)]
@@ -43,10 +36,9 @@ struct Point {
 
 impl Points {
     pub(super) fn new(readers: Vec<Reader>) -> Self {
-        let free = readers.into_iter().map(|reader| Point { reader, of: None }).collect();
+        let point = |reader| Mutex::new(Some(Point { reader, of: None }));
         Self {
-            readers: Mutex::new(Readers { free, lent: 0, closed: false }),
-            returned: Condvar::new(),
+            readers: readers.into_iter().map(point).collect(),
             changes: AtomicU64::new(0),
             to_pass_on: AtomicU32::new(0),
         }
@@ -67,7 +59,7 @@ impl Points {
             return None;
         }
         let mut lent = self.lend()?;
-        let point = lent.point.as_mut()?;
+        let point = lent.as_mut()?;
         let began = Instant::now();
         // Before the snapshot is taken, which then has all that is counted here.
         let changes = self.changes.load(Ordering::SeqCst);
@@ -84,31 +76,40 @@ impl Points {
 
     /// Has every snapshot let go that nobody reads now.
     pub(super) fn let_go(&self) {
-        for point in &mut self.lock().free {
-            point.let_go();
+        for mut free in self.readers.iter().filter_map(try_lock) {
+            free.iter_mut().for_each(Point::let_go);
         }
     }
 
-    fn lend(&self) -> Option<Lent<'_>> {
-        let mut readers = self.lock();
-        let point = readers.free.pop()?;
-        readers.lent += 1;
-        Some(Lent { points: self, point: Some(point) })
+    /// Lends a reader that nobody uses, each thread the same one where it can: what a reader has read is in
+    /// the memory of the core that it was used on.
+    fn lend(&self) -> Option<MutexGuard<'_, Option<Point>>> {
+        let count = self.readers.len();
+        let first = SEAT.with(|seat| *seat) % count.max(1);
+        self.readers.iter().cycle().skip(first).take(count).find_map(try_lock)
     }
 
-    /// Lends no reader any more, and waits until all are back and closed.
+    /// Lends no reader any more, and waits until all are back and closed: the last connection to be closed
+    /// is to be the writer's.
     pub(super) fn close(&self) {
-        let mut readers = self.lock();
-        readers.closed = true;
-        readers.free.clear();
-        while readers.lent > 0 {
-            readers = self.returned.wait(readers).unwrap_or_else(PoisonError::into_inner);
+        for reader in &self.readers {
+            *reader.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Readers> {
-        // Nothing that holds the lock can leave it half changed.
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+/// Which thread this is of those that read, in the order of their first reads.
+static SEATS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static SEAT: usize = SEATS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Nothing that holds one of these locks can leave its data half changed.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -116,27 +117,6 @@ impl Point {
     fn let_go(&mut self) {
         if self.of.take().is_some() {
             self.reader.end();
-        }
-    }
-}
-
-/// A reader that comes back however its use ends.
-struct Lent<'p> {
-    points: &'p Points,
-    point: Option<Point>,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        let mut readers = self.points.lock();
-        readers.lent -= 1;
-        let point = self.point.take();
-        if readers.closed {
-            // Closed before the store is: the last connection to be closed is to be the writer's.
-            drop(point);
-            self.points.returned.notify_all();
-        } else {
-            readers.free.extend(point);
         }
     }
 }
