@@ -1,16 +1,14 @@
 //! What all front actors of a server share: the system, what it is called, limits and the log.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actiond_actors::{QueueHandle, Submitted, System};
 use tokio::sync::Semaphore;
 
-use super::request_log::RequestLog;
+use super::request_log::{LogPart, Logged, RequestLog};
 use crate::aci::catalog::{ActionSpec, ParamSpec};
 use crate::aci::token;
 
@@ -33,8 +31,8 @@ pub(super) struct Inner {
     kinds: Vec<Kind>,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
-    pub(super) requests: AtomicU64,
-    pub(super) log: RequestLog,
+    /// In a place of its own: it is written to all the time, and what stands here is read all the time.
+    pub(super) log: Box<RequestLog>,
     /// How many actions run at once outside of the queues (`Synchronous=true`).
     pub(super) synchronous: Semaphore,
 }
@@ -188,8 +186,7 @@ impl EndpointBuilder {
             prefix: self.prefix,
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
-            requests: AtomicU64::new(0),
-            log: RequestLog::default(),
+            log: Box::default(),
             synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
             system: self.system,
         })
@@ -267,18 +264,11 @@ impl Endpoint {
         target.strip_prefix(&self.inner.prefix).unwrap_or(target)
     }
 
-    pub(super) fn log_request(
-        &self,
-        action: String,
-        request: String,
-        client: Option<IpAddr>,
-        took: Duration,
-        success: bool,
-    ) {
-        self.inner.requests.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn log_request(&self, part: &LogPart, request: Logged<'_>) {
+        let Logged { text, client, took, success, .. } = request;
         let how = if success { "success" } else { "error" };
         // Quoted: a line break that a client sent must not begin a line of the log.
-        log::debug!("{request:?} ({client:?}): {how}, {took:?}");
-        self.inner.log.push(action, request, client, self.now_ms(), took, success);
+        log::debug!("{text:?} ({client:?}): {how}, {took:?}");
+        self.inner.log.push(part, request);
     }
 }

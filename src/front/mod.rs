@@ -40,6 +40,7 @@ use crate::aci::request::{Pairs, RawRequest, Request, parse};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
 pub use endpoint::{Endpoint, EndpointBuilder};
+use request_log::{LogPart, Logged};
 
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
 /// once, also where the request is refused.
@@ -108,15 +109,22 @@ impl fmt::Debug for AciBody {
 
 /// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread.
 #[derive(Debug)]
-pub struct FrontActor {
+pub struct FrontActor(Arc<Front>);
+
+/// What the requests of one worker share. Theirs alone: to count users of what all workers share costs each of them
+/// as much as many a step on the way of a request.
+#[derive(Debug)]
+struct Front {
     endpoint: Endpoint,
+    log: Arc<LogPart>,
 }
 
 impl FrontActor {
     /// Makes the front of an endpoint.
     #[must_use]
-    pub const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+    pub fn new(endpoint: Endpoint) -> Self {
+        let log = endpoint.inner.log.part();
+        Self(Arc::new(Front { endpoint, log }))
     }
 }
 
@@ -128,7 +136,7 @@ impl Handler<AciRequest> for FrontActor {
     type Result = MessageResult<AciRequest>;
 
     fn handle(&mut self, request: AciRequest, _: &mut Self::Context) -> Self::Result {
-        let answer: AciAnswer = Box::pin(answer(self.endpoint.clone(), request));
+        let answer: AciAnswer = Box::pin(answer(Arc::clone(&self.0), request));
         MessageResult(answer)
     }
 }
@@ -152,14 +160,14 @@ struct Asked<'a> {
     idempotency_key: Option<&'a str>,
 }
 
-async fn answer(endpoint: Endpoint, request: AciRequest) -> AciReply {
-    let mut entry = LogEntry { endpoint, request, text: None, began: Instant::now(), made: false };
-    let (action, reply) = reply(&entry.endpoint, &mut entry.request, &mut entry.text).await;
+async fn answer(front: Arc<Front>, request: AciRequest) -> AciReply {
+    let mut entry = LogEntry { front, request, text: None, began: Instant::now(), made: false };
+    let (action, reply) = reply(&entry.front.endpoint, &mut entry.request, &mut entry.text).await;
     let success = reply.is_ok();
     let body = match reply {
         Ok(reply) => reply,
         Err((error, format)) => {
-            let time = error_time(entry.endpoint.now_ms(), &Local);
+            let time = error_time(entry.front.endpoint.now_ms(), &Local);
             log::debug!("{:?}: {:?}", entry.text(), error.to_string());
             AciReply {
                 content_type: format.content_type(),
@@ -167,13 +175,13 @@ async fn answer(endpoint: Endpoint, request: AciRequest) -> AciReply {
             }
         }
     };
-    entry.make(action, success);
+    entry.make(&action, success);
     body
 }
 
 /// A request that is to stand in the log, also where nobody waits for its reply any more.
 struct LogEntry {
-    endpoint: Endpoint,
+    front: Arc<Front>,
     request: AciRequest,
     /// What stands there where the target says nothing.
     text: Option<String>,
@@ -186,10 +194,18 @@ impl LogEntry {
         self.text.as_deref().unwrap_or(&self.request.target)
     }
 
-    fn make(&mut self, action: String, success: bool) {
+    fn make(&mut self, action: &str, success: bool) {
         self.made = true;
-        let text = self.text.take().unwrap_or_else(|| std::mem::take(&mut self.request.target));
-        self.endpoint.log_request(action, text, self.request.peer, self.began.elapsed(), success);
+        let Front { endpoint, log } = &*self.front;
+        let logged = Logged {
+            action,
+            text: self.text(),
+            client: self.request.peer,
+            ended_ms: endpoint.now_ms(),
+            took: self.began.elapsed(),
+            success,
+        };
+        endpoint.log_request(log, logged);
     }
 }
 
@@ -197,7 +213,7 @@ impl Drop for LogEntry {
     fn drop(&mut self) {
         if !self.made {
             log::debug!("{:?}: the client has gone", self.text());
-            self.make(String::new(), false);
+            self.make("", false);
         }
     }
 }

@@ -1,18 +1,18 @@
 //! The latest requests, for the action `GetRequestLog`.
 
-use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::thread::Thread;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::aci::error::shorten;
 use crate::aci::request::{PairValue, Pairs};
 
 /// How many requests are remembered.
-const CAPACITY: usize = 500;
+const CAPACITY: u64 = 500;
 /// How much of a request is remembered, in bytes: a query may hold a whole document.
 const REQUEST_BYTES: usize = 1_000;
 
@@ -33,60 +33,143 @@ pub(super) fn text_of(action: &str, pairs: &Pairs) -> String {
     text
 }
 
-/// A ring of the latest requests.
+/// The latest requests of a server. Each front writes to a part of its own: what several threads write to in turn
+/// costs each of them more than the rest of the log.
 #[derive(Debug, Default)]
-pub(super) struct RequestLog(Mutex<VecDeque<Entry>>);
+pub(super) struct RequestLog {
+    /// How many there have been.
+    total: AtomicU64,
+    parts: Mutex<Vec<Arc<LogPart>>>,
+}
 
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) action: String,
-    pub(super) request: String,
+/// What one front has written.
+#[derive(Debug, Default)]
+pub(super) struct LogPart {
+    /// The name of its thread.
+    thread: OnceLock<String>,
+    /// The newest last.
+    entries: Mutex<VecDeque<Entry>>,
+}
+
+/// A request that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logged<'a> {
+    pub(super) action: &'a str,
+    pub(super) text: &'a str,
     pub(super) client: Option<IpAddr>,
     pub(super) ended_ms: i64,
     pub(super) took: Duration,
     pub(super) success: bool,
-    pub(super) thread: Thread,
+}
+
+/// A request as it is remembered.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    /// Which request of the server this was, from 0.
+    number: u64,
+    pub(super) action: String,
+    pub(super) text: String,
+    pub(super) client: Option<IpAddr>,
+    pub(super) ended_ms: i64,
+    pub(super) took: Duration,
+    pub(super) success: bool,
+    /// Where it was worked on; filled in when the log is read.
+    pub(super) thread: String,
 }
 
 impl RequestLog {
-    pub(super) fn push(
-        &self,
-        mut action: String,
-        mut request: String,
-        client: Option<IpAddr>,
-        ended_ms: i64,
-        took: Duration,
-        success: bool,
-    ) {
-        if let Cow::Owned(short) = shorten(&action) {
-            action = short;
+    /// Begins the part of another front.
+    pub(super) fn part(&self) -> Arc<LogPart> {
+        let part = Arc::default();
+        lock(&self.parts).push(Arc::clone(&part));
+        part
+    }
+
+    /// Returns how many requests there have been.
+    pub(super) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Writes a request down, in the place of one that is among the latest no more: what a request was read into is
+    /// free at once for the next one, which costs less than to keep it.
+    pub(super) fn push(&self, part: &LogPart, request: Logged<'_>) {
+        let Logged { action, text, client, ended_ms, took, success } = request;
+        let number = self.total.fetch_add(1, Ordering::Relaxed);
+        part.thread.get_or_init(|| std::thread::current().name().unwrap_or_default().to_owned());
+        let mut entries = lock(&part.entries);
+        let is_old = |entry: &Entry| entry.number + CAPACITY <= number;
+        let mut entry = Entry::default();
+        while entries.front().is_some_and(is_old) {
+            entry = entries.pop_front().unwrap_or_default();
         }
-        action.make_ascii_uppercase();
-        let begins = request.len() - request.trim_start_matches(['/', '?']).len();
-        request.drain(..begins);
-        request.truncate(request.floor_char_boundary(REQUEST_BYTES));
-        // A long one was cut: it must not keep the room it had.
-        request.shrink_to(REQUEST_BYTES);
-        let entry = Entry {
-            action,
-            request,
-            client,
-            ended_ms,
-            took,
-            success,
-            thread: std::thread::current(),
-        };
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = if entries.len() < CAPACITY { None } else { entries.pop_front() };
-        entries.push_back(entry);
-        // All HTTP workers come by here: what can be done without the lock is.
-        drop(entries);
-        drop(oldest);
+        entry.action.clear();
+        entry.action.push_str(&shorten(action));
+        entry.action.make_ascii_uppercase();
+        let text = text.trim_start_matches(['/', '?']);
+        entry.text.clear();
+        let end = text.floor_char_boundary(REQUEST_BYTES);
+        entry.text.push_str(text.get(..end).unwrap_or_default());
+        entries.push_back(Entry { number, client, ended_ms, took, success, ..entry });
     }
 
     /// Returns the latest entries, the newest first.
     pub(super) fn latest(&self, number: usize) -> Vec<Entry> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().rev().take(number).cloned().collect()
+        let oldest = self.total().saturating_sub(CAPACITY);
+        let mut latest = Vec::new();
+        for part in &*lock(&self.parts) {
+            let thread = part.thread.get().map_or("", String::as_str);
+            let entries = lock(&part.entries);
+            latest.extend(
+                entries
+                    .iter()
+                    .filter(|entry| entry.number >= oldest)
+                    .map(|entry| Entry { thread: thread.to_owned(), ..entry.clone() }),
+            );
+        }
+        latest.sort_unstable_by_key(|entry| Reverse(entry.number));
+        latest.truncate(number);
+        latest
+    }
+}
+
+/// Nothing that holds one of these locks can leave its data half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(log: &RequestLog, number: usize) -> Vec<String> {
+        log.latest(number).into_iter().map(|entry| entry.text).collect()
+    }
+
+    #[test]
+    fn the_latest_are_those_of_all_parts_together() {
+        let log = RequestLog::default();
+        let (busy, calm) = (log.part(), log.part());
+        let push = |part: &LogPart, text: &str| {
+            let took = Duration::ZERO;
+            log.push(
+                part,
+                Logged { action: "a", text, client: None, ended_ms: 0, took, success: true },
+            );
+        };
+        push(&busy, "/?1");
+        push(&calm, "2");
+        push(&busy, "3");
+        assert_eq!(texts(&log, 9), ["3", "2", "1"]);
+        assert_eq!(texts(&log, 2), ["3", "2"]);
+        for number in 4..=501 {
+            push(&busy, &number.to_string());
+        }
+        assert_eq!((texts(&log, 999).len(), &*texts(&log, 999)[499]), (500, "2"));
+        push(&busy, "502");
+        assert_eq!((texts(&log, 999).len(), &*texts(&log, 999)[499]), (500, "3"));
+        assert_eq!((lock(&busy.entries).len(), log.total()), (500, 502));
+        // One that was cut for it holds no more than it shows.
+        push(&calm, &"ä".repeat(REQUEST_BYTES));
+        assert_eq!((texts(&log, 1)[0].len(), lock(&calm.entries).len()), (REQUEST_BYTES, 1));
     }
 }

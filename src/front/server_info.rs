@@ -5,7 +5,6 @@
 //! names.
 
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 
 use chrono::Local;
 
@@ -41,7 +40,7 @@ fn get_version(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
     let uptime = inner.began.elapsed().as_secs();
     let now = endpoint.now_ms();
-    let queries = inner.requests.load(Ordering::Relaxed);
+    let queries = inner.log.total();
     #[expect(clippy::cast_precision_loss, reason = "a rate with two decimals")]
     let qps = queries as f64 / uptime.max(1) as f64;
     let config = inner.config_path.as_ref().map(|p| p.display().to_string());
@@ -141,12 +140,12 @@ fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
         let duration = format!("{:.2} ms", entry.took.as_secs_f64() * 1000.0);
         Element::new("logentry")
             .child(Element::text("autn:action", entry.action))
-            .child(Element::text("autn:request", entry.request))
+            .child(Element::text("autn:request", entry.text))
             .child(Element::text("autn:client", client))
             .child(Element::text("autn:time", error_time(entry.ended_ms, &Local)))
             .child(Element::text("autn:duration", duration))
             .child(Element::text("autn:status", if entry.success { "success" } else { "error" }))
-            .child(Element::text("autn:thread", entry.thread.name().unwrap_or_default()))
+            .child(Element::text("autn:thread", entry.thread))
     });
     entries.collect()
 }

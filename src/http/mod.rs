@@ -27,6 +27,9 @@ use uploads::{Held, Uploads};
 /// before it reads, gets to see the error; a larger one finds the connection closed.
 const THROWN_AWAY: usize = 64 << 20;
 
+/// The header with a key under which the same submission may come again.
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// Mounts the endpoint in an application: every path that nothing else serves is an ACI request.
 ///
 /// Under a scope, say so with [`crate::front::EndpointBuilder::mounted_at`]. In an application of
@@ -61,7 +64,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
     let endpoint = endpoint.clone();
     let (memory, largest) = (endpoint.max_upload_memory(), endpoint.max_file_upload_size());
     // Shared by the workers: each has a clone of what is returned here.
-    let uploads = Uploads::new(memory, largest);
+    let uploads = web::Data::new(Uploads::new(memory, largest));
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
@@ -74,7 +77,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
-    uploads: Uploads,
+    uploads: web::Data<Uploads>,
 }
 
 /// Returns the longest request in bytes that is read to the end of it, for [`server::Patience`].
@@ -118,7 +121,7 @@ async fn aci(
         content_type: header(CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
-        idempotency_key: request.headers().get("Idempotency-Key").and_then(key),
+        idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
         wants_html: header(ACCEPT).is_some_and(|accept| accept.contains("text/html")),
     };
     let Ok(mut answer) = service.front.send(message).await else {
@@ -136,7 +139,7 @@ async fn aci(
         None => answer.await,
     };
     let mut response = HttpResponse::Ok();
-    response.insert_header((CONTENT_TYPE, reply.content_type));
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.content_type)));
     if not_read {
         // Something of the body may still be on its way.
         response.force_close();
@@ -175,7 +178,7 @@ async fn read_body(
     mut payload: web::Payload,
     announced: Option<u64>,
     (limit, setting): (usize, &str),
-    memory: &mut Held,
+    memory: &mut Held<'_>,
 ) -> Result<Bytes, AciError> {
     let too_large = |size| {
         AciError::too_large(&format!("bytes of the request body ({setting})"), size, limit as u64)

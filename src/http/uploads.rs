@@ -5,10 +5,9 @@
 //! another for ever, one place is set apart: whoever has it needs no more shares and can always end.
 //! Who asks: `mod.rs`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// What one share is, in bytes. A body of a share's size or less needs none: connections are counted elsewhere.
@@ -17,13 +16,13 @@ const SHARE: usize = 64 << 10;
 /// How long a body waits for shares, all waits together, before it is refused (our choice: clients give up after 10 s).
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// The memory for the bodies of one server. Cheap to clone.
-#[derive(Debug, Clone)]
+/// The memory for the bodies of one server.
+#[derive(Debug)]
 pub(super) struct Uploads {
     /// In shares.
-    common: Arc<Semaphore>,
+    common: Semaphore,
     /// The one place set apart.
-    apart: Arc<Semaphore>,
+    apart: Semaphore,
     /// How many shares it is worth.
     worth: usize,
     /// How many bytes a body can have that is alone.
@@ -33,10 +32,10 @@ pub(super) struct Uploads {
 
 /// What one body holds; given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    uploads: Uploads,
-    shares: Vec<OwnedSemaphorePermit>,
-    apart: Option<OwnedSemaphorePermit>,
+pub(super) struct Held<'u> {
+    uploads: &'u Uploads,
+    shares: Vec<SemaphorePermit<'u>>,
+    apart: Option<SemaphorePermit<'u>>,
     /// How many bytes may come without asking again.
     covered: usize,
     /// How long it may still wait.
@@ -55,8 +54,8 @@ impl Uploads {
         let all = memory.div_ceil(SHARE).clamp(2, Semaphore::MAX_PERMITS);
         let worth = largest.div_ceil(SHARE).clamp(1, all / 2);
         Self {
-            common: Arc::new(Semaphore::new(all - worth)),
-            apart: Arc::new(Semaphore::new(1)),
+            common: Semaphore::new(all - worth),
+            apart: Semaphore::new(1),
             worth,
             most: all.saturating_mul(SHARE),
             patience: PATIENCE,
@@ -69,13 +68,13 @@ impl Uploads {
     }
 
     /// Begins a body.
-    pub(super) fn begin(&self) -> Held {
+    pub(super) fn begin(&self) -> Held<'_> {
         let patience = self.patience;
-        Held { uploads: self.clone(), shares: Vec::new(), apart: None, covered: SHARE, patience }
+        Held { uploads: self, shares: Vec::new(), apart: None, covered: SHARE, patience }
     }
 }
 
-impl Held {
+impl Held<'_> {
     /// Gives back all that is held: nothing more is kept of the body.
     pub(super) fn release(&mut self) {
         self.shares.clear();
@@ -85,8 +84,8 @@ impl Held {
     /// Takes memory for a body that has grown to this many bytes; waits for it if it must.
     pub(super) async fn grow_to(&mut self, size: usize) -> Result<(), Exhausted> {
         while size > self.covered {
-            let Uploads { common, apart, worth, .. } = &self.uploads;
-            if let Ok(share) = Arc::clone(common).try_acquire_owned() {
+            let Uploads { common, apart, worth, .. } = self.uploads;
+            if let Ok(share) = common.try_acquire() {
                 self.shares.push(share);
                 self.covered = self.covered.saturating_add(SHARE);
                 continue;
@@ -96,14 +95,14 @@ impl Held {
                 if self.apart.is_some() {
                     std::future::pending().await
                 } else {
-                    Arc::clone(apart).acquire_owned().await
+                    apart.acquire().await
                 }
             };
             // Never closed, so that neither fails but by time.
             let (permit, is_share) = tokio::select! {
                 biased;
                 place = set_apart => (place, false),
-                share = Arc::clone(common).acquire_owned() => (share, true),
+                share = common.acquire() => (share, true),
                 () = tokio::time::sleep(self.patience) => return Err(Exhausted),
             };
             let permit = permit.map_err(|_| Exhausted)?;
@@ -157,7 +156,8 @@ mod tests {
 
     #[actix_web::test]
     async fn no_body_holds_more_than_there_is() {
-        let mut body = small().begin();
+        let uploads = small();
+        let mut body = uploads.begin();
         assert_eq!(body.grow_to(9 * SHARE + 1).await, Err(Exhausted));
         for (memory, largest, most) in [(8, 4, 8), (8, 20, 20), (8, usize::MAX / SHARE + 1, 8)]
             .map(|(m, l, n)| (m * SHARE, l.saturating_mul(SHARE), n * SHARE))
