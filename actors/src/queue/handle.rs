@@ -411,9 +411,11 @@ impl QueueHandle {
         };
         let (reply, answer) = oneshot::channel();
         if let Err((new, reply)) = self.shared.submit(new, reply) {
-            // Whichever actor there is then. If that dies, too, the submission ends with it, unanswered.
+            // It has died or is being built: whichever there is then.
             self.actor().await?;
-            drop(self.shared.submit(new, reply));
+            if self.shared.submit(new, reply).is_err() {
+                return Err(self.no_actor());
+            }
         }
         self.answer(answer, id).await
     }
@@ -453,22 +455,33 @@ impl QueueHandle {
         }
     }
 
-    /// Returns the queue's actor, waiting a while if it is just being rebuilt.
+    /// Returns the queue's actor, waiting a while if it has died and is being rebuilt.
     async fn actor(&self) -> Result<Addr<QueueActor>, QueueError> {
-        if let Some(address) = self.shared.address() {
+        if let Some(address) = self.shared.address().filter(Addr::connected) {
             return Ok(address);
         }
-        let mut link = self.shared.watch();
-        let up = link.wait_for(|link| !matches!(link, Link::Starting));
-        match tokio::time::timeout(DEADLINE, up).await {
-            Ok(Ok(link)) => match &*link {
-                Link::Up(address) => Ok(address.clone()),
-                Link::Starting => Err(QueueError::NoAnswer),
-                Link::Down(reason) => Err(QueueError::Unavailable { reason: reason.clone() }),
-            },
-            Ok(Err(_)) => Err(QueueError::ShuttingDown),
-            Err(_) => Err(QueueError::Unavailable { reason: "it is being restarted".to_owned() }),
+        if self.system.upgrade().is_none() {
+            // Nobody rebuilds it.
+            return Err(QueueError::ShuttingDown);
         }
+        let mut link = self.shared.watch();
+        let known = link.wait_for(|link| match link {
+            Link::Starting => false,
+            Link::Up(address) => address.connected(),
+            Link::Down(_) => true,
+        });
+        match tokio::time::timeout(DEADLINE, known).await.as_ref().map(|known| known.as_deref()) {
+            Ok(Ok(Link::Up(address))) => Ok(address.clone()),
+            Ok(Ok(Link::Down(reason))) => Err(QueueError::Unavailable { reason: reason.clone() }),
+            Ok(Ok(Link::Starting) | Err(_)) | Err(_) => Err(self.no_actor()),
+        }
+    }
+
+    fn no_actor(&self) -> QueueError {
+        if self.system.upgrade().is_none() {
+            return QueueError::ShuttingDown;
+        }
+        QueueError::Unavailable { reason: "it is being restarted".to_owned() }
     }
 }
 
