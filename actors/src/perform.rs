@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::action::{ActionId, Parameters};
 use crate::lifecycle::OnRestart;
-use crate::report::{Progress, Report};
+use crate::report::{Progress, Report, Unwritable};
 use crate::system::System;
 use crate::worker::{Attempt, Wish};
 
@@ -119,6 +119,12 @@ impl Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the action was asked to stop")]
 pub struct StopRequested;
+
+impl From<Unwritable> for Failure {
+    fn from(unwritable: Unwritable) -> Self {
+        Self::Failed(unwritable.to_string())
+    }
+}
 
 impl From<StopRequested> for Failure {
     fn from(_: StopRequested) -> Self {

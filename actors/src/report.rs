@@ -132,8 +132,8 @@ impl Node {
 /// How deep a result may be nested: each level is two levels of JSON, whose reader takes 128.
 const MAX_DEPTH: usize = 50;
 
-/// A result as stores keep it, in JSON. It is made where the nodes are at hand: the thread that writes for all
-/// queues would have to fetch each of them from the memory of another core.
+/// A result as stores keep it, in JSON. It is made by whoever ends the attempt, mostly where the nodes are at hand: the
+/// thread that writes for all queues would have to fetch each of them from the memory of another core.
 ///
 /// ```
 /// use actiond_actors::Node;
@@ -174,6 +174,15 @@ impl Written {
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_deref()
+    }
+
+    /// Reads the result, for a store that keeps it in another form.
+    ///
+    /// # Errors
+    ///
+    /// None that can be told how to come by: what was written can be read.
+    pub fn nodes(&self) -> Result<Report, serde_json::Error> {
+        self.as_str().map_or_else(|| Ok(Report::new()), serde_json::from_str)
     }
 }
 
@@ -343,7 +352,7 @@ mod tests {
         let nested = |depth| (1..depth).fold(Node::new("n"), |inner, _| Node::new("n").node(inner));
         let deep = vec![Node::new("beside"), nested(MAX_DEPTH)];
         let written = Written::of(&deep).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(written.as_str().unwrap()).unwrap(), deep);
+        assert_eq!(written.nodes().unwrap(), deep);
         let error = Written::of(&[Node::new("beside"), nested(MAX_DEPTH + 1)]).unwrap_err();
         assert_eq!(error.to_string(), "the result is nested deeper than 50 levels");
         // Nobody's stack is at risk.

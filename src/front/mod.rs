@@ -111,8 +111,8 @@ impl fmt::Debug for AciBody {
 #[derive(Debug)]
 pub struct FrontActor(Arc<Front>);
 
-/// What the requests of one worker share. Theirs alone: to count users of what all workers share costs each of them
-/// as much as many a step on the way of a request.
+/// What the requests of one worker share, and no others: whatever all workers change, if only to count who uses it, is
+/// slow for each of them.
 #[derive(Debug)]
 struct Front {
     endpoint: Endpoint,

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::aci::error::shorten;
 use crate::aci::request::{PairValue, Pairs};
 
 /// How many requests are remembered.
-const CAPACITY: u64 = 500;
+const CAPACITY: usize = 500;
 /// How much of a request is remembered, in bytes: a query may hold a whole document.
 const REQUEST_BYTES: usize = 1_000;
 
@@ -43,10 +43,10 @@ pub(super) struct RequestLog {
 }
 
 /// What one front has written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LogPart {
     /// The name of its thread.
-    thread: OnceLock<String>,
+    thread: Arc<str>,
     /// The newest last.
     entries: Mutex<VecDeque<Entry>>,
 }
@@ -73,15 +73,21 @@ pub(super) struct Entry {
     pub(super) ended_ms: i64,
     pub(super) took: Duration,
     pub(super) success: bool,
-    /// Where it was worked on; filled in when the log is read.
-    pub(super) thread: String,
 }
 
 impl RequestLog {
-    /// Begins the part of another front.
+    /// Begins the part of another front, which lives on this thread.
     pub(super) fn part(&self) -> Arc<LogPart> {
-        let part = Arc::default();
-        lock(&self.parts).push(Arc::clone(&part));
+        let thread = std::thread::current().name().unwrap_or_default().into();
+        let part = Arc::new(LogPart { thread, entries: Mutex::default() });
+        let oldest = self.oldest();
+        let mut parts = lock(&self.parts);
+        // Those of fronts that have gone are kept for as long as their requests are among the latest.
+        parts.retain(|part| {
+            let newest = lock(&part.entries).back().map(|entry| entry.number);
+            Arc::strong_count(part) > 1 || newest >= Some(oldest)
+        });
+        parts.push(Arc::clone(&part));
         part
     }
 
@@ -95,9 +101,8 @@ impl RequestLog {
     pub(super) fn push(&self, part: &LogPart, request: Logged<'_>) {
         let Logged { action, text, client, ended_ms, took, success } = request;
         let number = self.total.fetch_add(1, Ordering::Relaxed);
-        part.thread.get_or_init(|| std::thread::current().name().unwrap_or_default().to_owned());
         let mut entries = lock(&part.entries);
-        let is_old = |entry: &Entry| entry.number + CAPACITY <= number;
+        let is_old = |entry: &Entry| entry.number + CAPACITY as u64 <= number;
         let mut entry = Entry::default();
         while entries.front().is_some_and(is_old) {
             entry = entries.pop_front().unwrap_or_default();
@@ -112,23 +117,24 @@ impl RequestLog {
         entries.push_back(Entry { number, client, ended_ms, took, success, ..entry });
     }
 
-    /// Returns the latest entries, the newest first.
-    pub(super) fn latest(&self, number: usize) -> Vec<Entry> {
-        let oldest = self.total().saturating_sub(CAPACITY);
+    /// Returns the latest entries, the newest first, and on which thread each was worked on.
+    pub(super) fn latest(&self, number: usize) -> Vec<(Arc<str>, Entry)> {
+        let oldest = self.oldest();
         let mut latest = Vec::new();
         for part in &*lock(&self.parts) {
-            let thread = part.thread.get().map_or("", String::as_str);
             let entries = lock(&part.entries);
-            latest.extend(
-                entries
-                    .iter()
-                    .filter(|entry| entry.number >= oldest)
-                    .map(|entry| Entry { thread: thread.to_owned(), ..entry.clone() }),
-            );
+            let kept = entries.iter().filter(|entry| entry.number >= oldest);
+            latest.extend(kept.map(|entry| (Arc::clone(&part.thread), entry.clone())));
         }
-        latest.sort_unstable_by_key(|entry| Reverse(entry.number));
-        latest.truncate(number);
+        latest.sort_unstable_by_key(|(_, entry)| Reverse(entry.number));
+        // Some may have come meanwhile.
+        latest.truncate(number.min(CAPACITY));
         latest
+    }
+
+    /// Returns the number of the oldest that is among the latest.
+    fn oldest(&self) -> u64 {
+        self.total().saturating_sub(CAPACITY as u64)
     }
 }
 
@@ -142,7 +148,7 @@ mod tests {
     use super::*;
 
     fn texts(log: &RequestLog, number: usize) -> Vec<String> {
-        log.latest(number).into_iter().map(|entry| entry.text).collect()
+        log.latest(number).into_iter().map(|(_, entry)| entry.text).collect()
     }
 
     #[test]
@@ -168,8 +174,17 @@ mod tests {
         push(&busy, "502");
         assert_eq!((texts(&log, 999).len(), &*texts(&log, 999)[499]), (500, "3"));
         assert_eq!((lock(&busy.entries).len(), log.total()), (500, 502));
-        // One that was cut for it holds no more than it shows.
         push(&calm, &"ä".repeat(REQUEST_BYTES));
         assert_eq!((texts(&log, 1)[0].len(), lock(&calm.entries).len()), (REQUEST_BYTES, 1));
+
+        // What a front wrote that has gone is there until it is old.
+        drop(calm);
+        let _next = log.part();
+        assert_eq!((texts(&log, 1)[0].len(), lock(&log.parts).len()), (REQUEST_BYTES, 3));
+        for number in 0..500 {
+            push(&busy, &number.to_string());
+        }
+        let _third = log.part();
+        assert_eq!(lock(&log.parts).len(), 3);
     }
 }

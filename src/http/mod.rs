@@ -9,6 +9,8 @@ pub mod repair;
 pub mod server;
 mod uploads;
 
+use std::sync::Arc;
+
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
@@ -64,7 +66,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
     let endpoint = endpoint.clone();
     let (memory, largest) = (endpoint.max_upload_memory(), endpoint.max_file_upload_size());
     // Shared by the workers: each has a clone of what is returned here.
-    let uploads = web::Data::new(Uploads::new(memory, largest));
+    let uploads = Arc::new(Uploads::new(memory, largest));
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
@@ -77,7 +79,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
-    uploads: web::Data<Uploads>,
+    uploads: Arc<Uploads>,
 }
 
 /// Returns the longest request in bytes that is read to the end of it, for [`server::Patience`].

@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended};
-use crate::report::{Node, Report, Written};
+use crate::report::{Node, Written};
 use crate::store::query::{Cursor, Query};
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
@@ -236,10 +236,6 @@ impl Bench {
 
 fn written(report: &[Node]) -> Written {
     Written::of(report).unwrap()
-}
-
-fn nodes_of(report: &Written) -> Report {
-    report.as_str().map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default()
 }
 
 /// An end with something in each of its fields.

@@ -147,9 +147,7 @@ impl Handler<Run> for WorkerActor {
         let Some(system) = self.system.upgrade() else { return };
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context);
-        let work = system.executor().spawn(async {
-            Written::of(&work.await?).map_err(|unwritable| Failure::failed(unwritable.to_string()))
-        });
+        let work = system.executor().spawn(async { Ok(Written::of(&work.await?)?) });
         self.running = Some(Running { attempt, work: work.abort_handle(), abandoned: false });
         ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
     }

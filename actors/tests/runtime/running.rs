@@ -290,14 +290,16 @@ async fn a_deeply_nested_result_leaves_the_queue_readable() {
         for _ in 0..levels {
             node = Node::new("level").node(node);
         }
+        context.set_partial(text("so", "far"));
         Work::done(Ok(vec![node]))
     });
     let home = Home::new(threads(1), &script).await;
-    for levels in ["50", "100", "500"] {
+    let too_deep = || Some("the result is nested deeper than 50 levels".to_owned());
+    for (levels, error) in [("49", None), ("50", too_deep()), ("500", too_deep())] {
         let id = submit(&home.work, levels).await;
-        let status = home.work.wait(id, SOON).await;
-        let state = status.map(|status| status.record.state);
-        assert!(matches!(state, Ok(State::Finished | State::Error)), "{levels}: {state:?}");
+        let record = home.work.wait(id, SOON).await.unwrap().record;
+        assert_eq!(record.report == text("so", "far"), error.is_some(), "{levels}");
+        assert_eq!(record.error, error, "{levels}");
     }
     let listed = home.work.list(Default::default(), 0).next_page(10).await.unwrap();
     assert_eq!(listed.len(), 3);

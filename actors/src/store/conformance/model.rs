@@ -174,7 +174,7 @@ impl Queue {
                     if fell && end.error.is_none() {
                         row.record.error = Some("interrupted by server shutdown".to_owned());
                     }
-                    row.record.report = super::nodes_of(&end.report);
+                    row.record.report = end.report.nodes().unwrap();
                 }
                 Ok(vec![affected])
             }

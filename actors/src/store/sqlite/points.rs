@@ -84,9 +84,9 @@ impl Points {
     /// Lends a reader that nobody uses, each thread the same one where it can: what a reader has read is in
     /// the memory of the core that it was used on.
     fn lend(&self) -> Option<MutexGuard<'_, Option<Point>>> {
-        let count = self.readers.len();
-        let first = SEAT.with(|seat| *seat) % count.max(1);
-        self.readers.iter().cycle().skip(first).take(count).find_map(try_lock)
+        let first = SEAT.with(|seat| *seat) % self.readers.len().max(1);
+        let (before, from) = self.readers.split_at(first);
+        from.iter().chain(before).find_map(try_lock)
     }
 
     /// Lends no reader any more, and waits until all are back and closed: the last connection to be closed
