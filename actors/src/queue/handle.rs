@@ -11,6 +11,7 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
 use crate::lifecycle::{Command, Ended, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
+use crate::queue::inbox::SubmissionPort;
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
 use crate::report::{Progress, Report};
 use crate::store::query::{Cursor, Page, Query};
@@ -411,13 +412,35 @@ impl QueueHandle {
         };
         let (reply, answer) = oneshot::channel();
         if let Err((new, reply)) = self.shared.submit(new, reply) {
-            // It has died or is being built: whichever there is then.
-            self.actor().await?;
-            if self.shared.submit(new, reply).is_err() {
-                return Err(self.no_actor());
-            }
+            self.submit_to_the_next(new, reply).await?;
         }
         self.answer(answer, id).await
+    }
+
+    /// Leaves a submission for the actor that comes after one that has died, waiting a while for it.
+    async fn submit_to_the_next(
+        &self,
+        mut new: NewAction,
+        mut reply: SubmissionPort,
+    ) -> Result<(), QueueError> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        // Before the next try: an actor takes submissions before its address is published.
+        let mut link = self.shared.watch();
+        loop {
+            match self.shared.submit(new, reply) {
+                Ok(()) => return Ok(()),
+                Err(back) => (new, reply) = back,
+            }
+            if let Link::Down(reason) = &*link.borrow() {
+                return Err(QueueError::Unavailable { reason: reason.clone() });
+            }
+            if self.system.upgrade().is_none_or(|system| system.is_draining()) {
+                return Err(QueueError::ShuttingDown);
+            }
+            if !matches!(tokio::time::timeout_at(deadline, link.changed()).await, Ok(Ok(()))) {
+                return Err(QueueError::Unavailable { reason: "it is being restarted".to_owned() });
+            }
+        }
     }
 
     async fn send_control(
@@ -455,33 +478,22 @@ impl QueueHandle {
         }
     }
 
-    /// Returns the queue's actor, waiting a while if it has died and is being rebuilt.
+    /// Returns the queue's actor, waiting a while if it is just being rebuilt.
     async fn actor(&self) -> Result<Addr<QueueActor>, QueueError> {
-        if let Some(address) = self.shared.address().filter(Addr::connected) {
+        if let Some(address) = self.shared.address() {
             return Ok(address);
         }
-        if self.system.upgrade().is_none() {
-            // Nobody rebuilds it.
-            return Err(QueueError::ShuttingDown);
-        }
         let mut link = self.shared.watch();
-        let known = link.wait_for(|link| match link {
-            Link::Starting => false,
-            Link::Up(address) => address.connected(),
-            Link::Down(_) => true,
-        });
-        match tokio::time::timeout(DEADLINE, known).await.as_ref().map(|known| known.as_deref()) {
-            Ok(Ok(Link::Up(address))) => Ok(address.clone()),
-            Ok(Ok(Link::Down(reason))) => Err(QueueError::Unavailable { reason: reason.clone() }),
-            Ok(Ok(Link::Starting) | Err(_)) | Err(_) => Err(self.no_actor()),
+        let up = link.wait_for(|link| !matches!(link, Link::Starting));
+        match tokio::time::timeout(DEADLINE, up).await {
+            Ok(Ok(link)) => match &*link {
+                Link::Up(address) => Ok(address.clone()),
+                Link::Starting => Err(QueueError::NoAnswer),
+                Link::Down(reason) => Err(QueueError::Unavailable { reason: reason.clone() }),
+            },
+            Ok(Err(_)) => Err(QueueError::ShuttingDown),
+            Err(_) => Err(QueueError::Unavailable { reason: "it is being restarted".to_owned() }),
         }
-    }
-
-    fn no_actor(&self) -> QueueError {
-        if self.system.upgrade().is_none() {
-            return QueueError::ShuttingDown;
-        }
-        QueueError::Unavailable { reason: "it is being restarted".to_owned() }
     }
 }
 
