@@ -90,8 +90,7 @@ fill() {
   # The threads of wrk end at their count, but wrk itself sleeps until it is interrupted.
   kill -INT "$wrk_pid" 2>/dev/null || true
   finish_load
-  # The tokens of each thread are of all ages: mix the threads.
-  cat "$work"/tokens.* | sort -R >"$work/tokens"
+  mix_tokens "$work/tokens"
 }
 
 # ---- Runs: each sets what `load` sets; the argument is the number of connections

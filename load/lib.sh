@@ -260,6 +260,11 @@ submit() {
   finish_load
 }
 
+# mix_tokens FILE: makes one file of those that the threads of wrk wrote, whose tokens are of all ages.
+mix_tokens() {
+  cat "$1".* | sort -R >"$1"
+}
+
 median() {
   printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"
 }

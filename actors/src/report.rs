@@ -182,8 +182,13 @@ impl Written {
     ///
     /// None that can be told how to come by: what was written can be read.
     pub fn nodes(&self) -> Result<Report, serde_json::Error> {
-        self.as_str().map_or_else(|| Ok(Report::new()), serde_json::from_str)
+        read(self.as_str())
     }
+}
+
+/// Reads what [`Written`] wrote.
+pub(crate) fn read(text: Option<&str>) -> Result<Report, serde_json::Error> {
+    text.map_or_else(|| Ok(Report::new()), serde_json::from_str)
 }
 
 /// How deep these nodes are nested, without recursion: the depth is the work's choice.

@@ -295,17 +295,12 @@ fn read_pair(pair: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
 
 /// Decodes `+` and percent sequences; malformed ones stay as they are. Gives the bytes back if they are not UTF-8.
 fn decode(text: &[u8]) -> Result<String, Vec<u8>> {
-    let decode = |text| Cow::from(percent_encoding::percent_decode(text));
-    let decoded = if text.contains(&b'+') {
-        let spaced: Vec<u8> =
-            text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        match decode(&spaced) {
-            Cow::Owned(decoded) => decoded,
-            Cow::Borrowed(_) => spaced,
-        }
+    let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
+        text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect()
     } else {
-        decode(text).into_owned()
+        text.into()
     };
+    let decoded = Cow::from(percent_encoding::percent_decode(&spaced)).into_owned();
     String::from_utf8(decoded).map_err(std::string::FromUtf8Error::into_bytes)
 }
 

@@ -207,27 +207,32 @@ impl Writer<'_> {
                 self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
             }
         }
-        self.note(batch.queue, Some(row.state), Row { state, ..*row })
+        self.note(batch.queue, Some(row.state), Row { state, ..*row })?;
+        Ok(())
     }
 
     /// Keeps what is known of a row true after it was written: the counts (Q10) and what runs. `from` is
-    /// its state before, if it had one.
-    fn note(&mut self, queue: QueueId, from: Option<State>, row: Row) -> Applied<()> {
+    /// its state before, if it had one. Returns what an action was given that waits no more, if that was kept.
+    fn note(
+        &mut self,
+        queue: QueueId,
+        from: Option<State>,
+        row: Row,
+    ) -> Applied<Option<Parameters>> {
         if row.state.is_running() {
             self.running.insert(row.id, (queue, row));
         } else {
             self.running.remove(&row.id);
         }
-        if from == Some(State::Queued) && row.state != State::Queued {
-            self.given.take(row.id);
-        }
+        let waits_no_more = from == Some(State::Queued) && row.state != State::Queued;
+        let given = if waits_no_more { self.given.take(row.id) } else { None };
         let queue = self.queue_mut(queue)?;
         if let Some(from) = from {
             queue.counts.take(from);
         }
         queue.counts.add(row.state, 1);
         queue.changed = true;
-        Ok(())
+        Ok(given)
     }
 
     /// Queues an action, or, `at_once`, starts it without a wait.
@@ -346,8 +351,7 @@ impl Writer<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
-            let given = self.given.take(row.id);
-            let Some(row) = self.start(batch, row)? else { continue };
+            let Some((row, given)) = self.start(batch, row)? else { continue };
             let parameters = match given {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
@@ -358,8 +362,8 @@ impl Writer<'_> {
         Ok(claimed)
     }
 
-    /// Gives a waiting action a slot, and returns it as it then is.
-    fn start(&mut self, batch: &Batch, row: Row) -> Applied<Option<Row>> {
+    /// Gives a waiting action a slot, and returns it as it then is, with what it was given if that was kept.
+    fn start(&mut self, batch: &Batch, row: Row) -> Applied<Option<(Row, Option<Parameters>)>> {
         let Ok(Verdict::Move(state)) = decide(row.state, Command::Start) else { return Ok(None) };
         let attempt = row.attempt.saturating_add(1);
         let started_at = not_before(batch.now, row.queued_at);
@@ -368,8 +372,8 @@ impl Writer<'_> {
             params![number(row.id), state as u8, attempt, started_at.0],
         )?;
         let started = Row { state, attempt, started_at: Some(started_at), ..row };
-        self.note(batch.queue, Some(row.state), started)?;
-        Ok(Some(started))
+        let given = self.note(batch.queue, Some(row.state), started)?;
+        Ok(Some((started, given)))
     }
 
     /// Starts an action and ends it at once, because what it was given can't be read.
@@ -380,7 +384,7 @@ impl Writer<'_> {
         error: &StoreError,
     ) -> Applied<()> {
         let Some(row) = self.row(batch.queue, id)? else { return Ok(()) };
-        let Some(row) = self.start(batch, row)? else { return Ok(()) };
+        let Some((row, _)) = self.start(batch, row)? else { return Ok(()) };
         if let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) {
             let text = format!("what the action was given can't be read: {error}");
             let outcome = Outcome { error: Some(&text), ..Outcome::default() };

@@ -146,10 +146,8 @@ impl Reader {
 }
 
 fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
-    let report = match row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))? {
-        Some(text) => serde_json::from_str(text).map_err(|e| unreadable(10, e))?,
-        None => Vec::new(),
-    };
+    let report = row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))?;
+    let report = crate::report::read(report).map_err(|e| unreadable(10, e))?;
     Ok(Record {
         id: id(row, 0)?,
         state: state(row, 1)?,
