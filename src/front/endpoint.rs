@@ -8,7 +8,7 @@ use std::time::Instant;
 use actiond_actors::{QueueHandle, Submitted, System};
 use tokio::sync::Semaphore;
 
-use super::request_log::{LogPart, Logged, RequestLog};
+use super::request_log::{Logged, RequestLog};
 use crate::aci::catalog::{ActionSpec, ParamSpec};
 use crate::aci::token;
 
@@ -31,8 +31,7 @@ pub(super) struct Inner {
     kinds: Vec<Kind>,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
-    /// In a place of its own: it is written to all the time, and what stands here is read all the time.
-    pub(super) log: Box<RequestLog>,
+    pub(super) log: RequestLog,
     /// How many actions run at once outside of the queues (`Synchronous=true`).
     pub(super) synchronous: Semaphore,
 }
@@ -186,7 +185,7 @@ impl EndpointBuilder {
             prefix: self.prefix,
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
-            log: Box::default(),
+            log: RequestLog::default(),
             synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
             system: self.system,
         })
@@ -264,11 +263,11 @@ impl Endpoint {
         target.strip_prefix(&self.inner.prefix).unwrap_or(target)
     }
 
-    pub(super) fn log_request(&self, part: &LogPart, request: Logged<'_>) {
+    pub(super) fn log_request(&self, request: Logged<'_>) {
         let Logged { text, client, took, success, .. } = request;
         let how = if success { "success" } else { "error" };
         // Quoted: a line break that a client sent must not begin a line of the log.
         log::debug!("{text:?} ({client:?}): {how}, {took:?}");
-        self.inner.log.push(part, request);
+        self.inner.log.push(request);
     }
 }

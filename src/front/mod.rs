@@ -40,7 +40,7 @@ use crate::aci::request::{Pairs, RawRequest, Request, parse};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
 pub use endpoint::{Endpoint, EndpointBuilder};
-use request_log::{LogPart, Logged};
+use request_log::Logged;
 
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
 /// once, also where the request is refused.
@@ -107,24 +107,16 @@ impl fmt::Debug for AciBody {
     }
 }
 
-/// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread.
+/// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread, and counts the users of its
+/// endpoint for itself: a count that all workers change is slow for each of them.
 #[derive(Debug)]
-pub struct FrontActor(Arc<Front>);
-
-/// What the requests of one worker share, and no others: whatever all workers change, if only to count who uses it, is
-/// slow for each of them.
-#[derive(Debug)]
-struct Front {
-    endpoint: Endpoint,
-    log: Arc<LogPart>,
-}
+pub struct FrontActor(Arc<Endpoint>);
 
 impl FrontActor {
     /// Makes the front of an endpoint.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let log = endpoint.inner.log.part();
-        Self(Arc::new(Front { endpoint, log }))
+        Self(Arc::new(endpoint))
     }
 }
 
@@ -160,14 +152,14 @@ struct Asked<'a> {
     idempotency_key: Option<&'a str>,
 }
 
-async fn answer(front: Arc<Front>, request: AciRequest) -> AciReply {
-    let mut entry = LogEntry { front, request, text: None, began: Instant::now(), made: false };
-    let (action, reply) = reply(&entry.front.endpoint, &mut entry.request, &mut entry.text).await;
+async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
+    let mut entry = LogEntry { endpoint, request, text: None, began: Instant::now(), made: false };
+    let (action, reply) = reply(&entry.endpoint, &mut entry.request, &mut entry.text).await;
     let success = reply.is_ok();
     let body = match reply {
         Ok(reply) => reply,
         Err((error, format)) => {
-            let time = error_time(entry.front.endpoint.now_ms(), &Local);
+            let time = error_time(entry.endpoint.now_ms(), &Local);
             log::debug!("{:?}: {:?}", entry.text(), error.to_string());
             AciReply {
                 content_type: format.content_type(),
@@ -181,7 +173,7 @@ async fn answer(front: Arc<Front>, request: AciRequest) -> AciReply {
 
 /// A request that is to stand in the log, also where nobody waits for its reply any more.
 struct LogEntry {
-    front: Arc<Front>,
+    endpoint: Arc<Endpoint>,
     request: AciRequest,
     /// What stands there where the target says nothing.
     text: Option<String>,
@@ -196,16 +188,15 @@ impl LogEntry {
 
     fn make(&mut self, action: &str, success: bool) {
         self.made = true;
-        let Front { endpoint, log } = &*self.front;
         let logged = Logged {
             action,
             text: self.text(),
             client: self.request.peer,
-            ended_ms: endpoint.now_ms(),
+            ended_ms: self.endpoint.now_ms(),
             took: self.began.elapsed(),
             success,
         };
-        endpoint.log_request(log, logged);
+        self.endpoint.log_request(logged);
     }
 }
 

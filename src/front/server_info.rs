@@ -135,7 +135,7 @@ fn get_license_info(endpoint: &Endpoint) -> Vec<Element> {
 fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
     let tail = asked.pairs.given("Tail").and_then(parse_integer);
     let number = tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
-    let entries = asked.endpoint.inner.log.latest(number).into_iter().map(|(thread, entry)| {
+    let entries = asked.endpoint.inner.log.tail(number).into_iter().map(|entry| {
         let client = entry.client.map(|ip| ip.to_string()).unwrap_or_default();
         let duration = format!("{:.2} ms", entry.took.as_secs_f64() * 1000.0);
         Element::new("logentry")
@@ -145,7 +145,7 @@ fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
             .child(Element::text("autn:time", error_time(entry.ended_ms, &Local)))
             .child(Element::text("autn:duration", duration))
             .child(Element::text("autn:status", if entry.success { "success" } else { "error" }))
-            .child(Element::text("autn:thread", &*thread))
+            .child(Element::text("autn:thread", entry.thread))
     });
     entries.collect()
 }
