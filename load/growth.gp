@@ -145,7 +145,8 @@ if (name eq "queues" || name eq "parameters") {
         @logs
         set format y '%.0s%c'
     }
-    plot data using x:"submit_per_s" title "submissions" lt 2, \
+    plot data using x:"poll_per_s" title "polls" lt 1, \
+         data using x:"submit_per_s" title "submissions" lt 2, \
          data using x:"finish_per_s" title "actions submitted and finished" lt 3, \
          data using x:"submit_ceiling" title "ceiling, the same submissions" lt 9
     if (name eq "queues") {

@@ -201,13 +201,28 @@ medians() {
   note "$1: $rate/s, $ratio of the ceiling, p99 $p99 ms"
 }
 
-# lists LIST: ten actions of a list, again and again over two connections; sets rate, p50 and p99.
+# lists LIST [CONNECTIONS]: ten actions of a list, again and again over these connections (2); sets rate, p50 and p99.
 lists() {
   local -x LIST=$1
   # A first look at the replies, which also warms up.
-  CHECK=SUCCESS load "$server_port" 2 1 newest
-  medians on_server 2 newest alone
+  CHECK=SUCCESS load "$server_port" "${2:-2}" 1 newest
+  medians on_server "${2:-2}" newest alone
   note "list $1: p50 $p50 ms, p99 $p99 ms"
+}
+
+# reads COUNT BYTES: polls and short lists of so many actions in the queue Read, which has none yet; sets reads to the rate of
+# polls, that of the ceiling, the ratio, and p99 of a poll and of a list.
+reads() {
+  local -x QUEUE=Read QUEUES=''
+  rm -f "$work"/tokens*
+  submit "$1" Read "$2" "$work/tokens"
+  mix_tokens "$work/tokens"
+  drain
+  TOKENS=$work/tokens CHECK=SUCCESS load "$server_port" "$connections" 1 status
+  TOKENS=$work/tokens medians on_server "$connections" status
+  reads=("$rate" "$ceiling_rate" "$ratio" "$p99")
+  lists '&State=finished&Sort-By=finish-time&Sort-Order=descending&MaxResults=10'
+  reads+=("$p99")
 }
 
 # restarts: after kill -9; sets restart to the milliseconds to the first answer.

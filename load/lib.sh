@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the programs in load/ share: their processes, requests to the server, and runs of wrk. Sourced by
-# load/run and load/growth, which set before: seconds, connections, durability, and server and ceiling (empty, or a
-# program); and by load/compare, which has its own servers and needs only connections.
+# load/run, load/growth, load/steer and load/beside, which set before: seconds, connections, durability, and server and
+# ceiling (empty, or a program); and by load/compare, which has its own servers and needs only connections.
 
 die() {
   printf 'load/%s: %s\n' "${0##*/}" "$*" >&2
@@ -293,9 +293,17 @@ print(sorted(times)[100] // 1000)
 EOF
 }
 
+# cores_of PID: for how long the threads of each name have used a core, in nanoseconds: name, tab, number.
+cores_of() {
+  paste <(cat /proc/"$1"/task/*/comm) <(cut -d ' ' -f 1 /proc/"$1"/task/*/schedstat) | awk -F '\t' '
+    { sub(/^actiond-/, "", $1); sub(/^actix-rt.*/, "HTTP workers", $1); used[$1] += $2 }
+    END { for (name in used) printf "%s\t%.0f\n", name, used[name] }
+  '
+}
+
 # cpu_ns: how long the server has used a core, in nanoseconds.
 cpu_ns() {
-  cat /proc/"$server_pid"/task/*/schedstat | awk '{ n += $1 } END { printf "%.0f", n }'
+  cores_of "$server_pid" | awk -F '\t' '{ n += $2 } END { printf "%.0f", n }'
 }
 
 resident() {
