@@ -14,7 +14,7 @@ use crate::store::{Control, NewAction, Rejected, Submitted};
 
 pub(super) type SubmissionPort = oneshot::Sender<Result<Submitted, Rejected>>;
 
-/// How many submissions go into one batch: control never waits behind more than these.
+/// How many submissions of a queue go into one batch: the next control waits behind no more than these.
 const MAX_SUBMISSIONS: usize = 1024;
 /// How many bytes of parameters go into one batch.
 const MAX_BYTES: usize = 8 << 20;

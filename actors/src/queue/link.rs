@@ -1,7 +1,7 @@
 //! What outlives a queue actor: its published address, its attempts and workers, its counts.
 //!
 //! Handles, workers and readers hold this and never an address of their own, so nobody keeps a dead
-//! one. The queue actor alone changes slots and attempts; others only look.
+//! one. The queue actor alone gives slots away and frees them; workers only say that they are idle or dead.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
