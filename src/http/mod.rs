@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
 };
-use actix_web::http::{Uri, Version};
+use actix_web::http::{Method, Uri, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -94,8 +94,10 @@ async fn aci(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
-    let header =
-        |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
+        // Those who only look whether somebody is there must not submit or stop anything by it.
+        return HttpResponse::Ok().insert_header((ALLOW, "GET, POST")).finish();
+    }
     let target = target(request.uri());
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.uploads.begin();
@@ -104,13 +106,10 @@ async fn aci(
         (service.uploads.most(), "MaxUploadMemory"),
     ];
     let limit = limits.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
-    let announced = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    let mut body = match header(CONTENT_ENCODING).map(str::trim) {
-        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
-            let allowed = "none, or identity: bodies are taken as they are";
-            Err(AciError::invalid("Content-Encoding", encoding, allowed))
-        }
-        _ => read_body(payload, announced, limit, &mut memory).await,
+    let announced = text_of(&request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let mut body = match not_spoken(&request) {
+        Some(error) => Err(error),
+        None => read_body(payload, announced, limit, &mut memory).await,
     };
     if let Some(length) = target.strip_prefix(repair::OVERSIZED) {
         let length = length.parse().unwrap_or(u64::MAX);
@@ -120,11 +119,11 @@ async fn aci(
     let not_read = body.is_err();
     let message = AciRequest {
         target,
-        content_type: header(CONTENT_TYPE).map(ToOwned::to_owned),
+        content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
-        wants_html: header(ACCEPT).is_some_and(|accept| accept.contains("text/html")),
+        wants_html: text_of(&request, &ACCEPT).is_some_and(|accept| accept.contains("text/html")),
     };
     let Ok(mut answer) = service.front.send(message).await else {
         // The front does nothing that can end it; should it happen, the client may try again.
@@ -142,8 +141,9 @@ async fn aci(
     };
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.content_type)));
-    if not_read {
-        // Something of the body may still be on its way.
+    if not_read || request.head().upgrade() {
+        // Something of the body may still be on its way; and `actix-http` closes each connection whose client offered to
+        // change the protocol, so it must say so, or the client's next request is lost.
         response.force_close();
     }
     match reply.body {
@@ -156,6 +156,27 @@ async fn aci(
         }
         AciBody::Stream(stream) => response.streaming(stream),
     }
+}
+
+/// Returns what is wrong with a request that asks for more of HTTP than is spoken here. Its body is not read: that of a tunnel
+/// or a web socket has no end.
+fn not_spoken(request: &HttpRequest) -> Option<AciError> {
+    let method = request.method();
+    if !matches!(*method, Method::GET | Method::POST) {
+        return Some(AciError::invalid("HTTP method", method.as_str(), "GET or POST"));
+    }
+    // Other protocols are only offered, and the request stands.
+    if text_of(request, &UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
+        return Some(AciError::invalid("Upgrade", "websocket", "no web socket"));
+    }
+    let encoding = text_of(request, &CONTENT_ENCODING)?;
+    let allowed = "none, or identity: bodies are taken as they are";
+    (!encoding.eq_ignore_ascii_case("identity"))
+        .then(|| AciError::invalid("Content-Encoding", encoding, allowed))
+}
+
+fn text_of<'a>(request: &'a HttpRequest, header: &HeaderName) -> Option<&'a str> {
+    request.headers().get(header)?.to_str().ok().map(str::trim)
 }
 
 /// Writes the target as it was sent. Nearly all have no scheme and no host; those are copied at once.

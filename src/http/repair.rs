@@ -132,18 +132,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                     this.ended = true;
                     return Poll::Ready(Ok(()));
                 }
-                other => return other,
+                Poll::Ready(Err(error)) => {
+                    this.stuck.client_gone();
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => return Poll::Pending,
             }
             match buf.filled().get(start..) {
                 Some(fresh) if !fresh.is_empty() => {
                     let mended = this.mender.feed(fresh);
-                    this.ended |= this.is_endless();
+                    this.ended |= this.is_endless() || this.mender.is_over();
                     let Some(mended) = mended else {
                         return Poll::Ready(Ok(()));
                     };
                     buf.set_filled(start);
                     this.ready = mended;
-                    this.ended |= this.mender.overrun();
                 }
                 _ => {
                     this.ready = this.mender.end();

@@ -1,8 +1,9 @@
 //! Where a request ends: follows the head and the body of one request, so that the next request line is found.
 //!
 //! Pure and without buffers of note. It reads only what decides the length of the body, in the way that `actix-http`
-//! reads it; wherever that would answer 400 and hang up, this gives up for good ([`Place::Unknown`]), since a mended
-//! byte inside a body would move the border of the next request. Who mends the lines: `mend.rs`.
+//! reads it; wherever that would answer 400 and hang up, this gives up for good ([`Place::Unknown`], in a
+//! chunked body [`Place::Broken`]), since a mended byte inside a body would move the border of the next request. Who mends
+//! the lines: `mend.rs`.
 
 /// Bytes kept of a header line that arrives in several reads: enough for each header that matters here.
 const MAX_HEADER: usize = 512;
@@ -20,6 +21,8 @@ enum Place {
     Chunked(Chunk),
     /// No request line can be told apart any more: all that follows passes as it is.
     Unknown,
+    /// After a byte that no chunked body can have there: nothing that follows belongs to anything.
+    Broken,
 }
 
 /// The place in a chunked body. Names follow RFC 9112, section 7.1.
@@ -95,6 +98,12 @@ impl Framing {
         self.place == Place::Header
     }
 
+    /// Whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
+    /// that request nor those before it; where it sees the stream end, it answers all.
+    pub(super) fn is_broken(&self) -> bool {
+        self.place == Place::Broken
+    }
+
     /// How many bytes of a request have passed whose body has begun and not ended, its headers included.
     pub(super) fn in_body(&self) -> Option<u64> {
         matches!(self.place, Place::Body(_) | Place::Chunked(_)).then_some(self.passed)
@@ -117,7 +126,7 @@ impl Framing {
         let mut rest = input;
         while !rest.is_empty() {
             rest = match self.place {
-                Place::Line => break,
+                Place::Line | Place::Broken => break,
                 Place::Unknown => &[],
                 Place::Header => self.pass_header(rest),
                 Place::Body(left) => {
@@ -134,7 +143,8 @@ impl Framing {
                 Place::Chunked(chunk) => match rest.split_first() {
                     Some((&byte, after)) => {
                         self.place = step(chunk, byte);
-                        after
+                        // The byte that broke it is not passed on.
+                        if self.is_broken() { break } else { after }
                     }
                     None => &[],
                 },
@@ -250,7 +260,7 @@ fn step(chunk: Chunk, byte: u8) -> Place {
         (Chunk::EndLf, b'\n') => return Place::Line,
         _ => None,
     };
-    next.map_or(Place::Unknown, Place::Chunked)
+    next.map_or(Place::Broken, Place::Chunked)
 }
 
 fn digit(byte: u8) -> Option<u64> {

@@ -42,6 +42,10 @@ impl Mender {
             if self.overrun {
                 break;
             }
+            if self.framing.is_broken() {
+                out.replace(rest.len(), b"");
+                break;
+            }
             if !self.framing.at_line() {
                 out.pass(self.framing.pass(rest));
                 continue;
@@ -65,9 +69,9 @@ impl Mender {
         std::mem::take(&mut self.held)
     }
 
-    /// Whether the client sent a request line so long that the connection has to end.
-    pub(super) fn overrun(&self) -> bool {
-        self.overrun
+    /// Whether the client sent a request line so long that the connection has to end, or a body that can't be followed.
+    pub(super) fn is_over(&self) -> bool {
+        self.overrun || self.framing.is_broken()
     }
 
     /// What of a request has begun and not ended, if anything, and how many bytes have come of it and its headers.

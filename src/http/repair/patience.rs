@@ -94,13 +94,15 @@ pub(super) struct Stuck {
     timer: Option<Pin<Box<Sleep>>>,
     /// The client has ended its side of the connection.
     ended: bool,
+    /// The connection is broken: the client will never take anything.
+    gone: bool,
     /// Runs since then, or since the client was sent something after it.
     left: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stuck {
     pub(super) fn new(allowed: Duration) -> Self {
-        Self { allowed: allowed.min(LONGEST), timer: None, ended: false, left: None }
+        Self { allowed: allowed.min(LONGEST), timer: None, ended: false, gone: false, left: None }
     }
 
     /// Says that the client has ended its side. Most have gone then, and nothing tells them from those that still
@@ -109,8 +111,17 @@ impl Stuck {
         self.ended = true;
     }
 
-    /// Whether such a client could be sent nothing for too long. Registers a waker if not.
+    /// Says that the connection is broken. A reset that follows a request at once is an end of the stream to
+    /// `actix-http`, which then waits for the reply, and for nothing else.
+    pub(super) const fn client_gone(&mut self) {
+        self.gone = true;
+    }
+
+    /// Whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
     pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.gone {
+            return true;
+        }
         let allowed = self.allowed;
         let left = || Box::pin(tokio::time::sleep(allowed));
         self.ended && self.left.get_or_insert_with(left).as_mut().poll(cx).is_ready()

@@ -1,11 +1,13 @@
 //! Clients that mean harm or know no better: many, slow, and sending far too much. Each gets its answer or is hung up
 //! on, the server's memory stays within bounds that are checked here, and everybody else is served meanwhile.
 //!
-//! `connections` is about how many and how slow, `bodies` about the memory of uploads, `amounts` about what a request holds.
+//! `connections` is about how many and how slow, `bodies` about the memory of uploads, `amounts` about what a request
+//! holds, `protocol` about what of HTTP is not spoken here.
 
 mod amounts;
 mod bodies;
 mod connections;
+mod protocol;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
