@@ -1,6 +1,6 @@
 //! The real binary on a free port, with a directory of its own, and a client of raw sockets.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -231,6 +231,18 @@ impl Reply {
     pub(crate) fn body_text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("a body of UTF-8")
     }
+}
+
+/// All that the server sends until it ends the connection, which it must do within the time-out of this stream.
+pub(crate) fn rest_of(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let ended = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if let Err(error) = ended {
+        // It may end it by a reset, with some of what was sent unread; what came before counts.
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "no end of it: {error}, after {text}");
+    }
+    text
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {

@@ -1,5 +1,7 @@
 //! Bodies that are far too large, or too many at once.
 
+use std::net::Shutdown;
+
 use super::super::server::{Home, wait_until};
 use super::*;
 
@@ -10,7 +12,10 @@ MaxFileUploadSize=1000000
 Durability=normal
 [AsyncActions]
 0=Process
+1=Other
 [Process]
+Type=Echo
+[Other]
 Type=Echo
 ";
 
@@ -70,7 +75,8 @@ fn a_gigabyte_is_refused_early() {
 #[test]
 fn many_gigabytes_at_once_are_refused_too() {
     // Each HTTP worker's allocator keeps some of what went through it.
-    let home = Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2"));
+    let home =
+        Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2\nMaxUploadMemory=4000000"));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);
@@ -199,4 +205,49 @@ fn a_storm_of_uploads_stays_within_its_memory() {
     eprintln!("40 bodies of 4.5 MB: {taken} were taken, {grown} kB more");
     assert!(taken >= 4, "only {taken} were taken");
     assert!(grown < 320_000, "{grown} kB more, for a budget of 20 MB");
+}
+
+/// Bodies that end before their time: who still listens is told, and nothing of what was sent is held on to.
+#[test]
+fn bodies_that_break_off_leave_nothing_behind() {
+    const COUNT: usize = 300;
+    // Each HTTP worker's allocator keeps some of what went through it.
+    let home = Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2"));
+    let server = home.start();
+    others_are_served(&server);
+    let (before, own) = (resident(&server), descriptors(&server));
+    let text = "x".repeat(900_000);
+    let begin = |line: &str, start: &str| format!("{}{start}{text}", head("/action=Process", line));
+    let part = "--B\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n";
+    let multipart = "Content-Type: multipart/form-data; boundary=B";
+    let requests = [
+        begin("Content-Length: 1000000", "n="),
+        begin("Content-Length: 900001", ""),
+        begin("Transfer-Encoding: chunked", "f4240\r\nn="),
+        begin("Transfer-Encoding: chunked", "dbba0\r\n") + "\r\n",
+        begin(&format!("{multipart}\r\nContent-Length: 1000000"), part),
+        begin(&format!("{multipart}\r\nTransfer-Encoding: chunked"), &format!("f4240\r\n{part}")),
+    ];
+    for n in 0..COUNT {
+        let mut stream = server.connect();
+        stream.write_all(requests[n % requests.len()].as_bytes()).unwrap();
+        if n % 5 == 4 {
+            drop(stream);
+            wait_until("the end of what was dropped", || descriptors(&server) <= own + 5);
+            continue;
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        let (number, description) = error_in(&rest_of(&mut stream));
+        assert_eq!(number, "502", "{description}");
+        assert!(description.contains("the body broke off"), "{description}");
+    }
+    wait_until("the end of all", || descriptors(&server) <= own + 5);
+    let grown = peak(&server).saturating_sub(before);
+    eprintln!("{COUNT} bodies of 900 kB that broke off: {grown} kB more");
+    assert!(grown < 100_000, "{grown} kB more");
+    others_are_served(&server);
+    let done = server.queue_info("queueStatus", "");
+    for count in ["<pending>0</pending>", "<running>0</running>", "<finished>0</finished>"] {
+        assert!(done.contains(count), "half a request was performed: {done}");
+    }
 }

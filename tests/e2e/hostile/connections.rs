@@ -10,7 +10,7 @@ const SLACK: usize = 20;
 
 fn config(server: &str) -> String {
     format!(
-        "[Server]\n{server}\n[Actions]\nDurability=normal\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\n"
+        "[Server]\n{server}\n[Actions]\nDurability=normal\n[AsyncActions]\n0=Process\n1=Other\n[Process]\nType=Echo\n[Other]\nType=Echo\n"
     )
 }
 
@@ -91,7 +91,7 @@ fn a_server_out_of_descriptors_waits_and_recovers() {
     // The limit counts what the server itself needs, which each HTTP worker adds to.
     let home = Home::new(&config("RequestTimeout=600\nThreads=2"));
     let server = limited(&home, "64");
-    let mut early = super::super::calls::Caller::new(server.address).unwrap();
+    let mut early = Caller::new(server.address).unwrap();
     early.ask("GetPid").unwrap().success();
     let mut crowd: Vec<_> = (0..200).map(|_| server.connect()).collect();
     wait_until("the limit", || descriptors(&server) >= 62);
@@ -145,8 +145,8 @@ const SLOW: [(&str, &str); 5] = [
 fn slow_clients_are_told_and_hung_up_on() {
     let home = Home::new(&config("RequestTimeout=2"));
     let server = home.start();
-    server.queue_info("queueStatus", "");
-    let own = descriptors(&server);
+    others_are_served(&server);
+    let (before, own) = (resident(&server), descriptors(&server));
     let mut clients = Vec::new();
     for n in 0..100 {
         let (start, rest) = SLOW[n % SLOW.len()];
@@ -181,6 +181,9 @@ fn slow_clients_are_told_and_hung_up_on() {
             assert!(description.contains("RequestTimeout"), "{description}");
         }
     }
+    let grown = peak(&server).saturating_sub(before);
+    eprintln!("100 slow clients: {grown} kB more");
+    assert!(grown < 20_000, "{grown} kB more");
     wait_until("the end of all", || descriptors(&server) <= own + SLACK);
     let done = server.queue_info("queueStatus", "");
     assert!(done.contains("<finished>0</finished>"), "half a request was performed: {done}");

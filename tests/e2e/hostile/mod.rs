@@ -13,8 +13,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::calls::Answer;
-use super::server::{PATIENCE, Reply, Server, between};
+use super::calls::{Answer, Caller};
+use super::server::{PATIENCE, Reply, Server, between, rest_of};
 
 /// A line of the server's `/proc/PID/status`, in kilobytes.
 fn memory(server: &Server, line: &str) -> u64 {
@@ -38,10 +38,19 @@ fn descriptors(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
 
-/// Somebody else is answered, and soon.
+/// Somebody else is answered, and soon; and can submit to another queue and take it back. Every
+/// configuration here has that queue, `Other`.
 fn others_are_served(server: &Server) {
     let began = Instant::now();
-    assert!(server.ask("GetPid").is_success());
+    let mut caller = Caller::new(server.address).unwrap();
+    caller.ask("GetPid").unwrap().success();
+    assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
+    let began = Instant::now();
+    // Paused, so that what is cancelled surely still waits.
+    caller.ask("QueueInfo&QueueName=Other&QueueAction=pause").unwrap().success();
+    let token = caller.ask("Other&Name=x").unwrap().success().must("token");
+    let cancelled = caller.about("Other", "cancel", &token).unwrap().success();
+    assert_eq!(cancelled.must("status"), "Cancelled");
     assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());
 }
 
@@ -90,14 +99,6 @@ fn pour(stream: &mut TcpStream, piece: &[u8], most: usize) -> usize {
         sent += piece.len();
     }
     sent
-}
-
-/// All that the server sends until it ends the connection.
-fn rest_of(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    // It may end it by a reset: what came before counts.
-    let _ = stream.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Number and description of the ACI error in this text.
