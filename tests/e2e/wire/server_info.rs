@@ -87,6 +87,21 @@ fn get_status_begins_as_real_servers_do_and_shows_the_queues() {
     assert_eq!(texts(data, "queues/queue/maximumthreads"), ["1", "1", "2"]);
 }
 
+/// Whoever relies on what was acknowledged can see whether a power cut may take it.
+#[test]
+fn get_status_tells_how_durable_actions_are() {
+    for (setting, shown) in
+        [("", "full"), ("Durability=full", "full"), ("Durability=normal", "normal")]
+    {
+        let config =
+            format!("[Actions]\n{setting}\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\n");
+        let home = Home::new(&config);
+        let server = home.start();
+        let reply = Client::of(&server).get("/action=GetStatus");
+        assert_eq!(reply.text("responsedata/durability"), shown, "{setting}");
+    }
+}
+
 #[test]
 fn get_pid_and_get_children_and_get_license_info() {
     let home = Home::new(CONFIG);
