@@ -16,6 +16,7 @@ mod hostile;
 mod program;
 mod readme;
 mod server;
+mod skip;
 mod steering;
 mod storm;
 mod tidy;

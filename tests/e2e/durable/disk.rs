@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::calls::Answer;
 use super::super::server::{Home, Server, wait_until};
+use super::super::skip::skipped;
 
 pub(super) const CONFIG: &str = "
 [AsyncActions]
@@ -118,7 +119,8 @@ impl SmallDisk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !done {
-            eprintln!("SKIPPED: a small disk can't be mounted here (this needs root)");
+            let test = std::thread::current().name().unwrap_or("a full disk").to_owned();
+            skipped(&test, "a small disk can't be mounted here (this needs root)");
         }
         done.then(|| Self(at.to_owned()))
     }
