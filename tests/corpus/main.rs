@@ -9,5 +9,9 @@
     reason = "a test may panic, and that is how it fails"
 )]
 
+/// Counts what is allocated, so that a target that needs far too much fails.
+#[global_allocator]
+static MEMORY: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+
 mod large;
 mod replay;

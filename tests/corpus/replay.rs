@@ -63,6 +63,16 @@ fn every_target_is_fuzzed_and_replayed() {
         .map(|file| file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     assert_eq!(files, known);
+    let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
+    for name in &known {
+        // A target that calls another function fuzzes that one twice, and one that is no binary is never built.
+        let file = fs::read_to_string(fuzz().join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        let call =
+            format!("libfuzzer_sys::fuzz_target!(|data: &[u8]| actiond::fuzzing::{name}(data));");
+        assert!(file.lines().any(|line| line == call), "no {call} in fuzz_targets/{name}.rs");
+        let binary = format!("[[bin]]\nname = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n");
+        assert!(manifest.contains(&binary), "fuzz/Cargo.toml has no binary {name} of that file");
+    }
     assert_eq!(REPLAYED.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), known);
 }
 
