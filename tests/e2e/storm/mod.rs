@@ -4,6 +4,7 @@
 //!
 //! - [`client`]: what the clients do; [`watch`]: who pauses queues, and who counts;
 //! - [`ledger`]: what is known; [`seen`]: what may be seen after what; [`audit`]: what holds at the end;
+//! - [`crowd`]: a few who steer beside very many who submit;
 //! - here: storms of a server that lives; [`kills`]: of one that is killed again and again.
 //!
 //! `ACTIOND_STORM_SEED=N` takes another seed and `ACTIOND_STORM_SECONDS=N` makes each storm last
@@ -11,6 +12,7 @@
 
 mod audit;
 mod client;
+mod crowd;
 mod kills;
 mod ledger;
 mod seen;
