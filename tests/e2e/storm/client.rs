@@ -235,6 +235,9 @@ impl<'a> Talk<'a> {
         if !fits {
             books.found(Wrong::Reply, whose);
         }
+        if matches!(command, Command::Pause { .. }) && done && state == State::Paused {
+            books.pauses += 1;
+        }
         if let Command::ChangePriority(priority) = command {
             let mut changes = books.entries[index].changes.iter_mut();
             let mine = changes
@@ -379,7 +382,7 @@ fn pick(ledger: &Ledger, dice: &mut Dice) -> Option<usize> {
 /// An action that is new.
 fn plan(ledger: &Ledger, dice: &mut Dice, sources: &Path) -> Plan {
     let mark = ledger.books().next_mark();
-    let queue = dice.one_of(&[0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4]);
+    let queue = dice.one_of(&[0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5]);
     let Queue { sleeps, long, echo, .. } = QUEUES[queue];
     let sleep_ms = match sleeps {
         _ if dice.percent(long) => LONG_MS,
@@ -389,7 +392,9 @@ fn plan(ledger: &Ledger, dice: &mut Dice, sources: &Path) -> Plan {
     };
     let source = (!echo).then(|| {
         let source = sources.join(mark.to_string());
-        std::fs::write(&source, "text").expect("a file to take in");
+        // Those that take a while make others wait, so that some of them are cancelled in time.
+        let text = "text ".repeat(if dice.percent(25) { 150_000 } else { 1 });
+        std::fs::write(&source, text).expect("a file to take in");
         source
     });
     let priority = dice.one_of(&[0, 0, 0, 0, 1, 5, 9, -3]);

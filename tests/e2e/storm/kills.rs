@@ -7,11 +7,23 @@ use actiond_actors::State;
 
 use super::super::server::wait_until;
 use super::client::{Dice, Talk, play};
+use super::enough::{self, Least};
 use super::ledger::{Books, Ledger};
 use super::{CLIENTS, audit, home, start, watch, wishes};
 
 /// How often the server is killed at least.
 const KILLS: usize = 10;
+
+/// What must have happened between the kills, of which some three times as much does.
+const LEAST: Least = Least {
+    requests: 4_000,
+    cancelled: 25,
+    never_taken_in: 5,
+    stopped: 9,
+    pauses: 5,
+    pauses_of_queues: 12,
+    priorities: 7,
+};
 
 #[test]
 fn no_illegal_outcome_over_ten_kills() {
@@ -30,7 +42,7 @@ fn storm(seed: u64) {
         audit::review(&server, &ledger);
         let dying = AtomicBool::new(false);
         let before = ledger.books().requests;
-        let requests = 100 + dice.below(500) as u64;
+        let requests = 200 + dice.below(1_000) as u64;
         std::thread::scope(|scope| {
             let talk = || Talk::new(server.address, &ledger, &dying);
             let (dying, sources) = (&dying, home.path().join("sources"));
@@ -63,6 +75,7 @@ fn storm(seed: u64) {
     let books = ledger.books();
     books.judge(seed);
     must_have_been_hit(&books);
+    enough::often(&books, &LEAST);
 }
 
 /// Kills that hit nothing show nothing.

@@ -96,6 +96,8 @@ pub(crate) struct Books {
     /// Submissions without a reply: they are sent again under the same key.
     pub(crate) unanswered: Vec<(Plan, Duration)>,
     pub(crate) requests: u64,
+    /// How often a running action was paused.
+    pub(crate) pauses: usize,
     /// How often the counts could be compared with a listing.
     pub(crate) compared: u64,
     /// How many actions ran more than once, by the database file.
