@@ -12,7 +12,10 @@ IdleTimeout=600
 Durability=normal
 [AsyncActions]
 0=Process
+1=Other
 [Process]
+Type=Echo
+[Other]
 Type=Echo
 ";
 
