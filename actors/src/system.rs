@@ -268,7 +268,8 @@ impl System {
     /// Ends the system: refuses new work, gives what runs `patience` to end by itself, asks it to
     /// stop, forces it after its queue's grace period, writes the last changes and closes the store.
     ///
-    /// Actions that were interrupted go back to the queue or end in Error, as after a crash.
+    /// Actions that were interrupted go back to the queue or end in Error, as after a crash. Who waits for
+    /// the end of one is answered once all that ran is recorded.
     pub async fn shutdown(&self, patience: Duration) {
         self.drain();
         // What is just being started counts as running once nothing is in flight.
@@ -341,7 +342,19 @@ impl System {
         // A start that came back just now was ended by its queue at once; its end is written too.
         let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
         self.settle().await;
+        // Nothing ends any more. Who waits reads once more how its action stands, while that can be read.
+        for queue in self.queues() {
+            queue.shared.end_waits();
+        }
+        let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
         self.inner.store.close().await;
+    }
+
+    /// Waits until nobody waits for the end of an action.
+    async fn waits_over(&self) {
+        for queue in self.queues() {
+            queue.shared.waits_over().await;
+        }
     }
 
     async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StoreError> {
@@ -376,7 +389,7 @@ impl System {
 /// because the disk is full, can still be read.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a shutdown waits for what was forced to end.
+/// How long a shutdown waits for what was forced to end, and for those who wait to have read their answers.
 const FORCED_WITHIN: Duration = Duration::from_secs(2);
 
 type Start = Box<dyn FnOnce() + Send>;

@@ -10,6 +10,7 @@
 
 mod calls;
 mod connector;
+mod draining;
 mod durable;
 #[cfg(target_os = "linux")]
 mod hostile;

@@ -305,18 +305,22 @@ impl QueueHandle {
         record.map(|r| self.with_live(r)).ok_or(QueueError::UnknownAction { id })
     }
 
-    /// Returns how an action stands as soon as it has ended, or once `patience` is over.
+    /// Returns how an action stands as soon as it has ended, or once `patience` is over or the system closes:
+    /// then all that ran has been recorded, and the store is not closed before this has read it.
     ///
     /// # Errors
     ///
     /// [`QueueError::UnknownAction`] or the store's.
     pub async fn wait(&self, id: ActionId, patience: Duration) -> Result<ActionStatus, QueueError> {
         let until = tokio::time::Instant::now().checked_add(patience);
+        // Held up to the last look: the store stays open for it.
+        let closing = self.shared.closing();
         loop {
             // Registered before the look, so an end between the two is not missed.
             let ended = self.shared.waiter(id);
+            let is_last = *closing.borrow();
             let status = self.status(id).await;
-            let over = until.is_some_and(|until| until <= tokio::time::Instant::now());
+            let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
             if over || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
                 drop(ended);
                 self.shared.drop_waiter(id);

@@ -41,6 +41,8 @@ pub(crate) struct QueueShared {
     counts: Mutex<(Counts, bool)>,
     inbox: Inbox,
     waiters: Mutex<HashMap<ActionId, Vec<oneshot::Sender<()>>>>,
+    /// Whether nothing ends any more because the system closes. Each who waits for an end holds a receiver.
+    closing: watch::Sender<bool>,
     dropped_reports: AtomicU64,
     ending: Mutex<Option<Ending>>,
     /// Whether what an earlier server left running has been recovered.
@@ -95,6 +97,7 @@ impl QueueShared {
             counts: Mutex::new((counts, paused)),
             inbox: Inbox::default(),
             waiters: Mutex::default(),
+            closing: watch::Sender::new(false),
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
             recovered: watch::Sender::new(false),
@@ -336,11 +339,27 @@ impl QueueShared {
         }
     }
 
-    /// Wakes all who wait; those whose action has not ended wait on.
+    /// Wakes all who wait; those whose action has not ended wait on, unless the system closes.
     pub(crate) fn wake_all(&self) {
         for waiter in std::mem::take(&mut *lock(&self.waiters)).into_values().flatten() {
             let _ = waiter.send(());
         }
+    }
+
+    /// Counts one more who waits for an end, and tells whether that is in vain because the system closes.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Tells all who wait that nothing ends any more.
+    pub(crate) fn end_waits(&self) {
+        self.closing.send_replace(true);
+        self.wake_all();
+    }
+
+    /// Waits until nobody waits for an end.
+    pub(crate) async fn waits_over(&self) {
+        self.closing.closed().await;
     }
 
     pub(crate) fn set_ending(&self, ending: Ending) {

@@ -7,6 +7,7 @@
 //! - `pausing`: actions that are paused and resumed one by one;
 //! - `queueing`: order, limits, pause and resume, keys, copies, waits;
 //! - `clocks`: a wall clock that jumps;
+//! - `draining`: a shutdown and those who wait for an answer meanwhile;
 //! - `restarting`: shutdown, and the death of the whole server;
 //! - `crashing`: the death of a queue's actor;
 //! - `failing`: a store that fails or answers late;
@@ -23,6 +24,7 @@
 mod clocks;
 mod common;
 mod crashing;
+mod draining;
 mod failing;
 mod files;
 mod formats;
