@@ -76,6 +76,9 @@ impl Command {
     }
 }
 
+/// The error text of an action that a shutdown interrupted.
+pub(crate) const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
+
 /// How an attempt ended, as its worker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::perform::Perform;
 use crate::queue::{
     Drain, EndAll, Ending, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
 };
+use crate::shutdown::{Admitted, Phase, Shutdown};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
@@ -146,7 +146,7 @@ impl Builder {
             actors: Mutex::new(actors),
             store,
             clock: self.clock,
-            draining: AtomicBool::new(false),
+            shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
@@ -205,7 +205,7 @@ struct Inner {
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    draining: AtomicBool,
+    shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
 }
 
@@ -254,12 +254,12 @@ impl System {
     /// Tells whether the system takes nothing new because it shuts down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Acquire)
+        self.inner.shutdown.has_begun()
     }
 
     /// Begins a shutdown: from now on submissions are refused and nothing starts.
     pub fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Release);
+        self.inner.shutdown.go_on_to(Phase::Draining);
         for queue in self.queues() {
             queue.shared.tell(Drain);
         }
@@ -269,7 +269,8 @@ impl System {
     /// stop, forces it after its queue's grace period, writes the last changes and closes the store.
     ///
     /// Actions that were interrupted go back to the queue or end in Error, as after a crash. Who waits for
-    /// the end of one is answered once all that ran is recorded.
+    /// the end of one is answered once all that ran is recorded. Actions that run at once are waited for,
+    /// asked and forced in the same way.
     pub async fn shutdown(&self, patience: Duration) {
         self.drain();
         // What is just being started counts as running once nothing is in flight.
@@ -301,11 +302,17 @@ impl System {
         self.executor().block_on(future)
     }
 
+    /// Admits an action that is to run at once; none once the system shuts down.
+    pub(crate) fn admit(&self) -> Option<Admitted> {
+        self.inner.shutdown.admit()
+    }
+
     pub(crate) fn downgrade(&self) -> WeakSystem {
         WeakSystem(Arc::downgrade(&self.inner))
     }
 
     fn end_all(&self, ending: Ending, message: impl Fn() -> EndAll) {
+        self.inner.shutdown.go_on_to(Phase::Ending(ending));
         for queue in self.queues() {
             queue.shared.set_ending(ending);
             queue.shared.tell(message());
@@ -320,12 +327,13 @@ impl System {
         }
     }
 
-    /// Waits until no attempt is left that has not durably ended.
+    /// Waits until no attempt is left that has not durably ended, and none that runs at once.
     async fn idle(&self) {
         for queue in self.queues() {
             // The sender lives in the queue, so waiting can't fail.
             let _ = queue.shared.live().wait_for(|live| *live == 0).await;
         }
+        self.inner.shutdown.idle().await;
     }
 
     /// Waits until each queue has nothing gathered and nothing in flight.

@@ -72,7 +72,10 @@ async fn run_now(
             kind.queue.name(),
             outcome.error.as_deref().unwrap_or("it gave no reason"),
         )),
-        State::Stopped => Err(AciError::failed(kind.queue.name(), "it was stopped")),
+        State::Stopped => Err(AciError::failed(
+            kind.queue.name(),
+            outcome.error.as_deref().unwrap_or("it was stopped"),
+        )),
         _ => Ok(render::report(outcome.report).collect()),
     }
 }

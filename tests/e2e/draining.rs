@@ -110,3 +110,46 @@ fn clients_that_wait_are_answered_after_a_second_signal_too() {
     server.signal("TERM");
     waiting.are_answered(&home, server);
 }
+
+/// An action that runs at once has the same time to end as one that was queued.
+#[test]
+fn an_action_that_runs_at_once_may_end() {
+    let home = Home::new(&patient());
+    let server = home.start();
+    // Longer than the server waits for connections alone.
+    let runs = send(&server, "Process&Sleep=3&Name=Ada&Synchronous=true");
+    server.ask("GetStatus").success();
+    server.signal("TERM");
+    until_draining(&server);
+    let late = server.ask("Process&Name=late&Synchronous=true").error();
+    assert_eq!(late.0, "ERRORUNAVAILABLE");
+    let Answer(text) = reply(runs).success();
+    assert!(text.contains("Ada"), "{text}");
+    let (code, log) = server.wait();
+    assert_eq!(code.code(), Some(0), "{log:?}");
+}
+
+/// So is each of four, and a fifth, for which there was no room, is refused.
+#[test]
+fn actions_that_run_at_once_are_stopped_when_their_time_is_over() {
+    for (config, signals) in [(CONFIG.to_owned(), 1), (patient(), 2)] {
+        let home = Home::new(&config);
+        let server = home.start();
+        let clients = [(); 5].map(|()| send(&server, "Process&Sleep=600&Sync=true"));
+        server.ask("GetStatus").success();
+        server.signal("TERM");
+        if signals == 2 {
+            until_draining(&server);
+            server.signal("TERM");
+        }
+        let mut told = clients.map(|client| reply(client).error());
+        told.sort();
+        for (code, description) in &told[..4] {
+            assert_eq!(code, "ERRORACTIONFAILED");
+            assert!(description.contains("interrupted by server shutdown"), "{description}");
+        }
+        assert_eq!(told[4].0, "ERRORUNAVAILABLE", "{}", told[4].1);
+        let (code, log) = server.wait();
+        assert_eq!(code.code(), Some(0), "{log:?}");
+    }
+}

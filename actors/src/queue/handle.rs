@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
-use crate::lifecycle::{Command, Ended, Refusal, Verdict, decide};
+use crate::lifecycle::{Command, Ended, INTERRUPTED_BY_SHUTDOWN, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
 use crate::queue::inbox::SubmissionPort;
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
@@ -136,7 +136,7 @@ impl ActionStatus {
 pub struct RunOutcome {
     /// [`State::Finished`], [`State::Error`] or [`State::Stopped`].
     pub state: State,
-    /// Why it failed.
+    /// Why it failed, or that a shutdown interrupted it.
     pub error: Option<String>,
     /// Its result, or what there is of it.
     pub report: Report,
@@ -356,16 +356,15 @@ impl QueueHandle {
     }
 
     /// Runs an action at once, without a queue, a slot or a record of it. If the returned future is
-    /// dropped, the work is asked to stop.
+    /// dropped, the work is asked to stop, and forced after the grace period; so it is by a shutdown,
+    /// which gives it time to end first.
     ///
     /// # Errors
     ///
     /// [`QueueError::ShuttingDown`].
     pub async fn run_now(&self, parameters: Parameters) -> Result<RunOutcome, QueueError> {
         let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
-        if system.is_draining() {
-            return Err(QueueError::ShuttingDown);
-        }
+        let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
         let attempt = Arc::new(Attempt::new(
             None,
             1,
@@ -375,12 +374,19 @@ impl QueueHandle {
         ));
         let asked = StopOnDrop(Arc::clone(&attempt));
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
-        let result = system.executor().spawn(start(Arc::clone(&self.performer), context)).await;
-        let (ended, error, report) = outcome(&attempt, result);
+        let work = start(Arc::clone(&self.performer), context);
+        let grace = self.settings().stop_grace;
+        let work = admitted.run(Arc::clone(&attempt), grace, work);
+        let result = system.executor().spawn(work).await;
+        let (ended, mut error, report) = outcome(&attempt, result);
         let state = match ended {
             Ended::Finished => State::Finished,
             Ended::Failed => State::Error,
-            Ended::Stopped | Ended::Interrupted(_) => State::Stopped,
+            Ended::Stopped => State::Stopped,
+            Ended::Interrupted(_) => {
+                error = Some(INTERRUPTED_BY_SHUTDOWN.to_owned());
+                State::Stopped
+            }
         };
         drop(asked);
         Ok(RunOutcome { state, error, report: report.unwrap_or_else(|| attempt.view().partial) })

@@ -10,7 +10,9 @@ use rusqlite::{OptionalExtension as _, params};
 use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
+use crate::lifecycle::{
+    Command, Ended, INTERRUPTED_BY_SHUTDOWN, OnRestart, Verdict, decide, is_current, not_before,
+};
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
     StoreError, Submitted,
@@ -18,8 +20,6 @@ use crate::store::{
 
 /// The error text of an action whose attempt was lost with the server.
 const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
-/// The error text of an action whose attempt was ended by a shutdown.
-const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 
 /// The number of an action's first attempt.
 const FIRST_ATTEMPT: u32 = 1;
