@@ -57,6 +57,24 @@ fn a_retry_after_an_abort() {
 }
 
 #[test]
+fn a_cancel_of_what_runs_that_is_taken_for_a_stop() {
+    let setup = Setup { asks: &[Ask::Cancel(1)], requests: 1, ..Setup::QUIET };
+    fails(Fault::CancelStops, setup);
+}
+
+#[test]
+fn a_stop_that_races_with_a_finish() {
+    let setup = Setup { asks: &[Ask::Stop(1)], requests: 1, ..Setup::QUIET };
+    fails(Fault::FinishTakenForStop, setup.clone());
+    fails(Fault::StopOverwritesFinish, setup);
+}
+
+#[test]
+fn a_stop_that_nobody_asked_for() {
+    fails(Fault::UnaskedStopTaken, Setup::QUIET);
+}
+
+#[test]
 fn a_late_report_of_an_old_attempt_that_is_taken() {
     let setup = Setup { server_crashes: 1, late_reports: 1, ..Setup::QUIET };
     fails(Fault::LateReportTaken, setup);
@@ -99,6 +117,11 @@ fn a_message_that_frees_a_slot_after_it_was_given_away() {
 #[test]
 fn the_latest_first() {
     fails(Fault::LatestFirst, Setup { waiting: &[0, 0], ..Setup::QUIET });
+}
+
+#[test]
+fn a_priority_that_is_ignored() {
+    fails(Fault::PriorityIgnored, Setup { waiting: &[0, 1], ..Setup::QUIET });
 }
 
 #[test]

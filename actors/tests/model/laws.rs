@@ -5,24 +5,27 @@
 //! a world as it stands, or about what happens next in it.
 
 use actiond_actors::State;
-use actiond_actors::lifecycle::{Command, Ended, OnRestart, Verdict, decide};
+use actiond_actors::lifecycle::OnRestart;
 use stateright::Property;
 
 use crate::inbox::Batch;
+use crate::moves::{Cause, ends_are_true, moves_are_legal};
 use crate::setup::Setup;
 use crate::world::{
-    Control, Id, Key, Pause, Phase, Queue, Request, Row, Server, ToQueue, Wish, World,
+    Control, End, Id, Key, Pause, Phase, Queue, Request, Row, Server, ToQueue, Wish, World,
 };
 
 /// Something that a law has a say in, told just before it changes the world.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Happened {
     /// A row goes to another state.
-    Moved { row: Row, to: State },
+    Moved { row: Row, to: State, cause: Cause },
     /// An action is given a slot.
     Claimed { row: Row },
-    /// The end of this attempt is written into this row.
-    Ended { reported: Key, row: Row },
+    /// The end of this attempt is reported; its work came back so, if it did.
+    Reported { key: Key, returned: Option<End>, end: End },
+    /// The end of this attempt is written into this row, as this state.
+    Ended { reported: Key, end: End, row: Row, to: State },
     /// A worker starts the work of an attempt.
     Ran { key: Key, crowded: bool },
     /// An attempt is asked or forced to stop.
@@ -92,6 +95,8 @@ laws! {
     Q13: at_rest_slots_are_busy, anything;
     /// One live attempt at each action, and only the latest one's end is written.
     Q14: one_attempt_lives, ends_are_current;
+    /// What the work did is what is reported and written; it was stopped only if it was asked to.
+    Ends: nothing_to_hold, ends_are_true;
     /// What counts as running is run by somebody.
     Run: at_rest_running_runs, anything;
     /// What was acknowledged is asked of what runs.
@@ -150,18 +155,6 @@ fn answers_are_durable(_: &Setup, world: &World, happened: &Happened) -> bool {
     }
 }
 
-fn moves_are_legal(_: &Setup, _: &World, happened: &Happened) -> bool {
-    let Happened::Moved { row, to } = happened else { return true };
-    let mut commands = vec![Command::Start];
-    commands.extend(Command::OF_CLIENTS);
-    commands.extend([Ended::Finished, Ended::Failed, Ended::Stopped].map(Command::End));
-    for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
-        commands.push(Command::End(Ended::Interrupted(on_restart)));
-        commands.push(Command::Recover(on_restart));
-    }
-    commands.into_iter().any(|command| decide(row.state, command) == Ok(Verdict::Move(*to)))
-}
-
 fn slots_suffice(setup: &Setup, world: &World) -> bool {
     let running = world.durable.rows.iter().filter(|row| row.state.is_running()).count();
     let works = world.server.as_ref().map_or(0, |server| server.works().count());
@@ -203,11 +196,18 @@ fn final_is_final(_: &Setup, _: &World, happened: &Happened) -> bool {
     !matches!(happened, Happened::Moved { row, .. } if row.state.is_final())
 }
 
+/// Not asked of `Durable::next`, by which the store claims.
 fn first_comes_first(_: &Setup, world: &World, happened: &Happened) -> bool {
-    match happened {
-        Happened::Claimed { row } => world.durable.next().first().is_none_or(|n| n.id == row.id),
-        _ => true,
-    }
+    let Happened::Claimed { row } = happened else { return true };
+    let mut others = waiting(world).filter(|other| other.id != row.id);
+    others.all(|other| {
+        let later = other.id > row.id;
+        other.priority < row.priority || (other.priority == row.priority && later)
+    })
+}
+
+fn waiting(world: &World) -> impl Iterator<Item = &Row> {
+    world.durable.rows.iter().filter(|row| row.state == State::Queued)
 }
 
 fn times_are_in_order(_: &Setup, world: &World) -> bool {
@@ -264,7 +264,7 @@ fn one_attempt_lives(_: &Setup, world: &World) -> bool {
 
 fn ends_are_current(_: &Setup, _: &World, happened: &Happened) -> bool {
     match happened {
-        Happened::Ended { reported, row } => *reported == row.key(),
+        Happened::Ended { reported, row, .. } => *reported == row.key(),
         _ => true,
     }
 }
@@ -287,7 +287,7 @@ fn at_rest_nothing_is_left(_: &Setup, world: &World) -> bool {
 
 fn at_rest_slots_are_busy(setup: &Setup, world: &World) -> bool {
     let Some(server) = at_rest(world) else { return true };
-    let waits = !world.durable.next().is_empty() && !world.durable.paused;
+    let waits = waiting(world).next().is_some() && !world.durable.paused;
     server.phase > Phase::Running || !waits || server.works().count() >= setup.slots
 }
 

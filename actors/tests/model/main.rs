@@ -6,9 +6,10 @@
 //!
 //! - `setup`: how a model is set up, and the mistakes that it can have built in;
 //! - `world`: all that there is, as plain data;
-//! - `inbox`, `store`, `queue`, `worker`: what each part does in one step;
+//! - `inbox`, `store`, `queue`, `rebuild`, `worker`: what each part does in one step;
 //! - `steps`: which steps are possible, and the `stateright` model itself;
-//! - `laws`: Q1 to Q14 and a few more, as pure predicates; `reach`: what a model must come to;
+//! - `laws`: Q1 to Q14 and a few more, as pure predicates; `moves`: the table of Q3;
+//! - `reach`: what a model must come to;
 //! - `holds`: the tests that the protocol keeps every law, small here and large by hand;
 //! - `fails`: the tests that each of a list of mistakes breaks one.
 //!
@@ -26,8 +27,10 @@ mod fails;
 mod holds;
 mod inbox;
 mod laws;
+mod moves;
 mod queue;
 mod reach;
+mod rebuild;
 mod setup;
 mod steps;
 mod store;

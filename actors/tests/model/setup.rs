@@ -145,6 +145,16 @@ pub(crate) enum Fault {
     LostTogether,
     /// The slot of a dead worker is free before the end of what it was given is put in.
     LossToldLater,
+    /// A cancel of an action that runs is taken for a stop.
+    CancelStops,
+    /// Work that ends by itself after it was asked to stop is reported as stopped.
+    FinishTakenForStop,
+    /// A finish that comes when the action is stopping is written as stopped.
+    StopOverwritesFinish,
+    /// Work that says it was stopped is believed, though nobody asked it to.
+    UnaskedStopTaken,
+    /// Actions start by arrival alone.
+    PriorityIgnored,
 }
 
 impl Fault {
@@ -153,7 +163,7 @@ impl Fault {
         match self {
             Self::IdsFromMemory => Law::Q1,
             Self::AnswerBeforeDurable => Law::Q2,
-            Self::RetryAfterStop => Law::Q3,
+            Self::RetryAfterStop | Self::CancelStops => Law::Q3,
             Self::SlotFreedFirst
             | Self::StaleSlotFreed
             | Self::ClosedClaims
@@ -164,7 +174,7 @@ impl Fault {
             Self::StartBeforeDurable => Law::Q5,
             Self::ClaimNotAtomic | Self::StopToSlot => Law::Q6,
             Self::RecoveryOverwrites => Law::Q7,
-            Self::LatestFirst => Law::Q8,
+            Self::LatestFirst | Self::PriorityIgnored => Law::Q8,
             Self::ClockTrusted => Law::Q9,
             Self::CountsForgotten => Law::Q10,
             Self::AnswerForgotten | Self::AnsweredTwice => Law::Q11,
@@ -174,6 +184,9 @@ impl Fault {
             | Self::LiveForgotten
             | Self::PutBackLate
             | Self::OldControlsComeBack => Law::Q14,
+            Self::FinishTakenForStop | Self::StopOverwritesFinish | Self::UnaskedStopTaken => {
+                Law::Ends
+            }
             Self::NoRecovery | Self::OldBatchTakes => Law::Run,
             Self::AskedSurvives | Self::OldActorTold => Law::Fetched,
             Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,

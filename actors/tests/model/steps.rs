@@ -101,7 +101,7 @@ impl Setup {
             let Some(attempt) = slot.running.and_then(|key| server.attempt(key)) else { continue };
             events.push(Event::WorkReturns(number, End::Finished));
             events.push(Event::WorkReturns(number, End::Failed));
-            if attempt.wish >= Wish::Stop {
+            if attempt.wish >= Wish::Stop || self.has(Fault::UnaskedStopTaken) {
                 events.push(Event::WorkReturns(number, End::Stopped));
             }
         }

@@ -6,6 +6,7 @@ use actiond_actors::lifecycle::{Command, OnRestart, Verdict, decide, is_current,
 
 use crate::inbox::Batch;
 use crate::laws::Happened;
+use crate::moves::Cause;
 use crate::setup::Fault;
 use crate::steps::Step;
 use crate::world::{Affected, Control, End, Key, New, Port, Reply, Row, Said, Time};
@@ -59,27 +60,38 @@ impl Step<'_> {
     }
 
     fn control(&mut self, control: &Control, now: Time) -> Option<Vec<Affected>> {
+        let cause = Cause::of(control);
         match control {
             Control::Command(id, ask) => {
                 let row = *self.world.durable.row(*id)?;
                 let (_, command) = ask.command(self.setup.can_pause)?;
-                Some(vec![self.command(&row, command, now)?])
+                Some(vec![self.command(&row, command, cause, now)?])
             }
             Control::End(key, end) => self.end(*key, *end, now),
             Control::PauseQueue => {
                 self.world.durable.paused = !self.setup.has(Fault::PauseInMemory);
-                Some(self.command_running(Command::Pause { supported: self.setup.can_pause }, now))
+                let pause = Command::Pause { supported: self.setup.can_pause };
+                Some(self.command_running(pause, cause, now))
             }
             Control::ResumeQueue => {
                 self.world.durable.paused = false;
-                Some(self.command_running(Command::Resume, now))
+                Some(self.command_running(Command::Resume, cause, now))
             }
-            Control::StopAll => Some(self.command_running(Command::Stop, now)),
+            Control::StopAll => Some(self.command_running(Command::Stop, cause, now)),
             Control::Recover(live) => Some(self.recover(live, now)),
         }
     }
 
-    fn command(&mut self, row: &Row, command: Command, now: Time) -> Option<Affected> {
+    fn command(
+        &mut self,
+        row: &Row,
+        mut command: Command,
+        cause: Cause,
+        now: Time,
+    ) -> Option<Affected> {
+        if cause == Cause::Cancel && self.setup.has(Fault::CancelStops) && row.state.is_running() {
+            command = Command::Stop;
+        }
         let verdict = decide(row.state, command).ok()?;
         if let (Command::ChangePriority(priority), Some(row)) =
             (command, self.world.durable.row_mut(row.id))
@@ -88,7 +100,7 @@ impl Step<'_> {
         }
         let (state, said) = match verdict {
             Verdict::Move(state) => {
-                self.move_to(row, state, now);
+                self.move_to(row, state, cause, now);
                 (state, Said::Moved)
             }
             Verdict::Force => (row.state, Said::Forced),
@@ -97,10 +109,10 @@ impl Step<'_> {
         Some(Affected { key: row.key(), state, said })
     }
 
-    fn command_running(&mut self, command: Command, now: Time) -> Vec<Affected> {
+    fn command_running(&mut self, command: Command, cause: Cause, now: Time) -> Vec<Affected> {
         let running: Vec<Row> =
             self.world.durable.rows.iter().filter(|row| row.state.is_running()).copied().collect();
-        running.iter().filter_map(|row| self.command(row, command, now)).collect()
+        running.iter().filter_map(|row| self.command(row, command, cause, now)).collect()
     }
 
     /// What counts as running and is not alive runs nowhere. Of what is alive, it says how it stands.
@@ -110,11 +122,12 @@ impl Step<'_> {
         for row in self.world.durable.rows.clone() {
             let lives = live.contains(&row.key()) && !self.setup.has(Fault::LiveForgotten);
             if self.setup.has(Fault::RecoveryOverwrites) && row.state == State::Finished {
-                self.move_to(&row, State::Queued, now);
+                self.move_to(&row, State::Queued, Cause::Recovery, now);
             } else if row.state.is_running() && lives {
                 affected.push(Affected { key: row.key(), state: row.state, said: Said::Stayed });
             } else if row.state.is_running() {
-                affected.extend(self.command(&row, Command::Recover(self.setup.on_restart), now));
+                let recover = Command::Recover(self.setup.on_restart);
+                affected.extend(self.command(&row, recover, Cause::Recovery, now));
             }
         }
         if self.setup.has(Fault::CountsForgotten) {
@@ -134,11 +147,16 @@ impl Step<'_> {
             Ok(Verdict::Move(State::Stopped)) if self.setup.has(Fault::RetryAfterStop) => {
                 State::Queued
             }
+            Ok(Verdict::Move(State::Finished))
+                if row.state == State::Stopping && self.setup.has(Fault::StopOverwritesFinish) =>
+            {
+                State::Stopped
+            }
             Ok(Verdict::Move(state)) => state,
             _ => return None,
         };
-        self.happened(&Happened::Ended { reported: key, row });
-        self.move_to(&row, state, now);
+        self.happened(&Happened::Ended { reported: key, end, row, to: state });
+        self.move_to(&row, state, Cause::End, now);
         Some(vec![Affected { key, state, said: Said::Moved }])
     }
 
@@ -172,6 +190,9 @@ impl Step<'_> {
         if self.setup.has(Fault::LatestFirst) {
             next.reverse();
         }
+        if self.setup.has(Fault::PriorityIgnored) {
+            next.sort_by_key(|row| row.id);
+        }
         if durable.paused {
             return Vec::new();
         }
@@ -183,7 +204,7 @@ impl Step<'_> {
                 _ => continue,
             };
             self.happened(&Happened::Claimed { row });
-            self.move_to(&row, state, now);
+            self.move_to(&row, state, Cause::Start, now);
             let started_at = self.not_before(now, row.queued_at);
             if let Some(row) = self.world.durable.row_mut(row.id) {
                 row.attempt += 1;
@@ -194,8 +215,8 @@ impl Step<'_> {
         claimed
     }
 
-    fn move_to(&mut self, row: &Row, state: State, now: Time) {
-        self.happened(&Happened::Moved { row: *row, to: state });
+    fn move_to(&mut self, row: &Row, state: State, cause: Cause, now: Time) {
+        self.happened(&Happened::Moved { row: *row, to: state, cause });
         let counts = &mut self.world.durable.counts;
         let left = &mut counts[row.state as usize];
         *left = left.saturating_sub(1);

@@ -100,7 +100,7 @@ impl Step<'_> {
         }
         slot.abandoned = true;
         let end = self.stopped(key);
-        self.report(key, end, None);
+        self.report(key, None, end, None);
     }
 
     fn stopped(&mut self, key: Key) -> End {
@@ -110,8 +110,9 @@ impl Step<'_> {
         }
     }
 
-    /// Tells how the attempt ended, and the slot that it frees.
-    fn report(&mut self, key: Key, end: End, freed: Option<u8>) {
+    /// Tells how the attempt ended, whose work came back as `returned` if it did, and the slot that it frees.
+    fn report(&mut self, key: Key, returned: Option<End>, end: End, freed: Option<u8>) {
+        self.happened(&Happened::Reported { key, returned, end });
         let Some(attempt) = self.attempt_mut(key) else { return };
         let end = *attempt.ended.get_or_insert(end);
         if let Some(server) = &mut self.world.server {
@@ -130,8 +131,11 @@ impl Step<'_> {
             server.tell(ToQueue::SlotFreed(number));
         }
         if !abandoned {
-            let end = if end == End::Stopped { self.stopped(key) } else { end };
-            self.report(key, end, (!first).then_some(number));
+            let returned = Some(end);
+            let asked = self.attempt_mut(key).is_some_and(|attempt| attempt.wish >= Wish::Stop);
+            let taken = asked && self.setup.has(Fault::FinishTakenForStop);
+            let end = if end == End::Stopped || taken { self.stopped(key) } else { end };
+            self.report(key, returned, end, (!first).then_some(number));
         }
     }
 
@@ -143,7 +147,7 @@ impl Step<'_> {
         slot.timers.clear();
         let abandoned = std::mem::take(&mut slot.abandoned);
         if let (Some(key), false) = (slot.running.take(), abandoned) {
-            self.report(key, End::Failed, None);
+            self.report(key, None, End::Failed, None);
         }
         if let Some(server) = &mut self.world.server {
             server.tell(ToQueue::WorkerLost(number));
