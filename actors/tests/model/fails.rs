@@ -179,6 +179,11 @@ fn a_start_in_flight_that_misses_the_interruption() {
 }
 
 #[test]
+fn a_start_in_flight_that_is_only_asked_when_all_is_forced() {
+    fails(Fault::LateStartAsked, Setup { shutdowns: 1, ..Setup::QUIET });
+}
+
+#[test]
 fn a_worker_that_dies_while_no_actor_hears_it() {
     let setup = Setup { waiting: &[0, 0], worker_deaths: 1, actor_crashes: 1, ..Setup::QUIET };
     fails(Fault::DeathUnnoticed, setup);

@@ -109,6 +109,8 @@ laws! {
     Drained: nothing_to_hold, drained_claims_nothing;
     /// Once the queue knows of the interruption, whatever runs has been asked to stop.
     Interrupted: at_rest_all_interrupted, anything;
+    /// Once the queue knows that all is to be forced, whatever runs has been.
+    Forced: at_rest_all_forced, anything;
     /// A store that fails is not asked again at once for the same.
     BacksOff: nothing_to_hold, no_hot_retry;
 }
@@ -330,6 +332,12 @@ fn at_rest_all_interrupted(_: &Setup, world: &World) -> bool {
     let Some(server) = at_rest(world) else { return true };
     let mut live = server.attempts.iter().filter(|a| a.listed && a.ended.is_none());
     server.phase < Phase::Interrupted || live.all(|attempt| attempt.wish >= Wish::Stop)
+}
+
+fn at_rest_all_forced(_: &Setup, world: &World) -> bool {
+    let Some(server) = at_rest(world) else { return true };
+    let mut live = server.attempts.iter().filter(|a| a.listed && a.ended.is_none());
+    server.phase < Phase::Forced || live.all(|attempt| attempt.wish == Wish::Force)
 }
 
 fn no_hot_retry(_: &Setup, _: &World, happened: &Happened) -> bool {

@@ -189,8 +189,10 @@ impl Step<'_> {
         let (wish, interrupted, ended) = (Wish::Run, false, None);
         server.attempts.push(Attempt { key, slot, wish, interrupted, ended, listed: true });
         server.attempts.sort_by_key(|attempt| attempt.key);
+        // It was claimed before the shutdown, and its commit came back after.
         let late =
-            server.phase >= Phase::Interrupted && !server.mailbox.contains(&ToQueue::Interrupt);
+            if self.setup.has(Fault::LateStartGoesOn) { Phase::Running } else { server.phase };
+        let asks_only = self.setup.has(Fault::LateStartAsked) && late == Phase::Forced;
         let slot = &mut server.slots[usize::from(slot)];
         slot.idle = false;
         if slot.worker == Worker::None {
@@ -198,9 +200,12 @@ impl Step<'_> {
         }
         if slot.worker == Worker::Alive {
             slot.inbox.push(ToWorker::Run(key));
-            if late && !self.setup.has(Fault::LateStartGoesOn) {
+            if late == Phase::Interrupted || asks_only {
                 slot.inbox.push(ToWorker::Interrupt);
             }
+        }
+        if late == Phase::Forced && !asks_only {
+            self.force_attempt(key);
         }
     }
 
@@ -282,13 +287,15 @@ impl Step<'_> {
     fn force_all(&mut self) {
         let attempts = self.world.server.iter().flat_map(|server| &server.attempts);
         let keys: Vec<Key> = attempts.filter(|a| a.listed).map(|a| a.key).collect();
-        for key in keys {
-            if let Some(attempt) = self.attempt_mut(key) {
-                attempt.interrupted = true;
-            }
-            self.set_wish(key, Wish::Stop);
-            self.steer_attempt(key, Wish::Force);
+        keys.into_iter().for_each(|key| self.force_attempt(key));
+    }
+
+    fn force_attempt(&mut self, key: Key) {
+        if let Some(attempt) = self.attempt_mut(key) {
+            attempt.interrupted = true;
         }
+        self.set_wish(key, Wish::Stop);
+        self.steer_attempt(key, Wish::Force);
     }
 
     fn interrupt_busy(&mut self) {

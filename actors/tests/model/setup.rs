@@ -155,6 +155,8 @@ pub(crate) enum Fault {
     UnaskedStopTaken,
     /// Actions start by arrival alone.
     PriorityIgnored,
+    /// An attempt that starts after all was forced is only asked.
+    LateStartAsked,
 }
 
 impl Fault {
@@ -192,6 +194,7 @@ impl Fault {
             Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,
             Self::DrainForgotten => Law::Drained,
             Self::LateStartGoesOn => Law::Interrupted,
+            Self::LateStartAsked => Law::Forced,
             Self::WaitersForgotten => Law::Woken,
             Self::HotRetry | Self::HotClaims => Law::BacksOff,
         }
