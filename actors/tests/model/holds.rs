@@ -1,4 +1,4 @@
-//! The protocol keeps every law: small models here, larger ones by hand.
+//! The protocol keeps every law: small models here, larger ones, by hand, in [`crate::larger`].
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::reach::Reach;
 use crate::setup::{Ask, Setup};
 
 /// Goes through every state of the model and fails with the shortest way to a broken law.
-fn holds(name: &str, setup: Setup) {
+pub(crate) fn holds(name: &str, setup: Setup) {
     let since = Instant::now();
     let checker = setup.checker().threads(2).spawn_bfs().join();
     println!(
@@ -22,7 +22,7 @@ fn holds(name: &str, setup: Setup) {
 }
 
 /// Every command to action 1.
-const TO_ONE: &[Ask] = &[
+pub(crate) const TO_ONE: &[Ask] = &[
     Ask::Cancel(1),
     Ask::Stop(1),
     Ask::ChangePriority(1),
@@ -31,7 +31,7 @@ const TO_ONE: &[Ask] = &[
     Ask::Duplicate(1),
 ];
 /// Every command to the queue, and some to each of two actions.
-const TO_QUEUE: &[Ask] = &[
+pub(crate) const TO_QUEUE: &[Ask] = &[
     Ask::Submit,
     Ask::Cancel(2),
     Ask::Stop(1),
@@ -40,38 +40,51 @@ const TO_QUEUE: &[Ask] = &[
     Ask::ResumeQueue,
     Ask::StopAll,
 ];
+/// Every command there is.
+pub(crate) const EVERY: &[Ask] = &[
+    Ask::Submit,
+    Ask::Duplicate(1),
+    Ask::Cancel(1),
+    Ask::Stop(1),
+    Ask::ChangePriority(1),
+    Ask::Pause(1),
+    Ask::Resume(1),
+    Ask::PauseQueue,
+    Ask::ResumeQueue,
+    Ask::StopAll,
+];
 /// What leaves a trace in an attempt, or waits for one.
-const STEERING: &[Ask] = &[Ask::Stop(1), Ask::Pause(1), Ask::Resume(1), Ask::Wait(1)];
+pub(crate) const STEERING: &[Ask] = &[Ask::Stop(1), Ask::Pause(1), Ask::Resume(1), Ask::Wait(1)];
 /// What must survive.
-const DURABLE: &[Ask] = &[Ask::Submit, Ask::Cancel(1), Ask::Stop(1), Ask::PauseQueue];
+pub(crate) const DURABLE: &[Ask] = &[Ask::Submit, Ask::Cancel(1), Ask::Stop(1), Ask::PauseQueue];
 
-const COMMANDS: Setup = Setup {
+pub(crate) const COMMANDS: Setup = Setup {
     asks: TO_ONE,
     requests: 3,
     reaches: &[Reach::STOP_LOSES, Reach::STOP_WINS, Reach::FORCED, Reach::TWO_ON_THE_WAY],
     ..Setup::QUIET
 };
-const TWO_ON_ONE_SLOT: Setup = Setup {
+pub(crate) const TWO_ON_ONE_SLOT: Setup = Setup {
     waiting: &[0, 0],
     asks: TO_QUEUE,
     requests: 2,
     reaches: &[Reach::STOP_LOSES, Reach::STOP_WINS],
     ..Setup::QUIET
 };
-const TWO_SLOTS: Setup = Setup {
+pub(crate) const TWO_SLOTS: Setup = Setup {
     slots: 2,
     reaches: &[Reach::BOTH_BUSY, Reach::DUPLICATED, Reach::CLAIMS_AHEAD],
     asks: &[Ask::Duplicate(1), Ask::Stop(1), Ask::PauseQueue, Ask::Cancel(2)],
     requests: 2,
     ..Setup::QUIET
 };
-const NO_PAUSE: Setup = Setup {
+pub(crate) const NO_PAUSE: Setup = Setup {
     can_pause: false,
     asks: &[Ask::PauseQueue, Ask::ResumeQueue, Ask::Pause(1), Ask::Resume(1)],
     requests: 3,
     ..Setup::QUIET
 };
-const SOME_AT_A_TIME: Setup = Setup {
+pub(crate) const SOME_AT_A_TIME: Setup = Setup {
     asks: &[Ask::Submit, Ask::Cancel(1)],
     requests: 2,
     submissions: 1,
@@ -80,7 +93,7 @@ const SOME_AT_A_TIME: Setup = Setup {
     reaches: &[Reach::LEFT_OVER, Reach::TWO_ON_THE_WAY],
     ..Setup::QUIET
 };
-const REBUILT: Setup = Setup {
+pub(crate) const REBUILT: Setup = Setup {
     asks: STEERING,
     requests: 2,
     actor_crashes: 1,
@@ -93,7 +106,7 @@ const REBUILT: Setup = Setup {
     ],
     ..Setup::QUIET
 };
-const REBUILT_TWO_SLOTS: Setup = Setup {
+pub(crate) const REBUILT_TWO_SLOTS: Setup = Setup {
     waiting: &[0, 1],
     slots: 2,
     asks: &[Ask::Stop(1)],
@@ -102,7 +115,7 @@ const REBUILT_TWO_SLOTS: Setup = Setup {
     reaches: &[Reach::ORPHAN, Reach::REPORT_DROPPED, Reach::BOTH_BUSY],
     ..Setup::QUIET
 };
-const REQUEUED: Setup = Setup {
+pub(crate) const REQUEUED: Setup = Setup {
     asks: &[Ask::Cancel(1), Ask::Stop(1), Ask::PauseQueue],
     requests: 2,
     server_crashes: 1,
@@ -116,7 +129,7 @@ const REQUEUED: Setup = Setup {
     ],
     ..Setup::QUIET
 };
-const FAILED: Setup = Setup {
+pub(crate) const FAILED: Setup = Setup {
     waiting: &[0, 1],
     on_restart: OnRestart::Fail,
     asks: DURABLE,
@@ -125,7 +138,7 @@ const FAILED: Setup = Setup {
     reaches: &[Reach::FAILED_BY_CRASH, Reach::CUT_OFF],
     ..Setup::QUIET
 };
-const BOTH_CRASH: Setup = Setup {
+pub(crate) const BOTH_CRASH: Setup = Setup {
     asks: &[Ask::Stop(1), Ask::Cancel(1)],
     requests: 1,
     actor_crashes: 2,
@@ -133,7 +146,48 @@ const BOTH_CRASH: Setup = Setup {
     reaches: &[Reach::RUNS_AGAIN, Reach::ORPHAN],
     ..Setup::QUIET
 };
-const STORE_FAILS: Setup = Setup {
+/// Two actions on two slots, and a server that is cut off at any moment.
+pub(crate) const BOTH_REQUEUED: Setup = Setup {
+    waiting: &[0, 1],
+    slots: 2,
+    asks: EVERY,
+    requests: 1,
+    server_crashes: 1,
+    late_reports: 1,
+    reaches: &[
+        Reach::BOTH_CUT_OFF,
+        Reach::AGAIN_BESIDE,
+        Reach::BOTH_AGAIN,
+        Reach::REPORT_DROPPED,
+        Reach::STOP_LOSES,
+        Reach::STOP_WINS,
+    ],
+    ..Setup::QUIET
+};
+pub(crate) const BOTH_FAILED: Setup = Setup {
+    on_restart: OnRestart::Fail,
+    reaches: &[Reach::BOTH_CUT_OFF, Reach::BOTH_FAILED, Reach::STOP_LOSES, Reach::STOP_WINS],
+    ..BOTH_REQUEUED
+};
+/// The same with a worker that dies, before or after.
+pub(crate) const ALL_DIE: Setup = Setup {
+    late_reports: 0,
+    worker_deaths: 1,
+    reaches: &[
+        Reach::BOTH_CUT_OFF,
+        Reach::AGAIN_BESIDE,
+        Reach::BOTH_AGAIN,
+        Reach::DIES_BESIDE,
+        Reach::STOP_WINS,
+    ],
+    ..BOTH_REQUEUED
+};
+pub(crate) const ALL_DIE_FAIL: Setup = Setup {
+    on_restart: OnRestart::Fail,
+    reaches: &[Reach::BOTH_CUT_OFF, Reach::BOTH_FAILED, Reach::DIES_BESIDE, Reach::STOP_WINS],
+    ..ALL_DIE
+};
+pub(crate) const STORE_FAILS: Setup = Setup {
     waiting: &[0, 0],
     asks: &[Ask::Stop(1), Ask::Submit, Ask::PauseQueue],
     requests: 1,
@@ -142,7 +196,7 @@ const STORE_FAILS: Setup = Setup {
     reaches: &[Reach::BACKING_OFF, Reach::ORPHAN],
     ..Setup::QUIET
 };
-const WORKERS_DIE: Setup = Setup {
+pub(crate) const WORKERS_DIE: Setup = Setup {
     waiting: &[0, 0],
     slots: 2,
     worker_deaths: 1,
@@ -150,7 +204,7 @@ const WORKERS_DIE: Setup = Setup {
     reaches: &[Reach::BOTH_BUSY],
     ..Setup::QUIET
 };
-const THREADS: Setup = Setup {
+pub(crate) const THREADS: Setup = Setup {
     waiting: &[0, 0],
     on_thread: true,
     asks: &[Ask::Stop(1), Ask::StopAll],
@@ -159,7 +213,7 @@ const THREADS: Setup = Setup {
     reaches: &[Reach::ABANDONED, Reach::FORCED, Reach::REPORT_DROPPED],
     ..Setup::QUIET
 };
-const SHUTDOWN: Setup = Setup {
+pub(crate) const SHUTDOWN: Setup = Setup {
     asks: &[Ask::Stop(1)],
     requests: 1,
     actor_crashes: 1,
@@ -167,7 +221,7 @@ const SHUTDOWN: Setup = Setup {
     reaches: &[Reach::REQUEUED, Reach::RUNS_AGAIN, Reach::CUT_OFF, Reach::STOP_WINS],
     ..Setup::QUIET
 };
-const SHUTDOWN_FAIL: Setup = Setup {
+pub(crate) const SHUTDOWN_FAIL: Setup = Setup {
     on_restart: OnRestart::Fail,
     on_thread: true,
     shutdowns: 1,
@@ -176,7 +230,7 @@ const SHUTDOWN_FAIL: Setup = Setup {
     reaches: &[Reach::CUT_OFF, Reach::ABANDONED],
     ..Setup::QUIET
 };
-const CLOCK: Setup = Setup {
+pub(crate) const CLOCK: Setup = Setup {
     clock_jumps: true,
     asks: &[Ask::Submit, Ask::Cancel(1), Ask::Stop(1)],
     requests: 1,
@@ -227,6 +281,22 @@ fn a_restarted_server_fails_what_ran() {
 }
 
 #[test]
+fn a_restarted_server_requeues_two() {
+    holds("two requeued", BOTH_REQUEUED);
+}
+
+#[test]
+fn a_restarted_server_fails_two() {
+    holds("two failed", BOTH_FAILED);
+}
+
+#[test]
+fn workers_and_server_die() {
+    holds("workers and server die", ALL_DIE);
+    holds("workers and server die, Fail", ALL_DIE_FAIL);
+}
+
+#[test]
 fn actors_and_server_crash() {
     holds("both crash", BOTH_CRASH);
 }
@@ -255,67 +325,4 @@ fn a_shutdown() {
 #[test]
 fn a_clock_that_jumps() {
     holds("clock", CLOCK);
-}
-
-/// The same with more of everything, some twenty minutes in all:
-///
-/// `cargo test --release -p actiond-actors --test model -- --ignored --nocapture --test-threads 1`
-mod larger {
-    use super::*;
-
-    #[test]
-    #[ignore = "takes minutes"]
-    fn commands() {
-        holds("large: commands", Setup { requests: 4, ..COMMANDS });
-        holds("large: some at a time", Setup { requests: 3, ..SOME_AT_A_TIME });
-        holds("large: two on one slot", Setup { requests: 3, ..TWO_ON_ONE_SLOT });
-        holds("large: two slots", Setup { waiting: &[0, 1], requests: 3, ..TWO_SLOTS });
-    }
-
-    #[test]
-    #[ignore = "takes minutes"]
-    fn crashes_of_actors() {
-        let asks = &[
-            Ask::Stop(1),
-            Ask::Pause(1),
-            Ask::Resume(1),
-            Ask::Wait(1),
-            Ask::Cancel(1),
-            Ask::Submit,
-        ];
-        holds("large: rebuilt", Setup { asks, requests: 3, actor_crashes: 2, ..REBUILT });
-        holds("large: rebuilt, two slots", Setup { requests: 2, ..REBUILT_TWO_SLOTS });
-    }
-
-    #[test]
-    #[ignore = "takes minutes"]
-    fn crashes_of_servers() {
-        holds(
-            "large: requeued",
-            Setup { asks: DURABLE, requests: 3, server_crashes: 2, ..REQUEUED },
-        );
-        holds("large: failed", Setup { requests: 3, ..FAILED });
-        holds("large: both crash", Setup { requests: 3, ..BOTH_CRASH });
-    }
-
-    #[test]
-    #[ignore = "takes minutes"]
-    fn failures() {
-        holds("large: store fails", Setup { requests: 2, server_crashes: 1, ..STORE_FAILS });
-        let asks = &[Ask::Stop(1)];
-        let workers_die = Setup { asks, requests: 1, worker_deaths: 2, ..WORKERS_DIE };
-        holds("large: workers die", workers_die);
-        let waiting = &[0, 0, 0, 0];
-        let together = Setup { waiting, worker_deaths: 2, ..WORKERS_DIE };
-        holds("large: workers die, four wait", together);
-        holds("large: threads", Setup { requests: 3, actor_crashes: 2, ..THREADS });
-    }
-
-    #[test]
-    #[ignore = "takes minutes"]
-    fn shutdowns() {
-        let asks = &[Ask::Submit, Ask::Stop(1), Ask::Pause(1)];
-        holds("large: shutdown", Setup { asks, requests: 2, store_failures: 1, ..SHUTDOWN });
-        holds("large: shutdown, Fail", Setup { waiting: &[0, 0], requests: 2, ..SHUTDOWN_FAIL });
-    }
 }

@@ -4,7 +4,7 @@ use actiond_actors::State;
 
 use crate::inbox::Batch;
 use crate::laws::Holds;
-use crate::world::{Actor, Reply, Row, Server, ToQueue, Wish, World};
+use crate::world::{Actor, Reply, Row, Server, ToQueue, Wish, Worker, World};
 
 /// Something that a model must come to at some time: its name, and how it is known.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +53,27 @@ impl Reach {
     });
     pub(crate) const BOTH_BUSY: Self =
         Self("two actions run", |_, w| server(w, |s| s.works().count() == 2));
+    pub(crate) const BOTH_CUT_OFF: Self =
+        Self("a server is cut off while two actions run", |m, w| {
+            let ahead = w.spent.server_crashes < m.server_crashes;
+            ahead && server(w, |s| s.works().count() == 2)
+        });
+    pub(crate) const AGAIN_BESIDE: Self = Self("an action runs again beside another", |_, w| {
+        server(w, |s| s.works().count() == 2 && s.works().any(|key| key.number > 1))
+    });
+    pub(crate) const BOTH_AGAIN: Self = Self("both actions run again", |_, w| {
+        server(w, |s| s.works().filter(|key| key.number > 1).count() == 2)
+    });
+    pub(crate) const BOTH_FAILED: Self = Self("two actions that ran end in Error", |_, w| {
+        let failed = w.durable.rows.iter().filter(|r| r.state == State::Error).count();
+        w.spent.server_crashes > 0 && failed == 2
+    });
+    pub(crate) const DIES_BESIDE: Self = Self("a worker dies while another works", |_, w| {
+        server(w, |s| {
+            let dead = s.slots.iter().any(|slot| slot.worker == Worker::Dead);
+            dead && s.works().count() == 1
+        })
+    });
     pub(crate) const ORPHAN: Self = Self("a dead actor's batch is still to be written", |_, w| {
         server(w, |s| {
             let takes = |batch: &&Batch| !batch.void && !s.inbox.is_of(batch.generation);
