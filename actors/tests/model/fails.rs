@@ -210,6 +210,11 @@ fn a_store_that_is_asked_again_and_again() {
 }
 
 #[test]
+fn a_store_that_is_not_asked_again() {
+    fails(Fault::NeverTriesAgain, Setup { store_failures: 1, ..Setup::QUIET });
+}
+
+#[test]
 fn a_dead_actors_batch_that_takes_what_its_successor_gathered() {
     fails(Fault::OldBatchTakes, Setup { actor_crashes: 1, ..Setup::QUIET });
 }

@@ -150,7 +150,7 @@ pub(crate) const BOTH_CRASH: Setup = Setup {
 pub(crate) const BOTH_REQUEUED: Setup = Setup {
     waiting: &[0, 1],
     slots: 2,
-    asks: EVERY,
+    asks: &[Ask::Cancel(1), Ask::Stop(1), Ask::Pause(1), Ask::PauseQueue, Ask::StopAll],
     requests: 1,
     server_crashes: 1,
     late_reports: 1,
@@ -169,8 +169,9 @@ pub(crate) const BOTH_FAILED: Setup = Setup {
     reaches: &[Reach::BOTH_CUT_OFF, Reach::BOTH_FAILED, Reach::STOP_LOSES, Reach::STOP_WINS],
     ..BOTH_REQUEUED
 };
-/// The same with a worker that dies, before or after.
+/// The same with every command and a worker that dies, before or after.
 pub(crate) const ALL_DIE: Setup = Setup {
+    asks: EVERY,
     late_reports: 0,
     worker_deaths: 1,
     reaches: &[

@@ -62,7 +62,8 @@ impl Step<'_> {
     /// The actor enlists a batch if there is something to write and none that will take it.
     pub(crate) fn pump(&mut self, after_failure: bool) {
         let Some(server) = &mut self.world.server else { return };
-        let free = server.free_slots(self.setup.slots);
+        let busy_rounds = self.setup.has(Fault::BusyRounds);
+        let free = busy_rounds || server.free_slots(self.setup.slots) > 0;
         let (paused, queued) = server.seen;
         let Actor::Up(queue) = &mut server.actor else { return };
         let inbox = &mut server.inbox;
@@ -70,7 +71,7 @@ impl Step<'_> {
             return;
         }
         let known = queue.in_flight == 0 && !queue.paused;
-        let can_start = known && !inbox.draining && !paused && queued > 0 && free > 0;
+        let can_start = known && !inbox.draining && !paused && queued > 0 && free;
         inbox.told = false;
         inbox.asked = (can_start || !inbox.is_empty()) && !queue.backing_off;
         if inbox.asked {

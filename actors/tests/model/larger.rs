@@ -57,13 +57,13 @@ fn shutdowns() {
 #[test]
 #[ignore = "takes minutes"]
 fn everything_requeued() {
-    holds("large: everything, Requeue", Setup { worker_deaths: 1, ..BOTH_REQUEUED });
+    holds("large: everything, Requeue", Setup { late_reports: 1, ..ALL_DIE });
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn everything_failed() {
-    holds("large: everything, Fail", Setup { worker_deaths: 1, ..BOTH_FAILED });
+    holds("large: everything, Fail", Setup { late_reports: 1, ..ALL_DIE_FAIL });
 }
 
 /// What only a second command shows, such as a pause and a resume.
@@ -71,7 +71,8 @@ fn everything_failed() {
 #[ignore = "takes minutes"]
 fn two_commands_requeued() {
     let reaches = &[Reach::BOTH_CUT_OFF, Reach::BOTH_AGAIN, Reach::PAUSE_SURVIVES];
-    holds("large: all die, 2 commands", Setup { requests: 2, reaches, ..ALL_DIE });
+    let two = Setup { requests: 2, worker_deaths: 0, ..ALL_DIE };
+    holds("large: two requeued, 2 commands", Setup { reaches, ..two });
 }
 
 /// The actor dies as well.

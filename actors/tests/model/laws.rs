@@ -97,6 +97,8 @@ laws! {
     Q14: one_attempt_lives, ends_are_current;
     /// What the work did is what is reported and written; it was stopped only if it was asked to.
     Ends: nothing_to_hold, ends_are_true;
+    /// All ends at last, unless the queue is paused.
+    AtLast: at_last_all_has_ended, anything;
     /// What counts as running is run by somebody.
     Run: at_rest_running_runs, anything;
     /// What was acknowledged is asked of what runs.
@@ -269,6 +271,14 @@ fn ends_are_current(_: &Setup, _: &World, happened: &Happened) -> bool {
         Happened::Ended { reported, row, .. } => *reported == row.key(),
         _ => true,
     }
+}
+
+/// Where nothing more comes by itself. The checker's own `eventually` would take what held once for what holds
+/// at last, and looks at only one of the ways to a state.
+fn at_last_all_has_ended(setup: &Setup, world: &World) -> bool {
+    world.durable.paused
+        || world.durable.rows.iter().all(|row| row.state.is_final())
+        || setup.can_go_on(world)
 }
 
 /// The server, if it is up and nothing is under way in it but the work itself.

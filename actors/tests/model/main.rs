@@ -11,7 +11,8 @@
 //! - `laws`: Q1 to Q14 and a few more, as pure predicates; `moves`: the table of Q3;
 //! - `reach`: what a model must come to;
 //! - `holds`: the tests that the protocol keeps every law; `larger`: the same, by hand;
-//! - `fails`: the tests that each of a list of mistakes breaks one.
+//! - `fails`: the tests that each of a list of mistakes breaks one;
+//! - `circles`: the test that no events follow each other for ever.
 //!
 //! What is left out, larger bounds and results: `docs/model.md`.
 
@@ -23,6 +24,7 @@
     reason = "a test may panic"
 )]
 
+mod circles;
 mod fails;
 mod holds;
 mod inbox;

@@ -157,6 +157,10 @@ pub(crate) enum Fault {
     PriorityIgnored,
     /// An attempt that starts after all was forced is only asked.
     LateStartAsked,
+    /// A queue whose store failed never tries again by itself.
+    NeverTriesAgain,
+    /// A queue whose slots are all taken asks the store for starts, and asks again.
+    BusyRounds,
 }
 
 impl Fault {
@@ -189,6 +193,7 @@ impl Fault {
             Self::FinishTakenForStop | Self::StopOverwritesFinish | Self::UnaskedStopTaken => {
                 Law::Ends
             }
+            Self::NeverTriesAgain | Self::BusyRounds => Law::AtLast,
             Self::NoRecovery | Self::OldBatchTakes => Law::Run,
             Self::AskedSurvives | Self::OldActorTold => Law::Fetched,
             Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,

@@ -60,6 +60,36 @@ pub(crate) enum Event {
     ServerStarts,
 }
 
+impl Event {
+    /// Whether it comes of what is under way: nobody may wait for a client, or for a crash, to help.
+    const fn comes_by_itself(self) -> bool {
+        match self {
+            Self::StoreSeals
+            | Self::StoreWrites(_)
+            | Self::QueueHears
+            | Self::QueueHearsReply
+            | Self::QueueTimer
+            | Self::WorkerHears(_)
+            | Self::WorkReturns(..)
+            | Self::GraceEnds(..)
+            | Self::ActorPublished
+            | Self::ActorStarts
+            | Self::Shutdown(Phase::Interrupted | Phase::Forced)
+            | Self::ServerEnds
+            | Self::ServerStarts => true,
+            Self::ClientAsks(..)
+            | Self::ClientAsksOldActor(_)
+            | Self::StoreWritesAllButClaims
+            | Self::StoreFails
+            | Self::LateReport(..)
+            | Self::WorkerDies(_)
+            | Self::ActorCrashes
+            | Self::Shutdown(Phase::Running | Phase::Draining)
+            | Self::ServerCrashes => false,
+        }
+    }
+}
+
 impl Setup {
     const fn times(&self) -> &'static [Time] {
         if self.clock_jumps { &[0, 1, 2] } else { &[0] }
@@ -119,7 +149,7 @@ impl Setup {
                 if self.has(Fault::StaleSlotFreed) && server.mailbox.iter().any(answers) {
                     events.push(Event::QueueHearsReply);
                 }
-                if queue.backing_off {
+                if queue.backing_off && !self.has(Fault::NeverTriesAgain) {
                     events.push(Event::QueueTimer);
                 }
                 if world.spent.actor_crashes < self.actor_crashes {
@@ -156,6 +186,37 @@ impl Setup {
         if server.phase > Phase::Draining {
             events.push(Event::ServerEnds);
         }
+    }
+
+    fn may_happen(&self, world: &World, events: &mut Vec<Event>) {
+        let Some(server) = &world.server else {
+            events.push(Event::ServerStarts);
+            return;
+        };
+        if server.writing.is_none() && !server.enlisted.is_empty() {
+            events.push(Event::StoreSeals);
+        }
+        if server.writing.is_some() {
+            events.extend(self.times().iter().map(|time| Event::StoreWrites(*time)));
+            if world.spent.store_failures < self.store_failures {
+                events.push(Event::StoreFails);
+                events.push(Event::StoreWritesAllButClaims);
+            }
+        }
+        self.may_queue(world, server, events);
+        self.may_work(world, server, events);
+        self.may_ask(world, server, events);
+        self.may_end(world, server, events);
+        if world.spent.server_crashes < self.server_crashes {
+            events.push(Event::ServerCrashes);
+        }
+    }
+
+    /// Whether anything is still under way that goes on by itself.
+    pub(crate) fn can_go_on(&self, world: &World) -> bool {
+        let mut events = Vec::new();
+        self.may_happen(world, &mut events);
+        events.iter().any(|event| event.comes_by_itself())
     }
 }
 
@@ -211,27 +272,7 @@ impl Model for Setup {
         if world.broken.iter().any(decisive) {
             return;
         }
-        let Some(server) = &world.server else {
-            events.push(Event::ServerStarts);
-            return;
-        };
-        if server.writing.is_none() && !server.enlisted.is_empty() {
-            events.push(Event::StoreSeals);
-        }
-        if server.writing.is_some() {
-            events.extend(self.times().iter().map(|time| Event::StoreWrites(*time)));
-            if world.spent.store_failures < self.store_failures {
-                events.push(Event::StoreFails);
-                events.push(Event::StoreWritesAllButClaims);
-            }
-        }
-        self.may_queue(world, server, events);
-        self.may_work(world, server, events);
-        self.may_ask(world, server, events);
-        self.may_end(world, server, events);
-        if world.spent.server_crashes < self.server_crashes {
-            events.push(Event::ServerCrashes);
-        }
+        self.may_happen(world, events);
     }
 
     fn next_state(&self, world: &World, event: Event) -> Option<World> {
