@@ -1,4 +1,4 @@
-//! The models of [`crate::holds`] with more of everything, some twenty minutes in all:
+//! The models of [`crate::holds`] with more of everything, some half an hour in all:
 //!
 //! `cargo test --release -p actiond-actors --test model -- --ignored --nocapture --test-threads 1`
 
