@@ -173,7 +173,7 @@ fn property<S: Strategy>(
 #[test]
 fn times_stay_in_order_whatever_the_clock_does() {
     let on_restart = prop_oneof![Just(OnRestart::Requeue), Just(OnRestart::Fail)];
-    property(8, &(on_restart, steps()), async |(on_restart, steps)| {
+    property(32, &(on_restart, steps()), async |(on_restart, steps)| {
         history(on_restart, steps).await;
     })
     .unwrap();
@@ -183,7 +183,7 @@ fn times_stay_in_order_whatever_the_clock_does() {
 #[test]
 fn order_does_not_hang_on_the_clock() {
     let submissions = proptest::collection::vec((jumps(), 0..3_i32), 1..30);
-    property(8, &(submissions, any::<Index>()), async |(submissions, dies_at)| {
+    property(32, &(submissions, any::<Index>()), async |(submissions, dies_at)| {
         let clock = ManualClock::at(BEGIN);
         let script = Script::always(nothing());
         let mut home = home(&clock, threads(1), &script).await;

@@ -1,13 +1,14 @@
 //! The conformance suite for the embedded store, and what only it can do wrong.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actiond_actors::lifecycle::Command;
 use actiond_actors::store::conformance::Place;
 use actiond_actors::store::query::{Cursor, Page, Query, SortKey};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{Batch, Control, NewAction, QueueId, Retention, Store, StoreError};
-use actiond_actors::testing::Script;
+use actiond_actors::testing::{Script, eventually};
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -72,6 +73,23 @@ async fn hundred(directory: &TempDir) -> (SqliteStore, QueueId) {
     store.commit(Batch { submissions, ..empty(queue) }).await.unwrap();
     store.commit(Batch { controls, ..empty(queue) }).await.unwrap();
     (store, queue)
+}
+
+/// What it read last is no reason to keep the directory.
+#[tokio::test]
+async fn a_store_that_is_dropped_lets_go_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, queue) = hundred(&directory).await;
+    store.record(queue, ActionId::new(1).unwrap()).await.unwrap().expect("it is there");
+    let since = Instant::now();
+    drop(store);
+    eventually("the directory can be opened", async || {
+        SqliteStore::open(directory.path(), Durability::Normal).is_ok()
+    })
+    .await;
+    // SQLite waits for five before it gives up.
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
 }
 
 fn new_action(queued_at: i64) -> NewAction {

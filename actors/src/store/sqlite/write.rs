@@ -398,6 +398,9 @@ impl<'c> Writer<'c> {
     /// Folds the write-ahead log into the file, so that a copy of the file alone is complete.
     pub(super) fn close(mut self) {
         self.folder = None;
+        // A store that was dropped and not closed has left the snapshots of its last reads: the folding would
+        // wait for them some seconds, and whoever wants the directory as long.
+        self.points.close();
         let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = folded {
             log::warn!(
