@@ -374,7 +374,7 @@ impl QueueHandle {
         ));
         let asked = StopOnDrop(Arc::clone(&attempt));
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
-        let work = start(Arc::clone(&self.performer), context);
+        let work = start(Arc::clone(&self.performer), context, ());
         let grace = self.settings().stop_grace;
         let work = admitted.run(Arc::clone(&attempt), grace, work);
         let result = system.executor().spawn(work).await;

@@ -64,7 +64,7 @@ struct Running {
     free: Vec<usize>,
     /// Slots whose workers say that they are idle; a queue actor that missed the message reads it here.
     idle: HashSet<usize>,
-    /// Slots whose workers have died, until the queue actor has seen to them.
+    /// Slots whose workers have died, and their work with them, until the queue actor has seen to them.
     lost: HashSet<usize>,
 }
 
@@ -223,7 +223,7 @@ impl QueueShared {
         }
     }
 
-    /// Notes that the slot's worker has died. Called while it is dropped, before it tells the queue.
+    /// Notes that the slot's worker has died and what it ran has ended. Called before the queue is told.
     pub(crate) fn note_lost(&self, slot: usize) {
         lock(&self.running).lost.insert(slot);
     }

@@ -95,7 +95,8 @@ pub(crate) struct SlotFreed {
     pub(crate) slot: usize,
 }
 
-/// The worker of this slot has died. Told while it is dropped, after the end of its attempt, if that had begun.
+/// The worker of this slot has died, and nothing that it began runs any more. Told while the last of them is
+/// dropped, after the end of its attempt, if that had begun.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct WorkerLost {

@@ -39,7 +39,7 @@ pub(crate) struct Steer {
 pub(crate) struct Interrupt;
 
 pub(crate) struct WorkerActor {
-    slot: usize,
+    slot: Arc<Slot>,
     performer: Arc<dyn Perform>,
     system: WeakSystem,
     queue: QueueLink,
@@ -54,6 +54,22 @@ struct Running {
     abandoned: bool,
 }
 
+/// Held by a worker and by the work that it began. Once neither is left the worker has died, and the queue is
+/// told: not as long as a task is still being dropped or a thread still runs, beside which another would be one
+/// too many.
+struct Slot {
+    number: usize,
+    queue: QueueLink,
+}
+
+/// Runs perhaps while a panic unwinds: it must not panic itself.
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.queue.note_lost(self.number);
+        self.queue.tell(WorkerLost { slot: self.number });
+    }
+}
+
 impl WorkerActor {
     pub(crate) fn new(
         slot: usize,
@@ -62,6 +78,7 @@ impl WorkerActor {
         queue: QueueLink,
         grace: Duration,
     ) -> Self {
+        let slot = Arc::new(Slot { number: slot, queue: Arc::clone(&queue) });
         Self { slot, performer, system, queue, grace, running: None }
     }
 
@@ -74,7 +91,7 @@ impl WorkerActor {
             // recover it.
             return;
         }
-        let slot = self.slot;
+        let slot = self.slot.number;
         if running.abandoned {
             log::info!("queue {}: retired slot {slot} is free again", self.queue.name());
             self.queue.note_idle(slot);
@@ -112,7 +129,7 @@ impl WorkerActor {
             "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
             self.queue.name(),
             attempt.id().map_or(0, crate::action::ActionId::get),
-            self.slot
+            self.slot.number
         );
         let ended = stopped(attempt);
         let text = "the work did not stop when asked and was abandoned; \
@@ -132,10 +149,10 @@ impl Drop for WorkerActor {
             running.work.abort();
             if !running.abandoned {
                 self.report(&running.attempt, worker_died(), None);
+                // For a thread, which nothing can force and nobody watches any more.
+                running.attempt.ask(Wish::Stop);
             }
         }
-        self.queue.note_lost(self.slot);
-        self.queue.tell(WorkerLost { slot: self.slot });
     }
 }
 
@@ -146,7 +163,7 @@ impl Handler<Run> for WorkerActor {
         // Without a system there is nobody left to run it for: the store will recover it.
         let Some(system) = self.system.upgrade() else { return };
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
-        let work = start(Arc::clone(&self.performer), context);
+        let work = start(Arc::clone(&self.performer), context, Arc::clone(&self.slot));
         let work = system.executor().spawn(async { Ok(Written::of(&work.await?)?) });
         self.running = Some(Running { attempt, work: work.abort_handle(), abandoned: false });
         ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
@@ -184,8 +201,13 @@ impl Handler<Interrupt> for WorkerActor {
     }
 }
 
-/// Runs one attempt's work to its end, beside the actors.
-pub(crate) async fn start(performer: Arc<dyn Perform>, context: ActionContext) -> WorkResult {
+/// Runs one attempt's work to its end, beside the actors. `held` is let go of once the work has really ended: a
+/// thread may outlive this future.
+pub(crate) async fn start(
+    performer: Arc<dyn Perform>,
+    context: ActionContext,
+    held: impl Send + 'static,
+) -> WorkResult {
     let attempt = Arc::clone(&context.attempt);
     let Work(kind) = performer.perform(context);
     match kind {
@@ -197,6 +219,10 @@ pub(crate) async fn start(performer: Arc<dyn Perform>, context: ActionContext) -
                 // Asked before it had a thread, which nothing could force.
                 return Err(Failure::Stopped);
             }
+            let work = move || {
+                let _held = held;
+                work()
+            };
             match tokio::task::spawn_blocking(work).await {
                 Ok(result) => result,
                 Err(error) => Err(Failure::Failed(panic_text(error))),
