@@ -398,6 +398,15 @@ impl QueueHandle {
         self.shared.tell(crate::queue::Crash);
     }
 
+    /// Lets the worker of a slot die as a bug would make it: it is told at once, and has been heard to die once
+    /// what is returned is ready. Slots count from 0, in the order in which they were first needed; one that has
+    /// no worker yet has none to die.
+    #[cfg(feature = "testing")]
+    pub fn crash_worker(&self, slot: usize) -> impl Future<Output = ()> + use<> {
+        let dies = self.shared.crash_worker(slot);
+        async { drop(dies.await) }
+    }
+
     fn with_live(&self, record: Record) -> ActionStatus {
         let live = if record.state.is_running() {
             self.shared

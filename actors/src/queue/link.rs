@@ -223,6 +223,15 @@ impl QueueShared {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn crash_worker(&self, slot: usize) -> oneshot::Receiver<()> {
+        let (dying, dies) = oneshot::channel();
+        if let Some(Some(worker)) = lock(&self.running).workers.get(slot) {
+            worker.do_send(crate::worker::Crash(dying));
+        }
+        dies
+    }
+
     /// Notes that the slot's worker has died and what it ran has ended. Called before the queue is told.
     pub(crate) fn note_lost(&self, slot: usize) {
         lock(&self.running).lost.insert(slot);

@@ -38,6 +38,12 @@ pub(crate) struct Steer {
 #[rtype(result = "()")]
 pub(crate) struct Interrupt;
 
+/// Die as a bug would make it, and drop what tells the sender.
+#[cfg(feature = "testing")]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash(pub(crate) tokio::sync::oneshot::Sender<()>);
+
 pub(crate) struct WorkerActor {
     slot: Arc<Slot>,
     performer: Arc<dyn Perform>,
@@ -198,6 +204,16 @@ impl Handler<Interrupt> for WorkerActor {
             attempt.interrupt();
             ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
         }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Handler<Crash> for WorkerActor {
+    type Result = ();
+
+    #[expect(clippy::panic, reason = "this message exists to show what a panic does")]
+    fn handle(&mut self, Crash(_sender): Crash, _: &mut Self::Context) {
+        panic!("a planned crash of a worker");
     }
 }
 

@@ -10,6 +10,7 @@
 //! - `draining`: a shutdown and those who wait for an answer meanwhile;
 //! - `restarting`: shutdown, and the death of the whole server;
 //! - `crashing`: the death of a queue's actor;
+//! - `workers`: the death of its workers;
 //! - `failing`: a store that fails or answers late;
 //! - `powercut`: a machine that loses its power.
 
@@ -34,3 +35,4 @@ mod queueing;
 mod restarting;
 mod running;
 mod store;
+mod workers;
