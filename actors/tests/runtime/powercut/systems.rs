@@ -58,7 +58,17 @@ struct Known {
     priority: Option<i32>,
     /// How often it had begun when it was cancelled.
     cancelled: Option<usize>,
+    stopping: Option<Stopping>,
     ended: Option<Record>,
+}
+
+/// A stop that was acknowledged while the action ran.
+#[derive(Debug, Clone, Copy)]
+struct Stopping {
+    /// How often the power had been cut by then.
+    cuts: u32,
+    /// Which attempt it was, as the file says after the next cut.
+    attempt: Option<u32>,
 }
 
 /// One queue through several cuts, and all that its clients were told.
@@ -66,7 +76,12 @@ struct Run {
     random: Rng,
     disk: Arc<Disk>,
     script: Script,
+    on_restart: OnRestart,
     gate: Gate,
+    /// How often the power has been cut.
+    cuts: u32,
+    /// How many that were to stop had not ended when it was.
+    cut_stops: usize,
     known: BTreeMap<ActionId, Known>,
     keys: BTreeMap<u8, Submitted>,
     /// Keys of submissions that were not answered: under each there may be an action already.
@@ -77,8 +92,9 @@ struct Run {
     unanswered: usize,
 }
 
-/// Runs the clients of this seed; what they find wrong is a panic.
-pub(crate) async fn run(seed: u64, honesty: Honesty) -> Result<(), String> {
+/// Runs the clients of this seed; what they find wrong is a panic. Returns how many actions that were to stop
+/// had not ended when the power was cut.
+pub(crate) async fn run(seed: u64, honesty: Honesty) -> Result<usize, String> {
     let directory = tempfile::tempdir().unwrap();
     let mut random = Rng::with_seed(seed);
     let gate = Gate::new();
@@ -86,7 +102,10 @@ pub(crate) async fn run(seed: u64, honesty: Honesty) -> Result<(), String> {
     let mut run = Run {
         disk: Arc::new(Disk::new(512, honesty)),
         script: at_gate(&gate).on_restart(on_restart).pausable(),
+        on_restart,
         gate,
+        cuts: 0,
+        cut_stops: 0,
         known: BTreeMap::new(),
         keys: BTreeMap::new(),
         keys_in_doubt: BTreeSet::new(),
@@ -100,10 +119,11 @@ pub(crate) async fn run(seed: u64, honesty: Honesty) -> Result<(), String> {
         run.powered(directory.path(), false).await?;
         run.disk.cut_now();
         run.disk = Arc::new(run.disk.after_cut(&mut run.random));
+        run.cuts += 1;
     }
     run.powered(directory.path(), true).await?;
     unmount(directory.path());
-    Ok(())
+    Ok(run.cut_stops)
 }
 
 impl Run {
@@ -146,7 +166,7 @@ impl Run {
         }
     }
 
-    fn inspect(&self, directory: &Path, vfs: &str) {
+    fn inspect(&mut self, directory: &Path, vfs: &str) {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let path = directory.join("actions.db");
         let database = Connection::open_with_flags_and_vfs(path, flags, vfs).unwrap();
@@ -156,6 +176,16 @@ impl Run {
         let known = self.known.len();
         let allowed = known..=known + self.unanswered;
         assert!(allowed.contains(&there), "{there} actions, of which {known} are known (Q2)");
+        for (id, known) in &mut self.known {
+            let Some(stopping) = &mut known.stopping else { continue };
+            let sql = "SELECT state, attempt FROM action WHERE id = ?";
+            let (state, attempt): (usize, u32) =
+                database.query_row(sql, [id.get()], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            let state = State::ALL[state];
+            assert!(state == State::Stopping || state.is_final(), "{id} is {state}: {known:?}");
+            self.cut_stops += usize::from(state == State::Stopping);
+            assert_eq!(*stopping.attempt.get_or_insert(attempt), attempt, "{id} began again");
+        }
     }
 
     async fn in_use(&mut self, work: &QueueHandle, to_the_end: bool) -> Result<(), QueueError> {
@@ -193,12 +223,17 @@ impl Run {
         let calls = self.script.calls();
         let attempts: BTreeSet<_> = calls.iter().map(|c| (c.id, c.attempt)).collect();
         assert_eq!(attempts.len(), calls.len(), "an attempt ran twice: {calls:?}");
+        if self.on_restart == OnRestart::Fail {
+            let actions: BTreeSet<_> = calls.iter().map(|call| call.id).collect();
+            assert_eq!(actions.len(), calls.len(), "an action began twice: {calls:?}");
+        }
         Ok(())
     }
 
     /// Compares a record with what is known of the action, and with the attempts that had begun before
     /// it was read; remembers it if it has ended.
     fn note_record(&mut self, record: Record, begun: &[u32]) {
+        let cuts = self.cuts;
         let known = self.known.get_mut(&record.id).unwrap();
         assert_eq!(record.queued_at, known.submitted.queued_at, "{record:?}");
         if let Some(ended) = &known.ended {
@@ -210,6 +245,12 @@ impl Run {
         if let Some(before) = known.cancelled {
             assert_eq!(record.state, State::Cancelled, "{record:?}");
             assert_eq!(begun.len(), before, "{record:?} began after it was cancelled (Q6)");
+        }
+        if let Some(stopping) = known.stopping {
+            let waits = record.state == State::Stopping && stopping.cuts == cuts;
+            assert!(waits || record.state.is_final(), "{record:?} was to stop: {stopping:?}");
+            let attempt = stopping.attempt.unwrap_or(record.attempt);
+            assert_eq!(record.attempt, attempt, "{record:?} began again: {stopping:?}");
         }
         let last = begun.iter().max().copied().unwrap_or_default();
         assert!(record.attempt >= last, "{record:?} began before that was on the disk (Q5)");
@@ -254,7 +295,7 @@ impl Run {
         let submit = Ask::Submit {
             key: (random.u8(0..4) == 0).then(|| random.u8(0..30)),
             priority: random.i32(-2..3),
-            what: ["", "", "", "fail", "wait"][random.usize(0..5)],
+            what: ["", "", "", "", "fail", "wait", "wait", "deaf"][random.usize(0..8)],
         };
         let Some(id) = ids.pop() else { return submit };
         match random.u8(0..16) {
@@ -290,6 +331,10 @@ impl Run {
                 let begun = self.begun(id).len();
                 self.known.get_mut(&id).unwrap().cancelled.get_or_insert(begun);
             }
+            (Ask::Stop(id), Told::State(State::Stopping)) => {
+                let stopping = Stopping { cuts: self.cuts, attempt: None };
+                self.known.get_mut(&id).unwrap().stopping.get_or_insert(stopping);
+            }
             (Ask::Priority(id, priority), Told::State(_)) => {
                 self.known.get_mut(&id).unwrap().priority = Some(priority);
             }
@@ -309,7 +354,8 @@ impl Run {
         what: Option<&'static str>,
         priority: Option<i32>,
     ) {
-        let new = Known { submitted, what, priority, cancelled: None, ended: None };
+        let (cancelled, stopping, ended) = (None, None, None);
+        let new = Known { submitted, what, priority, cancelled, stopping, ended };
         let before = self.known.insert(submitted.id, new);
         assert!(before.is_none(), "{} was given out twice (Q1)", submitted.id);
     }
