@@ -185,21 +185,43 @@ fn many_start_by_priority_and_then_by_arrival() {
     assert_eq!(started(&server), expected);
 }
 
+/// Nothing new is taken, nor a copy of this action, which needs room just as well.
+fn is_full_of_three(server: &Server, token: &str) {
+    let (code, description) = server.ask("Work&Name=more").error();
+    assert_eq!(code, "ERRORQUEUEFULL");
+    assert!(description.contains("Work") && description.contains('3'), "{description}");
+    assert!(description.contains("MaxQueueSize"), "{description}");
+    assert_eq!(server.about("Work", "duplicate", token).error().0, "ERRORQUEUEFULL");
+}
+
+/// Returns the name that the action was given.
+fn name_given(server: &Server, token: &str) -> Option<String> {
+    let given = server.about("Work", "getActionParameters", token).success();
+    given.with(|document| {
+        let mut all = document.descendants().filter(|node| node.has_tag_name("parameter"));
+        let name = all.find(|node| node.attribute("name") == Some("Name"))?;
+        name.attribute("value").map(str::to_owned)
+    })
+}
+
+/// Two that run and three that wait, with the names of their places: as many as there may be.
+fn fill(server: &Server) -> Vec<String> {
+    let submit = |place| server.submit_to("Work", &format!("&Sleep=600&Name={place}"));
+    let mut all: Vec<String> = (0..2).map(submit).collect();
+    all.iter().for_each(|token| server.wait_in("Work", token, "Processing"));
+    all.extend((2..5).map(submit));
+    is_full_of_three(server, &all[4]);
+    all
+}
+
 #[test]
 fn a_full_queue_refuses_and_can_still_be_steered() {
     let home = Home::new(&config("MaximumThreads=1\nMaxQueueSize=3"));
     let server = home.start();
     let blocker = block(&server);
     let queued: Vec<String> = (0..3).map(|_| server.submit_to("Work", "&Sleep=600")).collect();
-    let is_full = || {
-        let (code, description) = server.ask("Work&Name=more").error();
-        assert_eq!(code, "ERRORQUEUEFULL");
-        assert!(description.contains("Work") && description.contains('3'), "{description}");
-        assert!(description.contains("MaxQueueSize"), "{description}");
-    };
+    let is_full = || is_full_of_three(&server, &queued[0]);
     is_full();
-    // A copy needs room just as well.
-    assert_eq!(server.about("Work", "duplicate", &queued[0]).error().0, "ERRORQUEUEFULL");
     let counts = server.info("Work", "queueStatus", "").success();
     assert_eq!((counts.number("pending"), counts.number("running")), (3, 1));
 
@@ -218,6 +240,89 @@ fn a_full_queue_refuses_and_can_still_be_steered() {
     server.wait_in("Work", &queued[2], "Processing");
     server.submit_to("Work", "&Name=room");
     is_full();
+}
+
+#[test]
+fn a_full_queue_tells_of_its_actions_and_stops_them() {
+    let home = Home::new(&config("MaximumThreads=2\nMaxQueueSize=3"));
+    let server = home.start();
+    let all = fill(&server);
+    for (place, token) in all.iter().enumerate() {
+        let progress = server.about("Work", "progress", token).success();
+        assert_eq!(progress.must("status"), if place < 2 { "Processing" } else { "Queued" });
+        assert!(progress.must("percent").parse::<f64>().unwrap() < 100.0, "{}", progress.0);
+        assert_eq!(name_given(&server, token), Some(place.to_string()));
+    }
+    is_full_of_three(&server, &all[4]);
+
+    let stopped = server.about("Work", "stop", &all[3]).success();
+    assert_eq!(stopped.must("status"), "Cancelled");
+    let new = server.submit_to("Work", "&Sleep=600");
+    is_full_of_three(&server, &all[4]);
+
+    server.info("Work", "stop", "").success();
+    all[..2].iter().for_each(|token| server.wait_in("Work", token, "Stopped"));
+    for token in [&all[2], &all[4]] {
+        server.wait_in("Work", token, "Processing");
+    }
+    assert_eq!(server.status_in("Work", &new), "Queued");
+    (0..2).for_each(|_| drop(server.submit_to("Work", "&Sleep=600")));
+    is_full_of_three(&server, &new);
+}
+
+/// What ran waits again, with those who waited: more than there may be, of which none is lost.
+#[test]
+fn a_full_queue_that_is_killed_holds_what_ran_besides() {
+    let home = Home::new(&config("MaximumThreads=2\nMaxQueueSize=3\nOnRestart=Requeue"));
+    let server = home.start();
+    let all = fill(&server);
+    // So that nothing starts after the restart.
+    server.info("Work", "pause", "").success();
+    server.kill();
+
+    let server = home.start();
+    let counts = || {
+        let counts = server.info("Work", "queueStatus", "").success();
+        ["pending", "running", "finished"].map(|name| counts.number(name))
+    };
+    assert_eq!(counts(), [5, 0, 0]);
+    // By their ids: the rest of a token names the port, which is another one now.
+    let ids = |tokens: &[String]| tokens.iter().map(|token| id_of(token)).collect::<Vec<_>>();
+    let mut listed = server.info("Work", "getStatus", "&State=queued").success().values("token");
+    listed.sort_by_key(|token| id_of(token));
+    assert_eq!(ids(&listed), ids(&all));
+    for (place, token) in all.iter().enumerate() {
+        let status = server.about("Work", "getStatus", token).success();
+        assert_eq!(
+            (status.must("status"), status.number("position")),
+            ("Queued".into(), place as u64 + 1)
+        );
+        assert_eq!(name_given(&server, token), Some(place.to_string()));
+    }
+    is_full_of_three(&server, &all[0]);
+
+    server.info("Work", "changePriority", &format!("&Priority=9&Token={}", all[4])).success();
+    assert_eq!(server.about("Work", "cancel", &all[2]).success().must("status"), "Cancelled");
+    is_full_of_three(&server, &all[0]);
+    assert_eq!(server.about("Work", "stop", &all[3]).success().must("status"), "Cancelled");
+    assert_eq!(counts(), [3, 0, 2]);
+    is_full_of_three(&server, &all[0]);
+
+    server.info("Work", "resume", "").success();
+    for token in [&all[4], &all[0]] {
+        server.wait_in("Work", token, "Processing");
+    }
+    assert_eq!((server.status_in("Work", &all[1]), counts()), ("Queued".into(), [1, 2, 2]));
+    let new: Vec<String> = (0..2).map(|_| server.submit_to("Work", "&Sleep=600")).collect();
+    is_full_of_three(&server, &all[0]);
+    server.info("Work", "stop", "").success();
+    for token in [&all[4], &all[0]] {
+        server.wait_in("Work", token, "Stopped");
+    }
+    for token in [&all[1], &new[0]] {
+        server.wait_in("Work", token, "Processing");
+    }
+    assert_eq!((server.status_in("Work", &new[1]), counts()), ("Queued".into(), [1, 2, 4]));
 }
 
 #[test]
