@@ -31,6 +31,7 @@ struct Faults {
     claims: bool,
     nth: Option<(u64, StoreError)>,
     commits: u64,
+    sealed: u64,
     failures: u64,
 }
 
@@ -102,6 +103,12 @@ impl FaultyStore {
         self.faults().commits
     }
 
+    /// Returns how many of them have had their turn: what they hold was decided then.
+    #[must_use]
+    pub fn sealed(&self) -> u64 {
+        self.faults().sealed
+    }
+
     /// Returns how many commits were made to fail.
     #[must_use]
     pub fn failures(&self) -> u64 {
@@ -136,6 +143,7 @@ impl Store for FaultyStore {
         let (store, after) = (self.clone(), self.after.clone());
         let seal: Seal = Box::new(move || {
             let (mut batch, answer) = seal();
+            store.faults().sealed += 1;
             if let Some(error) = failed {
                 let nothing = Batch {
                     controls: Vec::new(),
