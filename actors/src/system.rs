@@ -294,6 +294,11 @@ impl System {
         self.close().await;
     }
 
+    /// Tells whether the last of its users has dropped it: what still runs may hold it as well.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.inner.actors).is_empty()
+    }
+
     pub(crate) fn executor(&self) -> &Handle {
         &self.inner.handle
     }

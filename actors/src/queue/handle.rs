@@ -11,7 +11,6 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
 use crate::lifecycle::{Command, Ended, INTERRUPTED_BY_SHUTDOWN, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
-use crate::queue::inbox::SubmissionPort;
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
 use crate::report::{Progress, Report};
 use crate::store::query::{Cursor, Page, Query};
@@ -430,36 +429,12 @@ impl QueueHandle {
             NewAction::Given { .. } => None,
         };
         let (reply, answer) = oneshot::channel();
-        if let Err((new, reply)) = self.shared.submit(new, reply) {
-            self.submit_to_the_next(new, reply).await?;
+        let mut submission = (new, reply);
+        while let Err(back) = self.shared.submit(submission.0, submission.1) {
+            submission = back;
+            self.actor().await?;
         }
         self.answer(answer, id).await
-    }
-
-    /// Leaves a submission for the actor that comes after one that has died, waiting a while for it.
-    async fn submit_to_the_next(
-        &self,
-        mut new: NewAction,
-        mut reply: SubmissionPort,
-    ) -> Result<(), QueueError> {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        // Before the next try: an actor takes submissions before its address is published.
-        let mut link = self.shared.watch();
-        loop {
-            match self.shared.submit(new, reply) {
-                Ok(()) => return Ok(()),
-                Err(back) => (new, reply) = back,
-            }
-            if let Link::Down(reason) = &*link.borrow() {
-                return Err(QueueError::Unavailable { reason: reason.clone() });
-            }
-            if self.system.upgrade().is_none_or(|system| system.is_draining()) {
-                return Err(QueueError::ShuttingDown);
-            }
-            if !matches!(tokio::time::timeout_at(deadline, link.changed()).await, Ok(Ok(()))) {
-                return Err(QueueError::Unavailable { reason: "it is being restarted".to_owned() });
-            }
-        }
     }
 
     async fn send_control(
@@ -497,22 +472,32 @@ impl QueueHandle {
         }
     }
 
-    /// Returns the queue's actor, waiting a while if it is just being rebuilt.
+    /// Returns the queue's actor, waiting a while for the next one where it has died.
     async fn actor(&self) -> Result<Addr<QueueActor>, QueueError> {
         if let Some(address) = self.shared.address() {
             return Ok(address);
         }
-        let mut link = self.shared.watch();
-        let up = link.wait_for(|link| !matches!(link, Link::Starting));
-        match tokio::time::timeout(DEADLINE, up).await {
-            Ok(Ok(link)) => match &*link {
-                Link::Up(address) => Ok(address.clone()),
-                Link::Starting => Err(QueueError::NoAnswer),
-                Link::Down(reason) => Err(QueueError::Unavailable { reason: reason.clone() }),
-            },
-            Ok(Err(_)) => Err(QueueError::ShuttingDown),
-            Err(_) => Err(QueueError::Unavailable { reason: "it is being restarted".to_owned() }),
+        if self.system.upgrade().is_none_or(|system| system.has_ended()) {
+            return Err(QueueError::ShuttingDown);
         }
+        let mut link = self.shared.watch();
+        let settled = link.wait_for(|link| match link {
+            Link::Starting => false,
+            Link::Up(_) => self.shared.inbox().is_open(),
+            Link::Down(_) => true,
+        });
+        // The sender lives in the queue, so waiting can only take too long.
+        let reason = match tokio::time::timeout(DEADLINE, settled)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .as_deref()
+        {
+            Some(Link::Up(address)) => return Ok(address.clone()),
+            Some(Link::Down(reason)) => reason.clone(),
+            Some(Link::Starting) | None => "it is being restarted".to_owned(),
+        };
+        Err(QueueError::Unavailable { reason })
     }
 }
 
@@ -591,5 +576,37 @@ impl ActionStatus {
         let until = record.started_at.or(record.finished_at).unwrap_or(now);
         let millis = until.0.saturating_sub(record.queued_at.0);
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::system::System;
+    use crate::testing::{Plan, Script};
+
+    /// Its address is published until its guardian hears of its death: what is sent to it would be lost.
+    #[tokio::test]
+    async fn a_command_waits_for_the_next_actor_as_soon_as_one_has_died() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::builder(directory.path())
+            .queue("Work", QueueSettings::default(), Script::always(Plan::Finish(Vec::new())))
+            .start()
+            .await
+            .unwrap();
+        let work = system.queue("Work").unwrap();
+        // The first that its death does.
+        work.shared.inbox().close();
+        let mut paused = pin!(work.pause_queue());
+        let mut submitted = pin!(work.submit(Submission::default()));
+        assert!(paused.as_mut().now_or_never().is_none());
+        assert!(submitted.as_mut().now_or_never().is_none());
+        work.crash_actor();
+        assert_eq!(paused.await, Ok(Vec::new()));
+        assert!(submitted.await.is_ok());
     }
 }

@@ -174,6 +174,11 @@ impl Inbox {
         *waiting = Waiting { generation: waiting.generation, ..Waiting::default() };
     }
 
+    /// Tells whether there is an actor.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().open
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

@@ -124,11 +124,11 @@ impl QueueShared {
         self.link.subscribe()
     }
 
-    /// Returns the actor's address if it is up.
+    /// Returns the actor's address if it lives: that of one that has died stays published for a moment.
     pub(crate) fn address(&self) -> Option<Addr<QueueActor>> {
         match &*self.link.borrow() {
-            Link::Up(address) => Some(address.clone()),
-            Link::Starting | Link::Down(_) => None,
+            Link::Up(address) if self.inbox.is_open() => Some(address.clone()),
+            Link::Up(_) | Link::Starting | Link::Down(_) => None,
         }
     }
 

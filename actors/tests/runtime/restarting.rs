@@ -361,6 +361,10 @@ async fn handles_of_a_system_that_is_gone_say_so() {
     drop(system);
     let gone = tokio::time::timeout(SOON, work.submit(to_do(""))).await;
     assert_eq!(gone.expect("an answer"), Err(QueueError::ShuttingDown));
+    eventually("its actor is gone and a command says so", async || {
+        work.pause_queue().await == Err(QueueError::ShuttingDown)
+    })
+    .await;
     assert!(work.run_now(Default::default()).await.is_err());
 }
 
