@@ -80,27 +80,34 @@ pub(crate) fn synchronize(
         has_warned: false,
     };
     let result = run.all(&roots, &filter);
+    run.complain_of_the_rest();
     // What has been seen until a stop may be kept in mind; it cannot make a file vanish.
     let committed = run.store.commit();
     run.board.update(run.counts);
     result.and(committed.map_err(Cut::Failed))
 }
 
-/// Returns the directories as absolute paths, each once. A task with one that is missing fails
-/// before it does anything: its files must not be taken for vanished.
+/// Returns the directories as absolute paths, each once. A task with one that is missing or can't be
+/// read fails before it does anything: its files must not be taken for vanished.
 fn roots(directories: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut roots: Vec<PathBuf> = Vec::new();
     for directory in directories {
-        let named = |e: io::Error| format!("directory {}: {e}", directory.display());
+        let named = |e: io::Error| named(directory, &e);
         let root = std::path::absolute(directory).map_err(named)?;
         if !fs::metadata(&root).map_err(named)?.is_dir() {
             return Err(format!("{} is not a directory", directory.display()));
         }
+        fs::read_dir(&root).map_err(named)?;
         if !roots.contains(&root) {
             roots.push(root);
         }
     }
     Ok(roots)
+}
+
+/// Says what is wrong with a directory of the task.
+fn named(directory: &Path, error: &io::Error) -> String {
+    format!("directory {}: {error}", directory.display())
 }
 
 struct Run<'t, 'a, 'b, 'w> {
@@ -126,9 +133,12 @@ impl Run<'_, '_, '_, '_> {
                 match found {
                     None => continue,
                     Some(Found::File(file)) => self.file(file)?,
+                    // It was there when the run began; nothing of it was seen, as of one that is missing.
+                    Some(Found::Unreadable(path, error)) if path.as_deref() == Some(root) => {
+                        return Err(named(root, &error).into());
+                    }
                     Some(Found::Unreadable(path, error)) => {
-                        self.counts.errors += 1;
-                        log::debug!("task {}: {path:?} cannot be read: {error}", self.task.name);
+                        self.cannot_read(path.as_deref().unwrap_or(root), &error);
                         self.unreadable.insert(path);
                     }
                 }
@@ -155,13 +165,8 @@ impl Run<'_, '_, '_, '_> {
             // It went while we looked at it: it was not seen, and may have vanished.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
-                log::debug!(
-                    "task {}: {} cannot be read: {error}",
-                    self.task.name,
-                    file.path.display()
-                );
+                self.cannot_read(&file.path, &error);
                 self.counts.seen += 1;
-                self.counts.errors += 1;
                 return Ok(self.store.keep(&file.path)?);
             }
             Ok(()) => {}
@@ -175,6 +180,20 @@ impl Run<'_, '_, '_, '_> {
             self.send_pending()?;
         }
         Ok(())
+    }
+
+    /// Counts what can't be read. Only the first of a run is a warning: there may be millions.
+    fn cannot_read(&mut self, path: &Path, error: &io::Error) {
+        self.counts.errors += 1;
+        let level = if self.counts.errors == 1 { log::Level::Warn } else { log::Level::Debug };
+        log::log!(level, "task {}: {path:?} cannot be read: {error}", self.task.name);
+    }
+
+    fn complain_of_the_rest(&self) {
+        let more = self.counts.errors.saturating_sub(1);
+        if more > 0 {
+            log::warn!("task {}: {more} more could not be read", self.task.name);
+        }
     }
 
     fn send_pending(&mut self) -> Result<(), Cut> {

@@ -81,6 +81,23 @@ impl Scene {
         run(&self.options, &chosen, &mut self.sink, &self.witness, |_| Ok(()))
     }
 
+    /// Runs the first task; `probe` tells which files can be read.
+    fn synchronize_with(
+        &mut self,
+        probe: &dyn Fn(&Path) -> io::Result<()>,
+    ) -> (Result<(), Cut>, Report) {
+        self.sink.given.clear();
+        let mut board = Board::new(&self.witness, ["Dir1"]);
+        let means = Means {
+            data_directory: &self.options.data_directory,
+            batch_size: 100,
+            deliver: &mut self.sink,
+            probe,
+        };
+        let ended = synchronize(&self.options.tasks[0], means, &mut board);
+        (ended, board.report())
+    }
+
     /// Runs and returns the counts of the first task that are not zero.
     fn counts(&mut self) -> String {
         counts(&self.run().unwrap())
@@ -267,6 +284,33 @@ fn a_missing_directory_fails_its_task_and_nothing_vanishes() {
     assert_eq!(scene.counts(), "seen=1 unchanged=1");
 }
 
+/// What becomes of a directory after the run has begun with another one.
+#[cfg(unix)]
+#[test]
+fn a_directory_that_cannot_be_read_fails_its_task_and_nothing_vanishes() {
+    let mut scene = Scene::new();
+    scene.put("one/a", "");
+    scene.put("two/b", "");
+    scene.options.tasks[0].directories = vec![scene.path("one"), scene.path("two")];
+    assert_eq!(scene.counts(), "added=2 ingestadded=2 seen=2");
+    let (two, away) = (scene.path("two"), scene.path("away"));
+    for is_loop in [false, true] {
+        scene.put("one/a", if is_loop { "1" } else { "22" });
+        let probe = |_: &Path| {
+            fs::rename(&two, &away)?;
+            if is_loop { std::os::unix::fs::symlink(&two, &two) } else { Ok(()) }
+        };
+        let ended = scene.synchronize_with(&probe).0;
+        let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}") };
+        assert!(why.starts_with(&format!("directory {}: ", two.display())), "{why}");
+        let given: Vec<_> = scene.sink.given.iter().map(|(parameter, _)| *parameter).collect();
+        assert_eq!(given, ["adds"]);
+        let _ = fs::remove_file(&two);
+        fs::rename(&away, &two).unwrap();
+    }
+    assert_eq!(scene.counts(), "seen=2 unchanged=2");
+}
+
 #[test]
 fn a_damaged_datastore_fails_its_task_and_is_named() {
     let mut scene = Scene::new();
@@ -287,15 +331,9 @@ fn with_unreadable(scene: &mut Scene, unreadable: &BTreeMap<&str, io::ErrorKind>
             Some(&kind) => Err(io::Error::from(kind)),
             None => Ok(()),
         };
-    let mut board = Board::new(&scene.witness, ["Dir1"]);
-    let means = Means {
-        data_directory: &scene.options.data_directory,
-        batch_size: 100,
-        deliver: &mut scene.sink,
-        probe: &probe,
-    };
-    synchronize(&scene.options.tasks[0], means, &mut board).unwrap();
-    counts(&board.report())
+    let (ended, report) = scene.synchronize_with(&probe);
+    ended.unwrap();
+    counts(&report)
 }
 
 #[test]

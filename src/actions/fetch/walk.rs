@@ -98,7 +98,11 @@ pub(crate) fn walk<'a>(
             Ok(_) => None,
             Err(error) => {
                 let path = error.path().map(Path::to_owned);
-                unreadable(path, error.into())
+                match error.depth() {
+                    // Without the directory itself nothing is known of what was in it.
+                    0 => Some(Found::Unreadable(path, error.into())),
+                    _ => unreadable(path, error.into()),
+                }
             }
         })
 }
@@ -218,6 +222,17 @@ mod tests {
         let link = elsewhere.path().join("link");
         std::os::unix::fs::symlink(root.path(), &link).unwrap();
         assert_eq!(names(&link, false, &["*.md"], None), ["note.md"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_is_no_empty_one() {
+        let root = tempfile::tempdir().unwrap().path().join("gone");
+        let filter = Filter::new(&[], None).unwrap();
+        let found: Vec<_> = walk(&root, true, &filter).flatten().collect();
+        assert!(
+            matches!(found.as_slice(), [Found::Unreadable(Some(path), _)] if *path == root),
+            "{found:?}"
+        );
     }
 
     #[cfg(target_os = "linux")]

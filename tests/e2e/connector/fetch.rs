@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use super::super::server::Home;
+use super::super::server::{Home, Server};
 use super::{
     assert_all_agree, assert_counts, batches, config, count_lines, fetch, files, find, grow, path,
     replay,
@@ -290,4 +290,69 @@ fn what_is_no_plain_file_does_no_harm() {
     let expected = [("seen", 3), ("unchanged", 3), ("deleted", 1), ("ingestdeleted", 1)];
     assert_counts(&ended, "DIR1", &expected);
     assert_all_agree(&home, "DIR1", &files(&tree));
+}
+
+/// The command of a server to which the modes of files apply, though it may be root's; none if that
+/// can't be had.
+fn bound_by_modes(home: &Home) -> Option<Command> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !root {
+        return Some(home.command());
+    }
+    let caps = "-dac_override,-dac_read_search";
+    let without = [format!("--bounding-set={caps}"), format!("--inh-caps={caps}")];
+    let has_setpriv = Command::new("setpriv").args(&without).arg("true").status();
+    if !has_setpriv.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: a process of root's can't be bound by modes here (this needs setpriv)");
+        return None;
+    }
+    let plain = home.command();
+    let mut command = Command::new("setpriv");
+    command.args(without).arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(home.path());
+    Some(command)
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tasks = [("DIR1", "DirectoryPathCSVs=tree"), ("DIR2", "DirectoryPathCSVs=other")];
+    let home = Home::new(&config(&tasks, ""));
+    let (tree, other) = (home.path().join("tree"), home.path().join("other"));
+    for root in [&tree, &other] {
+        grow(root, 3);
+    }
+    for name in ["p", "q"] {
+        fs::create_dir(tree.join(name)).unwrap();
+        fs::write(tree.join(name).join("file"), name).unwrap();
+    }
+    let Some(command) = bound_by_modes(&home) else { return };
+    let server = Server::run(command);
+    fetch(&server, "");
+
+    let may = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let closed = [other.clone(), tree.join("p"), tree.join("q")];
+    closed.iter().for_each(|path| may(path, 0));
+    let second = fetch(&server, "");
+    assert_counts(&second, "DIR1", &[("seen", 3), ("unchanged", 3), ("errors", 2)]);
+    assert_counts(&second, "DIR2", &[]);
+    assert_eq!(second.values("success"), ["DIR1"]);
+    assert_eq!(second.values("failed"), ["DIR2"]);
+    let why = "directory other: Permission denied";
+    assert!(second.0.contains(why), "{}", second.0);
+    closed.iter().for_each(|path| may(path, 0o755));
+    let third = fetch(&server, "");
+    assert_counts(&third, "DIR1", &[("seen", 5), ("unchanged", 5)]);
+    assert_counts(&third, "DIR2", &[("seen", 3), ("unchanged", 3)]);
+
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
+    let told = ["task DIR1: \"", "task DIR1: 1 more could not be read", why];
+    assert_eq!(warnings.len(), told.len(), "{warnings:?}");
+    for (line, told) in warnings.iter().zip(told) {
+        assert!(line.contains(told), "{told}: {warnings:?}");
+    }
 }
