@@ -20,7 +20,7 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     /// One or more of these words, with commas between them.
     ListOf(&'static [&'static str]),
-    /// An IP address to listen on.
+    /// An IP address to listen on, or `localhost`.
     Address,
     /// A host name or IP address that other servers can use.
     Host,
@@ -70,7 +70,8 @@ impl Kind {
                 format!("one or more of {}, with commas between them", words.join(", "))
             }
             Self::Address => {
-                "an IP address such as 127.0.0.1 or ::1, or 0.0.0.0 or :: for all".to_owned()
+                "an IP address such as 127.0.0.1 or ::1, 0.0.0.0 or :: for all, or localhost for 127.0.0.1"
+                    .to_owned()
             }
             Self::Host => {
                 "an IP address or a host name (letters, digits, `.`, `-`, `_`; at most 253)"
@@ -299,6 +300,7 @@ mod tests {
             (SOME, "idx,xml", "one or more of idx, json"),
             (SOME, ",", "has no item"),
             (Kind::Address, "example.org", "an IP address"),
+            (Kind::Address, "example.org", "or localhost for 127.0.0.1"),
             (Kind::Host, "a:b", "a host name"),
             (Kind::Host, "a b", "a host name"),
             (Kind::Host, &long, "a host name"),
