@@ -1,7 +1,7 @@
 //! Makes [`Settings`] of text: the sections with fixed names here, queues and tasks in `queues`.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::findings::Findings;
@@ -16,13 +16,18 @@ use super::table::{self, Key};
 use super::{queues, unknown};
 
 /// Makes the settings; they are good only if `findings` has no problem afterwards.
-pub(super) fn settings(text: &str, overrides: &Overrides, findings: &mut Findings) -> Settings {
+pub(super) fn settings(
+    text: &str,
+    overrides: &Overrides,
+    can_be: &dyn Fn(&Path) -> bool,
+    findings: &mut Findings,
+) -> Settings {
     let ini = Ini::parse(text, findings);
     let mut reader = Reader { ini: &ini, findings };
     let server = server(&mut reader, overrides);
     let paths = paths(&mut reader, overrides);
     let actions = actions(&mut reader);
-    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory);
+    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, can_be);
     unknown::warn(&ini, &roles, reader.findings);
     Settings { server, paths, actions, queues }
 }

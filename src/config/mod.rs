@@ -1,6 +1,6 @@
 //! The configuration: from the text of an ACI `.cfg` file to typed [`Settings`].
 //!
-//! [`Settings::parse`] is pure; [`load`] alone reads a file. The way of a value: `ini` splits the
+//! [`Settings::parse`] is pure; [`load`] alone reads a file, and looks at what stands where a directory is wanted. The way of a value: `ini` splits the
 //! text into sections and lines, `table` says which keys there are and what they may hold, `kind`
 //! turns a value into its type, `reader` looks values up, `build` and `queues` make the settings of
 //! them, and `unknown` warns about what nothing has read. [`describe()`] prints the table as a file
@@ -45,8 +45,8 @@ pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 ///
-/// The file cannot be read, is larger than [`MAX_FILE_BYTES`], is not UTF-8, or holds what
-/// [`Settings::parse`] refuses.
+/// The file cannot be read, is larger than [`MAX_FILE_BYTES`], is not UTF-8, holds what
+/// [`Settings::parse`] refuses, or wants documents written where there is a file.
 pub fn load(
     file: Option<&Path>,
     overrides: &Overrides,
@@ -59,7 +59,7 @@ pub fn load(
     match read {
         Ok(_) => {}
         Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => {
-            let (settings, mut warnings) = Settings::parse_with("", &name, overrides)?;
+            let (settings, mut warnings) = Settings::parse_among("", &name, overrides, &can_be)?;
             let text = "there is no such file in the working directory, so the defaults apply";
             warnings.push(Warning::about_file(&name, text));
             return Ok((settings, warnings));
@@ -69,7 +69,7 @@ pub fn load(
         }
     }
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Settings::parse_with(text, &name, overrides),
+        Ok(text) => Settings::parse_among(text, &name, overrides, &can_be),
         // Where the size was cut, a character may have been cut too: the size is what is wrong.
         Err(_) if bytes.len() > MAX_FILE_BYTES => Err(ConfigError::too_large(&name)),
         Err(error) => {
@@ -78,6 +78,14 @@ pub fn load(
             let reason = "holds bytes that are not UTF-8: save the file as UTF-8".to_owned();
             Err(ConfigError::about_file(&name, Some(line), reason))
         }
+    }
+}
+
+/// Tells whether there is a directory, or nothing is known to keep one from being made.
+fn can_be(directory: &Path) -> bool {
+    match std::fs::metadata(directory) {
+        Ok(there) => there.is_dir(),
+        Err(error) => error.kind() != ErrorKind::NotADirectory,
     }
 }
 
@@ -118,6 +126,34 @@ mod load_tests {
         let error = load(Some(&path), &Overrides::default()).unwrap_err().to_string();
         assert!(error.contains("absent.cfg") && error.contains("cannot be read"), "{error}");
         assert!(load(Some(directory.path()), &Overrides::default()).is_err());
+    }
+
+    #[test]
+    fn documents_are_not_written_to_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, data) = (directory.path().join("test.cfg"), directory.path().join("data"));
+        let overrides = Overrides { data_directory: Some(data.clone()), ..Overrides::default() };
+        let load_with = |line: &str| {
+            let text = format!("[AsyncActions]\n0=Ingest\n[Ingest]\nType=Ingest\n{line}");
+            std::fs::write(&path, text).unwrap();
+            load(Some(&path), &overrides).map(drop).map_err(|error| error.to_string())
+        };
+        std::fs::create_dir(&data).unwrap();
+        for output in [&data, &data.join("new/deep")] {
+            assert_eq!(load_with(&format!("OutputDirectory={}", output.display())), Ok(()));
+        }
+        for output in [&path, &path.join("below")] {
+            let output = output.display();
+            let error = load_with(&format!("OutputDirectory={output}")).unwrap_err();
+            let place =
+                format!("test.cfg:5: [Ingest] OutputDirectory={output}: must be a directory");
+            assert!(error.contains(&place), "{error}");
+        }
+        assert_eq!(load_with(""), Ok(()));
+        std::fs::write(data.join("ingest"), "").unwrap();
+        let error = load_with("").unwrap_err();
+        assert!(error.contains("test.cfg:3: [Ingest] OutputDirectory: must be"), "{error}");
+        assert!(error.contains("data/ingest"), "{error}");
     }
 
     #[test]

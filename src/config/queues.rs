@@ -35,10 +35,12 @@ pub(super) struct Roles<'r> {
     pub(super) tasks: Vec<&'r str>,
 }
 
-/// Makes the queues; data of an Ingest queue goes below `data_directory` by default.
+/// Makes the queues; data of an Ingest queue goes below `data_directory` by default, and only where
+/// `can_be` says that there can be a directory.
 pub(super) fn queues<'r>(
     reader: &mut Reader<'r>,
     data_directory: &Path,
+    can_be: &dyn Fn(&Path) -> bool,
 ) -> (Vec<QueueSettings>, Roles<'r>) {
     let before = reader.findings.problem_count();
     let listed = listed_queues(reader);
@@ -64,7 +66,17 @@ pub(super) fn queues<'r>(
     for (name, word) in &listed {
         let kind = match *word {
             Some(TYPE_ECHO) => QueueKind::Echo,
-            Some(TYPE_INGEST) => QueueKind::Ingest(ingest(reader, name, data_directory)),
+            Some(TYPE_INGEST) => {
+                let ingest = ingest(reader, name, data_directory);
+                if !can_be(&ingest.output_directory) {
+                    let reason = format!(
+                        "must be a directory or a path where one can be made, and there is a file at {} or above it",
+                        ingest.output_directory.display()
+                    );
+                    reader.problem_at(name, table::OUTPUT_DIRECTORY, reason);
+                }
+                QueueKind::Ingest(ingest)
+            }
             Some(TYPE_FETCH) => QueueKind::Fetch(FetchSettings {
                 tasks: Arc::clone(&tasks),
                 ingest: target.clone(),

@@ -2,7 +2,7 @@
 //! `queues`; the meaning, range and default of each key is in `table`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,11 +62,21 @@ impl Settings {
         file_name: &str,
         overrides: &Overrides,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        Self::parse_among(text, file_name, overrides, &|_| true)
+    }
+
+    /// Does what [`Settings::parse_with`] does, and refuses directories that `can_be` says can't be one.
+    pub(super) fn parse_among(
+        text: &str,
+        file_name: &str,
+        overrides: &Overrides,
+        can_be: &dyn Fn(&Path) -> bool,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
         if text.len() > super::MAX_FILE_BYTES {
             return Err(ConfigError::too_large(file_name));
         }
         let mut findings = Findings::new(file_name);
-        let settings = build::settings(text, overrides, &mut findings);
+        let settings = build::settings(text, overrides, can_be, &mut findings);
         Ok((settings, findings.finish()?))
     }
 }
@@ -74,7 +84,8 @@ impl Settings {
 impl Default for Settings {
     /// Returns the settings of an empty file.
     fn default() -> Self {
-        build::settings("", &Overrides::default(), &mut Findings::new(super::DEFAULT_FILE))
+        let mut findings = Findings::new(super::DEFAULT_FILE);
+        build::settings("", &Overrides::default(), &|_| true, &mut findings)
     }
 }
 

@@ -116,6 +116,11 @@ fn a_configuration_that_cannot_be_used_is_told_with_file_line_and_key() {
             Some(5),
             &["MaximumThreads=0", "1 to 10000"],
         ),
+        (
+            "[AsyncActions]\n0=In\n[In]\nType=Ingest\nOutputDirectory=test.cfg\n",
+            Some(5),
+            &["[In] OutputDirectory=test.cfg: must be a directory"],
+        ),
         ("[AsyncActions]\n0=Work\n", None, &["Work"]),
         ("[AsyncActions]\n0=Help\n[Help]\nType=Echo\n", Some(2), &["Help"]),
         ("[Server\nPort=1\n", Some(1), &["["]),
