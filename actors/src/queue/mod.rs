@@ -145,6 +145,8 @@ pub(crate) struct QueueActor {
     generation: Generation,
     /// How many batches have not been heard of again; at most one of them is not sealed.
     in_flight: usize,
+    /// The last batch that was heard of could not be written.
+    is_failing: bool,
     /// Set when what must be written could not be: wait for this timer, or for a client's message.
     backing_off: Option<SpawnHandle>,
     /// There is more to delete than one step took.
@@ -174,6 +176,7 @@ impl QueueActor {
             _exit: exit,
             generation,
             in_flight: 0,
+            is_failing: false,
             backing_off: None,
             prune_more: false,
             settle: Vec::new(),
@@ -409,6 +412,7 @@ impl Handler<Committed> for QueueActor {
         self.in_flight -= 1;
         match answer {
             Ok((reply, ports)) => {
+                self.is_failing = false;
                 let waits = ports.claim > 0 && !reply.paused && reply.counts.queued() > 0;
                 if waits && reply.claimed.is_empty() {
                     // All but the starts was written: they must not be tried as fast as that fails.
@@ -417,7 +421,10 @@ impl Handler<Committed> for QueueActor {
                 self.on_durable(reply, ports);
             }
             Err(error) => {
-                log::error!("queue {}: {error}", self.shared.name());
+                // Once for as long as it lasts: clients may go on as fast as they are refused.
+                let level = if self.is_failing { log::Level::Debug } else { log::Level::Error };
+                self.is_failing = true;
+                log::log!(level, "queue {}: {error}", self.shared.name());
                 // What a worker reported must be written down some time, and what waits must start
                 // some time: but not as fast as the store can fail.
                 self.back_off(ctx);
