@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use actiond_actors::store::StoreError;
-use actiond_actors::testing::{Script, eventually};
+use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{QueueError, StartError, State, System};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::common::{Home, SOON, builder, end, end_state, nothing, submit, threads};
+use crate::common::{
+    Home, SOON, at_gate, builder, end, end_state, nothing, state, submit, threads, to_do,
+    until_finished,
+};
 
 async fn start(directory: &Path) -> Result<System, StartError> {
     builder(directory).queue("Work", threads(1), Script::always(nothing())).start().await
@@ -135,7 +138,7 @@ async fn start_and_use(directory: &Path) -> Result<(), StoreError> {
             }
         }
         for _ in 0..20 {
-            work.submit(crate::common::to_do("")).await.map_err(only)?;
+            work.submit(to_do("")).await.map_err(only)?;
         }
         Ok(())
     };
@@ -228,4 +231,88 @@ async fn an_unreadable_value_is_reported_as_damage() {
     let next = submit(&work, "").await;
     assert_eq!(end_state(&work, next).await, State::Finished);
     system.shutdown(SOON).await;
+}
+
+fn names(error: &QueueError, path: &Path) -> bool {
+    let QueueError::Store(StoreError::Io(reason)) = error else { panic!("{error}") };
+    reason.contains(&*path.to_string_lossy())
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_file_is_gone_from_its_path() {
+    let gate = Gate::new();
+    let home = Home::new(threads(1), &at_gate(&gate)).await;
+    let runs = submit(&home.work, "wait").await;
+    gate.until_waiting(1).await;
+    let mut waits = vec![submit(&home.work, "").await];
+    let (data, away) = (home.directory.path().to_owned(), tempfile::tempdir().unwrap());
+    let away = away.path().join("data");
+    fs::rename(&data, &away).unwrap();
+    let mut refusal = None;
+    eventually("a submission is refused", async || {
+        match home.work.submit(to_do("")).await {
+            Ok(submitted) => waits.push(submitted.id),
+            Err(error) => refusal = Some(error),
+        }
+        refusal.is_some()
+    })
+    .await;
+    let path = data.join("actions.db");
+    assert!(names(&refusal.unwrap(), &path));
+    for error in [
+        home.work.submit(to_do("")).await.unwrap_err(),
+        home.work.cancel(waits[0]).await.unwrap_err(),
+        home.work.stop(runs).await.unwrap_err(),
+        home.work.pause_queue().await.unwrap_err(),
+    ] {
+        assert!(names(&error, &path), "{error}");
+    }
+    assert_eq!(state(&home.work, waits[0]).await, State::Queued, "reads go on");
+    gate.open();
+    eventually("its work has ended", async || gate.waiting() == 0).await;
+    assert_eq!(state(&home.work, runs).await, State::Processing, "what is not durable is not told");
+
+    fs::rename(&away, &data).unwrap();
+    eventually("a submission is taken again", async || {
+        let submitted = home.work.submit(to_do("")).await;
+        submitted.map(|submitted| waits.push(submitted.id)).is_ok()
+    })
+    .await;
+    assert_eq!(end_state(&home.work, runs).await, State::Finished);
+    for id in waits {
+        assert_eq!(end_state(&home.work, id).await, State::Finished);
+    }
+    home.shut_down().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_server_whose_file_was_moved_takes_nothing_from_the_next_one() {
+    let first = Home::new(threads(1), &Script::always(nothing())).await;
+    let id = submit(&first.work, "").await;
+    end(&first.work, id).await;
+    let (path, away) = (first.directory.path().to_owned(), tempfile::tempdir().unwrap());
+    let away = away.path().join("data");
+    fs::rename(&path, &away).unwrap();
+    let second = start(&path).await.unwrap();
+    let work = second.queue("work").unwrap();
+    work.submit(to_do("")).await.unwrap();
+    until_finished(&work, 1).await;
+    let directory = first.shut_down().await;
+    assert!(path.join("actions.db-wal").exists(), "its log was deleted");
+    work.submit(to_do("")).await.unwrap();
+    until_finished(&work, 2).await;
+    second.shutdown(SOON).await;
+
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(away.join("actions.db"), database(&copy)).unwrap();
+    let moved = start(copy.path()).await.unwrap();
+    assert_eq!(
+        moved.queue("work").unwrap().summary().counts.finished(),
+        1,
+        "the moved one is whole"
+    );
+    moved.shutdown(SOON).await;
+    drop(directory);
 }

@@ -4,7 +4,7 @@
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
 //!   deleted in `retention`, what is kept in memory of actions that wait in `given`, what is kept
-//!   back for a full disk in `reserve`;
+//!   back for a full disk in `reserve`, whether the file is still where it was in `place`;
 //! - how the write-ahead log stays short: `fold`;
 //! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
 //!   pages of listings in `list`.
@@ -18,6 +18,7 @@ mod due;
 mod fold;
 mod given;
 mod list;
+mod place;
 mod points;
 mod read;
 mod reserve;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -44,6 +46,7 @@ use crate::store::query::{Cursor, Page, Query};
 use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
 use due::Due;
 use fold::Folder;
+use place::Place;
 use points::Points;
 use read::Reader;
 use reserve::Reserve;
@@ -151,6 +154,8 @@ impl SqliteStore {
             reserve.fold_log_after(u64::from(pages));
         }
         let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
+        // The log is there since the connection has read; it is as much of the database as the file.
+        let place = Place::note([path.clone(), directory.join("actions.db-wal")], Instant::now());
         let reader = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, vfs)?;
@@ -178,7 +183,7 @@ impl SqliteStore {
         threads.writing = Some(spawn("actiond-write", {
             let points = Arc::clone(&points_here);
             move || {
-                let writer = Writer::new(&connection, path, reserve, known, points, folder);
+                let writer = Writer::new(&connection, path, place, reserve, known, points, folder);
                 write_loop(writer, &write_jobs, lock);
             }
         })?);

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::{Connection, Statement, params};
 
@@ -12,6 +13,7 @@ use super::changes::Row;
 use super::due::{Due, Owed};
 use super::fold::{Folder, fold};
 use super::given::Given;
+use super::place::Place;
 use super::points::Points;
 use super::reserve::{PAGE, Reserve};
 use super::store_error;
@@ -24,6 +26,7 @@ pub(super) struct Writer<'c> {
     /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
     statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
+    place: Place,
     reserve: Reserve,
     pub(super) known: Known,
     /// The rows of actions that run, as far as this writer started them: their next change is due
@@ -99,6 +102,7 @@ impl<'c> Writer<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         path: PathBuf,
+        place: Place,
         reserve: Reserve,
         known: Known,
         points: Arc<Points>,
@@ -108,6 +112,7 @@ impl<'c> Writer<'c> {
             connection,
             statements: Vec::new(),
             path,
+            place,
             reserve,
             known,
             running: HashMap::new(),
@@ -152,12 +157,19 @@ impl<'c> Writer<'c> {
     /// Writes the whole group as one transaction and answers each batch of it. If that fails, each
     /// batch is tried alone, and then its controls without its submissions, so that one caller's
     /// trouble stays its own and control gets through where it can. Once the disk is full, controls
-    /// have the reserve, and submissions are not tried.
+    /// have the reserve, and submissions are not tried. Where the file is gone, nothing is: no later
+    /// server would know of it.
     pub(super) fn commit(&mut self, group: &mut Vec<Due>) {
         if group.is_empty() {
             return;
         }
         let sealed: Vec<(Batch, Owed)> = group.drain(..).filter_map(Due::seal).collect();
+        if let Err(error) = self.place.check(Instant::now()) {
+            for (_, owed) in sealed {
+                owed.pay(Err(error.clone()));
+            }
+            return;
+        }
         let batches: Vec<&Batch> = sealed.iter().map(|(batch, _)| batch).collect();
         if self.reserve.is_given() {
             self.refill_reserve();
@@ -401,6 +413,8 @@ impl<'c> Writer<'c> {
         // A store that was dropped and not closed has left the snapshots of its last reads: the folding would
         // wait for them some seconds, and whoever wants the directory as long.
         self.points.close();
+        // Else nothing would tell of a file that went while nothing was written.
+        self.place.look();
         let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = folded {
             log::warn!(

@@ -1,0 +1,103 @@
+//! A data directory that is deleted or moved away under a running server: nothing is acknowledged that
+//! the next one would not find.
+
+use super::super::server::{Home, Server, wait_until};
+
+const CONFIG: &str = "
+[Actions]
+ShutdownGraceSecs=0
+StopGraceSecs=0
+[AsyncActions]
+0=Held
+1=Work
+[Held]
+Type=Echo
+[Work]
+Type=Echo
+";
+
+/// Submits until that is refused; returns what was acknowledged.
+fn until_refused(server: &Server) -> Vec<String> {
+    let mut tokens = Vec::new();
+    wait_until("a refusal", || {
+        let answer = server.post("Held", &[("Small", "x")]);
+        let refused = !answer.is_success();
+        if !refused {
+            tokens.push(answer.must("token"));
+        }
+        refused
+    });
+    tokens
+}
+
+#[test]
+fn a_deleted_data_directory_is_told_and_nothing_more_is_acknowledged() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let runs = server.submit_to("Work", "&Sleep=600");
+    server.wait_in("Work", &runs, "Processing");
+    let waits = server.submit_to("Held", "&Name=Ada");
+    std::fs::remove_dir_all(home.data()).unwrap();
+    until_refused(&server);
+
+    let file = home.data().join("actions.db");
+    for _ in 0..50 {
+        let answers = [
+            server.post("Held", &[("Small", "x")]),
+            server.about("Held", "cancel", &waits),
+            server.about("Work", "stop", &runs),
+            server.info("Held", "resume", ""),
+        ];
+        for answer in answers {
+            let (code, description) = answer.error();
+            assert_eq!(code, "ERRORUNAVAILABLE", "{description}");
+            assert!(description.contains(file.to_str().unwrap()), "{description}");
+        }
+    }
+    assert_eq!(server.status_in("Held", &waits), "Queued", "reads go on");
+    assert!(!home.data().exists(), "something made it anew");
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    let told: Vec<_> = log.iter().filter(|line| line.contains("ERROR")).collect();
+    let path = file.to_str().unwrap();
+    let refused =
+        told.iter().filter(|line| line.contains(path) && line.contains("every change is refused"));
+    assert_eq!(refused.count(), 1, "{told:?}");
+    assert!(told.len() <= 3, "one more for each queue at most: {told:?}");
+}
+
+#[test]
+fn a_data_directory_that_goes_while_nothing_is_asked_is_told_at_the_end() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.submit_to("Work", "&Name=Ada");
+    std::fs::rename(home.data(), home.path().join("away")).unwrap();
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    let path = home.data().join("actions.db");
+    let told =
+        log.iter().any(|line| line.contains("ERROR") && line.contains(path.to_str().unwrap()));
+    assert!(told, "{log:?}");
+}
+
+#[test]
+fn a_data_directory_that_is_back_serves_again() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let mut tokens = vec![server.submit_to("Held", "&Name=Ada")];
+    let away = home.path().join("away");
+    std::fs::rename(home.data(), &away).unwrap();
+    tokens.append(&mut until_refused(&server));
+    std::fs::rename(&away, home.data()).unwrap();
+    wait_until("a submission that is taken", || {
+        let answer = server.post("Held", &[("Small", "x")]);
+        answer.is_success().then(|| tokens.push(answer.must("token"))).is_some()
+    });
+    server.kill();
+    let server = home.start();
+    for token in &tokens {
+        assert_eq!(server.status_in("Held", token), "Queued");
+    }
+}
