@@ -91,7 +91,12 @@ async fn a_client_s_call_tries_again_at_once() {
     home.settled().await;
     home.store.fail_nth_commit(1, StoreError::Full);
     gate.open();
-    eventually("its end has failed", async || home.store.failures() == 1).await;
+    // Once its batch has had its turn: a control that comes before goes with it, and fails as well.
+    let store = &home.store;
+    eventually("its end has failed", async || {
+        store.failures() == 1 && store.sealed() == store.commits()
+    })
+    .await;
     home.work.resume_queue().await.unwrap();
     assert_eq!(state(&home.work, runs).await, State::Finished);
 }
