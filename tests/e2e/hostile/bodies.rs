@@ -75,8 +75,7 @@ fn a_gigabyte_is_refused_early() {
 #[test]
 fn many_gigabytes_at_once_are_refused_too() {
     // Each HTTP worker's allocator keeps some of what went through it.
-    let home =
-        Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2\nMaxUploadMemory=4000000"));
+    let home = Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2"));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);

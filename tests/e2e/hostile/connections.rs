@@ -6,9 +6,6 @@ use super::super::server::{Home, wait_until};
 use super::super::skip::skipped;
 use super::*;
 
-/// How many descriptors more than when it had just answered a server may have: its threads open some of their own.
-const SLACK: usize = 20;
-
 fn config(server: &str) -> String {
     format!(
         "[Server]\n{server}\n[Actions]\nDurability=normal\n[AsyncActions]\n0=Process\n1=Other\n[Process]\nType=Echo\n[Other]\nType=Echo\n"

@@ -33,6 +33,9 @@ fn peak(server: &Server) -> u64 {
     memory(server, "VmHWM")
 }
 
+/// How many descriptors more than when it had just answered a server may have: its threads open some of their own.
+const SLACK: usize = 20;
+
 /// How many files and sockets it has open.
 fn descriptors(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()

@@ -19,9 +19,6 @@ Type=Echo
 Type=Echo
 ";
 
-/// How many descriptors more than when it had just answered a server may have: its threads open some of their own.
-const SLACK: usize = 20;
-
 /// Sends a request and closes at once with a reply unread, which resets the connection.
 fn send_and_reset(server: &Server, request: &str) {
     let mut stream = server.connect();
