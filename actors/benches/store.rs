@@ -106,7 +106,7 @@ fn store(c: &mut Criterion) {
     let query = Query { states: finished, sort: SortKey::Finished, ..Query::default() };
     c.bench_function("ten newest of 100,000 finished", |b| {
         b.iter(|| {
-            let page = bench.store.page(bench.queue, query.clone(), Cursor::start(0), 10);
+            let page = bench.store.page(bench.queue, query.clone(), Cursor::start(0), 10.into());
             bench.runtime.block_on(page).expect("a page")
         });
     });

@@ -68,6 +68,7 @@ pub use lifecycle::OnRestart;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
 pub use queue::{
     ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission, Summary,
+    TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

@@ -127,6 +127,31 @@ impl Node {
             Content::Text(_) => &[],
         }
     }
+
+    /// Returns the size of all names, values and texts in bytes, those of the nodes inside too.
+    ///
+    /// ```
+    /// use actiond_actors::Node;
+    /// assert_eq!(Node::new("a").attribute("b", "cd").node(Node::text("e", "fg")).byte_len(), 7);
+    /// ```
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        // Without recursion: how deep it is nested is the work's choice.
+        let (mut bytes, mut node, mut left) = (0, self, Vec::new());
+        loop {
+            bytes += node.name.len();
+            bytes +=
+                node.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            match &node.content {
+                Content::Text(text) => bytes += text.len(),
+                Content::Nodes(nodes) => left.extend(nodes),
+            }
+            match left.pop() {
+                Some(next) => node = next,
+                None => return bytes,
+            }
+        }
+    }
 }
 
 /// How deep a result may be nested: each level is two levels of JSON, whose reader takes 128.

@@ -13,7 +13,7 @@ use crate::lifecycle::{Command, Ended, INTERRUPTED_BY_SHUTDOWN, Refusal, Verdict
 use crate::perform::{ActionContext, Perform};
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
 use crate::report::{Progress, Report};
-use crate::store::query::{Cursor, Page, Query};
+use crate::store::query::{Cursor, PageLimit, Query};
 use crate::store::{
     Affected, Control, Counts, NewAction, QueueId, Record, Rejected, Store, StoreError, Submitted,
 };
@@ -514,9 +514,16 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// The next action of a listing alone is larger than a page was to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLarge {
+    /// The size of its result and its error in bytes, as they are stored.
+    pub bytes: usize,
+}
+
 /// A listing under way. Each page is a snapshot of its own, so that a long list holds up nobody:
 /// an action that changes its place meanwhile may be missing or come twice.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Listing {
     queue: QueueHandle,
     query: Query,
@@ -531,21 +538,44 @@ impl Listing {
     ///
     /// The store's.
     pub async fn next_page(&mut self, limit: usize) -> Result<Vec<ActionStatus>, QueueError> {
+        let mut limit = PageLimit::from(limit);
+        loop {
+            match self.next_page_within(limit).await? {
+                Ok(page) => return Ok(page),
+                Err(TooLarge { bytes }) => limit.bytes = bytes,
+            }
+        }
+    }
+
+    /// Returns the next actions as [`Listing::next_page`] does, but never more than the limit allows of what is stored:
+    /// where the next action alone is larger, this says so and reads nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn next_page_within(
+        &mut self,
+        limit: PageLimit,
+    ) -> Result<Result<Vec<ActionStatus>, TooLarge>, QueueError> {
         let queue = &self.queue;
-        let (mut cursor, mut listed, mut bytes) = (self.cursor, Vec::new(), 0_usize);
+        let (mut cursor, mut left, mut listed) = (self.cursor, limit, Vec::new());
         // The store may stop early, so that other lists have their turn before this one goes on.
         while let Some(from) = cursor
-            && listed.len() < limit
-            && bytes < Page::MAX_BYTES
+            && left.actions > 0
         {
-            let left = limit - listed.len();
             let page = queue.store.page(queue.id, self.query.clone(), from, left).await?;
+            left.actions = left.actions.saturating_sub(page.records.len());
+            left.bytes = left.bytes.saturating_sub(page.bytes);
             listed.extend(page.records.into_iter().map(|record| queue.with_live(record)));
-            bytes = bytes.saturating_add(page.bytes);
             cursor = page.next;
+            match page.too_large {
+                Some(bytes) if listed.is_empty() => return Ok(Err(TooLarge { bytes })),
+                Some(_) => break,
+                None => {}
+            }
         }
         self.cursor = cursor;
-        Ok(listed)
+        Ok(Ok(listed))
     }
 
     /// Whether there may be another page.

@@ -29,7 +29,9 @@ use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
-pub use handle::{ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary};
+pub use handle::{
+    ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, TooLarge,
+};
 use inbox::{Generation, Look};
 pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
 

@@ -220,7 +220,8 @@ impl Bench {
     async fn list(&self, query: &Query) -> Vec<Record> {
         let (mut listed, mut next) = (Vec::new(), Some(Cursor::start(0)));
         while let Some(cursor) = next {
-            let page = self.store.page(self.queue, query.clone(), cursor, 100).await.unwrap();
+            let page =
+                self.store.page(self.queue, query.clone(), cursor, 100.into()).await.unwrap();
             assert_ne!(page.next, next, "a page that comes no nearer to the end");
             listed.extend(page.records);
             next = page.next;

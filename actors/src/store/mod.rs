@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Refusal, Verdict};
 use crate::report::{Report, Written};
-use query::{Cursor, Page, Query};
+use query::{Cursor, Page, PageLimit, Query};
 
 /// A queue's number within one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,16 +70,16 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>>;
 
-    /// Reads the next page of a listing (each page is its own snapshot): at most `limit` actions, and
-    /// fewer where they are large. A store that has passed over many actions without finding enough
-    /// answers with what it has, which may be nothing: only [`Page::next`] tells if there may be more.
-    /// Each page comes nearer to the end.
+    /// Reads the next page of a listing (each page is its own snapshot): never more than `limit` allows.
+    /// A store that has passed over many actions without finding enough answers with what it has, which
+    /// may be nothing: only [`Page::next`] tells if there may be more. Each page comes nearer to the end,
+    /// unless the next action alone does not fit ([`Page::too_large`]).
     fn page(
         &self,
         queue: QueueId,
         query: Query,
         cursor: Cursor,
-        limit: usize,
+        limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>>;
 
     /// Writes out what is still buffered, and ends the store's threads once all its work is done.

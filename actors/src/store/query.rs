@@ -186,6 +186,31 @@ impl Cursor {
     }
 }
 
+/// How much a page may hold.
+///
+/// ```
+/// use actiond_actors::store::query::PageLimit;
+/// assert_eq!(PageLimit::from(250), PageLimit { actions: 250, bytes: PageLimit::BYTES });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// How many actions.
+    pub actions: usize,
+    /// How many bytes of results and errors: an action may have megabytes of them.
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    /// How many bytes a page may hold where nothing else is said.
+    pub const BYTES: usize = 256 * 1024;
+}
+
+impl From<usize> for PageLimit {
+    fn from(actions: usize) -> Self {
+        Self { actions, bytes: Self::BYTES }
+    }
+}
+
 /// One page of a listing.
 #[derive(Debug)]
 pub struct Page {
@@ -195,10 +220,6 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// How many bytes of results and errors the actions have.
     pub bytes: usize,
-}
-
-impl Page {
-    /// How many bytes of results and errors a page holds at most, its last action left out: an action
-    /// may have megabytes of them, and a page is held until its client has taken it.
-    pub const MAX_BYTES: usize = 256 * 1024;
+    /// How many bytes the next action has, where the page ended because they did not fit. Nothing of them was read.
+    pub too_large: Option<usize>,
 }

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::Gate;
 use crate::action::{ActionId, Parameters};
-use crate::store::query::{Cursor, Page, Query};
+use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
     Answer, Batch, QueueId, QueueState, Record, Rejected, Retention, Seal, Store, StoreError,
 };
@@ -207,7 +207,7 @@ impl Store for FaultyStore {
         queue: QueueId,
         query: Query,
         cursor: Cursor,
-        limit: usize,
+        limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         self.inner.page(queue, query, cursor, limit)
     }

@@ -174,7 +174,8 @@ impl OldFile {
                 assert_eq!(given.as_ref(), Some(parameters));
             }
             for query in lists {
-                let page = store.page(state.id, query.clone(), Cursor::start(0), 1_000).await?;
+                let page =
+                    store.page(state.id, query.clone(), Cursor::start(0), 1_000.into()).await?;
                 let listed: Vec<_> = page.records.iter().map(|record| record.id).collect();
                 assert_eq!(listed, self.list(state.id, query), "{query:?}");
             }

@@ -181,7 +181,7 @@ async fn what_was_given_in_vain_is_not_given_to_another() {
 async fn pages(store: &SqliteStore, queue: QueueId, query: &Query, start: u64) -> Vec<Page> {
     let (mut pages, mut next) = (Vec::new(), Some(Cursor::start(start)));
     while let Some(cursor) = next {
-        let page = store.page(queue, query.clone(), cursor, 10).await.unwrap();
+        let page = store.page(queue, query.clone(), cursor, 10.into()).await.unwrap();
         next = page.next;
         pages.push(page);
     }

@@ -250,7 +250,7 @@ impl History {
             && listed.len() < most
         {
             let left = limit.min(most - listed.len());
-            let page = self.store.page(queue, query.clone(), next, left).await.unwrap();
+            let page = self.store.page(queue, query.clone(), next, left.into()).await.unwrap();
             assert!(page.records.len() <= left);
             // It may have none, but comes nearer to the end.
             assert_ne!(page.next, cursor);

@@ -8,7 +8,7 @@ use super::{Bench, Place, an_end, cases, run, written};
 use crate::action::{ActionId, Parameters, State, Timestamp, Value};
 use crate::lifecycle::{Command, Ended};
 use crate::report::{Node, Report};
-use crate::store::query::{Cursor, Query, SortKey};
+use crate::store::query::{Cursor, PageLimit, Query, SortKey};
 use crate::store::{
     AttemptEnd, Batch, Claimed, Control, NewAction, Record, Rejected, Retention, StoreError,
 };
@@ -345,7 +345,7 @@ pub async fn a_closed_store_says_so(place: &impl Place) {
     assert_eq!(bench.store.open_queue("Fetch").await.map(drop), Err(closed.clone()));
     assert_eq!(bench.store.record(bench.queue, id).await, Err(closed.clone()));
     assert_eq!(bench.store.parameters(bench.queue, id).await, Err(closed.clone()));
-    let page = bench.store.page(bench.queue, Query::default(), Cursor::start(0), 1).await;
+    let page = bench.store.page(bench.queue, Query::default(), Cursor::start(0), 1.into()).await;
     assert_eq!(page.map(drop), Err(closed));
 }
 
@@ -368,21 +368,35 @@ pub async fn large_results_are_listed_once_and_in_order(place: &impl Place) {
         (SortKey::Finished, true),
     ] {
         let query = Query { sort, descending, ..Query::default() };
-        let (mut next, mut listed) = (Some(Cursor::start(2)), Vec::new());
-        while let Some(cursor) = next {
-            let page = bench.store.page(bench.queue, query.clone(), cursor, 100).await.unwrap();
-            assert_ne!(page.next, Some(cursor), "a page that comes no nearer to the end");
-            let large = page.records.iter().filter(|record| !record.report.is_empty()).count();
-            assert!(large <= 3, "{large} of 100,000 bytes each");
-            listed.extend(page.records.into_iter().map(|record| record.id.get()));
-            next = page.next;
-        }
         let mut wanted: Vec<u64> = match (sort, descending) {
             (SortKey::Queued, true) => (1..=14).rev().collect(),
             (_, false) => (1..=14).collect(),
             (_, true) => (1..=9).rev().chain((10..=14).rev()).collect(),
         };
         wanted.drain(..2);
-        assert_eq!(listed, wanted, "{sort:?}, descending: {descending}");
+        // As pages are, one at a time, and where none fits until it is known how large they are.
+        for most in [PageLimit::BYTES, 150_000, 1_000] {
+            let (mut next, mut listed, mut limit) =
+                (Some(Cursor::start(2)), Vec::new(), PageLimit { actions: 100, bytes: most });
+            while let Some(cursor) = next {
+                let page =
+                    bench.store.page(bench.queue, query.clone(), cursor, limit).await.unwrap();
+                let sizes = page
+                    .records
+                    .iter()
+                    .map(|record| record.report.iter().map(Node::byte_len).sum::<usize>());
+                assert!(sizes.sum::<usize>() <= limit.bytes && page.bytes <= limit.bytes);
+                if let (Some(size), true) = (page.too_large, page.records.is_empty()) {
+                    assert!(limit.bytes < 100_000 && size > 100_000, "{size} did not fit");
+                    (limit.bytes, next) = (size, page.next);
+                    continue;
+                }
+                assert_ne!(page.next, Some(cursor), "a page that comes no nearer to the end");
+                limit.bytes = most;
+                listed.extend(page.records.into_iter().map(|record| record.id.get()));
+                next = page.next;
+            }
+            assert_eq!(listed, wanted, "{sort:?}, descending: {descending}, by {most} bytes");
+        }
     }
 }

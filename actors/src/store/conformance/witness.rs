@@ -230,7 +230,7 @@ async fn rows(store: &dyn Store, queue: QueueId) -> Result<Vec<(Record, Paramete
     let mut rows = Vec::new();
     let mut cursor = Some(Cursor::start(0));
     while let Some(from) = cursor {
-        let page = store.page(queue, Query::default(), from, PAGE).await?;
+        let page = store.page(queue, Query::default(), from, PAGE.into()).await?;
         for record in page.records {
             let Some(parameters) = store.parameters(queue, record.id).await? else {
                 return Err(Damage::Differs(format!("action {} has no parameters", record.id)));

@@ -12,7 +12,7 @@ use super::read::{Reader, id, state};
 use super::schema::{in_by_priority, in_by_state};
 use super::store_error;
 use crate::action::{ActionId, State, Timestamp};
-use crate::store::query::{Cursor, Page, Query, Range, SortKey, States};
+use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
 use crate::store::{QueueId, StoreError};
 
 /// How many rows a page looks at: some milliseconds where the database is in memory.
@@ -24,12 +24,14 @@ const FEW: u64 = 1_000;
 /// A page under way.
 struct Search {
     cursor: Cursor,
-    /// What was found: the time that is sorted by, the id, and whether the action lacks that time.
-    found: Vec<((Timestamp, ActionId), bool)>,
+    found: Vec<Found>,
     limit: usize,
     /// How many rows may still be looked at.
     looks: u64,
 }
+
+/// An action that is listed: the time that is sorted by, its id, and whether it lacks that time.
+type Found = ((Timestamp, ActionId), bool);
 
 /// Where a search stopped.
 enum Stop {
@@ -54,14 +56,24 @@ impl Reader {
         queue: QueueId,
         query: &Query,
         cursor: Cursor,
-        limit: usize,
+        limit: PageLimit,
     ) -> Result<Page, StoreError> {
-        let (found, looks) = (Vec::new(), self.looks.get());
-        let search = Search { cursor, found, limit, looks };
-        self.search(queue, query, search).map_err(|e| store_error(&e, &self.path))
+        let read = || {
+            let (found, looks) = (Vec::new(), self.looks.get());
+            let mut search = Search { cursor, found, limit: limit.actions, looks };
+            let next = self.search(queue, query, &mut search)?;
+            self.records(queue, cursor, &search.found, limit.bytes, next)
+        };
+        read().map_err(|e| store_error(&e, &self.path))
     }
 
-    fn search(&self, queue: QueueId, query: &Query, mut search: Search) -> rusqlite::Result<Page> {
+    /// Finds the actions of a page; returns where the next one begins.
+    fn search(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        search: &mut Search,
+    ) -> rusqlite::Result<Option<Cursor>> {
         loop {
             let (sort, states) = if search.cursor.lacking {
                 (SortKey::Queued, query.states.and(query.sort.lacking()))
@@ -69,12 +81,12 @@ impl Reader {
                 (query.sort, query.states)
             };
             let segment = Query { sort, states, ..query.clone() };
-            let stop = self.search_segment(queue, &segment, &mut search)?;
-            let Search { cursor, found, .. } = &mut search;
+            let stop = self.search_segment(queue, &segment, search)?;
+            let cursor = &mut search.cursor;
             match stop {
-                Stop::Early => return self.records(queue, found, Some(*cursor)),
+                Stop::Early => return Ok(Some(*cursor)),
                 Stop::AtTheEnd if cursor.lacking || query.sort.lacking() == States::NONE => {
-                    return self.records(queue, found, None);
+                    return Ok(None);
                 }
                 Stop::AtTheEnd => {
                     *cursor = Cursor { lacking: true, after: None, skip: cursor.skip };
@@ -83,24 +95,31 @@ impl Reader {
         }
     }
 
-    /// Reads the actions of a page; `next` is where the next one begins if all of them fit.
+    /// Reads the actions of a page that begins at `start`; `next` is where the next one begins if all of them fit.
     fn records(
         &self,
         queue: QueueId,
-        keys: &[((Timestamp, ActionId), bool)],
+        start: Cursor,
+        found: &[Found],
+        most: usize,
         next: Option<Cursor>,
     ) -> rusqlite::Result<Page> {
-        let (mut records, mut bytes) = (Vec::new(), 0_usize);
-        for (place, (key, lacking)) in keys.iter().enumerate() {
-            let Some((record, size)) = self.record_of(queue, key.1)? else { continue };
-            records.push(record);
-            bytes = bytes.saturating_add(size);
-            if bytes >= Page::MAX_BYTES && place + 1 < keys.len() {
-                let next = Cursor { lacking: *lacking, after: Some(*key), skip: 0 };
-                return Ok(Page { records, next: Some(next), bytes });
+        let mut page = Page { records: Vec::new(), next, bytes: 0, too_large: None };
+        let mut read_up_to = start;
+        for (key, lacking) in found {
+            match self.record_within(queue, key.1, most - page.bytes)? {
+                Some(Ok((record, bytes))) => {
+                    page.records.push(record);
+                    page.bytes += bytes;
+                }
+                Some(Err(bytes)) => {
+                    return Ok(Page { next: Some(read_up_to), too_large: Some(bytes), ..page });
+                }
+                None => {}
             }
+            read_up_to = Cursor { lacking: *lacking, after: Some(*key), skip: 0 };
         }
-        Ok(Page { records, next, bytes })
+        Ok(page)
     }
 
     /// Goes on with a search among the actions that have the time that is sorted by.

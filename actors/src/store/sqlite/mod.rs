@@ -42,7 +42,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
-use crate::store::query::{Cursor, Page, Query};
+use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
 use due::Due;
 use fold::Folder;
@@ -257,7 +257,7 @@ impl Store for SqliteStore {
         queue: QueueId,
         query: Query,
         cursor: Cursor,
-        limit: usize,
+        limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         read(&self.pages, move |reader| reader.page(queue, &query, cursor, limit))
     }

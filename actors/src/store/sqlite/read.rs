@@ -17,6 +17,13 @@ use crate::store::{QueueId, QueueState, Record, StoreError};
 const RECORD: &str = "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
      processing_ms, percent, error, report FROM action WHERE id = ?1 AND queue = ?2";
 
+/// The same without what is too large, whose size stands in the row itself: the rest of it is not read.
+const RECORD_WITHIN: &str =
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
+     CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, bytes
+     FROM (SELECT *, coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0) AS bytes
+         FROM action WHERE id = ?1 AND queue = ?2)";
+
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) connection: Connection,
@@ -76,7 +83,7 @@ impl Reader {
         id: ActionId,
     ) -> Result<Option<Record>, StoreError> {
         let read = || -> rusqlite::Result<Option<Record>> {
-            let Some((mut record, _)) = self.record_of(queue, id)? else { return Ok(None) };
+            let Some(mut record) = self.record_of(queue, id)? else { return Ok(None) };
             if record.state == State::Queued {
                 record.position = self.position(queue, &record)?;
             }
@@ -106,15 +113,29 @@ impl Reader {
         })
     }
 
-    /// Reads one action, and how many bytes its result and its error have.
-    pub(super) fn record_of(
+    fn record_of(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<Record>> {
+        self.connection
+            .prepare_cached(RECORD)?
+            .query_row(params![id.get(), queue.0], record)
+            .optional()
+    }
+
+    /// Reads one action and how many bytes its result and its error have; only that where they are more than `most`.
+    pub(super) fn record_within(
         &self,
         queue: QueueId,
         id: ActionId,
-    ) -> rusqlite::Result<Option<(Record, usize)>> {
+        most: usize,
+    ) -> rusqlite::Result<Option<Result<(Record, usize), usize>>> {
+        // SQLite's numbers are signed.
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let read = |row: &rusqlite::Row<'_>| {
+            let bytes = row.get(11)?;
+            Ok(if bytes <= most { Ok((record(row)?, bytes)) } else { Err(bytes) })
+        };
         self.connection
-            .prepare_cached(RECORD)?
-            .query_row(params![id.get(), queue.0], |row| Ok((record(row)?, size(row)?)))
+            .prepare_cached(RECORD_WITHIN)?
+            .query_row(params![id.get(), queue.0, limit], read)
             .optional()
     }
 
@@ -162,15 +183,6 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         report,
         position: None,
     })
-}
-
-/// How many bytes of a row can be many.
-fn size(row: &rusqlite::Row<'_>) -> rusqlite::Result<usize> {
-    let mut size = 0_usize;
-    for column in [9, 10] {
-        size += row.get_ref(column)?.as_bytes_or_null()?.map_or(0, <[u8]>::len);
-    }
-    Ok(size)
 }
 
 pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ActionId> {
