@@ -80,6 +80,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .address(settings.server.token_host.clone(), address.port())
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
         .max_upload_memory(settings.server.max_upload_memory)
+        .max_reply_memory(settings.server.max_reply_memory)
         .strict(settings.server.strict_action_validation)
         .threads(workers)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))

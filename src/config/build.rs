@@ -55,6 +55,7 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         max_input_string: reader.size(section, table::MAX_INPUT_STRING),
         max_file_upload_size: reader.size(section, table::MAX_FILE_UPLOAD_SIZE),
         max_upload_memory: reader.size(section, table::MAX_UPLOAD_MEMORY),
+        max_reply_memory: reader.size(section, table::MAX_REPLY_MEMORY),
         request_timeout: seconds(reader, section, table::REQUEST_TIMEOUT),
         reply_timeout: seconds(reader, section, table::REPLY_TIMEOUT),
         idle_timeout: seconds(reader, section, table::IDLE_TIMEOUT),

@@ -115,6 +115,8 @@ pub struct ServerSettings {
     pub max_file_upload_size: usize,
     /// `MaxUploadMemory`: bytes of bodies at the same time; `usize::MAX` is unlimited.
     pub max_upload_memory: usize,
+    /// `MaxReplyMemory`: bytes of large replies at the same time; `usize::MAX` is unlimited.
+    pub max_reply_memory: usize,
     /// `RequestTimeout`: for the head of a request, and for its body, at least 1 s.
     pub request_timeout: Duration,
     /// `ReplyTimeout`: without a byte of a reply being taken, or being sent to a client that ended its side, at least 1 s.

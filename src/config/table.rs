@@ -135,6 +135,8 @@ keys! {
         "The largest POST body in bytes.";
     MAX_UPLOAD_MEMORY: [Server] "MaxUploadMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
         "How many bytes of POST bodies are held at the same time. A body that finds no room waits for some seconds and is then refused. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.";
+    MAX_REPLY_MEMORY: [Server] "MaxReplyMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
+        "How many bytes of replies of over 64 KB are held at the same time, until their clients have taken them. One that finds no room waits for some seconds and is then refused; one that is larger has to be alone. Long lists are sent in smaller pieces meanwhile.";
     REQUEST_TIMEOUT: [Server] "RequestTimeout", from_to(1, DAY), Some("30"), "",
         "How many seconds a client may take to send the head of a request, and as many for its body, plus one for each 1000 bytes of it.";
     REPLY_TIMEOUT: [Server] "ReplyTimeout", from_to(1, DAY), Some("60"), "",

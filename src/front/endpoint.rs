@@ -8,6 +8,7 @@ use std::time::Instant;
 use actiond_actors::{QueueHandle, Submitted, System};
 use tokio::sync::Semaphore;
 
+use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
 use crate::aci::catalog::{ActionSpec, ParamSpec};
 use crate::aci::token;
@@ -32,6 +33,7 @@ pub(super) struct Inner {
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
+    pub(super) replies: Replies,
     /// How many actions run at once outside of the queues (`Synchronous=true`).
     pub(super) synchronous: Semaphore,
 }
@@ -51,6 +53,7 @@ pub(super) struct Limits {
     pub(super) max_input_string: usize,
     pub(super) max_file_upload_size: usize,
     pub(super) max_upload_memory: usize,
+    pub(super) max_reply_memory: usize,
     pub(super) strict: bool,
 }
 
@@ -123,6 +126,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets how many bytes of large replies may wait at the same time for their clients to take them (default 50,000,000). A
+    /// reply of over 64 KB that finds no room waits a few seconds and is then refused.
+    #[must_use]
+    pub const fn max_reply_memory(mut self, bytes: usize) -> Self {
+        self.limits.max_reply_memory = bytes;
+        self
+    }
+
     /// Refuses parameters that an action does not know (default: they are ignored).
     #[must_use]
     pub const fn strict(mut self, strict: bool) -> Self {
@@ -186,6 +197,7 @@ impl EndpointBuilder {
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
+            replies: Replies::new(self.limits.max_reply_memory),
             synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
             system: self.system,
         })
@@ -209,6 +221,7 @@ impl Endpoint {
                 max_input_string: 64_000,
                 max_file_upload_size: 10_000_000,
                 max_upload_memory: 50_000_000,
+                max_reply_memory: 50_000_000,
                 strict: false,
             },
             prefix: String::new(),

@@ -1,26 +1,44 @@
 //! Replies that are lists. The first page is fetched before the reply begins, so that most lists go
 //! out whole and an error is still an ACI error; longer ones are written while they are sent, one
-//! page in memory at a time, and of a page as much as its client takes.
+//! page in memory at a time, and of a page as much as its client takes. Each has room for its page and its piece
+//! ([`Replies`]); where there is none, pages and pieces are so small that they need none.
 
 use std::vec;
 
 use actiond_actors::store::Record;
-use actiond_actors::store::query::Query;
-use actiond_actors::{ActionStatus, Listing, QueueError, Submitted, Timestamp};
+use actiond_actors::store::query::{PageLimit, Query};
+use actiond_actors::{
+    ActionId, ActionStatus, Listing, Node, Parameters, QueueError, State, Submitted, Timestamp,
+};
 use bytes::Bytes;
 use futures_util::stream;
 
 use super::endpoint::{Endpoint, Kind};
-use super::{AciBody, Asked, ListStream, queue_error, render};
+use super::replies::{Exhausted, Room, SMALL, part_of};
+use super::{AciBody, AciReply, Asked, ListStream, queue_error, render};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
 
-/// How many actions are fetched at a time: a reply of this size is some 100 KB.
-const PAGE: usize = 250;
+/// How much of a list is in memory at a time.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// How many actions are fetched.
+    page: usize,
+    /// How many bytes of results they may have.
+    bytes: usize,
+    /// About how many bytes are written before they are sent.
+    piece: usize,
+}
 
-/// About how many bytes are written before they are sent.
-const PIECE: usize = 256 * 1024;
+/// With [`LONG_ROOM`]. A reply of such a page is some 100 KB.
+const LONG: Step = Step { page: 250, bytes: LONG_ROOM / 2, piece: 2 * SMALL };
+
+/// The page and the piece of a long step.
+const LONG_ROOM: usize = 4 * SMALL;
+
+/// Without room.
+const SHORT: Step = Step { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
 
 /// A list that an action asks for.
 pub(super) struct List {
@@ -47,12 +65,34 @@ struct Sending {
     left: u64,
     /// What was fetched and not yet written.
     fetched: vec::IntoIter<ActionStatus>,
+    /// How many bytes the results of what was fetched have.
+    results: usize,
     shows: Shows,
     writer: ListWriter,
+    /// Kept until what was written last has been taken, too.
+    room: Room,
+    step: Step,
+    ended: bool,
+}
+
+/// As it was read and as it is written. Characters that have to be escaped take more, as long as one action is written.
+const fn twice(bytes: usize) -> usize {
+    bytes.saturating_mul(2)
+}
+
+fn results(page: &[ActionStatus]) -> usize {
+    let records = page.iter().map(|status| &status.record);
+    records.flat_map(|record| &record.report).map(Node::byte_len).sum()
+}
+
+impl From<Exhausted> for QueueError {
+    fn from(error: Exhausted) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
 }
 
 impl List {
-    pub(super) async fn into_body(self, asked: &Asked<'_>) -> Result<AciBody, AciError> {
+    pub(super) async fn into_reply(self, asked: &Asked<'_>) -> Result<AciReply, AciError> {
         let name = self.kind.queue.name().to_owned();
         let writer = match self.shows {
             Shows::Status => ListWriter::new(asked.action, asked.format),
@@ -64,16 +104,23 @@ impl List {
             kind: self.kind,
             left: self.max_results,
             fetched: Vec::new().into_iter(),
+            results: 0,
             shows: self.shows,
             writer,
+            room: Room::default(),
+            step: SHORT,
+            ended: false,
         };
         let mut out = sending.writer.head();
         let more = sending.piece(&mut out).await.map_err(|e| queue_error(&e, &name, None))?;
-        if !more {
-            out.extend(sending.writer.tail());
-            return Ok(AciBody::Whole(out));
+        let content_type = asked.format.content_type();
+        if more {
+            let body = AciBody::Stream(sending.stream(out));
+            return Ok(AciReply { content_type, body, room: Room::default() });
         }
-        Ok(AciBody::Stream(sending.stream(out)))
+        out.extend(sending.writer.tail());
+        let room = if out.len() > SMALL { sending.room } else { Room::default() };
+        Ok(AciReply { content_type, body: AciBody::Whole(out), room })
     }
 }
 
@@ -81,13 +128,10 @@ impl Sending {
     /// Appends the next piece; tells whether there may be another.
     async fn piece(&mut self, out: &mut Vec<u8>) -> Result<bool, QueueError> {
         if self.fetched.len() == 0 {
-            let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(PAGE);
-            let page = self.listing.next_page(limit).await?;
-            self.left = self.left.saturating_sub(page.len() as u64);
-            self.fetched = page.into_iter();
+            self.fetch().await?;
         }
         let now = self.endpoint.system().clock().now();
-        while out.len() < PIECE
+        while out.len() < self.step.piece
             && let Some(status) = self.fetched.next()
         {
             if let Some(element) = self.element(status, now).await? {
@@ -97,8 +141,63 @@ impl Sending {
         Ok(self.fetched.len() > 0 || (self.listing.has_more() && self.left > 0))
     }
 
+    /// Reads the next page, and finds room for it and what is written of it.
+    async fn fetch(&mut self) -> Result<(), QueueError> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        // Taken anew for each page: one with large actions may have had more, or there was none.
+        self.room = Room::default();
+        let replies = &self.endpoint.inner.replies;
+        self.step = SHORT;
+        if left > SHORT.page
+            && let Some(room) = replies.at_once(LONG_ROOM)
+        {
+            (self.room, self.step) = (room, LONG);
+        }
+        let (actions, mut bytes) = (left.min(self.step.page), self.step.bytes);
+        loop {
+            let mut listing = self.listing.clone();
+            let needed = match listing.next_page_within(PageLimit { actions, bytes }).await? {
+                Ok(page) => {
+                    // What runs may show more than is stored of it.
+                    let results = results(&page);
+                    if replies.fit(twice(results), &mut self.room) {
+                        self.left = self.left.saturating_sub(page.len() as u64);
+                        (self.listing, self.results) = (listing, results);
+                        self.fetched = page.into_iter();
+                        return Ok(());
+                    }
+                    results
+                }
+                Err(larger) => {
+                    bytes = larger.bytes;
+                    bytes
+                }
+            };
+            if !replies.fit(twice(needed), &mut self.room) {
+                replies.wait(twice(needed), &mut self.room).await?;
+            }
+        }
+    }
+
+    /// Reads what an action was given, and finds room for it beside the page.
+    async fn parameters(
+        &mut self,
+        id: ActionId,
+    ) -> Result<(State, Option<Parameters>), QueueError> {
+        let replies = &self.endpoint.inner.replies;
+        loop {
+            let (state, given) = self.listing.parameters(id).await?;
+            let bytes = twice(self.results + given.as_ref().map_or(0, Parameters::byte_len));
+            if replies.fit(bytes, &mut self.room) {
+                return Ok((state, given));
+            }
+            drop(given);
+            replies.wait(bytes, &mut self.room).await?;
+        }
+    }
+
     async fn element(
-        &self,
+        &mut self,
         status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
@@ -106,7 +205,7 @@ impl Sending {
         let token = self.endpoint.token(&self.kind, Submitted { id, queued_at });
         match self.shows {
             Shows::Status => Ok(Some(render::action(status, token, now))),
-            Shows::Parameters => match self.listing.parameters(id).await {
+            Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {
                     Ok(Some(render::request(token, state, parameters.as_ref())))
                 }
@@ -118,22 +217,89 @@ impl Sending {
     }
 
     fn stream(self, first: Vec<u8>) -> ListStream {
-        let begun = stream::once(async { Ok(Bytes::from(first)) });
-        let rest = stream::unfold(Some(self), |sending| async {
-            let mut sending = sending?;
-            let mut out = Vec::new();
-            match sending.piece(&mut out).await {
-                Ok(true) => Some((Ok(Bytes::from(out)), Some(sending))),
-                Ok(false) => {
-                    out.extend(sending.writer.tail());
-                    Some((Ok(Bytes::from(out)), None))
+        let pieces = stream::unfold((Bytes::from(first), self), |(mut left, mut sending)| async {
+            // Never an empty part: to HTTP it would be the end.
+            while left.is_empty() {
+                if sending.ended {
+                    return None;
                 }
-                Err(error) => {
-                    log::error!("a list was broken off: {error}");
-                    Some((Err(error), None))
+                let mut out = Vec::new();
+                match sending.piece(&mut out).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        out.extend(sending.writer.tail());
+                        sending.ended = true;
+                    }
+                    Err(error) => {
+                        log::error!("a list was broken off: {error}");
+                        sending.ended = true;
+                        return Some((Err(error), (left, sending)));
+                    }
                 }
+                left = out.into();
             }
+            Some((Ok(part_of(&mut left)), (left, sending)))
         });
-        Box::pin(futures_util::StreamExt::chain(begun, rest))
+        Box::pin(pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actiond_actors::{QueueSettings, Submission, System};
+    use futures_util::StreamExt as _;
+
+    use super::*;
+    use crate::actions::echo::Echo;
+    use crate::front::{AciRequest, answer};
+
+    /// All of a page ended and was deleted after it was read: nothing is written of it, and the list goes on behind it.
+    #[actix_web::test]
+    async fn no_part_of_a_list_is_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = QueueSettings { max_finished_size: Some(0), ..QueueSettings::default() };
+        let system = System::builder(directory.path()).queue("Work", settings, Echo).start().await;
+        let system = system.unwrap();
+        let work = system.queue("Work").unwrap();
+        work.pause_queue().await.unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..LONG.page + 10 {
+            let given = Parameters::from_iter([("n", "x".repeat(1_000))]);
+            ids.push(work.submit(Submission::new(given)).await.unwrap().id);
+        }
+        let request = AciRequest {
+            target: "/action=QueueInfo&QueueName=Work&QueueAction=getActionParameters".to_owned(),
+            content_type: None,
+            body: Ok(Bytes::new()),
+            peer: None,
+            idempotency_key: None,
+            wants_html: false,
+        };
+        let endpoint = Endpoint::builder(system.clone()).build();
+        let AciBody::Stream(mut parts) = answer(endpoint.into(), request).await.body else {
+            panic!("it was not long enough");
+        };
+        // Of the first page one piece was written; what is behind it there goes.
+        let mut list = Vec::from(parts.next().await.unwrap().unwrap());
+        for id in &ids[..LONG.page] {
+            work.cancel(*id).await.unwrap();
+        }
+        let deleted = async {
+            while work.read_summary().await.unwrap().counts.finished() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let within = std::time::Duration::from_secs(30);
+        tokio::time::timeout(within, deleted).await.expect("they are deleted");
+        while let Some(part) = parts.next().await {
+            let part = part.unwrap();
+            assert!(!part.is_empty(), "HTTP would take it for the end");
+            list.extend(part);
+        }
+        let list = String::from_utf8(list).unwrap();
+        assert!(list.ends_with("</autnresponse>"));
+        let listed = list.matches("<request>").count();
+        assert!((11..LONG.page).contains(&listed), "{listed} were listed");
+        system.shutdown(std::time::Duration::from_secs(1)).await;
     }
 }

@@ -11,12 +11,14 @@
 //! | `server_info` | the other actions that answer at once |
 //! | `render` | actions, parameters and progress as elements |
 //! | `list` | replies that are written while they are sent |
+//! | `replies` | the memory that large replies share |
 //! | `request_log` | the latest requests |
 
 pub mod endpoint;
 mod list;
 mod queues;
 mod render;
+mod replies;
 mod request_log;
 mod server_info;
 mod submit;
@@ -25,13 +27,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use actiond_actors::QueueError;
+use actiond_actors::{QueueError, Submitted};
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::Local;
 use futures_util::Stream;
+use tokio::sync::SemaphorePermit;
 
 use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
 use crate::aci::element::Element;
@@ -39,7 +42,10 @@ use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, Request, parse};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
+use endpoint::Kind;
 pub use endpoint::{Endpoint, EndpointBuilder};
+pub use replies::Room;
+pub(crate) use replies::part_of;
 use request_log::Logged;
 
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
@@ -71,6 +77,26 @@ pub struct AciReply {
     pub content_type: &'static str,
     /// The body.
     pub body: AciBody,
+    /// The room in memory that a large body has; a stream has its own.
+    pub room: Room,
+}
+
+impl AciReply {
+    fn whole(content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { content_type, body: AciBody::Whole(body), room: Room::default() }
+    }
+
+    fn html(page: String) -> Self {
+        Self::whole("text/html; charset=utf-8", page.into_bytes())
+    }
+
+    /// Returns how many bytes stand in memory: of a whole body all.
+    const fn len(&self) -> usize {
+        match &self.body {
+            AciBody::Whole(body) => body.len(),
+            AciBody::Stream(_) => 0,
+        }
+    }
 }
 
 /// The body of an [`AciReply`].
@@ -87,13 +113,9 @@ pub type ListStream = Pin<Box<dyn Stream<Item = Result<Bytes, QueueError>> + Sen
 
 impl fmt::Debug for AciReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = match &self.body {
-            AciBody::Whole(body) => Some(body.len()),
-            AciBody::Stream(_) => None,
-        };
         f.debug_struct("AciReply")
             .field("content_type", &self.content_type)
-            .field("whole", &whole)
+            .field("body", &self.body)
             .finish_non_exhaustive()
     }
 }
@@ -150,6 +172,20 @@ struct Asked<'a> {
     peer: Option<IpAddr>,
     wants_html: bool,
     idempotency_key: Option<&'a str>,
+    done: Done<'a>,
+}
+
+/// What was done for a request, whose reply may have to be made once more.
+enum Done<'a> {
+    Nothing,
+    /// Something was read, and perhaps waited for.
+    Looked,
+    /// An action was queued.
+    Queued(&'a Kind, Submitted),
+    /// An action was run at once. It keeps its place, one of few, until there is room for its result, which is nowhere else.
+    Ran {
+        _place: SemaphorePermit<'a>,
+    },
 }
 
 async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
@@ -161,10 +197,7 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
         Err((error, format)) => {
             let time = error_time(entry.endpoint.now_ms(), &Local);
             log::debug!("{:?}: {:?}", entry.text(), error.to_string());
-            AciReply {
-                content_type: format.content_type(),
-                body: AciBody::Whole(response::error(&action, &error, &time, format)),
-            }
+            AciReply::whole(format.content_type(), response::error(&action, &error, &time, format))
         }
     };
     entry.make(&action, success);
@@ -235,7 +268,8 @@ async fn reply(
         Err(rejected) => {
             // Somebody who looks at the bare address with a browser is shown what there is.
             if request.wants_html && rejected.action.is_empty() && body.is_empty() {
-                return ("HELP".to_owned(), Ok(html(server_info::help_page(endpoint))));
+                let page = AciReply::html(server_info::help_page(endpoint));
+                return ("HELP".to_owned(), Ok(page));
             }
             let error = too_large.unwrap_or(rejected.error);
             return (rejected.action, Err((error, rejected.format)));
@@ -259,38 +293,82 @@ async fn reply(
         peer: request.peer,
         wants_html: request.wants_html,
         idempotency_key: request.idempotency_key.as_deref(),
+        done: Done::Nothing,
     };
-    let reply = match perform(&mut asked).await {
-        Ok(Answer::Data(data)) => Ok(AciReply {
-            content_type: format.content_type(),
-            body: AciBody::Whole(response::success(&action, &data, format)),
-        }),
-        Ok(Answer::Html(page)) => Ok(html(page)),
-        Ok(Answer::List(list)) => match list.into_body(&asked).await {
-            Ok(body) => Ok(AciReply { content_type: format.content_type(), body }),
-            Err(error) => Err((error, format)),
-        },
-        Err(error) => Err((error, format)),
-    };
+    let reply = in_room(&mut asked).await.map_err(|error| (error, format));
+    drop(asked);
     (action, reply)
 }
 
-fn html(page: String) -> AciReply {
-    AciReply { content_type: "text/html; charset=utf-8", body: AciBody::Whole(page.into_bytes()) }
+/// Makes a reply and finds room for it. One that has to wait for room is made once more when there is some.
+async fn in_room(asked: &mut Asked<'_>) -> Result<AciReply, AciError> {
+    let endpoint = asked.endpoint;
+    let replies = &endpoint.inner.replies;
+    let mut room = Room::default();
+    loop {
+        let mut reply = made(asked).await?;
+        if !reply.room.is_none() {
+            return Ok(reply);
+        }
+        let bytes = reply.len();
+        if replies.fit(bytes, &mut room) {
+            if let AciBody::Whole(body) = &mut reply.body
+                && !room.is_none()
+            {
+                // It grew while it was written, and what it has too much was not counted.
+                body.shrink_to_fit();
+            }
+            reply.room = room;
+            return Ok(reply);
+        }
+        drop(reply);
+        if let Err(error) = replies.wait(bytes, &mut room).await {
+            return match asked.done {
+                // It is queued: whatever goes wrong from here on, the client must get the token.
+                Done::Queued(kind, submitted) => {
+                    Ok(success(asked, &[submit::token(asked, kind, submitted)]))
+                }
+                _ => Err(error.into()),
+            };
+        }
+    }
 }
 
-/// Finds the action, checks its parameters and does it.
+async fn made(asked: &mut Asked<'_>) -> Result<AciReply, AciError> {
+    let mut reply = match perform(asked).await? {
+        Answer::Data(data) => success(asked, &data),
+        Answer::Html(page) => AciReply::html(page),
+        Answer::List(list) => list.into_reply(asked).await?,
+    };
+    if let Done::Ran { .. } = asked.done {
+        reply.room = asked.endpoint.inner.replies.at_last(reply.len()).await;
+    }
+    Ok(reply)
+}
+
+fn success(asked: &Asked<'_>, data: &[Element]) -> AciReply {
+    let Asked { action, format, .. } = *asked;
+    AciReply::whole(format.content_type(), response::success(action, data, format))
+}
+
+/// Finds the action, checks its parameters and does it; or looks once more at what was queued.
 async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
+    if let Done::Queued(kind, submitted) = asked.done {
+        let outcome = submit::outcome(asked, kind, submitted, Duration::ZERO).await;
+        return Ok(Answer::Data(outcome));
+    }
     let check = |spec: &ActionSpec<'_>| {
         validate(spec, spec.common(), &asked.pairs, asked.endpoint.limits().strict)
     };
     if let Some(spec) = BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(asked.action)) {
         check(spec)?;
-        return if spec.name == "QueueInfo" {
+        let answer = if spec.name == "QueueInfo" {
             queues::queue_info(asked).await
         } else {
             server_info::answer(asked, spec.name)
         };
+        asked.done = Done::Looked;
+        return answer;
     }
     let Some(kind) = asked.endpoint.kind(asked.action) else {
         return Err(AciError::unknown_action(asked.action));

@@ -8,7 +8,7 @@ use chrono::Local;
 
 use super::endpoint::Kind;
 use super::list::{List, Shows};
-use super::{Answer, Asked, queue_error, render, unknown_token};
+use super::{Answer, Asked, Done, queue_error, render, unknown_token};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
@@ -81,7 +81,9 @@ async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<El
     let queue = &kind.queue;
     let done = match command {
         QueueCommand::GetStatus(query) => {
-            let wait = Duration::try_from_secs_f64(query.wait_secs.unwrap_or_default());
+            // Waited for once, however often the reply has to be made.
+            let wait = query.wait_secs.filter(|_| matches!(target.asked.done, Done::Nothing));
+            let wait = Duration::try_from_secs_f64(wait.unwrap_or_default());
             let status = target.status(wait.unwrap_or_default()).await?;
             let now = target.asked.endpoint.system().clock().now();
             let action = render::action(status, target.token(), now);

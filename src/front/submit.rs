@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use actiond_actors::{Parameters, QueueError, State, Submission, Value};
+use actiond_actors::{Parameters, QueueError, State, Submission, Submitted, Value};
 
 use super::endpoint::Kind;
-use super::{Asked, queue_error, render};
+use super::{Asked, Done, queue_error, render};
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::PairValue;
 
-pub(super) async fn submit(asked: &mut Asked<'_>, kind: &Kind) -> Result<Vec<Element>, AciError> {
+pub(super) async fn submit<'a>(
+    asked: &mut Asked<'a>,
+    kind: &'a Kind,
+) -> Result<Vec<Element>, AciError> {
     let pairs = &asked.pairs;
     let is_set = |name: &str| pairs.given(name).and_then(parse_bool) == Some(true);
     let at_once = is_set("Synchronous") || is_set("Sync");
@@ -41,32 +44,48 @@ pub(super) async fn submit(asked: &mut Asked<'_>, kind: &Kind) -> Result<Vec<Ele
     }
     let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
     let submitted = kind.queue.submit(submission).await.map_err(failed)?;
-    let mut reply = vec![Element::text("token", asked.endpoint.token(kind, submitted))];
-
     if wait > 0.0 {
-        // It is queued: whatever goes wrong from here on, the client must get the token.
+        asked.done = Done::Queued(kind, submitted);
         let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();
-        if let Ok(status) = kind.queue.wait(submitted.id, patience).await
-            && status.record.state.is_final()
-        {
-            reply.push(Element::text("status", status.record.state.name()));
-            reply.extend(status.record.error.map(|error| Element::text("error", error)));
-            reply.extend(render::report(status.record.report));
-        }
+        return Ok(outcome(asked, kind, submitted, patience).await);
     }
-    Ok(reply)
+    Ok(vec![token(asked, kind, submitted)])
+}
+
+pub(super) fn token(asked: &Asked<'_>, kind: &Kind, submitted: Submitted) -> Element {
+    Element::text("token", asked.endpoint.token(kind, submitted))
+}
+
+/// Waits for an action that was queued, and says what became of it. Its token is there whatever happens.
+pub(super) async fn outcome(
+    asked: &Asked<'_>,
+    kind: &Kind,
+    submitted: Submitted,
+    patience: Duration,
+) -> Vec<Element> {
+    let mut reply = vec![token(asked, kind, submitted)];
+    if let Ok(status) = kind.queue.wait(submitted.id, patience).await
+        && status.record.state.is_final()
+    {
+        reply.push(Element::text("status", status.record.state.name()));
+        reply.extend(status.record.error.map(|error| Element::text("error", error)));
+        reply.extend(render::report(status.record.report));
+    }
+    reply
 }
 
 /// Runs the action without the queue; the reply is its result, and a failure an ACI error.
-async fn run_now(
-    asked: &Asked<'_>,
-    kind: &Kind,
+async fn run_now<'a>(
+    asked: &mut Asked<'a>,
+    kind: &'a Kind,
     parameters: Parameters,
 ) -> Result<Vec<Element>, AciError> {
-    let permit = asked.endpoint.inner.synchronous.acquire().await;
+    let endpoint = asked.endpoint;
+    // Never closed.
+    let place = endpoint.inner.synchronous.acquire().await.ok();
     let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
     let outcome = kind.queue.run_now(parameters).await.map_err(failed)?;
-    drop(permit);
+    asked.done = place.map_or(Done::Nothing, |place| Done::Ran { _place: place });
     match outcome.state {
         State::Error => Err(AciError::failed(
             kind.queue.name(),

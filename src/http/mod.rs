@@ -9,9 +9,13 @@ pub mod repair;
 pub mod server;
 mod uploads;
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use actix::{Actor as _, Addr};
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
     ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
 };
@@ -22,7 +26,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::poll_immediate;
 
 use crate::aci::error::AciError;
-use crate::front::{AciBody, AciRequest, Endpoint, FrontActor};
+use crate::front::{AciBody, AciRequest, Endpoint, FrontActor, Room, part_of};
 use uploads::{Held, Uploads};
 
 /// How much of a body that is too large is read and thrown away, so that the client, which sends
@@ -147,7 +151,8 @@ async fn aci(
         response.force_close();
     }
     match reply.body {
-        AciBody::Whole(body) => response.body(body),
+        AciBody::Whole(body) if reply.room.is_none() => response.body(body),
+        AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.room }),
         AciBody::Stream(stream) if request.version() < Version::HTTP_11 => {
             // Such a client knows no chunks: the end of the connection is the end of the list.
             let mut response = response.force_close().streaming(stream);
@@ -155,6 +160,27 @@ async fn aci(
             response
         }
         AciBody::Stream(stream) => response.streaming(stream),
+    }
+}
+
+/// A large reply, which keeps its room until the last of it was taken.
+struct Large {
+    left: Bytes,
+    _room: Room,
+}
+
+impl MessageBody for Large {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.left.len() as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready((!self.left.is_empty()).then(|| Ok(part_of(&mut self.left))))
     }
 }
 

@@ -2,12 +2,13 @@
 //! on, the server's memory stays within bounds that are checked here, and everybody else is served meanwhile.
 //!
 //! `connections` is about how many and how slow, `bodies` about the memory of uploads, `amounts` about what a request
-//! holds, `protocol` about what of HTTP is not spoken here.
+//! holds, `protocol` about what of HTTP is not spoken here, `replies` about those that nobody takes.
 
 mod amounts;
 mod bodies;
 mod connections;
 mod protocol;
+mod replies;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
