@@ -1,10 +1,13 @@
 # BullMQ on Redis, in Node.
 
+system=bullmq
 source load/rivals/redis.sh
+source load/rivals/js.sh
 title=BullMQ
 durable="fsync (Redis, \`appendfsync $fsync\`)"
 workers='1 Node process, concurrency 64'
 start_seen='its worker, which waits at Redis'
+runtime=node
 
 install() {
   install_redis
@@ -19,10 +22,7 @@ version() {
 
 start() {
   start_redis
-}
-
-client() {
-  SYSTEM=bullmq SYSTEM_HOME=$rivals/bullmq PORT=$redis_port STARTS=$work/starts timeout "$client_limit" node load/rivals/js_client.mjs "$@"
+  client_port=$redis_port
 }
 
 # Two producers, half the clients each.
@@ -30,29 +30,9 @@ enqueue() {
   in_two client enqueue "$1" $((connections / 2))
 }
 
-begin_work() {
-  begin_workers
-  SYSTEM=bullmq SYSTEM_HOME=$rivals/bullmq PORT=$redis_port \
-    launch producer node "$here/load/rivals/js_client.mjs" feed "$connections"
-}
-
-begin_workers() {
-  SYSTEM=bullmq SYSTEM_HOME=$rivals/bullmq PORT=$redis_port STARTS=$work/starts \
-    launch worker node "$here/load/rivals/js_client.mjs" work 64
-}
-
-end_work() {
-  finish_server producer
-  finish_server worker
-}
-
 count() {
   waiting=$(redis LLEN bull:load:wait) backlog=$waiting
   finished=$(redis ZCARD bull:load:completed)
-}
-
-latency() {
-  client latency "$1" && cat "$work/starts"
 }
 
 fill() {
