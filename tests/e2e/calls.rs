@@ -76,6 +76,11 @@ impl Server {
         self.ask(&format!("{queue}{parameters}")).success().must("token")
     }
 
+    /// Submits to `Process`, the queue of most tests; returns the token.
+    pub(crate) fn submit(&self, parameters: &str) -> String {
+        self.submit_to("Process", parameters)
+    }
+
     /// Sends a `QueueInfo` request about this queue.
     pub(crate) fn info(&self, queue: &str, queue_action: &str, rest: &str) -> Answer {
         self.ask(&format!("QueueInfo&QueueName={queue}&QueueAction={queue_action}{rest}"))
@@ -91,6 +96,19 @@ impl Server {
         self.about(queue, "getStatus", token).success().must("status")
     }
 
+    /// Returns the status word of an action of `Process`.
+    pub(crate) fn status(&self, token: &str) -> String {
+        self.status_in("Process", token)
+    }
+
+    /// Checks that this queue holds nothing, and never performed anything.
+    pub(crate) fn nothing_was_queued(&self, queue: &str) {
+        let status = self.info(queue, "queueStatus", "").success();
+        for count in ["pending", "running", "finished"] {
+            assert_eq!(status.number(count), 0, "{}", status.0);
+        }
+    }
+
     /// Waits until an action of this queue has this status.
     pub(crate) fn wait_in(&self, queue: &str, token: &str, wanted: &str) {
         let mut last = String::new();
@@ -100,6 +118,16 @@ impl Server {
             assert!(!is_over || last == wanted, "it ended as {last}, not as {wanted}");
             last == wanted
         });
+    }
+
+    /// Waits until an action of `Process` has this status.
+    pub(crate) fn wait_for_status(&self, token: &str, wanted: &str) {
+        self.wait_in("Process", token, wanted);
+    }
+
+    /// Waits until the server shuts down.
+    pub(crate) fn wait_for_draining(&self) {
+        wait_until("the shutdown", || self.ask("GetStatus").must("draining") == "true");
     }
 
     /// Waits until the action has ended, whatever way, and returns its status reply.

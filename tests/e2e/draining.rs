@@ -40,10 +40,6 @@ fn reply(mut stream: TcpStream) -> Answer {
     Answer(Reply::read(&mut stream).body_text())
 }
 
-fn until_draining(server: &Server) {
-    wait_until("the shutdown", || server.ask("GetStatus").must("draining") == "true");
-}
-
 /// Three clients that wait: for an action that runs, as who submitted it and by its token, and for one that waits.
 struct Waiting {
     submitted: TcpStream,
@@ -106,7 +102,7 @@ fn clients_that_wait_are_answered_after_a_second_signal_too() {
     let server = home.start();
     let waiting = Waiting::begin(&server);
     server.signal("TERM");
-    until_draining(&server);
+    server.wait_for_draining();
     server.signal("TERM");
     waiting.are_answered(&home, server);
 }
@@ -120,7 +116,7 @@ fn an_action_that_runs_at_once_may_end() {
     let runs = send(&server, "Process&Sleep=3&Name=Ada&Synchronous=true");
     server.ask("GetStatus").success();
     server.signal("TERM");
-    until_draining(&server);
+    server.wait_for_draining();
     let late = server.ask("Process&Name=late&Synchronous=true").error();
     assert_eq!(late.0, "ERRORUNAVAILABLE");
     let Answer(text) = reply(runs).success();
@@ -139,7 +135,7 @@ fn actions_that_run_at_once_are_stopped_when_their_time_is_over() {
         server.ask("GetStatus").success();
         server.signal("TERM");
         if signals == 2 {
-            until_draining(&server);
+            server.wait_for_draining();
             server.signal("TERM");
         }
         let mut told = clients.map(|client| reply(client).error());

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::server::{CONFIG, Home, Server, wait_until};
+use super::server::{CONFIG, Home, Server};
 
 fn actiond(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_actiond")).args(arguments).output().expect("it runs")
@@ -222,10 +222,6 @@ Type=Echo
 OnRestart=Fail
 ";
 
-fn until_draining(server: &Server) {
-    wait_until("the shutdown", || server.ask("GetStatus").must("draining") == "true");
-}
-
 #[test]
 fn a_shutdown_drains_and_interrupts_what_takes_too_long() {
     let home = Home::new(DRAINING);
@@ -239,7 +235,7 @@ fn a_shutdown_drains_and_interrupts_what_takes_too_long() {
     server.wait_in("Once", &once, "Processing");
     let queued = server.submit("&Name=queued");
     server.signal("TERM");
-    until_draining(&server);
+    server.wait_for_draining();
 
     let (code, description) = server.ask("Process&Name=late").error();
     assert_eq!(code, "ERRORUNAVAILABLE");
@@ -297,7 +293,7 @@ fn a_second_signal_ends_all_patience() {
     server.wait_for_status(&long, "Processing");
     server.wait_in("Once", &once, "Processing");
     server.signal("TERM");
-    until_draining(&server);
+    server.wait_for_draining();
     assert_eq!(server.status(&long), "Processing");
     let asked = Instant::now();
     server.signal("TERM");

@@ -64,6 +64,15 @@ impl Home {
         command
     }
 
+    /// The same, run by a shell after this command, such as one that sets a limit.
+    pub(crate) fn command_after(&self, script: &str) -> Command {
+        let plain = self.command();
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{script}; exec \"$0\" \"$@\""));
+        command.arg(plain.get_program()).args(plain.get_args()).current_dir(self.path());
+        command
+    }
+
     /// Starts a server and waits until it answers.
     pub(crate) fn start(&self) -> Server {
         Server::run(self.command())
@@ -117,32 +126,6 @@ impl Server {
         let stream = TcpStream::connect(self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         stream
-    }
-
-    /// Submits an action of `Process` with these parameters (`&a=b`) and returns its token.
-    pub(crate) fn submit(&self, parameters: &str) -> String {
-        let reply = self.get(&format!("/action=Process{parameters}"));
-        between(&reply, "<token>", "</token>")
-            .unwrap_or_else(|| panic!("no token: {reply}"))
-            .to_owned()
-    }
-
-    /// Sends a `QueueInfo` request about the queue `Process`.
-    pub(crate) fn queue_info(&self, queue_action: &str, rest: &str) -> String {
-        self.get(&format!("/action=QueueInfo&QueueName=Process&QueueAction={queue_action}{rest}"))
-    }
-
-    /// Returns the status word of an action of `Process`.
-    pub(crate) fn status(&self, token: &str) -> String {
-        let reply = self.queue_info("getStatus", &format!("&Token={token}"));
-        between(&reply, "<status>", "</status>")
-            .unwrap_or_else(|| panic!("no status: {reply}"))
-            .to_owned()
-    }
-
-    /// Waits until an action of `Process` has this status.
-    pub(crate) fn wait_for_status(&self, token: &str, wanted: &str) {
-        wait_until(&format!("status {wanted}"), || self.status(token) == wanted);
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::calls::Answer;
 use super::super::server::{Home, Server, wait_until};
-use super::{batches, config};
+use super::{batches, config, stop_soon};
 
 fn ingest(server: &Server, parameters: &[(&str, &str)]) -> Answer {
     let token = server.post("Ingest", parameters).success().must("token");
@@ -142,10 +142,7 @@ fn an_ingest_that_is_stopped_leaves_no_batch() {
         assert!(["Queued", "Processing"].contains(&&*status), "it was too fast: {status}");
         entries(&home).iter().any(|name| name.starts_with('.'))
     });
-    let asked = std::time::Instant::now();
-    server.about("Ingest", "stop", &token).success();
-    assert_eq!(server.outcome("Ingest", &token).must("status"), "Stopped");
-    assert!(asked.elapsed().as_secs_f64() < 1.0, "it took {:?}", asked.elapsed());
+    stop_soon(&server, "Ingest", &token);
     assert!(entries(&home).is_empty(), "{:?}", entries(&home));
 }
 

@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::calls::Answer;
 use super::server::{Home, Server, wait_until};
@@ -81,6 +82,16 @@ fn fetch(server: &Server, rest: &str) -> Answer {
     assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
     assert_eq!(ended.must("fetchaction"), "SYNCHRONIZE");
     until_ingested(server);
+    ended
+}
+
+/// Stops an action; it must end so within a second. Returns its status reply.
+fn stop_soon(server: &Server, queue: &str, token: &str) -> Answer {
+    let asked = Instant::now();
+    server.about(queue, "stop", token).success();
+    let ended = server.outcome(queue, token);
+    assert!(asked.elapsed() < Duration::from_secs(1), "it took {:?}", asked.elapsed());
+    assert_eq!(ended.must("status"), "Stopped");
     ended
 }
 

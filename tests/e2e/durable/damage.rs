@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::super::calls::Answer;
-use super::super::server::{Home, wait_until};
+use super::super::server::Home;
+use super::is_quiet;
 
 const CONFIG: &str = "
 [AsyncActions]
@@ -218,15 +219,5 @@ fn a_queue_that_can_start_nothing_is_quiet() {
     damage_parameters(&home);
     let server = home.start();
     server.info("Held", "resume", "").success();
-    let began = Instant::now();
-    // Time passes while a server that is well does next to nothing.
-    wait_until("a second", || {
-        assert!(server.ask("GetStatus").is_success());
-        began.elapsed().as_secs_f64() > 1.0
-    });
-    server.signal("KILL");
-    let (_, log) = server.wait();
-    let complaints = log.iter().filter(|line| line.contains("ERROR") || line.contains("WARN"));
-    let count = complaints.count();
-    assert!(count < 100, "{count} complaints within a second, such as {:?}", log.last());
+    is_quiet(server, Duration::from_secs(1), 100);
 }

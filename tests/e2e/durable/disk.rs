@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::calls::Answer;
 use super::super::server::{Home, Server, wait_until};
 use super::super::skip::skipped;
+use super::{is_quiet, until_taken};
 
 pub(super) const CONFIG: &str = "
 [AsyncActions]
@@ -20,15 +21,6 @@ Type=Echo
 Type=Echo
 MaximumThreads=2
 ";
-
-/// The command of a server in this home under another command.
-pub(super) fn under(home: &Home, script: &str) -> Command {
-    let plain = home.command();
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).arg(plain.get_program()).args(plain.get_args());
-    command.current_dir(home.path());
-    command
-}
 
 /// Submits to the paused queue until the disk is full; returns the tokens and the refusal.
 pub(super) fn fill(server: &Server) -> (Vec<String>, Answer) {
@@ -84,7 +76,7 @@ pub(super) fn holds_just(server: &Server, tokens: &[String]) {
 fn a_limit_on_the_size_of_files_refuses_but_loses_nothing() {
     let home = Home::new(CONFIG);
     // In blocks of 512 bytes or of 1024, as the shell has it: 2 or 4 MB.
-    let server = Server::run(under(&home, "ulimit -f 4096; exec \"$0\" \"$@\""));
+    let server = Server::run(home.command_after("ulimit -f 4096"));
     server.info("Held", "pause", "").success();
     let done = server.submit_to("Work", "&Name=before");
     server.wait_in("Work", &done, "Finished");
@@ -167,10 +159,7 @@ fn a_server_on_a_full_disk_recovers_by_itself() {
     assert!(server.ask("GetStatus").is_success());
 
     std::fs::remove_file(&ballast).unwrap();
-    wait_until("room for a submission", || {
-        let answer = server.post("Held", &[("Large", &"x".repeat(100_000))]);
-        answer.is_success().then(|| tokens.push(answer.must("token"))).is_some()
-    });
+    until_taken(&server, &"x".repeat(100_000), &mut tokens);
     holds_just(&server, &tokens);
     server.about("Work", "stop", &meanwhile).success();
     server.wait_in("Work", &meanwhile, "Stopped");
@@ -209,7 +198,6 @@ fn an_end_on_a_full_disk_is_written_down_later() {
     // Somebody else takes all that is left.
     disk.occupy("rest", usize::MAX);
 
-    let status = |token: &String| server.status_in("Work", token);
     wait_until("the end of their work", || {
         ends.iter().all(|token| {
             let answer = server.about("Work", "getStatus", token).success();
@@ -218,12 +206,11 @@ fn an_end_on_a_full_disk_is_written_down_later() {
         })
     });
     let began = Instant::now();
-    while began.elapsed() < Duration::from_millis(600) {
-        assert!(
-            ends.iter().any(|token| status(token) == "Processing"),
-            "an end that is not on disk was shown"
-        );
-    }
+    wait_until("time in which an end could be shown", || {
+        let hidden = ends.iter().any(|token| server.status_in("Work", token) == "Processing");
+        assert!(hidden, "an end that is not on disk was shown");
+        began.elapsed() > Duration::from_millis(600)
+    });
     for name in ["ballast", "rest"] {
         std::fs::remove_file(disk.0.join(name)).unwrap();
     }
@@ -244,7 +231,7 @@ fn an_end_on_a_full_disk_is_written_down_later() {
 #[test]
 fn a_queue_that_can_start_nothing_on_a_full_disk_is_quiet() {
     let home = Home::new(CONFIG);
-    let mut command = under(&home, "ulimit -f 4096; exec \"$0\" \"$@\"");
+    let mut command = home.command_after("ulimit -f 4096");
     command.env("RUST_LOG", "info");
     let server = Server::run(command);
     // The queue is full of work behind one that runs; its end and every start after it need the disk.
@@ -253,15 +240,5 @@ fn a_queue_that_can_start_nothing_on_a_full_disk_is_quiet() {
     let (tokens, refusal) = fill(&server);
     says_that_the_disk_is_the_reason(&refusal);
     assert!(tokens.len() > 5);
-    let began = Instant::now();
-    // Time passes while a server that is well does next to nothing.
-    wait_until("two seconds", || {
-        assert!(server.ask("GetStatus").is_success());
-        began.elapsed().as_secs_f64() > 2.0
-    });
-    server.signal("KILL");
-    let (_, log) = server.wait();
-    let complaints = log.iter().filter(|line| line.contains("ERROR") || line.contains("WARN"));
-    let count = complaints.count();
-    assert!(count < 200, "{count} lines of log in some seconds, such as {:?}", log.last());
+    is_quiet(server, Duration::from_secs(2), 200);
 }

@@ -2,6 +2,7 @@
 //! the next one would not find.
 
 use super::super::server::{Home, Server, wait_until};
+use super::until_taken;
 
 const CONFIG: &str = "
 [Actions]
@@ -91,10 +92,7 @@ fn a_data_directory_that_is_back_serves_again() {
     std::fs::rename(home.data(), &away).unwrap();
     tokens.append(&mut until_refused(&server));
     std::fs::rename(&away, home.data()).unwrap();
-    wait_until("a submission that is taken", || {
-        let answer = server.post("Held", &[("Small", "x")]);
-        answer.is_success().then(|| tokens.push(answer.must("token"))).is_some()
-    });
+    until_taken(&server, "x", &mut tokens);
     server.kill();
     let server = home.start();
     for token in &tokens {

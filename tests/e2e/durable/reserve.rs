@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use super::super::calls::Caller;
-use super::super::server::{Home, wait_until};
+use super::super::server::Home;
 use super::disk::{
     CONFIG, SmallDisk, fill, fill_the_rest, holds_just, says_that_the_disk_is_the_reason,
 };
+use super::until_taken;
 
 /// How many actions are steered on the full disk, each twice.
 const STEERED: usize = 1_000;
@@ -76,10 +77,7 @@ fn control_goes_on_when_the_disk_is_full() {
     server.about("Held", "cancel", &last).success();
 
     std::fs::remove_file(disk.0.join("ballast")).unwrap();
-    wait_until("room for a submission", || {
-        let answer = server.post("Held", &[("Small", "x")]);
-        answer.is_success().then(|| tokens.push(answer.must("token"))).is_some()
-    });
+    until_taken(&server, "x", &mut tokens);
     assert_eq!(reserve(&disk.0), whole, "it was not taken back");
     let pending = server.info("Held", "queueStatus", "").success().number("pending");
     assert_eq!(pending, tokens.len() as u64);

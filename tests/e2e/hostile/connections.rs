@@ -23,16 +23,6 @@ fn spare_descriptors() -> usize {
         .map_or(usize::MAX, |n: usize| n.saturating_sub(200))
 }
 
-/// A server whose limit of descriptors is this shell word.
-fn limited(home: &Home, limit: &str) -> Server {
-    let plain = home.command();
-    let mut command = std::process::Command::new("sh");
-    let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
-    command.args(["-c", &script]).arg(plain.get_program()).args(plain.get_args());
-    command.current_dir(home.path());
-    Server::run(command)
-}
-
 #[test]
 fn ten_thousand_idle_connections_cost_little() {
     const COUNT: usize = 10_000;
@@ -42,7 +32,7 @@ fn ten_thousand_idle_connections_cost_little() {
         return skipped(&format!("{COUNT} idle connections"), &why);
     }
     let home = Home::new(&config("RequestTimeout=600"));
-    let server = limited(&home, "$(ulimit -H -n)");
+    let server = Server::run(home.command_after("ulimit -n $(ulimit -H -n)"));
     others_are_served(&server);
     let (before, own) = (resident(&server), descriptors(&server));
     let mut held = Vec::new();
@@ -89,7 +79,7 @@ fn idle_connections_are_closed_by_time() {
 fn a_server_out_of_descriptors_waits_and_recovers() {
     // The limit counts what the server itself needs, which each HTTP worker adds to.
     let home = Home::new(&config("RequestTimeout=600\nThreads=2"));
-    let server = limited(&home, "64");
+    let server = Server::run(home.command_after("ulimit -n 64"));
     let mut early = Caller::new(server.address).unwrap();
     early.ask("GetPid").unwrap().success();
     let mut crowd: Vec<_> = (0..200).map(|_| server.connect()).collect();
@@ -184,8 +174,7 @@ fn slow_clients_are_told_and_hung_up_on() {
     eprintln!("100 slow clients: {grown} kB more");
     assert!(grown < 20_000, "{grown} kB more");
     wait_until("the end of all", || descriptors(&server) <= own + SLACK);
-    let done = server.queue_info("queueStatus", "");
-    assert!(done.contains("<finished>0</finished>"), "half a request was performed: {done}");
+    server.nothing_was_queued("Process");
 }
 
 /// A client that keeps sending at an honest pace is not slow, however long it takes.
@@ -214,7 +203,7 @@ fn clients_that_do_not_read_are_hung_up_on() {
         server.post("Process", &[("Large", &large)]).success();
     }
     wait_until("the end of all", || {
-        server.queue_info("queueStatus", "").contains("<finished>400<")
+        server.info("Process", "queueStatus", "").number("finished") == 400
     });
     let before = resident(&server);
     let list = "/action=QueueInfo&QueueName=Process&QueueAction=getStatus";

@@ -82,7 +82,7 @@ fn tunnels_and_web_sockets_are_refused_at_once() {
         assert!(description.contains(named), "{description}");
     }
     others_are_served(&server);
-    nothing_was_queued(&server);
+    server.nothing_was_queued("Process");
 }
 
 /// Health checks, link checkers and browsers use these; they must not submit or stop anything.
@@ -106,7 +106,7 @@ fn only_get_and_post_do_anything() {
         assert_eq!(code, "ERRORPARAMINVALID");
         assert!(description.contains(method) && description.contains("GET or POST"));
     }
-    nothing_was_queued(&server);
+    server.nothing_was_queued("Process");
 }
 
 /// A chunk that is none: the request is refused, and those before it on the same connection are answered all the same.
@@ -126,16 +126,8 @@ fn a_broken_chunk_is_told_and_takes_no_other_with_it() {
         let (number, description) = error_in(&rest_of(&mut stream));
         assert_eq!(number, "502");
         assert!(description.contains("broke off"), "{broken:?}: {description}");
-        let finished = format!("<finished>{}</finished>", n + 1);
         wait_until("the good one alone", || {
-            server.queue_info("queueStatus", "").contains(&finished)
+            server.info("Process", "queueStatus", "").number("finished") == n as u64 + 1
         });
-    }
-}
-
-fn nothing_was_queued(server: &Server) {
-    let status = server.queue_info("queueStatus", "");
-    for name in ["pending", "running", "finished"] {
-        assert!(status.contains(&format!("<{name}>0</{name}>")), "{status}");
     }
 }

@@ -106,9 +106,7 @@ fn bad_values() {
     for (before, bad) in BAD_ELSEWHERE {
         check_bad(client, before, *bad);
     }
-    let counts = client.queue_info("Process", "QueueAction=queueStatus");
-    assert_eq!(counts.text("responsedata/finished"), "0", "nothing was queued");
-    assert_eq!(counts.text("responsedata/pending"), "0", "nothing was queued");
+    server.nothing_was_queued("Process");
 }
 
 #[test]

@@ -97,8 +97,7 @@ fn a_body_may_have_max_file_upload_size_bytes_and_no_more() {
             others_are_served(client);
         }
     }
-    let counts = client.queue_info("Process", "QueueAction=queueStatus");
-    assert_eq!(counts.text("responsedata/finished"), "0");
+    server.nothing_was_queued("Process");
 }
 
 #[test]
@@ -155,10 +154,7 @@ fn what_breaks_off_is_never_performed() {
         assert_eq!(rest_of(&mut stream), "", "{request}");
         others_are_served(client);
     }
-    let counts = client.queue_info("Process", "QueueAction=queueStatus");
-    let total = ["pending", "running", "finished"]
-        .map(|name| counts.text(&format!("responsedata/{name}")).to_owned());
-    assert_eq!(total, ["0", "0", "0"]);
+    server.nothing_was_queued("Process");
 }
 
 #[test]
@@ -189,8 +185,7 @@ fn what_is_no_http_is_answered_by_a_hang_up() {
         assert!(is_refused || is_reset, "{}: {answer}", String::from_utf8_lossy(garbage));
         others_are_served(client);
     }
-    let counts = client.queue_info("Process", "QueueAction=queueStatus");
-    assert_eq!(counts.text("responsedata/finished"), "0");
+    server.nothing_was_queued("Process");
 }
 
 #[test]
@@ -224,7 +219,6 @@ fn a_slow_client_holds_up_nobody() {
 fn malformed_multipart_bodies() {
     let home = Home::new(ECHOES);
     let server = home.start();
-    let client = Client::of(&server);
     let good = "--B\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\nv\r\n--B--\r\n";
     let bad = [
         ("multipart/form-data", good),
@@ -257,8 +251,7 @@ fn malformed_multipart_bodies() {
         // The connection is still good.
         aci(&exchange(&mut stream, &get("/a=getpid")));
     }
-    let counts = client.queue_info("Process", "QueueAction=queueStatus");
-    assert_eq!(counts.text("responsedata/finished"), "0");
+    server.nothing_was_queued("Process");
 }
 
 #[test]
