@@ -7,13 +7,15 @@ pub mod builtin;
 pub mod help;
 
 use super::error::AciError;
-use super::queue_info::StateFilter;
 use super::request::{PairValue, Pairs};
 use super::time::{FILTER_FORMS, parse_filter};
 use super::token::Token;
 
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON};
 pub use help::{help_elements, help_html};
+
+/// For the kinds of action, which know nothing else of the wire.
+pub(crate) use super::error::shorten;
 
 /// An action as requests are checked against it and as the help shows it.
 ///
@@ -253,9 +255,6 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 fn distance(one: &str, other: &str) -> usize {
     strsim::levenshtein(&one.to_lowercase(), &other.to_lowercase())
 }
-
-/// The words that the parameter `State` takes.
-pub(crate) const STATE_WORDS: &[&str] = StateFilter::WORDS;
 
 #[cfg(test)]
 mod tests;

@@ -274,7 +274,12 @@ mod tests {
         assert!(error.string.chars().count() < 300 && error.description.chars().count() < 300);
         assert_eq!(error.error_id("get-Status;ü"), "ACTIONDGETSTATUS502");
         assert_eq!(error.error_id(&"a".repeat(99)), format!("ACTIOND{}502", "A".repeat(40)));
-        assert_eq!(shorten(&"a".repeat(100)), "a".repeat(100));
-        assert_eq!(shorten(&"a".repeat(101)), format!("{}...", "a".repeat(100)));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shorten("short"), "short");
+        assert_eq!(shorten(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(shorten(&"é".repeat(101)), format!("{}...", "é".repeat(100)));
     }
 }

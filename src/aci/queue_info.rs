@@ -178,11 +178,8 @@ impl StateFilter {
     /// Reads one word, in any case.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        let words = Self::WORDS.iter().zip(Self::ALL);
-        words
-            .into_iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(word))
-            .map(|(_, state)| state)
+        let mut words = Self::WORDS.iter().zip(Self::ALL);
+        words.find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, state)| state)
     }
 
     /// Gives the wire words of the states that it selects.

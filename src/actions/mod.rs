@@ -4,9 +4,9 @@
 //! [`echo`] repeats what it was given, [`ingest`] turns documents into batches of files, and
 //! [`fetch`] crawls directories and hands what it finds to an Ingest queue, here or elsewhere.
 
-use std::borrow::Cow;
-
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
+
+pub(crate) use crate::aci::catalog::shorten;
 
 pub mod echo;
 pub mod fetch;
@@ -36,14 +36,6 @@ impl Watch for ActionContext {
 
     fn partial(&self, report: Report) {
         self.set_partial(report);
-    }
-}
-
-/// Cuts a value to 100 characters for an error text.
-pub(crate) fn shorten(value: &str) -> Cow<'_, str> {
-    match value.char_indices().nth(100) {
-        Some((end, _)) => Cow::Owned(format!("{}...", value.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(value),
     }
 }
 
@@ -80,12 +72,5 @@ pub(crate) mod testing {
         fn partial(&self, report: Report) {
             self.partial.borrow_mut().push(report);
         }
-    }
-
-    #[test]
-    fn long_values_are_cut_between_characters() {
-        assert_eq!(super::shorten("short"), "short");
-        assert_eq!(super::shorten(&"é".repeat(100)), "é".repeat(100));
-        assert_eq!(super::shorten(&"é".repeat(101)), format!("{}...", "é".repeat(100)));
     }
 }

@@ -1,7 +1,7 @@
 //! The actions that answer at once, and the parameters that every action or every asynchronous action has.
 
-use super::{ActionSpec, ParamKind, ParamSpec, STATE_WORDS};
-use crate::aci::queue_info::QUEUE_ACTIONS;
+use super::{ActionSpec, ParamKind, ParamSpec};
+use crate::aci::queue_info::{QUEUE_ACTIONS, StateFilter};
 use crate::aci::response::ResponseFormat;
 
 /// The longest time in seconds that a request may wait for an action to end (our choice).
@@ -82,7 +82,7 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ),
         optional(
             "State",
-            ParamKind::ListOf(STATE_WORDS),
+            ParamKind::ListOf(StateFilter::WORDS),
             "For getStatus: only actions in these states; all if not set.",
         ),
         optional(
