@@ -10,19 +10,7 @@ use super::settings::{
     FetchSettings, FetchTask, IngestSettings, IngestTarget, Output, QueueKind, QueueSettings,
 };
 use super::table::{self, TYPE_ECHO, TYPE_FETCH, TYPE_INGEST};
-
-/// The actions that answer at once, which no queue may take the name of.
-const IMMEDIATE_ACTIONS: [&str; 9] = [
-    "QueueInfo",
-    "GetVersion",
-    "GetStatus",
-    "GetPid",
-    "GetChildren",
-    "GetLicenseInfo",
-    "GetRequestLog",
-    "ShowPermissions",
-    "Help",
-];
+use crate::aci::catalog::BUILTIN;
 
 /// The queue that there is without `[AsyncActions]`.
 const DEFAULT_QUEUE: &str = "Process";
@@ -102,9 +90,9 @@ fn listed_queues<'r>(reader: &mut Reader<'r>) -> Vec<(&'r str, Option<&'static s
     };
     let before = reader.findings.problem_count();
     let names = reader.list(list, table::QUEUE_NUMBER, table::QUEUE_NAME, |name| {
-        IMMEDIATE_ACTIONS
+        BUILTIN
             .iter()
-            .any(|action| action.eq_ignore_ascii_case(name))
+            .any(|action| action.name.eq_ignore_ascii_case(name))
             .then(|| "cannot be taken: that action answers at once".to_owned())
     });
     if names.is_empty() && reader.findings.problem_count() == before {
