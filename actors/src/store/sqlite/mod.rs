@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file, one thread that writes, two that read.
+//! The embedded store: one SQLite file, one thread that writes, one that folds its log, two that read.
 //!
 //! - opening, the lock on the data directory, the threads and their channels: this file;
 //! - tables and indexes: `schema`;
@@ -331,28 +331,18 @@ fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>, lock: Fil
     writer.close();
 }
 
+/// Takes whatever waits, reads it on one snapshot, and so on. What was asked for after the close is dropped.
 fn read_loop(reader: &Reader, jobs: &mpsc::Receiver<ReadJob>) {
     let mut open = true;
     while open {
         let mut taken = Vec::new();
-        let mut next = jobs.recv().unwrap_or(ReadJob::Close);
-        loop {
-            match next {
+        let mut next = Some(jobs.recv().unwrap_or(ReadJob::Close));
+        while let Some(job) = next {
+            match job {
                 ReadJob::Run(job) => taken.push(job),
                 ReadJob::Close => open = false,
             }
-            match jobs.try_recv() {
-                Ok(job) if open && taken.len() < MAX_GROUP => next = job,
-                Ok(ReadJob::Run(job)) => {
-                    taken.push(job);
-                    break;
-                }
-                Ok(ReadJob::Close) => {
-                    open = false;
-                    break;
-                }
-                Err(_) => break,
-            }
+            next = if open && taken.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
         }
         // The snapshot is taken after the last of these jobs has arrived, so each of them sees
         // every change that was acknowledged before its caller asked.
