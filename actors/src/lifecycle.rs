@@ -119,7 +119,7 @@ impl Refusal {
     #[must_use]
     pub const fn advice(&self) -> &'static str {
         match (self.state, self.command) {
-            (_, Command::Pause { supported: false }) if matches!(self.state, State::Processing) => {
+            (State::Processing, Command::Pause { supported: false }) => {
                 "actions of this kind do not support pausing"
             }
             (State::Stopping, Command::Cancel) => {

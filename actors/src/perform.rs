@@ -115,16 +115,16 @@ impl Failure {
     }
 }
 
-/// What a checkpoint answers once the attempt has been asked to stop; pass it up with `?`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the action was asked to stop")]
-pub struct StopRequested;
-
 impl From<Unwritable> for Failure {
     fn from(unwritable: Unwritable) -> Self {
         Self::Failed(unwritable.to_string())
     }
 }
+
+/// What a checkpoint answers once the attempt has been asked to stop; pass it up with `?`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the action was asked to stop")]
+pub struct StopRequested;
 
 impl From<StopRequested> for Failure {
     fn from(_: StopRequested) -> Self {

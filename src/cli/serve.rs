@@ -201,7 +201,7 @@ async fn start_queues(settings: &Settings) -> Result<System, actiond_actors::Sta
                     directory: ingest.output_directory.clone(),
                     max_content_bytes: ingest.max_content_size,
                 };
-                builder.queue(name, limits, Ingest { settings: options })
+                builder.queue(name, limits, Ingest::new(options))
             }
             QueueKind::Fetch(fetch) => {
                 let make = || {

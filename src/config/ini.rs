@@ -113,7 +113,7 @@ impl<'t> Ini<'t> {
                         current = Current::Skipped;
                     }
                     let place = Place { line: Some(line), ..Place::default() };
-                    // A control character would confuse a terminal, so it is shown escaped.
+                    // A control character would confuse a terminal, so `?` is shown instead.
                     let shown = shorten(content).replace(char::is_control, "?");
                     findings.problem(place, format!("{what}: {shown}"));
                 }

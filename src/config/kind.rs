@@ -156,7 +156,7 @@ impl Kind {
 /// # Errors
 ///
 /// A quote that is not closed, text beside a quoted item, or no item at all.
-pub(super) fn split_csv(text: &str) -> Result<Vec<String>, &'static str> {
+fn split_csv(text: &str) -> Result<Vec<String>, &'static str> {
     let mut items = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {

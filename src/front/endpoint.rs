@@ -101,7 +101,7 @@ const UNDESCRIBED: &[ParamSpec] = &[ParamSpec {
 
 impl EndpointBuilder {
     /// Sets the host and the port that tokens carry (default `127.0.0.1` and 7000): those under which
-    /// clients reach the server. They must stay the same for the life of the server.
+    /// clients reach the server. Tokens that were given out before stay good when these change.
     #[must_use]
     pub fn address(mut self, host: impl Into<String>, port: u16) -> Self {
         self.host = host.into();

@@ -7,10 +7,9 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::inbox::{Generation, Sealed, SubmissionPort};
-use super::{QueueActor, QueueLink};
+use super::{QueueActor, QueueLink, QueueShared};
 use crate::action::Timestamp;
 use crate::clock::Clock;
-use crate::queue::QueueShared;
 use crate::store::{
     Affected, Answer, Batch, BatchReply, Control, QueueId, Rejected, Retention, StoreError,
 };

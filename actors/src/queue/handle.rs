@@ -18,7 +18,7 @@ use crate::store::{
     Affected, Control, Counts, NewAction, QueueId, Record, Rejected, Store, StoreError, Submitted,
 };
 use crate::system::WeakSystem;
-use crate::worker::{Attempt, LiveView, outcome, start};
+use crate::worker::{Attempt, LiveView, Wish, outcome, start};
 
 /// How long a call waits for a queue before it gives up waiting. The work goes on.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -127,6 +127,16 @@ impl ActionStatus {
             processing: Duration::from_millis(millis),
             record,
         }
+    }
+
+    /// Returns how long the action waited or has waited, as of `now`.
+    #[must_use]
+    pub fn in_queue(&self, now: Timestamp) -> Duration {
+        let record = &self.record;
+        // One that was cancelled waited until then; one that waits, until now.
+        let until = record.started_at.or(record.finished_at).unwrap_or(now);
+        let millis = until.0.saturating_sub(record.queued_at.0);
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
 }
 
@@ -510,7 +520,7 @@ struct StopOnDrop(Arc<Attempt>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.ask(crate::worker::Wish::Stop);
+        self.0.ask(Wish::Stop);
     }
 }
 
@@ -594,18 +604,6 @@ impl Listing {
         id: ActionId,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         self.queue.parameters(id).await
-    }
-}
-
-impl ActionStatus {
-    /// Returns how long the action waited or has waited, as of `now`.
-    #[must_use]
-    pub fn in_queue(&self, now: Timestamp) -> Duration {
-        let record = &self.record;
-        // One that was cancelled waited until then; one that waits, until now.
-        let until = record.started_at.or(record.finished_at).unwrap_or(now);
-        let millis = until.0.saturating_sub(record.queued_at.0);
-        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
 }
 

@@ -118,7 +118,7 @@ pub(crate) enum EndAll {
     Force,
 }
 
-/// Answer once nothing is gathered and nothing in flight. From the system, before it closes the store.
+/// Answer once nothing waits in the [`inbox`] and nothing is in flight. From the system, before it closes the store.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Settle(pub(crate) oneshot::Sender<()>);

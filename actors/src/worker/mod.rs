@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::task::{AbortHandle, JoinError};
 
+use crate::action::ActionId;
 use crate::lifecycle::Ended;
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
@@ -134,7 +135,7 @@ impl WorkerActor {
         log::warn!(
             "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
             self.queue.name(),
-            attempt.id().map_or(0, crate::action::ActionId::get),
+            attempt.id().map_or(0, ActionId::get),
             self.slot.number
         );
         let ended = stopped(attempt);

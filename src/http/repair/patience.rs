@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// How many bytes of a body win it another second.
-pub(super) const SLOWEST: u64 = 1_000;
+const SLOWEST: u64 = 1_000;
 
 /// As good as for ever; longer times overflow.
 const LONGEST: Duration = Duration::from_secs(1 << 30);

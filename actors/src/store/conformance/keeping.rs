@@ -199,7 +199,7 @@ pub async fn a_place_in_the_queue(place: &impl Place) {
     bench.claim(1).await;
     assert_eq!(bench.record(high).await.position, None);
     assert_eq!(bench.record(normal).await.position, Some(1));
-    // `low` is number 2; with one more than 998 before it, it is beyond what is counted.
+    // `low` is number 2; with so many more before it, it has the last place that is counted.
     let fill = usize::try_from(Record::MAX_POSITION).unwrap() - 2;
     let submissions = (0..fill).map(|_| bench.new_action(5)).collect();
     bench.commit(Batch { submissions, ..bench.batch() }).await;

@@ -20,7 +20,7 @@ const PART_OF_DISK: u64 = 8;
 /// A page of the database, in bytes: SQLite's default, which a file of ours has.
 pub(super) const PAGE: u64 = 4096;
 /// How many pages the log may have before it is folded in, where there is a reserve of full size.
-pub(super) const LOG_PAGES: u64 = MAX_SIZE / 2 / PAGE;
+const LOG_PAGES: u64 = MAX_SIZE / 2 / PAGE;
 /// The same on a full disk: the log grows into the room that is left, so it must stay short.
 const LOG_PAGES_WHEN_FULL: u64 = 256;
 
