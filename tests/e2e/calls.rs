@@ -1,13 +1,13 @@
 //! Calls to any queue of a server under test: replies as XML, and connections that stay open and may
 //! break, as they do when the server is killed.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::server::{PATIENCE, Server, wait_until};
+use super::server::{PATIENCE, Reply, Server, wait_until};
 
 /// An ACI reply.
 #[derive(Debug, Clone)]
@@ -186,48 +186,11 @@ impl Caller {
     pub(crate) fn ask(&mut self, action: &str) -> io::Result<Answer> {
         let request = format!("GET /action={action} HTTP/1.1\r\nHost: x\r\n\r\n");
         self.stream.get_mut().write_all(request.as_bytes())?;
-        let (mut length, mut chunked) = (0, false);
-        loop {
-            let line = self.line()?;
-            if line.is_empty() {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':') {
-                if name.eq_ignore_ascii_case("content-length") {
-                    length = value.trim().parse().expect("a length");
-                }
-                chunked |= name.eq_ignore_ascii_case("transfer-encoding");
-            }
-        }
-        let mut body = Vec::new();
-        if chunked {
-            loop {
-                let size = usize::from_str_radix(&self.line()?, 16).expect("a chunk's size");
-                let start = body.len();
-                body.resize(start + size + 2, 0);
-                self.stream.read_exact(&mut body[start..])?;
-                body.truncate(start + size);
-                if size == 0 {
-                    break;
-                }
-            }
-        } else {
-            body.resize(length, 0);
-            self.stream.read_exact(&mut body)?;
-        }
-        Ok(Answer(String::from_utf8(body).expect("UTF-8")))
+        Ok(Answer(Reply::try_read(&mut self.stream)?.body_text()))
     }
 
     /// Sends a `QueueInfo` request about this action.
     pub(crate) fn about(&mut self, queue: &str, what: &str, token: &str) -> io::Result<Answer> {
         self.ask(&format!("QueueInfo&QueueName={queue}&QueueAction={what}&Token={token}"))
-    }
-
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(line.trim_end().to_owned())
     }
 }

@@ -1,6 +1,6 @@
 //! The real binary on a free port, with a directory of its own, and a client of raw sockets.
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -171,40 +171,43 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Reads one reply: by its length, by its chunks, or to the end of the connection.
+    /// Reads one reply; what comes behind it is left for the next.
     pub(crate) fn read(stream: &mut TcpStream) -> Self {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1) => head.extend_from_slice(&byte),
-                other => {
-                    panic!("the head broke off ({other:?}): {}", String::from_utf8_lossy(&head))
-                }
+        let mut bytewise = BufReader::with_capacity(1, stream);
+        Self::try_read(&mut bytewise).unwrap_or_else(|error| panic!("no whole reply: {error}"))
+    }
+
+    /// Reads one reply: by its length, by its chunks, or to the end of the connection.
+    pub(crate) fn try_read(stream: &mut impl BufRead) -> io::Result<Self> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head)? == 0 {
+                let why = format!("the head broke off: {head}");
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
             }
         }
-        let head = String::from_utf8(head).expect("a head of text");
         let mut body = Vec::new();
         if let Some(length) = header(&head, "content-length") {
             body.resize(length.parse().expect("a length"), 0);
-            stream.read_exact(&mut body).expect("the body");
+            stream.read_exact(&mut body)?;
         } else if header(&head, "transfer-encoding") == Some("chunked") {
-            let mut reader = BufReader::new(&mut *stream);
             loop {
                 let mut line = String::new();
-                reader.read_line(&mut line).expect("a chunk's size");
-                let size = usize::from_str_radix(line.trim(), 16).expect("a chunk's size");
-                let mut chunk = vec![0; size + 2];
-                reader.read_exact(&mut chunk).expect("a chunk");
-                body.extend_from_slice(&chunk[..size]);
+                stream.read_line(&mut line)?;
+                let size = usize::from_str_radix(line.trim(), 16)
+                    .map_err(|_| io::Error::other(format!("no size of a chunk: {line}")))?;
+                let start = body.len();
+                body.resize(start + size + 2, 0);
+                stream.read_exact(&mut body[start..])?;
+                body.truncate(start + size);
                 if size == 0 {
                     break;
                 }
             }
         } else {
-            stream.read_to_end(&mut body).expect("the body");
+            stream.read_to_end(&mut body)?;
         }
-        Self { head, body }
+        Ok(Self { head, body })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
