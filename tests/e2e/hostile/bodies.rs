@@ -5,19 +5,8 @@ use std::net::Shutdown;
 use super::super::server::{Home, wait_until};
 use super::*;
 
-const CONFIG: &str = "
-[Server]
-MaxFileUploadSize=1000000
-[Actions]
-Durability=normal
-[AsyncActions]
-0=Process
-1=Other
-[Process]
-Type=Echo
-[Other]
-Type=Echo
-";
+/// A body may have a million bytes.
+const SMALL: &str = "MaxFileUploadSize=1000000";
 
 const GIGABYTE: usize = 1 << 30;
 
@@ -35,7 +24,7 @@ fn refused(server: &Server, before: u64, sent: usize, text: &str) {
 
 #[test]
 fn a_gigabyte_is_refused_early() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(SMALL));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);
@@ -75,7 +64,7 @@ fn a_gigabyte_is_refused_early() {
 #[test]
 fn many_gigabytes_at_once_are_refused_too() {
     // Each HTTP worker's allocator keeps some of what went through it.
-    let home = Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2"));
+    let home = Home::new(&config(&format!("Threads=2\n{SMALL}")));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);
@@ -102,7 +91,7 @@ fn many_gigabytes_at_once_are_refused_too() {
 
 #[test]
 fn a_million_small_parts_are_too_many() {
-    let home = Home::new(&CONFIG.replace("=1000000", "=100000000"));
+    let home = Home::new(&config("MaxFileUploadSize=100000000"));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);
@@ -121,7 +110,7 @@ fn a_million_small_parts_are_too_many() {
 
 #[test]
 fn compressed_bodies_are_not_unpacked() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(SMALL));
     let server = home.start();
     for encoding in ["gzip", "x-gzip", "deflate", "br", "gzip, gzip"] {
         let line = format!("Content-Encoding: {encoding}\r\nContent-Length: 4");
@@ -138,8 +127,8 @@ fn compressed_bodies_are_not_unpacked() {
 /// With 4 MB for bodies of at most 2 MB, two that have stopped in the middle hold all of it.
 #[test]
 fn uploads_share_a_budget_and_the_small_need_none() {
-    let text = CONFIG.replace("=1000000", "=2000000\nMaxUploadMemory=4000000\nRequestTimeout=60");
-    let home = Home::new(&text);
+    let home =
+        Home::new(&config("MaxFileUploadSize=2000000\nMaxUploadMemory=4000000\nRequestTimeout=60"));
     let server = home.start();
     let large = 1_900_000;
     let line = format!("Content-Length: {large}");
@@ -174,8 +163,7 @@ fn uploads_share_a_budget_and_the_small_need_none() {
 /// Far more at once than there is room for: each is taken or told, and memory stays within a multiple of the budget.
 #[test]
 fn a_storm_of_uploads_stays_within_its_memory() {
-    let text = CONFIG.replace("=1000000", "=5000000\nMaxUploadMemory=20000000");
-    let home = Home::new(&text);
+    let home = Home::new(&config("MaxFileUploadSize=5000000\nMaxUploadMemory=20000000"));
     let server = home.start();
     others_are_served(&server);
     let before = resident(&server);
@@ -211,7 +199,7 @@ fn a_storm_of_uploads_stays_within_its_memory() {
 fn bodies_that_break_off_leave_nothing_behind() {
     const COUNT: usize = 300;
     // Each HTTP worker's allocator keeps some of what went through it.
-    let home = Home::new(&CONFIG.replace("[Server]", "[Server]\nThreads=2"));
+    let home = Home::new(&config(&format!("Threads=2\n{SMALL}")));
     let server = home.start();
     others_are_served(&server);
     let (before, own) = (resident(&server), descriptors(&server));

@@ -6,12 +6,6 @@ use super::super::server::{Home, wait_until};
 use super::super::skip::skipped;
 use super::*;
 
-fn config(server: &str) -> String {
-    format!(
-        "[Server]\n{server}\n[Actions]\nDurability=normal\n[AsyncActions]\n0=Process\n1=Other\n[Process]\nType=Echo\n[Other]\nType=Echo\n"
-    )
-}
-
 /// How many descriptors this process may have, less some for everything else.
 fn spare_descriptors() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();

@@ -17,6 +17,25 @@ use std::time::{Duration, Instant};
 use super::calls::{Answer, Caller};
 use super::server::{PATIENCE, Reply, Server, between, rest_of};
 
+/// A configuration with these settings of `[Server]`, and the queues `Process` and `Other`.
+fn config(server: &str) -> String {
+    format!(
+        "
+[Server]
+{server}
+[Actions]
+Durability=normal
+[AsyncActions]
+0=Process
+1=Other
+[Process]
+Type=Echo
+[Other]
+Type=Echo
+"
+    )
+}
+
 /// A line of the server's `/proc/PID/status`, in kilobytes.
 fn memory(server: &Server, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();

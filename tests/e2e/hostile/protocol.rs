@@ -3,21 +3,8 @@
 use super::super::server::{Home, wait_until};
 use super::*;
 
-const CONFIG: &str = "
-[Server]
-RequestTimeout=600
-ReplyTimeout=600
-IdleTimeout=600
-[Actions]
-Durability=normal
-[AsyncActions]
-0=Process
-1=Other
-[Process]
-Type=Echo
-[Other]
-Type=Echo
-";
+/// Longer than any test takes: nothing ends by a time-out.
+const PATIENT: &str = "RequestTimeout=600\nReplyTimeout=600\nIdleTimeout=600";
 
 /// Sends a request and closes at once with a reply unread, which resets the connection.
 fn send_and_reset(server: &Server, request: &str) {
@@ -30,7 +17,7 @@ fn send_and_reset(server: &Server, request: &str) {
 /// All that waits, or is done, for a client that reset its connection ends with it, however patient the server is.
 #[test]
 fn a_reset_ends_what_was_asked_for() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(PATIENT));
     let server = home.start();
     others_are_served(&server);
     let own = descriptors(&server);
@@ -52,7 +39,7 @@ fn a_reset_ends_what_was_asked_for() {
 /// Some HTTP libraries offer HTTP/2 with each request. The connection can't be kept then, and is not lost without a word.
 #[test]
 fn an_offer_of_http_2_is_ignored() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(PATIENT));
     let server = home.start();
     let mut stream = server.connect();
     let offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA";
@@ -67,7 +54,7 @@ fn an_offer_of_http_2_is_ignored() {
 
 #[test]
 fn tunnels_and_web_sockets_are_refused_at_once() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(PATIENT));
     let server = home.start();
     let socket = "Connection: Upgrade\r\nUpgrade: websocket";
     for (start, named) in [
@@ -88,7 +75,7 @@ fn tunnels_and_web_sockets_are_refused_at_once() {
 /// Health checks, link checkers and browsers use these; they must not submit or stop anything.
 #[test]
 fn only_get_and_post_do_anything() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(PATIENT));
     let server = home.start();
     let mut stream = server.connect();
     for method in ["HEAD", "OPTIONS"] {
@@ -112,7 +99,7 @@ fn only_get_and_post_do_anything() {
 /// A chunk that is none: the request is refused, and those before it on the same connection are answered all the same.
 #[test]
 fn a_broken_chunk_is_told_and_takes_no_other_with_it() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(PATIENT));
     let server = home.start();
     for (n, broken) in
         ["zz\r\nx", "1\nx\n", "1\r\nxyz\r\n0\r\n\r\n", "ffffffffffffffffff\r\n"].iter().enumerate()
