@@ -19,7 +19,7 @@ use crate::http;
 
 /// How long open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
-/// How many HTTP workers more than cores there are at most, unless `Threads` says so.
+/// How many HTTP workers more than cores [`default_workers`] gives at most.
 const MAX_MORE_WORKERS: usize = 32;
 
 /// Why the server did not start or did not end well.
@@ -70,12 +70,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let mut signals = Signals::new()?;
     let system = start_queues(&settings).await?;
-    let workers = settings.server.threads.unwrap_or_else(|| {
-        // More than cores: what else runs there, clients too, would push fewer aside with each reply. An odd
-        // number was faster than the even ones beside it. Each needs four descriptors, so not too many.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cores + (cores + 1).min(MAX_MORE_WORKERS)
-    });
+    let workers = settings.server.threads.unwrap_or_else(default_workers);
     let endpoint = describe(&settings, Endpoint::builder(system.clone()))
         .address(settings.server.token_host.clone(), address.port())
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
@@ -105,6 +100,14 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     running.await.unwrap_or(Ok(()))?;
     log::info!("ended");
     Ok(())
+}
+
+/// How many HTTP workers there are unless `Threads` says so.
+fn default_workers() -> usize {
+    // More than cores: what else runs there, clients too, would push fewer aside with each reply. An odd
+    // number was faster than the even ones beside it. Each needs four descriptors, so not too many.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores + (cores + 1).min(MAX_MORE_WORKERS)
 }
 
 /// How many connections may wait to be accepted: the system's default of 128 makes a burst of clients wait for seconds.

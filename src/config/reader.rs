@@ -77,8 +77,7 @@ impl<'r> Reader<'r> {
 
     /// Returns the names of a numbered list: good ones, each once, none of a fixed section.
     ///
-    /// `refused` says why a name cannot be taken though it is well formed. A list with a hole, or
-    /// with fewer names than `Number` says, is a problem; one with more is worth a warning.
+    /// `refused` says why a name cannot be taken though it is well formed.
     pub(super) fn list(
         &mut self,
         section: &'r Section<'r>,
@@ -86,6 +85,30 @@ impl<'r> Reader<'r> {
         entry_key: &Key,
         refused: impl Fn(&str) -> Option<String>,
     ) -> Vec<Listed<'r>> {
+        let mut names = HashSet::new();
+        let mut listed = Vec::new();
+        for entry in self.numbered(section, number) {
+            let reason = match entry_key.kind.parse(entry.value) {
+                Err(reason) => Some(reason),
+                Ok(_) if fixed_scope(entry.value).is_some() => {
+                    Some("cannot be taken: the section of that name has its own meaning".to_owned())
+                }
+                Ok(_) if !names.insert(entry.value.to_ascii_lowercase()) => {
+                    Some("is in the list twice".to_owned())
+                }
+                Ok(_) => refused(entry.value),
+            };
+            match reason {
+                Some(reason) => self.findings.problem(Self::at(section, entry), reason),
+                None => listed.push(Listed { name: entry.value, entry }),
+            }
+        }
+        listed
+    }
+
+    /// Returns the entries of a numbered list. One with a hole, or with fewer names than `Number`
+    /// says, is a problem; one with more is worth a warning.
+    fn numbered(&mut self, section: &'r Section<'r>, number: &Key) -> Vec<Entry<'r>> {
         let most = match number.kind {
             Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
             _ => usize::MAX,
@@ -128,26 +151,7 @@ impl<'r> Reader<'r> {
                 format!("[{}] {key}= is not used, because Number={count}", section.name)
             });
         }
-
-        let mut names = HashSet::new();
-        let mut listed = Vec::new();
-        for (_, entry) in entries.range(..count) {
-            let reason = match entry_key.kind.parse(entry.value) {
-                Err(reason) => Some(reason),
-                Ok(_) if fixed_scope(entry.value).is_some() => {
-                    Some("cannot be taken: the section of that name has its own meaning".to_owned())
-                }
-                Ok(_) if !names.insert(entry.value.to_ascii_lowercase()) => {
-                    Some("is in the list twice".to_owned())
-                }
-                Ok(_) => refused(entry.value),
-            };
-            match reason {
-                Some(reason) => self.findings.problem(Self::at(section, *entry), reason),
-                None => listed.push(Listed { name: entry.value, entry: *entry }),
-            }
-        }
-        listed
+        entries.range(..count).map(|(_, entry)| *entry).collect()
     }
 
     /// Returns the section of a listed name; a missing one is a problem.

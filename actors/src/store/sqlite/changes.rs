@@ -293,31 +293,44 @@ impl Writer<'_> {
                 started_at.map(|time| time.0)
             ],
         )?;
-        match new {
-            NewAction::Given { parameters, key, .. } => {
-                self.run(
-                    "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
-                    params![number(id), key, to_json(parameters)?],
-                )?;
-                if state == State::Queued {
-                    self.given.keep(id, parameters);
-                }
-                if let Some(key) = key {
-                    self.run(
-                        "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
-                        params![batch.queue.0, key, number(id)],
-                    )?;
-                }
-            }
-            NewAction::CopyOf { id: source, .. } => self.run(
-                "INSERT INTO parameters (id, value) SELECT ?1, value FROM parameters WHERE id = ?2",
-                params![number(id), number(*source)],
-            )?,
-        }
+        self.write_parameters(batch.queue, id, new, state == State::Queued)?;
         let queued_at = *queued_at;
         let row = Row { id, state, attempt, queued_at, started_at, priority };
         self.note(batch.queue, None, row)?;
         Ok(Ok(Submitted { id, queued_at }))
+    }
+
+    /// Writes what a new action is given, and its key; keeps it in memory, too, if the action waits.
+    fn write_parameters(
+        &mut self,
+        queue: QueueId,
+        id: ActionId,
+        new: &NewAction,
+        waits: bool,
+    ) -> Applied<()> {
+        let (parameters, key) = match new {
+            NewAction::Given { parameters, key, .. } => (parameters, key),
+            NewAction::CopyOf { id: source, .. } => {
+                return self.run(
+                    "INSERT INTO parameters (id, value) SELECT ?1, value FROM parameters WHERE id = ?2",
+                    params![number(id), number(*source)],
+                );
+            }
+        };
+        self.run(
+            "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
+            params![number(id), key, to_json(parameters)?],
+        )?;
+        if waits {
+            self.given.keep(id, parameters);
+        }
+        if let Some(key) = key {
+            self.run(
+                "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
+                params![queue.0, key, number(id)],
+            )?;
+        }
+        Ok(())
     }
 
     fn submitted_under(&self, queue: QueueId, key: &str) -> Applied<Option<Submitted>> {
