@@ -186,7 +186,7 @@ impl EndpointBuilder {
             );
             Kind { upper: queue.name().to_uppercase(), queue, summary, params }
         });
-        super::share(Inner {
+        let inner = Inner {
             kinds: kinds.collect(),
             host: self.host,
             port: self.port,
@@ -200,7 +200,8 @@ impl EndpointBuilder {
             replies: Replies::new(self.limits.max_reply_memory),
             synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
             system: self.system,
-        })
+        };
+        Endpoint { inner: Arc::new(inner) }
     }
 }
 

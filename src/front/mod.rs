@@ -5,6 +5,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | here | the front actor, one in each HTTP worker, and the way of a request through it |
+//! | `message` | what HTTP and the front send each other |
 //! | [`endpoint`] | what all front actors of a server share: the system, its names, limits and log |
 //! | `queues` | the action `QueueInfo` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
@@ -16,6 +17,7 @@
 
 pub mod endpoint;
 mod list;
+mod message;
 mod queues;
 mod render;
 mod replies;
@@ -23,19 +25,17 @@ mod request_log;
 mod server_info;
 mod submit;
 
-use std::fmt;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actiond_actors::{QueueError, Submitted};
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::Local;
-use futures_util::Stream;
 use tokio::sync::SemaphorePermit;
 
+use crate::aci::catalog::builtin::QUEUE_INFO;
 use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -44,90 +44,10 @@ use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
 use endpoint::Kind;
 pub use endpoint::{Endpoint, EndpointBuilder};
+pub use message::{AciAnswer, AciBody, AciReply, AciRequest, ListStream};
 pub use replies::Room;
 pub(crate) use replies::part_of;
-use request_log::Logged;
-
-/// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
-/// once, also where the request is refused.
-#[derive(Debug, Message)]
-#[rtype(result = "AciAnswer")]
-pub struct AciRequest {
-    /// The target of the request line, as it was sent.
-    pub target: String,
-    /// The content type of the body.
-    pub content_type: Option<String>,
-    /// The body, or why it could not be read.
-    pub body: Result<Bytes, AciError>,
-    /// Who asks.
-    pub peer: Option<IpAddr>,
-    /// A key under which the same submission may come again.
-    pub idempotency_key: Option<String>,
-    /// The client is a browser: it would rather have a page than XML where there is one.
-    pub wants_html: bool,
-}
-
-/// The reply to an [`AciRequest`] on its way: it is made while whoever asked waits for it. To be dropped when the
-/// client has gone, for a wait of an hour must not outlive its client; what was already told to a queue is done.
-pub type AciAnswer = Pin<Box<dyn Future<Output = AciReply> + Send>>;
-
-/// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
-pub struct AciReply {
-    /// The content type, to the letter.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: AciBody,
-    /// The room in memory that a large body has; a stream has its own.
-    pub room: Room,
-}
-
-impl AciReply {
-    fn whole(content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { content_type, body: AciBody::Whole(body), room: Room::default() }
-    }
-
-    fn html(page: String) -> Self {
-        Self::whole("text/html; charset=utf-8", page.into_bytes())
-    }
-
-    /// Returns how many bytes stand in memory: of a whole body all.
-    const fn len(&self) -> usize {
-        match &self.body {
-            AciBody::Whole(body) => body.len(),
-            AciBody::Stream(_) => 0,
-        }
-    }
-}
-
-/// The body of an [`AciReply`].
-pub enum AciBody {
-    /// All of it.
-    Whole(Vec<u8>),
-    /// Written while it is sent; an error breaks the connection off, so that half a list is not
-    /// taken for a whole one.
-    Stream(ListStream),
-}
-
-/// A body that is written while it is sent.
-pub type ListStream = Pin<Box<dyn Stream<Item = Result<Bytes, QueueError>> + Send>>;
-
-impl fmt::Debug for AciReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AciReply")
-            .field("content_type", &self.content_type)
-            .field("body", &self.body)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for AciBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole(body) => f.debug_tuple("Whole").field(&body.len()).finish(),
-            Self::Stream(_) => f.write_str("Stream"),
-        }
-    }
-}
+use request_log::Logging;
 
 /// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread, and counts the users of its
 /// endpoint for itself: a count that all workers change is slow for each of them.
@@ -189,57 +109,19 @@ enum Done<'a> {
 }
 
 async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
-    let mut entry = LogEntry { endpoint, request, text: None, began: Instant::now(), made: false };
-    let (action, reply) = reply(&entry.endpoint, &mut entry.request, &mut entry.text).await;
+    let mut logging = Logging::new(endpoint, request);
+    let (action, reply) = reply(&logging.endpoint, &mut logging.request, &mut logging.text).await;
     let success = reply.is_ok();
     let body = match reply {
         Ok(reply) => reply,
         Err((error, format)) => {
-            let time = error_time(entry.endpoint.now_ms(), &Local);
-            log::debug!("{:?}: {:?}", entry.text(), error.to_string());
+            let time = error_time(logging.endpoint.now_ms(), &Local);
+            log::debug!("{:?}: {:?}", logging.text(), error.to_string());
             AciReply::whole(format.content_type(), response::error(&action, &error, &time, format))
         }
     };
-    entry.make(&action, success);
+    logging.write(&action, success);
     body
-}
-
-/// A request that is to stand in the log, also where nobody waits for its reply any more.
-struct LogEntry {
-    endpoint: Arc<Endpoint>,
-    request: AciRequest,
-    /// What stands there where the target says nothing.
-    text: Option<String>,
-    began: Instant,
-    made: bool,
-}
-
-impl LogEntry {
-    fn text(&self) -> &str {
-        self.text.as_deref().unwrap_or(&self.request.target)
-    }
-
-    fn make(&mut self, action: &str, success: bool) {
-        self.made = true;
-        let logged = Logged {
-            action,
-            text: self.text(),
-            client: self.request.peer,
-            ended_ms: self.endpoint.now_ms(),
-            took: self.began.elapsed(),
-            success,
-        };
-        self.endpoint.log_request(logged);
-    }
-}
-
-impl Drop for LogEntry {
-    fn drop(&mut self) {
-        if !self.made {
-            log::debug!("{:?}: the client has gone", self.text());
-            self.make("", false);
-        }
-    }
 }
 
 type Failed = (AciError, ResponseFormat);
@@ -362,7 +244,7 @@ async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
     };
     if let Some(spec) = BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(asked.action)) {
         check(spec)?;
-        let answer = if spec.name == "QueueInfo" {
+        let answer = if spec.name == QUEUE_INFO.name {
             queues::queue_info(asked).await
         } else {
             server_info::answer(asked, spec.name)
@@ -397,9 +279,4 @@ fn unknown_token(queue: &str, token: &str) -> AciError {
     let allowed =
         format!("the token of an action that was sent to the queue {queue} and is still kept");
     AciError::invalid("Token", token, &allowed)
-}
-
-/// Makes the shared handle of an endpoint; here so that its fields stay private to the front.
-fn share(inner: endpoint::Inner) -> Endpoint {
-    Endpoint { inner: Arc::new(inner) }
 }

@@ -1,11 +1,13 @@
-//! The latest requests, for the action `GetRequestLog`.
+//! The latest requests, for the action `GetRequestLog`; and how each gets among them.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::endpoint::Endpoint;
+use super::message::AciRequest;
 use crate::aci::error::shorten;
 use crate::aci::request::{PairValue, Pairs};
 
@@ -102,6 +104,48 @@ impl RequestLog {
     /// Nothing that holds the lock can leave its data half changed.
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is to stand in the log, also where nobody waits for its reply any more.
+pub(super) struct Logging {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) request: AciRequest,
+    /// What stands there where the target says nothing.
+    pub(super) text: Option<String>,
+    began: Instant,
+    written: bool,
+}
+
+impl Logging {
+    pub(super) fn new(endpoint: Arc<Endpoint>, request: AciRequest) -> Self {
+        Self { endpoint, request, text: None, began: Instant::now(), written: false }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or(&self.request.target)
+    }
+
+    pub(super) fn write(&mut self, action: &str, success: bool) {
+        self.written = true;
+        let logged = Logged {
+            action,
+            text: self.text(),
+            client: self.request.peer,
+            ended_ms: self.endpoint.now_ms(),
+            took: self.began.elapsed(),
+            success,
+        };
+        self.endpoint.log_request(logged);
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if !self.written {
+            log::debug!("{:?}: the client has gone", self.text());
+            self.write("", false);
+        }
     }
 }
 

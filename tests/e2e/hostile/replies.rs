@@ -4,21 +4,7 @@ use super::super::server::{Home, wait_until};
 use super::*;
 
 /// Room for two of the replies here. Each HTTP worker has one at a time in its hands beside that.
-const CONFIG: &str = "
-[Server]
-Threads=2
-MaxReplyMemory=20000000
-ReplyTimeout=600
-[Actions]
-Durability=normal
-[AsyncActions]
-0=Process
-1=Other
-[Process]
-Type=Echo
-[Other]
-Type=Echo
-";
+const FOR_TWO: &str = "Threads=2\nReplyTimeout=600\nMaxReplyMemory=20000000";
 
 /// How large a result is: more than the sockets between the two hold.
 const LARGE: usize = 9_000_000;
@@ -56,7 +42,7 @@ fn begun(streams: &mut [TcpStream]) {
 
 #[test]
 fn replies_share_a_memory_and_the_small_need_none() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(FOR_TWO));
     let server = home.start();
     let token = ended(&server);
     let status = format!("QueueInfo&QueueName=Process&QueueAction=getStatus&Token={token}");
@@ -73,7 +59,7 @@ fn replies_share_a_memory_and_the_small_need_none() {
     let waited = answer(&server, &request, PATIENCE).success();
     assert_eq!(waited.value("status"), None);
     // And has ended: its status could not be read now.
-    wait_until("its end", || server.queue_info("queueStatus", "").contains("<finished>2<"));
+    wait_until("its end", || server.info("Process", "queueStatus", "").number("finished") == 2);
 
     // A result that is nowhere else waits until there is room.
     let mut at_once = server.connect();
@@ -89,7 +75,7 @@ fn replies_share_a_memory_and_the_small_need_none() {
 
 #[test]
 fn what_waits_for_room_gets_it() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(FOR_TWO));
     let server = home.start();
     let token = ended(&server);
     let status = format!("QueueInfo&QueueName=Process&QueueAction=getStatus&Token={token}");
@@ -115,7 +101,7 @@ fn what_waits_for_room_gets_it() {
 /// Each would hold 9 MB, and 18 MB while it was handed to HTTP.
 #[test]
 fn a_crowd_that_takes_no_replies_stays_within_their_memory() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&config(FOR_TWO));
     let server = home.start();
     let token = ended(&server);
     others_are_served(&server);
@@ -134,14 +120,14 @@ fn a_crowd_that_takes_no_replies_stays_within_their_memory() {
 /// Lists of many pages, each small: whoever gets no room is sent smaller pieces, and nobody is refused.
 #[test]
 fn lists_go_on_where_there_is_no_room() {
-    let home = Home::new(&CONFIG.replace("=20000000", "=1000000"));
+    let home = Home::new(&config("Threads=2\nMaxReplyMemory=1000000"));
     let server = home.start();
     let value = "x".repeat(20_000);
     for _ in 0..300 {
         server.post("Process", &[("Value", &value)]).success();
     }
     wait_until("the end of all", || {
-        server.queue_info("queueStatus", "").contains("<finished>300<")
+        server.info("Process", "queueStatus", "").number("finished") == 300
     });
     let list = "QueueInfo&QueueName=Process&QueueAction=getStatus";
     let mut crowd = deaf(&server, list, 100);

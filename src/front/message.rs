@@ -1,0 +1,94 @@
+//! What HTTP and the front send each other: a request, and the reply on its way.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use actiond_actors::QueueError;
+use actix::Message;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::replies::Room;
+use crate::aci::error::AciError;
+
+/// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
+/// once, also where the request is refused.
+#[derive(Debug, Message)]
+#[rtype(result = "AciAnswer")]
+pub struct AciRequest {
+    /// The target of the request line, as it was sent.
+    pub target: String,
+    /// The content type of the body.
+    pub content_type: Option<String>,
+    /// The body, or why it could not be read.
+    pub body: Result<Bytes, AciError>,
+    /// Who asks.
+    pub peer: Option<IpAddr>,
+    /// A key under which the same submission may come again.
+    pub idempotency_key: Option<String>,
+    /// The client is a browser: it would rather have a page than XML where there is one.
+    pub wants_html: bool,
+}
+
+/// The reply to an [`AciRequest`] on its way: it is made while whoever asked waits for it. To be dropped when the
+/// client has gone, for a wait of an hour must not outlive its client; what was already told to a queue is done.
+pub type AciAnswer = Pin<Box<dyn Future<Output = AciReply> + Send>>;
+
+/// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
+pub struct AciReply {
+    /// The content type, to the letter.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: AciBody,
+    /// The room in memory that a large body has; a stream has its own.
+    pub room: Room,
+}
+
+impl AciReply {
+    pub(super) fn whole(content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { content_type, body: AciBody::Whole(body), room: Room::default() }
+    }
+
+    pub(super) fn html(page: String) -> Self {
+        Self::whole("text/html; charset=utf-8", page.into_bytes())
+    }
+
+    /// Returns how many bytes stand in memory: of a whole body all.
+    pub(super) const fn len(&self) -> usize {
+        match &self.body {
+            AciBody::Whole(body) => body.len(),
+            AciBody::Stream(_) => 0,
+        }
+    }
+}
+
+/// The body of an [`AciReply`].
+pub enum AciBody {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Written while it is sent; an error breaks the connection off, so that half a list is not
+    /// taken for a whole one.
+    Stream(ListStream),
+}
+
+/// A body that is written while it is sent.
+pub type ListStream = Pin<Box<dyn Stream<Item = Result<Bytes, QueueError>> + Send>>;
+
+impl fmt::Debug for AciReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AciReply")
+            .field("content_type", &self.content_type)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AciBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(body) => f.debug_tuple("Whole").field(&body.len()).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
