@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{Clock, SystemClock};
 use crate::perform::Perform;
 use crate::queue::{
-    Drain, EndAll, Ending, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
+    Drain, EndAll, Ending, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
 };
 use crate::shutdown::{Admitted, Phase, Shutdown};
 use crate::store::sqlite::{Durability, SqliteStore};
@@ -132,7 +132,8 @@ impl Builder {
         let threads = self.threads.unwrap_or(cores / 2).clamp(1, 4.max(self.threads.unwrap_or(1)));
         let actors: Vec<ActorThread> =
             (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
-        let slots: usize = self.queues.iter().map(|queue| queue.settings.maximum_threads).sum();
+        let slots = self.queues.iter().map(|queue| queue.settings.maximum_threads.min(MOST_SLOTS));
+        let slots = slots.fold(0, usize::saturating_add).min(MOST_SLOTS);
         let executor = tokio::runtime::Builder::new_multi_thread()
             .thread_name("actiond-run")
             .worker_threads(cores.max(2))
@@ -280,8 +281,8 @@ impl System {
         };
         let _ = tokio::time::timeout(patience, idle).await;
         self.end_all(Ending::Interrupt, || EndAll::Interrupt);
-        let grace = self.queues().iter().map(|q| q.settings().stop_grace).max();
-        let _ = tokio::time::timeout(grace.unwrap_or_default() + FORCED_WITHIN, self.idle()).await;
+        let grace = self.queues().iter().map(|q| q.settings().stop_grace).max().unwrap_or_default();
+        let _ = tokio::time::timeout(grace.saturating_add(FORCED_WITHIN), self.idle()).await;
         self.close().await;
     }
 

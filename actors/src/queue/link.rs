@@ -29,6 +29,10 @@ pub(crate) enum Link {
     Down(String),
 }
 
+/// The most slots of a queue: more than any machine has threads, and few enough that nothing that is
+/// reckoned from them overflows.
+pub(crate) const MOST_SLOTS: usize = 1 << 30;
+
 pub(crate) type QueueLink = Arc<QueueShared>;
 
 pub(crate) struct QueueShared {
@@ -88,7 +92,7 @@ impl QueueShared {
             name: name.into(),
             // Without a slot nothing would ever start.
             settings: QueueSettings {
-                maximum_threads: settings.maximum_threads.max(1),
+                maximum_threads: settings.maximum_threads.clamp(1, MOST_SLOTS),
                 ..settings
             },
             link: watch::Sender::new(Link::Starting),

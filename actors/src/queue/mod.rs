@@ -33,12 +33,12 @@ pub use handle::{
     ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, TooLarge,
 };
 use inbox::{Generation, Look};
-pub(crate) use link::{Ending, Link, QueueLink, QueueShared};
+pub(crate) use link::{Ending, Link, MOST_SLOTS, QueueLink, QueueShared};
 
 /// How a queue works: given once, when it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// How many of its actions run at once, from 1 (`MaximumThreads`; default 1).
+    /// How many of its actions run at once, from 1 (`MaximumThreads`; default 1). 0 counts as 1.
     pub maximum_threads: usize,
     /// How many actions may wait; `None` = no limit (`MaxQueueSize`).
     pub max_queue_size: Option<u64>,
