@@ -5,9 +5,10 @@
 //! to do, through its [`ActionContext`].
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::action::{ActionId, Parameters};
@@ -233,11 +234,20 @@ impl ActionContext {
     ///
     /// # Errors
     ///
-    /// [`StopRequested`] if the attempt is asked to stop before that; the future is then dropped.
+    /// [`StopRequested`] if the attempt is asked to stop before that, or the system was dropped; the future is
+    /// then dropped.
     pub fn wait_for<F: Future>(&self, future: F) -> Result<F::Output, StopRequested> {
         self.system.block_on(async {
+            let mut future = pin!(future);
+            let output = poll_fn(|cx| {
+                if self.system.has_ended() {
+                    // There is no timer any more: a future that looks at one would panic.
+                    return Poll::Ready(Err(StopRequested));
+                }
+                future.as_mut().poll(cx).map(Ok)
+            });
             tokio::select! {
-                output = future => Ok(output),
+                output = output => output,
                 () = self.stop_requested() => Err(StopRequested),
             }
         })

@@ -178,6 +178,10 @@ impl Drop for Alive {
     fn drop(&mut self) {
         // The actors first: they must not take the end of the executor for that of an action.
         drop(std::mem::take(&mut *lock(&self.0.actors)));
+        // Nothing ends any more: a handle may live on, and whoever waits by it would wait for ever.
+        for queue in &*self.0.queues.read().unwrap_or_else(PoisonError::into_inner) {
+            queue.shared.end_waits();
+        }
         if let Some(executor) = lock(&self.0.executor).take() {
             // Work on a thread that does not end must not hold up whoever drops the system.
             executor.shutdown_background();

@@ -315,7 +315,8 @@ impl QueueHandle {
     }
 
     /// Returns how an action stands as soon as it has ended, or once `patience` is over or the system closes:
-    /// then all that ran has been recorded, and the store is not closed before this has read it.
+    /// then all that ran has been recorded, and the store is not closed before this has read it. A system that
+    /// is dropped without a shutdown records nothing: then this returns how the action stood.
     ///
     /// # Errors
     ///
@@ -387,6 +388,10 @@ impl QueueHandle {
         let grace = self.settings().stop_grace;
         let work = admitted.run(Arc::clone(&attempt), grace, work);
         let result = system.executor().spawn(work).await;
+        if matches!(&result, Err(error) if error.is_cancelled()) && attempt.wish() < Wish::Stop {
+            // Only the end of the whole system cuts off what nobody asked to stop.
+            attempt.interrupt();
+        }
         let (ended, mut error, report) = outcome(&attempt, result);
         let state = match ended {
             Ended::Finished => State::Finished,
