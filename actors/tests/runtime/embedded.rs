@@ -1,6 +1,7 @@
 //! What an application does that is none of ours: it drops its system while others wait, takes settings at their
-//! largest.
+//! largest, moves about.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actiond_actors::testing::{Gate, Script};
@@ -74,4 +75,17 @@ async fn the_largest_settings_are_taken() {
     }
     let ended = tokio::time::timeout(SOON, system.shutdown(Duration::MAX)).await;
     ended.expect("the shutdown ends");
+}
+
+/// The process may go to another directory later: what is done by a path then must not hang on that.
+#[tokio::test]
+async fn a_relative_directory_is_that_of_the_start() {
+    let home = Home::new(threads(1), &Script::always(nothing())).await;
+    let here = std::env::current_dir().unwrap();
+    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(home.directory.path().strip_prefix("/").unwrap());
+    assert!(relative.is_relative() && relative.is_dir());
+    let error = builder(&relative).start().await.unwrap_err();
+    let named = here.join(relative);
+    assert!(error.to_string().contains(&named.display().to_string()), "{error}");
 }

@@ -131,6 +131,8 @@ impl SqliteStore {
         durability: Durability,
         other: Option<(&str, u32, bool)>,
     ) -> Result<Self, StoreError> {
+        // The process may go to another directory meanwhile. An empty path, which stays as it is, is the one it is in.
+        let directory = &std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         make_directory(directory)
             .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
         let lock = lock_directory(directory)?;
