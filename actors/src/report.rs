@@ -157,6 +157,10 @@ impl Node {
 /// How deep a result may be nested: each level is two levels of JSON, whose reader takes 128.
 const MAX_DEPTH: usize = 50;
 
+/// How many bytes a result may take as JSON, and an error text: both fit into one row of SQLite's, which takes a
+/// billion. An end that could never be written would hold up its whole queue.
+pub(crate) const MAX_BYTES: usize = 400_000_000;
+
 /// A result as stores keep it, in JSON. It is made by whoever ends the attempt, mostly where the nodes are at hand: the
 /// thread that writes for all queues would have to fetch each of them from the memory of another core.
 ///
@@ -177,21 +181,35 @@ pub struct Written(Option<String>);
 #[error("the result {0}")]
 pub struct Unwritable(String);
 
+impl Unwritable {
+    fn too_deep() -> Self {
+        Self(format!("is nested deeper than {MAX_DEPTH} levels"))
+    }
+}
+
 impl Written {
     /// Writes a result down.
     ///
     /// # Errors
     ///
-    /// If it is nested deeper than 50 levels (our choice).
+    /// If it is nested deeper than 50 levels or takes more than 400,000,000 bytes (our choice).
     pub fn of(report: &[Node]) -> Result<Self, Unwritable> {
+        Self::within(MAX_BYTES, report)
+    }
+
+    fn within(max_bytes: usize, report: &[Node]) -> Result<Self, Unwritable> {
         if depth(report) > MAX_DEPTH {
-            return Err(Unwritable(format!("is nested deeper than {MAX_DEPTH} levels")));
+            return Err(Unwritable::too_deep());
         }
         if report.is_empty() {
             return Ok(Self::default());
         }
         let text = serde_json::to_string(report)
             .map_err(|error| Unwritable(format!("can't be written down: {error}")))?;
+        if text.len() > max_bytes {
+            let length = text.len();
+            return Err(Unwritable(format!("takes {length} bytes, more than {max_bytes}")));
+        }
         Ok(Self(Some(text)))
     }
 
@@ -225,6 +243,39 @@ fn depth(nodes: &[Node]) -> usize {
         left.extend(node.nodes().iter().map(|node| (level + 1, node)));
     }
     deepest
+}
+
+/// Returns the report unless it is too deep to be kept: whoever went down into it, if only to drop it, could run
+/// out of stack.
+pub(crate) fn shallow(report: Report) -> Result<Report, Unwritable> {
+    if depth(&report) > MAX_DEPTH {
+        dismantle(report);
+        return Err(Unwritable::too_deep());
+    }
+    Ok(report)
+}
+
+/// Cuts off what is too deep by more than one level: what is left is still too deep to be kept, and no risk.
+pub(crate) fn cut(report: &mut Report) {
+    let mut left = vec![(1, report)];
+    while let Some((level, nodes)) = left.pop() {
+        for node in nodes {
+            match &mut node.content {
+                Content::Nodes(inner) if level > MAX_DEPTH => dismantle(std::mem::take(inner)),
+                Content::Nodes(inner) => left.push((level + 1, inner)),
+                Content::Text(_) => {}
+            }
+        }
+    }
+}
+
+/// Drops nodes without recursion.
+pub(crate) fn dismantle(mut nodes: Report) {
+    while let Some(node) = nodes.pop() {
+        if let Content::Nodes(inner) = node.content {
+            nodes.extend(inner);
+        }
+    }
 }
 
 /// How far a running action has come.
@@ -385,7 +436,27 @@ mod tests {
         assert_eq!(written.nodes().unwrap(), deep);
         let error = Written::of(&[Node::new("beside"), nested(MAX_DEPTH + 1)]).unwrap_err();
         assert_eq!(error.to_string(), "the result is nested deeper than 50 levels");
-        // Nobody's stack is at risk.
-        assert!(Written::of(&[nested(1_000)]).is_err());
+    }
+
+    #[test]
+    fn what_is_far_too_deep_risks_nobodys_stack() {
+        let nested =
+            || vec![(1..500_000).fold(Node::new("n"), |inner, _| Node::new("n").node(inner))];
+        let report = nested();
+        assert!(Written::of(&report).is_err());
+        assert!(shallow(report).is_err());
+        let mut partial = nested();
+        cut(&mut partial);
+        assert_eq!(depth(&partial), MAX_DEPTH + 1);
+        assert!(Written::of(&partial).is_err(), "it is cut, and must not seem whole");
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_written() {
+        let report = [Node::text("said", "hello")];
+        let length = Written::of(&report).unwrap().as_str().unwrap().len();
+        assert!(Written::within(length, &report).is_ok());
+        let error = Written::within(length - 1, &report).unwrap_err();
+        assert_eq!(error.to_string(), "the result takes 26 bytes, more than 25");
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::lifecycle::{Command, Ended, INTERRUPTED_BY_SHUTDOWN, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
-use crate::report::{Progress, Report};
+use crate::report::{Progress, Report, shallow};
 use crate::store::query::{Cursor, PageLimit, Query};
 use crate::store::{
     Affected, Control, Counts, NewAction, QueueId, Record, Rejected, Store, StoreError, Submitted,
@@ -385,6 +385,7 @@ impl QueueHandle {
         let asked = StopOnDrop(Arc::clone(&attempt));
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, ());
+        let work = async { Ok(shallow(work.await?)?) };
         let grace = self.settings().stop_grace;
         let work = admitted.run(Arc::clone(&attempt), grace, work);
         let result = system.executor().spawn(work).await;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::action::{ActionId, Parameters};
 use crate::lifecycle::OnRestart;
 use crate::perform::StopRequested;
-use crate::report::{Progress, Report};
+use crate::report::{self, Progress, Report};
 use crate::store::AttemptEnd;
 
 /// What an attempt is asked to do. Ordered: a later wish never falls back behind a stop.
@@ -144,7 +144,8 @@ impl Attempt {
         self.live().progress = progress;
     }
 
-    pub(crate) fn set_partial(&self, report: Report) {
+    pub(crate) fn set_partial(&self, mut report: Report) {
+        report::cut(&mut report);
         self.live().partial = report;
     }
 

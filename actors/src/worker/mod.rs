@@ -15,7 +15,7 @@ use crate::action::ActionId;
 use crate::lifecycle::Ended;
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
-use crate::report::Written;
+use crate::report::{MAX_BYTES, Report, Written, dismantle};
 use crate::store::AttemptEnd;
 use crate::system::WeakSystem;
 pub(crate) use attempt::{Attempt, LiveView, Wish};
@@ -171,7 +171,7 @@ impl Handler<Run> for WorkerActor {
         let Some(system) = self.system.upgrade() else { return };
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, Arc::clone(&self.slot));
-        let work = system.executor().spawn(async { Ok(Written::of(&work.await?)?) });
+        let work = system.executor().spawn(async { written(work.await?) });
         self.running = Some(Running { attempt, work: work.abort_handle(), abandoned: false });
         ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
     }
@@ -248,9 +248,28 @@ pub(crate) async fn start(
     }
 }
 
+/// Writes a result down, and lets go of it.
+fn written(report: Report) -> Result<Written, Failure> {
+    let written = Written::of(&report);
+    if written.is_err() {
+        dismantle(report);
+    }
+    Ok(written?)
+}
+
+/// Cuts a text to at most so many bytes.
+fn cut_text(text: &mut String, max_bytes: usize) {
+    if text.len() > max_bytes {
+        text.truncate(text.floor_char_boundary(max_bytes));
+    }
+}
+
 /// Writes into the attempt how it ended, with all that is to be kept of it.
 fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome<Written>) {
     let Some(id) = attempt.id() else { return };
+    if let Some(text) = &mut error {
+        cut_text(text, MAX_BYTES);
+    }
     let view = attempt.view();
     let report =
         report.map_or_else(|| Written::of(&view.partial), Ok).unwrap_or_else(|unwritable| {
@@ -313,5 +332,19 @@ fn panic_text(error: JoinError) -> String {
             format!("the action panicked: {said}")
         }
         Err(_) => "the action was dropped".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_two_characters() {
+        for (max, left) in [(9, "größe"), (7, "größe"), (6, "größ"), (5, "grö"), (0, "")] {
+            let mut text = "größe".to_owned();
+            cut_text(&mut text, max);
+            assert_eq!(text, left, "{max}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use actiond_actors::{
 };
 
 use crate::common::{
-    Home, SOON, at_gate, end, end_state, graceless, state, submit, threads, to_do,
+    Home, SOON, at_gate, end, end_state, graceless, state, submit, threads, to_do, until,
 };
 
 fn text(name: &'static str, text: &str) -> Vec<Node> {
@@ -295,14 +295,35 @@ async fn a_deeply_nested_result_leaves_the_queue_readable() {
     });
     let home = Home::new(threads(1), &script).await;
     let too_deep = || Some("the result is nested deeper than 50 levels".to_owned());
-    for (levels, error) in [("49", None), ("50", too_deep()), ("500", too_deep())] {
+    let table = [("49", None), ("50", too_deep()), ("500", too_deep()), ("500000", too_deep())];
+    for (levels, error) in table {
+        let at_once = home.work.run_now(Parameters::from_iter([("Do", levels)])).await.unwrap();
+        assert_eq!(at_once.error, error, "{levels}");
         let id = submit(&home.work, levels).await;
         let record = home.work.wait(id, SOON).await.unwrap().record;
         assert_eq!(record.report == text("so", "far"), error.is_some(), "{levels}");
         assert_eq!(record.error, error, "{levels}");
     }
     let listed = home.work.list(Default::default(), 0).next_page(10).await.unwrap();
-    assert_eq!(listed.len(), 3);
+    assert_eq!(listed.len(), 4);
+}
+
+#[tokio::test]
+async fn a_deeply_nested_partial_result_risks_nobodys_stack() {
+    let script = Script::new(|context| {
+        let deep = (0..500_000).fold(Node::new("n"), |inner, _| Node::new("n").node(inner));
+        context.set_partial(vec![deep]);
+        Work::task(async move {
+            context.stop_requested().await;
+            Err(Failure::Stopped)
+        })
+    });
+    let home = Home::new(threads(1), &script).await;
+    let id = submit(&home.work, "").await;
+    until(&home.work, id, State::Processing).await;
+    home.work.stop(id).await.unwrap();
+    let error = end(&home.work, id).await.record.error;
+    assert_eq!(error.as_deref(), Some("the result is nested deeper than 50 levels"));
 }
 
 #[tokio::test]
