@@ -5,6 +5,8 @@
 
 mod attempt;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -320,6 +322,14 @@ fn stopped(attempt: &Attempt) -> Ended {
     if attempt.is_interrupted() { Ended::Interrupted(attempt.on_restart()) } else { Ended::Stopped }
 }
 
+/// Drops what a panic left, which is the work's own too: another panic must not reach whoever asks about the first.
+fn drop_quietly(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // To drop it would be to ask for one more.
+        std::mem::forget(another);
+    }
+}
+
 /// What a panic said, for the client: a panic in an action ends the action, not the queue.
 fn panic_text(error: JoinError) -> String {
     match error.try_into_panic() {
@@ -329,6 +339,7 @@ fn panic_text(error: JoinError) -> String {
                 .map(|text| (*text).to_owned())
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "no message".to_owned());
+            drop_quietly(payload);
             format!("the action panicked: {said}")
         }
         Err(_) => "the action was dropped".to_owned(),

@@ -58,6 +58,25 @@ async fn failures_and_panics_end_the_action_alone() {
     assert_eq!(script.running(), 0);
 }
 
+/// What it panics with is its own, too.
+#[tokio::test]
+async fn a_panic_that_panics_when_it_is_dropped_ends_the_action_alone() {
+    struct Loud;
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            std::panic::panic_any(Loud);
+        }
+    }
+    let script = Script::new(|_| Work::task(async { std::panic::panic_any(Loud) }));
+    let home = Home::new(threads(1), &script).await;
+    let said = Some("the action panicked: no message".to_owned());
+    let at_once = home.work.run_now(Parameters::default()).await.unwrap();
+    assert_eq!((at_once.state, at_once.error), (State::Error, said.clone()));
+    let id = submit(&home.work, "").await;
+    let record = end(&home.work, id).await.record;
+    assert_eq!((record.state, record.error), (State::Error, said));
+}
+
 #[tokio::test]
 async fn work_that_stops_unasked_has_failed() {
     let script = Script::new(|_| Work::done(Err(Failure::Stopped)));
