@@ -215,7 +215,7 @@ fn parameter_text(target: &str) -> &str {
 }
 
 /// Drops the `http://host` of an absolute target, as a proxy sends it.
-fn without_authority(target: &str) -> &str {
+pub(crate) fn without_authority(target: &str) -> &str {
     let scheme = ["http://", "https://"].into_iter().find(|scheme| {
         target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     });

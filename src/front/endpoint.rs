@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 
 use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
-use crate::aci::catalog::{ActionSpec, ParamSpec};
-use crate::aci::token;
+use crate::aci::catalog::{ActionSpec, BUILTIN, ParamSpec};
+use crate::aci::request::without_authority;
+use crate::aci::token::{self, Token};
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -141,14 +142,22 @@ impl EndpointBuilder {
         self
     }
 
-    /// Says under which path the endpoint is mounted, such as `/aci` (default: at the root).
+    /// Says under which path the endpoint is mounted, such as `/aci` (default: at the root): as it stands in the
+    /// targets of requests, with the scopes around it, percent-encoded where they are. It can have no variable part.
+    ///
+    /// Of a target that begins with anything else only the query is understood: `/else?action=GetStatus`, but not
+    /// `/else/action=GetStatus`.
     #[must_use]
     pub fn mounted_at(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        self.prefix = match prefix.into().trim_matches('/') {
+            "" => String::new(),
+            path => format!("/{path}"),
+        };
         self
     }
 
-    /// Describes the actions of a queue for the help and for the check of parameters.
+    /// Describes the actions of a queue for the help and for the check of parameters. Without such a queue it has
+    /// no effect.
     #[must_use]
     pub fn describe(
         mut self,
@@ -174,7 +183,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Makes the endpoint.
+    /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or
+    /// another action has it (`GetStatus`), is only warned of in the log: the application may still use it.
     #[must_use]
     pub fn build(self) -> Endpoint {
         let kinds = self.system.queues().into_iter().map(|queue| {
@@ -201,7 +211,13 @@ impl EndpointBuilder {
             synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
             system: self.system,
         };
-        Endpoint { inner: Arc::new(inner) }
+        let endpoint = Endpoint { inner: Arc::new(inner) };
+        for kind in endpoint.kinds() {
+            if let Some(why) = endpoint.obstacle(kind) {
+                log::warn!("queue {:?} can't be reached over ACI: {why}", kind.queue.name());
+            }
+        }
+        endpoint
     }
 }
 
@@ -273,8 +289,30 @@ impl Endpoint {
         &self.inner.prefix
     }
 
+    /// Drops the path under which it is mounted. Over HTTP/2, and by a proxy, a target comes with its host.
     pub(super) fn strip_prefix<'a>(&self, target: &'a str) -> &'a str {
-        target.strip_prefix(&self.inner.prefix).unwrap_or(target)
+        if self.inner.prefix.is_empty() {
+            return target;
+        }
+        without_authority(target).strip_prefix(&self.inner.prefix).unwrap_or(target)
+    }
+
+    /// Says why clients can't reach this queue, if they can't.
+    fn obstacle(&self, kind: &Kind) -> Option<&'static str> {
+        let name = kind.queue.name();
+        let Inner { host, port, .. } = &*self.inner;
+        let token = token::encode(host, *port, &kind.upper, 0, 1);
+        if BUILTIN.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {
+            Some("an action that answers at once has this name")
+        } else if name.trim() != name {
+            Some("requests can't have white space around a name")
+        } else if Token::parse(&token).map_or(true, |token| token.queue != kind.upper) {
+            Some(
+                "its tokens can't be read: its name may have no colon and some 700 bytes, and neither it nor the host be empty",
+            )
+        } else {
+            None
+        }
     }
 
     pub(super) fn log_request(&self, request: Logged<'_>) {
@@ -283,5 +321,30 @@ impl Endpoint {
         // Quoted: a line break that a client sent must not begin a line of the log.
         log::debug!("{text:?} ({client:?}): {how}, {took:?}");
         self.inner.log.push(request);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actiond_actors::QueueSettings;
+
+    use super::*;
+    use crate::actions::echo::Echo;
+
+    #[actix_web::test]
+    async fn a_queue_that_clients_cannot_reach_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = "n".repeat(1_000);
+        let names = ["Process", "größe/b c", "getstatus", "a:b", "", " a", &long];
+        let building = names.into_iter().fold(System::builder(directory.path()), |b, name| {
+            b.queue(name, QueueSettings::default(), Echo)
+        });
+        let endpoint = Endpoint::builder(building.start().await.unwrap()).build();
+        let reached: Vec<_> = endpoint.kinds().iter().map(|k| endpoint.obstacle(k)).collect();
+        let said = ["answers at once", "no colon", "be empty", "white space", "700 bytes"];
+        assert_eq!(reached[..2], [None, None]);
+        for (why, said) in reached[2..].iter().zip(said) {
+            assert!(why.unwrap().contains(said), "{why:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod calls;
 mod connector;
 mod draining;
 mod durable;
+mod embedded;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod program;

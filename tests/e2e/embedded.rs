@@ -1,0 +1,57 @@
+//! The endpoint in an actix-web application that is none of ours, beside other routes.
+
+use std::time::Duration;
+
+use actiond::actions::echo::Echo;
+use actiond::front::Endpoint;
+use actiond::http::configure;
+use actiond_actors::{QueueSettings, System};
+use actix_web::{App, middleware, test, web};
+
+async fn system() -> (tempfile::TempDir, System) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let building = System::builder(directory.path());
+    let system = building.queue("Process", QueueSettings::default(), Echo).start().await;
+    (directory, system.expect("the system"))
+}
+
+/// Replies of an application that has an endpoint under `/a` and another under `/v1/b`, whatever their builders
+/// are told of that.
+async fn ask(targets: &[&str], mounted: [&str; 2]) -> Vec<String> {
+    let (_directory, system) = system().await;
+    let build = |at: &str| -> Endpoint { Endpoint::builder(system.clone()).mounted_at(at).build() };
+    let [a, b] = mounted.map(build);
+    let app = App::new()
+        .wrap(middleware::DefaultHeaders::new().add(("x-own", "1")))
+        .route("/", web::get().to(|| async { "own page" }))
+        .route("/ab", web::get().to(|| async { "own page" }))
+        .service(web::scope("/a").configure(configure(&a)))
+        .service(web::scope("/v1").service(web::scope("/b").configure(configure(&b))));
+    let app = test::init_service(app).await;
+    let mut replies = Vec::new();
+    for target in targets {
+        let request = test::TestRequest::get().uri(target).to_request();
+        let reply = test::call_and_read_body(&app, request).await;
+        replies.push(String::from_utf8_lossy(&reply).into_owned());
+    }
+    system.shutdown(Duration::ZERO).await;
+    replies
+}
+
+#[actix_web::test]
+async fn an_endpoint_answers_under_its_scope_and_nowhere_else() {
+    for mounted in [["/a", "/v1/b"], ["/a/", "v1/b/"], ["a", "v1/b"]] {
+        let own = ask(&["/", "/ab"], mounted).await;
+        assert_eq!(own, ["own page", "own page"]);
+        for scope in ["/a", "/v1/b"] {
+            let forms = ["/a=GetPid", "/action=GetPid", "?action=GetPid", "/?a=GetPid"];
+            // A proxy sends whole addresses, and so does every client of HTTP/2.
+            let targets =
+                forms.map(|form| [format!("{scope}{form}"), format!("http://x:1{scope}{form}")]);
+            let targets: Vec<&str> = targets.as_flattened().iter().map(String::as_str).collect();
+            for (target, reply) in targets.iter().zip(ask(&targets, mounted).await) {
+                assert!(reply.contains("<autn:pid>"), "{target} {mounted:?}: {reply}");
+            }
+        }
+    }
+}
