@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
+use super::uploads::Uploads;
 use crate::aci::catalog::{ActionSpec, BUILTIN, ParamSpec};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
@@ -35,6 +36,7 @@ pub(super) struct Inner {
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
     pub(super) replies: Replies,
+    uploads: Uploads,
     /// How many actions run at once outside of the queues (`Synchronous=true`).
     pub(super) synchronous: Semaphore,
 }
@@ -208,6 +210,7 @@ impl EndpointBuilder {
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
             replies: Replies::new(self.limits.max_reply_memory),
+            uploads: Uploads::new(self.limits.max_upload_memory, self.limits.max_file_upload_size),
             synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
             system: self.system,
         };
@@ -262,6 +265,10 @@ impl Endpoint {
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
         self.inner.limits.max_upload_memory
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.inner.uploads
     }
 
     pub(super) fn limits(&self) -> &Limits {

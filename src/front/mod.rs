@@ -14,6 +14,7 @@
 //! | `list` | replies that are written while they are sent |
 //! | `replies` | the memory that large replies share |
 //! | `request_log` | the latest requests |
+//! | `uploads` | the memory that the bodies of requests share |
 
 pub mod endpoint;
 mod list;
@@ -24,6 +25,7 @@ mod replies;
 mod request_log;
 mod server_info;
 mod submit;
+pub(crate) mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;

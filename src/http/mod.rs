@@ -2,16 +2,13 @@
 //!
 //! - the service and how to mount it: here;
 //! - request targets that old clients send and HTTP parsers refuse: [`repair`];
-//! - the server around it, with its limits: [`server`];
-//! - the memory that the bodies of requests share: `uploads`.
+//! - the server around it, with its limits: [`server`].
 
 pub mod repair;
 pub mod server;
-mod uploads;
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix::{Actor as _, Addr};
@@ -26,8 +23,8 @@ use futures_util::StreamExt as _;
 use futures_util::future::poll_immediate;
 
 use crate::aci::error::AciError;
+use crate::front::uploads::Held;
 use crate::front::{AciBody, AciRequest, Endpoint, FrontActor, Room, part_of};
-use uploads::{Held, Uploads};
 
 /// How much of a body that is too large is read and thrown away, so that the client, which sends
 /// before it reads, gets to see the error; a larger one finds the connection closed.
@@ -68,22 +65,16 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// ```
 pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
     let endpoint = endpoint.clone();
-    let (memory, largest) = (endpoint.max_upload_memory(), endpoint.max_file_upload_size());
-    // Shared by the workers: each has a clone of what is returned here.
-    let uploads = Arc::new(Uploads::new(memory, largest));
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
-        config
-            .app_data(web::Data::new(Service { front, endpoint, uploads }))
-            .default_service(web::to(aci));
+        config.app_data(web::Data::new(Service { front, endpoint })).default_service(web::to(aci));
     }
 }
 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
-    uploads: Arc<Uploads>,
 }
 
 /// Returns the longest request in bytes that is read to the end of it, for [`server::Patience`].
@@ -104,10 +95,11 @@ async fn aci(
     }
     let target = target(request.uri());
     // Held until the reply: the body's parts are at work until then.
-    let mut memory = service.uploads.begin();
+    let uploads = service.endpoint.uploads();
+    let mut memory = uploads.begin();
     let limits = [
         (service.endpoint.max_file_upload_size(), "MaxFileUploadSize"),
-        (service.uploads.most(), "MaxUploadMemory"),
+        (uploads.most(), "MaxUploadMemory"),
     ];
     let limit = limits.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
     let announced = text_of(&request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());

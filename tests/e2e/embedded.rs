@@ -6,7 +6,15 @@ use actiond::actions::echo::Echo;
 use actiond::front::Endpoint;
 use actiond::http::configure;
 use actiond_actors::{QueueSettings, System};
+use actix_web::dev::{Payload, Service as _};
+use actix_web::error::PayloadError;
 use actix_web::{App, middleware, test, web};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::poll_immediate;
+use futures_util::stream::{once, pending};
+
+use super::server::PATIENCE;
 
 async fn system() -> (tempfile::TempDir, System) {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -54,4 +62,33 @@ async fn an_endpoint_answers_under_its_scope_and_nowhere_else() {
             }
         }
     }
+}
+
+/// An application makes its routes in each worker anew.
+#[actix_web::test]
+async fn the_bodies_of_all_workers_share_one_budget() {
+    const LARGEST: usize = 640 << 10;
+    let (_directory, system) = system().await;
+    let endpoint =
+        Endpoint::builder(system).limits(64_000, LARGEST).max_upload_memory(2 * LARGEST).build();
+    let worker = async || test::init_service(App::new().configure(configure(&endpoint))).await;
+    let (first, second) = (worker().await, worker().await);
+    // All of a body but its end, which does not come.
+    let body = || {
+        let begun = once(async { Ok::<_, PayloadError>(Bytes::from(vec![b'x'; LARGEST])) });
+        let request = test::TestRequest::post().uri("/a=GetPid").to_request();
+        request.replace_payload(Payload::from(begun.chain(pending()).boxed_local())).0
+    };
+    let mut held = [first.call(body()), first.call(body())].map(Box::pin);
+    for held in &mut held {
+        assert!(poll_immediate(held).await.is_none());
+    }
+    let whole = test::TestRequest::post().uri("/a=GetPid").set_payload(vec![b'x'; LARGEST]);
+    let mut waits = Box::pin(second.call(whole.to_request()));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut waits).await;
+    assert!(early.is_err(), "there was memory for it");
+    drop(held);
+    let reply = tokio::time::timeout(PATIENCE, waits).await.expect("an answer").expect("a reply");
+    let reply = test::read_body(reply).await;
+    assert!(String::from_utf8_lossy(&reply).contains("<autn:pid>"), "{reply:?}");
 }

@@ -3,7 +3,7 @@
 //! A body takes its share step by step as its bytes come, so that a length that was only announced
 //! costs nothing. When nothing is left, bodies wait, holding what they have. That none waits for
 //! another for ever, one place is set apart: whoever has it needs no more shares and can always end.
-//! Who asks: `mod.rs`.
+//! Whose it is: the endpoint's, for all its workers. Who asks: `http/mod.rs`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The memory for the bodies of one server.
 #[derive(Debug)]
-pub(super) struct Uploads {
+pub(crate) struct Uploads {
     /// In shares.
     common: Semaphore,
     /// The one place set apart.
@@ -32,7 +32,7 @@ pub(super) struct Uploads {
 
 /// What one body holds; given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Held<'u> {
+pub(crate) struct Held<'u> {
     uploads: &'u Uploads,
     shares: Vec<SemaphorePermit<'u>>,
     apart: Option<SemaphorePermit<'u>>,
@@ -44,12 +44,12 @@ pub(super) struct Held<'u> {
 
 /// Other bodies hold all the memory there is for them, and did so for as long as this one waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Exhausted;
+pub(crate) struct Exhausted;
 
 impl Uploads {
     /// Shares `memory` bytes among bodies of at most `largest` bytes each, at most half of it set apart. There is
     /// always memory for one such body, unless any size is allowed (`usize::MAX`).
-    pub(super) fn new(memory: usize, largest: usize) -> Self {
+    pub(crate) fn new(memory: usize, largest: usize) -> Self {
         let memory = if largest == usize::MAX { memory } else { memory.max(largest) };
         let all = memory.div_ceil(SHARE).clamp(2, Semaphore::MAX_PERMITS);
         let worth = largest.div_ceil(SHARE).clamp(1, all / 2);
@@ -63,12 +63,12 @@ impl Uploads {
     }
 
     /// Returns how many bytes a body can have at all.
-    pub(super) fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
     /// Begins a body.
-    pub(super) fn begin(&self) -> Held<'_> {
+    pub(crate) fn begin(&self) -> Held<'_> {
         let patience = self.patience;
         Held { uploads: self, shares: Vec::new(), apart: None, covered: SHARE, patience }
     }
@@ -76,13 +76,13 @@ impl Uploads {
 
 impl Held<'_> {
     /// Gives back all that is held: nothing more is kept of the body.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.shares.clear();
         self.apart = None;
     }
 
     /// Takes memory for a body that has grown to this many bytes; waits for it if it must.
-    pub(super) async fn grow_to(&mut self, size: usize) -> Result<(), Exhausted> {
+    pub(crate) async fn grow_to(&mut self, size: usize) -> Result<(), Exhausted> {
         while size > self.covered {
             let Uploads { common, apart, worth, .. } = self.uploads;
             if let Ok(share) = common.try_acquire() {
