@@ -327,19 +327,17 @@ impl QueueHandle {
         let closing = self.shared.closing();
         loop {
             // Registered before the look, so an end between the two is not missed.
-            let ended = self.shared.waiter(id);
+            let mut waiter = self.shared.waiter(id);
             let is_last = *closing.borrow();
             let status = self.status(id).await;
             let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
             if over || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
-                drop(ended);
-                self.shared.drop_waiter(id);
                 return status;
             }
             match until {
                 // In time or not, the next look tells.
-                Some(until) => drop(tokio::time::timeout_at(until, ended).await),
-                None => drop(ended.await),
+                Some(until) => drop(tokio::time::timeout_at(until, waiter.woken()).await),
+                None => waiter.woken().await,
             }
         }
     }
@@ -621,7 +619,35 @@ mod tests {
 
     use super::*;
     use crate::system::System;
-    use crate::testing::{Plan, Script};
+    use crate::testing::{Gate, Plan, Script, eventually};
+
+    #[tokio::test]
+    async fn who_gives_up_a_wait_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let gate = Gate::new();
+        let system = System::builder(directory.path())
+            .queue("Work", QueueSettings::default(), Script::always(Plan::Wait(gate.clone())))
+            .start()
+            .await
+            .unwrap();
+        let work = system.queue("Work").unwrap();
+        let id = work.submit(Submission::default()).await.unwrap().id;
+        for given_up in [true, false] {
+            let mut waits = Box::pin(work.wait(id, Duration::MAX));
+            eventually("it waits", async || {
+                assert!(waits.as_mut().now_or_never().is_none());
+                work.shared.has_waiters()
+            })
+            .await;
+            if given_up {
+                drop(waits);
+            } else {
+                gate.open();
+                assert_eq!(waits.await.unwrap().record.state, State::Finished);
+            }
+            assert!(!work.shared.has_waiters());
+        }
+    }
 
     /// Its address is published until its guardian hears of its death: what is sent to it would be lost.
     #[tokio::test]

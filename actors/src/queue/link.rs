@@ -72,6 +72,27 @@ struct Running {
     lost: HashSet<usize>,
 }
 
+/// One who waits for the end of an action, also if it is dropped meanwhile: then it waits no more.
+pub(crate) struct Waiter<'q> {
+    shared: &'q QueueShared,
+    id: ActionId,
+    woken: oneshot::Receiver<()>,
+}
+
+impl Waiter<'_> {
+    /// Waits until it is woken; only the next look tells whether by the end.
+    pub(crate) async fn woken(&mut self) {
+        let _ = (&mut self.woken).await;
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.woken.close();
+        self.shared.drop_waiters(self.id);
+    }
+}
+
 impl Running {
     fn set_free(&mut self, slot: usize) {
         if slot < self.workers.len() && !self.free.contains(&slot) {
@@ -324,18 +345,23 @@ impl QueueShared {
         self.live.subscribe()
     }
 
-    /// Returns what becomes ready when the action reaches a final state from now on.
-    pub(crate) fn waiter(&self, id: ActionId) -> oneshot::Receiver<()> {
+    /// Returns what is woken when the action reaches a final state from now on.
+    pub(crate) fn waiter(&self, id: ActionId) -> Waiter<'_> {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = lock(&self.waiters);
         let waiting = waiters.entry(id).or_default();
         waiting.retain(|waiter| !waiter.is_closed());
         waiting.push(sender);
-        receiver
+        Waiter { shared: self, id, woken: receiver }
     }
 
-    /// Forgets a waiter that has given up, so that the map holds only those who wait.
-    pub(crate) fn drop_waiter(&self, id: ActionId) {
+    #[cfg(test)]
+    pub(crate) fn has_waiters(&self) -> bool {
+        !lock(&self.waiters).is_empty()
+    }
+
+    /// Forgets waiters that have given up, so that the map holds only those who wait.
+    fn drop_waiters(&self, id: ActionId) {
         let mut waiters = lock(&self.waiters);
         if let Some(waiting) = waiters.get_mut(&id) {
             waiting.retain(|waiter| !waiter.is_closed());
