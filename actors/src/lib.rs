@@ -44,6 +44,11 @@
 //! - Q12, Q13: a paused queue starts nothing; one that is not, with a free slot, starts what waits.
 //! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt.
 //!
+//! # Limits
+//!
+//! A result may be nested 50 levels deep, and take 400 MB as JSON; a longer error text is cut there. SQLite comes
+//! with rusqlite (`bundled`), and cargo takes one version of `libsqlite3-sys` in a program.
+//!
 //! # The map
 //!
 //! [`action`] and [`report`] are the plain types, [`lifecycle`] the rules, [`perform`] what you

@@ -64,6 +64,9 @@ pub(crate) enum WorkKind {
 
 impl Work {
     /// Work that awaits. Asked to stop by its context; forced by being dropped at its next await.
+    ///
+    /// It must not block: the tasks of all queues share a thread for each core, and whoever blocks one holds up
+    /// those of other queues, and can't be forced.
     pub fn task<F>(future: F) -> Self
     where
         F: Future<Output = Result<Report, Failure>> + Send + 'static,
@@ -171,7 +174,8 @@ impl ActionContext {
         self.attempt.parameters()
     }
 
-    /// Returns the system that runs this attempt, for actions that submit others.
+    /// Returns the system that runs this attempt, for actions that submit others. To wait for one of the same queue
+    /// takes a second slot: where all slots wait like that, nothing goes on.
     #[must_use]
     pub fn system(&self) -> &System {
         &self.system

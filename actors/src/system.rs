@@ -96,7 +96,8 @@ impl Builder {
         self
     }
 
-    /// Adds a queue.
+    /// Adds a queue. Case does not matter in its name, of ASCII letters. What the store holds of a queue that is
+    /// not added stays there, unseen, until one of that name is.
     #[must_use]
     pub fn queue(
         mut self,
@@ -111,6 +112,9 @@ impl Builder {
     /// Opens the store and starts the queues. What waited when the store was last closed, or its
     /// server last crashed, waits again; what ran then has been recovered as its queue's settings
     /// say when this returns, unless the store takes more than some seconds for it.
+    ///
+    /// This and all calls that wait need a tokio runtime with timers around them, as `#[actix::main]`,
+    /// `#[tokio::main]` and actix-web make it. The system has threads of its own and may outlive that runtime.
     ///
     /// # Errors
     ///
@@ -163,7 +167,8 @@ impl Builder {
 }
 
 /// A running set of queues. Cheap to clone; when the last clone is dropped without
-/// [`System::shutdown`], the queues end as in a crash: nothing acknowledged is lost.
+/// [`System::shutdown`], the queues end as in a crash: nothing acknowledged is lost. The directory can be opened
+/// again a moment later, but not while a [`QueueHandle`] still reads from it; after a shutdown it can at once.
 #[derive(Clone)]
 pub struct System {
     inner: Arc<Inner>,
@@ -276,6 +281,11 @@ impl System {
     /// Actions that were interrupted go back to the queue or end in Error, as after a crash. Who waits for
     /// the end of one is answered once all that ran is recorded. Actions that run at once are waited for,
     /// asked and forced in the same way.
+    ///
+    /// May be called again, also meanwhile. An action that calls it is interrupted like the others, and the
+    /// shutdown with it before the store is closed: it has to leave that to a task outside. Calls after it answer
+    /// [`QueueError::ShuttingDown`](crate::QueueError::ShuttingDown) or
+    /// [`StoreError::Closed`](crate::StoreError::Closed).
     pub async fn shutdown(&self, patience: Duration) {
         self.drain();
         // What is just being started counts as running once nothing is in flight.

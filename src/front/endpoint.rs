@@ -171,7 +171,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Says how many HTTP workers there are, which the server reports (default 1).
+    /// Says how many HTTP workers there are, which the server reports (default 1). As many actions may run at once
+    /// outside of the queues (`Synchronous=true`), and at least 4; more wait.
     #[must_use]
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;

@@ -36,7 +36,16 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Mounts the endpoint in an application: every path that nothing else serves is an ACI request.
 ///
 /// Under a scope, say so with [`crate::front::EndpointBuilder::mounted_at`]. In an application of
-/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`repair`].
+/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`repair`]. HTTP/2 and
+/// sockets of Unix serve as well. Middleware sees each request first: `NormalizePath` changes values that hold `//` or
+/// end with `/`, `Compress` replies to clients that take it.
+///
+/// Call it where the routes are made, in each worker or once for all, on a thread of actix: an actor starts there
+/// (`#[actix_web::test]` is one, `#[tokio::test]` is not).
+///
+/// The end of the HTTP server does not end the system. While a client waits (`Wait`), `HttpServer` with its own signals
+/// takes its `shutdown_timeout` to stop, and the client gets no reply: to answer it, `disable_signals`, and on a signal
+/// await [`System::shutdown`](actiond_actors::System::shutdown) before the server is stopped.
 ///
 /// ```
 /// use actix_web::{App, test, web};
