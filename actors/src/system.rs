@@ -89,7 +89,8 @@ impl Builder {
         self
     }
 
-    /// Sets on how many threads the queues' actors live (default: half of the cores, at most 4).
+    /// Sets on how many threads the queues' actors live (default: half of the cores, at most 4): at
+    /// least one, and no more than there are queues.
     #[must_use]
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -133,7 +134,9 @@ impl Builder {
             }
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = self.threads.unwrap_or(cores / 2).clamp(1, 4.max(self.threads.unwrap_or(1)));
+        // More than queues would have nothing to do.
+        let most = self.queues.len().max(1);
+        let threads = self.threads.unwrap_or((cores / 2).min(4)).clamp(1, most);
         let actors: Vec<ActorThread> =
             (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
         let slots = self.queues.iter().map(|queue| queue.settings.maximum_threads.min(MOST_SLOTS));

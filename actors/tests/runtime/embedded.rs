@@ -59,7 +59,7 @@ async fn the_largest_settings_are_taken() {
     settings.max_finished_age = Some(Duration::MAX);
     settings.max_finished_size = Some(u64::MAX);
     settings.max_queue_size = Some(u64::MAX);
-    let mut building = builder(directory.path());
+    let mut building = builder(directory.path()).threads(usize::MAX);
     for name in ["A", "B"] {
         building = building.queue(name, settings.clone(), Script::always(nothing()));
     }
