@@ -3,7 +3,7 @@
 //! A body takes its share step by step as its bytes come, so that a length that was only announced
 //! costs nothing. When nothing is left, bodies wait, holding what they have. That none waits for
 //! another for ever, one place is set apart: whoever has it needs no more shares and can always end.
-//! Whose it is: the endpoint's, for all its workers. Who asks: `http/mod.rs`.
+//! Whose it is: the endpoint's, for all its workers. Who asks: `http/body.rs`.
 
 use std::time::Duration;
 

@@ -1,34 +1,26 @@
 //! actix-web glue: one service for every path, which hands requests to the front actor of its worker.
 //!
 //! - the service and how to mount it: here;
+//! - how the body of a request is read: `body`; how a reply is sent: `response`;
 //! - request targets that old clients send and HTTP parsers refuse: [`repair`];
 //! - the server around it, with its limits: [`server`].
 
+mod body;
 pub mod repair;
+mod response;
 pub mod server;
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use actix::{Actor as _, Addr};
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
-    ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
+    ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
 };
-use actix_web::http::{Method, Uri, Version};
+use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use futures_util::future::poll_immediate;
 
 use crate::aci::error::AciError;
-use crate::front::uploads::Held;
-use crate::front::{AciBody, AciRequest, Endpoint, FrontActor, Room, part_of};
-
-/// How much of a body that is too large is read and thrown away, so that the client, which sends
-/// before it reads, gets to see the error; a larger one finds the connection closed.
-const THROWN_AWAY: usize = 64 << 20;
+use crate::front::{AciRequest, Endpoint, FrontActor};
+pub use body::max_request;
 
 /// The header with a key under which the same submission may come again.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -86,13 +78,6 @@ struct Service {
     endpoint: Endpoint,
 }
 
-/// Returns the longest request in bytes that is read to the end of it, for [`server::Patience`].
-#[must_use]
-pub fn max_request(endpoint: &Endpoint) -> u64 {
-    // Twice what is thrown away: the head of a request and the framing of its chunks count too.
-    (endpoint.max_file_upload_size() as u64).saturating_add(2 * THROWN_AWAY as u64)
-}
-
 async fn aci(
     request: HttpRequest,
     payload: web::Payload,
@@ -102,26 +87,16 @@ async fn aci(
         // Those who only look whether somebody is there must not submit or stop anything by it.
         return HttpResponse::Ok().insert_header((ALLOW, "GET, POST")).finish();
     }
-    let target = target(request.uri());
     // Held until the reply: the body's parts are at work until then.
-    let uploads = service.endpoint.uploads();
-    let mut memory = uploads.begin();
-    let limits = [
-        (service.endpoint.max_file_upload_size(), "MaxFileUploadSize"),
-        (uploads.most(), "MaxUploadMemory"),
-    ];
-    let limit = limits.into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or_default();
-    let announced = text_of(&request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    let mut body = match not_spoken(&request) {
+    let mut memory = service.endpoint.uploads().begin();
+    let target = target(request.uri());
+    let body = match not_spoken(&request) {
         Some(error) => Err(error),
-        None => read_body(payload, announced, limit, &mut memory).await,
+        None => body::read(&request, payload, &service.endpoint, &mut memory).await,
     };
-    if let Some(length) = target.strip_prefix(repair::OVERSIZED) {
-        let length = length.parse().unwrap_or(u64::MAX);
-        body =
-            Err(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64));
-    }
-    let not_read = body.is_err();
+    let body = too_long(&target).map_or(body, Err);
+    // Something of the body may still be on its way then.
+    let is_last = body.is_err();
     let message = AciRequest {
         target,
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
@@ -144,45 +119,13 @@ async fn aci(
         }
         None => answer.await,
     };
-    let mut response = HttpResponse::Ok();
-    response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.content_type)));
-    if not_read || request.head().upgrade() {
-        // Something of the body may still be on its way; and `actix-http` closes each connection whose client offered to
-        // change the protocol, so it must say so, or the client's next request is lost.
-        response.force_close();
-    }
-    match reply.body {
-        AciBody::Whole(body) if reply.room.is_none() => response.body(body),
-        AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.room }),
-        AciBody::Stream(stream) if request.version() < Version::HTTP_11 => {
-            // Such a client knows no chunks: the end of the connection is the end of the list.
-            let mut response = response.force_close().streaming(stream);
-            response.head_mut().no_chunking(true);
-            response
-        }
-        AciBody::Stream(stream) => response.streaming(stream),
-    }
+    response::of(&request, reply, is_last)
 }
 
-/// A large reply, which keeps its room until the last of it was taken.
-struct Large {
-    left: Bytes,
-    _room: Room,
-}
-
-impl MessageBody for Large {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.left.len() as u64)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready((!self.left.is_empty()).then(|| Ok(part_of(&mut self.left))))
-    }
+/// Returns what is wrong with a request whose line [`repair`] has left out.
+fn too_long(target: &str) -> Option<AciError> {
+    let length = target.strip_prefix(repair::OVERSIZED)?.parse().unwrap_or(u64::MAX);
+    Some(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64))
 }
 
 /// Returns what is wrong with a request that asks for more of HTTP than is spoken here. Its body is not read: that of a tunnel
@@ -221,59 +164,4 @@ fn key(value: &HeaderValue) -> Option<String> {
     let text = String::from_utf8(bytes.to_vec())
         .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect());
     Some(text).filter(|text| !text.is_empty())
-}
-
-/// Reads a body of at most `limit` bytes, which a setting of that name limits, as the memory for bodies allows. `announced` is its length, if the client said it.
-async fn read_body(
-    mut payload: web::Payload,
-    announced: Option<u64>,
-    (limit, setting): (usize, &str),
-    memory: &mut Held<'_>,
-) -> Result<Bytes, AciError> {
-    let too_large = |size| {
-        AciError::too_large(&format!("bytes of the request body ({setting})"), size, limit as u64)
-    };
-    let most = limit.saturating_add(THROWN_AWAY);
-    if let Some(length) = announced.filter(|length| *length > most as u64) {
-        // Never read: the reply overtakes the body.
-        return Err(too_large(length));
-    }
-    let mut body = BytesMut::new();
-    let mut refused = false;
-    let mut size = 0_usize;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| {
-            log::debug!("a body was not read: {error}");
-            AciError::malformed("the body broke off, or did not come within RequestTimeout.")
-        })?;
-        size = size.saturating_add(chunk.len());
-        if !refused {
-            if size <= limit && memory.grow_to(size).await.is_ok() {
-                if body.is_empty() {
-                    // Once and for all, where the length is known: growing would hold it twice for a while. What does not
-                    // come costs nothing, since memory that was never touched is not there.
-                    let length = announced.and_then(|length| usize::try_from(length).ok());
-                    body.reserve(length.unwrap_or_default().min(limit).min(THROWN_AWAY));
-                }
-                body.extend_from_slice(&chunk);
-                continue;
-            }
-            // The rest is only read so that the client gets to see why.
-            refused = true;
-            body = BytesMut::new();
-            memory.release();
-        }
-        if size > most {
-            break;
-        }
-    }
-    if size > limit {
-        return Err(too_large(size as u64));
-    }
-    if refused {
-        return Err(AciError::unavailable(
-            "other requests hold the memory for bodies (MaxUploadMemory); send it again later.",
-        ));
-    }
-    Ok(body.freeze())
 }
