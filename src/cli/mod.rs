@@ -3,6 +3,7 @@
 pub mod args;
 pub mod serve;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use args::{Args, Command};
@@ -10,7 +11,6 @@ use args::{Args, Command};
 /// Runs the program as its arguments say, and returns its exit code: 0 if all went well, 1 if it
 /// could not do what it was to do, 2 for arguments or a configuration that can't be used.
 #[must_use]
-#[expect(clippy::print_stdout, reason = "what `actiond config` prints is its result")]
 pub fn run() -> ExitCode {
     let args = match Args::parse_from(std::env::args_os()) {
         Ok(args) => args,
@@ -18,10 +18,22 @@ pub fn run() -> ExitCode {
         Err(error) => error.exit(),
     };
     match args.command {
-        Command::Config => {
-            print!("{}", crate::config::describe());
-            ExitCode::SUCCESS
-        }
+        Command::Config => print(&crate::config::describe()),
         Command::Serve(args) => serve::run(&args),
+    }
+}
+
+/// Prints a result. `print!` would panic where it can't be written.
+#[expect(clippy::print_stderr, reason = "no log is set up where only a result is printed")]
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads it, such as `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: the standard output can't be written: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -56,6 +56,28 @@ fn help_and_version_are_printed() {
     assert_eq!(text(&version.stdout), format!("actiond {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// Runs `actiond config` with this standard output; returns its exit code and what it said.
+fn config_into(stdout: impl Into<Stdio>) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    let child = command.arg("config").stdout(stdout).stderr(Stdio::piped()).spawn();
+    let Output { status, stderr, .. } = child.unwrap().wait_with_output().unwrap();
+    (status.code(), text(&stderr))
+}
+
+#[test]
+fn a_reader_of_the_configuration_may_go_and_a_full_disk_is_told() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(config_into(writer), (Some(0), String::new()));
+    if cfg!(target_os = "linux") {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let (code, said) = config_into(full);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("the standard output can't be written: No space left"), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
 #[test]
 fn an_unknown_argument_is_told() {
     for (arguments, told) in [
