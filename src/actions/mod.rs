@@ -11,6 +11,7 @@ pub(crate) use crate::aci::catalog::shorten;
 pub mod echo;
 pub mod fetch;
 pub mod ingest;
+pub(crate) mod regular;
 #[cfg(test)]
 mod system_tests;
 

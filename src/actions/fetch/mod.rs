@@ -4,7 +4,6 @@
 //! `sync` is one run of one task, `walk` finds files, `datastore` remembers them, `reference` names
 //! them, `deliver` hands them over, and `board` shows how it goes.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use actiond_actors::{
 };
 use regex::Regex;
 
-use super::{Watch, shorten};
+use super::{Watch, regular, shorten};
 use crate::aci::catalog::{ParamKind, ParamSpec};
 use board::Board;
 use deliver::{Deliver, Delivery};
@@ -194,7 +193,7 @@ fn run<G>(
             data_directory: &options.data_directory,
             batch_size: options.batch_size,
             deliver: &mut *deliver,
-            probe: &|path: &Path| File::open(path).map(drop),
+            probe: &|path: &Path| regular::open(path).map(drop),
         };
         match synchronize(task, means, &mut board) {
             Ok(()) => board.end(Ok(())),

@@ -1,10 +1,10 @@
 //! Finds the text of a document: its pages, or its source if that is text.
 
-use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::parse::{Document, DocumentKind, Source};
+use crate::actions::regular;
 
 /// The field that tells why a source could not be read.
 const ERROR_FIELD: &str = "ImportErrorDescription";
@@ -43,13 +43,9 @@ pub(crate) fn take_sections(document: &mut Document, max_bytes: usize) -> Vec<St
 
 /// Reads the start of a regular file; tells whether there was more.
 fn read_file(path: &Path, max_bytes: usize) -> io::Result<(Vec<u8>, bool)> {
-    // Opening a pipe would block for ever, and a device may have no end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    regular::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     let cut = bytes.len() > max_bytes;
     bytes.truncate(max_bytes);
     Ok((bytes, cut))
@@ -73,6 +69,8 @@ fn text_of(mut bytes: Vec<u8>, cut: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn with(source: Source) -> Document {
