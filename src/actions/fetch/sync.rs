@@ -144,6 +144,9 @@ impl Run<'_, '_, '_, '_> {
                 }
                 self.board.step(self.counts);
             }
+            // If it went meanwhile, what was not seen of it did not vanish by itself; nor could Ingest read
+            // what was seen.
+            fs::read_dir(root).map_err(|e| named(root, &e))?;
             // Before the next root, which may lead to the same files again.
             self.send_pending()?;
         }

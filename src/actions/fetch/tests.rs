@@ -312,6 +312,27 @@ fn a_directory_that_cannot_be_read_fails_its_task_and_nothing_vanishes() {
 }
 
 #[test]
+fn a_directory_that_goes_while_it_is_read_fails_its_task_and_nothing_vanishes() {
+    let mut scene = Scene::new();
+    for name in ["a", "b", "sub/c"] {
+        scene.put(name, "1");
+    }
+    assert_eq!(scene.counts(), "added=3 ingestadded=3 seen=3");
+    for name in ["a", "b", "sub/c"] {
+        scene.put(name, "22");
+    }
+    let (root, away) = (scene.path(""), scene.directory.path().join("away"));
+    // With the first file that is looked at, all of it goes.
+    let (ended, report) = scene.synchronize_with(&|_| fs::rename(&root, &away));
+    let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
+    let told = format!("directory {}: ", scene.options.tasks[0].directories[0].display());
+    assert!(why.starts_with(&told), "{why}");
+    assert_eq!(scene.given(), [""; 0], "{report:?}");
+    fs::rename(&away, &root).unwrap();
+    assert_eq!(scene.counts(), "ingestupdated=3 seen=3 updated=3");
+}
+
+#[test]
 fn a_damaged_datastore_fails_its_task_and_is_named() {
     let mut scene = Scene::new();
     scene.put("a", "");
