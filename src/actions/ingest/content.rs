@@ -11,9 +11,10 @@ const ERROR_FIELD: &str = "ImportErrorDescription";
 
 /// Takes the sections of text out of a document; at most `max_bytes` of a source are read.
 ///
-/// A source that cannot be read is told by a field of the document and never ends the action. An
-/// update has no text: it changes fields only.
+/// A source that cannot be read is told by a field of the document and never ends the action; it is
+/// the only one that is left in the document. An update has no text: it changes fields only.
 pub(crate) fn take_sections(document: &mut Document, max_bytes: usize) -> Vec<String> {
+    let source = document.source.take();
     if document.kind == DocumentKind::Update {
         return Vec::new();
     }
@@ -21,19 +22,19 @@ pub(crate) fn take_sections(document: &mut Document, max_bytes: usize) -> Vec<St
     if !pages.is_empty() {
         return pages;
     }
-    let text = match &mut document.source {
+    let text = match source {
         None => None,
-        Some(Source::Content(bytes)) => {
-            let mut bytes = std::mem::take(bytes);
+        Some(Source::Content(mut bytes)) => {
             let cut = bytes.len() > max_bytes;
             bytes.truncate(max_bytes);
             text_of(bytes, cut)
         }
-        Some(Source::File { path, .. }) => match read_file(path, max_bytes) {
+        Some(Source::File { path, temporary }) => match read_file(&path, max_bytes) {
             Ok((bytes, cut)) => text_of(bytes, cut),
             Err(error) => {
                 let why = format!("{}: {error}", path.display());
                 document.fields.push((ERROR_FIELD.to_owned(), why));
+                document.source = Some(Source::File { path, temporary });
                 None
             }
         },

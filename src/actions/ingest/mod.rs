@@ -128,12 +128,16 @@ fn run(
     let fingerprint =
         write::fingerprint([given.adds, given.updates, given.removes].map(str::as_bytes));
     let temporary = temporary_files(&documents);
-    if !write::is_done(&settings.directory, name, &fingerprint)? {
-        let batch = Batch::begin(&settings.directory, name, &settings.output, fingerprint)?;
-        fill(batch, settings, documents, &removes, watch)?.commit()?;
-    }
-    // An earlier attempt may have been cut off between the commit and this.
-    for path in temporary {
+    let unread = match write::find(&settings.directory, name, &fingerprint)? {
+        Some(unread) => unread,
+        None => {
+            let batch = Batch::begin(&settings.directory, name, &settings.output, fingerprint)?;
+            fill(batch, settings, documents, &removes, watch)?.commit()?
+        }
+    };
+    // An earlier attempt may have been cut off between the commit and this. What could not be read
+    // stays: nothing else may hold it.
+    for (_, path) in temporary.iter().filter(|(place, _)| unread.binary_search(place).is_err()) {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::warn!("temporary source {path:?} is left behind: {error}");
@@ -162,10 +166,13 @@ fn fill(
         done += 1;
         Ok::<_, Failure>(())
     };
-    for mut document in documents {
+    for (place, mut document) in documents.into_iter().enumerate() {
         step()?;
         let sections = content::take_sections(&mut document, settings.max_content_bytes);
         batch.document(&document, &sections)?;
+        if document.source.is_some() {
+            batch.leave(place);
+        }
     }
     for reference in removes {
         step()?;
@@ -187,11 +194,12 @@ fn publish(watch: &dyn Watch, parse: StageStatus, done: usize, all: usize) {
     watch.progress(Progress::of_stages(vec![Stage::new("Parse").at(parse), write]));
 }
 
-fn temporary_files(documents: &[Document]) -> Vec<PathBuf> {
-    let sources = documents.iter().filter_map(|d| d.source.as_ref());
+/// The files that are to be deleted, and the places of their documents.
+fn temporary_files(documents: &[Document]) -> Vec<(usize, PathBuf)> {
+    let sources = documents.iter().enumerate();
     sources
-        .filter_map(|source| match source {
-            Source::File { path, temporary: true } => Some(path.clone()),
+        .filter_map(|(place, document)| match &document.source {
+            Some(Source::File { path, temporary: true }) => Some((place, path.clone())),
             _ => None,
         })
         .collect()

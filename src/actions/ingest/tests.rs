@@ -208,6 +208,37 @@ fn sources_are_read_and_temporary_ones_deleted() {
     assert!(!path("brief").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_temporary_source_that_could_not_be_read_is_kept() {
+    let scene = Scene::new();
+    let path = |name: &str| scene.directory.path().join(name);
+    let add = |name: &str| {
+        let file = path(name);
+        format!(
+            "<add><reference>{name}</reference><source filename='{}' lifetime='temporary'/></add>",
+            file.display()
+        )
+    };
+    fs::write(path("read"), "text").unwrap();
+    std::os::unix::fs::symlink(path("late"), path("late")).unwrap();
+    let adds = format!("<adds>{}{}</adds>", add("late"), add("read"));
+    scene.run(1, &[("adds", &adds)]).unwrap();
+    assert!(path("late").is_symlink() && !path("read").exists());
+
+    // Nor does a repeat delete what it did not read.
+    fs::remove_file(path("late")).unwrap();
+    fs::write(path("late"), "the only copy").unwrap();
+    fs::write(path("read"), "text").unwrap();
+    scene.run(1, &[("adds", &adds)]).unwrap();
+    assert!(path("late").exists() && !path("read").exists());
+    let lines = scene.read("batch-00000000001/documents.jsonl");
+    assert!(
+        !lines.contains("the only copy") && lines.contains("ImportErrorDescription"),
+        "{lines}"
+    );
+}
+
 #[test]
 fn actions_without_an_id_have_batches_of_their_own() {
     let scene = Scene::new();

@@ -51,25 +51,34 @@ struct Manifest {
     documents: u64,
     removes: u64,
     fingerprint: String,
+    /// The documents whose source could not be read, by their places among all, from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<usize>,
 }
 
-/// Tells whether this batch is there already.
+/// If this batch is there already, returns which documents' sources could not be read.
 ///
 /// # Errors
 ///
 /// It is there but was made from something else: then ids have been given anew, say because the
 /// database was replaced, and to call this action done would lose its documents.
-pub(crate) fn is_done(directory: &Path, name: &str, fingerprint: &str) -> Result<bool, Failure> {
+pub(crate) fn find(
+    directory: &Path,
+    name: &str,
+    fingerprint: &str,
+) -> Result<Option<Vec<usize>>, Failure> {
     let target = directory.join(name);
     match fs::symlink_metadata(&target) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(&target, &error)),
         Ok(_) => {}
     }
     let manifest = fs::read(target.join(MANIFEST_FILE)).ok();
     let manifest = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok());
-    if manifest.is_some_and(|m| m.fingerprint == fingerprint) {
-        return Ok(true);
+    if let Some(manifest) = manifest.filter(|m| m.fingerprint == fingerprint) {
+        // The attempt that wrote it may have ended before it did this.
+        sync_directory(Some(directory)).map_err(|e| failed(&target, &e))?;
+        return Ok(Some(manifest.unread));
     }
     Err(Failure::failed(format!(
         "{} is there already, and another action wrote it; move it away if it has been taken over \
@@ -114,7 +123,7 @@ impl Batch {
             idx,
             json,
             removes: None,
-            manifest: Manifest { documents: 0, removes: 0, fingerprint },
+            manifest: Manifest { documents: 0, removes: 0, fingerprint, unread: Vec::new() },
             committed: false,
         })
     }
@@ -138,6 +147,11 @@ impl Batch {
         write().map_err(|e| failed(&self.temporary, &e))
     }
 
+    /// Notes that the source of the document at this place could not be read; places go up.
+    pub(crate) fn leave(&mut self, place: usize) {
+        self.manifest.unread.push(place);
+    }
+
     /// Writes a reference to remove.
     pub(crate) fn remove(&mut self, reference: &str) -> Result<(), Failure> {
         self.manifest.removes += 1;
@@ -157,8 +171,9 @@ impl Batch {
         write().map_err(|e: io::Error| failed(&self.temporary, &e))
     }
 
-    /// Makes the batch durable and visible. Once this returns, it is there whatever happens.
-    pub(crate) fn commit(mut self) -> Result<(), Failure> {
+    /// Makes the batch durable and visible. Once this returns, it is there whatever happens. Returns
+    /// which documents' sources could not be read.
+    pub(crate) fn commit(mut self) -> Result<Vec<usize>, Failure> {
         let mut finish = || -> io::Result<()> {
             if let Some(out) = &mut self.idx {
                 out.write_all(idx::IDX_END.as_bytes())?;
@@ -175,7 +190,8 @@ impl Batch {
         };
         finish().map_err(|e| failed(&self.temporary, &e))?;
         self.committed = true;
-        sync_directory(self.target.parent()).map_err(|e| failed(&self.target, &e))
+        sync_directory(self.target.parent()).map_err(|e| failed(&self.target, &e))?;
+        Ok(std::mem::take(&mut self.manifest.unread))
     }
 }
 
