@@ -173,14 +173,14 @@ pub(crate) fn post(
     let mut response = agent
         .post(address)
         .send_form([("action", "Ingest"), (parameter, value)])
-        .map_err(|e| unreachable(e.to_string()))?;
+        .map_err(|e| unreachable(told(&e)))?;
     let text = response
         .body_mut()
         .with_config()
         .limit(MAX_REPLY_BYTES)
         .lossy_utf8(true)
         .read_to_string()
-        .map_err(|e| unreachable(e.to_string()))?;
+        .map_err(|e| unreachable(told(&e)))?;
     if !response.status().is_success() {
         return Err(unreachable(format!(
             "it answered with HTTP status {}",
@@ -193,6 +193,16 @@ pub(crate) fn post(
             unreachable(format!("it did not answer as an ACI server: {}", shorten(text.trim())))
         }
     })
+}
+
+/// Says what went wrong; ureq's own text for a time-out names neither whose nor how long.
+fn told(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => {
+            format!("it did not answer to the end within {} s", TIMEOUT.as_secs())
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Reads an ACI reply: accepted only with SUCCESS and a token. Fails with the reason it gives, or
@@ -323,6 +333,18 @@ mod tests {
             }
             served.join().unwrap();
         }
+    }
+
+    #[test]
+    fn a_time_out_says_how_long_was_waited() {
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_millis(20)))
+            .build()
+            .new_agent();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let error = agent.get(address).call().unwrap_err();
+        assert_eq!(told(&error), "it did not answer to the end within 10 s");
     }
 
     #[test]
