@@ -433,8 +433,10 @@ struct ActorThread {
 impl ActorThread {
     fn start(number: usize) -> std::io::Result<Self> {
         let (starts, mut receiver) = mpsc::unbounded_channel::<Start>();
+        // Here and not on the thread, where nobody would learn that it can't be had.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name(format!("actiond-queue-{number}")).spawn(move || {
-            actix::System::new().block_on(async move {
+            actix::System::with_tokio_rt(|| runtime).block_on(async move {
                 while let Some(start) = receiver.recv().await {
                     start();
                 }
