@@ -33,6 +33,11 @@ enum ServeError {
     Start(#[from] actiond_actors::StartError),
     #[error("the HTTP server failed: {0}")]
     Http(#[from] io::Error),
+    #[error(
+        "the HTTP server ended by itself; each of its {0} threads needs four open files, of which the limit (ulimit -n) \
+         may allow too few: raise it, or lower [Server] Threads"
+    )]
+    Gone(usize),
 }
 
 /// Runs the server until a signal ends it.
@@ -91,10 +96,17 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         App::new().configure(mount.clone())
     })?;
     let handle = server.handle();
-    let running = actix_web::rt::spawn(server);
+    let mut running = actix_web::rt::spawn(server);
     log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
 
-    end_on_signal(&mut signals, &system, settings.actions.shutdown_grace).await;
+    tokio::select! {
+        () = end_on_signal(&mut signals, &system, settings.actions.shutdown_grace) => {}
+        // It may have failed to start its threads. Nobody could reach what would be left.
+        ended = &mut running => {
+            system.shutdown_now().await;
+            return Err(ended.unwrap_or(Ok(())).map_or_else(Into::into, |()| ServeError::Gone(workers)));
+        }
+    }
     handle.stop(true).await;
     // The server has been told to stop; what is left to learn is whether it did so well.
     running.await.unwrap_or(Ok(()))?;

@@ -1,6 +1,7 @@
 //! Too many connections, and slow ones.
 
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::process::Stdio;
 
 use super::super::server::{Home, wait_until};
 use super::super::skip::skipped;
@@ -103,6 +104,45 @@ fn a_server_out_of_descriptors_waits_and_recovers() {
     let (status, log) = server.wait();
     assert!(status.success());
     assert!(log.len() < 100, "{} lines of log, such as {:?}", log.len(), log.last());
+}
+
+#[test]
+fn a_server_without_descriptors_for_its_http_threads_ends_and_says_why() {
+    // Four for each, so not even half of them can start.
+    let home = Home::new(&config("Threads=200"));
+    let (status, log) = Server::run(home.command_after("ulimit -n 300")).wait();
+    assert_eq!(status.code(), Some(1), "{log:?}");
+    let last = log.last().unwrap();
+    for word in ["ERROR", "its 200 threads", "ulimit -n", "[Server] Threads"] {
+        assert!(last.contains(word), "{last}");
+    }
+}
+
+#[test]
+fn a_server_without_descriptors_for_its_queues_does_not_start() {
+    let home = Home::new(&config("Threads=2"));
+    let mut without_queues = 0;
+    // Each limit ends it elsewhere, until there are enough for all that comes before the HTTP threads.
+    for limit in 10..60 {
+        let mut command = home.command_after(&format!("ulimit -n {limit}"));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut seen = Vec::new();
+        let is_up = lines.any(|line| {
+            let is_up = line.contains("answers on http://");
+            seen.push(line);
+            is_up
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!seen.iter().any(|line| line.contains("actiond-queue")), "{limit}: {seen:?}");
+        without_queues +=
+            usize::from(seen.iter().any(|line| line.contains("a thread can't be started")));
+        if is_up {
+            break;
+        }
+    }
+    assert!(without_queues > 0, "no limit was met where the queues have none left");
 }
 
 /// What slow clients send, a byte at a time, after the first part.
