@@ -128,7 +128,7 @@ keys! {
     TOKEN_HOST: [Server] "TokenHost", Kind::Host, None, "actiond.example.org",
         "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.";
     THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
-        "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores.";
+        "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.";
     MAX_INPUT_STRING: [Server] "MaxInputString", or_unlimited(1, 1_000_000), Some("64000"), "",
         "The longest request target in bytes. A request line of over 65000 bytes is refused in any case: send long parameters by POST.";
     MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",

@@ -138,7 +138,7 @@ fn run(
     // An earlier attempt may have been cut off between the commit and this. What could not be read
     // stays: nothing else may hold it.
     for (_, path) in temporary.iter().filter(|(place, _)| unread.binary_search(place).is_err()) {
-        match std::fs::remove_file(&path) {
+        match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::warn!("temporary source {path:?} is left behind: {error}");
             }
