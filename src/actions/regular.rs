@@ -21,7 +21,11 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         &mut options,
         libc::O_NONBLOCK | libc::O_NOCTTY,
     );
-    let file = options.open(path)?;
+    let file = match options.open(path) {
+        // Another program, such as Samba, holds a lease on it, which the system ends soon.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path),
+        opened => opened,
+    }?;
     refuse_others(&file.metadata()?)?;
     Ok(file)
 }
