@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -17,11 +17,19 @@ use crate::clock::{Clock, SystemClock};
 use crate::perform::Perform;
 use crate::queue::{
     Drain, EndAll, Ending, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
+    lock,
 };
 use crate::shutdown::{Admitted, Phase, Shutdown};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
+
+/// How long a start waits for the recovery of what ran before: a store that can't be written, say
+/// because the disk is full, can still be read.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a shutdown waits for what was forced to end, and for those who wait to have read their answers.
+const FORCED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Makes a [`System`].
 #[derive(Debug)]
@@ -197,10 +205,6 @@ impl Drop for Alive {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A system that does not keep itself alive: what its own actors hold.
 #[derive(Clone)]
 pub(crate) struct WeakSystem(Weak<Inner>);
@@ -212,7 +216,7 @@ impl WeakSystem {
 }
 
 struct Inner {
-    /// Runs the actions' own work. Only taken when this is dropped.
+    /// Runs the actions' own work. Taken by [`Alive`], when the last who holds the system lets go.
     executor: Mutex<Option<Runtime>>,
     handle: Handle,
     actors: Mutex<Vec<ActorThread>>,
@@ -330,7 +334,7 @@ impl System {
         self.inner.shutdown.admit()
     }
 
-    pub(crate) fn downgrade(&self) -> WeakSystem {
+    fn downgrade(&self) -> WeakSystem {
         WeakSystem(Arc::downgrade(&self.inner))
     }
 
@@ -415,13 +419,6 @@ impl System {
         Ok(())
     }
 }
-
-/// How long a start waits for the recovery of what ran before: a store that can't be written, say
-/// because the disk is full, can still be read.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a shutdown waits for what was forced to end, and for those who wait to have read their answers.
-const FORCED_WITHIN: Duration = Duration::from_secs(2);
 
 type Start = Box<dyn FnOnce() + Send>;
 

@@ -19,7 +19,7 @@ const MAX_LENGTH: usize = 64;
 
 /// The forms that [`parse_filter`] reads, as errors and the help tell them.
 pub const FILTER_FORMS: &str = "a time such as 2014-07-17 15:00:00, 2014-Jul-17 15:00:00, 15:00:00 (today) or 2014-07-17 (midnight), \
-     with a zone such as GMT or +01:00 behind it if it is not the server's, or whole seconds since 1970";
+     with a zone such as GMT or +01:00 behind it if it is not the server's, or whole seconds since 1970; from the year 1000 to 9999-12-30";
 
 /// Writes a time as `QueueInfo` shows it: `2009-Oct-15 14:44:32`. `ms` is milliseconds since 1970.
 #[must_use]

@@ -428,7 +428,7 @@ impl QueueShared {
     }
 }
 
-/// None of these locks is held while anything is called that could leave its data half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// For locks that are never held while anything is called that could leave their data half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -33,7 +33,7 @@ pub use handle::{
     ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, TooLarge,
 };
 use inbox::{Generation, Look};
-pub(crate) use link::{Ending, Link, MOST_SLOTS, QueueLink, QueueShared};
+pub(crate) use link::{Ending, Link, MOST_SLOTS, QueueLink, QueueShared, lock};
 
 /// How a queue works: given once, when it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]

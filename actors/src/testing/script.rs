@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Gate;
 use crate::action::ActionId;
 use crate::lifecycle::OnRestart;
 use crate::perform::{ActionContext, Failure, Perform, Work};
+use crate::queue::lock;
 use crate::report::Report;
 
 /// What one attempt does.
@@ -219,8 +220,4 @@ impl Drop for Here {
     fn drop(&mut self) {
         lock(&self.0).running -= 1;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

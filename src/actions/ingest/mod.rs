@@ -76,25 +76,24 @@ pub struct IngestOptions {
 /// The performer of Ingest actions.
 #[derive(Debug, Clone)]
 pub struct Ingest {
-    /// How it works.
-    pub settings: IngestOptions,
+    options: IngestOptions,
 }
 
 impl Ingest {
     /// Makes a performer.
     #[must_use]
-    pub const fn new(settings: IngestOptions) -> Self {
-        Self { settings }
+    pub const fn new(options: IngestOptions) -> Self {
+        Self { options }
     }
 }
 
 impl Perform for Ingest {
     fn perform(&self, context: ActionContext) -> Work {
-        let settings = self.settings.clone();
+        let options = self.options.clone();
         Work::blocking(move || {
             let now = context.system().clock().now();
             let name = write::batch_name(context.id(), now);
-            run(&settings, context.parameters(), &name, &context)
+            run(&options, context.parameters(), &name, &context)
         })
     }
 
@@ -105,7 +104,7 @@ impl Perform for Ingest {
 
 /// Runs one action, whose batch has this name; its result is empty, for the standard elements say all there is to say.
 fn run(
-    settings: &IngestOptions,
+    options: &IngestOptions,
     parameters: &Parameters,
     name: &str,
     watch: &dyn Watch,
@@ -128,11 +127,11 @@ fn run(
     let fingerprint =
         write::fingerprint([given.adds, given.updates, given.removes].map(str::as_bytes));
     let temporary = temporary_files(&documents);
-    let unread = match write::find(&settings.directory, name, &fingerprint)? {
+    let unread = match write::find(&options.directory, name, &fingerprint)? {
         Some(unread) => unread,
         None => {
-            let batch = Batch::begin(&settings.directory, name, &settings.output, fingerprint)?;
-            fill(batch, settings, documents, &removes, watch)?.commit()?
+            let batch = Batch::begin(&options.directory, name, &options.output, fingerprint)?;
+            fill(batch, options, documents, &removes, watch)?.commit()?
         }
     };
     // An earlier attempt may have been cut off between the commit and this. What could not be read
@@ -150,7 +149,7 @@ fn run(
 
 fn fill(
     mut batch: Batch,
-    settings: &IngestOptions,
+    options: &IngestOptions,
     documents: Vec<Document>,
     removes: &[String],
     watch: &dyn Watch,
@@ -168,7 +167,7 @@ fn fill(
     };
     for (place, mut document) in documents.into_iter().enumerate() {
         step()?;
-        let sections = content::take_sections(&mut document, settings.max_content_bytes);
+        let sections = content::take_sections(&mut document, options.max_content_bytes);
         batch.document(&document, &sections)?;
         if document.source.is_some() {
             batch.leave(place);
