@@ -430,15 +430,23 @@ struct ActorThread {
 impl ActorThread {
     fn start(number: usize) -> std::io::Result<Self> {
         let (starts, mut receiver) = mpsc::unbounded_channel::<Start>();
-        // Here and not on the thread, where nobody would learn that it can't be had.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // A runtime may be dropped only on a thread that has none, so it is made there.
+        let (made, outcome) = std::sync::mpsc::channel();
         std::thread::Builder::new().name(format!("actiond-queue-{number}")).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(made.send(Err(error))),
+            };
+            drop(made.send(Ok(())));
             actix::System::with_tokio_rt(|| runtime).block_on(async move {
                 while let Some(start) = receiver.recv().await {
                     start();
                 }
             });
         })?;
+        // Nobody would learn of it later.
+        outcome.recv().unwrap_or_else(|_| Err(std::io::Error::other("it ended at once")))?;
         Ok(Self { starts })
     }
 

@@ -133,15 +133,17 @@ impl AciError {
         )
     }
 
-    /// An action that was run at once ended in an error (510); `text` is what it said.
+    /// An action that was run at once ended in an error (510); `text` is what it said, of which 5,000 characters are shown.
     #[must_use]
     pub fn failed(action: &str, text: &str) -> Self {
         let action = shorten(action);
+        let end = text.char_indices().nth(5_000).map_or(text.len(), |(end, _)| end);
+        let shown = text.get(..end).unwrap_or_default();
         Self::new(
             510,
             "ERRORACTIONFAILED",
             format!("{action} failed: {}", shorten(text)),
-            format!("The action {action} was run and ended in an error: {text}"),
+            format!("The action {action} was run and ended in an error: {shown}"),
         )
     }
 
@@ -274,6 +276,13 @@ mod tests {
         assert!(error.string.chars().count() < 300 && error.description.chars().count() < 300);
         assert_eq!(error.error_id("get-Status;ü"), "ACTIONDGETSTATUS502");
         assert_eq!(error.error_id(&"a".repeat(99)), format!("ACTIOND{}502", "A".repeat(40)));
+    }
+
+    #[test]
+    fn what_a_failed_action_says_is_cut_late() {
+        let said = |count: usize| AciError::failed("Echo", &"é".repeat(count)).description;
+        assert!(said(5_000).ends_with(&"é".repeat(5_000)));
+        assert_eq!(said(5_001), said(5_000));
     }
 
     #[test]

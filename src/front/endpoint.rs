@@ -38,7 +38,7 @@ pub(super) struct Inner {
     pub(super) replies: Replies,
     uploads: Uploads,
     /// How many actions run at once outside of the queues (`Synchronous=true`).
-    pub(super) synchronous: Semaphore,
+    pub(super) synchronous: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -210,9 +210,9 @@ impl EndpointBuilder {
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
-            replies: Replies::new(self.limits.max_reply_memory),
+            replies: Replies::new(self.limits.max_reply_memory, Some(self.system.clone())),
             uploads: Uploads::new(self.limits.max_upload_memory, self.limits.max_file_upload_size),
-            synchronous: Semaphore::new(self.threads.max(MIN_SYNCHRONOUS)),
+            synchronous: Arc::new(Semaphore::new(self.threads.max(MIN_SYNCHRONOUS))),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };

@@ -120,7 +120,7 @@ impl List {
         }
         out.extend(sending.writer.tail());
         let room = if out.len() > SMALL { sending.room } else { Room::default() };
-        Ok(AciReply { content_type, body: AciBody::Whole(out), room })
+        Ok(AciReply { room, ..AciReply::whole(content_type, out) })
     }
 }
 
@@ -169,6 +169,7 @@ impl Sending {
                     results
                 }
                 Err(larger) => {
+                    self.listing = listing;
                     bytes = larger.bytes;
                     bytes
                 }
@@ -185,6 +186,7 @@ impl Sending {
         id: ActionId,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let replies = &self.endpoint.inner.replies;
+        self.room.wait_anew();
         loop {
             let (state, given) = self.listing.parameters(id).await?;
             let bytes = twice(self.results + given.as_ref().map_or(0, Parameters::byte_len));

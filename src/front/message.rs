@@ -9,7 +9,7 @@ use actix::Message;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::replies::Room;
+use super::replies::{Room, SMALL};
 use crate::aci::error::AciError;
 
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
@@ -46,7 +46,11 @@ pub struct AciReply {
 }
 
 impl AciReply {
-    pub(super) fn whole(content_type: &'static str, body: Vec<u8>) -> Self {
+    pub(super) fn whole(content_type: &'static str, mut body: Vec<u8>) -> Self {
+        if body.len() > SMALL {
+            // It grew while it was written, and what it has too much is not counted.
+            body.shrink_to_fit();
+        }
         Self { content_type, body: AciBody::Whole(body), room: Room::default() }
     }
 

@@ -35,7 +35,7 @@ use actiond_actors::{QueueError, Submitted};
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::Local;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::aci::catalog::builtin::QUEUE_INFO;
 use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
@@ -95,6 +95,8 @@ struct Asked<'a> {
     wants_html: bool,
     idempotency_key: Option<&'a str>,
     done: Done<'a>,
+    /// Among the few actions that may run at once, where this one did: its result is nowhere else.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// What was done for a request, whose reply may have to be made once more.
@@ -104,10 +106,6 @@ enum Done<'a> {
     Looked,
     /// An action was queued.
     Queued(&'a Kind, Submitted),
-    /// An action was run at once. It keeps its place, one of few, until there is room for its result, which is nowhere else.
-    Ran {
-        _place: SemaphorePermit<'a>,
-    },
 }
 
 async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
@@ -178,6 +176,7 @@ async fn reply(
         wants_html: request.wants_html,
         idempotency_key: request.idempotency_key.as_deref(),
         done: Done::Nothing,
+        place: None,
     };
     let reply = in_room(&mut asked).await.map_err(|error| (error, format));
     drop(asked);
@@ -196,12 +195,6 @@ async fn in_room(asked: &mut Asked<'_>) -> Result<AciReply, AciError> {
         }
         let bytes = reply.len();
         if replies.fit(bytes, &mut room) {
-            if let AciBody::Whole(body) = &mut reply.body
-                && !room.is_none()
-            {
-                // It grew while it was written, and what it has too much was not counted.
-                body.shrink_to_fit();
-            }
             reply.room = room;
             return Ok(reply);
         }
@@ -224,8 +217,8 @@ async fn made(asked: &mut Asked<'_>) -> Result<AciReply, AciError> {
         Answer::Html(page) => AciReply::html(page),
         Answer::List(list) => list.into_reply(asked).await?,
     };
-    if let Done::Ran { .. } = asked.done {
-        reply.room = asked.endpoint.inner.replies.at_last(reply.len()).await;
+    if let Some(place) = asked.place.take() {
+        reply.room = asked.endpoint.inner.replies.only_once(reply.len(), place).await;
     }
     Ok(reply)
 }

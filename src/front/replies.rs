@@ -4,9 +4,11 @@
 //! not kept while it waits, but read again once there is room for it. So clients that ask for much and take nothing
 //! hold no more than this. Who asks: `mod.rs` for replies that are whole, `list.rs` for what is sent in pieces.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actiond_actors::System;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -19,12 +21,17 @@ pub(super) const SMALL: usize = 64 << 10;
 /// How long a reply waits for room before it is refused (our choice: clients give up after 10 s).
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// How often who waits looks whether the system shuts down: well within the time that HTTP has then.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// The memory for the large replies of one endpoint.
 #[derive(Debug)]
 pub(super) struct Replies {
     shares: Arc<Semaphore>,
     all: u32,
     patience: Duration,
+    /// While it shuts down nobody waits for room: HTTP ends soon after it, and each request is answered (Q11).
+    system: Option<System>,
 }
 
 /// The room that a reply has. To be kept until its client has taken it.
@@ -35,7 +42,7 @@ pub struct Room {
     until: Option<Instant>,
 }
 
-/// Takes from a body what is given to HTTP at once. That copies it, and keeps as much memory for the connection's next replies.
+/// Takes from a body what is given to HTTP at once, which copies it: the whole would stand in memory twice.
 pub(crate) fn part_of(body: &mut Bytes) -> Bytes {
     body.split_to(body.len().min(SMALL))
 }
@@ -62,6 +69,11 @@ impl Room {
         self.permit.is_none()
     }
 
+    /// Begins the time anew that may be waited for another.
+    pub(super) const fn wait_anew(&mut self) {
+        self.until = None;
+    }
+
     fn shares(&self) -> usize {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
@@ -69,10 +81,10 @@ impl Room {
 
 impl Replies {
     /// Shares so many bytes among all replies; one that is larger has to be alone.
-    pub(super) fn new(memory: usize) -> Self {
+    pub(super) fn new(memory: usize, system: Option<System>) -> Self {
         let all = memory.div_ceil(SMALL).clamp(1, Semaphore::MAX_PERMITS);
         let all = u32::try_from(all).unwrap_or(u32::MAX);
-        Self { shares: Arc::new(Semaphore::new(all as usize)), all, patience: PATIENCE }
+        Self { shares: Arc::new(Semaphore::new(all as usize)), all, patience: PATIENCE, system }
     }
 
     /// How many shares a reply of this size needs.
@@ -94,17 +106,31 @@ impl Replies {
         }
     }
 
-    /// Takes room for so many bytes, however long that takes: for what can't be read again. Whoever waits holds no
-    /// room, and room is given in the order in which it was asked for, so nobody waits for ever.
-    pub(super) async fn at_last(&self, bytes: usize) -> Room {
-        match self.needs(bytes) {
-            0 => Room::default(),
-            // It fails only where the memory is closed, which it never is.
-            shares => {
-                let taken = Arc::clone(&self.shares).acquire_many_owned(shares).await;
-                taken.map_or_else(|_| Room::default(), Room::of)
+    /// Waits for room for so many bytes until then, and no longer than the system runs. Room is given in the order in
+    /// which it was asked for: whoever is the first to wait gets all that becomes free.
+    async fn in_time(&self, bytes: usize, until: Instant) -> Option<Room> {
+        let shares = self.needs(bytes);
+        if shares == 0 {
+            return Some(Room::default());
+        }
+        let mut taken = pin!(Arc::clone(&self.shares).acquire_many_owned(shares));
+        loop {
+            let look = until.min(Instant::now() + LOOK_EVERY);
+            match tokio::time::timeout_at(look, &mut taken).await {
+                // It fails only where the memory is closed, which it never is.
+                Ok(taken) => return taken.ok().map(Room::of),
+                Err(_) if look == until => return None,
+                Err(_) if self.system.as_ref().is_some_and(System::is_draining) => return None,
+                Err(_) => {}
             }
         }
+    }
+
+    /// Finds room for what can't be read again. Where there is none after some seconds it is sent all the same, and keeps
+    /// this place until it was taken: of such places there are few.
+    pub(super) async fn only_once(&self, bytes: usize, place: OwnedSemaphorePermit) -> Room {
+        let room = self.in_time(bytes, Instant::now() + self.patience).await;
+        room.unwrap_or_else(|| Room::of(place))
     }
 
     /// Tells whether so many bytes fit into a room, which becomes a larger one if there is one at once.
@@ -125,8 +151,7 @@ impl Replies {
     /// one room together take some seconds at most.
     pub(super) async fn wait(&self, bytes: usize, room: &mut Room) -> Result<(), Exhausted> {
         let until = *room.until.get_or_insert_with(|| Instant::now() + self.patience);
-        let larger = tokio::time::timeout_at(until, self.at_last(bytes)).await;
-        room.permit = larger.map_err(|_| Exhausted)?.permit;
+        room.permit = self.in_time(bytes, until).await.ok_or(Exhausted)?.permit;
         Ok(())
     }
 }
@@ -138,7 +163,7 @@ mod tests {
     use super::*;
 
     fn four_shares() -> Replies {
-        Replies { patience: Duration::from_millis(20), ..Replies::new(4 * SMALL) }
+        Replies { patience: Duration::from_millis(20), ..Replies::new(4 * SMALL, None) }
     }
 
     /// Reads something of each of these sizes, one after the other, until it fits; which it was.
@@ -189,26 +214,57 @@ mod tests {
         assert_eq!((room.shares(), replies.shares.available_permits()), (4, 0));
     }
 
-    /// What is waited for without end is given in the order of asking, and nobody who waits holds any.
+    /// Nobody who waits holds any for long.
     #[actix_web::test]
     async fn those_who_wait_all_get_room() {
-        let replies = four_shares();
+        let replies = Replies { patience: Duration::from_secs(60), ..four_shares() };
+        let until = Instant::now() + replies.patience;
         let each = (0..50).map(|n| {
             let replies = &replies;
             async move {
-                let room = replies.at_last((1 + n % 5) * SMALL + 1).await;
+                let room = replies.in_time((1 + n % 5) * SMALL + 1, until).await;
                 tokio::task::yield_now().await;
-                drop(room);
+                assert!(room.is_some());
             }
         });
         futures_util::future::join_all(each).await;
         assert_eq!(replies.shares.available_permits(), 4);
     }
 
+    #[actix_web::test]
+    async fn what_is_nowhere_else_is_sent_in_the_end_and_keeps_its_place() {
+        let replies = four_shares();
+        let places = Arc::new(Semaphore::new(1));
+        let place = async || Arc::clone(&places).acquire_owned().await.unwrap();
+        for (bytes, shares) in [(SMALL, 0), (2 * SMALL, 2)] {
+            let room = replies.only_once(bytes, place().await).await;
+            assert_eq!((room.shares(), places.available_permits()), (shares, 1));
+        }
+        let _held = replies.at_once(4 * SMALL).unwrap();
+        let room = replies.only_once(2 * SMALL, place().await).await;
+        assert!(!room.is_none());
+        assert_eq!(places.available_permits(), 0);
+        drop(room);
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    /// A second wait, long after the first, has time of its own once it is begun anew.
+    #[actix_web::test]
+    async fn a_wait_that_is_begun_anew_has_all_its_time() {
+        let replies = four_shares();
+        let held = replies.at_once(4 * SMALL).unwrap();
+        let mut room = Room::default();
+        assert_eq!(replies.wait(2 * SMALL, &mut room).await, Err(Exhausted));
+        assert_eq!(replies.wait(2 * SMALL, &mut room).now_or_never(), Some(Err(Exhausted)));
+        room.wait_anew();
+        assert_eq!(replies.wait(2 * SMALL, &mut room).now_or_never(), None);
+        drop(held);
+    }
+
     #[test]
     fn any_number_is_a_memory() {
         for memory in [0, 1, SMALL, usize::MAX] {
-            let replies = Replies::new(memory);
+            let replies = Replies::new(memory, None);
             let mut room = replies.at_once(usize::MAX).unwrap();
             assert!(room.shares() > 0 && replies.fit(usize::MAX, &mut room));
         }

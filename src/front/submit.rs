@@ -1,5 +1,6 @@
 //! Asynchronous actions: queued with a token, run at once, or queued and waited for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::{Parameters, QueueError, State, Submission, Submitted, Value};
@@ -75,17 +76,17 @@ pub(super) async fn outcome(
 }
 
 /// Runs the action without the queue; the reply is its result, and a failure an ACI error.
-async fn run_now<'a>(
-    asked: &mut Asked<'a>,
-    kind: &'a Kind,
+async fn run_now(
+    asked: &mut Asked<'_>,
+    kind: &Kind,
     parameters: Parameters,
 ) -> Result<Vec<Element>, AciError> {
     let endpoint = asked.endpoint;
     // Never closed.
-    let place = endpoint.inner.synchronous.acquire().await.ok();
+    let place = Arc::clone(&endpoint.inner.synchronous).acquire_owned().await.ok();
     let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
     let outcome = kind.queue.run_now(parameters).await.map_err(failed)?;
-    asked.done = place.map_or(Done::Nothing, |place| Done::Ran { _place: place });
+    asked.place = place;
     match outcome.state {
         State::Error => Err(AciError::failed(
             kind.queue.name(),

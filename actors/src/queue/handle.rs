@@ -583,7 +583,10 @@ impl Listing {
             listed.extend(page.records.into_iter().map(|record| queue.with_live(record)));
             cursor = page.next;
             match page.too_large {
-                Some(bytes) if listed.is_empty() => return Ok(Err(TooLarge { bytes })),
+                Some(bytes) if listed.is_empty() => {
+                    self.cursor = cursor;
+                    return Ok(Err(TooLarge { bytes }));
+                }
                 Some(_) => break,
                 None => {}
             }

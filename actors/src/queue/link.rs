@@ -372,7 +372,9 @@ impl QueueShared {
     }
 
     pub(crate) fn wake(&self, id: ActionId) {
-        for waiter in lock(&self.waiters).remove(&id).into_iter().flatten() {
+        // Not under the lock, which a waiter takes when it goes.
+        let woken = lock(&self.waiters).remove(&id);
+        for waiter in woken.into_iter().flatten() {
             // It may have given up just now.
             let _ = waiter.send(());
         }
@@ -380,7 +382,8 @@ impl QueueShared {
 
     /// Wakes all who wait; those whose action has not ended wait on, unless the system closes.
     pub(crate) fn wake_all(&self) {
-        for waiter in std::mem::take(&mut *lock(&self.waiters)).into_values().flatten() {
+        let woken = std::mem::take(&mut *lock(&self.waiters));
+        for waiter in woken.into_values().flatten() {
             let _ = waiter.send(());
         }
     }

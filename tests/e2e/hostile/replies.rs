@@ -140,3 +140,34 @@ fn lists_go_on_where_there_is_no_room() {
     assert_eq!(whole.values("token").len(), 300);
     assert!(whole.0.len() > 300 * value.len());
 }
+
+/// Nothing runs, so it ends at once: nobody may wait for room that will not come.
+#[test]
+fn who_waits_for_room_is_answered_when_the_server_ends() {
+    let home = Home::new(&config(FOR_TWO));
+    let server = home.start();
+    let (status, _holding) = held(&server);
+    let mut polls = deaf(&server, &status, 1);
+    let sent = [
+        post("/action=Process&Wait=60", "text/plain", large().as_bytes()),
+        post("/action=Process&Synchronous=true", "text/plain", large().as_bytes()),
+    ];
+    let mut streams = sent.map(|request| {
+        let mut stream = server.connect();
+        stream.write_all(&request).unwrap();
+        stream
+    });
+    wait_until("the server to read all", || {
+        polls.iter().chain(&streams).all(|stream| unread(stream) == 0)
+    });
+    // The one that was queued has ended, too, and waits for room now.
+    wait_until("its end", || server.info("Process", "queueStatus", "").number("finished") == 2);
+    server.signal("TERM");
+    let (code, description) = Answer(Reply::read(&mut polls[0]).body_text()).error();
+    assert_eq!(code, "ERRORUNAVAILABLE", "{description}");
+    let [waited, at_once] = streams.each_mut().map(|stream| Reply::read(stream).body_text());
+    Answer(waited).success().must("token");
+    assert!(at_once.len() > LARGE);
+    let (ended, _) = server.wait();
+    assert!(ended.success());
+}
