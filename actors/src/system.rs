@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -195,7 +195,7 @@ impl Drop for Alive {
         // The actors first: they must not take the end of the executor for that of an action.
         drop(std::mem::take(&mut *lock(&self.0.actors)));
         // Nothing ends any more: a handle may live on, and whoever waits by it would wait for ever.
-        for queue in &*self.0.queues.read().unwrap_or_else(PoisonError::into_inner) {
+        for queue in &*self.0.queues() {
             queue.shared.end_waits();
         }
         if let Some(executor) = lock(&self.0.executor).take() {
@@ -226,6 +226,12 @@ struct Inner {
     queues: RwLock<Vec<QueueHandle>>,
 }
 
+impl Inner {
+    fn queues(&self) -> RwLockReadGuard<'_, Vec<QueueHandle>> {
+        self.queues.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl fmt::Debug for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("System").field("queues", &self.queues()).finish_non_exhaustive()
@@ -246,14 +252,13 @@ impl System {
     /// Returns the queue of this name; case does not matter.
     #[must_use]
     pub fn queue(&self, name: &str) -> Option<QueueHandle> {
-        let queues = self.inner.queues.read().unwrap_or_else(PoisonError::into_inner);
-        queues.iter().find(|queue| queue.name().eq_ignore_ascii_case(name)).cloned()
+        self.inner.queues().iter().find(|queue| queue.name().eq_ignore_ascii_case(name)).cloned()
     }
 
     /// Returns all queues, in the order they were added.
     #[must_use]
     pub fn queues(&self) -> Vec<QueueHandle> {
-        self.inner.queues.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.queues().clone()
     }
 
     /// Returns the clock that the queues go by.

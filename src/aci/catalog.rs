@@ -11,6 +11,7 @@ use super::request::{PairValue, Pairs};
 use super::time::{FILTER_FORMS, parse_filter};
 use super::token::Token;
 
+pub(crate) use builtin::builtin;
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON};
 pub use help::{help_elements, help_html};
 

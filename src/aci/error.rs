@@ -137,8 +137,7 @@ impl AciError {
     #[must_use]
     pub fn failed(action: &str, text: &str) -> Self {
         let action = shorten(action);
-        let end = text.char_indices().nth(5_000).map_or(text.len(), |(end, _)| end);
-        let shown = text.get(..end).unwrap_or_default();
+        let shown = first(text, 5_000).unwrap_or(text);
         Self::new(
             510,
             "ERRORACTIONFAILED",
@@ -186,10 +185,15 @@ impl AciError {
 /// Cuts a text from outside to [`SHOWN_CHARACTERS`], with `...` for what is left out.
 #[must_use]
 pub fn shorten(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(SHOWN_CHARACTERS).and_then(|(at, _)| text.get(..at)) {
+    match first(text, SHOWN_CHARACTERS) {
         Some(head) => Cow::Owned(format!("{head}...")),
         None => Cow::Borrowed(text),
     }
+}
+
+/// Returns so many characters of a text that has more.
+fn first(text: &str, characters: usize) -> Option<&str> {
+    text.char_indices().nth(characters).and_then(|(at, _)| text.get(..at))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::settings::{
     FetchSettings, FetchTask, IngestSettings, IngestTarget, Output, QueueKind, QueueSettings,
 };
 use super::table::{self, TYPE_ECHO, TYPE_FETCH, TYPE_INGEST};
-use crate::aci::catalog::BUILTIN;
+use crate::aci::catalog::builtin;
 
 /// The queue that there is without `[AsyncActions]`.
 const DEFAULT_QUEUE: &str = "Process";
@@ -90,10 +90,7 @@ fn listed_queues<'r>(reader: &mut Reader<'r>) -> Vec<(&'r str, Option<&'static s
     };
     let before = reader.findings.problem_count();
     let names = reader.list(list, table::QUEUE_NUMBER, table::QUEUE_NAME, |name| {
-        BUILTIN
-            .iter()
-            .any(|action| action.name.eq_ignore_ascii_case(name))
-            .then(|| "cannot be taken: that action answers at once".to_owned())
+        builtin(name).is_some().then(|| "cannot be taken: that action answers at once".to_owned())
     });
     if names.is_empty() && reader.findings.problem_count() == before {
         reader.problem_at(

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
 use super::uploads::Uploads;
-use crate::aci::catalog::{ActionSpec, BUILTIN, ParamSpec};
+use crate::aci::catalog::{ActionSpec, ParamSpec, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 
@@ -310,7 +310,7 @@ impl Endpoint {
         let name = kind.queue.name();
         let Inner { host, port, .. } = &*self.inner;
         let token = token::encode(host, *port, &kind.upper, 0, 1);
-        if BUILTIN.iter().any(|spec| spec.name.eq_ignore_ascii_case(name)) {
+        if builtin(name).is_some() {
             Some("an action that answers at once has this name")
         } else if name.trim() != name {
             Some("requests can't have white space around a name")

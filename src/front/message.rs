@@ -36,6 +36,7 @@ pub struct AciRequest {
 pub type AciAnswer = Pin<Box<dyn Future<Output = AciReply> + Send>>;
 
 /// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
+#[derive(Debug)]
 pub struct AciReply {
     /// The content type, to the letter.
     pub content_type: &'static str,
@@ -78,15 +79,6 @@ pub enum AciBody {
 
 /// A body that is written while it is sent.
 pub type ListStream = Pin<Box<dyn Stream<Item = Result<Bytes, QueueError>> + Send>>;
-
-impl fmt::Debug for AciReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AciReply")
-            .field("content_type", &self.content_type)
-            .field("body", &self.body)
-            .finish_non_exhaustive()
-    }
-}
 
 impl fmt::Debug for AciBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -38,7 +38,7 @@ use chrono::Local;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::aci::catalog::builtin::QUEUE_INFO;
-use crate::aci::catalog::{ActionSpec, BUILTIN, validate};
+use crate::aci::catalog::{ActionSpec, builtin, validate};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, Request, parse};
@@ -237,7 +237,7 @@ async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
     let check = |spec: &ActionSpec<'_>| {
         validate(spec, spec.common(), &asked.pairs, asked.endpoint.limits().strict)
     };
-    if let Some(spec) = BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(asked.action)) {
+    if let Some(spec) = builtin(asked.action) {
         check(spec)?;
         let answer = if spec.name == QUEUE_INFO.name {
             queues::queue_info(asked).await

@@ -13,13 +13,11 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::uploads::{PATIENCE, SHARE};
 use crate::aci::error::AciError;
 
-/// How many bytes need no room; and what one share of the memory is.
-pub(super) const SMALL: usize = 64 << 10;
-
-/// How long a reply waits for room before it is refused (our choice: clients give up after 10 s).
-const PATIENCE: Duration = Duration::from_secs(6);
+/// How many bytes need no room; and what one share of the memory is. As for bodies, and so is the time that is waited.
+pub(super) const SMALL: usize = SHARE;
 
 /// How often who waits looks whether the system shuts down: well within the time that HTTP has then.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -11,10 +11,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// What one share is, in bytes. A body of a share's size or less needs none: connections are counted elsewhere.
-const SHARE: usize = 64 << 10;
+pub(super) const SHARE: usize = 64 << 10;
 
 /// How long a body waits for shares, all waits together, before it is refused (our choice: clients give up after 10 s).
-const PATIENCE: Duration = Duration::from_secs(6);
+pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The memory for the bodies of one server.
 #[derive(Debug)]

@@ -180,6 +180,11 @@ pub const HELP: ActionSpec<'static> = ActionSpec {
     )],
 };
 
+/// Finds an action that answers at once, in any case.
+pub(crate) fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
+    BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
+}
+
 /// Every action that answers at once on the ACI port.
 pub const BUILTIN: &[ActionSpec<'static>] = &[
     QUEUE_INFO,

@@ -32,12 +32,10 @@ fn a_gigabyte_is_refused_early() {
 
     // Announced: nothing of it is read before the answer.
     let announced = head("/action=Process", "Content-Length: 1073741824");
-    let mut stream = server.connect();
-    stream.write_all(announced.as_bytes()).unwrap();
+    let mut stream = sending(&server, announced.as_bytes());
     let reply = Reply::read(&mut stream);
     refused(&server, before, 0, &reply.body_text());
-    let mut stream = server.connect();
-    stream.write_all(announced.as_bytes()).unwrap();
+    let mut stream = sending(&server, announced.as_bytes());
     let sent = pour(&mut stream, &piece, GIGABYTE);
     refused(&server, before, sent, &rest_of(&mut stream));
 
@@ -50,8 +48,7 @@ fn a_gigabyte_is_refused_early() {
             b"37\r\n--B\r\nContent-Disposition: form-data; name=\"large\"\r\n\r\nxx\r\n",
         ),
     ] {
-        let mut stream = server.connect();
-        stream.write_all(head("/action=Process", line).as_bytes()).unwrap();
+        let mut stream = sending(&server, head("/action=Process", line).as_bytes());
         stream.write_all(start).unwrap();
         let sent = pour(&mut stream, &chunk, GIGABYTE);
         eprintln!("{line:?}: {sent} bytes were taken");
@@ -133,8 +130,7 @@ fn uploads_share_a_budget_and_the_small_need_none() {
     let large = 1_900_000;
     let line = format!("Content-Length: {large}");
     let begin = || {
-        let mut stream = server.connect();
-        stream.write_all(head("/action=Process", &line).as_bytes()).unwrap();
+        let mut stream = sending(&server, head("/action=Process", &line).as_bytes());
         stream.write_all(b"n=").unwrap();
         stream.write_all(&vec![b'x'; large - 3]).unwrap();
         stream
@@ -216,8 +212,7 @@ fn bodies_that_break_off_leave_nothing_behind() {
         begin(&format!("{multipart}\r\nTransfer-Encoding: chunked"), &format!("f4240\r\n{part}")),
     ];
     for n in 0..COUNT {
-        let mut stream = server.connect();
-        stream.write_all(requests[n % requests.len()].as_bytes()).unwrap();
+        let mut stream = sending(&server, requests[n % requests.len()].as_bytes());
         if n % 5 == 4 {
             drop(stream);
             wait_until("the end of what was dropped", || descriptors(&server) <= own + 5);

@@ -173,8 +173,7 @@ fn slow_clients_are_told_and_hung_up_on() {
     let mut clients = Vec::new();
     for n in 0..100 {
         let (start, rest) = SLOW[n % SLOW.len()];
-        let mut stream = server.connect();
-        stream.write_all(start.as_bytes()).unwrap();
+        let stream = sending(&server, start.as_bytes());
         stream.set_nonblocking(true).unwrap();
         clients.push((stream, n % SLOW.len(), rest.bytes().cycle(), String::new(), false));
     }
@@ -216,8 +215,7 @@ fn slow_clients_are_told_and_hung_up_on() {
 fn a_long_body_at_an_honest_pace_is_taken() {
     let home = Home::new(&config("RequestTimeout=1"));
     let server = home.start();
-    let mut stream = server.connect();
-    stream.write_all(head("/action=Process", "Content-Length: 25002").as_bytes()).unwrap();
+    let mut stream = sending(&server, head("/action=Process", "Content-Length: 25002").as_bytes());
     stream.write_all(b"n=").unwrap();
     for _ in 0..25 {
         stream.write_all(&[b'x'; 1000]).unwrap();

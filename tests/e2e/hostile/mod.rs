@@ -137,11 +137,17 @@ fn error_in(text: &str) -> (String, String) {
     (number, part("<errordescription>", "</errordescription>").to_owned())
 }
 
+/// A connection on which this was sent.
+fn sending(server: &Server, bytes: &[u8]) -> TcpStream {
+    let mut stream = server.connect();
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
 /// Sends a request and reads its reply, which must come within this time.
 fn answer(server: &Server, request: &[u8], within: Duration) -> Answer {
     let began = Instant::now();
-    let mut stream = server.connect();
-    stream.write_all(request).unwrap();
+    let mut stream = sending(server, request);
     let answer = Answer(Reply::read(&mut stream).body_text());
     assert!(began.elapsed() < within, "it took {:?}", began.elapsed());
     answer

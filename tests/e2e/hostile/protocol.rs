@@ -8,8 +8,7 @@ const PATIENT: &str = "RequestTimeout=600\nReplyTimeout=600\nIdleTimeout=600";
 
 /// Sends a request and closes at once with a reply unread, which resets the connection.
 fn send_and_reset(server: &Server, request: &str) {
-    let mut stream = server.connect();
-    stream.write_all(b"GET /action=GetPid HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut stream = sending(server, b"GET /action=GetPid HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(stream.peek(&mut [0]).unwrap() > 0, "no reply to leave unread");
     stream.write_all(format!("GET {request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
 }
@@ -62,8 +61,7 @@ fn tunnels_and_web_sockets_are_refused_at_once() {
         (head("/action=Process", &format!("{socket}\r\nContent-Length: 900000")), "websocket"),
         ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n".to_owned(), "CONNECT"),
     ] {
-        let mut stream = server.connect();
-        stream.write_all(start.as_bytes()).unwrap();
+        let mut stream = sending(&server, start.as_bytes());
         let (number, description) = error_in(&rest_of(&mut stream));
         assert_eq!(number, "502");
         assert!(description.contains(named), "{description}");

@@ -68,10 +68,10 @@ fn replies_share_a_memory_and_the_small_need_none() {
     wait_until("its end", || server.info("Process", "queueStatus", "").number("finished") == 2);
 
     // A result that is nowhere else waits until there is room.
-    let mut at_once = server.connect();
-    at_once
-        .write_all(&post("/action=Process&Synchronous=true", "text/plain", large().as_bytes()))
-        .unwrap();
+    let mut at_once = sending(
+        &server,
+        &post("/action=Process&Synchronous=true", "text/plain", large().as_bytes()),
+    );
     wait_until("the server to read it", || unread(&at_once) == 0);
     others_are_served(&server);
     drop(holding);
@@ -86,8 +86,7 @@ fn what_waits_for_room_gets_it() {
     let (status, holding) = held(&server);
     let mut waiting = deaf(&server, &status, 2);
     let wait = post("/action=Process&Wait=60", "text/plain", large().as_bytes());
-    let mut submitted = server.connect();
-    submitted.write_all(&wait).unwrap();
+    let mut submitted = sending(&server, &wait);
     wait_until("the server to read all", || {
         waiting.iter().chain([&submitted]).all(|stream| unread(stream) == 0)
     });
@@ -148,15 +147,11 @@ fn who_waits_for_room_is_answered_when_the_server_ends() {
     let server = home.start();
     let (status, _holding) = held(&server);
     let mut polls = deaf(&server, &status, 1);
-    let sent = [
+    let requests = [
         post("/action=Process&Wait=60", "text/plain", large().as_bytes()),
         post("/action=Process&Synchronous=true", "text/plain", large().as_bytes()),
     ];
-    let mut streams = sent.map(|request| {
-        let mut stream = server.connect();
-        stream.write_all(&request).unwrap();
-        stream
-    });
+    let mut streams = requests.map(|request| sending(&server, &request));
     wait_until("the server to read all", || {
         polls.iter().chain(&streams).all(|stream| unread(stream) == 0)
     });
