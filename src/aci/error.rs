@@ -111,15 +111,10 @@ impl AciError {
         )
     }
 
-    /// No role of the client allows what it asked for (504).
+    /// The client may not do what it asked for (504); `why` is a sentence.
     #[must_use]
-    pub fn permission(action: &str) -> Self {
-        Self::new(
-            504,
-            "ERRORPERMISSION",
-            "Permission denied",
-            format!("No role of this client allows the action '{}'.", shorten(action)),
-        )
+    pub fn permission(why: &str) -> Self {
+        Self::new(504, "ERRORPERMISSION", "Permission denied", format!("Permission denied: {why}"))
     }
 
     /// Something in the request is larger than it may be (505); `what` names it, and the setting that limits it.
@@ -252,7 +247,7 @@ mod tests {
                 "ERRORQUEUEFULL",
                 "Fetch already holds 9",
             ),
-            (AciError::permission("Stop"), "ACTIONDX504", "0x1F8", "ERRORPERMISSION", "Stop"),
+            (AciError::permission("a page."), "ACTIONDX504", "0x1F8", "ERRORPERMISSION", "a page"),
             (
                 AciError::too_large("body", 12, 10),
                 "ACTIONDX505",

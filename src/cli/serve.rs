@@ -13,9 +13,9 @@ use crate::actions::echo::{self, Echo};
 use crate::actions::fetch::{self, Fetch, FetchOptions};
 use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
-use crate::config::{self, Overrides, QueueKind, Settings};
+use crate::config::{self, Overrides, QueueKind, ServerSettings, Settings};
 use crate::front::{Endpoint, EndpointBuilder};
-use crate::http;
+use crate::http::{self, BrowserPolicy};
 
 /// How long open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
@@ -82,6 +82,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .max_upload_memory(settings.server.max_upload_memory)
         .max_reply_memory(settings.server.max_reply_memory)
         .strict(settings.server.strict_action_validation)
+        .browsers(browsers(&settings.server))
         .threads(workers)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
@@ -112,6 +113,25 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     running.await.unwrap_or(Ok(()))?;
     log::info!("ended");
     Ok(())
+}
+
+/// Which web pages may reach the server, and under which names.
+fn browsers(server: &ServerSettings) -> BrowserPolicy {
+    if server.allowed_origins.iter().any(|origin| origin == "*") {
+        log::warn!(
+            "[Server] AllowedOrigins=* lets any web page do what the user of its browser may"
+        );
+    }
+    let policy = BrowserPolicy::default().local(server.bind_address.is_loopback());
+    // The configuration was read by the same rules, so none is refused here.
+    let policy = server
+        .allowed_hosts
+        .iter()
+        .fold(policy, |policy, host| policy.clone().allow_host(host).unwrap_or(policy));
+    server
+        .allowed_origins
+        .iter()
+        .fold(policy, |policy, origin| policy.clone().allow_origin(origin).unwrap_or(policy))
 }
 
 /// How many HTTP workers there are unless `Threads` says so.

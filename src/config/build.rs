@@ -51,6 +51,8 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         port: overrides.port.unwrap_or(port),
         bind_address,
         token_host,
+        allowed_hosts: reader.texts(section, table::ALLOWED_HOSTS),
+        allowed_origins: reader.texts(section, table::ALLOWED_ORIGINS),
         threads: Some(reader.size(section, table::THREADS)).filter(|threads| *threads > 0),
         max_input_string: reader.size(section, table::MAX_INPUT_STRING),
         max_file_upload_size: reader.size(section, table::MAX_FILE_UPLOAD_SIZE),

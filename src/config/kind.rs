@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use regex::{Regex, RegexBuilder};
 
+use crate::http::browsers::{ANY, normal_host, normal_origin};
+
 /// The most memory that one compiled expression may take.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
@@ -24,6 +26,10 @@ pub(super) enum Kind {
     Address,
     /// A host name or IP address that other servers can use.
     Host,
+    /// Such names and addresses with commas between them, or `*`.
+    Hosts,
+    /// Origins of web pages with commas between them, or `*`.
+    Origins,
     /// A name of a queue or a task.
     Name,
     /// The path of a file or directory.
@@ -77,6 +83,14 @@ impl Kind {
                 "an IP address or a host name (letters, digits, `.`, `-`, `_`; at most 253)"
                     .to_owned()
             }
+            Self::Hosts => {
+                "IP addresses or host names without ports, with commas between them, or * for any"
+                    .to_owned()
+            }
+            Self::Origins => {
+                "origins such as https://tools.example.org:8443, with commas between them, or * for any web page"
+                    .to_owned()
+            }
             Self::Name => {
                 "a name of 1 to 64 characters out of letters, digits, `_` and `-`".to_owned()
             }
@@ -127,6 +141,8 @@ impl Kind {
             }
             Self::Address => parse_address(text).map(Value::Address),
             Self::Host => parse_host(text).map(Value::Text),
+            Self::Hosts => items(text, normal_host).map_err(|what| what + &must_be())?,
+            Self::Origins => items(text, normal_origin).map_err(|what| what + &must_be())?,
             Self::Name => Some(text).filter(|t| is_name(t)).map(|t| Value::Text(t.to_owned())),
             Self::Path => Some(Value::Text(text.to_owned())),
             Self::Paths | Self::Wildcards => {
@@ -146,6 +162,17 @@ impl Kind {
         };
         value.ok_or_else(must_be)
     }
+}
+
+/// Reads a list of items of which each has a form of its own, or is `*`. An item that is none makes it `None`.
+///
+/// # Errors
+///
+/// What is wrong with the list.
+fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, String> {
+    let items = split_csv(text).map_err(|what| format!("{what}: "))?;
+    let read = |item: &String| if item == ANY { Some(ANY.to_owned()) } else { read(item) };
+    Ok(items.iter().map(read).collect::<Option<_>>().map(Value::Texts))
 }
 
 /// Splits a list at its commas.
@@ -271,6 +298,8 @@ mod tests {
             (Kind::Address, "[::1]", "Address(::1)"),
             (Kind::Host, "[2001:DB8::1]", "Text(\"2001:db8::1\")"),
             (Kind::Host, "a-b_c.example.org", "Text(\"a-b_c.example.org\")"),
+            (Kind::Hosts, "A.example,[::1], *", "Texts([\"a.example\", \"::1\", \"*\"])"),
+            (Kind::Origins, "HTTPS://A.org:443,*", "Texts([\"https://a.org\", \"*\"])"),
             (Kind::Name, "A_b-9", "Text(\"A_b-9\")"),
             (Kind::Path, "C:\\a b, c", "Text(\"C:\\\\a b, c\")"),
             (Kind::Paths, "a, \"b,c\"", "Texts([\"a\", \"b,c\"])"),
@@ -304,6 +333,10 @@ mod tests {
             (Kind::Host, "a:b", "a host name"),
             (Kind::Host, "a b", "a host name"),
             (Kind::Host, &long, "a host name"),
+            (Kind::Hosts, "a.org:80", "must be IP addresses or host names without ports"),
+            (Kind::Hosts, ",", "has no item: must be"),
+            (Kind::Origins, "a.org", "must be origins such as https://"),
+            (Kind::Origins, "null", "must be origins such as https://"),
             (Kind::Name, "a b", "1 to 64 characters"),
             (Kind::Name, &long, "1 to 64 characters"),
             (Kind::Paths, "\"a", "has a double quote that is not closed"),
@@ -347,7 +380,7 @@ mod tests {
         #[test]
         fn no_value_makes_a_kind_panic(text in "\\PC{0,40}|[\"\",a ]{0,20}") {
             let kinds = [NUMBER, OPEN, ONE, SOME, Kind::Boolean, Kind::Address, Kind::Host,
-                Kind::Name, Kind::Path, Kind::Paths, Kind::Wildcards, Kind::Regex];
+                Kind::Hosts, Kind::Origins, Kind::Name, Kind::Path, Kind::Paths, Kind::Wildcards, Kind::Regex];
             for kind in kinds {
                 if let Err(reason) = kind.parse(&text) {
                     prop_assert!(reason.contains("must be"));

@@ -107,6 +107,10 @@ pub struct ServerSettings {
     pub bind_address: IpAddr,
     /// `TokenHost`: the host part of tokens; an IPv6 address has no brackets.
     pub token_host: String,
+    /// `AllowedHosts`: host names in lower case without ports, or `*`.
+    pub allowed_hosts: Vec<String>,
+    /// `AllowedOrigins`: origins as browsers write them, or `*`.
+    pub allowed_origins: Vec<String>,
     /// `Threads`: HTTP workers, from 1 to 1024; `None` is two for each core and one more, at most 32 more than cores.
     pub threads: Option<usize>,
     /// `MaxInputString`: longest request target in bytes; `usize::MAX` is unlimited.

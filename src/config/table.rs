@@ -127,6 +127,10 @@ keys! {
         "The address to listen on. The default lets in programs on this machine only.";
     TOKEN_HOST: [Server] "TokenHost", Kind::Host, None, "actiond.example.org",
         "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.";
+    ALLOWED_HOSTS: [Server] "AllowedHosts", Kind::Hosts, None, "actions.example.org",
+        "Host names, without ports, by which clients may ask for this server. Where it listens on loopback addresses alone, those and TokenHost may be used in any case; elsewhere any name may, unless some are listed. * allows any.";
+    ALLOWED_ORIGINS: [Server] "AllowedOrigins", Kind::Origins, None, "https://tools.example.org",
+        "Origins of web pages of other servers whose scripts may send requests to this one and read the replies (CORS). * allows any page that is open in a browser to do everything that its user may.";
     THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
         "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.";
     MAX_INPUT_STRING: [Server] "MaxInputString", or_unlimited(1, 1_000_000), Some("64000"), "",

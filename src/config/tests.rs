@@ -71,6 +71,8 @@ fn the_defaults_are_these() {
         port: 7000,
         bind_address: "127.0.0.1".parse().unwrap(),
         token_host: "127.0.0.1".to_owned(),
+        allowed_hosts: Vec::new(),
+        allowed_origins: Vec::new(),
         threads: None,
         max_input_string: 64_000,
         max_file_upload_size: 10_000_000,
@@ -121,13 +123,15 @@ fn the_defaults_are_these() {
 fn the_servers_values_are_taken() {
     let settings = good(
         "[server]\nport=0\nBINDADDRESS=::1\nThreads=3\nMaxInputString=-1\nMaxFileUploadSize=-1\n\
-         StrictActionValidation=True\n[Paths]\nDataDirectory=/data\n",
+         StrictActionValidation=True\nAllowedHosts=A.org,[::2]\nAllowedOrigins=http://A.org:80,*\n[Paths]\nDataDirectory=/data\n",
     );
     let server = settings.server;
     assert_eq!((server.port, server.token_host.as_str(), server.threads), (0, "::1", Some(3)));
     assert_eq!(server.max_input_string, usize::MAX);
     assert_eq!(server.max_file_upload_size, usize::MAX);
     assert!(server.strict_action_validation);
+    assert_eq!(server.allowed_hosts, ["a.org", "::2"]);
+    assert_eq!(server.allowed_origins, ["http://a.org", "*"]);
     assert_eq!(settings.paths.data_directory, PathBuf::from("/data"));
 }
 

@@ -14,6 +14,7 @@ use super::uploads::Uploads;
 use crate::aci::catalog::{ActionSpec, ParamSpec, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
+use crate::http::BrowserPolicy;
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -31,6 +32,7 @@ pub(super) struct Inner {
     pub(super) config_path: Option<PathBuf>,
     limits: Limits,
     prefix: String,
+    browsers: BrowserPolicy,
     kinds: Vec<Kind>,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
@@ -91,6 +93,7 @@ pub struct EndpointBuilder {
     config_path: Option<PathBuf>,
     limits: Limits,
     prefix: String,
+    browsers: BrowserPolicy,
     described: Vec<(String, String, &'static [ParamSpec])>,
 }
 
@@ -158,6 +161,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Says which web pages may reach the endpoint, and under which names (default: its own, and none but its own).
+    #[must_use]
+    pub fn browsers(mut self, policy: BrowserPolicy) -> Self {
+        self.browsers = policy;
+        self
+    }
+
     /// Describes the actions of a queue for the help and for the check of parameters. Without such a queue it has
     /// no effect.
     #[must_use]
@@ -207,6 +217,7 @@ impl EndpointBuilder {
             config_path: self.config_path,
             limits: self.limits,
             prefix: self.prefix,
+            browsers: self.browsers,
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
@@ -246,6 +257,7 @@ impl Endpoint {
                 strict: false,
             },
             prefix: String::new(),
+            browsers: BrowserPolicy::default(),
             described: Vec::new(),
         }
     }
@@ -266,6 +278,15 @@ impl Endpoint {
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
         self.inner.limits.max_upload_memory
+    }
+
+    pub(crate) fn browsers(&self) -> &BrowserPolicy {
+        &self.inner.browsers
+    }
+
+    /// Returns the host that tokens carry.
+    pub(crate) fn host(&self) -> &str {
+        &self.inner.host
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

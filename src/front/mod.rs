@@ -149,7 +149,11 @@ async fn reply(
         Ok(parsed) => parsed,
         Err(rejected) => {
             // Somebody who looks at the bare address with a browser is shown what there is.
-            if request.wants_html && rejected.action.is_empty() && body.is_empty() {
+            if request.wants_html
+                && too_large.is_none()
+                && rejected.action.is_empty()
+                && body.is_empty()
+            {
                 let page = AciReply::html(server_info::help_page(endpoint));
                 return ("HELP".to_owned(), Ok(page));
             }

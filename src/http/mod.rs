@@ -1,18 +1,20 @@
 //! actix-web glue: one service for every path, which hands requests to the front actor of its worker.
 //!
 //! - the service and how to mount it: here;
+//! - which web pages may reach it: `browsers`;
 //! - how the body of a request is read: `body`; how a reply is sent: `response`;
 //! - request targets that old clients send and HTTP parsers refuse: [`repair`];
 //! - the server around it, with its limits: [`server`].
 
 mod body;
+pub(crate) mod browsers;
 pub mod repair;
 mod response;
 pub mod server;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
-    ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
 };
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -21,6 +23,7 @@ use futures_util::future::poll_immediate;
 use crate::aci::error::AciError;
 use crate::front::{AciRequest, Endpoint, FrontActor};
 pub use body::max_request;
+pub use browsers::BrowserPolicy;
 
 /// The header with a key under which the same submission may come again.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -83,14 +86,26 @@ async fn aci(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
+    let allowed = service.endpoint.browsers().judge(&request, service.endpoint.host());
     if matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // Those who only look whether somebody is there must not submit or stop anything by it.
-        return HttpResponse::Ok().insert_header((ALLOW, "GET, POST")).finish();
+        return response::without_action(&request, &allowed.unwrap_or_default());
     }
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.endpoint.uploads().begin();
     let target = target(request.uri());
-    let body = match not_spoken(&request) {
+    let (allowed, refused) = match allowed {
+        Ok(allowed) => (allowed, not_spoken(&request)),
+        Err(error) => {
+            log::warn!(
+                "a request of {:?} was refused: {:?}",
+                request.peer_addr(),
+                error.description
+            );
+            (browsers::Allowed::default(), Some(error))
+        }
+    };
+    let body = match refused {
         Some(error) => Err(error),
         None => body::read(&request, payload, &service.endpoint, &mut memory).await,
     };
@@ -119,7 +134,7 @@ async fn aci(
         }
         None => answer.await,
     };
-    response::of(&request, reply, is_last)
+    response::of(&request, &allowed, reply, is_last)
 }
 
 /// Returns what is wrong with a request whose line [`repair`] has left out.

@@ -156,7 +156,7 @@ pub(crate) fn form(action: &str, parameters: &[(&str, &str)]) -> Vec<u8> {
         body.push_str(&format!("&{name}={value}"));
     }
     format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -184,7 +184,7 @@ impl Caller {
 
     /// Sends one request and reads its reply; an error means that there was no whole reply.
     pub(crate) fn ask(&mut self, action: &str) -> io::Result<Answer> {
-        let request = format!("GET /action={action} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("GET /action={action} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.stream.get_mut().write_all(request.as_bytes())?;
         Ok(Answer(Reply::try_read(&mut self.stream)?.body_text()))
     }

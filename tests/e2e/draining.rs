@@ -31,7 +31,7 @@ fn patient() -> String {
 /// Sends an action on a connection of its own, without reading the reply.
 fn send(server: &Server, action: &str) -> TcpStream {
     let mut stream = server.connect();
-    let request = format!("GET /action={action} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let request = format!("GET /action={action} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     stream
 }

@@ -54,8 +54,8 @@ async fn an_endpoint_answers_under_its_scope_and_nowhere_else() {
         for scope in ["/a", "/v1/b"] {
             let forms = ["/a=GetPid", "/action=GetPid", "?action=GetPid", "/?a=GetPid"];
             // A proxy sends whole addresses, and so does every client of HTTP/2.
-            let targets =
-                forms.map(|form| [format!("{scope}{form}"), format!("http://x:1{scope}{form}")]);
+            let targets = forms
+                .map(|form| [format!("{scope}{form}"), format!("http://localhost:1{scope}{form}")]);
             let targets: Vec<&str> = targets.as_flattened().iter().map(String::as_str).collect();
             for (target, reply) in targets.iter().zip(ask(&targets, mounted).await) {
                 assert!(reply.contains("<autn:pid>"), "{target} {mounted:?}: {reply}");

@@ -110,7 +110,8 @@ impl Server {
     /// Sends one GET request with this target and returns the body of the reply.
     pub(crate) fn get(&self, target: &str) -> String {
         self.send(
-            format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
         )
         .body_text()
     }

@@ -16,6 +16,11 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-w
     th{font-weight:600}code{font:.92em ui-monospace,monospace;background:#f2f5f8;padding:.1em .3em;border-radius:3px;overflow-wrap:anywhere}\
     a{color:#0b5cad}small{color:#5b6b7b}nav a{margin-right:.8rem}";
 
+/// What a browser may do with the page, as the header of this name has it: show it, in its own style.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-iuL+qGXEmIFJxYm3kifSuCS2kahct7uAONvjbOlbpcA='; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Gives the help as elements: `actions` with an `action` for each, and its parameters, common ones included.
 #[must_use]
 pub fn help_elements(actions: &[&ActionSpec<'_>]) -> Vec<Element> {
@@ -137,4 +142,24 @@ fn escaped(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     escape_attribute(text, &mut out);
     String::from_utf8(out).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_style_is_the_only_thing_that_the_policy_lets_in() {
+        let hash = STANDARD.encode(Sha256::digest(STYLE));
+        assert!(CONTENT_SECURITY_POLICY.contains(&format!("'sha256-{hash}'")), "{hash}");
+        let page = help_html(&[], "t", "");
+        assert_eq!(page.matches(STYLE).count(), 1);
+        for kind in ["<script", "style=", "<img", "<link", " on", "javascript:"] {
+            assert!(!page.replace(STYLE, "").contains(kind), "{kind}");
+        }
+    }
 }

@@ -57,7 +57,7 @@ fn idle_connections_are_closed_by_time() {
     let mut kept: Vec<_> = (0..50).map(|_| server.connect()).collect();
     let began = Instant::now();
     for stream in &mut kept {
-        stream.write_all(b"GET /action=GetPid HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        stream.write_all(b"GET /action=GetPid HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert!(Reply::read(stream).body_text().contains("SUCCESS"));
     }
     for stream in &mut kept {
@@ -147,18 +147,18 @@ fn a_server_without_descriptors_for_its_queues_does_not_start() {
 
 /// What slow clients send, a byte at a time, after the first part.
 const SLOW: [(&str, &str); 5] = [
-    ("", "GET /action=GetPid HTTP/1.1\r\nHost: x\r\n"),
+    ("", "GET /action=GetPid HTTP/1.1\r\nHost: localhost\r\n"),
     (
         "GET /action=GetPid HTTP/1.1\r\n",
         "X-Long: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
     ),
-    ("POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nn=", "z"),
+    ("POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nn=", "z"),
     (
-        "POST /action=Process HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
         "1\r\nz\r\n",
     ),
     (
-        "POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\
+        "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\
          Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\n",
         "Content-Disposition: form-data; name=\"n\"\r\n\r\nzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
     ),
@@ -239,7 +239,7 @@ fn clients_that_do_not_read_are_hung_up_on() {
     });
     let before = resident(&server);
     let list = "/action=QueueInfo&QueueName=Process&QueueAction=getStatus";
-    let request = format!("GET {list} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let request = format!("GET {list} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut deaf: Vec<_> = (0..40).map(|_| server.connect()).collect();
     for stream in &mut deaf {
         stream.write_all(request.as_bytes()).unwrap();

@@ -2,11 +2,13 @@
 //! on, the server's memory stays within bounds that are checked here, and everybody else is served meanwhile.
 //!
 //! `connections` is about how many and how slow, `bodies` about the memory of uploads, `amounts` about what a request
-//! holds, `protocol` about what of HTTP is not spoken here, `replies` about those that nobody takes.
+//! holds, `protocol` about what of HTTP is not spoken here, `replies` about those that nobody takes, `pages` about web
+//! pages that use a browser on the same machine.
 
 mod amounts;
 mod bodies;
 mod connections;
+mod pages;
 mod protocol;
 mod replies;
 
@@ -111,7 +113,7 @@ fn unread(stream: &TcpStream) -> u64 {
 
 /// The head of a POST request with this line in it.
 fn head(target: &str, line: &str) -> String {
-    format!("POST {target} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n")
+    format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n{line}\r\n\r\n")
 }
 
 /// A POST request with this body.

@@ -8,9 +8,11 @@ const PATIENT: &str = "RequestTimeout=600\nReplyTimeout=600\nIdleTimeout=600";
 
 /// Sends a request and closes at once with a reply unread, which resets the connection.
 fn send_and_reset(server: &Server, request: &str) {
-    let mut stream = sending(server, b"GET /action=GetPid HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut stream = sending(server, b"GET /action=GetPid HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(stream.peek(&mut [0]).unwrap() > 0, "no reply to leave unread");
-    stream.write_all(format!("GET {request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(format!("GET {request} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+        .unwrap();
 }
 
 /// All that waits, or is done, for a client that reset its connection ends with it, however patient the server is.
@@ -57,9 +59,12 @@ fn tunnels_and_web_sockets_are_refused_at_once() {
     let server = home.start();
     let socket = "Connection: Upgrade\r\nUpgrade: websocket";
     for (start, named) in [
-        (format!("GET /action=GetPid HTTP/1.1\r\nHost: x\r\n{socket}\r\n\r\n"), "websocket"),
+        (
+            format!("GET /action=GetPid HTTP/1.1\r\nHost: localhost\r\n{socket}\r\n\r\n"),
+            "websocket",
+        ),
         (head("/action=Process", &format!("{socket}\r\nContent-Length: 900000")), "websocket"),
-        ("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n".to_owned(), "CONNECT"),
+        ("CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n".to_owned(), "CONNECT"),
     ] {
         let mut stream = sending(&server, start.as_bytes());
         let (number, description) = error_in(&rest_of(&mut stream));
@@ -77,7 +82,7 @@ fn only_get_and_post_do_anything() {
     let server = home.start();
     let mut stream = server.connect();
     for method in ["HEAD", "OPTIONS"] {
-        let request = format!("{method} /action=Process HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("{method} /action=Process HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let reply = Reply::read(&mut stream);
         assert!(reply.head.starts_with("HTTP/1.1 200 "), "{}", reply.head);
@@ -85,7 +90,7 @@ fn only_get_and_post_do_anything() {
         assert_eq!(reply.body_text(), "");
     }
     for method in ["PUT", "DELETE", "PATCH", "TRACE", "get", "BREW"] {
-        let request = format!("{method} /action=Process HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("{method} /action=Process HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let (code, description) =
             answer(&server, request.as_bytes(), Duration::from_secs(3)).error();
         assert_eq!(code, "ERRORPARAMINVALID");
@@ -103,7 +108,7 @@ fn a_broken_chunk_is_told_and_takes_no_other_with_it() {
         ["zz\r\nx", "1\nx\n", "1\r\nxyz\r\n0\r\n\r\n", "ffffffffffffffffff\r\n"].iter().enumerate()
     {
         let mut stream = server.connect();
-        let good = "GET /action=Process&Name=Ada HTTP/1.1\r\nHost: x\r\n\r\n";
+        let good = "GET /action=Process&Name=Ada HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let bad = head("/action=Process", "Transfer-Encoding: chunked");
         stream.write_all(format!("{good}{bad}{broken}").as_bytes()).unwrap();
         let first = Reply::read(&mut stream).body_text();

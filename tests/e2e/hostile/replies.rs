@@ -26,7 +26,7 @@ fn deaf(server: &Server, what: &str, count: usize) -> Vec<TcpStream> {
     let mut streams: Vec<_> = (0..count).map(|_| server.connect()).collect();
     for stream in &mut streams {
         stream
-            .write_all(format!("GET /action={what} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .write_all(format!("GET /action={what} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
             .unwrap();
     }
     streams

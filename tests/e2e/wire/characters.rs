@@ -57,7 +57,7 @@ fn raw_bytes_in_the_target() {
             let (before, after) = place.split_once("{}").unwrap();
             let mut request = format!("GET {before}").into_bytes();
             request.push(byte);
-            request.extend(format!("{after} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+            request.extend(format!("{after} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
             let reply = aci(&exchange(&mut stream, &request));
             if reply.text("response") == "ERROR" {
                 fault(&reply);

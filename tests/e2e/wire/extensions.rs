@@ -187,7 +187,7 @@ fn a_client_that_leaves_ends_what_runs_or_waits_for_it_alone() {
 
 fn with_key(client: Client, key: &str, parameters: &str) -> String {
     let request = format!(
-        "GET /action=Process{parameters} HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {key}\r\n\r\n"
+        "GET /action=Process{parameters} HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\n\r\n"
     );
     token(&aci(&client.send(request.as_bytes())))
 }

@@ -19,15 +19,16 @@ fn form_text(pairs: Pairs<'_>) -> String {
 
 fn post(target: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n",
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()
 }
 
 fn chunked(target: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let head =
-        format!("POST {target} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Transfer-Encoding: chunked\r\n\r\n"
+    );
     let mut out = head.into_bytes();
     for piece in body.chunks(37) {
         out.extend(format!("{:x}\r\n", piece.len()).as_bytes());
@@ -98,7 +99,7 @@ const FORMS: &[(&str, Form)] = &[
     ("GET with a body", |p| {
         let body = form_text(&p[1..]);
         let head = format!(
-            "GET /action={} HTTP/1.1\r\nHost: x\r\n{URLENCODED}Content-Length: {}\r\n\r\n",
+            "GET /action={} HTTP/1.1\r\nHost: localhost\r\n{URLENCODED}Content-Length: {}\r\n\r\n",
             p[0].1,
             body.len()
         );
@@ -348,7 +349,7 @@ fn http_1_0_and_connection_close_end_the_connection() {
     let server = home.start();
     for request in [
         "GET /a=getpid HTTP/1.0\r\n\r\n",
-        "GET /a=getpid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "GET /a=getpid HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ] {
         let mut stream = server.connect();
         aci(&exchange(&mut stream, request.as_bytes()));
@@ -388,7 +389,7 @@ fn a_large_body_waits_for_the_server_s_word_if_the_client_asks_for_it() {
     let mut stream = server.connect();
     let body = form_text(&[("action", "Process"), ("Synchronous", "true"), ("v", "x")]);
     let head = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

@@ -67,12 +67,13 @@ fn a_small_max_input_string_is_a_limit_too() {
 }
 
 fn with_length(body: &str) -> Vec<u8> {
-    format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .into_bytes()
 }
 
 fn in_chunks(body: &str, size: usize) -> Vec<u8> {
-    let mut out = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut out =
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for piece in body.as_bytes().chunks(size) {
         out.extend(format!("{:x}\r\n", piece.len()).as_bytes());
         out.extend([piece, b"\r\n"].concat());
@@ -106,7 +107,7 @@ fn an_oversized_body_answers_in_the_form_of_its_target() {
     let server = home.start();
     let body = "x".repeat(2_000);
     let request = format!(
-        "POST /action=Process&ResponseFormat=simplejson HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n{body}"
+        "POST /action=Process&ResponseFormat=simplejson HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n{body}"
     );
     let reply = Client::of(&server).send(request.as_bytes());
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -122,21 +123,27 @@ fn what_breaks_off_is_never_performed() {
     let client = Client::of(&server);
     for (request, is_told) in [
         (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n20\r\naction=Process&n=1",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n20\r\naction=Process&n=1",
             true,
         ),
         (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\naction=Process&n\r\n",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n10\r\naction=Process&n\r\n",
             true,
         ),
-        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\naction=Process&n=1", true),
-        ("POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nn=1", true),
         (
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\naction=Process\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\naction=Process&n=1",
             true,
         ),
-        ("POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Le", false),
-        ("GET /action=Process HTTP/1.1\r\nHost: x\r\n", false),
+        (
+            "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nn=1",
+            true,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\naction=Process\r\n0\r\n\r\n",
+            true,
+        ),
+        ("POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Le", false),
+        ("GET /action=Process HTTP/1.1\r\nHost: localhost\r\n", false),
         ("GET /action=Process", false),
     ] {
         let mut stream = server.connect();
@@ -168,8 +175,8 @@ fn what_is_no_http_is_answered_by_a_hang_up() {
         b"hello\r\n\r\n",
         b"GET /action=Process HTTP/9.9\r\n\r\n",
         b"GET /action=Process HTTP/1.1\r\nno colon\r\n\r\n",
-        b"POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
-        b"POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         &every_byte,
         &vec![b'A'; 300_000],
     ] {
@@ -200,7 +207,7 @@ fn a_slow_client_holds_up_nobody() {
             let part: &[u8] = if n % 2 == 0 {
                 b"GET /action=Pro"
             } else {
-                b"POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nn="
+                b"POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nn="
             };
             stream.write_all(part).unwrap();
             stream
@@ -210,7 +217,7 @@ fn a_slow_client_holds_up_nobody() {
     // And the slow ones are answered once they are done.
     for (n, mut stream) in stuck.into_iter().enumerate() {
         let rest: &[u8] =
-            if n % 2 == 0 { b"cess&n=1 HTTP/1.1\r\nHost: x\r\n\r\n" } else { b"12345678" };
+            if n % 2 == 0 { b"cess&n=1 HTTP/1.1\r\nHost: localhost\r\n\r\n" } else { b"12345678" };
         token(&aci(&exchange(&mut stream, rest)));
     }
 }
@@ -235,7 +242,7 @@ fn malformed_multipart_bodies() {
     ];
     for (kind, body) in bad {
         let request = format!(
-            "POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut stream = server.connect();

@@ -98,7 +98,7 @@ fn now() -> i64 {
 }
 
 fn get(target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 
 fn exchange(stream: &mut TcpStream, request: &[u8]) -> Reply {

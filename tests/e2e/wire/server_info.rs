@@ -157,8 +157,10 @@ fn get_request_log_shows_what_was_sent_before() {
 
     // What came in a body is shown as if it had come in the target.
     let body = "action=Process&Name=Ada+L&n=1";
-    let post =
-        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     client.send(post.as_bytes());
     let posted = client.get("/action=GetRequestLog&Tail=1");
     let shown = texts(&posted, "responsedata/logentry/autn:request");
@@ -292,7 +294,7 @@ fn help_is_a_page_for_browsers() {
     let client = Client::of(&server);
     let browse = |target: &str| {
         let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n"
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html,application/xhtml+xml,*/*;q=0.8\r\n\r\n"
         );
         client.send(request.as_bytes())
     };

@@ -115,7 +115,7 @@ fn values_in_a_form() {
         for kind in ["application/x-www-form-urlencoded", "text/plain; charset=ISO-8859-1"] {
             let body = format!("action=Process&{sent}");
             let request = format!(
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             );
             let token = token(&aci(&client.send(request.as_bytes())));
@@ -130,8 +130,10 @@ fn values_in_lines() {
     let server = paused(&home);
     let client = Client::of(&server);
     let body = "action=Process\r\nn=a+b%0D%0Ac\r\nm=W1N==\rempty=\nlast=%C3%A9é\r\n";
-    let request =
-        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let token = token(&aci(&client.send(request.as_bytes())));
     let expected = [("n", "a b\r\nc"), ("m", "W1N=="), ("empty", ""), ("last", "éé")];
     assert_eq!(shown(client, &token), owned(&expected));
@@ -146,7 +148,7 @@ fn parts(pairs: &[(&str, &[u8])]) -> Vec<u8> {
     }
     body.extend(b"--B--\r\n");
     let head = format!(
-        "POST /action=Process HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=\"B\"\r\n\
+        "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=\"B\"\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
