@@ -127,11 +127,7 @@ mod tests {
         ];
         for body in bodies {
             let error = read(body).unwrap_err();
-            assert_eq!(
-                (error.number, error.string.as_str()),
-                (502, "The request cannot be read"),
-                "{body}"
-            );
+            assert_eq!((error.number, error.string), (502, "The request cannot be read"), "{body}");
         }
         for content_type in [
             "multipart/form-data",
