@@ -66,6 +66,7 @@ fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     while let Some(at) = rest.iter().position(|byte| *byte == b';') {
         let (name, value, after) = parameter(rest.get(at..).unwrap_or_default());
         rest = after;
+        let Some(value) = value else { continue };
         if name.eq_ignore_ascii_case(b"name*")
             && let Some(name) = extended(&value)
         {
@@ -81,17 +82,17 @@ fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     })
 }
 
-/// Splits the first parameter off: its name, its value without quotes, and what stands behind it. `text` begins with its
-/// semicolon.
-fn parameter(text: &[u8]) -> (&[u8], Vec<u8>, &[u8]) {
+/// Splits the first parameter off: its name, its value without quotes (if there is a `=`), and what stands behind it.
+/// `text` begins with its semicolon.
+fn parameter(text: &[u8]) -> (&[u8], Option<Vec<u8>>, &[u8]) {
     let text = text.get(1..).unwrap_or_default();
     let end = text.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    let Some(rest) = rest.strip_prefix(b"=") else { return (name.trim_ascii(), Vec::new(), rest) };
+    let Some(rest) = rest.strip_prefix(b"=") else { return (name.trim_ascii(), None, rest) };
     let Some(mut rest) = rest.trim_ascii_start().strip_prefix(b"\"") else {
         let end = rest.iter().position(|byte| *byte == b';').unwrap_or(rest.len());
         let (value, rest) = rest.split_at(end);
-        return (name.trim_ascii(), value.trim_ascii().to_vec(), rest);
+        return (name.trim_ascii(), Some(value.trim_ascii().to_vec()), rest);
     };
     let mut value = Vec::new();
     loop {
@@ -101,12 +102,12 @@ fn parameter(text: &[u8]) -> (&[u8], Vec<u8>, &[u8]) {
                 value.push(b'"');
                 after
             }
-            [b'"', after @ ..] => return (name.trim_ascii(), value, after),
+            [b'"', after @ ..] => return (name.trim_ascii(), Some(value), after),
             [byte, after @ ..] => {
                 value.push(*byte);
                 after
             }
-            [] => return (name.trim_ascii(), value, rest),
+            [] => return (name.trim_ascii(), Some(value), rest),
         }
     }
 }

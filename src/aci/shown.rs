@@ -153,6 +153,19 @@ mod tests {
         assert_eq!(shown.text, Some(BASE64.encode([0; 400_000])));
     }
 
+    /// The largest value that stands in an attribute, with every other attribute beside it.
+    #[test]
+    fn what_fits_is_written_whole() {
+        let name = "n\0".repeat(1_000);
+        let most = (MAX_ATTRIBUTES - BASE64.encode(&name).len()) / 4 * 3;
+        for length in (most - 300..=most).step_by(3) {
+            let shown = ShownParameter::of_bytes(&name, &vec![7; length]);
+            let total: usize = shown.attributes.iter().map(|(_, value)| value.len()).sum();
+            assert!(total <= MAX_ATTRIBUTES, "{length}");
+            assert_eq!(shown.text.is_some(), attributes(&shown).iter().all(|(n, _)| *n != "value"));
+        }
+    }
+
     #[test]
     fn what_is_too_long_for_a_text_is_left_out_and_its_length_is_told() {
         let text = |bytes: usize| ShownParameter::of_text("n", &"x".repeat(bytes));

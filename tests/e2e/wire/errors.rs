@@ -90,9 +90,10 @@ fn check_bad(client: Client, before: &str, (name, value, allowed): Bad) {
     let fault = fault(&client.get(&target));
     assert_eq!((fault.number, fault.code.as_str()), (502, "ERRORPARAMINVALID"), "{target}");
     assert_eq!(fault.string, "Invalid parameter value", "{target}");
-    for said in [&*format!("parameter {name} "), &format!("'{value}'"), allowed] {
-        assert_eq!(fault.description.matches(said).count(), 1, "{target}: {fault:?}");
+    for said in [format!("parameter {name} "), format!("'{value}'")] {
+        assert_eq!(fault.description.matches(&said).count(), 1, "{target}: {fault:?}");
     }
+    assert!(fault.description.contains(allowed), "{target}: {fault:?}");
 }
 
 #[test]
