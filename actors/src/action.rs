@@ -71,7 +71,7 @@ pub enum State {
     Processing,
     /// Has a slot and does not run.
     Paused,
-    /// Was asked to stop and has not ended yet.
+    /// Was asked to stop and has not ended yet. Work that came to its own end first ends Finished or Error all the same.
     Stopping,
     /// Final: ended by itself, with a result.
     Finished,

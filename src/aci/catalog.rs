@@ -17,6 +17,7 @@ pub use help::{help_elements, help_html};
 
 /// For the kinds of action, which know nothing else of the wire.
 pub(crate) use super::error::shorten;
+pub(crate) use super::shown::ShownParameter;
 
 /// An action as requests are checked against it and as the help shows it.
 ///

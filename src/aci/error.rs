@@ -1,7 +1,8 @@
 //! What a reply says when something went wrong: number, code, a short text and a longer one.
 //!
-//! Clients show either of the two texts alone (observed), so each makes sense by itself. How the error is put into a
-//! reply: [`super::response`].
+//! Clients show either of the two texts alone (observed), so each makes sense by itself. The short one is the same for
+//! all errors of a kind, so that clients can group by it: no name, value or token stands in it. How the error is put
+//! into a reply: [`super::response`].
 
 use std::borrow::Cow;
 
@@ -13,15 +14,15 @@ const ACTION_IN_ID: usize = 40;
 
 /// An ACI error. It is sent with HTTP status 200, or clients would not read it (observed).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{string}: {description}")]
+#[error("{description}")]
 pub struct AciError {
     /// The number at the end of the error id: 501 and 502 are real servers' (observed), the rest is our choice.
     pub number: u16,
     /// The constant by which programs tell errors apart, `ERRORPARAMMISSING` for example.
     pub code: &'static str,
-    /// The short text; never empty.
-    pub string: String,
-    /// The longer text; never empty.
+    /// The short text: the same for all errors of one kind; never empty.
+    pub string: &'static str,
+    /// The longer text, which says what is wrong with this request; never empty.
     pub description: String,
 }
 
@@ -29,10 +30,10 @@ impl AciError {
     fn new(
         number: u16,
         code: &'static str,
-        string: impl Into<String>,
+        string: &'static str,
         description: impl Into<String>,
     ) -> Self {
-        Self { number, code, string: string.into(), description: description.into() }
+        Self { number, code, string, description: description.into() }
     }
 
     /// There is no action of this name (number 1, texts as a real server has them).
@@ -52,7 +53,7 @@ impl AciError {
         Self::new(
             501,
             "ERRORPARAMMISSING",
-            format!("Missing required parameter: {parameter}"),
+            "Missing required parameter",
             format!("The parameter {parameter} is required and was not given. Allowed: {allowed}."),
         )
     }
@@ -62,19 +63,18 @@ impl AciError {
     pub fn invalid(parameter: &str, value: &str, allowed: &str) -> Self {
         let (parameter, value) = (shorten(parameter), shorten(value));
         Self::bad(
-            format!("Invalid value for parameter {parameter}: '{value}'"),
+            "Invalid parameter value",
             format!("The parameter {parameter} has the value '{value}'. Allowed: {allowed}."),
         )
     }
 
-    /// The parameter's value is a legal one, but not for an action in its present state (502); `why` is a sentence that
-    /// names the state and what to do instead.
+    /// The request is a legal one, but not for the action with this token in its present state (502); `why` names the
+    /// state and what to do instead.
     #[must_use]
-    pub fn refused(parameter: &str, value: &str, why: &str) -> Self {
-        let what = format!("{}={}", shorten(parameter), shorten(value));
+    pub fn refused(token: &str, why: &str) -> Self {
         Self::bad(
-            format!("{what} is not possible in the present state"),
-            format!("{what} is not possible: {why}"),
+            "Not possible in the present state",
+            format!("Not possible for the action with the token {}: {why}.", shorten(token)),
         )
     }
 
@@ -84,9 +84,9 @@ impl AciError {
         let name = shorten(name);
         let hint = nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
         Self::bad(
-            format!("Unknown parameter: {name}"),
+            "Unknown parameter",
             format!(
-                "The action has no parameter {name}, and StrictActionValidation refuses unknown ones.{hint}"
+                "The action has no parameter '{name}', and StrictActionValidation refuses unknown ones.{hint}"
             ),
         )
     }
@@ -95,6 +95,15 @@ impl AciError {
     #[must_use]
     pub fn malformed(why: &str) -> Self {
         Self::bad("The request cannot be read", format!("The request cannot be read: {why}"))
+    }
+
+    /// The request needs something of HTTP that is not there (502); `allowed` says what is.
+    #[must_use]
+    pub fn unsupported(what: &str, value: &str, allowed: &str) -> Self {
+        Self::bad(
+            "Not supported",
+            format!("The {what} '{}' is not supported. Allowed: {allowed}.", shorten(value)),
+        )
     }
 
     /// The queue holds as many queued actions as it may (503).
@@ -123,8 +132,8 @@ impl AciError {
         Self::new(
             505,
             "ERRORREQUESTTOOLARGE",
-            format!("Request too large: {what}"),
-            format!("Too large: {what}. It is {size}, at most {limit} is allowed."),
+            "Request too large",
+            format!("The request is too large: {what}. It is {size}, at most {limit} is allowed."),
         )
     }
 
@@ -136,7 +145,7 @@ impl AciError {
         Self::new(
             510,
             "ERRORACTIONFAILED",
-            format!("{action} failed: {}", shorten(text)),
+            "The action failed",
             format!("The action {action} was run and ended in an error: {shown}"),
         )
     }
@@ -148,7 +157,7 @@ impl AciError {
             506,
             "ERRORUNAVAILABLE",
             "Not available now",
-            format!("Not available now: {text}"),
+            format!("Not available now: {}.", text.trim_end_matches('.')),
         )
     }
 
@@ -158,7 +167,7 @@ impl AciError {
         Self::new(500, "ERRORINTERNAL", "Internal error", format!("Internal error: {text}"))
     }
 
-    fn bad(string: impl Into<String>, description: impl Into<String>) -> Self {
+    fn bad(string: &'static str, description: impl Into<String>) -> Self {
         Self::new(502, "ERRORPARAMINVALID", string, description)
     }
 
@@ -220,11 +229,11 @@ mod tests {
                 "'0'",
             ),
             (
-                AciError::refused("QueueAction", "cancel", "it runs"),
+                AciError::refused("MTA=", "an action that runs can't be cancelled"),
                 "ACTIONDX502",
                 "0x1F6",
                 "ERRORPARAMINVALID",
-                "it runs",
+                "the token MTA=: an action that runs can't be cancelled.",
             ),
             (
                 AciError::unknown_parameter("Tokn", Some("Token")),
@@ -239,6 +248,20 @@ mod tests {
                 "0x1F6",
                 "ERRORPARAMINVALID",
                 "no boundary",
+            ),
+            (
+                AciError::unsupported("method", "PUT", "GET"),
+                "ACTIONDX502",
+                "0x1F6",
+                "ERRORPARAMINVALID",
+                "The method 'PUT' is not supported. Allowed: GET.",
+            ),
+            (
+                AciError::failed("Echo", "no luck"),
+                "ACTIONDX510",
+                "0x1FE",
+                "ERRORACTIONFAILED",
+                "Echo was run and ended in an error: no luck",
             ),
             (
                 AciError::queue_full("Fetch", 9),
@@ -265,14 +288,47 @@ mod tests {
             );
             assert!(error.description.contains(says), "{error}");
             assert!(!error.string.is_empty());
+            assert_eq!(error.to_string(), error.description, "it says everything by itself");
         }
+    }
+
+    /// Clients group errors by the short text.
+    #[test]
+    fn the_short_text_tells_the_kind_and_nothing_of_the_request() {
+        let of = |word: &str| {
+            [
+                AciError::unknown_action(word),
+                AciError::missing(word, word),
+                AciError::invalid(word, word, word),
+                AciError::refused(word, word),
+                AciError::unknown_parameter(word, Some(word)),
+                AciError::malformed(word),
+                AciError::unsupported(word, word, word),
+                AciError::queue_full(word, 1),
+                AciError::permission(word),
+                AciError::too_large(word, 2, 1),
+                AciError::failed(word, word),
+                AciError::unavailable(word),
+                AciError::internal(word),
+            ]
+        };
+        let (some, others) = (of("wobble"), of("quux"));
+        for (error, other) in some.iter().zip(&others) {
+            assert_eq!(error.string, other.string);
+            assert!(error.description.contains("wobble"), "{error}");
+            assert_eq!(error.description.matches(error.string).count().max(1), 1, "{error}");
+        }
+        let mut kinds: Vec<_> = some.iter().map(|error| error.string).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds.len(), some.len(), "each kind has its own");
     }
 
     #[test]
     fn ids_and_texts_repeat_little_of_what_was_sent() {
         let long = "ü".repeat(5000);
         let error = AciError::invalid(&long, &long, "x");
-        assert!(error.string.chars().count() < 300 && error.description.chars().count() < 300);
+        assert!(error.description.chars().count() < 300);
         assert_eq!(error.error_id("get-Status;ü"), "ACTIONDGETSTATUS502");
         assert_eq!(error.error_id(&"a".repeat(99)), format!("ACTIOND{}502", "A".repeat(40)));
     }

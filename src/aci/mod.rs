@@ -18,6 +18,7 @@
 //! | [`element`] | the tree that a reply is made of, and its XML |
 //! | [`json`] | the same tree as `json` and `simplejson` |
 //! | [`response`] | the envelope around replies, whole or as a stream |
+//! | [`shown`] | how a parameter is shown as it was sent |
 //! | [`error`] | what a reply says when something went wrong |
 
 pub mod catalog;
@@ -28,5 +29,6 @@ pub mod multipart;
 pub mod queue_info;
 pub mod request;
 pub mod response;
+pub mod shown;
 pub mod time;
 pub mod token;

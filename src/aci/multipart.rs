@@ -23,7 +23,8 @@ pub fn is_multipart(content_type: &str) -> bool {
 }
 
 /// Appends a pair for each part of the body: text if its bytes are UTF-8, else bytes. Nothing is percent-decoded, and
-/// the parts' own headers count for nothing but the name (Java clients and curl send different ones; observed).
+/// the parts' own headers count for nothing but the name (Java clients and curl send different ones; observed). A name is
+/// UTF-8, or else Latin-1.
 ///
 /// # Errors
 /// If the body is not what its content type says, a part has no name, or there are more than [`MAX_PAIRS`] pairs. Pairs
@@ -35,12 +36,11 @@ pub fn read_parts(content_type: &str, body: &[u8], pairs: &mut Pairs) -> Result<
     let boundary = multer::parse_boundary(content_type).map_err(|error| unreadable(&error))?;
     let pieces = body.chunks(PIECE).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)));
     let mut parts = Multipart::new(stream::iter(pieces), boundary);
+    let mut number = 0_usize;
     while let Some(part) = ready(parts.next_field())? {
-        let Some(name) = part.name().map(ToOwned::to_owned) else {
-            return Err(AciError::malformed(
-                "a part of the multipart body has no name; each needs Content-Disposition: form-data; name=\"...\".",
-            ));
-        };
+        number = number.saturating_add(1);
+        let name = name_of(part.headers().get("content-disposition").map(|value| value.as_bytes()));
+        let name = name.map_err(|why| unnamed(number, &why))?;
         if pairs.len() >= MAX_PAIRS {
             return Err(too_many_pairs());
         }
@@ -51,6 +51,91 @@ pub fn read_parts(content_type: &str, body: &[u8], pairs: &mut Pairs) -> Result<
         pairs.push(name, value);
     }
     Ok(())
+}
+
+/// Reads the name in the `Content-Disposition` of a part. Multer's own reader takes no name that is not UTF-8, and one
+/// inside of a quoted file name for the part's.
+///
+/// # Errors
+/// What is wrong with the header.
+fn name_of(header: Option<&[u8]>) -> Result<String, String> {
+    let header = header.ok_or("has no Content-Disposition")?;
+    let mut rest = header;
+    let mut found = None;
+    // The kind of disposition stands in front, and counts for nothing.
+    while let Some(at) = rest.iter().position(|byte| *byte == b';') {
+        let (name, value, after) = parameter(rest.get(at..).unwrap_or_default());
+        rest = after;
+        let Some(value) = value else { continue };
+        if name.eq_ignore_ascii_case(b"name*")
+            && let Some(name) = extended(&value)
+        {
+            return Ok(name);
+        }
+        if name.eq_ignore_ascii_case(b"name") && found.is_none() {
+            found = Some(text_of(value));
+        }
+    }
+    found.ok_or_else(|| {
+        let header = String::from_utf8_lossy(header);
+        format!("has no name in its Content-Disposition, '{}'", shorten(&header))
+    })
+}
+
+/// Splits the first parameter off: its name, its value without quotes (if there is a `=`), and what stands behind it.
+/// `text` begins with its semicolon.
+fn parameter(text: &[u8]) -> (&[u8], Option<Vec<u8>>, &[u8]) {
+    let text = text.get(1..).unwrap_or_default();
+    let end = text.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let Some(rest) = rest.strip_prefix(b"=") else { return (name.trim_ascii(), None, rest) };
+    let Some(mut rest) = rest.trim_ascii_start().strip_prefix(b"\"") else {
+        let end = rest.iter().position(|byte| *byte == b';').unwrap_or(rest.len());
+        let (value, rest) = rest.split_at(end);
+        return (name.trim_ascii(), Some(value.trim_ascii().to_vec()), rest);
+    };
+    let mut value = Vec::new();
+    loop {
+        rest = match rest {
+            // Nothing else is escaped: browsers send the backslashes of paths as they are.
+            [b'\\', b'"', after @ ..] => {
+                value.push(b'"');
+                after
+            }
+            [b'"', after @ ..] => return (name.trim_ascii(), Some(value), after),
+            [byte, after @ ..] => {
+                value.push(*byte);
+                after
+            }
+            [] => return (name.trim_ascii(), Some(value), rest),
+        }
+    }
+}
+
+/// Reads a value as RFC 5987 writes it: `UTF-8''Gr%C3%B6%C3%9Fe`. Older Python clients do so.
+fn extended(value: &[u8]) -> Option<String> {
+    let mut parts = value.splitn(3, |byte| *byte == b'\'');
+    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    let decoded: Vec<u8> = percent_encoding::percent_decode(encoded).collect();
+    if charset.eq_ignore_ascii_case(b"utf-8") {
+        String::from_utf8(decoded).ok()
+    } else {
+        charset.eq_ignore_ascii_case(b"iso-8859-1").then(|| latin1(&decoded))
+    }
+}
+
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes()))
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+fn unnamed(number: usize, why: &str) -> AciError {
+    AciError::malformed(&format!(
+        "part {number} of the multipart body {why}; each part needs Content-Disposition: form-data; name=\"...\"."
+    ))
 }
 
 /// Takes what a future gives that has all it needs.
@@ -104,6 +189,62 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_utf_8_or_latin_1_in_any_form_that_clients_send() {
+        let table: [(&[u8], &str); 19] = [
+            (b"form-data; name=\"a\"", "a"),
+            ("form-data; name=\"Größe\"".as_bytes(), "Größe"),
+            (b"form-data; name=\"Gr\xF6\xDFe\"", "Größe"),
+            (b"form-data; name=Gr\xF6\xDFe; filename=x", "Größe"),
+            (b"form-data; name*=UTF-8''Gr%C3%B6%C3%9Fe", "Größe"),
+            (b"form-data; name*=utf-8'de'Gr%C3%B6%C3%9Fe; filename*=utf-8''f", "Größe"),
+            (b"form-data; name*=ISO-8859-1''Gr%F6%DFe", "Größe"),
+            (b"form-data; name=\"Gr__e\"; NAME*=\"UTF-8''Gr%C3%B6%C3%9Fe\"", "Größe"),
+            (b"form-data; name=\"a\"; name*=utf-16''%FF", "a"),
+            (b"form-data; name=\"a\"; name*=utf-8''%FF", "a"),
+            (b"form-data; name=\"a\"; name*=a", "a"),
+            (b"FORM-DATA;Name = \"a b\" ;filename=c", "a b"),
+            (b"form-data; name=a b ; filename=c", "a b"),
+            (b"form-data; filename=\"x; name=y\"; name=\"z\"", "z"),
+            (b"form-data; filename=\"x\\\"; name=y\"; name=\"z\"", "z"),
+            (b"form-data; name=\"a\\\"b\\c;=d\"", "a\"b\\c;=d"),
+            (b"form-data; filename=name; xname=1; name=a; name=b", "a"),
+            (b"form-data; name=\"\"", ""),
+            (b"form-data; name=\"open", "open"),
+        ];
+        for (header, name) in table {
+            let shown = String::from_utf8_lossy(header);
+            let head = [b"--XX\r\nContent-Disposition: ", header, b"\r\n\r\n"].concat();
+            let body = [&head, b"v\r\n--XX--\r\n".as_slice()].concat();
+            let mut pairs = Pairs::default();
+            read_parts(TYPE, &body, &mut pairs).unwrap();
+            let read: Vec<_> = pairs.iter().map(|(name, _)| name).collect();
+            assert_eq!(read, [name], "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_part_without_a_name_is_named_by_its_number_and_what_it_has() {
+        let named = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nv\r\n";
+        for (header, says) in [
+            (
+                "Content-Disposition: form-data",
+                "has no name in its Content-Disposition, 'form-data'",
+            ),
+            ("Content-Disposition: form-data; filename=\"ü\"", "'form-data; filename=\"ü\"'"),
+            ("Content-Disposition: form-data; name", "'form-data; name'"),
+            ("Content-Disposition: name=\"a\"", "'name=\"a\"'"),
+            (
+                "Content-Type: text/plain",
+                "part 2 of the multipart body has no Content-Disposition;",
+            ),
+        ] {
+            let error = read(&format!("{named}--XX\r\n{header}\r\n\r\nv\r\n--XX--\r\n"));
+            let said = error.unwrap_err().description;
+            assert!(said.contains("part 2 ") && said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
     fn bytes_that_are_no_text_stay_bytes() {
         let mut body = b"--XX\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n".to_vec();
         let data: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
@@ -127,11 +268,7 @@ mod tests {
         ];
         for body in bodies {
             let error = read(body).unwrap_err();
-            assert_eq!(
-                (error.number, error.string.as_str()),
-                (502, "The request cannot be read"),
-                "{body}"
-            );
+            assert_eq!((error.number, error.string), (502, "The request cannot be read"), "{body}");
         }
         for content_type in [
             "multipart/form-data",

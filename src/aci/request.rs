@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::error::AciError;
+use super::error::{AciError, shorten};
 use super::multipart::{is_multipart, read_parts};
 use super::response::ResponseFormat;
 
@@ -161,7 +161,9 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
             raw.max_input_string,
         )));
     }
-    note(read_form(parameter_text(raw.target).as_bytes(), &mut pairs));
+    for text in parameter_texts(raw.target) {
+        note(read_form(text.as_bytes(), &mut pairs));
+    }
     if raw.body.len() > raw.max_upload {
         note(Err(too_long(
             "bytes of the request body (MaxFileUploadSize)",
@@ -206,12 +208,35 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     Ok(Request { action, pairs, format, action_id })
 }
 
-/// Finds the part of a target that holds the parameters: what stands in front of the first `?` if it has a `=` (then
-/// all that follows belongs to it, a `?` in a value for one; our choice), else what stands behind.
-fn parameter_text(target: &str) -> &str {
+/// Finds the parts of a target that hold parameters. What stands in front of the first `?` does if it has a `=`; what
+/// stands behind is more of them, unless the `?` belongs to a value (our choice).
+fn parameter_texts(target: &str) -> [&str; 2] {
     let path = without_authority(target).trim_start_matches('/');
     let (before, behind) = path.split_once('?').unwrap_or((path, ""));
-    if before.contains('=') { path } else { behind }
+    if !before.contains('=') {
+        [behind, ""]
+    } else if separates(before, behind) {
+        [before, behind]
+    } else {
+        [path, ""]
+    }
+}
+
+/// Says whether the first `?` of a target, behind parameters in the path, begins a query.
+///
+/// That is what it means to HTTP, and so to tools that add parameters to an address: they put a `?` behind one that has
+/// none (curl's `-G`, `params=` of Python's requests). But people also write a value as it is, and then the `?` is one of
+/// an address, of a file name or of a sentence. No action's name has one.
+fn separates(before: &str, behind: &str) -> bool {
+    let split = |pair| str::split_once(pair, '=').unwrap_or((pair, ""));
+    let is = |name: &str, wanted: &str| name.eq_ignore_ascii_case(wanted);
+    let (name, value) = split(before.rsplit('&').next().unwrap_or_default());
+    let has_action = || before.split('&').any(|pair| is(split(pair).0, "action"));
+    if is(name, "action") || (is(name, "a") && !has_action()) {
+        return true;
+    }
+    // Tools encode what they add; of an address that was encoded before, none of these is left.
+    !value.contains(['/', '\\', ':']) && begins_with_name(behind.as_bytes())
 }
 
 /// Drops the `http://host` of an absolute target, as a proxy sends it.
@@ -282,8 +307,13 @@ fn read_pair(pair: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
             None => (pair, [].as_slice()),
         };
     let allowed = "percent-encoded UTF-8";
-    let name = decode(name)
-        .map_err(|name| AciError::invalid("name", &String::from_utf8_lossy(&name), allowed))?;
+    let name = decode(name).map_err(|name| {
+        let name = String::from_utf8_lossy(&name);
+        AciError::malformed(&format!(
+            "the name of a parameter, '{}', is not {allowed}.",
+            shorten(&name)
+        ))
+    })?;
     match decode(value) {
         Ok(value) => pairs.push(name, PairValue::Text(value)),
         Err(value) => {

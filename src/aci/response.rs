@@ -69,7 +69,7 @@ pub fn error(action: &str, error: &AciError, time_text: &str, format: ResponseFo
     let data = Element::new("error")
         .child(Element::text("errorid", error.error_id(action)))
         .child(Element::text("rawerrorid", error.raw_id()))
-        .child(Element::text("errorstring", error.string.as_str()))
+        .child(Element::text("errorstring", error.string))
         .child(Element::text("errordescription", error.description.as_str()))
         .child(Element::text("errorcode", error.code))
         .child(Element::text("errortime", time_text));

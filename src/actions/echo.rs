@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use actiond_actors::{
-    ActionContext, Failure, Node, OnRestart, Parameters, Perform, Progress, Report, Value, Work,
+    ActionContext, Content, Failure, Node, OnRestart, Parameters, Perform, Progress, Report, Value,
+    Work,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::shorten;
-use crate::aci::catalog::{ANY, ParamKind, ParamSpec, parse_seconds};
+use crate::aci::catalog::{ANY, ParamKind, ParamSpec, ShownParameter, parse_seconds};
 
 /// The longest sleep, in seconds: 365 days.
 pub const MAX_SLEEP_SECS: u32 = 31_536_000;
@@ -111,14 +110,15 @@ fn outcome(parameters: &Parameters) -> Result<Report, Failure> {
     }
 }
 
-/// Makes a result of all parameters, in the form of `getActionParameters`; bytes become base64.
+/// Makes a result of all parameters, in the form of `getActionParameters`.
 fn repeat(parameters: &Parameters) -> Report {
     let all = parameters.iter().fold(Node::new("parameters"), |all, (name, value)| {
-        let pair = Node::new("parameter").attribute("name", name);
-        all.node(match value {
-            Value::Text(text) => pair.attribute("value", text),
-            Value::Bytes(bytes) => pair.attribute("value", BASE64.encode(bytes)),
-        })
+        let ShownParameter { attributes, text } = match value {
+            Value::Text(text) => ShownParameter::of_text(name, text),
+            Value::Bytes(bytes) => ShownParameter::of_bytes(name, bytes),
+        };
+        let content = text.map_or_else(Content::default, Content::Text);
+        all.node(Node { attributes, content, ..Node::new("parameter") })
     });
     vec![all]
 }
@@ -171,10 +171,20 @@ mod tests {
         let pair = |n, v| Node::new("parameter").attribute("name", n).attribute("value", v);
         let expected = Node::new("parameters")
             .node(pair("b", "2"))
-            .node(pair("File", "AP8="))
+            .node(pair("File", "AP8=").attribute("encoding", "base64"))
             .node(pair("b", ""));
         assert_eq!(outcome(&given), Ok(vec![expected]));
         assert_eq!(outcome(&Parameters::default()), Ok(vec![Node::new("parameters")]));
+    }
+
+    /// One such value would make the list of the whole queue unreadable for many clients.
+    #[test]
+    fn a_large_value_is_the_text_of_its_element() {
+        let large = "x".repeat(600_000);
+        let given = Parameters::from_iter([("Large", large.as_str())]);
+        let Ok(report) = outcome(&given) else { panic!("it fails") };
+        let pair = Node::text("parameter", large).attribute("name", "Large");
+        assert_eq!(report, [Node::new("parameters").node(pair.attribute("length", 600_000))]);
     }
 
     #[test]

@@ -267,9 +267,10 @@ fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) -> AciError
     match error {
         QueueError::UnknownAction { .. } => unknown_token(queue, token.unwrap_or_default()),
         QueueError::Refused(refusal) => {
-            AciError::refused("Token", token.unwrap_or_default(), &refusal.to_string())
+            AciError::refused(token.unwrap_or_default(), &refusal.to_string())
         }
         QueueError::QueueFull { limit } => AciError::queue_full(queue, *limit),
+        QueueError::Unavailable { reason } => AciError::unavailable(reason),
         other => AciError::unavailable(&other.to_string()),
     }
 }

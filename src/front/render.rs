@@ -1,7 +1,5 @@
 //! Actions, parameters and progress as elements.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::Local;
 
 use actiond_actors::{
@@ -10,6 +8,7 @@ use actiond_actors::{
 };
 
 use crate::aci::element::{Content, Element};
+use crate::aci::shown::ShownParameter;
 use crate::aci::time::queue_time;
 
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
@@ -70,12 +69,12 @@ pub(super) fn request(token: String, state: State, parameters: Option<&Parameter
         .child(Element::text("status", state.name()));
     let Some(parameters) = parameters else { return request };
     let each = parameters.iter().map(|(name, value)| {
-        let value = match value {
-            Value::Text(text) => text.clone(),
-            // No XML can hold any bytes; base64 is what clients send them as, too.
-            Value::Bytes(bytes) => STANDARD.encode(bytes),
+        let ShownParameter { attributes, text } = match value {
+            Value::Text(text) => ShownParameter::of_text(name, text),
+            Value::Bytes(bytes) => ShownParameter::of_bytes(name, bytes),
         };
-        Element::new("parameter").attribute("name", name).attribute("value", value)
+        let content = text.map_or_else(|| Content::Elements(Vec::new()), Content::Text);
+        Element { attributes, content, ..Element::new("parameter") }
     });
     request.child(Element::new("parameters").children(each))
 }

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use super::endpoint::Endpoint;
 use super::message::AciRequest;
 use crate::aci::error::shorten;
@@ -16,19 +18,27 @@ const CAPACITY: usize = 500;
 /// How much of a request is remembered, in bytes: a query may hold a whole document.
 const REQUEST_BYTES: usize = 1_000;
 
+/// What is not left as it is in a name or a value: what would not mean itself in a target, and what no reply can carry.
+const IN_VALUES: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'&').add(b'+').add(b'?').add(b'#');
+const IN_NAMES: &AsciiSet = &IN_VALUES.add(b'=');
+
+fn encoded(text: &str, what: &'static AsciiSet) -> String {
+    utf8_percent_encode(&shorten(text), what).to_string()
+}
+
 /// Writes a request whose parameters came in a body as if they had come in its target.
 pub(super) fn text_of(action: &str, pairs: &Pairs) -> String {
-    let mut text = format!("action={}", shorten(action));
+    let mut text = format!("action={}", encoded(action, IN_VALUES));
     for (name, value) in pairs.iter() {
         if text.len() > REQUEST_BYTES {
             break;
         }
         let value = match value {
-            PairValue::Text(value) => shorten(value),
-            PairValue::Bytes(bytes) => format!("({} bytes)", bytes.len()).into(),
+            PairValue::Text(value) => encoded(value, IN_VALUES),
+            PairValue::Bytes(bytes) => format!("({} bytes)", bytes.len()),
         };
         // Writing to a string can't fail.
-        let _ = write!(text, "&{}={value}", shorten(name));
+        let _ = write!(text, "&{}={value}", encoded(name, IN_NAMES));
     }
     text
 }
@@ -157,6 +167,27 @@ fn write_over(old: &mut String, new: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is written of a body means the same when it is read as a target.
+    #[test]
+    fn a_body_is_written_as_a_target() {
+        let sent =
+            [("n", "Ada+L 100%"), ("a&b=c", "x&y=z"), ("t", "a?b#c\0\u{FFFF}\nd"), ("u", "MTA=")];
+        let mut pairs = Pairs::from_iter(sent);
+        let text = text_of("Grüß", &pairs);
+        assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+        let target = crate::aci::request::RawRequest {
+            target: &format!("/{text}"),
+            content_type: None,
+            body: &[],
+            max_input_string: 1_000,
+            max_upload: 0,
+        };
+        let read = crate::aci::request::parse(&target).unwrap();
+        assert_eq!((read.action.as_str(), &read.pairs), ("Grüß", &pairs));
+        pairs.push("b", PairValue::Bytes(vec![0; 7]));
+        assert!(text_of("x", &pairs).ends_with("&u=MTA=&b=(7 bytes)"));
+    }
 
     #[test]
     fn the_latest_are_kept_and_the_newest_come_first() {

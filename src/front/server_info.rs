@@ -18,6 +18,9 @@ use crate::aci::time::{error_time, span};
 /// What the server calls itself: also the prefix of its error ids.
 const PRODUCT: &str = "ACTIOND";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Any number, as long as it stays the same: the letters ACTD, byte by byte. Typed readers take nothing but a number, and
+/// many no larger one than 2,147,483,647.
+const PRODUCT_UID: u32 = 0x4143_5444;
 /// The version of ACI itself that real servers of the last years report (observed).
 const ACI_VERSION: &str = "3.0";
 
@@ -36,6 +39,16 @@ pub(super) fn answer(asked: &Asked<'_>, action: &str) -> Result<Answer, AciError
     }))
 }
 
+/// The version as a number, which typed readers want: three digits for each part behind the first.
+fn build() -> u32 {
+    let parts = [
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ];
+    parts.iter().fold(0, |build, part| build * 1_000 + part.parse::<u32>().unwrap_or_default())
+}
+
 fn get_version(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
     let uptime = inner.began.elapsed().as_secs();
@@ -50,8 +63,8 @@ fn get_version(endpoint: &Endpoint) -> Vec<Element> {
         Element::text("autn:productname", "actiond"),
         Element::text("autn:commonname", "actiond"),
         Element::text("autn:producttypecsv", PRODUCT),
-        Element::text("autn:productUID", PRODUCT),
-        Element::text("autn:build", VERSION),
+        Element::text("autn:productUID", PRODUCT_UID.to_string()),
+        Element::text("autn:build", build().to_string()),
         Element::text("autn:wordsize", usize::BITS.to_string()),
         Element::text("autn:operatingsystem", std::env::consts::OS),
         Element::text("autn:compiler", "rustc"),
@@ -89,7 +102,7 @@ fn get_status(endpoint: &Endpoint) -> Vec<Element> {
     vec![
         Element::text("product", "actiond"),
         Element::text("version", VERSION),
-        Element::text("build", VERSION),
+        Element::text("build", build().to_string()),
         Element::text("aciport", inner.port.to_string()),
         // There is no service port; clients expect the element.
         Element::text("serviceport", "0"),

@@ -148,16 +148,20 @@ fn too_long(target: &str) -> Option<AciError> {
 fn not_spoken(request: &HttpRequest) -> Option<AciError> {
     let method = request.method();
     if !matches!(*method, Method::GET | Method::POST) {
-        return Some(AciError::invalid("HTTP method", method.as_str(), "GET or POST"));
+        return Some(AciError::unsupported("HTTP method", method.as_str(), "GET or POST"));
     }
     // Other protocols are only offered, and the request stands.
     if text_of(request, &UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
-        return Some(AciError::invalid("Upgrade", "websocket", "no web socket"));
+        return Some(AciError::unsupported(
+            "Upgrade",
+            "websocket",
+            "none: there are no web sockets",
+        ));
     }
     let encoding = text_of(request, &CONTENT_ENCODING)?;
     let allowed = "none, or identity: bodies are taken as they are";
     (!encoding.eq_ignore_ascii_case("identity"))
-        .then(|| AciError::invalid("Content-Encoding", encoding, allowed))
+        .then(|| AciError::unsupported("Content-Encoding", encoding, allowed))
 }
 
 fn text_of<'a>(request: &'a HttpRequest, header: &HeaderName) -> Option<&'a str> {

@@ -52,7 +52,13 @@ async fn an_endpoint_answers_under_its_scope_and_nowhere_else() {
         let own = ask(&["/", "/ab"], mounted).await;
         assert_eq!(own, ["own page", "own page"]);
         for scope in ["/a", "/v1/b"] {
-            let forms = ["/a=GetPid", "/action=GetPid", "?action=GetPid", "/?a=GetPid"];
+            let forms = [
+                "/a=GetPid",
+                "/action=GetPid",
+                "?action=GetPid",
+                "/?a=GetPid",
+                "/action=GetPid?Name=Ada",
+            ];
             // A proxy sends whole addresses, and so does every client of HTTP/2.
             let targets = forms
                 .map(|form| [format!("{scope}{form}"), format!("http://localhost:1{scope}{form}")]);

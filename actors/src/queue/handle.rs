@@ -237,7 +237,8 @@ impl QueueHandle {
     }
 
     /// Ends an action wherever it stands: cancels it while it waits, asks it to stop while it runs,
-    /// forces it if it was asked before. Returns its state: the end itself comes later.
+    /// forces it if it was asked before. Returns its state: the end itself comes later, and is
+    /// [`State::Stopped`] only where the work ended because of it.
     ///
     /// # Errors
     ///

@@ -82,36 +82,38 @@ fn requests_are_checked_by_table() {
             true,
             Ok(()),
         ),
-        (&[], false, Err("Missing required parameter: Text")),
-        (&[("Text", " ")], false, Err("Missing required parameter: Text")),
+        (&[], false, Err("The parameter Text is required")),
+        (&[("Text", " ")], false, Err("The parameter Text is required")),
         (&[("Text", "x"), ("Number", "")], false, Ok(())),
-        (&[("Text", "x"), ("Number", "6")], false, Err("Invalid value for parameter Number: '6'")),
+        (&[("Text", "x"), ("Number", "6")], false, Err("The parameter Number has the value '6'.")),
         (
             &[("Text", "x"), ("Number", "six"), ("Number", "1")],
             false,
-            Err("Invalid value for parameter Number: 'six'"),
+            Err("The parameter Number has the value 'six'."),
         ),
         (
             &[("Text", "x"), ("responseformat", "yaml")],
             false,
-            Err("Invalid value for parameter ResponseFormat: 'yaml'"),
+            Err("The parameter ResponseFormat has the value 'yaml'."),
         ),
         (
             &[("Text", "x"), ("Wait", "3601")],
             false,
-            Err("Invalid value for parameter Wait: '3601'"),
+            Err("The parameter Wait has the value '3601'."),
         ),
         (&[("Text", "x"), ("Other", "1")], false, Ok(())),
-        (&[("Text", "x"), ("Other", "1")], true, Err("Unknown parameter: Other")),
+        (&[("Text", "x"), ("Other", "1")], true, Err("The action has no parameter 'Other',")),
         (&[("Text", "x"), ("Idempotency-Key", "k"), ("ActionID", "me")], true, Ok(())),
-        (&[("Text", "x"), ("", "1")], true, Err("Unknown parameter: ")),
+        (&[("Text", "x"), ("", "1")], true, Err("The action has no parameter '',")),
     ];
     for (pairs, strict, expected) in table {
-        assert_eq!(
-            verdict(&SPEC, pairs, strict).map_err(|error| error.string),
-            expected.map_err(str::to_owned),
-            "{pairs:?}"
-        );
+        match (verdict(&SPEC, pairs, strict), expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(begins)) => {
+                assert!(error.description.starts_with(begins), "{pairs:?}: {error}");
+            }
+            (found, _) => panic!("{pairs:?}: {found:?}"),
+        }
     }
 }
 

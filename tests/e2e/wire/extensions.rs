@@ -147,7 +147,8 @@ fn synchronous_answers_with_the_result_and_keeps_nothing() {
         assert_eq!(reply.text("action"), "PROCESS");
         let fault = fault(&reply);
         assert_eq!((fault.number, fault.code.as_str()), (510, "ERRORACTIONFAILED"));
-        assert!(fault.string.contains("no luck") && fault.description.contains("no luck"));
+        assert_eq!(fault.string, "The action failed");
+        assert_eq!(fault.description.matches("no luck").count(), 1, "{fault:?}");
     }
     server.nothing_was_queued("Process");
     // A no is a no, and on QueueInfo the word means nothing.
@@ -288,7 +289,9 @@ fn strict_servers_refuse_unknown_parameters_and_name_the_nearest() {
     ] {
         let fault = fault(&client.get(target));
         assert_eq!((fault.number, fault.code.as_str()), (502, "ERRORPARAMINVALID"), "{target}");
-        assert_eq!(fault.string, format!("Unknown parameter: {unknown}"), "{target}");
+        assert_eq!(fault.string, "Unknown parameter", "{target}");
+        let says = format!("The action has no parameter '{unknown}'");
+        assert!(fault.description.starts_with(&says), "{target}: {fault:?}");
         match nearest {
             Some(nearest) => {
                 let hint = format!("Did you mean {nearest}?").to_lowercase();
@@ -301,10 +304,8 @@ fn strict_servers_refuse_unknown_parameters_and_name_the_nearest() {
     client.get("/action=GetPid&ActionID=me&ResponseFormat=xml").one("responsedata/autn:pid");
     client.submit("Process&anything=goes&Priority=1&Wait=0&Idempotency-Key=k");
     let missing = fault(&client.get("/action=Fetch"));
-    assert_eq!(
-        (missing.number, missing.string.as_str()),
-        (501, "Missing required parameter: FetchAction")
-    );
+    assert_eq!((missing.number, missing.string.as_str()), (501, "Missing required parameter"));
+    assert!(missing.description.contains("parameter FetchAction"), "{missing:?}");
     let bad = fault(&client.get("/action=Fetch&FetchAction=Collect"));
     assert!(bad.description.contains("'Collect'") && bad.description.contains("Synchronize"));
 }

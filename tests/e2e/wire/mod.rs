@@ -175,6 +175,11 @@ impl Node {
         &found.unwrap_or_else(|| panic!("no {name} in {self:?}")).1
     }
 
+    fn attribute_if(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     fn names(&self) -> Vec<&str> {
         self.children.iter().map(|child| child.name.as_str()).collect()
     }
@@ -243,8 +248,42 @@ fn fault(reply: &Node) -> Fault {
     fault
 }
 
-/// The parameters of a `getActionParameters` reply about one action.
+/// The parameters of a `getActionParameters` reply about one action, base64 with its sign: [`marked`].
 fn parameters(reply: &Node) -> Vec<(String, String)> {
     let all = reply.all("responsedata/request/parameters/parameter");
-    all.iter().map(|p| (p.attribute("name").to_owned(), p.attribute("value").to_owned())).collect()
+    all.iter().map(|p| shown_pair(|name| p.attribute_if(name), &p.text)).collect()
+}
+
+/// A parameter as it is shown: a long value stands in the text of the element.
+fn shown_pair<'a>(attribute: impl Fn(&str) -> Option<&'a str>, text: &'a str) -> (String, String) {
+    let sign = |shown: &str, encoding: &str| match attribute(encoding) {
+        None => shown.to_owned(),
+        Some(encoding) => format!("{encoding}:{shown}"),
+    };
+    let value = match attribute("value") {
+        Some(value) => {
+            assert_eq!((attribute("length"), text), (None, ""));
+            value
+        }
+        None => {
+            assert!(attribute("length").is_some());
+            text
+        }
+    };
+    (sign(attribute("name").expect("a name"), "name_encoding"), sign(value, "encoding"))
+}
+
+/// What [`parameters`] has for such a text: what XML forbids makes it base64.
+fn marked(text: &str) -> String {
+    let forbidden = |c: char| match c {
+        '\t' | '\n' | '\r' => false,
+        '\u{FFFE}' | '\u{FFFF}' => true,
+        c => c < ' ',
+    };
+    if text.contains(forbidden) { marked_bytes(text.as_bytes()) } else { text.to_owned() }
+}
+
+fn marked_bytes(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    format!("base64:{}", base64::engine::general_purpose::STANDARD.encode(bytes))
 }

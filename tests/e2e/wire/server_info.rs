@@ -35,6 +35,13 @@ fn get_version_has_all_elements_in_order_with_their_prefix() {
     assert_eq!(data.text("autn:productname"), "actiond");
     assert_eq!(data.text("autn:producttypecsv"), "ACTIOND");
     assert_eq!(data.text("autn:version"), env!("CARGO_PKG_VERSION"));
+    // What the vendor's typed readers take for numbers, `int` the narrowest, has to be one.
+    let number =
+        |path: &str| data.text(path).parse::<i32>().unwrap_or_else(|e| panic!("{path}: {e}"));
+    assert!(number("autn:build") > 0 && number("autn:productUID") > 0);
+    for path in ["wordsize", "performance/autn:qps/autn:queries", "uptime/autn:seconds"] {
+        number(&format!("autn:{path}"));
+    }
     let real = |path: &std::path::Path| path.canonicalize().unwrap().display().to_string();
     assert_eq!(data.text("autn:directory"), real(home.path()));
     assert!(data.text("autn:configpath").ends_with("test.cfg"));
@@ -81,6 +88,9 @@ fn get_status_begins_as_real_servers_do_and_shows_the_queues() {
     assert_eq!(data.names()[..7], start);
     assert_eq!(data.text("aciport"), server.address.port().to_string());
     assert!(data.text("acithreads").parse::<u32>().unwrap() > 0);
+    let build: i32 = data.text("build").parse().unwrap();
+    assert_eq!(client.get("/a=getversion").text("responsedata/autn:build"), build.to_string());
+    assert_eq!(data.text("serviceport"), "0");
     assert_eq!(texts(data, "queues/queue/name"), ["Fetch", "Ingest", "Process"]);
     assert_eq!(texts(data, "queues/queue/paused"), ["false", "false", "true"]);
     assert_eq!(texts(data, "queues/queue/pending"), ["0", "0", "1"]);
@@ -117,7 +127,10 @@ fn get_pid_and_get_children_and_get_license_info() {
     assert_eq!(data.names(), names.map(|name| format!("autn:{name}")));
     assert_eq!(data.text("autn:host"), "127.0.0.1");
     assert_eq!(data.text("autn:port"), server.address.port().to_string());
+    assert_eq!(data.text("autn:serviceport"), "0");
+    assert_eq!(data.text("autn:serviceport_ssl_enabled"), "false");
     assert_eq!(data.text("autn:children/autn:num_children"), "0");
+    assert_eq!(data.text("autn:children/autn:controlled"), "false");
 
     let reply = client.get("/action=GetLicenseInfo");
     assert_eq!(reply.text("responsedata/autn:license/autn:validlicense"), "true");
@@ -164,7 +177,7 @@ fn get_request_log_shows_what_was_sent_before() {
     client.send(post.as_bytes());
     let posted = client.get("/action=GetRequestLog&Tail=1");
     let shown = texts(&posted, "responsedata/logentry/autn:request");
-    assert_eq!(shown, ["action=Process&Name=Ada L&n=1"]);
+    assert_eq!(shown, ["action=Process&Name=Ada%20L&n=1"]);
 
     client.get("/a=getpid");
     let tail = client.get("/action=GetRequestLog&Tail=2");

@@ -26,16 +26,19 @@ fn shown(client: Client, token: &str) -> Vec<(String, String)> {
         let reply: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
         let list = &reply["autnresponse"]["responsedata"]["request"][0]["parameters"]["parameter"];
         let list: Vec<_> = list.as_array().map(|list| list.iter().collect()).unwrap_or_default();
-        let text = |of: &serde_json::Value, name: &str| of[name].as_str().expect("text").to_owned();
-        let list: Vec<_> =
-            list.into_iter().map(|p| (text(p, "@name"), text(p, "@value"))).collect();
+        let pair = |p: &serde_json::Value| {
+            let text = p.get("$").map_or("", |text| text.as_str().expect("text"));
+            shown_pair(|name| p.get(format!("@{name}")).and_then(|v| v.as_str()), text)
+        };
+        let list: Vec<_> = list.into_iter().map(pair).collect();
         assert_eq!(list, shown, "{format}");
     }
     shown
 }
 
+/// What is shown of these.
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+    pairs.iter().map(|(n, v)| (marked(n), marked(v))).collect()
 }
 
 /// What stands in a target, and the parameters that it means.
@@ -66,9 +69,10 @@ const TARGETS: &[(&str, &[(&str, &str)])] = &[
     ("n=a%0Ab", &[("n", "a\nb")]),
     ("n=a%0D%0Ab%0D", &[("n", "a\r\nb\r")]),
     ("n=%09a%09", &[("n", "\ta\t")]),
-    ("n=a%01b", &[("n", "a\u{FFFD}b")]),
-    ("n%1F=%00", &[("n\u{FFFD}", "\u{FFFD}")]),
-    ("n=%EF%BF%BE%EF%BF%BF", &[("n", "\u{FFFD}\u{FFFD}")]),
+    ("n=a%01b", &[("n", "a\u{1}b")]),
+    ("n%1F=%00", &[("n\u{1F}", "\0")]),
+    ("n=%EF%BF%BE%EF%BF%BF", &[("n", "\u{FFFE}\u{FFFF}")]),
+    ("n=%EF%BF%BD", &[("n", "\u{FFFD}")]),
     ("n=%C2%85%7F%E2%80%A8", &[("n", "\u{85}\u{7F}\u{2028}")]),
     ("n=", &[("n", "")]),
     ("n", &[("n", "")]),
@@ -92,7 +96,16 @@ fn values_in_the_target() {
             assert_eq!(shown(client, &token), owned(expected), "{start}{sent}");
         }
     }
-    // A question mark belongs to the value, in the path form too.
+    // What tools put behind an address that has no query yet.
+    for start in
+        ["/action=Process", "/a=Process", "/action=Process&m=1", "http://h:1/action=Process&m=1"]
+    {
+        let token = client.submit_at(&format!("{start}?Name=Ada&n=a?b"));
+        let shown = shown(client, &token);
+        assert!(shown.ends_with(&owned(&[("Name", "Ada"), ("n", "a?b")])), "{start}: {shown:?}");
+        assert_eq!(shown.len(), if start.contains('&') { 3 } else { 2 }, "{start}");
+    }
+    // A question mark in an address belongs to the value, in the path form too.
     for start in ["/action=Process&", "/?action=Process&"] {
         let token = client.submit_at(&format!("{start}n=rtsp://h/x?a=b%26c?d&m=?"));
         let expected = owned(&[("n", "rtsp://h/x?a=b&c?d"), ("m", "?")]);
@@ -141,6 +154,10 @@ fn values_in_lines() {
 
 /// A multipart request of these parts.
 fn parts(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+    parts_for("Process", pairs)
+}
+
+fn parts_for(queue: &str, pairs: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in pairs {
         let head = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
@@ -148,7 +165,7 @@ fn parts(pairs: &[(&str, &[u8])]) -> Vec<u8> {
     }
     body.extend(b"--B--\r\n");
     let head = format!(
-        "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=\"B\"\r\n\
+        "POST /action={queue} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=\"B\"\r\n\
          Content-Length: {}\r\n\r\n",
         body.len()
     );
@@ -174,19 +191,93 @@ fn values_in_parts_are_not_decoded_and_bytes_are_shown_as_base64() {
         ("twice", b"\xFF"),
     ]);
     let token = token(&aci(&client.send(&request)));
-    let (every_byte, large) = (BASE64.encode(every_byte), BASE64.encode(large));
+    let (every_byte, large) = (marked_bytes(&every_byte), marked_bytes(&large));
     let expected = [
         ("plus", "a+b%20c&d=e"),
         ("lines", "a\r\nb\n--B no end\r\n"),
         ("spaces", "  a  "),
         ("empty", ""),
-        ("text", "é😀\u{FFFD}"),
+        ("text", "é😀\u{1}"),
         ("bytes", &every_byte),
         ("large", &large),
         ("twice", "1"),
-        ("twice", "/w=="),
+        ("twice", "base64:/w=="),
     ];
     assert_eq!(shown(client, &token), owned(&expected));
+}
+
+#[test]
+fn names_of_parts_are_utf_8_or_latin_1() {
+    let home = Home::new(ECHOES);
+    let server = paused(&home);
+    let client = Client::of(&server);
+    let head = b"--B\r\nContent-Disposition: form-data; name".as_slice();
+    let names =
+        ["=\"Größe\"".as_bytes(), b"=\"Gr\xF6\xDFe\"", b"*=utf-8''Gr%C3%B6%C3%9Fe; filename=f"];
+    let mut body = Vec::new();
+    for name in names {
+        body.extend([head, name, b"\r\n\r\nv\r\n"].concat());
+    }
+    body.extend(b"--B--\r\n");
+    let request = format!(
+        "POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let token = token(&aci(&client.send(&[request.as_bytes(), &body].concat())));
+    assert_eq!(shown(client, &token), owned(&[("Größe", "v"); 3]));
+}
+
+/// Many Java clients read no longer attribute than 524,288 characters, and nothing at all of a reply that has one.
+#[test]
+fn no_value_makes_a_list_unreadable() {
+    const READABLE: usize = 524_288;
+    let home = Home::new(ECHOES);
+    let server = home.start();
+    let client = Client::of(&server);
+    client.queue_info("Fetch", "QueueAction=pause");
+    let binary: Vec<u8> = (0..400_000_u32).map(|n| (n % 251) as u8).collect();
+    let long_name = "n".repeat(600_000);
+    let sent: [(&str, &[u8]); 5] = [
+        ("binary", &binary),
+        ("text", &[b'x'; 600_000]),
+        ("just", &[b'x'; 499_000]),
+        (&long_name, b"v"),
+        ("small", b"v"),
+    ];
+    let longest = |node: &Node| {
+        fn deep(node: &Node) -> usize {
+            let own = node.attributes.iter().map(|(_, value)| value.encode_utf16().count()).max();
+            let inner = node.children.iter().map(deep).max();
+            own.max(inner).unwrap_or_default()
+        }
+        deep(node)
+    };
+    for (queue, list) in [("Process", "getStatus"), ("Fetch", "getActionParameters")] {
+        let token = token(&aci(&client.send(&parts_for(queue, &sent))));
+        let path = if queue == "Process" {
+            client.wait_for("Process", &token, "Finished");
+            "responsedata/actions/action/parameters/parameter"
+        } else {
+            "responsedata/request/parameters/parameter"
+        };
+        for target in [format!("QueueAction={list}"), format!("QueueAction={list}&Token={token}")] {
+            let reply = client.queue_info(queue, &target);
+            assert!(longest(&reply) < READABLE, "{target}");
+            let shown = reply.all(path);
+            let length = |n: usize| shown[n].attribute_if("length");
+            assert_eq!(shown.len(), sent.len());
+            assert_eq!(
+                (shown[0].text.as_str(), length(0)),
+                (&*BASE64.encode(&binary), Some("400000"))
+            );
+            assert_eq!(shown[0].attribute("encoding"), "base64");
+            assert_eq!((shown[1].text.len(), length(1)), (600_000, Some("600000")));
+            assert_eq!((shown[2].attribute("value").len(), length(2)), (499_000, None));
+            assert!(shown[3].attribute("name").ends_with("n... (cut: it has 600000 characters)"));
+            assert_eq!((shown[4].attribute("value"), length(4)), ("v", None));
+        }
+    }
 }
 
 #[test]
@@ -217,16 +308,6 @@ fn a_token_is_taken_raw_encoded_and_without_its_padding() {
     assert_eq!(all.all("responsedata/actions/action").len(), 1);
 }
 
-/// What a reply shows of a text: characters that XML forbids are replaced.
-fn legal(text: &str) -> String {
-    let forbidden = |c: char| match c {
-        '\t' | '\n' | '\r' => false,
-        '\u{FFFE}' | '\u{FFFF}' => true,
-        c => c < ' ',
-    };
-    text.replace(forbidden, "\u{FFFD}")
-}
-
 #[test]
 fn any_text_arrives_as_it_was_sent() {
     let home = Home::new(ECHOES);
@@ -242,7 +323,7 @@ fn any_text_arrives_as_it_was_sent() {
             let sent: Vec<_> =
                 pairs.iter().map(|(n, v)| format!("{}={}", encoded(n), encoded(v))).collect();
             let token = client.submit(&format!("Process&{}", sent.join("&")));
-            let expected: Vec<_> = pairs.iter().map(|(n, v)| (legal(n), legal(v))).collect();
+            let expected: Vec<_> = pairs.iter().map(|(n, v)| (marked(n), marked(v))).collect();
             prop_assert_eq!(shown(client, &token), expected);
             Ok(())
         })
@@ -257,7 +338,7 @@ fn values_are_the_same_after_a_restart_and_in_a_copy() {
     let request = parts(&[("text", "é\u{1}\r\n<&>'\" 😀".as_bytes()), ("bytes", b"\0\xFF")]);
     let token = token(&aci(&client.send(&request)));
     let before = shown(client, &token);
-    assert_eq!(before, owned(&[("text", "é\u{FFFD}\r\n<&>'\" 😀"), ("bytes", "AP8=")]));
+    assert_eq!(before, owned(&[("text", "é\u{1}\r\n<&>'\" 😀"), ("bytes", "base64:AP8=")]));
     server.kill();
     // On another port, but the token stays good; the queue is still paused.
     let server = home.start();
