@@ -1,7 +1,10 @@
 //! The program: its command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod log_lines;
 pub mod serve;
+mod signals;
+mod time_zone;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
