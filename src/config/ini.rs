@@ -236,10 +236,10 @@ impl<'t> Parser<'t, '_> {
                 done
             }
         };
-        let section_of = |name: &str| {
-            let missing = format!("\"{}\" has no section [{}]", shorten(file), shorten(name));
-            from.section(name).ok_or(missing)
-        };
+        // The vendor's own files take sections from files that hold them only in some installations.
+        let missing =
+            |what: String| format!("\"{}\" has no {what}: nothing is taken", shorten(file));
+        let no_section = |name: &str| missing(format!("section [{}]", shorten(name)));
         match part {
             Part::All => {
                 for entry in &from.head {
@@ -251,31 +251,28 @@ impl<'t> Parser<'t, '_> {
                 }
             }
             Part::Section(name) => {
-                match section_of(name) {
-                    Ok(section) => self.copy_section(ini, into, section),
-                    Err(missing) => self.problem(line, missing),
+                match from.section(name) {
+                    Some(section) => self.copy_section(ini, into, section),
+                    None => self.findings.warning(Some(line), || no_section(name)),
                 }
                 *current = Current::AfterIncluded;
             }
-            Part::Keys { section: name, name: key, default } => match (section_of(name), default) {
-                (Ok(section), _) if section.get(key).is_some() || default.is_none() => {
-                    let mut keys = fitting(section, key).peekable();
-                    if keys.peek().is_none() {
-                        self.findings.warning(Some(line), || {
-                            let (file, name) = (shorten(file), shorten(name));
-                            format!("[{name}] of \"{file}\" has no key {}", shorten(key))
-                        });
+            Part::Keys { section: name, name: key, default } => {
+                let section = from.section(name);
+                let keys = section.map(|section| fitting(section, key)).unwrap_or_default();
+                match (section, default) {
+                    _ if !keys.is_empty() => {
+                        for entry in keys {
+                            self.copy(ini, *current, entry);
+                        }
                     }
-                    for entry in keys {
-                        self.copy(ini, *current, entry);
-                    }
+                    (_, Some(value)) => self.put(ini, *current, Entry { key, value, line }, key),
+                    (None, None) => self.findings.warning(Some(line), || no_section(name)),
+                    (Some(_), None) => self.findings.warning(Some(line), || {
+                        missing(format!("key {} in [{}]", shorten(key), shorten(name)))
+                    }),
                 }
-                (_, Some(value)) => {
-                    self.put(ini, *current, Entry { key, value, line }, key);
-                }
-                (Err(missing), None) => self.problem(line, missing),
-                (Ok(_), None) => {}
-            },
+            }
         }
     }
 
@@ -309,16 +306,14 @@ impl<'t> Parser<'t, '_> {
 }
 
 /// Returns the keys whose names fit: `*` stands for any characters, `?` for one.
-fn fitting<'t>(section: &Section<'t>, name: &str) -> impl Iterator<Item = Entry<'t>> {
-    let fits = if name.contains(['*', '?']) {
-        let escaped = regex::escape(name).replace("\\*", ".*").replace("\\?", ".");
-        let fits = RegexBuilder::new(&format!("^(?:{escaped})$")).case_insensitive(true).build();
-        // One that is too large fits no key.
-        section.entries().filter(|e| fits.as_ref().is_ok_and(|f| f.is_match(e.key))).collect()
-    } else {
-        section.get(name).into_iter().collect::<Vec<_>>()
-    };
-    fits.into_iter()
+fn fitting<'t>(section: &Section<'t>, name: &str) -> Vec<Entry<'t>> {
+    if !name.contains(['*', '?']) {
+        return section.get(name).into_iter().collect();
+    }
+    let escaped = regex::escape(name).replace(r"\*", ".*").replace(r"\?", ".");
+    let fits = RegexBuilder::new(&format!("^(?:{escaped})$")).case_insensitive(true).build();
+    // One that is too large fits no key.
+    section.entries().filter(|e| fits.as_ref().is_ok_and(|f| f.is_match(e.key))).collect()
 }
 
 /// Folds a name for comparison: names of ACI settings are ASCII.
