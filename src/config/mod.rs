@@ -1,11 +1,12 @@
 //! The configuration: from the text of an ACI `.cfg` file to typed [`Settings`].
 //!
-//! [`Settings::parse`] is pure; [`load`] alone reads a file, and looks at what stands where a
-//! directory is wanted. The way of a value: `ini` splits the text into sections and lines, `table`
-//! says which keys there are and what they may hold, `kind` turns a value into its type, `reader`
-//! looks values up, `build` and `queues` make the settings of them, and `unknown` warns about what
-//! nothing has read. [`describe()`] prints the table as a file that can be used. To add a key: one
-//! entry in `table`, one field in `settings`, one line in `build` or `queues`.
+//! [`Settings::parse`] is pure; [`load`] and [`check`] alone read files, and look at what stands where a
+//! directory is wanted. The way of a value: `files` gathers the texts that it includes, `lines` says what a line
+//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `kind` turns a value
+//! into its type, `reader` looks values up, `build` and `queues` make the settings of them, and `unknown` warns about
+//! what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
+//! each key has in the end, for [`check`]. To add a key: one entry in `table`, one field in `settings`, one line in
+//! `build` or `queues`.
 
 mod build;
 mod describe;
