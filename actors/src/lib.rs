@@ -72,8 +72,8 @@ pub use action::{ActionId, Parameters, State, Timestamp, Value};
 pub use lifecycle::OnRestart;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
 pub use queue::{
-    ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission, Summary,
-    TooLarge,
+    ActionStatus, Listing, OneLine, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission,
+    Summary, TooLarge, Unfinished,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

@@ -76,6 +76,9 @@ impl Command {
     }
 }
 
+/// The error text of an action whose attempt was lost with the server.
+pub(crate) const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
+
 /// The error text of an action that a shutdown interrupted.
 pub(crate) const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 

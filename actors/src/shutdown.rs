@@ -1,6 +1,8 @@
 //! How far the shutdown of a system has come, as actions see it that run at once: they are in no queue, so
 //! nobody else would count them, or tell them to end.
 
+pub(crate) mod still_runs;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,11 @@ impl Shutdown {
         let phases = self.0.subscribe();
         let open = *phases.borrow() == Phase::Open;
         open.then_some(Admitted(phases))
+    }
+
+    /// Returns how many of them run.
+    pub(crate) fn running_at_once(&self) -> usize {
+        self.0.receiver_count()
     }
 
     /// Waits until none of them runs.

@@ -16,9 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{Clock, SystemClock};
 use crate::perform::Perform;
 use crate::queue::{
-    Drain, EndAll, Ending, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
-    lock,
+    Drain, EndAll, Ending, Listener, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings,
+    QueueShared, Settle, Unfinished, lock,
 };
+use crate::shutdown::still_runs::{self, StillRuns};
 use crate::shutdown::{Admitted, Phase, Shutdown};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
@@ -38,6 +39,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     threads: Option<usize>,
     queues: Vec<NewQueue>,
+    listener: Listener,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,18 @@ impl Builder {
         self
     }
 
+    /// Sets who is told of each action that does not finish, once that is durable (default: a line of the log at
+    /// level info, with queue and id). It is called by the threads of the queues, so it must not wait; what it is
+    /// told is lost with a queue's actor that dies just then.
+    #[must_use]
+    pub fn on_unfinished(
+        mut self,
+        listener: impl Fn(&Unfinished<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Listener::new(listener);
+        self
+    }
+
     /// Adds a queue. Case does not matter in its name, of ASCII letters. What the store holds of a queue that is
     /// not added stays there, unseen, until one of that name is.
     #[must_use]
@@ -164,6 +178,7 @@ impl Builder {
             clock: self.clock,
             shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
+            listener: self.listener,
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
         let system = System { inner, _alive: Some(alive) };
@@ -224,6 +239,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
+    listener: Listener,
 }
 
 impl Inner {
@@ -246,6 +262,7 @@ impl System {
             clock: Arc::new(SystemClock),
             threads: None,
             queues: Vec::new(),
+            listener: Listener::default(),
         }
     }
 
@@ -300,16 +317,30 @@ impl System {
     /// [`StoreError::Closed`](crate::StoreError::Closed).
     pub async fn shutdown(&self, patience: Duration) {
         self.drain();
+        still_runs::reported(self.end_patiently(patience), || self.still_runs()).await;
+        self.close().await;
+    }
+
+    async fn end_patiently(&self, patience: Duration) {
         // What is just being started counts as running once nothing is in flight.
         let idle = async {
             self.settle().await;
             self.idle().await;
         };
         let _ = tokio::time::timeout(patience, idle).await;
+        if let Some(still) = self.still_runs() {
+            log::info!("shutting down: {still}; all are asked to stop");
+        }
         self.end_all(Ending::Interrupt, || EndAll::Interrupt);
         let grace = self.queues().iter().map(|q| q.settings().stop_grace).max().unwrap_or_default();
         let _ = tokio::time::timeout(grace.saturating_add(FORCED_WITHIN), self.idle()).await;
-        self.close().await;
+    }
+
+    /// Says what has not ended durably; `None` if all has.
+    fn still_runs(&self) -> Option<StillRuns> {
+        let queues = self.queues();
+        let live = queues.iter().map(|queue| (queue.name().to_owned(), queue.shared.live_now()));
+        StillRuns::new(live, self.inner.shutdown.running_at_once())
     }
 
     /// Ends the system without patience: forces all that runs, writes the last changes and closes
@@ -382,12 +413,30 @@ impl System {
         // A start that came back just now was ended by its queue at once; its end is written too.
         let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
         self.settle().await;
+        self.sum_up();
         // Nothing ends any more. Who waits reads once more how its action stands, while that can be read.
         for queue in self.queues() {
             queue.shared.end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
         self.inner.store.close().await;
+    }
+
+    /// Says what the shutdown interrupted; once, however often it is called.
+    fn sum_up(&self) {
+        for queue in self.queues() {
+            let interrupted = queue.shared.ends().take_interrupted();
+            let total = interrupted.total();
+            if total > 0 {
+                log::info!(
+                    "queue {}: {total} actions were interrupted: {interrupted}",
+                    queue.name()
+                );
+            }
+        }
+        if let Some(still) = self.still_runs() {
+            log::warn!("shutting down: {still}; the next start recovers those of queues");
+        }
     }
 
     /// Waits until nobody waits for the end of an action.
@@ -400,7 +449,9 @@ impl System {
     async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StoreError> {
         let NewQueue { name, settings, performer } = new;
         let state = self.inner.store.open_queue(&name).await?;
-        let shared = Arc::new(QueueShared::new(&name, settings, state.counts, state.paused));
+        let listener = self.inner.listener.clone();
+        let shared = QueueShared::new(&name, settings, state.counts, state.paused, listener);
+        let shared = Arc::new(shared);
         let handle = QueueHandle {
             shared: Arc::clone(&shared),
             id: state.id,

@@ -46,6 +46,15 @@ impl AciError {
         Self::new(1, "ERRORNOTIMPLEMENTED", "ERROR", description)
     }
 
+    /// Says which known name may be meant by the one that is unknown, if one is near to it.
+    #[must_use]
+    pub fn meant(mut self, nearest: Option<&str>) -> Self {
+        if let Some(nearest) = nearest {
+            self.description.push_str(&format!(" Is {nearest} meant?"));
+        }
+        self
+    }
+
     /// A parameter that must be given was not (501); `allowed` says what it may be.
     #[must_use]
     pub fn missing(parameter: &str, allowed: &str) -> Self {

@@ -19,8 +19,20 @@ pub struct Args {
 pub enum Command {
     /// Run the server: `actiond` or `actiond serve`.
     Serve(ServeArgs),
-    /// Print every setting with its default and meaning: `actiond config`.
-    Config,
+    /// Print every setting with its default and meaning, `actiond config`; or check a configuration file and
+    /// print what is in force, `actiond config --config FILE`.
+    Config(ConfigArgs),
+}
+
+/// The options of `actiond config`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct ConfigArgs {
+    /// Configuration file to check: print the value of each setting in force, and where it comes from
+    ///
+    /// The exit code is 2 if the server could not start with it. The vendor's spelling `-configfile FILE` is
+    /// accepted too.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// The options of `actiond serve`.
@@ -66,7 +78,7 @@ impl Args {
         let command = match cli.command {
             None => Command::Serve(cli.serve),
             Some(Subcommand::Serve(serve)) => Command::Serve(serve),
-            Some(Subcommand::Config) => Command::Config,
+            Some(Subcommand::Config(config)) => Command::Config(config),
         };
         Ok(Self { command })
     }
@@ -89,8 +101,8 @@ struct Cli {
 enum Subcommand {
     /// Run the server (this is the default)
     Serve(ServeArgs),
-    /// Print every setting with its default and meaning, as a configuration file
-    Config,
+    /// Print every setting with its default and meaning, as a configuration file; or check one (--config FILE)
+    Config(ConfigArgs),
 }
 
 /// Turns the vendor's `-configfile` (one dash, any case, observed in its start scripts) into
@@ -129,6 +141,10 @@ mod tests {
         Command::Serve(ServeArgs { config, port, data })
     }
 
+    fn check(config: Option<&str>) -> Command {
+        Command::Config(ConfigArgs { config: config.map(PathBuf::from) })
+    }
+
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
@@ -145,7 +161,9 @@ mod tests {
             ("-configfile a.cfg", serve(Some("a.cfg"), None, None)),
             ("-ConfigFile=a=b.cfg --port 1", serve(Some("a=b.cfg"), Some(1), None)),
             ("serve -CONFIGFILE a.cfg", serve(Some("a.cfg"), None, None)),
-            ("config", Command::Config),
+            ("config", check(None)),
+            ("config --config a.cfg", check(Some("a.cfg"))),
+            ("config -configfile a.cfg", check(Some("a.cfg"))),
         ];
         for (line, want) in table {
             assert_eq!(parse(line), Ok(want), "{line}");
@@ -162,6 +180,8 @@ mod tests {
             ("--config a -configfile b", ErrorKind::ArgumentConflict),
             ("-configfiles a", ErrorKind::UnknownArgument),
             ("config --port 1", ErrorKind::UnknownArgument),
+            ("config a.cfg", ErrorKind::UnknownArgument),
+            ("--config a.cfg config", ErrorKind::ArgumentConflict),
             ("start", ErrorKind::InvalidSubcommand),
             ("--help", ErrorKind::DisplayHelp),
             ("--version", ErrorKind::DisplayVersion),

@@ -1,12 +1,18 @@
 //! The program: its command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod log_lines;
 pub mod serve;
+mod signals;
+mod time_zone;
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::{Args, Command, ConfigArgs};
+
+use crate::config;
 
 /// Runs the program as its arguments say, and returns its exit code: 0 if all went well, 1 if it
 /// could not do what it was to do, 2 for arguments or a configuration that can't be used.
@@ -18,8 +24,26 @@ pub fn run() -> ExitCode {
         Err(error) => error.exit(),
     };
     match args.command {
-        Command::Config => print(&crate::config::describe()),
+        Command::Config(ConfigArgs { config: None }) => print(&config::describe()),
+        Command::Config(ConfigArgs { config: Some(file) }) => check(&file),
         Command::Serve(args) => serve::run(&args),
+    }
+}
+
+/// Checks a configuration file, and prints what is in force with it.
+#[expect(clippy::print_stderr, reason = "no log is set up where only a result is printed")]
+fn check(file: &Path) -> ExitCode {
+    match config::check(file) {
+        Ok((in_force, warnings)) => {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+            print(&in_force)
+        }
+        Err(error) => {
+            eprintln!("error: the configuration can't be used:\n{error}");
+            ExitCode::from(2)
+        }
     }
 }
 

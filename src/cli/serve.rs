@@ -9,12 +9,14 @@ use actiond_actors::{Builder, System};
 use actix_web::App;
 use tokio::net::TcpSocket;
 
+use super::signals::{self, Signals};
+use super::{log_lines, time_zone};
 use crate::actions::echo::{self, Echo};
 use crate::actions::fetch::{self, Fetch, FetchOptions};
 use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
 use crate::config::{self, Overrides, QueueKind, ServerSettings, Settings};
-use crate::front::{Endpoint, EndpointBuilder};
+use crate::front::{Endpoint, EndpointBuilder, log_unfinished};
 use crate::http::{self, BrowserPolicy};
 
 /// How long open connections get to read their last reply once all actions have ended.
@@ -42,8 +44,7 @@ enum ServeError {
 
 /// Runs the server until a signal ends it.
 pub(super) fn run(args: &ServeArgs) -> ExitCode {
-    let level = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(level).init();
+    log_lines::begin();
     let ended = actix_web::rt::System::new().block_on(serve(args));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,8 +61,12 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
+    // Before anything else takes time: any of these would end the process without a word.
     #[cfg(unix)]
-    let _too_large = survive_file_size_limit()?;
+    let _survived = signals::survive_others()?;
+    if let Some(warning) = time_zone::warning() {
+        log::warn!("{warning}");
+    }
     let (settings, warnings) = config::load(args.config.as_deref(), &overrides)?;
     for warning in warnings {
         log::warn!("{warning}");
@@ -74,7 +79,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let mut signals = Signals::new()?;
-    let system = start_queues(&settings).await?;
+    let system = start_queues(&settings, address.port()).await?;
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     let endpoint = describe(&settings, Endpoint::builder(system.clone()))
         .address(settings.server.token_host.clone(), address.port())
@@ -165,65 +170,22 @@ async fn end_on_signal(signals: &mut Signals, system: &System, grace: Duration) 
     );
     tokio::select! {
         () = system.shutdown(grace) => {}
-        name = signals.next() => {
+        name = signals.second() => {
             log::warn!("{name} again: running actions are ended now");
             system.shutdown_now().await;
         }
     }
 }
 
-/// Keeps the process alive where a file grows beyond what the system allows it: the write then fails,
-/// and only whoever asked for it gets an error.
-#[cfg(unix)]
-fn survive_file_size_limit() -> io::Result<tokio::signal::unix::Signal> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(libc::SIGXFSZ))
-}
-
-/// SIGTERM and SIGINT, or what comes nearest.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) -> &'static str {
-        // Without a signal to wait for, the server runs until it is ended from outside.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        "Ctrl-C"
-    }
-}
-
 /// Starts the queues that the configuration names.
-async fn start_queues(settings: &Settings) -> Result<System, actiond_actors::StartError> {
+async fn start_queues(
+    settings: &Settings,
+    port: u16,
+) -> Result<System, actiond_actors::StartError> {
     let data = &settings.paths.data_directory;
-    let builder = System::builder(data).durability(settings.actions.durability);
+    let builder = System::builder(data)
+        .durability(settings.actions.durability)
+        .on_unfinished(log_unfinished(settings.server.token_host.clone(), port));
     // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
     let mut connector: Option<Fetch> = None;
     let add = |builder: Builder, queue: &config::QueueSettings| {

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files::{Files, ReadIncluded};
 use super::findings::Findings;
+use super::in_force::InForce;
 use super::ini::Ini;
-use super::kind::Value;
+use super::kind::{NO_HOME, Value};
 use super::reader::Reader;
 use super::settings::{
     ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
@@ -15,21 +17,30 @@ use super::settings::{
 use super::table::{self, Key};
 use super::{queues, unknown};
 
-/// Makes the settings; they are good only if `findings` has no problem afterwards.
+/// What the settings depend on besides the text.
+pub(super) struct Surroundings<'a> {
+    pub(super) overrides: &'a Overrides,
+    /// Tells whether there is a directory, or one can be made.
+    pub(super) can_be: &'a dyn Fn(&Path) -> bool,
+    pub(super) included: &'a ReadIncluded<'a>,
+}
+
+/// Makes the settings, and prints what is in force; they are good only if `findings` has no problem afterwards.
 pub(super) fn settings(
     text: &str,
-    overrides: &Overrides,
-    can_be: &dyn Fn(&Path) -> bool,
+    Surroundings { overrides, can_be, included }: &Surroundings<'_>,
     findings: &mut Findings,
-) -> Settings {
-    let ini = Ini::parse(text, findings);
-    let mut reader = Reader { ini: &ini, findings };
+) -> (Settings, String) {
+    let files = Files::gather(text, included, findings);
+    let ini = Ini::parse(&files, findings);
+    let mut reader = Reader { ini: &ini, findings, in_force: InForce::default() };
     let server = server(&mut reader, overrides);
     let paths = paths(&mut reader, overrides);
     let actions = actions(&mut reader);
     let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, can_be);
     unknown::warn(&ini, &roles, reader.findings);
-    Settings { server, paths, actions, queues }
+    let in_force = reader.in_force.print(reader.findings);
+    (Settings { server, paths, actions, queues }, in_force)
 }
 
 fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
@@ -41,11 +52,13 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
     };
     let token_host = reader.text(section, table::TOKEN_HOST).unwrap_or_else(|| {
         // Nobody can call the address that stands for all.
-        if bind_address.is_unspecified() {
+        let host = if bind_address.is_unspecified() {
             Ipv4Addr::LOCALHOST.to_string()
         } else {
             bind_address.to_string()
-        }
+        };
+        reader.derived("Server", table::TOKEN_HOST, &host, "what can be called of BindAddress");
+        host
     });
     ServerSettings {
         port: overrides.port.unwrap_or(port),
@@ -67,6 +80,11 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
 
 fn paths(reader: &mut Reader<'_>, overrides: &Overrides) -> PathSettings {
     let given = reader.text(&["Paths"], table::DATA_DIRECTORY).unwrap_or_default();
+    if let Some(data) = &overrides.data_directory
+        && data.to_string_lossy().starts_with('~')
+    {
+        reader.findings.warning(None, || format!("--data {}: {NO_HOME}", data.display()));
+    }
     PathSettings {
         data_directory: overrides.data_directory.clone().unwrap_or_else(|| PathBuf::from(given)),
     }

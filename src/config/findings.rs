@@ -12,10 +12,29 @@ use super::MAX_FILE_BYTES;
 /// How many problems, and how many warnings, are kept; the rest are only counted.
 const KEPT: usize = 100;
 
-/// Where a problem lies: the line (from 1), section, key and value, as far as they apply.
+/// A line of one of a configuration's files; in the order of the files, then of their lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Line {
+    /// 0 is the file itself; the others are those that it includes.
+    file: usize,
+    /// From 1.
+    number: usize,
+}
+
+impl Line {
+    pub(super) const fn new(file: usize, number: usize) -> Self {
+        Self { file, number }
+    }
+
+    pub(super) const fn file(self) -> usize {
+        self.file
+    }
+}
+
+/// Where a problem lies: the line, section, key and value, as far as they apply.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place<'a> {
-    pub(super) line: Option<usize>,
+    pub(super) line: Option<Line>,
     pub(super) section: Option<&'a str>,
     pub(super) key: Option<&'a str>,
     pub(super) value: Option<&'a str>,
@@ -137,49 +156,74 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The problems and warnings found so far in one file.
+/// The problems and warnings found so far in a file and those that it includes.
 #[derive(Debug)]
 pub(super) struct Findings {
-    file: String,
-    problems: Vec<Problem>,
+    /// Never empty.
+    files: Vec<String>,
+    problems: Vec<(Option<Line>, Problem)>,
     more_problems: usize,
-    warnings: Vec<Warning>,
+    warnings: Vec<(Option<Line>, Warning)>,
     more_warnings: usize,
 }
 
 impl Findings {
     pub(super) fn new(file: &str) -> Self {
-        let file = file.to_owned();
-        Self { file, problems: vec![], more_problems: 0, warnings: vec![], more_warnings: 0 }
+        let files = vec![file.to_owned()];
+        Self { files, problems: vec![], more_problems: 0, warnings: vec![], more_warnings: 0 }
+    }
+
+    /// Adds the name of the next file that is included.
+    pub(super) fn add_file(&mut self, file: &str) {
+        self.files.push(file.to_owned());
+    }
+
+    /// Says which line it is to who reads about another one.
+    pub(super) fn describe(&self, line: Line, from: Line) -> String {
+        if line.file == from.file { format!("line {}", line.number) } else { self.place(line) }
+    }
+
+    /// Says which line it is, with its file.
+    pub(super) fn place(&self, line: Line) -> String {
+        format!("{}:{}", self.file(Some(line)), line.number)
+    }
+
+    /// Returns the name of a line's file; of the file itself for what has no line.
+    pub(super) fn file(&self, line: Option<Line>) -> &str {
+        self.files.get(line.map_or(0, Line::file)).map_or("", String::as_str)
     }
 
     /// Adds a problem, unless it is there already: a value of `[Actions]` is read for each queue.
     pub(super) fn problem(&mut self, place: Place<'_>, reason: impl Into<String>) {
         let problem = Problem {
-            file: self.file.clone(),
-            line: place.line,
+            file: self.file(place.line).to_owned(),
+            line: place.line.map(|line| line.number),
             section: place.section.map(shown),
             key: place.key.map(shown),
             value: place.value.map(shown),
             reason: reason.into(),
         };
-        if self.problems.contains(&problem) {
+        if self.problems.iter().any(|(_, known)| *known == problem) {
             return;
         }
         if self.problems.len() >= KEPT {
             self.more_problems += 1;
             return;
         }
-        self.problems.push(problem);
+        self.problems.push((place.line, problem));
     }
 
-    /// Adds a warning; its text is made only if there is room for it.
-    pub(super) fn warning(&mut self, line: Option<usize>, message: impl FnOnce() -> String) {
+    /// Adds a warning, unless it is there already; its text is made only if there is room for it.
+    pub(super) fn warning(&mut self, line: Option<Line>, message: impl FnOnce() -> String) {
         if self.warnings.len() >= KEPT {
             self.more_warnings += 1;
             return;
         }
-        self.warnings.push(Warning { file: self.file.clone(), line, message: message() });
+        let file = self.file(line).to_owned();
+        let warning = Warning { file, line: line.map(|line| line.number), message: message() };
+        if !self.warnings.iter().any(|(_, known)| *known == warning) {
+            self.warnings.push((line, warning));
+        }
     }
 
     /// Returns how many problems there are, so that a caller can see whether a step added one.
@@ -187,18 +231,21 @@ impl Findings {
         self.problems.len() + self.more_problems
     }
 
-    /// Returns the warnings if there is no problem; both are in the order of the file.
+    /// Returns the warnings if there is no problem; both are in the order of the files.
     pub(super) fn finish(mut self) -> Result<Vec<Warning>, ConfigError> {
-        self.problems.sort_by_key(|problem| problem.line);
-        self.warnings.sort_by_key(|warning| warning.line);
+        self.problems.sort_by_key(|(line, _)| *line);
+        self.warnings.sort_by_key(|(line, _)| *line);
         if !self.problems.is_empty() {
-            return Err(ConfigError { problems: self.problems, more: self.more_problems });
+            let problems = self.problems.into_iter().map(|(_, problem)| problem).collect();
+            return Err(ConfigError { problems, more: self.more_problems });
         }
+        let file = self.file(None).to_owned();
+        let mut warnings: Vec<_> = self.warnings.into_iter().map(|(_, warning)| warning).collect();
         if self.more_warnings > 0 {
             let message = format!("and {} more warnings", self.more_warnings);
-            self.warnings.push(Warning { file: self.file, line: None, message });
+            warnings.push(Warning { file, line: None, message });
         }
-        Ok(self.warnings)
+        Ok(warnings)
     }
 }
 
@@ -213,11 +260,15 @@ mod tests {
     #[test]
     fn a_problem_names_file_line_section_key_and_value() {
         let mut findings = Findings::new("a.cfg");
-        let full =
-            Place { line: Some(3), section: Some("Server"), key: Some("Port"), value: Some("x") };
+        let full = Place {
+            line: Some(Line::new(0, 3)),
+            section: Some("Server"),
+            key: Some("Port"),
+            value: Some("x"),
+        };
         findings.problem(full, "must be a number");
         findings.problem(Place { key: None, value: None, ..full }, "is odd");
-        findings.problem(Place { line: Some(4), ..Place::default() }, "is odd");
+        findings.problem(Place { line: Some(Line::new(0, 4)), ..Place::default() }, "is odd");
         findings.problem(Place::default(), "is odd");
         findings.problem(full, "must be a number");
         assert_eq!(
@@ -231,7 +282,7 @@ mod tests {
     fn both_lists_are_bounded() {
         let mut findings = Findings::new("a.cfg");
         for line in 0..250 {
-            findings.warning(Some(line), || "w".to_owned());
+            findings.warning(Some(Line::new(0, line)), || format!("w{line}"));
         }
         let warnings = findings.finish().unwrap();
         assert_eq!(warnings.len(), 101);
@@ -239,7 +290,7 @@ mod tests {
 
         let mut findings = Findings::new("a.cfg");
         for line in 0..250 {
-            findings.problem(Place { line: Some(line), ..Place::default() }, "p");
+            findings.problem(Place { line: Some(Line::new(0, line)), ..Place::default() }, "p");
         }
         assert_eq!(findings.problem_count(), 250);
         let error = findings.finish().unwrap_err();

@@ -70,7 +70,7 @@ impl Kind {
                 format!("a whole number from {min} to {max}, or -1 for unlimited")
             }
             Self::Seconds { max } => format!("whole seconds from 0 to {max}"),
-            Self::Boolean => "true or false".to_owned(),
+            Self::Boolean => "true or false (or yes, on, y, 1, no, off, n, 0)".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::ListOf(words) => {
                 format!("one or more of {}, with commas between them", words.join(", "))
@@ -96,7 +96,7 @@ impl Kind {
             }
             Self::Path => "a path".to_owned(),
             Self::Paths => {
-                "paths with commas between them; one that holds a comma stands in double quotes"
+                "paths with commas between them; one that holds a comma stands in double quotes, or has \\, for it"
                     .to_owned()
             }
             Self::Wildcards => "file name patterns (`*`, `?`) with commas between them".to_owned(),
@@ -175,10 +175,38 @@ fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, 
     Ok(items.iter().map(read).collect::<Option<_>>().map(Value::Texts))
 }
 
+/// What is said of a path that begins with `~`.
+pub(super) const NO_HOME: &str =
+    "the ~ is taken as it is and not as a home directory: write that out";
+
+impl Kind {
+    /// Says what of a good value may be meant otherwise.
+    pub(super) fn doubts(self, value: &Value) -> Vec<&'static str> {
+        let texts = match value {
+            Value::Text(text) => std::slice::from_ref(text),
+            Value::Texts(texts) => texts,
+            _ => return Vec::new(),
+        };
+        let is_path = matches!(self, Self::Path | Self::Paths);
+        let mut doubts = Vec::new();
+        if is_path && texts.iter().any(|text| text.starts_with('~')) {
+            doubts.push(NO_HOME);
+        }
+        let comment = |text: &String| {
+            let mut parts = text.split(|c: char| c.is_ascii_whitespace()).skip(1);
+            parts.any(|part| part.starts_with("//") || part.starts_with('#'))
+        };
+        if (is_path || matches!(self, Self::Wildcards)) && texts.iter().any(comment) {
+            doubts.push("all of this is the value: a comment needs a line of its own");
+        }
+        doubts
+    }
+}
+
 /// Splits a list at its commas.
 ///
-/// White space around an item is dropped, empty items are left out. An item in double quotes is
-/// taken as it is; `""` within it stands for one quote.
+/// White space around an item is dropped, empty items are left out. `\,` stands for a comma within an item. An item
+/// in double quotes is taken as it is; `\"` and `""` within it stand for one quote. Any other backslash is one.
 ///
 /// # Errors
 ///
@@ -188,15 +216,32 @@ fn split_csv(text: &str) -> Result<Vec<String>, &'static str> {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let Some(mut quoted) = rest.strip_prefix('"') else {
-            let (item, after) = rest.split_once(',').unwrap_or((rest, ""));
-            let item = item.trim_end();
+            let mut item = String::new();
+            loop {
+                let (part, after) = match rest.split_once(',') {
+                    Some((part, after)) => (part, Some(after)),
+                    None => (rest, None),
+                };
+                rest = after.unwrap_or_default();
+                match (part.strip_suffix('\\'), after) {
+                    (Some(part), Some(_)) => {
+                        item.push_str(part);
+                        item.push(',');
+                    }
+                    _ => {
+                        item.push_str(part);
+                        break;
+                    }
+                }
+            }
             if item.contains('"') {
                 return Err("has a double quote within an item");
             }
+            let item = item.trim_end();
             if !item.is_empty() {
                 items.push(item.to_owned());
             }
-            rest = after.trim_start();
+            rest = rest.trim_start();
             continue;
         };
         let mut item = String::new();
@@ -204,6 +249,12 @@ fn split_csv(text: &str) -> Result<Vec<String>, &'static str> {
             let Some((part, after)) = quoted.split_once('"') else {
                 return Err("has a double quote that is not closed");
             };
+            if let Some(part) = part.strip_suffix('\\') {
+                item.push_str(part);
+                item.push('"');
+                quoted = after;
+                continue;
+            }
             item.push_str(part);
             match after.strip_prefix('"') {
                 Some(more) => {
@@ -230,9 +281,9 @@ fn split_csv(text: &str) -> Result<Vec<String>, &'static str> {
 
 fn parse_boolean(text: &str) -> Option<bool> {
     let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    if is(&["true", "yes", "on", "1"]) {
+    if is(&["true", "yes", "on", "y", "1"]) {
         Some(true)
-    } else if is(&["false", "no", "off", "0"]) {
+    } else if is(&["false", "no", "off", "n", "0"]) {
         Some(false)
     } else {
         None
@@ -292,6 +343,8 @@ mod tests {
             (Kind::Seconds { max: 5 }, "0", "Integer(0)"),
             (Kind::Boolean, "TRUE", "Boolean(true)"),
             (Kind::Boolean, "no", "Boolean(false)"),
+            (Kind::Boolean, "Y", "Boolean(true)"),
+            (Kind::Boolean, "n", "Boolean(false)"),
             (ONE, "FAIL", "Word(\"Fail\")"),
             (SOME, "JSON, idx,json", "Words([\"json\", \"idx\"])"),
             (Kind::Address, "LocalHost", "Address(127.0.0.1)"),
@@ -351,8 +404,18 @@ mod tests {
 
     #[test]
     fn lists_are_split_at_commas_outside_of_quotes() {
-        let table: [(&str, Result<&[&str], &str>); 10] = [
+        let table: [(&str, Result<&[&str], &str>); 20] = [
             ("a,b", Ok(&["a", "b"])),
+            (r"a\,b,c", Ok(&["a,b", "c"])),
+            (r" a\, b\,,c\,", Ok(&["a, b,", "c,"])),
+            (r"a\b\\c,d\", Ok(&[r"a\b\\c", r"d\"])),
+            (r#""\"a\"","b""#, Ok(&["\"a\"", "b"])),
+            (r#""\"a, \"\"""#, Ok(&["\"a, \"\""])),
+            (r#""a\b,c""#, Ok(&[r"a\b,c"])),
+            (r#""a\",b"#, Err("has a double quote that is not closed")),
+            (r#"\"a\""#, Err("has a double quote within an item")),
+            (r#"<a b=\"c\">"#, Err("has a double quote within an item")),
+            (r#""<a b=\"c\">","<d>""#, Ok(&["<a b=\"c\">", "<d>"])),
             (" a b ,, c ,", Ok(&["a b", "c"])),
             ("\" a,b \" , c", Ok(&[" a,b ", "c"])),
             ("\"say \"\"x\"\"\"", Ok(&["say \"x\""])),
@@ -371,10 +434,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoted_items_come_back(items in proptest::collection::vec("[^\r\n]{1,10}", 1..5)) {
+        fn quoted_items_come_back(items in proptest::collection::vec("[^\r\n\\\\]{1,10}", 1..5)) {
             let quoted: Vec<_> =
                 items.iter().map(|item| format!("\"{}\"", item.replace('"', "\"\""))).collect();
-            prop_assert_eq!(split_csv(&quoted.join(",")), Ok(items));
+            prop_assert_eq!(&split_csv(&quoted.join(",")), &Ok(items.clone()));
+            let escaped: Vec<_> =
+                items.iter().map(|item| format!("\"{}\"", item.replace('"', "\\\""))).collect();
+            prop_assert_eq!(split_csv(&escaped.join(",")), Ok(items));
         }
 
         #[test]

@@ -1,17 +1,21 @@
 //! The configuration: from the text of an ACI `.cfg` file to typed [`Settings`].
 //!
-//! [`Settings::parse`] is pure; [`load`] alone reads a file, and looks at what stands where a
-//! directory is wanted. The way of a value: `ini` splits the text into sections and lines, `table`
-//! says which keys there are and what they may hold, `kind` turns a value into its type, `reader`
-//! looks values up, `build` and `queues` make the settings of them, and `unknown` warns about what
-//! nothing has read. [`describe()`] prints the table as a file that can be used. To add a key: one
-//! entry in `table`, one field in `settings`, one line in `build` or `queues`.
+//! [`Settings::parse`] is pure; [`load`] and [`check`] alone read files, and look at what stands where a
+//! directory is wanted. The way of a value: `files` gathers the texts that it includes, `lines` says what a line
+//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `kind` turns a value
+//! into its type, `reader` looks values up, `build` and `queues` make the settings of them, and `unknown` warns about
+//! what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
+//! each key has in the end, for [`check`]. To add a key: one entry in `table`, one field in `settings`, one line in
+//! `build` or `queues`.
 
 mod build;
 mod describe;
+mod files;
 mod findings;
+mod in_force;
 mod ini;
 mod kind;
+mod lines;
 mod queues;
 mod reader;
 mod settings;
@@ -21,10 +25,12 @@ mod tests;
 mod unknown;
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use build::Surroundings;
 pub use describe::describe;
+use files::Included;
 pub use findings::{ConfigError, Problem, Warning};
 pub use settings::{
     ActionsSettings, Durability, FetchSettings, FetchTask, IngestSettings, IngestTarget, OnRestart,
@@ -52,33 +58,76 @@ pub fn load(
     overrides: &Overrides,
 ) -> Result<(Settings, Vec<Warning>), ConfigError> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-    let name = path.display().to_string();
+    match read(path) {
+        Err(Unread::Io(error)) if file.is_none() && error.kind() == ErrorKind::NotFound => {
+            let (settings, mut warnings, _) = parse(path, "", overrides)?;
+            let text = "there is no such file in the working directory, so the defaults apply";
+            warnings.push(Warning::about_file(&path.display().to_string(), text));
+            Ok((settings, warnings))
+        }
+        text => {
+            let (settings, warnings, _) = parse(path, &good(path, text)?, overrides)?;
+            Ok((settings, warnings))
+        }
+    }
+}
+
+/// Reads a file as [`load`] does and returns, as configuration text, the value of every key in force, each below a
+/// comment that says where it comes from; and the warnings.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn check(file: &Path) -> Result<(String, Vec<Warning>), ConfigError> {
+    let (_, warnings, in_force) = parse(file, &good(file, read(file))?, &Overrides::default())?;
+    Ok((in_force, warnings))
+}
+
+fn parse(
+    path: &Path,
+    text: &str,
+    overrides: &Overrides,
+) -> Result<(Settings, Vec<Warning>, String), ConfigError> {
+    // Also of a file that another one below it includes (source: the page "Include an External Configuration File").
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let included = |name: &str| {
+        let path = directory.join(name);
+        let text = read(&path).map_err(|error| error.to_string());
+        Included { name: path.display().to_string(), text }
+    };
+    let among = Surroundings { overrides, can_be: &can_be, included: &included };
+    Settings::parse_among(text, &path.display().to_string(), &among)
+}
+
+/// Why a file can't be taken for text.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is too large: a configuration has at most {MAX_FILE_BYTES} bytes")]
+    TooLarge,
+    #[error("holds bytes that are not UTF-8 in line {line}: save the file as UTF-8")]
+    NotUtf8 { line: usize },
+}
+
+fn good(path: &Path, text: Result<String, Unread>) -> Result<String, ConfigError> {
+    text.map_err(|unread| {
+        let line = if let Unread::NotUtf8 { line } = unread { Some(line) } else { None };
+        ConfigError::about_file(&path.display().to_string(), line, unread.to_string())
+    })
+}
+
+fn read(path: &Path) -> Result<String, Unread> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let read = File::open(path).and_then(|open| open.take(limit).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => {}
-        Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => {
-            let (settings, mut warnings) = Settings::parse_among("", &name, overrides, &can_be)?;
-            let text = "there is no such file in the working directory, so the defaults apply";
-            warnings.push(Warning::about_file(&name, text));
-            return Ok((settings, warnings));
-        }
-        Err(error) => {
-            return Err(ConfigError::about_file(&name, None, format!("cannot be read: {error}")));
-        }
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(Unread::TooLarge);
     }
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Settings::parse_among(text, &name, overrides, &can_be),
-        // Where the size was cut, a character may have been cut too: the size is what is wrong.
-        Err(_) if bytes.len() > MAX_FILE_BYTES => Err(ConfigError::too_large(&name)),
-        Err(error) => {
-            let good = bytes.iter().take(error.valid_up_to());
-            let line = 1 + good.filter(|byte| **byte == b'\n').count();
-            let reason = "holds bytes that are not UTF-8: save the file as UTF-8".to_owned();
-            Err(ConfigError::about_file(&name, Some(line), reason))
-        }
-    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        Unread::NotUtf8 { line: 1 + good.filter(|byte| **byte == b'\n').count() }
+    })
 }
 
 /// Tells whether there is a directory, or nothing is known to keep one from being made.
@@ -154,6 +203,41 @@ mod load_tests {
         let error = load_with("").unwrap_err();
         assert!(error.contains("test.cfg:3: [Ingest] OutputDirectory: must be"), "{error}");
         assert!(error.contains("data/ingest"), "{error}");
+    }
+
+    #[test]
+    fn included_files_are_found_beside_the_one_that_was_named() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("shared")).unwrap();
+        let path = directory.path().join("test.cfg");
+        let write = |name: &str, bytes: &[u8]| {
+            std::fs::write(directory.path().join(name), bytes).unwrap();
+        };
+        write("test.cfg", b"[Server] < \"shared/a.cfg\" [Server]\n");
+        // From below, too, a path begins beside the file that was named.
+        write("shared/a.cfg", b"[Server]\n< \"shared/b.cfg\" [Server] P*\n");
+        write("shared/b.cfg", b"[Server]\nPort=7003\nThreads=2\n");
+        let (settings, warnings) = load(Some(&path), &Overrides::default()).unwrap();
+        assert_eq!((settings.server.port, settings.server.threads), (7003, None));
+        assert_eq!(warnings, []);
+
+        let refused = |bytes: &[u8]| {
+            write("shared/b.cfg", bytes);
+            load(Some(&path), &Overrides::default()).unwrap_err().to_string()
+        };
+        let a = directory.path().join("shared/a.cfg");
+        let at = format!("{}:2: can't include \"shared/b.cfg\": ", a.display());
+        assert_eq!(
+            refused(b"[Server]\nPort=\xe9"),
+            format!("{at}holds bytes that are not UTF-8 in line 2: save the file as UTF-8")
+        );
+        assert!(refused(&vec![b'#'; MAX_FILE_BYTES + 1]).starts_with(&format!("{at}is too large")));
+        let b = directory.path().join("shared/b.cfg");
+        let place = format!("{}:2: [Server] Port=x: must be", b.display());
+        assert!(refused(b"[Server]\nPort=x\n").starts_with(&place));
+        std::fs::remove_file(b).unwrap();
+        let error = load(Some(&path), &Overrides::default()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{at}cannot be read: ")), "{error}");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::aci::catalog::builtin;
 /// The queue that there is without `[AsyncActions]`.
 const DEFAULT_QUEUE: &str = "Process";
 
+/// What becomes of an action of any kind that was running when the server died, unless `OnRestart` says so.
+pub(super) const ON_RESTART_OF_KINDS: &str = "Requeue";
+
 /// What the sections with chosen names are for, so that `unknown` can judge their keys.
 #[derive(Debug, Default)]
 pub(super) struct Roles<'r> {
@@ -73,6 +76,9 @@ pub(super) fn queues<'r>(
             _ => continue,
         };
         let limits = build::limits(reader, &[name, "Actions"]);
+        if limits.on_restart.is_none() {
+            reader.derived(name, table::ON_RESTART, ON_RESTART_OF_KINDS, "that of its Type");
+        }
         queues.push(QueueSettings { name: (*name).to_owned(), kind, limits });
     }
     (queues, Roles { queues: listed, tasks: task_names })
@@ -81,10 +87,15 @@ pub(super) fn queues<'r>(
 /// Returns names and types of the queues.
 fn listed_queues<'r>(reader: &mut Reader<'r>) -> Vec<(&'r str, Option<&'static str>)> {
     let Some(list) = reader.ini.section("AsyncActions") else {
+        let how = "without [AsyncActions] there is this queue";
+        reader.derived("AsyncActions", table::QUEUE_NAME, DEFAULT_QUEUE, how);
         let there = reader.ini.section(DEFAULT_QUEUE).and_then(|s| s.get(table::TYPE.name));
         let word = match there {
             Some(_) => reader.word(&[DEFAULT_QUEUE], table::TYPE),
-            None => Some(TYPE_ECHO),
+            None => {
+                reader.derived(DEFAULT_QUEUE, table::TYPE, TYPE_ECHO, how);
+                Some(TYPE_ECHO)
+            }
         };
         return vec![(DEFAULT_QUEUE, word)];
     };
@@ -120,9 +131,15 @@ fn ingest(reader: &mut Reader<'_>, name: &str, data_directory: &Path) -> IngestS
             .into_iter()
             .map(|word| if word == "idx" { Output::Idx } else { Output::Json })
             .collect(),
-        output_directory: reader
-            .text(&[name], table::OUTPUT_DIRECTORY)
-            .map_or_else(|| data_directory.join(name.to_ascii_lowercase()), PathBuf::from),
+        output_directory: match reader.text(&[name], table::OUTPUT_DIRECTORY) {
+            Some(given) => PathBuf::from(given),
+            None => {
+                let below = data_directory.join(name.to_ascii_lowercase());
+                let (shown, how) = (below.to_string_lossy(), "below DataDirectory");
+                reader.derived(name, table::OUTPUT_DIRECTORY, &shown, how);
+                below
+            }
+        },
         max_content_size: reader.size(&[name], table::MAX_CONTENT_SIZE),
     }
 }
@@ -210,6 +227,10 @@ fn ingestion(
         }
         None => local.next(),
     };
+    if let (None, Some(found)) = (&wanted, found) {
+        let how = "the first queue with Type=Ingest";
+        reader.derived(section, table::INGEST_QUEUE, found, how);
+    }
     let fetch = queues.iter().find(|(_, word)| *word == Some(TYPE_FETCH));
     if let (None, None, Some((name, _)), true, (false, false, false)) =
         (found, &wanted, fetch, all_good, there)

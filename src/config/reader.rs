@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::findings::{Findings, Place};
+use super::in_force::{InForce, Origin};
 use super::ini::{Entry, Ini, Section};
 use super::kind::{Kind, Value};
 use super::table::{Key, fixed_scope};
@@ -16,6 +17,7 @@ use crate::aci::error::shorten;
 pub(super) struct Reader<'r> {
     pub(super) ini: &'r Ini<'r>,
     pub(super) findings: &'r mut Findings,
+    pub(super) in_force: InForce<'r>,
 }
 
 /// One name out of a numbered list.
@@ -32,10 +34,22 @@ impl<'r> Reader<'r> {
             let section = self.ini.section(name)?;
             Some((section, section.get(key.name)?))
         });
+        let own = sections.first().copied().unwrap_or_default();
+        let (value, origin) = match (found, key.default) {
+            (Some((_, entry)), _) => (entry.value, Origin::Line(entry.line)),
+            (None, Some(text)) => (text, Origin::Default),
+            (None, None) => ("", Origin::NotSet),
+        };
+        self.in_force.note(own, key.name, value, origin);
         match found {
             Some((section, entry)) => self.parse(section, entry, key),
             None => key.default.and_then(|text| key.kind.parse(text).ok()),
         }
+    }
+
+    /// Notes what a key without a fixed default comes to where it is not set, and why.
+    pub(super) fn derived(&mut self, section: &str, key: &Key, value: &str, how: &'static str) {
+        self.in_force.note(section, key.name, value, Origin::Derived(how));
     }
 
     pub(super) fn integer(&mut self, sections: &[&str], key: &Key) -> i64 {
@@ -100,7 +114,11 @@ impl<'r> Reader<'r> {
             };
             match reason {
                 Some(reason) => self.findings.problem(Self::at(section, entry), reason),
-                None => listed.push(Listed { name: entry.value, entry }),
+                None => {
+                    let origin = Origin::Line(entry.line);
+                    self.in_force.note(section.name, entry.key, entry.value, origin);
+                    listed.push(Listed { name: entry.value, entry });
+                }
             }
         }
         listed
@@ -209,7 +227,15 @@ impl<'r> Reader<'r> {
 
     fn parse(&mut self, section: &Section<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
         match key.kind.parse(entry.value) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                for what in key.kind.doubts(&value) {
+                    self.findings.warning(Some(entry.line), || {
+                        let (section, key) = (shorten(section.name), shorten(entry.key));
+                        format!("[{section}] {key}={}: {what}", shorten(entry.value))
+                    });
+                }
+                Some(value)
+            }
             Err(reason) => {
                 self.findings.problem(Self::at(section, entry), reason);
                 None

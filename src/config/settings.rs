@@ -2,11 +2,12 @@
 //! `queues`; the meaning, range and default of each key is in `table`.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build;
+use super::build::{self, Surroundings};
+use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
 pub use crate::actions::fetch::{FetchTask, IngestTarget};
 pub use crate::actions::ingest::Output;
@@ -29,7 +30,7 @@ pub struct Settings {
 impl Settings {
     /// Makes settings of the text of a configuration file.
     ///
-    /// `file_name` is only for messages. Without `[AsyncActions]` there is one queue, `Process`,
+    /// `file_name` is only for messages, and the text may include no file. Without `[AsyncActions]` there is one queue, `Process`,
     /// with Type=Echo, so an empty text is a good configuration.
     ///
     /// # Errors
@@ -62,30 +63,39 @@ impl Settings {
         file_name: &str,
         overrides: &Overrides,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::parse_among(text, file_name, overrides, &|_| true)
+        let included = |name: &str| Included {
+            name: name.to_owned(),
+            text: Err("only a file can include others".to_owned()),
+        };
+        let among = Surroundings { overrides, can_be: &|_| true, included: &included };
+        Self::parse_among(text, file_name, &among)
+            .map(|(settings, warnings, _)| (settings, warnings))
     }
 
-    /// Does what [`Settings::parse_with`] does, and refuses directories that `can_be` says can't be one.
+    /// Does what [`Settings::parse_with`] does, with what is around the text; and prints what is in force.
     pub(super) fn parse_among(
         text: &str,
         file_name: &str,
-        overrides: &Overrides,
-        can_be: &dyn Fn(&Path) -> bool,
-    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        among: &Surroundings<'_>,
+    ) -> Result<(Self, Vec<Warning>, String), ConfigError> {
         if text.len() > super::MAX_FILE_BYTES {
             return Err(ConfigError::too_large(file_name));
         }
         let mut findings = Findings::new(file_name);
-        let settings = build::settings(text, overrides, can_be, &mut findings);
-        Ok((settings, findings.finish()?))
+        let (settings, in_force) = build::settings(text, among, &mut findings);
+        Ok((settings, findings.finish()?, in_force))
     }
 }
 
 impl Default for Settings {
     /// Returns the settings of an empty file.
     fn default() -> Self {
+        // An empty text has no problem.
         let mut findings = Findings::new(super::DEFAULT_FILE);
-        build::settings("", &Overrides::default(), &|_| true, &mut findings)
+        let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
+        let overrides = Overrides::default();
+        let among = Surroundings { overrides: &overrides, can_be: &|_| true, included: &included };
+        build::settings("", &among, &mut findings).0
     }
 }
 

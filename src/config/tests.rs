@@ -323,6 +323,62 @@ fn contradictions_that_do_no_harm_are_warnings() {
 }
 
 #[test]
+fn a_value_that_may_be_meant_otherwise_is_told() {
+    let home = "the ~ is taken as it is and not as a home directory: write that out";
+    let comment = "all of this is the value: a comment needs a line of its own";
+    let task = |line: &str| format!("{ALL_TYPES}{line}\n");
+    let table = [
+        (
+            "[Paths]\nDataDirectory=~/data".to_owned(),
+            vec!["t:2: [Paths] DataDirectory=~/data", home],
+        ),
+        (
+            "[Paths]\nDataDirectory=/data // all".to_owned(),
+            vec!["DataDirectory=/data // all", comment],
+        ),
+        ("[Paths]\nDataDirectory=/data\t#x".to_owned(), vec![comment]),
+        (task("[Ingest]\nOutputDirectory=~ada/out"), vec!["OutputDirectory=~ada/out", home]),
+        (ALL_TYPES.replace("=./docs", "=/a,~/docs"), vec!["=/a,~/docs", home]),
+        (task("DirectoryFileMatch=*.rs // all"), vec!["*.rs // all", comment]),
+    ];
+    for (text, want) in table {
+        let got = warnings(&text);
+        assert_eq!(got.len(), 1, "{text}: {got:?}");
+        assert!(want.iter().all(|want| got[0].contains(want)), "{text}: {got:?}");
+    }
+    for text in [
+        "[Paths]\nDataDirectory=/a~b//c#d".to_owned(),
+        task("DirectoryFileMatch=~*"),
+        task("PathNoCrawlRegex=~ #x"),
+    ] {
+        good(&text);
+    }
+    let overrides = Overrides { port: None, data_directory: Some("~/d".into()) };
+    let (_, warnings) = Settings::parse_with("", "t", &overrides).unwrap();
+    assert_eq!(warnings[0].to_string(), format!("t: --data ~/d: {home}"));
+}
+
+#[test]
+fn every_kind_of_action_runs_again_unless_it_is_told_not_to() {
+    use actiond_actors::{OnRestart, Perform};
+
+    use crate::actions::{echo::Echo, fetch, ingest};
+
+    let options =
+        ingest::IngestOptions { output: vec![], directory: "x".into(), max_content_bytes: 0 };
+    let ingest = ingest::Ingest::new(options);
+    let options = fetch::FetchOptions {
+        tasks: vec![],
+        ingest: IngestTarget::Queue("x".to_owned()),
+        batch_size: 1,
+        data_directory: "x".into(),
+    };
+    let all = [Echo.on_restart(), ingest.on_restart(), fetch::Fetch::new(options).on_restart()];
+    assert!(all.iter().all(|on_restart| *on_restart == OnRestart::Requeue));
+    assert_eq!(queues::ON_RESTART_OF_KINDS, format!("{:?}", OnRestart::Requeue));
+}
+
+#[test]
 fn the_files_of_the_repository_are_good() {
     let settings = good(include_str!("../../actiond.cfg"));
     let names: Vec<_> = settings.queues.iter().map(|queue| queue.name.as_str()).collect();

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | here | the front actor, one in each HTTP worker, and the way of a request through it |
 //! | `message` | what HTTP and the front send each other |
+//! | `ends` | the lines of the log about actions that did not finish |
 //! | [`endpoint`] | what all front actors of a server share: the system, its names, limits and log |
 //! | `queues` | the action `QueueInfo` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
@@ -17,6 +18,7 @@
 //! | `uploads` | the memory that the bodies of requests share |
 
 pub mod endpoint;
+mod ends;
 mod list;
 mod message;
 mod queues;
@@ -37,8 +39,8 @@ use bytes::Bytes;
 use chrono::Local;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::aci::catalog::builtin::QUEUE_INFO;
-use crate::aci::catalog::{ActionSpec, builtin, validate};
+use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
+use crate::aci::catalog::{ActionSpec, builtin, nearest, validate};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, Request, parse};
@@ -46,6 +48,7 @@ use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
 use endpoint::Kind;
 pub use endpoint::{Endpoint, EndpointBuilder};
+pub use ends::log_unfinished;
 pub use message::{AciAnswer, AciBody, AciReply, AciRequest, ListStream};
 pub use replies::Room;
 pub(crate) use replies::part_of;
@@ -252,7 +255,9 @@ async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
         return answer;
     }
     let Some(kind) = asked.endpoint.kind(asked.action) else {
-        return Err(AciError::unknown_action(asked.action));
+        let queues = asked.endpoint.kinds().iter().map(|kind| kind.queue.name());
+        let known = queues.chain(BUILTIN.iter().map(|spec| spec.name));
+        return Err(AciError::unknown_action(asked.action).meant(nearest(asked.action, known)));
     };
     // What an action of this kind makes of its own parameters it says when it runs: clients expect a
     // token for whatever can be queued (source: the page "Ingest").

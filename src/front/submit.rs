@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::{Parameters, QueueError, State, Submission, Submitted, Value};
+use actiond_actors::{OneLine, Parameters, QueueError, State, Submission, Submitted, Value};
 
 use super::endpoint::Kind;
 use super::{Asked, Done, queue_error, render};
@@ -87,6 +87,11 @@ async fn run_now(
     let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
     let outcome = kind.queue.run_now(parameters).await.map_err(failed)?;
     asked.place = place;
+    if outcome.state != State::Finished {
+        let why = outcome.error.as_deref().unwrap_or("it gave no reason");
+        let (queue, state) = (kind.queue.name(), outcome.state);
+        log::info!("queue {queue}: an action that ran at once: {state}: {}", OneLine(why));
+    }
     match outcome.state {
         State::Error => Err(AciError::failed(
             kind.queue.name(),

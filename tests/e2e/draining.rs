@@ -103,7 +103,7 @@ fn clients_that_wait_are_answered_after_a_second_signal_too() {
     let waiting = Waiting::begin(&server);
     server.signal("TERM");
     server.wait_for_draining();
-    server.signal("TERM");
+    server.signal_again();
     waiting.are_answered(&home, server);
 }
 
@@ -136,7 +136,7 @@ fn actions_that_run_at_once_are_stopped_when_their_time_is_over() {
         server.signal("TERM");
         if signals == 2 {
             server.wait_for_draining();
-            server.signal("TERM");
+            server.signal_again();
         }
         let mut told = clients.map(|client| reply(client).error());
         told.sort();

@@ -15,6 +15,7 @@ mod durable;
 mod embedded;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod operating;
 mod program;
 mod readme;
 mod server;

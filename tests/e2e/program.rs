@@ -274,8 +274,18 @@ fn a_shutdown_drains_and_interrupts_what_takes_too_long() {
     assert_eq!(server.status(&queued), "Queued");
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log:?}");
-    assert!(log.iter().any(|line| line.contains("SIGTERM")), "{log:?}");
-    assert!(!log.iter().any(|line| line.contains("ERROR")), "{log:?}");
+    let said = |words: &[&str]| {
+        let all = |line: &String| words.iter().all(|word| line.contains(word));
+        assert!(log.iter().any(all), "{words:?}: {log:#?}");
+    };
+    said(&["SIGTERM"]);
+    said(&["shutting down: 3 actions still run (Process: 2, Once: 1)"]);
+    said(&["shutting down: 2 actions still run (Process: 1, Once: 1); all are asked to stop"]);
+    said(&[&format!("queue Process: action {long}: interrupted, it runs again")]);
+    said(&[&format!("queue Once: action {once}: Error: interrupted by server shutdown")]);
+    said(&["queue Process: 1 actions were interrupted: 1 to run again, 0 ended in Error"]);
+    said(&["queue Once: 1 actions were interrupted: 0 to run again, 1 ended in Error"]);
+    assert!(!log.iter().any(|line| line.contains(" ERROR ")), "{log:?}");
 
     let server = home.start();
     assert_eq!(server.status(&short), "Finished");
@@ -318,7 +328,7 @@ fn a_second_signal_ends_all_patience() {
     server.wait_for_draining();
     assert_eq!(server.status(&long), "Processing");
     let asked = Instant::now();
-    server.signal("TERM");
+    server.signal_again();
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log:?}");
     assert!(asked.elapsed() < Duration::from_secs(4), "it took {:?}", asked.elapsed());

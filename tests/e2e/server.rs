@@ -1,5 +1,6 @@
 //! The real binary on a free port, with a directory of its own, and a client of raw sockets.
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Its standard error, line by line, as it comes.
     log: mpsc::Receiver<String>,
+    /// The lines that were taken from it already.
+    said: RefCell<Vec<String>>,
 }
 
 /// Where a server of a test lives; it can be started there again after its death.
@@ -99,12 +102,12 @@ impl Server {
                 let _ = child.wait();
                 panic!("the server did not come up; it said:\n{}", seen.join("\n"));
             };
+            seen.push(line.clone());
             if let Some((_, rest)) = line.split_once("answers on http://") {
                 break rest.trim_end_matches('/').parse().expect("an address");
             }
-            seen.push(line);
         };
-        Self { child, address, log }
+        Self { child, address, log, said: RefCell::new(seen) }
     }
 
     /// Sends one GET request with this target and returns the body of the reply.
@@ -140,6 +143,39 @@ impl Server {
         assert!(sent.expect("kill").success());
     }
 
+    /// Waits for a line of its log that holds all of these words, and returns it.
+    pub(crate) fn wait_for_line(&self, words: &[&str]) -> String {
+        let mut found = None;
+        wait_until(&format!("a line of the log with {words:?}"), || {
+            let mut said = self.said.borrow_mut();
+            said.extend(self.log.try_iter());
+            found = said.iter().find(|line| words.iter().all(|word| line.contains(word))).cloned();
+            found.is_some()
+        });
+        found.expect("it was found")
+    }
+
+    /// Counts the lines of its log so far that hold these words.
+    pub(crate) fn log_lines(&self, words: &str) -> usize {
+        let mut said = self.said.borrow_mut();
+        said.extend(self.log.try_iter());
+        said.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// Sends what ends all patience after a first SIGTERM: another one, which within a second counts for nothing.
+    pub(crate) fn signal_again(&self) {
+        let mut sent: Option<Instant> = None;
+        wait_until("the end of its patience", || {
+            if sent.is_none_or(|sent| sent.elapsed() > Duration::from_millis(100)) {
+                self.signal("TERM");
+                sent = Some(Instant::now());
+            }
+            let mut said = self.said.borrow_mut();
+            said.extend(self.log.try_iter());
+            said.iter().any(|line| line.contains("again: running actions are ended now"))
+        });
+    }
+
     /// Kills the process as `kill -9` does and waits until it is gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
@@ -153,7 +189,9 @@ impl Server {
             status = self.child.try_wait().expect("its status");
             status.is_some()
         });
-        (status.expect("its status"), self.log.iter().collect())
+        let mut said = self.said.take();
+        said.extend(self.log.iter());
+        (status.expect("its status"), said)
     }
 }
 

@@ -14,6 +14,7 @@ use actix::{Handler, Message};
 use tokio::sync::{oneshot, watch};
 
 use crate::action::ActionId;
+use crate::queue::ends::{Ends, Listener};
 use crate::queue::inbox::{Inbox, SubmissionPort};
 use crate::queue::{QueueActor, QueueSettings, Submissions};
 use crate::store::{Counts, NewAction};
@@ -49,6 +50,7 @@ pub(crate) struct QueueShared {
     closing: watch::Sender<bool>,
     dropped_reports: AtomicU64,
     ending: Mutex<Option<Ending>>,
+    ends: Ends,
     /// Whether what an earlier server left running has been recovered.
     recovered: watch::Sender<bool>,
 }
@@ -108,7 +110,13 @@ impl fmt::Debug for QueueShared {
 }
 
 impl QueueShared {
-    pub(crate) fn new(name: &str, settings: QueueSettings, counts: Counts, paused: bool) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        settings: QueueSettings,
+        counts: Counts,
+        paused: bool,
+        listener: Listener,
+    ) -> Self {
         Self {
             name: name.into(),
             // Without a slot nothing would ever start.
@@ -125,6 +133,7 @@ impl QueueShared {
             closing: watch::Sender::new(false),
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
+            ends: Ends::new(listener),
             recovered: watch::Sender::new(false),
         }
     }
@@ -340,6 +349,11 @@ impl QueueShared {
         });
     }
 
+    /// Returns how many attempts are not yet durably ended.
+    pub(crate) fn live_now(&self) -> usize {
+        *self.live.borrow()
+    }
+
     /// Watches how many attempts are not yet durably ended; it only wakes when there are none.
     pub(crate) fn live(&self) -> watch::Receiver<usize> {
         self.live.subscribe()
@@ -411,6 +425,11 @@ impl QueueShared {
 
     pub(crate) fn ending(&self) -> Option<Ending> {
         *lock(&self.ending)
+    }
+
+    /// Returns who is told of actions that did not finish.
+    pub(crate) const fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     pub(crate) fn set_recovered(&self) {

@@ -10,6 +10,7 @@
 //! - the messages: here; who sends them and what holds when they are answered stands with each.
 
 mod batch;
+mod ends;
 mod handle;
 mod inbox;
 mod link;
@@ -24,11 +25,13 @@ use crate::action::State;
 use crate::clock::Clock;
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
-use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store};
+use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store, Unread};
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
+pub(crate) use ends::Listener;
+pub use ends::{OneLine, Unfinished};
 pub use handle::{
     ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, TooLarge,
 };
@@ -234,6 +237,12 @@ impl QueueActor {
                 for action in affected {
                     self.steer(action);
                 }
+                let (ends, name) = (self.shared.ends(), self.shared.name());
+                match &port {
+                    Port::Internal(Control::End(end)) => ends.ended(name, affected, end),
+                    Port::Internal(Control::Recover { .. }) => ends.recovered(name, affected),
+                    _ => ends.commanded(name, affected),
+                }
             }
             if let Port::Internal(Control::Recover { .. }) = &port {
                 self.adopt(result.as_deref().unwrap_or_default());
@@ -244,6 +253,10 @@ impl QueueActor {
         for (port, result) in ports.submissions.into_iter().zip(reply.submissions) {
             // A caller that has gone may send it again under its key.
             let _ = port.send(result);
+        }
+        for Unread { action, error } in &reply.unread {
+            self.steer(action);
+            self.shared.ends().tell(self.shared.name(), action, Some(error));
         }
         let started = reply.claimed.len();
         for claimed in reply.claimed {

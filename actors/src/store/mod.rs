@@ -302,6 +302,9 @@ pub struct BatchReply {
     pub submissions: Vec<Result<Submitted, Rejected>>,
     /// The actions that have been given a slot.
     pub claimed: Vec<Claimed>,
+    /// The actions that were to be given one and ended in Error instead, because what they were given can't
+    /// be read.
+    pub unread: Vec<Unread>,
     /// Whether there is more to delete than fitted into this step.
     pub more_to_prune: bool,
     /// The queue's counts after the batch.
@@ -317,10 +320,21 @@ pub struct Affected {
     pub id: ActionId,
     /// Its latest attempt; 0 if it never started.
     pub attempt: u32,
+    /// When it was queued.
+    pub queued_at: Timestamp,
     /// Its state now.
     pub state: State,
     /// What was decided.
     pub verdict: Verdict,
+}
+
+/// An action that ended in Error before it ran, because what it was given can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The action, and where it stands now.
+    pub action: Affected,
+    /// The error text for the client.
+    pub error: String,
 }
 
 /// Why one change of a batch was not made.

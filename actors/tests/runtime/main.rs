@@ -11,6 +11,7 @@
 //! - `restarting`: shutdown, and the death of the whole server;
 //! - `crashing`: the death of a queue's actor;
 //! - `workers`: the death of its workers;
+//! - `unfinished`: what is told of actions that did not finish;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
 //! - `powercut`: a machine that loses its power.
@@ -37,4 +38,5 @@ mod queueing;
 mod restarting;
 mod running;
 mod store;
+mod unfinished;
 mod workers;

@@ -362,7 +362,7 @@ fn a_pause_of_the_queue_outlives_a_clean_restart() {
     let queued = server.submit_to("Work", "&Name=Ada");
     server.signal("TERM");
     wait_until("the first signal", || server.ask("GetStatus").must("draining") == "true");
-    server.signal("TERM");
+    server.signal_again();
     assert!(server.wait().0.success());
     let server = home.start();
     assert_eq!(server.info("Work", "queueStatus", "").must("paused"), "true");

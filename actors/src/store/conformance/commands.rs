@@ -238,8 +238,12 @@ pub async fn recovery_spares_what_runs(place: &impl Place) {
         let mut affected = bench.control(Control::Recover { live, on_restart }).await.unwrap();
         affected.sort_by_key(|a| a.id);
         let fell = if on_restart == OnRestart::Fail { State::Error } else { State::Queued };
-        let expected = [(ids[1], fell), (ids[2], State::Stopped), (ids[3], fell)]
-            .map(|(id, state)| Affected { id, attempt: 1, state, verdict: Verdict::Move(state) });
+        let mut expected = Vec::new();
+        for (id, state) in [(ids[1], fell), (ids[2], State::Stopped), (ids[3], fell)] {
+            let queued_at = bench.record(id).await.queued_at;
+            let verdict = Verdict::Move(state);
+            expected.push(Affected { id, attempt: 1, queued_at, state, verdict });
+        }
         // What still runs may be named too, as something that stays.
         affected.retain(|a| matches!(a.verdict, Verdict::Move(_)));
         assert_eq!(affected, expected);

@@ -80,6 +80,7 @@ impl Model {
             controls,
             submissions,
             claimed,
+            unread: Vec::new(),
             more_to_prune: false,
             counts: queue.counts(),
             paused: queue.paused,
@@ -355,6 +356,7 @@ impl Row {
             }
             record.state = state;
         }
-        Ok(Affected { id: record.id, attempt: record.attempt, state: record.state, verdict })
+        let Record { id, attempt, queued_at, state, .. } = *record;
+        Ok(Affected { id, attempt, queued_at, state, verdict })
     }
 }

@@ -11,15 +11,13 @@ use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{
-    Command, Ended, INTERRUPTED_BY_SHUTDOWN, OnRestart, Verdict, decide, is_current, not_before,
+    Command, Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Verdict, decide,
+    is_current, not_before,
 };
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
-    StoreError, Submitted,
+    StoreError, Submitted, Unread,
 };
-
-/// The error text of an action whose attempt was lost with the server.
-const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
 
 /// The number of an action's first attempt.
 const FIRST_ATTEMPT: u32 = 1;
@@ -65,6 +63,7 @@ impl Writer<'_> {
             controls,
             submissions,
             claimed,
+            unread: Vec::new(),
             more_to_prune,
             counts: queue.counts,
             paused: queue.paused,
@@ -103,8 +102,7 @@ impl Writer<'_> {
                     let command = Command::Recover(*on_restart);
                     if live.contains(&(row.id, row.attempt)) {
                         // Named with its state, of which the attempt may not have heard.
-                        let Row { id, attempt, state, .. } = row;
-                        affected.push(Affected { id, attempt, state, verdict: Verdict::Stay });
+                        affected.push(row.affected(row.state, Verdict::Stay));
                     } else if let Ok(verdict) = decide(row.state, command) {
                         affected.push(self.carry_out(batch, &row, command, verdict)?);
                     }
@@ -147,7 +145,7 @@ impl Writer<'_> {
             }
             Verdict::Stay | Verdict::Force | Verdict::StatusOnly => row.state,
         };
-        Ok(Affected { id: row.id, attempt: row.attempt, state, verdict })
+        Ok(row.affected(state, verdict))
     }
 
     fn end(&mut self, batch: &Batch, end: &AttemptEnd) -> Applied<Result<Vec<Affected>, Rejected>> {
@@ -169,8 +167,7 @@ impl Writer<'_> {
                 let report = report.as_str();
                 let outcome = Outcome { processing_ms, percent, error, report };
                 self.move_to(batch, &row, state, outcome)?;
-                let verdict = Verdict::Move(state);
-                Ok(Ok(vec![Affected { id: row.id, attempt: row.attempt, state, verdict }]))
+                Ok(Ok(vec![row.affected(state, Verdict::Move(state))]))
             }
             Ok(_) => Ok(Err(Rejected::Stale)),
             Err(refusal) => Ok(Err(Rejected::Refused(refusal))),
@@ -395,15 +392,16 @@ impl Writer<'_> {
         batch: &Batch,
         id: ActionId,
         error: &StoreError,
-    ) -> Applied<()> {
-        let Some(row) = self.row(batch.queue, id)? else { return Ok(()) };
-        let Some((row, _)) = self.start(batch, row)? else { return Ok(()) };
-        if let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) {
-            let text = format!("what the action was given can't be read: {error}");
-            let outcome = Outcome { error: Some(&text), ..Outcome::default() };
-            self.move_to(batch, &row, state, outcome)?;
-        }
-        Ok(())
+    ) -> Applied<Option<Unread>> {
+        let Some(row) = self.row(batch.queue, id)? else { return Ok(None) };
+        let Some((row, _)) = self.start(batch, row)? else { return Ok(None) };
+        let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) else {
+            return Ok(None);
+        };
+        let error = format!("what the action was given can't be read: {error}");
+        let outcome = Outcome { error: Some(&error), ..Outcome::default() };
+        self.move_to(batch, &row, state, outcome)?;
+        Ok(Some(Unread { action: row.affected(state, Verdict::Move(state)), error }))
     }
 
     fn parameters(&self, id: ActionId) -> Applied<Parameters> {
@@ -478,6 +476,12 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Says what was decided of it, and in which state it is now.
+    fn affected(&self, state: State, verdict: Verdict) -> Affected {
+        let Self { id, attempt, queued_at, .. } = *self;
+        Affected { id, attempt, queued_at, state, verdict }
+    }
+
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: super::read::id(row, 0)?,

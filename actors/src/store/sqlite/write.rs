@@ -18,7 +18,7 @@ use super::points::Points;
 use super::reserve::{PAGE, Reserve};
 use super::store_error;
 use crate::action::{ActionId, State};
-use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError};
+use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError, Unread};
 
 /// The writing connection, and what it knows without asking.
 pub(super) struct Writer<'c> {
@@ -307,24 +307,25 @@ impl<'c> Writer<'c> {
             Err(failed) => failed,
         };
         // One action that can't be read is ended, and the others start.
+        let mut unread = Vec::new();
         for _ in 0..batch.claim {
             let Some(id) = failed.unreadable else { break };
-            if self.give_up(batch, id, &failed.error).is_err() {
-                break;
-            }
+            let Ok(ended) = self.give_up(batch, id, &failed.error) else { break };
+            unread.extend(ended);
             failed = match self.commit_one(batch) {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => return Ok(BatchReply { unread, ..reply }),
                 Err(failed) => failed,
             };
         }
         if let Ok(reply) = self.commit_one(&Batch { claim: 0, ..batch.clone() }) {
-            return Ok(reply);
+            return Ok(BatchReply { unread, ..reply });
         }
         if batch.submissions.is_empty() {
             return Err(failed.error);
         }
         let controls = without_submissions(batch, 0);
         let reply = self.commit_one(&controls).map_err(|_| first.clone())?;
+        let reply = BatchReply { unread, ..reply };
         Ok(refusing_submissions(reply, batch, &failed.error))
     }
 
@@ -333,7 +334,12 @@ impl<'c> Writer<'c> {
     }
 
     /// Ends an action whose parameters can't be read, so that it holds up no other.
-    fn give_up(&mut self, batch: &Batch, id: ActionId, error: &StoreError) -> Result<(), Failed> {
+    fn give_up(
+        &mut self,
+        batch: &Batch,
+        id: ActionId,
+        error: &StoreError,
+    ) -> Result<Option<Unread>, Failed> {
         log::error!("action {id} can't be started: {error}");
         self.transaction(|writer| writer.fail_unread(batch, id, error))
     }

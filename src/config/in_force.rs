@@ -1,0 +1,158 @@
+//! Which value each key has in the end, and where it comes from: what `actiond config --config FILE` prints.
+
+use super::findings::{Findings, Line};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin {
+    /// A file.
+    Line(Line),
+    /// The default of the table.
+    Default,
+    /// A default that depends on other keys, as this says.
+    Derived(&'static str),
+    /// There is none.
+    NotSet,
+}
+
+/// The keys that were looked up, by the sections to which they apply.
+#[derive(Debug, Default)]
+pub(super) struct InForce<'r>(Vec<(String, Vec<Known<'r>>)>);
+
+#[derive(Debug)]
+struct Known<'r> {
+    key: &'r str,
+    value: String,
+    origin: Origin,
+}
+
+impl<'r> InForce<'r> {
+    /// Notes a value; one that is noted again is the better known one.
+    pub(super) fn note(&mut self, section: &str, key: &'r str, value: &str, origin: Origin) {
+        let at = self.0.iter().rposition(|(name, _)| name.eq_ignore_ascii_case(section));
+        let at = at.unwrap_or_else(|| {
+            self.0.push((section.to_owned(), Vec::new()));
+            self.0.len() - 1
+        });
+        let Some((_, keys)) = self.0.get_mut(at) else { return };
+        let known = Known { key, value: value.to_owned(), origin };
+        match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
+            Some(other) => *other = known,
+            None => keys.push(known),
+        }
+    }
+
+    /// Prints all of it as a configuration that means the same.
+    pub(super) fn print(&self, findings: &Findings) -> String {
+        let mut text = String::new();
+        for (section, keys) in &self.0 {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&format!("[{section}]\n"));
+            for Known { key, value, origin } in keys {
+                text.push_str(&match origin {
+                    Origin::Line(line) => format!("// {}\n", findings.place(*line)),
+                    Origin::Default => "// default\n".to_owned(),
+                    Origin::Derived(how) => format!("// default: {how}\n"),
+                    Origin::NotSet => format!("// not set\n# {key}=\n"),
+                });
+                if !matches!(origin, Origin::NotSet) {
+                    text.push_str(&format!("{key}={value}\n"));
+                }
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::{Settings, check};
+
+    fn printed(files: &[(&str, &str)]) -> (String, Vec<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        let (text, warnings) = check(&directory.path().join(files[0].0)).unwrap();
+        let prefix = format!("{}/", directory.path().display());
+        let warnings = warnings.iter().map(|w| w.to_string().replace(&prefix, "")).collect();
+        (text.replace(&prefix, ""), warnings)
+    }
+
+    const FULL: &str = "\
+< \"base.cfg\" [AsyncActions]
+< \"base.cfg\" [DIR1]
+[Server] // a comment
+Port=7001
+Treads=2
+[Actions]
+MaximumThreads=3
+[FetchTasks]
+0=DIR1
+[Process]
+Type=echo
+OnRestart=Fail
+[Ingest]
+Type=Ingest
+MaximumThreads=1
+[Fetch]
+Type=FileSystemConnector
+";
+    const BASE: &str = "[AsyncActions]\nNumber=3\n0=Process\n1=Ingest\n2=Fetch\n\
+                        [DIR1]\nDirectoryPathCSVs=\"a, b\",c\n";
+
+    #[test]
+    fn each_value_is_printed_with_where_it_comes_from() {
+        let (text, warnings) = printed(&[("a.cfg", FULL), ("base.cfg", BASE)]);
+        for (section, lines) in [
+            ("[Server]", "// a.cfg:4\nPort=7001\n"),
+            ("[Server]", "// default\nBindAddress=127.0.0.1\n"),
+            ("[Server]", "// default: what can be called of BindAddress\nTokenHost=127.0.0.1\n"),
+            ("[Actions]", "// a.cfg:7\nMaximumThreads=3\n"),
+            ("[Actions]", "// not set\n# OnRestart=\n"),
+            ("[AsyncActions]", "// base.cfg:3\n0=Process\n"),
+            ("[Process]", "// a.cfg:11\nType=echo\n"),
+            ("[Process]", "// a.cfg:7\nMaximumThreads=3\n"),
+            ("[Process]", "// a.cfg:12\nOnRestart=Fail\n"),
+            ("[Ingest]", "// a.cfg:15\nMaximumThreads=1\n"),
+            ("[Ingest]", "// default: that of its Type\nOnRestart=Requeue\n"),
+            ("[Ingest]", "// default: below DataDirectory\nOutputDirectory=./actions/ingest\n"),
+            ("[Ingestion]", "// default: the first queue with Type=Ingest\nIngestQueue=Ingest\n"),
+            ("[DIR1]", "// base.cfg:7\nDirectoryPathCSVs=\"a, b\",c\n"),
+            ("[DIR1]", "// not set\n# PathNoCrawlRegex=\n"),
+        ] {
+            let (_, rest) = text.split_once(&format!("{section}\n")).unwrap();
+            let own = rest.split("\n\n").next().unwrap();
+            assert!(format!("{own}\n").contains(lines), "{lines} in {section}: {text}");
+        }
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("a.cfg:5: [Server] Treads has no effect"), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_is_printed_means_the_same() {
+        for text in ["", FULL] {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("a.cfg"), text).unwrap();
+            fs::write(directory.path().join("base.cfg"), BASE).unwrap();
+            let path = directory.path().join("a.cfg");
+            let (want, _) =
+                super::super::load(Some(&path), &super::super::Overrides::default()).unwrap();
+            let (printed, _) = check(&path).unwrap();
+            let (mut got, warnings) = Settings::parse(&printed, "printed").unwrap();
+            assert_eq!(warnings, [], "{printed}");
+            // Said or not, it is the same.
+            for (got, want) in got.queues.iter_mut().zip(&want.queues) {
+                assert!(got.limits.on_restart.is_some(), "{printed}");
+                if want.limits.on_restart.is_none() {
+                    got.limits.on_restart = None;
+                }
+            }
+            assert_eq!(format!("{got:#?}"), format!("{want:#?}"));
+        }
+    }
+}
