@@ -8,15 +8,38 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use super::walk::FoundFile;
+use super::walk::{FoundFile, Moment};
 
 /// How many rows are written before a commit.
 const COMMIT_EVERY: usize = 2_000;
 
 /// The version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// The tables of this version.
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS documents (
+        path BLOB PRIMARY KEY NOT NULL,
+        size INTEGER NOT NULL,
+        modified_s INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        run INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS runs (last INTEGER NOT NULL) STRICT;
+    INSERT INTO runs SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM runs);";
+
+/// Version 1 held all of a time in nanoseconds since 1970, the nearest one it could where that is too
+/// much. Division cuts towards 0, and a rest has the sign of what is divided.
+const FROM_VERSION_1: &str = "
+    INSERT INTO documents
+        SELECT path, size,
+            modified_ns / 1000000000 - (modified_ns % 1000000000 < 0),
+            (modified_ns % 1000000000 + 1000000000) % 1000000000,
+            run
+        FROM documents_1;
+    DROP TABLE documents_1;";
 
 /// What the datastore knows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,27 +95,25 @@ impl Datastore {
         self.connection.busy_timeout(Duration::from_secs(5))?;
         // A loss of the last moments is harmless, so no commit waits for the disk.
         self.connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-        let version: i64 =
-            self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        // Rolled back when it is dropped before its end.
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version > VERSION {
             return Err(rusqlite::Error::ToSqlConversionFailure(
                 format!("it has version {version}, this program knows {VERSION}").into(),
             ));
         }
-        self.connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             CREATE TABLE IF NOT EXISTS documents (
-                 path BLOB PRIMARY KEY NOT NULL,
-                 size INTEGER NOT NULL,
-                 modified_ns INTEGER NOT NULL,
-                 run INTEGER NOT NULL
-             ) STRICT, WITHOUT ROWID;
-             CREATE TABLE IF NOT EXISTS runs (last INTEGER NOT NULL) STRICT;
-             INSERT INTO runs SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM runs);
-             UPDATE runs SET last = last + 1;
-             PRAGMA user_version = {VERSION};
-             COMMIT;"
+        if version == 1 {
+            change.execute_batch("ALTER TABLE documents RENAME TO documents_1")?;
+        }
+        change.execute_batch(TABLES)?;
+        if version == 1 {
+            change.execute_batch(FROM_VERSION_1)?;
+        }
+        change.execute_batch(&format!(
+            "UPDATE runs SET last = last + 1; PRAGMA user_version = {VERSION};"
         ))?;
+        change.commit()?;
         self.run = self.connection.query_row("SELECT last FROM runs", [], |row| row.get(0))?;
         Ok(())
     }
@@ -107,20 +128,22 @@ impl Datastore {
 
     /// Tells what it knows of a file.
     pub(crate) fn look_up(&self, file: &FoundFile) -> Result<Known, String> {
+        let read = |row: &Row<'_>| {
+            let modified = Moment { seconds: row.get(1)?, nanoseconds: row.get(2)? };
+            Ok((row.get::<_, i64>(0)?, modified, row.get::<_, i64>(3)?))
+        };
         let row = || {
             self.connection
-                .prepare_cached("SELECT size, modified_ns, run FROM documents WHERE path = ?1")?
-                .query_row([bytes(&file.path)], |r| {
-                    Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?))
-                })
+                .prepare_cached(
+                    "SELECT size, modified_s, modified_ns, run FROM documents WHERE path = ?1",
+                )?
+                .query_row([bytes(&file.path)], read)
                 .optional()
         };
         Ok(match self.named(row())? {
             None => Known::New,
             Some((_, _, run)) if run == self.run => Known::Seen,
-            Some((size, modified_ns, _))
-                if (size, modified_ns) == (file.size, file.modified_ns) =>
-            {
+            Some((size, modified, _)) if (size, modified) == (file.size, file.modified) => {
                 Known::Unchanged
             }
             Some(_) => Known::Changed,
@@ -137,9 +160,15 @@ impl Datastore {
     pub(crate) fn accept(&mut self, file: &FoundFile) -> Result<(), String> {
         let run = self.run;
         self.write(
-            "INSERT INTO documents (path, size, modified_ns, run) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (path) DO UPDATE SET size = ?2, modified_ns = ?3, run = ?4",
-            params![bytes(&file.path), file.size, file.modified_ns, run],
+            "INSERT INTO documents (path, size, modified_s, modified_ns, run) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (path) DO UPDATE SET size = ?2, modified_s = ?3, modified_ns = ?4, run = ?5",
+            params![
+                bytes(&file.path),
+                file.size,
+                file.modified.seconds,
+                file.modified.nanoseconds,
+                run
+            ],
         )
     }
 
@@ -212,8 +241,12 @@ fn describe(path: &Path, error: &rusqlite::Error) -> String {
 mod tests {
     use super::*;
 
-    fn file(path: &str, size: i64, modified_ns: i64) -> FoundFile {
-        FoundFile { path: path.into(), size, modified_ns }
+    fn file(path: &str, size: i64, seconds: i64) -> FoundFile {
+        at(path, size, seconds, 7)
+    }
+
+    fn at(path: &str, size: i64, seconds: i64, nanoseconds: u32) -> FoundFile {
+        FoundFile { path: path.into(), size, modified: Moment { seconds, nanoseconds } }
     }
 
     #[test]
@@ -235,6 +268,7 @@ mod tests {
         assert_eq!(store.look_up(&file("/a", 1, 1)), Ok(Known::Unchanged));
         assert_eq!(store.look_up(&file("/a", 2, 1)), Ok(Known::Changed));
         assert_eq!(store.look_up(&file("/a", 1, 2)), Ok(Known::Changed));
+        assert_eq!(store.look_up(&at("/a", 1, 1, 8)), Ok(Known::Changed));
         store.keep(Path::new("/a")).unwrap();
         store.keep(Path::new("/none")).unwrap();
         store.accept(&file("/b", 2, 2)).unwrap();
@@ -279,9 +313,72 @@ mod tests {
     fn a_newer_version_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.db");
-        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
         let error = Datastore::open(&path).unwrap_err();
-        assert!(error.contains("version 2"), "{error}");
+        assert!(error.contains("version 3"), "{error}");
+    }
+
+    /// What version 1 wrote, with all of a time in nanoseconds.
+    const OLD: &str = "
+        CREATE TABLE documents (
+            path BLOB PRIMARY KEY NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
+            run INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE runs (last INTEGER NOT NULL) STRICT;
+        INSERT INTO runs VALUES (4);
+        INSERT INTO documents VALUES
+            (CAST('/now' AS BLOB), 1, 1700000000123456789, 4), (CAST('/gone' AS BLOB), 1, 1, 3),
+            (CAST('/epoch' AS BLOB), 1, 0, 4), (CAST('/whole' AS BLOB), 1, -2000000000, 4),
+            (CAST('/before' AS BLOB), 1, -1, 4), (CAST('/long before' AS BLOB), 1, -1500000000, 4),
+            (CAST('/first' AS BLOB), 1, -9223372036854775808, 4),
+            (CAST('/last' AS BLOB), 1, 9223372036854775807, 4);
+        PRAGMA user_version = 1;";
+
+    #[test]
+    fn a_datastore_of_version_1_is_read_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.db");
+        Connection::open(&path).unwrap().execute_batch(OLD).unwrap();
+        for _ in 0..2 {
+            let store = Datastore::open(&path).unwrap();
+            assert_eq!(store.count(), Ok(8));
+            for (path, seconds, nanoseconds) in [
+                ("/now", 1_700_000_000, 123_456_789),
+                ("/gone", 0, 1),
+                ("/epoch", 0, 0),
+                ("/whole", -2, 0),
+                ("/before", -1, 999_999_999),
+                ("/long before", -2, 500_000_000),
+                ("/first", -9_223_372_037, 145_224_192),
+                ("/last", 9_223_372_036, 854_775_807),
+            ] {
+                let known = store.look_up(&at(path, 1, seconds, nanoseconds));
+                assert_eq!(known, Ok(Known::Unchanged), "{path}");
+                let known = store.look_up(&at(path, 1, seconds, nanoseconds ^ 1));
+                assert_eq!(known, Ok(Known::Changed), "{path}");
+            }
+            // What stood for every later time is no time of any file.
+            assert_eq!(store.look_up(&at("/last", 1, 13_569_465_600, 0)), Ok(Known::Changed));
+        }
+        let mut store = Datastore::open(&path).unwrap();
+        assert_eq!(store.run, 7);
+        store.accept(&at("/last", 1, 13_569_465_600, 0)).unwrap();
+        store.commit().unwrap();
+        let store = Datastore::open(&path).unwrap();
+        assert_eq!(store.look_up(&at("/last", 1, 13_569_465_600, 0)), Ok(Known::Unchanged));
+        assert_eq!(store.look_up(&at("/last", 1, 13_601_001_600, 0)), Ok(Known::Changed));
+    }
+
+    #[test]
+    fn a_datastore_that_can_not_be_brought_up_to_date_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.db");
+        let before = Connection::open(&path).unwrap();
+        before.execute_batch(OLD).unwrap();
+        before.execute_batch("CREATE TABLE documents_1 (x)").unwrap();
+        assert!(Datastore::open(&path).unwrap_err().contains("documents_1"));
+        before.execute_batch("DROP TABLE documents_1").unwrap();
+        assert_eq!(Datastore::open(&path).unwrap().count(), Ok(8));
     }
 
     #[test]

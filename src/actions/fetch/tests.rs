@@ -13,6 +13,8 @@ use crate::actions::ingest::csv;
 use crate::actions::ingest::parse::Documents;
 use crate::actions::testing::Witness;
 
+mod changes;
+
 /// Stands in for Ingest: notes what it is given, or says no.
 #[derive(Debug, Default)]
 struct Sink {

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use regex::{Regex, RegexSet};
 use walkdir::{DirEntry, WalkDir};
@@ -76,8 +76,39 @@ pub(crate) struct FoundFile {
     pub(crate) path: PathBuf,
     /// In bytes.
     pub(crate) size: i64,
-    /// When it was last modified, in nanoseconds since 1970.
-    pub(crate) modified_ns: i64,
+    pub(crate) modified: Moment,
+}
+
+/// When a file was last modified. Seconds and nanoseconds are apart, because nanoseconds alone would end
+/// with the year 2262 in 64 bits, and every later time would be the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Whole seconds since 1970, less than 0 before it.
+    pub(crate) seconds: i64,
+    /// What is to be added to them: from 0 to 999,999,999, before 1970 too.
+    pub(crate) nanoseconds: u32,
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => Self {
+                seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+                nanoseconds: since.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let seconds = 0_i64.checked_sub_unsigned(before.as_secs()).unwrap_or(i64::MIN);
+                match before.subsec_nanos() {
+                    0 => Self { seconds, nanoseconds: 0 },
+                    part => Self {
+                        seconds: seconds.saturating_sub(1),
+                        nanoseconds: 1_000_000_000_u32.saturating_sub(part),
+                    },
+                }
+            }
+        }
+    }
 }
 
 /// Goes through the files of a directory in the order the system gives them, so that even a huge
@@ -111,7 +142,7 @@ fn look_at(entry: DirEntry) -> Option<Found> {
     match entry.metadata() {
         Ok(metadata) => Some(Found::File(FoundFile {
             size: i64::try_from(metadata.len()).unwrap_or(i64::MAX),
-            modified_ns: metadata.modified().map_or(0, nanoseconds),
+            modified: metadata.modified().map(Moment::from).unwrap_or_default(),
             path: entry.into_path(),
         })),
         Err(error) => unreadable(Some(entry.into_path()), error.into()),
@@ -121,13 +152,6 @@ fn look_at(entry: DirEntry) -> Option<Found> {
 /// What has gone since its name was read is no error: it has vanished.
 fn unreadable(path: Option<PathBuf>, error: io::Error) -> Option<Found> {
     (error.kind() != io::ErrorKind::NotFound).then_some(Found::Unreadable(path, error))
-}
-
-fn nanoseconds(time: std::time::SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
-    }
 }
 
 #[cfg(test)]
@@ -245,6 +269,25 @@ mod tests {
         let filter = Filter::new(&["x*.txt".to_owned()], None).unwrap();
         let found: Vec<_> = walk(root.path(), true, &filter).flatten().collect();
         assert!(matches!(found.as_slice(), [Found::File(file)] if file.path == path), "{found:?}");
+    }
+
+    #[test]
+    fn moments_are_told_apart_before_1970_and_after_2262() {
+        use std::time::Duration;
+        let after = |seconds, part| UNIX_EPOCH + Duration::new(seconds, part);
+        let before = |seconds, part| UNIX_EPOCH - Duration::new(seconds, part);
+        for (time, seconds, nanoseconds) in [
+            (after(0, 0), 0, 0),
+            (after(1, 999_999_999), 1, 999_999_999),
+            (after(13_569_465_600, 5), 13_569_465_600, 5),
+            (after(13_601_001_600, 5), 13_601_001_600, 5),
+            (before(0, 1), -1, 999_999_999),
+            (before(1, 0), -1, 0),
+            (before(1, 1), -2, 999_999_999),
+            (before(11_644_473_600, 300_000_000), -11_644_473_601, 700_000_000),
+        ] {
+            assert_eq!(Moment::from(time), Moment { seconds, nanoseconds }, "{time:?}");
+        }
     }
 
     #[test]
