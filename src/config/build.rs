@@ -1,9 +1,10 @@
 //! Makes [`Settings`] of text: the sections with fixed names here, queues and tasks in `queues`.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::disk::Disk;
 use super::findings::Findings;
 use super::ini::Ini;
 use super::kind::Value;
@@ -19,7 +20,7 @@ use super::{queues, unknown};
 pub(super) fn settings(
     text: &str,
     overrides: &Overrides,
-    can_be: &dyn Fn(&Path) -> bool,
+    disk: &dyn Disk,
     findings: &mut Findings,
 ) -> Settings {
     let ini = Ini::parse(text, findings);
@@ -27,7 +28,7 @@ pub(super) fn settings(
     let server = server(&mut reader, overrides);
     let paths = paths(&mut reader, overrides);
     let actions = actions(&mut reader);
-    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, can_be);
+    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, disk);
     unknown::warn(&ini, &roles, reader.findings);
     Settings { server, paths, actions, queues }
 }

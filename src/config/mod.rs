@@ -3,12 +3,13 @@
 //! [`Settings::parse`] is pure; [`load`] alone reads a file, and looks at what stands where a
 //! directory is wanted. The way of a value: `ini` splits the text into sections and lines, `table`
 //! says which keys there are and what they may hold, `kind` turns a value into its type, `reader`
-//! looks values up, `build` and `queues` make the settings of them, and `unknown` warns about what
+//! looks values up, `disk` looks at directories, `build` and `queues` make the settings of them, and `unknown` warns about what
 //! nothing has read. [`describe()`] prints the table as a file that can be used. To add a key: one
 //! entry in `table`, one field in `settings`, one line in `build` or `queues`.
 
 mod build;
 mod describe;
+mod disk;
 mod findings;
 mod ini;
 mod kind;
@@ -25,6 +26,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 pub use describe::describe;
+use disk::Real;
 pub use findings::{ConfigError, Problem, Warning};
 pub use settings::{
     ActionsSettings, Durability, FetchSettings, FetchTask, IngestSettings, IngestTarget, OnRestart,
@@ -59,7 +61,7 @@ pub fn load(
     match read {
         Ok(_) => {}
         Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => {
-            let (settings, mut warnings) = Settings::parse_among("", &name, overrides, &can_be)?;
+            let (settings, mut warnings) = Settings::parse_among("", &name, overrides, &Real)?;
             let text = "there is no such file in the working directory, so the defaults apply";
             warnings.push(Warning::about_file(&name, text));
             return Ok((settings, warnings));
@@ -69,7 +71,7 @@ pub fn load(
         }
     }
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Settings::parse_among(text, &name, overrides, &can_be),
+        Ok(text) => Settings::parse_among(text, &name, overrides, &Real),
         // Where the size was cut, a character may have been cut too: the size is what is wrong.
         Err(_) if bytes.len() > MAX_FILE_BYTES => Err(ConfigError::too_large(&name)),
         Err(error) => {
@@ -78,14 +80,6 @@ pub fn load(
             let reason = "holds bytes that are not UTF-8: save the file as UTF-8".to_owned();
             Err(ConfigError::about_file(&name, Some(line), reason))
         }
-    }
-}
-
-/// Tells whether there is a directory, or nothing is known to keep one from being made.
-fn can_be(directory: &Path) -> bool {
-    match std::fs::metadata(directory) {
-        Ok(there) => there.is_dir(),
-        Err(error) => error.kind() != ErrorKind::NotADirectory,
     }
 }
 

@@ -2,11 +2,12 @@
 //! `queues`; the meaning, range and default of each key is in `table`.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::build;
+use super::disk::{self, Disk};
 use super::findings::{ConfigError, Findings, Warning};
 pub use crate::actions::fetch::{FetchTask, IngestTarget};
 pub use crate::actions::ingest::Output;
@@ -62,21 +63,21 @@ impl Settings {
         file_name: &str,
         overrides: &Overrides,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        Self::parse_among(text, file_name, overrides, &|_| true)
+        Self::parse_among(text, file_name, overrides, &disk::Unknown)
     }
 
-    /// Does what [`Settings::parse_with`] does, and refuses directories that `can_be` says can't be one.
+    /// Does what [`Settings::parse_with`] does, and refuses or warns of what `disk` shows.
     pub(super) fn parse_among(
         text: &str,
         file_name: &str,
         overrides: &Overrides,
-        can_be: &dyn Fn(&Path) -> bool,
+        disk: &dyn Disk,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
         if text.len() > super::MAX_FILE_BYTES {
             return Err(ConfigError::too_large(file_name));
         }
         let mut findings = Findings::new(file_name);
-        let settings = build::settings(text, overrides, can_be, &mut findings);
+        let settings = build::settings(text, overrides, disk, &mut findings);
         Ok((settings, findings.finish()?))
     }
 }
@@ -85,7 +86,7 @@ impl Default for Settings {
     /// Returns the settings of an empty file.
     fn default() -> Self {
         let mut findings = Findings::new(super::DEFAULT_FILE);
-        build::settings("", &Overrides::default(), &|_| true, &mut findings)
+        build::settings("", &Overrides::default(), &disk::Unknown, &mut findings)
     }
 }
 

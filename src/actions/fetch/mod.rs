@@ -21,6 +21,8 @@ use sync::{Cut, Means, synchronize};
 mod board;
 mod datastore;
 mod deliver;
+pub(crate) mod own;
+mod places;
 pub(crate) mod reference;
 mod sync;
 #[cfg(test)]
@@ -58,6 +60,9 @@ pub struct FetchTask {
     pub file_match: Vec<String>,
     /// Files and directories whose path matches are passed over.
     pub no_crawl: Option<Regex>,
+    /// Known files count as gone even where a directory holds no file any more, or where most are gone
+    /// since its device changed; otherwise the task fails then, because it may only not be mounted.
+    pub allow_empty_root: bool,
 }
 
 /// Where documents go.
@@ -85,6 +90,9 @@ pub struct FetchOptions {
     pub batch_size: usize,
     /// Where each task's datastore is kept; created when it is needed.
     pub data_directory: PathBuf,
+    /// Directories into which this program writes beside that one, such as those of Ingest. No task
+    /// enters one of them, wherever it is met.
+    pub own_directories: Vec<PathBuf>,
 }
 
 /// The performer of Fetch actions.
@@ -191,6 +199,7 @@ fn run<G>(
         watch.checkpoint()?;
         let means = Means {
             data_directory: &options.data_directory,
+            own_directories: &options.own_directories,
             batch_size: options.batch_size,
             deliver: &mut *deliver,
             probe: &|path: &Path| regular::open(path).map(drop),

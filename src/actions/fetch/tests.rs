@@ -14,6 +14,8 @@ use crate::actions::ingest::parse::Documents;
 use crate::actions::testing::Witness;
 
 mod changes;
+mod gone;
+mod own_data;
 
 /// Stands in for Ingest: notes what it is given, or says no.
 #[derive(Debug, Default)]
@@ -56,12 +58,14 @@ impl Scene {
             recursive: true,
             file_match: Vec::new(),
             no_crawl: None,
+            allow_empty_root: false,
         };
         let options = FetchOptions {
             tasks: vec![task],
             ingest: IngestTarget::Queue("Ingest".to_owned()),
             batch_size: 100,
             data_directory: directory.path().join("data"),
+            own_directories: Vec::new(),
         };
         Self { directory, options, sink: Sink::default(), witness: Witness::default() }
     }
@@ -92,6 +96,7 @@ impl Scene {
         let mut board = Board::new(&self.witness, ["Dir1"]);
         let means = Means {
             data_directory: &self.options.data_directory,
+            own_directories: &self.options.own_directories,
             batch_size: 100,
             deliver: &mut self.sink,
             probe,
@@ -192,6 +197,7 @@ fn new_changed_unchanged_and_vanished_files_are_told_apart() {
 fn batches_are_no_larger_than_asked() {
     let mut scene = Scene::new();
     scene.options.batch_size = 2;
+    scene.options.tasks[0].allow_empty_root = true;
     for i in 0..5 {
         scene.put(&i.to_string(), "");
     }
@@ -208,6 +214,7 @@ fn batches_are_no_larger_than_asked() {
 fn long_paths_make_smaller_batches() {
     let mut scene = Scene::new();
     scene.options.batch_size = 10_000;
+    scene.options.tasks[0].allow_empty_root = true;
     let long = format!("{0}/{0}/{0}", "n".repeat(200));
     for i in 0..400 {
         scene.put(&format!("{long}/{i}"), "");
@@ -409,6 +416,7 @@ fn names_that_are_no_text_are_taken_and_removed() {
     assert_eq!(reference::to_path(&given[0]), path);
     assert_eq!(scene.counts(), "seen=1 unchanged=1");
     fs::remove_file(path).unwrap();
+    scene.options.tasks[0].allow_empty_root = true;
     assert_eq!(scene.counts(), "deleted=1 ingestdeleted=1");
     assert_eq!(scene.sink.given, [("removes", given)]);
 }
