@@ -38,12 +38,14 @@ fn fetch_options(directory: &std::path::Path, ingest: IngestTarget) -> FetchOpti
         recursive: true,
         file_match: vec!["*".to_owned()],
         no_crawl: None,
+        allow_empty_root: false,
     };
     FetchOptions {
         tasks: vec![task],
         ingest,
         batch_size: 2,
         data_directory: directory.join("data"),
+        own_directories: Vec::new(),
     }
 }
 

@@ -188,6 +188,14 @@ async fn start_queues(
         .on_unfinished(log_unfinished(settings.server.token_host.clone(), port));
     // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
     let mut connector: Option<Fetch> = None;
+    let own_directories: Vec<_> = settings
+        .queues
+        .iter()
+        .filter_map(|queue| match &queue.kind {
+            QueueKind::Ingest(ingest) => Some(ingest.output_directory.clone()),
+            QueueKind::Echo | QueueKind::Fetch(_) => None,
+        })
+        .collect();
     let add = |builder: Builder, queue: &config::QueueSettings| {
         let (name, limits) = (queue.name.clone(), queue.limits.clone());
         match &queue.kind {
@@ -207,6 +215,7 @@ async fn start_queues(
                         ingest: fetch.ingest.clone(),
                         batch_size: fetch.batch_size,
                         data_directory: data.clone(),
+                        own_directories: own_directories.clone(),
                     })
                 };
                 builder.queue(name, limits, connector.get_or_insert_with(make).clone())

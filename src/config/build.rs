@@ -1,9 +1,10 @@
 //! Makes [`Settings`] of text: the sections with fixed names here, queues and tasks in `queues`.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::disk::Disk;
 use super::files::{Files, ReadIncluded};
 use super::findings::Findings;
 use super::in_force::InForce;
@@ -20,15 +21,14 @@ use super::{queues, unknown};
 /// What the settings depend on besides the text.
 pub(super) struct Surroundings<'a> {
     pub(super) overrides: &'a Overrides,
-    /// Tells whether there is a directory, or one can be made.
-    pub(super) can_be: &'a dyn Fn(&Path) -> bool,
+    pub(super) disk: &'a dyn Disk,
     pub(super) included: &'a ReadIncluded<'a>,
 }
 
 /// Makes the settings, and prints what is in force; they are good only if `findings` has no problem afterwards.
 pub(super) fn settings(
     text: &str,
-    Surroundings { overrides, can_be, included }: &Surroundings<'_>,
+    Surroundings { overrides, disk, included }: &Surroundings<'_>,
     findings: &mut Findings,
 ) -> (Settings, String) {
     let files = Files::gather(text, included, findings);
@@ -37,7 +37,7 @@ pub(super) fn settings(
     let server = server(&mut reader, overrides);
     let paths = paths(&mut reader, overrides);
     let actions = actions(&mut reader);
-    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, can_be);
+    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, *disk);
     unknown::warn(&ini, &roles, reader.findings);
     let in_force = reader.in_force.print(reader.findings);
     (Settings { server, paths, actions, queues }, in_force)

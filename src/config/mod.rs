@@ -3,13 +3,14 @@
 //! [`Settings::parse`] is pure; [`load`] and [`check`] alone read files, and look at what stands where a
 //! directory is wanted. The way of a value: `files` gathers the texts that it includes, `lines` says what a line
 //! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `kind` turns a value
-//! into its type, `reader` looks values up, `build` and `queues` make the settings of them, and `unknown` warns about
-//! what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
+//! into its type, `reader` looks values up, `disk` looks at directories, `build` and `queues` make the settings of them, and
+//! `unknown` warns about what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
 //! each key has in the end, for [`check`]. To add a key: one entry in `table`, one field in `settings`, one line in
 //! `build` or `queues`.
 
 mod build;
 mod describe;
+mod disk;
 mod files;
 mod findings;
 mod in_force;
@@ -30,6 +31,7 @@ use std::path::Path;
 
 use build::Surroundings;
 pub use describe::describe;
+use disk::Real;
 use files::Included;
 pub use findings::{ConfigError, Problem, Warning};
 pub use settings::{
@@ -95,7 +97,7 @@ fn parse(
         let text = read(&path).map_err(|error| error.to_string());
         Included { name: path.display().to_string(), text }
     };
-    let among = Surroundings { overrides, can_be: &can_be, included: &included };
+    let among = Surroundings { overrides, disk: &Real, included: &included };
     Settings::parse_among(text, &path.display().to_string(), &among)
 }
 
@@ -128,14 +130,6 @@ fn read(path: &Path) -> Result<String, Unread> {
         let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         Unread::NotUtf8 { line: 1 + good.filter(|byte| **byte == b'\n').count() }
     })
-}
-
-/// Tells whether there is a directory, or nothing is known to keep one from being made.
-fn can_be(directory: &Path) -> bool {
-    match std::fs::metadata(directory) {
-        Ok(there) => there.is_dir(),
-        Err(error) => error.kind() != ErrorKind::NotADirectory,
-    }
 }
 
 #[cfg(test)]

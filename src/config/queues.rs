@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build;
+use super::disk::{Disk, Overlap};
 use super::kind::Value;
 use super::reader::{Listed, Reader};
 use super::settings::{
@@ -27,11 +28,11 @@ pub(super) struct Roles<'r> {
 }
 
 /// Makes the queues; data of an Ingest queue goes below `data_directory` by default, and only where
-/// `can_be` says that there can be a directory.
+/// `disk` says that there can be a directory.
 pub(super) fn queues<'r>(
     reader: &mut Reader<'r>,
     data_directory: &Path,
-    can_be: &dyn Fn(&Path) -> bool,
+    disk: &dyn Disk,
 ) -> (Vec<QueueSettings>, Roles<'r>) {
     let before = reader.findings.problem_count();
     let listed = listed_queues(reader);
@@ -59,7 +60,7 @@ pub(super) fn queues<'r>(
             Some(TYPE_ECHO) => QueueKind::Echo,
             Some(TYPE_INGEST) => {
                 let ingest = ingest(reader, name, data_directory);
-                if !can_be(&ingest.output_directory) {
+                if !disk.can_be(&ingest.output_directory) {
                     let reason = format!(
                         "must be a directory or a path where one can be made, and there is a file at {} or above it",
                         ingest.output_directory.display()
@@ -81,7 +82,48 @@ pub(super) fn queues<'r>(
         }
         queues.push(QueueSettings { name: (*name).to_owned(), kind, limits });
     }
+    if fetches {
+        warn_of_own_data(reader, disk, data_directory, &queues, &tasks);
+    }
     (queues, Roles { queues: listed, tasks: task_names })
+}
+
+/// Warns of directories to fetch that have something in common with what this server writes itself.
+fn warn_of_own_data(
+    reader: &mut Reader<'_>,
+    disk: &dyn Disk,
+    data_directory: &Path,
+    queues: &[QueueSettings],
+    tasks: &[FetchTask],
+) {
+    let mut own =
+        vec![(format!("DataDirectory {}", data_directory.display()), data_directory.to_owned())];
+    own.extend(queues.iter().filter_map(|queue| match &queue.kind {
+        // What lies in the DataDirectory was told with it.
+        QueueKind::Ingest(ingest) if !ingest.output_directory.starts_with(data_directory) => {
+            let path = &ingest.output_directory;
+            Some((format!("OutputDirectory {} of [{}]", path.display(), queue.name), path.clone()))
+        }
+        _ => None,
+    }));
+    own.extend(disk.output_files().into_iter().map(|p| (format!("log {}", p.display()), p)));
+    for task in tasks {
+        for directory in &task.directories {
+            for (name, path) in &own {
+                let (directory, overlap) = (directory.display(), disk.overlap(directory, path));
+                let what = match overlap {
+                    Some(Overlap::Above) => {
+                        format!("is {directory}, which holds the {name}: no task enters that")
+                    }
+                    Some(Overlap::Within) => format!(
+                        "is {directory}, which lies in the {name}: no task enters that, so this one fails"
+                    ),
+                    None => continue,
+                };
+                reader.warn_at(&task.name, table::DIRECTORY_PATH_CSVS, &what);
+            }
+        }
+    }
 }
 
 /// Returns names and types of the queues.
@@ -177,6 +219,7 @@ fn tasks<'r>(
                     Some(Value::Regex(regex)) => Some(regex),
                     _ => None,
                 },
+                allow_empty_root: reader.boolean(own, table::ALLOW_EMPTY_ROOT),
             })
         })
         .collect();

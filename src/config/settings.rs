@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{self, Surroundings};
+use super::disk;
 use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
 pub use crate::actions::fetch::{FetchTask, IngestTarget};
@@ -67,7 +68,7 @@ impl Settings {
             name: name.to_owned(),
             text: Err("only a file can include others".to_owned()),
         };
-        let among = Surroundings { overrides, can_be: &|_| true, included: &included };
+        let among = Surroundings { overrides, disk: &disk::Unknown, included: &included };
         Self::parse_among(text, file_name, &among)
             .map(|(settings, warnings, _)| (settings, warnings))
     }
@@ -94,7 +95,8 @@ impl Default for Settings {
         let mut findings = Findings::new(super::DEFAULT_FILE);
         let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
         let overrides = Overrides::default();
-        let among = Surroundings { overrides: &overrides, can_be: &|_| true, included: &included };
+        let among =
+            Surroundings { overrides: &overrides, disk: &disk::Unknown, included: &included };
         build::settings("", &among, &mut findings).0
     }
 }

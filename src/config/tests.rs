@@ -372,6 +372,7 @@ fn every_kind_of_action_runs_again_unless_it_is_told_not_to() {
         ingest: IngestTarget::Queue("x".to_owned()),
         batch_size: 1,
         data_directory: "x".into(),
+        own_directories: vec![],
     };
     let all = [Echo.on_restart(), ingest.on_restart(), fetch::Fetch::new(options).on_restart()];
     assert!(all.iter().all(|on_restart| *on_restart == OnRestart::Requeue));

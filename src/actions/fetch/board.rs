@@ -9,6 +9,9 @@ use crate::actions::Watch;
 /// How many steps pass between two showings.
 const SHOW_EVERY: u32 = 100;
 
+/// Of how many failed tasks the error of the action gives the reason; all stand in its result.
+const MAX_REASONS: usize = 10;
+
 /// What a task has counted, in documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -78,20 +81,31 @@ struct Line {
 pub(crate) struct Board<'a> {
     watch: &'a dyn Watch,
     lines: Vec<Line>,
+    /// What the action was asked for and is not done.
+    warning: Option<Node>,
     current: usize,
     steps: u32,
 }
 
 impl<'a> Board<'a> {
     /// Makes a board for these tasks and shows it.
-    pub(crate) fn new<'n>(watch: &'a dyn Watch, tasks: impl IntoIterator<Item = &'n str>) -> Self {
+    pub(crate) fn new<'n>(
+        watch: &'a dyn Watch,
+        tasks: impl IntoIterator<Item = &'n str>,
+        warning: Option<Node>,
+    ) -> Self {
         let line = |task: &str| Line {
             task: task.to_uppercase(),
             counts: Counts::default(),
             state: TaskState::Waiting,
         };
-        let board =
-            Self { watch, lines: tasks.into_iter().map(line).collect(), current: 0, steps: 0 };
+        let board = Self {
+            watch,
+            lines: tasks.into_iter().map(line).collect(),
+            warning,
+            current: 0,
+            steps: 0,
+        };
         board.show();
         board
     }
@@ -147,11 +161,31 @@ impl<'a> Board<'a> {
                 Some(Node::text("failed", &*line.task).attribute("message", why))
             }
         });
-        vec![
+        let mut report = vec![
             counts.fold(Node::new("documentcounts"), Node::node),
             Node::text("fetchaction", "SYNCHRONIZE"),
             tasks.fold(Node::new("tasks"), Node::node),
-        ]
+        ];
+        report.extend(self.warning.clone());
+        report
+    }
+
+    /// Says why, if there are tasks and every one of them has failed.
+    pub(crate) fn all_failed(&self) -> Option<String> {
+        let mut reasons = Vec::new();
+        for line in &self.lines {
+            let TaskState::Failed(why) = &line.state else { return None };
+            reasons.push(format!("{}: {why}", line.task));
+        }
+        let more = reasons.len().saturating_sub(MAX_REASONS);
+        reasons.truncate(MAX_REASONS);
+        let reasons = reasons.join("; ");
+        match (self.lines.len(), more) {
+            (0, _) => None,
+            (1, _) => Some(format!("task {reasons}")),
+            (tasks, 0) => Some(format!("all {tasks} tasks failed: {reasons}")),
+            (tasks, more) => Some(format!("all {tasks} tasks failed: {reasons}; and {more} more")),
+        }
     }
 
     fn show(&self) {

@@ -1,4 +1,5 @@
-//! What a task remembers: each file that Ingest has accepted, with its size and time.
+//! What a task remembers: each file that Ingest has accepted, with its size and time; and on what device
+//! its directories lie (`places`).
 //!
 //! One SQLite file for each task. Every run has a number; a row keeps that of the last run in which
 //! its file was seen, so what has vanished is what has an older one. Rows of files that are seen
@@ -8,15 +9,48 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use super::walk::FoundFile;
+use super::walk::{FoundFile, Moment};
+
+mod places;
+pub(crate) use places::{MAX_PLACES, Remembered};
+#[cfg(test)]
+mod tests;
 
 /// How many rows are written before a commit.
 const COMMIT_EVERY: usize = 2_000;
 
 /// The version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+
+/// The tables of this version.
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS documents (
+        path BLOB PRIMARY KEY NOT NULL,
+        size INTEGER NOT NULL,
+        modified_s INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        run INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS places (
+        path BLOB PRIMARY KEY NOT NULL,
+        device INTEGER NOT NULL,
+        known INTEGER
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS runs (last INTEGER NOT NULL) STRICT;
+    INSERT INTO runs SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM runs);";
+
+/// Version 1 held all of a time in nanoseconds since 1970, the nearest one it could where that is too
+/// much. Division cuts towards 0, and a rest has the sign of what is divided.
+const FROM_VERSION_1: &str = "
+    INSERT INTO documents
+        SELECT path, size,
+            modified_ns / 1000000000 - (modified_ns % 1000000000 < 0),
+            (modified_ns % 1000000000 + 1000000000) % 1000000000,
+            run
+        FROM documents_1;
+    DROP TABLE documents_1;";
 
 /// What the datastore knows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,27 +106,25 @@ impl Datastore {
         self.connection.busy_timeout(Duration::from_secs(5))?;
         // A loss of the last moments is harmless, so no commit waits for the disk.
         self.connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-        let version: i64 =
-            self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        // Rolled back when it is dropped before its end.
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: i64 = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version > VERSION {
             return Err(rusqlite::Error::ToSqlConversionFailure(
                 format!("it has version {version}, this program knows {VERSION}").into(),
             ));
         }
-        self.connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             CREATE TABLE IF NOT EXISTS documents (
-                 path BLOB PRIMARY KEY NOT NULL,
-                 size INTEGER NOT NULL,
-                 modified_ns INTEGER NOT NULL,
-                 run INTEGER NOT NULL
-             ) STRICT, WITHOUT ROWID;
-             CREATE TABLE IF NOT EXISTS runs (last INTEGER NOT NULL) STRICT;
-             INSERT INTO runs SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM runs);
-             UPDATE runs SET last = last + 1;
-             PRAGMA user_version = {VERSION};
-             COMMIT;"
+        if version == 1 {
+            change.execute_batch("ALTER TABLE documents RENAME TO documents_1")?;
+        }
+        change.execute_batch(TABLES)?;
+        if version == 1 {
+            change.execute_batch(FROM_VERSION_1)?;
+        }
+        change.execute_batch(&format!(
+            "UPDATE runs SET last = last + 1; PRAGMA user_version = {VERSION};"
         ))?;
+        change.commit()?;
         self.run = self.connection.query_row("SELECT last FROM runs", [], |row| row.get(0))?;
         Ok(())
     }
@@ -107,20 +139,22 @@ impl Datastore {
 
     /// Tells what it knows of a file.
     pub(crate) fn look_up(&self, file: &FoundFile) -> Result<Known, String> {
+        let read = |row: &Row<'_>| {
+            let modified = Moment { seconds: row.get(1)?, nanoseconds: row.get(2)? };
+            Ok((row.get::<_, i64>(0)?, modified, row.get::<_, i64>(3)?))
+        };
         let row = || {
             self.connection
-                .prepare_cached("SELECT size, modified_ns, run FROM documents WHERE path = ?1")?
-                .query_row([bytes(&file.path)], |r| {
-                    Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?))
-                })
+                .prepare_cached(
+                    "SELECT size, modified_s, modified_ns, run FROM documents WHERE path = ?1",
+                )?
+                .query_row([bytes(&file.path)], read)
                 .optional()
         };
         Ok(match self.named(row())? {
             None => Known::New,
             Some((_, _, run)) if run == self.run => Known::Seen,
-            Some((size, modified_ns, _))
-                if (size, modified_ns) == (file.size, file.modified_ns) =>
-            {
+            Some((size, modified, _)) if (size, modified) == (file.size, file.modified) => {
                 Known::Unchanged
             }
             Some(_) => Known::Changed,
@@ -137,9 +171,15 @@ impl Datastore {
     pub(crate) fn accept(&mut self, file: &FoundFile) -> Result<(), String> {
         let run = self.run;
         self.write(
-            "INSERT INTO documents (path, size, modified_ns, run) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (path) DO UPDATE SET size = ?2, modified_ns = ?3, run = ?4",
-            params![bytes(&file.path), file.size, file.modified_ns, run],
+            "INSERT INTO documents (path, size, modified_s, modified_ns, run) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (path) DO UPDATE SET size = ?2, modified_s = ?3, modified_ns = ?4, run = ?5",
+            params![
+                bytes(&file.path),
+                file.size,
+                file.modified.seconds,
+                file.modified.nanoseconds,
+                run
+            ],
         )
     }
 
@@ -205,88 +245,5 @@ fn describe(path: &Path, error: &rusqlite::Error) -> String {
             "the datastore {path} is damaged ({error}); move it away, and the next run sends every file again"
         ),
         _ => format!("the datastore {path} cannot be used: {error}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(path: &str, size: i64, modified_ns: i64) -> FoundFile {
-        FoundFile { path: path.into(), size, modified_ns }
-    }
-
-    #[test]
-    fn files_are_new_changed_unchanged_or_gone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(file_name("DIR1"));
-        let mut store = Datastore::open(&path).unwrap();
-        for name in ["/a", "/b", "/c", "/d"] {
-            let found = file(name, 1, 1);
-            assert_eq!(store.look_up(&found), Ok(Known::New));
-            store.accept(&found).unwrap();
-            assert_eq!(store.look_up(&found), Ok(Known::Seen));
-        }
-        store.commit().unwrap();
-        drop(store);
-
-        let mut store = Datastore::open(&path).unwrap();
-        assert_eq!(store.count(), Ok(4));
-        assert_eq!(store.look_up(&file("/a", 1, 1)), Ok(Known::Unchanged));
-        assert_eq!(store.look_up(&file("/a", 2, 1)), Ok(Known::Changed));
-        assert_eq!(store.look_up(&file("/a", 1, 2)), Ok(Known::Changed));
-        store.keep(Path::new("/a")).unwrap();
-        store.keep(Path::new("/none")).unwrap();
-        store.accept(&file("/b", 2, 2)).unwrap();
-        assert_eq!(store.not_seen(b"", 9), Ok(vec![b"/c".to_vec(), b"/d".to_vec()]));
-        assert_eq!(store.not_seen(b"", 1), Ok(vec![b"/c".to_vec()]));
-        assert_eq!(store.not_seen(b"/c", 9), Ok(vec![b"/d".to_vec()]));
-        store.forget(b"/c").unwrap();
-        store.commit().unwrap();
-        drop(store);
-
-        let store = Datastore::open(&path).unwrap();
-        assert_eq!(store.count(), Ok(3));
-        assert_eq!(store.look_up(&file("/b", 2, 2)), Ok(Known::Unchanged));
-    }
-
-    #[test]
-    fn what_was_not_committed_is_only_found_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("s.db");
-        let mut store = Datastore::open(&path).unwrap();
-        store.accept(&file("/a", 1, 1)).unwrap();
-        drop(store);
-        assert_eq!(Datastore::open(&path).unwrap().look_up(&file("/a", 1, 1)), Ok(Known::New));
-    }
-
-    #[test]
-    fn a_file_that_is_no_datastore_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("s.db");
-        std::fs::write(&path, "no database, but long enough to be looked at".repeat(50)).unwrap();
-        let error = Datastore::open(&path).unwrap_err();
-        assert!(
-            error.contains("is damaged") && error.contains(&*path.to_string_lossy()),
-            "{error}"
-        );
-
-        let missing = directory.path().join("none/s.db");
-        assert!(Datastore::open(&missing).unwrap_err().contains("cannot be used"));
-    }
-
-    #[test]
-    fn a_newer_version_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("s.db");
-        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
-        let error = Datastore::open(&path).unwrap_err();
-        assert!(error.contains("version 2"), "{error}");
-    }
-
-    #[test]
-    fn no_task_name_leads_out_of_the_directory() {
-        assert_eq!(file_name("DIR1"), "connector_DIR1_datastore.db");
-        assert_eq!(file_name("../x y"), "connector_.._x_y_datastore.db");
     }
 }

@@ -58,7 +58,6 @@ pub(crate) fn adds<'a>(files: impl IntoIterator<Item = &'a FoundFile>) -> String
     for file in files {
         let name = reference::of(&file.path);
         let name = escape(name.as_str());
-        let seconds = file.modified_ns.div_euclid(1_000_000_000);
         // Writing to a string cannot fail.
         let _ = write!(
             xml,
@@ -66,9 +65,9 @@ pub(crate) fn adds<'a>(files: impl IntoIterator<Item = &'a FoundFile>) -> String
              <metadata name=\"DREFILENAME\" value=\"{name}\"/>\
              <metadata name=\"AUTN_IDENTIFIER\" value=\"{name}\"/>\
              <metadata name=\"FILE_SIZE\" value=\"{}\"/>\
-             <metadata name=\"FILE_MODIFIED\" value=\"{seconds}\"/></document>\
+             <metadata name=\"FILE_MODIFIED\" value=\"{}\"/></document>\
              <source filename=\"{name}\" lifetime=\"permanent\"/></add>",
-            file.size
+            file.size, file.modified.seconds
         );
     }
     xml.push_str("</adds>");
@@ -257,6 +256,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
+    use super::super::walk::Moment;
     use super::*;
     use crate::actions::ingest::parse::{DocumentKind, Documents, Source};
 
@@ -360,8 +360,8 @@ mod tests {
 
     #[test]
     fn a_file_becomes_a_document() {
-        let file =
-            |path: &str| FoundFile { path: path.into(), size: 5, modified_ns: 1_500_000_000 };
+        let modified = Moment { seconds: 1, nanoseconds: 500_000_000 };
+        let file = |path: &str| FoundFile { path: path.into(), size: 5, modified };
         let files = [file("/a <&\">.txt"), file("/b\n")];
         let xml = adds(&files);
         let documents: Vec<_> = Documents::new(&xml).unwrap().collect::<Result<_, _>>().unwrap();

@@ -1,19 +1,19 @@
 //! Fetch: a connector to directories. Each task crawls its directories and tells Ingest what is new,
 //! changed or gone since the last run.
 //!
-//! `sync` is one run of one task, `walk` finds files, `datastore` remembers them, `reference` names
-//! them, `deliver` hands them over, and `board` shows how it goes.
+//! `parameters` are what an action asks for, `sync` is one run of one task, `walk` finds files (but none of
+//! `own`), `datastore` remembers them, `places` says whether they can have gone, `reference` names them,
+//! `deliver` hands them over, and `board` shows how it goes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actiond_actors::{
-    ActionContext, Failure, OnRestart, Parameters, Perform, Report, StopRequested, Work,
+    ActionContext, Failure, Node, OnRestart, Parameters, Perform, Report, StopRequested, Work,
 };
 use regex::Regex;
 
 use super::{Watch, regular, shorten};
-use crate::aci::catalog::{ParamKind, ParamSpec};
 use board::Board;
 use deliver::{Deliver, Delivery};
 use sync::{Cut, Means, synchronize};
@@ -21,29 +21,16 @@ use sync::{Cut, Means, synchronize};
 mod board;
 mod datastore;
 mod deliver;
+pub(crate) mod own;
+mod parameters;
+mod places;
 pub(crate) mod reference;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-const SYNCHRONIZE: &str = "Synchronize";
-
-/// The parameters of a Fetch action.
-pub const PARAMS: &[ParamSpec] = &[
-    ParamSpec {
-        name: "FetchAction",
-        kind: ParamKind::OneOf(&[SYNCHRONIZE]),
-        required: true,
-        summary: "What to do: Synchronize tells Ingest what is new, changed or gone.",
-    },
-    ParamSpec {
-        name: "TaskSections",
-        kind: ParamKind::Text,
-        required: false,
-        summary: "The tasks to run, separated by commas; without it, all of them.",
-    },
-];
+pub use parameters::PARAMS;
 
 /// One task: which files to take from where.
 #[derive(Debug, Clone)]
@@ -58,6 +45,9 @@ pub struct FetchTask {
     pub file_match: Vec<String>,
     /// Files and directories whose path matches are passed over.
     pub no_crawl: Option<Regex>,
+    /// Known files count as gone even where a directory holds no file any more, or where most are gone
+    /// since its device changed; otherwise the task fails then, because it may only not be mounted.
+    pub allow_empty_root: bool,
 }
 
 /// Where documents go.
@@ -85,6 +75,9 @@ pub struct FetchOptions {
     pub batch_size: usize,
     /// Where each task's datastore is kept; created when it is needed.
     pub data_directory: PathBuf,
+    /// Directories into which this program writes beside that one, such as those of Ingest. No task
+    /// enters one of them, wherever it is met.
+    pub own_directories: Vec<PathBuf>,
 }
 
 /// The performer of Fetch actions.
@@ -118,12 +111,13 @@ impl Perform for Fetch {
     fn perform(&self, context: ActionContext) -> Work {
         let inner = Arc::clone(&self.0);
         Work::blocking(move || {
+            let warning = parameters::check(context.parameters())?;
             let chosen = inner.choose(context.parameters())?;
             let mut delivery = Delivery { context: &context, target: &inner.options.ingest };
             let lock = |lock: &Arc<tokio::sync::Mutex<()>>| {
                 context.wait_for(Arc::clone(lock).lock_owned())
             };
-            run(&inner.options, &chosen, &mut delivery, &context, lock)
+            run(&inner.options, &chosen, warning, &mut delivery, &context, lock)
         })
     }
 
@@ -142,29 +136,17 @@ type Chosen<'a> = (&'a FetchTask, &'a Arc<tokio::sync::Mutex<()>>);
 impl Inner {
     /// Returns the tasks that an action asks for, each once.
     fn choose(&self, parameters: &Parameters) -> Result<Vec<Chosen<'_>>, Failure> {
-        match parameters.get("FetchAction").map(str::trim) {
-            Some(name) if name.eq_ignore_ascii_case(SYNCHRONIZE) => {}
-            None | Some("") => {
-                return Err(Failure::failed(format!(
-                    "FetchAction is missing; allowed is {SYNCHRONIZE}"
-                )));
-            }
-            Some(other) => {
-                return Err(Failure::failed(format!(
-                    "FetchAction: \"{}\" is not allowed; allowed is {SYNCHRONIZE}",
-                    shorten(other)
-                )));
-            }
-        }
         let all = || self.options.tasks.iter().zip(&self.locks);
-        let sections = parameters.get("TaskSections").unwrap_or_default();
+        let Some((parameter, sections)) = parameters::sections(parameters)? else {
+            return Ok(all().collect());
+        };
         let mut chosen: Vec<Chosen<'_>> = Vec::new();
         for name in sections.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let Some(found) = all().find(|(task, _)| task.name.eq_ignore_ascii_case(name)) else {
                 let known: Vec<_> =
                     self.options.tasks.iter().map(|task| task.name.as_str()).collect();
                 return Err(Failure::failed(format!(
-                    "TaskSections: \"{}\" is not a task; allowed are {}",
+                    "{parameter}: \"{}\" is not a task; allowed are {}",
                     shorten(name),
                     known.join(", ")
                 )));
@@ -177,20 +159,23 @@ impl Inner {
     }
 }
 
-/// Runs tasks one after another; one that fails does not keep the others from running.
+/// Runs tasks one after another; one that fails does not keep the others from running, and only if all
+/// have failed, so has the action.
 fn run<G>(
     options: &FetchOptions,
     chosen: &[Chosen<'_>],
+    warning: Option<Node>,
     deliver: &mut dyn Deliver,
     watch: &dyn Watch,
     mut lock: impl FnMut(&Arc<tokio::sync::Mutex<()>>) -> Result<G, StopRequested>,
 ) -> Result<Report, Failure> {
-    let mut board = Board::new(watch, chosen.iter().map(|(task, _)| task.name.as_str()));
+    let mut board = Board::new(watch, chosen.iter().map(|(task, _)| task.name.as_str()), warning);
     for (task, mutex) in chosen {
         let _guard = lock(mutex)?;
         watch.checkpoint()?;
         let means = Means {
             data_directory: &options.data_directory,
+            own_directories: &options.own_directories,
             batch_size: options.batch_size,
             deliver: &mut *deliver,
             probe: &|path: &Path| regular::open(path).map(drop),
@@ -204,5 +189,9 @@ fn run<G>(
             Err(Cut::Stopped) => return Err(Failure::Stopped),
         }
     }
-    Ok(board.report())
+    match board.all_failed() {
+        // What the tasks have counted, and why each failed, was shown by the board and is kept.
+        Some(why) => Err(Failure::Failed(why)),
+        None => Ok(board.report()),
+    }
 }

@@ -14,6 +14,8 @@ use super::FetchTask;
 use super::board::{Board, Counts};
 use super::datastore::{self, Datastore, Known};
 use super::deliver::{self, Deliver, NotDelivered};
+use super::own::Own;
+use super::places::Places;
 use super::reference;
 use super::walk::{Filter, Found, FoundFile, walk};
 use crate::actions::ingest::csv;
@@ -23,6 +25,9 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// How many unreadable places are kept in mind; with more of them nothing is taken for vanished.
 const MAX_UNREADABLE: usize = 10_000;
+
+/// How many of the files that were not seen are looked at between two checkpoints.
+const PAGE: usize = 1_000;
 
 /// After how many failures in a row a target is not asked again in this run.
 const MAX_UNREACHABLE: u32 = 3;
@@ -49,6 +54,8 @@ impl From<String> for Cut {
 /// What a run needs beside its task.
 pub(crate) struct Means<'a> {
     pub(crate) data_directory: &'a Path,
+    /// Where this server writes as well; no task enters it.
+    pub(crate) own_directories: &'a [PathBuf],
     pub(crate) batch_size: usize,
     pub(crate) deliver: &'a mut dyn Deliver,
     /// Finds out whether a file can be read.
@@ -62,9 +69,11 @@ pub(crate) fn synchronize(
     board: &mut Board<'_>,
 ) -> Result<(), Cut> {
     let filter = Filter::new(&task.file_match, task.no_crawl.clone())?;
-    let roots = roots(&task.directories)?;
     fs::create_dir_all(means.data_directory)
         .map_err(|e| format!("{} cannot be made: {e}", means.data_directory.display()))?;
+    let kept_out = means.own_directories.iter().cloned();
+    let mut own = Own::new(std::iter::once(means.data_directory.to_owned()).chain(kept_out));
+    let roots = roots(&task.directories, &mut own)?;
     let store = Datastore::open(&means.data_directory.join(datastore::file_name(&task.name)))?;
     board.begin(store.count()?);
     let mut run = Run {
@@ -79,7 +88,7 @@ pub(crate) fn synchronize(
         unreachable: 0,
         has_warned: false,
     };
-    let result = run.all(&roots, &filter);
+    let result = run.all(&roots, &filter, &mut own);
     run.complain_of_the_rest();
     // What has been seen until a stop may be kept in mind; it cannot make a file vanish.
     let committed = run.store.commit();
@@ -88,16 +97,25 @@ pub(crate) fn synchronize(
 }
 
 /// Returns the directories as absolute paths, each once. A task with one that is missing or can't be
-/// read fails before it does anything: its files must not be taken for vanished.
-fn roots(directories: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+/// read fails before it does anything: its files must not be taken for vanished. So does one with a
+/// directory into which this server writes.
+fn roots(directories: &[PathBuf], own: &mut Own) -> Result<Vec<PathBuf>, String> {
     let mut roots: Vec<PathBuf> = Vec::new();
     for directory in directories {
         let named = |e: io::Error| named(directory, &e);
-        let root = std::path::absolute(directory).map_err(named)?;
+        // By its components, so without a separator at its end.
+        let root: PathBuf = std::path::absolute(directory).map_err(named)?.components().collect();
         if !fs::metadata(&root).map_err(named)?.is_dir() {
             return Err(format!("{} is not a directory", directory.display()));
         }
         fs::read_dir(&root).map_err(named)?;
+        if let Some(around) = own.around(&root).map_err(named)? {
+            return Err(format!(
+                "directory {}: it lies in {}, into which this server writes, and that is never fetched",
+                directory.display(),
+                around.display()
+            ));
+        }
         if !roots.contains(&root) {
             roots.push(root);
         }
@@ -126,13 +144,24 @@ struct Run<'t, 'a, 'b, 'w> {
 }
 
 impl Run<'_, '_, '_, '_> {
-    fn all(&mut self, roots: &[PathBuf], filter: &Filter) -> Result<(), Cut> {
+    fn all(&mut self, roots: &[PathBuf], filter: &Filter, own: &mut Own) -> Result<(), Cut> {
+        let mut places = Places::begin(roots, &mut self.store)?;
         for root in roots {
-            for found in walk(root, self.task.recursive, filter) {
+            for found in walk(root, self.task.recursive, filter, own) {
                 self.board.watch().checkpoint()?;
                 match found {
                     None => continue,
-                    Some(Found::File(file)) => self.file(file)?,
+                    Some(Found::File(file)) => {
+                        places.found(root);
+                        self.file(file)?;
+                    }
+                    Some(Found::Place(path, device)) => {
+                        // One that is remembered stays as it is until the run has been judged.
+                        if places.meet(&path, device) {
+                            self.store.meet(&path, device)?;
+                        }
+                        continue;
+                    }
                     // It was there when the run began; nothing of it was seen, as of one that is missing.
                     Some(Found::Unreadable(path, error)) if path.as_deref() == Some(root) => {
                         return Err(named(root, &error).into());
@@ -150,7 +179,32 @@ impl Run<'_, '_, '_, '_> {
             // Before the next root, which may lead to the same files again.
             self.send_pending()?;
         }
-        self.vanished()
+        places.are_as_they_were()?;
+        if !self.task.allow_empty_root {
+            self.may_be_gone(&mut places)?;
+        }
+        self.vanished()?;
+        let places = places.into_remembered(|path| self.unreadable.covers(path));
+        Ok(self.store.remember(&places)?)
+    }
+
+    /// Fails if what was not seen in this run looks as if it were only not mounted.
+    fn may_be_gone(&self, places: &mut Places) -> Result<(), Cut> {
+        let mut misses = places.misses();
+        let mut after = Vec::new();
+        loop {
+            self.board.watch().checkpoint()?;
+            let page = self.store.not_seen(&after, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(last);
+            for path in page {
+                let path = reference::path_of_bytes(path);
+                if !self.unreadable.covers(&path) {
+                    misses.note(&path);
+                }
+            }
+        }
+        Ok(places.judge(&self.task.name)?)
     }
 
     fn file(&mut self, file: FoundFile) -> Result<(), Cut> {

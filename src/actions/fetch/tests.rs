@@ -13,6 +13,11 @@ use crate::actions::ingest::csv;
 use crate::actions::ingest::parse::Documents;
 use crate::actions::testing::Witness;
 
+mod changes;
+mod failed;
+mod gone;
+mod own_data;
+
 /// Stands in for Ingest: notes what it is given, or says no.
 #[derive(Debug, Default)]
 struct Sink {
@@ -54,12 +59,14 @@ impl Scene {
             recursive: true,
             file_match: Vec::new(),
             no_crawl: None,
+            allow_empty_root: false,
         };
         let options = FetchOptions {
             tasks: vec![task],
             ingest: IngestTarget::Queue("Ingest".to_owned()),
             batch_size: 100,
             data_directory: directory.path().join("data"),
+            own_directories: Vec::new(),
         };
         Self { directory, options, sink: Sink::default(), witness: Witness::default() }
     }
@@ -78,7 +85,14 @@ impl Scene {
         let fetch = Fetch::new(self.options.clone());
         let given = Parameters::from_iter([("FetchAction", "synchronize")]);
         let chosen = fetch.0.choose(&given)?;
-        run(&self.options, &chosen, &mut self.sink, &self.witness, |_| Ok(()))
+        run(&self.options, &chosen, None, &mut self.sink, &self.witness, |_| Ok(()))
+    }
+
+    /// Runs, and every task must fail; returns the error of the action, and what is kept beside it.
+    fn failed(&mut self) -> (String, Report) {
+        let ended = self.run();
+        let Err(Failure::Failed(why)) = ended else { panic!("{ended:?}") };
+        (why, self.witness.partial.borrow().last().cloned().unwrap())
     }
 
     /// Runs the first task; `probe` tells which files can be read.
@@ -87,9 +101,10 @@ impl Scene {
         probe: &dyn Fn(&Path) -> io::Result<()>,
     ) -> (Result<(), Cut>, Report) {
         self.sink.given.clear();
-        let mut board = Board::new(&self.witness, ["Dir1"]);
+        let mut board = Board::new(&self.witness, ["Dir1"], None);
         let means = Means {
             data_directory: &self.options.data_directory,
+            own_directories: &self.options.own_directories,
             batch_size: 100,
             deliver: &mut self.sink,
             probe,
@@ -190,6 +205,7 @@ fn new_changed_unchanged_and_vanished_files_are_told_apart() {
 fn batches_are_no_larger_than_asked() {
     let mut scene = Scene::new();
     scene.options.batch_size = 2;
+    scene.options.tasks[0].allow_empty_root = true;
     for i in 0..5 {
         scene.put(&i.to_string(), "");
     }
@@ -206,6 +222,7 @@ fn batches_are_no_larger_than_asked() {
 fn long_paths_make_smaller_batches() {
     let mut scene = Scene::new();
     scene.options.batch_size = 10_000;
+    scene.options.tasks[0].allow_empty_root = true;
     let long = format!("{0}/{0}/{0}", "n".repeat(200));
     for i in 0..400 {
         scene.put(&format!("{long}/{i}"), "");
@@ -274,11 +291,10 @@ fn a_missing_directory_fails_its_task_and_nothing_vanishes() {
     scene.put("a", "");
     scene.counts();
     fs::rename(scene.path(""), scene.directory.path().join("away")).unwrap();
-    let report = scene.run().unwrap();
+    let report = scene.failed().1;
     assert_eq!((counts(&report).as_str(), report[2].nodes()[0].name.as_ref()), ("", "failed"));
     fs::write(scene.directory.path().join("in"), "a file").unwrap();
-    let report = scene.run().unwrap();
-    assert!(report[2].nodes()[0].attributes[0].1.contains("is not a directory"), "{report:?}");
+    assert!(scene.failed().0.contains("is not a directory"));
     fs::remove_file(scene.directory.path().join("in")).unwrap();
     fs::rename(scene.directory.path().join("away"), scene.directory.path().join("in")).unwrap();
     assert_eq!(scene.counts(), "seen=1 unchanged=1");
@@ -339,8 +355,7 @@ fn a_damaged_datastore_fails_its_task_and_is_named() {
     let file = scene.options.data_directory.join("connector_Dir1_datastore.db");
     fs::create_dir(&scene.options.data_directory).unwrap();
     fs::write(&file, "x".repeat(5000)).unwrap();
-    let report = scene.run().unwrap();
-    let why = &report[2].nodes()[0].attributes[0].1;
+    let why = scene.failed().0;
     assert!(why.contains(&*file.to_string_lossy()) && why.contains("damaged"), "{why}");
 }
 
@@ -407,6 +422,7 @@ fn names_that_are_no_text_are_taken_and_removed() {
     assert_eq!(reference::to_path(&given[0]), path);
     assert_eq!(scene.counts(), "seen=1 unchanged=1");
     fs::remove_file(path).unwrap();
+    scene.options.tasks[0].allow_empty_root = true;
     assert_eq!(scene.counts(), "deleted=1 ingestdeleted=1");
     assert_eq!(scene.sink.given, [("removes", given)]);
 }
@@ -472,10 +488,10 @@ fn each_task_is_locked_while_it_runs() {
         assert!(mutex.try_lock().is_err());
         Ok(guard)
     };
-    run(&scene.options, &chosen, &mut scene.sink, &scene.witness, lock).unwrap();
+    run(&scene.options, &chosen, None, &mut scene.sink, &scene.witness, lock).unwrap();
     assert_eq!(*locked.borrow(), 1);
     let _held = fetch.0.locks[0].try_lock().unwrap();
-    let waiting = run(&scene.options, &chosen, &mut scene.sink, &scene.witness, |_| {
+    let waiting = run(&scene.options, &chosen, None, &mut scene.sink, &scene.witness, |_| {
         Err::<(), _>(StopRequested)
     });
     assert_eq!(waiting, Err(Failure::Stopped));
@@ -494,16 +510,17 @@ fn tasks_are_chosen_by_name() {
         ("DIR2, dir1,dir2", &["DIR2", "Dir1"]),
     ] {
         let given =
-            Parameters::from_iter([("fetchaction", "SYNCHRONIZE"), ("TaskSections", sections)]);
-        let chosen = fetch.0.choose(&given).unwrap();
-        let names: Vec<_> = chosen.iter().map(|(task, _)| task.name.as_str()).collect();
-        assert_eq!(names, expected, "{sections}");
+            |name| Parameters::from_iter([("fetchaction", "SYNCHRONIZE"), (name, sections)]);
+        for name in ["TaskSections", "configSection"] {
+            let chosen = fetch.0.choose(&given(name)).unwrap();
+            let names: Vec<_> = chosen.iter().map(|(task, _)| task.name.as_str()).collect();
+            assert_eq!(names, expected, "{name}={sections}");
+        }
     }
     for (pairs, expected) in [
-        (&[][..], "FetchAction is missing; allowed is Synchronize"),
         (
-            &[("FetchAction", "Collect")],
-            "FetchAction: \"Collect\" is not allowed; allowed is Synchronize",
+            &[("FetchAction", "Synchronize"), ("configSection", "DIR3")][..],
+            "ConfigSection: \"DIR3\" is not a task; allowed are Dir1, DIR2",
         ),
         (
             &[("FetchAction", "Synchronize"), ("TaskSections", "dir1,DIR3")],

@@ -1,0 +1,226 @@
+//! The directories of a task and the mount points below them: whether what was not seen in a run has
+//! gone, or only is not mounted. What is not mounted must not be taken for deleted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::datastore::{Datastore, MAX_PLACES, Remembered};
+use super::walk::device;
+
+/// What there is at a path now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Now {
+    /// A directory on this device.
+    On(u64),
+    /// No directory.
+    Gone,
+    /// It can't be seen; nothing follows from that.
+    Unknown,
+}
+
+/// A directory of the task.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    /// How many files of it were found in this run.
+    found: u64,
+    /// How many known files were not, of those that lie in no other root further down.
+    missed: u64,
+}
+
+/// A remembered place that was on another device, or no directory, when the run began.
+#[derive(Debug)]
+struct Changed {
+    path: PathBuf,
+    /// How many files below it were known when that was first found.
+    known: u64,
+    /// How many of them were not found in this run.
+    missed: u64,
+}
+
+/// What a run knows of them.
+#[derive(Debug)]
+pub(super) struct Places {
+    roots: Vec<Root>,
+    changed: Vec<Changed>,
+    /// Remembered ones that were as they had been when the run began, or that could not be seen.
+    unchanged: BTreeMap<PathBuf, u64>,
+    /// Those that this run came upon, and the device of each.
+    met: BTreeMap<PathBuf, u64>,
+}
+
+impl Places {
+    /// Looks at the places that are remembered.
+    ///
+    /// # Errors
+    ///
+    /// The datastore can't be read or written.
+    pub(super) fn begin(roots: &[PathBuf], store: &mut Datastore) -> Result<Self, String> {
+        let (mut changed, mut unchanged) = (Vec::new(), BTreeMap::new());
+        for (path, Remembered { device, known }) in store.places()? {
+            if !path.ancestors().any(|p| roots.iter().any(|root| root == p)) {
+                // The settings no longer take it.
+                continue;
+            }
+            match now(&path, roots.contains(&path)) {
+                Now::On(other) if other != device => {}
+                Now::Gone => {}
+                now => {
+                    if known.is_some() && now != Now::Unknown {
+                        store.suspect(&path, None)?;
+                    }
+                    unchanged.insert(path, device);
+                    continue;
+                }
+            }
+            let known = match known {
+                Some(known) => known,
+                None => {
+                    let known = store.count_below(&path)?;
+                    store.suspect(&path, Some(known))?;
+                    known
+                }
+            };
+            changed.push(Changed { path, known, missed: 0 });
+        }
+        let root = |path: &PathBuf| Root { path: path.clone(), found: 0, missed: 0 };
+        let roots = roots.iter().map(root).collect();
+        Ok(Self { roots, changed, unchanged, met: BTreeMap::new() })
+    }
+
+    /// Notes a place that this run came upon; tells whether there is room for it.
+    pub(super) fn meet(&mut self, path: &Path, device: u64) -> bool {
+        let has_room = self.met.len() < MAX_PLACES;
+        if has_room {
+            self.met.insert(path.to_owned(), device);
+        }
+        has_room
+    }
+
+    /// Notes a file that was found in a root.
+    pub(super) fn found(&mut self, root: &Path) {
+        if let Some(root) = self.roots.iter_mut().find(|r| r.path == root) {
+            root.found += 1;
+        }
+    }
+
+    /// Finds out whether something was mounted or unmounted during the run: then nothing can be said of
+    /// what was not seen.
+    ///
+    /// # Errors
+    ///
+    /// It was; the text says where.
+    pub(super) fn are_as_they_were(&self) -> Result<(), String> {
+        for (path, device) in self.unchanged.iter().chain(&self.met) {
+            let is_root = self.roots.iter().any(|root| root.path == *path);
+            match now(path, is_root) {
+                Now::On(now) if now == *device => {}
+                Now::Unknown => {}
+                Now::On(_) | Now::Gone => {
+                    return Err(format!(
+                        "directory {}: another file system is there than when the run began, so nothing is removed",
+                        path.display()
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what notes each known file that was not found.
+    pub(super) fn misses(&mut self) -> Misses<'_> {
+        let roots = self.roots.iter_mut().map(|root| (root.path.as_path(), &mut root.missed));
+        let changed =
+            self.changed.iter_mut().map(|place| (place.path.as_path(), &mut place.missed));
+        Misses { roots: roots.collect(), changed: changed.collect() }
+    }
+
+    /// Judges whether what was not found may count as gone.
+    ///
+    /// # Errors
+    ///
+    /// It may not; the text says why, and what to do if it is gone all the same.
+    pub(super) fn judge(&self, task: &str) -> Result<(), String> {
+        let advice = format!(
+            "so nothing is removed: is it mounted? If they are gone for good, set AllowEmptyRoot=true in [{task}]"
+        );
+        if let Some(root) = self.roots.iter().find(|root| root.found == 0 && root.missed > 0) {
+            return Err(format!(
+                "directory {}: it holds no file that the task takes, but {} known ones were there, {advice}",
+                root.path.display(),
+                root.missed
+            ));
+        }
+        // More than half of them.
+        if let Some(place) =
+            self.changed.iter().find(|p| p.missed > p.known.saturating_sub(p.missed))
+        {
+            return Err(format!(
+                "directory {}: it was on another device before, and {} of the {} known files in it are gone, {advice}",
+                place.path.display(),
+                place.missed,
+                place.known
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the places to remember: those of this run, and those that could not be looked at in it.
+    pub(super) fn into_remembered(
+        mut self,
+        is_unreadable: impl Fn(&Path) -> bool,
+    ) -> BTreeMap<PathBuf, u64> {
+        self.unchanged.retain(|path, _| is_unreadable(path));
+        self.unchanged.extend(self.met);
+        self.unchanged
+    }
+}
+
+/// Counts known files that were not found, each for the places above it.
+#[derive(Debug)]
+pub(super) struct Misses<'a> {
+    roots: HashMap<&'a Path, &'a mut u64>,
+    changed: HashMap<&'a Path, &'a mut u64>,
+}
+
+impl Misses<'_> {
+    pub(super) fn note(&mut self, file: &Path) {
+        if let Some(missed) = file
+            .ancestors()
+            .find(|p| self.roots.contains_key(p))
+            .and_then(|p| self.roots.get_mut(p))
+        {
+            **missed += 1;
+        }
+        if self.changed.is_empty() {
+            return;
+        }
+        for ancestor in file.ancestors() {
+            if let Some(missed) = self.changed.get_mut(ancestor) {
+                **missed += 1;
+            }
+        }
+    }
+}
+
+/// Looks at a place. Only a root may be a link.
+fn now(path: &Path, is_root: bool) -> Now {
+    let gone = |kind| match kind {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Now::Gone,
+        _ => Now::Unknown,
+    };
+    if !is_root {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Now::Gone,
+            Err(error) => return gone(error.kind()),
+        }
+    }
+    // With the dot what is mounted only when it is needed is mounted now.
+    match fs::metadata(path.join(".")) {
+        Ok(metadata) => device(&metadata).map_or(Now::Unknown, Now::On),
+        Err(error) => gone(error.kind()),
+    }
+}

@@ -1,0 +1,75 @@
+//! What the server itself writes is never fetched.
+
+use std::fs;
+
+use super::*;
+
+#[test]
+fn data_and_output_directories_are_never_entered() {
+    let mut scene = Scene::new();
+    scene.put("a", "1");
+    scene.put("data/a", "1");
+    scene.options.data_directory = scene.path("data");
+    scene.options.own_directories = vec![scene.path("out/deep"), scene.path("sub/../late")];
+    scene.put("out/a", "1");
+    scene.put("out/deep/more/b", "1");
+    assert_eq!(scene.counts(), "added=2 ingestadded=2 seen=2");
+    assert_eq!(scene.given(), ["adds: a out/a"]);
+    // One that is made later, and one that was moved: the path says nothing.
+    scene.put("sub/c", "1");
+    scene.put("late/c", "1");
+    let moved = scene.path("moved");
+    fs::rename(scene.path("data"), &moved).unwrap();
+    scene.options.data_directory = moved;
+    assert_eq!(scene.counts(), "added=1 ingestadded=1 seen=3 unchanged=2");
+    assert_eq!(scene.given(), ["adds: sub/c"]);
+}
+
+/// The first batch makes the directory, in the middle of the run.
+#[test]
+fn a_directory_that_is_made_during_the_run_is_not_entered() {
+    let mut scene = Scene::new();
+    for i in 0..20 {
+        scene.put(&format!("{i}/a"), "1");
+    }
+    let out = scene.path("10/out");
+    scene.options.own_directories = vec![out.clone()];
+    let probe = |_: &Path| {
+        fs::create_dir_all(&out)?;
+        fs::write(out.join("batch"), "1")
+    };
+    // In whatever order the directories come, the last ones are found with it in place.
+    let (ended, report) = scene.synchronize_with(&probe);
+    assert_eq!((ended, counts(&report).as_str()), (Ok(()), "added=20 ingestadded=20 seen=20"));
+    assert_eq!(scene.counts(), "seen=20 unchanged=20");
+}
+
+#[test]
+fn what_was_taken_of_it_before_is_removed() {
+    let mut scene = Scene::new();
+    for name in ["a", "out/1", "out/2"] {
+        scene.put(name, "1");
+    }
+    assert_eq!(scene.counts(), "added=3 ingestadded=3 seen=3");
+    scene.options.own_directories = vec![scene.path("out")];
+    assert_eq!(scene.counts(), "deleted=2 ingestdeleted=2 seen=1 unchanged=1");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_lies_in_it_fails_its_task() {
+    let mut scene = Scene::new();
+    scene.put("out/deep/b", "1");
+    scene.options.own_directories = vec![scene.path("out")];
+    let link = scene.directory.path().join("link");
+    std::os::unix::fs::symlink(scene.path("out/deep"), &link).unwrap();
+    for directory in
+        [scene.path("out"), scene.path("out/deep"), link, scene.options.data_directory.clone()]
+    {
+        scene.options.tasks[0].directories = vec![directory.clone()];
+        let ended = scene.synchronize_with(&|_| Ok(())).0;
+        let Err(Cut::Failed(why)) = ended else { panic!("{directory:?}: {ended:?}") };
+        let told = format!("directory {}: it lies in ", directory.display());
+        assert!(why.starts_with(&told) && why.contains("never fetched"), "{why}");
+    }
+}
