@@ -204,6 +204,12 @@ impl Signals {
 async fn start_queues(settings: &Settings) -> Result<System, actiond_actors::StartError> {
     let data = &settings.paths.data_directory;
     let builder = System::builder(data).durability(settings.actions.durability);
+    // No Ingest reads what is there, whoever asks for it.
+    let outputs = settings.queues.iter().filter_map(|queue| match &queue.kind {
+        QueueKind::Ingest(ingest) => Some(ingest.output_directory.clone()),
+        _ => None,
+    });
+    let own: Vec<_> = outputs.chain([data.clone()]).collect();
     // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
     let mut connector: Option<Fetch> = None;
     let add = |builder: Builder, queue: &config::QueueSettings| {
@@ -215,6 +221,9 @@ async fn start_queues(settings: &Settings) -> Result<System, actiond_actors::Sta
                     output: ingest.output.clone(),
                     directory: ingest.output_directory.clone(),
                     max_content_bytes: ingest.max_content_size,
+                    max_output_bytes: u64::try_from(ingest.max_output_size).unwrap_or(u64::MAX),
+                    allowed_sources: ingest.allowed_source_directories.clone(),
+                    avoided: own.clone(),
                 };
                 builder.queue(name, limits, Ingest::new(options))
             }

@@ -124,6 +124,12 @@ fn ingest(reader: &mut Reader<'_>, name: &str, data_directory: &Path) -> IngestS
             .text(&[name], table::OUTPUT_DIRECTORY)
             .map_or_else(|| data_directory.join(name.to_ascii_lowercase()), PathBuf::from),
         max_content_size: reader.size(&[name], table::MAX_CONTENT_SIZE),
+        max_output_size: reader.size(&[name], table::MAX_OUTPUT_SIZE),
+        allowed_source_directories: reader
+            .texts(&[name], table::ALLOWED_SOURCE_DIRECTORIES)
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
     }
 }
 

@@ -106,6 +106,8 @@ fn the_defaults_are_these() {
         output: vec![Output::Idx, Output::Json],
         output_directory: PathBuf::from("./actions/ingest"),
         max_content_size: 1_000_000,
+        max_output_size: 1_000_000_000,
+        allowed_source_directories: Vec::new(),
     };
     assert_eq!(ingest(&settings), &want);
     let fetch = fetch(&settings);

@@ -10,6 +10,7 @@ use actiond_actors::{
 };
 
 use crate::aci::element::{Content, Element};
+use crate::aci::request::is_reserved;
 use crate::aci::time::queue_time;
 
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
@@ -69,7 +70,8 @@ pub(super) fn request(token: String, state: State, parameters: Option<&Parameter
         .child(Element::text("token", token))
         .child(Element::text("status", state.name()));
     let Some(parameters) = parameters else { return request };
-    let each = parameters.iter().map(|(name, value)| {
+    let given = parameters.iter().filter(|(name, _)| !is_reserved(name));
+    let each = given.map(|(name, value)| {
         let value = match value {
             Value::Text(text) => text.clone(),
             // No XML can hold any bytes; base64 is what clients send them as, too.

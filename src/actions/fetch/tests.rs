@@ -7,7 +7,7 @@ use std::io;
 
 use actiond_actors::Node;
 
-use super::deliver::NotDelivered;
+use super::deliver::{Batch, NotDelivered};
 use super::*;
 use crate::actions::ingest::csv;
 use crate::actions::ingest::parse::Documents;
@@ -22,7 +22,8 @@ struct Sink {
 }
 
 impl Deliver for Sink {
-    fn deliver(&mut self, parameter: &'static str, value: String) -> Result<(), NotDelivered> {
+    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered> {
+        let Batch { parameter, value, .. } = batch;
         self.asked += 1;
         if let Some(answer) = &self.answer {
             return Err(answer.clone());
@@ -92,7 +93,11 @@ impl Scene {
             data_directory: &self.options.data_directory,
             batch_size: 100,
             deliver: &mut self.sink,
-            probe,
+            probe: &|root, below| {
+                probe(&root.path().join(below))?;
+                // One that is no file, or went meanwhile, is not what this is about.
+                Ok(root.open(below, &[]).map_or((0, 0, 0, 0, 0).into(), |(_, stamp)| stamp))
+            },
         };
         let ended = synchronize(&self.options.tasks[0], means, &mut board);
         (ended, board.report())

@@ -19,9 +19,10 @@ fn entries(home: &Home) -> Vec<String> {
 
 #[test]
 fn documents_are_added_updated_and_removed() {
-    let home = Home::new(&config(&[], ""));
-    let source = home.path().join("source.txt");
-    let temporary = home.path().join("temporary.txt");
+    let home = Home::new(&config(&[], "[Ingest]\nAllowedSourceDirectories=incoming"));
+    std::fs::create_dir(home.path().join("incoming")).unwrap();
+    let source = home.path().join("incoming/source.txt");
+    let temporary = home.path().join("incoming/temporary.txt");
     std::fs::write(&source, "from a file").unwrap();
     std::fs::write(&temporary, "from a file that goes").unwrap();
     let server = home.start();
