@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(not(unix))]
 mod elsewhere;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;
 #[cfg(unix)]
 mod unix;

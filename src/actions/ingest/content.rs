@@ -101,7 +101,8 @@ fn text_of(mut bytes: Vec<u8>, cut: bool) -> Result<String, String> {
     Ok(text.strip_prefix('\u{FEFF}').map(str::to_owned).unwrap_or(text))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::fs;
 

@@ -28,7 +28,8 @@ pub(crate) mod parse;
 #[cfg(test)]
 mod parse_tests;
 pub(crate) mod sources;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod sources_tests;
 mod tally;
 #[cfg(test)]
