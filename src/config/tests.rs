@@ -184,6 +184,11 @@ fn the_default_queue_may_have_a_section() {
     let settings = good("[Process]\nMaximumThreads=3");
     assert_eq!(settings.queues[0].limits.maximum_threads, 3);
     assert!(matches!(settings.queues[0].kind, QueueKind::Echo));
+    let settings =
+        good("[process]\nType=Ingest\nMaxOutputSize=-1\nAllowedSourceDirectories=in, \"/a, b\"");
+    assert_eq!(ingest(&settings).max_output_size, usize::MAX);
+    let allowed = ["in", "/a, b"].map(PathBuf::from);
+    assert_eq!(ingest(&settings).allowed_source_directories, allowed);
     let settings = good("[process]\nType=Ingest\nOutput=json\nMaxContentSize=0");
     assert_eq!(settings.queues[0].name, "Process");
     assert_eq!(ingest(&settings).output, [Output::Json]);

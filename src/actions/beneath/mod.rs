@@ -23,9 +23,11 @@ pub(crate) use elsewhere::{Root, directory_id};
 pub(crate) use unix::{Root, directory_id};
 
 /// Why something is not opened; they are shown to clients, so they name no path.
+#[cfg(unix)]
 const A_LINK: &str = "a symbolic link stands in its path, and none is followed";
 const A_WAY_OUT: &str = "its path leads out of the directory with `..`";
 const NO_FILE: &str = "not a regular file";
+#[cfg(unix)]
 const ITS_OWN: &str = "it lies where the server keeps its own data";
 
 /// What tells a directory from all others.

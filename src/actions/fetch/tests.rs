@@ -223,6 +223,20 @@ fn long_paths_make_smaller_batches() {
 }
 
 #[test]
+fn large_files_make_smaller_batches() {
+    let mut scene = Scene::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        scene.put(name, "");
+        // It has a size, but takes no room on the disk.
+        let file = fs::File::options().write(true).open(scene.path(name)).unwrap();
+        file.set_len(60_000_000).unwrap();
+    }
+    assert_eq!(scene.counts(), "added=5 ingestadded=5 seen=5");
+    let sizes: Vec<_> = scene.sink.given.iter().map(|(_, names)| names.len()).collect();
+    assert_eq!(sizes, [2, 2, 1]);
+}
+
+#[test]
 fn what_ingest_refuses_comes_again_in_the_next_run() {
     let mut scene = Scene::new();
     for name in ["a", "b", "c"] {

@@ -117,7 +117,9 @@ impl<'a> Sources<'a> {
     pub(crate) fn open(&self, place: usize, path: &Path) -> Result<(File, Stamp), String> {
         match &self.handed_over {
             Some(handed_over) => self.open_found(handed_over, place, path),
-            None => self.first(path, |root, below| root.open(below, &self.avoid)),
+            None => self
+                .first(path, |root, below| root.open(below, &self.avoid))
+                .map_err(|(why, _)| why),
         }
     }
 
@@ -144,35 +146,47 @@ impl<'a> Sources<'a> {
 
     /// Deletes a client's file if it still is what was read.
     pub(crate) fn remove(&self, path: &Path, was: Stamp) {
+        let mut is_another = false;
         let removed =
             self.first(path, |root, below| match root.remove(below, &self.avoid, was)? {
                 true => Ok(()),
-                // A relative name may be that of a file in the next directory.
-                false => Err(io::ErrorKind::NotFound.into()),
+                false => {
+                    is_another = true;
+                    // A relative name may be that of a file in the next directory.
+                    Err(io::ErrorKind::NotFound.into())
+                }
             });
-        if let Err(why) = removed {
-            log::info!("[{}] temporary source {path:?} is left as it is: {why}", self.queue);
-        }
+        let why = match removed {
+            Ok(()) => return,
+            Err(_) if is_another => "it is not what was read any more".to_owned(),
+            // An earlier attempt has deleted it, or its client has.
+            Err((_, io::ErrorKind::NotFound)) => return,
+            Err((why, _)) => why,
+        };
+        log::warn!("[{}] temporary source {path:?} is left as it is: {why}", self.queue);
     }
 
-    /// Does something with the first file that this path of a client's can be.
+    /// Does something with the first file that this path of a client's can be; fails with the reason
+    /// for the client, and its kind.
     fn first<T>(
         &self,
         path: &Path,
         mut act: impl FnMut(&Root, &Path) -> io::Result<T>,
-    ) -> Result<T, String> {
+    ) -> Result<T, (String, io::ErrorKind)> {
+        let refused = |why: String| (why, io::ErrorKind::PermissionDenied);
         let key = format!("[{}] AllowedSourceDirectories", self.queue);
         if !cfg!(unix) {
-            return Err("no files are read on this system; send the content".to_owned());
+            return Err(refused("no files are read on this system; send the content".to_owned()));
         }
         if self.allowed.is_empty() {
-            return Err(format!("refused: {key} is not set, so no files are read"));
+            return Err(refused(format!("refused: {key} is not set, so no files are read")));
         }
-        let mut last = format!("refused: it does not lie below a directory of {key}");
+        let mut last = refused(format!("refused: it does not lie below a directory of {key}"));
         for (allowed, below) in self.candidates(path) {
-            let error = match &allowed.root {
+            last = match &allowed.root {
                 Ok(root) if root.is_in(&self.avoid) => {
-                    return Err(format!("refused: that directory of {key} is the server's own"));
+                    let why = format!("refused: that directory of {key} is the server's own");
+                    return Err(refused(why));
                 }
                 Ok(root) => match act(root, &below) {
                     Ok(done) => return Ok(done),
@@ -180,8 +194,7 @@ impl<'a> Sources<'a> {
                 },
                 Err(error) => (error.to_string(), error.kind()),
             };
-            last = error.0;
-            if error.1 != io::ErrorKind::NotFound {
+            if last.1 != io::ErrorKind::NotFound {
                 break;
             }
         }

@@ -80,6 +80,11 @@ fn what_was_not_taken_is_in_the_status_and_stays() {
         assert!(reason.contains(expected), "{reason}");
         assert_eq!(line["fields"]["ImportErrorDescription"][0], **reason);
     }
+    let list = server.info("Ingest", "getStatus", "&ResponseFormat=simplejson").0;
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let action = &list["autnresponse"]["responsedata"]["actions"]["action"][0];
+    assert_eq!(action["failed"], "1");
+    assert_eq!(action["importerrors"]["importerror"][1]["$"], *reasons[1], "{list}");
     assert_eq!(lines[0]["content"], "text");
     assert!(path("binary").exists() && !path("text").exists());
 }
