@@ -2,8 +2,8 @@
 //! one batch of files that an index server or any other program can take over.
 //!
 //! `parse` and `csv` read what was given, `content` finds each document's text, in files that
-//! `sources` opens, `write` makes the batch durable in the forms of `idx`, and `tally` counts. To run an action twice gives one batch: that is why it may
-//! be queued again after a crash.
+//! `sources` opens, `write` makes the batch durable in the forms of `idx`, and `tally` counts. To
+//! run an action twice gives one batch: that is why it may be queued again after a crash.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

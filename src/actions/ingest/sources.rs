@@ -67,7 +67,7 @@ pub(crate) struct Sources<'a> {
     allowed: Vec<Allowed>,
     handed_over: Option<HandedOver>,
     /// Directories that the server writes to.
-    avoid: Vec<DirectoryId>,
+    own: Vec<PathBuf>,
 }
 
 /// A directory of the configuration.
@@ -103,10 +103,14 @@ impl<'a> Sources<'a> {
             named: reference::to_path(&found.named),
             files: found.files,
         });
-        // One that is not there yet holds nothing.
-        let avoid = options.avoided.iter().chain([&options.directory]);
-        let avoid = avoid.filter_map(|path| directory_id(path).ok()).collect();
-        Ok(Self { queue, allowed, handed_over, avoid })
+        let own = options.avoided.iter().chain([&options.directory]).cloned().collect();
+        Ok(Self { queue, allowed, handed_over, own })
+    }
+
+    /// Returns the server's own directories, as they are now: one may be made meanwhile, by another
+    /// queue or for this very batch.
+    fn avoid(&self) -> Vec<DirectoryId> {
+        self.own.iter().filter_map(|path| directory_id(path).ok()).collect()
     }
 
     /// Opens the file of the document at this place; tells what it was then.
@@ -118,7 +122,7 @@ impl<'a> Sources<'a> {
         match &self.handed_over {
             Some(handed_over) => self.open_found(handed_over, place, path),
             None => self
-                .first(path, |root, below| root.open(below, &self.avoid))
+                .first(path, |root, below, avoid| root.open(below, avoid))
                 .map_err(|(why, _)| why),
         }
     }
@@ -134,7 +138,7 @@ impl<'a> Sources<'a> {
             return Err("Fetch did not find it".to_owned());
         };
         let root = root.as_ref().map_err(|e| format!("the directory that it was found in: {e}"))?;
-        let (file, stamp) = root.open(below, &self.avoid).map_err(|e| e.to_string())?;
+        let (file, stamp) = root.open(below, &self.avoid()).map_err(|e| e.to_string())?;
         match stamp.can_be(*found) {
             true => Ok((file, stamp)),
             // Its size or time is another one than Fetch remembers.
@@ -148,7 +152,7 @@ impl<'a> Sources<'a> {
     pub(crate) fn remove(&self, path: &Path, was: Stamp) {
         let mut is_another = false;
         let removed =
-            self.first(path, |root, below| match root.remove(below, &self.avoid, was)? {
+            self.first(path, |root, below, avoid| match root.remove(below, avoid, was)? {
                 true => Ok(()),
                 false => {
                     is_another = true;
@@ -171,7 +175,7 @@ impl<'a> Sources<'a> {
     fn first<T>(
         &self,
         path: &Path,
-        mut act: impl FnMut(&Root, &Path) -> io::Result<T>,
+        mut act: impl FnMut(&Root, &Path, &[DirectoryId]) -> io::Result<T>,
     ) -> Result<T, (String, io::ErrorKind)> {
         let refused = |why: String| (why, io::ErrorKind::PermissionDenied);
         let key = format!("[{}] AllowedSourceDirectories", self.queue);
@@ -182,13 +186,14 @@ impl<'a> Sources<'a> {
             return Err(refused(format!("refused: {key} is not set, so no files are read")));
         }
         let mut last = refused(format!("refused: it does not lie below a directory of {key}"));
+        let avoid = self.avoid();
         for (allowed, below) in self.candidates(path) {
             last = match &allowed.root {
-                Ok(root) if root.is_in(&self.avoid) => {
+                Ok(root) if root.is_in(&avoid) => {
                     let why = format!("refused: that directory of {key} is the server's own");
                     return Err(refused(why));
                 }
-                Ok(root) => match act(root, &below) {
+                Ok(root) => match act(root, &below, &avoid) {
                     Ok(done) => return Ok(done),
                     Err(error) => (error.to_string(), error.kind()),
                 },

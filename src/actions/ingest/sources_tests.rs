@@ -172,6 +172,12 @@ fn the_servers_own_directories_are_never_read() {
         assert!(error.contains("where the server keeps its own data"), "{error}");
         assert!(path.exists());
     }
+    // Nor where one is made only while the action runs.
+    fs::remove_dir_all(scene.at.join("out")).unwrap();
+    let under_way = scene.at.join("out/.batch-00000000001.tmp/documents.jsonl");
+    let given = adds([(under_way.as_path(), "permanent")]);
+    let error = scene.run(1, &given).unwrap_err().to_string();
+    assert!(error.contains("where the server keeps its own data"), "{error}");
     // Nor where they hold the directory that is allowed.
     scene.options.allowed_sources = vec![scene.at.join("in/renamed")];
     let error = scene.run(1, &adds([(files[0].as_path(), "temporary")])).unwrap_err().to_string();
