@@ -212,7 +212,7 @@ impl<'a> Sources<'a> {
         if path.is_relative() {
             return self.allowed.iter().map(|allowed| (allowed, path.to_owned())).collect();
         }
-        let below = |allowed: &'_ Allowed| {
+        let below = |allowed: &Allowed| {
             let called = allowed.called.iter().filter_map(|called| path.strip_prefix(called).ok());
             called.min_by_key(|below| below.components().count()).map(Path::to_owned)
         };
