@@ -100,6 +100,18 @@ impl AciError {
         )
     }
 
+    /// A parameter whose name begins as only those do that the server gives itself (502).
+    #[must_use]
+    pub fn reserved(name: &str, prefix: &str) -> Self {
+        Self::bad(
+            "A parameter is reserved for the server",
+            format!(
+                "The parameter {} can't be sent: names that begin with {prefix} are the server's own.",
+                shorten(name)
+            ),
+        )
+    }
+
     /// The request is not built as its kind of request must be (502); `why` is a sentence.
     #[must_use]
     pub fn malformed(why: &str) -> Self {

@@ -31,6 +31,7 @@ const LISTS: &[(&str, &str)] = &[
     ("identifiers", "identifier"),
     ("tasks", "success"),
     ("tasks", "failed"),
+    ("importerrors", "importerror"),
     ("*", "item"),
     ("*", "engine"),
     ("children", "child"),

@@ -12,6 +12,15 @@ use super::response::ResponseFormat;
 /// The most pairs that one request may have (our choice).
 pub const MAX_PAIRS: usize = 10_000;
 
+/// How names of parameters begin that the server gives to its own actions: no client may send one.
+pub const RESERVED: &str = "actiond:";
+
+/// Tells whether a parameter of this name is the server's own.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED))
+}
+
 /// The longest name that a line of the line form may have.
 const MAX_LINE_NAME: usize = 200;
 

@@ -8,10 +8,10 @@ use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
 pub(crate) use crate::aci::catalog::shorten;
 
+pub(crate) mod beneath;
 pub mod echo;
 pub mod fetch;
 pub mod ingest;
-pub(crate) mod regular;
 #[cfg(test)]
 mod system_tests;
 

@@ -88,6 +88,9 @@ async fn what_fetch_finds_ingest_writes() {
         output: vec![Output::Json],
         directory: directory.path().join("out"),
         max_content_bytes: 1000,
+        max_output_bytes: 1_000_000,
+        allowed_sources: Vec::new(),
+        avoided: Vec::new(),
     });
     let system = System::builder(directory.path().join("store"))
         .queue("Fetch", QueueSettings::default(), fetch)

@@ -186,9 +186,8 @@ async fn start_queues(
     let builder = System::builder(data)
         .durability(settings.actions.durability)
         .on_unfinished(log_unfinished(settings.server.token_host.clone(), port));
-    // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
-    let mut connector: Option<Fetch> = None;
-    let own_directories: Vec<_> = settings
+    // No Fetch enters these, nor the data directory, and no Ingest reads what is there, whoever asks for it.
+    let outputs: Vec<_> = settings
         .queues
         .iter()
         .filter_map(|queue| match &queue.kind {
@@ -196,6 +195,9 @@ async fn start_queues(
             QueueKind::Echo | QueueKind::Fetch(_) => None,
         })
         .collect();
+    let own: Vec<_> = outputs.iter().chain([data]).cloned().collect();
+    // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
+    let mut connector: Option<Fetch> = None;
     let add = |builder: Builder, queue: &config::QueueSettings| {
         let (name, limits) = (queue.name.clone(), queue.limits.clone());
         match &queue.kind {
@@ -205,6 +207,9 @@ async fn start_queues(
                     output: ingest.output.clone(),
                     directory: ingest.output_directory.clone(),
                     max_content_bytes: ingest.max_content_size,
+                    max_output_bytes: u64::try_from(ingest.max_output_size).unwrap_or(u64::MAX),
+                    allowed_sources: ingest.allowed_source_directories.clone(),
+                    avoided: own.clone(),
                 };
                 builder.queue(name, limits, Ingest::new(options))
             }
@@ -215,7 +220,7 @@ async fn start_queues(
                         ingest: fetch.ingest.clone(),
                         batch_size: fetch.batch_size,
                         data_directory: data.clone(),
-                        own_directories: own_directories.clone(),
+                        own_directories: outputs.clone(),
                     })
                 };
                 builder.queue(name, limits, connector.get_or_insert_with(make).clone())

@@ -183,6 +183,12 @@ fn ingest(reader: &mut Reader<'_>, name: &str, data_directory: &Path) -> IngestS
             }
         },
         max_content_size: reader.size(&[name], table::MAX_CONTENT_SIZE),
+        max_output_size: reader.size(&[name], table::MAX_OUTPUT_SIZE),
+        allowed_source_directories: reader
+            .texts(&[name], table::ALLOWED_SOURCE_DIRECTORIES)
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
     }
 }
 

@@ -193,6 +193,10 @@ pub struct IngestSettings {
     pub output_directory: PathBuf,
     /// `MaxContentSize`: bytes of text from one document's source; 0 is none.
     pub max_content_size: usize,
+    /// `MaxOutputSize`: bytes that one action may write; `usize::MAX` is unlimited.
+    pub max_output_size: usize,
+    /// `AllowedSourceDirectories`: where clients may name files; may be empty.
+    pub allowed_source_directories: Vec<PathBuf>,
 }
 
 /// A queue with Type=FileSystemConnector; all of them share `[FetchTasks]` and `[Ingestion]`.

@@ -184,9 +184,13 @@ keys! {
         "The directory for the written documents. The default is the queue's name in lower case, in the DataDirectory.";
     MAX_CONTENT_SIZE: [IngestQueue] "MaxContentSize", from_to(0, BILLION), Some("1000000"), "",
         "How many bytes of text are taken from the source of one document; 0 takes none.";
+    MAX_OUTPUT_SIZE: [IngestQueue] "MaxOutputSize", or_unlimited(1, 1000 * BILLION), Some("1000000000"), "",
+        "How many bytes one action may write, in all its forms together. One that would write more ends in Error and leaves nothing.";
+    ALLOWED_SOURCE_DIRECTORIES: [IngestQueue] "AllowedSourceDirectories", Kind::Paths, None, "./incoming,\"/srv/a, b\"",
+        "The directories below which a client may name a file as the source of a document; there it may also have it deleted (lifetime=temporary). No link is followed, and the server's own directories are never read. The default is none; what Fetch finds on this server is read anyway.";
 
     INGEST_BATCH_SIZE: [Ingestion] "IngestBatchSize", from_to(1, 10_000), Some("100"), "",
-        "How many documents a fetch sends to Ingest in one action.";
+        "How many documents a fetch sends to Ingest in one action; fewer once their files hold 100 MB.";
     INGEST_QUEUE: [Ingestion] "IngestQueue", Kind::Name, None, "Ingest",
         "The queue of this server that gets the documents. The default is the first one with Type=Ingest.";
     INGEST_HOST: [Ingestion] "IngestHost", Kind::Host, None, "ingest.example.org",

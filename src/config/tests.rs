@@ -108,6 +108,8 @@ fn the_defaults_are_these() {
         output: vec![Output::Idx, Output::Json],
         output_directory: PathBuf::from("./actions/ingest"),
         max_content_size: 1_000_000,
+        max_output_size: 1_000_000_000,
+        allowed_source_directories: Vec::new(),
     };
     assert_eq!(ingest(&settings), &want);
     let fetch = fetch(&settings);
@@ -186,6 +188,11 @@ fn the_default_queue_may_have_a_section() {
     let settings = good("[Process]\nMaximumThreads=3");
     assert_eq!(settings.queues[0].limits.maximum_threads, 3);
     assert!(matches!(settings.queues[0].kind, QueueKind::Echo));
+    let settings =
+        good("[process]\nType=Ingest\nMaxOutputSize=-1\nAllowedSourceDirectories=in, \"/a, b\"");
+    assert_eq!(ingest(&settings).max_output_size, usize::MAX);
+    let allowed = ["in", "/a, b"].map(PathBuf::from);
+    assert_eq!(ingest(&settings).allowed_source_directories, allowed);
     let settings = good("[process]\nType=Ingest\nOutput=json\nMaxContentSize=0");
     assert_eq!(settings.queues[0].name, "Process");
     assert_eq!(ingest(&settings).output, [Output::Json]);
@@ -364,8 +371,14 @@ fn every_kind_of_action_runs_again_unless_it_is_told_not_to() {
 
     use crate::actions::{echo::Echo, fetch, ingest};
 
-    let options =
-        ingest::IngestOptions { output: vec![], directory: "x".into(), max_content_bytes: 0 };
+    let options = ingest::IngestOptions {
+        output: vec![],
+        directory: "x".into(),
+        max_content_bytes: 0,
+        max_output_bytes: 0,
+        allowed_sources: vec![],
+        avoided: vec![],
+    };
     let ingest = ingest::Ingest::new(options);
     let options = fetch::FetchOptions {
         tasks: vec![],

@@ -8,6 +8,7 @@ use actiond_actors::{
 };
 
 use crate::aci::element::{Content, Element};
+use crate::aci::request::is_reserved;
 use crate::aci::shown::ShownParameter;
 use crate::aci::time::queue_time;
 
@@ -68,7 +69,8 @@ pub(super) fn request(token: String, state: State, parameters: Option<&Parameter
         .child(Element::text("token", token))
         .child(Element::text("status", state.name()));
     let Some(parameters) = parameters else { return request };
-    let each = parameters.iter().map(|(name, value)| {
+    let given = parameters.iter().filter(|(name, _)| !is_reserved(name));
+    let each = given.map(|(name, value)| {
         let ShownParameter { attributes, text } = match value {
             Value::Text(text) => ShownParameter::of_text(name, text),
             Value::Bytes(bytes) => ShownParameter::of_bytes(name, bytes),

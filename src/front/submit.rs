@@ -10,13 +10,16 @@ use super::{Asked, Done, queue_error, render};
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
-use crate::aci::request::PairValue;
+use crate::aci::request::{PairValue, RESERVED, is_reserved};
 
 pub(super) async fn submit<'a>(
     asked: &mut Asked<'a>,
     kind: &'a Kind,
 ) -> Result<Vec<Element>, AciError> {
     let pairs = &asked.pairs;
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| is_reserved(name)) {
+        return Err(AciError::reserved(name, RESERVED));
+    }
     let is_set = |name: &str| pairs.given(name).and_then(parse_bool) == Some(true);
     let at_once = is_set("Synchronous") || is_set("Sync");
     let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();

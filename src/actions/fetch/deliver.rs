@@ -15,6 +15,7 @@ use quick_xml::events::Event;
 use super::IngestTarget;
 use super::reference;
 use super::walk::FoundFile;
+use crate::actions::ingest::sources::FOUND;
 use crate::actions::shorten;
 
 /// How long a server may take to answer.
@@ -29,8 +30,20 @@ const FULL_WAIT: Duration = Duration::from_millis(200);
 
 /// Where batches go.
 pub(crate) trait Deliver {
-    /// Hands over one batch: the value of this parameter of Ingest.
-    fn deliver(&mut self, parameter: &'static str, value: String) -> Result<(), NotDelivered>;
+    /// Hands over one batch.
+    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered>;
+}
+
+/// What one Ingest action is given.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// A parameter of Ingest.
+    pub(crate) parameter: &'static str,
+    /// Its value.
+    pub(crate) value: String,
+    /// What the files were that it names, for an Ingest of this system. It trusts no other: a server
+    /// that gets the batch over HTTP reads what its own configuration allows.
+    pub(crate) found: Option<String>,
 }
 
 /// Why a batch was not accepted.
@@ -82,27 +95,25 @@ pub(crate) struct Delivery<'a> {
 }
 
 impl Deliver for Delivery<'_> {
-    fn deliver(&mut self, parameter: &'static str, value: String) -> Result<(), NotDelivered> {
+    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered> {
+        let Batch { parameter, value, found } = batch;
         match self.target {
-            IngestTarget::Queue(queue) => self.submit(queue, parameter, value),
+            IngestTarget::Queue(queue) => {
+                let found = found.map(|found| (FOUND, found));
+                self.submit(queue, [(parameter, value)].into_iter().chain(found).collect())
+            }
             IngestTarget::Remote { host, port } => self.send(host, *port, parameter, value),
         }
     }
 }
 
 impl Delivery<'_> {
-    fn submit(
-        &self,
-        queue: &str,
-        parameter: &'static str,
-        value: String,
-    ) -> Result<(), NotDelivered> {
+    fn submit(&self, queue: &str, parameters: Parameters) -> Result<(), NotDelivered> {
         let handle = self
             .context
             .system()
             .queue(queue)
             .ok_or_else(|| NotDelivered::Unreachable(format!("there is no queue {queue}")))?;
-        let parameters = Parameters::from_iter([(parameter, value)]);
         let mut tries = 1;
         loop {
             match self.context.wait_for(handle.submit(Submission::new(parameters.clone())))? {

@@ -13,7 +13,8 @@ use actiond_actors::{
 };
 use regex::Regex;
 
-use super::{Watch, regular, shorten};
+use super::beneath::Root;
+use super::{Watch, shorten};
 use board::Board;
 use deliver::{Deliver, Delivery};
 use sync::{Cut, Means, synchronize};
@@ -53,9 +54,11 @@ pub struct FetchTask {
 /// Where documents go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IngestTarget {
-    /// The queue of this name, in this server.
+    /// The queue of this name, in this server. Beside `adds` it is given a parameter whose name begins
+    /// with `actiond:`, which says what was found; a program that puts requests of clients into such
+    /// a queue by itself must not take that from them.
     Queue(String),
-    /// Another server, over ACI.
+    /// Another server, over ACI. It reads the files itself, as far as its configuration lets it.
     Remote {
         /// Its name or address.
         host: String,
@@ -178,7 +181,7 @@ fn run<G>(
             own_directories: &options.own_directories,
             batch_size: options.batch_size,
             deliver: &mut *deliver,
-            probe: &|path: &Path| regular::open(path).map(drop),
+            probe: &|root: &Root, below: &Path| root.open(below, &[]).map(|(_, stamp)| stamp),
         };
         match synchronize(task, means, &mut board) {
             Ok(()) => board.end(Ok(())),

@@ -13,15 +13,21 @@ use actiond_actors::StopRequested;
 use super::FetchTask;
 use super::board::{Board, Counts};
 use super::datastore::{self, Datastore, Known};
-use super::deliver::{self, Deliver, NotDelivered};
+use super::deliver::{self, Batch, Deliver, NotDelivered};
 use super::own::Own;
 use super::places::Places;
 use super::reference;
 use super::walk::{Filter, Found, FoundFile, walk};
+use crate::actions::beneath::{Root, Stamp};
 use crate::actions::ingest::csv;
+use crate::actions::ingest::sources::Found as HandedOver;
 
 /// A batch is sent before its paths are larger than this in bytes, so that it fits into a request.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
+
+/// A batch is sent once its files hold this many bytes: what is written of it must stay below Ingest's
+/// default for `MaxOutputSize`, in two forms and escaped.
+const MAX_BATCH_CONTENT: u64 = 100_000_000;
 
 /// How many unreadable places are kept in mind; with more of them nothing is taken for vanished.
 const MAX_UNREADABLE: usize = 10_000;
@@ -58,8 +64,8 @@ pub(crate) struct Means<'a> {
     pub(crate) own_directories: &'a [PathBuf],
     pub(crate) batch_size: usize,
     pub(crate) deliver: &'a mut dyn Deliver,
-    /// Finds out whether a file can be read.
-    pub(crate) probe: &'a dyn Fn(&Path) -> io::Result<()>,
+    /// Finds out whether the file below the root can be read, and what it is.
+    pub(crate) probe: &'a dyn Fn(&Root, &Path) -> io::Result<Stamp>,
 }
 
 /// Runs one task.
@@ -82,8 +88,10 @@ pub(crate) fn synchronize(
         store,
         board,
         counts: Counts::default(),
+        root: None,
         pending: Vec::new(),
         pending_bytes: 0,
+        pending_content: 0,
         unreadable: Unreadable::default(),
         unreachable: 0,
         has_warned: false,
@@ -134,9 +142,13 @@ struct Run<'t, 'a, 'b, 'w> {
     store: Datastore,
     board: &'b mut Board<'w>,
     counts: Counts,
-    /// Files of the next batch, and whether each is new.
-    pending: Vec<(FoundFile, bool)>,
+    /// The directory that is gone through, and its path as it was configured. Links in that are
+    /// followed once: what is read and handed over lies below the directory that it was then.
+    root: Option<(Root, PathBuf)>,
+    /// Files of the next batch, what each was when it was looked at, and whether it is new.
+    pending: Vec<(FoundFile, Stamp, bool)>,
     pending_bytes: usize,
+    pending_content: u64,
     unreadable: Unreadable,
     /// Failures in a row to reach Ingest.
     unreachable: u32,
@@ -147,6 +159,7 @@ impl Run<'_, '_, '_, '_> {
     fn all(&mut self, roots: &[PathBuf], filter: &Filter, own: &mut Own) -> Result<(), Cut> {
         let mut places = Places::begin(roots, &mut self.store)?;
         for root in roots {
+            self.root = Some((Root::resolve(root).map_err(|e| named(root, &e))?, root.clone()));
             for found in walk(root, self.task.recursive, filter, own) {
                 self.board.watch().checkpoint()?;
                 match found {
@@ -218,7 +231,7 @@ impl Run<'_, '_, '_, '_> {
             }
             Known::New | Known::Changed => {}
         }
-        match (self.means.probe)(&file.path) {
+        let stamp = match self.probe(&file.path) {
             // It went while we looked at it: it was not seen, and may have vanished.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
@@ -226,17 +239,28 @@ impl Run<'_, '_, '_, '_> {
                 self.counts.seen += 1;
                 return Ok(self.store.keep(&file.path)?);
             }
-            Ok(()) => {}
-        }
+            Ok(stamp) => stamp,
+        };
         let is_new = known == Known::New;
         self.counts.seen += 1;
         *(if is_new { &mut self.counts.added } else { &mut self.counts.updated }) += 1;
         self.pending_bytes += file.path.as_os_str().len();
-        self.pending.push((file, is_new));
-        if self.pending.len() >= self.means.batch_size || self.pending_bytes >= MAX_BATCH_BYTES {
+        self.pending_content = self.pending_content.saturating_add(stamp.size());
+        self.pending.push((file, stamp, is_new));
+        if self.pending.len() >= self.means.batch_size
+            || self.pending_bytes >= MAX_BATCH_BYTES
+            || self.pending_content >= MAX_BATCH_CONTENT
+        {
             self.send_pending()?;
         }
         Ok(())
+    }
+
+    fn probe(&self, path: &Path) -> io::Result<Stamp> {
+        match self.root.as_ref().map(|(root, named)| (root, path.strip_prefix(named))) {
+            Some((root, Ok(below))) => (self.means.probe)(root, below),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     /// Counts what can't be read. Only the first of a run is a warning: there may be millions.
@@ -255,13 +279,20 @@ impl Run<'_, '_, '_, '_> {
 
     fn send_pending(&mut self) -> Result<(), Cut> {
         self.pending_bytes = 0;
+        self.pending_content = 0;
         let batch = std::mem::take(&mut self.pending);
         if batch.is_empty() {
             return Ok(());
         }
-        let accepted =
-            self.send("adds", deliver::adds(batch.iter().map(|(file, _)| file)), batch.len())?;
-        for (file, is_new) in &batch {
+        let stamps = batch.iter().map(|(_, stamp, _)| *stamp);
+        let found = self.root.as_ref().map(|(root, named)| HandedOver::new(root, named, stamps));
+        let adds = Batch {
+            parameter: "adds",
+            value: deliver::adds(batch.iter().map(|(file, ..)| file)),
+            found: found.map(|found| found.to_value()).transpose()?,
+        };
+        let accepted = self.send(adds, batch.len())?;
+        for (file, _, is_new) in &batch {
             if accepted {
                 *(if *is_new {
                     &mut self.counts.ingestadded
@@ -314,11 +345,12 @@ impl Run<'_, '_, '_, '_> {
             self.counts.deleted += count;
             let references: Vec<String> =
                 gone.iter().map(|path| reference::of_bytes(path)).collect();
-            if self.send(
-                "removes",
-                csv::write(references.iter().map(String::as_str)),
-                gone.len(),
-            )? {
+            let removes = Batch {
+                parameter: "removes",
+                value: csv::write(references.iter().map(String::as_str)),
+                found: None,
+            };
+            if self.send(removes, gone.len())? {
                 self.counts.ingestdeleted += count;
                 for path in &gone {
                     self.store.forget(path)?;
@@ -332,17 +364,12 @@ impl Run<'_, '_, '_, '_> {
     }
 
     /// Hands over a batch; tells whether it was accepted.
-    fn send(
-        &mut self,
-        parameter: &'static str,
-        value: String,
-        documents: usize,
-    ) -> Result<bool, Cut> {
+    fn send(&mut self, batch: Batch, documents: usize) -> Result<bool, Cut> {
         if self.unreachable >= MAX_UNREACHABLE {
             return Ok(false);
         }
         self.board.watch().checkpoint()?;
-        let why = match self.means.deliver.deliver(parameter, value) {
+        let why = match self.means.deliver.deliver(batch) {
             Ok(()) => {
                 self.unreachable = 0;
                 return Ok(true);

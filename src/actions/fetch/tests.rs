@@ -7,7 +7,7 @@ use std::io;
 
 use actiond_actors::Node;
 
-use super::deliver::NotDelivered;
+use super::deliver::{Batch, NotDelivered};
 use super::*;
 use crate::actions::ingest::csv;
 use crate::actions::ingest::parse::Documents;
@@ -27,7 +27,8 @@ struct Sink {
 }
 
 impl Deliver for Sink {
-    fn deliver(&mut self, parameter: &'static str, value: String) -> Result<(), NotDelivered> {
+    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered> {
+        let Batch { parameter, value, .. } = batch;
         self.asked += 1;
         if let Some(answer) = &self.answer {
             return Err(answer.clone());
@@ -107,7 +108,11 @@ impl Scene {
             own_directories: &self.options.own_directories,
             batch_size: 100,
             deliver: &mut self.sink,
-            probe,
+            probe: &|root, below| {
+                probe(&root.path().join(below))?;
+                // One that is no file, or went meanwhile, is not what this is about.
+                Ok(root.open(below, &[]).map_or((0, 0, 0, 0, 0).into(), |(_, stamp)| stamp))
+            },
         };
         let ended = synchronize(&self.options.tasks[0], means, &mut board);
         (ended, board.report())
@@ -232,6 +237,20 @@ fn long_paths_make_smaller_batches() {
     fs::remove_dir_all(scene.path("n".repeat(200).as_str())).unwrap();
     assert_eq!(scene.counts(), "deleted=400 ingestdeleted=400");
     assert_eq!(scene.sink.given.len(), 2);
+}
+
+#[test]
+fn large_files_make_smaller_batches() {
+    let mut scene = Scene::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        scene.put(name, "");
+        // It has a size, but takes no room on the disk.
+        let file = fs::File::options().write(true).open(scene.path(name)).unwrap();
+        file.set_len(60_000_000).unwrap();
+    }
+    assert_eq!(scene.counts(), "added=5 ingestadded=5 seen=5");
+    let sizes: Vec<_> = scene.sink.given.iter().map(|(_, names)| names.len()).collect();
+    assert_eq!(sizes, [2, 2, 1]);
 }
 
 #[test]

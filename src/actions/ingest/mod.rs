@@ -1,11 +1,11 @@
 //! Ingest: takes documents in, as a Connector Framework Server does, and writes each action's as
 //! one batch of files that an index server or any other program can take over.
 //!
-//! `parse` and `csv` read what was given, `content` finds each document's text, `write` makes the
-//! batch durable in the forms of `idx`. To run an action twice gives one batch: that is why it may
-//! be queued again after a crash.
+//! `parse` and `csv` read what was given, `content` finds each document's text, in files that
+//! `sources` opens, `write` makes the batch durable in the forms of `idx`, and `tally` counts. To
+//! run an action twice gives one batch: that is why it may be queued again after a crash.
 
-use std::io;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use actiond_actors::{
@@ -15,15 +15,23 @@ use actiond_actors::{
 
 use super::Watch;
 use crate::aci::catalog::{ParamKind, ParamSpec};
+use content::Taken;
 use parse::{Document, Documents, Source};
+use sources::Sources;
 use write::Batch;
 
 mod content;
 pub(crate) mod csv;
 mod idx;
+mod limit;
 pub(crate) mod parse;
 #[cfg(test)]
 mod parse_tests;
+pub(crate) mod sources;
+#[cfg(unix)]
+#[cfg(test)]
+mod sources_tests;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -71,6 +79,14 @@ pub struct IngestOptions {
     pub directory: PathBuf,
     /// How much text is taken from one document's source, in bytes; 0 for none.
     pub max_content_bytes: usize,
+    /// How much one action may write, in bytes; an action that would write more fails.
+    pub max_output_bytes: u64,
+    /// The directories below which documents of clients may name files as their sources; none lets
+    /// them name no file. What [`Fetch`](super::fetch::Fetch) has found in this system is read anyway.
+    pub allowed_sources: Vec<PathBuf>,
+    /// Directories from which nothing is read, with all below: where the server keeps its own data.
+    /// `directory` is one of them in any case.
+    pub avoided: Vec<PathBuf>,
 }
 
 /// The performer of Ingest actions.
@@ -93,7 +109,7 @@ impl Perform for Ingest {
         Work::blocking(move || {
             let now = context.system().clock().now();
             let name = write::batch_name(context.id(), now);
-            run(&options, context.parameters(), &name, &context)
+            run(&options, context.queue_name(), context.parameters(), &name, &context)
         })
     }
 
@@ -102,9 +118,10 @@ impl Perform for Ingest {
     }
 }
 
-/// Runs one action, whose batch has this name; its result is empty, for the standard elements say all there is to say.
+/// Runs one action of this queue, whose batch has this name; its result says how it went with the documents.
 fn run(
     options: &IngestOptions,
+    queue: &str,
     parameters: &Parameters,
     name: &str,
     watch: &dyn Watch,
@@ -126,30 +143,31 @@ fn run(
 
     let fingerprint =
         write::fingerprint([given.adds, given.updates, given.removes].map(str::as_bytes));
+    let sources = Sources::new(options, queue, parameters)?;
     let temporary = temporary_files(&documents);
-    let unread = match write::find(&options.directory, name, &fingerprint)? {
-        Some(unread) => unread,
+    let written = match write::find(&options.directory, name, &fingerprint)? {
+        Some(written) => written,
         None => {
-            let batch = Batch::begin(&options.directory, name, &options.output, fingerprint)?;
-            fill(batch, options, documents, &removes, watch)?.commit()?
+            let (bytes, output) = (options.max_output_bytes, &options.output);
+            let batch = Batch::begin(&options.directory, name, output, bytes, fingerprint)?;
+            fill(batch, &sources, options.max_content_bytes, documents, &removes, watch)?
+                .commit()?
         }
     };
-    // An earlier attempt may have been cut off between the commit and this. What could not be read
-    // stays: nothing else may hold it.
-    for (_, path) in temporary.iter().filter(|(place, _)| unread.binary_search(place).is_err()) {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!("temporary source {path:?} is left behind: {error}");
-            }
-            _ => {}
+    // An earlier attempt may have been cut off between the commit and this. What was not taken stays:
+    // nothing else may hold it.
+    for (place, stamp) in written.temporary {
+        if let Some(path) = temporary.get(&place) {
+            sources.remove(path, stamp);
         }
     }
-    Ok(Report::new())
+    Ok(written.tally.report())
 }
 
 fn fill(
     mut batch: Batch,
-    options: &IngestOptions,
+    sources: &Sources<'_>,
+    max_content_bytes: usize,
     documents: Vec<Document>,
     removes: &[String],
     watch: &dyn Watch,
@@ -167,11 +185,35 @@ fn fill(
     };
     for (place, mut document) in documents.into_iter().enumerate() {
         step()?;
-        let sections = content::take_sections(&mut document, options.max_content_bytes);
+        let taken = content::take(&mut document, place, sources, max_content_bytes);
+        let (written, reference) = (batch.written(), &document.reference);
+        let sections = match taken {
+            Taken::Text(sections, read) => {
+                written.tally.good();
+                written.temporary.extend(read.map(|stamp| (place, stamp)));
+                sections
+            }
+            Taken::Update => {
+                written.tally.good();
+                Vec::new()
+            }
+            Taken::Nothing(why) => {
+                written.tally.without_content(reference, why.as_deref());
+                Vec::new()
+            }
+            Taken::Failed(why) => {
+                written.tally.failed(reference, &why);
+                Vec::new()
+            }
+        };
         batch.document(&document, &sections)?;
-        if document.source.is_some() {
-            batch.leave(place);
-        }
+    }
+    // Whoever sent them may send them again; an index that got them would have empty documents.
+    if removes.is_empty()
+        && let Some(why) = batch.written().tally.total_failure()
+    {
+        watch.partial(batch.written().tally.report());
+        return Err(Failure::failed(why));
     }
     for reference in removes {
         step()?;
@@ -193,8 +235,8 @@ fn publish(watch: &dyn Watch, parse: StageStatus, done: usize, all: usize) {
     watch.progress(Progress::of_stages(vec![Stage::new("Parse").at(parse), write]));
 }
 
-/// The files that are to be deleted, and the places of their documents.
-fn temporary_files(documents: &[Document]) -> Vec<(usize, PathBuf)> {
+/// The files that are to be deleted, by the places of their documents.
+fn temporary_files(documents: &[Document]) -> HashMap<usize, PathBuf> {
     let sources = documents.iter().enumerate();
     sources
         .filter_map(|(place, document)| match &document.source {

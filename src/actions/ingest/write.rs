@@ -3,9 +3,11 @@
 //! The files are written into a hidden directory beside it and fsynced; then that is renamed, and
 //! the directory above fsynced. The name comes from the action's id, so a batch that is there
 //! already was written by an earlier attempt whose end was lost: a repeat never doubles it.
+//!
+//! Errors are shown to clients, so they name no path; that is in the log.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Output;
 use super::idx;
+use super::limit::{LimitedFile, Room, TooMuch};
 use super::parse::Document;
+use super::tally::Tally;
+use crate::actions::beneath::Stamp;
 
 const IDX_FILE: &str = "documents.idx";
 const JSON_FILE: &str = "documents.jsonl";
@@ -48,15 +53,25 @@ pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Stri
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
-    documents: u64,
     removes: u64,
     fingerprint: String,
-    /// The documents whose source could not be read, by their places among all, from 0.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    unread: Vec<usize>,
+    #[serde(flatten)]
+    written: Written,
 }
 
-/// If this batch is there already, returns which documents' sources could not be read.
+/// What is to be known of a batch once it is there, also by a later attempt.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Written {
+    /// How it went with the documents.
+    #[serde(flatten)]
+    pub(crate) tally: Tally,
+    /// The temporary sources whose text was taken: the places of their documents among all, from 0,
+    /// and what each file was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) temporary: Vec<(usize, Stamp)>,
+}
+
+/// If this batch is there already, returns what it holds.
 ///
 /// # Errors
 ///
@@ -66,24 +81,24 @@ pub(crate) fn find(
     directory: &Path,
     name: &str,
     fingerprint: &str,
-) -> Result<Option<Vec<usize>>, Failure> {
+) -> Result<Option<Written>, Failure> {
     let target = directory.join(name);
     match fs::symlink_metadata(&target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&target, &error)),
+        Err(error) => return Err(failed(&target, error)),
         Ok(_) => {}
     }
     let manifest = fs::read(target.join(MANIFEST_FILE)).ok();
     let manifest = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok());
     if let Some(manifest) = manifest.filter(|m| m.fingerprint == fingerprint) {
         // The attempt that wrote it may have ended before it did this.
-        sync_directory(Some(directory)).map_err(|e| failed(&target, &e))?;
-        return Ok(Some(manifest.unread));
+        sync_directory(Some(directory)).map_err(|e| failed(&target, e))?;
+        return Ok(Some(manifest.written));
     }
+    log::warn!("{} is there already, and another action wrote it", target.display());
     Err(Failure::failed(format!(
-        "{} is there already, and another action wrote it; move it away if it has been taken over \
-         (ids start anew when the database is replaced)",
-        target.display()
+        "{name} is there already, and another action wrote it; move it away if it has been taken over \
+         (ids start anew when the database is replaced)"
     )))
 }
 
@@ -92,38 +107,41 @@ pub(crate) fn find(
 pub(crate) struct Batch {
     target: PathBuf,
     temporary: PathBuf,
-    idx: Option<BufWriter<File>>,
-    json: Option<BufWriter<File>>,
-    removes: Option<BufWriter<File>>,
+    idx: Option<LimitedFile>,
+    json: Option<LimitedFile>,
+    removes: Option<LimitedFile>,
+    room: Room,
     manifest: Manifest,
     committed: bool,
 }
 
 impl Batch {
-    /// Starts a batch; what an earlier attempt of the same name left half written is removed.
+    /// Starts a batch whose files together may hold `max_bytes`; what an earlier attempt of the same
+    /// name left half written is removed.
     pub(crate) fn begin(
         directory: &Path,
         name: &str,
         outputs: &[Output],
+        max_bytes: u64,
         fingerprint: String,
     ) -> Result<Self, Failure> {
         let temporary = directory.join(format!(".{name}.tmp"));
+        let room = Room::new(max_bytes);
         let open = |output, file| {
-            outputs
-                .contains(&output)
-                .then(|| File::create(temporary.join(file)).map(BufWriter::new))
-                .transpose()
+            let create = || LimitedFile::create(&temporary.join(file), &room);
+            outputs.contains(&output).then(create).transpose()
         };
         let files = prepare(directory, &temporary)
             .and_then(|()| Ok((open(Output::Idx, IDX_FILE)?, open(Output::Json, JSON_FILE)?)));
-        let (idx, json) = files.map_err(|e| failed(&temporary, &e))?;
+        let (idx, json) = files.map_err(|e| failed(&temporary, e))?;
         Ok(Self {
             target: directory.join(name),
             temporary,
             idx,
             json,
             removes: None,
-            manifest: Manifest { documents: 0, removes: 0, fingerprint, unread: Vec::new() },
+            room,
+            manifest: Manifest { removes: 0, fingerprint, written: Written::default() },
             committed: false,
         })
     }
@@ -134,7 +152,6 @@ impl Batch {
         document: &Document,
         sections: &[String],
     ) -> Result<(), Failure> {
-        self.manifest.documents += 1;
         let mut write = || {
             if let Some(out) = &mut self.idx {
                 idx::write_idx(out, document, sections)?;
@@ -144,12 +161,12 @@ impl Batch {
             }
             Ok(())
         };
-        write().map_err(|e| failed(&self.temporary, &e))
+        write().map_err(|e| failed(&self.temporary, e))
     }
 
-    /// Notes that the source of the document at this place could not be read; places go up.
-    pub(crate) fn leave(&mut self, place: usize) {
-        self.manifest.unread.push(place);
+    /// Returns what is noted of the documents, to be added to.
+    pub(crate) fn written(&mut self) -> &mut Written {
+        &mut self.manifest.written
     }
 
     /// Writes a reference to remove.
@@ -157,8 +174,8 @@ impl Batch {
         self.manifest.removes += 1;
         let mut write = || {
             if self.removes.is_none() {
-                self.removes =
-                    Some(BufWriter::new(File::create(self.temporary.join(REMOVES_FILE))?));
+                let path = self.temporary.join(REMOVES_FILE);
+                self.removes = Some(LimitedFile::create(&path, &self.room)?);
             }
             if let Some(out) = &mut self.removes {
                 idx::write_remove(out, reference)?;
@@ -168,30 +185,31 @@ impl Batch {
             }
             Ok(())
         };
-        write().map_err(|e: io::Error| failed(&self.temporary, &e))
+        write().map_err(|e: io::Error| failed(&self.temporary, e))
     }
 
     /// Makes the batch durable and visible. Once this returns, it is there whatever happens. Returns
-    /// which documents' sources could not be read.
-    pub(crate) fn commit(mut self) -> Result<Vec<usize>, Failure> {
+    /// what it holds.
+    pub(crate) fn commit(mut self) -> Result<Written, Failure> {
         let mut finish = || -> io::Result<()> {
             if let Some(out) = &mut self.idx {
                 out.write_all(idx::IDX_END.as_bytes())?;
             }
-            let mut manifest = BufWriter::new(File::create(self.temporary.join(MANIFEST_FILE))?);
+            let mut manifest =
+                LimitedFile::create(&self.temporary.join(MANIFEST_FILE), &self.room)?;
             serde_json::to_writer(&mut manifest, &self.manifest)?;
             manifest.write_all(b"\n")?;
             let files = [self.idx.take(), self.json.take(), self.removes.take(), Some(manifest)];
             for file in files.into_iter().flatten() {
-                file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+                file.sync()?;
             }
             sync_directory(Some(&self.temporary))?;
             fs::rename(&self.temporary, &self.target)
         };
-        finish().map_err(|e| failed(&self.temporary, &e))?;
+        finish().map_err(|e| failed(&self.temporary, e))?;
         self.committed = true;
-        sync_directory(self.target.parent()).map_err(|e| failed(&self.target, &e))?;
-        Ok(std::mem::take(&mut self.manifest.unread))
+        sync_directory(self.target.parent()).map_err(|e| failed(&self.target, e))?;
+        Ok(std::mem::take(&mut self.manifest.written))
     }
 }
 
@@ -230,6 +248,11 @@ fn sync_directory(directory: Option<&Path>) -> io::Result<()> {
     }
 }
 
-fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("{} cannot be written: {error}", path.display()))
+fn failed(path: &Path, error: io::Error) -> Failure {
+    let error = match error.downcast::<TooMuch>() {
+        Ok(too_much) => return Failure::failed(too_much.to_string()),
+        Err(error) => error,
+    };
+    log::warn!("{} cannot be written: {error}", path.display());
+    Failure::failed(format!("the batch cannot be written to OutputDirectory: {error}"))
 }

@@ -2,14 +2,8 @@
 
 use serde_json::json;
 
-use super::super::calls::Answer;
-use super::super::server::{Home, Server, wait_until};
-use super::{batches, config, stop_soon};
-
-fn ingest(server: &Server, parameters: &[(&str, &str)]) -> Answer {
-    let token = server.post("Ingest", parameters).success().must("token");
-    server.outcome("Ingest", &token)
-}
+use super::super::server::{Home, wait_until};
+use super::{batches, config, ingest, stop_soon, with_ingest};
 
 /// Everything that stands in the output directory, hidden or not.
 fn entries(home: &Home) -> Vec<String> {
@@ -19,9 +13,10 @@ fn entries(home: &Home) -> Vec<String> {
 
 #[test]
 fn documents_are_added_updated_and_removed() {
-    let home = Home::new(&config(&[], ""));
-    let source = home.path().join("source.txt");
-    let temporary = home.path().join("temporary.txt");
+    let home = Home::new(&with_ingest(&config(&[], ""), "AllowedSourceDirectories=incoming"));
+    std::fs::create_dir(home.path().join("incoming")).unwrap();
+    let source = home.path().join("incoming/source.txt");
+    let temporary = home.path().join("incoming/temporary.txt");
     std::fs::write(&source, "from a file").unwrap();
     std::fs::write(&temporary, "from a file that goes").unwrap();
     let server = home.start();

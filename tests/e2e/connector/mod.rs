@@ -7,6 +7,7 @@ mod fetch;
 mod ingest;
 mod interrupted;
 mod remote;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -47,6 +48,17 @@ Type=Echo
         text.push_str(&format!("[{name}]\n{settings}\n"));
     }
     text
+}
+
+/// Puts further settings into the section of the Ingest queue.
+fn with_ingest(config: &str, settings: &str) -> String {
+    config.replace("Type=Ingest\n", &format!("Type=Ingest\n{settings}\n"))
+}
+
+/// Runs an Ingest action to its end.
+fn ingest(server: &Server, parameters: &[(&str, &str)]) -> Answer {
+    let token = server.post("Ingest", parameters).success().must("token");
+    server.outcome("Ingest", &token)
 }
 
 /// Runs `find` with these arguments; returns the paths.

@@ -16,13 +16,19 @@ fn start_on(home: &Home, port: u16) -> Server {
 
 #[test]
 fn what_a_peer_missed_it_gets_with_the_next_run() {
-    let there = Home::new("[AsyncActions]\n0=Ingest\n[Ingest]\nType=Ingest\n");
+    // The peer reads the files itself, where its own configuration lets it.
+    let files_here = tempfile::tempdir().unwrap();
+    let there = Home::new(&format!(
+        "[AsyncActions]\n0=Ingest\n[Ingest]\nType=Ingest\nAllowedSourceDirectories={}\n",
+        files_here.path().display()
+    ));
     let peer = there.start();
     let port = peer.address.port();
     let remote =
         format!("[Ingestion]\nIngestHost=127.0.0.1\nIngestPort={port}\nIngestBatchSize=50");
-    let here = Home::new(&config(&[("DIR1", "DirectoryPathCSVs=tree")], &remote));
-    let tree = here.path().join("tree");
+    let tree = files_here.path().join("tree");
+    let task = format!("DirectoryPathCSVs={}", tree.display());
+    let here = Home::new(&config(&[("DIR1", &task)], &remote));
     grow(&tree, 450);
     let server = here.start();
     let fetch = || {

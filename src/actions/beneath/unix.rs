@@ -1,0 +1,195 @@
+//! The way through directories on Unix.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, Stamp};
+
+/// Opens a directory to go on from it, where the system can without any right to list it.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const TO_GO_ON: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const TO_GO_ON: OFlags = OFlags::RDONLY;
+
+/// A directory below which files are opened.
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: PathBuf,
+    directory: OwnedFd,
+    /// The directories from the file system's root to this one.
+    way: Vec<DirectoryId>,
+}
+
+/// Returns what tells the directory at this path from others; links are followed.
+pub(crate) fn directory_id(path: &Path) -> io::Result<DirectoryId> {
+    fs::metadata(path).map(|m| DirectoryId { device: m.dev(), inode: m.ino() })
+}
+
+impl Root {
+    /// Opens a directory; symbolic links in its path are followed now, and never again.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, no directory, or can't be opened.
+    pub(crate) fn resolve(path: &Path) -> io::Result<Self> {
+        Self::exactly(fs::canonicalize(path)?)
+    }
+
+    /// Opens a directory by an absolute path in which no link may stand.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Root::resolve`]; and a link or `..` in the path, or one that is relative.
+    pub(crate) fn exactly(path: PathBuf) -> io::Result<Self> {
+        let top = Path::new("/");
+        let below =
+            path.strip_prefix(top).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let directory =
+            openat(CWD, top, TO_GO_ON | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let (directory, first) = identified(directory)?;
+        let mut way = vec![first];
+        let directory = go_down(directory, below, |id| {
+            way.push(id);
+            Ok(())
+        })?;
+        Ok(Self { path, directory, way })
+    }
+
+    /// Returns its path, without links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells whether it is one of these directories or lies in one.
+    pub(crate) fn is_in(&self, directories: &[DirectoryId]) -> bool {
+        self.way.iter().any(|id| directories.contains(id))
+    }
+
+    /// Opens a regular file to read it, and tells what it was when it was opened. The way to it must
+    /// not lead through a directory of `avoid`.
+    ///
+    /// # Errors
+    ///
+    /// It can't be opened, is no regular file, or its path below the root holds a link, `..` or a
+    /// directory of `avoid`.
+    pub(crate) fn open(&self, below: &Path, avoid: &[DirectoryId]) -> io::Result<(File, Stamp)> {
+        let (directory, name) = self.parent(below, avoid)?;
+        let file = open_regular(&directory, name)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other(NO_FILE));
+        }
+        let stamp = Stamp::of(&metadata);
+        Ok((file, stamp))
+    }
+
+    /// Deletes a file if it still is what it was when it was opened; tells whether it was.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Root::open`], or it can't be deleted.
+    pub(crate) fn remove(
+        &self,
+        below: &Path,
+        avoid: &[DirectoryId],
+        was: Stamp,
+    ) -> io::Result<bool> {
+        let (directory, name) = self.parent(below, avoid)?;
+        // Open while its name is taken away, so that its number can't have been given to another.
+        let file = open_regular(&directory, name)?;
+        if Stamp::of(&file.metadata()?) != was {
+            return Ok(false);
+        }
+        unlinkat(&directory, name, AtFlags::empty())?;
+        Ok(true)
+    }
+
+    /// Opens the directory that a file stands in; returns it and the file's name there.
+    fn parent<'p>(
+        &self,
+        below: &'p Path,
+        avoid: &[DirectoryId],
+    ) -> io::Result<(OwnedFd, &'p OsStr)> {
+        let name = match below.components().next_back() {
+            Some(Component::Normal(name)) => name,
+            Some(Component::ParentDir) => return Err(io::Error::other(A_WAY_OUT)),
+            _ => return Err(io::Error::other(NO_FILE)),
+        };
+        let directories = below.parent().unwrap_or(Path::new(""));
+        let directory =
+            go_down(self.directory.try_clone()?, directories, |id| match avoid.contains(&id) {
+                true => Err(io::Error::other(ITS_OWN)),
+                false => Ok(()),
+            })?;
+        Ok((directory, name))
+    }
+}
+
+/// Opens one directory after the other, each in the one before it, and shows each to `look`.
+fn go_down(
+    from: OwnedFd,
+    below: &Path,
+    mut look: impl FnMut(DirectoryId) -> io::Result<()>,
+) -> io::Result<OwnedFd> {
+    let mut directory = from;
+    for component in below.components() {
+        let name = match component {
+            Component::Normal(name) => name,
+            Component::CurDir => continue,
+            _ => return Err(io::Error::other(A_WAY_OUT)),
+        };
+        let flags = TO_GO_ON | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let next = openat(&directory, name, flags, Mode::empty())
+            .map_err(|error| explained(&directory, name, error))?;
+        let (next, id) = identified(next)?;
+        look(id)?;
+        directory = next;
+    }
+    Ok(directory)
+}
+
+/// Returns an open directory and what tells it from others.
+fn identified(directory: OwnedFd) -> io::Result<(OwnedFd, DirectoryId)> {
+    let directory = File::from(directory);
+    let metadata = directory.metadata()?;
+    let id = DirectoryId { device: metadata.dev(), inode: metadata.ino() };
+    Ok((directory.into(), id))
+}
+
+/// Opens a file in a directory to read it; what is no regular file is refused before it is opened.
+fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    // Before it is opened: that alone would wait for a pipe's writer, or rewind a tape.
+    match kind(directory, name)? {
+        FileType::RegularFile => {}
+        FileType::Symlink => return Err(io::Error::other(A_LINK)),
+        _ => return Err(io::Error::other(NO_FILE)),
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // By now it may be a pipe all the same; and some of the kernel's own files (/proc/kmsg) call
+    // themselves regular, but keep their reader waiting.
+    let file = match openat(directory, name, flags | OFlags::NONBLOCK, Mode::empty()) {
+        // Another program, such as Samba, holds a lease on it, which the system ends soon.
+        Err(Errno::WOULDBLOCK) => openat(directory, name, flags, Mode::empty()),
+        opened => opened,
+    };
+    file.map(File::from).map_err(|error| explained(directory, name, error))
+}
+
+fn kind(directory: &OwnedFd, name: &OsStr) -> io::Result<FileType> {
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode))
+}
+
+/// Says "a link" where the system says "not a directory" or "too many levels".
+fn explained(directory: &OwnedFd, name: &OsStr, error: Errno) -> io::Error {
+    let is_link = matches!(error, Errno::NOTDIR | Errno::LOOP | Errno::MLINK)
+        && kind(directory, name).is_ok_and(FileType::is_symlink);
+    if is_link { io::Error::other(A_LINK) } else { error.into() }
+}
