@@ -1,6 +1,7 @@
 //! The program: its command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod memory;
 pub mod serve;
 
 use std::io::{self, Write as _};

@@ -13,6 +13,7 @@ use crate::actions::echo::{self, Echo};
 use crate::actions::fetch::{self, Fetch, FetchOptions};
 use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
+use crate::cli::memory;
 use crate::config::{self, Overrides, QueueKind, Settings};
 use crate::front::{Endpoint, EndpointBuilder};
 use crate::http;
@@ -97,6 +98,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     })?;
     let handle = server.handle();
     let mut running = actix_web::rt::spawn(server);
+    let giving_back = actix_web::rt::spawn(memory::give_back());
     log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
 
     tokio::select! {
@@ -107,6 +109,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
             return Err(ended.unwrap_or(Ok(())).map_or_else(Into::into, |()| ServeError::Gone(workers)));
         }
     }
+    giving_back.abort();
     handle.stop(true).await;
     // The server has been told to stop; what is left to learn is whether it did so well.
     running.await.unwrap_or(Ok(()))?;

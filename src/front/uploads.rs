@@ -167,7 +167,8 @@ impl Held<'_> {
 
     /// Waits for the next bytes of the body, while others may take what it holds if none come.
     pub(crate) async fn next<T>(&self, bytes: impl Future<Output = T>) -> Result<T, Lost> {
-        let shares = if self.apart.is_some() { self.uploads.worth } else { self.shares.len() };
+        let apart = self.apart.as_ref().map_or(0, |_| self.uploads.worth);
+        let shares = apart + self.shares.len();
         if shares == 0 {
             return Ok(bytes.await);
         }
@@ -344,7 +345,7 @@ mod tests {
         let uploads = Uploads { patience: PATIENCE, ..small() };
         let never = std::future::pending::<()>;
         let mut bodies = [uploads.begin(), uploads.begin(), uploads.begin()];
-        for (body, shares) in bodies.iter_mut().zip([8, 2, 2]) {
+        for (body, shares) in bodies.iter_mut().zip([5, 2, 1]) {
             body.grow_to(with(shares), 0).await.unwrap();
             tokio::time::sleep(SILENCE / 10).await;
         }
@@ -352,8 +353,8 @@ mod tests {
         let mut waits = uploads.begin();
         // Whoever is heard of again in time keeps what it has.
         tokio::time::sleep(SILENCE / 2).await;
-        apart.grow_to(with(8), 0).await.unwrap();
-        apart.heard = (Instant::now(), with(8));
+        apart.heard.1 -= SOUND;
+        apart.grow_to(with(5), 0).await.unwrap();
         let began = Instant::now();
         let (grown, by_first, by_second, by_apart) = tokio::join!(
             waits.grow_to(with(1), with(2)),
@@ -378,15 +379,15 @@ mod tests {
         for (bytes, keeps) in [(SOUND / 4, false), (SOUND, true)] {
             let uploads = Uploads { patience: PATIENCE, ..small() };
             let mut other = uploads.begin();
-            other.grow_to(with(8), 0).await.unwrap();
+            other.grow_to(with(5), 0).await.unwrap();
             let mut body = uploads.begin();
-            body.grow_to(with(1), 0).await.unwrap();
+            body.grow_to(FREE + 1, 0).await.unwrap();
             let mut rest = uploads.begin();
-            rest.grow_to(with(3), 0).await.unwrap();
+            rest.grow_to(with(2), 0).await.unwrap();
             let reads = async {
                 for n in 1..=12 {
                     body.next(tokio::time::sleep(SILENCE / 3)).await?;
-                    body.grow_to(with(0) + SHARE / 2 + n * bytes, 0).await.unwrap();
+                    body.grow_to(FREE + 1 + n * bytes, 0).await.unwrap();
                 }
                 Ok::<_, Lost>(())
             };

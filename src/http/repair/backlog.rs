@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 32 << 10;
 
 /// How many bytes are read before `actix-http` works on them: what it has room for it keeps for as long as the
 /// connection stays.
-const BURST: usize = 16 << 10;
+const BURST: usize = 8 << 10;
 
 /// How often it is looked whether the client of a connection that is not read has gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -172,5 +172,149 @@ impl Backlog {
     /// Whether `actix-http` has found a request that the mender has not.
     fn is_lost(&self, mender: &Mender) -> bool {
         self.connection.begun() > mender.requests()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Woken {
+        fn times(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+    const POST: &str = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 90000\r\n\r\n";
+    const CHUNKS: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFF\r\n";
+    const SOCKET: &str = "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+
+    /// What may be read after this, of which so many requests have begun to be answered and so many are.
+    fn turn(sent: &str, begun: u64, answered: u64) -> Turn {
+        let connection = Rc::new(Connection::default());
+        let (mut backlog, mut mender) = (Backlog::new(Rc::clone(&connection)), Mender::new(100));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut answering: Vec<_> = (0..begun).map(|_| connection.begin()).collect();
+        // What is left of them lives until it was looked.
+        drop(answering.drain(..answered as usize));
+        drop(mender.feed(sent.as_bytes()));
+        backlog.read(sent.len(), &mender);
+        backlog.flushed(&mut cx, || false);
+        backlog.turn(&mender, &cx)
+    }
+
+    #[test]
+    fn by_table() {
+        let read = Turn::Read(BURST);
+        let body = "x".repeat(MAX_BYTES);
+        let many = GET.repeat(MAX_REQUESTS as usize);
+        for (sent, begun, answered, expected) in [
+            ("", 0, 0, read),
+            (GET, 1, 0, read),
+            (&format!("{GET}GET /b HTTP/1.1\r\nHo"), 1, 0, read),
+            // Whole requests.
+            (&many, 1, 0, read),
+            (&format!("{many}{GET}"), 1, 0, Turn::Pause),
+            (&format!("{many}{GET}"), 2, 1, read),
+            // A body is read while its request is answered, and before that only as far as may be.
+            (&format!("{POST}{body}"), 1, 0, read),
+            (&format!("{CHUNKS}{body}"), 1, 0, read),
+            (&format!("{GET}{POST}{body}"), 1, 0, Turn::Pause),
+            (&format!("{GET}{CHUNKS}{body}"), 1, 0, Turn::Pause),
+            (&format!("{GET}{POST}{body}"), 2, 1, read),
+            (&format!("{GET}{CHUNKS}{body}"), 2, 1, read),
+            // A head that does not end.
+            (&format!("{GET}GET /b HTTP/1.1\r\nX: {body}"), 1, 0, Turn::Pause),
+            (&format!("{GET}GET /b HTTP/1.1\r\nX: {body}"), 1, 1, read),
+            // Another protocol.
+            (&format!("{SOCKET}{body}"), 1, 0, read),
+            (&format!("{GET}{SOCKET}{body}"), 1, 0, Turn::Pause),
+            // One whose method is too long for the mender, and not for the parser.
+            (&format!("{} / HTTP/1.1\r\n\r\n", "M".repeat(40)), 1, 0, read),
+            (&format!("{} / HTTP/1.1\r\n\r\n{body}", "M".repeat(40)), 1, 0, Turn::End),
+            (&format!("{GET}{} / HTTP/1.1\r\n\r\n{body}", "M".repeat(40)), 2, 1, Turn::End),
+        ] {
+            let named = sent.get(..sent.len().min(200));
+            assert_eq!(turn(sent, begun, answered), expected, "{named:?} {begun} {answered}");
+        }
+    }
+
+    #[test]
+    fn a_reply_or_the_end_of_a_hold_wakes_the_reader() {
+        let connection = Rc::new(Connection::default());
+        let (mut backlog, mut mender) = (Backlog::new(Rc::clone(&connection)), Mender::new(100));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        let client = connection.client();
+        let answering = connection.begin();
+        drop(mender.feed(GET.repeat(20).as_bytes()));
+        assert_eq!(backlog.turn(&mender, &cx), Turn::Pause);
+        assert_eq!(backlog.turn(&mender, &cx), Turn::Pause);
+        assert_eq!(woken.times(), 0, "it wakes itself");
+        drop(answering);
+        assert_eq!(woken.times(), 1);
+        drop(client);
+
+        let (mut backlog, mender) = (Backlog::new(Rc::clone(&connection)), Mender::new(100));
+        let holds = [connection.hold(), connection.hold()];
+        for hold in holds {
+            assert_eq!(backlog.turn(&mender, &cx), Turn::Pause);
+            drop(hold);
+        }
+        assert_eq!(woken.times(), 3);
+        assert_eq!(backlog.turn(&mender, &cx), Turn::End, "of a request that nobody sent");
+    }
+
+    #[test]
+    fn the_others_have_their_turn_after_each_burst() {
+        let connection = Rc::new(Connection::default());
+        let (mut backlog, mut mender) = (Backlog::new(connection), Mender::new(100));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        drop(mender.feed(POST.as_bytes()));
+        backlog.read(BURST - 1, &mender);
+        assert_eq!(backlog.turn(&mender, &cx), Turn::Read(1));
+        backlog.read(1, &mender);
+        assert_eq!((backlog.turn(&mender, &cx), woken.times()), (Turn::Yield, 1));
+        backlog.flushed(&mut cx, || false);
+        assert_eq!(backlog.turn(&mender, &cx), Turn::Read(BURST));
+    }
+
+    /// Only where nobody reads and somebody works for the client is it looked whether it has gone, once a second.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_not_read_is_looked_after() {
+        for (is_watched, is_busy, looks) in
+            [(false, true, true), (true, true, false), (false, false, false)]
+        {
+            let connection = Rc::new(Connection::default());
+            let mut backlog = Backlog::new(Rc::clone(&connection));
+            let _answering = is_busy.then(|| connection.begin());
+            let mut cx = Context::from_waker(Waker::noop());
+            for second in 0..4 {
+                if is_watched {
+                    backlog.watched();
+                }
+                backlog.flushed(&mut cx, || second > 1);
+                assert_eq!(connection.has_left(), looks && second > 1, "second {second}");
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
     }
 }

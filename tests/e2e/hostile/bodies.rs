@@ -194,36 +194,47 @@ fn silent_bodies_keep_nobody_out() {
         others_are_served(&server);
     }
     let grown = peak(&server).saturating_sub(before);
-    eprintln!("{COUNT} silent bodies: {grown} kB more");
+    eprintln!("{COUNT} silent bodies, and others of 5 MB: {grown} kB more");
+    // All that is allowed for bodies, what each connection costs, and ten times a body that is performed.
+    assert!(grown < 55_000 + 60 * COUNT as u64 + 50_000, "{grown} kB more");
     // The oldest were told, and the youngest may be left.
     let told = error_in(&rest_of(&mut silent[0]));
     assert_eq!(told.0, "506");
     assert!(told.1.contains("nothing came") && told.1.contains("MaxUploadMemory"), "{}", told.1);
 }
 
-/// The memory that bodies hold is what was allowed for them, and what each connection costs beside that.
+/// The memory that bodies hold is what was allowed for them, beside what each connection costs. It goes back when they end.
 #[test]
 fn bodies_hold_no_more_than_their_budget() {
-    const COUNT: usize = 600;
-    let home = Home::new(&config("Threads=2\nRequestTimeout=600\nMaxUploadMemory=20000000"));
-    let server = home.start();
-    others_are_served(&server);
-    for each in [17, 15_000, 66_000, 400_000] {
+    const COUNT: usize = 400;
+    // Of an idle connection some 19 KB, the 16 KB of a body that are free, and what is on the way between the two.
+    const EACH: u64 = 60;
+    for (bytes, budget) in [(17, 0), (15_000, 0), (400_000, 20_000)] {
+        let home = Home::new(&config("Threads=2\nRequestTimeout=600\nMaxUploadMemory=20000000"));
+        let server = home.start();
+        others_are_served(&server);
         let before = resident(&server);
-        let own = descriptors(&server);
-        let start =
-            format!("{}n={}", head("/action=Process", "Content-Length: 2200000"), "x".repeat(each));
+        let line = head("/action=Process", "Content-Length: 2200000");
+        let start = format!("{line}n={}", "x".repeat(bytes));
         let streams: Vec<_> =
             (0..COUNT).map(|_| pouring(&server, start.clone().into_bytes())).collect();
-        std::thread::sleep(Duration::from_secs(3));
-        let now = resident(&server);
-        let budget = 20_000 * u64::from(each > 16_000);
-        eprintln!("{COUNT} bodies of {each} bytes: {} kB more", now.saturating_sub(before));
-        let _ = budget;
+        if budget == 0 {
+            wait_until("all of it", || streams.iter().all(|stream| unread(stream) == 0));
+        } else {
+            // That one is refused, or has lost what it held.
+            streams.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+            let is_told = |stream: &TcpStream| stream.peek(&mut [0]).is_ok();
+            wait_until("the first to be told", || streams.iter().any(is_told));
+        }
+        others_are_served(&server);
+        let grown = peak(&server).saturating_sub(before);
+        eprintln!("{COUNT} bodies of which {bytes} bytes came: {grown} kB more");
+        // A tenth for what lies between the blocks of the allocator.
+        assert!(grown < budget + budget / 10 + EACH * COUNT as u64, "{grown} kB more");
         drop(streams);
-        wait_until("their end", || descriptors(&server) <= own + SLACK);
-        std::thread::sleep(Duration::from_secs(3));
-        eprintln!("  and {} kB after they left", resident(&server).saturating_sub(before));
+        // What the connections themselves cost is kept for the next ones.
+        let kept = before + 20 * COUNT as u64 + 10_000;
+        wait_until("the memory to go back", || resident(&server) < kept);
     }
 }
 
@@ -244,7 +255,7 @@ fn announced_lengths_cost_nothing() {
     let each = resident(&server).saturating_sub(before) * 1024 / COUNT as u64;
     eprintln!("{COUNT} announced bodies: {each} bytes each");
     // An idle connection costs some 19 KB.
-    assert!(each < 40_000, "{each} bytes for each announced body");
+    assert!(each < 30_000, "{each} bytes for each announced body");
     drop(streams);
 }
 
@@ -271,6 +282,7 @@ fn refused_bodies_are_not_kept() {
     let grown = peak(&server).saturating_sub(before);
     eprintln!("50 refused bodies of 20 MB: {grown} kB more");
     assert!(grown < 30_000, "{grown} kB more");
+    wait_until("the memory to go back", || resident(&server) < before + 8_000);
 }
 
 /// Far more at once than there is room for: each is taken or told, and memory stays within a multiple of the budget.
@@ -304,7 +316,7 @@ fn a_storm_of_uploads_stays_within_its_memory() {
     let (taken, grown) = (taken.into_inner(), peak(&server).saturating_sub(before));
     eprintln!("40 bodies of 4.5 MB: {taken} were taken, {grown} kB more");
     assert!(taken >= 4, "only {taken} were taken");
-    assert!(grown < 320_000, "{grown} kB more, for a budget of 20 MB");
+    assert!(grown < 200_000, "{grown} kB more, for a budget of 20 MB");
 }
 
 /// Bodies that end before their time: who still listens is told, and nothing of what was sent is held on to.

@@ -114,12 +114,18 @@ fn a_client_that_has_gone_is_noticed_behind_its_requests() {
     for (first, behind) in
         [(&wait, 0), (&wait, 1_500), (&wait, MANY), (&at_once, 0), (&at_once, 1_500)]
     {
-        for _ in 0..4 {
+        let send = |_| {
             let mut stream = server.connect();
             // It may be more than both systems hold.
             stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
             let _ = stream.write_all(format!("{first}{}", LOOK.repeat(behind)).as_bytes());
-        }
+            stream
+        };
+        let leaving: Vec<_> = (0..4).map(send).collect();
+        wait_until("the connections", || descriptors(&server) >= own + 3);
+        let is_read = |stream| behind > 0 || unread(stream) == 0;
+        wait_until("their requests", || leaving.iter().all(is_read));
+        drop(leaving);
         let began = Instant::now();
         wait_until("the end of those who left", || descriptors(&server) <= own + 2);
         let took = began.elapsed();
@@ -142,8 +148,8 @@ fn a_client_that_only_ended_its_side_gets_its_reply() {
     for (action, wanted) in [
         ("GetPid", "<autn:pid>"),
         (&*wait, "<status>Processing</status>"),
-        ("Other&Wait=3600&Sleep=3600", "<token>"),
         ("Other&Wait=3600&Sleep=0.2", "<status>Finished</status>"),
+        ("Other&Wait=3600&Sleep=3600", "<token>"),
         ("Process&Sync=true&Sleep=0.2&Name=Ada", "value=\"Ada\""),
         ("Process&Sync=true&Sleep=3600", "its client ended the connection"),
     ] {
@@ -179,7 +185,7 @@ fn bodies_behind_a_slow_request_are_taken() {
     let start =
         format!("{}{}", request("Process&Sync=true&Sleep=1"), head("/action=Process", line));
     let mut stream = sending(&server, start.as_bytes());
-    replies(&mut stream, 1, 1);
+    Reply::read(&mut stream);
     let mut told = [0; 25];
     stream.read_exact(&mut told).unwrap();
     assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
