@@ -121,8 +121,9 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000). A body that finds no room waits
-    /// a few seconds and is then refused.
+    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000); of each body 16 KB are
+    /// not counted. One that finds no room waits a few seconds and is then refused; meanwhile those of which nothing comes lose
+    /// what they hold.
     #[must_use]
     pub const fn max_upload_memory(mut self, bytes: usize) -> Self {
         self.limits.max_upload_memory = bytes;

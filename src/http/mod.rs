@@ -45,6 +45,9 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// takes its `shutdown_timeout` to stop, and the client gets no reply: to answer it, `disable_signals`, and on a signal
 /// await [`System::shutdown`](actiond_actors::System::shutdown) before the server is stopped.
 ///
+/// Only [`server::serve`] tells the endpoint that a client has ended its side of a connection, so that nothing runs or waits
+/// for it, and reads no further ahead than replies are owed. Elsewhere a request ends with its connection.
+///
 /// ```
 /// use actix_web::{App, test, web};
 /// use actiond::front::Endpoint;

@@ -30,7 +30,7 @@ pub struct Patience {
     /// How long the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
     pub request: Duration,
     /// How long it may take nothing of a reply, and how long one that has ended its side of the connection is taken to
-    /// wait for a reply; after that it has gone, and what ran for it alone ends (default 60 s).
+    /// wait for a reply that is on its way (default 60 s). What runs or waits for it alone ends a second after it did that.
     pub reply: Duration,
     /// The longest request in bytes, of which all but the endpoint's own limit is read only to be thrown away (default:
     /// no limit). See [`super::max_request`].
