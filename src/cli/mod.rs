@@ -2,6 +2,7 @@
 
 pub mod args;
 mod log_lines;
+mod memory;
 pub mod serve;
 mod signals;
 mod time_zone;

@@ -15,6 +15,7 @@ use crate::actions::echo::{self, Echo};
 use crate::actions::fetch::{self, Fetch, FetchOptions};
 use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
+use crate::cli::memory;
 use crate::config::{self, Overrides, QueueKind, ServerSettings, Settings};
 use crate::front::{Endpoint, EndpointBuilder, log_unfinished};
 use crate::http::{self, BrowserPolicy};
@@ -103,6 +104,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     })?;
     let handle = server.handle();
     let mut running = actix_web::rt::spawn(server);
+    let giving_back = actix_web::rt::spawn(memory::give_back());
     log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
 
     tokio::select! {
@@ -113,6 +115,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
             return Err(ended.unwrap_or(Ok(())).map_or_else(Into::into, |()| ServeError::Gone(workers)));
         }
     }
+    giving_back.abort();
     handle.stop(true).await;
     // The server has been told to stop; what is left to learn is whether it did so well.
     running.await.unwrap_or(Ok(()))?;

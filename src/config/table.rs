@@ -138,13 +138,13 @@ keys! {
     MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",
         "The largest POST body in bytes.";
     MAX_UPLOAD_MEMORY: [Server] "MaxUploadMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
-        "How many bytes of POST bodies are held at the same time. A body that finds no room waits for some seconds and is then refused. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.";
+        "How many bytes of POST bodies are held at the same time; of each, 16 KB are not counted. A body that finds no room waits for some seconds and is then refused; meanwhile those of which nothing came for two seconds lose what they hold. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.";
     MAX_REPLY_MEMORY: [Server] "MaxReplyMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
         "How many bytes of replies of over 64 KB are held at the same time, until their clients have taken them. One that finds no room waits for some seconds and is then refused; one that is larger has to be alone. Long lists are sent in smaller pieces meanwhile.";
     REQUEST_TIMEOUT: [Server] "RequestTimeout", from_to(1, DAY), Some("30"), "",
         "How many seconds a client may take to send the head of a request, and as many for its body, plus one for each 1000 bytes of it.";
     REPLY_TIMEOUT: [Server] "ReplyTimeout", from_to(1, DAY), Some("60"), "",
-        "After how many seconds in which a client takes nothing of its reply the connection is closed.";
+        "After how many seconds in which a client takes nothing of its reply the connection is closed. Whatever runs or waits for a client alone ends a second after that has ended its side of the connection.";
     IDLE_TIMEOUT: [Server] "IdleTimeout", from_to(1, DAY), Some("75"), "",
         "How many seconds a connection is kept for the next request. One on which nothing was ever sent is closed after RequestTimeout.";
     STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actiond_actors::{QueueHandle, Submitted, System};
-use tokio::sync::Semaphore;
 
+use super::places::Places;
 use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
 use super::uploads::Uploads;
@@ -39,8 +39,6 @@ pub(super) struct Inner {
     pub(super) log: RequestLog,
     pub(super) replies: Replies,
     uploads: Uploads,
-    /// How many actions run at once outside of the queues (`Synchronous=true`).
-    pub(super) synchronous: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -68,6 +66,8 @@ pub(super) struct Kind {
     pub(super) queue: QueueHandle,
     /// As tokens have it.
     pub(super) upper: String,
+    /// For its actions that run at once (`Synchronous=true`).
+    pub(super) places: Places,
     summary: String,
     params: &'static [ParamSpec],
 }
@@ -124,8 +124,9 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000). A body that finds no room waits
-    /// a few seconds and is then refused.
+    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000); of each body 16 KB are
+    /// not counted. One that finds no room waits a few seconds and is then refused; meanwhile those of which nothing comes lose
+    /// what they hold.
     #[must_use]
     pub const fn max_upload_memory(mut self, bytes: usize) -> Self {
         self.limits.max_upload_memory = bytes;
@@ -181,8 +182,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Says how many HTTP workers there are, which the server reports (default 1). As many actions may run at once
-    /// outside of the queues (`Synchronous=true`), and at least 4; more wait.
+    /// Says how many HTTP workers there are, which the server reports (default 1). As many actions of each
+    /// queue may run at once outside of it (`Synchronous=true`), and at least 4; more wait a few seconds and are then refused.
     #[must_use]
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -207,7 +208,8 @@ impl EndpointBuilder {
                 || ("An asynchronous action.".to_owned(), UNDESCRIBED),
                 |(_, summary, params)| (summary.clone(), *params),
             );
-            Kind { upper: queue.name().to_uppercase(), queue, summary, params }
+            let (upper, places) = (queue.name().to_uppercase(), Places::new(self.threads));
+            Kind { queue, upper, places, summary, params }
         });
         let inner = Inner {
             kinds: kinds.collect(),
@@ -223,7 +225,6 @@ impl EndpointBuilder {
             log: RequestLog::default(),
             replies: Replies::new(self.limits.max_reply_memory, Some(self.system.clone())),
             uploads: Uploads::new(self.limits.max_upload_memory, self.limits.max_file_upload_size),
-            synchronous: Arc::new(Semaphore::new(self.threads.max(MIN_SYNCHRONOUS))),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -235,9 +236,6 @@ impl EndpointBuilder {
         endpoint
     }
 }
-
-/// How many actions may run at once outside of the queues, however few HTTP workers there are.
-const MIN_SYNCHRONOUS: usize = 4;
 
 impl Endpoint {
     /// Begins an endpoint over this system.

@@ -276,6 +276,7 @@ mod tests {
             peer: None,
             idempotency_key: None,
             wants_html: false,
+            client: crate::front::Client::default(),
         };
         let endpoint = Endpoint::builder(system.clone()).build();
         let AciBody::Stream(mut parts) = answer(endpoint.into(), request).await.body else {

@@ -9,6 +9,7 @@ use actix::Message;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use super::client::Client;
 use super::replies::{Room, SMALL};
 use crate::aci::error::AciError;
 
@@ -29,6 +30,8 @@ pub struct AciRequest {
     pub idempotency_key: Option<String>,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
+    /// Whether whoever asks is still there.
+    pub client: Client,
 }
 
 /// The reply to an [`AciRequest`] on its way: it is made while whoever asked waits for it. To be dropped when the

@@ -6,21 +6,25 @@
 //! |---|---|
 //! | here | the front actor, one in each HTTP worker, and the way of a request through it |
 //! | `message` | what HTTP and the front send each other |
+//! | `client` | whether a client is still there |
 //! | `ends` | the lines of the log about actions that did not finish |
 //! | [`endpoint`] | what all front actors of a server share: the system, its names, limits and log |
 //! | `queues` | the action `QueueInfo` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
+//! | `places` | how many actions run at once, and waiting with a bound |
 //! | `render` | actions, parameters and progress as elements |
 //! | `list` | replies that are written while they are sent |
 //! | `replies` | the memory that large replies share |
 //! | `request_log` | the latest requests |
 //! | `uploads` | the memory that the bodies of requests share |
 
+mod client;
 pub mod endpoint;
 mod ends;
 mod list;
 mod message;
+mod places;
 mod queues;
 mod render;
 mod replies;
@@ -33,11 +37,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::{QueueError, Submitted};
+use actiond_actors::{ActionId, ActionStatus, QueueError, QueueHandle, Submitted};
 use actix::prelude::*;
 use bytes::Bytes;
 use chrono::Local;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
 use crate::aci::catalog::{ActionSpec, builtin, nearest, validate};
@@ -46,10 +49,12 @@ use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, Request, parse};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
+pub use client::{Client, Leaving};
 use endpoint::Kind;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use ends::log_unfinished;
 pub use message::{AciAnswer, AciBody, AciReply, AciRequest, ListStream};
+use places::Place;
 pub use replies::Room;
 pub(crate) use replies::part_of;
 use request_log::Logging;
@@ -99,7 +104,8 @@ struct Asked<'a> {
     idempotency_key: Option<&'a str>,
     done: Done<'a>,
     /// Among the few actions that may run at once, where this one did: its result is nowhere else.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
+    client: Client,
 }
 
 /// What was done for a request, whose reply may have to be made once more.
@@ -184,6 +190,7 @@ async fn reply(
         idempotency_key: request.idempotency_key.as_deref(),
         done: Done::Nothing,
         place: None,
+        client: request.client.clone(),
     };
     let reply = in_room(&mut asked).await.map_err(|error| (error, format));
     drop(asked);
@@ -265,6 +272,20 @@ async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
     let strict = asked.endpoint.limits().strict;
     check(&ActionSpec { params: if strict { spec.params } else { &[] }, ..spec })?;
     submit::submit(asked, kind).await.map(Answer::Data)
+}
+
+/// Waits for the end of an action, as long as the client waits for it; how it stands then.
+async fn waited(
+    asked: &Asked<'_>,
+    queue: &QueueHandle,
+    id: ActionId,
+    patience: Duration,
+) -> Result<ActionStatus, QueueError> {
+    tokio::select! {
+        biased;
+        status = queue.wait(id, patience) => status,
+        () = asked.client.waits_no_more() => queue.wait(id, Duration::ZERO).await,
+    }
 }
 
 /// Says what a queue's refusal means to a client that named the action by this token.

@@ -8,7 +8,7 @@ use chrono::Local;
 
 use super::endpoint::Kind;
 use super::list::{List, Shows};
-use super::{Answer, Asked, Done, queue_error, render, unknown_token};
+use super::{Answer, Asked, Done, queue_error, render, unknown_token, waited};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
@@ -61,7 +61,7 @@ impl<'a> Target<'a> {
         self.asked.endpoint.token(self.kind, action)
     }
 
-    /// Reads the action, waiting for its end if asked to. The token must be that action's own: one
+    /// Reads the action, waiting for its end if asked to, while its client is there. The token must be that action's own: one
     /// of another data directory may hold the same id, never the same time (Q1).
     async fn status(&self, wait: Duration) -> Result<ActionStatus, AciError> {
         let queue = &self.kind.queue;
@@ -72,7 +72,7 @@ impl<'a> Target<'a> {
         if wait.is_zero() || status.record.state.is_final() {
             return Ok(status);
         }
-        queue.wait(self.id, wait).await.map_err(|e| self.error(&e))
+        waited(self.asked, queue, self.id, wait).await.map_err(|e| self.error(&e))
     }
 }
 

@@ -4,7 +4,6 @@
 //! not kept while it waits, but read again once there is room for it. So clients that ask for much and take nothing
 //! hold no more than this. Who asks: `mod.rs` for replies that are whole, `list.rs` for what is sent in pieces.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +12,12 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::places::{Place, in_time};
 use super::uploads::{PATIENCE, SHARE};
 use crate::aci::error::AciError;
 
 /// How many bytes need no room; and what one share of the memory is. As for bodies, and so is the time that is waited.
 pub(super) const SMALL: usize = SHARE;
-
-/// How often who waits looks whether the system shuts down: well within the time that HTTP has then.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The memory for the large replies of one endpoint.
 #[derive(Debug)]
@@ -36,6 +33,8 @@ pub(super) struct Replies {
 #[derive(Debug, Default)]
 pub struct Room {
     permit: Option<OwnedSemaphorePermit>,
+    /// The place that it keeps in place of room.
+    place: Option<Place>,
     /// How long may be waited for another.
     until: Option<Instant>,
 }
@@ -58,13 +57,13 @@ impl From<Exhausted> for AciError {
 
 impl Room {
     const fn of(permit: OwnedSemaphorePermit) -> Self {
-        Self { permit: Some(permit), until: None }
+        Self { permit: Some(permit), place: None, until: None }
     }
 
     /// Tells whether a reply has none: it is small.
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.permit.is_none()
+        self.permit.is_none() && self.place.is_none()
     }
 
     /// Begins the time anew that may be waited for another.
@@ -111,24 +110,16 @@ impl Replies {
         if shares == 0 {
             return Some(Room::default());
         }
-        let mut taken = pin!(Arc::clone(&self.shares).acquire_many_owned(shares));
-        loop {
-            let look = until.min(Instant::now() + LOOK_EVERY);
-            match tokio::time::timeout_at(look, &mut taken).await {
-                // It fails only where the memory is closed, which it never is.
-                Ok(taken) => return taken.ok().map(Room::of),
-                Err(_) if look == until => return None,
-                Err(_) if self.system.as_ref().is_some_and(System::is_draining) => return None,
-                Err(_) => {}
-            }
-        }
+        let taken = Arc::clone(&self.shares).acquire_many_owned(shares);
+        // It fails only where the memory is closed, which it never is.
+        in_time(taken, until, self.system.as_ref()).await?.ok().map(Room::of)
     }
 
     /// Finds room for what can't be read again. Where there is none after some seconds it is sent all the same, and keeps
     /// this place until it was taken: of such places there are few.
-    pub(super) async fn only_once(&self, bytes: usize, place: OwnedSemaphorePermit) -> Room {
+    pub(super) async fn only_once(&self, bytes: usize, place: Place) -> Room {
         let room = self.in_time(bytes, Instant::now() + self.patience).await;
-        room.unwrap_or_else(|| Room::of(place))
+        room.unwrap_or_else(|| Room { place: Some(place), ..Room::default() })
     }
 
     /// Tells whether so many bytes fit into a room, which becomes a larger one if there is one at once.
@@ -233,7 +224,7 @@ mod tests {
     async fn what_is_nowhere_else_is_sent_in_the_end_and_keeps_its_place() {
         let replies = four_shares();
         let places = Arc::new(Semaphore::new(1));
-        let place = async || Arc::clone(&places).acquire_owned().await.unwrap();
+        let place = async || Arc::new(Arc::clone(&places).acquire_owned().await.unwrap());
         for (bytes, shares) in [(SMALL, 0), (2 * SMALL, 2)] {
             let room = replies.only_once(bytes, place().await).await;
             assert_eq!((room.shares(), places.available_permits()), (shares, 1));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actiond_actors::{OneLine, Parameters, QueueError, State, Submission, Submitted, Value};
 
 use super::endpoint::Kind;
-use super::{Asked, Done, queue_error, render};
+use super::{Asked, Done, queue_error, render, waited};
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -68,7 +68,7 @@ pub(super) async fn outcome(
     patience: Duration,
 ) -> Vec<Element> {
     let mut reply = vec![token(asked, kind, submitted)];
-    if let Ok(status) = kind.queue.wait(submitted.id, patience).await
+    if let Ok(status) = waited(asked, &kind.queue, submitted.id, patience).await
         && status.record.state.is_final()
     {
         reply.push(Element::text("status", status.record.state.name()));
@@ -78,32 +78,48 @@ pub(super) async fn outcome(
     reply
 }
 
-/// Runs the action without the queue; the reply is its result, and a failure an ACI error.
+/// Runs the action without the queue; the reply is its result, and a failure an ACI error. It is stopped if its client
+/// leaves, and its place is taken until it has ended.
 async fn run_now(
     asked: &mut Asked<'_>,
     kind: &Kind,
     parameters: Parameters,
 ) -> Result<Vec<Element>, AciError> {
-    let endpoint = asked.endpoint;
-    // Never closed.
-    let place = Arc::clone(&endpoint.inner.synchronous).acquire_owned().await.ok();
-    let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
-    let outcome = kind.queue.run_now(parameters).await.map_err(failed)?;
-    asked.place = place;
-    if outcome.state != State::Finished {
-        let why = outcome.error.as_deref().unwrap_or("it gave no reason");
-        let (queue, state) = (kind.queue.name(), outcome.state);
-        log::info!("queue {queue}: an action that ran at once: {state}: {}", OneLine(why));
-    }
-    match outcome.state {
-        State::Error => Err(AciError::failed(
-            kind.queue.name(),
-            outcome.error.as_deref().unwrap_or("it gave no reason"),
-        )),
-        State::Stopped => Err(AciError::failed(
-            kind.queue.name(),
-            outcome.error.as_deref().unwrap_or("it was stopped"),
-        )),
-        _ => Ok(render::report(outcome.report).collect()),
-    }
+    let name = kind.queue.name();
+    let system = asked.endpoint.system();
+    let failed = |error: QueueError| queue_error(&error, name, None);
+    let place = tokio::select! {
+        biased;
+        place = kind.places.one(system) => place,
+        () = asked.client.gone() => return Err(AciError::failed(name, CLIENT_LEFT)),
+    };
+    let Some(place) = place else {
+        return Err(if system.is_draining() {
+            failed(QueueError::ShuttingDown)
+        } else {
+            AciError::unavailable(&format!(
+                "as many actions of {name} as may run at once (Synchronous) do so; send it again later, or without Synchronous."
+            ))
+        });
+    };
+    let mut has_left = false;
+    let gone = async {
+        asked.client.gone().await;
+        has_left = true;
+    };
+    let outcome = kind.queue.run_now_until(parameters, gone, Arc::clone(&place)).await;
+    let outcome = outcome.map_err(failed)?;
+    asked.place = Some(place);
+    let otherwise = match outcome.state {
+        State::Stopped if has_left => CLIENT_LEFT,
+        State::Stopped => "it was stopped",
+        State::Error => "it gave no reason",
+        _ => return Ok(render::report(outcome.report).collect()),
+    };
+    let why = outcome.error.as_deref().unwrap_or(otherwise);
+    log::info!("queue {name}: an action that ran at once: {}: {}", outcome.state, OneLine(why));
+    Err(AciError::failed(name, why))
 }
+
+/// Why an action that ran at once ends early; a shutdown gives a reason of its own.
+const CLIENT_LEFT: &str = "it was stopped, because its client ended the connection";

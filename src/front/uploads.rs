@@ -2,19 +2,36 @@
 //!
 //! A body takes its share step by step as its bytes come, so that a length that was only announced
 //! costs nothing. When nothing is left, bodies wait, holding what they have. That none waits for
-//! another for ever, one place is set apart: whoever has it needs no more shares and can always end.
+//! another for ever, one place is set apart: whoever has it needs no more shares and can always end. And while one waits,
+//! those of whose bytes nothing comes lose what they hold, the one first that was silent for the longest.
 //! Whose it is: the endpoint's, for all its workers. Who asks: `http/body.rs`.
 
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-/// What one share is, in bytes. A body of a share's size or less needs none: connections are counted elsewhere.
-pub(super) const SHARE: usize = 64 << 10;
+/// What one share is, in bytes.
+pub(crate) const SHARE: usize = 64 << 10;
+
+/// How many bytes of a body need no share: about what its connection costs as well, and connections are counted
+/// elsewhere. So whatever steers an action always gets through.
+pub(crate) const FREE: usize = 16 << 10;
 
 /// How long a body waits for shares, all waits together, before it is refused (our choice: clients give up after 10 s).
 pub(super) const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long a body may be silent before it can lose its shares to one that waits (our choice).
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A body of which fewer bytes come in that time counts as silent too.
+const SOUND: usize = 4 << 10;
+
+/// How often who waits looks for silent ones.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The memory for the bodies of one server.
 #[derive(Debug)]
@@ -28,6 +45,23 @@ pub(crate) struct Uploads {
     /// How many bytes a body can have that is alone.
     most: usize,
     patience: Duration,
+    silence: Duration,
+    /// Those whose next bytes are waited for.
+    read: Mutex<Reading>,
+}
+
+/// The bodies that hold shares while more of them is to come from their clients.
+#[derive(Debug, Default)]
+struct Reading {
+    last: u64,
+    bodies: HashMap<u64, Waited>,
+}
+
+#[derive(Debug)]
+struct Waited {
+    since: Instant,
+    shares: usize,
+    lost: Arc<Notify>,
 }
 
 /// What one body holds; given back when this is dropped.
@@ -40,11 +74,17 @@ pub(crate) struct Held<'u> {
     covered: usize,
     /// How long it may still wait.
     patience: Duration,
+    /// Since when fewer than [`SOUND`] bytes have come, and how many there were then.
+    heard: (Instant, usize),
 }
 
 /// Other bodies hold all the memory there is for them, and did so for as long as this one waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exhausted;
+
+/// Nothing of this body came, and others waited for the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost;
 
 impl Uploads {
     /// Shares `memory` bytes among bodies of at most `largest` bytes each, at most half of it set apart. There is
@@ -59,6 +99,8 @@ impl Uploads {
             worth,
             most: all.saturating_mul(SHARE),
             patience: PATIENCE,
+            silence: SILENCE,
+            read: Mutex::default(),
         }
     }
 
@@ -69,8 +111,50 @@ impl Uploads {
 
     /// Begins a body.
     pub(crate) fn begin(&self) -> Held<'_> {
-        let patience = self.patience;
-        Held { uploads: self, shares: Vec::new(), apart: None, covered: SHARE, patience }
+        Held {
+            uploads: self,
+            shares: Vec::new(),
+            apart: None,
+            covered: FREE,
+            patience: self.patience,
+            heard: (Instant::now(), 0),
+        }
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        // It is whole whenever it is let go of.
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list(&self, waited: Waited) -> Listed<'_> {
+        let mut reading = self.reading();
+        reading.last += 1;
+        let id = reading.last;
+        reading.bodies.insert(id, waited);
+        Listed { uploads: self, id }
+    }
+
+    /// Takes their shares from those who were silent for the longest, as many as this.
+    fn take_from_the_silent(&self, shares: usize) {
+        let now = Instant::now();
+        let mut reading = self.reading();
+        let mut silent: Vec<_> = reading
+            .bodies
+            .iter()
+            .filter(|(_, body)| now.saturating_duration_since(body.since) >= self.silence)
+            .map(|(id, body)| (body.since, *id))
+            .collect();
+        silent.sort_unstable();
+        let mut taken = 0;
+        for (_, id) in silent {
+            if taken >= shares {
+                break;
+            }
+            if let Some(body) = reading.bodies.remove(&id) {
+                taken += body.shares;
+                body.lost.notify_one();
+            }
+        }
     }
 }
 
@@ -81,8 +165,32 @@ impl Held<'_> {
         self.apart = None;
     }
 
-    /// Takes memory for a body that has grown to this many bytes; waits for it if it must.
-    pub(crate) async fn grow_to(&mut self, size: usize) -> Result<(), Exhausted> {
+    /// Waits for the next bytes of the body, while others may take what it holds if none come.
+    pub(crate) async fn next<T>(&self, bytes: impl Future<Output = T>) -> Result<T, Lost> {
+        let apart = self.apart.as_ref().map_or(0, |_| self.uploads.worth);
+        let shares = apart + self.shares.len();
+        if shares == 0 {
+            return Ok(bytes.await);
+        }
+        let mut bytes = pin!(bytes);
+        if let Some(bytes) = futures_util::future::poll_immediate(&mut bytes).await {
+            return Ok(bytes);
+        }
+        let lost = Arc::new(Notify::new());
+        let waited = Waited { since: self.heard.0, shares, lost: Arc::clone(&lost) };
+        let listed = self.uploads.list(waited);
+        let next = tokio::select! {
+            biased;
+            () = lost.notified() => Err(Lost),
+            bytes = bytes => Ok(bytes),
+        };
+        drop(listed);
+        next
+    }
+
+    /// Takes memory for a body that has grown to this many bytes, of which `announced` are to be expected; waits for it if
+    /// it must.
+    pub(crate) async fn grow_to(&mut self, size: usize, announced: usize) -> Result<(), Exhausted> {
         while size > self.covered {
             let Uploads { common, apart, worth, .. } = self.uploads;
             if let Ok(share) = common.try_acquire() {
@@ -98,11 +206,19 @@ impl Held<'_> {
                     apart.acquire().await
                 }
             };
+            let wanted = announced.max(size).saturating_sub(self.covered).div_ceil(SHARE);
+            let take_from_the_silent = async {
+                loop {
+                    self.uploads.take_from_the_silent(wanted);
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            };
             // Never closed, so that neither fails but by time.
             let (permit, is_share) = tokio::select! {
                 biased;
                 place = set_apart => (place, false),
                 share = common.acquire() => (share, true),
+                () = take_from_the_silent => return Err(Exhausted),
                 () = tokio::time::sleep(self.patience) => return Err(Exhausted),
             };
             let permit = permit.map_err(|_| Exhausted)?;
@@ -114,10 +230,27 @@ impl Held<'_> {
                 // It is enough for a whole body: what was held before is for the others.
                 self.shares.clear();
                 self.apart = Some(permit);
-                self.covered = SHARE + worth * SHARE;
+                self.covered = FREE + worth * SHARE;
             }
+            // It was not its client that was silent.
+            self.heard = (Instant::now(), size);
+        }
+        if size >= self.heard.1.saturating_add(SOUND) {
+            self.heard = (Instant::now(), size);
         }
         Ok(())
+    }
+}
+
+/// A body in the list of those that are read, until this is dropped.
+struct Listed<'u> {
+    uploads: &'u Uploads,
+    id: u64,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.uploads.reading().bodies.remove(&self.id);
     }
 }
 
@@ -132,12 +265,17 @@ mod tests {
         Uploads { patience: Duration::from_millis(20), ..Uploads::new(8 * SHARE, 4 * SHARE) }
     }
 
+    /// The size of a body that takes so many shares.
+    const fn with(shares: usize) -> usize {
+        FREE + shares * SHARE
+    }
+
     #[actix_web::test]
     async fn small_bodies_need_no_share() {
         let uploads = small();
         let mut bodies: Vec<_> = (0..100).map(|_| uploads.begin()).collect();
         for body in &mut bodies {
-            assert_eq!(body.grow_to(SHARE).now_or_never(), Some(Ok(())));
+            assert_eq!(body.grow_to(FREE, 0).now_or_never(), Some(Ok(())));
         }
         assert_eq!(uploads.common.available_permits(), 4);
     }
@@ -146,9 +284,9 @@ mod tests {
     async fn what_is_held_is_given_back() {
         let uploads = small();
         let mut body = uploads.begin();
-        assert_eq!(body.grow_to(3 * SHARE).now_or_never(), Some(Ok(())));
+        assert_eq!(body.grow_to(with(2), 0).now_or_never(), Some(Ok(())));
         assert_eq!(uploads.common.available_permits(), 2);
-        assert_eq!(body.grow_to(9 * SHARE).now_or_never(), Some(Ok(())));
+        assert_eq!(body.grow_to(with(8), 0).now_or_never(), Some(Ok(())));
         assert_eq!((uploads.common.available_permits(), uploads.apart.available_permits()), (0, 0));
         drop(body);
         assert_eq!((uploads.common.available_permits(), uploads.apart.available_permits()), (4, 1));
@@ -158,13 +296,13 @@ mod tests {
     async fn no_body_holds_more_than_there_is() {
         let uploads = small();
         let mut body = uploads.begin();
-        assert_eq!(body.grow_to(9 * SHARE + 1).await, Err(Exhausted));
+        assert_eq!(body.grow_to(with(8) + 1, 0).await, Err(Exhausted));
         for (memory, largest, most) in [(8, 4, 8), (8, 20, 20), (8, usize::MAX / SHARE + 1, 8)]
             .map(|(m, l, n)| (m * SHARE, l.saturating_mul(SHARE), n * SHARE))
         {
             let uploads = Uploads::new(memory, largest);
             assert_eq!(uploads.most(), most);
-            assert_eq!(uploads.begin().grow_to(most).now_or_never(), Some(Ok(())));
+            assert_eq!(uploads.begin().grow_to(most, 0).now_or_never(), Some(Ok(())));
         }
     }
 
@@ -177,7 +315,7 @@ mod tests {
             let mut body = uploads.begin();
             async move {
                 for size in 1..=5 {
-                    body.grow_to(size * SHARE).await?;
+                    body.grow_to(with(size - 1), 0).await?;
                     tokio::task::yield_now().await;
                 }
                 Ok::<_, Exhausted>(())
@@ -194,10 +332,69 @@ mod tests {
     async fn who_waits_too_long_is_refused_and_the_others_go_on() {
         let uploads = small();
         let (mut first, mut second) = (uploads.begin(), uploads.begin());
-        first.grow_to(9 * SHARE).await.unwrap();
-        assert_eq!(second.grow_to(2 * SHARE).await, Err(Exhausted));
+        first.grow_to(with(8), 0).await.unwrap();
+        assert_eq!(second.grow_to(with(1), 0).await, Err(Exhausted));
         drop(first);
-        assert_eq!(second.grow_to(5 * SHARE).await, Ok(()));
+        assert_eq!(second.grow_to(with(4), 0).await, Ok(()));
+    }
+
+    /// Three bodies that hold all there is between them, of which nothing more comes; who is first to be silent is first to
+    /// lose it, and only as many as are needed.
+    #[tokio::test(start_paused = true)]
+    async fn the_silent_lose_what_they_hold_to_those_who_wait() {
+        let uploads = Uploads { patience: PATIENCE, ..small() };
+        let never = std::future::pending::<()>;
+        let mut bodies = [uploads.begin(), uploads.begin(), uploads.begin()];
+        for (body, shares) in bodies.iter_mut().zip([5, 2, 1]) {
+            body.grow_to(with(shares), 0).await.unwrap();
+            tokio::time::sleep(SILENCE / 10).await;
+        }
+        let [mut apart, mut first, second] = bodies;
+        let mut waits = uploads.begin();
+        // Whoever is heard of again in time keeps what it has.
+        tokio::time::sleep(SILENCE / 2).await;
+        apart.heard.1 -= SOUND;
+        apart.grow_to(with(5), 0).await.unwrap();
+        let began = Instant::now();
+        let (grown, by_first, by_second, by_apart) = tokio::join!(
+            waits.grow_to(with(1), with(2)),
+            async {
+                let lost = first.next(never()).await;
+                first.release();
+                lost
+            },
+            tokio::time::timeout(SILENCE, second.next(never())),
+            tokio::time::timeout(SILENCE, apart.next(never())),
+        );
+        assert_eq!((grown, by_first), (Ok(()), Err(Lost)));
+        assert!(by_second.is_err() && by_apart.is_err(), "more was taken than was needed");
+        assert!(began.elapsed() <= SILENCE, "after {:?}", began.elapsed());
+        drop((first, second, apart, waits));
+        assert!(uploads.reading().bodies.is_empty());
+    }
+
+    /// A few bytes now and then are no sound, and more are.
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_is_silence() {
+        for (bytes, keeps) in [(SOUND / 4, false), (SOUND, true)] {
+            let uploads = Uploads { patience: PATIENCE, ..small() };
+            let mut other = uploads.begin();
+            other.grow_to(with(5), 0).await.unwrap();
+            let mut body = uploads.begin();
+            body.grow_to(FREE + 1, 0).await.unwrap();
+            let mut rest = uploads.begin();
+            rest.grow_to(with(2), 0).await.unwrap();
+            let reads = async {
+                for n in 1..=12 {
+                    body.next(tokio::time::sleep(SILENCE / 3)).await?;
+                    body.grow_to(FREE + 1 + n * bytes, 0).await.unwrap();
+                }
+                Ok::<_, Lost>(())
+            };
+            let mut waits = uploads.begin();
+            let (read, _) = tokio::join!(reads, waits.grow_to(with(1), 0));
+            assert_eq!(read.is_ok(), keeps, "{bytes} bytes each");
+        }
     }
 
     #[test]

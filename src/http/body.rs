@@ -1,14 +1,17 @@
 //! How the body of a request is read: as long as its size, and the memory that all bodies share, allow.
 
+use std::rc::Rc;
+
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 
+use super::connection::Connection;
 use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
-use crate::front::uploads::Held;
+use crate::front::uploads::{Exhausted, FREE, Held, Lost, SHARE};
 
 /// How much of a body that is too large is read and thrown away, so that the client, which sends
 /// before it reads, gets to see the error; a larger one finds the connection closed.
@@ -42,44 +45,104 @@ impl Limit {
     }
 }
 
-/// Reads a body, as far as the memory for bodies allows.
+/// A body as far as it has come, in pieces: memory follows the bytes that came, and each piece fits the shares of
+/// [`Held`].
+#[derive(Default)]
+struct Pieces {
+    whole: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    size: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, mut bytes: &[u8]) {
+        self.size += bytes.len();
+        while !bytes.is_empty() {
+            let most = if self.whole.is_empty() { FREE } else { SHARE };
+            let room = most.saturating_sub(self.last.len());
+            if room == 0 {
+                self.whole.push(std::mem::take(&mut self.last));
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            if self.last.capacity() - self.last.len() < now.len() {
+                // At most doubled, and never beyond the piece.
+                let wanted = (2 * self.last.len()).max(self.last.len() + now.len()).min(most);
+                self.last.reserve_exact(wanted - self.last.len());
+            }
+            self.last.extend_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    /// Puts the pieces together; each is let go of once it is copied.
+    fn into_bytes(self) -> Bytes {
+        if self.whole.is_empty() {
+            return self.last.into();
+        }
+        let mut body = Vec::with_capacity(self.size);
+        for piece in self.whole.into_iter().chain([self.last]) {
+            body.extend_from_slice(&piece);
+        }
+        body.into()
+    }
+}
+
+/// Reads a body, as far as the memory for bodies allows. While it waits for memory nothing more is read of `connection`.
 pub(super) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     endpoint: &Endpoint,
     memory: &mut Held<'_>,
+    connection: Option<&Rc<Connection>>,
 ) -> Result<Bytes, AciError> {
     let limit = Limit::of(endpoint);
     let announced = text_of(request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let announced: u64 = announced.unwrap_or_default();
     let most = limit.bytes.saturating_add(THROWN_AWAY);
-    if let Some(length) = announced.filter(|length: &u64| *length > most as u64) {
+    if announced > most as u64 {
         // Never read: the reply overtakes the body.
-        return Err(limit.exceeded(length));
+        return Err(limit.exceeded(announced));
     }
-    let mut body = BytesMut::new();
-    let mut refused = false;
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    let mut body = Pieces::default();
+    // The rest is only read so that the client gets to see why.
+    let mut refused = (announced > limit.bytes).then(|| limit.exceeded(announced as u64));
     let mut size = 0_usize;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| {
-            log::debug!("a body was not read: {error}");
-            AciError::malformed("the body broke off, or did not come within RequestTimeout.")
-        })?;
-        size = size.saturating_add(chunk.len());
-        if !refused {
-            if size <= limit.bytes && memory.grow_to(size).await.is_ok() {
-                if body.is_empty() {
-                    // Once and for all, where the length is known: growing would hold it twice for a while. What does not
-                    // come costs nothing, since memory that was never touched is not there.
-                    let length = announced.and_then(|length| usize::try_from(length).ok());
-                    body.reserve(length.unwrap_or_default().min(limit.bytes).min(THROWN_AWAY));
-                }
-                body.extend_from_slice(&chunk);
-                continue;
+    loop {
+        let chunk = match memory.next(payload.next()).await {
+            Ok(None) => break,
+            Ok(Some(chunk)) => chunk.map_err(|error| {
+                log::debug!("a body was not read: {error}");
+                AciError::malformed("the body broke off, or did not come within RequestTimeout.")
+            })?,
+            Err(Lost) => {
+                return Err(AciError::unavailable(
+                    "nothing came of the body, and other requests needed the memory for bodies (MaxUploadMemory); send it again later.",
+                ));
             }
-            // The rest is only read so that the client gets to see why.
-            refused = true;
-            body = BytesMut::new();
-            memory.release();
+        };
+        size = size.saturating_add(chunk.len());
+        if refused.is_none() {
+            if size > limit.bytes {
+                refused = Some(limit.exceeded(size as u64));
+            } else {
+                let hold = connection.map(Connection::hold);
+                let room = memory.grow_to(size, announced).await;
+                drop(hold);
+                match room {
+                    Ok(()) => body.push(&chunk),
+                    Err(Exhausted) => {
+                        refused = Some(AciError::unavailable(
+                            "other requests hold the memory for bodies (MaxUploadMemory); send it again later.",
+                        ));
+                    }
+                }
+            }
+            if refused.is_some() {
+                body = Pieces::default();
+                memory.release();
+            }
         }
         if size > most {
             break;
@@ -88,10 +151,31 @@ pub(super) async fn read(
     if size > limit.bytes {
         return Err(limit.exceeded(size as u64));
     }
-    if refused {
-        return Err(AciError::unavailable(
-            "other requests hold the memory for bodies (MaxUploadMemory); send it again later.",
-        ));
+    refused.map_or_else(|| Ok(body.into_bytes()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is held never exceeds what came by more than a share, and twice while it is small.
+    #[test]
+    fn memory_follows_the_bytes_that_came() {
+        for step in [1, 17, 1_000, 8_191, FREE, SHARE - 1, SHARE, 3 * SHARE + 1] {
+            let all: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+            let mut pieces = Pieces::default();
+            let mut came = 0;
+            for chunk in all.chunks(step) {
+                pieces.push(chunk);
+                came += chunk.len();
+                let held = pieces.whole.iter().map(Vec::capacity).sum::<usize>();
+                let held = held + pieces.last.capacity();
+                assert!(held <= (2 * came).min(came + SHARE), "{held} for {came} by {step}");
+                // As the shares are counted.
+                assert!(held <= FREE + came.saturating_sub(FREE).next_multiple_of(SHARE));
+            }
+            assert!(pieces.into_bytes() == all, "by {step}");
+        }
+        assert!(Pieces::default().into_bytes().is_empty());
     }
-    Ok(body.freeze())
 }

@@ -3,14 +3,18 @@
 //! - the service and how to mount it: here;
 //! - which web pages may reach it: `browsers`;
 //! - how the body of a request is read: `body`; how a reply is sent: `response`;
+//! - what the reader of a connection and the service tell each other: `connection`;
 //! - request targets that old clients send and HTTP parsers refuse: [`repair`];
 //! - the server around it, with its limits: [`server`].
 
 mod body;
 pub(crate) mod browsers;
+mod connection;
 pub mod repair;
 mod response;
 pub mod server;
+
+use std::rc::Rc;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
@@ -19,6 +23,8 @@ use actix_web::http::header::{
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::poll_immediate;
+
+use connection::Connection;
 
 use crate::aci::error::AciError;
 use crate::front::{AciRequest, Endpoint, FrontActor};
@@ -41,6 +47,9 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The end of the HTTP server does not end the system. While a client waits (`Wait`), `HttpServer` with its own signals
 /// takes its `shutdown_timeout` to stop, and the client gets no reply: to answer it, `disable_signals`, and on a signal
 /// await [`System::shutdown`](actiond_actors::System::shutdown) before the server is stopped.
+///
+/// Only [`server::serve`] tells the endpoint that a client has ended its side of a connection, so that nothing runs or waits
+/// for it, and reads no further ahead than replies are owed. Elsewhere a request ends with its connection.
 ///
 /// ```
 /// use actix_web::{App, test, web};
@@ -91,6 +100,7 @@ async fn aci(
         // Those who only look whether somebody is there must not submit or stop anything by it.
         return response::without_action(&request, &allowed.unwrap_or_default());
     }
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.endpoint.uploads().begin();
     let target = target(request.uri());
@@ -107,7 +117,10 @@ async fn aci(
     };
     let body = match refused {
         Some(error) => Err(error),
-        None => body::read(&request, payload, &service.endpoint, &mut memory).await,
+        None => {
+            let connection = connection.as_ref();
+            body::read(&request, payload, &service.endpoint, &mut memory, connection).await
+        }
     };
     let body = too_long(&target).map_or(body, Err);
     // Something of the body may still be on its way then.
@@ -119,6 +132,7 @@ async fn aci(
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
         wants_html: text_of(&request, &ACCEPT).is_some_and(|accept| accept.contains("text/html")),
+        client: connection.map(|connection| connection.client()).unwrap_or_default(),
     };
     let Ok(mut answer) = service.front.send(message).await else {
         // The front does nothing that can end it; should it happen, the client may try again.

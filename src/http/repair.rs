@@ -10,8 +10,10 @@
 //! what of a request is waited for.
 //!
 //! The parts: `repair/mend.rs` mends lines, `repair/framing.rs` finds where they start; both are pure. `repair/patience.rs`
-//! waits. Requests that are pipelined are mended too. Who wraps the connections: `server.rs`.
+//! waits, `repair/backlog.rs` says how much is read ahead of the replies. Requests that are pipelined are mended too. Who
+//! wraps the connections: `server.rs`.
 
+mod backlog;
 mod framing;
 mod mend;
 mod patience;
@@ -21,12 +23,15 @@ mod tests;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    rc::Rc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection::Connection;
+use backlog::{Backlog, Turn};
 use mend::Mender;
 use patience::{Patience, Stuck};
 
@@ -53,6 +58,10 @@ pub struct Repaired<S> {
     stuck: Stuck,
     /// The longest request whose end is waited for, in bytes.
     max_request: u64,
+    /// What is read ahead of the replies, where it is known who replies.
+    backlog: Option<Backlog>,
+    /// Whether the client has ended its side of the connection, as far as the socket knows.
+    has_gone: fn(&S) -> bool,
 }
 
 impl<S> Repaired<S> {
@@ -72,6 +81,8 @@ impl<S> Repaired<S> {
             patience: Patience::new(timeout),
             stuck: Stuck::new(Duration::MAX),
             max_request: u64::MAX,
+            backlog: None,
+            has_gone: |_| false,
         }
     }
 
@@ -82,6 +93,24 @@ impl<S> Repaired<S> {
         self.stuck = Stuck::new(reply_timeout);
         self.max_request = max_request;
         self
+    }
+
+    /// Reads ahead of the replies only a little, as this connection knows them. While nothing is read, `has_gone` tells
+    /// whether the client has ended its side.
+    #[must_use]
+    pub(super) fn answered_by(
+        mut self,
+        connection: Rc<Connection>,
+        has_gone: fn(&S) -> bool,
+    ) -> Self {
+        self.backlog = Some(Backlog::new(connection));
+        self.has_gone = has_gone;
+        self
+    }
+
+    /// Returns who replies, where that is known.
+    pub(super) fn connection(&self) -> Option<&Rc<Connection>> {
+        self.backlog.as_ref().map(Backlog::connection)
     }
 
     /// Moves what fits of the mended bytes to the reader; whether there was any.
@@ -107,6 +136,40 @@ impl<S> Repaired<S> {
     fn is_endless(&self) -> bool {
         self.mender.unfinished().is_some_and(|(_, passed)| passed > self.max_request)
     }
+
+    /// Reads no more, and lets those know who work for this client.
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(backlog) = &self.backlog {
+            backlog.client_left();
+        }
+    }
+
+    /// Says what may be read next.
+    fn turn(&mut self, cx: &Context<'_>) -> Turn {
+        let turn = self.backlog.as_mut().map(|backlog| backlog.turn(&self.mender, cx));
+        turn.unwrap_or(Turn::Read(usize::MAX))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Repaired<S> {
+    /// Reads from the client, at most so many bytes.
+    fn poll_client(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
+        let client = Pin::new(&mut self.inner);
+        if buf.remaining() <= most {
+            return client.poll_read(cx, buf);
+        }
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+        ready!(client.poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
@@ -125,23 +188,44 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
             if this.hand_over(buf) || this.ended {
                 return Poll::Ready(Ok(()));
             }
+            let most = match this.turn(cx) {
+                Turn::Read(most) => most,
+                Turn::End => {
+                    this.end();
+                    return Poll::Ready(Ok(()));
+                }
+                Turn::Pause | Turn::Yield => {
+                    // Nobody waits for the client now.
+                    this.patience.rest();
+                    return Poll::Pending;
+                }
+            };
             let start = buf.filled().len();
-            match Pin::new(&mut this.inner).poll_read(cx, buf) {
+            match this.poll_client(cx, buf, most) {
                 Poll::Ready(Ok(())) => this.patience.rest(),
                 Poll::Pending if this.is_late(cx) => {
-                    this.ended = true;
+                    this.end();
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Err(error)) => {
                     this.stuck.client_gone();
+                    this.end();
                     return Poll::Ready(Err(error));
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    this.backlog.iter_mut().for_each(Backlog::watched);
+                    return Poll::Pending;
+                }
             }
             match buf.filled().get(start..) {
                 Some(fresh) if !fresh.is_empty() => {
                     let mended = this.mender.feed(fresh);
-                    this.ended |= this.is_endless() || this.mender.is_over();
+                    if let Some(backlog) = &mut this.backlog {
+                        backlog.read(fresh.len(), &this.mender);
+                    }
+                    if this.is_endless() || this.mender.is_over() {
+                        this.end();
+                    }
                     let Some(mended) = mended else {
                         return Poll::Ready(Ok(()));
                     };
@@ -150,7 +234,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                 }
                 _ => {
                     this.ready = this.mender.end();
-                    this.ended = true;
+                    this.end();
                     this.stuck.client_ended();
                 }
             }
@@ -174,6 +258,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
         // The dispatcher comes by here each time it is woken, also while a reply is not there yet.
         if this.stuck.is_gone(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Some(backlog) = &mut this.backlog {
+            backlog.flushed(cx, || (this.has_gone)(&this.inner));
         }
         Pin::new(&mut this.inner).poll_flush(cx)
     }

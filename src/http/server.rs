@@ -3,15 +3,20 @@
 //! Does what `HttpServer::listen` of actix-web does, from the same parts, with one thing added that this has no place
 //! for: each connection is read through [`Repaired`], which see (`repair.rs`) for why.
 
-use std::{fmt, io, net::TcpListener, time::Duration};
+use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
 use actix_http::{Request, Response, body::MessageBody};
 use actix_server::Server;
 use actix_service::{
-    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+    IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
+    fn_service, map_config,
 };
 use actix_web::{dev::AppConfig, rt::net::TcpStream};
+use futures_util::FutureExt as _;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
 
+use super::connection::{Answer, Connection};
 use super::repair::Repaired;
 
 /// The longest request line passed to the parser, in bytes. The `http` crate takes targets up to 65,534 bytes.
@@ -25,7 +30,7 @@ pub struct Patience {
     /// How long the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
     pub request: Duration,
     /// How long it may take nothing of a reply, and how long one that has ended its side of the connection is taken to
-    /// wait for a reply; after that it has gone, and what ran for it alone ends (default 60 s).
+    /// wait for a reply that is on its way (default 60 s). What runs or waits for it alone ends a second after it did that.
     pub reply: Duration,
     /// The longest request in bytes, of which all but the endpoint's own limit is read only to be thrown away (default:
     /// no limit). See [`super::max_request`].
@@ -88,6 +93,15 @@ where
     let service = move || {
         let stopping = stopping.clone();
         let app = app().into_factory().map_err(|error| error.into().error_response());
+        // Each connection learns which of its requests are answered.
+        let app = apply_fn_factory(app, |request: Request, app: &_| {
+            let answering = request.conn_data::<Rc<Connection>>().map(Connection::begin);
+            let reply = Service::call(app, request);
+            async move {
+                let reply: Response<B> = reply.await?.into();
+                Ok(reply.map_body(|_, body| Answer { body, answering }))
+            }
+        });
         let http = actix_http::HttpService::build()
             // Lets idle connections end at once when the server stops.
             .graceful_shutdown_signal(move || {
@@ -98,15 +112,24 @@ where
             .client_request_timeout(patience.request)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
+            .on_connect_ext(|stream: &Repaired<TcpStream>, data| {
+                if let Some(connection) = stream.connection() {
+                    data.insert(Rc::clone(connection));
+                }
+            })
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |stream: TcpStream| async move {
             // A socket that refuses is only slower, or about to fail on its own.
             if let Err(error) = stream.set_nodelay(true) {
                 log::debug!("TCP_NODELAY was refused: {error}");
             }
+            if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
+                log::debug!("SO_KEEPALIVE was refused: {error}");
+            }
             let peer = stream.peer_addr().ok();
             let stream = Repaired::new(stream, MAX_REQUEST_LINE, patience.request)
-                .limited(patience.reply, patience.max_request);
+                .limited(patience.reply, patience.max_request)
+                .answered_by(Rc::default(), is_closed_by_client);
             Ok((stream, peer))
         })
         .and_then(http)
@@ -118,6 +141,20 @@ where
         .disable_signals()
         .listen("aci", listener, service)?
         .run())
+}
+
+/// How a client is found that has gone without a word, such as one whose machine was switched off: within a minute, though it
+/// may be waited for longer.
+fn keepalive() -> TcpKeepalive {
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30));
+    keepalive.with_interval(Duration::from_secs(10)).with_retries(3)
+}
+
+/// Whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
+fn is_closed_by_client(stream: &TcpStream) -> bool {
+    // What the runtime has heard of the socket: no call of the system.
+    let ready = stream.ready(Interest::READABLE).now_or_never();
+    ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }
 
 #[cfg(test)]

@@ -372,6 +372,22 @@ impl QueueHandle {
     ///
     /// [`QueueError::ShuttingDown`].
     pub async fn run_now(&self, parameters: Parameters) -> Result<RunOutcome, QueueError> {
+        self.run_now_until(parameters, std::future::pending(), ()).await
+    }
+
+    /// Runs an action as [`QueueHandle::run_now`] does, and asks it to stop once `until` is ready; then this returns how it
+    /// ended all the same. `held` is let go of once the work has really ended, also where the returned future was dropped
+    /// before, so a permit in it bounds how many run.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::ShuttingDown`].
+    pub async fn run_now_until(
+        &self,
+        parameters: Parameters,
+        until: impl Future<Output = ()>,
+        held: impl Send + 'static,
+    ) -> Result<RunOutcome, QueueError> {
         let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
         let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
         let attempt = Arc::new(Attempt::new(
@@ -383,11 +399,19 @@ impl QueueHandle {
         ));
         let asked = StopOnDrop(Arc::clone(&attempt));
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
-        let work = start(Arc::clone(&self.performer), context, ());
+        let work = start(Arc::clone(&self.performer), context, held);
         let work = async { Ok(shallow(work.await?)?) };
         let grace = self.settings().stop_grace;
         let work = admitted.run(Arc::clone(&attempt), grace, work);
-        let result = system.executor().spawn(work).await;
+        let mut running = system.executor().spawn(work);
+        let result = tokio::select! {
+            biased;
+            result = &mut running => result,
+            () = until => {
+                attempt.ask(Wish::Stop);
+                running.await
+            }
+        };
         if matches!(&result, Err(error) if error.is_cancelled()) && attempt.wish() < Wish::Stop {
             // Only the end of the whole system cuts off what nobody asked to stop.
             attempt.interrupt();

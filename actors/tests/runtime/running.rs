@@ -1,5 +1,7 @@
 //! How actions end, stop and are forced; what they show of themselves; actions that run at once.
 
+use std::sync::Arc;
+
 use actiond_actors::testing::{Gate, Plan, Script, eventually};
 use actiond_actors::{
     Failure, Node, Parameters, Progress, QueueError, Stage, StageStatus, State, Work,
@@ -395,6 +397,37 @@ async fn actions_that_run_at_once_leave_no_record() {
     assert!(script.calls().iter().all(|call| call.id.is_none() && call.attempt == 1));
     home.system.drain();
     assert_eq!(home.work.run_now(Parameters::default()).await, Err(QueueError::ShuttingDown));
+}
+
+/// What is held for it is let go of when the work has ended, and not before; whoever asked it to stop is told how it ended.
+#[tokio::test]
+async fn an_action_that_runs_at_once_is_stopped_on_demand_and_holds_what_it_was_given() {
+    let gate = Gate::new();
+    let script = at_gate(&gate);
+    let home = Home::new(graceless(1), &script).await;
+    for what in ["wait", "block", "block deaf"] {
+        let held = Arc::new(());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let caller = tokio::spawn({
+            let (work, held) = (home.work.clone(), Arc::clone(&held));
+            let parameters = Parameters::from_iter([("Do", what)]);
+            async move {
+                let until = async { drop(stopped.await) };
+                work.run_now_until(parameters, until, held).await
+            }
+        });
+        gate.until_waiting(1).await;
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(stop);
+        let outcome = tokio::time::timeout(SOON, caller).await.expect("an end").unwrap().unwrap();
+        assert_eq!(outcome.state, State::Stopped, "{what}");
+        if what == "block deaf" {
+            // Nothing can force a thread.
+            assert_eq!(Arc::strong_count(&held), 2);
+            gate.open();
+        }
+        eventually("it is let go of", async || Arc::strong_count(&held) == 1).await;
+    }
 }
 
 #[tokio::test]

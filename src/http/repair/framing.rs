@@ -21,7 +21,8 @@ enum Place {
     Chunked(Chunk),
     /// No request line can be told apart any more: all that follows passes as it is.
     Unknown,
-    /// After a byte that no chunked body can have there: nothing that follows belongs to anything.
+    /// After a byte that no chunked body can have there, or a head of which it can't be told how it goes on: nothing that
+    /// follows belongs to anything.
     Broken,
 }
 
@@ -61,6 +62,8 @@ struct Facts {
     chunked: bool,
     /// The end of this request cannot be told: a bad header, or a change of protocol.
     lost: bool,
+    /// Nor can it, though `actix-http` takes the request: a header that matters is too long to be kept.
+    too_long: bool,
 }
 
 /// Follows one connection from request to request.
@@ -74,6 +77,8 @@ pub(super) struct Framing {
     colon_dropped: bool,
     /// How many bytes of the request have passed since its line.
     passed: u64,
+    /// How many heads have ended.
+    heads: u64,
 }
 
 impl Framing {
@@ -85,7 +90,13 @@ impl Framing {
             header: Vec::new(),
             colon_dropped: false,
             passed: 0,
+            heads: 0,
         }
+    }
+
+    /// How many heads of requests have ended.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
     }
 
     /// Whether the next byte starts a request line.
@@ -98,7 +109,8 @@ impl Framing {
         self.place == Place::Header
     }
 
-    /// Whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
+    /// Whether nothing that follows can be followed: a chunked body has ended in a byte that can't be there, or a header that
+    /// matters was too long. `actix-http` would hang up at once, and answer neither
     /// that request nor those before it; where it sees the stream end, it answers all.
     pub(super) fn is_broken(&self) -> bool {
         self.place == Place::Broken
@@ -188,6 +200,7 @@ impl Framing {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             self.place = self.end_of_head();
+            self.heads += 1;
             return;
         }
         let mut halves = line.splitn(2, |&byte| byte == b':');
@@ -198,24 +211,29 @@ impl Framing {
         };
         let value = value.trim_ascii();
         let facts = &mut self.facts;
+        facts.too_long |= !complete
+            && [&b"content-length"[..], b"transfer-encoding", b"upgrade"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known));
         if name.eq_ignore_ascii_case(b"content-length") {
             let length = std::str::from_utf8(value)
                 .ok()
                 .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|digits| digits.parse().ok());
-            facts.lost |= !complete || length.is_none() || facts.length.is_some();
+            facts.lost |= length.is_none() || facts.length.is_some();
             facts.length = length;
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            facts.lost |= !complete || facts.chunked || !value.eq_ignore_ascii_case(b"chunked");
+            facts.lost |= facts.chunked || !value.eq_ignore_ascii_case(b"chunked");
             facts.chunked = true;
         } else if name.eq_ignore_ascii_case(b"upgrade") {
             // An offer of h2c is ignored by an HTTP/1 server; a web socket takes the connection over.
-            facts.lost |= !complete || value.eq_ignore_ascii_case(b"websocket");
+            facts.lost |= value.eq_ignore_ascii_case(b"websocket");
         }
     }
 
     fn end_of_head(&self) -> Place {
         match self.facts {
+            Facts { too_long: true, .. } => Place::Broken,
             Facts { lost: true, .. } | Facts { length: Some(_), chunked: true, .. } => {
                 Place::Unknown
             }

@@ -74,6 +74,16 @@ impl Mender {
         self.overrun || self.framing.is_broken()
     }
 
+    /// How many heads of requests have passed.
+    pub(super) fn requests(&self) -> u64 {
+        self.framing.heads()
+    }
+
+    /// Whether what comes next belongs to the last request whose head has passed.
+    pub(super) fn is_behind_head(&self) -> bool {
+        !self.framing.at_line() && !self.framing.in_headers()
+    }
+
     /// What of a request has begun and not ended, if anything, and how many bytes have come of it and its headers.
     pub(super) fn unfinished(&self) -> Option<(Part, u64)> {
         let begun = !self.held.is_empty() || self.oversized.is_some() || self.framing.in_headers();

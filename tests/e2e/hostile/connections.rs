@@ -7,17 +7,6 @@ use super::super::server::{Home, wait_until};
 use super::super::skip::skipped;
 use super::*;
 
-/// How many descriptors this process may have, less some for everything else.
-fn spare_descriptors() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files")).unwrap();
-    line.split_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .map_or(usize::MAX, |n: usize| n.saturating_sub(200))
-}
-
 #[test]
 fn ten_thousand_idle_connections_cost_little() {
     const COUNT: usize = 10_000;
@@ -79,19 +68,13 @@ fn a_server_out_of_descriptors_waits_and_recovers() {
     early.ask("GetPid").unwrap().success();
     let mut crowd: Vec<_> = (0..200).map(|_| server.connect()).collect();
     wait_until("the limit", || descriptors(&server) >= 62);
-    // Processor time in hundredths of a second.
-    let used = || {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    };
-    let (began, before) = (Instant::now(), used());
+    let (began, before) = (Instant::now(), processor_time(&server));
     // Who is in is served, and time passes.
     while began.elapsed() < Duration::from_secs(2) {
         early.ask("GetPid").unwrap().success();
         std::thread::sleep(Duration::from_millis(100));
     }
-    let spent = used() - before;
+    let spent = processor_time(&server) - before;
     assert!(spent < 60, "it spins: {spent} hundredths of a second in two");
     early.ask("Process&Name=x").unwrap().success();
     crowd.drain(..190);

@@ -2,13 +2,14 @@
 //! on, the server's memory stays within bounds that are checked here, and everybody else is served meanwhile.
 //!
 //! `connections` is about how many and how slow, `bodies` about the memory of uploads, `amounts` about what a request
-//! holds, `protocol` about what of HTTP is not spoken here, `replies` about those that nobody takes, `pages` about web
-//! pages that use a browser on the same machine.
+//! holds, `pages` about web pages that use a browser on the same machine, `pipelining` about those that send on, or leave,
+//! while they are owed replies, `protocol` about what of HTTP is not spoken here, `replies` about those that nobody takes.
 
 mod amounts;
 mod bodies;
 mod connections;
 mod pages;
+mod pipelining;
 mod protocol;
 mod replies;
 
@@ -53,6 +54,24 @@ fn resident(server: &Server) -> u64 {
 /// The most it ever held, in kilobytes.
 fn peak(server: &Server) -> u64 {
     memory(server, "VmHWM")
+}
+
+/// How much processor time it has used, in hundredths of a second.
+fn processor_time(server: &Server) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// How many descriptors this process may have, less some for everything else.
+fn spare_descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files")).unwrap();
+    line.split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .map_or(usize::MAX, |n: usize| n.saturating_sub(200))
 }
 
 /// How many descriptors more than when it had just answered a server may have: its threads open some of their own.
@@ -143,6 +162,14 @@ fn error_in(text: &str) -> (String, String) {
 fn sending(server: &Server, bytes: &[u8]) -> TcpStream {
     let mut stream = server.connect();
     stream.write_all(bytes).unwrap();
+    stream
+}
+
+/// A connection on which all of this was sent, as far as the server's system took it; the rest is on its way.
+fn pouring(server: &Server, bytes: Vec<u8>) -> TcpStream {
+    let stream = server.connect();
+    let mut writer = stream.try_clone().unwrap();
+    std::thread::spawn(move || drop(writer.write_all(&bytes)));
     stream
 }
 

@@ -1,0 +1,135 @@
+//! Whether a client is still there: what runs or waits for it alone ends when it has left.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long after its client ended the connection work goes on that is for this client alone. Some clients end their side
+/// and still read: they get what is soon there (our choice).
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Tells those who work for a client that it has left.
+#[derive(Debug, Default)]
+pub struct Leaving(watch::Sender<Standing>);
+
+/// How it stands with a client.
+#[derive(Debug, Default, Clone, Copy)]
+struct Standing {
+    left: Option<Instant>,
+    /// It has sent as many more requests as are read ahead.
+    goes_on: Option<Instant>,
+}
+
+impl Leaving {
+    /// Says that the client has ended its side of the connection; once is enough.
+    pub fn left(&self) {
+        self.0.send_if_modified(|standing| {
+            let is_first = standing.left.is_none();
+            standing.left.get_or_insert_with(Instant::now);
+            is_first
+        });
+    }
+
+    /// Says whether the client goes on: it has sent so much behind the request that is being answered that no more of it is
+    /// read.
+    pub fn goes_on(&self, goes_on: bool) {
+        self.0.send_if_modified(|standing| {
+            let differs = standing.goes_on.is_some() != goes_on;
+            if differs {
+                standing.goes_on = goes_on.then(Instant::now);
+            }
+            differs
+        });
+    }
+
+    /// Tells whether it has left.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.0.borrow().left.is_some()
+    }
+
+    /// Returns the client, as whoever works for it sees it.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client(Some(self.0.subscribe()))
+    }
+}
+
+/// Who sent a request. The default is one of whom nobody learns that it leaves.
+#[derive(Debug, Clone, Default)]
+pub struct Client(Option<watch::Receiver<Standing>>);
+
+impl Client {
+    /// Waits until the client has left, and a second longer. Nothing tells one that has closed the connection from one
+    /// that sends no more and still reads, so whoever stops working for it replies all the same.
+    pub async fn gone(&self) {
+        self.since(|standing| standing.left).await;
+    }
+
+    /// Waits until the client has left or goes on with other requests, and a second longer. A client that waits for a reply
+    /// does neither; and of one whose requests are no longer read, nobody learns that it leaves.
+    pub async fn waits_no_more(&self) {
+        self.since(|standing| standing.left.or(standing.goes_on)).await;
+    }
+
+    async fn since(&self, which: fn(&Standing) -> Option<Instant>) {
+        let Some(mut standing) = self.0.clone() else { return std::future::pending().await };
+        loop {
+            let since = standing.wait_for(|standing| which(standing).is_some()).await;
+            // Where nobody can say it any more the connection is over.
+            let Some(since) = since.ok().and_then(|standing| which(&standing)) else { return };
+            tokio::time::sleep_until(since + LAST_CALL).await;
+            // It may have changed meanwhile.
+            if which(&standing.borrow()).is_some_and(|now| now <= since) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_on_waits_no_more_unless_it_stops_in_time() {
+        let leaving = Leaving::default();
+        let client = leaving.client();
+        leaving.goes_on(true);
+        tokio::time::sleep(LAST_CALL / 2).await;
+        leaving.goes_on(false);
+        leaving.goes_on(true);
+        tokio::time::sleep(LAST_CALL * 3 / 4).await;
+        assert!(client.waits_no_more().now_or_never().is_none(), "it had stopped");
+        tokio::time::sleep(LAST_CALL / 2).await;
+        tokio::time::timeout(LAST_CALL / 4, client.waits_no_more()).await.unwrap();
+        assert!(client.gone().now_or_never().is_none());
+        leaving.goes_on(false);
+        assert!(client.waits_no_more().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_gone_a_second_after_it_has_left() {
+        let leaving = Leaving::default();
+        let (early, unknown) = (leaving.client(), Client::default());
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert!(early.gone().now_or_never().is_none() && !leaving.has_left());
+        leaving.left();
+        tokio::time::sleep(LAST_CALL / 2).await;
+        leaving.left();
+        assert!(leaving.has_left());
+        for client in [&early, &leaving.client()] {
+            assert!(client.gone().now_or_never().is_none(), "no time for what is soon there");
+        }
+        tokio::time::sleep(LAST_CALL / 2).await;
+        for client in [&early, &leaving.client()] {
+            tokio::time::timeout(LAST_CALL / 4, client.gone()).await.unwrap();
+        }
+        assert!(unknown.gone().now_or_never().is_none());
+        drop(leaving);
+        early.gone().await;
+    }
+}

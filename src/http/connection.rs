@@ -1,0 +1,152 @@
+//! What the reader of a connection and the services behind it tell each other, on one thread.
+//!
+//! The reader (`repair.rs`) is told how many requests are answered, so that it takes no more of them than can be worked
+//! on. Services are told when the client has left, so that nothing runs or waits for that client alone. Who joins the
+//! two: `server.rs`.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use actix_http::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+
+use crate::front::{Client, Leaving};
+
+/// One connection.
+#[derive(Default)]
+pub(super) struct Connection {
+    /// How many requests reached the service.
+    begun: Cell<u64>,
+    /// Of how many of those the whole reply was handed over.
+    answered: Cell<u64>,
+    /// How many services want nothing more to be read for now.
+    holds: Cell<u32>,
+    /// Whoever waits for a reply, or for the end of a hold, before it reads on.
+    reader: RefCell<Option<Waker>>,
+    leaving: Leaving,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (begun, answered) = (self.begun.get(), self.answered.get());
+        f.debug_struct("Connection")
+            .field("begun", &begun)
+            .field("answered", &answered)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Begins to answer a request; it is answered once what is returned is dropped.
+    pub(super) fn begin(self: &Rc<Self>) -> Answering {
+        self.begun.set(self.begun.get() + 1);
+        Answering(Rc::clone(self))
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.get()
+    }
+
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.get()
+    }
+
+    /// Whether somebody works on a reply.
+    pub(super) fn is_busy(&self) -> bool {
+        self.begun.get() > self.answered.get()
+    }
+
+    /// Has nothing more read until what is returned is dropped.
+    pub(super) fn hold(self: &Rc<Self>) -> Hold {
+        self.holds.set(self.holds.get() + 1);
+        Hold(Rc::clone(self))
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.holds.get() > 0
+    }
+
+    /// Keeps the waker of a reader that takes nothing for now.
+    pub(super) fn wake_later(&self, cx: &Context<'_>) {
+        let mut reader = self.reader.borrow_mut();
+        match &mut *reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *reader = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Says that the client has ended its side of the connection, or is hung up on.
+    pub(super) fn client_left(&self) {
+        self.leaving.left();
+    }
+
+    /// Says whether so much has come behind the request that is being answered that no more is read.
+    pub(super) fn client_goes_on(&self, goes_on: bool) {
+        self.leaving.goes_on(goes_on);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.leaving.has_left()
+    }
+
+    /// The client, as whoever works for it sees it.
+    pub(super) fn client(&self) -> Client {
+        self.leaving.client()
+    }
+
+    fn wake(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+/// A request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Answering(Rc<Connection>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answered.set(self.0.answered.get() + 1);
+        self.0.wake();
+    }
+}
+
+/// Nothing more is read until this is dropped.
+#[derive(Debug)]
+pub(super) struct Hold(Rc<Connection>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.set(self.0.holds.get().saturating_sub(1));
+        self.0.wake();
+    }
+}
+
+pin_project! {
+    /// The body of a reply; the request counts as answered once it was handed over or dropped.
+    pub(super) struct Answer<B> {
+        #[pin]
+        pub(super) body: B,
+        pub(super) answering: Option<Answering>,
+    }
+}
+
+impl<B: MessageBody> MessageBody for Answer<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.project().body.poll_next(cx)
+    }
+}
