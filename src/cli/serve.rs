@@ -83,6 +83,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .max_reply_memory(settings.server.max_reply_memory)
         .strict(settings.server.strict_action_validation)
         .threads(workers)
+        .idle_timeout(settings.server.idle_timeout)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
     let mount = http::configure(&endpoint);

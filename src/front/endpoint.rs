@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actiond_actors::{QueueHandle, Submitted, System};
 use tokio::sync::Semaphore;
@@ -29,6 +29,7 @@ pub(super) struct Inner {
     pub(super) port: u16,
     pub(super) threads: usize,
     pub(super) config_path: Option<PathBuf>,
+    idle_timeout: Option<Duration>,
     limits: Limits,
     prefix: String,
     kinds: Vec<Kind>,
@@ -89,6 +90,7 @@ pub struct EndpointBuilder {
     port: u16,
     threads: usize,
     config_path: Option<PathBuf>,
+    idle_timeout: Option<Duration>,
     limits: Limits,
     prefix: String,
     described: Vec<(String, String, &'static [ParamSpec])>,
@@ -186,6 +188,16 @@ impl EndpointBuilder {
         self
     }
 
+    /// Says after what time the HTTP server closes an idle connection, so that replies tell it to their clients
+    /// (`Keep-Alive: timeout=N`, two seconds less and at least 1); by default they say nothing. Without it a client may send a
+    /// request on a connection that is being closed. `HttpServer` closes them after 5 s, unless it is told otherwise
+    /// (`keep_alive`).
+    #[must_use]
+    pub const fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.idle_timeout = Some(idle);
+        self
+    }
+
     /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or
     /// another action has it (`GetStatus`), is only warned of in the log: the application may still use it.
     #[must_use]
@@ -205,6 +217,7 @@ impl EndpointBuilder {
             port: self.port,
             threads: self.threads,
             config_path: self.config_path,
+            idle_timeout: self.idle_timeout,
             limits: self.limits,
             prefix: self.prefix,
             began: Instant::now(),
@@ -238,6 +251,7 @@ impl Endpoint {
             port: 7000,
             threads: 1,
             config_path: None,
+            idle_timeout: None,
             limits: Limits {
                 max_input_string: 64_000,
                 max_file_upload_size: 10_000_000,
@@ -266,6 +280,10 @@ impl Endpoint {
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
         self.inner.limits.max_upload_memory
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.inner.idle_timeout
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

@@ -2,17 +2,19 @@
 //!
 //! - the service and how to mount it: here;
 //! - how the body of a request is read: `body`; how a reply is sent: `response`;
-//! - request targets that old clients send and HTTP parsers refuse: [`repair`];
+//! - requests that clients send and HTTP parsers refuse: [`repair`]; what such a client is told: `refused`;
 //! - the server around it, with its limits: [`server`].
 
 mod body;
+mod refused;
 pub mod repair;
 mod response;
 pub mod server;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
-    ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
+    ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -69,13 +71,18 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
-        config.app_data(web::Data::new(Service { front, endpoint })).default_service(web::to(aci));
+        let keep_alive = endpoint.idle_timeout().and_then(response::keep_alive);
+        let service = Service { front, endpoint, keep_alive };
+        config.app_data(web::Data::new(service)).default_service(web::to(aci));
     }
 }
 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
+    /// What replies say on connections that stay open, if they say anything. Each worker has its own: a copy costs
+    /// nothing then.
+    keep_alive: Option<HeaderValue>,
 }
 
 async fn aci(
@@ -83,18 +90,30 @@ async fn aci(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
-    if matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
+    let target = target(request.uri());
+    let refused = refused::read(&target);
+    if refused.is_none() && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // Those who only look whether somebody is there must not submit or stop anything by it.
-        return HttpResponse::Ok().insert_header((ALLOW, "GET, POST")).finish();
+        let mut response = HttpResponse::Ok();
+        response.insert_header((ALLOW, "GET, POST"));
+        if !has_body(&request) {
+            response::stay_open(&request, &mut response, service.keep_alive.as_ref());
+        }
+        return response.finish();
     }
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.endpoint.uploads().begin();
-    let target = target(request.uri());
-    let body = match not_spoken(&request) {
-        Some(error) => Err(error),
-        None => body::read(&request, payload, &service.endpoint, &mut memory).await,
+    let (target, body) = match refused {
+        // What follows such a head is no body to be read.
+        Some((error, sent)) => (sent.map_or_else(|| target.clone(), ToOwned::to_owned), Err(error)),
+        None => {
+            let body = match not_spoken(&request) {
+                Some(error) => Err(error),
+                None => body::read(&request, payload, &service.endpoint, &mut memory).await,
+            };
+            (target, body)
+        }
     };
-    let body = too_long(&target).map_or(body, Err);
     // Something of the body may still be on its way then.
     let is_last = body.is_err();
     let message = AciRequest {
@@ -103,6 +122,7 @@ async fn aci(
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
+        is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(|accept| accept.contains("text/html")),
     };
     let Ok(mut answer) = service.front.send(message).await else {
@@ -110,6 +130,7 @@ async fn aci(
         return HttpResponse::ServiceUnavailable().finish();
     };
     // Dropped with this future, which is dropped when the connection ends.
+    let mut keep_alive = service.keep_alive.as_ref().filter(|_| !is_last);
     let reply = match poll_immediate(&mut answer).await {
         Some(reply) => {
             // Requests that came with this one are answered first, so that the replies leave together: a client
@@ -117,15 +138,20 @@ async fn aci(
             tokio::task::yield_now().await;
             reply
         }
-        None => answer.await,
+        None => {
+            let reply = answer.await;
+            // Who waited until the server shuts down finds the connection closed next.
+            keep_alive = keep_alive.filter(|_| !service.endpoint.system().is_draining());
+            reply
+        }
     };
-    response::of(&request, reply, is_last)
+    response::of(&request, reply, is_last, keep_alive)
 }
 
-/// Returns what is wrong with a request whose line [`repair`] has left out.
-fn too_long(target: &str) -> Option<AciError> {
-    let length = target.strip_prefix(repair::OVERSIZED)?.parse().unwrap_or(u64::MAX);
-    Some(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64))
+/// Whether the client announced a body. One that is not read ends the connection.
+fn has_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Returns what is wrong with a request that asks for more of HTTP than is spoken here. Its body is not read: that of a tunnel

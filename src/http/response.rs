@@ -3,34 +3,72 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::Version;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Version};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
 use crate::front::{AciBody, AciReply, Room, part_of};
 
-/// Makes the response to a request; the connection takes no more of them if it `is_last`.
-pub(super) fn of(request: &HttpRequest, reply: AciReply, is_last: bool) -> HttpResponse {
+/// The header by which a client learns how long it may use an idle connection again.
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How much earlier than the server closes an idle connection its clients are told to, in seconds. A request may be on its way
+/// at that moment, and `actix-http` looks at a clock that is up to half a second old.
+const EARLIER: u64 = 2;
+
+/// Makes the header for connections that are closed when they were idle for so long.
+pub(super) fn keep_alive(idle: Duration) -> Option<HeaderValue> {
+    // Some clients take 0 for no limit.
+    let seconds = idle.as_secs().saturating_sub(EARLIER).max(1);
+    HeaderValue::try_from(format!("timeout={seconds}")).ok()
+}
+
+/// Tells the client how long the connection stays open, if it does: HTTP/2 has no such header.
+pub(super) fn stay_open(
+    request: &HttpRequest,
+    response: &mut HttpResponseBuilder,
+    keep_alive: Option<&HeaderValue>,
+) {
+    if let Some(value) = keep_alive
+        && request.version() <= Version::HTTP_11
+        && request.head().connection_type() == ConnectionType::KeepAlive
+    {
+        response.insert_header((&KEEP_ALIVE, value));
+    }
+}
+
+/// Makes the response to a request; the connection takes no more of them if it `is_last`. `keep_alive` is what to say
+/// if it stays open.
+pub(super) fn of(
+    request: &HttpRequest,
+    reply: AciReply,
+    is_last: bool,
+    keep_alive: Option<&HeaderValue>,
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.content_type)));
     // `actix-http` closes each connection whose client offered to change the protocol, so it must say so, or the
     // client's next request is lost.
-    if is_last || request.head().upgrade() {
+    // An old client knows no chunks: the end of the connection is the end of the list.
+    let is_unchunked =
+        request.version() < Version::HTTP_11 && matches!(reply.body, AciBody::Stream(_));
+    if is_last || is_unchunked || request.head().upgrade() {
         response.force_close();
+    } else {
+        stay_open(request, &mut response, keep_alive);
     }
     match reply.body {
         AciBody::Whole(body) if reply.room.is_none() => response.body(body),
         AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.room }),
-        AciBody::Stream(stream) if request.version() < Version::HTTP_11 => {
-            // Such a client knows no chunks: the end of the connection is the end of the list.
-            let mut response = response.force_close().streaming(stream);
-            response.head_mut().no_chunking(true);
+        AciBody::Stream(stream) => {
+            let mut response = response.streaming(stream);
+            response.head_mut().no_chunking(is_unchunked);
             response
         }
-        AciBody::Stream(stream) => response.streaming(stream),
     }
 }
 
