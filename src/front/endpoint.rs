@@ -270,6 +270,14 @@ impl Endpoint {
         &self.inner.system
     }
 
+    /// Returns the token by which clients know an action of this queue, as a reply to its submission has it; `None` if there is
+    /// no such queue. Of an action that is known by its id alone, the [status](actiond_actors::QueueHandle::status) has
+    /// the time when it was queued.
+    #[must_use]
+    pub fn token_for(&self, queue: &str, action: Submitted) -> Option<String> {
+        Some(self.token(self.kind(queue)?, action))
+    }
+
     /// Returns the longest body in bytes that a request may have.
     #[must_use]
     pub fn max_file_upload_size(&self) -> usize {

@@ -37,9 +37,11 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Call it where the routes are made, in each worker or once for all, on a thread of actix: an actor starts there
 /// (`#[actix_web::test]` is one, `#[tokio::test]` is not).
 ///
-/// The end of the HTTP server does not end the system. While a client waits (`Wait`), `HttpServer` with its own signals
-/// takes its `shutdown_timeout` to stop, and the client gets no reply: to answer it, `disable_signals`, and on a signal
-/// await [`System::shutdown`](actiond_actors::System::shutdown) before the server is stopped.
+/// The end of the HTTP server does not end the system, and clients that wait (`Wait`) are only answered by the end of the
+/// system. So end it first: `HttpServer::shutdown_signal` takes a future that waits for a signal and then awaits
+/// [`System::shutdown`](actiond_actors::System::shutdown). With its own signals, `HttpServer` waits its
+/// `shutdown_timeout` for such clients and then closes their connections without a reply. `examples/aci_app.rs` is a whole
+/// program.
 ///
 /// ```
 /// use actix_web::{App, test, web};
