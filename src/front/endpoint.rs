@@ -114,8 +114,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets the longest request target in bytes (default 64,000) and the longest body in bytes
-    /// (default 10,000,000); `usize::MAX` for no limit.
+    /// Sets the longest request target in bytes (default 64,000), where a percent-encoded one counts once, and the longest
+    /// body in bytes (default 10,000,000); `usize::MAX` for no limit.
     #[must_use]
     pub const fn limits(mut self, max_input_string: usize, max_file_upload_size: usize) -> Self {
         self.limits.max_input_string = max_input_string;
