@@ -33,7 +33,7 @@ pub struct RawRequest<'a> {
     pub content_type: Option<&'a str>,
     /// The whole body; empty if there is none.
     pub body: &'a [u8],
-    /// The longest target in bytes (`MaxInputString`).
+    /// The longest target in bytes (`MaxInputString`). A percent-encoded byte counts once, whoever has encoded it.
     pub max_input_string: usize,
     /// The longest body in bytes (`MaxFileUploadSize`); `usize::MAX` for no limit.
     pub max_upload: usize,
@@ -163,12 +163,13 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     let mut fault = Ok(());
     let mut note =
         |result: Result<(), AciError>| fault = std::mem::replace(&mut fault, Ok(())).and(result);
-    if raw.target.len() > raw.max_input_string {
-        note(Err(too_long(
-            "bytes of the request target (MaxInputString)",
-            raw.target.len(),
-            raw.max_input_string,
-        )));
+    // Nearly all are short enough as they stand.
+    if raw.target.len() > raw.max_input_string
+        && let length = percent_encoding::percent_decode_str(raw.target).count()
+        && length > raw.max_input_string
+    {
+        let what = "bytes of the request target (MaxInputString)";
+        note(Err(too_long(what, length, raw.max_input_string)));
     }
     for text in parameter_texts(raw.target) {
         note(read_form(text.as_bytes(), &mut pairs));

@@ -90,6 +90,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .strict(settings.server.strict_action_validation)
         .browsers(browsers(&settings.server))
         .threads(workers)
+        .idle_timeout(settings.server.idle_timeout)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
     let mount = http::configure(&endpoint);

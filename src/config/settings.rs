@@ -125,7 +125,7 @@ pub struct ServerSettings {
     pub allowed_origins: Vec<String>,
     /// `Threads`: HTTP workers, from 1 to 1024; `None` is two for each core and one more, at most 32 more than cores.
     pub threads: Option<usize>,
-    /// `MaxInputString`: longest request target in bytes; `usize::MAX` is unlimited.
+    /// `MaxInputString`: longest request target in bytes, a percent-encoded one counts once; `usize::MAX` is unlimited.
     pub max_input_string: usize,
     /// `MaxFileUploadSize`: largest body in bytes; `usize::MAX` is unlimited.
     pub max_file_upload_size: usize,

@@ -134,7 +134,7 @@ keys! {
     THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
         "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.";
     MAX_INPUT_STRING: [Server] "MaxInputString", or_unlimited(1, 1_000_000), Some("64000"), "",
-        "The longest request target in bytes. A request line of over 65000 bytes is refused in any case: send long parameters by POST.";
+        "The longest request target in bytes, where a percent-encoded byte counts once. A request line of over 65000 bytes is refused in any case, and a target that has over 65534 once it is percent-encoded: send long parameters by POST.";
     MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",
         "The largest POST body in bytes.";
     MAX_UPLOAD_MEMORY: [Server] "MaxUploadMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
@@ -146,7 +146,7 @@ keys! {
     REPLY_TIMEOUT: [Server] "ReplyTimeout", from_to(1, DAY), Some("60"), "",
         "After how many seconds in which a client takes nothing of its reply the connection is closed. Whatever runs or waits for a client alone ends a second after that has ended its side of the connection.";
     IDLE_TIMEOUT: [Server] "IdleTimeout", from_to(1, DAY), Some("75"), "",
-        "How many seconds a connection is kept for the next request. One on which nothing was ever sent is closed after RequestTimeout.";
+        "How many seconds a connection is kept for the next request; replies say two seconds less (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.";
     STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",
         "Whether a parameter that an action does not know is an error; otherwise it is ignored.";
 

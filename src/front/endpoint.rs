@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actiond_actors::{QueueHandle, Submitted, System};
 
@@ -30,6 +30,7 @@ pub(super) struct Inner {
     pub(super) port: u16,
     pub(super) threads: usize,
     pub(super) config_path: Option<PathBuf>,
+    idle_timeout: Option<Duration>,
     limits: Limits,
     prefix: String,
     browsers: BrowserPolicy,
@@ -91,6 +92,7 @@ pub struct EndpointBuilder {
     port: u16,
     threads: usize,
     config_path: Option<PathBuf>,
+    idle_timeout: Option<Duration>,
     limits: Limits,
     prefix: String,
     browsers: BrowserPolicy,
@@ -115,8 +117,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets the longest request target in bytes (default 64,000) and the longest body in bytes
-    /// (default 10,000,000); `usize::MAX` for no limit.
+    /// Sets the longest request target in bytes (default 64,000), where a percent-encoded one counts once, and the longest
+    /// body in bytes (default 10,000,000); `usize::MAX` for no limit.
     #[must_use]
     pub const fn limits(mut self, max_input_string: usize, max_file_upload_size: usize) -> Self {
         self.limits.max_input_string = max_input_string;
@@ -197,6 +199,16 @@ impl EndpointBuilder {
         self
     }
 
+    /// Says after what time the HTTP server closes an idle connection, so that replies tell it to their clients
+    /// (`Keep-Alive: timeout=N`, two seconds less and at least 1); by default they say nothing. Without it a client may send a
+    /// request on a connection that is being closed. `HttpServer` closes them after 5 s, unless it is told otherwise
+    /// (`keep_alive`).
+    #[must_use]
+    pub const fn idle_timeout(mut self, idle: Duration) -> Self {
+        self.idle_timeout = Some(idle);
+        self
+    }
+
     /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or
     /// another action has it (`GetStatus`), is only warned of in the log: the application may still use it.
     #[must_use]
@@ -217,6 +229,7 @@ impl EndpointBuilder {
             port: self.port,
             threads: self.threads,
             config_path: self.config_path,
+            idle_timeout: self.idle_timeout,
             limits: self.limits,
             prefix: self.prefix,
             browsers: self.browsers,
@@ -247,6 +260,7 @@ impl Endpoint {
             port: 7000,
             threads: 1,
             config_path: None,
+            idle_timeout: None,
             limits: Limits {
                 max_input_string: 64_000,
                 max_file_upload_size: 10_000_000,
@@ -264,6 +278,14 @@ impl Endpoint {
     #[must_use]
     pub fn system(&self) -> &System {
         &self.inner.system
+    }
+
+    /// Returns the token by which clients know an action of this queue, as a reply to its submission has it; `None` if there is
+    /// no such queue. Of an action that is known by its id alone, the [status](actiond_actors::QueueHandle::status) has
+    /// the time when it was queued.
+    #[must_use]
+    pub fn token_for(&self, queue: &str, action: Submitted) -> Option<String> {
+        Some(self.token(self.kind(queue)?, action))
     }
 
     /// Returns the longest body in bytes that a request may have.
@@ -285,6 +307,10 @@ impl Endpoint {
     /// Returns the host that tokens carry.
     pub(crate) fn host(&self) -> &str {
         &self.inner.host
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.inner.idle_timeout
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {

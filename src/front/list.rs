@@ -275,6 +275,7 @@ mod tests {
             body: Ok(Bytes::new()),
             peer: None,
             idempotency_key: None,
+            is_get: true,
             wants_html: false,
             client: crate::front::Client::default(),
         };

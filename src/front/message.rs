@@ -28,6 +28,8 @@ pub struct AciRequest {
     pub peer: Option<IpAddr>,
     /// A key under which the same submission may come again.
     pub idempotency_key: Option<String>,
+    /// Its method is `GET`.
+    pub is_get: bool,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
     /// Whether whoever asks is still there.

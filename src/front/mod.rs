@@ -46,7 +46,7 @@ use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
 use crate::aci::catalog::{ActionSpec, builtin, nearest, validate};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
-use crate::aci::request::{Pairs, RawRequest, Request, parse};
+use crate::aci::request::{Pairs, RawRequest, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
 pub use client::{Client, Leaving};
@@ -157,12 +157,10 @@ async fn reply(
     let parsed = match parse(&raw) {
         Ok(parsed) => parsed,
         Err(rejected) => {
-            // Somebody who looks at the bare address with a browser is shown what there is.
-            if request.wants_html
-                && too_large.is_none()
-                && rejected.action.is_empty()
-                && body.is_empty()
-            {
+            // Somebody who looks at the bare address with a browser is shown what there is. Nobody else is: clients that
+            // would take HTML as well get the error for which they asked.
+            let is_plain = request.is_get && request.body.as_ref().is_ok_and(Bytes::is_empty);
+            if request.wants_html && is_plain && is_bare(raw.target) {
                 let page = AciReply::html(server_info::help_page(endpoint));
                 return ("HELP".to_owned(), Ok(page));
             }
@@ -172,7 +170,7 @@ async fn reply(
     };
     let Request { action, pairs, format, .. } = parsed;
     // It is in the pairs now: a large one must not stand in memory twice while it is worked on.
-    let is_bare = raw.target.trim_start_matches(['/', '?']).is_empty();
+    let is_bare = is_bare(raw.target);
     request.body = Ok(Bytes::new());
     if is_bare {
         *text = Some(request_log::text_of(&action, &pairs));
@@ -195,6 +193,11 @@ async fn reply(
     let reply = in_room(&mut asked).await.map_err(|error| (error, format));
     drop(asked);
     (action, reply)
+}
+
+/// Says whether a target is that of the address alone.
+fn is_bare(target: &str) -> bool {
+    without_authority(target).trim_start_matches(['/', '?']).is_empty()
 }
 
 /// Makes a reply and finds room for it. One that has to wait for room is made once more when there is some.

@@ -47,10 +47,6 @@ impl Connection {
         Answering(Rc::clone(self))
     }
 
-    pub(super) fn begun(&self) -> u64 {
-        self.begun.get()
-    }
-
     pub(super) fn answered(&self) -> u64 {
         self.answered.get()
     }

@@ -4,12 +4,13 @@
 //! - which web pages may reach it: `browsers`;
 //! - how the body of a request is read: `body`; how a reply is sent: `response`;
 //! - what the reader of a connection and the service tell each other: `connection`;
-//! - request targets that old clients send and HTTP parsers refuse: [`repair`];
+//! - requests that clients send and HTTP parsers refuse: [`repair`]; what such a client is told: `refused`;
 //! - the server around it, with its limits: [`server`].
 
 mod body;
 pub(crate) mod browsers;
 mod connection;
+mod refused;
 pub mod repair;
 mod response;
 pub mod server;
@@ -18,12 +19,14 @@ use std::rc::Rc;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE,
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::poll_immediate;
 
+use browsers::Allowed;
 use connection::Connection;
 
 use crate::aci::error::AciError;
@@ -44,9 +47,11 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Call it where the routes are made, in each worker or once for all, on a thread of actix: an actor starts there
 /// (`#[actix_web::test]` is one, `#[tokio::test]` is not).
 ///
-/// The end of the HTTP server does not end the system. While a client waits (`Wait`), `HttpServer` with its own signals
-/// takes its `shutdown_timeout` to stop, and the client gets no reply: to answer it, `disable_signals`, and on a signal
-/// await [`System::shutdown`](actiond_actors::System::shutdown) before the server is stopped.
+/// The end of the HTTP server does not end the system, and clients that wait (`Wait`) are only answered by the end of the
+/// system. So end it first: `HttpServer::shutdown_signal` takes a future that waits for a signal and then awaits
+/// [`System::shutdown`](actiond_actors::System::shutdown). With its own signals, `HttpServer` waits its
+/// `shutdown_timeout` for such clients and then closes their connections without a reply. `examples/aci_app.rs` is a whole
+/// program.
 ///
 /// Only [`server::serve`] tells the endpoint that a client has ended its side of a connection, so that nothing runs or waits
 /// for it, and reads no further ahead than replies are owed. Elsewhere a request ends with its connection.
@@ -81,13 +86,18 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
-        config.app_data(web::Data::new(Service { front, endpoint })).default_service(web::to(aci));
+        let keep_alive = endpoint.idle_timeout().and_then(response::keep_alive);
+        let service = Service { front, endpoint, keep_alive };
+        config.app_data(web::Data::new(service)).default_service(web::to(aci));
     }
 }
 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
+    /// What replies say on connections that stay open, if they say anything. Each worker has its own: a copy costs
+    /// nothing then.
+    keep_alive: Option<HeaderValue>,
 }
 
 async fn aci(
@@ -95,34 +105,38 @@ async fn aci(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
-    let allowed = service.endpoint.browsers().judge(&request, service.endpoint.host());
-    if matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
+    let target = target(request.uri());
+    let replaced = refused::read(&target);
+    let judged = service.endpoint.browsers().judge(&request, service.endpoint.host());
+    if replaced.is_none() && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // Those who only look whether somebody is there must not submit or stop anything by it.
-        return response::without_action(&request, &allowed.unwrap_or_default());
+        let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));
+        return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
     }
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.endpoint.uploads().begin();
-    let target = target(request.uri());
-    let (allowed, refused) = match allowed {
+    let (allowed, refused) = match judged {
         Ok(allowed) => (allowed, not_spoken(&request)),
         Err(error) => {
-            log::warn!(
-                "a request of {:?} was refused: {:?}",
-                request.peer_addr(),
-                error.description
-            );
-            (browsers::Allowed::default(), Some(error))
+            let (peer, why) = (request.peer_addr(), &error.description);
+            log::warn!("a request of {peer:?} was refused: {why:?}");
+            (Allowed::default(), Some(error))
         }
     };
-    let body = match refused {
-        Some(error) => Err(error),
-        None => {
+    let (target, body) = match (replaced, refused) {
+        // What follows such a head is no body to be read.
+        (Some((error, sent)), _) => {
+            (sent.map_or_else(|| target.clone(), ToOwned::to_owned), Err(error))
+        }
+        (None, Some(error)) => (target, Err(error)),
+        (None, None) => {
             let connection = connection.as_ref();
-            body::read(&request, payload, &service.endpoint, &mut memory, connection).await
+            let body =
+                body::read(&request, payload, &service.endpoint, &mut memory, connection).await;
+            (target, body)
         }
     };
-    let body = too_long(&target).map_or(body, Err);
     // Something of the body may still be on its way then.
     let is_last = body.is_err();
     let message = AciRequest {
@@ -131,6 +145,7 @@ async fn aci(
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
+        is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(|accept| accept.contains("text/html")),
         client: connection.map(|connection| connection.client()).unwrap_or_default(),
     };
@@ -139,6 +154,7 @@ async fn aci(
         return HttpResponse::ServiceUnavailable().finish();
     };
     // Dropped with this future, which is dropped when the connection ends.
+    let mut keep_alive = service.keep_alive.as_ref().filter(|_| !is_last);
     let reply = match poll_immediate(&mut answer).await {
         Some(reply) => {
             // Requests that came with this one are answered first, so that the replies leave together: a client
@@ -146,15 +162,20 @@ async fn aci(
             tokio::task::yield_now().await;
             reply
         }
-        None => answer.await,
+        None => {
+            let reply = answer.await;
+            // Who waited until the server shuts down finds the connection closed next.
+            keep_alive = keep_alive.filter(|_| !service.endpoint.system().is_draining());
+            reply
+        }
     };
-    response::of(&request, &allowed, reply, is_last)
+    response::of(&request, &allowed, reply, is_last, keep_alive)
 }
 
-/// Returns what is wrong with a request whose line [`repair`] has left out.
-fn too_long(target: &str) -> Option<AciError> {
-    let length = target.strip_prefix(repair::OVERSIZED)?.parse().unwrap_or(u64::MAX);
-    Some(AciError::too_large("the request line", length, server::MAX_REQUEST_LINE as u64))
+/// Whether the client announced a body. One that is not read ends the connection.
+fn has_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Returns what is wrong with a request that asks for more of HTTP than is spoken here. Its body is not read: that of a tunnel

@@ -3,20 +3,29 @@
 //! ACI clients send raw UTF-8, spaces, `<`, `>`, backticks and `#` in targets, and targets without a leading slash. The
 //! `http` crate under actix-web refuses these (or cuts at the `#`) with a bare 400 before any handler runs, so that the
 //! client gets no ACI reply. [`Repaired`] percent-encodes just those bytes, in the request line alone; what the parser
-//! takes stays byte for byte, and `%` is never touched. A request line that is too long gets the target [`OVERSIZED`],
-//! which the handler answers with an ACI error.
+//! takes stays byte for byte, and `%` is never touched.
+//!
+//! A head that the parser would refuse, with a bare status as well, or that others might read otherwise than it does (a line
+//! that ends with a line feed alone) is replaced by a short one that it takes. Its target says what was wrong ([`Marked`]), so
+//! that the handler can answer with an ACI error. Heads are held back until they are whole.
 //!
 //! The same stream ends a connection whose client keeps the server waiting, or sends without end: only here is it known
 //! what of a request is waited for.
 //!
-//! The parts: `repair/mend.rs` mends lines, `repair/framing.rs` finds where they start; both are pure. `repair/patience.rs`
-//! waits, `repair/backlog.rs` says how much is read ahead of the replies. Requests that are pipelined are mended too. Who
-//! wraps the connections: `server.rs`.
+//! The parts: `repair/mend.rs` puts heads together, `repair/target.rs` mends targets, `repair/head.rs` judges heads,
+//! `repair/framing.rs` finds where they start, `repair/marker.rs` has the targets that say what was wrong; all are pure.
+//! `repair/patience.rs` waits, `repair/backlog.rs` says how much is read ahead of the replies. Requests that are pipelined
+//! are mended too. Who wraps the connections: `server.rs`.
 
 mod backlog;
 mod framing;
+mod head;
+mod marker;
 mod mend;
 mod patience;
+#[cfg(test)]
+mod properties;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -32,18 +41,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Connection;
 use backlog::{Backlog, Turn};
+pub use head::{MAX_HEADER_BYTES, MAX_HEADERS, Refusal};
+pub use marker::{ENCODED, MAX_TARGET, Marked, OVERSIZED, REFUSED};
 use mend::Mender;
 use patience::{Patience, Stuck};
-
-/// The target that stands for one that was too long; the length of that in bytes follows. Our choice.
-pub const OVERSIZED: &str = "/%00oversized=";
 
 /// How much of one request line, beyond the limit for it, is read and thrown away before the connection ends, in bytes.
 pub const MAX_THROWN_AWAY: usize = 1 << 20;
 
 /// A stream whose reads give the bytes of `S` with the request targets mended.
 ///
-/// Writes pass through. A connection costs at most `max_line` bytes of memory more than without.
+/// Writes pass through. A connection costs at most `max_line` and [`MAX_HEADER_BYTES`] bytes of memory, while its client is in
+/// the middle of a head.
 #[derive(Debug)]
 pub struct Repaired<S> {
     inner: S,
@@ -67,7 +76,8 @@ pub struct Repaired<S> {
 impl<S> Repaired<S> {
     /// Wraps a connection whose first byte has not been read.
     ///
-    /// `max_line` is the longest request line passed on, in bytes, after encoding and with its line end.
+    /// `max_line` is the longest request line taken, in bytes as they are sent and with its line end: [`MAX_TARGET`] at most.
+    /// The target must fit that once it is percent-encoded, too.
     /// `timeout` is the longest time that the head of a request is waited for, all waits together, and its body, to
     /// which each 1,000 bytes add a second; then the reader sees the end of the stream. (`actix-http` has such a limit
     /// for the head of the first request of a connection alone.)
@@ -190,10 +200,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
             }
             let most = match this.turn(cx) {
                 Turn::Read(most) => most,
-                Turn::End => {
-                    this.end();
-                    return Poll::Ready(Ok(()));
-                }
                 Turn::Pause | Turn::Yield => {
                     // Nobody waits for the client now.
                     this.patience.rest();
@@ -233,7 +239,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                     this.ready = mended;
                 }
                 _ => {
-                    this.ready = this.mender.end();
+                    // Half a head is no request.
                     this.end();
                     this.stuck.client_ended();
                 }

@@ -19,7 +19,7 @@ use tokio::io::Interest;
 use super::connection::{Answer, Connection};
 use super::repair::Repaired;
 
-/// The longest request line passed to the parser, in bytes. The `http` crate takes targets up to 65,534 bytes.
+/// The longest request line, in bytes as it is sent. The `http` crate takes targets up to 65,534 bytes, percent-encoded.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
 /// How long a client may keep a connection without making use of it.
@@ -63,7 +63,8 @@ const MAX_WORKERS: usize = 512;
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
 /// awaited or spawned, inside an actix or tokio runtime.
 ///
-/// Handlers see request targets as [`Repaired`] leaves them, among them [`OVERSIZED`](super::repair::OVERSIZED).
+/// Handlers see requests as [`Repaired`] leaves them, among them those that stand for what was refused: see
+/// [`Marked`](super::repair::Marked).
 /// `AppConfig` is the default one: it does not know the address of `listener`.
 ///
 /// # Errors

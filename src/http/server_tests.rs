@@ -9,7 +9,10 @@ use std::{
 
 use actix_web::{App, HttpRequest, HttpResponse, dev::ServerHandle, rt::System, web};
 
-use super::{super::repair::OVERSIZED, *};
+use super::{
+    super::repair::{OVERSIZED, REFUSED},
+    *,
+};
 
 struct Running {
     address: SocketAddr,
@@ -53,11 +56,11 @@ impl Drop for Running {
     }
 }
 
-/// Method, target, peer and body, one a line; `/early` answers without reading the body.
+/// Method, target, peer and body, one a line; `/early` and what was refused are answered without reading the body.
 async fn tell(request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let mut body = web::Bytes::new();
-    if request.path() != "/early" {
-        body = payload.to_bytes().await.unwrap();
+    if request.path() != "/early" && !request.path().starts_with(REFUSED) {
+        body = payload.to_bytes().await.unwrap_or(web::Bytes::from_static(b"broke off"));
     }
     let head = format!(
         "{} {}\n{}\n",
@@ -156,7 +159,7 @@ fn http_1_0_closes_unless_asked_to_stay() {
     let mut stream = server.connect();
     let kept = ask(&mut stream, b"GET a b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     assert!(kept.1.starts_with("GET /a%20b\n"), "{kept:?}");
-    let last = ask(&mut stream, b"GET a b HTTP/1.0\n\n");
+    let last = ask(&mut stream, b"GET a b HTTP/1.0\r\n\r\n");
     assert!(last.1.starts_with("GET /a%20b\n"), "{last:?}");
     assert!(ends(&mut stream));
 }
@@ -190,14 +193,117 @@ fn an_endless_line_ends_the_connection() {
     assert!(ask(&mut server.connect(), b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").0.contains("200"));
 }
 
+/// Each request that a handler sees of these bytes; none is hidden from the server by what another may read otherwise.
 #[test]
-fn what_is_no_request_gets_the_parsers_answer() {
+fn no_request_hides_in_another() {
+    let server = Running::start();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
+    let get = |headers: &str| format!("GET /a HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
+    let post = |headers: &str| get(headers).replace("GET", "POST");
+    let one = |body: &str| vec![format!("POST /a {body}")];
+    let bad = |why: &str| vec![format!("POST /%00refused={why},0:/a ")];
+    let (a, next) = ("GET /a ".to_owned(), "GET /hidden ".to_owned());
+    for (sent, wanted) in [
+        // The plain cases, which show that the next request is seen.
+        (format!("{}{hidden}", get("")), vec![a.clone(), next.clone()]),
+        (
+            format!("{}{hidden}", post("Content-Length: 0\r\n")),
+            vec![one("")[0].clone(), next.clone()],
+        ),
+        (
+            format!("{}{hidden}", post(&format!("Content-Length: {}\r\n", hidden.len()))),
+            one(hidden),
+        ),
+        (
+            format!(
+                "{}{:x}\r\n{hidden}\r\n0\r\n\r\n{hidden}",
+                post("Transfer-Encoding: chunked\r\n"),
+                hidden.len()
+            ),
+            vec![one(hidden)[0].clone(), next],
+        ),
+        // A line that ends for some and not for others.
+        (format!("{}{hidden}", get("A: b\nContent-Length: 40\r\n")), bad("line-feed")),
+        (format!("{}{hidden}", get("A: b\n\n")), bad("line-feed")),
+        (format!("{}{hidden}", get("A: b\rContent-Length: 40\r\n")), bad("header-value")),
+        (format!("{}{hidden}", get("A: b\r\n Content-Length: 40\r\n")), bad("header-name")),
+        // A header that counts for some and not for others.
+        (format!("{}{hidden}", get("Content-Length : 40\r\n")), bad("header-name")),
+        (format!("{}{hidden}", get("Content-Length: +40\r\n")), bad("content-length")),
+        (format!("{}{hidden}", get("Content-Length: 40, 40\r\n")), bad("content-length")),
+        (
+            format!("{}{hidden}", get("Content-Length: 40\r\nContent-Length: 0\r\n")),
+            bad("content-length"),
+        ),
+        (
+            format!("{}{hidden}", get("Content-Length: 40\r\nTransfer-Encoding: chunked\r\n")),
+            bad("two-lengths"),
+        ),
+        (format!("{}{hidden}", get("Transfer-Encoding: xchunked\r\n")), bad("transfer-encoding")),
+        (
+            format!("{}{hidden}", get("Transfer-Encoding: chunked, identity\r\n")),
+            bad("transfer-encoding"),
+        ),
+        (format!("{}{hidden}", get("Host: evil\r\n")), bad("several-hosts")),
+        // Chunks that end for some and not for others: that body breaks off, and nothing follows.
+        (
+            format!("{}1\nx\r\n0\r\n\r\n{hidden}", post("Transfer-Encoding: chunked\r\n")),
+            one("broke off"),
+        ),
+        (
+            format!("{}0\r\nA: b\n\r\n{hidden}", post("Transfer-Encoding: chunked\r\n")),
+            one("broke off"),
+        ),
+        (format!("{}0\r\n\n{hidden}", post("Transfer-Encoding: chunked\r\n")), one("broke off")),
+        (
+            format!("{}0x1\r\nx\r\n0\r\n\r\n{hidden}", post("Transfer-Encoding: chunked\r\n")),
+            one("broke off"),
+        ),
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        // A reply repeats the request line, the peer and the body.
+        let seen: Vec<String> = all
+            .split("HTTP/1.1 200 OK\r\n")
+            .skip(1)
+            .map(|reply| {
+                let (_, body) = reply.split_once("\r\n\r\n").unwrap();
+                let mut lines = body.splitn(3, '\n');
+                let line = lines.next().unwrap();
+                format!("{line} {}", lines.nth(1).unwrap())
+            })
+            .collect();
+        assert_eq!(seen, wanted, "{sent}");
+    }
+}
+
+#[test]
+fn what_is_no_request_reaches_a_handler_as_refused_and_ends_the_connection() {
     let server = Running::start();
     for bytes in
         ["é / HTTP/1.1\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.7\r\n\r\n", "\u{16}\u{3}\u{1}\n"]
     {
         let mut stream = server.connect();
-        assert_eq!(ask(&mut stream, bytes.as_bytes()).0, "http/1.1 400 bad request", "{bytes}");
+        let (status, body) = ask(&mut stream, bytes.as_bytes());
+        assert_eq!(status, "http/1.1 200 ok", "{bytes}");
+        assert!(body.starts_with("POST /%00refused=no-request,0:\n"), "{bytes}: {body}");
+        assert!(ends(&mut stream));
+    }
+}
+
+/// The reply to a refused head is not lost in a reset because the client goes on sending.
+#[test]
+fn a_refused_client_that_goes_on_sending_gets_its_reply() {
+    let server = Running::start();
+    for _ in 0..20 {
+        let mut stream = server.connect();
+        let head = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n";
+        let body = vec![b'x'; 4 << 20];
+        stream.write_all(&[head.as_slice(), &body].concat()).unwrap();
+        assert!(reply(&mut stream).1.starts_with("POST /%00refused=content-length,0:/a\n"));
         assert!(ends(&mut stream));
     }
 }

@@ -8,6 +8,7 @@ use actiond::http::configure;
 use actiond_actors::{QueueSettings, System};
 use actix_web::dev::{Payload, Service as _};
 use actix_web::error::PayloadError;
+use actix_web::http::Version;
 use actix_web::{App, middleware, test, web};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -67,6 +68,26 @@ async fn an_endpoint_answers_under_its_scope_and_nowhere_else() {
                 assert!(reply.contains("<autn:pid>"), "{target} {mounted:?}: {reply}");
             }
         }
+    }
+}
+
+/// Only the application knows what its server does, and HTTP/2 has no such header.
+#[actix_web::test]
+async fn replies_say_how_long_a_connection_stays_open_where_the_application_does() {
+    let (_directory, system) = system().await;
+    let plain = Endpoint::builder(system.clone()).build();
+    let told = Endpoint::builder(system).idle_timeout(Duration::from_secs(5)).build();
+    for (endpoint, version, wanted) in [
+        (&plain, Version::HTTP_11, None),
+        (&told, Version::HTTP_11, Some("timeout=3")),
+        (&told, Version::HTTP_10, None),
+        (&told, Version::HTTP_2, None),
+    ] {
+        let app = test::init_service(App::new().configure(configure(endpoint))).await;
+        let request = test::TestRequest::get().uri("/a=getpid").version(version).to_request();
+        let reply = test::call_service(&app, request).await;
+        let header = reply.headers().get("keep-alive").map(|value| value.to_str().unwrap());
+        assert_eq!(header, wanted, "{version:?}");
     }
 }
 

@@ -13,6 +13,8 @@ mod connector;
 mod draining;
 mod durable;
 mod embedded;
+#[cfg(unix)]
+mod example;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod operating;

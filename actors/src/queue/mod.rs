@@ -49,7 +49,8 @@ pub struct QueueSettings {
     pub max_finished_size: Option<u64>,
     /// How long final actions are kept; `None` = for ever (`MaxFinishedAge`).
     pub max_finished_age: Option<Duration>,
-    /// What becomes of an action that was running when the server went down; `None` = what its kind says.
+    /// What becomes of an action that was running when the server went down; `None` = what its kind says
+    /// ([`Perform::on_restart`](crate::Perform::on_restart): by default it ends in Error).
     pub on_restart: Option<OnRestart>,
     /// How long lies between asking an action to stop and forcing it (`StopGraceSecs`; default 10 s).
     pub stop_grace: Duration,

@@ -149,7 +149,7 @@ pub struct QueueState {
     pub counts: Counts,
 }
 
-/// How many actions of a queue are in each state.
+/// How many actions of a queue are in each state. Shown as those that there are, `2 Queued, 1 Processing` for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts([u64; State::ALL.len()]);
 
@@ -188,6 +188,19 @@ impl Counts {
         if let Some(count) = self.0.get_mut(state as usize) {
             *count = count.saturating_sub(1);
         }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = State::ALL.into_iter().map(|state| (state, self.of(state)));
+        let mut any = false;
+        for (state, number) in counted.filter(|(_, number)| *number > 0) {
+            let before = if any { ", " } else { "" };
+            write!(f, "{before}{number} {state}")?;
+            any = true;
+        }
+        if any { Ok(()) } else { f.write_str("no actions") }
     }
 }
 
@@ -407,4 +420,20 @@ pub struct Record {
 impl Record {
     /// The last place in the queue that is counted: a poll must stay cheap with a million waiting.
     pub const MAX_POSITION: u64 = 100;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_shown_as_those_that_there_are() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.to_string(), "no actions");
+        counts.add(State::Error, 1);
+        assert_eq!(counts.to_string(), "1 Error");
+        counts.add(State::Queued, 2_000);
+        counts.add(State::Processing, 3);
+        assert_eq!(counts.to_string(), "2000 Queued, 3 Processing, 1 Error");
+    }
 }

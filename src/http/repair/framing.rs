@@ -1,28 +1,23 @@
-//! Where a request ends: follows the head and the body of one request, so that the next request line is found.
+//! Where a request ends: follows its body, so that the next head is found.
 //!
-//! Pure and without buffers of note. It reads only what decides the length of the body, in the way that `actix-http`
-//! reads it; wherever that would answer 400 and hang up, this gives up for good ([`Place::Unknown`], in a
-//! chunked body [`Place::Broken`]), since a mended byte inside a body would move the border of the next request. Who mends
-//! the lines: `mend.rs`.
+//! Pure and without buffers. A chunked body is followed in the way in which `actix-http` follows it, so that both see the
+//! same border of the next request; where it is malformed, this gives up for good ([`Place::Broken`]). What the head says
+//! about the body: `head.rs`. Who puts heads together: `mend.rs`.
 
-/// Bytes kept of a header line that arrives in several reads: enough for each header that matters here.
-const MAX_HEADER: usize = 512;
+use super::head::Body;
 
 /// The place in the stream of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// The next byte starts a request line, or an empty line before it.
-    Line,
-    /// In the header lines.
-    Header,
+    /// The next byte belongs to a head, or to an empty line before it.
+    Head,
     /// In a body with this many bytes to come, never 0.
     Body(u64),
     /// In a chunked body.
     Chunked(Chunk),
-    /// No request line can be told apart any more: all that follows passes as it is.
-    Unknown,
-    /// After a byte that no chunked body can have there, or a head of which it can't be told how it goes on: nothing that
-    /// follows belongs to anything.
+    /// Another protocol is spoken: all that follows passes as it is.
+    Tunnel,
+    /// After a byte that no chunked body can have there: nothing that follows belongs to anything.
     Broken,
 }
 
@@ -55,95 +50,65 @@ enum Chunk {
     EndLf,
 }
 
-/// What the headers said about the body.
-#[derive(Debug, Default, Clone, Copy)]
-struct Facts {
-    length: Option<u64>,
-    chunked: bool,
-    /// The end of this request cannot be told: a bad header, or a change of protocol.
-    lost: bool,
-    /// Nor can it, though `actix-http` takes the request: a header that matters is too long to be kept.
-    too_long: bool,
-}
-
 /// Follows one connection from request to request.
 #[derive(Debug)]
 pub(super) struct Framing {
     place: Place,
-    facts: Facts,
-    /// The start of a header line whose end has not arrived.
-    header: Vec<u8>,
-    /// Whether there is a colon in what was dropped of that line.
-    colon_dropped: bool,
-    /// How many bytes of the request have passed since its line.
+    /// How many bytes have passed of the body, and of the head before it.
     passed: u64,
-    /// How many heads have ended.
+    /// How many heads have passed.
     heads: u64,
 }
 
 impl Framing {
     /// Starts at the first byte of a connection.
     pub(super) fn new() -> Self {
-        Self {
-            place: Place::Line,
-            facts: Facts::default(),
-            header: Vec::new(),
-            colon_dropped: false,
-            passed: 0,
-            heads: 0,
-        }
+        Self { place: Place::Head, passed: 0, heads: 0 }
     }
 
-    /// How many heads of requests have ended.
+    /// How many heads of requests have passed.
     pub(super) fn heads(&self) -> u64 {
         self.heads
     }
 
-    /// Whether the next byte starts a request line.
-    pub(super) fn at_line(&self) -> bool {
-        self.place == Place::Line
+    /// Whether the next byte belongs to a head.
+    pub(super) fn at_head(&self) -> bool {
+        self.place == Place::Head
     }
 
-    /// Whether a head has begun whose last line has not been seen.
-    pub(super) fn in_headers(&self) -> bool {
-        self.place == Place::Header
-    }
-
-    /// Whether nothing that follows can be followed: a chunked body has ended in a byte that can't be there, or a header that
-    /// matters was too long. `actix-http` would hang up at once, and answer neither
+    /// Whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
     /// that request nor those before it; where it sees the stream end, it answers all.
     pub(super) fn is_broken(&self) -> bool {
         self.place == Place::Broken
     }
 
-    /// How many bytes of a request have passed whose body has begun and not ended, its headers included.
+    /// How many bytes of a request have passed whose body has begun and not ended, its head included.
     pub(super) fn in_body(&self) -> Option<u64> {
         matches!(self.place, Place::Body(_) | Place::Chunked(_)).then_some(self.passed)
     }
 
-    /// Says that a request line went by; `connect` if its method hands the connection over to another protocol.
-    pub(super) fn line_passed(&mut self, connect: bool) {
-        self.place = Place::Header;
-        self.facts = Facts { lost: connect, ..Facts::default() };
-        self.passed = 0;
+    /// Says that a whole head of so many bytes went by, and what body it announces.
+    pub(super) fn head_passed(&mut self, length: usize, body: Body) {
+        self.passed = length as u64;
+        self.heads += 1;
+        self.place = match body {
+            Body::Counted(0) => Place::Head,
+            Body::Counted(length) => Place::Body(length),
+            Body::Chunked => Place::Chunked(Chunk::FirstDigit),
+            Body::Tunnel => Place::Tunnel,
+        };
     }
 
-    /// Says that what went by was no request: nothing that follows is touched.
-    pub(super) fn give_up(&mut self) {
-        self.place = Place::Unknown;
-    }
-
-    /// Follows `input` to the end of the current request; how many of its bytes belong to that.
+    /// Follows `input` to the end of the current body; how many of its bytes belong to that.
     pub(super) fn pass(&mut self, input: &[u8]) -> usize {
         let mut rest = input;
         while !rest.is_empty() {
             rest = match self.place {
-                Place::Line | Place::Broken => break,
-                Place::Unknown => &[],
-                Place::Header => self.pass_header(rest),
+                Place::Head | Place::Broken => break,
+                Place::Tunnel => &[],
                 Place::Body(left) => {
                     let (after, left) = skip(rest, left);
-                    self.place = if left == 0 { Place::Line } else { Place::Body(left) };
+                    self.place = if left == 0 { Place::Head } else { Place::Body(left) };
                     after
                 }
                 Place::Chunked(Chunk::Data(left)) => {
@@ -165,82 +130,6 @@ impl Framing {
         let passed = input.len() - rest.len();
         self.passed = self.passed.saturating_add(passed as u64);
         passed
-    }
-
-    fn pass_header<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
-        let Some(at) = rest.iter().position(|&byte| byte == b'\n') else {
-            self.keep(rest);
-            return &[];
-        };
-        let (line, after) = rest.split_at(at + 1);
-        if self.header.is_empty() {
-            self.note(line, line.len() <= MAX_HEADER);
-        } else {
-            let complete = self.keep(line);
-            let whole = std::mem::take(&mut self.header);
-            self.note(&whole, complete);
-            self.colon_dropped = false;
-        }
-        after
-    }
-
-    /// Adds to the header line that is kept; whether all of it found room.
-    fn keep(&mut self, piece: &[u8]) -> bool {
-        let room = MAX_HEADER.saturating_sub(self.header.len());
-        let (kept, dropped) = piece.split_at(piece.len().min(room));
-        self.header.extend_from_slice(kept);
-        self.colon_dropped |= dropped.contains(&b':');
-        dropped.is_empty()
-    }
-
-    /// Reads one header line; `complete` if it is no longer than what is kept of a line in pieces: how the bytes arrive
-    /// must not matter.
-    fn note(&mut self, line: &[u8], complete: bool) {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            self.place = self.end_of_head();
-            self.heads += 1;
-            return;
-        }
-        let mut halves = line.splitn(2, |&byte| byte == b':');
-        let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
-            // A name of more than MAX_HEADER bytes is none of the three below.
-            self.facts.lost |= !self.colon_dropped;
-            return;
-        };
-        let value = value.trim_ascii();
-        let facts = &mut self.facts;
-        facts.too_long |= !complete
-            && [&b"content-length"[..], b"transfer-encoding", b"upgrade"]
-                .iter()
-                .any(|known| name.eq_ignore_ascii_case(known));
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let length = std::str::from_utf8(value)
-                .ok()
-                .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-                .and_then(|digits| digits.parse().ok());
-            facts.lost |= length.is_none() || facts.length.is_some();
-            facts.length = length;
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            facts.lost |= facts.chunked || !value.eq_ignore_ascii_case(b"chunked");
-            facts.chunked = true;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            // An offer of h2c is ignored by an HTTP/1 server; a web socket takes the connection over.
-            facts.lost |= value.eq_ignore_ascii_case(b"websocket");
-        }
-    }
-
-    fn end_of_head(&self) -> Place {
-        match self.facts {
-            Facts { too_long: true, .. } => Place::Broken,
-            Facts { lost: true, .. } | Facts { length: Some(_), chunked: true, .. } => {
-                Place::Unknown
-            }
-            Facts { chunked: true, .. } => Place::Chunked(Chunk::FirstDigit),
-            Facts { length: None | Some(0), .. } => Place::Line,
-            Facts { length: Some(length), .. } => Place::Body(length),
-        }
     }
 }
 
@@ -273,9 +162,10 @@ fn step(chunk: Chunk, byte: u8) -> Place {
         (Chunk::DataLf, b'\n') => Some(Chunk::FirstDigit),
         (Chunk::Trailer, b'\r') => Some(Chunk::EndLf),
         (Chunk::TrailerRest, b'\r') => Some(Chunk::TrailerLf),
-        (Chunk::Trailer | Chunk::TrailerRest, _) => Some(Chunk::TrailerRest),
+        // A line feed alone would end a line for some, and the next request with it.
+        (Chunk::Trailer | Chunk::TrailerRest, _) if byte != b'\n' => Some(Chunk::TrailerRest),
         (Chunk::TrailerLf, b'\n') => Some(Chunk::Trailer),
-        (Chunk::EndLf, b'\n') => return Place::Line,
+        (Chunk::EndLf, b'\n') => return Place::Head,
         _ => None,
     };
     next.map_or(Place::Broken, Place::Chunked)

@@ -164,35 +164,98 @@ fn what_breaks_off_is_never_performed() {
     server.nothing_was_queued("Process");
 }
 
+/// What HTTP parsers answer with a bare status: the client reads why, and the connection ends.
 #[test]
-fn what_is_no_http_is_answered_by_a_hang_up() {
+fn what_is_no_http_gets_an_error_and_a_hang_up() {
     let home = Home::new(ECHOES);
     let server = home.start();
     let client = Client::of(&server);
     let every_byte: Vec<u8> = (0..=255).collect();
-    for garbage in [
-        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
-        b"hello\r\n\r\n",
-        b"GET /action=Process HTTP/9.9\r\n\r\n",
-        b"GET /action=Process HTTP/1.1\r\nno colon\r\n\r\n",
-        b"POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
-        b"POST /action=Process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        &every_byte,
-        &vec![b'A'; 300_000],
-    ] {
+    let head = |headers: &str| {
+        format!("POST /action=Process HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
+    };
+    let many = "a: b\r\n".repeat(200);
+    let long = format!("a: {}\r\n", "b".repeat(300_000));
+    let cases: [(&[u8], u16, &str); 16] = [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 502, "HTTP/1.0 or HTTP/1.1"),
+        (b"hello\r\n\r\n", 502, "HTTP/1.0 or HTTP/1.1"),
+        (&every_byte, 502, "HTTP/1.0 or HTTP/1.1"),
+        (&vec![b'A'; 300_000], 502, "HTTP/1.0 or HTTP/1.1"),
+        (b"GET /action=Process HTTP/9.9\r\n\r\n", 502, "HTTP/1.0 or HTTP/1.1"),
+        (b"GET http://[x/action=Process HTTP/1.1\r\nHost: localhost\r\n\r\n", 502, "address"),
+        (b"GET /action=Process HTTP/1.1\r\n\r\n", 502, "Host"),
+        (&head("no colon\r\n").into_bytes(), 502, "no colon"),
+        (&head("a: b\0\r\n").into_bytes(), 502, "control character"),
+        (&head("a: b\nContent-Length: 40\r\n").into_bytes(), 502, "line feed alone"),
+        (&head("Content-Length: x\r\n").into_bytes(), 502, "digits only"),
+        (&head("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n").into_bytes(), 502, "both"),
+        (&head("Transfer-Encoding: gzip\r\n").into_bytes(), 502, "not just chunked"),
+        (b"POST /action=Process HTTP/1.0\r\n\r\nn=1", 502, "without the header Content-Length"),
+        (&head(&many).into_bytes(), 505, "It is 201, at most 96"),
+        (&head(&long).into_bytes(), 505, "65000 bytes together"),
+    ];
+    for (sent, number, says) in cases {
+        let shown = String::from_utf8_lossy(&sent[..sent.len().min(200)]);
         let mut stream = server.connect();
-        // The server may have hung up before it was sent all of it.
-        let _ = stream.write_all(garbage).and_then(|()| stream.shutdown(Shutdown::Write));
-        let answer = rest_of(&mut stream);
-        let is_large = garbage.len() > 100_000;
-        let status = if is_large { "HTTP/1.1 431 " } else { "HTTP/1.1 400 " };
-        let is_refused = answer.starts_with(status) && answer.ends_with("\r\n\r\n");
-        // The reset of what was not read may overtake the answer.
-        let is_reset = is_large && answer.is_empty();
-        assert!(is_refused || is_reset, "{}: {answer}", String::from_utf8_lossy(garbage));
+        stream.write_all(sent).unwrap();
+        let reply = Reply::read(&mut stream);
+        assert_eq!(reply.header("connection"), Some("close"), "{shown}: {}", reply.head);
+        let fault = fault(&aci(&reply));
+        assert_eq!(fault.number, number, "{shown}: {fault:?}");
+        assert!(fault.description.contains(says), "{shown}: {fault:?}");
+        // Where the target is known, the reply belongs to its action.
+        let is_known = sent.starts_with(b"POST");
+        assert_eq!(fault.id.contains("PROCESS"), is_known || says == "Host", "{shown}: {fault:?}");
+        assert_eq!(rest_of(&mut stream), "", "{shown}");
         others_are_served(client);
     }
     server.nothing_was_queued("Process");
+}
+
+/// The request that a header with a bare line feed would have swallowed, or that would have been hidden in it.
+#[test]
+fn a_bare_line_feed_hides_no_request() {
+    let home = Home::new(ECHOES);
+    let server = home.start();
+    let hidden = get("/action=Process&n=hidden");
+    let first = b"GET /action=GetPid&ResponseFormat=simplejson HTTP/1.1\r\nHost: localhost\r\nA: b\nContent-Length: 40\r\n\r\n";
+    let mut stream = server.connect();
+    stream.write_all(&[&get("/action=GetPid"), first.as_slice(), &hidden].concat()).unwrap();
+    assert!(aci(&Reply::read(&mut stream)).has("responsedata/autn:pid"));
+    // In the form that was asked for.
+    let reply = Reply::read(&mut stream);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let error: serde_json::Value = serde_json::from_str(&reply.body_text()).unwrap();
+    assert_eq!(error["autnresponse"]["responsedata"]["error"]["errorid"], "ACTIONDGETPID502");
+    assert_eq!(rest_of(&mut stream), "");
+    server.nothing_was_queued("Process");
+}
+
+/// Characters that clients send raw count as they were sent, as far as the parser lets them.
+#[test]
+fn raw_characters_count_once() {
+    let home = Home::new(ECHOES);
+    let server = home.start();
+    let client = Client::of(&server);
+    let raw =
+        |bytes: usize| format!("/action=Process&Synchronous=true&n={}", "é".repeat(bytes / 2));
+    let reply = client.get(&raw(21_600));
+    let sent = reply.all("responsedata/parameters/parameter");
+    assert_eq!(sent[1].attribute("value"), "é".repeat(10_800));
+    let fault_of = |bytes: usize| fault(&aci(&client.send(&get(&raw(bytes)))));
+    let fault = fault_of(40_000);
+    assert_eq!(fault.number, 505);
+    assert!(fault.description.contains("It is 120035, at most 65534 is allowed"), "{fault:?}");
+    assert!(fault_of(70_000).description.contains("It is 70035, at most 65000"));
+
+    let home = Home::new(
+        "[Server]\nMaxInputString=100\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\n",
+    );
+    let server = home.start();
+    let client = Client::of(&server);
+    assert_eq!(client.get(&raw(64)).text("response"), "SUCCESS");
+    let reply = client.get(&raw(66));
+    assert!(super::fault(&reply).description.contains("It is 101, at most 100"), "{reply:?}");
 }
 
 #[test]

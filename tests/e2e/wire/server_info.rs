@@ -340,6 +340,47 @@ fn help_is_a_page_for_browsers() {
     // A browser gets XML everywhere else, and where it asks for it.
     assert_eq!(browse("/a=getpid").header("content-type"), Some("text/xml"));
     assert_eq!(browse("/a=help&ResponseFormat=xml").header("content-type"), Some("text/xml"));
-    assert_eq!(browse("/n=1").header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(browse("/?a=help").header("content-type"), Some("text/html; charset=utf-8"));
     fault(&client.get("/"));
+}
+
+/// What is refused is an ACI error, also for clients that would take HTML, as those written in Java say by default.
+#[test]
+fn a_refused_request_is_never_answered_by_the_help() {
+    let home = Home::new(&format!("{CONFIG}\n[Server]\nMaxFileUploadSize=1000\n"));
+    let server = home.start();
+    let client = Client::of(&server);
+    let accept = "Host: localhost\r\nAccept: text/html, image/gif, image/jpeg, */*; q=.2";
+    let long = "x".repeat(70_000);
+    let raw = "é".repeat(30_000);
+    let body = "x".repeat(2_000);
+    for (start, rest, number) in [
+        (format!("GET /{long}"), String::new(), 505),
+        (format!("GET /{raw}"), String::new(), 505),
+        ("GET /n=1".to_owned(), String::new(), 501),
+        ("GET /favicon.ico".to_owned(), String::new(), 501),
+        ("GET /?ResponseFormat=x".to_owned(), String::new(), 502),
+        ("GET /%FF=%FF".to_owned(), String::new(), 502),
+        ("GET /".to_owned(), "A: b\nc: d\r\n\r\n".to_owned(), 502),
+        ("GET /".to_owned(), "Content-Length: 3\r\n\r\nn=1".to_owned(), 501),
+        ("GET /".to_owned(), "Content-Encoding: gzip\r\n\r\n".to_owned(), 502),
+        ("PUT /".to_owned(), String::new(), 502),
+        ("POST /".to_owned(), "Content-Length: 0\r\n\r\n".to_owned(), 501),
+        ("POST /".to_owned(), format!("Content-Length: 2000\r\n\r\n{body}"), 505),
+        ("GET /action=Wobble".to_owned(), String::new(), 1),
+        ("GET /action=Help&HelpAction=Wobble".to_owned(), String::new(), 502),
+    ] {
+        let rest = if rest.is_empty() { "\r\n" } else { &rest };
+        let request = format!("{start} HTTP/1.1\r\n{accept}\r\n{rest}");
+        let reply = client.send(request.as_bytes());
+        let shown: String = request.chars().take(100).collect();
+        assert_eq!(reply.header("content-type"), Some("text/xml"), "{shown}");
+        assert_eq!(fault(&aci(&reply)).number, number, "{shown}");
+    }
+    // Of a whole address, and of one with an empty query, too.
+    for target in ["/", "/?", "http://x/", "http://x"] {
+        let request = format!("GET {target} HTTP/1.1\r\n{accept}\r\n\r\n");
+        let reply = client.send(request.as_bytes());
+        assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"), "{target}");
+    }
 }

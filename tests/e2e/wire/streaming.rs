@@ -91,8 +91,10 @@ fn a_long_list_is_streamed_complete_and_the_same_as_in_pages() {
     for _ in 0..2 {
         assert_eq!(settled(&aci(&exchange(&mut stream, &get(&list(""))))).len(), MANY);
     }
-    let reply = client.send(format!("GET {} HTTP/1.0\r\n\r\n", list("")).as_bytes());
+    let old = format!("GET {} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", list(""));
+    let reply = client.send(old.as_bytes());
     assert_eq!(reply.header("transfer-encoding"), None);
+    assert_eq!(reply.header("keep-alive"), None, "its end is that of the list");
     assert_eq!(settled(&aci(&reply)).len(), MANY);
 
     // Somebody who asks and does not read holds up nobody.
