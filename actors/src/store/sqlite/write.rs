@@ -26,7 +26,7 @@ pub(super) struct Writer<'c> {
     /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
     statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
-    place: Place,
+    place: &'c mut Place,
     reserve: Reserve,
     pub(super) known: Known,
     /// The rows of actions that run, as far as this writer started them: their next change is due
@@ -102,7 +102,7 @@ impl<'c> Writer<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         path: PathBuf,
-        place: Place,
+        place: &'c mut Place,
         reserve: Reserve,
         known: Known,
         points: Arc<Points>,
