@@ -102,8 +102,8 @@ pub type Answer = Box<dyn FnOnce(Result<BatchReply, StoreError>) + Send>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk, or the quota on it, is full.
-    #[error("the disk that holds the actions is full")]
+    /// The disk is full, or the quota on it, or a file may become no larger.
+    #[error("the disk that holds the actions is full, or lets its files grow no further")]
     Full,
     /// The database file is damaged or is no database of ours.
     #[error("the action database {path} is damaged or is not one of actiond's: {reason}")]

@@ -5,6 +5,7 @@ mod alone;
 mod damage;
 mod disk;
 mod gone;
+mod limits;
 mod reserve;
 
 use std::time::{Duration, Instant};

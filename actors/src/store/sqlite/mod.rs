@@ -5,7 +5,7 @@
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
 //!   deleted in `retention`, what is kept in memory of actions that wait in `given`, what is kept
-//!   back for a full disk in `reserve`, whether the file is still where it was in `place`;
+//!   back for a full disk in `reserve`, what else the system refuses in `limits`, whether the file is still where it was in `place`;
 //! - how the write-ahead log stays short: `fold`;
 //! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
 //!   pages of listings in `list`.
@@ -18,6 +18,7 @@ mod changes;
 mod due;
 mod fold;
 mod given;
+mod limits;
 mod list;
 mod lock;
 mod place;
@@ -147,7 +148,7 @@ impl SqliteStore {
         };
         let mut reserve = Reserve::find(directory);
         let connection = match prepared() {
-            Err(StoreError::Full) if reserve.give() => prepared(),
+            Err(StoreError::Full) if reserve.give(&StoreError::Full) => prepared(),
             other => other,
         }?;
         // Only now: a database that is not ours must find nothing of ours beside it.
