@@ -56,6 +56,7 @@
 
 pub mod action;
 pub mod clock;
+mod key;
 pub mod lifecycle;
 pub mod perform;
 mod queue;
@@ -69,6 +70,7 @@ pub mod testing;
 mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
+pub use key::SubmissionKey;
 pub use lifecycle::OnRestart;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
 pub use queue::{

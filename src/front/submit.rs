@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::{OneLine, Parameters, QueueError, State, Submission, Submitted, Value};
+use actiond_actors::{
+    OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Value,
+};
 
 use super::endpoint::Kind;
 use super::{Asked, Done, queue_error, render, waited};
@@ -11,6 +13,14 @@ use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
+
+const KEY: &str = "Idempotency-Key";
+
+/// What a request may have that says nothing of the action: one that is repeated may differ in it.
+const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
+
+const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
+     apart from ActionID, ResponseFormat and Wait";
 
 pub(super) async fn submit<'a>(
     asked: &mut Asked<'a>,
@@ -25,8 +35,9 @@ pub(super) async fn submit<'a>(
     let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
     let priority = i32::try_from(priority).unwrap_or_default();
     let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
-    let key = asked.idempotency_key.or_else(|| pairs.given("Idempotency-Key"));
+    let key = asked.idempotency_key.or_else(|| pairs.given(KEY));
     let key = key.map(ToOwned::to_owned);
+    let shown = key.clone();
     // All that was sent but the action itself (observed), so that an action can be sent on as it came.
     let parameters: Parameters = std::mem::take(&mut asked.pairs)
         .into_iter()
@@ -44,9 +55,12 @@ pub(super) async fn submit<'a>(
 
     let mut submission = Submission::new(parameters).priority(priority);
     if let Some(key) = key {
-        submission = submission.key(key);
+        submission = submission.key(SubmissionKey::from(key).apart_from(NOT_MEANT));
     }
-    let failed = |error: QueueError| queue_error(&error, kind.queue.name(), None);
+    let failed = |error: QueueError| match (error, &shown) {
+        (QueueError::KeyTaken, Some(key)) => AciError::invalid(KEY, key, FREE_KEY),
+        (error, _) => queue_error(&error, kind.queue.name(), None),
+    };
     let submitted = kind.queue.submit(submission).await.map_err(failed)?;
     if wait > 0.0 {
         asked.done = Done::Queued(kind, submitted);

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
+use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, INTERRUPTED_BY_SHUTDOWN, Refusal, Verdict, decide};
 use crate::perform::{ActionContext, Perform};
 use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
@@ -42,6 +43,9 @@ pub enum QueueError {
         /// How many may wait.
         limit: u64,
     },
+    /// Something else was submitted before under the same key, and is still kept; nothing was changed.
+    #[error("something else was submitted under the same key before")]
+    KeyTaken,
     /// The server shuts down and takes nothing new.
     #[error("the server is shutting down and takes no new actions")]
     ShuttingDown,
@@ -69,7 +73,7 @@ pub enum QueueError {
 pub struct Submission {
     parameters: Parameters,
     priority: i32,
-    key: Option<String>,
+    key: Option<SubmissionKey>,
 }
 
 impl Submission {
@@ -87,9 +91,10 @@ impl Submission {
     }
 
     /// Sets a key: the same submission may be sent again under it and gets the first one's id, as
-    /// long as that action is kept.
+    /// long as that action is kept. Another one under it is refused ([`QueueError::KeyTaken`]). What is the
+    /// same: [`SubmissionKey::is_repeat`]; the priority does not count.
     #[must_use]
-    pub fn key(mut self, key: impl Into<String>) -> Self {
+    pub fn key(mut self, key: impl Into<SubmissionKey>) -> Self {
         self.key = Some(key.into());
         self
     }
@@ -209,7 +214,7 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// [`QueueError::QueueFull`], [`QueueError::ShuttingDown`], [`QueueError::Store`] and
+    /// [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`], [`QueueError::Store`] and
     /// [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
         let Submission { parameters, priority, key } = submission;
@@ -506,6 +511,7 @@ impl QueueHandle {
             (Rejected::QueueFull, _) => {
                 QueueError::QueueFull { limit: self.settings().max_queue_size.unwrap_or_default() }
             }
+            (Rejected::KeyTaken, _) => QueueError::KeyTaken,
             (Rejected::ShuttingDown, _) => QueueError::ShuttingDown,
             (Rejected::Store(error), _) => QueueError::Store(error),
         }

@@ -88,6 +88,7 @@ macro_rules! store_conformance {
             an_id_is_never_used_again,
             a_key_names_one_action,
             a_repeated_key_changes_nothing,
+            a_taken_key_is_refused,
             copies_carry_parameters_and_priority,
             retention_by_number,
             retention_by_number_after_the_clock_was_set_back,

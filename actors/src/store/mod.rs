@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, OnRestart, Refusal, Verdict};
 use crate::report::{Report, Written};
 use query::{Cursor, Page, PageLimit, Query};
@@ -101,8 +102,8 @@ pub type Answer = Box<dyn FnOnce(Result<BatchReply, StoreError>) + Send>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk, or the quota on it, is full.
-    #[error("the disk that holds the actions is full")]
+    /// The disk is full, or the quota on it, or a file may become no larger.
+    #[error("the disk that holds the actions is full, or lets its files grow no further")]
     Full,
     /// The database file is damaged or is no database of ours.
     #[error("the action database {path} is damaged or is not one of actiond's: {reason}")]
@@ -292,8 +293,9 @@ pub enum NewAction {
         parameters: Parameters,
         /// Its priority; the higher one starts first.
         priority: i32,
-        /// A key under which the same submission may come again and gets the first one's id.
-        key: Option<String>,
+        /// A key under which the same submission may come again and gets the first one's id, as long as that
+        /// action is kept; another one is [`Rejected::KeyTaken`]. What is the same: [`SubmissionKey::is_repeat`].
+        key: Option<SubmissionKey>,
         /// When it arrived.
         queued_at: Timestamp,
     },
@@ -361,6 +363,8 @@ pub enum Rejected {
     Stale,
     /// The queue holds as many waiting actions as it may.
     QueueFull,
+    /// Under the same key something else was submitted before, and is still kept.
+    KeyTaken,
     /// The server shuts down and takes nothing new (said by the queue, never by a store).
     ShuttingDown,
     /// The store could not keep it.

@@ -7,7 +7,7 @@ use actiond_actors::store::conformance::run;
 use actiond_actors::store::query::{Cursor, Query, SortKey, States};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{
-    Batch, NewAction, QueueId, Record, Retention, Store, StoreError, Submitted,
+    Batch, NewAction, QueueId, Record, Rejected, Retention, Store, StoreError, Submitted,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use rusqlite::{Connection, params};
@@ -187,11 +187,11 @@ impl OldFile {
     async fn go_on(&self, store: &dyn Store) {
         let queue = store.open_queue(QUEUES[0]).await.unwrap().id;
         let keyed = self.of(queue).find(|old| old.key.is_some()).unwrap();
-        let new = |key: Option<&String>| NewAction::Given {
-            parameters: Parameters::default(),
+        let new = |key: Option<&String>, parameters: &Parameters| NewAction::Given {
+            parameters: parameters.clone(),
             // After all that waits.
             priority: -100,
-            key: key.cloned(),
+            key: key.map(|key| key.as_str().into()),
             queued_at: Timestamp(9_000),
         };
         let mut next: Vec<_> =
@@ -202,7 +202,11 @@ impl OldFile {
             queue,
             now: Timestamp(9_000),
             controls: Vec::new(),
-            submissions: vec![new(keyed.key.as_ref()), new(None)],
+            submissions: vec![
+                new(keyed.key.as_ref(), &keyed.parameters),
+                new(None, &Parameters::default()),
+                new(keyed.key.as_ref(), &Parameters::default()),
+            ],
             claim: next.len(),
             max_queued: None,
             retention: Retention { max_finished: Some(3), finished_after: None },
@@ -210,6 +214,7 @@ impl OldFile {
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
         assert_eq!(reply.submissions[0], Ok(Submitted { id, queued_at }));
+        assert_eq!(reply.submissions[2], Err(Rejected::KeyTaken), "it was given something else");
         let new = reply.submissions[1].as_ref().unwrap().id;
         assert_eq!(new.get(), LAST_ID + 1);
         for (claimed, old) in reply.claimed.iter().zip(&next) {

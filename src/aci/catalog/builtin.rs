@@ -49,7 +49,7 @@ pub const ASYNC_COMMON: &[ParamSpec] = &[
     optional(
         "Idempotency-Key",
         ParamKind::Text,
-        "A text of your choice: a request with the same key returns the token of the first instead of queuing the action again.",
+        "A text of your choice: the same request with the same key returns the token of the first instead of queuing the action again; another request with it is refused.",
     ),
 ];
 

@@ -19,7 +19,7 @@ Type=Echo
 ";
 
 /// Starts a server that must refuse; returns what it said.
-fn refused(home: &Home) -> String {
+pub(super) fn refused(home: &Home) -> String {
     let Output { status, stderr, .. } = home.command().output().expect("the server runs");
     let said = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{said}");

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::calls::{form, id_of};
 use super::*;
 
 /// One slot, so that the order in which actions run can be seen.
@@ -221,6 +222,74 @@ fn the_same_idempotency_key_gets_the_same_token() {
         String::from_utf8(plain).unwrap().rsplit_once(':').unwrap().1.to_owned()
     };
     assert_eq!(number(&again), number(&first), "it lasts longer than the process");
+}
+
+/// Sends a request with a key that was sent with another one before.
+fn is_refused(client: Client, parameters: &str) {
+    let reply = client.get(&format!("/action=Process{parameters}"));
+    assert_eq!(reply.text("response"), "ERROR", "{parameters}");
+    assert_eq!(reply.text("responsedata/error/errorcode"), "ERRORPARAMINVALID");
+    assert_eq!(reply.text("responsedata/error/errorid"), "ACTIONDPROCESS502");
+    let description = reply.text("responsedata/error/errordescription");
+    assert!(
+        description.contains("Idempotency-Key") && description.contains("'k'"),
+        "{description}"
+    );
+}
+
+#[test]
+fn an_idempotency_key_that_comes_with_another_request_is_refused() {
+    let home = Home::new(ONE_SLOT);
+    let server = home.start();
+    let client = Client::of(&server);
+    let first = client.submit("Process&Name=Ada&Size=1&Idempotency-Key=k");
+    let same = [
+        "Size=1&Name=Ada&Idempotency-Key=k",
+        "IDEMPOTENCY-KEY=k&name=Ada&SIZE=1",
+        "Name=%41da&Size=1&ActionID=second&ResponseFormat=xml&Wait=0&Idempotency-Key=k",
+    ];
+    let others = [
+        "&Name=Bob&Size=1",
+        "&Name=ada&Size=1",
+        "&Name=Ada",
+        "&Name=Ada&Size=1&More=1",
+        "&Name=Ada&Size=1&Priority=1",
+        "&Name=Ada&Size=1&Size=1",
+    ];
+    let check = |client: Client, first: &str| {
+        for parameters in same {
+            assert_eq!(id_of(&client.submit(&format!("Process&{parameters}"))), id_of(first));
+        }
+        for parameters in others {
+            is_refused(client, &format!("{parameters}&Idempotency-Key=k"));
+        }
+        let counts = client.get("/action=QueueInfo&QueueName=Process&QueueAction=queueStatus");
+        assert_eq!(counts.text("responsedata/finished"), "1", "more than one action was queued");
+    };
+    client.wait_for("Process", &first, "Finished");
+    check(client, &first);
+    // In a form it is the same request.
+    let form = form("Process", &[("Name", "Ada"), ("Size", "1"), ("Idempotency-Key", "k")]);
+    assert_eq!(token(&aci(&client.send(&form))), first);
+    server.kill();
+    let server = home.start();
+    check(Client::of(&server), &first);
+}
+
+#[test]
+fn twenty_clients_with_one_key_and_twenty_requests_queue_one_action() {
+    let home = Home::new(ONE_SLOT);
+    let server = home.start();
+    let client = Client::of(&server);
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let send = |n| client.get(&format!("/action=Process&n={n}&Idempotency-Key=one"));
+        let threads: Vec<_> = (0..20).map(|n| scope.spawn(move || send(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let taken = replies.iter().filter(|reply| reply.text("response") == "SUCCESS");
+    assert_eq!(taken.count(), 1);
+    let list = client.get("/action=QueueInfo&QueueName=Process&QueueAction=getStatus");
+    assert_eq!(list.one("responsedata/actions").names(), ["action"]);
 }
 
 #[test]

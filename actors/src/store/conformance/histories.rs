@@ -192,7 +192,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
         New::Given { priority, key, late } => NewAction::Given {
             parameters: Parameters::from_iter([("Place", place.to_string())]),
             priority: *priority,
-            key: key.map(|key| format!("key {key}")),
+            key: key.map(|key| format!("key {key}").into()),
             queued_at: Timestamp(now + late),
         },
         New::CopyOf(index) => NewAction::CopyOf { id: target(index), queued_at: Timestamp(now) },

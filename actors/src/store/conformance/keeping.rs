@@ -6,6 +6,7 @@ use proptest::test_runner::TestRunner;
 use super::model::Model;
 use super::{Bench, Place, an_end, cases, run, written};
 use crate::action::{ActionId, Parameters, State, Timestamp, Value};
+use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended};
 use crate::report::{Node, Report};
 use crate::store::query::{Cursor, PageLimit, Query, SortKey};
@@ -55,7 +56,7 @@ pub async fn a_key_names_one_action(place: &impl Place) {
     let keyed = |key: &str, queued_at| NewAction::Given {
         parameters: Parameters::from_iter([("Key", key)]),
         priority: 0,
-        key: Some(key.to_owned()),
+        key: Some(key.into()),
         queued_at: Timestamp(queued_at),
     };
     let first = bench.try_submit(keyed("a", 10)).await.unwrap();
@@ -92,14 +93,51 @@ pub async fn a_repeated_key_changes_nothing(place: &impl Place) {
     let keyed = |text: &str, priority| NewAction::Given {
         parameters: Parameters::from_iter([("Text", text)]),
         priority,
-        key: Some("key".to_owned()),
+        key: Some("key".into()),
         queued_at: Timestamp(1),
     };
-    let submissions = vec![keyed("first", 1), keyed("second", 2), keyed("third", 3)];
-    let reply = bench.commit(Batch { submissions, claim: 2, ..bench.batch() }).await;
+    let submissions = vec![keyed("first", 1), keyed("first", 2), keyed("third", 3)];
+    let reply = bench.commit(Batch { submissions, claim: 3, ..bench.batch() }).await;
     assert_eq!(reply.claimed.len(), 1);
+    assert_eq!(reply.submissions[1], reply.submissions[0]);
+    assert_eq!(reply.submissions[2], Err(Rejected::KeyTaken));
     assert_eq!(reply.claimed[0].parameters.get("text"), Some("first"));
     assert_eq!(bench.record(reply.claimed[0].id).await.priority, 1);
+}
+
+/// Another submission under a key that names one already is refused and makes no action, whatever became of the first
+/// one, as long as that is kept; in the same batch as well.
+pub async fn a_taken_key_is_refused(place: &impl Place) {
+    let mut bench = Bench::open(place).await;
+    let keyed = |pairs: &[(&str, &str)]| NewAction::Given {
+        parameters: Parameters::from_iter(pairs.iter().copied()),
+        priority: 0,
+        key: Some(SubmissionKey::from("key").apart_from(&["Wait"])),
+        queued_at: Timestamp(10),
+    };
+    let other = || keyed(&[("A", "2"), ("B", "2")]);
+    let submissions = vec![keyed(&[("A", "1"), ("B", "2")]), other()];
+    let reply = bench.commit(Batch { submissions, ..bench.batch() }).await;
+    let first = reply.submissions[0].clone().unwrap();
+    assert_eq!(reply.submissions[1], Err(Rejected::KeyTaken));
+    assert_eq!(reply.counts.queued(), 1);
+    // Also where there is no room for it, which may pass: this does not.
+    let full = Batch { submissions: vec![other()], max_queued: Some(0), ..bench.batch() };
+    assert_eq!(bench.commit(full).await.submissions[0], Err(Rejected::KeyTaken));
+    assert_eq!(bench.try_submit(keyed(&[("b", "2"), ("Wait", "9"), ("a", "1")])).await, Ok(first));
+
+    bench = bench.reopen(place).await;
+    assert_eq!(bench.try_submit(other()).await, Err(Rejected::KeyTaken));
+    assert_eq!(bench.try_submit(keyed(&[("A", "1"), ("B", "2")])).await, Ok(first));
+    bench.command(first.id, Command::Cancel).await.unwrap();
+    assert_eq!(
+        bench.try_submit(other()).await,
+        Err(Rejected::KeyTaken),
+        "it has ended but is kept"
+    );
+    let none = Retention { max_finished: Some(0), finished_after: None };
+    bench.commit(Batch { retention: none, ..bench.batch() }).await;
+    assert!(bench.try_submit(other()).await.unwrap().id > first.id, "the key is free again");
 }
 
 /// A copy has parameters and priority of its source, and a life of its own.

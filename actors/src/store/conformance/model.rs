@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
 use crate::store::query::Query;
 use crate::store::{
@@ -31,7 +32,7 @@ pub(super) struct Queue {
 pub(super) struct Row {
     pub(super) record: Record,
     pub(super) parameters: Parameters,
-    key: Option<String>,
+    key: Option<SubmissionKey>,
 }
 
 impl Model {
@@ -217,7 +218,10 @@ impl Queue {
                 let first = key
                     .as_ref()
                     .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
-                if let Some(Row { record, .. }) = first {
+                if let (Some(Row { record, parameters: given, .. }), Some(key)) = (first, key) {
+                    if !key.is_repeat(given, parameters) {
+                        return Err(Rejected::KeyTaken);
+                    }
                     return Ok(Submitted { id: record.id, queued_at: record.queued_at });
                 }
                 (parameters.clone(), *priority, key.clone(), *queued_at)

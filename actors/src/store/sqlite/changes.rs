@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::key::SubmissionKey;
 use crate::lifecycle::{
     Command, Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Verdict, decide,
     is_current, not_before,
@@ -239,10 +240,10 @@ impl Writer<'_> {
         new: &NewAction,
         at_once: bool,
     ) -> Applied<Result<Submitted, Rejected>> {
-        if let NewAction::Given { key: Some(key), .. } = new
+        if let NewAction::Given { key: Some(key), parameters, .. } = new
             && let Some(first) = self.submitted_under(batch.queue, key)?
         {
-            return Ok(Ok(first));
+            return self.repeat(key, first, parameters);
         }
         let counts = self.queue_mut(batch.queue)?.counts;
         if batch.max_queued.is_some_and(|max| counts.queued() >= max) {
@@ -316,7 +317,7 @@ impl Writer<'_> {
         };
         self.run(
             "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
-            params![number(id), key, to_json(parameters)?],
+            params![number(id), key.as_ref().map(SubmissionKey::as_str), to_json(parameters)?],
         )?;
         if waits {
             self.given.keep(id, parameters);
@@ -324,23 +325,41 @@ impl Writer<'_> {
         if let Some(key) = key {
             self.run(
                 "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
-                params![queue.0, key, number(id)],
+                params![queue.0, key.as_str(), number(id)],
             )?;
         }
         Ok(())
     }
 
-    fn submitted_under(&self, queue: QueueId, key: &str) -> Applied<Option<Submitted>> {
+    fn submitted_under(&self, queue: QueueId, key: &SubmissionKey) -> Applied<Option<Submitted>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT a.id, a.queued_at FROM submission_key k JOIN action a ON a.id = k.id
              WHERE k.queue = ?1 AND k.key = ?2",
         )?;
         let found = statement
-            .query_row(params![queue.0, key], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)))
+            .query_row(params![queue.0, key.as_str()], |row| {
+                Ok((row.get::<_, u64>(0)?, row.get(1)?))
+            })
             .optional()?;
         Ok(found.and_then(|(id, queued_at)| {
             Some(Submitted { id: ActionId::new(id)?, queued_at: Timestamp(queued_at) })
         }))
+    }
+
+    /// Answers what comes again under the key of a `first` one: with that, if it was given the same.
+    fn repeat(
+        &self,
+        key: &SubmissionKey,
+        first: Submitted,
+        again: &Parameters,
+    ) -> Applied<Result<Submitted, Rejected>> {
+        match self.parameters(first.id) {
+            Ok(given) if key.is_repeat(&given, again) => Ok(Ok(first)),
+            Ok(_) => Ok(Err(Rejected::KeyTaken)),
+            // That is the trouble of who asks, not of the action.
+            Err(Failure::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
+            Err(other) => Err(other),
+        }
     }
 
     /// Gives free slots to the waiting actions that are next (Q8), unless the queue is paused (Q12).

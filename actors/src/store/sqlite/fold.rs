@@ -27,7 +27,8 @@ impl Folder {
             let busy = Arc::clone(&busy);
             move || {
                 while asked.recv().is_ok() {
-                    fold(&connection);
+                    // Whoever asked looks how far it came.
+                    let _ = fold(&connection);
                     busy.store(false, Ordering::Release);
                 }
             }
@@ -58,15 +59,10 @@ impl Drop for Folder {
 
 /// Folds as much as no reader still looks at, and returns whether that was all. What fails here is tried
 /// again by the writing thread, which tells if it matters.
-pub(super) fn fold(connection: &Connection) -> bool {
+pub(super) fn fold(connection: &Connection) -> rusqlite::Result<bool> {
     let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     });
-    match folded {
-        Ok((pages, folded)) => pages == folded,
-        Err(error) => {
-            log::debug!("the log of the action database could not be folded: {error}");
-            false
-        }
-    }
+    let all = folded.map(|(pages, folded)| pages == folded);
+    all.inspect_err(|e| log::debug!("the log of the action database could not be folded: {e}"))
 }

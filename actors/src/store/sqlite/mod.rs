@@ -1,10 +1,11 @@
 //! The embedded store: one SQLite file, one thread that writes, one that folds its log, two that read.
 //!
-//! - opening, the lock on the data directory, the threads and their channels: this file;
+//! - opening, the threads and their channels: this file;
+//! - what keeps a second server away: `lock`;
 //! - tables and indexes: `schema`;
 //! - what the writing thread does: transactions in `write`, each change in `changes`, what is
 //!   deleted in `retention`, what is kept in memory of actions that wait in `given`, what is kept
-//!   back for a full disk in `reserve`, whether the file is still where it was in `place`;
+//!   back for a full disk in `reserve`, what else the system refuses in `limits`, whether the file is still where it was in `place`;
 //! - how the write-ahead log stays short: `fold`;
 //! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
 //!   pages of listings in `list`.
@@ -17,7 +18,9 @@ mod changes;
 mod due;
 mod fold;
 mod given;
+mod limits;
 mod list;
+mod lock;
 mod place;
 mod points;
 mod read;
@@ -26,8 +29,7 @@ mod retention;
 mod schema;
 mod write;
 
-use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::fs::File;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -46,6 +48,7 @@ use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
 use due::Due;
 use fold::Folder;
+use lock::Locks;
 use place::Place;
 use points::Points;
 use read::Reader;
@@ -135,10 +138,9 @@ impl SqliteStore {
         let directory = &std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         make_directory(directory)
             .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
-        let lock = lock_directory(directory)?;
         let path = directory.join("actions.db");
-
         let vfs = other.map(|(vfs, ..)| vfs);
+        let locks = Locks::take(directory, &path, vfs.is_none())?;
         let prepared = || {
             let connection = connect(&path, OpenFlags::default(), vfs)?;
             schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
@@ -146,7 +148,7 @@ impl SqliteStore {
         };
         let mut reserve = Reserve::find(directory);
         let connection = match prepared() {
-            Err(StoreError::Full) if reserve.give() => prepared(),
+            Err(StoreError::Full) if reserve.give(&StoreError::Full) => prepared(),
             other => other,
         }?;
         // Only now: a database that is not ours must find nothing of ours beside it.
@@ -157,7 +159,8 @@ impl SqliteStore {
         }
         let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
         // The log is there since the connection has read; it is as much of the database as the file.
-        let place = Place::note([path.clone(), directory.join("actions.db-wal")], Instant::now());
+        let files = [path.clone(), directory.join("actions.db-wal")];
+        let mut place = Place::note(files, Some(locks), Instant::now());
         let reader = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, vfs)?;
@@ -185,8 +188,11 @@ impl SqliteStore {
         threads.writing = Some(spawn("actiond-write", {
             let points = Arc::clone(&points_here);
             move || {
+                let place = &mut place;
                 let writer = Writer::new(&connection, path, place, reserve, known, points, folder);
-                write_loop(writer, &write_jobs, lock);
+                write_loop(writer, &write_jobs);
+                // Before the locks, which the place has.
+                drop(connection);
             }
         })?);
         Ok(Self {
@@ -304,9 +310,8 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .map_err(|e| StoreError::Io(format!("can't start the thread {name}: {e}")))
 }
 
-/// Takes whatever waits, writes it as one transaction, answers, and so on. The lock is held until
-/// the last write is done.
-fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>, lock: File) {
+/// Takes whatever waits, writes it as one transaction, answers, and so on.
+fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>) {
     while let Ok(first) = jobs.recv() {
         let mut group = Vec::new();
         let mut next = Some(first);
@@ -321,7 +326,6 @@ fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>, lock: Fil
                 WriteJob::Close(reply) => {
                     writer.commit(&mut group);
                     writer.close();
-                    drop(lock);
                     let _ = reply.send(());
                     return;
                 }
@@ -367,35 +371,6 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
         let _ = File::open(parent).and_then(|parent| parent.sync_all());
     }
     Ok(())
-}
-
-fn lock_directory(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("actiond.lock");
-    let io = |e: std::io::Error| StoreError::Io(format!("{}: {e}", path.display()));
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            // Only for the message; an unreadable owner is no owner.
-            let _ = file.take(20).read_to_string(&mut owner);
-            let owner = owner.trim();
-            let owner =
-                if owner.is_empty() { String::new() } else { format!(" (process {owner})") };
-            return Err(StoreError::InUse { path: directory.to_owned(), owner });
-        }
-        Err(TryLockError::Error(e)) => return Err(io(e)),
-    }
-    file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
-    // The number is only for the message above; a full disk must not keep the server from starting.
-    let _ = writeln!(file, "{}", std::process::id());
-    Ok(file)
 }
 
 fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connection, StoreError> {

@@ -1,4 +1,4 @@
-//! Whether the database is still where it was opened. What is written to a file that was deleted or
+//! Whether the database is still where it was opened, and still this server's alone. What is written to a file that was deleted or
 //! moved away is written nowhere that the next server looks, and no call of the system's fails: so
 //! the path is looked at now and then. Why it is as it is: `docs/adr/0010-a-database-that-is-gone.md`.
 //! Who asks: [`super::write`].
@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::lock::Locks;
 use crate::store::StoreError;
 
 /// How much time passes between two looks, at least: each is some microseconds of the writing thread.
@@ -15,30 +16,38 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// What stays the same as long as a path leads to the same file.
 #[cfg(unix)]
-type Identity = (u64, u64);
+pub(super) type Identity = (u64, u64);
 /// A file that is open can't be deleted or moved away: that there is one says enough.
 #[cfg(not(unix))]
-type Identity = ();
+pub(super) type Identity = ();
 
 /// Where the files of a database were when it was opened.
 #[derive(Debug)]
 pub(super) struct Place {
     files: Vec<(PathBuf, Identity)>,
+    /// What keeps others from it.
+    locks: Option<Locks>,
     looked: Instant,
-    /// The first of them that was not there at the last look.
+    /// The first of the files that was not there at the last look.
     gone: Option<PathBuf>,
+    /// Another server had a lock of ours then.
+    taken: Option<StoreError>,
 }
 
 impl Place {
     /// Notes what is at these paths now. Where there is no file, nothing is looked for later.
-    pub(super) fn note(paths: impl IntoIterator<Item = PathBuf>, now: Instant) -> Self {
+    pub(super) fn note(
+        paths: impl IntoIterator<Item = PathBuf>,
+        locks: Option<Locks>,
+        now: Instant,
+    ) -> Self {
         let files = paths.into_iter().filter_map(|path| {
             // So that a message says where, and a directory above that was moved is noticed too.
             let path = std::path::absolute(&path).unwrap_or(path);
             let identity = identity(&path).ok()?;
             Some((path, identity))
         });
-        Self { files: files.collect(), looked: now, gone: None }
+        Self { files: files.collect(), locks, looked: now, gone: None, taken: None }
     }
 
     /// Says whether all is where it was, by a look that is a second old at most.
@@ -47,9 +56,10 @@ impl Place {
             self.looked = now;
             self.look();
         }
-        match &self.gone {
-            None => Ok(()),
-            Some(path) => Err(StoreError::Io(format!("{} {GONE}", path.display()))),
+        match (&self.gone, &self.taken) {
+            (None, None) => Ok(()),
+            (Some(path), _) => Err(StoreError::Io(format!("{} {GONE}", path.display()))),
+            (None, Some(error)) => Err(error.clone()),
         }
     }
 
@@ -68,6 +78,20 @@ impl Place {
             _ => {}
         }
         self.gone = gone;
+        if self.gone.is_none() {
+            self.look_at_locks();
+        }
+    }
+
+    /// In the directory that it was: another one has locks of its own.
+    fn look_at_locks(&mut self) {
+        let taken = self.locks.as_mut().and_then(|locks| locks.look().err());
+        match (&taken, &self.taken) {
+            (Some(error), None) => log::error!("{error}: every change is refused until that ends"),
+            (None, Some(_)) => log::info!("the data directory is ours again: changes are taken"),
+            _ => {}
+        }
+        self.taken = taken;
     }
 }
 
@@ -81,16 +105,18 @@ fn is_gone(path: &Path, was: &Identity) -> bool {
     }
 }
 
+pub(super) fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(|file| identity_of(&file))
+}
+
 #[cfg(unix)]
-fn identity(path: &Path) -> io::Result<Identity> {
+pub(super) fn identity_of(file: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+    (file.dev(), file.ino())
 }
 
 #[cfg(not(unix))]
-fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(drop)
-}
+pub(super) const fn identity_of(_: &fs::Metadata) -> Identity {}
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -105,7 +131,7 @@ mod tests {
         fs::write(&file, "").unwrap();
         fs::write(&log, "").unwrap();
         let mut now = Instant::now();
-        let mut place = Place::note([file.clone(), log.clone(), data.join("none")], now);
+        let mut place = Place::note([file.clone(), log.clone(), data.join("none")], None, now);
         let mut later = || {
             now += EVERY;
             place.check(now)
@@ -142,7 +168,7 @@ mod tests {
         let file = home.path().join("actions.db");
         fs::write(&file, "").unwrap();
         let began = Instant::now();
-        let mut place = Place::note([file.clone()], began);
+        let mut place = Place::note([file.clone()], None, began);
         fs::remove_file(&file).unwrap();
         assert_eq!(place.check(began + EVERY / 2), Ok(()));
         assert!(place.check(began + EVERY).is_err(), "the first change after a second");

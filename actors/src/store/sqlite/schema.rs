@@ -23,7 +23,7 @@ use crate::action::State;
 use crate::store::StoreError;
 
 /// The format that this version writes.
-const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 2;
 
 /// The rows that `by_state` has. SQLite takes a partial index only for a query that says the same as the
 /// index does, letter for letter: a bound state does not tell it that the state is another one.

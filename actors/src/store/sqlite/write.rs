@@ -1,6 +1,8 @@
 //! What the writing thread does: groups of batches, each group one transaction, and each batch
 //! alone where the group fails. What a change does to the rows is in [`super::changes`], what is
-//! deleted in [`super::retention`].
+//! deleted in [`super::retention`], what is done where there is no room for more in `room`.
+
+mod room;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use super::fold::{Folder, fold};
 use super::given::Given;
 use super::place::Place;
 use super::points::Points;
-use super::reserve::{PAGE, Reserve};
+use super::reserve::Reserve;
 use super::store_error;
 use crate::action::{ActionId, State};
 use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError, Unread};
@@ -26,9 +28,11 @@ pub(super) struct Writer<'c> {
     /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
     statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
-    place: Place,
+    place: &'c mut Place,
     reserve: Reserve,
     pub(super) known: Known,
+    /// When the limit on the size of files was looked at.
+    looked: Instant,
     /// The rows of actions that run, as far as this writer started them: their next change is due
     /// soon. Forgotten when a transaction fails.
     pub(super) running: HashMap<ActionId, (QueueId, Row)>,
@@ -44,6 +48,8 @@ pub(super) struct Writer<'c> {
     folded: bool,
     /// After how many pages SQLite folds the log itself.
     max_log_pages: u64,
+    /// Why submissions are refused while the reserve is given.
+    why: StoreError,
 }
 
 /// What is true of the whole store between transactions; put back when one fails.
@@ -76,7 +82,17 @@ pub(super) enum Failure {
 /// A transaction that was undone.
 struct Failed {
     error: StoreError,
-    unreadable: Option<ActionId>,
+    cause: Cause,
+}
+
+/// Why a transaction was undone.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// Nothing more can be written, or not so much: control has what is kept back for it.
+    NoRoom,
+    /// This action can't be read.
+    Unreadable(ActionId),
+    Other,
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -102,7 +118,7 @@ impl<'c> Writer<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         path: PathBuf,
-        place: Place,
+        place: &'c mut Place,
         reserve: Reserve,
         known: Known,
         points: Arc<Points>,
@@ -115,6 +131,7 @@ impl<'c> Writer<'c> {
             place,
             reserve,
             known,
+            looked: Instant::now(),
             running: HashMap::new(),
             given: Given::default(),
             points,
@@ -122,6 +139,7 @@ impl<'c> Writer<'c> {
             folding: false,
             folded: false,
             max_log_pages: 0,
+            why: StoreError::Full,
         };
         writer.limit_log();
         writer
@@ -140,13 +158,15 @@ impl<'c> Writer<'c> {
                 [name],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
             );
-            opened.map_err(|e| store_error(&e, &writer.path))
+            opened.map_err(|e| writer.failed(&e))
         };
         let opened = match open(self) {
-            Err(StoreError::Full) if self.give_reserve() => open(self),
+            Err(Failed { error, cause: Cause::NoRoom }) if self.give_reserve(error.clone()) => {
+                open(self)
+            }
             other => other,
         };
-        let (id, paused, counts) = opened?;
+        let (id, paused, counts) = opened.map_err(|failed| failed.error)?;
         let counts = counts_from_text(&counts)
             .ok_or_else(|| self.corrupt(format!("the counts of queue {name} are unreadable")))?;
         let id = QueueId(id);
@@ -164,16 +184,15 @@ impl<'c> Writer<'c> {
             return;
         }
         let sealed: Vec<(Batch, Owed)> = group.drain(..).filter_map(Due::seal).collect();
-        if let Err(error) = self.place.check(Instant::now()) {
+        let now = Instant::now();
+        if let Err(error) = self.place.check(now) {
             for (_, owed) in sealed {
                 owed.pay(Err(error.clone()));
             }
             return;
         }
         let batches: Vec<&Batch> = sealed.iter().map(|(batch, _)| batch).collect();
-        if self.reserve.is_given() {
-            self.refill_reserve();
-        }
+        self.look_at_room(now);
         if self.folded || self.reserve.is_given() {
             // On a full disk the log must begin anew as soon as it can.
             self.points.let_go();
@@ -205,6 +224,9 @@ impl<'c> Writer<'c> {
         let Ok((pages, folded)) = state else { return };
         let left = pages.saturating_sub(folded);
         self.folded = left == 0;
+        if left > self.max_log_pages && self.is_unfoldable() {
+            return;
+        }
         let is_long = left > self.max_log_pages / 2 || pages > self.max_log_pages;
         let Some(folder) = self.folder.as_ref().filter(|_| is_long || self.folding) else { return };
         if left > self.max_log_pages / 8 {
@@ -222,10 +244,19 @@ impl<'c> Writer<'c> {
         }
     }
 
+    /// Whether the log is longer than it may be because the database takes no pages. Then submissions must not make
+    /// it longer still: the room that it has left is for control.
+    fn is_unfoldable(&mut self) -> bool {
+        self.points.let_go();
+        let Err(error) = fold(self.connection) else { return false };
+        let Failed { error, .. } = self.failed(&error);
+        self.give_reserve(error)
+    }
+
     /// Folds the log on this thread, and returns whether that was all of it.
     fn fold_here(&self) -> bool {
         self.points.let_go();
-        fold(self.connection)
+        fold(self.connection).unwrap_or(false)
     }
 
     fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
@@ -233,9 +264,9 @@ impl<'c> Writer<'c> {
             batches.iter().map(|batch| writer.apply(batch)).collect::<Applied<Vec<_>>>()
         }) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
-            Err(Failed { error, .. }) => {
+            Err(Failed { error, cause }) => {
                 log::warn!("a transaction of {} batches failed: {error}", batches.len());
-                if error == StoreError::Full && self.give_reserve() {
+                if matches!(cause, Cause::NoRoom) && self.give_reserve(error.clone()) {
                     batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
                 } else {
                     batches.iter().map(|batch| self.commit_parts(batch, &error)).collect()
@@ -249,51 +280,15 @@ impl<'c> Writer<'c> {
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
         let claim = if self.reserve.has_room_for_starts() { batch.claim } else { 0 };
         let rest = without_submissions(batch, claim);
-        let committed = match self.commit_parts(&rest, &StoreError::Full) {
+        let why = self.why.clone();
+        let committed = match self.commit_parts(&rest, &why) {
             Err(StoreError::Full) => {
                 self.limit_log();
-                self.commit_parts(&rest, &StoreError::Full)
+                self.commit_parts(&rest, &why)
             }
             other => other,
         };
-        Ok(refusing_submissions(committed?, batch, &StoreError::Full))
-    }
-
-    /// Gives the reserve to what must be written; whether there was one.
-    fn give_reserve(&mut self) -> bool {
-        let given = self.reserve.give();
-        if given {
-            self.limit_log();
-        }
-        given
-    }
-
-    fn refill_reserve(&mut self) {
-        let free_pages: u64 = self.number("PRAGMA freelist_count");
-        self.reserve.refill(free_pages.saturating_mul(PAGE));
-        if !self.reserve.is_given() {
-            self.limit_log();
-        }
-    }
-
-    /// Says how long the write-ahead log may become, and on a full disk makes it short now if it can be:
-    /// what is folded into the database leaves its room to the next transactions.
-    fn limit_log(&mut self) {
-        let file = std::fs::metadata(&self.path).map_or(0, |file| file.len());
-        let growth = self.number("PRAGMA page_count").saturating_mul(PAGE).saturating_sub(file);
-        let pages = self.reserve.log_pages(growth);
-        self.max_log_pages = pages;
-        // Where these fail, the log is longer than wanted, and the next transaction tells if it matters.
-        let _ =
-            self.connection
-                .query_row(&format!("PRAGMA wal_autocheckpoint = {pages}"), [], |_| Ok(()));
-        if self.reserve.is_given() && pages > 0 {
-            self.fold_here();
-        }
-    }
-
-    fn number(&self, pragma: &str) -> u64 {
-        self.connection.query_row(pragma, [], |row| row.get(0)).unwrap_or_default()
+        Ok(refusing_submissions(committed?, batch, &why))
     }
 
     /// Commits one batch alone, in parts if it must be: what can't be done must not hold up the rest.
@@ -309,7 +304,7 @@ impl<'c> Writer<'c> {
         // One action that can't be read is ended, and the others start.
         let mut unread = Vec::new();
         for _ in 0..batch.claim {
-            let Some(id) = failed.unreadable else { break };
+            let Cause::Unreadable(id) = failed.cause else { break };
             let Ok(ended) = self.give_up(batch, id, &failed.error) else { break };
             unread.extend(ended);
             failed = match self.commit_one(batch) {
@@ -358,11 +353,9 @@ impl<'c> Writer<'c> {
             }
         }
         applied.map_err(|failure| match failure {
-            Failure::Sqlite(error) => {
-                Failed { error: store_error(&error, &self.path), unreadable: None }
-            }
-            Failure::Store(error) => Failed { error, unreadable: None },
-            Failure::Unreadable(id, error) => Failed { error, unreadable: Some(id) },
+            Failure::Sqlite(error) => self.failed(&error),
+            Failure::Store(error) => Failed { error, cause: Cause::Other },
+            Failure::Unreadable(id, error) => Failed { error, cause: Cause::Unreadable(id) },
         })
     }
 

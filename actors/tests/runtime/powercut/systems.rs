@@ -28,6 +28,9 @@ const ROUNDS: usize = 30;
 const CLIENTS: usize = 5;
 const CHECKPOINT_PAGES: u32 = 40;
 
+/// What an action may be to do.
+const WHATS: [&str; 8] = ["", "", "", "", "fail", "wait", "wait", "deaf"];
+
 /// What a client asks for.
 #[derive(Debug, Clone, Copy)]
 enum Ask {
@@ -292,11 +295,12 @@ impl Run {
 
     fn choose(&mut self, ids: &mut Vec<ActionId>) -> Ask {
         let random = &mut self.random;
-        let submit = Ask::Submit {
-            key: (random.u8(0..4) == 0).then(|| random.u8(0..30)),
-            priority: random.i32(-2..3),
-            what: ["", "", "", "", "fail", "wait", "wait", "deaf"][random.usize(0..8)],
-        };
+        let key = (random.u8(0..4) == 0).then(|| random.u8(0..30));
+        let priority = random.i32(-2..3);
+        let what = random.usize(0..8);
+        // What comes under one key is always the same.
+        let what = WHATS[key.map_or(what, |key| usize::from(key) % WHATS.len())];
+        let submit = Ask::Submit { key, priority, what };
         let Some(id) = ids.pop() else { return submit };
         match random.u8(0..16) {
             0..6 => submit,

@@ -1,0 +1,298 @@
+//! What keeps a second server from the data that one serves. Two locks, since neither does alone:
+//!
+//! - one on the database file itself, where the system has locks that SQLite's own don't disturb (Linux). It
+//!   follows the file, by whatever path, link or mount somebody comes, and can't be deleted;
+//! - one on the file `actiond.lock` beside it, everywhere. It names the process, and keeps away versions that
+//!   know no other. Whoever deletes that file takes it away, so it is looked for and taken again ([`super::place`]).
+//!
+//! Why it is as it is: `docs/adr/0010-a-database-that-is-gone.md`.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::place::{Identity, identity, identity_of};
+use crate::store::StoreError;
+
+/// Both locks of a data directory. To be dropped after the last connection to its database: to close any
+/// descriptor of that file takes away the locks that SQLite holds on it in this process.
+#[derive(Debug)]
+pub(super) struct Locks {
+    directory: DirectoryLock,
+    _database: Option<DatabaseLock>,
+}
+
+impl Locks {
+    /// Takes both, or none. The file is left alone where it is no `real` one of this system's.
+    pub(super) fn take(directory: &Path, database: &Path, real: bool) -> Result<Self, StoreError> {
+        // The file first: who is refused then has not touched what the other server looks at.
+        let database = match real.then(|| DatabaseLock::take(database)) {
+            None => None,
+            Some(Ok(Some(lock))) => Some(lock),
+            Some(Ok(None)) => return Err(in_use(directory, owner(directory))),
+            Some(Err(e)) => return Err(StoreError::Io(format!("{}: {e}", database.display()))),
+        };
+        Ok(Self { directory: DirectoryLock::take(directory)?, _database: database })
+    }
+
+    /// Whether the lock on the directory is still there; it is taken again if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if another server has it.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        self.directory.look()
+    }
+}
+
+/// The lock on `actiond.lock`.
+#[derive(Debug)]
+struct DirectoryLock {
+    directory: PathBuf,
+    /// It is locked as long as it is open.
+    _file: File,
+    /// Which file this is.
+    is: Option<Identity>,
+    /// It was told that there is none and none can be made.
+    told: bool,
+}
+
+fn path_in(directory: &Path) -> PathBuf {
+    directory.join("actiond.lock")
+}
+
+impl DirectoryLock {
+    fn take(directory: &Path) -> Result<Self, StoreError> {
+        let path = path_in(directory);
+        let io = |e: io::Error| StoreError::Io(format!("{}: {e}", path.display()));
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(directory, owner_in(&file))),
+            Err(TryLockError::Error(e)) => return Err(io(e)),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+        // The number is only for the message of others; a full disk must not keep the server from starting.
+        let _ = writeln!(file, "{}", std::process::id());
+        // By the open file: another may be at its path by now.
+        let is = file.metadata().map(|file| identity_of(&file)).ok();
+        Ok(Self { directory: directory.to_owned(), _file: file, is, told: false })
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        let path = path_in(&self.directory);
+        if identity(&path).ok() == self.is {
+            return Ok(());
+        }
+        match Self::take(&self.directory) {
+            Ok(again) => {
+                log::warn!(
+                    "{} was deleted or replaced: it is made and locked again",
+                    path.display()
+                );
+                *self = again;
+                Ok(())
+            }
+            Err(error @ StoreError::InUse { .. }) => Err(error),
+            Err(error) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    log::warn!(
+                        "the lock of the data directory is gone and can't be made again: {error}"
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn in_use(directory: &Path, owner: String) -> StoreError {
+    StoreError::InUse { path: directory.to_owned(), owner }
+}
+
+/// Who has the directory, as far as its lock file tells.
+fn owner(directory: &Path) -> String {
+    File::open(path_in(directory)).map(|file| owner_in(&file)).unwrap_or_default()
+}
+
+fn owner_in(file: &File) -> String {
+    let mut owner = String::new();
+    // Only for the message; an unreadable owner is no owner.
+    let _ = file.take(20).read_to_string(&mut owner);
+    let owner = owner.trim();
+    if owner.is_empty() { String::new() } else { format!(" (process {owner})") }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use on_the_file::DatabaseLock;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod on_the_file {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::path::Path;
+    use std::sync::{Mutex, PoisonError};
+
+    use nix::errno::Errno;
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc;
+
+    use crate::store::sqlite::place::{Identity, identity, identity_of};
+
+    /// A lock of one byte far behind all that SQLite locks and writes, which belongs to the open file and not
+    /// to the process, as SQLite's do.
+    #[derive(Debug)]
+    pub(super) struct DatabaseLock {
+        /// It is locked as long as it is open.
+        _file: File,
+        is: Identity,
+    }
+
+    /// The databases that this process has: to open one of them once more and to close that would take away
+    /// SQLite's locks, so a second store here must be refused without.
+    static HERE: Mutex<Vec<Identity>> = Mutex::new(Vec::new());
+
+    impl DatabaseLock {
+        /// Takes the lock, making the file if there is none; `None` if another has it.
+        pub(super) fn take(path: &Path) -> io::Result<Option<Self>> {
+            let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
+            if identity(path).is_ok_and(|is| here.contains(&is)) {
+                return Ok(None);
+            }
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                // As SQLite makes it.
+                .mode(0o644)
+                .open(path)?;
+            let is = identity_of(&file.metadata()?);
+            match fcntl(&file, FcntlArg::F_OFD_SETLK(&one_byte())) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN | Errno::EACCES) => return Ok(None),
+                // Some network file systems have no locks, and some systems none of these.
+                Err(error) => log::warn!(
+                    "{} can't be locked ({error}): a second server is kept away by actiond.lock alone",
+                    path.display()
+                ),
+            }
+            here.push(is);
+            Ok(Some(Self { _file: file, is }))
+        }
+    }
+
+    impl Drop for DatabaseLock {
+        fn drop(&mut self) {
+            HERE.lock().unwrap_or_else(PoisonError::into_inner).retain(|is| *is != self.is);
+        }
+    }
+
+    fn one_byte() -> libc::flock {
+        libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: libc::off_t::MAX,
+            l_len: 1,
+            l_pid: 0,
+        }
+    }
+}
+
+/// Where locks of a whole file get in the way of SQLite's own, there is none on the database.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[derive(Debug)]
+struct DatabaseLock;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+impl DatabaseLock {
+    fn take(_: &Path) -> io::Result<Option<Self>> {
+        Ok(Some(Self))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn taken(directory: &Path) -> Result<Locks, StoreError> {
+        Locks::take(directory, &directory.join("actions.db"), true)
+    }
+
+    fn is_in_use(taken: Result<Locks, StoreError>) -> bool {
+        matches!(taken, Err(StoreError::InUse { .. }))
+    }
+
+    #[test]
+    fn what_was_taken_is_free_again_when_it_is_dropped() {
+        let home = tempfile::tempdir().unwrap();
+        let locks = taken(home.path()).unwrap();
+        let error = taken(home.path()).unwrap_err().to_string();
+        let process = format!("(process {})", std::process::id());
+        assert!(error.contains(&process), "{error}");
+        drop(locks);
+        let locks = taken(home.path()).unwrap();
+        drop(locks);
+        assert!(taken(home.path()).is_ok());
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn the_file_is_locked_whatever_leads_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let locks = taken(&data).unwrap();
+        fs::remove_file(path_in(&data)).unwrap();
+        assert!(is_in_use(taken(&data)), "the lock file is gone");
+        assert!(!path_in(&data).exists(), "who is refused makes nothing");
+        let linked = home.path().join("linked");
+        fs::create_dir(&linked).unwrap();
+        fs::hard_link(data.join("actions.db"), linked.join("actions.db")).unwrap();
+        assert!(is_in_use(taken(&linked)), "a hard link");
+        let symbolic = home.path().join("symbolic");
+        std::os::unix::fs::symlink(&data, &symbolic).unwrap();
+        assert!(is_in_use(taken(&symbolic)), "a symbolic link");
+        drop(locks);
+        assert!(taken(&linked).is_ok());
+    }
+
+    #[test]
+    fn a_lock_file_that_is_gone_is_made_again_and_one_of_another_is_respected() {
+        let home = tempfile::tempdir().unwrap();
+        let path = path_in(home.path());
+        let mut locks = taken(home.path()).unwrap();
+        assert_eq!(locks.look(), Ok(()));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(locks.look(), Ok(()));
+        let process = std::process::id().to_string();
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), process);
+        let again = File::open(&path).unwrap();
+        assert!(matches!(again.try_lock(), Err(TryLockError::WouldBlock)), "it is not locked");
+
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "17").unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        let error = locks.look().unwrap_err();
+        assert!(error.to_string().contains("process 17"), "{error}");
+        assert!(locks.look().is_err());
+        drop(other);
+        assert_eq!(locks.look(), Ok(()));
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), process);
+
+        // None can be made: that alone stops nothing.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(locks.look(), Ok(()));
+    }
+}
