@@ -169,7 +169,8 @@ impl Ends {
     /// Tells of an action, if this ended or requeued it.
     pub(super) fn tell(&self, queue: &str, action: &Affected, error: Option<&str>) {
         let Affected { id, queued_at, state, verdict, .. } = *action;
-        let is_news = state == State::Queued || (state.is_final() && state != State::Finished);
+        // Finished is the end of an attempt only, and was left out there.
+        let is_news = state == State::Queued || state.is_final();
         if verdict != Verdict::Move(state) || !is_news {
             return;
         }
