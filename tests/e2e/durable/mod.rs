@@ -2,7 +2,7 @@
 //! `storm::kills`.
 
 mod damage;
-mod disk;
+pub(crate) mod disk;
 mod gone;
 mod reserve;
 

@@ -235,6 +235,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "FetchAction",
             "TaskSections",
+            "ConfigSection",
             "Priority",
             "Wait",
             "Synchronous",
