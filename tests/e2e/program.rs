@@ -25,7 +25,7 @@ fn refused(mut command: Command) -> (Option<i32>, String) {
 }
 
 /// Runs a server until it answers, ends it, and returns everything that it said.
-fn said(mut command: Command) -> Vec<String> {
+pub(crate) fn said(mut command: Command) -> Vec<String> {
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut seen = Vec::new();

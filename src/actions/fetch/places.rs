@@ -224,3 +224,139 @@ fn now(path: &Path, is_root: bool) -> Now {
         Err(error) => gone(error.kind()),
     }
 }
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scene {
+        directory: tempfile::TempDir,
+        store: Datastore,
+        /// Of all there is in the directory.
+        device: u64,
+    }
+
+    impl Scene {
+        /// Makes a root with these directories in it.
+        fn new(directories: &[&str]) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            for name in directories {
+                fs::create_dir_all(directory.path().join("root").join(name)).unwrap();
+            }
+            let store = Datastore::open(&directory.path().join("s.db")).unwrap();
+            let device = device(&fs::metadata(directory.path()).unwrap()).unwrap();
+            Self { directory, store, device }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.directory.path().join("root").join(name).components().collect()
+        }
+
+        fn begin(&mut self) -> Places {
+            Places::begin(&[self.at("")], &mut self.store).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_changes_during_a_run_is_seen() {
+        let mut scene = Scene::new(&["share", "remembered"]);
+        let (share, remembered) = (scene.at("share"), scene.at("remembered"));
+        scene.store.meet(&remembered, scene.device).unwrap();
+        let mut places = scene.begin();
+        assert_eq!(places.are_as_they_were(), Ok(()));
+        places.meet(&share, scene.device);
+        assert_eq!(places.are_as_they_were(), Ok(()));
+        // It was met on another device than the one that is there now.
+        places.meet(&share, scene.device ^ 1);
+        let why = places.are_as_they_were().unwrap_err();
+        assert!(why.contains("root/share: another file system"), "{why}");
+
+        let mut places = scene.begin();
+        places.meet(&share, scene.device);
+        fs::remove_dir(&share).unwrap();
+        assert!(places.are_as_they_were().unwrap_err().contains("root/share: "));
+
+        let places = scene.begin();
+        fs::remove_dir(&remembered).unwrap();
+        assert!(places.are_as_they_were().unwrap_err().contains("root/remembered: "));
+        // Gone before the run began, it is for the judge.
+        assert_eq!(scene.begin().are_as_they_were(), Ok(()));
+    }
+
+    #[test]
+    fn half_of_the_files_may_go_where_the_device_changed_and_no_more() {
+        for (known, missed, is_well) in [
+            (0, 0, true),
+            (1, 0, true),
+            (1, 1, false),
+            (2, 1, true),
+            (4, 2, true),
+            (4, 3, false),
+            (9, 5, false),
+        ] {
+            let changed = vec![Changed { path: "/a".into(), known, missed }];
+            let (unchanged, met) = (BTreeMap::new(), BTreeMap::new());
+            let places = Places { roots: Vec::new(), changed, unchanged, met };
+            assert_eq!(places.judge("T").is_ok(), is_well, "{missed} of {known}");
+        }
+    }
+
+    #[test]
+    fn places_that_are_well_again_are_not_suspect() {
+        let mut scene = Scene::new(&["share"]);
+        let share = scene.at("share");
+        scene.store.meet(&share, scene.device).unwrap();
+        scene.store.suspect(&share, Some(3)).unwrap();
+        assert!(scene.begin().changed.is_empty());
+        assert_eq!(scene.store.places().unwrap()[&share].known, None);
+
+        scene.store.remember(&BTreeMap::from([(share.clone(), scene.device ^ 1)])).unwrap();
+        scene.store.suspect(&share, Some(3)).unwrap();
+        assert_eq!(scene.begin().changed[0].known, 3);
+        scene.store.suspect(&share, None).unwrap();
+        assert_eq!(scene.begin().changed[0].known, 0);
+        assert_eq!(scene.store.places().unwrap()[&share].known, Some(0));
+    }
+
+    #[test]
+    fn what_was_met_is_remembered_and_so_is_what_could_not_be_looked_at() {
+        let mut scene = Scene::new(&["a", "b", "c"]);
+        for name in ["a", "b"] {
+            scene.store.meet(&scene.at(name), scene.device).unwrap();
+        }
+        let mut places = scene.begin();
+        places.meet(&scene.at("c"), 7);
+        let a = scene.at("a");
+        let expected = BTreeMap::from([(a.clone(), scene.device), (scene.at("c"), 7)]);
+        assert_eq!(places.into_remembered(|path| path == a), expected);
+    }
+
+    #[test]
+    fn no_more_places_are_kept_than_there_is_room_for() {
+        let mut scene = Scene::new(&[]);
+        let mut places = scene.begin();
+        for i in 0..MAX_PLACES {
+            assert!(places.meet(Path::new(&format!("/{i}")), 1));
+        }
+        assert!(!places.meet(Path::new("/more"), 1));
+        assert_eq!(places.met.len(), MAX_PLACES);
+    }
+
+    #[test]
+    fn a_link_is_a_place_only_as_a_root() {
+        let scene = Scene::new(&["share"]);
+        let link = scene.at("link");
+        std::os::unix::fs::symlink(scene.at("share"), &link).unwrap();
+        fs::write(scene.at("file"), "").unwrap();
+        assert_eq!(now(&link, true), Now::On(scene.device));
+        for (path, is_root) in [
+            (link, false),
+            (scene.at("file"), true),
+            (scene.at("none"), true),
+            (scene.at("none"), false),
+        ] {
+            assert_eq!(now(&path, is_root), Now::Gone, "{path:?}");
+        }
+    }
+}

@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use super::super::server::{Home, Server};
 use super::{
-    assert_all_agree, assert_counts, batches, config, count_lines, fetch, files, find, grow, path,
-    replay,
+    assert_all_agree, assert_counts, batches, config, count_lines, failed_fetch, fetch, files,
+    find, grow, path, replay,
 };
 
 /// How many files of the system's documentation are taken at most, and how large each may be.
@@ -245,9 +245,10 @@ fn a_task_without_its_directory_fails_and_the_others_go_on() {
 
     // Nothing vanishes because a directory is away for a while; once it is back, all is as it was.
     fs::rename(&tree, home.path().join("away")).unwrap();
-    let ended = fetch(&server, "&TaskSections=DIR2");
+    let ended = failed_fetch(&server, "&TaskSections=DIR2");
     assert_counts(&ended, "DIR2", &[]);
-    assert_eq!(ended.values("failed"), ["DIR2"]);
+    let error = ended.must("error");
+    assert!(error.starts_with("task DIR2: ") && error.contains("No such file"), "{error}");
     fs::rename(home.path().join("away"), &tree).unwrap();
     let ended = fetch(&server, "&TaskSections=DIR2");
     assert_counts(&ended, "DIR2", &[("seen", 60), ("unchanged", 60)]);

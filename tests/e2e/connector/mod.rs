@@ -4,8 +4,11 @@
 //! files that Ingest has written and in the datastore.
 
 mod fetch;
+mod gone;
 mod ingest;
 mod interrupted;
+mod own_data;
+mod parameters;
 mod remote;
 mod sources;
 
@@ -93,6 +96,21 @@ fn fetch(server: &Server, rest: &str) -> Answer {
     let ended = server.outcome("Fetch", &token).success();
     assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
     assert_eq!(ended.must("fetchaction"), "SYNCHRONIZE");
+    until_ingested(server);
+    ended
+}
+
+/// Runs Fetch to its end, which must be Error because every task failed; what is kept says so too.
+fn failed_fetch(server: &Server, rest: &str) -> Answer {
+    let token = start_fetch(server, rest);
+    let ended = server.outcome("Fetch", &token).success();
+    assert_eq!(ended.must("status"), "Error", "{}", ended.0);
+    assert_eq!(ended.must("fetchaction"), "SYNCHRONIZE");
+    assert!(
+        ended.values("success").is_empty() && !ended.values("failed").is_empty(),
+        "{}",
+        ended.0
+    );
     until_ingested(server);
     ended
 }

@@ -99,11 +99,11 @@ fn a_limit_on_the_size_of_files_refuses_but_loses_nothing() {
 }
 
 /// A small disk; it is taken away again when this is dropped.
-pub(super) struct SmallDisk(pub(super) PathBuf);
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
     /// Returns nothing, and says so, where this may not be done.
-    pub(super) fn new(at: &Path, megabytes: u32) -> Option<Self> {
+    pub(crate) fn new(at: &Path, megabytes: u32) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none"])

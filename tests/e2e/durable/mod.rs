@@ -3,7 +3,7 @@
 
 mod alone;
 mod damage;
-mod disk;
+pub(crate) mod disk;
 mod gone;
 mod limits;
 mod reserve;

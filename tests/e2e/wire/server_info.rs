@@ -250,6 +250,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         &[
             "FetchAction",
             "TaskSections",
+            "ConfigSection",
             "Priority",
             "Wait",
             "Synchronous",
