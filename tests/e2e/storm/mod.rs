@@ -80,6 +80,9 @@ fn home() -> Home {
         config.push_str(&format!(
             "[{name}]\nType={kind}\nMaximumThreads={threads}\nOnRestart={on_restart}\n"
         ));
+        if !echo {
+            config.push_str("AllowedSourceDirectories=./sources\n");
+        }
     }
     let home = Home::new(&config);
     std::fs::create_dir(home.path().join("sources")).expect("a directory");

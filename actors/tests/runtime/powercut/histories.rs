@@ -9,6 +9,7 @@ use actiond_actors::store::conformance::{Damage, Found, Witness};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{Batch, BatchReply, Store, StoreError};
 use fastrand::Rng;
+use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use rusqlite::{Connection, OpenFlags};
 
@@ -201,11 +202,18 @@ impl Run {
         }
         // The writing thread takes all that comes while it is busy.
         self.disk.hold_writers();
-        let before = store.commit(nothing(&group[0]));
-        self.disk.until_writer_waits();
+        let mut before = store.commit(nothing(&group[0]));
+        let mut answer = None;
+        self.disk.until_writer_waits(|| {
+            answer = (&mut before).now_or_never();
+            answer.is_some()
+        });
         let commits: Vec<_> = group.into_iter().map(|batch| store.commit(batch)).collect();
         self.disk.release_writers();
-        before.await?;
+        match answer {
+            Some(answer) => answer?,
+            None => before.await?,
+        };
         try_join_all(commits).await
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use sqlite_vfs::LockKind;
 use sqlite_vfs::wip::{WalIndex, WalIndexLock};
@@ -64,10 +65,12 @@ impl Disk {
         self.locks().writers_held = true;
     }
 
-    /// Returns as soon as somebody waits so.
-    pub(crate) fn until_writer_waits(&self) {
-        let locks = self.locks();
-        drop(self.locks_changed.wait_while(locks, |locks| !locks.writer_waits).unwrap());
+    /// Returns as soon as somebody waits so, or what it would wait for `is_over`: without power nobody does.
+    pub(crate) fn until_writer_waits(&self, mut is_over: impl FnMut() -> bool) {
+        let mut locks = self.locks();
+        while !locks.writer_waits && !is_over() {
+            (locks, _) = self.locks_changed.wait_timeout(locks, Duration::from_millis(1)).unwrap();
+        }
     }
 
     pub(crate) fn release_writers(&self) {
