@@ -357,3 +357,21 @@ fn what_cannot_be_read_is_told() {
         assert!(line.contains(told), "{told}: {warnings:?}");
     }
 }
+
+#[test]
+fn a_directory_of_which_only_an_unreadable_part_is_left_is_no_empty_one() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new(&config(&[("DIR1", "DirectoryPathCSVs=tree")], ""));
+    let part = home.path().join("tree/part");
+    grow(&part, 3);
+    let Some(command) = bound_by_modes(&home) else { return };
+    let server = Server::run(command);
+    fetch(&server, "");
+    let may = |mode| fs::set_permissions(&part, fs::Permissions::from_mode(mode)).unwrap();
+    may(0);
+    let ended = fetch(&server, "");
+    assert_eq!(ended.values("success"), ["DIR1"]);
+    assert_counts(&ended, "DIR1", &[("errors", 1)]);
+    may(0o755);
+    assert_counts(&fetch(&server, ""), "DIR1", &[("seen", 3), ("unchanged", 3)]);
+}

@@ -1,7 +1,10 @@
 //! What is not mounted is not taken for deleted.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
+
+use rusqlite::Connection;
 
 use super::super::durable::disk::SmallDisk;
 use super::super::server::Home;
@@ -61,6 +64,14 @@ fn an_empty_directory_in_place_of_a_full_one_removes_nothing() {
     assert_eq!(count_lines(&batches(&home), "remove"), 40);
 }
 
+/// The places that the datastore of the task remembers.
+fn places(home: &Home) -> Vec<PathBuf> {
+    let file = Connection::open(home.data().join("connector_DIR1_datastore.db")).unwrap();
+    let mut rows = file.prepare("SELECT path FROM places ORDER BY path").unwrap();
+    let paths = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    paths.map(|bytes| super::path(&bytes.unwrap()).to_owned()).collect()
+}
+
 #[test]
 fn a_share_that_is_not_mounted_keeps_its_documents() {
     let home = Home::new(&config(&[("DIR1", "DirectoryPathCSVs=tree")], ""));
@@ -70,12 +81,17 @@ fn a_share_that_is_not_mounted_keeps_its_documents() {
     fs::create_dir_all(&share).unwrap();
     fs::write(share.join("not mounted"), "").unwrap();
     grow(&tree.join("here"), 100);
+    // Whatever the order, there are some behind the mount point.
+    for name in 0..20 {
+        fs::create_dir_all(tree.join(name.to_string()).join("deep")).unwrap();
+    }
     let Some(disk) = SmallDisk::new(&share, 8) else { return };
     grow(&share, 30);
     let server = home.start();
     let ended = fetch(&server, "");
     assert_counts(&ended, "DIR1", &[("seen", 130), ("added", 130), ("ingestadded", 130)]);
     let before = files(&tree);
+    assert_eq!(places(&home), [tree.clone(), share.clone()]);
 
     drop(disk);
     for added in [1, 0] {

@@ -219,6 +219,30 @@ fn a_mount_point_below_that_is_gone_keeps_its_files() {
     assert_eq!(scene.counts(), "deleted=2 ingestdeleted=2 seen=2 unchanged=2");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_mount_point_that_goes_during_the_run_keeps_its_files() {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut scene = Scene::new();
+    for name in ["a", "b", "share/1", "share/2"] {
+        scene.put(name, "1");
+    }
+    scene.counts();
+    let (share, away) = (scene.path("share"), scene.directory.path().join("away"));
+    let place = share.as_os_str().as_encoded_bytes();
+    let device = fs::metadata(&share).unwrap().dev().cast_signed();
+    let insert = "INSERT INTO places VALUES (?1, ?2, NULL)";
+    scene.datastore().execute(insert, rusqlite::params![place, device]).unwrap();
+    // With the one file that has changed, and so is looked at, it goes.
+    scene.put("a", "22");
+    let (ended, report) = scene.synchronize_with(&|_| fs::rename(&share, &away));
+    let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
+    assert!(why.contains("/in/share: another file system"), "{why}");
+    assert!(scene.sink.given.iter().all(|(what, _)| *what == "adds"), "{:?}", scene.sink.given);
+    fs::rename(&away, &share).unwrap();
+    assert_eq!(scene.counts(), "seen=4 unchanged=4");
+}
+
 #[test]
 fn places_that_the_settings_no_longer_take_do_not_count() {
     let mut scene = Scene::new();
