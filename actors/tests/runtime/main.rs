@@ -11,6 +11,7 @@
 //! - `restarting`: shutdown, and the death of the whole server;
 //! - `crashing`: the death of a queue's actor;
 //! - `workers`: the death of its workers;
+//! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
 //! - `powercut`: a machine that loses its power.
@@ -26,6 +27,7 @@
 mod clocks;
 mod common;
 mod crashing;
+mod damage;
 mod draining;
 mod embedded;
 mod failing;
