@@ -120,7 +120,7 @@ fn close(format: ResponseFormat, out: &mut Vec<u8>) {
 /// Writes a reply that is one long list, item by item, so that the list never stands in memory.
 ///
 /// Byte for byte what [`success`] writes for the same items. The caller sends [`head`](Self::head), then what
-/// [`item`](Self::item) appends for each item, then [`tail`](Self::tail).
+/// [`item`](Self::item) appends for each item, then [`tail`](Self::tail), or [`tail_with_error`](Self::tail_with_error).
 #[derive(Debug)]
 pub struct ListWriter {
     head: Vec<u8>,
@@ -176,6 +176,42 @@ impl ListWriter {
             out.extend_from_slice(b":[");
         }
         write_value(element, style, depth, out);
+    }
+
+    /// Whether there is no item yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.empty
+    }
+
+    /// Gives what comes behind the last item where the list is not whole: an element `error`, beside the items, and the
+    /// end.
+    #[must_use]
+    pub fn tail_with_error(&self, text: &str) -> Vec<u8> {
+        let (mut out, error) = (Vec::with_capacity(256), Element::text("error", text));
+        match self.format.json_style() {
+            None => {
+                if self.empty && self.container.is_some() {
+                    out.push(b'>');
+                }
+                error.write_xml_at(usize::from(self.container.is_some()), &mut out);
+                if self.container.is_some() {
+                    out.extend_from_slice(b"</actions>");
+                }
+            }
+            Some(style) => {
+                if self.container.is_some() || !self.empty {
+                    out.extend_from_slice(b"],");
+                }
+                out.extend_from_slice(b"\"error\":");
+                write_text(text, style, &mut out);
+                if self.container.is_some() {
+                    out.push(b'}');
+                }
+            }
+        }
+        close(self.format, &mut out);
+        out
     }
 
     /// Gives what comes behind the last item.
@@ -277,6 +313,46 @@ mod tests {
                     items.iter().for_each(|item| writer.item(item, &mut out));
                     out.extend(writer.tail());
                     assert_eq!(text(out), text(whole));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_whole_ends_with_an_error_beside_its_items() {
+        const TEXT: &str = "some are <missing>";
+        for format in ALL {
+            for count in [0, 2] {
+                let items = |name: &'static str| -> Vec<_> {
+                    let error = Element::text("error", TEXT);
+                    (0..count)
+                        .map(|n| Element::new(name).child(Element::text("n", n.to_string())))
+                        .chain([error])
+                        .collect()
+                };
+                let streamed = |mut writer: ListWriter, items: &[Element]| {
+                    let mut out = writer.head();
+                    items.iter().take(count).for_each(|item| writer.item(item, &mut out));
+                    assert_eq!(writer.is_empty(), count == 0);
+                    out.extend(writer.tail_with_error(TEXT));
+                    text(out)
+                };
+                let requests = items("request");
+                let writer = ListWriter::requests("QueueInfo", format);
+                let whole = text(success("QueueInfo", &requests, format));
+                assert_eq!(streamed(writer, &requests), whole);
+                let actions = items("action");
+                let writer = ListWriter::new("QueueInfo", format);
+                let list = streamed(writer, &actions);
+                if count == 0 && format != ResponseFormat::Xml {
+                    // The array is there, as in each list.
+                    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+                    let actions = &list["autnresponse"]["responsedata"]["actions"];
+                    assert_eq!(actions["action"], serde_json::json!([]));
+                    assert!(actions["error"].to_string().contains(TEXT), "{list}");
+                } else {
+                    let actions = Element::new("actions").children(actions);
+                    assert_eq!(list, text(success("QueueInfo", &[actions], format)));
                 }
             }
         }

@@ -8,7 +8,8 @@ use std::vec;
 use actiond_actors::store::Record;
 use actiond_actors::store::query::{PageLimit, Query};
 use actiond_actors::{
-    ActionId, ActionStatus, Listing, Node, Parameters, QueueError, State, Submitted, Timestamp,
+    ActionId, ActionStatus, Listing, Node, Parameters, QueueError, State, StoreError, Submitted,
+    Timestamp,
 };
 use bytes::Bytes;
 use futures_util::stream;
@@ -118,7 +119,12 @@ impl List {
             let body = AciBody::Stream(sending.stream(out));
             return Ok(AciReply { content_type, body, room: Room::default() });
         }
-        out.extend(sending.writer.tail());
+        if let Some(damage) = sending.listing.damage()
+            && sending.writer.is_empty()
+        {
+            return Err(queue_error(&QueueError::Store(damage.clone()), &name, None));
+        }
+        out.extend(sending.tail());
         let room = if out.len() > SMALL { sending.room } else { Room::default() };
         Ok(AciReply { room, ..AciReply::whole(content_type, out) })
     }
@@ -139,6 +145,16 @@ impl Sending {
             }
         }
         Ok(self.fetched.len() > 0 || (self.listing.has_more() && self.left > 0))
+    }
+
+    /// What comes behind the last action. Where some could not be read, that is said: the reply itself is a success by then.
+    fn tail(&self) -> Vec<u8> {
+        match self.listing.damage() {
+            None => self.writer.tail(),
+            Some(damage) => self
+                .writer
+                .tail_with_error(&format!("Actions may be missing from this list: {damage}")),
+        }
     }
 
     /// Reads the next page, and finds room for it and what is written of it.
@@ -213,6 +229,14 @@ impl Sending {
                 }
                 // It ended and was deleted since the page was read.
                 Err(QueueError::UnknownAction { .. }) => Ok(None),
+                Err(QueueError::Store(
+                    error @ (StoreError::Corrupt { .. } | StoreError::Io(_)),
+                )) => {
+                    // That is this one's trouble; it has another place in the file than the others.
+                    let error = format!("the parameters of this action can't be read: {error}");
+                    let request = render::request(token, status.record.state, None);
+                    Ok(Some(request.child(Element::text("error", error))))
+                }
                 Err(error) => Err(error),
             },
         }
@@ -229,7 +253,7 @@ impl Sending {
                 match sending.piece(&mut out).await {
                     Ok(true) => {}
                     Ok(false) => {
-                        out.extend(sending.writer.tail());
+                        out.extend(sending.tail());
                         sending.ended = true;
                     }
                     Err(error) => {

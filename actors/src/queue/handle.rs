@@ -366,7 +366,7 @@ impl QueueHandle {
     /// Begins a listing with the action at `start` (from 0) in the order of the query.
     #[must_use]
     pub fn list(&self, query: Query, start: u64) -> Listing {
-        Listing { queue: self.clone(), query, cursor: Some(Cursor::start(start)) }
+        Listing { queue: self.clone(), query, cursor: Some(Cursor::start(start)), damage: None }
     }
 
     /// Runs an action at once, without a queue, a slot or a record of it. If the returned future is
@@ -573,6 +573,7 @@ pub struct Listing {
     queue: QueueHandle,
     query: Query,
     cursor: Option<Cursor>,
+    damage: Option<StoreError>,
 }
 
 impl Listing {
@@ -613,6 +614,7 @@ impl Listing {
             left.bytes = left.bytes.saturating_sub(page.bytes);
             listed.extend(page.records.into_iter().map(|record| queue.with_live(record)));
             cursor = page.next;
+            self.damage = self.damage.take().or(page.damage);
             match page.too_large {
                 Some(bytes) if listed.is_empty() => {
                     self.cursor = cursor;
@@ -624,6 +626,13 @@ impl Listing {
         }
         self.cursor = cursor;
         Ok(Ok(listed))
+    }
+
+    /// Returns why actions may be missing from the pages so far: what could not be read of a damaged database is
+    /// passed over. The first reason of several.
+    #[must_use]
+    pub const fn damage(&self) -> Option<&StoreError> {
+        self.damage.as_ref()
     }
 
     /// Whether there may be another page.

@@ -1,7 +1,7 @@
 //! A listing: which actions, in which order, page by page.
 
 use crate::action::{ActionId, State, Timestamp};
-use crate::store::Record;
+use crate::store::{Record, StoreError};
 
 /// Which actions of a queue are listed, and in which order.
 ///
@@ -176,13 +176,23 @@ pub struct Cursor {
     pub(crate) lacking: bool,
     /// The last action that was looked at, listed or not: its time and id.
     pub(crate) after: Option<(Timestamp, ActionId)>,
+    /// Where an index is damaged, those that are left are found one by one, in the order of their ids: the id
+    /// that was looked at last.
+    pub(crate) one_by_one: Option<u64>,
+    /// Whether a page has listed something.
+    pub(crate) begun: bool,
 }
 
 impl Cursor {
     /// Begins a listing with the action at this index, from 0.
     #[must_use]
     pub const fn start(index: u64) -> Self {
-        Self { skip: index, lacking: false, after: None }
+        Self { skip: index, lacking: false, after: None, one_by_one: None, begun: false }
+    }
+
+    /// Whether it stands at the first action of all, before anything was looked at.
+    pub(crate) const fn is_start(&self) -> bool {
+        self.skip == 0 && !self.lacking && self.after.is_none() && self.one_by_one.is_none()
     }
 }
 
@@ -220,6 +230,9 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// How many bytes of results and errors the actions have.
     pub bytes: usize,
+    /// Why some actions may be missing from this page: they could not be read, and the next page goes on behind
+    /// them. An action of which only the result could not be read is there, and its error says so.
+    pub damage: Option<StoreError>,
     /// How many bytes the next action has, where the page ended because they did not fit. Nothing of them was read.
     pub too_large: Option<usize>,
 }

@@ -137,6 +137,9 @@ async fn start_and_use(directory: &Path) -> Result<(), StoreError> {
                 work.status(status.record.id).await.map_err(only)?;
             }
         }
+        if let Some(damage) = listing.damage() {
+            return Err(damage.clone());
+        }
         for _ in 0..20 {
             work.submit(to_do("")).await.map_err(only)?;
         }

@@ -12,6 +12,7 @@
 //! - `crashing`: the death of a queue's actor;
 //! - `workers`: the death of its workers;
 //! - `unfinished`: what is told of actions that did not finish;
+//! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
 //! - `powercut`: a machine that loses its power.
@@ -27,6 +28,7 @@
 mod clocks;
 mod common;
 mod crashing;
+mod damage;
 mod draining;
 mod embedded;
 mod failing;

@@ -205,7 +205,9 @@ async fn a_page_looks_at_so_many_rows() {
         for (start, wanted) in [(95, 5), (99, 1), (100, 0), (1_000, 0), (u64::MAX, 0)] {
             let listed = pages(&store, queue, &all, start).await;
             assert_eq!(listed.iter().map(|page| page.records.len()).sum::<usize>(), wanted);
-            assert!((10..=12).contains(&listed.len()), "{sort:?}, {start}: {}", listed.len());
+            // By an index that tells all, many are skipped at once.
+            let pages = if sort == SortKey::Queued { 1..=3 } else { 10..=12 };
+            assert!(pages.contains(&listed.len()), "{sort:?}, {start}: {}", listed.len());
         }
     }
     store.close().await;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use super::super::calls::Answer;
-use super::super::server::Home;
+use super::super::calls::{Answer, Caller, id_of};
+use super::super::server::{Home, Server};
 use super::is_quiet;
 
 const CONFIG: &str = "
@@ -220,4 +220,149 @@ fn a_queue_that_can_start_nothing_is_quiet() {
     let server = home.start();
     server.info("Held", "resume", "").success();
     is_quiet(server, Duration::from_secs(1), 100);
+}
+
+/// Overwrites a page in the middle of a table or an index.
+fn damage_a_leaf(home: &Home, tree: &str) {
+    let path = home.data().join("actions.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let mut leaves = file
+        .prepare("SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path")
+        .unwrap();
+    let pages: Vec<usize> =
+        leaves.query_map([tree], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(pages.len() > 2, "{tree} has {} leaves", pages.len());
+    let page = pages[pages.len() / 2];
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page - 1) * 4096..page * 4096].fill(0xAA);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A list that is written while it is sent: too long to be one page.
+fn long() -> (Home, Vec<u64>) {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let mut caller = Caller::new(server.address).unwrap();
+    let tokens = (0..1_000).map(|n| {
+        let answer = caller.ask(&format!("Held&Text={n:04}-{}", "x".repeat(100)));
+        id_of(&answer.unwrap().success().must("token"))
+    });
+    let tokens = tokens.collect();
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    (home, tokens)
+}
+
+/// The actions that are listed, by their ids: a token holds the port too.
+fn ids(answer: &Answer) -> Vec<u64> {
+    answer.values("token").iter().map(|token| id_of(token)).collect()
+}
+
+fn list(server: &Server, what: &str) -> Answer {
+    server.info("Held", what, "").success()
+}
+
+fn newest_first(actions: &[u64]) -> Vec<u64> {
+    actions.iter().rev().copied().collect()
+}
+
+/// Each element that is an error, by the name of the one it stands in.
+fn errors(answer: &Answer) -> Vec<(String, String)> {
+    answer.with(|document| {
+        let errors = document.descendants().filter(|node| node.has_tag_name("error"));
+        let place = |node: roxmltree::Node<'_, '_>| {
+            node.parent().map(|parent| parent.tag_name().name().to_owned()).unwrap_or_default()
+        };
+        errors.map(|node| (place(node), node.text().unwrap_or_default().to_owned())).collect()
+    })
+}
+
+#[test]
+fn a_list_goes_on_past_a_damaged_page_and_says_so() {
+    let (home, actions) = long();
+    damage_a_leaf(&home, "action");
+    let server = home.start();
+    let answer = list(&server, "getStatus");
+    let listed = ids(&answer);
+    assert!((700..1_000).contains(&listed.len()), "{} of 1000 are listed", listed.len());
+    // The newest first, from the first to the last, with a gap.
+    let mut expected = newest_first(&actions);
+    expected.retain(|id| listed.contains(id));
+    assert_eq!(listed, expected);
+    assert_eq!((listed[0], listed[listed.len() - 1]), (actions[999], actions[0]));
+    let errors = errors(&answer);
+    let [(place, text)] = errors.as_slice() else { panic!("{errors:?}") };
+    assert_eq!(place, "actions");
+    assert!(text.contains("missing from this list") && text.contains("is damaged"), "{text}");
+    let last = |node: &roxmltree::Document<'_>| {
+        let actions = node.descendants().find(|node| node.has_tag_name("actions")).unwrap();
+        actions.last_element_child().unwrap().tag_name().name().to_owned()
+    };
+    assert_eq!(answer.with(last), "error", "behind all that could be read");
+
+    // The other forms, and parts of it.
+    for format in ["json", "simplejson"] {
+        let target = format!(
+            "/action=QueueInfo&QueueName=Held&QueueAction=getStatus&ResponseFormat={format}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&server.get(&target)).unwrap();
+        let actions = &json["autnresponse"]["responsedata"]["actions"];
+        assert_eq!(actions["action"].as_array().unwrap().len(), listed.len());
+        assert!(actions["error"].to_string().contains("is damaged"), "{}", actions["error"]);
+    }
+    let newest = server.info("Held", "getStatus", "&MaxResults=10").success();
+    assert_eq!(ids(&newest), newest_first(&actions[990..]));
+    let oldest = server.info("Held", "getStatus", "&MaxResults=10&Sort-Order=ascending").success();
+    assert_eq!(ids(&oldest), actions[..10]);
+    for whole in [newest, oldest] {
+        assert_eq!(self::errors(&whole), [], "nothing is missing from these");
+    }
+}
+
+#[test]
+fn a_damaged_index_hides_no_action_from_a_list() {
+    let (home, actions) = long();
+    damage_a_leaf(&home, "by_queued");
+    let server = home.start();
+    let answer = list(&server, "getStatus");
+    assert_eq!(ids(&answer), newest_first(&actions));
+    assert_eq!(errors(&answer).len(), 1);
+}
+
+#[test]
+fn what_actions_were_given_is_listed_past_a_damaged_page() {
+    let (home, actions) = long();
+    damage_a_leaf(&home, "parameters");
+    let server = home.start();
+    let answer = list(&server, "getActionParameters");
+    assert_eq!(ids(&answer), newest_first(&actions));
+    let errors = errors(&answer);
+    assert!((1..100).contains(&errors.len()), "{} of 1000", errors.len());
+    for (place, text) in &errors {
+        assert_eq!(place, "request");
+        assert!(text.contains("can't be read"), "{text}");
+    }
+    assert_eq!(answer.values("parameters").len(), actions.len() - errors.len());
+}
+
+/// An error of the whole reply, as long as nothing of it was sent.
+#[test]
+fn a_list_of_which_nothing_can_be_read_is_an_error() {
+    let (home, _) = long();
+    let path = home.data().join("actions.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let mut pages = file
+        .prepare("SELECT pageno FROM dbstat WHERE name IN ('action', 'by_queued') AND path <> '/'")
+        .unwrap();
+    let pages: Vec<usize> =
+        pages.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut bytes = std::fs::read(&path).unwrap();
+    for page in pages {
+        bytes[(page - 1) * 4096..page * 4096].fill(0xAA);
+    }
+    std::fs::write(path, bytes).unwrap();
+    // With the last of its actions it can't tell which id is next, so a server that starts refuses.
+    let said = refused(&home);
+    assert!(said.contains("is damaged"), "{said}");
 }

@@ -16,28 +16,36 @@ use crate::store::StoreError;
 pub(super) struct Folder {
     ask: Option<mpsc::Sender<()>>,
     busy: Arc<AtomicBool>,
+    /// Whether the last folding failed.
+    failed: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Folder {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (ask, asked) = mpsc::channel();
-        let busy = Arc::new(AtomicBool::new(false));
+        let [busy, failed] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let thread = spawn("actiond-fold", {
-            let busy = Arc::clone(&busy);
+            let (busy, failed) = (Arc::clone(&busy), Arc::clone(&failed));
             move || {
                 while asked.recv().is_ok() {
                     // Whoever asked looks how far it came.
-                    let _ = fold(&connection);
+                    failed.store(fold(&connection).is_err(), Ordering::Relaxed);
                     busy.store(false, Ordering::Release);
                 }
             }
         })?;
-        Ok(Self { ask: Some(ask), busy, thread: Some(thread) })
+        Ok(Self { ask: Some(ask), busy, failed, thread: Some(thread) })
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
+    }
+
+    /// Whether what was asked for last failed, for another reason than that somebody still reads. To be asked when it
+    /// is not busy.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Folds what is in the log now; false if the thread is gone. It must not be busy.

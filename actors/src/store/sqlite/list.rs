@@ -5,12 +5,14 @@
 //! soon as the page is full, so the ten newest cost the same among a thousand and a million. Both stop
 //! as well when they have looked at so many rows that other lists have waited long enough: then the
 //! page is short, and the next one goes on from there.
+//!
+//! Where an index is damaged there is a third way: [`super::salvage`].
 
 use std::fmt::Write as _;
 
 use super::read::{Reader, id, state};
 use super::schema::{in_by_priority, in_by_state};
-use super::store_error;
+use super::{is_damage, store_error};
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
 use crate::store::{QueueId, StoreError};
@@ -21,20 +23,41 @@ pub(super) const LOOKS: u64 = 10_000;
 /// Up to how many actions a filter may match to be taken by its own index.
 const FEW: u64 = 1_000;
 
+/// How many rows are skipped at the cost of one that is looked at, where the index alone tells which are listed.
+const SKIPS: u64 = 16;
+
 /// A page under way.
-struct Search {
-    cursor: Cursor,
+pub(super) struct Search {
+    pub(super) cursor: Cursor,
     found: Vec<Found>,
     limit: usize,
     /// How many rows may still be looked at.
-    looks: u64,
+    pub(super) looks: u64,
+    /// What could not be read.
+    pub(super) damage: Option<StoreError>,
 }
 
-/// An action that is listed: the time that is sorted by, its id, and whether it lacks that time.
-type Found = ((Timestamp, ActionId), bool);
+/// An action that is listed, and where the listing goes on behind it.
+type Found = (ActionId, Cursor);
+
+impl Search {
+    /// Takes the action that the cursor has come to into the page, or passes it over where the listing begins later.
+    pub(super) fn take(&mut self, id: ActionId) {
+        if self.cursor.skip > 0 {
+            self.cursor.skip -= 1;
+        } else {
+            self.found.push((id, self.cursor));
+        }
+    }
+
+    /// Whether the page is full, or has looked at enough.
+    pub(super) const fn is_over(&self) -> bool {
+        self.found.len() >= self.limit || self.looks == 0
+    }
+}
 
 /// Where a search stopped.
-enum Stop {
+pub(super) enum Stop {
     /// The page is full, or has looked at enough.
     Early,
     AtTheEnd,
@@ -46,7 +69,7 @@ impl super::SqliteStore {
     pub fn look_at(&self, rows: u64) {
         let job = move |reader: &Reader| reader.looks.set(rows.max(1));
         // A store that is closed has no pages.
-        let _ = self.pages.send(super::ReadJob::Run(Box::new(job)));
+        let _ = self.pages.send(super::ReadJob::Run(super::turns::Turn::Short, Box::new(job)));
     }
 }
 
@@ -58,16 +81,35 @@ impl Reader {
         cursor: Cursor,
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
+        let most = limit.bytes;
         let read = || {
             let (found, looks) = (Vec::new(), self.looks.get());
-            let mut search = Search { cursor, found, limit: limit.actions, looks };
-            let next = self.search(queue, query, &mut search)?;
-            self.records(queue, cursor, &search.found, limit.bytes, next)
+            let (limit, damage) = (limit.actions, None);
+            let mut search = Search { cursor, found, limit, looks, damage };
+            let next = self.find(queue, query, &mut search)?;
+            self.records(queue, cursor, search, most, next)
         };
         read().map_err(|e| store_error(&e, &self.path))
     }
 
-    /// Finds the actions of a page; returns where the next one begins.
+    /// Finds the actions of a page; returns where the next one begins. What an index can't tell any more, the
+    /// actions themselves do.
+    fn find(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        search: &mut Search,
+    ) -> rusqlite::Result<Option<Cursor>> {
+        if search.cursor.one_by_one.is_none() {
+            match self.search(queue, query, search) {
+                Err(error) if is_damage(&error) => self.begin_one_by_one(query, search, &error),
+                other => return other,
+            }
+        }
+        self.search_one_by_one(queue, query, search)
+    }
+
+    /// Finds the actions of a page by an index; returns where the next one begins.
     fn search(
         &self,
         queue: QueueId,
@@ -89,7 +131,7 @@ impl Reader {
                     return Ok(None);
                 }
                 Stop::AtTheEnd => {
-                    *cursor = Cursor { lacking: true, after: None, skip: cursor.skip };
+                    *cursor = Cursor { lacking: true, after: None, ..*cursor };
                 }
             }
         }
@@ -100,25 +142,32 @@ impl Reader {
         &self,
         queue: QueueId,
         start: Cursor,
-        found: &[Found],
+        search: Search,
         most: usize,
         next: Option<Cursor>,
     ) -> rusqlite::Result<Page> {
-        let mut page = Page { records: Vec::new(), next, bytes: 0, too_large: None };
+        let damage = search.damage;
+        let mut page = Page { records: Vec::new(), next, bytes: 0, damage, too_large: None };
         let mut read_up_to = start;
-        for (key, lacking) in found {
-            match self.record_within(queue, key.1, most - page.bytes)? {
-                Some(Ok((record, bytes))) => {
+        let begun = !search.found.is_empty();
+        for (id, behind) in search.found {
+            match self.record_or_its_rest(queue, id, most.saturating_sub(page.bytes)) {
+                Ok(Some(Ok((record, bytes)))) => {
                     page.records.push(record);
                     page.bytes += bytes;
                 }
-                Some(Err(bytes)) => {
+                Ok(Some(Err(bytes))) => {
                     return Ok(Page { next: Some(read_up_to), too_large: Some(bytes), ..page });
                 }
-                None => {}
+                Ok(None) => {}
+                Err(error) if is_damage(&error) => {
+                    page.damage.get_or_insert_with(|| store_error(&error, &self.path));
+                }
+                Err(error) => return Err(error),
             }
-            read_up_to = Cursor { lacking: *lacking, after: Some(*key), skip: 0 };
+            read_up_to = Cursor { begun, ..behind };
         }
+        page.next = page.next.map(|next| Cursor { begun: next.begun || begun, ..next });
         Ok(page)
     }
 
@@ -129,8 +178,7 @@ impl Reader {
         query: &Query,
         search: &mut Search,
     ) -> rusqlite::Result<Stop> {
-        let Search { cursor, found, limit, looks } = search;
-        if found.len() >= *limit {
+        if search.is_over() {
             return Ok(Stop::Early);
         }
         if query.states.iter().next().is_none() {
@@ -145,51 +193,48 @@ impl Reader {
                 write_range(&mut rows, column, range);
             }
         }
-        if let Some((time, id)) = cursor.after {
+        if let Some((time, id)) = search.cursor.after {
             let sign = if query.descending { '<' } else { '>' };
             let _ = write!(rows, " AND ({column}, id) {sign} ({}, {id})", time.0);
         }
         // Where the index alone tells, its rows need not be looked at, nor those that are skipped.
         let all = way.index == walking_index(query.sort) && implied(query);
-        let skip = if all { cursor.skip.min(looks.saturating_sub(1)) } else { 0 };
+        let most = search.looks.saturating_sub(1).saturating_mul(SKIPS);
+        let skip = if all { search.cursor.skip.min(most) } else { 0 };
+        let looks = search.looks - skip.div_ceil(SKIPS);
         let more = if all { "" } else { ", state, priority, queued_at, started_at, finished_at" };
         let order = if query.descending { "DESC" } else { "ASC" };
         // Numbers only: nothing that a client wrote is part of the text.
         let mut statement = self.connection.prepare(&format!(
             "SELECT {column}, id{more} {rows} ORDER BY {column} {order}, id {order}
-             LIMIT {} OFFSET {skip}",
-            looks.saturating_sub(skip)
+             LIMIT {looks} OFFSET {skip}"
         ))?;
-        let mut looked = 0;
+        let mut skipped = false;
         let mut listed = statement.query([])?;
         while let Some(row) = listed.next()? {
-            if looked == 0 {
-                looked = skip;
-                cursor.skip -= skip;
+            if !skipped {
+                skipped = true;
+                search.cursor.skip -= skip;
+                search.looks = looks;
             }
-            looked += 1;
+            search.looks = search.looks.saturating_sub(1);
             let key = (Timestamp(row.get(0)?), id(row, 1)?);
-            cursor.after = Some(key);
-            if !all && !is_listed(query, row)? {
-                continue;
+            search.cursor.after = Some(key);
+            if all || is_listed(query, row)? {
+                search.take(key.1);
             }
-            if cursor.skip > 0 {
-                cursor.skip -= 1;
-                continue;
-            }
-            found.push((key, cursor.lacking));
-            if found.len() >= *limit {
+            if search.found.len() >= search.limit {
                 return Ok(Stop::Early);
             }
         }
-        if looked == 0 && skip > 0 {
+        if !skipped && skip > 0 {
             // Nothing left behind the skipped ones: how many were there counts for what comes next.
             let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {skip})");
-            looked = self.connection.query_row(&sql, [], |row| row.get(0))?;
-            cursor.skip -= looked;
+            let there: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            search.cursor.skip -= there;
+            search.looks -= there.div_ceil(SKIPS);
         }
-        *looks = looks.saturating_sub(looked);
-        Ok(if *looks == 0 { Stop::Early } else { Stop::AtTheEnd })
+        Ok(if search.looks == 0 { Stop::Early } else { Stop::AtTheEnd })
     }
 
     /// Chooses where to start from: the index of a filter that matches few, else the sort key's.
@@ -272,7 +317,7 @@ fn implied(query: &Query) -> bool {
 }
 
 /// Tells whether a row with all that can be filtered by is listed.
-fn is_listed(query: &Query, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
+pub(super) fn is_listed(query: &Query, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
     let Ok(state) = state(row, 2) else {
         // Whoever asks for all states will be told of one that can't be read.
         return Ok(query.states == States::ALL);

@@ -8,11 +8,11 @@
 //!   back for a full disk in `reserve`, what else the system refuses in `limits`, whether the file is still where it was in `place`;
 //! - how the write-ahead log stays short: `fold`;
 //! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
-//!   pages of listings in `list`.
+//!   pages of listings in `list`, past what is damaged in `salvage`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
 //! into the next one, from all queues together; their batches (`due`) are sealed as it begins. Reads
-//! that wait share a snapshot in the same way.
+//! that wait share a snapshot in the same way, and have their turns by how soon they are done (`turns`).
 
 mod changes;
 mod due;
@@ -26,7 +26,9 @@ mod points;
 mod read;
 mod reserve;
 mod retention;
+mod salvage;
 mod schema;
+mod turns;
 mod write;
 
 use std::fs::File;
@@ -53,6 +55,7 @@ use place::Place;
 use points::Points;
 use read::Reader;
 use reserve::Reserve;
+use turns::{Turn, Turns};
 use write::{Known, Writer};
 
 /// How safe an acknowledged change is.
@@ -92,7 +95,7 @@ enum WriteJob {
 }
 
 enum ReadJob {
-    Run(Box<dyn FnOnce(&Reader) + Send>),
+    Run(Turn, Box<dyn FnOnce(&Reader) + Send>),
     Close,
 }
 
@@ -219,10 +222,11 @@ fn ask<T: Send + 'static, Job>(
 
 fn read<T: Send + 'static>(
     thread: &mpsc::Sender<ReadJob>,
+    turn: Turn,
     job: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> BoxFuture<'static, Result<T, StoreError>> {
     // The caller may have gone; then nobody wants the answer.
-    ask(thread, |reply| ReadJob::Run(Box::new(move |reader| drop(reply.send(job(reader))))))
+    ask(thread, |reply| ReadJob::Run(turn, Box::new(move |reader| drop(reply.send(job(reader))))))
 }
 
 impl Store for SqliteStore {
@@ -237,7 +241,7 @@ impl Store for SqliteStore {
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
-        read(&self.points, move |reader| reader.queue_state(queue))
+        read(&self.points, Turn::Short, move |reader| reader.queue_state(queue))
     }
 
     fn record(
@@ -248,7 +252,7 @@ impl Store for SqliteStore {
         let record = move |reader: &Reader| reader.record(queue, id);
         match self.points_here.read(record) {
             Some(record) => ready(record).boxed(),
-            None => read(&self.points, record),
+            None => read(&self.points, Turn::Short, record),
         }
     }
 
@@ -257,7 +261,7 @@ impl Store for SqliteStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
-        read(&self.points, move |reader| reader.parameters(queue, id))
+        read(&self.points, Turn::Short, move |reader| reader.parameters(queue, id))
     }
 
     fn page(
@@ -267,7 +271,8 @@ impl Store for SqliteStore {
         cursor: Cursor,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
-        read(&self.pages, move |reader| reader.page(queue, &query, cursor, limit))
+        let turn = Turn::of(&cursor, limit);
+        read(&self.pages, turn, move |reader| reader.page(queue, &query, cursor, limit))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
@@ -337,23 +342,29 @@ fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>) {
     writer.close();
 }
 
-/// Takes whatever waits, reads it on one snapshot, and so on. What was asked for after the close is dropped.
+/// Takes whatever waits, reads on one snapshot what has its turn, and so on. What was asked for after the close is
+/// dropped.
 fn read_loop(reader: &Reader, jobs: &mpsc::Receiver<ReadJob>) {
-    let mut open = true;
-    while open {
-        let mut taken = Vec::new();
-        let mut next = Some(jobs.recv().unwrap_or(ReadJob::Close));
-        while let Some(job) = next {
-            match job {
-                ReadJob::Run(job) => taken.push(job),
+    let (mut open, mut turns) = (true, Turns::new());
+    while open || !turns.is_empty() {
+        let mut taken = 0;
+        while open && taken < MAX_GROUP {
+            let next = if turns.is_empty() {
+                jobs.recv().unwrap_or(ReadJob::Close)
+            } else {
+                let Ok(next) = jobs.try_recv() else { break };
+                next
+            };
+            match next {
+                ReadJob::Run(turn, job) => turns.wait(turn, job),
                 ReadJob::Close => open = false,
             }
-            next = if open && taken.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
+            taken += 1;
         }
         // The snapshot is taken after the last of these jobs has arrived, so each of them sees
         // every change that was acknowledged before its caller asked.
         reader.in_snapshot(|| {
-            for job in taken {
+            for job in turns.next() {
                 job(reader);
             }
         });
@@ -385,6 +396,17 @@ fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connectio
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(|e| store_error(&e, path))?;
     Ok(connection)
+}
+
+/// Whether the database failed because a part of its file can't be read, or holds what it can't: other parts may
+/// still be read.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
+    matches!(store_error(error, Path::new("")), StoreError::Corrupt { .. })
+        || matches!(
+            error.sqlite_extended_error_code(),
+            Some(SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ | SQLITE_IOERR_CORRUPTFS)
+        )
 }
 
 /// Says what an error of the database means to the caller of the store.

@@ -9,13 +9,17 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::list::LOOKS;
 use super::schema::in_by_state;
-use super::store_error;
 use super::write::counts_from_text;
+use super::{is_damage, store_error};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::store::{QueueId, QueueState, Record, StoreError};
 
 const RECORD: &str = "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
      processing_ms, percent, error, report FROM action WHERE id = ?1 AND queue = ?2";
+
+const RECORD_WITHOUT_RESULT: &str =
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
+     processing_ms, percent, NULL, NULL FROM action WHERE id = ?1 AND queue = ?2";
 
 /// The same without what is too large, whose size stands in the row itself: the rest of it is not read.
 const RECORD_WITHIN: &str =
@@ -137,6 +141,28 @@ impl Reader {
             .prepare_cached(RECORD_WITHIN)?
             .query_row(params![id.get(), queue.0, limit], read)
             .optional()
+    }
+
+    /// The same, and where the result can't be read all else of the action: its error says so.
+    pub(super) fn record_or_its_rest(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> rusqlite::Result<Option<Result<(Record, usize), usize>>> {
+        match self.record_within(queue, id, most) {
+            Err(error) if is_damage(&error) => {
+                let mut statement = self.connection.prepare_cached(RECORD_WITHOUT_RESULT)?;
+                let rest = statement.query_row(params![id.get(), queue.0], record).optional()?;
+                let why = store_error(&error, &self.path);
+                Ok(rest.map(|rest| {
+                    let error = format!("the result of this action can't be read: {why}");
+                    let bytes = error.len();
+                    Ok((Record { error: Some(error), ..rest }, bytes))
+                }))
+            }
+            other => other,
+        }
     }
 
     /// Counts those that start before this one, as far as [`Record::MAX_POSITION`].

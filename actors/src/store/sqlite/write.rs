@@ -224,7 +224,8 @@ impl<'c> Writer<'c> {
         let Ok((pages, folded)) = state else { return };
         let left = pages.saturating_sub(folded);
         self.folded = left == 0;
-        if left > self.max_log_pages && self.is_unfoldable() {
+        let failed = self.folder.as_ref().is_some_and(Folder::has_failed);
+        if failed && left > self.max_log_pages && self.is_unfoldable() {
             return;
         }
         let is_long = left > self.max_log_pages / 2 || pages > self.max_log_pages;
