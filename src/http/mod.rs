@@ -119,8 +119,8 @@ async fn aci(
     let (allowed, refused) = match judged {
         Ok(allowed) => (allowed, not_spoken(&request)),
         Err(error) => {
-            let (peer, why) = (request.peer_addr(), &error.description);
-            log::warn!("a request of {peer:?} was refused: {why:?}");
+            let peer = request.peer_addr().map(|peer| format!(" of {peer}")).unwrap_or_default();
+            log::warn!("a request{peer} was refused: {:?}", error.description);
             (Allowed::default(), Some(error))
         }
     };
