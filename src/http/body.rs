@@ -52,11 +52,27 @@ struct Pieces {
     whole: Vec<Vec<u8>>,
     last: Vec<u8>,
     size: usize,
+    /// How many bytes are to be expected; 0 where that is not known.
+    announced: usize,
+    is_joined: bool,
 }
 
 impl Pieces {
+    fn of(announced: usize) -> Self {
+        Self { announced, ..Self::default() }
+    }
+
     fn push(&mut self, mut bytes: &[u8]) {
         self.size += bytes.len();
+        if !self.is_joined && self.announced > FREE && self.size >= self.announced.div_ceil(2) {
+            // What is yet to come is not touched before that, and to join all of it at the end would hold it twice.
+            self.last = self.join(self.announced);
+            self.is_joined = true;
+        }
+        if self.is_joined {
+            self.last.extend_from_slice(bytes);
+            return;
+        }
         while !bytes.is_empty() {
             let most = if self.whole.is_empty() { FREE } else { SHARE };
             let room = most.saturating_sub(self.last.len());
@@ -75,16 +91,20 @@ impl Pieces {
         }
     }
 
-    /// Puts the pieces together; each is let go of once it is copied.
-    fn into_bytes(self) -> Bytes {
-        if self.whole.is_empty() {
-            return self.last.into();
+    /// Puts the pieces together, with room for so many bytes; each is let go of once it is copied.
+    fn join(&mut self, room: usize) -> Vec<u8> {
+        let mut joined = Vec::with_capacity(room);
+        for piece in self.whole.drain(..).chain([std::mem::take(&mut self.last)]) {
+            joined.extend_from_slice(&piece);
         }
-        let mut body = Vec::with_capacity(self.size);
-        for piece in self.whole.into_iter().chain([self.last]) {
-            body.extend_from_slice(&piece);
+        joined
+    }
+
+    fn into_bytes(mut self) -> Bytes {
+        if !self.whole.is_empty() {
+            self.last = self.join(self.size);
         }
-        body.into()
+        self.last.into()
     }
 }
 
@@ -105,7 +125,7 @@ pub(super) async fn read(
         return Err(limit.exceeded(announced));
     }
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
-    let mut body = Pieces::default();
+    let mut body = Pieces::of(announced);
     // The rest is only read so that the client gets to see why.
     let mut refused = (announced > limit.bytes).then(|| limit.exceeded(announced as u64));
     let mut size = 0_usize;
@@ -158,23 +178,29 @@ pub(super) async fn read(
 mod tests {
     use super::*;
 
-    /// What is held never exceeds what came by more than a share, and twice while it is small.
+    /// What is held never exceeds what came by more than a share, and twice while it is small or when half of it is there.
     #[test]
     fn memory_follows_the_bytes_that_came() {
-        for step in [1, 17, 1_000, 8_191, FREE, SHARE - 1, SHARE, 3 * SHARE + 1] {
-            let all: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
-            let mut pieces = Pieces::default();
+        const COUNT: usize = 300_000;
+        let all: Vec<u8> = (0..COUNT).map(|n| (n % 251) as u8).collect();
+        for (step, announced) in [1, 17, 1_000, 8_191, FREE, SHARE - 1, SHARE, 3 * SHARE + 1]
+            .into_iter()
+            .flat_map(|step| [(step, 0), (step, COUNT)])
+        {
+            let mut pieces = Pieces::of(announced);
             let mut came = 0;
             for chunk in all.chunks(step) {
                 pieces.push(chunk);
                 came += chunk.len();
                 let held = pieces.whole.iter().map(Vec::capacity).sum::<usize>();
                 let held = held + pieces.last.capacity();
-                assert!(held <= (2 * came).min(came + SHARE), "{held} for {came} by {step}");
-                // As the shares are counted.
-                assert!(held <= FREE + came.saturating_sub(FREE).next_multiple_of(SHARE));
+                let few = came.saturating_mul(2) < announced || announced == 0;
+                // Of more than half of what is to come there is room for all; else as the shares are counted.
+                let most = FREE + came.saturating_sub(FREE).next_multiple_of(SHARE);
+                let most = if few { most.min(came + SHARE) } else { announced };
+                assert!(held <= most.min(2 * came), "{held} for {came} of {announced} by {step}");
             }
-            assert!(pieces.into_bytes() == all, "by {step}");
+            assert!(pieces.into_bytes() == all, "{announced} by {step}");
         }
         assert!(Pieces::default().into_bytes().is_empty());
     }
