@@ -1,5 +1,6 @@
 //! Whether a client is still there: what runs or waits for it alone ends when it has left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +12,14 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Tells those who work for a client that it has left.
 #[derive(Debug, Default)]
-pub struct Leaving(watch::Sender<Standing>);
+pub struct Leaving(Arc<watch::Sender<Standing>>);
+
+/// Nobody can say it any more: the connection is over.
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.left();
+    }
+}
 
 /// How it stands with a client.
 #[derive(Debug, Default, Clone, Copy)]
@@ -52,13 +60,14 @@ impl Leaving {
     /// Returns the client, as whoever works for it sees it.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client(Some(self.0.subscribe()))
+        Client(Some(Arc::clone(&self.0)))
     }
 }
 
-/// Who sent a request. The default is one of whom nobody learns that it leaves.
+/// Who sent a request. The default is one of whom nobody learns that it leaves. Each request has one, and few wait by it, so
+/// only those who do subscribe.
 #[derive(Debug, Clone, Default)]
-pub struct Client(Option<watch::Receiver<Standing>>);
+pub struct Client(Option<Arc<watch::Sender<Standing>>>);
 
 impl Client {
     /// Waits until the client has left, and a second longer. Nothing tells one that has closed the connection from one
@@ -74,10 +83,11 @@ impl Client {
     }
 
     async fn since(&self, which: fn(&Standing) -> Option<Instant>) {
-        let Some(mut standing) = self.0.clone() else { return std::future::pending().await };
+        let Some(standing) = &self.0 else { return std::future::pending().await };
+        let mut standing = standing.subscribe();
         loop {
+            // It can't fail: the sender is held here.
             let since = standing.wait_for(|standing| which(standing).is_some()).await;
-            // Where nobody can say it any more the connection is over.
             let Some(since) = since.ok().and_then(|standing| which(&standing)) else { return };
             tokio::time::sleep_until(since + LAST_CALL).await;
             // It may have changed meanwhile.

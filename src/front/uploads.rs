@@ -74,8 +74,8 @@ pub(crate) struct Held<'u> {
     covered: usize,
     /// How long it may still wait.
     patience: Duration,
-    /// Since when fewer than [`SOUND`] bytes have come, and how many there were then.
-    heard: (Instant, usize),
+    /// Since when fewer than [`SOUND`] bytes have come, and how many there were then; once some have.
+    heard: Option<(Instant, usize)>,
 }
 
 /// Other bodies hold all the memory there is for them, and did so for as long as this one waited.
@@ -117,7 +117,7 @@ impl Uploads {
             apart: None,
             covered: FREE,
             patience: self.patience,
-            heard: (Instant::now(), 0),
+            heard: None,
         }
     }
 
@@ -177,7 +177,8 @@ impl Held<'_> {
             return Ok(bytes);
         }
         let lost = Arc::new(Notify::new());
-        let waited = Waited { since: self.heard.0, shares, lost: Arc::clone(&lost) };
+        let since = self.heard.map_or_else(Instant::now, |(since, _)| since);
+        let waited = Waited { since, shares, lost: Arc::clone(&lost) };
         let listed = self.uploads.list(waited);
         let next = tokio::select! {
             biased;
@@ -233,10 +234,10 @@ impl Held<'_> {
                 self.covered = FREE + worth * SHARE;
             }
             // It was not its client that was silent.
-            self.heard = (Instant::now(), size);
+            self.heard = Some((Instant::now(), size));
         }
-        if size >= self.heard.1.saturating_add(SOUND) {
-            self.heard = (Instant::now(), size);
+        if self.heard.is_none_or(|(_, before)| size >= before.saturating_add(SOUND)) {
+            self.heard = Some((Instant::now(), size));
         }
         Ok(())
     }
@@ -353,7 +354,7 @@ mod tests {
         let mut waits = uploads.begin();
         // Whoever is heard of again in time keeps what it has.
         tokio::time::sleep(SILENCE / 2).await;
-        apart.heard.1 -= SOUND;
+        apart.heard = apart.heard.map(|(since, size)| (since, size - SOUND));
         apart.grow_to(with(5), 0).await.unwrap();
         let began = Instant::now();
         let (grown, by_first, by_second, by_apart) = tokio::join!(

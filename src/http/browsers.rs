@@ -7,6 +7,7 @@
 //! that they were pointed at.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 
 use actix_web::HttpRequest;
@@ -85,18 +86,24 @@ impl BrowserPolicy {
     /// # Errors
     ///
     /// What the client is told where its request is refused.
-    pub(super) fn judge(&self, request: &HttpRequest, own_host: &str) -> Result<Allowed, AciError> {
+    pub(super) fn judge(
+        &self,
+        request: &HttpRequest,
+        own_host: &str,
+        last: &LastHost,
+    ) -> Result<Allowed, AciError> {
         if self.unchecked {
             return Ok(Allowed::default());
         }
-        if self.holds_hosts(request)
-            && let Some(name) = names(request).find(|name| !self.is_known_host(name, own_host))
-        {
-            return Err(refused(
-                "the host",
-                &name,
-                "is not one of this server's; [Server] AllowedHosts lists further ones",
-            ));
+        if self.holds_hosts(request) && !last.is_that_of(request) {
+            if let Some(name) = names(request).find(|name| !self.is_known_host(name, own_host)) {
+                return Err(refused(
+                    "the host",
+                    &name,
+                    "is not one of this server's; [Server] AllowedHosts lists further ones",
+                ));
+            }
+            last.keep(request);
         }
         let origin = self.origin(request)?;
         let is_foreign = |site: &&HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -139,6 +146,25 @@ impl BrowserPolicy {
         };
         let is = |known: &str| known == ANY || known.eq_ignore_ascii_case(&host);
         is_loopback(&host) || is(own) || self.hosts.iter().any(|known| is(known))
+    }
+}
+
+/// The host that the policy let in last: nearly every request names it again, and to compare it takes less time than to
+/// read it.
+#[derive(Debug, Default)]
+pub(super) struct LastHost(RefCell<Option<HeaderValue>>);
+
+impl LastHost {
+    fn is_that_of(&self, request: &HttpRequest) -> bool {
+        let mut hosts = request.headers().get_all(HOST);
+        let host = hosts.next();
+        host.is_some() && host == self.0.borrow().as_ref() && hosts.next().is_none()
+    }
+
+    fn keep(&self, request: &HttpRequest) {
+        let host = request.headers().get(HOST);
+        // As a copy: it would keep the buffer of the connection.
+        *self.0.borrow_mut() = host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
     }
 }
 

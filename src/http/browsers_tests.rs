@@ -20,7 +20,8 @@ fn policy(origins: &[&str], hosts: &[&str], is_local: bool) -> BrowserPolicy {
 
 /// What a refusal of these headers names; `None` if they are let in.
 fn refusal(policy: &BrowserPolicy, headers: &str) -> Option<String> {
-    let error = policy.judge(&request(headers), "actions.example.org").err()?;
+    let error =
+        policy.judge(&request(headers), "actions.example.org", &LastHost::default()).err()?;
     assert_eq!((error.number, error.code), (504, "ERRORPERMISSION"));
     Some(error.description)
 }
@@ -89,7 +90,8 @@ fn the_name_in_a_target_counts_where_no_header_has_one() {
         let request = TestRequest::get().uri(target);
         let request =
             host.into_iter().fold(request, |request, host| request.append_header((HOST, host)));
-        let judged = policy(&[], &[], true).judge(&request.to_http_request(), "");
+        let judged =
+            policy(&[], &[], true).judge(&request.to_http_request(), "", &LastHost::default());
         assert_eq!(judged.is_ok(), good, "{target} {host:?}");
     }
 }
@@ -151,7 +153,7 @@ fn pages_of_listed_origins_are_let_in_and_may_read() {
     for origin in ["https://tools.example", "http://[::2]:8080"] {
         for site in ["cross-site", "same-site"] {
             let request = request(&format!("Origin: {origin}\nSec-Fetch-Site: {site}"));
-            let allowed = listed.judge(&request, "").unwrap();
+            let allowed = listed.judge(&request, "", &LastHost::default()).unwrap();
             let mut reply = HeaderMap::new();
             allowed.mark(&mut reply);
             assert_eq!(reply.get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), origin);
@@ -177,7 +179,7 @@ fn only_listed_origins_are_told_what_they_may_send() {
         let request = request(headers);
         let listed = policy(&["https://tools.example"], &[], true);
         let mut reply = HeaderMap::new();
-        let allowed = listed.judge(&request, "").unwrap_or_default();
+        let allowed = listed.judge(&request, "", &LastHost::default()).unwrap_or_default();
         allowed.mark_preflight(request.headers(), &mut reply);
         reply
     };
@@ -222,4 +224,26 @@ fn origins_and_hosts_are_written_in_one_way() {
     ] {
         assert_eq!(normal_host(text).as_deref(), want, "{text}");
     }
+}
+
+/// What was let in before makes no difference to another host.
+#[test]
+fn only_the_very_host_that_was_let_in_last_needs_no_look() {
+    let policy = policy(&[], &[], true);
+    let heads =
+        ["Host: localhost", "Host: localhost:7000", "Host: x", "", "Host: localhost\nHost: x"];
+    let judge = |headers: &str, last: &LastHost| {
+        policy.judge(&request(headers), "actions.example.org", last).is_ok()
+    };
+    for first in heads {
+        for second in heads {
+            let last = LastHost::default();
+            judge(first, &last);
+            let alone = judge(second, &LastHost::default());
+            assert_eq!(judge(second, &last), alone, "{second:?} after {first:?}");
+        }
+    }
+    let last = LastHost::default();
+    assert!(judge("Host: localhost", &last) && last.is_that_of(&request("Host: localhost")));
+    assert!(!judge("Host: x", &last) && !last.is_that_of(&request("Host: x")));
 }

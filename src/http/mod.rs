@@ -26,7 +26,7 @@ use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::poll_immediate;
 
-use browsers::Allowed;
+use browsers::{Allowed, LastHost};
 use connection::Connection;
 
 use crate::aci::error::AciError;
@@ -87,7 +87,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
         let keep_alive = endpoint.idle_timeout().and_then(response::keep_alive);
-        let service = Service { front, endpoint, keep_alive };
+        let service = Service { front, endpoint, keep_alive, last_host: LastHost::default() };
         config.app_data(web::Data::new(service)).default_service(web::to(aci));
     }
 }
@@ -98,6 +98,7 @@ struct Service {
     /// What replies say on connections that stay open, if they say anything. Each worker has its own: a copy costs
     /// nothing then.
     keep_alive: Option<HeaderValue>,
+    last_host: LastHost,
 }
 
 async fn aci(
@@ -107,7 +108,8 @@ async fn aci(
 ) -> HttpResponse {
     let target = target(request.uri());
     let replaced = refused::read(&target);
-    let judged = service.endpoint.browsers().judge(&request, service.endpoint.host());
+    let browsers = service.endpoint.browsers();
+    let judged = browsers.judge(&request, service.endpoint.host(), &service.last_host);
     if replaced.is_none() && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // Those who only look whether somebody is there must not submit or stop anything by it.
         let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));

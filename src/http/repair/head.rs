@@ -61,6 +61,12 @@ pub(super) enum Body {
     Tunnel,
 }
 
+impl Default for Body {
+    fn default() -> Self {
+        Self::Counted(0)
+    }
+}
+
 /// Reads a whole head, its empty line included. Each of its lines must end with CR LF.
 pub(super) fn read(head: &[u8]) -> Result<Body, Refusal> {
     let mut space = [const { MaybeUninit::uninit() }; MAX_HEADERS];

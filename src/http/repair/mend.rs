@@ -17,6 +17,9 @@ const MAX_METHOD: usize = 32;
 /// Bytes kept of the end of an oversized line: room for a space, `HTTP/1.1`, CR and LF.
 const MAX_ENDING: usize = 16;
 
+/// How long a head may be, behind its target, that is remembered.
+const MAX_REMEMBERED: usize = 1024;
+
 /// Mends what one connection sends.
 #[derive(Debug)]
 pub(super) struct Mender {
@@ -34,6 +37,7 @@ pub(super) struct Mender {
     /// A head was refused: all that follows is thrown away.
     refused: bool,
     heads: u64,
+    taken: Taken,
 }
 
 impl Mender {
@@ -48,6 +52,7 @@ impl Mender {
             overrun: false,
             refused: false,
             heads: 0,
+            taken: Taken::default(),
         }
     }
 
@@ -215,10 +220,18 @@ impl Mender {
         if let Some(long) = target.as_ref().map(Vec::len).filter(|&length| length > MAX_TARGET) {
             target = Some(format!("{ENCODED}{long}").into_bytes());
         }
+        let is_rooted = parts.method != b"CONNECT"
+            && target.as_deref().unwrap_or(parts.target).starts_with(b"/");
         let mended =
             target.map(|target| [parts.method, b" ", &target, parts.ending, headers].concat());
+        let behind = head.get(line.len().saturating_sub(parts.ending.len())..).unwrap_or_default();
+        if is_rooted && let Some(body) = self.taken.body_of(parts.method, behind) {
+            self.framing.head_passed(head.len(), body);
+            return mended;
+        }
         match head::read(mended.as_deref().unwrap_or(head)) {
             Ok(body) => {
+                self.taken.remember(parts.method, behind, body);
                 self.framing.head_passed(head.len(), body);
                 mended
             }
@@ -242,6 +255,34 @@ impl Mender {
         self.refused = true;
         self.framing.head_passed(length, Body::Counted(u64::MAX));
         refused_head(refusal, target.as_deref().unwrap_or_default(), is_head)
+    }
+}
+
+/// The last head that was taken, but for its target. Nearly all heads of a connection are the same there, and to compare
+/// them takes less time than to read them. What is taken does not depend on a target that begins with a slash, because that
+/// was mended.
+#[derive(Debug, Default)]
+struct Taken {
+    method: Vec<u8>,
+    /// What stood behind the target; empty where nothing is remembered.
+    behind: Vec<u8>,
+    body: Body,
+}
+
+impl Taken {
+    /// What the headers say about the body, if they are those that are remembered.
+    fn body_of(&self, method: &[u8], behind: &[u8]) -> Option<Body> {
+        (self.behind == behind && self.method == method).then_some(self.body)
+    }
+
+    fn remember(&mut self, method: &[u8], behind: &[u8], body: Body) {
+        self.method.clear();
+        self.behind.clear();
+        if behind.len() <= MAX_REMEMBERED {
+            self.method.extend_from_slice(method);
+            self.behind.extend_from_slice(behind);
+            self.body = body;
+        }
     }
 }
 

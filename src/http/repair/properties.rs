@@ -98,6 +98,43 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(word, 0..12).prop_map(|words| words.concat())
 }
 
+/// A head that was taken before makes no difference to the next one, however alike they are.
+#[test]
+fn a_head_is_judged_as_if_it_were_the_first() {
+    let mut heads = Vec::new();
+    for line in
+        ["GET /a", "GET /b c", "POST /a", "CONNECT /a", "CONNECT /<", "GET http://h/", "G\u{1} /a"]
+    {
+        for behind in [
+            "HTTP/1.1\r\nHost: h\r\n\r\n",
+            "HTTP/1.0\r\nHost: h\r\n\r\n",
+            "HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1\r\nA: h\r\n\r\n",
+        ] {
+            heads.push(format!("{line} {behind}"));
+        }
+    }
+    for first in &heads {
+        for second in &heads {
+            let after = |before: &[&str]| {
+                let mut mender = Mender::new(MAX_LINE);
+                for head in before {
+                    drop(mender.feed(head.as_bytes()));
+                }
+                if !mender.framing.at_head() {
+                    return None;
+                }
+                let mended = mender.feed(second.as_bytes());
+                Some((mended, mender.framing.at_head()))
+            };
+            if let Some(mended) = after(&[first]) {
+                assert_eq!(Some(mended), after(&[]), "{second:?} after {first:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn clean_requests_pass_byte_for_byte(
