@@ -102,9 +102,16 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn a_head_is_judged_as_if_it_were_the_first() {
     let mut heads = Vec::new();
-    for line in
-        ["GET /a", "GET /b c", "POST /a", "CONNECT /a", "CONNECT /<", "GET http://h/", "G\u{1} /a"]
-    {
+    for line in [
+        "GET /a",
+        "GET /b c",
+        "POST /a",
+        "CONNECT /a",
+        "CONNECT /<",
+        "GET http://h/",
+        "GET http://[",
+        "G\u{1} /a",
+    ] {
         for behind in [
             "HTTP/1.1\r\nHost: h\r\n\r\n",
             "HTTP/1.0\r\nHost: h\r\n\r\n",
