@@ -4,8 +4,8 @@
 //! `cargo run --example aci_app -- [PORT [DIRECTORY]]`, and then
 //!
 //! ```sh
-//! curl -X POST "http://127.0.0.1:8080/greetings/Ada?seconds=5"
-//! curl "http://127.0.0.1:8080/aci/action=QueueInfo&QueueName=Greet&QueueAction=getStatus&Wait=60"
+//! TOKEN=$(curl -sX POST "http://127.0.0.1:8080/greetings/Ada?seconds=5")
+//! curl "http://127.0.0.1:8080/aci/action=QueueInfo&QueueName=Greet&QueueAction=getStatus&Token=$TOKEN&Wait=60"
 //! ```
 //!
 //! Ctrl-C or SIGTERM ends it, and whoever waits then is answered first. What was queued is still there after a restart.
@@ -19,8 +19,8 @@ use actiond_actors::{
     ActionContext, Node, OnRestart, Parameters, Perform, QueueHandle, QueueSettings, Submission,
     System, Work,
 };
-use actix_web::error::{ErrorInternalServerError, ErrorServiceUnavailable};
-use actix_web::{App, HttpServer, web};
+use actix_web::error::{ErrorForbidden, ErrorInternalServerError, ErrorServiceUnavailable};
+use actix_web::{App, HttpRequest, HttpServer, web};
 
 /// How long an idle connection is kept. The endpoint tells clients, so both must know it.
 const IDLE: Duration = Duration::from_secs(30);
@@ -65,10 +65,13 @@ async fn index(queues: web::Data<Queues>) -> String {
 
 /// Submits an action. Once it is answered with the token, the action is on disk.
 async fn greet(
+    request: HttpRequest,
     name: web::Path<String>,
     options: web::Query<Options>,
     queues: web::Data<Queues>,
 ) -> actix_web::Result<String> {
+    // Or a form on any web page could make a browser of this machine send it.
+    actiond::http::let_in(&queues.endpoint, &request).map_err(ErrorForbidden)?;
     let seconds = options.seconds.unwrap_or_default().to_string();
     let parameters = Parameters::from_iter([("Name", name.into_inner()), ("Seconds", seconds)]);
     let submission = Submission::new(parameters);

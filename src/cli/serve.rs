@@ -22,6 +22,8 @@ use crate::http::{self, BrowserPolicy};
 
 /// How long open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
+/// The shortest time that an idle connection is kept: replies tell clients a second less, and at least one.
+const SHORTEST_IDLE: Duration = Duration::from_secs(2);
 /// How many HTTP workers more than cores [`default_workers`] gives at most.
 const MAX_MORE_WORKERS: usize = 32;
 
@@ -82,6 +84,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
     let system = start_queues(&settings, address.port()).await?;
     let workers = settings.server.threads.unwrap_or_else(default_workers);
+    let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let endpoint = describe(&settings, Endpoint::builder(system.clone()))
         .address(settings.server.token_host.clone(), address.port())
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
@@ -90,12 +93,12 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .strict(settings.server.strict_action_validation)
         .browsers(browsers(&settings.server))
         .threads(workers)
-        .idle_timeout(settings.server.idle_timeout)
+        .idle_timeout(idle)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
     let mount = http::configure(&endpoint);
     let patience = http::server::Patience {
-        idle: settings.server.idle_timeout,
+        idle,
         request: settings.server.request_timeout,
         reply: settings.server.reply_timeout,
         max_request: http::max_request(&endpoint),

@@ -146,7 +146,7 @@ keys! {
     REPLY_TIMEOUT: [Server] "ReplyTimeout", from_to(1, DAY), Some("60"), "",
         "After how many seconds in which a client takes nothing of its reply the connection is closed. Whatever runs or waits for a client alone ends a second after that has ended its side of the connection.";
     IDLE_TIMEOUT: [Server] "IdleTimeout", from_to(1, DAY), Some("75"), "",
-        "How many seconds a connection is kept for the next request; replies say two seconds less (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.";
+        "How many seconds a connection is kept for the next request, at least 2; replies say two seconds less, at least 1 (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.";
     STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",
         "Whether a parameter that an action does not know is an error; otherwise it is ignored.";
 

@@ -200,7 +200,7 @@ impl EndpointBuilder {
     }
 
     /// Says after what time the HTTP server closes an idle connection, so that replies tell it to their clients
-    /// (`Keep-Alive: timeout=N`, two seconds less and at least 1); by default they say nothing. Without it a client may send a
+    /// (`Keep-Alive: timeout=N`, two seconds less and at least 1; nothing below 2 s); by default they say nothing. Without it a client may send a
     /// request on a connection that is being closed. `HttpServer` closes them after 5 s, unless it is told otherwise
     /// (`keep_alive`).
     #[must_use]

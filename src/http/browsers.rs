@@ -3,8 +3,9 @@
 //!
 //! A browser says where a request comes from: in `Sec-Fetch-Site` (source: W3C, Fetch Metadata Request Headers) and in
 //! `Origin` (WHATWG, Fetch). A page whose own name was made to stand for this machine (DNS rebinding) counts as of the
-//! same origin there; it is told by the `Host` that it asks for. Programs send none of the first two, and the `Host`
-//! that they were pointed at.
+//! same origin there; it is told by the `Host` that it asks for. What a page has fetched ahead, though nobody asked for it
+//! yet, says neither: such requests carry `Sec-Purpose` (WHATWG, Fetch), and `Purpose`, `X-Purpose` or `X-Moz` in older
+//! browsers. Programs send none of these but `Host`, which is what they were pointed at.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -19,6 +20,13 @@ use actix_web::http::header::{
 use crate::aci::error::{AciError, shorten};
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Headers by which a browser says that it fetches ahead.
+static AHEAD: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
 static ASKS_FOR_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 static ALLOWS_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
@@ -91,19 +99,28 @@ impl BrowserPolicy {
         request: &HttpRequest,
         own_host: &str,
         last: &LastHost,
-    ) -> Result<Allowed, AciError> {
+    ) -> Result<Allowed, Refused> {
         if self.unchecked {
             return Ok(Allowed::default());
+        }
+        let is_of_browser = request.headers().keys().any(is_of_browsers);
+        let ahead = || AHEAD.iter().find_map(|name| request.headers().get(name));
+        if let Some(value) = is_of_browser.then(ahead).flatten() {
+            let why = "says that a browser fetches this before anybody asked for it";
+            return Err(Refused { is_ahead: true, ..refused("the purpose", &text_of(value), why) });
         }
         if self.holds_hosts(request) && !last.is_that_of(request) {
             if let Some(name) = names(request).find(|name| !self.is_known_host(name, own_host)) {
                 return Err(refused(
                     "the host",
                     &name,
-                    "is not one of this server's; [Server] AllowedHosts lists further ones",
+                    "is not one of this server's; AllowedHosts ([Server], or allow_host of BrowserPolicy) lists further ones",
                 ));
             }
             last.keep(request);
+        }
+        if !is_of_browser {
+            return Ok(Allowed::default());
         }
         let origin = self.origin(request)?;
         let is_foreign = |site: &&HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -111,14 +128,14 @@ impl BrowserPolicy {
             Some(site) if origin.is_none() => Err(refused(
                 "Sec-Fetch-Site",
                 &text_of(site),
-                "says that a page of another site sent this; [Server] AllowedOrigins lists those that may",
+                "says that a page of another site sent this; AllowedOrigins ([Server], or allow_origin of BrowserPolicy) lists those that may",
             )),
             _ => Ok(Allowed { origin }),
         }
     }
 
     /// Finds the listed origin that a request comes from: `None` where that is no page, or one of this server.
-    fn origin(&self, request: &HttpRequest) -> Result<Option<HeaderValue>, AciError> {
+    fn origin(&self, request: &HttpRequest) -> Result<Option<HeaderValue>, Refused> {
         let mut listed = None;
         for value in request.headers().get_all(ORIGIN) {
             let origin = text_of(value);
@@ -128,7 +145,7 @@ impl BrowserPolicy {
                 return Err(refused(
                     "the origin",
                     &origin,
-                    "may not send requests here; [Server] AllowedOrigins lists those that may",
+                    "may not send requests here; AllowedOrigins ([Server], or allow_origin of BrowserPolicy) lists those that may",
                 ));
             }
         }
@@ -168,8 +185,19 @@ impl LastHost {
     }
 }
 
-fn refused(what: &str, value: &str, why: &str) -> AciError {
-    AciError::permission(&format!("{what} '{}' {why}.", shorten(value)))
+/// A request that was not let in.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// What the client is told.
+    pub(super) error: AciError,
+    /// A browser fetches ahead. It keeps a reply for the moment when somebody asks, unless its status is an error: then it
+    /// asks again.
+    pub(super) is_ahead: bool,
+}
+
+fn refused(what: &str, value: &str, why: &str) -> Refused {
+    let error = AciError::permission(&format!("{what} '{}' {why}.", shorten(value)));
+    Refused { error, is_ahead: false }
 }
 
 /// A request that was let in.
@@ -201,6 +229,21 @@ impl Allowed {
         if request.contains_key(&ASKS_FOR_PRIVATE) {
             say(ALLOWS_PRIVATE.clone(), "true");
         }
+    }
+}
+
+/// Whether only browsers send a header of this name. Most requests have none: one look at each name is cheaper than to look
+/// for each of these.
+fn is_of_browsers(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    match name.len() {
+        5 => name == "x-moz",
+        6 => name == "origin",
+        7 => name == "purpose",
+        9 => name == "x-purpose",
+        11 => name == "sec-purpose",
+        14 => name == "sec-fetch-site",
+        _ => false,
     }
 }
 
@@ -281,9 +324,10 @@ fn lower(name: &str) -> Cow<'_, str> {
 }
 
 /// Whether a host is this machine, whatever a name server says: names below `localhost` are never asked for there
-/// (RFC 6761, section 6.3).
+/// (RFC 6761, section 6.3). Just those to which browsers send `Sec-Fetch-Site` (W3C, Secure Contexts, section 3.1): an
+/// IPv4 address in the form of IPv6 reaches a loopback socket, too, and pages could use it without a sign.
 fn is_loopback(host: &str) -> bool {
-    let address = host.parse().map(|address: IpAddr| address.to_canonical().is_loopback());
+    let address = host.parse().map(|address: IpAddr| address.is_loopback());
     address.unwrap_or(host == "localhost" || host.ends_with(".localhost"))
 }
 

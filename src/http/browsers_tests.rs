@@ -21,7 +21,7 @@ fn policy(origins: &[&str], hosts: &[&str], is_local: bool) -> BrowserPolicy {
 /// What a refusal of these headers names; `None` if they are let in.
 fn refusal(policy: &BrowserPolicy, headers: &str) -> Option<String> {
     let error =
-        policy.judge(&request(headers), "actions.example.org", &LastHost::default()).err()?;
+        policy.judge(&request(headers), "actions.example.org", &LastHost::default()).err()?.error;
     assert_eq!((error.number, error.code), (504, "ERRORPERMISSION"));
     Some(error.description)
 }
@@ -42,7 +42,8 @@ fn the_name_that_is_asked_for_must_be_one_of_the_servers() {
         ("Host: a.localhost:7000", true),
         ("Host: [::1]:7000", true),
         ("Host: [::1]", true),
-        ("Host: [::ffff:127.0.0.1]:1", true),
+        ("Host: [::ffff:127.0.0.1]:1", false),
+        ("Host: [::ffff:7f00:1]", false),
         ("Host: Actions.Example.Org:80", true),
         ("Host: evil.example", false),
         ("Host: x", false),
@@ -137,6 +138,15 @@ fn pages_of_other_servers_are_refused() {
             assert_eq!(is_let_in(&policy(&[], &[], is_local), headers), good, "{headers}");
         }
         assert!(is_let_in(&BrowserPolicy::unchecked(), headers), "{headers}");
+    }
+    // Ahead of what a user asks for, whoever does it.
+    for name in ["Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"] {
+        let ahead = format!("{name}: prefetch;prerender\nSec-Fetch-Site: none");
+        for policy in [policy(&[], &[], true), policy(&["*"], &["*"], false)] {
+            let judged = policy.judge(&request(&ahead), "", &LastHost::default());
+            assert!(judged.unwrap_err().is_ahead, "{ahead}");
+        }
+        assert!(is_let_in(&BrowserPolicy::unchecked(), &ahead));
     }
     for (headers, named) in [
         ("Origin: http://evil.example", "'http://evil.example'"),

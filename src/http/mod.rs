@@ -22,11 +22,11 @@ use actix_web::http::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
     TRANSFER_ENCODING, UPGRADE,
 };
-use actix_web::http::{Method, Uri};
+use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::poll_immediate;
 
-use browsers::{Allowed, LastHost};
+use browsers::{Allowed, LastHost, Refused};
 use connection::Connection;
 
 use crate::aci::error::AciError;
@@ -118,12 +118,12 @@ async fn aci(
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.endpoint.uploads().begin();
+    let mut is_ahead = false;
     let (allowed, refused) = match judged {
         Ok(allowed) => (allowed, not_spoken(&request)),
-        Err(error) => {
-            let peer = request.peer_addr().map(|peer| format!(" of {peer}")).unwrap_or_default();
-            log::warn!("a request{peer} was refused: {:?}", error.description);
-            (Allowed::default(), Some(error))
+        Err(refused) => {
+            is_ahead = refused.is_ahead;
+            (Allowed::default(), Some(logged(&request, refused)))
         }
     };
     let (target, body) = match (replaced, refused) {
@@ -148,7 +148,7 @@ async fn aci(
         peer: request.peer_addr().map(|peer| peer.ip()),
         idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
         is_get: *request.method() == Method::GET,
-        wants_html: text_of(&request, &ACCEPT).is_some_and(|accept| accept.contains("text/html")),
+        wants_html: text_of(&request, &ACCEPT).is_some_and(takes_html),
         client: connection.map(|connection| connection.client()).unwrap_or_default(),
     };
     let Ok(mut answer) = service.front.send(message).await else {
@@ -171,7 +171,43 @@ async fn aci(
             reply
         }
     };
-    response::of(&request, &allowed, reply, is_last, keep_alive)
+    let mut response = response::of(&request, &allowed, reply, is_last, keep_alive);
+    if is_ahead {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// Returns what a client is told whose request was not let in, after a line of the log.
+fn logged(request: &HttpRequest, Refused { error, .. }: Refused) -> AciError {
+    let peer = request.peer_addr().map(|peer| format!(" of {peer}")).unwrap_or_default();
+    log::warn!("a request{peer} was refused: {:?}", error.description);
+    error
+}
+
+/// Judges a request to a route of an application's own as the endpoint judges its own requests: which web pages may send it,
+/// and under which host name.
+///
+/// A route that changes something needs it, or any page that is open in a browser of the same machine can make the browser
+/// send a form there.
+///
+/// ```
+/// use actiond::front::Endpoint;
+/// use actix_web::error::ErrorForbidden;
+/// use actix_web::{HttpRequest, web};
+///
+/// async fn my_own_route(request: HttpRequest, endpoint: web::Data<Endpoint>) -> actix_web::Result<String> {
+///     actiond::http::let_in(&endpoint, &request).map_err(ErrorForbidden)?;
+///     Ok("done".to_owned())
+/// }
+/// ```
+///
+/// # Errors
+///
+/// What to tell the client that is not let in. It is also logged.
+pub fn let_in(endpoint: &Endpoint, request: &HttpRequest) -> Result<(), AciError> {
+    let judged = endpoint.browsers().judge(request, endpoint.host(), &LastHost::default());
+    judged.map(drop).map_err(|refused| logged(request, refused))
 }
 
 /// Whether the client announced a body. One that is not read ends the connection.
@@ -199,6 +235,16 @@ fn not_spoken(request: &HttpRequest) -> Option<AciError> {
     let allowed = "none, or identity: bodies are taken as they are";
     (!encoding.eq_ignore_ascii_case("identity"))
         .then(|| AciError::unsupported("Content-Encoding", encoding, allowed))
+}
+
+/// Whether a header `Accept` names HTML, which programs that take anything (`*/*`) do not.
+fn takes_html(accept: &str) -> bool {
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_html = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+        let is_never = |weight: &str| weight.parse().is_ok_and(|weight: f32| weight <= 0.0);
+        is_html && !parts.any(|part| part.strip_prefix("q=").is_some_and(is_never))
+    })
 }
 
 fn text_of<'a>(request: &'a HttpRequest, header: &HeaderName) -> Option<&'a str> {

@@ -25,11 +25,13 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// at that moment, and `actix-http` looks at a clock that is up to half a second old.
 const EARLIER: u64 = 2;
 
-/// Makes the header for connections that are closed when they were idle for so long.
+/// Makes the header for connections that are closed when they were idle for so long; none where that is too short to say
+/// less of it.
 pub(super) fn keep_alive(idle: Duration) -> Option<HeaderValue> {
     // Some clients take 0 for no limit.
     let seconds = idle.as_secs().saturating_sub(EARLIER).max(1);
-    HeaderValue::try_from(format!("timeout={seconds}")).ok()
+    let header = HeaderValue::try_from(format!("timeout={seconds}")).ok();
+    header.filter(|_| idle.as_secs() > seconds)
 }
 
 /// Makes the response to a request; the connection takes no more of them if it `is_last`. `keep_alive` is what to say

@@ -54,6 +54,11 @@ fn the_example_works_as_it_says_and_answers_waiting_clients_before_it_ends() {
         ("Finished".into(), "Hello, Ada".into())
     );
     assert_eq!(status.must("token"), token);
+    // No form of another page may use its own route.
+    let form = "POST /greetings/Ada HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n\r\n";
+    let reply = server.send(form.as_bytes());
+    assert!(reply.head.starts_with("HTTP/1.1 403"), "{}", reply.head);
+    assert!(reply.body_text().contains("Permission denied"), "{}", reply.body_text());
     // An error that `?` has made a failure.
     let failed = Answer(ask(&server, "GET", "/aci/action=Greet&Seconds=soon&Wait=60")).success();
     assert_eq!(failed.must("status"), "Error");

@@ -45,6 +45,36 @@ fn no_page_of_another_server_steers_this_one() {
     assert_eq!(refused, FOREIGN.len() * 5 + 1, "one line each: {log:#?}");
 }
 
+/// What a page has its browser fetch before anybody asks for it (speculation rules) looks as if a user had typed the address.
+#[test]
+fn what_is_fetched_ahead_does_nothing_and_is_asked_for_again() {
+    let home = Home::new(&config("AllowedOrigins=*\nAllowedHosts=*"));
+    let server = home.start();
+    let ahead = "Host: localhost\r\nSec-Fetch-Site: none\r\nSec-Purpose: prefetch";
+    for request in [
+        get("/action=Process&Name=x", ahead),
+        get("/action=Process&Name=x", "Host: localhost\r\nPurpose: prefetch"),
+        get("/", &format!("{ahead}\r\nAccept: text/html")),
+    ] {
+        let reply = server.send(&request);
+        assert!(reply.head.starts_with("HTTP/1.1 503"), "{}", reply.head);
+        assert_eq!(error_in(&reply.body_text()).0, "504");
+    }
+    let typed = "Host: localhost\r\nSec-Fetch-Site: none\r\nAccept: text/html";
+    assert!(server.send(&get("/", typed)).head.contains("text/html"));
+    server.nothing_was_queued("Process");
+}
+
+/// An address that reaches a loopback socket and for which browsers send no `Sec-Fetch-Site`.
+#[test]
+fn a_loopback_address_in_the_form_of_ipv6_is_no_name_of_this_machine() {
+    let home = Home::new(&config(""));
+    let server = home.start();
+    let reply = server.send(&get("/action=Process", "Host: [::ffff:127.0.0.1]:7000"));
+    assert_eq!(error_in(&reply.body_text()).0, "504");
+    server.nothing_was_queued("Process");
+}
+
 #[test]
 fn listed_pages_and_names_are_served() {
     let home = Home::new(&config(

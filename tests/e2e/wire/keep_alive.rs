@@ -16,7 +16,8 @@ fn server(idle: &str) -> (Home, Server) {
     (home, server)
 }
 
-/// Two seconds less than the server waits, so that no request meets its end; and never 0, which some take for no limit.
+/// Two seconds less than the server waits, so that no request meets its end; and never 0, which some take for no limit: it
+/// waits for two seconds at least.
 #[test]
 fn replies_say_how_long_a_connection_may_be_idle() {
     for (setting, wanted) in [
@@ -30,6 +31,16 @@ fn replies_say_how_long_a_connection_may_be_idle() {
             said(&mut server.connect(), "GET /a=getpid HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(header.as_deref(), Some(wanted), "{setting}");
     }
+}
+
+#[test]
+fn a_connection_is_kept_longer_than_replies_say() {
+    let (_home, server) = server("IdleTimeout=1");
+    let mut stream = server.connect();
+    let began = std::time::Instant::now();
+    said(&mut stream, "GET /a=getpid HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(rest_of(&mut stream), "");
+    assert!(began.elapsed() > std::time::Duration::from_millis(1_200), "{:?}", began.elapsed());
 }
 
 #[test]
