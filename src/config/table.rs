@@ -134,7 +134,7 @@ keys! {
     THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
         "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.";
     MAX_INPUT_STRING: [Server] "MaxInputString", or_unlimited(1, 1_000_000), Some("64000"), "",
-        "The longest request target in bytes, where a percent-encoded byte counts once. A request line of over 65000 bytes is refused in any case, and a target that has over 65534 once it is percent-encoded: send long parameters by POST.";
+        "The longest request target in bytes, where a percent-encoded byte counts once. A request line of over 65000 bytes is refused in any case: send long parameters by POST.";
     MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",
         "The largest POST body in bytes.";
     MAX_UPLOAD_MEMORY: [Server] "MaxUploadMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",

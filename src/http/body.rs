@@ -134,7 +134,7 @@ pub(super) async fn read(
             Ok(None) => break,
             Ok(Some(chunk)) => chunk.map_err(|error| {
                 log::debug!("a body was not read: {error}");
-                AciError::malformed("the body broke off, or did not come within RequestTimeout.")
+                AciError::malformed("the body broke off, has chunks that can't be read, or did not come within RequestTimeout.")
             })?,
             Err(Lost) => {
                 return Err(AciError::unavailable(

@@ -28,6 +28,8 @@ pub(super) struct Connection {
     /// Whoever waits for a reply, or for the end of a hold, before it reads on.
     reader: RefCell<Option<Waker>>,
     leaving: Leaving,
+    /// Targets that are too long for the parser, by the numbers under which their requests come.
+    targets: RefCell<Vec<(u64, String)>>,
 }
 
 impl fmt::Debug for Connection {
@@ -87,6 +89,20 @@ impl Connection {
 
     pub(super) fn has_left(&self) -> bool {
         self.leaving.has_left()
+    }
+
+    pub(super) fn keep_targets(&self, targets: Vec<(u64, String)>) {
+        if !targets.is_empty() {
+            self.targets.borrow_mut().extend(targets);
+        }
+    }
+
+    /// Takes the target of this number; what was kept of requests before it is dropped.
+    pub(super) fn take_target(&self, number: u64) -> Option<String> {
+        let mut targets = self.targets.borrow_mut();
+        targets.retain(|(kept, _)| *kept >= number);
+        let at = targets.iter().position(|(kept, _)| *kept == number)?;
+        Some(targets.remove(at).1)
     }
 
     /// The client, as whoever works for it sees it.

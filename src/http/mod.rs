@@ -106,7 +106,8 @@ async fn aci(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> HttpResponse {
-    let target = target(request.uri());
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let target = whole(target(request.uri()), connection.as_deref());
     let replaced = refused::read(&target);
     let browsers = service.endpoint.browsers();
     let judged = browsers.judge(&request, service.endpoint.host(), &service.last_host);
@@ -115,7 +116,6 @@ async fn aci(
         let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));
         return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
     }
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
     // Held until the reply: the body's parts are at work until then.
     let mut memory = service.endpoint.uploads().begin();
     let mut is_ahead = false;
@@ -257,6 +257,12 @@ fn target(uri: &Uri) -> String {
         Some(path) if uri.authority().is_none() => path.as_str().to_owned(),
         _ => uri.to_string(),
     }
+}
+
+/// Returns the target that was sent where this one stands for it.
+fn whole(target: String, connection: Option<&Connection>) -> String {
+    let number = target.strip_prefix(repair::KEPT).and_then(|number| number.parse().ok());
+    number.and_then(|number| connection?.take_target(number)).unwrap_or(target)
 }
 
 /// Reads the key of a submission. An empty one is none: it would make one action of all that carry it.

@@ -18,6 +18,9 @@ pub(super) fn read(target: &str) -> Option<(AciError, Option<&str>)> {
         }
         Marked::Refused(refusal, sent) => {
             let error = match refusal {
+                Refusal::LineTooLong(length) => {
+                    too_large("the request line", length, MAX_REQUEST_LINE)
+                }
                 Refusal::TooManyHeaders(count) => {
                     too_large("number of headers", count, MAX_HEADERS)
                 }
@@ -48,11 +51,13 @@ const fn why(refusal: Refusal) -> &'static str {
             "a header line has no colon, has a character in its name that can't be there (a space before the colon is one), or goes on with the next line."
         }
         Refusal::HeaderValue => "the value of a header has a control character.",
-        Refusal::TooManyHeaders(_) | Refusal::HeadersTooLong => "it has too many headers.",
+        Refusal::LineTooLong(_) | Refusal::TooManyHeaders(_) | Refusal::HeadersTooLong => {
+            "its head is too long."
+        }
         Refusal::NoHost => "it has no header Host, which HTTP/1.1 needs.",
         Refusal::SeveralHosts => "it has more than one header Host.",
         Refusal::ContentLength => {
-            "the header Content-Length is no number of digits only, or there is more than one."
+            "the header Content-Length is no number of digits only, is larger than any number here can be, or there is more than one."
         }
         Refusal::NoContentLength => {
             "it is a POST of HTTP/1.0 without the header Content-Length, so its end is not known."

@@ -42,11 +42,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connection::Connection;
 use backlog::{Backlog, Turn};
 pub use head::{MAX_HEADER_BYTES, MAX_HEADERS, Refusal};
-pub use marker::{ENCODED, MAX_TARGET, Marked, OVERSIZED, REFUSED};
+pub use marker::{ENCODED, KEPT, MAX_TARGET, Marked, OVERSIZED, REFUSED};
 use mend::Mender;
 use patience::{Patience, Stuck};
 
-/// How much of one request line, beyond the limit for it, is read and thrown away before the connection ends, in bytes.
+/// How much of one request line, beyond the limit for it, is read before the client is told, in bytes: until then the next
+/// request may still be answered.
 pub const MAX_THROWN_AWAY: usize = 1 << 20;
 
 /// A stream whose reads give the bytes of `S` with the request targets mended.
@@ -114,6 +115,7 @@ impl<S> Repaired<S> {
         has_gone: fn(&S) -> bool,
     ) -> Self {
         self.backlog = Some(Backlog::new(connection));
+        self.mender.keep_targets();
         self.has_gone = has_gone;
         self
     }
@@ -228,6 +230,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                     let mended = this.mender.feed(fresh);
                     if let Some(backlog) = &mut this.backlog {
                         backlog.read(fresh.len(), &this.mender);
+                        backlog.connection().keep_targets(this.mender.take_kept());
                     }
                     if this.is_endless() || this.mender.is_over() {
                         this.end();

@@ -19,7 +19,7 @@ use tokio::io::Interest;
 use super::connection::{Answer, Connection};
 use super::repair::Repaired;
 
-/// The longest request line, in bytes as it is sent. The `http` crate takes targets up to 65,534 bytes, percent-encoded.
+/// The longest request line, in bytes as it is sent.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
 /// How long a client may keep a connection without making use of it.

@@ -32,6 +32,8 @@ pub enum Refusal {
     HeaderName,
     /// A header's value has a control character.
     HeaderValue,
+    /// The request line has so many bytes, far too many, and has not ended.
+    LineTooLong(u64),
     /// There are so many header lines, more than [`MAX_HEADERS`].
     TooManyHeaders(u64),
     /// The header lines have more than [`MAX_HEADER_BYTES`].

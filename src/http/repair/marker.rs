@@ -5,7 +5,7 @@
 
 use super::head::Refusal;
 
-/// The start of the target that stands for one that was too long; the length of that in bytes follows.
+/// The start of the target that stands for one that was too long; the length of the request line in bytes follows.
 pub const OVERSIZED: &str = "/%00oversized=";
 
 /// The start of the target that stands for one that was too long once it was percent-encoded; that length follows.
@@ -14,6 +14,10 @@ pub const ENCODED: &str = "/%00encoded=";
 /// The start of the target of a request that stands for one that was refused. A word, a number, a colon and the target as
 /// it was sent follow, the last as far as it is known.
 pub const REFUSED: &str = "/%00refused=";
+
+/// The start of the target that stands for one that is good but too long for the parser once it is percent-encoded. The
+/// connection keeps that under the number that follows.
+pub const KEPT: &str = "/%00kept=";
 
 /// The longest target that the `http` crate takes, in bytes.
 pub const MAX_TARGET: usize = 65_534;
@@ -27,6 +31,7 @@ const fn word(refusal: Refusal) -> (&'static str, u64) {
         Refusal::Target => ("target", 0),
         Refusal::HeaderName => ("header-name", 0),
         Refusal::HeaderValue => ("header-value", 0),
+        Refusal::LineTooLong(length) => ("long-line", length),
         Refusal::TooManyHeaders(count) => ("many-headers", count),
         Refusal::HeadersTooLong => ("long-headers", 0),
         Refusal::NoHost => ("no-host", 0),
@@ -39,7 +44,7 @@ const fn word(refusal: Refusal) -> (&'static str, u64) {
 }
 
 /// Every refusal with this number.
-const fn refusals(number: u64) -> [Refusal; 14] {
+const fn refusals(number: u64) -> [Refusal; 15] {
     [
         Refusal::NoRequest,
         Refusal::BareLineFeed,
@@ -47,6 +52,7 @@ const fn refusals(number: u64) -> [Refusal; 14] {
         Refusal::Target,
         Refusal::HeaderName,
         Refusal::HeaderValue,
+        Refusal::LineTooLong(number),
         Refusal::TooManyHeaders(number),
         Refusal::HeadersTooLong,
         Refusal::NoHost,
@@ -61,7 +67,7 @@ const fn refusals(number: u64) -> [Refusal; 14] {
 /// What a target of this kind stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marked<'a> {
-    /// A request whose target had so many bytes, too many.
+    /// A request whose line had so many bytes, too many.
     Oversized(u64),
     /// A request whose target would have had so many bytes, too many for the parser, once it was percent-encoded.
     Encoded(u64),

@@ -7,7 +7,7 @@
 use super::MAX_THROWN_AWAY;
 use super::framing::Framing;
 use super::head::{self, Body, MAX_HEADER_BYTES, Refusal};
-use super::marker::{ENCODED, MAX_TARGET, OVERSIZED, refused_head};
+use super::marker::{ENCODED, KEPT, MAX_TARGET, OVERSIZED, refused_head};
 use super::patience::Part;
 use super::target::encoded;
 
@@ -33,11 +33,12 @@ pub(super) struct Mender {
     /// Where the last line in `held` starts.
     last: usize,
     oversized: Option<Oversized>,
-    overrun: bool,
     /// A head was refused: all that follows is thrown away.
     refused: bool,
     heads: u64,
     taken: Taken,
+    /// Targets that are too long for the parser, by their numbers; nowhere to keep them if there is none.
+    kept: Option<Vec<(u64, String)>>,
 }
 
 impl Mender {
@@ -49,11 +50,21 @@ impl Mender {
             line: None,
             last: 0,
             oversized: None,
-            overrun: false,
             refused: false,
             heads: 0,
             taken: Taken::default(),
+            kept: None,
         }
+    }
+
+    /// Keeps targets that are too long for the parser, for [`Self::take_kept`].
+    pub(super) fn keep_targets(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// Takes the targets that were kept since the last call, with their numbers.
+    pub(super) fn take_kept(&mut self) -> Vec<(u64, String)> {
+        self.kept.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes the next bytes of the client; `None` if they pass as they are, else what to pass on in their place.
@@ -90,9 +101,9 @@ impl Mender {
         out.mended
     }
 
-    /// Whether the client sent a request line so long that the connection has to end, or a body that can't be followed.
+    /// Whether the client sent a body that can't be followed, so that the connection has to end.
     pub(super) fn is_over(&self) -> bool {
-        self.overrun || self.framing.is_broken()
+        self.framing.is_broken()
     }
 
     /// How many heads of requests have passed.
@@ -129,11 +140,13 @@ impl Mender {
         let is_end = piece.last() == Some(&b'\n');
         if let Some(oversized) = &mut self.oversized {
             oversized.add(piece);
-            self.overrun = oversized.length > self.max_line + MAX_THROWN_AWAY;
-            if is_end && !self.overrun {
-                return self.oversized_line();
+            if oversized.length > self.max_line + MAX_THROWN_AWAY {
+                let (length, is_head) = (oversized.length, oversized.start == b"HEAD ");
+                self.oversized = None;
+                let refusal = Refusal::LineTooLong(length as u64);
+                return self.replaced_by(length, refused_head(refusal, b"", is_head));
             }
-            return Vec::new();
+            return if is_end { self.oversized_line() } else { Vec::new() };
         }
         if self.held.is_empty() {
             self.heads += 1;
@@ -217,8 +230,8 @@ impl Mender {
         }
         // The host and port of a tunnel are no target to be mended.
         let mut target = if parts.method == b"CONNECT" { None } else { encoded(parts.target) };
-        if let Some(long) = target.as_ref().map(Vec::len).filter(|&length| length > MAX_TARGET) {
-            target = Some(format!("{ENCODED}{long}").into_bytes());
+        if let Some(long) = target.take_if(|target| target.len() > MAX_TARGET) {
+            target = Some(self.stand_in(long).into_bytes());
         }
         let is_rooted = parts.method != b"CONNECT"
             && target.as_deref().unwrap_or(parts.target).starts_with(b"/");
@@ -239,6 +252,18 @@ impl Mender {
         }
     }
 
+    /// The target that stands for one which is too long for the parser.
+    fn stand_in(&mut self, encoded: Vec<u8>) -> String {
+        match (&mut self.kept, String::from_utf8(encoded)) {
+            (Some(kept), Ok(target)) => {
+                kept.push((self.heads, target));
+                format!("{KEPT}{}", self.heads)
+            }
+            (_, Ok(target)) => format!("{ENCODED}{}", target.len()),
+            (_, Err(error)) => format!("{ENCODED}{}", error.as_bytes().len()),
+        }
+    }
+
     /// Gives up on the head that is held, which has not ended.
     fn refuse(&mut self, refusal: Refusal) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
@@ -252,9 +277,15 @@ impl Mender {
         let target =
             parts.map(|parts| encoded(parts.target).unwrap_or_else(|| parts.target.to_vec()));
         let is_head = parts.is_some_and(|parts| parts.method == b"HEAD");
+        let head = refused_head(refusal, target.as_deref().unwrap_or_default(), is_head);
+        self.replaced_by(length, head)
+    }
+
+    /// Throws away all that comes behind so many bytes of a request, for which `head` stands.
+    fn replaced_by(&mut self, length: usize, head: Vec<u8>) -> Vec<u8> {
         self.refused = true;
         self.framing.head_passed(length, Body::Counted(u64::MAX));
-        refused_head(refusal, target.as_deref().unwrap_or_default(), is_head)
+        head
     }
 }
 
@@ -402,8 +433,7 @@ impl Oversized {
     fn replaced(&self) -> Option<Vec<u8>> {
         let space = self.end.iter().rposition(|&byte| byte == b' ')?;
         let ending = self.end.get(space..).filter(|ending| is_ending(ending))?;
-        let target = self.length.saturating_sub(self.start.len() + ending.len());
-        let target = format!("{OVERSIZED}{target}");
+        let target = format!("{OVERSIZED}{}", self.length);
         Some([&self.start, target.as_bytes(), ending].concat())
     }
 }

@@ -357,7 +357,7 @@ fn a_refused_request_is_never_answered_by_the_help() {
     let body = "x".repeat(2_000);
     for (start, rest, number) in [
         (format!("GET /{long}"), String::new(), 505),
-        (format!("GET /{raw}"), String::new(), 505),
+        (format!("GET /{raw}"), String::new(), 501),
         ("GET /n=1".to_owned(), String::new(), 501),
         ("GET /favicon.ico".to_owned(), String::new(), 501),
         ("GET /?ResponseFormat=x".to_owned(), String::new(), 502),
