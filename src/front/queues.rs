@@ -101,6 +101,10 @@ async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<El
             return Ok(vec![render::request(target.token(), state, parameters.as_ref())]);
         }
         QueueCommand::Duplicate => {
+            if let Some(key) = target.asked.idempotency_key {
+                let allowed = "none with duplicate: each one queues another action";
+                return Err(AciError::invalid("Idempotency-Key", key, allowed));
+            }
             target.status(Duration::ZERO).await?;
             let copy = queue.duplicate(*id).await.map_err(|e| target.error(&e))?;
             let token = target.asked.endpoint.token(kind, copy);

@@ -11,7 +11,7 @@ use super::endpoint::Kind;
 use super::{Asked, Done, queue_error, render, waited};
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
-use crate::aci::error::AciError;
+use crate::aci::error::{AciError, shorten};
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
 
 const KEY: &str = "Idempotency-Key";
@@ -21,6 +21,10 @@ const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
 
 const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
      apart from ActionID, ResponseFormat and Wait";
+
+/// Why an action that runs at once takes no key.
+const NO_KEY: &str =
+    "none with Synchronous: nothing is kept of an action that runs at once, so it would run again";
 
 pub(super) async fn submit<'a>(
     asked: &mut Asked<'a>,
@@ -35,8 +39,17 @@ pub(super) async fn submit<'a>(
     let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
     let priority = i32::try_from(priority).unwrap_or_default();
     let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
-    let key = asked.idempotency_key.or_else(|| pairs.given(KEY));
-    let key = key.map(ToOwned::to_owned);
+    let (header, parameter) = (asked.idempotency_key, pairs.given(KEY));
+    let key = header.or(parameter).map(ToOwned::to_owned);
+    if let (Some(header), Some(parameter)) = (header, parameter)
+        && header != parameter
+    {
+        let allowed = format!("the same as in the header, '{}'", shorten(header));
+        return Err(AciError::invalid(KEY, parameter, &allowed));
+    }
+    if let (true, Some(key)) = (at_once, &key) {
+        return Err(AciError::invalid(KEY, key, NO_KEY));
+    }
     let shown = key.clone();
     // All that was sent but the action itself (observed), so that an action can be sent on as it came.
     let parameters: Parameters = std::mem::take(&mut asked.pairs)

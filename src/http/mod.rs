@@ -120,7 +120,7 @@ async fn aci(
     let mut memory = service.endpoint.uploads().begin();
     let mut is_ahead = false;
     let (allowed, refused) = match judged {
-        Ok(allowed) => (allowed, not_spoken(&request)),
+        Ok(allowed) => (allowed, not_spoken(&request).or_else(|| key(&request).err())),
         Err(refused) => {
             is_ahead = refused.is_ahead;
             (Allowed::default(), Some(logged(&request, refused)))
@@ -146,7 +146,7 @@ async fn aci(
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         peer: request.peer_addr().map(|peer| peer.ip()),
-        idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
+        idempotency_key: key(&request).ok().flatten(),
         is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(takes_html),
         client: connection.map(|connection| connection.client()).unwrap_or_default(),
@@ -266,10 +266,19 @@ fn whole(target: String, connection: Option<&Connection>) -> String {
 }
 
 /// Reads the key of a submission. An empty one is none: it would make one action of all that carry it.
-fn key(value: &HeaderValue) -> Option<String> {
-    let bytes = value.as_bytes().trim_ascii();
-    // Whatever its encoding, a key is only compared: each byte can stand for itself.
-    let text = String::from_utf8(bytes.to_vec())
-        .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect());
-    Some(text).filter(|text| !text.is_empty())
+fn key(request: &HttpRequest) -> Result<Option<String>, AciError> {
+    let mut keys = request.headers().get_all(&IDEMPOTENCY_KEY).map(|value| {
+        let bytes = value.as_bytes().trim_ascii();
+        // Whatever its encoding, a key is only compared: each byte can stand for itself.
+        String::from_utf8(bytes.to_vec())
+            .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect())
+    });
+    let Some(first) = keys.next() else { return Ok(None) };
+    match keys.find(|other| *other != first) {
+        Some(other) => {
+            let both = format!("{first}, {other}");
+            Err(AciError::invalid("Idempotency-Key", &both, "one key"))
+        }
+        None => Ok(Some(first).filter(|key| !key.is_empty())),
+    }
 }

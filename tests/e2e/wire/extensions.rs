@@ -318,6 +318,37 @@ fn an_empty_idempotency_key_is_none() {
     assert_ne!(submit(), submit());
 }
 
+/// Whoever sends a key relies on it: where it has no effect, or there are two, nothing is done.
+#[test]
+fn no_idempotency_key_is_passed_over() {
+    let home = Home::new(ONE_SLOT);
+    let server = home.start();
+    let client = Client::of(&server);
+    let waits = client.submit("Process&Sleep=600");
+    let copies = format!("QueueInfo&QueueName=Process&QueueAction=duplicate&Token={waits}");
+    for (action, headers) in [
+        ("Process&Synchronous=true", "Idempotency-Key: k\r\n"),
+        ("Process&Sync=true&Idempotency-Key=k", ""),
+        (&copies, "Idempotency-Key: k\r\n"),
+        ("Process", "Idempotency-Key: k\r\nIdempotency-Key: l\r\n"),
+        ("Process&Idempotency-Key=l", "Idempotency-Key: k\r\n"),
+    ] {
+        let request = format!("GET /action={action} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+        let reply = aci(&client.send(request.as_bytes()));
+        assert_eq!(reply.text("responsedata/error/errorcode"), "ERRORPARAMINVALID", "{request}");
+        let description = reply.text("responsedata/error/errordescription");
+        assert!(description.contains("Idempotency-Key"), "{description}");
+    }
+    let counts = client.queue_info("Process", "QueueAction=queueStatus");
+    let all = ["pending", "running", "finished"]
+        .map(|count| counts.text(&format!("responsedata/{count}")));
+    assert_eq!(all, ["0", "1", "0"]);
+    // Twice the same is one, and a command that changes nothing may carry one.
+    let twice = "GET /action=Process HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\nIdempotency-Key: k\r\n\r\n";
+    let first = token(&aci(&client.send(twice.as_bytes())));
+    assert_eq!(with_key(client, "k", "&Idempotency-Key=k"), first);
+}
+
 #[test]
 fn an_idempotency_key_of_any_letters_is_a_key() {
     let home = Home::new(ONE_SLOT);
