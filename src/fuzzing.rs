@@ -20,11 +20,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::aci::element::{escape_attribute, escape_text};
-use crate::actions::fetch::reference as file_reference;
-use crate::actions::ingest::csv;
-use crate::actions::ingest::parse::{Document, DocumentKind, Documents, Source};
-use crate::actions::ingest::xml::{ParseError, is_xml_char};
 use crate::config::Settings;
+use crate::kinds::fetch::reference as file_reference;
+use crate::kinds::ingest::csv;
+use crate::kinds::ingest::parse::{Document, DocumentKind, Documents, Source};
+use crate::kinds::ingest::xml::{ParseError, is_xml_char};
 
 pub use tree::render;
 pub use wire::{mender, multipart, request, time_filter, token};

@@ -11,14 +11,14 @@ use tokio::net::TcpSocket;
 
 use super::signals::{self, Signals};
 use super::{log_lines, time_zone};
-use crate::actions::echo::{self, Echo};
-use crate::actions::fetch::{self, Fetch, FetchOptions};
-use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, QueueKind, ServerSettings, Settings};
 use crate::front::{Endpoint, EndpointBuilder, log_unfinished};
 use crate::http::{self, BrowserPolicy};
+use crate::kinds::echo::{self, Echo};
+use crate::kinds::fetch::{self, Fetch, FetchOptions};
+use crate::kinds::ingest::{self, Ingest, IngestOptions};
 
 /// How long open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::actions::fetch::own;
-pub(super) use crate::actions::fetch::own::Overlap;
+use crate::kinds::fetch::own;
+pub(super) use crate::kinds::fetch::own::Overlap;
 
 /// What is asked.
 pub(super) trait Disk {

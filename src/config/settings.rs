@@ -10,8 +10,8 @@ use super::build::{self, Surroundings};
 use super::disk;
 use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
-pub use crate::actions::fetch::{FetchTask, IngestTarget};
-pub use crate::actions::ingest::Output;
+pub use crate::kinds::fetch::{FetchTask, IngestTarget};
+pub use crate::kinds::ingest::Output;
 pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
 
 /// Everything that can be configured.

@@ -369,7 +369,7 @@ fn a_value_that_may_be_meant_otherwise_is_told() {
 fn every_kind_of_action_runs_again_unless_it_is_told_not_to() {
     use actiond_actors::{OnRestart, Perform};
 
-    use crate::actions::{echo::Echo, fetch, ingest};
+    use crate::kinds::{echo::Echo, fetch, ingest};
 
     let options = ingest::IngestOptions {
         output: vec![],

@@ -19,7 +19,7 @@ use super::idx;
 use super::limit::{LimitedFile, Room, TooMuch};
 use super::parse::Document;
 use super::tally::Tally;
-use crate::actions::beneath::Stamp;
+use crate::kinds::beneath::Stamp;
 
 const IDX_FILE: &str = "documents.idx";
 const JSON_FILE: &str = "documents.jsonl";

@@ -6,7 +6,7 @@ use std::path::Path;
 use actiond_actors::{ActionId, Node, Timestamp, Value};
 
 use super::*;
-use crate::actions::testing::Witness;
+use crate::kinds::testing::Witness;
 
 const ADDS: &str = "<adds><add><document><reference>one</reference><metadata name='A' value='1'/>\
                     <pages content='text'/></document></add></adds>";

@@ -18,9 +18,9 @@ use super::own::Own;
 use super::places::Places;
 use super::reference;
 use super::walk::{Filter, Found, FoundFile, walk};
-use crate::actions::beneath::{Root, Stamp};
-use crate::actions::ingest::csv;
-use crate::actions::ingest::sources::Found as HandedOver;
+use crate::kinds::beneath::{Root, Stamp};
+use crate::kinds::ingest::csv;
+use crate::kinds::ingest::sources::Found as HandedOver;
 
 /// A batch is sent before its paths are larger than this in bytes, so that it fits into a request.
 const MAX_BATCH_BYTES: usize = 128 * 1024;

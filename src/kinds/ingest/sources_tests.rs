@@ -8,8 +8,8 @@ use actiond_actors::{ActionId, Content, Timestamp};
 
 use super::sources::{FOUND, Found};
 use super::*;
-use crate::actions::beneath::{Root, Stamp};
-use crate::actions::testing::Witness;
+use crate::kinds::beneath::{Root, Stamp};
+use crate::kinds::testing::Witness;
 
 /// A directory `in` that is allowed, and `away`, which is not.
 struct Scene {

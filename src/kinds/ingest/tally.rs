@@ -3,7 +3,7 @@
 use actiond_actors::{Node, Report};
 use serde::{Deserialize, Serialize};
 
-use crate::actions::shorten;
+use crate::kinds::shorten;
 
 /// Of how many documents the reasons are told; there may be a million.
 const MAX_REASONS: usize = 10;

@@ -9,9 +9,9 @@ use actiond_actors::Node;
 
 use super::deliver::{Batch, NotDelivered};
 use super::*;
-use crate::actions::ingest::csv;
-use crate::actions::ingest::parse::Documents;
-use crate::actions::testing::Witness;
+use crate::kinds::ingest::csv;
+use crate::kinds::ingest::parse::Documents;
+use crate::kinds::testing::Witness;
 
 mod changes;
 mod failed;

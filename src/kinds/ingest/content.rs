@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::parse::{Document, DocumentKind, Source};
 use super::sources::Sources;
-use crate::actions::beneath::Stamp;
-use crate::actions::shorten;
+use crate::kinds::beneath::Stamp;
+use crate::kinds::shorten;
 
 /// The field that tells why nothing was taken of a source.
 const ERROR_FIELD: &str = "ImportErrorDescription";

@@ -4,7 +4,7 @@
 
 use actiond_actors::{Node, Progress, Report, Stage, StageStatus};
 
-use crate::actions::Watch;
+use crate::kinds::Watch;
 
 /// How many steps pass between two showings.
 const SHOW_EVERY: u32 = 100;

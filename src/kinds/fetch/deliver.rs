@@ -15,8 +15,8 @@ use quick_xml::events::Event;
 use super::IngestTarget;
 use super::reference;
 use super::walk::FoundFile;
-use crate::actions::ingest::sources::FOUND;
-use crate::actions::shorten;
+use crate::kinds::ingest::sources::FOUND;
+use crate::kinds::shorten;
 
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -269,7 +269,7 @@ mod tests {
 
     use super::super::walk::Moment;
     use super::*;
-    use crate::actions::ingest::parse::{DocumentKind, Documents, Source};
+    use crate::kinds::ingest::parse::{DocumentKind, Documents, Source};
 
     /// Answers one request with this text and returns its body.
     fn server(reply: String) -> (u16, thread::JoinHandle<String>) {

@@ -12,7 +12,7 @@ use quick_xml::errors::IllFormedError;
 use quick_xml::escape::{self, EscapeError};
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
-use crate::actions::shorten;
+use crate::kinds::shorten;
 
 /// How deep elements may nest.
 pub(crate) const MAX_DEPTH: usize = 64;

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::xml::{ParseError, Piece, StrictReader, Tag};
-use crate::actions::fetch::reference;
-use crate::actions::shorten;
+use crate::kinds::fetch::reference;
+use crate::kinds::shorten;
 
 /// How many fields one parameter may hold in all: a tiny element takes twenty times its size in memory.
 const MAX_FIELDS: usize = 1_000_000;

@@ -13,8 +13,8 @@ use actiond_actors::{Failure, Parameters};
 use serde::{Deserialize, Serialize};
 
 use super::IngestOptions;
-use crate::actions::beneath::{DirectoryId, Root, Stamp, directory_id};
-use crate::actions::fetch::reference;
+use crate::kinds::beneath::{DirectoryId, Root, Stamp, directory_id};
+use crate::kinds::fetch::reference;
 
 /// The parameter in which Fetch says what it has found. It begins with
 /// [`RESERVED`](crate::aci::request::RESERVED), so no client can send it.

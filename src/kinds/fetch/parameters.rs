@@ -6,7 +6,7 @@
 use actiond_actors::{Failure, Node, Parameters, Value};
 
 use crate::aci::catalog::{ASYNC_COMMON, COMMON, ParamKind, ParamSpec};
-use crate::actions::shorten;
+use crate::kinds::shorten;
 
 pub(super) const SYNCHRONIZE: &str = "Synchronize";
 const FETCH_ACTION: &str = "FetchAction";
