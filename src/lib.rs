@@ -17,6 +17,7 @@
 pub mod aci;
 pub mod cli;
 pub mod config;
+mod documents;
 pub mod front;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

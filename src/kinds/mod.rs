@@ -8,7 +8,6 @@ use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
 pub(crate) use crate::aci::catalog::shorten;
 
-pub(crate) mod beneath;
 pub mod echo;
 pub mod fetch;
 pub mod ingest;

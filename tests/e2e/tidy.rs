@@ -68,6 +68,21 @@ fn only_the_front_joins_wire_and_runtime() {
 }
 
 #[test]
+fn kinds_of_action_meet_in_documents_only() {
+    let rule = "a kind of action knows no other kind; what two of them need is in src/documents";
+    assert_none("src/documents", &["actiond_actors", "crate::kinds"], rule);
+    for (kind, others) in [
+        ("echo", ["fetch", "ingest"]),
+        ("fetch", ["echo", "ingest"]),
+        ("ingest", ["echo", "fetch"]),
+    ] {
+        let words = others.map(|other| [format!("kinds::{other}"), format!("super::{other}::")]);
+        let words: Vec<_> = words.iter().flatten().map(String::as_str).collect();
+        assert_none(&format!("src/kinds/{kind}"), &words, rule);
+    }
+}
+
+#[test]
 fn public_signatures_of_the_runtime_hide_actix() {
     for file in ["handle.rs", "../system.rs", "../perform.rs"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/src/queue").join(file);

@@ -12,11 +12,11 @@ use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
+use super::super::shorten;
 use super::IngestTarget;
-use super::reference;
 use super::walk::FoundFile;
-use crate::kinds::ingest::sources::FOUND;
-use crate::kinds::shorten;
+use crate::documents::found::FOUND;
+use crate::documents::reference;
 
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -269,7 +269,7 @@ mod tests {
 
     use super::super::walk::Moment;
     use super::*;
-    use crate::kinds::ingest::parse::{DocumentKind, Documents, Source};
+    use crate::documents::document::{DocumentKind, DocumentSource, Documents};
 
     /// Answers one request with this text and returns its body.
     fn server(reply: String) -> (u16, thread::JoinHandle<String>) {
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(references, ["/a <&\">.txt", "bytes:/b%0A"]);
         for (document, file) in documents.iter().zip(&files) {
             assert_eq!(document.kind, DocumentKind::Add);
-            let source = Source::File { path: file.path.clone(), temporary: false };
+            let source = DocumentSource::File { path: file.path.clone(), temporary: false };
             assert_eq!(document.source, Some(source));
             let fields: Vec<_> =
                 document.fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();

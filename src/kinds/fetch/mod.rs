@@ -13,8 +13,8 @@ use actiond_actors::{
 };
 use regex::Regex;
 
-use super::beneath::Root;
 use super::{Watch, shorten};
+use crate::documents::beneath::Root;
 use board::Board;
 use deliver::{Deliver, Delivery};
 use sync::{Cut, Means, synchronize};
@@ -25,7 +25,6 @@ mod deliver;
 pub(crate) mod own;
 mod parameters;
 mod places;
-pub(crate) mod reference;
 mod sync;
 #[cfg(test)]
 mod tests;

@@ -16,11 +16,10 @@ use super::datastore::{self, Datastore, Known};
 use super::deliver::{self, Batch, Deliver, NotDelivered};
 use super::own::Own;
 use super::places::Places;
-use super::reference;
 use super::walk::{Filter, Found, FoundFile, walk};
-use crate::kinds::beneath::{Root, Stamp};
-use crate::kinds::ingest::csv;
-use crate::kinds::ingest::sources::Found as HandedOver;
+use crate::documents::beneath::{Root, Stamp};
+use crate::documents::found::FoundFiles;
+use crate::documents::{csv, reference};
 
 /// A batch is sent before its paths are larger than this in bytes, so that it fits into a request.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
@@ -285,7 +284,7 @@ impl Run<'_, '_, '_, '_> {
             return Ok(());
         }
         let stamps = batch.iter().map(|(_, stamp, _)| *stamp);
-        let found = self.root.as_ref().map(|(root, named)| HandedOver::new(root, named, stamps));
+        let found = self.root.as_ref().map(|(root, named)| FoundFiles::new(root, named, stamps));
         let adds = Batch {
             parameter: "adds",
             value: deliver::adds(batch.iter().map(|(file, ..)| file)),

@@ -9,8 +9,8 @@ use actiond_actors::Node;
 
 use super::deliver::{Batch, NotDelivered};
 use super::*;
-use crate::kinds::ingest::csv;
-use crate::kinds::ingest::parse::Documents;
+use crate::documents::document::Documents;
+use crate::documents::{csv, reference};
 use crate::kinds::testing::Witness;
 
 mod changes;

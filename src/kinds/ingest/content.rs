@@ -3,10 +3,10 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::parse::{Document, DocumentKind, Source};
+use super::super::shorten;
 use super::sources::Sources;
-use crate::kinds::beneath::Stamp;
-use crate::kinds::shorten;
+use crate::documents::beneath::Stamp;
+use crate::documents::document::{Document, DocumentKind, DocumentSource};
 
 /// The field that tells why nothing was taken of a source.
 const ERROR_FIELD: &str = "ImportErrorDescription";
@@ -41,12 +41,12 @@ pub(crate) fn take(
     }
     let taken = match document.source.take() {
         None => Taken::Nothing(None),
-        Some(Source::Content(mut bytes)) => {
+        Some(DocumentSource::Content(mut bytes)) => {
             let cut = bytes.len() > max_bytes;
             bytes.truncate(max_bytes);
             taken(bytes, cut, None, "source content")
         }
-        Some(Source::File { path, temporary }) => {
+        Some(DocumentSource::File { path, temporary }) => {
             let path_shown = path.to_string_lossy();
             let shown = shorten(&path_shown);
             match read_file(place, &path, sources, max_bytes) {
@@ -111,7 +111,7 @@ mod tests {
     use super::super::IngestOptions;
     use super::*;
 
-    fn with(source: Source) -> Document {
+    fn with(source: DocumentSource) -> Document {
         Document {
             kind: DocumentKind::Add,
             reference: "r".to_owned(),
@@ -155,8 +155,11 @@ mod tests {
             let path = directory.path().join("f");
             fs::write(&path, bytes).unwrap();
             for (source, shown) in [
-                (Source::Content(bytes.to_vec()), "source content".to_owned()),
-                (Source::File { path: path.clone(), temporary: false }, path.display().to_string()),
+                (DocumentSource::Content(bytes.to_vec()), "source content".to_owned()),
+                (
+                    DocumentSource::File { path: path.clone(), temporary: false },
+                    path.display().to_string(),
+                ),
             ] {
                 let mut document = with(source);
                 let taken = take_from(directory.path(), &mut document, max);
@@ -179,7 +182,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
         fs::write(&path, "not read").unwrap();
-        let mut document = with(Source::File { path, temporary: true });
+        let mut document = with(DocumentSource::File { path, temporary: true });
         document.pages = vec!["page".to_owned()];
         let expected = Taken::Text(vec!["page".to_owned()], None);
         assert_eq!(take_from(directory.path(), &mut document.clone(), 10), expected);
@@ -193,7 +196,7 @@ mod tests {
         let path = directory.path().join("f");
         fs::write(&path, "text").unwrap();
         for temporary in [false, true] {
-            let mut document = with(Source::File { path: path.clone(), temporary });
+            let mut document = with(DocumentSource::File { path: path.clone(), temporary });
             let taken = take_from(directory.path(), &mut document, 10);
             let Taken::Text(sections, stamp) = taken else { panic!("{taken:?}") };
             assert_eq!(
@@ -213,7 +216,7 @@ mod tests {
             ("a\0b".into(), ""),
             (directory.path().join(long), ""),
         ] {
-            let mut document = with(Source::File { path, temporary: true });
+            let mut document = with(DocumentSource::File { path, temporary: true });
             let taken = take_from(directory.path(), &mut document, 10);
             let Taken::Failed(told) = taken else { panic!("{taken:?}") };
             assert!(told.contains(why) && told.len() < 300, "{told}");

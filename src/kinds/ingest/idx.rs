@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
-use super::parse::{Document, DocumentKind};
+use crate::documents::document::{Document, DocumentKind};
 
 /// The lines that end a file of IDX documents.
 pub(crate) const IDX_END: &str = "#DREENDDATANOOP\n\n";

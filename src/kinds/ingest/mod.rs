@@ -1,7 +1,7 @@
 //! Ingest: takes documents in, as a Connector Framework Server does, and writes each action's as
 //! one batch of files that an index server or any other program can take over.
 //!
-//! `parse` and `csv` read what was given, `content` finds each document's text, in files that
+//! `documents` reads what was given, `content` finds each document's text, in files that
 //! `sources` opens, `write` makes the batch durable in the forms of `idx`, and `tally` counts. To
 //! run an action twice gives one batch: that is why it may be queued again after a crash.
 
@@ -15,19 +15,16 @@ use actiond_actors::{
 
 use super::Watch;
 use crate::aci::catalog::{ParamKind, ParamSpec};
+use crate::documents::csv;
+use crate::documents::document::{Document, DocumentSource, Documents};
 use content::Taken;
-use parse::{Document, Documents, Source};
 use sources::Sources;
 use write::Batch;
 
 mod content;
-pub(crate) mod csv;
 mod idx;
 mod limit;
-pub(crate) mod parse;
-#[cfg(test)]
-mod parse_tests;
-pub(crate) mod sources;
+mod sources;
 #[cfg(unix)]
 #[cfg(test)]
 mod sources_tests;
@@ -35,9 +32,6 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod write;
-pub(crate) mod xml;
-#[cfg(test)]
-mod xml_tests;
 
 /// The parameters of an Ingest action; at least one of them is needed.
 pub const PARAMS: &[ParamSpec] = &[
@@ -240,7 +234,7 @@ fn temporary_files(documents: &[Document]) -> HashMap<usize, PathBuf> {
     let sources = documents.iter().enumerate();
     sources
         .filter_map(|(place, document)| match &document.source {
-            Some(Source::File { path, temporary: true }) => Some((place, path.clone())),
+            Some(DocumentSource::File { path, temporary: true }) => Some((place, path.clone())),
             _ => None,
         })
         .collect()

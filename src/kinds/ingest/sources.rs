@@ -10,62 +10,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use actiond_actors::{Failure, Parameters};
-use serde::{Deserialize, Serialize};
 
 use super::IngestOptions;
-use crate::kinds::beneath::{DirectoryId, Root, Stamp, directory_id};
-use crate::kinds::fetch::reference;
-
-/// The parameter in which Fetch says what it has found. It begins with
-/// [`RESERVED`](crate::aci::request::RESERVED), so no client can send it.
-pub(crate) const FOUND: &str = "actiond:found";
-
-/// What Fetch has found and hands over: one file for each document of `adds`, in that order.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Found {
-    /// The directory that was gone through, without links in its path.
-    root: String,
-    /// How its path begins the names of the sources.
-    named: String,
-    /// What each file was.
-    files: Vec<Stamp>,
-}
-
-impl Found {
-    /// Makes it of the directory, the path by which the names of the sources call it, and what the
-    /// files were.
-    pub(crate) fn new(root: &Root, named: &Path, files: impl IntoIterator<Item = Stamp>) -> Self {
-        Self {
-            root: reference::of(root.path()),
-            named: reference::of(named),
-            files: files.into_iter().collect(),
-        }
-    }
-
-    /// Returns it as the value of [`FOUND`].
-    ///
-    /// # Errors
-    ///
-    /// None that is known; the text says what went wrong.
-    pub(crate) fn to_value(&self) -> Result<String, String> {
-        serde_json::to_string(self).map_err(|e| e.to_string())
-    }
-
-    fn of(parameters: &Parameters) -> Result<Option<Self>, Failure> {
-        let read = |text| {
-            serde_json::from_str(text)
-                .map_err(|e| Failure::failed(format!("what Fetch handed over cannot be read: {e}")))
-        };
-        parameters.get(FOUND).map(read).transpose()
-    }
-}
+use crate::documents::beneath::{DirectoryId, Root, Stamp, directory_id};
+use crate::documents::found::{FOUND, FoundFiles};
 
 /// The files of one action's documents.
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
     queue: &'a str,
     allowed: Vec<Allowed>,
-    handed_over: Option<HandedOver>,
+    found: Option<FoundBelow>,
     /// Directories that the server writes to.
     own: Vec<PathBuf>,
 }
@@ -78,11 +33,20 @@ struct Allowed {
     called: Vec<PathBuf>,
 }
 
+/// What Fetch found, and the directory in which it found that.
 #[derive(Debug)]
-struct HandedOver {
+struct FoundBelow {
     root: io::Result<Root>,
     named: PathBuf,
-    files: Vec<Stamp>,
+    files: FoundFiles,
+}
+
+impl FoundBelow {
+    fn of(value: &str) -> Result<Self, Failure> {
+        let files = FoundFiles::from_value(value)
+            .map_err(|e| Failure::failed(format!("what Fetch handed over cannot be read: {e}")))?;
+        Ok(Self { root: Root::exactly(files.root()), named: files.named(), files })
+    }
 }
 
 impl<'a> Sources<'a> {
@@ -98,13 +62,9 @@ impl<'a> Sources<'a> {
     ) -> Result<Self, Failure> {
         let allowed =
             options.allowed_sources.iter().map(|path| Allowed::new(path, queue)).collect();
-        let handed_over = Found::of(parameters)?.map(|found| HandedOver {
-            root: Root::exactly(reference::to_path(&found.root)),
-            named: reference::to_path(&found.named),
-            files: found.files,
-        });
+        let found = parameters.get(FOUND).map(FoundBelow::of).transpose()?;
         let own = options.avoided.iter().chain([&options.directory]).cloned().collect();
-        Ok(Self { queue, allowed, handed_over, own })
+        Ok(Self { queue, allowed, found, own })
     }
 
     /// Returns the server's own directories, as they are now: one may be made meanwhile, by another
@@ -119,8 +79,8 @@ impl<'a> Sources<'a> {
     ///
     /// Why it is not read, for the client: without any path of this server.
     pub(crate) fn open(&self, place: usize, path: &Path) -> Result<(File, Stamp), String> {
-        match &self.handed_over {
-            Some(handed_over) => self.open_found(handed_over, place, path),
+        match &self.found {
+            Some(found) => self.open_found(found, place, path),
             None => self
                 .first(path, |root, below, avoid| root.open(below, avoid))
                 .map_err(|(why, _)| why),
@@ -129,17 +89,16 @@ impl<'a> Sources<'a> {
 
     fn open_found(
         &self,
-        handed_over: &HandedOver,
+        FoundBelow { root, named, files }: &FoundBelow,
         place: usize,
         path: &Path,
     ) -> Result<(File, Stamp), String> {
-        let HandedOver { root, named, files } = handed_over;
-        let (Some(found), Ok(below)) = (files.get(place), path.strip_prefix(named)) else {
+        let (Some(found), Ok(below)) = (files.file(place), path.strip_prefix(named)) else {
             return Err("Fetch did not find it".to_owned());
         };
         let root = root.as_ref().map_err(|e| format!("the directory that it was found in: {e}"))?;
         let (file, stamp) = root.open(below, &self.avoid()).map_err(|e| e.to_string())?;
-        match stamp.can_be(*found) {
+        match stamp.can_be(found) {
             true => Ok((file, stamp)),
             // Its size or time is another one than Fetch remembers.
             false => Err("another file has replaced the one that Fetch found; \

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use actiond_actors::{ActionId, Content, Timestamp};
 
-use super::sources::{FOUND, Found};
 use super::*;
-use crate::kinds::beneath::{Root, Stamp};
+use crate::documents::beneath::{Root, Stamp};
+use crate::documents::found::{FOUND, FoundFiles};
 use crate::kinds::testing::Witness;
 
 /// A directory `in` that is allowed, and `away`, which is not.
@@ -285,7 +285,7 @@ fn fetched(scene: &Scene, names: &[&str], meanwhile: impl FnOnce()) -> Result<Re
     let root = Root::resolve(&named).unwrap();
     let stamps: Vec<Stamp> =
         names.iter().map(|name| root.open(Path::new(name), &[]).unwrap().1).collect();
-    let found = Found::new(&root, &named, stamps).to_value().unwrap();
+    let found = FoundFiles::new(&root, &named, stamps).to_value().unwrap();
     let paths: Vec<_> = names.iter().map(|name| named.join(name)).collect();
     let given = adds(paths.iter().map(|path| (path.as_path(), "permanent")));
     meanwhile();
@@ -393,7 +393,7 @@ fn what_fetch_found_answers_for_these_files_alone() {
     let named = scene.at.join("tree");
     let root = Root::resolve(&named).unwrap();
     let stamp = root.open(Path::new("a"), &[]).unwrap().1;
-    let found = Found::new(&root, &named, [stamp]).to_value().unwrap();
+    let found = FoundFiles::new(&root, &named, [stamp]).to_value().unwrap();
     let given = adds([(a.as_path(), "permanent"), (&a, "permanent"), (&other, "permanent")]);
     let report = scene.run_with(1, &[("adds", &given), (FOUND, &found)]).unwrap();
     assert_eq!(counts(&report), ["3", "0", "2"]);

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::Output;
 use super::idx;
 use super::limit::{LimitedFile, Room, TooMuch};
-use super::parse::Document;
 use super::tally::Tally;
-use crate::kinds::beneath::Stamp;
+use crate::documents::beneath::Stamp;
+use crate::documents::document::Document;
 
 const IDX_FILE: &str = "documents.idx";
 const JSON_FILE: &str = "documents.jsonl";

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::params;
 
-use super::super::reference::path_of_bytes;
 use super::{Datastore, bytes};
+use crate::documents::reference::path_of_bytes;
 
 /// How many places are remembered at most.
 pub(crate) const MAX_PLACES: usize = 10_000;

@@ -2,7 +2,7 @@
 //!
 //! quick-xml cuts the text into pieces and matches the tags; this adds the checks that it leaves to
 //! its caller, and our limits: no DOCTYPE, no entities but the five, at most [`MAX_DEPTH`] levels
-//! and [`MAX_ATTRIBUTES`] attributes. What the elements mean is in [`super::parse`].
+//! and [`MAX_ATTRIBUTES`] attributes. What the elements mean is in [`super::document`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use quick_xml::errors::IllFormedError;
 use quick_xml::escape::{self, EscapeError};
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
-use crate::kinds::shorten;
+use super::shorten;
 
 /// How deep elements may nest.
 pub(crate) const MAX_DEPTH: usize = 64;

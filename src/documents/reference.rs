@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use crate::kinds::ingest::xml::is_xml_char;
+use super::xml::is_xml_char;
 
 const PREFIX: &str = "bytes:";
 
@@ -66,8 +66,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kinds::ingest::csv;
-    use crate::kinds::ingest::parse::Documents;
+    use crate::documents::csv;
+    use crate::documents::document::Documents;
 
     #[test]
     fn plain_paths_stay_and_others_are_encoded() {

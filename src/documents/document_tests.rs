@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::parse::{Document, DocumentKind, Documents, Source};
+use super::document::{Document, DocumentKind, DocumentSource, Documents};
 use super::xml::ParseError;
 
 fn read(text: &str) -> Result<Vec<Document>, ParseError> {
@@ -50,20 +50,26 @@ fn a_whole_document_is_read() {
         ]
     );
     assert_eq!(document.pages, ["Page 1\ntext", "two"]);
-    assert_eq!(document.source, Some(Source::File { path: "My File.doc".into(), temporary: true }));
+    assert_eq!(
+        document.source,
+        Some(DocumentSource::File { path: "My File.doc".into(), temporary: true })
+    );
 }
 
 #[test]
 fn sources_are_files_or_bytes() {
     for (source, expected) in [
-        ("filename='/a'", Source::File { path: "/a".into(), temporary: false }),
+        ("filename='/a'", DocumentSource::File { path: "/a".into(), temporary: false }),
         (
             "filename='/a' lifetime='permanent'",
-            Source::File { path: "/a".into(), temporary: false },
+            DocumentSource::File { path: "/a".into(), temporary: false },
         ),
-        ("filename='bytes:/a%0Ab%25'", Source::File { path: "/a\nb%".into(), temporary: false }),
-        ("content='aGVs\n bG8='", Source::Content(b"hello".to_vec())),
-        ("content=''", Source::Content(Vec::new())),
+        (
+            "filename='bytes:/a%0Ab%25'",
+            DocumentSource::File { path: "/a\nb%".into(), temporary: false },
+        ),
+        ("content='aGVs\n bG8='", DocumentSource::Content(b"hello".to_vec())),
+        ("content=''", DocumentSource::Content(Vec::new())),
     ] {
         let document = one(&format!("<reference>r</reference><source {source}/>"));
         assert_eq!(document.source, Some(expected), "{source}");

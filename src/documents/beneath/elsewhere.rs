@@ -1,5 +1,5 @@
 //! What can be done where directories can't be gone through one by one: paths are resolved and compared.
-//! That is no guard against somebody who swaps them at the right moment, so [`super::super::ingest`]
+//! That is no guard against somebody who swaps them at the right moment, so Ingest
 //! takes no names of files from clients here.
 
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Reads what Ingest was given: `adds` and `updates`, documents in XML. References to remove are
+//! A document, and the reader of `adds` and `updates`, which are documents in XML. References to remove are
 //! read by [`super::csv`].
 //!
 //! Names and shapes are those of the vendor's published schema of CFS; elements that it does not
@@ -10,8 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::xml::{ParseError, Piece, StrictReader, Tag};
-use crate::kinds::fetch::reference;
-use crate::kinds::shorten;
+use super::{reference, shorten};
 
 /// How many fields one parameter may hold in all: a tiny element takes twenty times its size in memory.
 const MAX_FIELDS: usize = 1_000_000;
@@ -42,12 +41,12 @@ pub(crate) struct Document {
     /// Text that is there already, in sections.
     pub(crate) pages: Vec<String>,
     /// Where the document itself is.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<DocumentSource>,
 }
 
 /// Where a document itself is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum DocumentSource {
     /// A file that this server can read.
     File {
         /// Its path.
@@ -284,7 +283,7 @@ impl<'a> Documents<'a> {
         Ok(())
     }
 
-    fn source(&self, tag: &Tag) -> Result<Source, ParseError> {
+    fn source(&self, tag: &Tag) -> Result<DocumentSource, ParseError> {
         let temporary = match tag.attribute("lifetime") {
             None | Some("permanent") => false,
             Some("temporary") => true,
@@ -299,12 +298,12 @@ impl<'a> Documents<'a> {
         match (tag.attribute("filename"), tag.attribute("content")) {
             (Some(_), None) => {
                 let path = reference::to_path(&self.required(tag, "filename")?);
-                Ok(Source::File { path, temporary })
+                Ok(DocumentSource::File { path, temporary })
             }
             (None, Some(content)) => {
                 let content: String = content.split_ascii_whitespace().collect();
                 let bytes = BASE64.decode(content);
-                bytes.map(Source::Content).map_err(|e| {
+                bytes.map(DocumentSource::Content).map_err(|e| {
                     self.xml.error(tag.at, format!("the content of source is not base64: {e}"))
                 })
             }
