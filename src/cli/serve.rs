@@ -202,7 +202,7 @@ async fn start_queues(
     let own: Vec<_> = outputs.iter().chain([data]).cloned().collect();
     // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
     let mut connector: Option<Fetch> = None;
-    let add = |builder: Builder, queue: &config::QueueSettings| {
+    let add = |builder: Builder, queue: &config::QueueConfig| {
         let (name, limits) = (queue.name.clone(), queue.limits.clone());
         match &queue.kind {
             QueueKind::Echo => builder.queue(name, limits, Echo),

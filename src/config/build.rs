@@ -9,13 +9,13 @@ use super::files::{Files, ReadIncluded};
 use super::findings::Findings;
 use super::in_force::InForce;
 use super::ini::Ini;
-use super::kind::{NO_HOME, Value};
 use super::reader::Reader;
 use super::settings::{
     ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
     Settings,
 };
 use super::table::{self, Key};
+use super::value::{NO_HOME, Value};
 use super::{queues, unknown};
 
 /// What the settings depend on besides the text.

@@ -33,7 +33,7 @@ impl Line {
 
 /// Where a problem lies: the line, section, key and value, as far as they apply.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) line: Option<Line>,
     pub(super) section: Option<&'a str>,
     pub(super) key: Option<&'a str>,
@@ -194,7 +194,7 @@ impl Findings {
     }
 
     /// Adds a problem, unless it is there already: a value of `[Actions]` is read for each queue.
-    pub(super) fn problem(&mut self, place: Place<'_>, reason: impl Into<String>) {
+    pub(super) fn problem(&mut self, place: Location<'_>, reason: impl Into<String>) {
         let problem = Problem {
             file: self.file(place.line).to_owned(),
             line: place.line.map(|line| line.number),
@@ -260,16 +260,16 @@ mod tests {
     #[test]
     fn a_problem_names_file_line_section_key_and_value() {
         let mut findings = Findings::new("a.cfg");
-        let full = Place {
+        let full = Location {
             line: Some(Line::new(0, 3)),
             section: Some("Server"),
             key: Some("Port"),
             value: Some("x"),
         };
         findings.problem(full, "must be a number");
-        findings.problem(Place { key: None, value: None, ..full }, "is odd");
-        findings.problem(Place { line: Some(Line::new(0, 4)), ..Place::default() }, "is odd");
-        findings.problem(Place::default(), "is odd");
+        findings.problem(Location { key: None, value: None, ..full }, "is odd");
+        findings.problem(Location { line: Some(Line::new(0, 4)), ..Location::default() }, "is odd");
+        findings.problem(Location::default(), "is odd");
         findings.problem(full, "must be a number");
         assert_eq!(
             findings.finish().unwrap_err().to_string(),
@@ -290,7 +290,8 @@ mod tests {
 
         let mut findings = Findings::new("a.cfg");
         for line in 0..250 {
-            findings.problem(Place { line: Some(Line::new(0, line)), ..Place::default() }, "p");
+            findings
+                .problem(Location { line: Some(Line::new(0, line)), ..Location::default() }, "p");
         }
         assert_eq!(findings.problem_count(), 250);
         let error = findings.finish().unwrap_err();

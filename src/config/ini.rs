@@ -11,7 +11,7 @@ use std::rc::Rc;
 use regex::RegexBuilder;
 
 use super::files::{Files, lines_of};
-use super::findings::{Findings, Line, Place};
+use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
 use crate::aci::error::shorten;
 
@@ -301,7 +301,7 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn problem(&mut self, line: Line, reason: String) {
-        self.findings.problem(Place { line: Some(line), ..Place::default() }, reason);
+        self.findings.problem(Location { line: Some(line), ..Location::default() }, reason);
     }
 }
 

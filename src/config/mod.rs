@@ -2,7 +2,7 @@
 //!
 //! [`Settings::parse`] is pure; [`load`] and [`check`] alone read files, and look at what stands where a
 //! directory is wanted. The way of a value: `files` gathers the texts that it includes, `lines` says what a line
-//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `kind` turns a value
+//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `value` turns a text
 //! into its type, `reader` looks values up, `disk` looks at directories, `build` and `queues` make the settings of them, and
 //! `unknown` warns about what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
 //! each key has in the end, for [`check`]. To add a key: one entry in `table`, one field in `settings`, one line in
@@ -15,7 +15,7 @@ mod files;
 mod findings;
 mod in_force;
 mod ini;
-mod kind;
+
 mod lines;
 mod queues;
 mod reader;
@@ -24,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod value;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -36,8 +37,7 @@ use files::Included;
 pub use findings::{ConfigError, Problem, Warning};
 pub use settings::{
     ActionsSettings, Durability, FetchSettings, FetchTask, IngestSettings, IngestTarget, OnRestart,
-    Output, Overrides, PathSettings, QueueKind, QueueLimits, QueueSettings, ServerSettings,
-    Settings,
+    Output, Overrides, PathSettings, QueueConfig, QueueKind, QueueLimits, ServerSettings, Settings,
 };
 
 /// The configuration file that is used when none is named, in the working directory.

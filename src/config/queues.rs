@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::build;
 use super::disk::{Disk, Overlap};
-use super::kind::Value;
 use super::reader::{Listed, Reader};
 use super::settings::{
-    FetchSettings, FetchTask, IngestSettings, IngestTarget, Output, QueueKind, QueueSettings,
+    FetchSettings, FetchTask, IngestSettings, IngestTarget, Output, QueueConfig, QueueKind,
 };
 use super::table::{self, TYPE_ECHO, TYPE_FETCH, TYPE_INGEST};
+use super::value::Value;
 use crate::aci::catalog::builtin;
 
 /// The queue that there is without `[AsyncActions]`.
@@ -33,7 +33,7 @@ pub(super) fn queues<'r>(
     reader: &mut Reader<'r>,
     data_directory: &Path,
     disk: &dyn Disk,
-) -> (Vec<QueueSettings>, Roles<'r>) {
+) -> (Vec<QueueConfig>, Roles<'r>) {
     let before = reader.findings.problem_count();
     let listed = listed_queues(reader);
     // A queue that is refused may be the one that a fetch needs: then that is not told as well.
@@ -80,7 +80,7 @@ pub(super) fn queues<'r>(
         if limits.on_restart.is_none() {
             reader.derived(name, table::ON_RESTART, ON_RESTART_OF_KINDS, "that of its Type");
         }
-        queues.push(QueueSettings { name: (*name).to_owned(), kind, limits });
+        queues.push(QueueConfig { name: (*name).to_owned(), kind, limits });
     }
     if fetches {
         warn_of_own_data(reader, disk, data_directory, &queues, &tasks);
@@ -93,7 +93,7 @@ fn warn_of_own_data(
     reader: &mut Reader<'_>,
     disk: &dyn Disk,
     data_directory: &Path,
-    queues: &[QueueSettings],
+    queues: &[QueueConfig],
     tasks: &[FetchTask],
 ) {
     let mut own =

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::findings::{Findings, Place};
+use super::findings::{Findings, Location};
 use super::in_force::{InForce, Origin};
 use super::ini::{Entry, Ini, Section};
-use super::kind::{Kind, Value};
 use super::table::{Key, fixed_scope};
+use super::value::{Value, ValueKind};
 use crate::aci::error::shorten;
 
 /// The text and the findings, with which the settings are made.
@@ -128,7 +128,7 @@ impl<'r> Reader<'r> {
     /// says, is a problem; one with more is worth a warning.
     fn numbered(&mut self, section: &'r Section<'r>, number: &Key) -> Vec<Entry<'r>> {
         let most = match number.kind {
-            Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
+            ValueKind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
         let entries: BTreeMap<usize, Entry<'r>> = section
@@ -144,7 +144,7 @@ impl<'r> Reader<'r> {
             None => entries.keys().next_back().map_or(0, |last| last.saturating_add(1)),
         };
         let missing = (0..count).find(|index| !entries.contains_key(index));
-        let place = Place { section: Some(section.name), ..Place::default() };
+        let place = Location { section: Some(section.name), ..Location::default() };
         if let Some(index) = missing {
             let line = given.map_or(section.line, |entry| entry.line);
             let reason = match given {
@@ -153,14 +153,14 @@ impl<'r> Reader<'r> {
                 }
                 None => format!("there is no {index}=, though a higher number is given"),
             };
-            self.findings.problem(Place { line: Some(line), ..place }, reason);
+            self.findings.problem(Location { line: Some(line), ..place }, reason);
             if given.is_none() {
                 return Vec::new();
             }
         }
         if count > most {
             let reason = format!("the list may hold {most} names at most");
-            self.findings.problem(Place { line: Some(section.line), ..place }, reason);
+            self.findings.problem(Location { line: Some(section.line), ..place }, reason);
             return Vec::new();
         }
         for (_, entry) in entries.range(count..) {
@@ -191,7 +191,7 @@ impl<'r> Reader<'r> {
     pub(super) fn require(&mut self, section: &Section<'_>, key: &Key) -> bool {
         let there = section.get(key.name).is_some();
         if !there {
-            let place = Place {
+            let place = Location {
                 line: Some(section.line),
                 section: Some(section.name),
                 key: Some(key.name),
@@ -207,7 +207,7 @@ impl<'r> Reader<'r> {
     pub(super) fn problem_at(&mut self, section: &str, key: &Key, reason: impl Into<String>) {
         let found = self.ini.section(section);
         let entry = found.and_then(|found| found.get(key.name));
-        let place = Place {
+        let place = Location {
             line: entry.map(|entry| entry.line).or(found.map(|found| found.line)),
             section: Some(section),
             key: Some(key.name),
@@ -243,8 +243,8 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn at<'a>(section: &Section<'a>, entry: Entry<'a>) -> Place<'a> {
-        Place {
+    fn at<'a>(section: &Section<'a>, entry: Entry<'a>) -> Location<'a> {
+        Location {
             line: Some(entry.line),
             section: Some(section.name),
             key: Some(entry.key),

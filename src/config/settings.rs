@@ -25,7 +25,7 @@ pub struct Settings {
     pub actions: ActionsSettings,
     /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ
     /// only in case.
-    pub queues: Vec<QueueSettings>,
+    pub queues: Vec<QueueConfig>,
 }
 
 impl Settings {
@@ -163,7 +163,7 @@ pub struct ActionsSettings {
 
 /// One queue of `[AsyncActions]`.
 #[derive(Debug, Clone)]
-pub struct QueueSettings {
+pub struct QueueConfig {
     /// The queue's name, which is also the name of its action, as the file spells it: 1 to 64
     /// ASCII letters, digits, `_` and `-`.
     pub name: String,

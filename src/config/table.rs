@@ -3,7 +3,7 @@
 //! Parsing, the warnings about unknown keys and the printed reference (`describe`) all use it, so
 //! they cannot disagree. Default values are told here alone.
 
-use super::kind::Kind;
+use super::value::ValueKind;
 
 /// Where a key may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(super) struct Key {
     pub(super) scopes: &'static [Scope],
     /// The name; `0` stands for all keys of a numbered list.
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     pub(super) default: Option<&'static str>,
     /// What the reference shows for a key without a default.
     pub(super) example: &'static str,
@@ -103,12 +103,12 @@ macro_rules! keys {
     };
 }
 
-const fn from_to(min: i64, max: i64) -> Kind {
-    Kind::Integer { min, max, unlimited: false }
+const fn from_to(min: i64, max: i64) -> ValueKind {
+    ValueKind::Integer { min, max, unlimited: false }
 }
 
-const fn or_unlimited(min: i64, max: i64) -> Kind {
-    Kind::Integer { min, max, unlimited: true }
+const fn or_unlimited(min: i64, max: i64) -> ValueKind {
+    ValueKind::Integer { min, max, unlimited: true }
 }
 
 const BILLION: i64 = 1_000_000_000;
@@ -123,13 +123,13 @@ pub(super) const TYPE_FETCH: &str = "FileSystemConnector";
 keys! {
     PORT: [Server] "Port", from_to(0, 65_535), Some("7000"), "",
         "The port for ACI requests; 0 takes any free one.";
-    BIND_ADDRESS: [Server] "BindAddress", Kind::Address, Some("127.0.0.1"), "",
+    BIND_ADDRESS: [Server] "BindAddress", ValueKind::Address, Some("127.0.0.1"), "",
         "The address to listen on. The default lets in programs on this machine only.";
-    TOKEN_HOST: [Server] "TokenHost", Kind::Host, None, "actiond.example.org",
+    TOKEN_HOST: [Server] "TokenHost", ValueKind::Host, None, "actiond.example.org",
         "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.";
-    ALLOWED_HOSTS: [Server] "AllowedHosts", Kind::Hosts, None, "actions.example.org",
+    ALLOWED_HOSTS: [Server] "AllowedHosts", ValueKind::Hosts, None, "actions.example.org",
         "Host names, without ports, by which clients may ask for this server. Where it listens on loopback addresses alone, those and TokenHost may be used in any case; elsewhere any name may, unless some are listed. * allows any.";
-    ALLOWED_ORIGINS: [Server] "AllowedOrigins", Kind::Origins, None, "https://tools.example.org",
+    ALLOWED_ORIGINS: [Server] "AllowedOrigins", ValueKind::Origins, None, "https://tools.example.org",
         "Origins of web pages of other servers whose scripts may send requests to this one and read the replies (CORS). * allows any page that is open in a browser to do everything that its user may.";
     THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
         "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.";
@@ -147,10 +147,10 @@ keys! {
         "After how many seconds in which a client takes nothing of its reply the connection is closed. Whatever runs or waits for a client alone ends a second after that has ended its side of the connection.";
     IDLE_TIMEOUT: [Server] "IdleTimeout", from_to(1, DAY), Some("75"), "",
         "How many seconds a connection is kept for the next request; replies say two seconds less (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.";
-    STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",
+    STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", ValueKind::Boolean, Some("false"), "",
         "Whether a parameter that an action does not know is an error; otherwise it is ignored.";
 
-    DATA_DIRECTORY: [Paths] "DataDirectory", Kind::Path, Some("./actions"), "",
+    DATA_DIRECTORY: [Paths] "DataDirectory", ValueKind::Path, Some("./actions"), "",
         "The directory for the queues and all other data, relative to the working directory.";
 
     MAXIMUM_THREADS: [Actions, Queue] "MaximumThreads", from_to(1, 10_000), Some("1"), "",
@@ -159,59 +159,59 @@ keys! {
         "How many actions may wait in one queue before new ones are refused; 0 is unlimited.";
     MAX_FINISHED_SIZE: [Actions, Queue] "MaxFinishedSize", or_unlimited(1, BILLION), Some("100000"), "",
         "How many ended actions of one queue are kept for QueueInfo; the oldest go first.";
-    MAX_FINISHED_AGE: [Actions, Queue] "MaxFinishedAge", Kind::Seconds { max: CENTURY }, Some("0"), "",
+    MAX_FINISHED_AGE: [Actions, Queue] "MaxFinishedAge", ValueKind::Seconds { max: CENTURY }, Some("0"), "",
         "How long ended actions are kept, in seconds; 0 is for ever.";
-    ON_RESTART: [Actions, Queue] "OnRestart", Kind::OneOf(&["Requeue", "Fail"]), None, "Requeue",
+    ON_RESTART: [Actions, Queue] "OnRestart", ValueKind::OneOf(&["Requeue", "Fail"]), None, "Requeue",
         "What becomes of an action that was running when the server died: it runs again, or it ends in Error. The default is that of the queue's Type.";
-    STOP_GRACE_SECS: [Actions, Queue] "StopGraceSecs", Kind::Seconds { max: DAY }, Some("10"), "",
+    STOP_GRACE_SECS: [Actions, Queue] "StopGraceSecs", ValueKind::Seconds { max: DAY }, Some("10"), "",
         "How many seconds an action that was asked to stop has before it is stopped by force.";
-    SHUTDOWN_GRACE_SECS: [Actions] "ShutdownGraceSecs", Kind::Seconds { max: DAY }, Some("10"), "",
+    SHUTDOWN_GRACE_SECS: [Actions] "ShutdownGraceSecs", ValueKind::Seconds { max: DAY }, Some("10"), "",
         "How many seconds running actions have to end by themselves when the server shuts down.";
-    DURABILITY: [Actions] "Durability", Kind::OneOf(&["full", "normal"]), Some("full"), "",
+    DURABILITY: [Actions] "Durability", ValueKind::OneOf(&["full", "normal"]), Some("full"), "",
         "When a request is acknowledged: full waits for the disk; normal survives a crash of the program, but not one of the machine.";
 
     QUEUE_NUMBER: [AsyncActions] "Number", from_to(1, 1000), None, "3",
         "How many queues are listed. Without it all numbered keys count.";
-    QUEUE_NAME: [AsyncActions] "0", Kind::Name, None, "Process",
+    QUEUE_NAME: [AsyncActions] "0", ValueKind::Name, None, "Process",
         "The names of the queues, numbered from 0; each has a section of its own with a Type. Without [AsyncActions] there is one queue, Process, with Type=Echo.";
 
-    TYPE: [Queue] "Type", Kind::OneOf(&[TYPE_ECHO, TYPE_INGEST, TYPE_FETCH]), None, "Echo",
+    TYPE: [Queue] "Type", ValueKind::OneOf(&[TYPE_ECHO, TYPE_INGEST, TYPE_FETCH]), None, "Echo",
         "What the actions of this queue do. A queue's section may also hold most keys of [Actions], which then apply to this queue only.";
 
-    OUTPUT: [IngestQueue] "Output", Kind::ListOf(&["idx", "json"]), Some("idx,json"), "",
+    OUTPUT: [IngestQueue] "Output", ValueKind::ListOf(&["idx", "json"]), Some("idx,json"), "",
         "The forms in which documents are written.";
-    OUTPUT_DIRECTORY: [IngestQueue] "OutputDirectory", Kind::Path, None, "./actions/ingest",
+    OUTPUT_DIRECTORY: [IngestQueue] "OutputDirectory", ValueKind::Path, None, "./actions/ingest",
         "The directory for the written documents. The default is the queue's name in lower case, in the DataDirectory.";
     MAX_CONTENT_SIZE: [IngestQueue] "MaxContentSize", from_to(0, BILLION), Some("1000000"), "",
         "How many bytes of text are taken from the source of one document; 0 takes none.";
     MAX_OUTPUT_SIZE: [IngestQueue] "MaxOutputSize", or_unlimited(1, 1000 * BILLION), Some("1000000000"), "",
         "How many bytes one action may write, in all its forms together. One that would write more ends in Error and leaves nothing.";
-    ALLOWED_SOURCE_DIRECTORIES: [IngestQueue] "AllowedSourceDirectories", Kind::Paths, None, "./incoming,\"/srv/a, b\"",
+    ALLOWED_SOURCE_DIRECTORIES: [IngestQueue] "AllowedSourceDirectories", ValueKind::Paths, None, "./incoming,\"/srv/a, b\"",
         "The directories below which a client may name a file as the source of a document; there it may also have it deleted (lifetime=temporary). No link is followed, and the server's own directories are never read. The default is none; what Fetch finds on this server is read anyway.";
 
     INGEST_BATCH_SIZE: [Ingestion] "IngestBatchSize", from_to(1, 10_000), Some("100"), "",
         "How many documents a fetch sends to Ingest in one action; fewer once their files hold 100 MB.";
-    INGEST_QUEUE: [Ingestion] "IngestQueue", Kind::Name, None, "Ingest",
+    INGEST_QUEUE: [Ingestion] "IngestQueue", ValueKind::Name, None, "Ingest",
         "The queue of this server that gets the documents. The default is the first one with Type=Ingest.";
-    INGEST_HOST: [Ingestion] "IngestHost", Kind::Host, None, "ingest.example.org",
+    INGEST_HOST: [Ingestion] "IngestHost", ValueKind::Host, None, "ingest.example.org",
         "The host of another server that gets the documents instead; needs IngestPort.";
     INGEST_PORT: [Ingestion] "IngestPort", from_to(1, 65_535), None, "7000",
         "The ACI port of that server; needs IngestHost.";
 
     TASK_NUMBER: [FetchTasks] "Number", from_to(0, 1000), None, "1",
         "How many tasks are listed. Without it all numbered keys count.";
-    TASK_NAME: [FetchTasks] "0", Kind::Name, None, "DIR1",
+    TASK_NAME: [FetchTasks] "0", ValueKind::Name, None, "DIR1",
         "The names of the fetch tasks, numbered from 0; each has a section of its own.";
 
-    DIRECTORY_PATH_CSVS: [Task] "DirectoryPathCSVs", Kind::Paths, None, "./docs,\"./a, b\"",
+    DIRECTORY_PATH_CSVS: [Task] "DirectoryPathCSVs", ValueKind::Paths, None, "./docs,\"./a, b\"",
         "The directories to fetch; a path that holds a comma stands in double quotes. Must be given.";
-    DIRECTORY_RECURSIVE: [Task] "DirectoryRecursive", Kind::Boolean, Some("true"), "",
+    DIRECTORY_RECURSIVE: [Task] "DirectoryRecursive", ValueKind::Boolean, Some("true"), "",
         "Whether the directories below them are fetched too.";
-    DIRECTORY_FILE_MATCH: [Task] "DirectoryFileMatch", Kind::Wildcards, Some("*"), "",
+    DIRECTORY_FILE_MATCH: [Task] "DirectoryFileMatch", ValueKind::Wildcards, Some("*"), "",
         "Which file names are fetched: * stands for any characters, ? for one.";
-    PATH_NO_CRAWL_REGEX: [Task] "PathNoCrawlRegex", Kind::Regex, None, "/\\.git(/|$)",
+    PATH_NO_CRAWL_REGEX: [Task] "PathNoCrawlRegex", ValueKind::Regex, None, "/\\.git(/|$)",
         "Files and directories whose path matches this are left out.";
-    ALLOW_EMPTY_ROOT: [Task] "AllowEmptyRoot", Kind::Boolean, Some("false"), "",
+    ALLOW_EMPTY_ROOT: [Task] "AllowEmptyRoot", ValueKind::Boolean, Some("false"), "",
         "Whether known files are removed even where a directory yields none any more, or where its device has changed and more than half of them are gone. Otherwise the task fails then and removes nothing, because something may only not be mounted.";
 }
 

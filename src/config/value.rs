@@ -1,4 +1,4 @@
-//! What a value may be: its kind, what the kind allows in words, and how text becomes a value.
+//! Values: of which kind a key has one, what the kind allows in words, and how text becomes a value.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,7 +11,7 @@ const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// The kind of a key's value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// A whole number from `min` to `max`, and -1 for "unlimited" where `unlimited` says so.
     Integer { min: i64, max: i64, unlimited: bool },
     /// Whole seconds from 0 to `max`.
@@ -59,7 +59,7 @@ pub(super) enum Value {
     Regex(Regex),
 }
 
-impl Kind {
+impl ValueKind {
     /// Says what is allowed, so that "must be" can stand before it.
     pub(super) fn allowed(self) -> String {
         match self {
@@ -179,7 +179,7 @@ fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, 
 pub(super) const NO_HOME: &str =
     "the ~ is taken as it is and not as a home directory: write that out";
 
-impl Kind {
+impl ValueKind {
     /// Says what of a good value may be meant otherwise.
     pub(super) fn doubts(self, value: &Value) -> Vec<&'static str> {
         let texts = match value {
@@ -324,134 +324,4 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NUMBER: Kind = Kind::Integer { min: 1, max: 9, unlimited: false };
-    const OPEN: Kind = Kind::Integer { min: 1, max: 9, unlimited: true };
-    const ONE: Kind = Kind::OneOf(&["Requeue", "Fail"]);
-    const SOME: Kind = Kind::ListOf(&["idx", "json"]);
-
-    #[test]
-    fn good_values() {
-        let table = [
-            (NUMBER, "1", "Integer(1)"),
-            (NUMBER, "9", "Integer(9)"),
-            (OPEN, "-1", "Integer(-1)"),
-            (Kind::Seconds { max: 5 }, "0", "Integer(0)"),
-            (Kind::Boolean, "TRUE", "Boolean(true)"),
-            (Kind::Boolean, "no", "Boolean(false)"),
-            (Kind::Boolean, "Y", "Boolean(true)"),
-            (Kind::Boolean, "n", "Boolean(false)"),
-            (ONE, "FAIL", "Word(\"Fail\")"),
-            (SOME, "JSON, idx,json", "Words([\"json\", \"idx\"])"),
-            (Kind::Address, "LocalHost", "Address(127.0.0.1)"),
-            (Kind::Address, "[::1]", "Address(::1)"),
-            (Kind::Host, "[2001:DB8::1]", "Text(\"2001:db8::1\")"),
-            (Kind::Host, "a-b_c.example.org", "Text(\"a-b_c.example.org\")"),
-            (Kind::Hosts, "A.example,[::1], *", "Texts([\"a.example\", \"::1\", \"*\"])"),
-            (Kind::Origins, "HTTPS://A.org:443,*", "Texts([\"https://a.org\", \"*\"])"),
-            (Kind::Name, "A_b-9", "Text(\"A_b-9\")"),
-            (Kind::Path, "C:\\a b, c", "Text(\"C:\\\\a b, c\")"),
-            (Kind::Paths, "a, \"b,c\"", "Texts([\"a\", \"b,c\"])"),
-            (Kind::Regex, "^a/b$", "Regex(Regex(\"^a/b$\"))"),
-        ];
-        for (kind, text, want) in table {
-            let got = kind.parse(text).map(|value| format!("{value:?}"));
-            assert_eq!(got, Ok(want.to_owned()), "{kind:?} {text:?}");
-        }
-    }
-
-    #[test]
-    fn bad_values_are_told_what_is_allowed() {
-        let long = "a".repeat(254);
-        let table = [
-            (NUMBER, "0", "must be a whole number from 1 to 9"),
-            (NUMBER, "-1", "must be a whole number from 1 to 9"),
-            (NUMBER, "10", "must be a whole number from 1 to 9"),
-            (NUMBER, "2.5", "must be a whole number"),
-            (NUMBER, "99999999999999999999", "must be a whole number"),
-            (NUMBER, "", "is empty: it must be a whole number from 1 to 9; without the line"),
-            (OPEN, "-2", "from 1 to 9, or -1 for unlimited"),
-            (Kind::Seconds { max: 5 }, "6", "whole seconds from 0 to 5"),
-            (Kind::Seconds { max: 5 }, "-1", "whole seconds from 0 to 5"),
-            (Kind::Boolean, "maybe", "true or false"),
-            (ONE, "Retry", "one of Requeue, Fail"),
-            (SOME, "idx,xml", "one or more of idx, json"),
-            (SOME, ",", "has no item"),
-            (Kind::Address, "example.org", "an IP address"),
-            (Kind::Address, "example.org", "or localhost for 127.0.0.1"),
-            (Kind::Host, "a:b", "a host name"),
-            (Kind::Host, "a b", "a host name"),
-            (Kind::Host, &long, "a host name"),
-            (Kind::Hosts, "a.org:80", "must be IP addresses or host names without ports"),
-            (Kind::Hosts, ",", "has no item: must be"),
-            (Kind::Origins, "a.org", "must be origins such as https://"),
-            (Kind::Origins, "null", "must be origins such as https://"),
-            (Kind::Name, "a b", "1 to 64 characters"),
-            (Kind::Name, &long, "1 to 64 characters"),
-            (Kind::Paths, "\"a", "has a double quote that is not closed"),
-            (Kind::Regex, "a(b", "unclosed group"),
-            (Kind::Regex, "(a{1000}){1000}", "exceeds size limit"),
-        ];
-        for (kind, text, want) in table {
-            let got = kind.parse(text).unwrap_err();
-            assert!(got.contains(want), "{kind:?} {text:?}: {got}");
-        }
-    }
-
-    #[test]
-    fn lists_are_split_at_commas_outside_of_quotes() {
-        let table: [(&str, Result<&[&str], &str>); 20] = [
-            ("a,b", Ok(&["a", "b"])),
-            (r"a\,b,c", Ok(&["a,b", "c"])),
-            (r" a\, b\,,c\,", Ok(&["a, b,", "c,"])),
-            (r"a\b\\c,d\", Ok(&[r"a\b\\c", r"d\"])),
-            (r#""\"a\"","b""#, Ok(&["\"a\"", "b"])),
-            (r#""\"a, \"\"""#, Ok(&["\"a, \"\""])),
-            (r#""a\b,c""#, Ok(&[r"a\b,c"])),
-            (r#""a\",b"#, Err("has a double quote that is not closed")),
-            (r#"\"a\""#, Err("has a double quote within an item")),
-            (r#"<a b=\"c\">"#, Err("has a double quote within an item")),
-            (r#""<a b=\"c\">","<d>""#, Ok(&["<a b=\"c\">", "<d>"])),
-            (" a b ,, c ,", Ok(&["a b", "c"])),
-            ("\" a,b \" , c", Ok(&[" a,b ", "c"])),
-            ("\"say \"\"x\"\"\"", Ok(&["say \"x\""])),
-            ("\"\",a", Ok(&["a"])),
-            ("", Err("has no item")),
-            ("\"\"", Err("has no item")),
-            ("a\"b", Err("has a double quote within an item")),
-            ("\"a\"b", Err("has text after a quoted item")),
-            ("a,\"b\"\"", Err("has a double quote that is not closed")),
-        ];
-        for (text, want) in table {
-            let want = want.map(|items| items.iter().map(ToString::to_string).collect::<Vec<_>>());
-            assert_eq!(split_csv(text), want, "{text:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn quoted_items_come_back(items in proptest::collection::vec("[^\r\n\\\\]{1,10}", 1..5)) {
-            let quoted: Vec<_> =
-                items.iter().map(|item| format!("\"{}\"", item.replace('"', "\"\""))).collect();
-            prop_assert_eq!(&split_csv(&quoted.join(",")), &Ok(items.clone()));
-            let escaped: Vec<_> =
-                items.iter().map(|item| format!("\"{}\"", item.replace('"', "\\\""))).collect();
-            prop_assert_eq!(split_csv(&escaped.join(",")), Ok(items));
-        }
-
-        #[test]
-        fn no_value_makes_a_kind_panic(text in "\\PC{0,40}|[\"\",a ]{0,20}") {
-            let kinds = [NUMBER, OPEN, ONE, SOME, Kind::Boolean, Kind::Address, Kind::Host,
-                Kind::Hosts, Kind::Origins, Kind::Name, Kind::Path, Kind::Paths, Kind::Wildcards, Kind::Regex];
-            for kind in kinds {
-                if let Err(reason) = kind.parse(&text) {
-                    prop_assert!(reason.contains("must be"));
-                }
-            }
-        }
-    }
-}
+mod tests;
