@@ -70,14 +70,16 @@ impl<'r> InForce<'r> {
 mod tests {
     use std::fs;
 
-    use super::super::{Settings, check};
+    use super::super::{Overrides, Settings, check, load};
+    use crate::kinds::Kinds;
 
     fn printed(files: &[(&str, &str)]) -> (String, Vec<String>) {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
-        let (text, warnings) = check(&directory.path().join(files[0].0)).unwrap();
+        let (text, warnings) =
+            check(&Kinds::shipped(), &directory.path().join(files[0].0)).unwrap();
         let prefix = format!("{}/", directory.path().display());
         let warnings = warnings.iter().map(|w| w.to_string().replace(&prefix, "")).collect();
         (text.replace(&prefix, ""), warnings)
@@ -140,9 +142,8 @@ Type=FileSystemConnector
             fs::write(directory.path().join("a.cfg"), text).unwrap();
             fs::write(directory.path().join("base.cfg"), BASE).unwrap();
             let path = directory.path().join("a.cfg");
-            let (want, _) =
-                super::super::load(Some(&path), &super::super::Overrides::default()).unwrap();
-            let (printed, _) = check(&path).unwrap();
+            let (want, _) = load(&Kinds::shipped(), Some(&path), &Overrides::default()).unwrap();
+            let (printed, _) = check(&Kinds::shipped(), &path).unwrap();
             let (mut got, warnings) = Settings::parse(&printed, "printed").unwrap();
             assert_eq!(warnings, [], "{printed}");
             // Said or not, it is the same.

@@ -1,21 +1,29 @@
-//! Looks values up for `build` and `queues`: own section first, then a fallback, then the default.
+//! Looks values up: own section first, then a fallback, then the default. What kinds of action see of it is in
+//! `kind_reader`.
 //!
 //! Each getter answers something usable even if the value is bad: the problem is in the findings,
 //! and the settings are thrown away in the end.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::findings::{Findings, Location};
 use super::in_force::{InForce, Origin};
 use super::ini::{Entry, Ini, Section};
-use super::table::{Key, fixed_scope};
-use super::value::{Value, ValueKind};
+use super::key::{Key, Section as KnownSection};
+use super::table::{TYPE, fixed_section};
+use super::value::{Value, ValueKind, is_empty};
 use crate::aci::error::shorten;
+use crate::kinds::{Kind, Kinds};
+
+/// How many items a list has at most that has no `Number`.
+const MAX_LISTED: usize = 1000;
 
 /// The text and the findings, with which the settings are made.
 #[derive(Debug)]
 pub(super) struct Reader<'r> {
     pub(super) ini: &'r Ini<'r>,
+    pub(super) kinds: &'r Kinds,
     pub(super) findings: &'r mut Findings,
     pub(super) in_force: InForce<'r>,
 }
@@ -45,6 +53,23 @@ impl<'r> Reader<'r> {
             Some((section, entry)) => self.parse(section, entry, key),
             None => key.default.and_then(|text| key.kind.parse(text).ok()),
         }
+    }
+
+    /// Returns the kind of action that a section names.
+    pub(super) fn kind(&mut self, section: &str) -> Option<&'r Arc<dyn Kind>> {
+        let found = self.ini.section(section)?;
+        let entry = found.get(TYPE.name)?;
+        self.in_force.note(section, TYPE.name, entry.value, Origin::Line(entry.line));
+        let kind = self.kinds.find(entry.value);
+        if kind.is_none() {
+            let allowed = self.kinds.allowed();
+            let reason = match entry.value {
+                "" => is_empty(&allowed),
+                _ => format!("must be {allowed}"),
+            };
+            self.findings.problem(Self::at(found, entry), reason);
+        }
+        kind
     }
 
     /// Notes what a key without a fixed default comes to where it is not set, and why.
@@ -89,22 +114,22 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Returns the names of a numbered list: good ones, each once, none of a fixed section.
+    /// Returns the names that a section lists: good ones, each once, none of a fixed section.
     ///
     /// `refused` says why a name cannot be taken though it is well formed.
     pub(super) fn list(
         &mut self,
         section: &'r Section<'r>,
-        number: &Key,
-        entry_key: &Key,
+        list: &KnownSection,
         refused: impl Fn(&str) -> Option<String>,
     ) -> Vec<Listed<'r>> {
+        let (Some(entry_key), number) = list.list_keys() else { return Vec::new() };
         let mut names = HashSet::new();
         let mut listed = Vec::new();
-        for entry in self.numbered(section, number) {
+        for entry in self.numbered(section, number, entry_key) {
             let reason = match entry_key.kind.parse(entry.value) {
                 Err(reason) => Some(reason),
-                Ok(_) if fixed_scope(entry.value).is_some() => {
+                Ok(_) if fixed_section(self.kinds, entry.value).is_some() => {
                     Some("cannot be taken: the section of that name has its own meaning".to_owned())
                 }
                 Ok(_) if !names.insert(entry.value.to_ascii_lowercase()) => {
@@ -115,8 +140,7 @@ impl<'r> Reader<'r> {
             match reason {
                 Some(reason) => self.findings.problem(Self::at(section, entry), reason),
                 None => {
-                    let origin = Origin::Line(entry.line);
-                    self.in_force.note(section.name, entry.key, entry.value, origin);
+                    self.note(section, entry);
                     listed.push(Listed { name: entry.value, entry });
                 }
             }
@@ -124,20 +148,40 @@ impl<'r> Reader<'r> {
         listed
     }
 
+    /// Returns the values of a numbered list.
+    pub(super) fn values(&mut self, section: &str, key: &Key) -> Vec<Value> {
+        let Some(section) = self.ini.section(section) else { return Vec::new() };
+        let mut values = Vec::new();
+        for entry in self.numbered(section, None, key) {
+            self.note(section, entry);
+            values.extend(self.parse(section, entry, key));
+        }
+        values
+    }
+
+    fn note(&mut self, section: &Section<'r>, entry: Entry<'r>) {
+        self.in_force.note(section.name, entry.key, entry.value, Origin::Line(entry.line));
+    }
+
     /// Returns the entries of a numbered list. One with a hole, or with fewer names than `Number`
     /// says, is a problem; one with more is worth a warning.
-    fn numbered(&mut self, section: &'r Section<'r>, number: &Key) -> Vec<Entry<'r>> {
-        let most = match number.kind {
-            ValueKind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-            _ => usize::MAX,
+    fn numbered(
+        &mut self,
+        section: &'r Section<'r>,
+        number: Option<&Key>,
+        entry_key: &Key,
+    ) -> Vec<Entry<'r>> {
+        let most = match number.map(|number| number.kind) {
+            Some(ValueKind::Integer { max, .. }) => usize::try_from(max).unwrap_or(usize::MAX),
+            _ => MAX_LISTED,
         };
         let entries: BTreeMap<usize, Entry<'r>> = section
             .entries()
-            .filter_map(|entry| list_index(entry.key).map(|index| (index, entry)))
+            .filter_map(|entry| entry_key.index(entry.key).map(|index| (index, entry)))
             .collect();
-        let given = section.get(number.name);
-        let count = match given {
-            Some(_) => match self.value(&[section.name], number) {
+        let given = number.and_then(|number| section.get(number.name));
+        let count = match number.filter(|_| given.is_some()) {
+            Some(number) => match self.value(&[section.name], number) {
                 Some(Value::Integer(count)) => usize::try_from(count).unwrap_or_default(),
                 _ => return Vec::new(),
             },
@@ -147,11 +191,12 @@ impl<'r> Reader<'r> {
         let place = Location { section: Some(section.name), ..Location::default() };
         if let Some(index) = missing {
             let line = given.map_or(section.line, |entry| entry.line);
+            let name = entry_key.prefix();
             let reason = match given {
-                Some(_) => {
-                    format!("Number={count}, but there is no {index}= (the list begins with 0=)")
-                }
-                None => format!("there is no {index}=, though a higher number is given"),
+                Some(_) => format!(
+                    "Number={count}, but there is no {name}{index}= (the list begins with {name}0=)"
+                ),
+                None => format!("there is no {name}{index}=, though a higher number is given"),
             };
             self.findings.problem(Location { line: Some(line), ..place }, reason);
             if given.is_none() {
@@ -177,18 +222,19 @@ impl<'r> Reader<'r> {
         &mut self,
         list: &Section<'_>,
         listed: Listed<'_>,
-        needs: &Key,
+        needs: Option<&Key>,
     ) -> Option<&'r Section<'r>> {
         let section = self.ini.section(listed.name);
         if section.is_none() {
-            let reason = format!("has no section [{}] with {}=", listed.name, needs.name);
+            let needs = needs.map(|key| format!(" with {}=", key.name)).unwrap_or_default();
+            let reason = format!("has no section [{}]{needs}", listed.name);
             self.findings.problem(Self::at(list, listed.entry), reason);
         }
         section
     }
 
-    /// Tells whether the section has the key; a missing one is a problem.
-    pub(super) fn require(&mut self, section: &Section<'_>, key: &Key) -> bool {
+    /// Tells whether the section has the key; a missing one is a problem that says what it may be.
+    pub(super) fn require(&mut self, section: &Section<'_>, key: &Key, allowed: &str) -> bool {
         let there = section.get(key.name).is_some();
         if !there {
             let place = Location {
@@ -197,7 +243,7 @@ impl<'r> Reader<'r> {
                 key: Some(key.name),
                 value: None,
             };
-            let reason = format!("is missing: it must be {}", key.kind.allowed());
+            let reason = format!("is missing: it must be {allowed}");
             self.findings.problem(place, reason);
         }
         there
@@ -251,11 +297,4 @@ impl<'r> Reader<'r> {
             value: Some(entry.value),
         }
     }
-}
-
-/// Returns the place that a numbered key stands for: digits without leading zeros, at most 9.
-pub(super) fn list_index(key: &str) -> Option<usize> {
-    let plain =
-        key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
-    if plain && key.len() <= 9 { key.parse().ok() } else { None }
 }

@@ -11,11 +11,22 @@ const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// The kind of a key's value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum ValueKind {
+#[non_exhaustive]
+pub enum ValueKind {
     /// A whole number from `min` to `max`, and -1 for "unlimited" where `unlimited` says so.
-    Integer { min: i64, max: i64, unlimited: bool },
+    Integer {
+        /// The least value.
+        min: i64,
+        /// The greatest value.
+        max: i64,
+        /// -1 is allowed too.
+        unlimited: bool,
+    },
     /// Whole seconds from 0 to `max`.
-    Seconds { max: i64 },
+    Seconds {
+        /// The greatest value.
+        max: i64,
+    },
     /// `true`, `false` and the usual other words for them.
     Boolean,
     /// One of these words, in any case.
@@ -30,8 +41,10 @@ pub(super) enum ValueKind {
     Hosts,
     /// Origins of web pages with commas between them, or `*`.
     Origins,
-    /// A name of a queue or a task.
+    /// A name of a queue, a task or the like.
     Name,
+    /// Any text.
+    Text,
     /// The path of a file or directory.
     Path,
     /// Paths with commas between them.
@@ -60,6 +73,18 @@ pub(super) enum Value {
 }
 
 impl ValueKind {
+    /// A whole number in this range.
+    #[must_use]
+    pub const fn from_to(min: i64, max: i64) -> Self {
+        Self::Integer { min, max, unlimited: false }
+    }
+
+    /// A whole number in this range, or -1 for "unlimited".
+    #[must_use]
+    pub const fn or_unlimited(min: i64, max: i64) -> Self {
+        Self::Integer { min, max, unlimited: true }
+    }
+
     /// Says what is allowed, so that "must be" can stand before it.
     pub(super) fn allowed(self) -> String {
         match self {
@@ -94,6 +119,7 @@ impl ValueKind {
             Self::Name => {
                 "a name of 1 to 64 characters out of letters, digits, `_` and `-`".to_owned()
             }
+            Self::Text => "any text".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::Paths => {
                 "paths with commas between them; one that holds a comma stands in double quotes, or has \\, for it"
@@ -111,10 +137,7 @@ impl ValueKind {
     /// What is wrong and what is allowed, as one sentence that can follow the key's name.
     pub(super) fn parse(self, text: &str) -> Result<Value, String> {
         if text.is_empty() {
-            return Err(format!(
-                "is empty: it must be {}; without the line the default applies",
-                self.allowed()
-            ));
+            return Err(is_empty(&self.allowed()));
         }
         let must_be = || format!("must be {}", self.allowed());
         let value = match self {
@@ -144,7 +167,7 @@ impl ValueKind {
             Self::Hosts => items(text, normal_host).map_err(|what| what + &must_be())?,
             Self::Origins => items(text, normal_origin).map_err(|what| what + &must_be())?,
             Self::Name => Some(text).filter(|t| is_name(t)).map(|t| Value::Text(t.to_owned())),
-            Self::Path => Some(Value::Text(text.to_owned())),
+            Self::Text | Self::Path => Some(Value::Text(text.to_owned())),
             Self::Paths | Self::Wildcards => {
                 let items = split_csv(text).map_err(|what| format!("{what}: {}", must_be()))?;
                 Some(Value::Texts(items))
@@ -162,6 +185,11 @@ impl ValueKind {
         };
         value.ok_or_else(must_be)
     }
+}
+
+/// Says what is wrong with an empty value.
+pub(super) fn is_empty(allowed: &str) -> String {
+    format!("is empty: it must be {allowed}; without the line the default applies")
 }
 
 /// Reads a list of items of which each has a form of its own, or is `*`. An item that is none makes it `None`.

@@ -1,8 +1,9 @@
-//! The kinds of asynchronous action that ship with the server.
+//! The kinds of asynchronous action: what `Type` of a queue names.
 //!
-//! Each kind is a performer of the runtime, and each has a table of its parameters for Help:
-//! [`echo`] repeats what it was given, [`ingest`] turns documents into batches of files, and
-//! [`fetch`] crawls directories and hands what it finds to an Ingest queue, here or elsewhere.
+//! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which says its parameters for Help and its keys
+//! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats what it was given,
+//! [`ingest`] turns documents into batches of files, and [`fetch`] crawls directories and hands what it finds to a queue
+//! that takes documents, here or elsewhere. Whoever embeds the server adds kinds by [`Kinds::with`].
 
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
@@ -11,8 +12,13 @@ pub(crate) use crate::aci::catalog::shorten;
 pub mod echo;
 pub mod fetch;
 pub mod ingest;
+mod kind;
+mod registry;
 #[cfg(test)]
 mod system_tests;
+
+pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, Site, WrittenDirectory};
+pub use registry::{KindRefused, Kinds};
 
 /// What blocking work needs of its [`ActionContext`]; a trait, so that the work can be tested
 /// without a runtime.

@@ -3,6 +3,7 @@
 //! `Sleep=SECONDS` makes it run that long: it then reports progress, can pause, and obeys a stop at
 //! once. `Fail=TEXT` makes it end in Error with that text, after the sleep. The names are our choice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::{
@@ -10,8 +11,9 @@ use actiond_actors::{
     Work,
 };
 
-use super::shorten;
+use super::{ConfiguredQueue, ConfiguredQueues, Kind, Site, shorten};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec, ShownParameter, parse_seconds};
+use crate::config::KindReader;
 
 /// The longest sleep, in seconds: 365 days.
 pub const MAX_SLEEP_SECS: u32 = 31_536_000;
@@ -37,6 +39,38 @@ pub const PARAMS: &[ParamSpec] = &[
         summary: "Anything else is repeated in the result.",
     },
 ];
+
+/// `Type=Echo`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EchoKind;
+
+impl Kind for EchoKind {
+    fn word(&self) -> &'static str {
+        "Echo"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Repeats its parameters; for first tries and load tests."
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        PARAMS
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        OnRestart::Requeue
+    }
+
+    fn read(&self, config: &mut KindReader<'_, '_>) -> ConfiguredQueues {
+        config.each_queue(|_| Arc::new(Echo))
+    }
+}
+
+impl ConfiguredQueue for Echo {
+    fn performer(&self, _: &Site<'_>) -> Arc<dyn Perform> {
+        Arc::new(*self)
+    }
+}
 
 /// The performer of Echo actions.
 #[derive(Debug, Clone, Copy, Default)]

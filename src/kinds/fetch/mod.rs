@@ -22,7 +22,8 @@ use sync::{Cut, Means, synchronize};
 mod board;
 mod datastore;
 mod deliver;
-pub(crate) mod own;
+mod kind;
+mod own;
 mod parameters;
 mod places;
 mod sync;
@@ -30,6 +31,7 @@ mod sync;
 mod tests;
 mod walk;
 
+pub use kind::{FetchSettings, FileSystemConnector};
 pub use parameters::PARAMS;
 
 /// One task: which files to take from where.

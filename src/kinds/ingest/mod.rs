@@ -21,8 +21,11 @@ use content::Taken;
 use sources::Sources;
 use write::Batch;
 
+pub use kind::{IngestKind, IngestSettings};
+
 mod content;
 mod idx;
+mod kind;
 mod limit;
 mod sources;
 #[cfg(unix)]
