@@ -1,7 +1,7 @@
 //! Prints the table of settings as a commented `.cfg` file that can be used as it is.
 
 use super::key::{Key, Section};
-use super::table::{ACTIONS, ASYNC_ACTIONS, FIXED, QUEUE, QUEUE_NAME, TYPE};
+use super::table::{ACTIONS, ASYNC_ACTIONS, FIXED, QUEUE, QUEUE_NAME, QUEUE_NUMBER, TYPE};
 use crate::kinds::Kinds;
 
 const HEAD: &str = "\
@@ -19,22 +19,16 @@ pub fn describe(kinds: &Kinds) -> String {
     let mut text = HEAD.to_owned();
     for section in FIXED {
         section_into(&mut text, section, kinds);
-        if section.name == ASYNC_ACTIONS.name {
-            for (number, kind) in kinds.iter().enumerate().skip(1) {
-                let (queue, _) = kind.example();
-                line_into(&mut text, &["# ", &number.to_string(), "=", queue]);
-            }
-        }
     }
     section_into(&mut text, QUEUE, kinds);
     // The first kind is that of the queue that has just been shown.
     for kind in kinds.iter().skip(1) {
         let (queue, heading) = kind.example();
         text.push('\n');
-        line_into(&mut text, &["// ", heading]);
+        wrap(heading).iter().for_each(|line| line_into(&mut text, &["// ", line]));
         line_into(&mut text, &["# [", queue, "]"]);
         line_into(&mut text, &["# Type=", kind.word()]);
-        kind.keys().iter().for_each(|key| key_into(&mut text, "# ", key, kinds));
+        kind.keys().iter().for_each(|key| key_into(&mut text, "# ", key));
     }
     for section in kinds.iter().flat_map(|kind| kind.sections()) {
         section_into(&mut text, section, kinds);
@@ -63,22 +57,43 @@ fn section_into(text: &mut String, section: &Section, kinds: &Kinds) {
     // A queue may set most keys of [Actions] too; they are explained there.
     let is_explained = |key: &Key| is_queue && ACTIONS.keys.iter().any(|k| k.name == key.name);
     for key in section.keys.iter().filter(|key| !is_explained(key)) {
-        key_into(text, mark, key, kinds);
+        if !key_of_kinds_into(text, section, key, kinds) {
+            key_into(text, mark, key);
+        }
     }
 }
 
-fn key_into(text: &mut String, mark: &str, key: &Key, kinds: &Kinds) {
-    // These two are what the default queue needs, so they stand there for good.
-    let is_type = key.meaning == TYPE.meaning;
-    let is_needed = is_type || key.meaning == QUEUE_NAME.meaning;
-    let mark = if key.default.is_some() || is_needed { mark } else { "# " };
+fn key_into(text: &mut String, mark: &str, key: &Key) {
+    let mark = if key.default.is_some() { mark } else { "# " };
+    let value = key.default.unwrap_or(key.example);
+    lines_into(text, key, &key.kind.allowed(), mark, value);
+}
+
+/// Prints a key that depends on which kinds of action there are; tells whether it is one.
+fn key_of_kinds_into(text: &mut String, section: &Section, key: &Key, kinds: &Kinds) -> bool {
+    let allowed = key.kind.allowed();
+    if (section.name, key.name) == (QUEUE.name, TYPE.name) {
+        // This and the name are what the default queue needs, so they stand there for good.
+        lines_into(text, key, &kinds.allowed(), "", key.example);
+    } else if (section.name, key.name) == (ASYNC_ACTIONS.name, QUEUE_NAME.name) {
+        lines_into(text, key, &allowed, "", key.example);
+        for (number, kind) in kinds.iter().enumerate().skip(1) {
+            line_into(text, &["# ", &number.to_string(), "=", kind.example().0]);
+        }
+    } else if (section.name, key.name) == (ASYNC_ACTIONS.name, QUEUE_NUMBER.name) {
+        lines_into(text, key, &allowed, "# ", &kinds.iter().count().to_string());
+    } else {
+        return false;
+    }
+    true
+}
+
+fn lines_into(text: &mut String, key: &Key, allowed: &str, mark: &str, value: &str) {
     text.push('\n');
-    let allowed = if is_type { kinds.allowed() } else { key.kind.allowed() };
-    let allowed = format!("Allowed: {allowed}.");
-    for line in wrap(key.meaning).into_iter().chain(wrap(&allowed)) {
+    for line in wrap(key.meaning).into_iter().chain(wrap(&format!("Allowed: {allowed}."))) {
         line_into(text, &["// ", &line]);
     }
-    line_into(text, &[mark, key.name, "=", key.default.unwrap_or(key.example)]);
+    line_into(text, &[mark, key.name, "=", value]);
 }
 
 fn line_into(text: &mut String, parts: &[&str]) {
