@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 
-use super::walk::{FoundFile, Moment};
+use super::source::{Item, Moment};
 
 mod places;
 pub(crate) use places::{MAX_PLACES, Remembered};
@@ -138,7 +138,7 @@ impl Datastore {
     }
 
     /// Tells what it knows of a file.
-    pub(crate) fn look_up(&self, file: &FoundFile) -> Result<Known, String> {
+    pub(crate) fn look_up(&self, file: &Item) -> Result<Known, String> {
         let read = |row: &Row<'_>| {
             let modified = Moment { seconds: row.get(1)?, nanoseconds: row.get(2)? };
             Ok((row.get::<_, i64>(0)?, modified, row.get::<_, i64>(3)?))
@@ -168,7 +168,7 @@ impl Datastore {
     }
 
     /// Notes that Ingest has accepted a file as it is.
-    pub(crate) fn accept(&mut self, file: &FoundFile) -> Result<(), String> {
+    pub(crate) fn accept(&mut self, file: &Item) -> Result<(), String> {
         let run = self.run;
         self.write(
             "INSERT INTO documents (path, size, modified_s, modified_ns, run) VALUES (?1, ?2, ?3, ?4, ?5)

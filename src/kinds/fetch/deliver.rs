@@ -14,7 +14,7 @@ use quick_xml::events::Event;
 
 use super::super::shorten;
 use super::IngestTarget;
-use super::walk::FoundFile;
+use super::source::Item;
 use crate::documents::found::FOUND;
 use crate::documents::reference;
 
@@ -31,12 +31,12 @@ const FULL_WAIT: Duration = Duration::from_millis(200);
 /// Where batches go.
 pub(crate) trait Deliver {
     /// Hands over one batch.
-    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered>;
+    fn deliver(&mut self, handover: Handover) -> Result<(), NotDelivered>;
 }
 
 /// What one Ingest action is given.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct Handover {
     /// A parameter of Ingest.
     pub(crate) parameter: &'static str,
     /// Its value.
@@ -66,7 +66,7 @@ impl From<StopRequested> for NotDelivered {
 /// Makes the value of `adds` for these files.
 ///
 /// Changed files are added again as well: an update changes fields only, never content.
-pub(crate) fn adds<'a>(files: impl IntoIterator<Item = &'a FoundFile>) -> String {
+pub(crate) fn adds<'a>(files: impl IntoIterator<Item = &'a Item>) -> String {
     let mut xml = String::from("<adds>");
     for file in files {
         let name = reference::of(&file.path);
@@ -95,8 +95,8 @@ pub(crate) struct Delivery<'a> {
 }
 
 impl Deliver for Delivery<'_> {
-    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered> {
-        let Batch { parameter, value, found } = batch;
+    fn deliver(&mut self, handover: Handover) -> Result<(), NotDelivered> {
+        let Handover { parameter, value, found } = handover;
         match self.target {
             IngestTarget::Queue(queue) => {
                 let found = found.map(|found| (FOUND, found));
@@ -267,7 +267,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    use super::super::walk::Moment;
+    use super::super::source::Moment;
     use super::*;
     use crate::documents::document::{DocumentKind, DocumentSource, Documents};
 
@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn a_file_becomes_a_document() {
         let modified = Moment { seconds: 1, nanoseconds: 500_000_000 };
-        let file = |path: &str| FoundFile { path: path.into(), size: 5, modified };
+        let file = |path: &str| Item { path: path.into(), size: 5, modified };
         let files = [file("/a <&\">.txt"), file("/b\n")];
         let xml = adds(&files);
         let documents: Vec<_> = Documents::new(&xml).unwrap().collect::<Result<_, _>>().unwrap();

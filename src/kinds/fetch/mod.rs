@@ -1,9 +1,10 @@
 //! Fetch: a connector to directories. Each task crawls its directories and tells Ingest what is new,
 //! changed or gone since the last run.
 //!
-//! `parameters` are what an action asks for, `sync` is one run of one task, `walk` finds files (but none of
-//! `own`), `datastore` remembers them, `places` says whether they can have gone, `reference` names them,
-//! `deliver` hands them over, and `board` shows how it goes.
+//! `kind` is what the configuration says, `parameters` are what an action asks for, `sync` is one run of one task over a
+//! `source`, `datastore` remembers what that holds, `deliver` hands it over, and `board` shows how it goes. The source
+//! of which this is the connector is `directory`: `walk` finds files (but none of `own`), and `places` says whether they
+//! can have gone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,15 +18,18 @@ use super::{Watch, shorten};
 use crate::documents::beneath::Root;
 use board::Board;
 use deliver::{Deliver, Delivery};
+use directory::Directories;
 use sync::{Cut, Means, synchronize};
 
 mod board;
 mod datastore;
 mod deliver;
+mod directory;
 mod kind;
 mod own;
 mod parameters;
 mod places;
+mod source;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -179,12 +183,15 @@ fn run<G>(
         watch.checkpoint()?;
         let means = Means {
             data_directory: &options.data_directory,
-            own_directories: &options.own_directories,
             batch_size: options.batch_size,
             deliver: &mut *deliver,
-            probe: &|root: &Root, below: &Path| root.open(below, &[]).map(|(_, stamp)| stamp),
         };
-        match synchronize(task, means, &mut board) {
+        let (data, own) = (&options.data_directory, &options.own_directories);
+        let probe = |root: &Root, below: &Path| root.open(below, &[]).map(|(_, stamp)| stamp);
+        let ended = Directories::open(task, data, own, &probe)
+            .map_err(Cut::Failed)
+            .and_then(|mut source| synchronize(&task.name, &mut source, means, &mut board));
+        match ended {
             Ok(()) => board.end(Ok(())),
             Err(Cut::Failed(why)) => {
                 log::warn!("task {} failed: {why}", task.name);

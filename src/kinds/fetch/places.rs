@@ -41,7 +41,7 @@ struct Changed {
 }
 
 /// What a run knows of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Places {
     roots: Vec<Root>,
     changed: Vec<Changed>,
@@ -52,26 +52,31 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Makes it of the directories of a task.
+    pub(super) fn new(roots: &[PathBuf]) -> Self {
+        let root = |path: &PathBuf| Root { path: path.clone(), found: 0, missed: 0 };
+        Self { roots: roots.iter().map(root).collect(), ..Self::default() }
+    }
+
     /// Looks at the places that are remembered.
     ///
     /// # Errors
     ///
     /// The datastore can't be read or written.
-    pub(super) fn begin(roots: &[PathBuf], store: &mut Datastore) -> Result<Self, String> {
-        let (mut changed, mut unchanged) = (Vec::new(), BTreeMap::new());
+    pub(super) fn begin(&mut self, store: &mut Datastore) -> Result<(), String> {
         for (path, Remembered { device, known }) in store.places()? {
-            if !path.ancestors().any(|p| roots.iter().any(|root| root == p)) {
+            if !path.ancestors().any(|p| self.is_root(p)) {
                 // The settings no longer take it.
                 continue;
             }
-            match now(&path, roots.contains(&path)) {
+            match now(&path, self.is_root(&path)) {
                 Now::On(other) if other != device => {}
                 Now::Gone => {}
                 now => {
                     if known.is_some() && now != Now::Unknown {
                         store.suspect(&path, None)?;
                     }
-                    unchanged.insert(path, device);
+                    self.unchanged.insert(path, device);
                     continue;
                 }
             }
@@ -83,11 +88,13 @@ impl Places {
                     known
                 }
             };
-            changed.push(Changed { path, known, missed: 0 });
+            self.changed.push(Changed { path, known, missed: 0 });
         }
-        let root = |path: &PathBuf| Root { path: path.clone(), found: 0, missed: 0 };
-        let roots = roots.iter().map(root).collect();
-        Ok(Self { roots, changed, unchanged, met: BTreeMap::new() })
+        Ok(())
+    }
+
+    fn is_root(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| root.path == path)
     }
 
     /// Notes a place that this run came upon; tells whether there is room for it.
@@ -114,8 +121,7 @@ impl Places {
     /// It was; the text says where.
     pub(super) fn are_as_they_were(&self) -> Result<(), String> {
         for (path, device) in self.unchanged.iter().chain(&self.met) {
-            let is_root = self.roots.iter().any(|root| root.path == *path);
-            match now(path, is_root) {
+            match now(path, self.is_root(path)) {
                 Now::On(now) if now == *device => {}
                 Now::Unknown => {}
                 Now::On(_) | Now::Gone => {
@@ -254,7 +260,9 @@ mod tests {
         }
 
         fn begin(&mut self) -> Places {
-            Places::begin(&[self.at("")], &mut self.store).unwrap()
+            let mut places = Places::new(&[self.at("")]);
+            places.begin(&mut self.store).unwrap();
+            places
         }
     }
 

@@ -7,7 +7,7 @@ use std::io;
 
 use actiond_actors::Node;
 
-use super::deliver::{Batch, NotDelivered};
+use super::deliver::{Handover, NotDelivered};
 use super::*;
 use crate::documents::document::Documents;
 use crate::documents::{csv, reference};
@@ -17,6 +17,7 @@ mod changes;
 mod failed;
 mod gone;
 mod own_data;
+mod scripted;
 
 /// Stands in for Ingest: notes what it is given, or says no.
 #[derive(Debug, Default)]
@@ -27,8 +28,8 @@ struct Sink {
 }
 
 impl Deliver for Sink {
-    fn deliver(&mut self, batch: Batch) -> Result<(), NotDelivered> {
-        let Batch { parameter, value, .. } = batch;
+    fn deliver(&mut self, handover: Handover) -> Result<(), NotDelivered> {
+        let Handover { parameter, value, .. } = handover;
         self.asked += 1;
         if let Some(answer) = &self.answer {
             return Err(answer.clone());
@@ -105,16 +106,18 @@ impl Scene {
         let mut board = Board::new(&self.witness, ["Dir1"], None);
         let means = Means {
             data_directory: &self.options.data_directory,
-            own_directories: &self.options.own_directories,
             batch_size: 100,
             deliver: &mut self.sink,
-            probe: &|root, below| {
-                probe(&root.path().join(below))?;
-                // One that is no file, or went meanwhile, is not what this is about.
-                Ok(root.open(below, &[]).map_or((0, 0, 0, 0, 0).into(), |(_, stamp)| stamp))
-            },
         };
-        let ended = synchronize(&self.options.tasks[0], means, &mut board);
+        let (data, own) = (&self.options.data_directory, &self.options.own_directories);
+        let probe = |root: &Root, below: &Path| {
+            probe(&root.path().join(below))?;
+            // One that is no file, or went meanwhile, is not what this is about.
+            Ok(root.open(below, &[]).map_or((0, 0, 0, 0, 0).into(), |(_, stamp)| stamp))
+        };
+        let ended = Directories::open(&self.options.tasks[0], data, own, &probe)
+            .map_err(Cut::Failed)
+            .and_then(|mut source| synchronize("Dir1", &mut source, means, &mut board));
         (ended, board.report())
     }
 
@@ -418,7 +421,7 @@ fn a_file_that_cannot_be_read_is_an_error_and_has_not_vanished() {
 
 #[test]
 fn what_lies_in_unreadable_places_is_left_alone() {
-    let mut unreadable = sync::Unreadable::default();
+    let mut unreadable = directory::Unreadable::default();
     assert!(!unreadable.covers(Path::new("/a/b")));
     unreadable.insert(Some("/a/b".into()));
     for (path, expected) in [("/a/b", true), ("/a/b/c/d", true), ("/a/bc", false), ("/a", false)] {

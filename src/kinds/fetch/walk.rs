@@ -7,12 +7,12 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use regex::{Regex, RegexSet};
 use walkdir::{DirEntry, WalkDir};
 
 use super::own::Own;
+use super::source::{Item, Moment};
 
 /// Which files and directories a task takes.
 #[derive(Debug, Clone)]
@@ -69,83 +69,36 @@ fn wildcard(pattern: &str) -> String {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A file that the task takes.
-    File(FoundFile),
+    File(Item),
     /// The directory itself, or one below it on another device than the one around it; and the device.
     Place(PathBuf, u64),
     /// Something that cannot be read; what is below the path is unknown, and all is if there is none.
     Unreadable(Option<PathBuf>, io::Error),
 }
 
-/// A file, and what tells whether it has changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FoundFile {
-    pub(crate) path: PathBuf,
-    /// In bytes.
-    pub(crate) size: i64,
-    pub(crate) modified: Moment,
-}
-
-/// When a file was last modified. Seconds and nanoseconds are apart, because nanoseconds alone would end
-/// with the year 2262 in 64 bits, and every later time would be the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// Whole seconds since 1970, less than 0 before it.
-    pub(crate) seconds: i64,
-    /// What is to be added to them: from 0 to 999,999,999, before 1970 too.
-    pub(crate) nanoseconds: u32,
-}
-
-impl From<SystemTime> for Moment {
-    fn from(time: SystemTime) -> Self {
-        match time.duration_since(UNIX_EPOCH) {
-            Ok(since) => Self {
-                seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-                nanoseconds: since.subsec_nanos(),
-            },
-            Err(before) => {
-                let before = before.duration();
-                let seconds = 0_i64.checked_sub_unsigned(before.as_secs()).unwrap_or(i64::MIN);
-                match before.subsec_nanos() {
-                    0 => Self { seconds, nanoseconds: 0 },
-                    part => Self {
-                        seconds: seconds.saturating_sub(1),
-                        nanoseconds: 1_000_000_000_u32.saturating_sub(part),
-                    },
-                }
-            }
-        }
-    }
-}
-
 /// Goes through the files of a directory in the order the system gives them, so that even a huge
-/// directory needs little memory. `None` is an entry that is passed over: the caller gets to look
-/// at its checkpoint there too.
-pub(crate) fn walk<'a>(
-    root: &Path,
-    recursive: bool,
-    filter: &'a Filter,
-    own: &'a mut Own,
-) -> impl Iterator<Item = Option<Found>> + 'a {
-    let depth = if recursive { usize::MAX } else { 1 };
-    let entries = WalkDir::new(root).follow_links(false).max_depth(depth).into_iter();
-    Walk { entries, recursive, filter, own, devices: Vec::new() }
-}
-
-struct Walk<'a> {
+/// directory needs little memory.
+#[derive(Debug)]
+pub(crate) struct Walk {
     entries: walkdir::IntoIter,
     recursive: bool,
-    filter: &'a Filter,
-    own: &'a mut Own,
     /// Those of the directories above the entry, from the root down.
     devices: Vec<Option<u64>>,
 }
 
-impl Iterator for Walk<'_> {
-    type Item = Option<Found>;
+impl Walk {
+    /// Begins at a root; directories in it are gone through too if it is `recursive`.
+    pub(crate) fn new(root: &Path, recursive: bool) -> Self {
+        let depth = if recursive { usize::MAX } else { 1 };
+        let entries = WalkDir::new(root).follow_links(false).max_depth(depth).into_iter();
+        Self { entries, recursive, devices: Vec::new() }
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Goes on to the next entry. Within, `None` is one that is passed over: the caller gets to look
+    /// at its checkpoint there too.
+    pub(crate) fn next(&mut self, filter: &Filter, own: &mut Own) -> Option<Option<Found>> {
         Some(match self.entries.next()? {
-            Ok(entry) => self.entry(entry),
+            Ok(entry) => self.entry(entry, filter, own),
             Err(error) => {
                 let path = error.path().map(Path::to_owned);
                 match error.depth() {
@@ -156,27 +109,25 @@ impl Iterator for Walk<'_> {
             }
         })
     }
-}
 
-impl Walk<'_> {
-    fn entry(&mut self, entry: DirEntry) -> Option<Found> {
+    fn entry(&mut self, entry: DirEntry, filter: &Filter, own: &mut Own) -> Option<Found> {
         // The root may be a link to a directory.
         let is_directory = entry.depth() == 0 || entry.file_type().is_dir();
-        if !self.filter.enters(entry.path()) {
+        if !filter.enters(entry.path()) {
             if is_directory {
                 self.entries.skip_current_dir();
             }
             None
         } else if is_directory {
-            self.directory(entry)
-        } else if entry.file_type().is_file() && self.filter.takes(&entry) {
-            self.file(entry)
+            self.directory(entry, own)
+        } else if entry.file_type().is_file() && filter.takes(&entry) {
+            file(entry, own)
         } else {
             None
         }
     }
 
-    fn directory(&mut self, entry: DirEntry) -> Option<Found> {
+    fn directory(&mut self, entry: DirEntry, own: &mut Own) -> Option<Found> {
         let depth = entry.depth();
         if depth > 0 && !self.recursive {
             return None;
@@ -197,7 +148,7 @@ impl Walk<'_> {
             }
         };
         // The task has asked already whether the root is such a place.
-        if depth > 0 && self.own.which(entry.path(), &metadata).is_some() {
+        if depth > 0 && own.which(entry.path(), &metadata).is_some() {
             self.entries.skip_current_dir();
             return None;
         }
@@ -207,13 +158,13 @@ impl Walk<'_> {
         self.devices.push(device);
         device.filter(|_| is_place).map(|device| Found::Place(entry.into_path(), device))
     }
+}
 
-    fn file(&mut self, entry: DirEntry) -> Option<Found> {
-        match entry.metadata() {
-            Ok(metadata) if self.own.which(entry.path(), &metadata).is_some() => None,
-            Ok(metadata) => Some(look_at(entry, &metadata)),
-            Err(error) => unreadable(Some(entry.into_path()), error.into()),
-        }
+fn file(entry: DirEntry, own: &mut Own) -> Option<Found> {
+    match entry.metadata() {
+        Ok(metadata) if own.which(entry.path(), &metadata).is_some() => None,
+        Ok(metadata) => Some(look_at(entry, &metadata)),
+        Err(error) => unreadable(Some(entry.into_path()), error.into()),
     }
 }
 
@@ -230,7 +181,7 @@ pub(crate) fn device(_: &Metadata) -> Option<u64> {
 }
 
 fn look_at(entry: DirEntry, metadata: &Metadata) -> Found {
-    Found::File(FoundFile {
+    Found::File(Item {
         size: i64::try_from(metadata.len()).unwrap_or(i64::MAX),
         modified: metadata.modified().map(Moment::from).unwrap_or_default(),
         path: entry.into_path(),
@@ -249,6 +200,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn walk(
+        root: &Path,
+        recursive: bool,
+        filter: &Filter,
+        own: &mut Own,
+    ) -> impl Iterator<Item = Option<Found>> {
+        let mut walk = Walk::new(root, recursive);
+        std::iter::from_fn(move || walk.next(filter, own))
+    }
 
     fn names(
         root: &Path,
@@ -364,25 +325,6 @@ mod tests {
             matches!(found.as_slice(), [Found::Place(..), Found::File(file)] if file.path == path),
             "{found:?}"
         );
-    }
-
-    #[test]
-    fn moments_are_told_apart_before_1970_and_after_2262() {
-        use std::time::Duration;
-        let after = |seconds, part| UNIX_EPOCH + Duration::new(seconds, part);
-        let before = |seconds, part| UNIX_EPOCH - Duration::new(seconds, part);
-        for (time, seconds, nanoseconds) in [
-            (after(0, 0), 0, 0),
-            (after(1, 999_999_999), 1, 999_999_999),
-            (after(13_569_465_600, 5), 13_569_465_600, 5),
-            (after(13_601_001_600, 5), 13_601_001_600, 5),
-            (before(0, 1), -1, 999_999_999),
-            (before(1, 0), -1, 0),
-            (before(1, 1), -2, 999_999_999),
-            (before(11_644_473_600, 300_000_000), -11_644_473_601, 700_000_000),
-        ] {
-            assert_eq!(Moment::from(time), Moment { seconds, nanoseconds }, "{time:?}");
-        }
     }
 
     #[test]

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-fn file(path: &str, size: i64, seconds: i64) -> FoundFile {
+fn file(path: &str, size: i64, seconds: i64) -> Item {
     at(path, size, seconds, 7)
 }
 
-fn at(path: &str, size: i64, seconds: i64, nanoseconds: u32) -> FoundFile {
-    FoundFile { path: path.into(), size, modified: Moment { seconds, nanoseconds } }
+fn at(path: &str, size: i64, seconds: i64, nanoseconds: u32) -> Item {
+    Item { path: path.into(), size, modified: Moment { seconds, nanoseconds } }
 }
 
 #[test]
