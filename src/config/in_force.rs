@@ -17,10 +17,10 @@ pub(super) enum Origin {
 
 /// The keys that were looked up, by the sections to which they apply.
 #[derive(Debug, Default)]
-pub(super) struct InForce<'r>(Vec<(String, Vec<Known<'r>>)>);
+pub(super) struct InForce<'r>(Vec<(String, Vec<Noted<'r>>)>);
 
 #[derive(Debug)]
-struct Known<'r> {
+struct Noted<'r> {
     key: &'r str,
     value: String,
     origin: Origin,
@@ -35,7 +35,7 @@ impl<'r> InForce<'r> {
             self.0.len() - 1
         });
         let Some((_, keys)) = self.0.get_mut(at) else { return };
-        let known = Known { key, value: value.to_owned(), origin };
+        let known = Noted { key, value: value.to_owned(), origin };
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
             None => keys.push(known),
@@ -50,7 +50,7 @@ impl<'r> InForce<'r> {
                 text.push('\n');
             }
             text.push_str(&format!("[{section}]\n"));
-            for Known { key, value, origin } in keys {
+            for Noted { key, value, origin } in keys {
                 text.push_str(&match origin {
                     Origin::Line(line) => format!("// {}\n", findings.place(*line)),
                     Origin::Default => "// default\n".to_owned(),

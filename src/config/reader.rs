@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::findings::{Findings, Location};
 use super::in_force::{InForce, Origin};
-use super::ini::{Entry, Ini, Section};
-use super::key::{Key, Section as KnownSection};
+use super::ini::{Entry, Ini, IniSection};
+use super::key::{Key, Section};
 use super::table::{TYPE, fixed_section};
 use super::value::{Value, ValueKind, is_empty};
 use crate::aci::error::shorten;
@@ -119,8 +119,8 @@ impl<'r> Reader<'r> {
     /// `refused` says why a name cannot be taken though it is well formed.
     pub(super) fn list(
         &mut self,
-        section: &'r Section<'r>,
-        list: &KnownSection,
+        section: &'r IniSection<'r>,
+        list: &Section,
         refused: impl Fn(&str) -> Option<String>,
     ) -> Vec<Listed<'r>> {
         let (Some(entry_key), number) = list.list_keys() else { return Vec::new() };
@@ -159,7 +159,7 @@ impl<'r> Reader<'r> {
         values
     }
 
-    fn note(&mut self, section: &Section<'r>, entry: Entry<'r>) {
+    fn note(&mut self, section: &IniSection<'r>, entry: Entry<'r>) {
         self.in_force.note(section.name, entry.key, entry.value, Origin::Line(entry.line));
     }
 
@@ -167,7 +167,7 @@ impl<'r> Reader<'r> {
     /// says, is a problem; one with more is worth a warning.
     fn numbered(
         &mut self,
-        section: &'r Section<'r>,
+        section: &'r IniSection<'r>,
         number: Option<&Key>,
         entry_key: &Key,
     ) -> Vec<Entry<'r>> {
@@ -220,10 +220,10 @@ impl<'r> Reader<'r> {
     /// Returns the section of a listed name; a missing one is a problem.
     pub(super) fn section_of(
         &mut self,
-        list: &Section<'_>,
+        list: &IniSection<'_>,
         listed: Listed<'_>,
         needs: Option<&Key>,
-    ) -> Option<&'r Section<'r>> {
+    ) -> Option<&'r IniSection<'r>> {
         let section = self.ini.section(listed.name);
         if section.is_none() {
             let needs = needs.map(|key| format!(" with {}=", key.name)).unwrap_or_default();
@@ -234,7 +234,7 @@ impl<'r> Reader<'r> {
     }
 
     /// Tells whether the section has the key; a missing one is a problem that says what it may be.
-    pub(super) fn require(&mut self, section: &Section<'_>, key: &Key, allowed: &str) -> bool {
+    pub(super) fn require(&mut self, section: &IniSection<'_>, key: &Key, allowed: &str) -> bool {
         let there = section.get(key.name).is_some();
         if !there {
             let place = Location {
@@ -271,7 +271,7 @@ impl<'r> Reader<'r> {
         self.findings.warning(line, || format!("[{section}] {name} {what}"));
     }
 
-    fn parse(&mut self, section: &Section<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
+    fn parse(&mut self, section: &IniSection<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
         match key.kind.parse(entry.value) {
             Ok(value) => {
                 for what in key.kind.doubts(&value) {
@@ -289,7 +289,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn at<'a>(section: &Section<'a>, entry: Entry<'a>) -> Location<'a> {
+    fn at<'a>(section: &IniSection<'a>, entry: Entry<'a>) -> Location<'a> {
         Location {
             line: Some(entry.line),
             section: Some(section.name),

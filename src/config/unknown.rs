@@ -1,7 +1,7 @@
 //! Warns about sections and keys that nothing reads, naming the nearest one that is known.
 
 use super::findings::Findings;
-use super::ini::{Entry, Ini, Section};
+use super::ini::{Entry, Ini, IniSection};
 use super::key::Key;
 use super::queues::Roles;
 use super::table::{QUEUE, fixed_section, fixed_sections, places};
@@ -46,7 +46,12 @@ fn keys_of(name: &str, roles: &Roles<'_>, kinds: &Kinds) -> Option<Vec<&'static 
     (!listed.is_empty()).then_some(keys)
 }
 
-fn unknown_key(section: &Section<'_>, entry: Entry<'_>, known: &[&Key], kinds: &Kinds) -> String {
+fn unknown_key(
+    section: &IniSection<'_>,
+    entry: Entry<'_>,
+    known: &[&Key],
+    kinds: &Kinds,
+) -> String {
     let start = format!("[{}] {} has no effect", shorten(section.name), shorten(entry.key));
     let has = |keys: &[&Key]| keys.iter().any(|key| key.name.eq_ignore_ascii_case(entry.key));
     let elsewhere: Vec<_> =

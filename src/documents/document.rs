@@ -62,12 +62,12 @@ pub(crate) enum DocumentSource {
 /// `add` or `update`. After an error it ends.
 pub(crate) struct Documents<'a> {
     xml: StrictReader<'a>,
-    at: Place,
+    at: Position,
     fields_left: usize,
     name_bytes_left: usize,
 }
 
-enum Place {
+enum Position {
     Before,
     Inside,
     Behind,
@@ -80,7 +80,7 @@ impl Iterator for Documents<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance().transpose();
         if !matches!(next, Some(Ok(_))) {
-            self.at = Place::Over;
+            self.at = Position::Over;
         }
         next
     }
@@ -95,7 +95,7 @@ impl<'a> Documents<'a> {
     pub(crate) fn new(text: &'a str) -> Result<Self, ParseError> {
         Ok(Self {
             xml: StrictReader::new(text)?,
-            at: Place::Before,
+            at: Position::Before,
             fields_left: MAX_FIELDS,
             name_bytes_left: text
                 .len()
@@ -107,14 +107,14 @@ impl<'a> Documents<'a> {
     fn advance(&mut self) -> Result<Option<Document>, ParseError> {
         loop {
             match self.at {
-                Place::Before => {
+                Position::Before => {
                     let Piece::Start(root) = self.xml.next()? else { continue };
                     match (kind_of(&root.name), root.name.as_str()) {
                         (Some(kind), _) => {
-                            self.at = Place::Behind;
+                            self.at = Position::Behind;
                             return self.document(kind, &root).map(Some);
                         }
-                        (None, "adds" | "updates") => self.at = Place::Inside,
+                        (None, "adds" | "updates") => self.at = Position::Inside,
                         (None, name) => {
                             let message = format!(
                                 "root element \"{}\" is not allowed; allowed are adds, updates, add, update",
@@ -124,20 +124,20 @@ impl<'a> Documents<'a> {
                         }
                     }
                 }
-                Place::Inside => match self.xml.next()? {
+                Position::Inside => match self.xml.next()? {
                     Piece::Start(tag) => match kind_of(&tag.name) {
                         Some(kind) => return self.document(kind, &tag).map(Some),
                         None => self.skip()?,
                     },
                     Piece::Text(_) => {}
-                    Piece::End | Piece::Done => self.at = Place::Behind,
+                    Piece::End | Piece::Done => self.at = Position::Behind,
                 },
-                Place::Behind => {
+                Position::Behind => {
                     if self.xml.next()? == Piece::Done {
                         return Ok(None);
                     }
                 }
-                Place::Over => return Ok(None),
+                Position::Over => return Ok(None),
             }
         }
     }

@@ -83,6 +83,25 @@ fn kinds_of_action_meet_in_documents_only() {
 }
 
 #[test]
+fn kinds_of_action_are_known_by_the_registry_only() {
+    let words: Vec<_> =
+        ["echo", "fetch", "ingest"].iter().map(|kind| format!("kinds::{kind}")).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    for (path, text) in ["src/config", "src/cli", "src/front", "src/http"].map(sources).concat() {
+        if path.file_name().is_some_and(|name| name == "tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let found = lines_with(code, &words);
+        assert!(
+            found.is_empty(),
+            "only src/kinds knows single kinds: {}: {found:?}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn public_signatures_of_the_runtime_hide_actix() {
     for file in ["handle.rs", "../system.rs", "../perform.rs"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/src/queue").join(file);

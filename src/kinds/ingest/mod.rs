@@ -19,7 +19,7 @@ use crate::documents::csv;
 use crate::documents::document::{Document, DocumentSource, Documents};
 use content::Taken;
 use sources::Sources;
-use write::Batch;
+use write::DocumentBatch;
 
 pub use kind::{IngestKind, IngestSettings};
 
@@ -146,7 +146,7 @@ fn run(
         Some(written) => written,
         None => {
             let (bytes, output) = (options.max_output_bytes, &options.output);
-            let batch = Batch::begin(&options.directory, name, output, bytes, fingerprint)?;
+            let batch = DocumentBatch::begin(&options.directory, name, output, bytes, fingerprint)?;
             fill(batch, &sources, options.max_content_bytes, documents, &removes, watch)?
                 .commit()?
         }
@@ -162,13 +162,13 @@ fn run(
 }
 
 fn fill(
-    mut batch: Batch,
+    mut batch: DocumentBatch,
     sources: &Sources<'_>,
     max_content_bytes: usize,
     documents: Vec<Document>,
     removes: &[String],
     watch: &dyn Watch,
-) -> Result<Batch, Failure> {
+) -> Result<DocumentBatch, Failure> {
     let all = documents.len() + removes.len();
     let mut done = 0;
     let mut step = || {

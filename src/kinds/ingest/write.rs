@@ -102,9 +102,9 @@ pub(crate) fn find(
     )))
 }
 
-/// A batch that is being written; dropped before [`Batch::commit`], it leaves nothing behind.
+/// A batch that is being written; dropped before [`DocumentBatch::commit`], it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct DocumentBatch {
     target: PathBuf,
     temporary: PathBuf,
     idx: Option<LimitedFile>,
@@ -115,7 +115,7 @@ pub(crate) struct Batch {
     committed: bool,
 }
 
-impl Batch {
+impl DocumentBatch {
     /// Starts a batch whose files together may hold `max_bytes`; what an earlier attempt of the same
     /// name left half written is removed.
     pub(crate) fn begin(
@@ -213,7 +213,7 @@ impl Batch {
     }
 }
 
-impl Drop for Batch {
+impl Drop for DocumentBatch {
     fn drop(&mut self) {
         if !self.committed {
             // A failure leaves a hidden directory, which the next attempt removes.
