@@ -19,7 +19,7 @@ use super::value::{NO_HOME, Value};
 use super::{queues, table, unknown};
 use crate::kinds::Kinds;
 
-/// What the settings depend on besides the text.
+/// The surroundings of a text, on which the settings depend as well.
 pub(super) struct Surroundings<'a> {
     pub(super) overrides: &'a Overrides,
     pub(super) disk: Disk,

@@ -1,9 +1,9 @@
-//! What the settings ask of the disk. To parse a text asks nothing of it.
+//! The questions that the settings ask of the disk. To parse a text asks nothing of it.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What the settings may look at.
+/// The disk that the settings may look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disk {
     /// The disk as it is.

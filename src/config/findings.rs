@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: problems, which stop the start, and warnings.
+//! Findings about a configuration: problems, which stop the start, and warnings.
 //!
 //! All of them are collected, so that one look at the output is enough to mend a file; both lists
 //! are bounded, because a file of nonsense may hold millions.
@@ -9,7 +9,7 @@ use crate::aci::error::shorten;
 
 use super::MAX_FILE_BYTES;
 
-/// How many problems, and how many warnings, are kept; the rest are only counted.
+/// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.
@@ -54,7 +54,7 @@ pub struct Problem {
     pub key: Option<String>,
     /// The value, shortened to 100 characters.
     pub value: Option<String>,
-    /// What is wrong and what is allowed.
+    /// The error, and what is allowed.
     pub reason: String,
 }
 
@@ -86,7 +86,7 @@ pub struct Warning {
     pub file: String,
     /// The line, from 1; `None` when the file as a whole is meant.
     pub line: Option<usize>,
-    /// What was found and what came of it.
+    /// The finding, and what came of it.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Which value each key has in the end, and where it comes from: what `actiond config --config FILE` prints.
+//! The value that each key has in the end, and where it comes from: what `actiond config --config FILE` prints.
 
 use super::findings::{Findings, Line};
 

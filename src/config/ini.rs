@@ -15,10 +15,10 @@ use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
 use crate::aci::error::shorten;
 
-/// How many headers and keys a configuration may hold, included ones each time: it bounds the memory and time that
+/// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
 /// files of nonsense can take.
 const MAX_LINES: usize = 50_000;
-/// How often a configuration may include something.
+/// Largest number of times that a configuration includes something.
 const MAX_INCLUDES: usize = 1_000;
 
 /// One `Key=Value` line.

@@ -1,4 +1,4 @@
-//! What there is to set: keys, and the sections in which they stand. Plain data, so that the reader, the warnings and the
+//! Keys, and the sections in which they stand. Plain data, so that the reader, the warnings and the
 //! printed reference all speak of the same.
 
 use super::value::ValueKind;
@@ -19,14 +19,14 @@ pub struct Key {
     pub(super) name: &'static str,
     pub(super) kind: ValueKind,
     pub(super) default: Option<&'static str>,
-    /// What the reference shows for a key without a default.
+    /// The value that the reference shows for a key without a default.
     pub(super) example: &'static str,
     /// One sentence, or more.
     pub(super) meaning: &'static str,
     pub(super) form: Form,
 }
 
-/// How a key is given.
+/// The form of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Optional,
@@ -136,9 +136,10 @@ impl Key {
 pub struct Section {
     /// The name; where the administrator chooses it, the one that the reference shows.
     pub(super) name: &'static str,
-    /// What one such section is about and which section lists their names, where the administrator chooses them.
+    /// The word for the subject of one such section and the section that lists their names, where the administrator
+    /// chooses them.
     pub(super) listed: Option<(&'static str, &'static Section)>,
-    /// What the reference says of it, if it says anything.
+    /// A sentence for the reference; may be empty.
     pub(super) heading: &'static str,
     pub(super) keys: &'static [&'static Key],
 }

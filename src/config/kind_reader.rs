@@ -1,4 +1,4 @@
-//! What a kind of action reads the configuration with: the queues of its kind, their sections and its own.
+//! The reader that a kind of action has of the configuration: the queues of its kind, their sections and its own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::value::Value;
 use crate::kinds::{ConfiguredQueue, ConfiguredQueues, Kind};
 
-/// What a kind is read among: the queues that are listed, and where all of it is.
+/// The surroundings of a kind while it reads: the queues that are listed, and where all of it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Among<'a, 'r> {
     /// Names of the queues, and their kinds where those are good.

@@ -115,7 +115,7 @@ fn parse(
     Settings::parse_among(text, &path.display().to_string(), &among)
 }
 
-/// Why a file can't be taken for text.
+/// The reason for which a file can't be taken for text.
 #[derive(Debug, thiserror::Error)]
 enum Unread {
     #[error("cannot be read: {0}")]

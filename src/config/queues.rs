@@ -17,7 +17,7 @@ use crate::kinds::{Kind, WrittenDirectory};
 /// A name of `[AsyncActions]` and, where it is good, the kind of action.
 type ListedQueue<'r> = (&'r str, Option<&'r Arc<dyn Kind>>);
 
-/// What the sections with chosen names are for, so that `unknown` can judge their keys.
+/// The purpose of each section whose name was chosen, so that `unknown` can judge their keys.
 #[derive(Debug, Default)]
 pub(super) struct Roles<'r> {
     pub(super) queues: Vec<ListedQueue<'r>>,

@@ -16,7 +16,7 @@ use super::value::{Value, ValueKind, is_empty};
 use crate::aci::error::shorten;
 use crate::kinds::{Kind, Kinds};
 
-/// How many items a list has at most that has no `Number`.
+/// Largest number of items of a list that has no `Number`.
 const MAX_LISTED: usize = 1000;
 
 /// The text and the findings, with which the settings are made.

@@ -171,7 +171,7 @@ pub struct PathSettings {
 /// `[Actions]`: what holds for all queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionsSettings {
-    /// What a queue gets that sets nothing itself.
+    /// The limits of a queue that sets none itself.
     pub limits: QueueLimits,
     /// `ShutdownGraceSecs`: how long running actions may go on when the server shuts down.
     pub shutdown_grace: Duration,
@@ -187,7 +187,7 @@ pub struct QueueConfig {
     pub name: String,
     /// `Type`: what its actions do.
     pub kind: Arc<dyn Kind>,
-    /// What the configuration says to this queue of its kind.
+    /// The settings that its kind has read for it.
     pub settings: Arc<dyn ConfiguredQueue>,
     /// Its own limits, or those of `[Actions]`.
     pub limits: QueueLimits,

@@ -203,7 +203,7 @@ fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, 
     Ok(items.iter().map(read).collect::<Option<_>>().map(Value::Texts))
 }
 
-/// What is said of a path that begins with `~`.
+/// The doubt about a path that begins with `~`.
 pub(super) const NO_HOME: &str =
     "the ~ is taken as it is and not as a home directory: write that out";
 

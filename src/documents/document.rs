@@ -12,14 +12,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::xml::{ParseError, Piece, StrictReader, Tag};
 use super::{reference, shorten};
 
-/// How many fields one parameter may hold in all: a tiny element takes twenty times its size in memory.
+/// Largest number of fields in one parameter: a tiny element takes twenty times its size in memory.
 const MAX_FIELDS: usize = 1_000_000;
 
-/// How long the names of nested fields may be in all, for each byte of text. They repeat the names
+/// Bytes that the names of nested fields may take in all, for each byte of text. They repeat the names
 /// of what they stand in, so without a bound a small text could fill the memory.
 const MAX_NAME_BYTES_PER_BYTE: usize = 8;
 
-/// What is to be done with a document.
+/// The change that a document asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DocumentKind {
     /// Takes it in, with its content.
@@ -31,7 +31,7 @@ pub(crate) enum DocumentKind {
 /// One document to add or update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Document {
-    /// What is to be done with it.
+    /// The change that it asks for.
     pub(crate) kind: DocumentKind,
     /// The first reference; further ones are fields named `Reference`.
     pub(crate) reference: String,

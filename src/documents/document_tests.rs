@@ -1,4 +1,4 @@
-//! What Ingest takes for a document, and what it refuses.
+//! Texts that are documents, and texts that are refused.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What was found in this system, for an Ingest of this system: it reads each file below the directory that was gone
+//! Files that were found in this system, for an Ingest of this system: it reads each file below the directory that was gone
 //! through, if it still is what was found.
 
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ pub(crate) const FOUND: &str = "actiond:found";
 pub(crate) struct FoundFiles {
     /// The directory that was gone through, without links in its path.
     root: String,
-    /// How its path begins the names of the sources.
+    /// Its path, as the names of the sources begin with it.
     named: String,
-    /// What each file was.
+    /// The state of each file when it was found.
     files: Vec<Stamp>,
 }
 

@@ -13,7 +13,7 @@ use super::xml::is_xml_char;
 
 const PREFIX: &str = "bytes:";
 
-/// What stays readable in the encoded form.
+/// Characters that stay readable in the encoded form.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 

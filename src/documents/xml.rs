@@ -14,20 +14,20 @@ use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
 use super::shorten;
 
-/// How deep elements may nest.
+/// Deepest nesting of elements.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// How many attributes an element may have: the check for duplicates takes their square in time.
+/// Largest number of attributes of an element: the check for duplicates takes their square in time.
 pub(crate) const MAX_ATTRIBUTES: usize = 64;
 
-/// What is wrong with a text, and where: line and column in characters, both from 1.
+/// An error in a text, and its place: line and column in characters, both from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParseError {
     /// The line, from 1.
     pub(crate) line: usize,
     /// The column in characters, from 1.
     pub(crate) column: usize,
-    /// What is wrong there.
+    /// The error.
     pub(crate) message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a kind of action is to the rest of the server: its word in the configuration, its parameters, its keys, and how
+//! A kind of action, as the rest of the server knows it: its word in the configuration, its parameters, its keys, and how
 //! its performers come to be.
 
 use std::any::{Any, TypeId};

@@ -20,7 +20,7 @@ mod system_tests;
 pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, Site, WrittenDirectory};
 pub use registry::{KindRefused, Kinds};
 
-/// What blocking work needs of its [`ActionContext`]; a trait, so that the work can be tested
+/// The part of its [`ActionContext`] that blocking work needs; a trait, so that the work can be tested
 /// without a runtime.
 pub(crate) trait Watch {
     /// Blocks while the action is paused; fails once it has been asked to stop.

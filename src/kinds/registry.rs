@@ -12,7 +12,7 @@ use crate::config::{QUEUE_KEYS, fixed_section};
 #[derive(Debug, Clone)]
 pub struct Kinds(Vec<Arc<dyn Kind>>);
 
-/// Why a kind can't be added to others.
+/// The reason for which a kind can't be added to others.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KindRefused {

@@ -1,4 +1,4 @@
-//! Which texts are values of which kind, and what is said of those that are none.
+//! Texts that are values of each kind, and texts that are refused.
 
 use proptest::prelude::*;
 

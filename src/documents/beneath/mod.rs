@@ -22,7 +22,7 @@ pub(crate) use elsewhere::{Root, directory_id};
 #[cfg(unix)]
 pub(crate) use unix::{Root, directory_id};
 
-/// Why something is not opened; they are shown to clients, so they name no path.
+/// Reasons for which something is not opened; they are shown to clients, so they name no path.
 #[cfg(unix)]
 const A_LINK: &str = "a symbolic link stands in its path, and none is followed";
 const A_WAY_OUT: &str = "its path leads out of the directory with `..`";
@@ -30,14 +30,14 @@ const NO_FILE: &str = "not a regular file";
 #[cfg(unix)]
 const ITS_OWN: &str = "it lies where the server keeps its own data";
 
-/// What tells a directory from all others.
+/// The identity of a directory, which tells it from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DirectoryId {
     device: u64,
     inode: u64,
 }
 
-/// What tells a file from others, and from what it was before. It is stored as a list of five numbers.
+/// The identity and state of a file, which tell it from others and from what it was before. It is stored as a list of five numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u64, u64, i64, i64)", into = "(u64, u64, u64, i64, i64)")]
 pub(crate) struct Stamp {

@@ -6,13 +6,13 @@ use actiond_actors::{Node, Progress, Report, Stage, StageStatus};
 
 use crate::kinds::Watch;
 
-/// How many steps pass between two showings.
+/// Number of steps between two showings.
 const SHOW_EVERY: u32 = 100;
 
 /// Of how many failed tasks the error of the action gives the reason; all stand in its result.
 const MAX_REASONS: usize = 10;
 
-/// What a task has counted, in documents.
+/// The figures of a task, in documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Found in all, unreadable ones too.

@@ -18,7 +18,7 @@ pub(crate) use places::{MAX_PLACES, Remembered};
 #[cfg(test)]
 mod tests;
 
-/// How many rows are written before a commit.
+/// Number of rows that are written before a commit.
 const COMMIT_EVERY: usize = 2_000;
 
 /// The version of the tables.
@@ -52,7 +52,7 @@ const FROM_VERSION_1: &str = "
         FROM documents_1;
     DROP TABLE documents_1;";
 
-/// What the datastore knows of a file.
+/// An item as the datastore knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
     /// Not there.

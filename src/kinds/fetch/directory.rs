@@ -17,7 +17,7 @@ use super::walk::{Filter, Found, Walk};
 use crate::documents::beneath::{Root, Stamp};
 use crate::documents::found::FoundFiles;
 
-/// How many unreadable places are kept in mind; with more of them nothing is taken for vanished.
+/// Largest number of unreadable places that are kept in mind; with more of them nothing is taken for vanished.
 const MAX_UNREADABLE: usize = 10_000;
 
 /// Finds out whether the file below a root can be read, and what it is.

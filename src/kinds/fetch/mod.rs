@@ -72,14 +72,14 @@ pub enum IngestTarget {
     },
 }
 
-/// How Fetch works.
+/// Options of Fetch.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
     /// The tasks, in the order in which they run.
     pub tasks: Vec<FetchTask>,
     /// Where documents go.
     pub ingest: IngestTarget,
-    /// How many documents go into one Ingest action, from 1.
+    /// Number of documents in one Ingest action, from 1.
     pub batch_size: usize,
     /// Where each task's datastore is kept; created when it is needed.
     pub data_directory: PathBuf,
@@ -108,7 +108,7 @@ impl Fetch {
         Self(Arc::new(Inner { options, locks }))
     }
 
-    /// Returns how it works.
+    /// Returns its options.
     #[must_use]
     pub fn options(&self) -> &FetchOptions {
         &self.0.options

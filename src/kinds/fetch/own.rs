@@ -9,7 +9,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What stays the same however a file or directory is reached.
+/// The identity of a file or directory, which stays the same however it is reached.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Identity {
@@ -39,11 +39,11 @@ impl Identity {
     }
 }
 
-/// What no task enters.
+/// The files and directories that no task enters.
 #[derive(Debug)]
 pub(crate) struct Own {
     found: HashMap<Identity, PathBuf>,
-    /// What was not there yet: a directory may be made while a task runs.
+    /// Those that were not there yet: a directory may be made while a task runs.
     missing: Vec<PathBuf>,
 }
 
@@ -94,7 +94,7 @@ impl Own {
     }
 }
 
-/// How a directory of a task and what this server writes lie to one another.
+/// The way in which a directory of a task and what this server writes lie to one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
     /// The task's directory is the same, or lies within: nothing of it can be fetched.

@@ -35,12 +35,12 @@ pub const PARAMS: &[ParamSpec] = &[
     },
 ];
 
-/// What narrows or changes a run on servers that know it (source: the connectors' documentation of
+/// Parameters that narrow or change a run on servers that know them (source: the connectors' documentation of
 /// Fetch), or acts for somebody who may see less.
 const NARROWING: &[&str] =
     &["Identifiers", "IdentifiersXML", "IngestActions", "FailedDirectory", "SecurityInfo"];
 
-/// What stands for settings of the configuration file: all of them, or one of a task or of `[Ingestion]`,
+/// Parameters that stand for settings of the configuration file: all of them, or one of a task or of `[Ingestion]`,
 /// those that only other servers have too.
 const SETTINGS: &[&str] = &[
     "Config",
@@ -58,7 +58,7 @@ const SETTINGS: &[&str] = &[
     "IngestQueue",
 ];
 
-/// How many ignored parameters are named.
+/// Number of ignored parameters that are named.
 const NAMED: usize = 10;
 
 /// Returns the value of a parameter without white space around it; an empty one is as good as none.

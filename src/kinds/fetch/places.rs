@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::datastore::{Datastore, MAX_PLACES, Remembered};
 use super::walk::device;
 
-/// What there is at a path now.
+/// The state of a path now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Now {
     /// A directory on this device.
@@ -24,9 +24,9 @@ enum Now {
 #[derive(Debug)]
 struct Root {
     path: PathBuf,
-    /// How many files of it were found in this run.
+    /// Number of its files that were found in this run.
     found: u64,
-    /// How many known files were not, of those that lie in no other root further down.
+    /// Number of known files that were not, of those that lie in no other root further down.
     missed: u64,
 }
 
@@ -34,13 +34,13 @@ struct Root {
 #[derive(Debug)]
 struct Changed {
     path: PathBuf,
-    /// How many files below it were known when that was first found.
+    /// Number of files below it that were known when that was first found.
     known: u64,
-    /// How many of them were not found in this run.
+    /// Number of those that were not found in this run.
     missed: u64,
 }
 
-/// What a run knows of them.
+/// The directories and mount points of a task, as far as a run knows them.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     roots: Vec<Root>,

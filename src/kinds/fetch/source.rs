@@ -1,4 +1,4 @@
-//! What a synchronisation needs of where things are. Directories are the first such source (`directory`); a mailbox, a
+//! The source of a synchronisation: where things are. Directories are the first such source (`directory`); a mailbox, a
 //! bucket or a table would be another one.
 
 use std::io;
@@ -17,7 +17,7 @@ use crate::documents::reference;
 /// [`judge`](Self::judge), before what was not seen is removed; [`end`](Self::end). An error of any of these ends the run
 /// with that reason, and nothing is removed.
 pub(crate) trait Source {
-    /// What an item was when it was looked at, as far as it is needed to hand it over.
+    /// The item as it was when it was looked at, as far as that is needed to hand it over.
     type Content;
 
     /// Looks at what is remembered of the last run, before anything is read.
@@ -53,7 +53,7 @@ pub(crate) trait Source {
 /// The paths of known items that were not seen in a run; it ends with the action's stop.
 pub(crate) type Missed<'a> = dyn Iterator<Item = Result<PathBuf, Cut>> + 'a;
 
-/// What a source comes upon.
+/// One step of a source.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Nothing to be told of; the run looks at its checkpoint.
@@ -62,14 +62,14 @@ pub(crate) enum Step {
     Item(Item),
     /// Something that cannot be read.
     Unreadable(PathBuf, io::Error),
-    /// What has been found by now belongs together and is handed over before what follows.
+    /// The end of what belongs together: it is handed over before what follows.
     HandOver,
 }
 
 /// One thing that a source holds, and what tells whether it has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// What it is known by: the path of a file, or else names with separators between what holds what.
+    /// The name by which it is known: the path of a file, or else names with separators between what holds what.
     pub(crate) path: PathBuf,
     /// In bytes.
     pub(crate) size: i64,

@@ -24,13 +24,13 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 /// default for `MaxOutputSize`, in two forms and escaped.
 const MAX_BATCH_CONTENT: u64 = 100_000_000;
 
-/// How many of the items that were not seen are looked at between two checkpoints.
+/// Number of items that were not seen and are looked at between two checkpoints.
 const PAGE: usize = 1_000;
 
-/// After how many failures in a row a target is not asked again in this run.
+/// Number of failures in a row after which a target is not asked again in this run.
 const MAX_UNREACHABLE: u32 = 3;
 
-/// Why a task did not come to its end.
+/// The reason for which a task did not come to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     Stopped,
@@ -49,7 +49,7 @@ impl From<String> for Cut {
     }
 }
 
-/// What a run needs beside its source.
+/// The means of a run, beside its source.
 pub(crate) struct Means<'a> {
     pub(crate) data_directory: &'a Path,
     pub(crate) batch_size: usize,

@@ -14,7 +14,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::own::Own;
 use super::source::{Item, Moment};
 
-/// Which files and directories a task takes.
+/// The choice of files and directories that a task takes.
 #[derive(Debug, Clone)]
 pub(crate) struct Filter {
     /// Patterns for the name of a file; `None` takes any.
@@ -65,7 +65,7 @@ fn wildcard(pattern: &str) -> String {
     expression
 }
 
-/// What a walk comes upon.
+/// One thing that a walk comes upon.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A file that the task takes.

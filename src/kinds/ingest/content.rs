@@ -11,7 +11,7 @@ use crate::documents::document::{Document, DocumentKind, DocumentSource};
 /// The field that tells why nothing was taken of a source.
 const ERROR_FIELD: &str = "ImportErrorDescription";
 
-/// What was taken of a document.
+/// The text that was taken of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Sections of text, at least one; and what the file was that they come from, if it is to be deleted.

@@ -15,7 +15,7 @@ use crate::documents::document::{Document, DocumentKind};
 /// The lines that end a file of IDX documents.
 pub(crate) const IDX_END: &str = "#DREENDDATANOOP\n\n";
 
-/// What must not stand raw in a reference that is percent-encoded on a line of its own.
+/// Characters that must not stand raw in a reference that is percent-encoded on a line of its own.
 const LINE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Writes one document in IDX; `sections` are its content.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 )]
 pub(crate) struct TooMuch(u64);
 
-/// How much may still be written; copies share it.
+/// Number of bytes that may still be written; copies share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     max: u64,

@@ -67,16 +67,16 @@ pub enum Output {
     Json,
 }
 
-/// How Ingest works.
+/// Options of Ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestOptions {
     /// The forms in which each batch is written.
     pub output: Vec<Output>,
     /// Where the batches go; created when it is needed.
     pub directory: PathBuf,
-    /// How much text is taken from one document's source, in bytes; 0 for none.
+    /// Bytes of text that are taken from one document's source; 0 for none.
     pub max_content_bytes: usize,
-    /// How much one action may write, in bytes; an action that would write more fails.
+    /// Bytes that one action may write; an action that would write more fails.
     pub max_output_bytes: u64,
     /// The directories below which documents of clients may name files as their sources; none lets
     /// them name no file. What [`Fetch`](super::fetch::Fetch) has found in this system is read anyway.
@@ -243,7 +243,7 @@ fn temporary_files(documents: &[Document]) -> HashMap<usize, PathBuf> {
         .collect()
 }
 
-/// What an action was given; what is empty was not given, as clients send `removes=` for nothing.
+/// The parameters that an action was given; what is empty was not given, as clients send `removes=` for nothing.
 struct Given<'a> {
     adds: &'a str,
     updates: &'a str,

@@ -33,7 +33,7 @@ struct Allowed {
     called: Vec<PathBuf>,
 }
 
-/// What Fetch found, and the directory in which it found that.
+/// The files that Fetch found, and the directory in which it found them.
 #[derive(Debug)]
 struct FoundBelow {
     root: io::Result<Root>,

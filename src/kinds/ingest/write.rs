@@ -24,7 +24,7 @@ use crate::documents::document::Document;
 const IDX_FILE: &str = "documents.idx";
 const JSON_FILE: &str = "documents.jsonl";
 const REMOVES_FILE: &str = "removes.txt";
-/// What the batch holds, and the fingerprint of what it was made from.
+/// The contents of a batch, and the fingerprint of what it was made from.
 const MANIFEST_FILE: &str = "batch.json";
 
 /// Returns the name of an action's batch.
@@ -59,10 +59,10 @@ struct Manifest {
     written: Written,
 }
 
-/// What is to be known of a batch once it is there, also by a later attempt.
+/// Facts to be known of a batch once it is there, also by a later attempt.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Written {
-    /// How it went with the documents.
+    /// The count of what became of the documents.
     #[serde(flatten)]
     pub(crate) tally: Tally,
     /// The temporary sources whose text was taken: the places of their documents among all, from 0,

@@ -9,15 +9,15 @@ use rusqlite::params;
 use super::{Datastore, bytes};
 use crate::documents::reference::path_of_bytes;
 
-/// How many places are remembered at most.
+/// Largest number of places that are remembered.
 pub(crate) const MAX_PLACES: usize = 10_000;
 
-/// What is remembered of a place.
+/// A place as it is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Remembered {
     /// The device on which all was well the last time.
     pub(crate) device: u64,
-    /// How many files below were known when it was first found to be on another one. Files that were
+    /// Number of files below it that were known when it was first found to be on another one. Files that were
     /// found there since must not hide how many are gone.
     pub(crate) known: Option<u64>,
 }
