@@ -20,11 +20,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::aci::element::{escape_attribute, escape_text};
-use crate::actions::fetch::reference as file_reference;
-use crate::actions::ingest::csv;
-use crate::actions::ingest::parse::{Document, DocumentKind, Documents, Source};
-use crate::actions::ingest::xml::{ParseError, is_xml_char};
 use crate::config::Settings;
+use crate::documents::csv;
+use crate::documents::document::{Document, DocumentKind, DocumentSource, Documents};
+use crate::documents::reference as file_reference;
+use crate::documents::xml::{ParseError, is_xml_char};
 
 pub use tree::render;
 pub use wire::{mender, multipart, request, time_filter, token};
@@ -122,7 +122,7 @@ pub fn reference(data: &[u8]) {
         reference: reference.clone(),
         fields: Vec::new(),
         pages: Vec::new(),
-        source: Some(Source::File { path, temporary: false }),
+        source: Some(DocumentSource::File { path, temporary: false }),
     }]);
     let read = sure("a reference in XML", &xml, documents(&xml));
     assert_eq!(read.first().map(|document| &document.reference), Some(&reference));
@@ -163,10 +163,10 @@ fn written(documents: &[Document]) -> String {
         }
         match &document.source {
             None => {}
-            Some(Source::Content(bytes)) => {
+            Some(DocumentSource::Content(bytes)) => {
                 element("source", &[("content", &BASE64.encode(bytes))]);
             }
-            Some(Source::File { path, temporary }) => {
+            Some(DocumentSource::File { path, temporary }) => {
                 let lifetime = if *temporary { "temporary" } else { "permanent" };
                 let name = file_reference::of(path);
                 element("source", &[("filename", &name), ("lifetime", lifetime)]);

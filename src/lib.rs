@@ -10,16 +10,17 @@
 //! | [`aci`] | the wire: requests and replies as plain data |
 //! | [`front`] | the translator between the wire and the queues |
 //! | [`http`] | the actix-web service; start here to mount the endpoint in an application of yours |
-//! | [`actions`] | the kinds of action that ship |
+//! | [`kinds`] | the kinds of action |
 //! | [`config`] | the configuration file |
 //! | [`cli`] | the program |
 
 pub mod aci;
-pub mod actions;
 pub mod cli;
 pub mod config;
+mod documents;
 pub mod front;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod kinds;

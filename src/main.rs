@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use actiond::kinds::Kinds;
+
 /// A request's memory is taken on one thread and given back on another, which the system's
 /// allocator answers with locks: see ARCHITECTURE.md, "Where the time goes".
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    actiond::cli::run()
+    actiond::cli::run_with(Kinds::shipped())
 }

@@ -123,12 +123,23 @@ impl Builder {
     /// not added stays there, unseen, until one of that name is.
     #[must_use]
     pub fn queue(
-        mut self,
+        self,
         name: impl Into<String>,
         settings: QueueSettings,
         performer: impl Perform,
     ) -> Self {
-        self.queues.push(NewQueue { name: name.into(), settings, performer: Arc::new(performer) });
+        self.queue_of(name, settings, Arc::new(performer))
+    }
+
+    /// Adds a queue as [`Builder::queue`] does, whose performer was chosen at run time or is shared.
+    #[must_use]
+    pub fn queue_of(
+        mut self,
+        name: impl Into<String>,
+        settings: QueueSettings,
+        performer: Arc<dyn Perform>,
+    ) -> Self {
+        self.queues.push(NewQueue { name: name.into(), settings, performer });
         self
     }
 

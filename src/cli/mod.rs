@@ -14,27 +14,30 @@ use std::process::ExitCode;
 use args::{Args, Command, ConfigArgs};
 
 use crate::config;
+use crate::kinds::Kinds;
 
-/// Runs the program as its arguments say, and returns its exit code: 0 if all went well, 1 if it
-/// could not do what it was to do, 2 for arguments or a configuration that can't be used.
+/// Runs the program as its arguments say, with these kinds of action, and returns its exit code: 0 if all went well, 1 if
+/// it could not do what it was to do, 2 for arguments or a configuration that can't be used.
+///
+/// A program with a kind of action of its own is this with [`Kinds::with`]: see `examples/own_kind.rs`.
 #[must_use]
-pub fn run() -> ExitCode {
+pub fn run_with(kinds: Kinds) -> ExitCode {
     let args = match Args::parse_from(std::env::args_os()) {
         Ok(args) => args,
         // Prints help, version or what is wrong, and ends the program with the right code.
         Err(error) => error.exit(),
     };
     match args.command {
-        Command::Config(ConfigArgs { config: None }) => print(&config::describe()),
-        Command::Config(ConfigArgs { config: Some(file) }) => check(&file),
-        Command::Serve(args) => serve::run(&args),
+        Command::Config(ConfigArgs { config: None }) => print(&config::describe(&kinds)),
+        Command::Config(ConfigArgs { config: Some(file) }) => check(&kinds, &file),
+        Command::Serve(args) => serve::run(&kinds, &args),
     }
 }
 
 /// Checks a configuration file, and prints what is in force with it.
 #[expect(clippy::print_stderr, reason = "no log is set up where only a result is printed")]
-fn check(file: &Path) -> ExitCode {
-    match config::check(file) {
+fn check(kinds: &Kinds, file: &Path) -> ExitCode {
+    match config::check(kinds, file) {
         Ok((in_force, warnings)) => {
             for warning in warnings {
                 eprintln!("warning: {warning}");

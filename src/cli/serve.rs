@@ -11,14 +11,12 @@ use tokio::net::TcpSocket;
 
 use super::signals::{self, Signals};
 use super::{log_lines, time_zone};
-use crate::actions::echo::{self, Echo};
-use crate::actions::fetch::{self, Fetch, FetchOptions};
-use crate::actions::ingest::{self, Ingest, IngestOptions};
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
-use crate::config::{self, Overrides, QueueKind, ServerSettings, Settings};
+use crate::config::{self, Overrides, ServerSettings, Settings};
 use crate::front::{Endpoint, EndpointBuilder, log_unfinished};
 use crate::http::{self, BrowserPolicy};
+use crate::kinds::{Kinds, Site};
 
 /// How long open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
@@ -46,9 +44,9 @@ enum ServeError {
 }
 
 /// Runs the server until a signal ends it.
-pub(super) fn run(args: &ServeArgs) -> ExitCode {
+pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
     log_lines::begin();
-    let ended = actix_web::rt::System::new().block_on(serve(args));
+    let ended = actix_web::rt::System::new().block_on(serve(kinds, args));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => {
@@ -62,7 +60,7 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
     }
 }
 
-async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
     // Before anything else takes time: any of these would end the process without a word.
     #[cfg(unix)]
@@ -70,7 +68,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
-    let (settings, warnings) = config::load(args.config.as_deref(), &overrides)?;
+    let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
     for warning in warnings {
         log::warn!("{warning}");
     }
@@ -193,64 +191,25 @@ async fn start_queues(
     let builder = System::builder(data)
         .durability(settings.actions.durability)
         .on_unfinished(log_unfinished(settings.server.token_host.clone(), port));
-    // No Fetch enters these, nor the data directory, and no Ingest reads what is there, whoever asks for it.
-    let outputs: Vec<_> = settings
+    let written: Vec<_> = settings
         .queues
         .iter()
-        .filter_map(|queue| match &queue.kind {
-            QueueKind::Ingest(ingest) => Some(ingest.output_directory.clone()),
-            QueueKind::Echo | QueueKind::Fetch(_) => None,
-        })
+        .flat_map(|queue| queue.settings.writes_to())
+        .map(|(_, path)| path)
         .collect();
-    let own: Vec<_> = outputs.iter().chain([data]).cloned().collect();
-    // One performer for all Fetch queues: they share the tasks, and it keeps two runs of a task apart.
-    let mut connector: Option<Fetch> = None;
-    let add = |builder: Builder, queue: &config::QueueSettings| {
-        let (name, limits) = (queue.name.clone(), queue.limits.clone());
-        match &queue.kind {
-            QueueKind::Echo => builder.queue(name, limits, Echo),
-            QueueKind::Ingest(ingest) => {
-                let options = IngestOptions {
-                    output: ingest.output.clone(),
-                    directory: ingest.output_directory.clone(),
-                    max_content_bytes: ingest.max_content_size,
-                    max_output_bytes: u64::try_from(ingest.max_output_size).unwrap_or(u64::MAX),
-                    allowed_sources: ingest.allowed_source_directories.clone(),
-                    avoided: own.clone(),
-                };
-                builder.queue(name, limits, Ingest::new(options))
-            }
-            QueueKind::Fetch(fetch) => {
-                let make = || {
-                    Fetch::new(FetchOptions {
-                        tasks: fetch.tasks.to_vec(),
-                        ingest: fetch.ingest.clone(),
-                        batch_size: fetch.batch_size,
-                        data_directory: data.clone(),
-                        own_directories: outputs.clone(),
-                    })
-                };
-                builder.queue(name, limits, connector.get_or_insert_with(make).clone())
-            }
-        }
+    let site = Site::new(data, &written);
+    let add = |builder: Builder, queue: &config::QueueConfig| {
+        let mut limits = queue.limits.clone();
+        limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));
+        builder.queue_of(queue.name.clone(), limits, queue.settings.performer(&site))
     };
-    settings.queues.iter().fold(builder, add).start().await
+    let builder = settings.queues.iter().fold(builder, add);
+    builder.start().await
 }
 
 /// Describes each queue by the table of its kind, for the help.
 fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
     settings.queues.iter().fold(builder, |builder, queue| {
-        let (summary, params) = match &queue.kind {
-            QueueKind::Echo => {
-                ("Repeats its parameters; for first tries and load tests.", echo::PARAMS)
-            }
-            QueueKind::Ingest(_) => {
-                ("Takes documents in and writes them as files.", ingest::PARAMS)
-            }
-            QueueKind::Fetch(_) => {
-                ("Finds new, changed and vanished files and hands them to Ingest.", fetch::PARAMS)
-            }
-        };
-        builder.describe(queue.name.clone(), summary, params)
+        builder.describe(queue.name.clone(), queue.kind.summary(), queue.kind.params())
     })
 }

@@ -9,36 +9,38 @@ use super::files::{Files, ReadIncluded};
 use super::findings::Findings;
 use super::in_force::InForce;
 use super::ini::Ini;
-use super::kind::{NO_HOME, Value};
+use super::key::Key;
 use super::reader::Reader;
 use super::settings::{
     ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
     Settings,
 };
-use super::table::{self, Key};
-use super::{queues, unknown};
+use super::value::{NO_HOME, Value};
+use super::{queues, table, unknown};
+use crate::kinds::Kinds;
 
-/// What the settings depend on besides the text.
+/// The surroundings of a text, on which the settings depend as well.
 pub(super) struct Surroundings<'a> {
     pub(super) overrides: &'a Overrides,
-    pub(super) disk: &'a dyn Disk,
+    pub(super) disk: Disk,
+    pub(super) kinds: &'a Kinds,
     pub(super) included: &'a ReadIncluded<'a>,
 }
 
 /// Makes the settings, and prints what is in force; they are good only if `findings` has no problem afterwards.
 pub(super) fn settings(
     text: &str,
-    Surroundings { overrides, disk, included }: &Surroundings<'_>,
+    Surroundings { overrides, disk, kinds, included }: &Surroundings<'_>,
     findings: &mut Findings,
 ) -> (Settings, String) {
     let files = Files::gather(text, included, findings);
     let ini = Ini::parse(&files, findings);
-    let mut reader = Reader { ini: &ini, findings, in_force: InForce::default() };
+    let mut reader = Reader { ini: &ini, kinds, findings, in_force: InForce::default() };
     let server = server(&mut reader, overrides);
     let paths = paths(&mut reader, overrides);
     let actions = actions(&mut reader);
     let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, *disk);
-    unknown::warn(&ini, &roles, reader.findings);
+    unknown::warn(&ini, &roles, kinds, reader.findings);
     let in_force = reader.in_force.print(reader.findings);
     (Settings { server, paths, actions, queues }, in_force)
 }

@@ -1,6 +1,8 @@
 //! Prints the table of settings as a commented `.cfg` file that can be used as it is.
 
-use super::table::{Key, Scope, TYPE_FETCH};
+use super::key::{Key, Section};
+use super::table::{ACTIONS, ASYNC_ACTIONS, FIXED, QUEUE, QUEUE_NAME, QUEUE_NUMBER, TYPE};
+use crate::kinds::Kinds;
 
 const HEAD: &str = "\
 // Every setting of actiond, with its meaning and default. This is a good configuration file.
@@ -13,61 +15,85 @@ const HEAD: &str = "\
 /// It reads back as the settings of an empty file. Lines that begin with `#` are examples; with all
 /// those marks taken away the text is still a good configuration.
 #[must_use]
-pub fn describe() -> String {
+pub fn describe(kinds: &Kinds) -> String {
     let mut text = HEAD.to_owned();
-    for scope in Scope::ALL.into_iter().filter(|scope| scope.keys().next().is_some()) {
-        let (mark, header, heading) = heading(scope);
+    for section in FIXED {
+        section_into(&mut text, section, kinds);
+    }
+    section_into(&mut text, QUEUE, kinds);
+    // The first kind is that of the queue that has just been shown.
+    for kind in kinds.iter().skip(1) {
+        let (queue, heading) = kind.example();
         text.push('\n');
-        for line in heading {
-            line_into(&mut text, &["// ", line]);
-        }
-        line_into(&mut text, &[mark, "[", header, "]"]);
-        if scope == Scope::IngestQueue {
-            line_into(&mut text, &["# Type=", super::table::TYPE_INGEST]);
-        }
-        // A queue may set most keys of [Actions] too; they are explained there.
-        let keys = scope.keys().filter(|key| key.scopes.first() == Some(&scope));
-        for key in keys {
-            describe_key(&mut text, scope, mark, key);
-        }
-        if scope == Scope::AsyncActions {
-            line_into(&mut text, &["# 1=Ingest"]);
-            line_into(&mut text, &["# 2=Fetch"]);
-        }
-        if scope == Scope::IngestQueue {
-            line_into(&mut text, &["\n// A queue that fetches files; [FetchTasks] says which."]);
-            line_into(&mut text, &["# [Fetch]"]);
-            line_into(&mut text, &["# Type=", TYPE_FETCH]);
-        }
+        wrap(heading).iter().for_each(|line| line_into(&mut text, &["// ", line]));
+        line_into(&mut text, &["# [", queue, "]"]);
+        line_into(&mut text, &["# Type=", kind.word()]);
+        kind.keys().iter().for_each(|key| key_into(&mut text, "# ", key));
+    }
+    for section in kinds.iter().flat_map(|kind| kind.sections()) {
+        section_into(&mut text, section, kinds);
     }
     text
 }
 
-/// Returns the mark before each line of the section, its name, and what is said about it.
-fn heading(scope: Scope) -> (&'static str, &'static str, &'static [&'static str]) {
-    match scope {
-        Scope::Queue => {
-            ("", "Process", &["The section of a queue; its name is in [AsyncActions]."])
+fn section_into(text: &mut String, section: &Section, kinds: &Kinds) {
+    if section.keys.is_empty() {
+        return;
+    }
+    let is_queue = section.name == QUEUE.name;
+    let (mark, heading) = match section.listed {
+        None => ("", section.heading.to_owned()),
+        Some((one, list)) => (
+            // There is that of a queue by default.
+            if is_queue { "" } else { "# " },
+            format!("The section of a {one}; its name is in [{}].", list.name),
+        ),
+    };
+    text.push('\n');
+    if !heading.is_empty() {
+        line_into(text, &["// ", &heading]);
+    }
+    line_into(text, &[mark, "[", section.name, "]"]);
+    // A queue may set most keys of [Actions] too; they are explained there.
+    let is_explained = |key: &Key| is_queue && ACTIONS.keys.iter().any(|k| k.name == key.name);
+    for key in section.keys.iter().filter(|key| !is_explained(key)) {
+        if !key_of_kinds_into(text, section, key, kinds) {
+            key_into(text, mark, key);
         }
-        Scope::IngestQueue => ("# ", "Ingest", &["A queue that writes documents."]),
-        Scope::Task => ("# ", "DIR1", &["The section of a task; its name is in [FetchTasks]."]),
-        Scope::Actions => ("", "Actions", &["What holds for every queue."]),
-        Scope::FetchTasks => ("", "FetchTasks", &["What queues with Type=FileSystemConnector do."]),
-        Scope::Ingestion => ("", "Ingestion", &["Where fetched documents go."]),
-        other => ("", other.section().unwrap_or_default(), &[]),
     }
 }
 
-fn describe_key(text: &mut String, scope: Scope, mark: &str, key: &Key) {
-    // These two are what the default queue needs, so they stand there for good.
-    let needed = matches!((scope, key.name), (Scope::AsyncActions, "0") | (Scope::Queue, "Type"));
-    let mark = if key.default.is_some() || needed { mark } else { "# " };
+fn key_into(text: &mut String, mark: &str, key: &Key) {
+    let mark = if key.default.is_some() { mark } else { "# " };
+    let value = key.default.unwrap_or(key.example);
+    lines_into(text, key, &key.kind.allowed(), mark, value);
+}
+
+/// Prints a key that depends on which kinds of action there are; tells whether it is one.
+fn key_of_kinds_into(text: &mut String, section: &Section, key: &Key, kinds: &Kinds) -> bool {
+    let allowed = key.kind.allowed();
+    if (section.name, key.name) == (QUEUE.name, TYPE.name) {
+        // This and the name are what the default queue needs, so they stand there for good.
+        lines_into(text, key, &kinds.allowed(), "", key.example);
+    } else if (section.name, key.name) == (ASYNC_ACTIONS.name, QUEUE_NAME.name) {
+        lines_into(text, key, &allowed, "", key.example);
+        for (number, kind) in kinds.iter().enumerate().skip(1) {
+            line_into(text, &["# ", &number.to_string(), "=", kind.example().0]);
+        }
+    } else if (section.name, key.name) == (ASYNC_ACTIONS.name, QUEUE_NUMBER.name) {
+        lines_into(text, key, &allowed, "# ", &kinds.iter().count().to_string());
+    } else {
+        return false;
+    }
+    true
+}
+
+fn lines_into(text: &mut String, key: &Key, allowed: &str, mark: &str, value: &str) {
     text.push('\n');
-    let allowed = format!("Allowed: {}.", key.kind.allowed());
-    for line in wrap(key.meaning).into_iter().chain(wrap(&allowed)) {
+    for line in wrap(key.meaning).into_iter().chain(wrap(&format!("Allowed: {allowed}."))) {
         line_into(text, &["// ", &line]);
     }
-    line_into(text, &[mark, key.name, "=", key.default.unwrap_or(key.example)]);
+    line_into(text, &[mark, key.name, "=", value]);
 }
 
 fn line_into(text: &mut String, parts: &[&str]) {
@@ -92,9 +118,16 @@ fn wrap(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::KEYS;
-    use super::super::{QueueKind, Settings};
+    use super::super::Settings;
+    use super::super::table::places;
     use super::*;
+    use crate::kinds::echo::Echo;
+    use crate::kinds::fetch::FetchSettings;
+    use crate::kinds::ingest::IngestSettings;
+
+    fn describe() -> String {
+        super::describe(&Kinds::shipped())
+    }
 
     #[test]
     fn the_printed_table_reads_back_as_the_defaults() {
@@ -113,15 +146,17 @@ mod tests {
             .collect();
         let (settings, warnings) = Settings::parse(&text.join("\n"), "printed").unwrap();
         assert_eq!(warnings, []);
-        let kinds: Vec<_> = settings.queues.iter().map(|queue| &queue.kind).collect();
-        assert!(matches!(kinds[..], [QueueKind::Echo, QueueKind::Ingest(_), QueueKind::Fetch(_)]));
+        let [echo, ingest, fetch] = &settings.queues[..] else { panic!("{settings:?}") };
+        assert!(echo.settings::<Echo>().is_some());
+        assert!(ingest.settings::<IngestSettings>().is_some());
+        assert!(fetch.settings::<FetchSettings>().is_some());
     }
 
     #[test]
     fn every_key_is_printed_once_with_its_meaning() {
         let text = describe();
         let words = |text: &str| text.replace("\n// ", " ");
-        for key in KEYS {
+        for key in places(&Kinds::shipped()).flat_map(|(_, keys)| keys) {
             assert!(words(&text).contains(key.meaning), "{}", key.name);
         }
         for name in ["Port", "MaximumThreads", "IngestBatchSize", "DirectoryPathCSVs"] {

@@ -1,56 +1,26 @@
-//! What the settings ask of the disk. To parse a text asks nothing of it.
+//! The questions that the settings ask of the disk. To parse a text asks nothing of it.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::actions::fetch::own;
-pub(super) use crate::actions::fetch::own::Overlap;
-
-/// What is asked.
-pub(super) trait Disk {
-    /// Tells whether there is a directory, or nothing is known to keep one from being made.
-    fn can_be(&self, directory: &Path) -> bool;
-    /// Tells how a directory to fetch and a path that this server writes lie to one another.
-    fn overlap(&self, directory: &Path, own: &Path) -> Option<Overlap>;
-    /// Returns the files into which this program's output goes.
-    fn output_files(&self) -> Vec<PathBuf>;
+/// The disk that the settings may look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// The disk as it is.
+    Real,
+    /// A disk of which nothing is known.
+    Unknown,
 }
 
-/// The disk as it is.
-#[derive(Debug)]
-pub(super) struct Real;
-
-impl Disk for Real {
-    fn can_be(&self, directory: &Path) -> bool {
+impl Disk {
+    /// Tells whether there is a directory, or nothing is known to keep one from being made.
+    pub(super) fn can_be(self, directory: &Path) -> bool {
+        if self == Self::Unknown {
+            return true;
+        }
         match std::fs::metadata(directory) {
             Ok(there) => there.is_dir(),
             Err(error) => error.kind() != ErrorKind::NotADirectory,
         }
-    }
-
-    fn overlap(&self, directory: &Path, own: &Path) -> Option<Overlap> {
-        own::overlap(directory, own)
-    }
-
-    fn output_files(&self) -> Vec<PathBuf> {
-        own::output_paths()
-    }
-}
-
-/// A disk of which nothing is known.
-#[derive(Debug)]
-pub(super) struct Unknown;
-
-impl Disk for Unknown {
-    fn can_be(&self, _: &Path) -> bool {
-        true
-    }
-
-    fn overlap(&self, _: &Path, _: &Path) -> Option<Overlap> {
-        None
-    }
-
-    fn output_files(&self) -> Vec<PathBuf> {
-        Vec::new()
     }
 }

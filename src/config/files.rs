@@ -6,7 +6,7 @@ use super::MAX_FILE_BYTES;
 use super::findings::Findings;
 use super::lines::{self, Content};
 
-/// How many files one configuration may include.
+/// Largest number of files that one configuration includes.
 const MAX_INCLUDED: usize = 100;
 
 /// Reads a file that is included, by the path that the line gives.

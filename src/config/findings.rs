@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: problems, which stop the start, and warnings.
+//! Findings about a configuration: problems, which stop the start, and warnings.
 //!
 //! All of them are collected, so that one look at the output is enough to mend a file; both lists
 //! are bounded, because a file of nonsense may hold millions.
@@ -9,7 +9,7 @@ use crate::aci::error::shorten;
 
 use super::MAX_FILE_BYTES;
 
-/// How many problems, and how many warnings, are kept; the rest are only counted.
+/// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.
@@ -33,7 +33,7 @@ impl Line {
 
 /// Where a problem lies: the line, section, key and value, as far as they apply.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) line: Option<Line>,
     pub(super) section: Option<&'a str>,
     pub(super) key: Option<&'a str>,
@@ -54,7 +54,7 @@ pub struct Problem {
     pub key: Option<String>,
     /// The value, shortened to 100 characters.
     pub value: Option<String>,
-    /// What is wrong and what is allowed.
+    /// The error, and what is allowed.
     pub reason: String,
 }
 
@@ -86,7 +86,7 @@ pub struct Warning {
     pub file: String,
     /// The line, from 1; `None` when the file as a whole is meant.
     pub line: Option<usize>,
-    /// What was found and what came of it.
+    /// The finding, and what came of it.
     pub message: String,
 }
 
@@ -194,7 +194,7 @@ impl Findings {
     }
 
     /// Adds a problem, unless it is there already: a value of `[Actions]` is read for each queue.
-    pub(super) fn problem(&mut self, place: Place<'_>, reason: impl Into<String>) {
+    pub(super) fn problem(&mut self, place: Location<'_>, reason: impl Into<String>) {
         let problem = Problem {
             file: self.file(place.line).to_owned(),
             line: place.line.map(|line| line.number),
@@ -260,16 +260,16 @@ mod tests {
     #[test]
     fn a_problem_names_file_line_section_key_and_value() {
         let mut findings = Findings::new("a.cfg");
-        let full = Place {
+        let full = Location {
             line: Some(Line::new(0, 3)),
             section: Some("Server"),
             key: Some("Port"),
             value: Some("x"),
         };
         findings.problem(full, "must be a number");
-        findings.problem(Place { key: None, value: None, ..full }, "is odd");
-        findings.problem(Place { line: Some(Line::new(0, 4)), ..Place::default() }, "is odd");
-        findings.problem(Place::default(), "is odd");
+        findings.problem(Location { key: None, value: None, ..full }, "is odd");
+        findings.problem(Location { line: Some(Line::new(0, 4)), ..Location::default() }, "is odd");
+        findings.problem(Location::default(), "is odd");
         findings.problem(full, "must be a number");
         assert_eq!(
             findings.finish().unwrap_err().to_string(),
@@ -290,7 +290,8 @@ mod tests {
 
         let mut findings = Findings::new("a.cfg");
         for line in 0..250 {
-            findings.problem(Place { line: Some(Line::new(0, line)), ..Place::default() }, "p");
+            findings
+                .problem(Location { line: Some(Line::new(0, line)), ..Location::default() }, "p");
         }
         assert_eq!(findings.problem_count(), 250);
         let error = findings.finish().unwrap_err();

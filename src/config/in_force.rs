@@ -1,4 +1,4 @@
-//! Which value each key has in the end, and where it comes from: what `actiond config --config FILE` prints.
+//! The value that each key has in the end, and where it comes from: what `actiond config --config FILE` prints.
 
 use super::findings::{Findings, Line};
 
@@ -17,10 +17,10 @@ pub(super) enum Origin {
 
 /// The keys that were looked up, by the sections to which they apply.
 #[derive(Debug, Default)]
-pub(super) struct InForce<'r>(Vec<(String, Vec<Known<'r>>)>);
+pub(super) struct InForce<'r>(Vec<(String, Vec<Noted<'r>>)>);
 
 #[derive(Debug)]
-struct Known<'r> {
+struct Noted<'r> {
     key: &'r str,
     value: String,
     origin: Origin,
@@ -35,7 +35,7 @@ impl<'r> InForce<'r> {
             self.0.len() - 1
         });
         let Some((_, keys)) = self.0.get_mut(at) else { return };
-        let known = Known { key, value: value.to_owned(), origin };
+        let known = Noted { key, value: value.to_owned(), origin };
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
             None => keys.push(known),
@@ -50,7 +50,7 @@ impl<'r> InForce<'r> {
                 text.push('\n');
             }
             text.push_str(&format!("[{section}]\n"));
-            for Known { key, value, origin } in keys {
+            for Noted { key, value, origin } in keys {
                 text.push_str(&match origin {
                     Origin::Line(line) => format!("// {}\n", findings.place(*line)),
                     Origin::Default => "// default\n".to_owned(),
@@ -70,14 +70,16 @@ impl<'r> InForce<'r> {
 mod tests {
     use std::fs;
 
-    use super::super::{Settings, check};
+    use super::super::{Overrides, Settings, check, load};
+    use crate::kinds::Kinds;
 
     fn printed(files: &[(&str, &str)]) -> (String, Vec<String>) {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
-        let (text, warnings) = check(&directory.path().join(files[0].0)).unwrap();
+        let (text, warnings) =
+            check(&Kinds::shipped(), &directory.path().join(files[0].0)).unwrap();
         let prefix = format!("{}/", directory.path().display());
         let warnings = warnings.iter().map(|w| w.to_string().replace(&prefix, "")).collect();
         (text.replace(&prefix, ""), warnings)
@@ -140,9 +142,8 @@ Type=FileSystemConnector
             fs::write(directory.path().join("a.cfg"), text).unwrap();
             fs::write(directory.path().join("base.cfg"), BASE).unwrap();
             let path = directory.path().join("a.cfg");
-            let (want, _) =
-                super::super::load(Some(&path), &super::super::Overrides::default()).unwrap();
-            let (printed, _) = check(&path).unwrap();
+            let (want, _) = load(&Kinds::shipped(), Some(&path), &Overrides::default()).unwrap();
+            let (printed, _) = check(&Kinds::shipped(), &path).unwrap();
             let (mut got, warnings) = Settings::parse(&printed, "printed").unwrap();
             assert_eq!(warnings, [], "{printed}");
             // Said or not, it is the same.

@@ -11,14 +11,14 @@ use std::rc::Rc;
 use regex::RegexBuilder;
 
 use super::files::{Files, lines_of};
-use super::findings::{Findings, Line, Place};
+use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
 use crate::aci::error::shorten;
 
-/// How many headers and keys a configuration may hold, included ones each time: it bounds the memory and time that
+/// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
 /// files of nonsense can take.
 const MAX_LINES: usize = 50_000;
-/// How often a configuration may include something.
+/// Largest number of times that a configuration includes something.
 const MAX_INCLUDES: usize = 1_000;
 
 /// One `Key=Value` line.
@@ -32,7 +32,7 @@ pub(super) struct Entry<'t> {
 
 /// All that the files say under one section name, in their order.
 #[derive(Debug)]
-pub(super) struct Section<'t> {
+pub(super) struct IniSection<'t> {
     pub(super) name: &'t str,
     /// Line of its first header.
     pub(super) line: Line,
@@ -40,7 +40,7 @@ pub(super) struct Section<'t> {
     index: HashMap<String, usize>,
 }
 
-impl<'t> Section<'t> {
+impl<'t> IniSection<'t> {
     pub(super) fn get(&self, key: &str) -> Option<Entry<'t>> {
         self.index.get(&fold(key)).and_then(|at| self.entries.get(*at)).copied()
     }
@@ -74,7 +74,7 @@ impl<'t> Section<'t> {
 /// The sections of a configuration, in the order of its files.
 #[derive(Debug, Default)]
 pub(super) struct Ini<'t> {
-    sections: Vec<Section<'t>>,
+    sections: Vec<IniSection<'t>>,
     index: HashMap<String, usize>,
     /// Keys before the first header: only an included file may have them.
     head: Vec<Entry<'t>>,
@@ -96,11 +96,11 @@ impl<'t> Ini<'t> {
         Rc::into_inner(ini).unwrap_or_default()
     }
 
-    pub(super) fn section(&self, name: &str) -> Option<&Section<'t>> {
+    pub(super) fn section(&self, name: &str) -> Option<&IniSection<'t>> {
         self.index.get(&fold(name)).and_then(|at| self.sections.get(*at))
     }
 
-    pub(super) fn sections(&self) -> impl Iterator<Item = &Section<'t>> {
+    pub(super) fn sections(&self) -> impl Iterator<Item = &IniSection<'t>> {
         self.sections.iter()
     }
 
@@ -109,7 +109,7 @@ impl<'t> Ini<'t> {
         let next = self.sections.len();
         let at = *self.index.entry(fold(name)).or_insert(next);
         if at == next {
-            self.sections.push(Section { name, line, entries: vec![], index: HashMap::new() });
+            self.sections.push(IniSection { name, line, entries: vec![], index: HashMap::new() });
         }
         at
     }
@@ -276,7 +276,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    fn copy_section(&mut self, ini: &mut Ini<'t>, into: Option<usize>, from: &Section<'t>) {
+    fn copy_section(&mut self, ini: &mut Ini<'t>, into: Option<usize>, from: &IniSection<'t>) {
         let at = into.unwrap_or_else(|| ini.open(from.name, from.line));
         if self.has_room(from.line) {
             for entry in from.entries() {
@@ -301,12 +301,12 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn problem(&mut self, line: Line, reason: String) {
-        self.findings.problem(Place { line: Some(line), ..Place::default() }, reason);
+        self.findings.problem(Location { line: Some(line), ..Location::default() }, reason);
     }
 }
 
 /// Returns the keys whose names fit: `*` stands for any characters, `?` for one.
-fn fitting<'t>(section: &Section<'t>, name: &str) -> Vec<Entry<'t>> {
+fn fitting<'t>(section: &IniSection<'t>, name: &str) -> Vec<Entry<'t>> {
     if !name.contains(['*', '?']) {
         return section.get(name).into_iter().collect();
     }

@@ -1,4 +1,4 @@
-//! What one line of a configuration file says, by itself.
+//! One line of a configuration file, read by itself.
 
 /// A line that is neither empty nor a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) enum Content<'t> {
     Pair(&'t str, &'t str),
 }
 
-/// What is taken from another file.
+/// Something that is taken from another file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Include<'t> {
     /// Its path, as the line gives it.
@@ -19,7 +19,7 @@ pub(super) struct Include<'t> {
     pub(super) part: Part<'t>,
 }
 
-/// What of the other file is taken.
+/// The part of the other file that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part<'t> {
     All,

@@ -2,11 +2,14 @@
 //!
 //! [`Settings::parse`] is pure; [`load`] and [`check`] alone read files, and look at what stands where a
 //! directory is wanted. The way of a value: `files` gathers the texts that it includes, `lines` says what a line
-//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `kind` turns a value
-//! into its type, `reader` looks values up, `disk` looks at directories, `build` and `queues` make the settings of them, and
+//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `value` turns a text
+//! into its type, `reader` looks values up, `build` and `queues` make the settings of them, and
 //! `unknown` warns about what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
 //! each key has in the end, for [`check`]. To add a key: one entry in `table`, one field in `settings`, one line in
-//! `build` or `queues`.
+//! `build`.
+//!
+//! What the queues of a [`Kind`](crate::kinds::Kind) may be told is the kind's: it has [`Key`]s and [`Section`]s of its
+//! own, and reads them by a [`KindReader`]. Nothing here knows any kind but by [`Kinds`].
 
 mod build;
 mod describe;
@@ -15,7 +18,8 @@ mod files;
 mod findings;
 mod in_force;
 mod ini;
-mod kind;
+mod key;
+mod kind_reader;
 mod lines;
 mod queues;
 mod reader;
@@ -24,6 +28,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod value;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -31,14 +36,20 @@ use std::path::Path;
 
 use build::Surroundings;
 pub use describe::describe;
-use disk::Real;
+use disk::Disk;
 use files::Included;
 pub use findings::{ConfigError, Problem, Warning};
+pub use key::{Key, Section};
+pub use kind_reader::{KindReader, SectionReader};
 pub use settings::{
-    ActionsSettings, Durability, FetchSettings, FetchTask, IngestSettings, IngestTarget, OnRestart,
-    Output, Overrides, PathSettings, QueueKind, QueueLimits, QueueSettings, ServerSettings,
-    Settings,
+    ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueConfig, QueueLimits,
+    ServerSettings, Settings,
 };
+pub use table::TYPE;
+pub(crate) use table::{QUEUE_KEYS, fixed_section};
+pub use value::ValueKind;
+
+use crate::kinds::Kinds;
 
 /// The configuration file that is used when none is named, in the working directory.
 pub const DEFAULT_FILE: &str = "actiond.cfg";
@@ -56,19 +67,20 @@ pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], is not UTF-8, holds what
 /// [`Settings::parse`] refuses, or wants documents written where there is a file.
 pub fn load(
+    kinds: &Kinds,
     file: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<(Settings, Vec<Warning>), ConfigError> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     match read(path) {
         Err(Unread::Io(error)) if file.is_none() && error.kind() == ErrorKind::NotFound => {
-            let (settings, mut warnings, _) = parse(path, "", overrides)?;
+            let (settings, mut warnings, _) = parse(kinds, path, "", overrides)?;
             let text = "there is no such file in the working directory, so the defaults apply";
             warnings.push(Warning::about_file(&path.display().to_string(), text));
             Ok((settings, warnings))
         }
         text => {
-            let (settings, warnings, _) = parse(path, &good(path, text)?, overrides)?;
+            let (settings, warnings, _) = parse(kinds, path, &good(path, text)?, overrides)?;
             Ok((settings, warnings))
         }
     }
@@ -80,12 +92,14 @@ pub fn load(
 /// # Errors
 ///
 /// As for [`load`].
-pub fn check(file: &Path) -> Result<(String, Vec<Warning>), ConfigError> {
-    let (_, warnings, in_force) = parse(file, &good(file, read(file))?, &Overrides::default())?;
+pub fn check(kinds: &Kinds, file: &Path) -> Result<(String, Vec<Warning>), ConfigError> {
+    let (_, warnings, in_force) =
+        parse(kinds, file, &good(file, read(file))?, &Overrides::default())?;
     Ok((in_force, warnings))
 }
 
 fn parse(
+    kinds: &Kinds,
     path: &Path,
     text: &str,
     overrides: &Overrides,
@@ -97,11 +111,11 @@ fn parse(
         let text = read(&path).map_err(|error| error.to_string());
         Included { name: path.display().to_string(), text }
     };
-    let among = Surroundings { overrides, disk: &Real, included: &included };
+    let among = Surroundings { overrides, disk: Disk::Real, kinds, included: &included };
     Settings::parse_among(text, &path.display().to_string(), &among)
 }
 
-/// Why a file can't be taken for text.
+/// The reason for which a file can't be taken for text.
 #[derive(Debug, thiserror::Error)]
 enum Unread {
     #[error("cannot be read: {0}")]
@@ -137,6 +151,13 @@ mod load_tests {
     use std::path::PathBuf;
 
     use super::*;
+
+    fn load(
+        file: Option<&Path>,
+        overrides: &Overrides,
+    ) -> Result<(Settings, Vec<Warning>), ConfigError> {
+        super::load(&Kinds::shipped(), file, overrides)
+    }
 
     fn load_bytes(bytes: &[u8]) -> Result<(Settings, Vec<Warning>), ConfigError> {
         let directory = tempfile::tempdir().unwrap();

@@ -1,21 +1,29 @@
-//! Looks values up for `build` and `queues`: own section first, then a fallback, then the default.
+//! Looks values up: own section first, then a fallback, then the default. What kinds of action see of it is in
+//! `kind_reader`.
 //!
 //! Each getter answers something usable even if the value is bad: the problem is in the findings,
 //! and the settings are thrown away in the end.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use super::findings::{Findings, Place};
+use super::findings::{Findings, Location};
 use super::in_force::{InForce, Origin};
-use super::ini::{Entry, Ini, Section};
-use super::kind::{Kind, Value};
-use super::table::{Key, fixed_scope};
+use super::ini::{Entry, Ini, IniSection};
+use super::key::{Key, Section};
+use super::table::{TYPE, fixed_section};
+use super::value::{Value, ValueKind, is_empty};
 use crate::aci::error::shorten;
+use crate::kinds::{Kind, Kinds};
+
+/// Largest number of items of a list that has no `Number`.
+const MAX_LISTED: usize = 1000;
 
 /// The text and the findings, with which the settings are made.
 #[derive(Debug)]
 pub(super) struct Reader<'r> {
     pub(super) ini: &'r Ini<'r>,
+    pub(super) kinds: &'r Kinds,
     pub(super) findings: &'r mut Findings,
     pub(super) in_force: InForce<'r>,
 }
@@ -45,6 +53,23 @@ impl<'r> Reader<'r> {
             Some((section, entry)) => self.parse(section, entry, key),
             None => key.default.and_then(|text| key.kind.parse(text).ok()),
         }
+    }
+
+    /// Returns the kind of action that a section names.
+    pub(super) fn kind(&mut self, section: &str) -> Option<&'r Arc<dyn Kind>> {
+        let found = self.ini.section(section)?;
+        let entry = found.get(TYPE.name)?;
+        self.in_force.note(section, TYPE.name, entry.value, Origin::Line(entry.line));
+        let kind = self.kinds.find(entry.value);
+        if kind.is_none() {
+            let allowed = self.kinds.allowed();
+            let reason = match entry.value {
+                "" => is_empty(&allowed),
+                _ => format!("must be {allowed}"),
+            };
+            self.findings.problem(Self::at(found, entry), reason);
+        }
+        kind
     }
 
     /// Notes what a key without a fixed default comes to where it is not set, and why.
@@ -89,22 +114,22 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Returns the names of a numbered list: good ones, each once, none of a fixed section.
+    /// Returns the names that a section lists: good ones, each once, none of a fixed section.
     ///
     /// `refused` says why a name cannot be taken though it is well formed.
     pub(super) fn list(
         &mut self,
-        section: &'r Section<'r>,
-        number: &Key,
-        entry_key: &Key,
+        section: &'r IniSection<'r>,
+        list: &Section,
         refused: impl Fn(&str) -> Option<String>,
     ) -> Vec<Listed<'r>> {
+        let (Some(entry_key), number) = list.list_keys() else { return Vec::new() };
         let mut names = HashSet::new();
         let mut listed = Vec::new();
-        for entry in self.numbered(section, number) {
+        for entry in self.numbered(section, number, entry_key) {
             let reason = match entry_key.kind.parse(entry.value) {
                 Err(reason) => Some(reason),
-                Ok(_) if fixed_scope(entry.value).is_some() => {
+                Ok(_) if fixed_section(self.kinds, entry.value).is_some() => {
                     Some("cannot be taken: the section of that name has its own meaning".to_owned())
                 }
                 Ok(_) if !names.insert(entry.value.to_ascii_lowercase()) => {
@@ -115,8 +140,7 @@ impl<'r> Reader<'r> {
             match reason {
                 Some(reason) => self.findings.problem(Self::at(section, entry), reason),
                 None => {
-                    let origin = Origin::Line(entry.line);
-                    self.in_force.note(section.name, entry.key, entry.value, origin);
+                    self.note(section, entry);
                     listed.push(Listed { name: entry.value, entry });
                 }
             }
@@ -124,43 +148,64 @@ impl<'r> Reader<'r> {
         listed
     }
 
+    /// Returns the values of a numbered list.
+    pub(super) fn values(&mut self, section: &str, key: &Key) -> Vec<Value> {
+        let Some(section) = self.ini.section(section) else { return Vec::new() };
+        let mut values = Vec::new();
+        for entry in self.numbered(section, None, key) {
+            self.note(section, entry);
+            values.extend(self.parse(section, entry, key));
+        }
+        values
+    }
+
+    fn note(&mut self, section: &IniSection<'r>, entry: Entry<'r>) {
+        self.in_force.note(section.name, entry.key, entry.value, Origin::Line(entry.line));
+    }
+
     /// Returns the entries of a numbered list. One with a hole, or with fewer names than `Number`
     /// says, is a problem; one with more is worth a warning.
-    fn numbered(&mut self, section: &'r Section<'r>, number: &Key) -> Vec<Entry<'r>> {
-        let most = match number.kind {
-            Kind::Integer { max, .. } => usize::try_from(max).unwrap_or(usize::MAX),
-            _ => usize::MAX,
+    fn numbered(
+        &mut self,
+        section: &'r IniSection<'r>,
+        number: Option<&Key>,
+        entry_key: &Key,
+    ) -> Vec<Entry<'r>> {
+        let most = match number.map(|number| number.kind) {
+            Some(ValueKind::Integer { max, .. }) => usize::try_from(max).unwrap_or(usize::MAX),
+            _ => MAX_LISTED,
         };
         let entries: BTreeMap<usize, Entry<'r>> = section
             .entries()
-            .filter_map(|entry| list_index(entry.key).map(|index| (index, entry)))
+            .filter_map(|entry| entry_key.index(entry.key).map(|index| (index, entry)))
             .collect();
-        let given = section.get(number.name);
-        let count = match given {
-            Some(_) => match self.value(&[section.name], number) {
+        let given = number.and_then(|number| section.get(number.name));
+        let count = match number.filter(|_| given.is_some()) {
+            Some(number) => match self.value(&[section.name], number) {
                 Some(Value::Integer(count)) => usize::try_from(count).unwrap_or_default(),
                 _ => return Vec::new(),
             },
             None => entries.keys().next_back().map_or(0, |last| last.saturating_add(1)),
         };
         let missing = (0..count).find(|index| !entries.contains_key(index));
-        let place = Place { section: Some(section.name), ..Place::default() };
+        let place = Location { section: Some(section.name), ..Location::default() };
         if let Some(index) = missing {
             let line = given.map_or(section.line, |entry| entry.line);
+            let name = entry_key.prefix();
             let reason = match given {
-                Some(_) => {
-                    format!("Number={count}, but there is no {index}= (the list begins with 0=)")
-                }
-                None => format!("there is no {index}=, though a higher number is given"),
+                Some(_) => format!(
+                    "Number={count}, but there is no {name}{index}= (the list begins with {name}0=)"
+                ),
+                None => format!("there is no {name}{index}=, though a higher number is given"),
             };
-            self.findings.problem(Place { line: Some(line), ..place }, reason);
+            self.findings.problem(Location { line: Some(line), ..place }, reason);
             if given.is_none() {
                 return Vec::new();
             }
         }
         if count > most {
             let reason = format!("the list may hold {most} names at most");
-            self.findings.problem(Place { line: Some(section.line), ..place }, reason);
+            self.findings.problem(Location { line: Some(section.line), ..place }, reason);
             return Vec::new();
         }
         for (_, entry) in entries.range(count..) {
@@ -175,29 +220,30 @@ impl<'r> Reader<'r> {
     /// Returns the section of a listed name; a missing one is a problem.
     pub(super) fn section_of(
         &mut self,
-        list: &Section<'_>,
+        list: &IniSection<'_>,
         listed: Listed<'_>,
-        needs: &Key,
-    ) -> Option<&'r Section<'r>> {
+        needs: Option<&Key>,
+    ) -> Option<&'r IniSection<'r>> {
         let section = self.ini.section(listed.name);
         if section.is_none() {
-            let reason = format!("has no section [{}] with {}=", listed.name, needs.name);
+            let needs = needs.map(|key| format!(" with {}=", key.name)).unwrap_or_default();
+            let reason = format!("has no section [{}]{needs}", listed.name);
             self.findings.problem(Self::at(list, listed.entry), reason);
         }
         section
     }
 
-    /// Tells whether the section has the key; a missing one is a problem.
-    pub(super) fn require(&mut self, section: &Section<'_>, key: &Key) -> bool {
+    /// Tells whether the section has the key; a missing one is a problem that says what it may be.
+    pub(super) fn require(&mut self, section: &IniSection<'_>, key: &Key, allowed: &str) -> bool {
         let there = section.get(key.name).is_some();
         if !there {
-            let place = Place {
+            let place = Location {
                 line: Some(section.line),
                 section: Some(section.name),
                 key: Some(key.name),
                 value: None,
             };
-            let reason = format!("is missing: it must be {}", key.kind.allowed());
+            let reason = format!("is missing: it must be {allowed}");
             self.findings.problem(place, reason);
         }
         there
@@ -207,7 +253,7 @@ impl<'r> Reader<'r> {
     pub(super) fn problem_at(&mut self, section: &str, key: &Key, reason: impl Into<String>) {
         let found = self.ini.section(section);
         let entry = found.and_then(|found| found.get(key.name));
-        let place = Place {
+        let place = Location {
             line: entry.map(|entry| entry.line).or(found.map(|found| found.line)),
             section: Some(section),
             key: Some(key.name),
@@ -225,7 +271,7 @@ impl<'r> Reader<'r> {
         self.findings.warning(line, || format!("[{section}] {name} {what}"));
     }
 
-    fn parse(&mut self, section: &Section<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
+    fn parse(&mut self, section: &IniSection<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
         match key.kind.parse(entry.value) {
             Ok(value) => {
                 for what in key.kind.doubts(&value) {
@@ -243,19 +289,12 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn at<'a>(section: &Section<'a>, entry: Entry<'a>) -> Place<'a> {
-        Place {
+    fn at<'a>(section: &IniSection<'a>, entry: Entry<'a>) -> Location<'a> {
+        Location {
             line: Some(entry.line),
             section: Some(section.name),
             key: Some(entry.key),
             value: Some(entry.value),
         }
     }
-}
-
-/// Returns the place that a numbered key stands for: digits without leading zeros, at most 9.
-pub(super) fn list_index(key: &str) -> Option<usize> {
-    let plain =
-        key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
-    if plain && key.len() <= 9 { key.parse().ok() } else { None }
 }

@@ -1,17 +1,17 @@
 //! The typed settings that the rest of the server works with. How they come to be is in `build` and
-//! `queues`; the meaning, range and default of each key is in `table`.
+//! `queues`, and what a queue's kind makes of its section in `crate::kinds`; the meaning, range and default of each key is in `table`.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{self, Surroundings};
-use super::disk;
+use super::disk::Disk;
 use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
-pub use crate::actions::fetch::{FetchTask, IngestTarget};
-pub use crate::actions::ingest::Output;
+use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
 
 /// Everything that can be configured.
@@ -25,7 +25,7 @@ pub struct Settings {
     pub actions: ActionsSettings,
     /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ
     /// only in case.
-    pub queues: Vec<QueueSettings>,
+    pub queues: Vec<QueueConfig>,
 }
 
 impl Settings {
@@ -64,11 +64,25 @@ impl Settings {
         file_name: &str,
         overrides: &Overrides,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        Self::parse_with_kinds(text, file_name, overrides, &Kinds::shipped())
+    }
+
+    /// Makes settings as [`Settings::parse_with`] does, where queues may be of these kinds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::parse_with`].
+    pub fn parse_with_kinds(
+        text: &str,
+        file_name: &str,
+        overrides: &Overrides,
+        kinds: &Kinds,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let included = |name: &str| Included {
             name: name.to_owned(),
             text: Err("only a file can include others".to_owned()),
         };
-        let among = Surroundings { overrides, disk: &disk::Unknown, included: &included };
+        let among = Surroundings { overrides, disk: Disk::Unknown, kinds, included: &included };
         Self::parse_among(text, file_name, &among)
             .map(|(settings, warnings, _)| (settings, warnings))
     }
@@ -94,9 +108,13 @@ impl Default for Settings {
         // An empty text has no problem.
         let mut findings = Findings::new(super::DEFAULT_FILE);
         let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
-        let overrides = Overrides::default();
-        let among =
-            Surroundings { overrides: &overrides, disk: &disk::Unknown, included: &included };
+        let (overrides, kinds) = (Overrides::default(), Kinds::shipped());
+        let among = Surroundings {
+            overrides: &overrides,
+            disk: Disk::Unknown,
+            kinds: &kinds,
+            included: &included,
+        };
         build::settings("", &among, &mut findings).0
     }
 }
@@ -153,7 +171,7 @@ pub struct PathSettings {
 /// `[Actions]`: what holds for all queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionsSettings {
-    /// What a queue gets that sets nothing itself.
+    /// The limits of a queue that sets none itself.
     pub limits: QueueLimits,
     /// `ShutdownGraceSecs`: how long running actions may go on when the server shuts down.
     pub shutdown_grace: Duration,
@@ -163,49 +181,24 @@ pub struct ActionsSettings {
 
 /// One queue of `[AsyncActions]`.
 #[derive(Debug, Clone)]
-pub struct QueueSettings {
+pub struct QueueConfig {
     /// The queue's name, which is also the name of its action, as the file spells it: 1 to 64
     /// ASCII letters, digits, `_` and `-`.
     pub name: String,
     /// `Type`: what its actions do.
-    pub kind: QueueKind,
+    pub kind: Arc<dyn Kind>,
+    /// The settings that its kind has read for it.
+    pub settings: Arc<dyn ConfiguredQueue>,
     /// Its own limits, or those of `[Actions]`.
     pub limits: QueueLimits,
 }
 
-/// What the actions of a queue do.
-#[derive(Debug, Clone)]
-pub enum QueueKind {
-    /// `Echo`: repeats its parameters.
-    Echo,
-    /// `Ingest`: writes documents.
-    Ingest(IngestSettings),
-    /// `FileSystemConnector`: fetches documents from directories.
-    Fetch(FetchSettings),
-}
-
-/// A queue with Type=Ingest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngestSettings {
-    /// `Output`: at least one, each once.
-    pub output: Vec<Output>,
-    /// `OutputDirectory`: as given, or the queue's name in lower case in the data directory.
-    pub output_directory: PathBuf,
-    /// `MaxContentSize`: bytes of text from one document's source; 0 is none.
-    pub max_content_size: usize,
-    /// `MaxOutputSize`: bytes that one action may write; `usize::MAX` is unlimited.
-    pub max_output_size: usize,
-    /// `AllowedSourceDirectories`: where clients may name files; may be empty.
-    pub allowed_source_directories: Vec<PathBuf>,
-}
-
-/// A queue with Type=FileSystemConnector; all of them share `[FetchTasks]` and `[Ingestion]`.
-#[derive(Debug, Clone)]
-pub struct FetchSettings {
-    /// The tasks of `[FetchTasks]`, in that order; may be empty. All queues share them.
-    pub tasks: Arc<[FetchTask]>,
-    /// Where documents go.
-    pub ingest: IngestTarget,
-    /// `IngestBatchSize`: documents in one Ingest action, from 1 to 10,000.
-    pub batch_size: usize,
+impl QueueConfig {
+    /// Returns the settings of its kind, if they are of this type, such as
+    /// [`IngestSettings`](crate::kinds::ingest::IngestSettings).
+    #[must_use]
+    pub fn settings<T: ConfiguredQueue>(&self) -> Option<&T> {
+        let settings: &dyn Any = &*self.settings;
+        settings.downcast_ref()
+    }
 }

@@ -1,218 +1,288 @@
-//! The one table of all settings: section, name, kind, default and meaning of every key.
+//! The table of what may be set beside the kinds of action: section, name, kind, default and meaning of every key.
 //!
 //! Parsing, the warnings about unknown keys and the printed reference (`describe`) all use it, so
-//! they cannot disagree. Default values are told here alone.
+//! they cannot disagree. Default values are told here alone. Each kind of action has a table of its own.
 
-use super::kind::Kind;
+use super::key::{Key, Section};
+use super::value::ValueKind;
+use crate::kinds::Kinds;
 
-/// Where a key may stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    Server,
-    /// Known, but it has no key yet.
-    Service,
-    Paths,
-    Actions,
-    AsyncActions,
-    /// The section of a queue of any type.
-    Queue,
-    /// The section of a queue with Type=Ingest.
-    IngestQueue,
-    Ingestion,
-    FetchTasks,
-    /// The section of a task that `[FetchTasks]` lists.
-    Task,
-}
+/// `[Server]`.
+pub(super) const SERVER: &Section = &Section::fixed(
+    "Server",
+    "",
+    &[
+        PORT,
+        BIND_ADDRESS,
+        TOKEN_HOST,
+        ALLOWED_HOSTS,
+        ALLOWED_ORIGINS,
+        THREADS,
+        MAX_INPUT_STRING,
+        MAX_FILE_UPLOAD_SIZE,
+        MAX_UPLOAD_MEMORY,
+        MAX_REPLY_MEMORY,
+        REQUEST_TIMEOUT,
+        REPLY_TIMEOUT,
+        IDLE_TIMEOUT,
+        STRICT_ACTION_VALIDATION,
+    ],
+);
+/// `[Service]`: known, but it has no key yet.
+pub(super) const SERVICE: &Section = &Section::fixed("Service", "", &[]);
+/// `[Paths]`.
+pub(super) const PATHS: &Section = &Section::fixed("Paths", "", &[DATA_DIRECTORY]);
+/// `[Actions]`.
+pub(super) const ACTIONS: &Section = &Section::fixed(
+    "Actions",
+    "What holds for every queue.",
+    &[
+        MAXIMUM_THREADS,
+        MAX_QUEUE_SIZE,
+        MAX_FINISHED_SIZE,
+        MAX_FINISHED_AGE,
+        ON_RESTART,
+        STOP_GRACE_SECS,
+        SHUTDOWN_GRACE_SECS,
+        DURABILITY,
+    ],
+);
+/// `[AsyncActions]`.
+pub(super) const ASYNC_ACTIONS: &Section =
+    &Section::fixed("AsyncActions", "", &[QUEUE_NUMBER, QUEUE_NAME]);
+/// The section of a queue of any type.
+pub(super) const QUEUE: &Section = &Section::listed(
+    DEFAULT_QUEUE,
+    "queue",
+    ASYNC_ACTIONS,
+    &[
+        MAXIMUM_THREADS,
+        MAX_QUEUE_SIZE,
+        MAX_FINISHED_SIZE,
+        MAX_FINISHED_AGE,
+        ON_RESTART,
+        STOP_GRACE_SECS,
+        TYPE,
+    ],
+);
 
-impl Scope {
-    /// Every scope, in the order in which they are printed.
-    pub(super) const ALL: [Self; 10] = [
-        Self::Server,
-        Self::Service,
-        Self::Paths,
-        Self::Actions,
-        Self::AsyncActions,
-        Self::Queue,
-        Self::IngestQueue,
-        Self::Ingestion,
-        Self::FetchTasks,
-        Self::Task,
-    ];
+/// The keys that the section of a queue of any kind may have.
+pub(crate) const QUEUE_KEYS: &[&Key] = QUEUE.keys;
 
-    /// Returns the name of the section, or `None` where the administrator chooses it.
-    pub(super) const fn section(self) -> Option<&'static str> {
-        match self {
-            Self::Server => Some("Server"),
-            Self::Service => Some("Service"),
-            Self::Paths => Some("Paths"),
-            Self::Actions => Some("Actions"),
-            Self::AsyncActions => Some("AsyncActions"),
-            Self::Ingestion => Some("Ingestion"),
-            Self::FetchTasks => Some("FetchTasks"),
-            Self::Queue | Self::IngestQueue | Self::Task => None,
-        }
-    }
+/// The sections with fixed names, in the order in which they are printed.
+pub(super) const FIXED: [&Section; 5] = [SERVER, SERVICE, PATHS, ACTIONS, ASYNC_ACTIONS];
 
-    /// Says which sections these are, for a message.
-    pub(super) fn describe(self) -> String {
-        match (self, self.section()) {
-            (_, Some(name)) => format!("[{name}]"),
-            (Self::IngestQueue, None) => "the section of a queue with Type=Ingest".to_owned(),
-            (Self::Task, None) => "the section of a task in [FetchTasks]".to_owned(),
-            (_, None) => "the section of a queue".to_owned(),
-        }
-    }
-
-    pub(super) fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().copied().filter(move |key| key.scopes.contains(&self))
-    }
-}
-
-/// Finds the scope of a section whose name is fixed.
-pub(super) fn fixed_scope(section: &str) -> Option<Scope> {
-    let is = |scope: &Scope| scope.section().is_some_and(|name| name.eq_ignore_ascii_case(section));
-    Scope::ALL.into_iter().find(is)
-}
-
-/// One setting.
-#[derive(Debug)]
-pub(super) struct Key {
-    pub(super) scopes: &'static [Scope],
-    /// The name; `0` stands for all keys of a numbered list.
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) default: Option<&'static str>,
-    /// What the reference shows for a key without a default.
-    pub(super) example: &'static str,
-    /// One sentence, or two.
-    pub(super) meaning: &'static str,
-}
-
-macro_rules! keys {
-    ($($id:ident: [$($scope:ident),+] $name:literal, $kind:expr, $default:expr, $example:literal, $meaning:literal;)+) => {
-        $(pub(super) const $id: &Key = &Key {
-            scopes: &[$(Scope::$scope),+],
-            name: $name,
-            kind: $kind,
-            default: $default,
-            example: $example,
-            meaning: $meaning,
-        };)+
-        /// Every key there is, in the order in which they are printed.
-        pub(super) const KEYS: &[&Key] = &[$($id),+];
-    };
-}
-
-const fn from_to(min: i64, max: i64) -> Kind {
-    Kind::Integer { min, max, unlimited: false }
-}
-
-const fn or_unlimited(min: i64, max: i64) -> Kind {
-    Kind::Integer { min, max, unlimited: true }
-}
+/// The queue that there is without `[AsyncActions]`.
+pub(super) const DEFAULT_QUEUE: &str = "Process";
 
 const BILLION: i64 = 1_000_000_000;
 const DAY: i64 = 86_400;
 const CENTURY: i64 = 36_525 * DAY;
 
-/// The words of `Type`, in the order of `QueueKind`.
-pub(super) const TYPE_ECHO: &str = "Echo";
-pub(super) const TYPE_INGEST: &str = "Ingest";
-pub(super) const TYPE_FETCH: &str = "FileSystemConnector";
+pub(super) const PORT: &Key = &Key::with_default(
+    "Port",
+    ValueKind::from_to(0, 65_535),
+    "7000",
+    "The port for ACI requests; 0 takes any free one.",
+);
 
-keys! {
-    PORT: [Server] "Port", from_to(0, 65_535), Some("7000"), "",
-        "The port for ACI requests; 0 takes any free one.";
-    BIND_ADDRESS: [Server] "BindAddress", Kind::Address, Some("127.0.0.1"), "",
-        "The address to listen on. The default lets in programs on this machine only.";
-    TOKEN_HOST: [Server] "TokenHost", Kind::Host, None, "actiond.example.org",
-        "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.";
-    ALLOWED_HOSTS: [Server] "AllowedHosts", Kind::Hosts, None, "actions.example.org",
-        "Host names, without ports, by which clients may ask for this server. Where it listens on loopback addresses alone, those and TokenHost may be used in any case; elsewhere any name may, unless some are listed. * allows any.";
-    ALLOWED_ORIGINS: [Server] "AllowedOrigins", Kind::Origins, None, "https://tools.example.org",
-        "Origins of web pages of other servers whose scripts may send requests to this one and read the replies (CORS). * allows any page that is open in a browser to do everything that its user may.";
-    THREADS: [Server] "Threads", from_to(0, 1024), Some("0"), "",
-        "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.";
-    MAX_INPUT_STRING: [Server] "MaxInputString", or_unlimited(1, 1_000_000), Some("64000"), "",
-        "The longest request target in bytes, where a percent-encoded byte counts once. A request line of over 65000 bytes is refused in any case: send long parameters by POST.";
-    MAX_FILE_UPLOAD_SIZE: [Server] "MaxFileUploadSize", or_unlimited(1, 1000 * BILLION), Some("10000000"), "",
-        "The largest POST body in bytes.";
-    MAX_UPLOAD_MEMORY: [Server] "MaxUploadMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
-        "How many bytes of POST bodies are held at the same time; of each, 16 KB are not counted. A body that finds no room waits for some seconds and is then refused; meanwhile those of which nothing came for two seconds lose what they hold. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.";
-    MAX_REPLY_MEMORY: [Server] "MaxReplyMemory", or_unlimited(1_000_000, 1000 * BILLION), Some("50000000"), "",
-        "How many bytes of replies of over 64 KB are held at the same time, until their clients have taken them. One that finds no room waits for some seconds and is then refused; one that is larger has to be alone. Long lists are sent in smaller pieces meanwhile.";
-    REQUEST_TIMEOUT: [Server] "RequestTimeout", from_to(1, DAY), Some("30"), "",
-        "How many seconds a client may take to send the head of a request, and as many for its body, plus one for each 1000 bytes of it.";
-    REPLY_TIMEOUT: [Server] "ReplyTimeout", from_to(1, DAY), Some("60"), "",
-        "After how many seconds in which a client takes nothing of its reply the connection is closed. Whatever runs or waits for a client alone ends a second after that has ended its side of the connection.";
-    IDLE_TIMEOUT: [Server] "IdleTimeout", from_to(1, DAY), Some("75"), "",
-        "How many seconds a connection is kept for the next request, at least 2; replies say two seconds less, at least 1 (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.";
-    STRICT_ACTION_VALIDATION: [Server] "StrictActionValidation", Kind::Boolean, Some("false"), "",
-        "Whether a parameter that an action does not know is an error; otherwise it is ignored.";
+pub(super) const BIND_ADDRESS: &Key = &Key::with_default(
+    "BindAddress",
+    ValueKind::Address,
+    "127.0.0.1",
+    "The address to listen on. The default lets in programs on this machine only.",
+);
 
-    DATA_DIRECTORY: [Paths] "DataDirectory", Kind::Path, Some("./actions"), "",
-        "The directory for the queues and all other data, relative to the working directory.";
+pub(super) const TOKEN_HOST: &Key = &Key::optional(
+    "TokenHost",
+    ValueKind::Host,
+    "actiond.example.org",
+    "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.",
+);
 
-    MAXIMUM_THREADS: [Actions, Queue] "MaximumThreads", from_to(1, 10_000), Some("1"), "",
-        "How many actions of one queue run at the same time.";
-    MAX_QUEUE_SIZE: [Actions, Queue] "MaxQueueSize", from_to(0, BILLION), Some("0"), "",
-        "How many actions may wait in one queue before new ones are refused; 0 is unlimited.";
-    MAX_FINISHED_SIZE: [Actions, Queue] "MaxFinishedSize", or_unlimited(1, BILLION), Some("100000"), "",
-        "How many ended actions of one queue are kept for QueueInfo; the oldest go first.";
-    MAX_FINISHED_AGE: [Actions, Queue] "MaxFinishedAge", Kind::Seconds { max: CENTURY }, Some("0"), "",
-        "How long ended actions are kept, in seconds; 0 is for ever.";
-    ON_RESTART: [Actions, Queue] "OnRestart", Kind::OneOf(&["Requeue", "Fail"]), None, "Requeue",
-        "What becomes of an action that was running when the server died: it runs again, or it ends in Error. The default is that of the queue's Type.";
-    STOP_GRACE_SECS: [Actions, Queue] "StopGraceSecs", Kind::Seconds { max: DAY }, Some("10"), "",
-        "How many seconds an action that was asked to stop has before it is stopped by force.";
-    SHUTDOWN_GRACE_SECS: [Actions] "ShutdownGraceSecs", Kind::Seconds { max: DAY }, Some("10"), "",
-        "How many seconds running actions have to end by themselves when the server shuts down.";
-    DURABILITY: [Actions] "Durability", Kind::OneOf(&["full", "normal"]), Some("full"), "",
-        "When a request is acknowledged: full waits for the disk; normal survives a crash of the program, but not one of the machine.";
+pub(super) const ALLOWED_HOSTS: &Key = &Key::optional(
+    "AllowedHosts",
+    ValueKind::Hosts,
+    "actions.example.org",
+    "Host names, without ports, by which clients may ask for this server. Where it listens on loopback addresses alone, those and TokenHost may be used in any case; elsewhere any name may, unless some are listed. * allows any.",
+);
 
-    QUEUE_NUMBER: [AsyncActions] "Number", from_to(1, 1000), None, "3",
-        "How many queues are listed. Without it all numbered keys count.";
-    QUEUE_NAME: [AsyncActions] "0", Kind::Name, None, "Process",
-        "The names of the queues, numbered from 0; each has a section of its own with a Type. Without [AsyncActions] there is one queue, Process, with Type=Echo.";
+pub(super) const ALLOWED_ORIGINS: &Key = &Key::optional(
+    "AllowedOrigins",
+    ValueKind::Origins,
+    "https://tools.example.org",
+    "Origins of web pages of other servers whose scripts may send requests to this one and read the replies (CORS). * allows any page that is open in a browser to do everything that its user may.",
+);
 
-    TYPE: [Queue] "Type", Kind::OneOf(&[TYPE_ECHO, TYPE_INGEST, TYPE_FETCH]), None, "Echo",
-        "What the actions of this queue do. A queue's section may also hold most keys of [Actions], which then apply to this queue only.";
+pub(super) const THREADS: &Key = &Key::with_default(
+    "Threads",
+    ValueKind::from_to(0, 1024),
+    "0",
+    "How many threads answer requests; 0 takes two for each core and one more, at most 32 more than cores. Each needs four open files.",
+);
 
-    OUTPUT: [IngestQueue] "Output", Kind::ListOf(&["idx", "json"]), Some("idx,json"), "",
-        "The forms in which documents are written.";
-    OUTPUT_DIRECTORY: [IngestQueue] "OutputDirectory", Kind::Path, None, "./actions/ingest",
-        "The directory for the written documents. The default is the queue's name in lower case, in the DataDirectory.";
-    MAX_CONTENT_SIZE: [IngestQueue] "MaxContentSize", from_to(0, BILLION), Some("1000000"), "",
-        "How many bytes of text are taken from the source of one document; 0 takes none.";
-    MAX_OUTPUT_SIZE: [IngestQueue] "MaxOutputSize", or_unlimited(1, 1000 * BILLION), Some("1000000000"), "",
-        "How many bytes one action may write, in all its forms together. One that would write more ends in Error and leaves nothing.";
-    ALLOWED_SOURCE_DIRECTORIES: [IngestQueue] "AllowedSourceDirectories", Kind::Paths, None, "./incoming,\"/srv/a, b\"",
-        "The directories below which a client may name a file as the source of a document; there it may also have it deleted (lifetime=temporary). No link is followed, and the server's own directories are never read. The default is none; what Fetch finds on this server is read anyway.";
+pub(super) const MAX_INPUT_STRING: &Key = &Key::with_default(
+    "MaxInputString",
+    ValueKind::or_unlimited(1, 1_000_000),
+    "64000",
+    "The longest request target in bytes, where a percent-encoded byte counts once. A request line of over 65000 bytes is refused in any case: send long parameters by POST.",
+);
 
-    INGEST_BATCH_SIZE: [Ingestion] "IngestBatchSize", from_to(1, 10_000), Some("100"), "",
-        "How many documents a fetch sends to Ingest in one action; fewer once their files hold 100 MB.";
-    INGEST_QUEUE: [Ingestion] "IngestQueue", Kind::Name, None, "Ingest",
-        "The queue of this server that gets the documents. The default is the first one with Type=Ingest.";
-    INGEST_HOST: [Ingestion] "IngestHost", Kind::Host, None, "ingest.example.org",
-        "The host of another server that gets the documents instead; needs IngestPort.";
-    INGEST_PORT: [Ingestion] "IngestPort", from_to(1, 65_535), None, "7000",
-        "The ACI port of that server; needs IngestHost.";
+pub(super) const MAX_FILE_UPLOAD_SIZE: &Key = &Key::with_default(
+    "MaxFileUploadSize",
+    ValueKind::or_unlimited(1, 1000 * BILLION),
+    "10000000",
+    "The largest POST body in bytes.",
+);
 
-    TASK_NUMBER: [FetchTasks] "Number", from_to(0, 1000), None, "1",
-        "How many tasks are listed. Without it all numbered keys count.";
-    TASK_NAME: [FetchTasks] "0", Kind::Name, None, "DIR1",
-        "The names of the fetch tasks, numbered from 0; each has a section of its own.";
+pub(super) const MAX_UPLOAD_MEMORY: &Key = &Key::with_default(
+    "MaxUploadMemory",
+    ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
+    "50000000",
+    "How many bytes of POST bodies are held at the same time; of each, 16 KB are not counted. A body that finds no room waits for some seconds and is then refused; meanwhile those of which nothing came for two seconds lose what they hold. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.",
+);
 
-    DIRECTORY_PATH_CSVS: [Task] "DirectoryPathCSVs", Kind::Paths, None, "./docs,\"./a, b\"",
-        "The directories to fetch; a path that holds a comma stands in double quotes. Must be given.";
-    DIRECTORY_RECURSIVE: [Task] "DirectoryRecursive", Kind::Boolean, Some("true"), "",
-        "Whether the directories below them are fetched too.";
-    DIRECTORY_FILE_MATCH: [Task] "DirectoryFileMatch", Kind::Wildcards, Some("*"), "",
-        "Which file names are fetched: * stands for any characters, ? for one.";
-    PATH_NO_CRAWL_REGEX: [Task] "PathNoCrawlRegex", Kind::Regex, None, "/\\.git(/|$)",
-        "Files and directories whose path matches this are left out.";
-    ALLOW_EMPTY_ROOT: [Task] "AllowEmptyRoot", Kind::Boolean, Some("false"), "",
-        "Whether known files are removed even where a directory yields none any more, or where its device has changed and more than half of them are gone. Otherwise the task fails then and removes nothing, because something may only not be mounted.";
+pub(super) const MAX_REPLY_MEMORY: &Key = &Key::with_default(
+    "MaxReplyMemory",
+    ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
+    "50000000",
+    "How many bytes of replies of over 64 KB are held at the same time, until their clients have taken them. One that finds no room waits for some seconds and is then refused; one that is larger has to be alone. Long lists are sent in smaller pieces meanwhile.",
+);
+
+pub(super) const REQUEST_TIMEOUT: &Key = &Key::with_default(
+    "RequestTimeout",
+    ValueKind::from_to(1, DAY),
+    "30",
+    "How many seconds a client may take to send the head of a request, and as many for its body, plus one for each 1000 bytes of it.",
+);
+
+pub(super) const REPLY_TIMEOUT: &Key = &Key::with_default(
+    "ReplyTimeout",
+    ValueKind::from_to(1, DAY),
+    "60",
+    "After how many seconds in which a client takes nothing of its reply the connection is closed. Whatever runs or waits for a client alone ends a second after that has ended its side of the connection.",
+);
+
+pub(super) const IDLE_TIMEOUT: &Key = &Key::with_default(
+    "IdleTimeout",
+    ValueKind::from_to(1, DAY),
+    "75",
+    "How many seconds a connection is kept for the next request, at least 2; replies say two seconds less, at least 1 (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.",
+);
+
+pub(super) const STRICT_ACTION_VALIDATION: &Key = &Key::with_default(
+    "StrictActionValidation",
+    ValueKind::Boolean,
+    "false",
+    "Whether a parameter that an action does not know is an error; otherwise it is ignored.",
+);
+
+pub(super) const DATA_DIRECTORY: &Key = &Key::with_default(
+    "DataDirectory",
+    ValueKind::Path,
+    "./actions",
+    "The directory for the queues and all other data, relative to the working directory.",
+);
+
+pub(super) const MAXIMUM_THREADS: &Key = &Key::with_default(
+    "MaximumThreads",
+    ValueKind::from_to(1, 10_000),
+    "1",
+    "How many actions of one queue run at the same time.",
+);
+
+pub(super) const MAX_QUEUE_SIZE: &Key = &Key::with_default(
+    "MaxQueueSize",
+    ValueKind::from_to(0, BILLION),
+    "0",
+    "How many actions may wait in one queue before new ones are refused; 0 is unlimited.",
+);
+
+pub(super) const MAX_FINISHED_SIZE: &Key = &Key::with_default(
+    "MaxFinishedSize",
+    ValueKind::or_unlimited(1, BILLION),
+    "100000",
+    "How many ended actions of one queue are kept for QueueInfo; the oldest go first.",
+);
+
+pub(super) const MAX_FINISHED_AGE: &Key = &Key::with_default(
+    "MaxFinishedAge",
+    ValueKind::Seconds { max: CENTURY },
+    "0",
+    "How long ended actions are kept, in seconds; 0 is for ever.",
+);
+
+pub(super) const ON_RESTART: &Key = &Key::optional(
+    "OnRestart",
+    ValueKind::OneOf(&["Requeue", "Fail"]),
+    "Requeue",
+    "What becomes of an action that was running when the server died: it runs again, or it ends in Error. The default is that of the queue's Type.",
+);
+
+pub(super) const STOP_GRACE_SECS: &Key = &Key::with_default(
+    "StopGraceSecs",
+    ValueKind::Seconds { max: DAY },
+    "10",
+    "How many seconds an action that was asked to stop has before it is stopped by force.",
+);
+
+pub(super) const SHUTDOWN_GRACE_SECS: &Key = &Key::with_default(
+    "ShutdownGraceSecs",
+    ValueKind::Seconds { max: DAY },
+    "10",
+    "How many seconds running actions have to end by themselves when the server shuts down.",
+);
+
+pub(super) const DURABILITY: &Key = &Key::with_default(
+    "Durability",
+    ValueKind::OneOf(&["full", "normal"]),
+    "full",
+    "When a request is acknowledged: full waits for the disk; normal survives a crash of the program, but not one of the machine.",
+);
+
+pub(super) const QUEUE_NUMBER: &Key = &Key::optional(
+    "Number",
+    ValueKind::from_to(1, 1000),
+    "3",
+    "How many queues are listed. Without it all numbered keys count.",
+);
+
+pub(super) const QUEUE_NAME: &Key = &Key::numbered(
+    "0",
+    ValueKind::Name,
+    "Process",
+    "The names of the queues, numbered from 0; each has a section of its own with a Type. Without [AsyncActions] there is one queue, Process, with Type=Echo.",
+);
+
+/// `Type` of a queue: the word of its kind of action.
+pub const TYPE: &Key = &Key::optional(
+    "Type",
+    ValueKind::Name,
+    "Echo",
+    "What the actions of this queue do. A queue's section may also hold most keys of [Actions], which then apply to this queue only.",
+);
+
+/// Returns the sections with fixed names, those of the kinds of action too.
+pub(super) fn fixed_sections(kinds: &Kinds) -> impl Iterator<Item = &'static Section> {
+    let of_kinds = kinds.iter().flat_map(|kind| kind.sections().iter().copied());
+    FIXED.into_iter().chain(of_kinds).filter(|section| section.fixed_name().is_some())
+}
+
+/// Finds a section whose name is fixed.
+pub(crate) fn fixed_section(kinds: &Kinds, name: &str) -> Option<&'static Section> {
+    fixed_sections(kinds).find(|section| section.name.eq_ignore_ascii_case(name))
+}
+
+/// Returns every place where keys may stand: what it is called in a message, and the keys.
+pub(super) fn places(kinds: &Kinds) -> impl Iterator<Item = (String, &'static [&'static Key])> {
+    let fixed = FIXED.into_iter().map(|section| (section.describe(), section.keys));
+    let queue = [("the section of a queue".to_owned(), QUEUE.keys)];
+    let of_kinds = kinds.iter().flat_map(|kind| {
+        let queue = (format!("the section of a queue with Type={}", kind.word()), kind.keys());
+        let sections = kind.sections().iter();
+        std::iter::once(queue).chain(sections.map(|section| (section.describe(), section.keys)))
+    });
+    fixed.chain(queue).chain(of_kinds)
 }
 
 #[cfg(test)]
@@ -221,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_default_or_example_is_a_good_value() {
-        for key in KEYS {
+        for key in places(&Kinds::shipped()).flat_map(|(_, keys)| keys) {
             let text = key.default.unwrap_or(key.example);
             assert!(key.kind.parse(text).is_ok(), "{} = {text}", key.name);
             assert_eq!(key.default.is_some(), key.example.is_empty(), "{}: either", key.name);
@@ -230,19 +300,22 @@ mod tests {
     }
 
     #[test]
-    fn no_scope_has_a_key_twice() {
-        for scope in Scope::ALL {
-            let mut names: Vec<_> = scope.keys().map(|key| key.name.to_ascii_lowercase()).collect();
+    fn no_section_has_a_key_twice() {
+        for (place, keys) in places(&Kinds::shipped()) {
+            let keys = keys.iter().chain(if place.contains("Type=") { QUEUE.keys } else { &[] });
+            let mut names: Vec<_> = keys.map(|key| key.name.to_ascii_lowercase()).collect();
             let count = names.len();
             names.sort_unstable();
             names.dedup();
-            assert_eq!(names.len(), count, "{scope:?}");
+            assert_eq!(names.len(), count, "{place}");
         }
     }
 
     #[test]
     fn sections_are_found_without_regard_to_case() {
-        assert_eq!(fixed_scope("asyncACTIONS"), Some(Scope::AsyncActions));
-        assert_eq!(fixed_scope("Process"), None);
+        let found = |name| fixed_section(&Kinds::shipped(), name).map(|section| section.name);
+        assert_eq!(found("asyncACTIONS"), Some("AsyncActions"));
+        assert_eq!(found("ingestion"), Some("Ingestion"));
+        assert_eq!(found("Process"), None);
     }
 }

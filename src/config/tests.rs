@@ -6,6 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::kinds::echo::Echo;
+use crate::kinds::fetch::{FetchSettings, IngestTarget};
+use crate::kinds::ingest::{IngestSettings, Output};
 
 /// A configuration with a queue of each type and one task.
 const ALL_TYPES: &str = "\
@@ -42,25 +45,11 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 fn fetch(settings: &Settings) -> &FetchSettings {
-    let kinds = settings.queues.iter().map(|queue| &queue.kind);
-    kinds
-        .filter_map(|kind| match kind {
-            QueueKind::Fetch(fetch) => Some(fetch),
-            _ => None,
-        })
-        .next()
-        .unwrap()
+    settings.queues.iter().find_map(QueueConfig::settings).unwrap()
 }
 
 fn ingest(settings: &Settings) -> &IngestSettings {
-    let kinds = settings.queues.iter().map(|queue| &queue.kind);
-    kinds
-        .filter_map(|kind| match kind {
-            QueueKind::Ingest(ingest) => Some(ingest),
-            _ => None,
-        })
-        .next()
-        .unwrap()
+    settings.queues.iter().find_map(QueueConfig::settings).unwrap()
 }
 
 #[test]
@@ -100,7 +89,7 @@ fn the_defaults_are_these() {
     assert_eq!(settings.paths.data_directory, PathBuf::from("./actions"));
     assert_eq!(settings.actions, actions);
     let [queue] = settings.queues.try_into().unwrap();
-    assert!(matches!(queue.kind, QueueKind::Echo));
+    assert!(queue.settings::<Echo>().is_some());
     assert_eq!((queue.name.as_str(), queue.limits), ("Process", limits));
 
     let settings = good(ALL_TYPES);
@@ -187,7 +176,7 @@ fn a_queue_overrides_what_holds_for_all() {
 fn the_default_queue_may_have_a_section() {
     let settings = good("[Process]\nMaximumThreads=3");
     assert_eq!(settings.queues[0].limits.maximum_threads, 3);
-    assert!(matches!(settings.queues[0].kind, QueueKind::Echo));
+    assert!(settings.queues[0].settings::<Echo>().is_some());
     let settings =
         good("[process]\nType=Ingest\nMaxOutputSize=-1\nAllowedSourceDirectories=in, \"/a, b\"");
     assert_eq!(ingest(&settings).max_output_size, usize::MAX);
@@ -367,29 +356,13 @@ fn a_value_that_may_be_meant_otherwise_is_told() {
 
 #[test]
 fn every_kind_of_action_runs_again_unless_it_is_told_not_to() {
-    use actiond_actors::{OnRestart, Perform};
-
-    use crate::actions::{echo::Echo, fetch, ingest};
-
-    let options = ingest::IngestOptions {
-        output: vec![],
-        directory: "x".into(),
-        max_content_bytes: 0,
-        max_output_bytes: 0,
-        allowed_sources: vec![],
-        avoided: vec![],
-    };
-    let ingest = ingest::Ingest::new(options);
-    let options = fetch::FetchOptions {
-        tasks: vec![],
-        ingest: IngestTarget::Queue("x".to_owned()),
-        batch_size: 1,
-        data_directory: "x".into(),
-        own_directories: vec![],
-    };
-    let all = [Echo.on_restart(), ingest.on_restart(), fetch::Fetch::new(options).on_restart()];
-    assert!(all.iter().all(|on_restart| *on_restart == OnRestart::Requeue));
-    assert_eq!(queues::ON_RESTART_OF_KINDS, format!("{:?}", OnRestart::Requeue));
+    let settings = good(ALL_TYPES);
+    let site = crate::kinds::Site::new(&settings.paths.data_directory, &[]);
+    for queue in &settings.queues {
+        assert_eq!(queue.kind.on_restart(), OnRestart::Requeue);
+        // Also where the performer runs in a system of somebody else.
+        assert_eq!(queue.settings.performer(&site).on_restart(), OnRestart::Requeue);
+    }
 }
 
 #[test]

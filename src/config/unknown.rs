@@ -1,63 +1,66 @@
 //! Warns about sections and keys that nothing reads, naming the nearest one that is known.
 
 use super::findings::Findings;
-use super::ini::{Entry, Ini, Section};
+use super::ini::{Entry, Ini, IniSection};
+use super::key::Key;
 use super::queues::Roles;
-use super::reader::list_index;
-use super::table::{KEYS, Key, Scope, TYPE_INGEST, fixed_scope};
+use super::table::{QUEUE, fixed_section, fixed_sections, places};
 use crate::aci::error::shorten;
+use crate::kinds::Kinds;
 
 /// Longer names are not compared: no known one is near.
 const LONGEST_NAME: usize = 64;
 
 /// Adds a warning for each section and each key that has no effect.
-pub(super) fn warn(ini: &Ini<'_>, roles: &Roles<'_>, findings: &mut Findings) {
+pub(super) fn warn(ini: &Ini<'_>, roles: &Roles<'_>, kinds: &Kinds, findings: &mut Findings) {
     for section in ini.sections() {
-        match scopes_of(section.name, roles) {
-            Some(scopes) => {
-                let known: Vec<_> = scopes.into_iter().flat_map(Scope::keys).collect();
-                for entry in section.entries().filter(|entry| !is_known(entry.key, &known)) {
-                    findings.warning(Some(entry.line), || unknown_key(section, entry, &known));
+        match keys_of(section.name, roles, kinds) {
+            Some(known) => {
+                let is_known = |name: &str| known.iter().any(|key| key.is(name));
+                for entry in section.entries().filter(|entry| !is_known(entry.key)) {
+                    findings
+                        .warning(Some(entry.line), || unknown_key(section, entry, &known, kinds));
                 }
             }
-            None => findings.warning(Some(section.line), || unknown_section(section.name, roles)),
+            None => {
+                findings
+                    .warning(Some(section.line), || unknown_section(section.name, roles, kinds));
+            }
         }
     }
 }
 
-/// Returns whose keys a section may hold; `None` if nothing reads it.
-fn scopes_of(name: &str, roles: &Roles<'_>) -> Option<Vec<Scope>> {
+/// Returns the keys that a section may hold; `None` if nothing reads it.
+fn keys_of(name: &str, roles: &Roles<'_>, kinds: &Kinds) -> Option<Vec<&'static Key>> {
     let is = |other: &str| other.eq_ignore_ascii_case(name);
-    if let Some(scope) = fixed_scope(name) {
-        Some(vec![scope])
-    } else if let Some((_, word)) = roles.queues.iter().find(|(queue, _)| is(queue)) {
-        let ingest = *word == Some(TYPE_INGEST);
-        Some(if ingest { vec![Scope::Queue, Scope::IngestQueue] } else { vec![Scope::Queue] })
-    } else {
-        roles.tasks.iter().any(|task| is(task)).then(|| vec![Scope::Task])
+    if let Some(section) = fixed_section(kinds, name) {
+        return Some(section.keys.to_vec());
     }
+    if let Some((_, kind)) = roles.queues.iter().find(|(queue, _)| is(queue)) {
+        let own = kind.map(|kind| kind.keys()).unwrap_or_default();
+        return Some([QUEUE.keys, own].concat());
+    }
+    // Two kinds of action may list sections of the same name.
+    let listed: Vec<_> = roles.listed.iter().filter(|(section, _)| is(section)).collect();
+    let keys = listed.iter().flat_map(|(_, section)| section.keys).copied().collect();
+    (!listed.is_empty()).then_some(keys)
 }
 
-fn is_known(name: &str, known: &[&Key]) -> bool {
-    // A number beyond the end of its list has a warning of its own already.
-    known.iter().any(|key| match key.name {
-        "0" => list_index(name).is_some(),
-        other => other.eq_ignore_ascii_case(name),
-    })
-}
-
-fn unknown_key(section: &Section<'_>, entry: Entry<'_>, known: &[&Key]) -> String {
+fn unknown_key(
+    section: &IniSection<'_>,
+    entry: Entry<'_>,
+    known: &[&Key],
+    kinds: &Kinds,
+) -> String {
     let start = format!("[{}] {} has no effect", shorten(section.name), shorten(entry.key));
-    let elsewhere: Vec<_> = KEYS
-        .iter()
-        .filter(|key| key.name.eq_ignore_ascii_case(entry.key))
-        .flat_map(|key| key.scopes.iter().map(|scope| scope.describe()))
-        .collect();
+    let has = |keys: &[&Key]| keys.iter().any(|key| key.name.eq_ignore_ascii_case(entry.key));
+    let elsewhere: Vec<_> =
+        places(kinds).filter(|(_, keys)| has(keys)).map(|(place, _)| place).collect();
     if !elsewhere.is_empty() {
         return format!("{start} here: it belongs into {}", elsewhere.join(" or "));
     }
     // The name that stands for a numbered list would be an odd thing to propose.
-    let names = || known.iter().map(|key| key.name).filter(|name| *name != "0");
+    let names = || known.iter().filter(|key| !key.is_numbered()).map(|key| key.name);
     match nearest(entry.key, names()) {
         Some(near) => format!("{start}: there is no such key. Is {near} meant?"),
         None if known.is_empty() => {
@@ -70,17 +73,23 @@ fn unknown_key(section: &Section<'_>, entry: Entry<'_>, known: &[&Key]) -> Strin
     }
 }
 
-fn unknown_section(section: &str, roles: &Roles<'_>) -> String {
+fn unknown_section(section: &str, roles: &Roles<'_>, kinds: &Kinds) -> String {
     let start = format!("section [{}] has no effect", shorten(section));
-    let fixed: Vec<&str> = Scope::ALL.into_iter().filter_map(Scope::section).collect();
-    let chosen = roles.queues.iter().map(|(name, _)| *name).chain(roles.tasks.iter().copied());
-    match nearest(section, fixed.iter().copied().chain(chosen)) {
+    let fixed = || fixed_sections(kinds).filter_map(|section| section.fixed_name());
+    let queues = roles.queues.iter().map(|(name, _)| *name);
+    let chosen = queues.chain(roles.listed.iter().map(|(name, _)| *name));
+    match nearest(section, fixed().chain(chosen)) {
         Some(near) => format!("{start}: nothing is called so. Is [{near}] meant?"),
-        None => format!(
-            "{start}: known are {}, the queues listed in [AsyncActions] and the tasks listed in \
-             [FetchTasks]",
-            fixed.join(", ")
-        ),
+        None => {
+            let of_kinds = kinds.iter().flat_map(|kind| kind.sections().iter().copied());
+            let listed: Vec<_> = std::iter::once(QUEUE)
+                .chain(of_kinds)
+                .filter_map(|section| section.listed)
+                .map(|(one, list)| format!("the {one}s listed in [{}]", list.name))
+                .collect();
+            let fixed: Vec<_> = fixed().collect();
+            format!("{start}: known are {}, {}", fixed.join(", "), listed.join(" and "))
+        }
     }
 }
 

@@ -382,7 +382,7 @@ mod tests {
     use actiond_actors::QueueSettings;
 
     use super::*;
-    use crate::actions::echo::Echo;
+    use crate::kinds::echo::Echo;
 
     #[actix_web::test]
     async fn a_queue_that_clients_cannot_reach_is_found() {

@@ -276,8 +276,8 @@ mod tests {
     use futures_util::StreamExt as _;
 
     use super::*;
-    use crate::actions::echo::Echo;
     use crate::front::{AciRequest, answer};
+    use crate::kinds::echo::Echo;
 
     /// All of a page ended and was deleted after it was read: nothing is written of it, and the list goes on behind it.
     #[actix_web::test]

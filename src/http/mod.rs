@@ -65,7 +65,7 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
 /// let system = System::builder(directory.path())
-///     .queue("Process", QueueSettings::default(), actiond::actions::echo::Echo)
+///     .queue("Process", QueueSettings::default(), actiond::kinds::echo::Echo)
 ///     .start()
 ///     .await?;
 /// let endpoint = Endpoint::builder(system.clone()).mounted_at("/aci").build();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use actiond::actions::echo::Echo;
 use actiond::front::Endpoint;
 use actiond::http::configure;
+use actiond::kinds::echo::Echo;
 use actiond_actors::{QueueSettings, System};
 use actix_web::dev::{Payload, Service as _};
 use actix_web::error::PayloadError;

@@ -1,4 +1,5 @@
-//! `examples/aci_app.rs`, which is where an application of somebody else begins: it is run as it stands.
+//! The examples, which are where programs of somebody else begin: `aci_app`, an application with an endpoint, and
+//! `own_kind`, the server with a kind of action more. They are run as they stand.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,9 @@ use super::calls::Answer;
 use super::server::{Home, Reply, Server, wait_until};
 
 /// Builds the example as these tests were built, so that it is mostly there, and returns where it is.
-fn built() -> PathBuf {
+fn built(example: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--workspace", "--example", "aci_app"]);
+    cargo.args(["build", "--quiet", "--workspace", "--example", example]);
     if cfg!(feature = "fuzzing") {
         cargo.arg("--all-features");
     }
@@ -20,11 +21,11 @@ fn built() -> PathBuf {
     let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
     assert!(status.success(), "the example does not build");
     let directory = Path::new(env!("CARGO_BIN_EXE_actiond")).parent().expect("a directory");
-    directory.join("examples/aci_app")
+    directory.join("examples").join(example)
 }
 
 fn start(home: &Home) -> Server {
-    let mut command = Command::new(built());
+    let mut command = Command::new(built("aci_app"));
     command.arg("0").arg(home.data()).current_dir(home.path());
     Server::run(command)
 }
@@ -92,5 +93,111 @@ fn the_example_works_as_it_says_and_answers_waiting_clients_before_it_ends() {
     assert_eq!(status.must("status"), "Processing");
     assert_eq!(Answer(ask(&server, "GET", &about(&bob, ""))).success().must("status"), "Queued");
     server.signal("INT");
+    assert!(server.wait().0.success());
+}
+
+const OWN_KIND: &str = "\
+[Server]
+StrictActionValidation=true
+[AsyncActions]
+0=Welcome
+1=Process
+[Welcome]
+Type=greet
+Salutation=Good morning
+Guest0=Ada
+guest1=Grace, of course
+Gest2=Eve
+[Process]
+Type=Echo
+Guest0=Eve
+";
+
+/// Runs `own_kind config` with this configuration, and returns its two outputs.
+fn configured(home: &Home, config: &str) -> (String, String) {
+    let file = home.path().join("other.cfg");
+    std::fs::write(&file, config).expect("the configuration");
+    let output = Command::new(built("own_kind"))
+        .args(["config", "--config"])
+        .arg(&file)
+        .current_dir(home.path())
+        .output()
+        .expect("it runs");
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.replace(&format!("{}/", home.path().display()), "")
+    };
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
+    let home = Home::new(OWN_KIND);
+    let printed = Command::new(built("own_kind")).arg("config").output().expect("it runs");
+    let printed = String::from_utf8(printed.stdout).expect("text");
+    for part in [
+        "# Number=4\n",
+        "# 3=Greet\n",
+        "Allowed: one of Echo, Ingest, FileSystemConnector, Greet.\n",
+        "\n\n// Greets everybody on its list.\n# [Greet]\n# Type=Greet\n",
+        "// Allowed: any text.\n# Salutation=Hello\n",
+        "\n# Guest0=Ada\n",
+        "// Allowed: whole seconds from 0 to 60.\n# PauseSecs=0\n",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let marks_taken_away: Vec<_> = printed
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        // With a host of its own to send to, IngestQueue would have no effect.
+        .filter(|line| !line.starts_with("IngestHost=") && !line.starts_with("IngestPort="))
+        .collect();
+    assert_eq!(configured(&home, &marks_taken_away.join("\n")).1, "");
+
+    let (in_force, warnings) = configured(&home, OWN_KIND);
+    for line in [
+        "[Welcome]\n// other.cfg:7\nType=greet\n// other.cfg:8\nSalutation=Good morning\n\
+         // other.cfg:9\nGuest0=Ada\n// other.cfg:10\nguest1=Grace, of course\n// default\nPauseSecs=0\n",
+        "// default: that of its Type\nOnRestart=Requeue\n",
+    ] {
+        assert!(in_force.contains(line), "{line}: {in_force}");
+    }
+    let warnings: Vec<_> = warnings.lines().collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("[Welcome] Gest2 has no effect"), "{warnings:?}");
+    let place = "[Process] Guest0 has no effect here: it belongs into the section of a queue with Type=Greet";
+    assert!(warnings[1].contains(place), "{warnings:?}");
+
+    for (config, problem) in [
+        (
+            "[Process]\nType=Greet",
+            "other.cfg:1: [Process] Salutation: is missing: it must be any text",
+        ),
+        ("[Process]\nType=Greet\nSalutation=", "[Process] Salutation=: is empty"),
+        ("[Process]\nType=Greet\nSalutation=a\nGuest1=b", "there is no Guest0=, though a higher"),
+        ("[Process]\nType=Great", "must be one of Echo, Ingest, FileSystemConnector, Greet"),
+    ] {
+        let (_, error) = configured(&home, config);
+        assert!(error.contains(problem), "{config}: {error}");
+    }
+}
+
+#[test]
+fn a_kind_of_ones_own_runs_as_its_section_says() {
+    let home = Home::new(OWN_KIND);
+    let mut command = Command::new(built("own_kind"));
+    command.args(home.command().get_args()).current_dir(home.path());
+    let server = Server::run(command);
+    let done = Answer(ask(&server, "GET", "/action=Welcome&Mood=cheerful&Wait=60")).success();
+    assert_eq!(done.must("status"), "Finished");
+    for greeting in ["Good morning, Ada!", "Good morning, Grace, of course!"] {
+        assert!(done.0.contains(&format!("<greeting>{greeting}</greeting>")), "{}", done.0);
+    }
+    // Its parameters are checked as the configuration says, and Help shows them.
+    let refused = ask(&server, "GET", "/action=Welcome");
+    assert!(refused.contains("Mood") && refused.contains("cheerful, solemn"), "{refused}");
+    let help = ask(&server, "GET", "/action=Help&HelpAction=Welcome");
+    assert!(help.contains("Greets everybody on its list.") && help.contains("Mood"), "{help}");
+    server.signal("TERM");
     assert!(server.wait().0.success());
 }

@@ -68,6 +68,40 @@ fn only_the_front_joins_wire_and_runtime() {
 }
 
 #[test]
+fn kinds_of_action_meet_in_documents_only() {
+    let rule = "a kind of action knows no other kind; what two of them need is in src/documents";
+    assert_none("src/documents", &["actiond_actors", "crate::kinds"], rule);
+    for (kind, others) in [
+        ("echo", ["fetch", "ingest"]),
+        ("fetch", ["echo", "ingest"]),
+        ("ingest", ["echo", "fetch"]),
+    ] {
+        let words = others.map(|other| [format!("kinds::{other}"), format!("super::{other}::")]);
+        let words: Vec<_> = words.iter().flatten().map(String::as_str).collect();
+        assert_none(&format!("src/kinds/{kind}"), &words, rule);
+    }
+}
+
+#[test]
+fn kinds_of_action_are_known_by_the_registry_only() {
+    let words: Vec<_> =
+        ["echo", "fetch", "ingest"].iter().map(|kind| format!("kinds::{kind}")).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    for (path, text) in ["src/config", "src/cli", "src/front", "src/http"].map(sources).concat() {
+        if path.file_name().is_some_and(|name| name == "tests.rs") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let found = lines_with(code, &words);
+        assert!(
+            found.is_empty(),
+            "only src/kinds knows single kinds: {}: {found:?}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn public_signatures_of_the_runtime_hide_actix() {
     for file in ["handle.rs", "../system.rs", "../perform.rs"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/src/queue").join(file);

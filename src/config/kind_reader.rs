@@ -1,0 +1,281 @@
+//! The reader that a kind of action has of the configuration: the queues of its kind, their sections and its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::disk::Disk;
+use super::key::{Key, Section};
+use super::reader::Reader;
+use super::value::Value;
+use crate::kinds::{ConfiguredQueue, ConfiguredQueues, Kind};
+
+/// The surroundings of a kind while it reads: the queues that are listed, and where all of it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Among<'a, 'r> {
+    /// Names of the queues, and their kinds where those are good.
+    pub(super) queues: &'a [(&'r str, Option<&'r Arc<dyn Kind>>)],
+    /// Nothing that was listed has been refused.
+    pub(super) all_good: bool,
+    pub(super) data_directory: &'a Path,
+    pub(super) disk: Disk,
+}
+
+/// Reads what the configuration says to a kind of action.
+///
+/// A value that is bad is a problem that stops the start, told with its line; something usable is returned all the same,
+/// so that everything that is wrong is told at once.
+#[derive(Debug)]
+pub struct KindReader<'a, 'r> {
+    pub(super) reader: &'a mut Reader<'r>,
+    pub(super) kind: &'a dyn Kind,
+    pub(super) among: Among<'a, 'r>,
+    /// The sections that were listed by now, and what each is.
+    pub(super) listed: &'a mut Vec<(&'r str, &'static Section)>,
+}
+
+impl<'r> KindReader<'_, 'r> {
+    /// Makes the queues of this kind: each of its section.
+    pub fn each_queue(
+        &mut self,
+        mut read: impl FnMut(&mut SectionReader<'_, 'r>) -> Arc<dyn ConfiguredQueue>,
+    ) -> ConfiguredQueues {
+        let mut queues = Vec::new();
+        for name in self.own_queues() {
+            self.require_all(name, self.kind.keys());
+            queues.push(read(&mut self.named(name)));
+        }
+        ConfiguredQueues(queues)
+    }
+
+    /// Returns the names of the queues of this kind, in their order.
+    #[must_use]
+    pub fn own_queues(&self) -> Vec<&'r str> {
+        let word = self.kind.word();
+        self.queues(|kind| kind.word() == word)
+    }
+
+    /// Returns the names of the queues whose actions take documents in, in their order.
+    #[must_use]
+    pub fn queues_for_documents(&self) -> Vec<&'r str> {
+        self.queues(|kind| kind.takes_documents())
+    }
+
+    fn queues(&self, wanted: impl Fn(&dyn Kind) -> bool) -> Vec<&'r str> {
+        let is_wanted = |kind: &Option<&Arc<dyn Kind>>| kind.is_some_and(|kind| wanted(&**kind));
+        self.among
+            .queues
+            .iter()
+            .filter(|(_, kind)| is_wanted(kind))
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
+    /// Tells whether every queue that the configuration lists is known. If not, what seems to be missing may only have
+    /// been refused, and that is told already.
+    #[must_use]
+    pub fn knows_all_queues(&self) -> bool {
+        self.among.all_good
+    }
+
+    /// Returns where the server keeps its data.
+    #[must_use]
+    pub fn data_directory(&self) -> &Path {
+        self.among.data_directory
+    }
+
+    /// Tells whether the disk may be looked at: a text by itself is read without.
+    #[must_use]
+    pub fn may_look_at_disk(&self) -> bool {
+        self.among.disk == Disk::Real
+    }
+
+    /// Reads a section of a fixed name.
+    pub fn section(&mut self, section: &'static Section) -> SectionReader<'_, 'r> {
+        self.named(section.name)
+    }
+
+    /// Reads a section of a name that the administrator chose.
+    pub fn named<'a>(&'a mut self, name: &'a str) -> SectionReader<'a, 'r> {
+        SectionReader { reader: &mut *self.reader, name, disk: self.among.disk }
+    }
+
+    /// Goes through the sections of this form: the names are those that its list gives. A name that is a queue's, and one
+    /// that has no section, are problems.
+    pub fn each_listed<T>(
+        &mut self,
+        each: &'static Section,
+        mut read: impl FnMut(&'r str, &mut SectionReader<'_, 'r>) -> T,
+    ) -> Vec<T> {
+        let Some((_, list)) = each.listed else { return Vec::new() };
+        let Some(section) = self.reader.ini.section(list.name) else { return Vec::new() };
+        let queues = self.among.queues;
+        let names = self.reader.list(section, list, |name| {
+            let is_queue = queues.iter().any(|(queue, _)| queue.eq_ignore_ascii_case(name));
+            is_queue.then(|| "cannot be taken: there is a queue of that name".to_owned())
+        });
+        let needs = each.keys.iter().copied().find(|key| key.is_required());
+        let mut all = Vec::new();
+        for listed in names {
+            self.listed.push((listed.name, each));
+            if let Some(own) = self.reader.section_of(section, listed, needs) {
+                self.require_all(own.name, each.keys);
+                all.push(read(listed.name, &mut self.named(own.name)));
+            }
+        }
+        all
+    }
+
+    fn require_all(&mut self, section: &str, keys: &[&Key]) {
+        if let Some(section) = self.reader.ini.section(section) {
+            for key in keys.iter().filter(|key| key.is_required()) {
+                self.reader.require(section, key, &key.kind.allowed());
+            }
+        }
+    }
+
+    /// Adds a warning about the file as a whole.
+    pub fn warning(&mut self, what: &str) {
+        self.reader.findings.warning(None, || what.to_owned());
+    }
+}
+
+/// Reads the values of a section: what the file says, else the default.
+#[derive(Debug)]
+pub struct SectionReader<'a, 'r> {
+    reader: &'a mut Reader<'r>,
+    name: &'a str,
+    disk: Disk,
+}
+
+impl SectionReader<'_, '_> {
+    /// Returns the section's name; for the section of a queue, the queue's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    fn value(&mut self, key: &Key) -> Option<Value> {
+        self.reader.value(&[self.name], key)
+    }
+
+    /// Returns a number; 0 if there is none.
+    pub fn integer(&mut self, key: &'static Key) -> i64 {
+        self.reader.integer(&[self.name], key)
+    }
+
+    /// Returns a number whose range has no negative ones; -1, for unlimited, becomes the largest.
+    pub fn size(&mut self, key: &'static Key) -> usize {
+        self.reader.size(&[self.name], key)
+    }
+
+    /// Returns a number of seconds.
+    pub fn seconds(&mut self, key: &'static Key) -> Duration {
+        Duration::from_secs(u64::try_from(self.integer(key)).unwrap_or_default())
+    }
+
+    /// Returns a truth value; `false` if there is none.
+    pub fn boolean(&mut self, key: &'static Key) -> bool {
+        self.reader.boolean(&[self.name], key)
+    }
+
+    /// Returns one of the words of the key, in the key's spelling.
+    pub fn word(&mut self, key: &'static Key) -> Option<&'static str> {
+        self.reader.word(&[self.name], key)
+    }
+
+    /// Returns words of the key, each once, in the key's spelling.
+    pub fn words(&mut self, key: &'static Key) -> Vec<&'static str> {
+        match self.value(key) {
+            Some(Value::Words(words)) => words,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns a text: a name, a host, a path.
+    pub fn text(&mut self, key: &'static Key) -> Option<String> {
+        self.reader.text(&[self.name], key)
+    }
+
+    /// Returns texts: those of one line with commas between them, or of a numbered list.
+    pub fn texts(&mut self, key: &'static Key) -> Vec<String> {
+        if !key.is_numbered() {
+            return self.reader.texts(&[self.name], key);
+        }
+        let texts =
+            self.reader.values(self.name, key).into_iter().filter_map(|value| match value {
+                Value::Text(text) => Some(text),
+                _ => None,
+            });
+        texts.collect()
+    }
+
+    /// Returns paths.
+    pub fn paths(&mut self, key: &'static Key) -> Vec<PathBuf> {
+        self.texts(key).into_iter().map(PathBuf::from).collect()
+    }
+
+    /// Returns a regular expression.
+    pub fn regex(&mut self, key: &'static Key) -> Option<Regex> {
+        match self.value(key) {
+            Some(Value::Regex(regex)) => Some(regex),
+            _ => None,
+        }
+    }
+
+    /// Returns the path of a directory into which actions write: the one that the section gives, else `default`, of which
+    /// `how` says how it comes to be. One where no directory can be is a problem.
+    pub fn directory_to_write(
+        &mut self,
+        key: &'static Key,
+        default: impl FnOnce() -> PathBuf,
+        how: &'static str,
+    ) -> PathBuf {
+        let directory = match self.text(key) {
+            Some(given) => PathBuf::from(given),
+            None => {
+                let default = default();
+                self.derived(key, &default.to_string_lossy(), how);
+                default
+            }
+        };
+        if !self.disk.can_be(&directory) {
+            let reason = format!(
+                "must be a directory or a path where one can be made, and there is a file at {} or above it",
+                directory.display()
+            );
+            self.problem(key, reason);
+        }
+        directory
+    }
+
+    /// Tells whether the file gives the key.
+    #[must_use]
+    pub fn gives(&self, key: &'static Key) -> bool {
+        self.reader.ini.section(self.name).is_some_and(|section| section.get(key.name).is_some())
+    }
+
+    /// Notes what a key without a fixed default comes to where it is not given, and why.
+    pub fn derived(&mut self, key: &'static Key, value: &str, how: &'static str) {
+        self.reader.derived(self.name, key, value, how);
+    }
+
+    /// Adds a problem about a value that is good by itself, but not together with others: it stops the start.
+    pub fn problem(&mut self, key: &'static Key, reason: impl Into<String>) {
+        self.reader.problem_at(self.name, key, reason);
+    }
+
+    /// Adds a warning about a value.
+    pub fn warning(&mut self, key: &'static Key, what: &str) {
+        self.reader.warn_at(self.name, key, what);
+    }
+
+    /// Adds a warning about the section.
+    pub fn warning_about_all(&mut self, what: &str) {
+        let line = self.reader.ini.section(self.name).map(|section| section.line);
+        let name = self.name;
+        self.reader.findings.warning(line, || format!("[{name}] {what}"));
+    }
+}

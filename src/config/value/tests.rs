@@ -1,0 +1,131 @@
+//! Texts that are values of each kind, and texts that are refused.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NUMBER: ValueKind = ValueKind::Integer { min: 1, max: 9, unlimited: false };
+const OPEN: ValueKind = ValueKind::Integer { min: 1, max: 9, unlimited: true };
+const ONE: ValueKind = ValueKind::OneOf(&["Requeue", "Fail"]);
+const SOME: ValueKind = ValueKind::ListOf(&["idx", "json"]);
+
+#[test]
+fn good_values() {
+    let table = [
+        (NUMBER, "1", "Integer(1)"),
+        (NUMBER, "9", "Integer(9)"),
+        (OPEN, "-1", "Integer(-1)"),
+        (ValueKind::Seconds { max: 5 }, "0", "Integer(0)"),
+        (ValueKind::Boolean, "TRUE", "Boolean(true)"),
+        (ValueKind::Boolean, "no", "Boolean(false)"),
+        (ValueKind::Boolean, "Y", "Boolean(true)"),
+        (ValueKind::Boolean, "n", "Boolean(false)"),
+        (ONE, "FAIL", "Word(\"Fail\")"),
+        (SOME, "JSON, idx,json", "Words([\"json\", \"idx\"])"),
+        (ValueKind::Address, "LocalHost", "Address(127.0.0.1)"),
+        (ValueKind::Address, "[::1]", "Address(::1)"),
+        (ValueKind::Host, "[2001:DB8::1]", "Text(\"2001:db8::1\")"),
+        (ValueKind::Host, "a-b_c.example.org", "Text(\"a-b_c.example.org\")"),
+        (ValueKind::Hosts, "A.example,[::1], *", "Texts([\"a.example\", \"::1\", \"*\"])"),
+        (ValueKind::Origins, "HTTPS://A.org:443,*", "Texts([\"https://a.org\", \"*\"])"),
+        (ValueKind::Name, "A_b-9", "Text(\"A_b-9\")"),
+        (ValueKind::Path, "C:\\a b, c", "Text(\"C:\\\\a b, c\")"),
+        (ValueKind::Paths, "a, \"b,c\"", "Texts([\"a\", \"b,c\"])"),
+        (ValueKind::Regex, "^a/b$", "Regex(Regex(\"^a/b$\"))"),
+    ];
+    for (kind, text, want) in table {
+        let got = kind.parse(text).map(|value| format!("{value:?}"));
+        assert_eq!(got, Ok(want.to_owned()), "{kind:?} {text:?}");
+    }
+}
+
+#[test]
+fn bad_values_are_told_what_is_allowed() {
+    let long = "a".repeat(254);
+    let table = [
+        (NUMBER, "0", "must be a whole number from 1 to 9"),
+        (NUMBER, "-1", "must be a whole number from 1 to 9"),
+        (NUMBER, "10", "must be a whole number from 1 to 9"),
+        (NUMBER, "2.5", "must be a whole number"),
+        (NUMBER, "99999999999999999999", "must be a whole number"),
+        (NUMBER, "", "is empty: it must be a whole number from 1 to 9; without the line"),
+        (OPEN, "-2", "from 1 to 9, or -1 for unlimited"),
+        (ValueKind::Seconds { max: 5 }, "6", "whole seconds from 0 to 5"),
+        (ValueKind::Seconds { max: 5 }, "-1", "whole seconds from 0 to 5"),
+        (ValueKind::Boolean, "maybe", "true or false"),
+        (ONE, "Retry", "one of Requeue, Fail"),
+        (SOME, "idx,xml", "one or more of idx, json"),
+        (SOME, ",", "has no item"),
+        (ValueKind::Address, "example.org", "an IP address"),
+        (ValueKind::Address, "example.org", "or localhost for 127.0.0.1"),
+        (ValueKind::Host, "a:b", "a host name"),
+        (ValueKind::Host, "a b", "a host name"),
+        (ValueKind::Host, &long, "a host name"),
+        (ValueKind::Hosts, "a.org:80", "must be IP addresses or host names without ports"),
+        (ValueKind::Hosts, ",", "has no item: must be"),
+        (ValueKind::Origins, "a.org", "must be origins such as https://"),
+        (ValueKind::Origins, "null", "must be origins such as https://"),
+        (ValueKind::Name, "a b", "1 to 64 characters"),
+        (ValueKind::Name, &long, "1 to 64 characters"),
+        (ValueKind::Paths, "\"a", "has a double quote that is not closed"),
+        (ValueKind::Regex, "a(b", "unclosed group"),
+        (ValueKind::Regex, "(a{1000}){1000}", "exceeds size limit"),
+    ];
+    for (kind, text, want) in table {
+        let got = kind.parse(text).unwrap_err();
+        assert!(got.contains(want), "{kind:?} {text:?}: {got}");
+    }
+}
+
+#[test]
+fn lists_are_split_at_commas_outside_of_quotes() {
+    let table: [(&str, Result<&[&str], &str>); 20] = [
+        ("a,b", Ok(&["a", "b"])),
+        (r"a\,b,c", Ok(&["a,b", "c"])),
+        (r" a\, b\,,c\,", Ok(&["a, b,", "c,"])),
+        (r"a\b\\c,d\", Ok(&[r"a\b\\c", r"d\"])),
+        (r#""\"a\"","b""#, Ok(&["\"a\"", "b"])),
+        (r#""\"a, \"\"""#, Ok(&["\"a, \"\""])),
+        (r#""a\b,c""#, Ok(&[r"a\b,c"])),
+        (r#""a\",b"#, Err("has a double quote that is not closed")),
+        (r#"\"a\""#, Err("has a double quote within an item")),
+        (r#"<a b=\"c\">"#, Err("has a double quote within an item")),
+        (r#""<a b=\"c\">","<d>""#, Ok(&["<a b=\"c\">", "<d>"])),
+        (" a b ,, c ,", Ok(&["a b", "c"])),
+        ("\" a,b \" , c", Ok(&[" a,b ", "c"])),
+        ("\"say \"\"x\"\"\"", Ok(&["say \"x\""])),
+        ("\"\",a", Ok(&["a"])),
+        ("", Err("has no item")),
+        ("\"\"", Err("has no item")),
+        ("a\"b", Err("has a double quote within an item")),
+        ("\"a\"b", Err("has text after a quoted item")),
+        ("a,\"b\"\"", Err("has a double quote that is not closed")),
+    ];
+    for (text, want) in table {
+        let want = want.map(|items| items.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(split_csv(text), want, "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn quoted_items_come_back(items in proptest::collection::vec("[^\r\n\\\\]{1,10}", 1..5)) {
+        let quoted: Vec<_> =
+            items.iter().map(|item| format!("\"{}\"", item.replace('"', "\"\""))).collect();
+        prop_assert_eq!(&split_csv(&quoted.join(",")), &Ok(items.clone()));
+        let escaped: Vec<_> =
+            items.iter().map(|item| format!("\"{}\"", item.replace('"', "\\\""))).collect();
+        prop_assert_eq!(split_csv(&escaped.join(",")), Ok(items));
+    }
+
+    #[test]
+    fn no_value_makes_a_kind_panic(text in "\\PC{0,40}|[\"\",a ]{0,20}") {
+        let kinds = [NUMBER, OPEN, ONE, SOME, ValueKind::Boolean, ValueKind::Address, ValueKind::Host,
+            ValueKind::Hosts, ValueKind::Origins, ValueKind::Name, ValueKind::Path, ValueKind::Paths, ValueKind::Wildcards, ValueKind::Regex];
+        for kind in kinds {
+            if let Err(reason) = kind.parse(&text) {
+                prop_assert!(reason.contains("must be"));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Files that were found in this system, for an Ingest of this system: it reads each file below the directory that was gone
+//! through, if it still is what was found.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::beneath::{Root, Stamp};
+use super::reference;
+
+/// The parameter that says what was found. It begins with [`RESERVED`](crate::aci::request::RESERVED), so no client can
+/// send it.
+pub(crate) const FOUND: &str = "actiond:found";
+
+/// The files of one action: one for each document of `adds`, in that order.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FoundFiles {
+    /// The directory that was gone through, without links in its path.
+    root: String,
+    /// Its path, as the names of the sources begin with it.
+    named: String,
+    /// The state of each file when it was found.
+    files: Vec<Stamp>,
+}
+
+impl FoundFiles {
+    /// Makes it of the directory, the path by which the names of the sources call it, and what the
+    /// files were.
+    pub(crate) fn new(root: &Root, named: &Path, files: impl IntoIterator<Item = Stamp>) -> Self {
+        Self {
+            root: reference::of(root.path()),
+            named: reference::of(named),
+            files: files.into_iter().collect(),
+        }
+    }
+
+    /// Returns it as the value of [`FOUND`].
+    ///
+    /// # Errors
+    ///
+    /// None that is known; the text says what went wrong.
+    pub(crate) fn to_value(&self) -> Result<String, String> {
+        serde_json::to_string(self).map_err(|e| e.to_string())
+    }
+
+    /// Reads the value of [`FOUND`].
+    ///
+    /// # Errors
+    ///
+    /// It is none; the text says why.
+    pub(crate) fn from_value(value: &str) -> Result<Self, String> {
+        serde_json::from_str(value).map_err(|e| e.to_string())
+    }
+
+    /// Returns the path of the directory that was gone through, without links.
+    pub(crate) fn root(&self) -> PathBuf {
+        reference::to_path(&self.root)
+    }
+
+    /// Returns the path with which the names of the sources begin.
+    pub(crate) fn named(&self) -> PathBuf {
+        reference::to_path(&self.named)
+    }
+
+    /// Returns what the file of the document at this place was.
+    pub(crate) fn file(&self, place: usize) -> Option<Stamp> {
+        self.files.get(place).copied()
+    }
+}

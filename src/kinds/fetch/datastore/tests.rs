@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn file(path: &str, size: i64, seconds: i64) -> Item {
+    at(path, size, seconds, 7)
+}
+
+fn at(path: &str, size: i64, seconds: i64, nanoseconds: u32) -> Item {
+    Item { path: path.into(), size, modified: Moment { seconds, nanoseconds } }
+}
+
+#[test]
+fn files_are_new_changed_unchanged_or_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(file_name("DIR1"));
+    let mut store = Datastore::open(&path).unwrap();
+    for name in ["/a", "/b", "/c", "/d"] {
+        let found = file(name, 1, 1);
+        assert_eq!(store.look_up(&found), Ok(Known::New));
+        store.accept(&found).unwrap();
+        assert_eq!(store.look_up(&found), Ok(Known::Seen));
+    }
+    store.commit().unwrap();
+    drop(store);
+
+    let mut store = Datastore::open(&path).unwrap();
+    assert_eq!(store.count(), Ok(4));
+    assert_eq!(store.look_up(&file("/a", 1, 1)), Ok(Known::Unchanged));
+    assert_eq!(store.look_up(&file("/a", 2, 1)), Ok(Known::Changed));
+    assert_eq!(store.look_up(&file("/a", 1, 2)), Ok(Known::Changed));
+    assert_eq!(store.look_up(&at("/a", 1, 1, 8)), Ok(Known::Changed));
+    store.keep(Path::new("/a")).unwrap();
+    store.keep(Path::new("/none")).unwrap();
+    store.accept(&file("/b", 2, 2)).unwrap();
+    assert_eq!(store.not_seen(b"", 9), Ok(vec![b"/c".to_vec(), b"/d".to_vec()]));
+    assert_eq!(store.not_seen(b"", 1), Ok(vec![b"/c".to_vec()]));
+    assert_eq!(store.not_seen(b"/c", 9), Ok(vec![b"/d".to_vec()]));
+    store.forget(b"/c").unwrap();
+    store.commit().unwrap();
+    drop(store);
+
+    let store = Datastore::open(&path).unwrap();
+    assert_eq!(store.count(), Ok(3));
+    assert_eq!(store.look_up(&file("/b", 2, 2)), Ok(Known::Unchanged));
+}
+
+#[test]
+fn what_was_not_committed_is_only_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let mut store = Datastore::open(&path).unwrap();
+    store.accept(&file("/a", 1, 1)).unwrap();
+    drop(store);
+    assert_eq!(Datastore::open(&path).unwrap().look_up(&file("/a", 1, 1)), Ok(Known::New));
+}
+
+#[test]
+fn a_file_that_is_no_datastore_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    std::fs::write(&path, "no database, but long enough to be looked at".repeat(50)).unwrap();
+    let error = Datastore::open(&path).unwrap_err();
+    assert!(error.contains("is damaged") && error.contains(&*path.to_string_lossy()), "{error}");
+
+    let missing = directory.path().join("none/s.db");
+    assert!(Datastore::open(&missing).unwrap_err().contains("cannot be used"));
+}
+
+#[test]
+fn a_newer_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
+    let error = Datastore::open(&path).unwrap_err();
+    assert!(error.contains("version 3"), "{error}");
+}
+
+/// What version 1 wrote, with all of a time in nanoseconds.
+const OLD: &str = "
+    CREATE TABLE documents (
+        path BLOB PRIMARY KEY NOT NULL, size INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
+        run INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE runs (last INTEGER NOT NULL) STRICT;
+    INSERT INTO runs VALUES (4);
+    INSERT INTO documents VALUES
+        (CAST('/now' AS BLOB), 1, 1700000000123456789, 4), (CAST('/gone' AS BLOB), 1, 1, 3),
+        (CAST('/epoch' AS BLOB), 1, 0, 4), (CAST('/whole' AS BLOB), 1, -2000000000, 4),
+        (CAST('/before' AS BLOB), 1, -1, 4), (CAST('/long before' AS BLOB), 1, -1500000000, 4),
+        (CAST('/first' AS BLOB), 1, -9223372036854775808, 4),
+        (CAST('/last' AS BLOB), 1, 9223372036854775807, 4);
+    PRAGMA user_version = 1;";
+
+#[test]
+fn a_datastore_of_version_1_is_read_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    Connection::open(&path).unwrap().execute_batch(OLD).unwrap();
+    for _ in 0..2 {
+        let store = Datastore::open(&path).unwrap();
+        assert_eq!(store.count(), Ok(8));
+        for (path, seconds, nanoseconds) in [
+            ("/now", 1_700_000_000, 123_456_789),
+            ("/gone", 0, 1),
+            ("/epoch", 0, 0),
+            ("/whole", -2, 0),
+            ("/before", -1, 999_999_999),
+            ("/long before", -2, 500_000_000),
+            ("/first", -9_223_372_037, 145_224_192),
+            ("/last", 9_223_372_036, 854_775_807),
+        ] {
+            let known = store.look_up(&at(path, 1, seconds, nanoseconds));
+            assert_eq!(known, Ok(Known::Unchanged), "{path}");
+            let known = store.look_up(&at(path, 1, seconds, nanoseconds ^ 1));
+            assert_eq!(known, Ok(Known::Changed), "{path}");
+        }
+        // What stood for every later time is no time of any file.
+        assert_eq!(store.look_up(&at("/last", 1, 13_569_465_600, 0)), Ok(Known::Changed));
+    }
+    let mut store = Datastore::open(&path).unwrap();
+    assert_eq!(store.run, 7);
+    store.accept(&at("/last", 1, 13_569_465_600, 0)).unwrap();
+    store.commit().unwrap();
+    let store = Datastore::open(&path).unwrap();
+    assert_eq!(store.look_up(&at("/last", 1, 13_569_465_600, 0)), Ok(Known::Unchanged));
+    assert_eq!(store.look_up(&at("/last", 1, 13_601_001_600, 0)), Ok(Known::Changed));
+}
+
+#[test]
+fn a_datastore_that_can_not_be_brought_up_to_date_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let before = Connection::open(&path).unwrap();
+    before.execute_batch(OLD).unwrap();
+    before.execute_batch("CREATE TABLE documents_1 (x)").unwrap();
+    assert!(Datastore::open(&path).unwrap_err().contains("documents_1"));
+    before.execute_batch("DROP TABLE documents_1").unwrap();
+    assert_eq!(Datastore::open(&path).unwrap().count(), Ok(8));
+}
+
+#[test]
+fn no_task_name_leads_out_of_the_directory() {
+    assert_eq!(file_name("DIR1"), "connector_DIR1_datastore.db");
+    assert_eq!(file_name("../x y"), "connector_.._x_y_datastore.db");
+}
+
+#[test]
+fn files_below_a_directory_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Datastore::open(&directory.path().join("s.db")).unwrap();
+    for path in ["/a", "/a.b/1", "/a/1", "/a/2/3", "/a0/1", "/b/a/1"] {
+        store.accept(&file(path, 1, 1)).unwrap();
+    }
+    for (path, expected) in [("/a", 2), ("/", 6), ("/a/2", 1), ("/a/1", 0), ("/b", 1), ("/c", 0)] {
+        assert_eq!(store.count_below(Path::new(path)), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn places_are_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let mut store = Datastore::open(&path).unwrap();
+    assert_eq!(store.places(), Ok(BTreeMap::new()));
+    store.meet(Path::new("/a"), u64::MAX).unwrap();
+    store.meet(Path::new("/a"), 1).unwrap();
+    store.commit().unwrap();
+    let places = |all: &[(&str, u64, Option<u64>)]| {
+        all.iter().map(|&(p, device, known)| (p.into(), Remembered { device, known })).collect()
+    };
+    assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, None)])));
+    store.suspect(Path::new("/a"), Some(3)).unwrap();
+    store.suspect(Path::new("/none"), Some(3)).unwrap();
+    store.meet(Path::new("/a"), 1).unwrap();
+    assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, Some(3))])));
+    store.suspect(Path::new("/a"), None).unwrap();
+    assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, None)])));
+    store.suspect(Path::new("/a"), Some(3)).unwrap();
+    store.remember(&BTreeMap::from([("/a".into(), 2), ("/b".into(), 3)])).unwrap();
+    drop(store);
+    let mut store = Datastore::open(&path).unwrap();
+    assert_eq!(store.places(), Ok(places(&[("/a", 2, None), ("/b", 3, None)])));
+    store.remember(&BTreeMap::new()).unwrap();
+    assert_eq!(store.places(), Ok(BTreeMap::new()));
+}

@@ -1,0 +1,193 @@
+//! Which files of documents may be read, and where they are.
+//!
+//! A client may name files below the directories that the configuration allows, and no others. What
+//! Fetch has found in this same server is read below the directory that it went through, if it still
+//! is what was found. Either way no link is followed, and nothing is read where the server keeps its
+//! own data.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use actiond_actors::{Failure, Parameters};
+
+use super::IngestOptions;
+use crate::documents::beneath::{DirectoryId, Root, Stamp, directory_id};
+use crate::documents::found::{FOUND, FoundFiles};
+
+/// The files of one action's documents.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    queue: &'a str,
+    allowed: Vec<Allowed>,
+    found: Option<FoundBelow>,
+    /// Directories that the server writes to.
+    own: Vec<PathBuf>,
+}
+
+/// A directory of the configuration.
+#[derive(Debug)]
+struct Allowed {
+    root: io::Result<Root>,
+    /// The paths by which a client may call it: as it was configured, and without links.
+    called: Vec<PathBuf>,
+}
+
+/// The files that Fetch found, and the directory in which it found them.
+#[derive(Debug)]
+struct FoundBelow {
+    root: io::Result<Root>,
+    named: PathBuf,
+    files: FoundFiles,
+}
+
+impl FoundBelow {
+    fn of(value: &str) -> Result<Self, Failure> {
+        let files = FoundFiles::from_value(value)
+            .map_err(|e| Failure::failed(format!("what Fetch handed over cannot be read: {e}")))?;
+        Ok(Self { root: Root::exactly(files.root()), named: files.named(), files })
+    }
+}
+
+impl<'a> Sources<'a> {
+    /// Opens the directories that this action may read from; `queue` is its queue's name.
+    ///
+    /// # Errors
+    ///
+    /// What Fetch handed over can't be read.
+    pub(crate) fn new(
+        options: &IngestOptions,
+        queue: &'a str,
+        parameters: &Parameters,
+    ) -> Result<Self, Failure> {
+        let allowed =
+            options.allowed_sources.iter().map(|path| Allowed::new(path, queue)).collect();
+        let found = parameters.get(FOUND).map(FoundBelow::of).transpose()?;
+        let own = options.avoided.iter().chain([&options.directory]).cloned().collect();
+        Ok(Self { queue, allowed, found, own })
+    }
+
+    /// Returns the server's own directories, as they are now: one may be made meanwhile, by another
+    /// queue or for this very batch.
+    fn avoid(&self) -> Vec<DirectoryId> {
+        self.own.iter().filter_map(|path| directory_id(path).ok()).collect()
+    }
+
+    /// Opens the file of the document at this place; tells what it was then.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not read, for the client: without any path of this server.
+    pub(crate) fn open(&self, place: usize, path: &Path) -> Result<(File, Stamp), String> {
+        match &self.found {
+            Some(found) => self.open_found(found, place, path),
+            None => self
+                .first(path, |root, below, avoid| root.open(below, avoid))
+                .map_err(|(why, _)| why),
+        }
+    }
+
+    fn open_found(
+        &self,
+        FoundBelow { root, named, files }: &FoundBelow,
+        place: usize,
+        path: &Path,
+    ) -> Result<(File, Stamp), String> {
+        let (Some(found), Ok(below)) = (files.file(place), path.strip_prefix(named)) else {
+            return Err("Fetch did not find it".to_owned());
+        };
+        let root = root.as_ref().map_err(|e| format!("the directory that it was found in: {e}"))?;
+        let (file, stamp) = root.open(below, &self.avoid()).map_err(|e| e.to_string())?;
+        match stamp.can_be(found) {
+            true => Ok((file, stamp)),
+            // Its size or time is another one than Fetch remembers.
+            false => Err("another file has replaced the one that Fetch found; \
+                          the next Fetch sends it again"
+                .to_owned()),
+        }
+    }
+
+    /// Deletes a client's file if it still is what was read.
+    pub(crate) fn remove(&self, path: &Path, was: Stamp) {
+        let mut is_another = false;
+        let removed =
+            self.first(path, |root, below, avoid| match root.remove(below, avoid, was)? {
+                true => Ok(()),
+                false => {
+                    is_another = true;
+                    // A relative name may be that of a file in the next directory.
+                    Err(io::ErrorKind::NotFound.into())
+                }
+            });
+        let why = match removed {
+            Ok(()) => return,
+            Err(_) if is_another => "it is not what was read any more".to_owned(),
+            // An earlier attempt has deleted it, or its client has.
+            Err((_, io::ErrorKind::NotFound)) => return,
+            Err((why, _)) => why,
+        };
+        log::warn!("[{}] temporary source {path:?} is left as it is: {why}", self.queue);
+    }
+
+    /// Does something with the first file that this path of a client's can be; fails with the reason
+    /// for the client, and its kind.
+    fn first<T>(
+        &self,
+        path: &Path,
+        mut act: impl FnMut(&Root, &Path, &[DirectoryId]) -> io::Result<T>,
+    ) -> Result<T, (String, io::ErrorKind)> {
+        let refused = |why: String| (why, io::ErrorKind::PermissionDenied);
+        let key = format!("[{}] AllowedSourceDirectories", self.queue);
+        if !cfg!(unix) {
+            return Err(refused("no files are read on this system; send the content".to_owned()));
+        }
+        if self.allowed.is_empty() {
+            return Err(refused(format!("refused: {key} is not set, so no files are read")));
+        }
+        let mut last = refused(format!("refused: it does not lie below a directory of {key}"));
+        let avoid = self.avoid();
+        for (allowed, below) in self.candidates(path) {
+            last = match &allowed.root {
+                Ok(root) if root.is_in(&avoid) => {
+                    let why = format!("refused: that directory of {key} is the server's own");
+                    return Err(refused(why));
+                }
+                Ok(root) => match act(root, &below, &avoid) {
+                    Ok(done) => return Ok(done),
+                    Err(error) => (error.to_string(), error.kind()),
+                },
+                Err(error) => (error.to_string(), error.kind()),
+            };
+            if last.1 != io::ErrorKind::NotFound {
+                break;
+            }
+        }
+        Err(last)
+    }
+
+    /// Returns the directories that a path may lie in, and what it is there. An absolute one lies in
+    /// the directory that has most of it; a relative one is looked for in all.
+    fn candidates(&self, path: &Path) -> Vec<(&Allowed, PathBuf)> {
+        if path.is_relative() {
+            return self.allowed.iter().map(|allowed| (allowed, path.to_owned())).collect();
+        }
+        let below = |allowed: &Allowed| {
+            let called = allowed.called.iter().filter_map(|called| path.strip_prefix(called).ok());
+            called.min_by_key(|below| below.components().count()).map(Path::to_owned)
+        };
+        let lies_in = self.allowed.iter().filter_map(|a| below(a).map(|below| (a, below)));
+        lies_in.min_by_key(|(_, below)| below.components().count()).into_iter().collect()
+    }
+}
+
+impl Allowed {
+    fn new(path: &Path, queue: &str) -> Self {
+        let root = Root::resolve(path);
+        if let Err(error) = &root {
+            log::warn!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
+        }
+        let resolved = root.as_ref().ok().map(|root| root.path().to_owned());
+        let called = std::path::absolute(path).ok().into_iter().chain(resolved).collect();
+        Self { root, called }
+    }
+}

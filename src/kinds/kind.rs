@@ -1,0 +1,155 @@
+//! A kind of action, as the rest of the server knows it: its word in the configuration, its parameters, its keys, and how
+//! its performers come to be.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actiond_actors::{OnRestart, Perform};
+
+use crate::aci::catalog::ParamSpec;
+use crate::config::{Key, KindReader, Section};
+
+/// A kind of action: what `Type` of a queue's section names.
+///
+/// The configuration, its printed reference, the warnings, Help and the start of the queues know kinds by this trait
+/// only. It is pure data but for [`read`](Self::read), which makes of the file what the queues of the kind are to do:
+/// one [`ConfiguredQueue`] each. `examples/own_kind.rs` is a program with a kind of its own.
+pub trait Kind: fmt::Debug + Send + Sync + 'static {
+    /// Returns the word that stands for it: `Type=` this. It is compared without regard to case.
+    fn word(&self) -> &'static str;
+
+    /// Returns what its actions do, in a sentence, for Help.
+    fn summary(&self) -> &'static str;
+
+    /// Returns the parameters of its actions, for Help and for the check of submissions.
+    fn params(&self) -> &'static [ParamSpec];
+
+    /// Returns what becomes of an action that was running when the server died, unless `OnRestart` says so. By default
+    /// it ends in Error, since nobody knows how much of it was done.
+    fn on_restart(&self) -> OnRestart {
+        OnRestart::Fail
+    }
+
+    /// Tells whether its actions take documents in: parameters `adds`, `updates` and `removes` as Ingest has them. A kind
+    /// that finds documents may hand them to such a queue.
+    fn takes_documents(&self) -> bool {
+        false
+    }
+
+    /// Returns the keys of a queue's section, beside those that every queue has.
+    fn keys(&self) -> &'static [&'static Key] {
+        &[]
+    }
+
+    /// Returns further sections, which all of its queues share.
+    fn sections(&self) -> &'static [&'static Section] {
+        &[]
+    }
+
+    /// Returns the name of the queue that the printed reference shows, and what it says of it.
+    fn example(&self) -> (&'static str, &'static str) {
+        (self.word(), self.summary())
+    }
+
+    /// Reads what the configuration says to the queues of this kind. It is called once, even if there is no such queue:
+    /// what its sections hold is judged in any case.
+    ///
+    /// What is wrong is told to the reader, and something usable is returned all the same.
+    fn read(&self, config: &mut KindReader<'_, '_>) -> ConfiguredQueues;
+}
+
+/// A queue as the configuration has it: how its kind's performer is built.
+pub trait ConfiguredQueue: Any + fmt::Debug + Send + Sync {
+    /// Returns the directories into which its actions write, each with the key that says so. No other kind finds
+    /// documents there, and none reads files there for a client.
+    fn writes_to(&self) -> Vec<(&'static Key, PathBuf)> {
+        Vec::new()
+    }
+
+    /// Looks at what the other queues write to, once all have been read.
+    fn check(&self, _config: &mut KindReader<'_, '_>, _written: &[WrittenDirectory]) {}
+
+    /// Builds what performs the queue's actions; called once at each start of the server.
+    fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform>;
+}
+
+/// The queues of a kind; made by [`KindReader::each_queue`], which knows them.
+#[derive(Debug)]
+pub struct ConfiguredQueues(pub(crate) Vec<Arc<dyn ConfiguredQueue>>);
+
+/// A directory into which the actions of a queue write.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WrittenDirectory {
+    /// The queue's name.
+    pub queue: String,
+    /// The key of its section that says so.
+    pub key: &'static Key,
+    /// The directory.
+    pub path: PathBuf,
+}
+
+/// Where performers are built: the server around them.
+pub struct Site<'a> {
+    data_directory: &'a Path,
+    written: &'a [PathBuf],
+    shared: RefCell<HashMap<TypeId, Box<dyn Any>>>,
+}
+
+impl fmt::Debug for Site<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("data_directory", &self.data_directory)
+            .field("written", &self.written)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Site<'a> {
+    /// Makes a site: where the server keeps its data, and the directories into which queues write.
+    #[must_use]
+    pub fn new(data_directory: &'a Path, written: &'a [PathBuf]) -> Self {
+        Self { data_directory, written, shared: RefCell::default() }
+    }
+
+    /// Returns where the server keeps its data.
+    #[must_use]
+    pub const fn data_directory(&self) -> &'a Path {
+        self.data_directory
+    }
+
+    /// Returns the directories into which the actions of all queues write, of whatever kind.
+    #[must_use]
+    pub const fn written(&self) -> &'a [PathBuf] {
+        self.written
+    }
+
+    /// Returns what several queues share, which the first of them makes: there is one of each type.
+    pub fn shared<T: Clone + 'static>(&self, make: impl FnOnce() -> T) -> T {
+        let there =
+            self.shared.borrow().get(&TypeId::of::<T>()).and_then(|s| s.downcast_ref().cloned());
+        there.unwrap_or_else(|| {
+            let made = make();
+            self.shared.borrow_mut().insert(TypeId::of::<T>(), Box::new(made.clone()));
+            made
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shared_is_made_once_for_each_type() {
+        let site = Site::new(Path::new("data"), &[]);
+        let first = site.shared(|| Arc::new(1_u8));
+        assert!(Arc::ptr_eq(&first, &site.shared(|| Arc::new(2_u8))));
+        assert_eq!(*site.shared(|| Arc::new(3_u16)), 3);
+        assert!(!Arc::ptr_eq(&first, &Site::new(Path::new("data"), &[]).shared(|| Arc::new(1_u8))));
+    }
+}

@@ -1,0 +1,82 @@
+//! The kinds of asynchronous action: what `Type` of a queue names.
+//!
+//! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which says its parameters for Help and its keys
+//! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats what it was given,
+//! [`ingest`] turns documents into batches of files, and [`fetch`] crawls directories and hands what it finds to a queue
+//! that takes documents, here or elsewhere. Whoever embeds the server adds kinds by [`Kinds::with`].
+
+use actiond_actors::{ActionContext, Progress, Report, StopRequested};
+
+pub(crate) use crate::aci::catalog::shorten;
+
+pub mod echo;
+pub mod fetch;
+pub mod ingest;
+mod kind;
+mod registry;
+#[cfg(test)]
+mod system_tests;
+
+pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, Site, WrittenDirectory};
+pub use registry::{KindRefused, Kinds};
+
+/// The part of its [`ActionContext`] that blocking work needs; a trait, so that the work can be tested
+/// without a runtime.
+pub(crate) trait Watch {
+    /// Blocks while the action is paused; fails once it has been asked to stop.
+    fn checkpoint(&self) -> Result<(), StopRequested>;
+    /// Publishes how far the work has come.
+    fn progress(&self, progress: Progress);
+    /// Publishes the result so far.
+    fn partial(&self, report: Report);
+}
+
+impl Watch for ActionContext {
+    fn checkpoint(&self) -> Result<(), StopRequested> {
+        self.checkpoint_blocking()
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.set_progress(progress);
+    }
+
+    fn partial(&self, report: Report) {
+        self.set_partial(report);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A stand-in for the context of a running action.
+
+    use std::cell::{Cell, RefCell};
+
+    use super::{Progress, Report, StopRequested, Watch};
+
+    /// Counts checkpoints, may refuse one, and keeps what was published.
+    #[derive(Debug, Default)]
+    pub(crate) struct Witness {
+        pub(crate) checkpoints: Cell<usize>,
+        pub(crate) stop_at: Option<usize>,
+        pub(crate) progress: RefCell<Vec<Progress>>,
+        pub(crate) partial: RefCell<Vec<Report>>,
+    }
+
+    impl Watch for Witness {
+        fn checkpoint(&self) -> Result<(), StopRequested> {
+            self.checkpoints.set(self.checkpoints.get() + 1);
+            if self.stop_at.is_some_and(|at| self.checkpoints.get() >= at) {
+                return Err(StopRequested);
+            }
+            Ok(())
+        }
+
+        fn progress(&self, progress: Progress) {
+            self.progress.borrow_mut().push(progress);
+        }
+
+        fn partial(&self, report: Report) {
+            self.partial.borrow_mut().push(report);
+        }
+    }
+}
