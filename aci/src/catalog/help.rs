@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{ActionSpec, ParamKind, ParamSpec};
-use crate::aci::element::{Element, escape_attribute};
+use crate::element::{Element, escape_attribute};
 
 /// Characters that stay as they are in example requests.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

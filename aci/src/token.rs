@@ -57,7 +57,8 @@ pub enum TokenError {
 }
 
 /// Writes the token of these parts: what [`Token::encode`] does, for who has them already.
-pub(crate) fn encode(host: &str, port: u16, queue: &str, queued_ms: i64, id: u64) -> String {
+#[must_use]
+pub fn encode(host: &str, port: u16, queue: &str, queued_ms: i64, id: u64) -> String {
     let mut plain = String::with_capacity(host.len() + queue.len() + 40);
     let queued_ms = queued_ms.clamp(0, MAX_TIME);
     // Writing to a string cannot fail.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::builtin::QUEUE_INFO;
 use super::*;
-use crate::aci::response::{ResponseFormat, success};
+use crate::response::{ResponseFormat, success};
 
 const SPEC: ActionSpec<'static> = ActionSpec {
     name: "Try",
@@ -208,14 +208,14 @@ fn the_example_requests_of_the_help_pass_the_check() {
     let actions: Vec<_> = BUILTIN.iter().chain([&SPEC]).collect();
     for spec in &actions {
         for example in help::examples(spec, &actions) {
-            let raw = crate::aci::request::RawRequest {
+            let raw = crate::request::RawRequest {
                 target: &example,
                 content_type: None,
                 body: &[],
                 max_input_string: 999,
                 max_upload: 0,
             };
-            let request = crate::aci::request::parse(&raw).unwrap();
+            let request = crate::request::parse(&raw).unwrap();
             assert_eq!(validate(spec, spec.common(), &request.pairs, true), Ok(()), "{example}");
         }
     }

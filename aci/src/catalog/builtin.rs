@@ -1,8 +1,8 @@
 //! The actions that answer at once, and the parameters that every action or every asynchronous action has.
 
 use super::{ActionSpec, ParamKind, ParamSpec};
-use crate::aci::queue_info::{QUEUE_ACTIONS, StateFilter};
-use crate::aci::response::ResponseFormat;
+use crate::queue_info::{QUEUE_ACTIONS, StateFilter};
+use crate::response::ResponseFormat;
 
 /// The longest time in seconds that a request may wait for an action to end (our choice).
 pub const MAX_WAIT_SECS: u32 = 3600;
@@ -181,7 +181,8 @@ pub const HELP: ActionSpec<'static> = ActionSpec {
 };
 
 /// Finds an action that answers at once, in any case.
-pub(crate) fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
+#[must_use]
+pub fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
     BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
 }
 

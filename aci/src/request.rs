@@ -250,7 +250,8 @@ fn separates(before: &str, behind: &str) -> bool {
 }
 
 /// Drops the `http://host` of an absolute target, as a proxy sends it.
-pub(crate) fn without_authority(target: &str) -> &str {
+#[must_use]
+pub fn without_authority(target: &str) -> &str {
     let scheme = ["http://", "https://"].into_iter().find(|scheme| {
         target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     });

@@ -26,7 +26,7 @@ const REPLACEMENT: &str = "\u{FFFD}";
 /// An element of a reply: a name, attributes, and either text or further elements.
 ///
 /// ```
-/// use actiond::aci::element::Element;
+/// use actiond_aci::element::Element;
 /// let mut xml = Vec::new();
 /// Element::new("tasks").child(Element::text("success", "DIR1 & DIR2")).write_xml(&mut xml);
 /// assert_eq!(xml, b"<tasks><success>DIR1 &amp; DIR2</success></tasks>");
@@ -134,7 +134,7 @@ impl Element {
 
 /// Calls `write` with the new name and the value of each attribute, leaving out those whose new name came before:
 /// neither XML nor JSON may repeat a name. Values are cut to what readers take.
-pub(crate) fn each_attribute(
+pub fn each_attribute(
     attributes: &[(Cow<'static, str>, String)],
     rename: fn(&str) -> Cow<'_, str>,
     mut write: impl FnMut(&str, &str),
@@ -197,7 +197,8 @@ fn cut<'a>(text: &'a str, room: &mut usize) -> Cow<'a, str> {
 ///
 /// A character that may stand inside a name but not begin it gets `_` in front; a prefix other than `autn:` loses its
 /// colon, because no reader could resolve it. `xmlns` would change the meaning of names, so it is no plain name either.
-pub(crate) fn mended_name(name: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn mended_name(name: &str) -> Cow<'_, str> {
     let (prefix, local) = match name.strip_prefix(PREFIX) {
         Some(local) => (PREFIX, local),
         None => ("", name),
@@ -217,7 +218,8 @@ pub(crate) fn mended_name(name: &str) -> Cow<'_, str> {
 }
 
 /// Gives the name as it is written in JSON: as in XML, without the prefix.
-pub(crate) fn json_name(name: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn json_name(name: &str) -> Cow<'_, str> {
     match mended_name(name) {
         Cow::Borrowed(name) => Cow::Borrowed(name.strip_prefix(PREFIX).unwrap_or(name)),
         Cow::Owned(name) => Cow::Owned(name.strip_prefix(PREFIX).unwrap_or(&name).to_owned()),
@@ -239,7 +241,7 @@ fn may_be_in_name(c: char) -> bool {
 }
 
 /// Appends text with what XML needs escaped; a carriage return as a reference, or readers would make it a line feed.
-pub(crate) fn escape_text(text: &str, out: &mut Vec<u8>) {
+pub fn escape_text(text: &str, out: &mut Vec<u8>) {
     escape(text, out, |byte| match byte {
         b'\t' | b'\n' | b'"' => None,
         byte => reference(byte),
@@ -247,7 +249,7 @@ pub(crate) fn escape_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Appends an attribute's value for double quotes; line ends and tabs as references, or readers would make them spaces.
-pub(crate) fn escape_attribute(text: &str, out: &mut Vec<u8>) {
+pub fn escape_attribute(text: &str, out: &mut Vec<u8>) {
     escape(text, out, reference);
 }
 
@@ -292,7 +294,8 @@ fn escape(text: &str, out: &mut Vec<u8>, instead: impl Fn(u8) -> Option<&'static
 }
 
 /// Gives the text with U+FFFD for each character that XML 1.0 forbids, for places where nothing else is escaped.
-pub(crate) fn legal_text(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn legal_text(text: &str) -> Cow<'_, str> {
     if is_legal(text) {
         Cow::Borrowed(text)
     } else {

@@ -11,18 +11,18 @@ use super::request::{PairValue, Pairs};
 use super::time::{FILTER_FORMS, parse_filter};
 use super::token::Token;
 
-pub(crate) use builtin::builtin;
-pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON};
+pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
 pub use help::{help_elements, help_html};
 
 /// For the kinds of action, which know nothing else of the wire.
-pub(crate) use super::error::shorten;
-pub(crate) use super::shown::ShownParameter;
+pub use super::error::shorten;
+/// For the kinds of action, which know nothing else of the wire.
+pub use super::shown::ShownParameter;
 
 /// An action as requests are checked against it and as the help shows it.
 ///
 /// ```
-/// use actiond::aci::catalog::{ActionSpec, ParamKind, ParamSpec};
+/// use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec};
 /// const ECHO: ActionSpec<'static> = ActionSpec {
 ///     name: "Echo",
 ///     summary: "Ends at once.",

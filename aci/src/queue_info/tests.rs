@@ -4,7 +4,7 @@ use chrono::{FixedOffset, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::aci::request::{RawRequest, parse};
+use crate::request::{RawRequest, parse};
 
 /// 2014-07-17 22:30:00 UTC.
 const NOW_MS: i64 = 1_405_636_200_000;
