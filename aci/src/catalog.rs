@@ -10,14 +10,10 @@ use super::error::AciError;
 use super::request::{PairValue, Pairs};
 use super::time::{FILTER_FORMS, parse_filter};
 use super::token::Token;
+use super::words::{find_word, list, nearest, parse_bool};
 
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
 pub use help::{help_elements, help_html};
-
-/// For the kinds of action, which know nothing else of the wire.
-pub use super::error::shorten;
-/// For the kinds of action, which know nothing else of the wire.
-pub use super::shown::ShownParameter;
 
 /// An action as requests are checked against it and as the help shows it.
 ///
@@ -125,8 +121,8 @@ impl ParamKind {
                 parse_seconds(text).is_some_and(|seconds| seconds <= f64::from(max))
             }
             Self::Boolean => parse_bool(text).is_some(),
-            Self::OneOf(words) => has_word(words, text),
-            Self::ListOf(words) => list(text).all(|word| has_word(words, word)),
+            Self::OneOf(words) => find_word(words, text).is_some(),
+            Self::ListOf(words) => list(text).all(|word| find_word(words, word).is_some()),
             Self::Token => Token::parse(text).is_ok(),
             Self::Queue => !text.is_empty(),
             Self::Time => parse_filter(text, 0, &chrono::Utc).is_ok(),
@@ -169,7 +165,7 @@ pub fn validate(
             None if strict && spec.find(ANY).is_none() => {
                 return Err(AciError::unknown_parameter(
                     name,
-                    nearest(name, known().map(|param| param.name)),
+                    nearest(name, known().map(|param| param.name).filter(|known| *known != ANY)),
                 ));
             }
             None => {}
@@ -199,20 +195,6 @@ fn check(param: &ParamSpec, value: &PairValue) -> Result<(), AciError> {
     }
 }
 
-/// Reads `true`, `yes`, `1` or `false`, `no`, `0`.
-#[must_use]
-pub fn parse_bool(text: &str) -> Option<bool> {
-    let text = text.trim();
-    let is = |words: &[&str]| has_word(words, text);
-    if is(&["true", "yes", "1"]) {
-        Some(true)
-    } else if is(&["false", "no", "0"]) {
-        Some(false)
-    } else {
-        None
-    }
-}
-
 /// Reads a whole number.
 #[must_use]
 pub fn parse_integer(text: &str) -> Option<i64> {
@@ -226,36 +208,6 @@ pub fn parse_seconds(text: &str) -> Option<f64> {
     let is_plain = text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if is_plain { text.parse().ok().filter(|seconds: &f64| seconds.is_finite()) } else { None }
-}
-
-/// Goes through the words of a list with commas; empty ones are skipped.
-pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty())
-}
-
-fn has_word(words: &[&str], text: &str) -> bool {
-    words.iter().any(|word| word.eq_ignore_ascii_case(text))
-}
-
-/// Finds the known name that is most like a mistyped one: at most a third of its letters are wrong, missing
-/// or too many. Names longer than 64 characters are like no other.
-#[must_use]
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    if name.len() > LONGEST {
-        return None;
-    }
-    let limit = name.chars().count().div_ceil(3);
-    let far = known.into_iter().filter(|known| *known != ANY && known.len() <= LONGEST);
-    far.map(|known| (distance(name, known), known))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// Counts the letters to change, add or drop to make one text of the other, case aside (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    strsim::levenshtein(&one.to_lowercase(), &other.to_lowercase())
 }
 
 #[cfg(test)]

@@ -4,10 +4,7 @@
 //! all errors of a kind, so that clients can group by it: no name, value or token stands in it. How the error is put
 //! into a reply: [`super::response`].
 
-use std::borrow::Cow;
-
-/// Values and names from outside are cut to this many characters before they are repeated to a client or a log.
-pub const SHOWN_CHARACTERS: usize = 100;
+use super::words::{first, shorten};
 
 /// Letters and digits of the action's name that an error id repeats.
 const ACTION_IN_ID: usize = 40;
@@ -207,20 +204,6 @@ impl AciError {
     }
 }
 
-/// Cuts a text from outside to [`SHOWN_CHARACTERS`], with `...` for what is left out.
-#[must_use]
-pub fn shorten(text: &str) -> Cow<'_, str> {
-    match first(text, SHOWN_CHARACTERS) {
-        Some(head) => Cow::Owned(format!("{head}...")),
-        None => Cow::Borrowed(text),
-    }
-}
-
-/// Returns so many characters of a text that has more.
-fn first(text: &str, characters: usize) -> Option<&str> {
-    text.char_indices().nth(characters).and_then(|(at, _)| text.get(..at))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,12 +342,5 @@ mod tests {
         let said = |count: usize| AciError::failed("Echo", &"é".repeat(count)).description;
         assert!(said(5_000).ends_with(&"é".repeat(5_000)));
         assert_eq!(said(5_001), said(5_000));
-    }
-
-    #[test]
-    fn long_texts_are_cut_between_characters() {
-        assert_eq!(shorten("short"), "short");
-        assert_eq!(shorten(&"é".repeat(100)), "é".repeat(100));
-        assert_eq!(shorten(&"é".repeat(101)), format!("{}...", "é".repeat(100)));
     }
 }

@@ -19,6 +19,7 @@
 //! | [`json`] | the same tree as `json` and `simplejson` |
 //! | [`response`] | the envelope around replies, whole or as a stream |
 //! | [`shown`] | how a parameter is shown as it was sent |
+//! | [`words`] | how words and lists are read, and how what was sent is repeated in messages |
 //! | [`error`] | what a reply says when something went wrong |
 
 pub mod catalog;
@@ -32,3 +33,4 @@ pub mod response;
 pub mod shown;
 pub mod time;
 pub mod token;
+pub mod words;

@@ -9,8 +9,9 @@ use futures_util::FutureExt as _;
 use futures_util::stream;
 use multer::Multipart;
 
-use super::error::{AciError, shorten};
+use super::error::AciError;
 use super::request::{MAX_PAIRS, PairValue, Pairs, too_many_pairs};
+use super::words::shorten;
 
 /// The body is handed over in pieces, so that it does not stand in memory twice more.
 const PIECE: usize = 64 * 1024;

@@ -6,11 +6,12 @@
 use chrono::TimeZone;
 
 use super::catalog::builtin::{PRIORITY, QUEUE_INFO};
-use super::catalog::{ParamKind, list, parse_bool, parse_integer, parse_seconds, validate};
+use super::catalog::{ParamKind, parse_integer, parse_seconds, validate};
 use super::error::AciError;
 use super::request::Pairs;
 use super::time::parse_filter;
 use super::token::Token;
+use super::words::{list, parse_bool};
 
 /// The values of the parameter `QueueAction`, spelled as the documentation spells them.
 pub const QUEUE_ACTIONS: &[&str] = &[

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
-use super::error::{AciError, shorten};
+use super::error::AciError;
 use super::multipart::{is_multipart, read_parts};
 use super::response::ResponseFormat;
+use super::words::shorten;
 
 /// The most pairs that one request may have (our choice).
 pub const MAX_PAIRS: usize = 10_000;

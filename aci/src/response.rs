@@ -4,10 +4,11 @@
 //! rely on them. What goes into `responsedata` is a list of [`Element`]s, or a stream of them through [`ListWriter`].
 
 use super::element::{Element, escape_text};
-use super::error::{AciError, shorten};
+use super::error::AciError;
 use super::json::{
     JsonStyle, LIST_EVEN_IF_EMPTY, write_members, write_string, write_text, write_value,
 };
+use super::words::shorten;
 
 const PROLOG: &str = "<?xml version='1.0' encoding='UTF-8' ?><autnresponse xmlns:autn='http://schemas.autonomy.com/aci/'>";
 

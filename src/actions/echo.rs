@@ -11,7 +11,8 @@ use actiond_actors::{
 };
 
 use super::shorten;
-use crate::aci::catalog::{ANY, ParamKind, ParamSpec, ShownParameter, parse_seconds};
+use crate::aci::catalog::{ANY, ParamKind, ParamSpec, parse_seconds};
+use crate::aci::shown::ShownParameter;
 
 /// The longest sleep, in seconds: 365 days.
 pub const MAX_SLEEP_SECS: u32 = 31_536_000;

@@ -13,7 +13,7 @@ use regex::RegexBuilder;
 use super::files::{Files, lines_of};
 use super::findings::{Findings, Line, Place};
 use super::lines::{self, Content, Include, Part};
-use crate::aci::error::shorten;
+use crate::aci::words::shorten;
 
 /// How many headers and keys a configuration may hold, included ones each time: it bounds the memory and time that
 /// files of nonsense can take.

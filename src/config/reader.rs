@@ -10,7 +10,7 @@ use super::in_force::{InForce, Origin};
 use super::ini::{Entry, Ini, Section};
 use super::kind::{Kind, Value};
 use super::table::{Key, fixed_scope};
-use crate::aci::error::shorten;
+use crate::aci::words::shorten;
 
 /// The text and the findings, with which the settings are made.
 #[derive(Debug)]

@@ -144,28 +144,6 @@ fn bytes_are_only_for_text() {
 }
 
 #[test]
-fn the_nearest_name_is_near() {
-    let known = ["QueueName", "QueueAction", "Token", "Sort-By", ANY];
-    let table = [
-        ("queuename", Some("QueueName")),
-        ("QueName", Some("QueueName")),
-        ("Tokne", Some("Token")),
-        ("Toke", Some("Token")),
-        ("SortBy", Some("Sort-By")),
-        ("x", None),
-        ("", None),
-    ];
-    for (name, expected) in table {
-        assert_eq!(nearest(name, known), expected, "{name}");
-    }
-    assert_eq!(nearest(&"x".repeat(100_000), known), None);
-    assert_eq!(
-        (distance("kitten", "sitting"), distance("", "abc"), distance("abc", "")),
-        (3, 3, 3)
-    );
-}
-
-#[test]
 fn no_table_has_a_name_twice() {
     for spec in BUILTIN {
         let mut names: Vec<_> = spec

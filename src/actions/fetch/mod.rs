@@ -15,6 +15,7 @@ use regex::Regex;
 
 use super::beneath::Root;
 use super::{Watch, shorten};
+use crate::aci::words::list;
 use board::Board;
 use deliver::{Deliver, Delivery};
 use sync::{Cut, Means, synchronize};
@@ -144,7 +145,7 @@ impl Inner {
             return Ok(all().collect());
         };
         let mut chosen: Vec<Chosen<'_>> = Vec::new();
-        for name in sections.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in list(sections) {
             let Some(found) = all().find(|(task, _)| task.name.eq_ignore_ascii_case(name)) else {
                 let known: Vec<_> =
                     self.options.tasks.iter().map(|task| task.name.as_str()).collect();
