@@ -23,6 +23,8 @@
 //! | [`error`] | what a reply says when something went wrong |
 
 pub mod catalog;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod element;
 pub mod error;
 pub mod json;

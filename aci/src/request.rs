@@ -133,6 +133,30 @@ impl From<Vec<(String, PairValue)>> for Pairs {
     }
 }
 
+impl<N: Into<String>, V: Into<PairValue>, const COUNT: usize> From<[(N, V); COUNT]> for Pairs {
+    fn from(pairs: [(N, V); COUNT]) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl From<&str> for PairValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for PairValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for PairValue {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
 impl IntoIterator for Pairs {
     type Item = (String, PairValue);
     type IntoIter = std::vec::IntoIter<Self::Item>;

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::element::{MAX_ATTRIBUTES, is_legal, utf16_fits};
+use super::request::PairValue;
 
 /// The most bytes of a value that are shown. A reader may take no longer text than 10,000,000 bytes (libxml2, unless it
 /// is told to), and one value would make a whole list unreadable.
@@ -49,6 +50,33 @@ impl ShownParameter {
     pub fn of_bytes(name: &str, value: &[u8]) -> Self {
         let shown = base64::encoded_len(value.len(), true).unwrap_or(usize::MAX);
         Self::new(name, value.len(), true, shown, || BASE64.encode(value))
+    }
+
+    /// Gives the parameter that is shown: what [`of_text`](Self::of_text) and [`of_bytes`](Self::of_bytes) were given. Of
+    /// bytes that are UTF-8, text.
+    ///
+    /// `None` if the value was left out, or something that is marked as base64 is none.
+    #[must_use]
+    pub fn read(&self) -> Option<(String, PairValue)> {
+        let find = |name: &str| {
+            let mut attributes = self.attributes.iter();
+            attributes.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        let is_base64 = |name| find(name).is_some_and(|word| word.eq_ignore_ascii_case("base64"));
+        let name = match (find("name")?, is_base64("name_encoding")) {
+            (name, false) => name.to_owned(),
+            (name, true) => String::from_utf8(BASE64.decode(name).ok()?).ok()?,
+        };
+        let value = match (find("value"), self.text.as_deref()) {
+            (Some(value), _) | (None, Some(value)) => value,
+            (None, None) => return None,
+        };
+        if !is_base64("encoding") {
+            return Some((name, PairValue::Text(value.to_owned())));
+        }
+        let value = String::from_utf8(BASE64.decode(value).ok()?);
+        let value = value.map_or_else(|e| PairValue::Bytes(e.into_bytes()), PairValue::Text);
+        Some((name, value))
     }
 
     /// `shown` is how many bytes `value` will have: one that is left out is not made.
@@ -172,7 +200,7 @@ mod tests {
         assert_eq!(text(9_000_000).text.map(|text| text.len()), Some(9_000_000));
         let shown = text(9_000_001);
         assert_eq!(attributes(&shown), [("name", "n"), ("length", "9000001")]);
-        assert_eq!(shown.text, None);
+        assert_eq!((&shown.text, shown.read()), (&None, None));
         // Three bytes are four letters.
         let bytes = |bytes: usize| ShownParameter::of_bytes("n", &vec![1; bytes]);
         assert_eq!(bytes(6_750_000).text.map(|text| text.len()), Some(9_000_000));
@@ -196,6 +224,19 @@ mod tests {
             prop_assert!(attributes.values().all(|shown| is_legal(shown)));
             prop_assert_eq!(meant(attributes["name"], "name_encoding"), name);
             prop_assert_eq!(meant(attributes["value"], "encoding"), value);
+        }
+
+        #[test]
+        fn what_is_shown_is_read_back(
+            name in "[\\x00-\\x7Fé]{0,8}",
+            text in "[\\x00-\\x7F\u{FFFE}é]{0,8}",
+            bytes in proptest::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let shown = ShownParameter::of_text(&name, &text);
+            prop_assert_eq!(shown.read(), Some((name.clone(), PairValue::Text(text))));
+            let shown = ShownParameter::of_bytes(&name, &bytes);
+            let meant = String::from_utf8(bytes).map_or_else(|e| PairValue::Bytes(e.into_bytes()), PairValue::Text);
+            prop_assert_eq!(shown.read(), Some((name, meant)));
         }
     }
 }

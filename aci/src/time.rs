@@ -114,6 +114,23 @@ pub fn parse_filter(text: &str, now_ms: i64, tz: &impl TimeZone) -> Result<i64, 
         .ok_or_else(|| FILTER_FORMS.to_owned())
 }
 
+/// Reads a time as [`queue_time`] writes it; which zone it is of, it does not say.
+///
+/// ```
+/// use actiond_aci::time::parse_queue_time;
+/// let time = parse_queue_time("2009-Oct-15 14:44:32").unwrap();
+/// assert_eq!(time.to_string(), "2009-10-15 14:44:32");
+/// ```
+#[must_use]
+pub fn parse_queue_time(text: &str) -> Option<NaiveDateTime> {
+    let mut cursor = Cursor(text.trim());
+    let year = cursor.number(4)?;
+    let date = if cursor.eat('-') { date(year, &mut cursor)? } else { return None };
+    let hour = if cursor.eat(' ') { cursor.number(2)? } else { return None };
+    let time = clock(hour, &mut cursor)?;
+    cursor.0.is_empty().then(|| date.and_time(time))
+}
+
 fn epoch(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()

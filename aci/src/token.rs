@@ -131,6 +131,18 @@ impl Token {
     }
 }
 
+/// Gives the name of the queue that stands in a token, also in one that another kind of server gave.
+#[must_use]
+pub fn queue_of(token: &str) -> Option<String> {
+    let token = token.trim();
+    let plain = if token.len() > MAX_LENGTH { None } else { BASE64.decode(token).ok() };
+    let plain = String::from_utf8(plain?).ok()?;
+    let mut fields = plain.rsplitn(4, ':');
+    let (_number, queue) = (fields.next()?, fields.next()?);
+    let (port, _host) = (fields.next()?, fields.next()?);
+    (is_digits(port) && !queue.is_empty()).then(|| queue.to_owned())
+}
+
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -198,6 +210,22 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(Token::parse(&text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_queue_stands_in_tokens_of_any_server() {
+        let old = BASE64.encode("10.2.105.112:7004:FETCH:-659042282");
+        for (token, queue) in [
+            (token("::1", 7).encode(), Some("FETCH")),
+            (old, Some("FETCH")),
+            (BASE64.encode("h:1::7"), None),
+            (BASE64.encode("h:x:FETCH:7"), None),
+            (BASE64.encode("FETCH:7"), None),
+            ("FOO-123".to_owned(), None),
+            ("A".repeat(2000), None),
+        ] {
+            assert_eq!(queue_of(&token).as_deref(), queue, "{token}");
         }
     }
 
