@@ -3,7 +3,7 @@
 //!
 //! `parameters` are what an action asks for, `sync` is one run of one task, `walk` finds files (but none of
 //! `own`), `datastore` remembers them, `places` says whether they can have gone, `reference` names them,
-//! `deliver` hands them over, and `board` shows how it goes.
+//! `deliver` hands them over (by `remote` to another server), and `board` shows how it goes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(crate) mod own;
 mod parameters;
 mod places;
 pub(crate) mod reference;
+mod remote;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -117,7 +118,7 @@ impl Perform for Fetch {
         Work::blocking(move || {
             let warning = parameters::check(context.parameters())?;
             let chosen = inner.choose(context.parameters())?;
-            let mut delivery = Delivery { context: &context, target: &inner.options.ingest };
+            let mut delivery = Delivery::new(&context, &inner.options.ingest);
             let lock = |lock: &Arc<tokio::sync::Mutex<()>>| {
                 context.wait_for(Arc::clone(lock).lock_owned())
             };
