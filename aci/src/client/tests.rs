@@ -1,5 +1,7 @@
 //! The client against a server that says what it is told to: whatever is odd about replies and connections.
 
+#[cfg(feature = "client-tls")]
+mod https;
 mod queues;
 mod replies;
 
