@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::queue_info::{Action, Progress, QueueStatus, Status};
-use super::tree::{children, first, text_of, value};
+use super::tree::{children, first, into_children, take, text_of, value};
 use super::{Client, ClientError, Fault, List, Reply};
 use crate::element::Element;
 use crate::request::{PairValue, Pairs};
@@ -50,8 +50,8 @@ impl Client {
         }
         let pairs = pairs("getStatus", &About::Token(token), more);
         let reply = self.send_and_wait("QueueInfo", pairs, wait).await?;
-        let actions = first(&reply.data, "actions").map(children).unwrap_or_default();
-        let action = first(actions, "action").ok_or(Fault::Lacks("the action"));
+        let actions = take(reply.data, "actions").map(into_children).unwrap_or_default();
+        let action = take(actions, "action").ok_or(Fault::Lacks("the action"));
         action.and_then(Action::read).map_err(|fault| self.error(fault))
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::commands::About;
 use super::queue_info::Action;
-use super::tree::{children, first, is, text_of};
+use super::tree::{child, into_children, is, take, text_of};
 use super::{Client, ClientError, Fault};
 
 /// Number of actions on a page, unless it is set.
@@ -70,11 +70,11 @@ impl<'a> List<'a> {
         let more = filters.chain(place).collect();
         let reply = self.client.ask("getStatus", &About::Queue(&self.queue), more).await?;
         let read = || {
-            let list = first(&reply.data, "actions").ok_or(Fault::Lacks("a list of actions"))?;
-            if let Some(error) = children(list).iter().find(|element| is(element, "error")) {
+            let list = take(reply.data, "actions").ok_or(Fault::Lacks("a list of actions"))?;
+            if let Some(error) = child(&list, "error") {
                 return Err(Fault::Incomplete(text_of(error).to_owned()));
             }
-            let actions = children(list).iter().filter(|element| is(element, "action"));
+            let actions = into_children(list).into_iter().filter(|element| is(element, "action"));
             actions.map(Action::read).collect::<Result<Vec<_>, _>>()
         };
         let mut actions = read().map_err(|fault| self.client.error(fault))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 
 use super::fault::Fault;
-use super::tree::{attribute, child, children, first, is, seconds, text_of, value};
+use super::tree::{attribute, child, children, first, into_children, is, seconds, text_of, value};
 use crate::element::Element;
 use crate::time::parse_queue_time;
 
@@ -111,8 +111,8 @@ impl Action {
     ///
     /// Results stand between the other elements, and may have the name of one: of status, times and error the first
     /// counts, of the rest the last, as servers write them.
-    pub(super) fn read(element: &Element) -> Result<Self, Fault> {
-        let mut results = children(element).to_vec();
+    pub(super) fn read(element: Element) -> Result<Self, Fault> {
+        let mut results = into_children(element);
         let mut take = |name: &str, last: bool| {
             let at = match last {
                 true => results.iter().rposition(|element| is(element, name)),

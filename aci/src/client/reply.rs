@@ -5,7 +5,7 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 
 use super::fault::{Fault, Refusal};
-use super::tree::{child, children, is, text_of};
+use super::tree::{child, children, into_children, is, text_of};
 use crate::element::{Content, Element, MAX_DEPTH};
 use crate::words::shorten;
 
@@ -39,11 +39,13 @@ impl Reply {
             _ => return Err(not_aci()),
         };
         let action = text("action").to_owned();
-        let data = child(&root, "responsedata").map(children).unwrap_or_default();
+        let mut beside = into_children(root);
+        let data = beside.iter().position(|element| is(element, "responsedata"));
+        let data = data.map(|at| into_children(beside.swap_remove(at))).unwrap_or_default();
         if is_success {
-            return Ok(Self { action, data: data.to_vec() });
+            return Ok(Self { action, data });
         }
-        let error = data.iter().chain(children(&root)).find(|element| is(element, "error"));
+        let error = data.iter().chain(&beside).find(|element| is(element, "error"));
         Err(Fault::Refused(Box::new(error.map(Refusal::read).unwrap_or_default())))
     }
 }

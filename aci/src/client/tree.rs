@@ -20,6 +20,20 @@ pub(super) fn children(element: &Element) -> &[Element] {
     }
 }
 
+/// Takes the elements that stand in this one.
+pub(super) fn into_children(element: Element) -> Vec<Element> {
+    match element.content {
+        Content::Elements(elements) => elements,
+        Content::Text(_) => Vec::new(),
+    }
+}
+
+/// Takes the first element of this name.
+pub(super) fn take(mut elements: Vec<Element>, name: &str) -> Option<Element> {
+    let at = elements.iter().position(|element| is(element, name))?;
+    Some(elements.swap_remove(at))
+}
+
 /// Gives the first element of this name that stands directly in another.
 pub(super) fn child<'a>(element: &'a Element, name: &str) -> Option<&'a Element> {
     first(children(element), name)

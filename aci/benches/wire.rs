@@ -1,15 +1,15 @@
 //! What the wire costs without a server: reading a request, writing a reply, tokens.
 //!
-//! `cargo bench --bench wire`
+//! `cargo bench -p actiond-aci --bench wire`
 
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
 
 use std::hint::black_box;
 
-use actiond::aci::element::Element;
-use actiond::aci::request::{RawRequest, parse};
-use actiond::aci::response::{ResponseFormat, success};
-use actiond::aci::token::Token;
+use actiond_aci::element::Element;
+use actiond_aci::request::{RawRequest, parse};
+use actiond_aci::response::{ResponseFormat, success};
+use actiond_aci::token::Token;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn raw(target: &str) -> RawRequest<'_> {
