@@ -6,7 +6,7 @@
 //! with a *token*; by it the action `QueueInfo` tells how things stand, and steers them.
 //!
 //! This package reads and writes all of that. It is pure: no actor, no HTTP library, no I/O, and the time of day always
-//! comes from the caller. Only the [`client`](#features), which is behind a feature, does I/O.
+//! comes from the caller. Only the module `client`, which is behind a feature, does I/O.
 //!
 //! # A request and its reply
 //!

@@ -117,7 +117,7 @@ impl Builder {
         self
     }
 
-    /// Sets how many bytes a reply may have; 16 MB if not set. While it is read, a reply can take thirty times its size.
+    /// Sets how many bytes a reply may have; 16 MB if not set. While it is read, a reply can take forty times its size.
     #[must_use]
     pub const fn max_reply_bytes(mut self, bytes: usize) -> Self {
         self.max_reply = bytes;
