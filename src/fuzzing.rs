@@ -27,7 +27,7 @@ use crate::documents::reference as file_reference;
 use crate::documents::xml::{ParseError, is_xml_char};
 
 pub use tree::render;
-pub use wire::{mender, multipart, request, time_filter, token};
+pub use wire::{mender, multipart, reply, request, time_filter, token};
 
 /// A target takes any bytes and panics where a rule is broken.
 pub type Target = fn(&[u8]);
@@ -41,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("reference", reference),
     ("removes_csv", removes_csv),
     ("render", render),
+    ("reply", reply),
     ("request", request),
     ("time_filter", time_filter),
     ("token", token),

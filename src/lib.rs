@@ -7,14 +7,15 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`aci`] | the wire: requests and replies as plain data |
+//! | [`aci`] | the wire: requests and replies as plain data; the package `actiond-aci` |
 //! | [`front`] | the translator between the wire and the queues |
 //! | [`http`] | the actix-web service; start here to mount the endpoint in an application of yours |
 //! | [`kinds`] | the kinds of action |
 //! | [`config`] | the configuration file |
 //! | [`cli`] | the program |
 
-pub mod aci;
+pub use actiond_aci as aci;
+
 pub mod cli;
 pub mod config;
 mod documents;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::aci::error::shorten;
+use crate::aci::words::shorten;
 
 use super::MAX_FILE_BYTES;
 

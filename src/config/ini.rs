@@ -13,7 +13,7 @@ use regex::RegexBuilder;
 use super::files::{Files, lines_of};
 use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
-use crate::aci::error::shorten;
+use crate::aci::words::shorten;
 
 /// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
 /// files of nonsense can take.

@@ -13,7 +13,7 @@ use super::ini::{Entry, Ini, IniSection};
 use super::key::{Key, Section};
 use super::table::{TYPE, fixed_section};
 use super::value::{Value, ValueKind, is_empty};
-use crate::aci::error::shorten;
+use crate::aci::words::shorten;
 use crate::kinds::{Kind, Kinds};
 
 /// Largest number of items of a list that has no `Number`.

@@ -5,11 +5,8 @@ use super::ini::{Entry, Ini, IniSection};
 use super::key::Key;
 use super::queues::Roles;
 use super::table::{QUEUE, fixed_section, fixed_sections, places};
-use crate::aci::error::shorten;
+use crate::aci::words::{nearest, shorten};
 use crate::kinds::Kinds;
-
-/// Longer names are not compared: no known one is near.
-const LONGEST_NAME: usize = 64;
 
 /// Adds a warning for each section and each key that has no effect.
 pub(super) fn warn(ini: &Ini<'_>, roles: &Roles<'_>, kinds: &Kinds, findings: &mut Findings) {
@@ -93,50 +90,9 @@ fn unknown_section(section: &str, roles: &Roles<'_>, kinds: &Kinds) -> String {
     }
 }
 
-/// Returns the name with the fewest typing errors between it and `given`, if they are few.
-fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    if given.len() > LONGEST_NAME {
-        return None;
-    }
-    let few = 1 + given.len() / 4;
-    names
-        .map(|name| (distance(given, name), name))
-        .filter(|(distance, _)| *distance <= few)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// Counts the letters to insert, drop, change or swap with their neighbour (the restricted
-/// Damerau-Levenshtein distance), without regard to case.
-fn distance(a: &str, b: &str) -> usize {
-    strsim::osa_distance(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::super::Settings;
-    use super::*;
-
-    #[test]
-    fn distances() {
-        let table = [
-            ("", "", 0),
-            ("port", "PORT", 0),
-            ("Prot", "Port", 1),
-            ("Por", "Port", 1),
-            ("Porrt", "Port", 1),
-            ("Pirt", "Port", 1),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-            ("MaxThreads", "MaximumThreads", 4),
-            ("ca", "abc", 3),
-        ];
-        for (a, b, want) in table {
-            assert_eq!((distance(a, b), distance(b, a)), (want, want), "{a} {b}");
-        }
-    }
 
     #[test]
     fn what_has_no_effect_is_told() {
@@ -169,16 +125,6 @@ mod tests {
             let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
             assert_eq!(got.len(), 1, "{text:?}: {got:?}");
             assert!(got[0].contains(want), "{text:?}: {got:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn distance_is_a_measure(a in "[abcé]{0,6}", b in "[abcé]{0,6}") {
-            prop_assert_eq!(distance(&a, &b), distance(&b, &a));
-            prop_assert_eq!(distance(&a, &b) == 0, a == b);
-            let (long, short) = (a.chars().count().max(b.chars().count()), a.chars().count().min(b.chars().count()));
-            prop_assert!((long - short..=long).contains(&distance(&a, &b)));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use regex::{Regex, RegexBuilder};
 
+use crate::aci::words::{find_word, parse_switch, quoted_list};
 use crate::http::browsers::{ANY, normal_host, normal_origin};
 
 /// The most memory that one compiled expression may take.
@@ -149,10 +150,10 @@ impl ValueKind {
             Self::Seconds { max } => {
                 text.parse().ok().filter(|number| (0..=max).contains(number)).map(Value::Integer)
             }
-            Self::Boolean => parse_boolean(text).map(Value::Boolean),
+            Self::Boolean => parse_switch(text).map(Value::Boolean),
             Self::OneOf(words) => find_word(words, text).map(Value::Word),
             Self::ListOf(words) => {
-                let items = split_csv(text).map_err(|what| format!("{what}: {}", must_be()))?;
+                let items = quoted_list(text).map_err(|what| format!("{what}: {}", must_be()))?;
                 let mut found = Vec::new();
                 for item in items {
                     let word = find_word(words, &item).ok_or_else(must_be)?;
@@ -169,7 +170,7 @@ impl ValueKind {
             Self::Name => Some(text).filter(|t| is_name(t)).map(|t| Value::Text(t.to_owned())),
             Self::Text | Self::Path => Some(Value::Text(text.to_owned())),
             Self::Paths | Self::Wildcards => {
-                let items = split_csv(text).map_err(|what| format!("{what}: {}", must_be()))?;
+                let items = quoted_list(text).map_err(|what| format!("{what}: {}", must_be()))?;
                 Some(Value::Texts(items))
             }
             Self::Regex => match RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build() {
@@ -198,7 +199,7 @@ pub(super) fn is_empty(allowed: &str) -> String {
 ///
 /// What is wrong with the list.
 fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, String> {
-    let items = split_csv(text).map_err(|what| format!("{what}: "))?;
+    let items = quoted_list(text).map_err(|what| format!("{what}: "))?;
     let read = |item: &String| if item == ANY { Some(ANY.to_owned()) } else { read(item) };
     Ok(items.iter().map(read).collect::<Option<_>>().map(Value::Texts))
 }
@@ -229,97 +230,6 @@ impl ValueKind {
         }
         doubts
     }
-}
-
-/// Splits a list at its commas.
-///
-/// White space around an item is dropped, empty items are left out. `\,` stands for a comma within an item. An item
-/// in double quotes is taken as it is; `\"` and `""` within it stand for one quote. Any other backslash is one.
-///
-/// # Errors
-///
-/// A quote that is not closed, text beside a quoted item, or no item at all.
-fn split_csv(text: &str) -> Result<Vec<String>, &'static str> {
-    let mut items = Vec::new();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() {
-        let Some(mut quoted) = rest.strip_prefix('"') else {
-            let mut item = String::new();
-            loop {
-                let (part, after) = match rest.split_once(',') {
-                    Some((part, after)) => (part, Some(after)),
-                    None => (rest, None),
-                };
-                rest = after.unwrap_or_default();
-                match (part.strip_suffix('\\'), after) {
-                    (Some(part), Some(_)) => {
-                        item.push_str(part);
-                        item.push(',');
-                    }
-                    _ => {
-                        item.push_str(part);
-                        break;
-                    }
-                }
-            }
-            if item.contains('"') {
-                return Err("has a double quote within an item");
-            }
-            let item = item.trim_end();
-            if !item.is_empty() {
-                items.push(item.to_owned());
-            }
-            rest = rest.trim_start();
-            continue;
-        };
-        let mut item = String::new();
-        loop {
-            let Some((part, after)) = quoted.split_once('"') else {
-                return Err("has a double quote that is not closed");
-            };
-            if let Some(part) = part.strip_suffix('\\') {
-                item.push_str(part);
-                item.push('"');
-                quoted = after;
-                continue;
-            }
-            item.push_str(part);
-            match after.strip_prefix('"') {
-                Some(more) => {
-                    item.push('"');
-                    quoted = more;
-                }
-                None => {
-                    quoted = after.trim_start();
-                    break;
-                }
-            }
-        }
-        rest = match quoted.strip_prefix(',') {
-            Some(after) => after.trim_start(),
-            None if quoted.is_empty() => "",
-            None => return Err("has text after a quoted item"),
-        };
-        if !item.is_empty() {
-            items.push(item);
-        }
-    }
-    if items.is_empty() { Err("has no item") } else { Ok(items) }
-}
-
-fn parse_boolean(text: &str) -> Option<bool> {
-    let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    if is(&["true", "yes", "on", "y", "1"]) {
-        Some(true)
-    } else if is(&["false", "no", "off", "n", "0"]) {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-fn find_word(words: &[&'static str], text: &str) -> Option<&'static str> {
-    words.iter().copied().find(|word| word.eq_ignore_ascii_case(text))
 }
 
 /// An IPv6 address may stand in brackets; `localhost` is 127.0.0.1 (our choice: it must not depend

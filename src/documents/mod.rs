@@ -10,7 +10,7 @@
 //! | [`found`] | what a file was when it was found: the value of the parameter `actiond:found` |
 //! | [`beneath`] | files opened below a directory and never elsewhere |
 
-pub(crate) use crate::aci::catalog::shorten;
+pub(crate) use crate::aci::words::shorten;
 
 pub(crate) mod beneath;
 pub(crate) mod csv;

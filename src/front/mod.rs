@@ -43,12 +43,13 @@ use bytes::Bytes;
 use chrono::Local;
 
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
-use crate::aci::catalog::{ActionSpec, builtin, nearest, validate};
+use crate::aci::catalog::{ActionSpec, builtin, validate};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
+use crate::aci::words::nearest;
 pub use client::{Client, Leaving};
 use endpoint::Kind;
 pub use endpoint::{Endpoint, EndpointBuilder};

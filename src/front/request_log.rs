@@ -10,8 +10,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
 use super::message::AciRequest;
-use crate::aci::error::shorten;
 use crate::aci::request::{PairValue, Pairs};
+use crate::aci::words::shorten;
 
 /// How many requests are remembered.
 const CAPACITY: usize = 500;

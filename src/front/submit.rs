@@ -9,10 +9,12 @@ use actiond_actors::{
 
 use super::endpoint::Kind;
 use super::{Asked, Done, queue_error, render, waited};
-use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
+use crate::aci::catalog::{parse_integer, parse_seconds};
 use crate::aci::element::Element;
-use crate::aci::error::{AciError, shorten};
+use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
+use crate::aci::words::parse_bool;
+use crate::aci::words::shorten;
 
 const KEY: &str = "Idempotency-Key";
 

@@ -20,6 +20,8 @@ use tokio_util::codec::Decoder as _;
 use super::tree::check_reply;
 use super::zone::{Changing, FIRST, LAST};
 use super::{MAX_MESSAGE, check_message, split, sure};
+use crate::aci::client::{Fault, Reply};
+use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo};
 use crate::aci::request::{self, MAX_PAIRS, PairValue, Pairs, RawRequest};
@@ -105,6 +107,35 @@ pub fn multipart(data: &[u8]) {
     let result = crate::aci::multipart::read_parts(&content_type, &again, &mut read);
     sure("a body, written", &String::from_utf8_lossy(&again), result);
     assert_eq!(read, pairs);
+}
+
+/// Input: the data of a reply, or a whole one.
+pub fn reply(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let whole = format!(
+        "<autnresponse><action>A</action><response>SUCCESS</response><responsedata>{text}</responsedata></autnresponse>"
+    );
+    for text in [&text, &*whole] {
+        match Reply::read(text) {
+            Ok(reply) => check_reply_read(&reply),
+            Err(Fault::NotAci(shown)) => assert!(shown.chars().count() <= 103, "{shown}"),
+            Err(Fault::Refused(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What was read can be written, and is read the same then.
+fn check_reply_read(reply: &Reply) {
+    let write = |data: &[Element]| {
+        let xml = response::success("A", data, ResponseFormat::Xml);
+        sure("a reply", "", String::from_utf8(xml))
+    };
+    // Names that no reply of ours has are mended, and long attributes are cut; once that is done, nothing changes.
+    let mended = sure("a reply", "", Reply::read(&write(&reply.data)));
+    let again = write(&mended.data);
+    let read = sure("a reply, written", &again, Reply::read(&again));
+    assert_eq!(read.data, mended.data, "{again}");
 }
 
 /// Input: the text of a token; as well, the text that base64 hides in one.

@@ -17,7 +17,8 @@ use actix_web::http::header::{
     ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 
-use crate::aci::error::{AciError, shorten};
+use crate::aci::error::AciError;
+use crate::aci::words::shorten;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Headers by which a browser says that it fetches ahead.

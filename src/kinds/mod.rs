@@ -7,7 +7,7 @@
 
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
-pub(crate) use crate::aci::catalog::shorten;
+pub(crate) use crate::aci::words::shorten;
 
 pub mod echo;
 pub mod fetch;

@@ -77,6 +77,12 @@ const SHAPES: &[(&str, &str, &str, &str, &str)] = &[
     ("render", "attributes", "A\n<a\n", "@a\n@b\n", ""),
     ("render", "characters", "A\na=", "\u{1}&", ""),
     ("render", "stairs", "A\n", "<a\n<b\n>\n", ""),
+    ("reply", "elements", "", "<a/>", ""),
+    ("reply", "texts", "", "<a>&lt;</a>", ""),
+    ("reply", "attributes", "<a ", "a='1' ", "/>"),
+    ("reply", "stairs", "", "<a><b>", ""),
+    ("reply", "never closed", "", "<a>", ""),
+    ("reply", "references", "<a>", "&#65;", "</a>"),
     ("request", "pairs", "/", "a&", "\n\naction=x"),
     ("request", "empty pairs", "/", "&", ""),
     ("request", "lines", "/\n\naction=x\n", "a=\n", ""),
@@ -115,4 +121,4 @@ macro_rules! runs {
     };
 }
 
-runs! { config ingest_xml mender multipart reference removes_csv render request time_filter token }
+runs! { config ingest_xml mender multipart reference removes_csv render reply request time_filter token }

@@ -53,7 +53,7 @@ macro_rules! replays {
     };
 }
 
-replays! { config ingest_xml mender multipart reference removes_csv render request time_filter token }
+replays! { config ingest_xml mender multipart reference removes_csv render reply request time_filter token }
 
 #[test]
 fn every_target_is_fuzzed_and_replayed() {

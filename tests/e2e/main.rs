@@ -9,6 +9,7 @@
 )]
 
 mod calls;
+mod client;
 mod connector;
 mod draining;
 mod durable;

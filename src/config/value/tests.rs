@@ -77,47 +77,7 @@ fn bad_values_are_told_what_is_allowed() {
     }
 }
 
-#[test]
-fn lists_are_split_at_commas_outside_of_quotes() {
-    let table: [(&str, Result<&[&str], &str>); 20] = [
-        ("a,b", Ok(&["a", "b"])),
-        (r"a\,b,c", Ok(&["a,b", "c"])),
-        (r" a\, b\,,c\,", Ok(&["a, b,", "c,"])),
-        (r"a\b\\c,d\", Ok(&[r"a\b\\c", r"d\"])),
-        (r#""\"a\"","b""#, Ok(&["\"a\"", "b"])),
-        (r#""\"a, \"\"""#, Ok(&["\"a, \"\""])),
-        (r#""a\b,c""#, Ok(&[r"a\b,c"])),
-        (r#""a\",b"#, Err("has a double quote that is not closed")),
-        (r#"\"a\""#, Err("has a double quote within an item")),
-        (r#"<a b=\"c\">"#, Err("has a double quote within an item")),
-        (r#""<a b=\"c\">","<d>""#, Ok(&["<a b=\"c\">", "<d>"])),
-        (" a b ,, c ,", Ok(&["a b", "c"])),
-        ("\" a,b \" , c", Ok(&[" a,b ", "c"])),
-        ("\"say \"\"x\"\"\"", Ok(&["say \"x\""])),
-        ("\"\",a", Ok(&["a"])),
-        ("", Err("has no item")),
-        ("\"\"", Err("has no item")),
-        ("a\"b", Err("has a double quote within an item")),
-        ("\"a\"b", Err("has text after a quoted item")),
-        ("a,\"b\"\"", Err("has a double quote that is not closed")),
-    ];
-    for (text, want) in table {
-        let want = want.map(|items| items.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(split_csv(text), want, "{text:?}");
-    }
-}
-
 proptest! {
-    #[test]
-    fn quoted_items_come_back(items in proptest::collection::vec("[^\r\n\\\\]{1,10}", 1..5)) {
-        let quoted: Vec<_> =
-            items.iter().map(|item| format!("\"{}\"", item.replace('"', "\"\""))).collect();
-        prop_assert_eq!(&split_csv(&quoted.join(",")), &Ok(items.clone()));
-        let escaped: Vec<_> =
-            items.iter().map(|item| format!("\"{}\"", item.replace('"', "\\\""))).collect();
-        prop_assert_eq!(split_csv(&escaped.join(",")), Ok(items));
-    }
-
     #[test]
     fn no_value_makes_a_kind_panic(text in "\\PC{0,40}|[\"\",a ]{0,20}") {
         let kinds = [NUMBER, OPEN, ONE, SOME, ValueKind::Boolean, ValueKind::Address, ValueKind::Host,

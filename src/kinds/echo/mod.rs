@@ -12,7 +12,8 @@ use actiond_actors::{
 };
 
 use super::{ConfiguredQueue, ConfiguredQueues, Kind, Site, shorten};
-use crate::aci::catalog::{ANY, ParamKind, ParamSpec, ShownParameter, parse_seconds};
+use crate::aci::catalog::{ANY, ParamKind, ParamSpec, parse_seconds};
+use crate::aci::shown::ShownParameter;
 use crate::config::KindReader;
 
 /// The longest sleep, in seconds: 365 days.

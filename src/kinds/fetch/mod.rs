@@ -2,9 +2,9 @@
 //! changed or gone since the last run.
 //!
 //! `kind` is what the configuration says, `parameters` are what an action asks for, `sync` is one run of one task over a
-//! `source`, `datastore` remembers what that holds, `deliver` hands it over, and `board` shows how it goes. The source
-//! of which this is the connector is `directory`: `walk` finds files (but none of `own`), and `places` says whether they
-//! can have gone.
+//! `source`, `datastore` remembers what that holds, `deliver` hands it over (by `remote` to another server), and `board`
+//! shows how it goes. The source of which this is the connector is `directory`: `walk` finds files (but none of `own`),
+//! and `places` says whether they can have gone.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use actiond_actors::{
 use regex::Regex;
 
 use super::{Watch, shorten};
+use crate::aci::words::list;
 use crate::documents::beneath::Root;
 use board::Board;
 use deliver::{Deliver, Delivery};
@@ -29,6 +30,7 @@ mod kind;
 mod own;
 mod parameters;
 mod places;
+mod remote;
 mod source;
 mod sync;
 #[cfg(test)]
@@ -121,7 +123,7 @@ impl Perform for Fetch {
         Work::blocking(move || {
             let warning = parameters::check(context.parameters())?;
             let chosen = inner.choose(context.parameters())?;
-            let mut delivery = Delivery { context: &context, target: &inner.options.ingest };
+            let mut delivery = Delivery::new(&context, &inner.options.ingest);
             let lock = |lock: &Arc<tokio::sync::Mutex<()>>| {
                 context.wait_for(Arc::clone(lock).lock_owned())
             };
@@ -149,7 +151,7 @@ impl Inner {
             return Ok(all().collect());
         };
         let mut chosen: Vec<Chosen<'_>> = Vec::new();
-        for name in sections.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in list(sections) {
             let Some(found) = all().find(|(task, _)| task.name.eq_ignore_ascii_case(name)) else {
                 let known: Vec<_> =
                     self.options.tasks.iter().map(|task| task.name.as_str()).collect();

@@ -1,0 +1,214 @@
+//! The one table of actions and their parameters: requests are checked against it and the help is written from it.
+//!
+//! The actions that answer at once are in [`builtin`]; each kind of asynchronous action brings its own table in the
+//! same types. [`help`] turns tables into the reply of the action `Help`.
+
+pub mod builtin;
+pub mod help;
+
+use super::error::AciError;
+use super::request::{PairValue, Pairs};
+use super::time::{FILTER_FORMS, parse_filter};
+use super::token::Token;
+use super::words::{find_word, list, nearest, parse_bool};
+
+pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
+pub use help::{help_elements, help_html};
+
+/// An action as requests are checked against it and as the help shows it.
+///
+/// ```
+/// use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec};
+/// const ECHO: ActionSpec<'static> = ActionSpec {
+///     name: "Echo",
+///     summary: "Ends at once.",
+///     asynchronous: true,
+///     params: &[ParamSpec { name: "Sleep", kind: ParamKind::Seconds { max: 60 }, required: false, summary: "Runs that long." }],
+/// };
+/// // The same under the name of the queue that an administrator gave it.
+/// let process = ActionSpec { name: "Process", ..ECHO };
+/// assert!(process.find("sleep").is_some());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct ActionSpec<'a> {
+    /// The name of the action; for an asynchronous one that of its queue.
+    pub name: &'a str,
+    /// What it does, in a sentence or two.
+    pub summary: &'a str,
+    /// It is queued and answers with a token.
+    pub asynchronous: bool,
+    /// Its own parameters, without those that every action has.
+    pub params: &'a [ParamSpec],
+}
+
+/// One parameter of an action.
+#[derive(Debug, Clone, Copy)]
+pub struct ParamSpec {
+    /// The name; [`ANY`] says that parameters of any other name are welcome too.
+    pub name: &'static str,
+    /// What its value may be.
+    pub kind: ParamKind,
+    /// A request without it (or with an empty value) is refused.
+    pub required: bool,
+    /// What it means, in a sentence or two.
+    pub summary: &'static str,
+}
+
+/// The name of a [`ParamSpec`] that stands for parameters of any other name.
+pub const ANY: &str = "*";
+
+/// What the value of a parameter may be. Words are compared without regard to case, and white space around a value does
+/// not count. An empty value of any kind but text counts as not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamKind {
+    /// Any text, or the bytes of a multipart part.
+    Text,
+    /// A whole number from `min` to `max`.
+    Integer {
+        /// The least value.
+        min: i64,
+        /// The greatest value.
+        max: i64,
+    },
+    /// Seconds from 0 to `max`, decimals allowed.
+    Seconds {
+        /// The greatest value.
+        max: u32,
+    },
+    /// `true` or `false`, `1` or `0`, `yes` or `no`.
+    Boolean,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// One or more of these words, with commas between them.
+    ListOf(&'static [&'static str]),
+    /// A token that a server like this one gave.
+    Token,
+    /// The name of a queue; whether there is such a queue is for the caller to check.
+    Queue,
+    /// A time as [`parse_filter`] reads it.
+    Time,
+}
+
+impl ParamKind {
+    /// Says what is allowed, as a phrase.
+    #[must_use]
+    pub fn allowed(self) -> String {
+        match self {
+            Self::Text => "any text".to_owned(),
+            Self::Integer { min, max: i64::MAX } => format!("a whole number, {min} or more"),
+            Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Seconds { max } => format!("seconds from 0 to {max}, such as 1.5"),
+            Self::Boolean => "true or false".to_owned(),
+            Self::OneOf(words) => words.join(", "),
+            Self::ListOf(words) => {
+                format!("one or more of {}, with commas between them", words.join(", "))
+            }
+            Self::Token => "a token that this server returned".to_owned(),
+            Self::Queue => "the name of a queue".to_owned(),
+            Self::Time => FILTER_FORMS.to_owned(),
+        }
+    }
+
+    /// Says whether a value, of which white space around it has been taken, is one of this kind.
+    #[must_use]
+    pub fn accepts(self, text: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Integer { min, max } => {
+                parse_integer(text).is_some_and(|number| (min..=max).contains(&number))
+            }
+            Self::Seconds { max } => {
+                parse_seconds(text).is_some_and(|seconds| seconds <= f64::from(max))
+            }
+            Self::Boolean => parse_bool(text).is_some(),
+            Self::OneOf(words) => find_word(words, text).is_some(),
+            Self::ListOf(words) => list(text).all(|word| find_word(words, word).is_some()),
+            Self::Token => Token::parse(text).is_ok(),
+            Self::Queue => !text.is_empty(),
+            Self::Time => parse_filter(text, 0, &chrono::Utc).is_ok(),
+        }
+    }
+}
+
+impl ActionSpec<'_> {
+    /// Finds one of the action's own parameters, in any case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&ParamSpec> {
+        self.params.iter().find(|param| param.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Gives the parameters that the action has because every action of its kind has them.
+    #[must_use]
+    pub const fn common(&self) -> &'static [&'static [ParamSpec]] {
+        if self.asynchronous { &[COMMON, ASYNC_COMMON] } else { &[COMMON] }
+    }
+}
+
+/// Checks the parameters of a request: required ones are there, and each value is of its kind.
+///
+/// `common` is usually [`ActionSpec::common`]. Parameters that are not known are ignored, as real servers do it, unless
+/// `strict` (`StrictActionValidation`).
+///
+/// # Errors
+/// [`AciError::missing`], [`AciError::invalid`] or, if `strict`, [`AciError::unknown_parameter`]; the first that is found.
+pub fn validate(
+    spec: &ActionSpec<'_>,
+    common: &[&[ParamSpec]],
+    pairs: &Pairs,
+    strict: bool,
+) -> Result<(), AciError> {
+    // The action's own parameters come first: one of them may narrow a common one.
+    let known = || spec.params.iter().chain(common.iter().copied().flatten());
+    for (name, value) in pairs.iter() {
+        match known().find(|param| param.name.eq_ignore_ascii_case(name)) {
+            Some(param) => check(param, value)?,
+            None if strict && spec.find(ANY).is_none() => {
+                return Err(AciError::unknown_parameter(
+                    name,
+                    nearest(name, known().map(|param| param.name).filter(|known| *known != ANY)),
+                ));
+            }
+            None => {}
+        }
+    }
+    for param in known().filter(|param| param.required) {
+        let is_given = match pairs.value(param.name) {
+            Some(PairValue::Text(text)) => !text.trim().is_empty(),
+            Some(PairValue::Bytes(bytes)) => !bytes.is_empty(),
+            None => false,
+        };
+        if !is_given {
+            return Err(AciError::missing(param.name, &param.kind.allowed()));
+        }
+    }
+    Ok(())
+}
+
+fn check(param: &ParamSpec, value: &PairValue) -> Result<(), AciError> {
+    match value {
+        PairValue::Text(text) if text.trim().is_empty() || param.kind.accepts(text.trim()) => {
+            Ok(())
+        }
+        PairValue::Text(text) => Err(AciError::invalid(param.name, text, &param.kind.allowed())),
+        PairValue::Bytes(_) if param.kind == ParamKind::Text => Ok(()),
+        PairValue::Bytes(_) => Err(AciError::invalid(param.name, "(bytes)", &param.kind.allowed())),
+    }
+}
+
+/// Reads a whole number.
+#[must_use]
+pub fn parse_integer(text: &str) -> Option<i64> {
+    text.trim().parse().ok()
+}
+
+/// Reads seconds, 0 or more: digits, and decimals behind a point. No exponents, signs or words.
+#[must_use]
+pub fn parse_seconds(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_plain = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if is_plain { text.parse().ok().filter(|seconds: &f64| seconds.is_finite()) } else { None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! The actions that answer at once, and the parameters that every action or every asynchronous action has.
+
+use super::{ActionSpec, ParamKind, ParamSpec};
+use crate::queue_info::{QUEUE_ACTIONS, StateFilter};
+use crate::response::ResponseFormat;
+
+/// The longest time in seconds that a request may wait for an action to end (our choice).
+pub const MAX_WAIT_SECS: u32 = 3600;
+
+/// Every priority that an action can have (no range is documented, so this is our choice).
+pub const PRIORITY: ParamKind = ParamKind::Integer { min: i32::MIN as i64, max: i32::MAX as i64 };
+
+const fn optional(name: &'static str, kind: ParamKind, summary: &'static str) -> ParamSpec {
+    ParamSpec { name, kind, required: false, summary }
+}
+
+const fn required(name: &'static str, kind: ParamKind, summary: &'static str) -> ParamSpec {
+    ParamSpec { name, kind, required: true, summary }
+}
+
+/// Parameters of every action (source: the documentation of standard ACI parameters).
+pub const COMMON: &[ParamSpec] = &[
+    optional(
+        "ActionID",
+        ParamKind::Text,
+        "Your name for this request; the server repeats it in its log.",
+    ),
+    optional(
+        "ResponseFormat",
+        ParamKind::OneOf(ResponseFormat::NAMES),
+        "The form of the reply; xml if not set.",
+    ),
+];
+
+/// Parameters of every asynchronous action. `Synchronous` and `Sync` are documented, the rest is our choice.
+pub const ASYNC_COMMON: &[ParamSpec] = &[
+    optional("Priority", PRIORITY, "Actions of higher priority start first; 0 if not set."),
+    optional(
+        "Wait",
+        ParamKind::Seconds { max: MAX_WAIT_SECS },
+        "Waits that long for the action to end and replies with its result; with the token if the time is over.",
+    ),
+    optional(
+        "Synchronous",
+        ParamKind::Boolean,
+        "Set to true to run the action at once and reply with its result.",
+    ),
+    optional("Sync", ParamKind::Boolean, "The same as Synchronous."),
+    optional(
+        "Idempotency-Key",
+        ParamKind::Text,
+        "A text of your choice: the same request with the same key returns the token of the first instead of queuing the action again; another request with it is refused.",
+    ),
+];
+
+/// `QueueInfo`. Sources: the pages "QueueInfo" and "Use Asynchronous Actions"; `AllStages` and `MaxDepth` from later
+/// pages; `Wait` and the state words beyond queued, running and finished are our choice.
+pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
+    name: "QueueInfo",
+    summary: "Shows the actions that the server has queued, is processing or has finished, and steers them.",
+    asynchronous: false,
+    params: &[
+        required(
+            "QueueAction",
+            ParamKind::OneOf(QUEUE_ACTIONS),
+            "What to do with the queue or with one action in it.",
+        ),
+        optional(
+            "QueueName",
+            ParamKind::Queue,
+            "The queue; there is one for each asynchronous action. May be left out if Token is set.",
+        ),
+        optional(
+            "Token",
+            ParamKind::Token,
+            "One action in the queue; required for cancel, changePriority, progress and duplicate.",
+        ),
+        optional(
+            "Priority",
+            PRIORITY,
+            "For changePriority, which requires it: the new priority. Higher ones start first.",
+        ),
+        optional(
+            "State",
+            ParamKind::ListOf(StateFilter::WORDS),
+            "For getStatus: only actions in these states; all if not set.",
+        ),
+        optional(
+            "Sort-By",
+            ParamKind::OneOf(&["queue-time", "start-time", "finish-time"]),
+            "For getStatus: the time to sort by; queue-time if not set.",
+        ),
+        optional(
+            "Sort-Order",
+            ParamKind::OneOf(&["ascending", "descending"]),
+            "For getStatus: descending, the newest first, if not set.",
+        ),
+        optional(
+            "Start",
+            ParamKind::Integer { min: 1, max: i64::MAX },
+            "For getStatus: the place of the first action to return; 1 if not set.",
+        ),
+        optional(
+            "MaxResults",
+            ParamKind::Integer { min: 0, max: i64::MAX },
+            "For getStatus: how many actions to return at most; all if not set.",
+        ),
+        optional(
+            "Min-Priority",
+            PRIORITY,
+            "For getStatus: only actions of this priority or a higher one.",
+        ),
+        optional(
+            "Max-Priority",
+            PRIORITY,
+            "For getStatus: only actions of this priority or a lower one.",
+        ),
+        optional(
+            "Queued-After",
+            ParamKind::Time,
+            "For getStatus: only actions queued after this second.",
+        ),
+        optional(
+            "Queued-Before",
+            ParamKind::Time,
+            "For getStatus: only actions queued before this second.",
+        ),
+        optional(
+            "Started-After",
+            ParamKind::Time,
+            "For getStatus: only actions started after this second.",
+        ),
+        optional(
+            "Started-Before",
+            ParamKind::Time,
+            "For getStatus: only actions started before this second.",
+        ),
+        optional(
+            "Finished-After",
+            ParamKind::Time,
+            "For getStatus: only actions that ended after this second.",
+        ),
+        optional(
+            "Finished-Before",
+            ParamKind::Time,
+            "For getStatus: only actions that ended before this second.",
+        ),
+        optional(
+            "Wait",
+            ParamKind::Seconds { max: MAX_WAIT_SECS },
+            "For getStatus with a token: waits that long for the action to end.",
+        ),
+        optional(
+            "AllStages",
+            ParamKind::Boolean,
+            "For progress: true shows finished and pending stages in full; false if not set.",
+        ),
+        optional(
+            "MaxDepth",
+            ParamKind::Integer { min: 0, max: u32::MAX as i64 },
+            "For progress: levels of stages to show; 0 for none, all if not set.",
+        ),
+        optional(
+            "Synchronous",
+            ParamKind::Boolean,
+            "Has no effect: QueueInfo always answers at once.",
+        ),
+    ],
+};
+
+/// `Help`: this table.
+pub const HELP: ActionSpec<'static> = ActionSpec {
+    name: "Help",
+    summary: "Lists the actions of this server with their parameters.",
+    asynchronous: false,
+    params: &[optional(
+        "HelpAction",
+        ParamKind::Text,
+        "The name of one action, to show only that.",
+    )],
+};
+
+/// Finds an action that answers at once, in any case.
+#[must_use]
+pub fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
+    BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
+}
+
+/// Every action that answers at once on the ACI port.
+pub const BUILTIN: &[ActionSpec<'static>] = &[
+    QUEUE_INFO,
+    plain("GetVersion", "Shows version, build, time and uptime of the server."),
+    plain("GetStatus", "Shows how the server is set up and what its queues do."),
+    plain("GetPid", "Shows the number of the server's process."),
+    plain("GetChildren", "Shows name, host and ports of the server and the servers behind it."),
+    plain("GetLicenseInfo", "Shows that the server needs no license, and its actions."),
+    ActionSpec {
+        name: "GetRequestLog",
+        summary: "Shows the latest requests.",
+        asynchronous: false,
+        params: &[optional(
+            "Tail",
+            ParamKind::Integer { min: 1, max: u32::MAX as i64 },
+            "How many entries to show; all that are kept if not set.",
+        )],
+    },
+    ActionSpec {
+        name: "ShowPermissions",
+        summary: "Shows what a client may do.",
+        asynchronous: false,
+        params: &[optional(
+            "IP",
+            ParamKind::Text,
+            "The client's address; that of the caller if not set.",
+        )],
+    },
+    HELP,
+];
+
+const fn plain(name: &'static str, summary: &'static str) -> ActionSpec<'static> {
+    ActionSpec { name, summary, asynchronous: false, params: &[] }
+}

@@ -1,0 +1,228 @@
+//! The commands to queues and to their actions, one method each.
+
+use std::time::Duration;
+
+use super::queue_info::{Action, Progress, QueueStatus, Status};
+use super::tree::{children, first, into_children, take, text_of, value};
+use super::{Client, ClientError, Fault, List, Reply};
+use crate::element::Element;
+use crate::request::{PairValue, Pairs};
+use crate::shown::ShownParameter;
+use crate::token::queue_of;
+
+/// Which action or which queue is meant.
+pub(super) enum About<'a> {
+    Token(&'a str),
+    Queue(&'a str),
+}
+
+impl Client {
+    /// Queues an action and gives its token, which is opaque: what stands in it is the server's matter.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`Fault::Lacks`] if the reply has no token.
+    pub async fn submit(
+        &self,
+        action: &str,
+        parameters: impl Into<Pairs>,
+    ) -> Result<String, ClientError> {
+        let reply = self.send(action, parameters).await?;
+        self.token_in(&reply)
+    }
+
+    /// Asks how an action stands.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self, token: &str) -> Result<Action, ClientError> {
+        self.status_after(token, Duration::ZERO).await
+    }
+
+    /// Asks how an action stands at its end, or after so long: if the server knows `Wait`.
+    pub(super) async fn status_after(
+        &self,
+        token: &str,
+        wait: Duration,
+    ) -> Result<Action, ClientError> {
+        let mut more = Vec::new();
+        if !wait.is_zero() {
+            more.push(("Wait", format!("{:.3}", wait.as_secs_f64())));
+        }
+        let pairs = pairs("getStatus", &About::Token(token), more);
+        let reply = self.send_and_wait("QueueInfo", pairs, wait).await?;
+        let actions = take(reply.data, "actions").map(into_children).unwrap_or_default();
+        let action = take(actions, "action").ok_or(Fault::Lacks("the action"));
+        action.and_then(Action::read).map_err(|fault| self.error(fault))
+    }
+
+    /// Cancels an action that has not begun. Gives its state, if the server tells it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cancel(&self, token: &str) -> Result<Option<Status>, ClientError> {
+        self.steer("cancel", token, Vec::new()).await
+    }
+
+    /// Asks an action that runs to stop. Gives its state, if the server tells it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stop(&self, token: &str) -> Result<Option<Status>, ClientError> {
+        self.steer("stop", token, Vec::new()).await
+    }
+
+    /// Pauses an action that runs. Gives its state, if the server tells it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pause(&self, token: &str) -> Result<Option<Status>, ClientError> {
+        self.steer("pause", token, Vec::new()).await
+    }
+
+    /// Lets a paused action go on. Gives its state, if the server tells it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resume(&self, token: &str) -> Result<Option<Status>, ClientError> {
+        self.steer("resume", token, Vec::new()).await
+    }
+
+    /// Gives an action that waits another priority; higher ones start first. Gives its state, if the server tells it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn change_priority(
+        &self,
+        token: &str,
+        priority: i32,
+    ) -> Result<Option<Status>, ClientError> {
+        self.steer("changePriority", token, vec![("Priority", priority.to_string())]).await
+    }
+
+    /// Queues a copy of an action and gives its token.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn duplicate(&self, token: &str) -> Result<String, ClientError> {
+        let reply = self.ask("duplicate", &About::Token(token), Vec::new()).await?;
+        self.token_in(&reply)
+    }
+
+    /// Asks how far an action has come, with all stages of its work.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn progress(&self, token: &str) -> Result<Progress, ClientError> {
+        let all = vec![("AllStages", "true".to_owned())];
+        let reply = self.ask("progress", &About::Token(token), all).await?;
+        Progress::read(&reply.data).map_err(|fault| self.error(fault))
+    }
+
+    /// Asks what an action was given; `None` if the server no longer knows, as of those that have ended.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`Fault::Lacks`] if the server left a value out because it is too long to be shown.
+    pub async fn parameters(&self, token: &str) -> Result<Option<Pairs>, ClientError> {
+        let reply = self.ask("getActionParameters", &About::Token(token), Vec::new()).await?;
+        let request = first(&reply.data, "request").map(children).unwrap_or_default();
+        let Some(parameters) = first(request, "parameters") else { return Ok(None) };
+        let read = |element: &Element| {
+            let shown = ShownParameter {
+                attributes: element.attributes.clone(),
+                text: Some(text_of(element).to_owned()).filter(|text| !text.is_empty()),
+            };
+            shown.read().ok_or_else(|| self.error(Fault::Lacks("the value of a parameter")))
+        };
+        let given = children(parameters).iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(given.into()))
+    }
+
+    /// Asks how a queue stands.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn queue_status(&self, queue: &str) -> Result<QueueStatus, ClientError> {
+        self.whole("queueStatus", queue)
+            .await
+            .and_then(|reply| QueueStatus::read(&reply.data).map_err(|fault| self.error(fault)))
+    }
+
+    /// Asks whatever runs in a queue to stop.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stop_all(&self, queue: &str) -> Result<(), ClientError> {
+        self.whole("stop", queue).await.map(drop)
+    }
+
+    /// Pauses a queue: nothing more starts, and what runs is paused if it can be.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pause_queue(&self, queue: &str) -> Result<(), ClientError> {
+        self.whole("pause", queue).await.map(drop)
+    }
+
+    /// Lets a paused queue go on, and what was paused in it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resume_queue(&self, queue: &str) -> Result<(), ClientError> {
+        self.whole("resume", queue).await.map(drop)
+    }
+
+    /// Begins to list the actions of a queue, page by page.
+    #[must_use]
+    pub fn list(&self, queue: impl Into<String>) -> List<'_> {
+        List::new(self, queue.into())
+    }
+
+    async fn steer(
+        &self,
+        queue_action: &str,
+        token: &str,
+        more: Vec<(&str, String)>,
+    ) -> Result<Option<Status>, ClientError> {
+        let reply = self.ask(queue_action, &About::Token(token), more).await?;
+        Ok(value(&reply.data, "status").map(|word: String| Status::read(&word)))
+    }
+
+    async fn whole(&self, queue_action: &str, queue: &str) -> Result<Reply, ClientError> {
+        self.ask(queue_action, &About::Queue(queue), Vec::new()).await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        queue_action: &str,
+        about: &About<'_>,
+        more: Vec<(&str, String)>,
+    ) -> Result<Reply, ClientError> {
+        self.send("QueueInfo", pairs(queue_action, about, more)).await
+    }
+
+    fn token_in(&self, reply: &Reply) -> Result<String, ClientError> {
+        let token = first(&reply.data, "token").map(text_of).unwrap_or_default().trim();
+        match token {
+            "" => Err(self.error(Fault::Lacks("a token"))),
+            token => Ok(token.to_owned()),
+        }
+    }
+}
+
+/// Makes the parameters of a `QueueInfo` request. Other servers want the name of the queue beside a token.
+fn pairs(queue_action: &str, about: &About<'_>, more: Vec<(&str, String)>) -> Pairs {
+    let mut pairs = Pairs::default();
+    let mut push = |name: &str, value: String| pairs.push(name, PairValue::Text(value));
+    push("QueueAction", queue_action.to_owned());
+    match about {
+        About::Queue(queue) => push("QueueName", (*queue).to_owned()),
+        About::Token(token) => {
+            if let Some(queue) = queue_of(token) {
+                push("QueueName", queue);
+            }
+            push("Token", (*token).to_owned());
+        }
+    }
+    more.into_iter().for_each(|(name, value)| push(name, value));
+    pairs
+}

@@ -1,0 +1,88 @@
+//! The actions of a queue, page by page.
+
+use std::collections::HashSet;
+
+use super::commands::About;
+use super::queue_info::Action;
+use super::tree::{child, into_children, is, take, text_of};
+use super::{Client, ClientError, Fault};
+
+/// Number of actions on a page, unless it is set.
+const PAGE: usize = 100;
+
+/// A list of the actions of a queue, the latest first unless it is sorted otherwise.
+///
+/// ```no_run
+/// # async fn example(client: actiond_aci::client::Client) -> Result<(), actiond_aci::client::ClientError> {
+/// let mut list = client.list("Process").filter("State", "finished").page_size(50);
+/// while let Some(actions) = list.next_page().await? {
+///     for action in actions {
+///         println!("{} {}", action.token, action.status);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Each page is read when it is asked for, so a list that changes meanwhile moves below it. An action that moved from
+/// one page to the next is given once; those that others made room for may be missing.
+#[derive(Debug)]
+pub struct List<'a> {
+    client: &'a Client,
+    queue: String,
+    filters: Vec<(String, String)>,
+    page_size: usize,
+    /// The place of the next action, from 1; `None` once there is no further page.
+    start: Option<usize>,
+    /// The tokens of the page before.
+    last: HashSet<String>,
+}
+
+impl<'a> List<'a> {
+    pub(super) fn new(client: &'a Client, queue: String) -> Self {
+        let (filters, last) = (Vec::new(), HashSet::new());
+        Self { client, queue, filters, page_size: PAGE, start: Some(1), last }
+    }
+
+    /// Adds a parameter of `getStatus`, such as `State`, `Sort-By` or `Queued-After`.
+    #[must_use]
+    pub fn filter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.filters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how many actions are read at a time, at least one; 100 if not set.
+    #[must_use]
+    pub fn page_size(mut self, actions: usize) -> Self {
+        self.page_size = actions.max(1);
+        self
+    }
+
+    /// Gives the next page; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`ClientError`], with [`Fault::Incomplete`] if the server could not read its list to the end. The same page can
+    /// be asked for again.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<Action>>, ClientError> {
+        let Some(start) = self.start else { return Ok(None) };
+        let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let place = [("Start", start.to_string()), ("MaxResults", self.page_size.to_string())];
+        let more = filters.chain(place).collect();
+        let reply = self.client.ask("getStatus", &About::Queue(&self.queue), more).await?;
+        let read = || {
+            let list = take(reply.data, "actions").ok_or(Fault::Lacks("a list of actions"))?;
+            if let Some(error) = child(&list, "error") {
+                return Err(Fault::Incomplete(text_of(error).to_owned()));
+            }
+            let actions = into_children(list).into_iter().filter(|element| is(element, "action"));
+            actions.map(Action::read).collect::<Result<Vec<_>, _>>()
+        };
+        let mut actions = read().map_err(|fault| self.client.error(fault))?;
+        let count = actions.len();
+        self.start = (count >= self.page_size).then(|| start.saturating_add(count));
+        let tokens = actions.iter().map(|action| action.token.clone()).collect();
+        let before = std::mem::replace(&mut self.last, tokens);
+        actions.retain(|action| action.token.is_empty() || !before.contains(&action.token));
+        Ok((count > 0).then_some(actions))
+    }
+}

@@ -1,0 +1,247 @@
+//! What queues answer, as types.
+
+use std::time::Duration;
+
+use chrono::NaiveDateTime;
+
+use super::fault::Fault;
+use super::tree::{attribute, child, children, first, into_children, is, seconds, text_of, value};
+use crate::element::Element;
+use crate::time::parse_queue_time;
+
+/// The state of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Waits for a slot.
+    Queued,
+    /// Has a slot and runs.
+    Processing,
+    /// Has a slot and does not run.
+    Paused,
+    /// Was asked to stop and has not ended.
+    Stopping,
+    /// Did what it was to do.
+    Finished,
+    /// Ended in an error.
+    Error,
+    /// Ended before it began.
+    Cancelled,
+    /// Ended because it was asked to.
+    Stopped,
+    /// A word of another server's.
+    Other(String),
+}
+
+impl Status {
+    const WORDS: [(&'static str, Self); 8] = [
+        ("Queued", Self::Queued),
+        ("Processing", Self::Processing),
+        ("Paused", Self::Paused),
+        ("Stopping", Self::Stopping),
+        ("Finished", Self::Finished),
+        ("Error", Self::Error),
+        ("Cancelled", Self::Cancelled),
+        ("Stopped", Self::Stopped),
+    ];
+
+    /// Reads the word of a reply, in any case.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        let known = Self::WORDS.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+        known.map_or_else(|| Self::Other(word.to_owned()), |(_, status)| status)
+    }
+
+    /// Says whether the action has ended, whatever way. A word that is not known counts as an end: who waits for one
+    /// would else wait for ever.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        !matches!(self, Self::Queued | Self::Processing | Self::Paused | Self::Stopping)
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = Self::WORDS.iter().find(|(_, status)| status == self).map(|(word, _)| *word);
+        f.write_str(match (word, self) {
+            (None, Self::Other(other)) => other,
+            (word, _) => word.unwrap_or_default(),
+        })
+    }
+}
+
+/// A time of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Time {
+    /// The time as the server wrote it.
+    pub text: String,
+    /// The same in the server's own zone, which replies do not name; missing if it is written in another way.
+    pub local: Option<NaiveDateTime>,
+}
+
+/// An action as `getStatus` shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// The token.
+    pub token: String,
+    /// The state.
+    pub status: Status,
+    /// When it was queued.
+    pub queued: Option<Time>,
+    /// When it began to run.
+    pub started: Option<Time>,
+    /// When it ended.
+    pub ended: Option<Time>,
+    /// How long it has waited, or had waited when it began.
+    pub in_queue: Option<Duration>,
+    /// How long it has run.
+    pub processing: Option<Duration>,
+    /// The priority.
+    pub priority: Option<i32>,
+    /// How many actions start before it, and one, if the server counts them.
+    pub position: Option<u64>,
+    /// Why it ended otherwise than finished.
+    pub error: Option<String>,
+    /// What it has brought, so far if it still runs.
+    pub results: Vec<Element>,
+}
+
+impl Action {
+    /// Reads an element `action`.
+    ///
+    /// Results stand between the other elements, and may have the name of one: of status, times and error the first
+    /// counts, of the rest the last, as servers write them.
+    pub(super) fn read(element: Element) -> Result<Self, Fault> {
+        let mut results = into_children(element);
+        let mut take = |name: &str, last: bool| {
+            let at = match last {
+                true => results.iter().rposition(|element| is(element, name)),
+                false => results.iter().position(|element| is(element, name)),
+            };
+            at.map(|at| text_of(&results.remove(at)).to_owned())
+        };
+        let status = take("status", false).ok_or(Fault::Lacks("the status of an action"))?;
+        let time = |text: String| Time { local: parse_queue_time(&text), text };
+        let queued = take("queued_time", false).map(time);
+        let in_queue = take("time_in_queue", false);
+        let started = take("process_start_time", false).map(time);
+        let processing = take("time_processing", false);
+        let ended = take("process_end_time", false).map(time);
+        let status = Status::read(status.trim());
+        // One that runs, or has done its work, may call a result so.
+        let has_failed = status.has_ended() && status != Status::Finished;
+        let error = if has_failed { take("error", false) } else { None };
+        Ok(Self {
+            token: take("token", true).unwrap_or_default().trim().to_owned(),
+            queued,
+            started,
+            ended,
+            in_queue: in_queue.and_then(|text| seconds(&text)),
+            processing: processing.and_then(|text| seconds(&text)),
+            priority: take("priority", true).and_then(|text| text.trim().parse().ok()),
+            position: take("position", true).and_then(|text| text.trim().parse().ok()),
+            status,
+            error,
+            results,
+        })
+    }
+}
+
+/// What `queueStatus` tells of a whole queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Nothing starts.
+    pub paused: bool,
+    /// How many actions wait.
+    pub pending: u64,
+    /// How many actions have a slot.
+    pub running: u64,
+    /// How many actions have ended and are still known.
+    pub finished: u64,
+}
+
+impl QueueStatus {
+    pub(super) fn read(data: &[Element]) -> Result<Self, Fault> {
+        let lacks = |what| move || Fault::Lacks(what);
+        Ok(Self {
+            paused: value(data, "paused").ok_or_else(lacks("the element paused"))?,
+            pending: value(data, "pending").ok_or_else(lacks("the element pending"))?,
+            running: value(data, "running").ok_or_else(lacks("the element running"))?,
+            finished: value(data, "finished").ok_or_else(lacks("the element finished"))?,
+        })
+    }
+}
+
+/// How far an action has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// The state.
+    pub status: Status,
+    /// It still finds out how much there is to do.
+    pub measuring: bool,
+    /// How much is done, from 0 to 100.
+    pub percent: f64,
+    /// How long it has run.
+    pub processing: Option<Duration>,
+    /// How long it may still take.
+    pub remaining: Option<Duration>,
+    /// The parts of the work.
+    pub stages: Vec<Stage>,
+}
+
+/// A part of the work of an action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// The title.
+    pub title: String,
+    /// `Pending`, `Processing` or `Finished`.
+    pub status: String,
+    /// How much it counts beside the others.
+    pub weight: Option<f64>,
+    /// How much of it is done, from 0 to 100, while it runs.
+    pub percent: Option<f64>,
+    /// How many of how many things are done, where they are counted.
+    pub counted: Option<(u64, u64)>,
+    /// Its own parts.
+    pub stages: Vec<Self>,
+}
+
+impl Progress {
+    pub(super) fn read(data: &[Element]) -> Result<Self, Fault> {
+        let lacks = || Fault::Lacks("the progress of an action");
+        let action = first(data, "action").ok_or_else(lacks)?;
+        let progress = child(action, "progress").ok_or_else(lacks)?;
+        let told = children(progress);
+        let time = |name| first(told, name).and_then(|element| seconds(text_of(element)));
+        let status = child(action, "status").map(text_of).unwrap_or_default();
+        Ok(Self {
+            status: Status::read(status.trim()),
+            measuring: value(told, "building_mode").unwrap_or(false),
+            percent: value(told, "percent").unwrap_or(0.0),
+            processing: time("time_processing"),
+            remaining: time("estimated_time_remaining"),
+            stages: Stage::read(progress),
+        })
+    }
+}
+
+impl Stage {
+    /// Reads the stages that stand in an element; replies are not so deep that this could not call itself.
+    fn read(element: &Element) -> Vec<Self> {
+        let stages = children(element).iter().filter(|element| is(element, "stage"));
+        let read = |stage: &Element| {
+            let text = |name| attribute(stage, name).unwrap_or_default().to_owned();
+            let number = |name| attribute(stage, name)?.trim().parse().ok();
+            let count = |name| attribute(stage, name)?.trim().parse().ok();
+            Self {
+                title: text("title"),
+                status: text("status"),
+                weight: number("weight"),
+                percent: number("percent"),
+                counted: count("progress").zip(count("maximum")),
+                stages: Self::read(stage),
+            }
+        };
+        stages.map(read).collect()
+    }
+}

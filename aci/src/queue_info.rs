@@ -1,0 +1,337 @@
+//! The commands of the action `QueueInfo`, read from its parameters.
+//!
+//! Source: the pages "QueueInfo" and "Use Asynchronous Actions". What a command does to an action in a given state is
+//! not decided here; what its parameters may be is in [`super::catalog`].
+
+use chrono::TimeZone;
+
+use super::catalog::builtin::{PRIORITY, QUEUE_INFO};
+use super::catalog::{ParamKind, parse_integer, parse_seconds, validate};
+use super::error::AciError;
+use super::request::Pairs;
+use super::time::parse_filter;
+use super::token::Token;
+use super::words::{list, parse_bool};
+
+/// The values of the parameter `QueueAction`, spelled as the documentation spells them.
+pub const QUEUE_ACTIONS: &[&str] = &[
+    "getStatus",
+    "getActionParameters",
+    "queueStatus",
+    "progress",
+    "cancel",
+    "stop",
+    "pause",
+    "resume",
+    "changePriority",
+    "duplicate",
+];
+
+/// A `QueueInfo` request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueInfo {
+    /// The queue as the client spelled it; if it is missing there is a token, which names one.
+    pub queue: Option<String>,
+    /// The one action that is meant. Whether it is in the queue is for the caller to check.
+    pub token: Option<Token>,
+    /// What to do.
+    pub command: QueueCommand,
+}
+
+/// What a `QueueInfo` request asks for. `Progress`, `Cancel`, `ChangePriority` and `Duplicate` always have a token.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueueCommand {
+    /// Status and results of one action, or of those that the query selects.
+    GetStatus(StatusQuery),
+    /// The parameters of one action, or of all that have not ended.
+    GetActionParameters,
+    /// Whether the queue is paused, and how many actions it has in each group of states.
+    QueueStatus,
+    /// How far an action has come.
+    Progress {
+        /// Show finished and pending stages in full.
+        all_stages: bool,
+        /// Levels of stages to show; all if missing.
+        max_depth: Option<u32>,
+    },
+    /// Remove an action that has not started.
+    Cancel,
+    /// Ask an action to stop; without a token, all that run.
+    Stop,
+    /// Pause an action, or the queue.
+    Pause,
+    /// Resume an action, or the queue.
+    Resume,
+    /// Give a queued action another priority.
+    ChangePriority {
+        /// The new priority; higher ones start first.
+        priority: i32,
+    },
+    /// Queue a copy of an action.
+    Duplicate,
+}
+
+/// Which actions `getStatus` shows, and in which order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusQuery {
+    /// Only actions in one of these states; all if missing.
+    pub states: Option<Vec<StateFilter>>,
+    /// Only actions of this priority or a higher one.
+    pub min_priority: Option<i32>,
+    /// Only actions of this priority or a lower one.
+    pub max_priority: Option<i32>,
+    /// When they were queued.
+    pub queued: TimeRange,
+    /// When they began to run.
+    pub started: TimeRange,
+    /// When they ended.
+    pub finished: TimeRange,
+    /// What to sort by; the time of queuing unless asked otherwise.
+    pub sort_by: SortBy,
+    /// The latest first, unless asked otherwise.
+    pub descending: bool,
+    /// The place of the first action to show, from 1.
+    pub start: u64,
+    /// How many actions to show at most; all if missing.
+    pub max_results: Option<u64>,
+    /// How long to wait for the action to end, 0 to 3600 seconds.
+    pub wait_secs: Option<f64>,
+}
+
+impl Default for StatusQuery {
+    fn default() -> Self {
+        Self {
+            states: None,
+            min_priority: None,
+            max_priority: None,
+            queued: TimeRange::default(),
+            started: TimeRange::default(),
+            finished: TimeRange::default(),
+            sort_by: SortBy::QueueTime,
+            descending: true,
+            start: 1,
+            max_results: None,
+            wait_secs: None,
+        }
+    }
+}
+
+/// What a list of actions is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// When they were queued.
+    QueueTime,
+    /// When they began to run.
+    StartTime,
+    /// When they ended.
+    FinishTime,
+}
+
+/// One word of the parameter `State`: a group of states, or a single one (our extension).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateFilter {
+    /// Waiting for a slot.
+    Queued,
+    /// Group: `Processing`, `Paused` and `Stopping`.
+    Running,
+    /// Group: `Finished`, `Error`, `Cancelled` and `Stopped`.
+    Finished,
+    /// Has a slot and runs.
+    Processing,
+    /// Has a slot and does not run.
+    Paused,
+    /// Asked to stop and has not ended.
+    Stopping,
+    /// Ended in an error.
+    Error,
+    /// Ended before it began.
+    Cancelled,
+    /// Ended because it was asked to.
+    Stopped,
+}
+
+impl StateFilter {
+    const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::Running,
+        Self::Finished,
+        Self::Processing,
+        Self::Paused,
+        Self::Stopping,
+        Self::Error,
+        Self::Cancelled,
+        Self::Stopped,
+    ];
+
+    /// The words of the parameter `State`.
+    pub const WORDS: &'static [&'static str] = &[
+        "queued",
+        "running",
+        "finished",
+        "processing",
+        "paused",
+        "stopping",
+        "error",
+        "cancelled",
+        "stopped",
+    ];
+
+    /// Reads one word, in any case.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let mut words = Self::WORDS.iter().zip(Self::ALL);
+        words.find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, state)| state)
+    }
+
+    /// Gives the wire words of the states that it selects.
+    #[must_use]
+    pub const fn statuses(self) -> &'static [&'static str] {
+        match self {
+            Self::Queued => &["Queued"],
+            Self::Running => &["Processing", "Paused", "Stopping"],
+            Self::Finished => &["Finished", "Error", "Cancelled", "Stopped"],
+            Self::Processing => &["Processing"],
+            Self::Paused => &["Paused"],
+            Self::Stopping => &["Stopping"],
+            Self::Error => &["Error"],
+            Self::Cancelled => &["Cancelled"],
+            Self::Stopped => &["Stopped"],
+        }
+    }
+}
+
+/// A range of times in milliseconds since 1970.
+///
+/// Replies show whole seconds, so a filter means them too: an action that is shown with the very second of a filter is
+/// neither before nor after it (our choice).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first millisecond of the range.
+    pub from_ms: Option<i64>,
+    /// The first millisecond behind the range.
+    pub until_ms: Option<i64>,
+}
+
+impl QueueInfo {
+    /// Reads the parameters of a `QueueInfo` request. `now_ms` and `tz` are for filters that leave out date or zone.
+    ///
+    /// An empty value counts as not given. Parameters that are not known are ignored; call [`validate`] before, with
+    /// [`QUEUE_INFO`], to refuse them.
+    ///
+    /// # Errors
+    /// The ACI error to send back, if a parameter is missing or has a value that it may not have.
+    pub fn parse(pairs: &Pairs, now_ms: i64, tz: &impl TimeZone) -> Result<Self, AciError> {
+        validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, false)?;
+        let queue = pairs.given("QueueName").map(ToOwned::to_owned);
+        let token = match pairs.given("Token") {
+            Some(text) => Some(
+                Token::parse(text)
+                    .map_err(|_| AciError::invalid("Token", text, &ParamKind::Token.allowed()))?,
+            ),
+            None => None,
+        };
+        let word = pairs.given("QueueAction").unwrap_or_default();
+        let word = QUEUE_ACTIONS
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(word))
+            .copied()
+            .unwrap_or_default();
+        let command = match word {
+            "getStatus" => QueueCommand::GetStatus(StatusQuery::parse(pairs, now_ms, tz)?),
+            "getActionParameters" => QueueCommand::GetActionParameters,
+            "queueStatus" => QueueCommand::QueueStatus,
+            "progress" => QueueCommand::Progress {
+                all_stages: pairs.given("AllStages").and_then(parse_bool).unwrap_or(false),
+                max_depth: number(pairs, "MaxDepth"),
+            },
+            "cancel" => QueueCommand::Cancel,
+            "stop" => QueueCommand::Stop,
+            "pause" => QueueCommand::Pause,
+            "resume" => QueueCommand::Resume,
+            "changePriority" => QueueCommand::ChangePriority {
+                priority: number(pairs, "Priority")
+                    .ok_or_else(|| AciError::missing("Priority", &PRIORITY.allowed()))?,
+            },
+            "duplicate" => QueueCommand::Duplicate,
+            _ => return Err(AciError::missing("QueueAction", &QUEUE_ACTIONS.join(", "))),
+        };
+        let needs_token = matches!(
+            command,
+            QueueCommand::Progress { .. }
+                | QueueCommand::Cancel
+                | QueueCommand::ChangePriority { .. }
+                | QueueCommand::Duplicate
+        );
+        if needs_token && token.is_none() {
+            return Err(AciError::missing(
+                "Token",
+                &format!("for {word}, {}", ParamKind::Token.allowed()),
+            ));
+        }
+        if queue.is_none() && token.is_none() {
+            let allowed = format!("{}; without it, a token", ParamKind::Queue.allowed());
+            return Err(AciError::missing("QueueName", &allowed));
+        }
+        Ok(Self { queue, token, command })
+    }
+
+    /// Gives the name of the queue that is meant: the one that was named, else that of the token.
+    #[must_use]
+    pub fn queue_name(&self) -> &str {
+        let of_token = self.token.as_ref().map(|token| token.queue.as_str());
+        self.queue.as_deref().or(of_token).unwrap_or_default()
+    }
+}
+
+impl StatusQuery {
+    /// Reads the parameters of `getStatus`, whose values have been checked but for the times.
+    fn parse(pairs: &Pairs, now_ms: i64, tz: &impl TimeZone) -> Result<Self, AciError> {
+        let second = |name: &str| match pairs.given(name) {
+            Some(text) => parse_filter(text, now_ms, tz)
+                .map(Some)
+                .map_err(|allowed| AciError::invalid(name, text, &allowed)),
+            None => Ok(None),
+        };
+        let range = |after: &str, before: &str| {
+            Ok::<_, AciError>(TimeRange {
+                from_ms: second(after)?.map(|second| second.saturating_add(1).saturating_mul(1000)),
+                until_ms: second(before)?.map(|second| second.saturating_mul(1000)),
+            })
+        };
+        let is = |name: &str, word: &str| {
+            pairs.given(name).is_some_and(|text| text.eq_ignore_ascii_case(word))
+        };
+        let words = pairs.given("State").unwrap_or_default();
+        // Each once, however often it was sent: what comes of a long request stays short.
+        let sent =
+            |state: &StateFilter| list(words).any(|word| StateFilter::parse(word) == Some(*state));
+        let states: Vec<_> = StateFilter::ALL.into_iter().filter(sent).collect();
+        Ok(Self {
+            states: Some(states).filter(|states| !states.is_empty()),
+            min_priority: number(pairs, "Min-Priority"),
+            max_priority: number(pairs, "Max-Priority"),
+            queued: range("Queued-After", "Queued-Before")?,
+            started: range("Started-After", "Started-Before")?,
+            finished: range("Finished-After", "Finished-Before")?,
+            sort_by: if is("Sort-By", "start-time") {
+                SortBy::StartTime
+            } else if is("Sort-By", "finish-time") {
+                SortBy::FinishTime
+            } else {
+                SortBy::QueueTime
+            },
+            descending: !is("Sort-Order", "ascending"),
+            start: number(pairs, "Start").unwrap_or(1),
+            max_results: number(pairs, "MaxResults"),
+            wait_secs: pairs.given("Wait").and_then(parse_seconds),
+        })
+    }
+}
+
+/// Reads a number whose range has been checked.
+fn number<N: TryFrom<i64>>(pairs: &Pairs, name: &str) -> Option<N> {
+    pairs.given(name).and_then(parse_integer).and_then(|number| N::try_from(number).ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! Tests of how `QueueInfo` requests are read.
+
+use chrono::{FixedOffset, Utc};
+use proptest::prelude::*;
+
+use super::*;
+use crate::request::{RawRequest, parse};
+
+/// 2014-07-17 22:30:00 UTC.
+const NOW_MS: i64 = 1_405_636_200_000;
+
+fn token() -> Token {
+    Token {
+        host: "10.2.105.34".to_owned(),
+        port: 1234,
+        queue: "FETCH".to_owned(),
+        queued_ms: NOW_MS,
+        id: 7,
+    }
+}
+
+fn read(pairs: &[(&str, &str)]) -> Result<QueueInfo, AciError> {
+    QueueInfo::parse(&pairs.iter().copied().collect(), NOW_MS, &Utc)
+}
+
+fn read_url(target: &str) -> Result<QueueInfo, AciError> {
+    let raw = RawRequest {
+        target,
+        content_type: None,
+        body: &[],
+        max_input_string: 64_000,
+        max_upload: 0,
+    };
+    let request = parse(&raw).unwrap();
+    assert!(request.action.eq_ignore_ascii_case("QueueInfo"));
+    QueueInfo::parse(&request.pairs, NOW_MS, &Utc)
+}
+
+fn status(pairs: &[(&str, &str)]) -> StatusQuery {
+    let pairs: Vec<_> = [("QueueAction", "getStatus"), ("QueueName", "Fetch")]
+        .iter()
+        .chain(pairs)
+        .copied()
+        .collect();
+    match read(&pairs).unwrap().command {
+        QueueCommand::GetStatus(query) => query,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_documented_examples_mean_what_they_say() {
+    let encoded = token().encode();
+    let ten_newest_finished = StatusQuery {
+        states: Some(vec![StateFilter::Finished]),
+        sort_by: SortBy::FinishTime,
+        max_results: Some(10),
+        ..StatusQuery::default()
+    };
+    let table = [
+        (
+            "/action=QueueInfo&QueueName=ingest&QueueAction=GetStatus",
+            "ingest",
+            false,
+            QueueCommand::GetStatus(StatusQuery::default()),
+        ),
+        (
+            "/action=QueueInfo&QueueName=ingest&QueueAction=getstatus&Token=TOKEN",
+            "ingest",
+            true,
+            QueueCommand::GetStatus(StatusQuery::default()),
+        ),
+        (
+            "/action=QueueInfo&QueueName=ingest&QueueAction=Cancel&Token=TOKEN",
+            "ingest",
+            true,
+            QueueCommand::Cancel,
+        ),
+        (
+            "/action=QueueInfo&QueueName=ingest&QueueAction=Stop&Token=TOKEN",
+            "ingest",
+            true,
+            QueueCommand::Stop,
+        ),
+        (
+            "http://localhost:1234/action=QueueInfo&QueueAction=GetStatus&QueueName=Fetch",
+            "Fetch",
+            false,
+            QueueCommand::GetStatus(StatusQuery::default()),
+        ),
+        (
+            "http://localhost:1234/action=QueueInfo&QueueAction=GetStatus&QueueName=Fetch&State=finished&Sort-By=finish-time\
+             &Sort-Order=descending&MaxResults=10&Start=1",
+            "Fetch",
+            false,
+            QueueCommand::GetStatus(ten_newest_finished),
+        ),
+        (
+            "http://localhost:1234/action=QueueInfo&QueueAction=changePriority&QueueName=Fetch&Token=TOKEN&priority=100",
+            "Fetch",
+            true,
+            QueueCommand::ChangePriority { priority: 100 },
+        ),
+        (
+            "http://localhost:1234/action=QueueInfo&QueueAction=getActionParameters&QueueName=Fetch&Token=TOKEN",
+            "Fetch",
+            true,
+            QueueCommand::GetActionParameters,
+        ),
+        (
+            "/action=queueinfo&queuename=fetch&queueaction=getActionParameters&token=TOKEN",
+            "fetch",
+            true,
+            QueueCommand::GetActionParameters,
+        ),
+    ];
+    for (target, queue, has_token, command) in table {
+        let read = read_url(&target.replace("TOKEN", &encoded)).unwrap();
+        assert_eq!(
+            read,
+            QueueInfo { queue: Some(queue.to_owned()), token: has_token.then(token), command },
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn the_documented_token_is_another_server_s() {
+    let target = "/action=QueueInfo&QueueAction=GetStatus&QueueName=Fetch&Token=MTAuMi4xMDUuMzQ6MTIzNDpGRVRDSDoxNDAyOTU3MzY4";
+    let error = read_url(target).unwrap_err();
+    assert_eq!(error.code, "ERRORPARAMINVALID");
+    assert!(error.description.contains("Token") && error.description.contains("MTAuMi4xMDUuMzQ6"));
+}
+
+#[test]
+fn every_command_is_read_in_any_case() {
+    let encoded = token().encode();
+    for word in QUEUE_ACTIONS {
+        for word in [word.to_uppercase(), word.to_lowercase()] {
+            let pairs = [
+                ("queueaction", word.as_str()),
+                ("QUEUENAME", "Fetch"),
+                ("token", &encoded),
+                ("PRIORITY", "-3"),
+            ];
+            let command = read(&pairs).unwrap().command;
+            let name = format!("{command:?}").split([' ', '(']).next().unwrap().to_lowercase();
+            assert_eq!(name, word.to_lowercase());
+        }
+    }
+}
+
+#[test]
+fn what_a_command_needs_must_be_there() {
+    let encoded = token().encode();
+    let table: [(&[(&str, &str)], &str); 12] = [
+        (&[], "The parameter QueueAction is required"),
+        (&[("QueueAction", " "), ("QueueName", "Fetch")], "The parameter QueueAction is required"),
+        (
+            &[("QueueAction", "wobble"), ("QueueName", "Fetch")],
+            "The parameter QueueAction has the value 'wobble'.",
+        ),
+        (&[("QueueAction", "getStatus")], "The parameter QueueName is required"),
+        (
+            &[("QueueAction", "getStatus"), ("QueueName", " "), ("Token", "")],
+            "The parameter QueueName is required",
+        ),
+        (&[("QueueAction", "cancel"), ("QueueName", "Fetch")], "The parameter Token is required"),
+        (
+            &[("QueueAction", "progress"), ("QueueName", "Fetch"), ("Token", "")],
+            "The parameter Token is required",
+        ),
+        (
+            &[("QueueAction", "duplicate"), ("QueueName", "Fetch")],
+            "The parameter Token is required",
+        ),
+        (
+            &[("QueueAction", "changePriority"), ("QueueName", "Fetch"), ("Priority", "1")],
+            "The parameter Token is required",
+        ),
+        (
+            &[("QueueAction", "changePriority"), ("QueueName", "Fetch"), ("Token", &encoded)],
+            "The parameter Priority is required",
+        ),
+        (
+            &[
+                ("QueueAction", "changePriority"),
+                ("QueueName", "Fetch"),
+                ("Token", &encoded),
+                ("Priority", "2147483648"),
+            ],
+            "The parameter Priority has the value '2147483648'.",
+        ),
+        (
+            &[("QueueAction", "getStatus"), ("QueueName", "Fetch"), ("Token", "???")],
+            "The parameter Token has the value '???'.",
+        ),
+    ];
+    for (pairs, expected) in table {
+        let error = read(pairs).unwrap_err();
+        assert!(error.description.starts_with(expected), "{pairs:?}: {error}");
+    }
+}
+
+#[test]
+fn a_token_can_name_the_queue() {
+    let encoded = token().encode();
+    let read = read(&[("QueueAction", "getStatus"), ("Token", &encoded)]).unwrap();
+    assert_eq!((read.queue.as_deref(), read.queue_name()), (None, "FETCH"));
+}
+
+#[test]
+fn commands_for_the_whole_queue_need_no_token() {
+    for word in ["getStatus", "getActionParameters", "queueStatus", "stop", "pause", "resume"] {
+        let read = read(&[("QueueAction", word), ("QueueName", "Fetch"), ("Token", "")]).unwrap();
+        assert_eq!((read.token.as_ref(), read.queue_name()), (None, "Fetch"), "{word}");
+    }
+}
+
+#[test]
+fn filters_are_read() {
+    let query = status(&[
+        ("state", "error, Queued,PROCESSING,queued"),
+        ("min-priority", "-5"),
+        ("Max-Priority", "7"),
+        ("Sort-By", "START-TIME"),
+        ("Sort-Order", "Ascending"),
+        ("Start", "3"),
+        ("MaxResults", "0"),
+        ("Wait", "1.5"),
+    ]);
+    let expected = StatusQuery {
+        states: Some(vec![StateFilter::Queued, StateFilter::Processing, StateFilter::Error]),
+        min_priority: Some(-5),
+        max_priority: Some(7),
+        sort_by: SortBy::StartTime,
+        descending: false,
+        start: 3,
+        max_results: Some(0),
+        wait_secs: Some(1.5),
+        ..StatusQuery::default()
+    };
+    assert_eq!(query, expected);
+    let empty = [
+        "State",
+        "Sort-By",
+        "Sort-Order",
+        "Start",
+        "MaxResults",
+        "Wait",
+        "Min-Priority",
+        "Queued-After",
+    ]
+    .map(|name| (name, ""));
+    assert_eq!(status(&empty), StatusQuery::default());
+    assert_eq!(status(&[("State", ",")]), StatusQuery::default());
+}
+
+#[test]
+fn the_second_of_a_filter_is_neither_before_nor_after() {
+    let query = status(&[
+        ("Queued-After", "2014-07-17 15:00:00"),
+        ("Queued-Before", "2014-07-17 15:00:10"),
+        ("Started-After", "1405609200"),
+        ("Finished-Before", "15:00 GMT"),
+    ]);
+    assert_eq!(
+        query.queued,
+        TimeRange { from_ms: Some(1_405_609_201_000), until_ms: Some(1_405_609_210_000) }
+    );
+    assert_eq!(query.started, TimeRange { from_ms: Some(1_405_609_201_000), until_ms: None });
+    assert_eq!(query.finished, TimeRange { from_ms: None, until_ms: Some(1_405_609_200_000) });
+}
+
+#[test]
+fn filters_go_by_the_server_s_zone() {
+    let pairs: Pairs = [
+        ("QueueAction", "getStatus"),
+        ("QueueName", "f"),
+        ("Queued-Before", "2014-07-17 15:00:00"),
+    ]
+    .into_iter()
+    .collect();
+    let read = QueueInfo::parse(&pairs, NOW_MS, &FixedOffset::east_opt(3600).unwrap()).unwrap();
+    let QueueCommand::GetStatus(query) = read.command else { panic!() };
+    assert_eq!(query.queued.until_ms, Some(1_405_605_600_000));
+}
+
+#[test]
+fn bad_filters_name_parameter_value_and_what_is_allowed() {
+    let table = [
+        ("State", "sleeping", "stopping"),
+        ("Sort-By", "name", "queue-time, start-time, finish-time"),
+        ("Sort-Order", "up", "ascending, descending"),
+        ("Start", "0", "1 or more"),
+        ("MaxResults", "-1", "0 or more"),
+        ("Min-Priority", "high", "-2147483648 to 2147483647"),
+        ("Wait", "3601", "0 to 3600"),
+        ("Finished-After", "yesterday", "2014-07-17 15:00:00"),
+        ("MaxDepth", "-1", "0 to 4294967295"),
+        ("AllStages", "maybe", "true or false"),
+    ];
+    for (name, value, allowed) in table {
+        let error = read(&[("QueueAction", "getStatus"), ("QueueName", "Fetch"), (name, value)])
+            .unwrap_err();
+        assert_eq!(error.number, 502);
+        for part in [name, value, allowed] {
+            assert!(error.description.contains(part), "{} lacks {part}", error.description);
+        }
+    }
+}
+
+#[test]
+fn progress_has_its_own_parameters() {
+    let encoded = token().encode();
+    let base = [("QueueAction", "progress"), ("Token", encoded.as_str())];
+    assert_eq!(
+        read(&base).unwrap().command,
+        QueueCommand::Progress { all_stages: false, max_depth: None }
+    );
+    let more: Vec<_> = base.into_iter().chain([("AllStages", "True"), ("MaxDepth", "0")]).collect();
+    assert_eq!(
+        read(&more).unwrap().command,
+        QueueCommand::Progress { all_stages: true, max_depth: Some(0) }
+    );
+}
+
+#[test]
+fn state_words_select_states() {
+    for (word, state) in StateFilter::WORDS.iter().zip(StateFilter::ALL) {
+        assert_eq!(StateFilter::parse(&word.to_uppercase()), Some(state));
+        let is_group = matches!(state, StateFilter::Running | StateFilter::Finished);
+        assert_eq!(state.statuses().len() == 1, !is_group);
+        assert!(is_group || state.statuses()[0].eq_ignore_ascii_case(word));
+    }
+    assert_eq!(StateFilter::parse("idle"), None);
+}
+
+proptest! {
+    #[test]
+    fn no_value_makes_it_panic(which in 0..QUEUE_INFO.params.len(), text in any::<String>(), number in any::<i64>(), action in 0..QUEUE_ACTIONS.len()) {
+        for text in [text, number.to_string()] {
+            let _ = read(&[("QueueAction", QUEUE_ACTIONS[action]), ("QueueName", "q"), (QUEUE_INFO.params[which].name, &text)]);
+        }
+    }
+}
