@@ -211,7 +211,7 @@ impl Drop for Alive {
         drop(std::mem::take(&mut *lock(&self.0.actors)));
         // Nothing ends any more: a handle may live on, and whoever waits by it would wait for ever.
         for queue in &*self.0.queues() {
-            queue.shared.end_waits();
+            queue.shared.waiters().end_waits();
         }
         if let Some(executor) = lock(&self.0.executor).take() {
             // Work on a thread that does not end must not hold up whoever drops the system.
@@ -339,7 +339,8 @@ impl System {
     /// Says what has not ended durably; `None` if all has.
     fn still_runs(&self) -> Option<StillRuns> {
         let queues = self.queues();
-        let live = queues.iter().map(|queue| (queue.name().to_owned(), queue.shared.live_now()));
+        let live =
+            queues.iter().map(|queue| (queue.name().to_owned(), queue.shared.slots().live_now()));
         StillRuns::new(live, self.inner.shutdown.running_at_once())
     }
 
@@ -394,7 +395,7 @@ impl System {
     async fn idle(&self) {
         for queue in self.queues() {
             // The sender lives in the queue, so waiting can't fail.
-            let _ = queue.shared.live().wait_for(|live| *live == 0).await;
+            let _ = queue.shared.slots().live().wait_for(|live| *live == 0).await;
         }
         self.inner.shutdown.idle().await;
     }
@@ -416,7 +417,7 @@ impl System {
         self.sum_up();
         // Nothing ends any more. Who waits reads once more how its action stands, while that can be read.
         for queue in self.queues() {
-            queue.shared.end_waits();
+            queue.shared.waiters().end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
         self.inner.store.close().await;
@@ -442,7 +443,7 @@ impl System {
     /// Waits until nobody waits for the end of an action.
     async fn waits_over(&self) {
         for queue in self.queues() {
-            queue.shared.waits_over().await;
+            queue.shared.waiters().waits_over().await;
         }
     }
 

@@ -55,7 +55,7 @@ impl OnItsWay {
     pub(super) fn seal(self) -> (Batch, Answer) {
         let shared = &self.shared;
         let Sealed { controls, submissions, claim } =
-            shared.inbox().seal(self.generation, || shared.free_slots());
+            shared.inbox().seal(self.generation, || shared.slots().available());
         let (controls, control_ports) = controls.into_iter().unzip();
         let (submissions, submission_ports) = submissions.into_iter().unzip();
         let ports = Ports { controls: control_ports, submissions: submission_ports, claim };
@@ -132,7 +132,7 @@ impl Port {
                     );
                     queue.count_dropped_report();
                 }
-                queue.release(end.id, end.attempt);
+                queue.slots().release(end.id, end.attempt);
             }
             Self::Internal(_) => {}
         }

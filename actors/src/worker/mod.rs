@@ -74,7 +74,7 @@ struct Slot {
 /// Runs perhaps while a panic unwinds: it must not panic itself.
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.queue.note_lost(self.number);
+        self.queue.slots().note_lost(self.number);
         self.queue.tell(WorkerLost { slot: self.number });
     }
 }
@@ -103,7 +103,7 @@ impl WorkerActor {
         let slot = self.slot.number;
         if running.abandoned {
             log::info!("queue {}: retired slot {slot} is free again", self.queue.name());
-            self.queue.note_idle(slot);
+            self.queue.slots().note_idle(slot);
             self.queue.tell(SlotFreed { slot });
         } else {
             self.report(&running.attempt, outcome(&running.attempt, result), Some(slot));
@@ -114,7 +114,7 @@ impl WorkerActor {
     fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome<Written>, freed: Option<usize>) {
         record_end(attempt, outcome);
         if let Some(slot) = freed {
-            self.queue.note_idle(slot);
+            self.queue.slots().note_idle(slot);
         }
         // If the queue is being rebuilt now, it will find the end in the attempt itself.
         self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt), freed });
