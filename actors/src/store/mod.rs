@@ -337,6 +337,10 @@ pub struct Affected {
     pub attempt: u32,
     /// When it was queued.
     pub queued_at: Timestamp,
+    /// When its latest attempt started, as it is written now: none of one that waits.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, where this change ended it.
+    pub finished_at: Option<Timestamp>,
     /// Its state now.
     pub state: State,
     /// What was decided.
@@ -378,6 +382,16 @@ pub struct Submitted {
     pub id: ActionId,
     /// When it was queued.
     pub queued_at: Timestamp,
+    /// Whether it was there before, under the same key: nothing new was queued.
+    pub is_repeat: bool,
+}
+
+impl Submitted {
+    /// An action that is new, or of which only id and queue time count.
+    #[must_use]
+    pub const fn new(id: ActionId, queued_at: Timestamp) -> Self {
+        Self { id, queued_at, is_repeat: false }
+    }
 }
 
 /// An action that has been given a slot.
@@ -387,6 +401,10 @@ pub struct Claimed {
     pub id: ActionId,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When this attempt started.
+    pub started_at: Timestamp,
     /// What it was given.
     pub parameters: Parameters,
 }

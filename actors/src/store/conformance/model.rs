@@ -222,7 +222,8 @@ impl Queue {
                     if !key.is_repeat(given, parameters) {
                         return Err(Rejected::KeyTaken);
                     }
-                    return Ok(Submitted { id: record.id, queued_at: record.queued_at });
+                    let Record { id, queued_at, .. } = *record;
+                    return Ok(Submitted { id, queued_at, is_repeat: true });
                 }
                 (parameters.clone(), *priority, key.clone(), *queued_at)
             }
@@ -255,7 +256,7 @@ impl Queue {
             position: None,
         };
         self.rows.insert(chosen, Row { record, parameters, key });
-        Ok(Submitted { id: chosen, queued_at })
+        Ok(Submitted::new(chosen, queued_at))
     }
 
     fn next_to_start(&self, batch: &Batch) -> Vec<ActionId> {
@@ -267,7 +268,9 @@ impl Queue {
     fn start(&mut self, batch: &Batch, id: ActionId) -> Claimed {
         let row = self.rows.get_mut(&id).unwrap();
         row.command(batch.now, Command::Start).unwrap();
-        Claimed { id, attempt: row.record.attempt, parameters: row.parameters.clone() }
+        let Record { attempt, queued_at, started_at, .. } = row.record;
+        let started_at = started_at.expect("it has just started");
+        Claimed { id, attempt, queued_at, started_at, parameters: row.parameters.clone() }
     }
 
     fn claim(&mut self, batch: &Batch, reply: &BatchReply) {
@@ -275,8 +278,10 @@ impl Queue {
         let next = self.next_to_start(batch);
         assert_eq!(claimed, next, "the highest priority first, equal ones by arrival (Q8)");
         for claimed in &reply.claimed {
-            let Claimed { attempt, parameters, .. } = self.start(batch, claimed.id);
+            let Claimed { attempt, queued_at, started_at, parameters, .. } =
+                self.start(batch, claimed.id);
             assert_eq!((claimed.attempt, &claimed.parameters), (attempt, &parameters));
+            assert_eq!((claimed.queued_at, claimed.started_at), (queued_at, started_at));
         }
     }
 
@@ -360,7 +365,9 @@ impl Row {
             }
             record.state = state;
         }
-        let Record { id, attempt, queued_at, state, .. } = *record;
-        Ok(Affected { id, attempt, queued_at, state, verdict })
+        let Record { id, attempt, queued_at, started_at, state, .. } = *record;
+        let ends = state.is_final() && verdict == Verdict::Move(state);
+        let finished_at = record.finished_at.filter(|_| ends);
+        Ok(Affected { id, attempt, queued_at, started_at, finished_at, state, verdict })
     }
 }
