@@ -56,6 +56,7 @@
 
 pub mod action;
 pub mod clock;
+pub mod events;
 mod key;
 pub mod lifecycle;
 pub mod perform;
@@ -70,12 +71,13 @@ pub mod testing;
 mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
+pub use events::{Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
 pub use key::SubmissionKey;
-pub use lifecycle::OnRestart;
+pub use lifecycle::{Came, OnRestart};
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
 pub use queue::{
-    ActionStatus, Listing, OneLine, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission,
-    Summary, TooLarge, Unfinished,
+    ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission, Summary,
+    TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

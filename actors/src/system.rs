@@ -14,10 +14,11 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, SystemClock};
+use crate::events::{Observer, Observers, log_unfinished};
 use crate::perform::Perform;
 use crate::queue::{
-    Drain, EndAll, Ending, Listener, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings,
-    QueueShared, Settle, Unfinished, lock,
+    Drain, EndAll, Ending, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
+    lock,
 };
 use crate::shutdown::still_runs::{self, StillRuns};
 use crate::shutdown::{Admitted, Phase, Shutdown};
@@ -39,7 +40,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     threads: Option<usize>,
     queues: Vec<NewQueue>,
-    listener: Listener,
+    observers: Observers,
+    log_unfinished: bool,
 }
 
 #[derive(Debug)]
@@ -107,15 +109,18 @@ impl Builder {
         self
     }
 
-    /// Sets who is told of each action that does not finish, once that is durable (default: a line of the log at
-    /// level info, with queue and id). It is called by the threads of the queues, so it must not wait; what it is
-    /// told is lost with a queue's actor that dies just then.
+    /// Adds an observer, who is told what happens in all queues, once it is durable. There may be several.
     #[must_use]
-    pub fn on_unfinished(
-        mut self,
-        listener: impl Fn(&Unfinished<'_>) + Send + Sync + 'static,
-    ) -> Self {
-        self.listener = Listener::new(listener);
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(Arc::new(observer));
+        self
+    }
+
+    /// Sets whether each action that does not finish is a line of the log at level info, with queue and id (default:
+    /// it is). An observer may write lines of its own in their place: [`Unfinished`](crate::events::Unfinished).
+    #[must_use]
+    pub const fn log_unfinished(mut self, logged: bool) -> Self {
+        self.log_unfinished = logged;
         self
     }
 
@@ -170,6 +175,10 @@ impl Builder {
             .max_blocking_threads(slots.max(64))
             .enable_all()
             .build()?;
+        let mut observers = self.observers;
+        if self.log_unfinished {
+            observers.add(Arc::new(log_unfinished()));
+        }
         let inner = Arc::new(Inner {
             handle: executor.handle().clone(),
             executor: Mutex::new(Some(executor)),
@@ -178,7 +187,7 @@ impl Builder {
             clock: self.clock,
             shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
-            listener: self.listener,
+            observers,
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
         let system = System { inner, _alive: Some(alive) };
@@ -239,7 +248,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
-    listener: Listener,
+    observers: Observers,
 }
 
 impl Inner {
@@ -262,7 +271,8 @@ impl System {
             clock: Arc::new(SystemClock),
             threads: None,
             queues: Vec::new(),
-            listener: Listener::default(),
+            observers: Observers::default(),
+            log_unfinished: true,
         }
     }
 
@@ -426,7 +436,7 @@ impl System {
     /// Says what the shutdown interrupted; once, however often it is called.
     fn sum_up(&self) {
         for queue in self.queues() {
-            let interrupted = queue.shared.ends().take_interrupted();
+            let interrupted = queue.shared.telling().take_interrupted();
             let total = interrupted.total();
             if total > 0 {
                 log::info!(
@@ -450,8 +460,8 @@ impl System {
     async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StoreError> {
         let NewQueue { name, settings, performer } = new;
         let state = self.inner.store.open_queue(&name).await?;
-        let listener = self.inner.listener.clone();
-        let shared = QueueShared::new(&name, settings, state.counts, state.paused, listener);
+        let observers = self.inner.observers.clone();
+        let shared = QueueShared::new(&name, settings, state.counts, state.paused, observers);
         let shared = Arc::new(shared);
         let handle = QueueHandle {
             shared: Arc::clone(&shared),

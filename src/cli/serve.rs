@@ -189,7 +189,8 @@ async fn start_queues(
     let data = &settings.paths.data_directory;
     let builder = System::builder(data)
         .durability(settings.actions.durability)
-        .on_unfinished(log_unfinished(settings.server.token_host.clone(), port));
+        .log_unfinished(false)
+        .observer(log_unfinished(settings.server.token_host.clone(), port));
     // No Fetch enters these, nor the data directory, and no Ingest reads what is there, whoever asks for it.
     let outputs: Vec<_> = settings
         .queues

@@ -151,7 +151,7 @@ pub struct PathSettings {
 }
 
 /// `[Actions]`: what holds for all queues.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ActionsSettings {
     /// What a queue gets that sets nothing itself.
     pub limits: QueueLimits,

@@ -220,7 +220,7 @@ impl Sending {
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
         let Record { id, queued_at, .. } = status.record;
-        let token = self.endpoint.token(&self.kind, Submitted::new(id, queued_at));
+        let token = self.endpoint.token(&self.kind, Submitted { id, queued_at });
         match self.shows {
             Shows::Status => Ok(Some(render::action(status, token, now))),
             Shows::Parameters => match self.parameters(id).await {

@@ -57,7 +57,7 @@ impl<'a> Target<'a> {
     }
 
     fn token(&self) -> String {
-        let action = Submitted::new(self.id, self.queued_at);
+        let action = Submitted { id: self.id, queued_at: self.queued_at };
         self.asked.endpoint.token(self.kind, action)
     }
 

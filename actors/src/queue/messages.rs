@@ -32,6 +32,12 @@ pub(crate) struct AttemptEnded {
     pub(crate) freed: Option<usize>,
 }
 
+/// The attempt has published how far it is, which somebody wants to know, for the first time since that was told. Told
+/// by its work.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Progressed(pub(crate) Arc<Attempt>);
+
 /// A slot can take another attempt whose last one was given up long ago: its thread has ended at
 /// last. Told by its worker.
 #[derive(Message)]

@@ -7,14 +7,15 @@
 //!
 //! - a batch from its sealing to its answer: [`batch`];
 //! - what others hold of a queue, also while it is being rebuilt: [`shared`], with its [`slots`] and [`waiters`];
+//! - what observers are told of a batch: [`telling`], and [`level`] for how full the queue is;
 //! - the messages to the actor: [`messages`];
 //! - what users call: [`handle`], [`listing`], [`run_now`].
 
 mod batch;
-mod ends;
 mod errors;
 mod handle;
 mod inbox;
+mod level;
 mod listing;
 mod messages;
 mod run_now;
@@ -22,6 +23,7 @@ mod settings;
 mod shared;
 mod slots;
 mod status;
+mod telling;
 mod waiters;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use tokio::sync::oneshot;
 
 use crate::action::State;
 use crate::clock::Clock;
+use crate::events::{ActionRef, Interest};
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
 use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Store, Unread};
@@ -39,8 +42,6 @@ use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
-pub(crate) use ends::Listener;
-pub use ends::{OneLine, Unfinished};
 pub use errors::QueueError;
 pub use handle::{QueueHandle, Submission};
 use inbox::{Generation, Look};
@@ -48,18 +49,22 @@ pub use listing::{Listing, TooLarge};
 #[cfg(feature = "testing")]
 pub(crate) use messages::Crash;
 pub(crate) use messages::{
-    AttemptEnded, Change, Drain, EndAll, Settle, SlotFreed, Submissions, WorkerLost,
+    AttemptEnded, Change, Drain, EndAll, Progressed, Settle, SlotFreed, Submissions, WorkerLost,
 };
 pub use run_now::RunOutcome;
 pub use settings::QueueSettings;
 pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};
 pub(crate) use slots::MOST_SLOTS;
 pub use status::{ActionStatus, Summary};
+use telling::Asked;
 
 /// How long a queue waits before it tries again to write down what it must (the end of an attempt).
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How often a queue with a limit of age looks for actions that are too old.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often at most each attempt's progress is told: four times a second.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) struct QueueActor {
     shared: QueueLink,
@@ -154,39 +159,53 @@ impl QueueActor {
     }
 
     fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
-        self.shared.set_counts(reply.counts, reply.paused);
         self.prune_more = reply.more_to_prune;
+        let shared = &*self.shared;
+        let (telling, name) = (shared.telling(), shared.name());
+        shared.set_counts(reply.counts, reply.paused);
+        let mut changes = reply.claimed.len() + reply.unread.len();
         for (port, result) in ports.controls.into_iter().zip(reply.controls) {
             if let Ok(affected) = &result {
+                changes += 1;
                 for action in affected {
                     self.steer(action);
                 }
-                let (ends, name) = (self.shared.ends(), self.shared.name());
                 match &port {
-                    Port::Internal(Control::End(end)) => ends.ended(name, affected, end),
-                    Port::Internal(Control::Recover { .. }) => ends.recovered(name, affected),
-                    _ => ends.commanded(name, affected),
+                    Port::Internal(Control::End(end)) => telling.ended(name, affected, end),
+                    Port::Internal(Control::Recover { .. }) => telling.recovered(name, affected),
+                    Port::Internal(_) => {}
+                    Port::Client { asked, .. } => telling.commanded(name, affected, *asked),
                 }
             }
             if let Port::Internal(Control::Recover { .. }) = &port {
                 self.adopt(result.as_deref().unwrap_or_default());
-                self.shared.set_recovered();
+                shared.set_recovered();
             }
-            port.answer(result, &self.shared);
+            port.answer(result, shared);
         }
-        for (port, result) in ports.submissions.into_iter().zip(reply.submissions) {
+        let submissions = ports.submissions.into_iter().zip(reply.submissions);
+        for (index, (port, result)) in submissions.enumerate() {
+            if let Ok(submitted) = &result {
+                let is_new = !reply.repeats.contains(&index);
+                changes += usize::from(is_new);
+                if is_new {
+                    telling.queued(name, *submitted);
+                }
+            }
             // A caller that has gone may send it again under its key.
             let _ = port.send(result);
         }
         for Unread { action, error } in &reply.unread {
             self.steer(action);
-            self.shared.ends().tell(self.shared.name(), action, Some(error));
+            telling.unread(name, action, error);
         }
         let started = reply.claimed.len();
         for claimed in reply.claimed {
+            telling.started(name, &claimed);
             self.dispatch(claimed);
         }
-        self.shared.inbox().note_dispatched(started);
+        shared.inbox().note_dispatched(started);
+        telling.committed(name, reply.counts.queued(), reply.paused, changes, ports.took);
     }
 
     /// Passes on to the worker what the rules decided, and wakes those who wait for an end.
@@ -220,13 +239,16 @@ impl QueueActor {
     }
 
     fn dispatch(&self, claimed: Claimed) {
-        let attempt = Arc::new(Attempt::new(
-            Some(claimed.id),
-            claimed.attempt,
+        let Claimed { id, attempt, queued_at, parameters, .. } = claimed;
+        let attempt = Attempt::new(
+            Some(ActionRef { id, queued_at, attempt }),
             self.shared.name_shared(),
-            claimed.parameters,
+            parameters,
             self.on_restart(),
-        ));
+        );
+        let watched = self.shared.telling().want(Interest::PROGRESSED);
+        let queue = watched.then(|| Arc::downgrade(&self.shared));
+        let attempt = Arc::new(attempt.telling_progress(queue));
         let start = |slot| {
             WorkerActor::new(
                 slot,
@@ -314,6 +336,10 @@ impl Actor for QueueActor {
         self.shared.inbox().control(internal(recover));
         for attempt in attempts {
             self.end_of(&attempt);
+            // What its predecessor was told, and waited to tell, is lost.
+            if attempt.renew_progress() {
+                ctx.notify(Progressed(attempt));
+            }
         }
         for slot in self.shared.slots().lost() {
             self.replace_worker(slot);
@@ -377,7 +403,8 @@ impl Handler<Change> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
-        self.shared.inbox().control((control, Port::Client(reply)));
+        let asked = Asked::by(&control);
+        self.shared.inbox().control((control, Port::Client { reply, asked }));
         self.try_again(ctx);
         self.pump(ctx);
     }
@@ -411,6 +438,20 @@ impl Handler<WorkerLost> for QueueActor {
         log::error!("queue {}: a worker died", self.shared.name());
         self.replace_worker(slot);
         self.pump(ctx);
+    }
+}
+
+impl Handler<Progressed> for QueueActor {
+    type Result = ();
+
+    /// Tells it, and looks again later whether there is more by then.
+    fn handle(&mut self, Progressed(attempt): Progressed, ctx: &mut Self::Context) {
+        self.shared.telling().progressed(self.shared.name(), &attempt);
+        ctx.run_later(PROGRESS_EVERY, move |_, ctx| {
+            if attempt.has_more_progress() {
+                ctx.notify(Progressed(attempt));
+            }
+        });
     }
 }
 

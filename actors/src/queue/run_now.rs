@@ -49,7 +49,6 @@ impl QueueHandle {
         let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
         let attempt = Arc::new(Attempt::new(
             None,
-            1,
             self.shared.name_shared(),
             parameters,
             self.performer.on_restart(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::lifecycle::OnRestart;
 
 /// How a queue works: given once, when it is built.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QueueSettings {
     /// How many of its actions run at once, from 1 (`MaximumThreads`; default 1). 0 counts as 1.
     pub maximum_threads: usize,
@@ -20,6 +20,12 @@ pub struct QueueSettings {
     pub on_restart: Option<OnRestart>,
     /// How long lies between asking an action to stop and forcing it (`StopGraceSecs`; default 10 s).
     pub stop_grace: Duration,
+    /// Share of `max_queue_size`, above which the queue counts as filling (default 0.75): see
+    /// [`QueueEvent::QueueFilling`](crate::events::QueueEvent::QueueFilling).
+    pub filling_threshold: f64,
+    /// Share of `max_queue_size`, below which it counts as emptying (default 0.5): see
+    /// [`QueueEvent::QueueEmptying`](crate::events::QueueEvent::QueueEmptying).
+    pub emptying_threshold: f64,
 }
 
 impl Default for QueueSettings {
@@ -31,6 +37,8 @@ impl Default for QueueSettings {
             max_finished_age: None,
             on_restart: None,
             stop_grace: Duration::from_secs(10),
+            filling_threshold: 0.75,
+            emptying_threshold: 0.5,
         }
     }
 }

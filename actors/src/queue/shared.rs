@@ -11,9 +11,11 @@ use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
 use tokio::sync::watch;
 
-use crate::queue::ends::{Ends, Listener};
+use crate::events::Observers;
 use crate::queue::inbox::{Inbox, SubmissionPort};
+use crate::queue::level::Thresholds;
 use crate::queue::slots::{MOST_SLOTS, Slots};
+use crate::queue::telling::Telling;
 use crate::queue::waiters::Waiters;
 use crate::queue::{QueueActor, QueueSettings, Submissions};
 use crate::store::{Counts, NewAction};
@@ -40,7 +42,7 @@ pub(crate) struct QueueShared {
     waiters: Waiters,
     dropped_reports: AtomicU64,
     ending: Mutex<Option<Ending>>,
-    ends: Ends,
+    telling: Telling,
     /// Whether what an earlier server left running has been recovered.
     recovered: watch::Sender<bool>,
 }
@@ -64,12 +66,16 @@ impl QueueShared {
         settings: QueueSettings,
         counts: Counts,
         paused: bool,
-        listener: Listener,
+        observers: Observers,
     ) -> Self {
         // Without a slot nothing would ever start.
         let maximum_threads = settings.maximum_threads.clamp(1, MOST_SLOTS);
+        let thresholds = settings.max_queue_size.map(|limit| {
+            Thresholds::new(limit, settings.filling_threshold, settings.emptying_threshold)
+        });
         Self {
             name: name.into(),
+            telling: Telling::new(observers, thresholds, counts.queued(), paused),
             settings: QueueSettings { maximum_threads, ..settings },
             link: watch::Sender::new(Link::Starting),
             slots: Slots::new(maximum_threads),
@@ -78,7 +84,6 @@ impl QueueShared {
             waiters: Waiters::default(),
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
-            ends: Ends::new(listener),
             recovered: watch::Sender::new(false),
         }
     }
@@ -169,9 +174,9 @@ impl QueueShared {
         *lock(&self.ending)
     }
 
-    /// Returns who is told of actions that did not finish.
-    pub(crate) const fn ends(&self) -> &Ends {
-        &self.ends
+    /// Returns what tells its observers.
+    pub(crate) const fn telling(&self) -> &Telling {
+        &self.telling
     }
 
     pub(crate) fn set_recovered(&self) {

@@ -5,8 +5,6 @@
 
 mod attempt;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +12,12 @@ use actix::prelude::*;
 use tokio::task::{AbortHandle, JoinError};
 
 use crate::action::ActionId;
-use crate::lifecycle::Ended;
+use crate::lifecycle::{Came, Ended};
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
 use crate::report::{MAX_BYTES, Report, Written, dismantle};
 use crate::store::AttemptEnd;
+use crate::supervision::drop_quietly;
 use crate::system::WeakSystem;
 pub(crate) use attempt::{Attempt, LiveView, Wish};
 
@@ -106,13 +105,20 @@ impl WorkerActor {
             self.queue.slots().note_idle(slot);
             self.queue.tell(SlotFreed { slot });
         } else {
-            self.report(&running.attempt, outcome(&running.attempt, result), Some(slot));
+            let came = came(&running.attempt, cut_off);
+            self.report(&running.attempt, came, outcome(&running.attempt, result), Some(slot));
         }
     }
 
     /// Reports the end of an attempt, and the slot that it frees, if it does.
-    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome<Written>, freed: Option<usize>) {
-        record_end(attempt, outcome);
+    fn report(
+        &self,
+        attempt: &Arc<Attempt>,
+        came: Came,
+        outcome: Outcome<Written>,
+        freed: Option<usize>,
+    ) {
+        record_end(attempt, came, outcome);
         if let Some(slot) = freed {
             self.queue.slots().note_idle(slot);
         }
@@ -143,7 +149,7 @@ impl WorkerActor {
         let ended = stopped(attempt);
         let text = "the work did not stop when asked and was abandoned; \
                     its slot stays taken until it ends by itself";
-        self.report(attempt, (ended, Some(text.to_owned()), None), None);
+        self.report(attempt, Came::Forced, (ended, Some(text.to_owned()), None), None);
     }
 }
 
@@ -157,7 +163,7 @@ impl Drop for WorkerActor {
         if let Some(running) = self.running.take() {
             running.work.abort();
             if !running.abandoned {
-                self.report(&running.attempt, worker_died(), None);
+                self.report(&running.attempt, Came::Forced, worker_died(), None);
                 // For a thread, which nothing can force and nobody watches any more.
                 running.attempt.ask(Wish::Stop);
             }
@@ -267,7 +273,7 @@ fn cut_text(text: &mut String, max_bytes: usize) {
 }
 
 /// Writes into the attempt how it ended, with all that is to be kept of it.
-fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome<Written>) {
+fn record_end(attempt: &Attempt, came: Came, (mut ended, mut error, report): Outcome<Written>) {
     let Some(id) = attempt.id() else { return };
     if let Some(text) = &mut error {
         cut_text(text, MAX_BYTES);
@@ -282,6 +288,7 @@ fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome<Written
         id,
         attempt: attempt.number(),
         ended,
+        came,
         error,
         report,
         percent: view.progress.percent(),
@@ -296,7 +303,7 @@ fn worker_died() -> Outcome<Written> {
 
 /// Ends an attempt whose worker died before it could.
 pub(crate) fn record_loss(attempt: &Attempt) {
-    record_end(attempt, worker_died());
+    record_end(attempt, Came::Forced, worker_died());
 }
 
 /// How an attempt ended, its error text, and its result if that is not the partial one.
@@ -318,16 +325,18 @@ pub(crate) fn outcome<R>(
     }
 }
 
-fn stopped(attempt: &Attempt) -> Ended {
-    if attempt.is_interrupted() { Ended::Interrupted(attempt.on_restart()) } else { Ended::Stopped }
+/// How an attempt came to its end that was cut off, or has come back.
+fn came(attempt: &Attempt, cut_off: bool) -> Came {
+    match attempt.wish() {
+        _ if cut_off => Came::Forced,
+        Wish::Run | Wish::Pause => Came::ByItself,
+        Wish::Stop => Came::Asked,
+        Wish::Force => Came::Forced,
+    }
 }
 
-/// Drops what a panic left, which is the work's own too: another panic must not reach whoever asks about the first.
-fn drop_quietly(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // To drop it would be to ask for one more.
-        std::mem::forget(another);
-    }
+fn stopped(attempt: &Attempt) -> Ended {
+    if attempt.is_interrupted() { Ended::Interrupted(attempt.on_restart()) } else { Ended::Stopped }
 }
 
 /// What a panic said, for the client: a panic in an action ends the action, not the queue.

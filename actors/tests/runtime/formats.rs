@@ -213,7 +213,7 @@ impl OldFile {
         };
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
-        assert_eq!(reply.submissions[0], Ok(Submitted { id, queued_at, is_repeat: true }));
+        assert_eq!(reply.submissions[0], Ok(Submitted { id, queued_at }));
         assert_eq!(reply.submissions[2], Err(Rejected::KeyTaken), "it was given something else");
         let new = reply.submissions[1].as_ref().unwrap().id;
         assert_eq!(new.get(), LAST_ID + 1);

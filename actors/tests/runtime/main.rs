@@ -12,6 +12,7 @@
 //! - `crashing`: the death of a queue's actor;
 //! - `workers`: the death of its workers;
 //! - `unfinished`: what is told of actions that did not finish;
+//! - `observing`: what observers are told;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
@@ -34,6 +35,7 @@ mod embedded;
 mod failing;
 mod files;
 mod formats;
+mod observing;
 mod pausing;
 mod powercut;
 mod queueing;

@@ -53,10 +53,16 @@ impl Model {
             assert_eq!(answer, queue.control(batch.now, control), "{control:?}");
         }
         assert_eq!(reply.submissions.len(), batch.submissions.len());
-        for (new, answer) in batch.submissions.iter().zip(&reply.submissions) {
-            let chosen = answer.as_ref().map_or(next(*last_id), |submitted| submitted.id);
+        let mut repeats = Vec::new();
+        for (index, (new, answer)) in batch.submissions.iter().zip(&reply.submissions).enumerate() {
+            let before = *last_id;
+            let chosen = answer.as_ref().map_or(next(before), |submitted| submitted.id);
             assert_eq!(*answer, queue.submit(batch, new, chosen, last_id), "{new:?}");
+            if answer.is_ok() && *last_id == before {
+                repeats.push(index);
+            }
         }
+        assert_eq!(reply.repeats, repeats, "nothing new was queued for these");
         queue.claim(batch, reply);
         queue.prune(batch, reply);
         assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
@@ -69,10 +75,19 @@ impl Model {
         let Self { last_id, queues } = self;
         let queue = queues.entry(batch.queue).or_default();
         let controls = batch.controls.iter().map(|c| queue.control(batch.now, c)).collect();
+        let mut repeats = Vec::new();
         let submissions = batch
             .submissions
             .iter()
-            .map(|new| queue.submit(batch, new, next(*last_id), last_id))
+            .enumerate()
+            .map(|(index, new)| {
+                let before = *last_id;
+                let submitted = queue.submit(batch, new, next(before), last_id);
+                if submitted.is_ok() && *last_id == before {
+                    repeats.push(index);
+                }
+                submitted
+            })
             .collect();
         let claimed = queue.next_to_start(batch).into_iter().map(|id| queue.start(batch, id));
         let claimed = claimed.collect();
@@ -80,6 +95,7 @@ impl Model {
         BatchReply {
             controls,
             submissions,
+            repeats,
             claimed,
             unread: Vec::new(),
             more_to_prune: false,
@@ -223,7 +239,7 @@ impl Queue {
                         return Err(Rejected::KeyTaken);
                     }
                     let Record { id, queued_at, .. } = *record;
-                    return Ok(Submitted { id, queued_at, is_repeat: true });
+                    return Ok(Submitted { id, queued_at });
                 }
                 (parameters.clone(), *priority, key.clone(), *queued_at)
             }
@@ -256,7 +272,7 @@ impl Queue {
             position: None,
         };
         self.rows.insert(chosen, Row { record, parameters, key });
-        Ok(Submitted::new(chosen, queued_at))
+        Ok(Submitted { id: chosen, queued_at })
     }
 
     fn next_to_start(&self, batch: &Batch) -> Vec<ActionId> {

@@ -40,23 +40,24 @@ impl Writer<'_> {
             && batch.max_queued.is_none_or(|max| all <= max)
             && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
         let mut started = Vec::new();
-        for submission in &batch.submissions {
+        let mut repeats = Vec::new();
+        for (index, submission) in batch.submissions.iter().enumerate() {
             let last_id = self.known.last_id;
             let submitted = self.submit(batch, submission, at_once)?;
-            if at_once
-                && let (Ok(submitted), NewAction::Given { parameters, priority, .. }) =
-                    (&submitted, submission)
-                && submitted.id.get() > last_id
-            {
-                let Submitted { id, queued_at, .. } = *submitted;
-                let claimed = Claimed {
-                    id,
-                    attempt: FIRST_ATTEMPT,
-                    queued_at,
-                    started_at: not_before(batch.now, queued_at),
-                    parameters: parameters.clone(),
-                };
-                started.push((Reverse(*priority), claimed));
+            if let Ok(Submitted { id, queued_at }) = submitted {
+                if id.get() <= last_id {
+                    repeats.push(index);
+                } else if at_once && let NewAction::Given { parameters, priority, .. } = submission
+                {
+                    let claimed = Claimed {
+                        id,
+                        attempt: FIRST_ATTEMPT,
+                        queued_at,
+                        started_at: not_before(batch.now, queued_at),
+                        parameters: parameters.clone(),
+                    };
+                    started.push((Reverse(*priority), claimed));
+                }
             }
             submissions.push(submitted);
         }
@@ -69,6 +70,7 @@ impl Writer<'_> {
         Ok(BatchReply {
             controls,
             submissions,
+            repeats,
             claimed,
             unread: Vec::new(),
             more_to_prune,
@@ -302,7 +304,7 @@ impl Writer<'_> {
         let queued_at = *queued_at;
         let row = Row { id, state, attempt, queued_at, started_at, priority };
         self.note(batch.queue, None, row)?;
-        Ok(Ok(Submitted::new(id, queued_at)))
+        Ok(Ok(Submitted { id, queued_at }))
     }
 
     /// Writes what a new action is given, and its key; keeps it in memory, too, if the action waits.
@@ -350,7 +352,7 @@ impl Writer<'_> {
             .optional()?;
         Ok(found.and_then(|(id, queued_at)| {
             let (id, queued_at) = (ActionId::new(id)?, Timestamp(queued_at));
-            Some(Submitted { id, queued_at, is_repeat: true })
+            Some(Submitted { id, queued_at })
         }))
     }
 
