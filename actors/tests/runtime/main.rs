@@ -12,6 +12,7 @@
 //! - `crashing`: the death of a queue's actor;
 //! - `workers`: the death of its workers;
 //! - `unfinished`: what is told of actions that did not finish;
+//! - `examples`: the programs in `examples/`;
 //! - `observing`: what observers are told;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
@@ -32,6 +33,7 @@ mod crashing;
 mod damage;
 mod draining;
 mod embedded;
+mod examples;
 mod failing;
 mod files;
 mod formats;
