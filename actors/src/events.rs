@@ -44,7 +44,7 @@ pub use unfinished::{OneLine, Unfinished};
 /// all: the actor after it begins with what the store holds, and an end that was written is an end. Whoever must not miss
 /// anything compares with [`QueueHandle::list`](crate::QueueHandle::list) after a start. Only of what a queue is
 /// itself (paused, full or empty), the next actor tells what has changed since the last event. What was not written yet
-/// (an end, a stop that is tried again) is told when it is.
+/// (an end, a stop that is tried again) is told when it is. How far an attempt has come may be told again.
 pub trait Observer: Send + Sync + 'static {
     /// The events that it wants. Asked once, when it is added to a system.
     fn interest(&self) -> Interest;

@@ -12,11 +12,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+
 use crate::action::{ActionId, Parameters};
 use crate::lifecycle::OnRestart;
 use crate::report::{Progress, Report};
 use crate::system::System;
-use crate::worker::{Attempt, Wish};
+use crate::worker::Attempt;
+pub use crate::worker::Wish;
+#[cfg(unix)]
+pub use crate::worker::run::process::ChildProcess;
+#[cfg(unix)]
+use crate::worker::run::process::ProcessWork;
 
 /// The work of one kind of action.
 ///
@@ -61,6 +69,8 @@ pub(crate) type WorkResult = Result<Report, Failure>;
 pub(crate) enum WorkKind {
     Task(Pin<Box<dyn Future<Output = WorkResult> + Send>>),
     Blocking(Box<dyn FnOnce() -> WorkResult + Send>),
+    #[cfg(unix)]
+    Process(ProcessWork),
     Done(WorkResult),
 }
 
@@ -85,6 +95,54 @@ impl Work {
         Self(WorkKind::Blocking(Box::new(work)))
     }
 
+    /// Work of another program. Its process is the first of a process group of its own; a pause is SIGSTOP to that group,
+    /// a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, what is left of its group is
+    /// killed, and only then is the slot free. What leaves the group (`setsid`) is not reached; nor is it where the server
+    /// itself is killed.
+    ///
+    /// The future that `accompany` returns feeds it, reads what it writes, and makes a result of it; one that
+    /// fails has the program killed. Once the program was asked to stop, a failure counts as that.
+    ///
+    /// ```
+    /// use actiond_actors::{ActionContext, Failure, Node, Perform, Work};
+    /// use std::process::Stdio;
+    /// use tokio::io::AsyncReadExt as _;
+    ///
+    /// struct Date;
+    ///
+    /// impl Perform for Date {
+    ///     fn perform(&self, _: ActionContext) -> Work {
+    ///         let mut command = tokio::process::Command::new("date");
+    ///         command.stdin(Stdio::null()).stdout(Stdio::piped());
+    ///         Work::process(command, |mut child| async move {
+    ///             let mut said = String::new();
+    ///             if let Some(mut stdout) = child.stdout.take() {
+    ///                 stdout.read_to_string(&mut said).await?;
+    ///             }
+    ///             let status = child.exited().await?;
+    ///             if !status.success() {
+    ///                 return Err(Failure::failed(format!("date failed: {status}")));
+    ///             }
+    ///             Ok(vec![Node::text("date", said.trim())])
+    ///         })
+    ///     }
+    ///
+    ///     fn can_pause(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    /// ```
+    #[cfg(unix)]
+    pub fn process<F>(
+        command: tokio::process::Command,
+        accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Report, Failure>> + Send + 'static,
+    {
+        Self(WorkKind::Process(ProcessWork::new(command, accompany)))
+    }
+
     /// Work that is already done.
     #[must_use]
     pub fn done(result: Result<Report, Failure>) -> Self {
@@ -97,6 +155,8 @@ impl fmt::Debug for Work {
         f.write_str(match self.0 {
             WorkKind::Task(_) => "Work::task",
             WorkKind::Blocking(_) => "Work::blocking",
+            #[cfg(unix)]
+            WorkKind::Process(_) => "Work::process",
             WorkKind::Done(_) => "Work::done",
         })
     }
@@ -250,6 +310,38 @@ impl ActionContext {
             Wish::Stop | Wish::Force => Err(StopRequested),
             Wish::Pause => self.system.block_on(self.checkpoint()),
         }
+    }
+
+    /// Returns what the attempt is asked to do, as a stream: first what holds now, then each change of it. Of wishes that
+    /// follow one another quickly only the latest may be seen. For work that passes them on to something else;
+    /// [`ActionContext::checkpoint`] is for work that obeys them itself. It ends with the attempt.
+    ///
+    /// ```
+    /// # use actiond_actors::{ActionContext, Failure, Report, Wish};
+    /// use futures_util::StreamExt as _;
+    ///
+    /// async fn steer(context: &ActionContext) {
+    ///     let mut wishes = context.wishes();
+    ///     while let Some(wish) = wishes.next().await {
+    ///         match wish {
+    ///             Wish::Run => { /* let the machine run */ }
+    ///             Wish::Pause => { /* hold it */ }
+    ///             Wish::Stop | Wish::Force => break,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn wishes(&self) -> BoxStream<'static, Wish> {
+        let mut wishes = self.attempt.watch();
+        // What holds now comes first.
+        wishes.mark_changed();
+        stream::unfold(wishes, |mut wishes| async move {
+            wishes.changed().await.ok()?;
+            let wish = *wishes.borrow_and_update();
+            Some((wish, wishes))
+        })
+        .boxed()
     }
 
     /// Waits until the attempt is asked to stop; for `select!` beside slow work.

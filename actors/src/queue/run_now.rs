@@ -57,8 +57,7 @@ impl QueueHandle {
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, held);
         let work = async { Ok(shallow(work.await?)?) };
-        let grace = self.settings().stop_grace;
-        let work = admitted.run(Arc::clone(&attempt), grace, work);
+        let work = admitted.run(Arc::clone(&attempt), self.settings().clone(), work);
         let mut running = system.executor().spawn(work);
         let result = tokio::select! {
             biased;

@@ -20,6 +20,9 @@ pub struct QueueSettings {
     pub on_restart: Option<OnRestart>,
     /// How long lies between asking an action to stop and forcing it (`StopGraceSecs`; default 10 s).
     pub stop_grace: Duration,
+    /// How long an attempt may work, pauses left out; then it is asked to stop, forced if need be, and ends in Error;
+    /// `None` = as long as it takes.
+    pub time_limit: Option<Duration>,
     /// Share of `max_queue_size`, above which the queue counts as filling (default 0.75): see
     /// [`QueueEvent::QueueFilling`](crate::events::QueueEvent::QueueFilling).
     pub filling_threshold: f64,
@@ -37,6 +40,7 @@ impl Default for QueueSettings {
             max_finished_age: None,
             on_restart: None,
             stop_grace: Duration::from_secs(10),
+            time_limit: None,
             filling_threshold: 0.75,
             emptying_threshold: 0.5,
         }

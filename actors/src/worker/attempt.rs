@@ -4,7 +4,7 @@
 //! Each attempt has its own control token, so a late stop or report reaches no other (Q14).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -16,13 +16,18 @@ use crate::perform::StopRequested;
 use crate::queue::{Progressed, QueueShared};
 use crate::report::{self, Progress, Report};
 use crate::store::AttemptEnd;
+use crate::worker::RunAs;
 
-/// What an attempt is asked to do. Ordered: a later wish never falls back behind a stop.
+/// What an attempt is asked to do. Ordered: behind a stop comes only a harder one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wish {
+pub enum Wish {
+    /// To work.
     Run,
+    /// To hold, and keep its slot.
     Pause,
+    /// To end soon, with what it has.
     Stop,
+    /// To end at once: a task is dropped by now, or about to be.
     Force,
 }
 
@@ -37,8 +42,10 @@ pub(crate) struct Attempt {
     wish: watch::Sender<Wish>,
     /// The server shuts down: a stop is then an interruption, not a client's will.
     interrupted: AtomicBool,
-    /// Its work runs on a thread, which nothing can force.
-    on_thread: AtomicBool,
+    /// It has run for longer than it may: a stop is then a failure.
+    timed_out: AtomicBool,
+    /// What its work is, if that is no task.
+    run_as: OnceLock<RunAs>,
     live: Mutex<Live>,
     /// The queue that tells how far this is, where somebody wants to know. Weak: the queue holds its attempts.
     progress_to: Option<Weak<QueueShared>>,
@@ -87,7 +94,8 @@ impl Attempt {
             on_restart,
             wish: watch::Sender::new(Wish::Run),
             interrupted: AtomicBool::new(false),
-            on_thread: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
+            run_as: OnceLock::new(),
             live: Mutex::new(Live {
                 progress: Progress::default(),
                 partial: Report::new(),
@@ -157,12 +165,29 @@ impl Attempt {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_on_thread(&self) {
-        self.on_thread.store(true, Ordering::Release);
+    /// Asks it to stop because its time is over.
+    pub(crate) fn time_out(&self) {
+        self.timed_out.store(true, Ordering::Release);
+        self.ask(Wish::Stop);
     }
 
-    pub(crate) fn is_on_thread(&self) -> bool {
-        self.on_thread.load(Ordering::Acquire)
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.timed_out.load(Ordering::Acquire)
+    }
+
+    /// Says what its work is. Before that is asked what it wishes: who forces it asks in the other order.
+    pub(crate) fn set_run_as(&self, run_as: RunAs) {
+        // An attempt is run once.
+        let _ = self.run_as.set(run_as);
+    }
+
+    pub(crate) fn run_as(&self) -> RunAs {
+        self.run_as.get().copied().unwrap_or(RunAs::Task)
+    }
+
+    /// Watches what it is asked to do. What this returns does not keep the attempt.
+    pub(crate) fn watch(&self) -> watch::Receiver<Wish> {
+        self.wish.subscribe()
     }
 
     pub(crate) fn set_progress(self: &Arc<Self>, progress: Progress) {

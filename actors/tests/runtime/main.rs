@@ -13,6 +13,7 @@
 //! - `workers`: the death of its workers;
 //! - `unfinished`: what is told of actions that did not finish;
 //! - `examples`: the programs in `examples/`;
+//! - `processes`: work that is a program of its own, wishes as a stream, time limits;
 //! - `observing`: what observers are told;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
@@ -40,6 +41,8 @@ mod formats;
 mod observing;
 mod pausing;
 mod powercut;
+#[cfg(target_os = "linux")]
+mod processes;
 mod queueing;
 mod restarting;
 mod running;
