@@ -215,7 +215,7 @@ async fn a_grandchild_that_outlives_its_parent_is_killed_with_it() {
 #[tokio::test]
 async fn what_leaves_the_group_holds_nobody_up() {
     let shells = Shells::new(graceless(1)).await;
-    let id = shells.run("setsid sleep 1000 & echo $! > left; sleep 0.2; exit 0").await;
+    let id = shells.run("setsid sh -c 'echo $$ > left; exec sleep 1000' & sleep 1000").await;
     let left = shells.number_in("left").await;
     shells.work.stop(id).await.unwrap();
     assert_eq!(end_state(&shells.work, id).await, State::Stopped);
