@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
 
-use actiond_actors::lifecycle::Ended;
+use actiond_actors::lifecycle::{Came, Ended};
 use actiond_actors::report::Written;
 use actiond_actors::store::StoreError;
 use actiond_actors::store::query::{Cursor, Query, SortKey, States};
@@ -61,6 +61,7 @@ impl Bench {
             id,
             attempt,
             ended: Ended::Finished,
+            came: Came::ByItself,
             error: None,
             report: Written::default(),
             percent: 100.0,

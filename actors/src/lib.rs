@@ -42,7 +42,12 @@
 //! - Q8: higher priority first, equal ones by arrival.
 //! - Q11: each call gets one answer, or learns that none came.
 //! - Q12, Q13: a paused queue starts nothing; one that is not, with a free slot, starts what waits.
-//! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt.
+//! - What was forced has ended before its slot is used again: a task is dropped, a process and its group are gone. A
+//!   thread can't be forced, so its slot is retired until it ends.
+//! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt; one in an observer harms
+//!   nobody.
+//! - An [`Observer`] is told of each change once, after it is durable; what became durable just before a crash may not be
+//!   told.
 //!
 //! # Limits
 //!
@@ -52,10 +57,16 @@
 //! # The map
 //!
 //! [`action`] and [`report`] are the plain types, [`lifecycle`] the rules, [`perform`] what you
-//! implement, [`System`] and [`QueueHandle`] what you call, [`store`] where actions are kept.
+//! implement, [`System`] and [`QueueHandle`] what you call, [`events`] what you are told, [`store`] where actions are kept.
+//!
+//! Inside: `queue/` is the actor that owns a queue, with what its users hold (`handle`, `listing`, `run_now`), what outlives it
+//! (`shared`, `slots`, `waiters`, `inbox`) and what it tells (`telling`, `level`); `worker/` is one slot and the attempt it
+//! watches, and `worker/run/` how that is run: as a task, a thread or a process. `supervision` rebuilds a queue's actor
+//! that died, `system` starts and ends all of it.
 
 pub mod action;
 pub mod clock;
+pub mod events;
 mod key;
 pub mod lifecycle;
 pub mod perform;
@@ -70,12 +81,15 @@ pub mod testing;
 mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
+pub use events::{Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
 pub use key::SubmissionKey;
-pub use lifecycle::OnRestart;
-pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
+pub use lifecycle::{Came, OnRestart};
+#[cfg(unix)]
+pub use perform::ChildProcess;
+pub use perform::{ActionContext, Failure, Perform, StopRequested, Wish, Work};
 pub use queue::{
-    ActionStatus, Listing, OneLine, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission,
-    Summary, TooLarge, Unfinished,
+    ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission, Summary,
+    TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

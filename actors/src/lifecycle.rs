@@ -95,6 +95,21 @@ pub enum Ended {
     Interrupted(OnRestart),
 }
 
+/// How an attempt came to its end, whatever its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Came {
+    /// Nobody had asked it to stop.
+    ByItself,
+    /// It had been asked to stop, by a client or by a shutdown, and then ended of its own accord.
+    Asked,
+    /// It was dropped, killed or given up: it had not ended in the time that it had after it was asked, or was
+    /// forced at once, or its worker died.
+    Forced,
+    /// It ran for longer than it may ([`QueueSettings::time_limit`](crate::QueueSettings::time_limit)), and was asked
+    /// to stop for that, and forced if need be.
+    TimedOut,
+}
+
 /// An accepted command's effect on the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

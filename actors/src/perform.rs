@@ -4,7 +4,8 @@
 //! beside its actors, never inside them (see `worker/`). The work sees itself, and what it is asked
 //! to do, through its [`ActionContext`].
 
-use std::error::Error;
+mod failure;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -12,11 +13,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+
 use crate::action::{ActionId, Parameters};
 use crate::lifecycle::OnRestart;
 use crate::report::{Progress, Report};
 use crate::system::System;
-use crate::worker::{Attempt, Wish};
+use crate::worker::Attempt;
+pub use crate::worker::Wish;
+#[cfg(unix)]
+pub use crate::worker::run::process::ChildProcess;
+#[cfg(unix)]
+use crate::worker::run::process::ProcessWork;
+pub use failure::{Failure, StopRequested};
 
 /// The work of one kind of action.
 ///
@@ -61,6 +71,8 @@ pub(crate) type WorkResult = Result<Report, Failure>;
 pub(crate) enum WorkKind {
     Task(Pin<Box<dyn Future<Output = WorkResult> + Send>>),
     Blocking(Box<dyn FnOnce() -> WorkResult + Send>),
+    #[cfg(unix)]
+    Process(ProcessWork),
     Done(WorkResult),
 }
 
@@ -85,6 +97,54 @@ impl Work {
         Self(WorkKind::Blocking(Box::new(work)))
     }
 
+    /// Work of another program. Its process is the first of a process group of its own; a pause is SIGSTOP to that group,
+    /// a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, what is left of its group is
+    /// killed, and only then is the slot free. What leaves the group (`setsid`) is not reached; nor is it where the server
+    /// itself is killed.
+    ///
+    /// The future that `accompany` returns feeds it, reads what it writes, and makes a result of it; one that
+    /// fails has the program killed. Once the program was asked to stop, a failure counts as that.
+    ///
+    /// ```
+    /// use actiond_actors::{ActionContext, Failure, Node, Perform, Work};
+    /// use std::process::Stdio;
+    /// use tokio::io::AsyncReadExt as _;
+    ///
+    /// struct Date;
+    ///
+    /// impl Perform for Date {
+    ///     fn perform(&self, _: ActionContext) -> Work {
+    ///         let mut command = tokio::process::Command::new("date");
+    ///         command.stdin(Stdio::null()).stdout(Stdio::piped());
+    ///         Work::process(command, |mut child| async move {
+    ///             let mut said = String::new();
+    ///             if let Some(mut stdout) = child.stdout.take() {
+    ///                 stdout.read_to_string(&mut said).await?;
+    ///             }
+    ///             let status = child.exited().await?;
+    ///             if !status.success() {
+    ///                 return Err(Failure::failed(format!("date failed: {status}")));
+    ///             }
+    ///             Ok(vec![Node::text("date", said.trim())])
+    ///         })
+    ///     }
+    ///
+    ///     fn can_pause(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    /// ```
+    #[cfg(unix)]
+    pub fn process<F>(
+        command: tokio::process::Command,
+        accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Report, Failure>> + Send + 'static,
+    {
+        Self(WorkKind::Process(ProcessWork::new(command, accompany)))
+    }
+
     /// Work that is already done.
     #[must_use]
     pub fn done(result: Result<Report, Failure>) -> Self {
@@ -97,76 +157,12 @@ impl fmt::Debug for Work {
         f.write_str(match self.0 {
             WorkKind::Task(_) => "Work::task",
             WorkKind::Blocking(_) => "Work::blocking",
+            #[cfg(unix)]
+            WorkKind::Process(_) => "Work::process",
             WorkKind::Done(_) => "Work::done",
         })
     }
 }
-
-/// Why an attempt ended without a full result. What it set as partial result is kept.
-///
-/// Every error becomes one by `?`: its text and those of its sources are shown to the client, so an error that names
-/// what a client must not know is to be made another first. Where [`StopRequested`] is among them, it is [`Failure::Stopped`].
-/// So that this can be, a failure is no [`std::error::Error`] itself.
-///
-/// ```
-/// use actiond_actors::{Failure, Node, Report};
-///
-/// fn half(of: &str) -> Result<Report, Failure> {
-///     let number: u32 = of.parse()?;
-///     Ok(vec![Node::text("half", (number / 2).to_string())])
-/// }
-///
-/// assert_eq!(half("x"), Err(Failure::failed("invalid digit found in string")));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It was asked to stop and did.
-    Stopped,
-    /// It could not do what it was to do; the text is shown to the client.
-    Failed(String),
-}
-
-impl Failure {
-    /// A failure with this text, which the client will see.
-    pub fn failed(text: impl Into<String>) -> Self {
-        Self::Failed(text.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stopped => "stopped on request",
-            Self::Failed(text) => text,
-        })
-    }
-}
-
-impl<E: Error + 'static> From<E> for Failure {
-    fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(error) = cause {
-            if error.is::<StopRequested>() {
-                return Self::Stopped;
-            }
-            let said = error.to_string();
-            // Many errors repeat the text of their source in their own.
-            if !text.contains(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = error.source();
-        }
-        Self::Failed(text)
-    }
-}
-
-/// What a checkpoint answers once the attempt has been asked to stop; pass it up with `?`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the action was asked to stop")]
-pub struct StopRequested;
 
 /// What one attempt knows of itself, and how it hears what it is asked to do. Cheap to clone.
 #[derive(Clone)]
@@ -252,6 +248,38 @@ impl ActionContext {
         }
     }
 
+    /// Returns what the attempt is asked to do, as a stream: first what holds now, then each change of it. Of wishes that
+    /// follow one another quickly only the latest may be seen. For work that passes them on to something else;
+    /// [`ActionContext::checkpoint`] is for work that obeys them itself. It ends with the attempt.
+    ///
+    /// ```
+    /// # use actiond_actors::{ActionContext, Failure, Report, Wish};
+    /// use futures_util::StreamExt as _;
+    ///
+    /// async fn steer(context: &ActionContext) {
+    ///     let mut wishes = context.wishes();
+    ///     while let Some(wish) = wishes.next().await {
+    ///         match wish {
+    ///             Wish::Run => { /* let the machine run */ }
+    ///             Wish::Pause => { /* hold it */ }
+    ///             Wish::Stop | Wish::Force => break,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn wishes(&self) -> BoxStream<'static, Wish> {
+        let mut wishes = self.attempt.watch();
+        // What holds now comes first.
+        wishes.mark_changed();
+        stream::unfold(wishes, |mut wishes| async move {
+            wishes.changed().await.ok()?;
+            let wish = *wishes.borrow_and_update();
+            Some((wish, wishes))
+        })
+        .boxed()
+    }
+
     /// Waits until the attempt is asked to stop; for `select!` beside slow work.
     pub async fn stop_requested(&self) {
         self.attempt.stop_requested().await;
@@ -287,46 +315,5 @@ impl ActionContext {
                 () = self.stop_requested() => Err(StopRequested),
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::Node;
-    use crate::report::Unwritable;
-    use crate::report::Written;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("the shelf is empty")]
-    struct Outer(#[source] Middle);
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("nobody was there: {0}")]
-    struct Middle(#[source] Inner);
-
-    #[derive(Debug, thiserror::Error)]
-    enum Inner {
-        #[error("the door is shut")]
-        Shut,
-        #[error("no more")]
-        Asked(#[source] StopRequested),
-    }
-
-    #[test]
-    fn errors_become_failures_with_all_that_they_say_once() {
-        let failure = |error| -> Failure { Outer(Middle(error)).into() };
-        let text = "the shelf is empty: nobody was there: the door is shut";
-        assert_eq!(failure(Inner::Shut), Failure::failed(text));
-        assert_eq!(failure(Inner::Asked(StopRequested)), Failure::Stopped);
-        assert_eq!(Failure::from(StopRequested), Failure::Stopped);
-        let io = std::io::Error::other("on fire");
-        assert_eq!(Failure::from(io), Failure::failed("on fire"));
-        let deep = (0..60).fold(Node::new("a"), |node, _| Node::new("a").node(node));
-        let unwritable: Unwritable = Written::of(&[deep]).unwrap_err();
-        let text = "the result is nested deeper than 50 levels";
-        assert_eq!(Failure::from(unwritable), Failure::failed(text));
-        assert_eq!(Failure::failed(text).to_string(), text);
-        assert_eq!(Failure::Stopped.to_string(), "stopped on request");
     }
 }

@@ -5,12 +5,11 @@ pub(crate) mod still_runs;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::perform::{Failure, WorkResult};
-use crate::queue::Ending;
+use crate::queue::{Ending, QueueSettings};
 use crate::worker::{Attempt, Wish};
 
 /// How far a shutdown has come; it only goes on.
@@ -72,26 +71,34 @@ impl Admitted {
     pub(crate) async fn run(
         self,
         attempt: Arc<Attempt>,
-        grace: Duration,
+        settings: QueueSettings,
         work: impl Future<Output = WorkResult>,
     ) -> WorkResult {
         tokio::select! {
             // What has ended by itself counts, and costs no look at all this.
             biased;
             result = work => result,
-            () = self.until_forced(&attempt, grace) => Err(Failure::Stopped),
+            () = self.until_forced(&attempt, &settings) => Err(Failure::Stopped),
         }
     }
 
-    async fn until_forced(mut self, attempt: &Attempt, grace: Duration) {
+    async fn until_forced(mut self, attempt: &Attempt, settings: &QueueSettings) {
+        let time_is_over = async {
+            match settings.time_limit {
+                // Asked to stop before that, it is what the others wait for.
+                Some(limit) if attempt.sleep(limit).await.is_ok() => {}
+                Some(_) | None => std::future::pending().await,
+            }
+        };
         // The sender lives in the system, which the attempt's context keeps; if it goes, nobody asks any more.
         tokio::select! {
             _ = self.0.wait_for(|phase| *phase > Phase::Draining) => attempt.interrupt(),
             () = attempt.stop_requested() => {}
+            () = time_is_over => attempt.time_out(),
         }
         let forced = self.0.wait_for(|phase| *phase == Phase::Ending(Ending::Force));
         // In time or not, it has had its time.
-        let _ = tokio::time::timeout(grace, forced).await;
+        let _ = tokio::time::timeout(settings.stop_grace, forced).await;
         attempt.ask(Wish::Force);
     }
 }

@@ -4,7 +4,9 @@
 //! factory: a new value is built from the store, its address is published, and too many deaths in a
 //! short time mark the queue as unavailable while the others carry on.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -72,6 +74,15 @@ impl Handler<Exited> for Guardian {
         let wait = BACK_OFF * (1 << (self.deaths.len() - 1).min(6));
         log::error!("the actor of queue {name} {how}; it is rebuilt in {wait:?}");
         ctx.run_later(wait, |guardian, ctx| guardian.build(ctx));
+    }
+}
+
+/// Drops what a panic of other people's code left, which is theirs too: another panic must not reach whoever asks about
+/// the first.
+pub(crate) fn drop_quietly(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // To drop it would be to ask for one more.
+        std::mem::forget(another);
     }
 }
 

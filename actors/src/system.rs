@@ -14,10 +14,11 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, SystemClock};
+use crate::events::{Observer, Observers, log_unfinished};
 use crate::perform::Perform;
 use crate::queue::{
-    Drain, EndAll, Ending, Listener, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings,
-    QueueShared, Settle, Unfinished, lock,
+    Drain, EndAll, Ending, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
+    lock,
 };
 use crate::shutdown::still_runs::{self, StillRuns};
 use crate::shutdown::{Admitted, Phase, Shutdown};
@@ -39,7 +40,8 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     threads: Option<usize>,
     queues: Vec<NewQueue>,
-    listener: Listener,
+    observers: Observers,
+    log_unfinished: bool,
 }
 
 #[derive(Debug)]
@@ -107,15 +109,18 @@ impl Builder {
         self
     }
 
-    /// Sets who is told of each action that does not finish, once that is durable (default: a line of the log at
-    /// level info, with queue and id). It is called by the threads of the queues, so it must not wait; what it is
-    /// told is lost with a queue's actor that dies just then.
+    /// Adds an observer, who is told what happens in all queues, once it is durable. There may be several.
     #[must_use]
-    pub fn on_unfinished(
-        mut self,
-        listener: impl Fn(&Unfinished<'_>) + Send + Sync + 'static,
-    ) -> Self {
-        self.listener = Listener::new(listener);
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(Arc::new(observer));
+        self
+    }
+
+    /// Sets whether each action that does not finish is a line of the log at level info, with queue and id (default:
+    /// it is). An observer may write lines of its own in their place: [`Unfinished`](crate::events::Unfinished).
+    #[must_use]
+    pub const fn log_unfinished(mut self, logged: bool) -> Self {
+        self.log_unfinished = logged;
         self
     }
 
@@ -181,6 +186,10 @@ impl Builder {
             .max_blocking_threads(slots.max(64))
             .enable_all()
             .build()?;
+        let mut observers = self.observers;
+        if self.log_unfinished {
+            observers.add(Arc::new(log_unfinished()));
+        }
         let inner = Arc::new(Inner {
             handle: executor.handle().clone(),
             executor: Mutex::new(Some(executor)),
@@ -189,7 +198,7 @@ impl Builder {
             clock: self.clock,
             shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
-            listener: self.listener,
+            observers,
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
         let system = System { inner, _alive: Some(alive) };
@@ -222,7 +231,7 @@ impl Drop for Alive {
         drop(std::mem::take(&mut *lock(&self.0.actors)));
         // Nothing ends any more: a handle may live on, and whoever waits by it would wait for ever.
         for queue in &*self.0.queues() {
-            queue.shared.end_waits();
+            queue.shared.waiters().end_waits();
         }
         if let Some(executor) = lock(&self.0.executor).take() {
             // Work on a thread that does not end must not hold up whoever drops the system.
@@ -250,7 +259,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
-    listener: Listener,
+    observers: Observers,
 }
 
 impl Inner {
@@ -273,7 +282,8 @@ impl System {
             clock: Arc::new(SystemClock),
             threads: None,
             queues: Vec::new(),
-            listener: Listener::default(),
+            observers: Observers::default(),
+            log_unfinished: true,
         }
     }
 
@@ -350,7 +360,8 @@ impl System {
     /// Says what has not ended durably; `None` if all has.
     fn still_runs(&self) -> Option<StillRuns> {
         let queues = self.queues();
-        let live = queues.iter().map(|queue| (queue.name().to_owned(), queue.shared.live_now()));
+        let live =
+            queues.iter().map(|queue| (queue.name().to_owned(), queue.shared.slots().live_now()));
         StillRuns::new(live, self.inner.shutdown.running_at_once())
     }
 
@@ -405,7 +416,7 @@ impl System {
     async fn idle(&self) {
         for queue in self.queues() {
             // The sender lives in the queue, so waiting can't fail.
-            let _ = queue.shared.live().wait_for(|live| *live == 0).await;
+            let _ = queue.shared.slots().live().wait_for(|live| *live == 0).await;
         }
         self.inner.shutdown.idle().await;
     }
@@ -427,7 +438,7 @@ impl System {
         self.sum_up();
         // Nothing ends any more. Who waits reads once more how its action stands, while that can be read.
         for queue in self.queues() {
-            queue.shared.end_waits();
+            queue.shared.waiters().end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
         self.inner.store.close().await;
@@ -436,7 +447,7 @@ impl System {
     /// Says what the shutdown interrupted; once, however often it is called.
     fn sum_up(&self) {
         for queue in self.queues() {
-            let interrupted = queue.shared.ends().take_interrupted();
+            let interrupted = queue.shared.telling().take_interrupted();
             let total = interrupted.total();
             if total > 0 {
                 log::info!(
@@ -453,15 +464,15 @@ impl System {
     /// Waits until nobody waits for the end of an action.
     async fn waits_over(&self) {
         for queue in self.queues() {
-            queue.shared.waits_over().await;
+            queue.shared.waiters().waits_over().await;
         }
     }
 
     async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StoreError> {
         let NewQueue { name, settings, performer } = new;
         let state = self.inner.store.open_queue(&name).await?;
-        let listener = self.inner.listener.clone();
-        let shared = QueueShared::new(&name, settings, state.counts, state.paused, listener);
+        let observers = self.inner.observers.clone();
+        let shared = QueueShared::new(&name, settings, state.counts, state.paused, observers);
         let shared = Arc::new(shared);
         let handle = QueueHandle {
             shared: Arc::clone(&shared),

@@ -190,7 +190,8 @@ async fn start_queues(
     let data = &settings.paths.data_directory;
     let builder = System::builder(data)
         .durability(settings.actions.durability)
-        .on_unfinished(log_unfinished(settings.server.token_host.clone(), port));
+        .log_unfinished(false)
+        .observer(log_unfinished(settings.server.token_host.clone(), port));
     let written: Vec<_> = settings
         .queues
         .iter()

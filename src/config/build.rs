@@ -119,6 +119,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, sections: &[&str]) -> QueueLimits 
             _ => OnRestart::Requeue,
         }),
         stop_grace: seconds(reader, sections, table::STOP_GRACE_SECS),
+        ..QueueLimits::default()
     }
 }
 

@@ -169,7 +169,7 @@ pub struct PathSettings {
 }
 
 /// `[Actions]`: what holds for all queues.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ActionsSettings {
     /// The limits of a queue that sets none itself.
     pub limits: QueueLimits,

@@ -79,6 +79,7 @@ fn the_defaults_are_these() {
         max_finished_age: None,
         on_restart: None,
         stop_grace: Duration::from_secs(10),
+        ..QueueLimits::default()
     };
     let actions = ActionsSettings {
         limits: limits.clone(),
@@ -156,6 +157,7 @@ fn a_queue_overrides_what_holds_for_all() {
         max_finished_age: Some(Duration::from_secs(60)),
         on_restart: Some(OnRestart::Fail),
         stop_grace: Duration::ZERO,
+        ..QueueLimits::default()
     };
     let own = QueueLimits {
         maximum_threads: 2,
@@ -164,6 +166,7 @@ fn a_queue_overrides_what_holds_for_all() {
         max_finished_age: None,
         on_restart: Some(OnRestart::Requeue),
         stop_grace: Duration::from_secs(7),
+        ..QueueLimits::default()
     };
     let got: Vec<_> = settings.queues.iter().map(|queue| queue.limits.clone()).collect();
     assert_eq!(got, [all.clone(), own]);

@@ -2,14 +2,17 @@
 //! store's thread.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::inbox::{Generation, Sealed, SubmissionPort};
+use super::telling::Asked;
 use super::{QueueActor, QueueLink, QueueShared};
 use crate::action::Timestamp;
 use crate::clock::Clock;
+use crate::events::Interest;
 use crate::store::{
     Affected, Answer, Batch, BatchReply, Control, QueueId, Rejected, Retention, StoreError,
 };
@@ -17,7 +20,7 @@ use crate::store::{
 /// Who gets the answer to a control.
 pub(super) enum Port {
     /// A client; a client that has gone learns nothing, but the change is made.
-    Client(oneshot::Sender<Result<Vec<Affected>, Rejected>>),
+    Client { reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>, asked: Asked },
     /// The queue itself. The change must be made some time: it is kept if the store fails.
     Internal(Control),
 }
@@ -33,6 +36,10 @@ pub(super) struct Ports {
     pub(super) submissions: Vec<SubmissionPort>,
     /// How many actions it could start.
     pub(super) claim: usize,
+    /// When it was sealed, where somebody wants to know how long it took.
+    pub(super) sealed: Option<Instant>,
+    /// How long it took from then to the answer.
+    pub(super) took: Option<Duration>,
 }
 
 /// A batch was written, or could not be. From the store, to the actor that sent the batch: what is to be
@@ -55,10 +62,17 @@ impl OnItsWay {
     pub(super) fn seal(self) -> (Batch, Answer) {
         let shared = &self.shared;
         let Sealed { controls, submissions, claim } =
-            shared.inbox().seal(self.generation, || shared.free_slots());
+            shared.inbox().seal(self.generation, || shared.slots().available());
         let (controls, control_ports) = controls.into_iter().unzip();
         let (submissions, submission_ports) = submissions.into_iter().unzip();
-        let ports = Ports { controls: control_ports, submissions: submission_ports, claim };
+        let sealed = shared.telling().want(Interest::COMMITTED).then(Instant::now);
+        let ports = Ports {
+            controls: control_ports,
+            submissions: submission_ports,
+            claim,
+            sealed,
+            took: None,
+        };
         let settings = shared.settings();
         let now = self.clock.now();
         let batch = Batch {
@@ -80,7 +94,8 @@ impl OnItsWay {
     }
 
     /// Passes the answer on to the actor. What the next batch must know is in the inbox before that.
-    fn answer(self, reply: Result<BatchReply, StoreError>, ports: Ports) {
+    fn answer(self, reply: Result<BatchReply, StoreError>, mut ports: Ports) {
+        ports.took = ports.sealed.map(|sealed| sealed.elapsed());
         let inbox = self.shared.inbox();
         let answer = match reply {
             Ok(reply) => {
@@ -106,7 +121,7 @@ impl Ports {
         let mut kept = Vec::new();
         for port in self.controls {
             match port {
-                Port::Client(reply) => {
+                Port::Client { reply, .. } => {
                     let _ = reply.send(Err(Rejected::Store(error.clone())));
                 }
                 Port::Internal(control) => kept.push(internal(control)),
@@ -119,7 +134,7 @@ impl Ports {
 impl Port {
     pub(super) fn answer(self, result: Result<Vec<Affected>, Rejected>, queue: &QueueShared) {
         match self {
-            Self::Client(reply) => {
+            Self::Client { reply, .. } => {
                 let _ = reply.send(result);
             }
             Self::Internal(Control::End(end)) => {
@@ -132,7 +147,7 @@ impl Port {
                     );
                     queue.count_dropped_report();
                 }
-                queue.release(end.id, end.attempt);
+                queue.slots().release(end.id, end.attempt);
             }
             Self::Internal(_) => {}
         }

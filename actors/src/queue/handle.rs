@@ -7,61 +7,19 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::oneshot;
 
-use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::action::{ActionId, Parameters, State};
 use crate::clock::Clock;
 use crate::key::SubmissionKey;
-use crate::lifecycle::{Command, Ended, INTERRUPTED_BY_SHUTDOWN, Refusal, Verdict, decide};
-use crate::perform::{ActionContext, Perform};
-use crate::queue::{Change, Link, QueueActor, QueueLink, QueueSettings};
-use crate::report::{Progress, Report, shallow};
-use crate::store::query::{Cursor, PageLimit, Query};
-use crate::store::{
-    Affected, Control, Counts, NewAction, QueueId, Record, Rejected, Store, StoreError, Submitted,
+use crate::lifecycle::{Command, Verdict, decide};
+use crate::perform::Perform;
+use crate::queue::{
+    ActionStatus, Change, Link, QueueActor, QueueError, QueueLink, QueueSettings, Summary,
 };
+use crate::store::{Affected, Control, NewAction, QueueId, Record, Rejected, Store, Submitted};
 use crate::system::WeakSystem;
-use crate::worker::{Attempt, LiveView, Wish, outcome, start};
 
 /// How long a call waits for a queue before it gives up waiting. The work goes on.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Why a call to a queue did not do what it was to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum QueueError {
-    /// There is no action of this id in the queue: there never was, or it is no longer kept.
-    #[error("there is no action {id} in the queue")]
-    UnknownAction {
-        /// The id.
-        id: ActionId,
-    },
-    /// The action's state does not allow it; nothing was changed.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The queue holds as many waiting actions as it may; nothing was changed.
-    #[error("the queue is full: {limit} actions are waiting")]
-    QueueFull {
-        /// How many may wait.
-        limit: u64,
-    },
-    /// Something else was submitted before under the same key, and is still kept; nothing was changed.
-    #[error("something else was submitted under the same key before")]
-    KeyTaken,
-    /// The server shuts down and takes nothing new.
-    #[error("the server is shutting down and takes no new actions")]
-    ShuttingDown,
-    /// The queue can't be used now.
-    #[error("the queue is not available: {reason}")]
-    Unavailable {
-        /// Why.
-        reason: String,
-    },
-    /// The answer was lost or late: whether the change was made must be looked up.
-    #[error("the queue gave no answer in time; whether it did what was asked is not known")]
-    NoAnswer,
-    /// The store could not read or keep it; nothing was changed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// An action to be queued.
 ///
@@ -98,62 +56,6 @@ impl Submission {
         self.key = Some(key.into());
         self
     }
-}
-
-/// How many actions a queue holds, and whether it is paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
-    /// Whether the queue starts nothing for now.
-    pub paused: bool,
-    /// How many actions are in each state.
-    pub counts: Counts,
-}
-
-/// An action as it stands: the stored row, with the live figures laid over it while it runs.
-#[derive(Debug, Clone)]
-pub struct ActionStatus {
-    /// The row; its report is the partial result while it runs.
-    pub record: Record,
-    /// How far it has come. An action that Finished is at 100 %.
-    pub progress: Progress,
-    /// How long it has worked, pauses left out.
-    pub processing: Duration,
-}
-
-impl ActionStatus {
-    fn new(mut record: Record, live: Option<LiveView>) -> Self {
-        if let Some(live) = live {
-            record.report = live.partial;
-            return Self { record, progress: live.progress, processing: live.processing };
-        }
-        let millis = u64::try_from(record.processing_ms).unwrap_or_default();
-        Self {
-            progress: Progress::of_percent(record.percent),
-            processing: Duration::from_millis(millis),
-            record,
-        }
-    }
-
-    /// Returns how long the action waited or has waited, as of `now`.
-    #[must_use]
-    pub fn in_queue(&self, now: Timestamp) -> Duration {
-        let record = &self.record;
-        // One that was cancelled waited until then; one that waits, until now.
-        let until = record.started_at.or(record.finished_at).unwrap_or(now);
-        let millis = until.0.saturating_sub(record.queued_at.0);
-        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
-    }
-}
-
-/// How an action that was run at once ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunOutcome {
-    /// [`State::Finished`], [`State::Error`] or [`State::Stopped`].
-    pub state: State,
-    /// Why it failed, or that a shutdown interrupted it.
-    pub error: Option<String>,
-    /// Its result, or what there is of it.
-    pub report: Report,
 }
 
 /// A queue, as its users hold it. Cheap to clone; it stays valid while the queue's actor is rebuilt.
@@ -330,10 +232,10 @@ impl QueueHandle {
     pub async fn wait(&self, id: ActionId, patience: Duration) -> Result<ActionStatus, QueueError> {
         let until = tokio::time::Instant::now().checked_add(patience);
         // Held up to the last look: the store stays open for it.
-        let closing = self.shared.closing();
+        let closing = self.shared.waiters().closing();
         loop {
             // Registered before the look, so an end between the two is not missed.
-            let mut waiter = self.shared.waiter(id);
+            let mut waiter = self.shared.waiters().waiter(id);
             let is_last = *closing.borrow();
             let status = self.status(id).await;
             let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
@@ -363,78 +265,6 @@ impl QueueHandle {
         Ok((state, parameters))
     }
 
-    /// Begins a listing with the action at `start` (from 0) in the order of the query.
-    #[must_use]
-    pub fn list(&self, query: Query, start: u64) -> Listing {
-        Listing { queue: self.clone(), query, cursor: Some(Cursor::start(start)), damage: None }
-    }
-
-    /// Runs an action at once, without a queue, a slot or a record of it. If the returned future is
-    /// dropped, the work is asked to stop, and forced after the grace period; so it is by a shutdown,
-    /// which gives it time to end first.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::ShuttingDown`].
-    pub async fn run_now(&self, parameters: Parameters) -> Result<RunOutcome, QueueError> {
-        self.run_now_until(parameters, std::future::pending(), ()).await
-    }
-
-    /// Runs an action as [`QueueHandle::run_now`] does, and asks it to stop once `until` is ready; then this returns how it
-    /// ended all the same. `held` is let go of once the work has really ended, also where the returned future was dropped
-    /// before, so a permit in it bounds how many run.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::ShuttingDown`].
-    pub async fn run_now_until(
-        &self,
-        parameters: Parameters,
-        until: impl Future<Output = ()>,
-        held: impl Send + 'static,
-    ) -> Result<RunOutcome, QueueError> {
-        let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
-        let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
-        let attempt = Arc::new(Attempt::new(
-            None,
-            1,
-            self.shared.name_shared(),
-            parameters,
-            self.performer.on_restart(),
-        ));
-        let asked = StopOnDrop(Arc::clone(&attempt));
-        let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
-        let work = start(Arc::clone(&self.performer), context, held);
-        let work = async { Ok(shallow(work.await?)?) };
-        let grace = self.settings().stop_grace;
-        let work = admitted.run(Arc::clone(&attempt), grace, work);
-        let mut running = system.executor().spawn(work);
-        let result = tokio::select! {
-            biased;
-            result = &mut running => result,
-            () = until => {
-                attempt.ask(Wish::Stop);
-                running.await
-            }
-        };
-        if matches!(&result, Err(error) if error.is_cancelled()) && attempt.wish() < Wish::Stop {
-            // Only the end of the whole system cuts off what nobody asked to stop.
-            attempt.interrupt();
-        }
-        let (ended, mut error, report) = outcome(&attempt, result);
-        let state = match ended {
-            Ended::Finished => State::Finished,
-            Ended::Failed => State::Error,
-            Ended::Stopped => State::Stopped,
-            Ended::Interrupted(_) => {
-                error = Some(INTERRUPTED_BY_SHUTDOWN.to_owned());
-                State::Stopped
-            }
-        };
-        drop(asked);
-        Ok(RunOutcome { state, error, report: report.unwrap_or_else(|| attempt.view().partial) })
-    }
-
     /// Lets the queue's actor die as a bug would make it; what its guardian does then is under test.
     #[cfg(feature = "testing")]
     pub fn crash_actor(&self) {
@@ -446,13 +276,14 @@ impl QueueHandle {
     /// no worker yet has none to die.
     #[cfg(feature = "testing")]
     pub fn crash_worker(&self, slot: usize) -> impl Future<Output = ()> + use<> {
-        let dies = self.shared.crash_worker(slot);
+        let dies = self.shared.slots().crash_worker(slot);
         async { drop(dies.await) }
     }
 
-    fn with_live(&self, record: Record) -> ActionStatus {
+    pub(super) fn with_live(&self, record: Record) -> ActionStatus {
         let live = if record.state.is_running() {
             self.shared
+                .slots()
                 .attempt(record.id)
                 .filter(|attempt| attempt.number() == record.attempt)
                 .map(|attempt| attempt.view())
@@ -498,22 +329,8 @@ impl QueueHandle {
     ) -> Result<T, QueueError> {
         match tokio::time::timeout(DEADLINE, answer).await {
             Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(rejected))) => Err(self.error(rejected, id)),
+            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, self.settings())),
             Ok(Err(_)) | Err(_) => Err(QueueError::NoAnswer),
-        }
-    }
-
-    fn error(&self, rejected: Rejected, id: Option<ActionId>) -> QueueError {
-        match (rejected, id) {
-            (Rejected::Unknown | Rejected::Stale, Some(id)) => QueueError::UnknownAction { id },
-            (Rejected::Unknown | Rejected::Stale, None) => QueueError::NoAnswer,
-            (Rejected::Refused(refusal), _) => QueueError::Refused(refusal),
-            (Rejected::QueueFull, _) => {
-                QueueError::QueueFull { limit: self.settings().max_queue_size.unwrap_or_default() }
-            }
-            (Rejected::KeyTaken, _) => QueueError::KeyTaken,
-            (Rejected::ShuttingDown, _) => QueueError::ShuttingDown,
-            (Rejected::Store(error), _) => QueueError::Store(error),
         }
     }
 
@@ -550,110 +367,6 @@ fn ids(affected: Vec<Affected>) -> Vec<ActionId> {
     affected.into_iter().map(|action| action.id).collect()
 }
 
-/// Asks work that runs without a queue to stop when nobody waits for it any more.
-struct StopOnDrop(Arc<Attempt>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.ask(Wish::Stop);
-    }
-}
-
-/// The next action of a listing alone is larger than a page was to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge {
-    /// The size of its result and its error in bytes, as they are stored.
-    pub bytes: usize,
-}
-
-/// A listing under way. Each page is a snapshot of its own, so that a long list holds up nobody:
-/// an action that changes its place meanwhile may be missing or come twice.
-#[derive(Debug, Clone)]
-pub struct Listing {
-    queue: QueueHandle,
-    query: Query,
-    cursor: Option<Cursor>,
-    damage: Option<StoreError>,
-}
-
-impl Listing {
-    /// Returns the next actions, at most `limit`, and fewer where they are large or the last; none only
-    /// at the end. After an error it can be asked again.
-    ///
-    /// # Errors
-    ///
-    /// The store's.
-    pub async fn next_page(&mut self, limit: usize) -> Result<Vec<ActionStatus>, QueueError> {
-        let mut limit = PageLimit::from(limit);
-        loop {
-            match self.next_page_within(limit).await? {
-                Ok(page) => return Ok(page),
-                Err(TooLarge { bytes }) => limit.bytes = bytes,
-            }
-        }
-    }
-
-    /// Returns the next actions as [`Listing::next_page`] does, but never more than the limit allows of what is stored:
-    /// where the next action alone is larger, this says so and reads nothing of it.
-    ///
-    /// # Errors
-    ///
-    /// The store's.
-    pub async fn next_page_within(
-        &mut self,
-        limit: PageLimit,
-    ) -> Result<Result<Vec<ActionStatus>, TooLarge>, QueueError> {
-        let queue = &self.queue;
-        let (mut cursor, mut left, mut listed) = (self.cursor, limit, Vec::new());
-        // The store may stop early, so that other lists have their turn before this one goes on.
-        while let Some(from) = cursor
-            && left.actions > 0
-        {
-            let page = queue.store.page(queue.id, self.query.clone(), from, left).await?;
-            left.actions = left.actions.saturating_sub(page.records.len());
-            left.bytes = left.bytes.saturating_sub(page.bytes);
-            listed.extend(page.records.into_iter().map(|record| queue.with_live(record)));
-            cursor = page.next;
-            self.damage = self.damage.take().or(page.damage);
-            match page.too_large {
-                Some(bytes) if listed.is_empty() => {
-                    self.cursor = cursor;
-                    return Ok(Err(TooLarge { bytes }));
-                }
-                Some(_) => break,
-                None => {}
-            }
-        }
-        self.cursor = cursor;
-        Ok(Ok(listed))
-    }
-
-    /// Returns why actions may be missing from the pages so far: what could not be read of a damaged database is
-    /// passed over. The first reason of several.
-    #[must_use]
-    pub const fn damage(&self) -> Option<&StoreError> {
-        self.damage.as_ref()
-    }
-
-    /// Whether there may be another page.
-    #[must_use]
-    pub fn has_more(&self) -> bool {
-        self.cursor.is_some()
-    }
-
-    /// Returns an action's parameters, for listings that show them.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::UnknownAction`] or the store's.
-    pub async fn parameters(
-        &self,
-        id: ActionId,
-    ) -> Result<(State, Option<Parameters>), QueueError> {
-        self.queue.parameters(id).await
-    }
-}
-
 #[cfg(all(test, feature = "testing"))]
 mod tests {
     use std::pin::pin;
@@ -679,7 +392,7 @@ mod tests {
             let mut waits = Box::pin(work.wait(id, Duration::MAX));
             eventually("it waits", async || {
                 assert!(waits.as_mut().now_or_never().is_none());
-                work.shared.has_waiters()
+                work.shared.waiters().any()
             })
             .await;
             if given_up {
@@ -688,7 +401,7 @@ mod tests {
                 gate.open();
                 assert_eq!(waits.await.unwrap().record.state, State::Finished);
             }
-            assert!(!work.shared.has_waiters());
+            assert!(!work.shared.waiters().any());
         }
     }
 

@@ -6,14 +6,25 @@
 //! durable (Q2, Q5).
 //!
 //! - a batch from its sealing to its answer: [`batch`];
-//! - what others hold of a queue, also while it is being rebuilt: [`link`];
-//! - the messages: here; who sends them and what holds when they are answered stands with each.
+//! - what others hold of a queue, also while it is being rebuilt: [`shared`], with its [`slots`] and [`waiters`];
+//! - what observers are told of a batch: [`telling`], and [`level`] for how full the queue is;
+//! - the messages to the actor: [`messages`];
+//! - what users call: [`handle`], [`listing`], [`run_now`].
 
 mod batch;
-mod ends;
+mod errors;
 mod handle;
 mod inbox;
-mod link;
+mod level;
+mod listing;
+mod messages;
+mod run_now;
+mod settings;
+mod shared;
+mod slots;
+mod status;
+mod telling;
+mod waiters;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,120 +34,37 @@ use tokio::sync::oneshot;
 
 use crate::action::State;
 use crate::clock::Clock;
+use crate::events::{ActionRef, Interest};
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
-use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store, Unread};
+use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Store, Unread};
 use crate::supervision::ExitGuard;
 use crate::system::WeakSystem;
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
-pub(crate) use ends::Listener;
-pub use ends::{OneLine, Unfinished};
-pub use handle::{
-    ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, TooLarge,
-};
+pub use errors::QueueError;
+pub use handle::{QueueHandle, Submission};
 use inbox::{Generation, Look};
-pub(crate) use link::{Ending, Link, MOST_SLOTS, QueueLink, QueueShared, lock};
-
-/// How a queue works: given once, when it is built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueSettings {
-    /// How many of its actions run at once, from 1 (`MaximumThreads`; default 1). 0 counts as 1.
-    pub maximum_threads: usize,
-    /// How many actions may wait; `None` = no limit (`MaxQueueSize`).
-    pub max_queue_size: Option<u64>,
-    /// How many final actions are kept, the oldest go first; `None` = all (`MaxFinishedSize`; default 100,000).
-    pub max_finished_size: Option<u64>,
-    /// How long final actions are kept; `None` = for ever (`MaxFinishedAge`).
-    pub max_finished_age: Option<Duration>,
-    /// What becomes of an action that was running when the server went down; `None` = what its kind says
-    /// ([`Perform::on_restart`](crate::Perform::on_restart): by default it ends in Error).
-    pub on_restart: Option<OnRestart>,
-    /// How long lies between asking an action to stop and forcing it (`StopGraceSecs`; default 10 s).
-    pub stop_grace: Duration,
-}
-
-impl Default for QueueSettings {
-    fn default() -> Self {
-        Self {
-            maximum_threads: 1,
-            max_queue_size: None,
-            max_finished_size: Some(100_000),
-            max_finished_age: None,
-            on_restart: None,
-            stop_grace: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Submissions wait in the [`inbox`]. From a handle that put one there which no batch will fetch; each is
-/// answered once it is durable.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Submissions;
-
-/// Change actions that exist. From a handle; answered once the change is durable. It needs no room
-/// in the queue and never waits behind submissions.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Change {
-    pub(crate) control: Control,
-    pub(crate) reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>,
-}
-
-/// The attempt has ended, as it says itself, and its slot can take another one, if it is named here:
-/// a slot never counts as free while its attempt still counts as running (Q4). Told by its worker.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct AttemptEnded {
-    pub(crate) attempt: Arc<Attempt>,
-    pub(crate) freed: Option<usize>,
-}
-
-/// A slot can take another attempt whose last one was given up long ago: its thread has ended at
-/// last. Told by its worker.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct SlotFreed {
-    pub(crate) slot: usize,
-}
-
-/// The worker of this slot has died, and nothing that it began runs any more. Told while the last of them is
-/// dropped, after the end of its attempt, if that had begun.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct WorkerLost {
-    pub(crate) slot: usize,
-}
-
-/// Refuse submissions and start nothing more: the server shuts down. From the system.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Drain;
-
-/// Ask all that runs to stop because the server shuts down, or force it. From the system.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) enum EndAll {
-    Interrupt,
-    Force,
-}
-
-/// Answer once nothing waits in the [`inbox`] and nothing is in flight. From the system, before it closes the store.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Settle(pub(crate) oneshot::Sender<()>);
-
-/// Die as a bug would make it.
+pub use listing::{Listing, TooLarge};
 #[cfg(feature = "testing")]
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Crash;
+pub(crate) use messages::Crash;
+pub(crate) use messages::{
+    AttemptEnded, Change, Drain, EndAll, Progressed, Settle, SlotFreed, Submissions, WorkerLost,
+};
+pub use run_now::RunOutcome;
+pub use settings::QueueSettings;
+pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};
+pub(crate) use slots::MOST_SLOTS;
+pub use status::{ActionStatus, Summary};
+use telling::Asked;
 
 /// How long a queue waits before it tries again to write down what it must (the end of an attempt).
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How often a queue with a limit of age looks for actions that are too old.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often at most each attempt's progress is told: four times a second.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) struct QueueActor {
     shared: QueueLink,
@@ -226,44 +154,58 @@ impl QueueActor {
         let (counts, paused) = self.shared.counts();
         !paused
             && counts.queued() > 0
-            && self.shared.free_slots() > 0
+            && self.shared.slots().available() > 0
             && !self.shared.inbox().is_draining()
     }
 
     fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
-        self.shared.set_counts(reply.counts, reply.paused);
         self.prune_more = reply.more_to_prune;
+        let shared = &*self.shared;
+        let (telling, name) = (shared.telling(), shared.name());
+        shared.set_counts(reply.counts, reply.paused);
+        let mut changes = reply.claimed.len() + reply.unread.len();
         for (port, result) in ports.controls.into_iter().zip(reply.controls) {
             if let Ok(affected) = &result {
+                changes += 1;
                 for action in affected {
                     self.steer(action);
                 }
-                let (ends, name) = (self.shared.ends(), self.shared.name());
                 match &port {
-                    Port::Internal(Control::End(end)) => ends.ended(name, affected, end),
-                    Port::Internal(Control::Recover { .. }) => ends.recovered(name, affected),
-                    _ => ends.commanded(name, affected),
+                    Port::Internal(Control::End(end)) => telling.ended(name, affected, end),
+                    Port::Internal(Control::Recover { .. }) => telling.recovered(name, affected),
+                    Port::Internal(_) => {}
+                    Port::Client { asked, .. } => telling.commanded(name, affected, *asked),
                 }
             }
             if let Port::Internal(Control::Recover { .. }) = &port {
                 self.adopt(result.as_deref().unwrap_or_default());
-                self.shared.set_recovered();
+                shared.set_recovered();
             }
-            port.answer(result, &self.shared);
+            port.answer(result, shared);
         }
-        for (port, result) in ports.submissions.into_iter().zip(reply.submissions) {
+        let submissions = ports.submissions.into_iter().zip(reply.submissions);
+        for (index, (port, result)) in submissions.enumerate() {
+            if let Ok(submitted) = &result {
+                let is_new = !reply.repeats.contains(&index);
+                changes += usize::from(is_new);
+                if is_new {
+                    telling.queued(name, *submitted);
+                }
+            }
             // A caller that has gone may send it again under its key.
             let _ = port.send(result);
         }
         for Unread { action, error } in &reply.unread {
             self.steer(action);
-            self.shared.ends().tell(self.shared.name(), action, Some(error));
+            telling.unread(name, action, error);
         }
         let started = reply.claimed.len();
         for claimed in reply.claimed {
+            telling.started(name, &claimed);
             self.dispatch(claimed);
         }
-        self.shared.inbox().note_dispatched(started);
+        shared.inbox().note_dispatched(started);
+        telling.committed(name, reply.counts.queued(), reply.paused, changes, ports.took);
     }
 
     /// Passes on to the worker what the rules decided, and wakes those who wait for an end.
@@ -274,12 +216,12 @@ impl QueueActor {
             (Verdict::Move(State::Paused), _) => Wish::Pause,
             (Verdict::Move(State::Processing), _) => Wish::Run,
             (Verdict::Move(state), _) if state.is_final() => {
-                self.shared.wake(action.id);
+                self.shared.waiters().wake(action.id);
                 return;
             }
             _ => return,
         };
-        self.shared.steer(action.id, action.attempt, wish);
+        self.shared.slots().steer(action.id, action.attempt, wish);
     }
 
     /// Tells attempts that outlived an earlier actor what that one may not have passed on, and wakes
@@ -291,19 +233,22 @@ impl QueueActor {
                 State::Paused => Wish::Pause,
                 _ => Wish::Run,
             };
-            self.shared.steer(action.id, action.attempt, wish);
+            self.shared.slots().steer(action.id, action.attempt, wish);
         }
-        self.shared.wake_all();
+        self.shared.waiters().wake_all();
     }
 
     fn dispatch(&self, claimed: Claimed) {
-        let attempt = Arc::new(Attempt::new(
-            Some(claimed.id),
-            claimed.attempt,
+        let Claimed { id, attempt, queued_at, parameters, .. } = claimed;
+        let attempt = Attempt::new(
+            Some(ActionRef { id, queued_at, attempt }),
             self.shared.name_shared(),
-            claimed.parameters,
+            parameters,
             self.on_restart(),
-        ));
+        );
+        let watched = self.shared.telling().want(Interest::PROGRESSED);
+        let queue = watched.then(|| Arc::downgrade(&self.shared));
+        let attempt = Arc::new(attempt.telling_progress(queue));
         let start = |slot| {
             WorkerActor::new(
                 slot,
@@ -316,7 +261,7 @@ impl QueueActor {
         };
         // It was claimed before the shutdown, and its commit came back after.
         let ending = self.shared.ending();
-        self.shared.occupy(&attempt, start, |worker| {
+        self.shared.slots().occupy(&attempt, start, |worker| {
             worker.do_send(Run(Arc::clone(&attempt)));
             if ending == Some(Ending::Interrupt) {
                 worker.do_send(Interrupt);
@@ -331,18 +276,18 @@ impl QueueActor {
     fn force(&self, attempt: &Attempt) {
         attempt.interrupt();
         if let Some(id) = attempt.id() {
-            self.shared.steer(id, attempt.number(), Wish::Force);
+            self.shared.slots().steer(id, attempt.number(), Wish::Force);
         }
     }
 
     /// Frees the slot of a worker that has died, unless that was seen to before. What it was given and did not
     /// begin ends first: a slot never counts as free while its attempt still counts as running (Q4).
     fn replace_worker(&self, slot: usize) {
-        for attempt in self.shared.orphans(slot) {
+        for attempt in self.shared.slots().orphans(slot) {
             record_loss(&attempt);
             self.end_of(&attempt);
         }
-        self.shared.forget_lost(slot);
+        self.shared.slots().forget_lost(slot);
     }
 
     /// Puts in the end of an attempt, if it has ended.
@@ -384,15 +329,19 @@ impl Actor for QueueActor {
             Some(Ending::Force) => ctx.notify(EndAll::Force),
             None => {}
         }
-        self.shared.free_idle();
-        let attempts = self.shared.attempts();
+        self.shared.slots().free_idle();
+        let attempts = self.shared.slots().attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
         let recover = Control::Recover { live, on_restart: self.on_restart() };
         self.shared.inbox().control(internal(recover));
         for attempt in attempts {
             self.end_of(&attempt);
+            // What its predecessor was told, and waited to tell, is lost.
+            if attempt.renew_progress() {
+                ctx.notify(Progressed(attempt));
+            }
         }
-        for slot in self.shared.lost() {
+        for slot in self.shared.slots().lost() {
             self.replace_worker(slot);
         }
         if self.shared.settings().max_finished_age.is_some() {
@@ -454,7 +403,8 @@ impl Handler<Change> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
-        self.shared.inbox().control((control, Port::Client(reply)));
+        let asked = Asked::by(&control);
+        self.shared.inbox().control((control, Port::Client { reply, asked }));
         self.try_again(ctx);
         self.pump(ctx);
     }
@@ -466,7 +416,7 @@ impl Handler<AttemptEnded> for QueueActor {
     fn handle(&mut self, AttemptEnded { attempt, freed }: AttemptEnded, ctx: &mut Self::Context) {
         self.end_of(&attempt);
         if let Some(slot) = freed {
-            self.shared.free(slot);
+            self.shared.slots().free(slot);
         }
         self.pump(ctx);
     }
@@ -476,7 +426,7 @@ impl Handler<SlotFreed> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, SlotFreed { slot }: SlotFreed, ctx: &mut Self::Context) {
-        self.shared.free(slot);
+        self.shared.slots().free(slot);
         self.pump(ctx);
     }
 }
@@ -488,6 +438,20 @@ impl Handler<WorkerLost> for QueueActor {
         log::error!("queue {}: a worker died", self.shared.name());
         self.replace_worker(slot);
         self.pump(ctx);
+    }
+}
+
+impl Handler<Progressed> for QueueActor {
+    type Result = ();
+
+    /// Tells it, and looks again later whether there is more by then.
+    fn handle(&mut self, Progressed(attempt): Progressed, ctx: &mut Self::Context) {
+        self.shared.telling().progressed(self.shared.name(), &attempt);
+        ctx.run_later(PROGRESS_EVERY, move |_, ctx| {
+            if attempt.has_more_progress() {
+                ctx.notify(Progressed(attempt));
+            }
+        });
     }
 }
 
@@ -504,9 +468,11 @@ impl Handler<EndAll> for QueueActor {
 
     fn handle(&mut self, how: EndAll, _: &mut Self::Context) {
         match how {
-            EndAll::Interrupt => self.shared.each_busy_worker(|worker| worker.do_send(Interrupt)),
+            EndAll::Interrupt => {
+                self.shared.slots().each_busy_worker(|worker| worker.do_send(Interrupt));
+            }
             EndAll::Force => {
-                for attempt in self.shared.attempts() {
+                for attempt in self.shared.slots().attempts() {
                     self.force(&attempt);
                 }
             }

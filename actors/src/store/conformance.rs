@@ -42,7 +42,7 @@ mod witness;
 use std::sync::Arc;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Ended};
+use crate::lifecycle::{Came, Command, Ended};
 use crate::report::{Node, Written};
 use crate::store::query::{Cursor, Query};
 use crate::store::{
@@ -246,6 +246,7 @@ fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
         id,
         attempt,
         ended,
+        came: Came::Asked,
         error: (ended == Ended::Failed).then(|| "the disk said \"no\"".to_owned()),
         report: written(&[Node::text("done", format!("attempt {attempt}"))]),
         percent: 37.5,

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
-use crate::lifecycle::{Command, Ended, OnRestart, Refusal, Verdict};
+use crate::lifecycle::{Came, Command, Ended, OnRestart, Refusal, Verdict};
 use crate::report::{Report, Written};
 use query::{Cursor, Page, PageLimit, Query};
 
@@ -274,6 +274,8 @@ pub struct AttemptEnd {
     pub attempt: u32,
     /// How it ended.
     pub ended: Ended,
+    /// How it came to that: for whoever is told of the end. A store need not keep it.
+    pub came: Came,
     /// The error text for the client, if it failed.
     pub error: Option<String>,
     /// The result, or what there is of it.
@@ -315,6 +317,8 @@ pub struct BatchReply {
     pub controls: Vec<Result<Vec<Affected>, Rejected>>,
     /// One answer for each submission.
     pub submissions: Vec<Result<Submitted, Rejected>>,
+    /// Which of the submissions, counted from 0, came again under their key: nothing new was queued for them.
+    pub repeats: Vec<usize>,
     /// The actions that have been given a slot.
     pub claimed: Vec<Claimed>,
     /// The actions that were to be given one and ended in Error instead, because what they were given can't
@@ -337,6 +341,10 @@ pub struct Affected {
     pub attempt: u32,
     /// When it was queued.
     pub queued_at: Timestamp,
+    /// When its latest attempt started, as it is written now: none of one that waits.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, where this change ended it.
+    pub finished_at: Option<Timestamp>,
     /// Its state now.
     pub state: State,
     /// What was decided.
@@ -387,6 +395,10 @@ pub struct Claimed {
     pub id: ActionId,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When this attempt started.
+    pub started_at: Timestamp,
     /// What it was given.
     pub parameters: Parameters,
 }

@@ -148,6 +148,10 @@ impl Perform for Script {
                 let _here = here;
                 work()
             }),
+            #[cfg(unix)]
+            crate::perform::WorkKind::Process(process) => {
+                Work(crate::perform::WorkKind::Process(process.holding(here)))
+            }
             crate::perform::WorkKind::Done(result) => Work::done(result),
         }
     }

@@ -4,30 +4,37 @@
 //! Each attempt has its own control token, so a late stop or report reaches no other (Q14).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::action::{ActionId, Parameters};
+use crate::events::ActionRef;
 use crate::lifecycle::OnRestart;
 use crate::perform::StopRequested;
+use crate::queue::{Progressed, QueueShared};
 use crate::report::{self, Progress, Report};
 use crate::store::AttemptEnd;
+use crate::worker::RunAs;
 
-/// What an attempt is asked to do. Ordered: a later wish never falls back behind a stop.
+/// What an attempt is asked to do. Ordered: behind a stop comes only a harder one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wish {
+pub enum Wish {
+    /// To work.
     Run,
+    /// To hold, and keep its slot.
     Pause,
+    /// To end soon, with what it has.
     Stop,
+    /// To end at once: a task is dropped by now, or about to be.
     Force,
 }
 
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    id: Option<ActionId>,
-    number: u32,
+    /// None where it runs at once.
+    action: Option<ActionRef>,
     queue_name: Arc<str>,
     parameters: Parameters,
     /// What becomes of the action if the server goes down meanwhile.
@@ -35,9 +42,13 @@ pub(crate) struct Attempt {
     wish: watch::Sender<Wish>,
     /// The server shuts down: a stop is then an interruption, not a client's will.
     interrupted: AtomicBool,
-    /// Its work runs on a thread, which nothing can force.
-    on_thread: AtomicBool,
+    /// It has run for longer than it may: a stop is then a failure.
+    timed_out: AtomicBool,
+    /// What its work is, if that is no task.
+    run_as: OnceLock<RunAs>,
     live: Mutex<Live>,
+    /// The queue that tells how far this is, where somebody wants to know. Weak: the queue holds its attempts.
+    progress_to: Option<Weak<QueueShared>>,
 }
 
 #[derive(Debug)]
@@ -45,8 +56,20 @@ struct Live {
     progress: Progress,
     partial: Report,
     stopwatch: Stopwatch,
+    telling: Telling,
     /// Kept here until it is durable, so that a queue actor that is rebuilt still learns of it.
     ended: Option<Arc<AttemptEnd>>,
+}
+
+/// How much of its progress the queue has been told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// All of it.
+    Idle,
+    /// All of it, and the queue looks again.
+    Told,
+    /// Not all of it; the queue looks again.
+    More,
 }
 
 /// An attempt's live figures at one moment.
@@ -59,36 +82,46 @@ pub(crate) struct LiveView {
 
 impl Attempt {
     pub(crate) fn new(
-        id: Option<ActionId>,
-        number: u32,
+        action: Option<ActionRef>,
         queue_name: Arc<str>,
         parameters: Parameters,
         on_restart: OnRestart,
     ) -> Self {
         Self {
-            id,
-            number,
+            action,
             queue_name,
             parameters,
             on_restart,
             wish: watch::Sender::new(Wish::Run),
             interrupted: AtomicBool::new(false),
-            on_thread: AtomicBool::new(false),
+            timed_out: AtomicBool::new(false),
+            run_as: OnceLock::new(),
             live: Mutex::new(Live {
                 progress: Progress::default(),
                 partial: Report::new(),
                 stopwatch: Stopwatch::started(),
+                telling: Telling::Idle,
                 ended: None,
             }),
+            progress_to: None,
         }
     }
 
-    pub(crate) const fn id(&self) -> Option<ActionId> {
-        self.id
+    /// Sets which queue is told how far it is.
+    pub(crate) fn telling_progress(self, queue: Option<Weak<QueueShared>>) -> Self {
+        Self { progress_to: queue, ..self }
     }
 
-    pub(crate) const fn number(&self) -> u32 {
-        self.number
+    pub(crate) const fn action(&self) -> Option<ActionRef> {
+        self.action
+    }
+
+    pub(crate) fn id(&self) -> Option<ActionId> {
+        self.action.map(|action| action.id)
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.action.map_or(1, |action| action.attempt)
     }
 
     pub(crate) fn queue_name(&self) -> &str {
@@ -132,21 +165,69 @@ impl Attempt {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_on_thread(&self) {
-        self.on_thread.store(true, Ordering::Release);
+    /// Asks it to stop because its time is over.
+    pub(crate) fn time_out(&self) {
+        self.timed_out.store(true, Ordering::Release);
+        self.ask(Wish::Stop);
     }
 
-    pub(crate) fn is_on_thread(&self) -> bool {
-        self.on_thread.load(Ordering::Acquire)
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.timed_out.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_progress(&self, progress: Progress) {
-        self.live().progress = progress;
+    /// Says what its work is. Before that is asked what it wishes: who forces it asks in the other order.
+    pub(crate) fn set_run_as(&self, run_as: RunAs) {
+        // An attempt is run once.
+        let _ = self.run_as.set(run_as);
     }
 
-    pub(crate) fn set_partial(&self, mut report: Report) {
+    pub(crate) fn run_as(&self) -> RunAs {
+        self.run_as.get().copied().unwrap_or(RunAs::Task)
+    }
+
+    /// Watches what it is asked to do. What this returns does not keep the attempt.
+    pub(crate) fn watch(&self) -> watch::Receiver<Wish> {
+        self.wish.subscribe()
+    }
+
+    pub(crate) fn set_progress(self: &Arc<Self>, progress: Progress) {
+        self.publish(|live| live.progress = progress);
+    }
+
+    pub(crate) fn set_partial(self: &Arc<Self>, mut report: Report) {
         report::cut(&mut report);
-        self.live().partial = report;
+        self.publish(|live| live.partial = report);
+    }
+
+    fn publish(self: &Arc<Self>, change: impl FnOnce(&mut Live)) {
+        let mut live = self.live();
+        change(&mut live);
+        let Some(queue) = &self.progress_to else { return };
+        let is_first = live.telling == Telling::Idle;
+        live.telling = if is_first { Telling::Told } else { Telling::More };
+        drop(live);
+        if is_first && let Some(queue) = queue.upgrade() {
+            queue.tell(Progressed(Arc::clone(self)));
+        }
+    }
+
+    /// Tells whether more was published since the queue was told; if not, the next that is will be told at once.
+    pub(crate) fn has_more_progress(&self) -> bool {
+        let mut live = self.live();
+        let has_more = live.telling == Telling::More;
+        live.telling = if has_more { Telling::Told } else { Telling::Idle };
+        has_more
+    }
+
+    /// Tells whether the queue has been told anything, of which its next actor knows nothing.
+    pub(crate) fn renew_progress(&self) -> bool {
+        self.live().telling != Telling::Idle
+    }
+
+    /// Returns how far it has come, and how long it has worked.
+    pub(crate) fn progress(&self) -> (Progress, Duration) {
+        let live = self.live();
+        (live.progress.clone(), live.stopwatch.elapsed())
     }
 
     pub(crate) fn view(&self) -> LiveView {

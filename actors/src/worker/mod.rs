@@ -1,12 +1,13 @@
 //! The worker actor: one slot of a queue.
 //!
 //! It never runs user code itself: it starts the work elsewhere and watches it, so that it can take
-//! a [`Steer`] message at any time. The attempt itself, shared with the work, is in [`attempt`].
+//! a [`Steer`] message at any time. The attempt itself, shared with the work, is in [`attempt`]; how work is run, and
+//! what can be done to it, in [`run`].
 
 mod attempt;
+pub(crate) mod run;
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,17 @@ use actix::prelude::*;
 use tokio::task::{AbortHandle, JoinError};
 
 use crate::action::ActionId;
-use crate::lifecycle::Ended;
-use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
+use crate::lifecycle::{Came, Ended};
+use crate::perform::{ActionContext, Failure, Perform};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
 use crate::report::{MAX_BYTES, Report, Written, dismantle};
 use crate::store::AttemptEnd;
+use crate::supervision::drop_quietly;
 use crate::system::WeakSystem;
-pub(crate) use attempt::{Attempt, LiveView, Wish};
+pub use attempt::Wish;
+pub(crate) use attempt::{Attempt, LiveView};
+use run::Force;
+pub(crate) use run::{RunAs, start};
 
 /// Start this attempt. Sent by the queue once the attempt's start is durable; answered by
 /// [`AttemptEnded`]. If the worker dies, the queue finds the attempt gone.
@@ -74,7 +79,7 @@ struct Slot {
 /// Runs perhaps while a panic unwinds: it must not panic itself.
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.queue.note_lost(self.number);
+        self.queue.slots().note_lost(self.number);
         self.queue.tell(WorkerLost { slot: self.number });
     }
 }
@@ -103,18 +108,25 @@ impl WorkerActor {
         let slot = self.slot.number;
         if running.abandoned {
             log::info!("queue {}: retired slot {slot} is free again", self.queue.name());
-            self.queue.note_idle(slot);
+            self.queue.slots().note_idle(slot);
             self.queue.tell(SlotFreed { slot });
         } else {
-            self.report(&running.attempt, outcome(&running.attempt, result), Some(slot));
+            let came = came(&running.attempt, cut_off);
+            self.report(&running.attempt, came, outcome(&running.attempt, result), Some(slot));
         }
     }
 
     /// Reports the end of an attempt, and the slot that it frees, if it does.
-    fn report(&self, attempt: &Arc<Attempt>, outcome: Outcome<Written>, freed: Option<usize>) {
-        record_end(attempt, outcome);
+    fn report(
+        &self,
+        attempt: &Arc<Attempt>,
+        came: Came,
+        outcome: Outcome<Written>,
+        freed: Option<usize>,
+    ) {
+        record_end(attempt, came, outcome);
         if let Some(slot) = freed {
-            self.queue.note_idle(slot);
+            self.queue.slots().note_idle(slot);
         }
         // If the queue is being rebuilt now, it will find the end in the attempt itself.
         self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt), freed });
@@ -126,24 +138,48 @@ impl WorkerActor {
             return;
         };
         attempt.ask(Wish::Force);
-        if !attempt.is_on_thread() {
-            running.work.abort();
-            return;
+        match attempt.run_as().force() {
+            Force::Drop => running.work.abort(),
+            Force::Await => {}
+            Force::Retire if running.abandoned => {}
+            Force::Retire => {
+                running.abandoned = true;
+                self.abandon(attempt);
+            }
         }
-        if running.abandoned {
-            return;
-        }
-        running.abandoned = true;
+    }
+
+    /// Ends an attempt whose work runs on, and nobody knows how long.
+    fn abandon(&self, attempt: &Arc<Attempt>) {
         log::warn!(
             "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
             self.queue.name(),
             attempt.id().map_or(0, ActionId::get),
             self.slot.number
         );
-        let ended = stopped(attempt);
+        let (ended, _) = stopped(attempt);
         let text = "the work did not stop when asked and was abandoned; \
                     its slot stays taken until it ends by itself";
-        self.report(attempt, (ended, Some(text.to_owned()), None), None);
+        let came = came(attempt, true);
+        self.report(attempt, came, (ended, Some(text.to_owned()), None), None);
+    }
+
+    /// Asks work to stop that has run for as long as it may; pauses don't count.
+    fn watch_time(&self, attempt: Arc<Attempt>, left: Duration, ctx: &mut Context<Self>) {
+        let Some(limit) = self.queue.settings().time_limit else { return };
+        ctx.run_later(left, move |worker, ctx| {
+            let runs = worker.running.as_ref().is_some_and(|r| Arc::ptr_eq(&r.attempt, &attempt));
+            if !runs || attempt.wish() >= Wish::Stop {
+                return;
+            }
+            let (_, worked) = attempt.progress();
+            if worked < limit {
+                worker.watch_time(attempt, limit - worked, ctx);
+            } else {
+                attempt.time_out();
+                ctx.run_later(worker.grace, move |worker, _| worker.force(&attempt));
+            }
+        });
     }
 }
 
@@ -157,9 +193,9 @@ impl Drop for WorkerActor {
         if let Some(running) = self.running.take() {
             running.work.abort();
             if !running.abandoned {
-                self.report(&running.attempt, worker_died(), None);
-                // For a thread, which nothing can force and nobody watches any more.
-                running.attempt.ask(Wish::Stop);
+                self.report(&running.attempt, Came::Forced, worker_died(), None);
+                // For a thread, which nothing can force and nobody watches any more, and for who runs a process.
+                running.attempt.ask(Wish::Force);
             }
         }
     }
@@ -174,8 +210,13 @@ impl Handler<Run> for WorkerActor {
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, Arc::clone(&self.slot));
         let work = system.executor().spawn(async { written(work.await?) });
-        self.running = Some(Running { attempt, work: work.abort_handle(), abandoned: false });
+        let running = Arc::clone(&attempt);
+        self.running =
+            Some(Running { attempt: running, work: work.abort_handle(), abandoned: false });
         ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
+        if let Some(limit) = self.queue.settings().time_limit {
+            self.watch_time(attempt, limit, ctx);
+        }
     }
 }
 
@@ -220,36 +261,6 @@ impl Handler<Crash> for WorkerActor {
     }
 }
 
-/// Runs one attempt's work to its end, beside the actors. `held` is let go of once the work has really ended: a
-/// thread may outlive this future.
-pub(crate) async fn start(
-    performer: Arc<dyn Perform>,
-    context: ActionContext,
-    held: impl Send + 'static,
-) -> WorkResult {
-    let attempt = Arc::clone(&context.attempt);
-    let Work(kind) = performer.perform(context);
-    match kind {
-        WorkKind::Done(result) => result,
-        WorkKind::Task(work) => work.await,
-        WorkKind::Blocking(work) => {
-            attempt.set_on_thread();
-            if attempt.wish() >= Wish::Stop {
-                // Asked before it had a thread, which nothing could force.
-                return Err(Failure::Stopped);
-            }
-            let work = move || {
-                let _held = held;
-                work()
-            };
-            match tokio::task::spawn_blocking(work).await {
-                Ok(result) => result,
-                Err(error) => Err(Failure::Failed(panic_text(error))),
-            }
-        }
-    }
-}
-
 /// Writes a result down, and lets go of it.
 fn written(report: Report) -> Result<Written, Failure> {
     let written = Written::of(&report);
@@ -267,7 +278,7 @@ fn cut_text(text: &mut String, max_bytes: usize) {
 }
 
 /// Writes into the attempt how it ended, with all that is to be kept of it.
-fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome<Written>) {
+fn record_end(attempt: &Attempt, came: Came, (mut ended, mut error, report): Outcome<Written>) {
     let Some(id) = attempt.id() else { return };
     if let Some(text) = &mut error {
         cut_text(text, MAX_BYTES);
@@ -282,6 +293,7 @@ fn record_end(attempt: &Attempt, (mut ended, mut error, report): Outcome<Written
         id,
         attempt: attempt.number(),
         ended,
+        came,
         error,
         report,
         percent: view.progress.percent(),
@@ -296,7 +308,7 @@ fn worker_died() -> Outcome<Written> {
 
 /// Ends an attempt whose worker died before it could.
 pub(crate) fn record_loss(attempt: &Attempt) {
-    record_end(attempt, worker_died());
+    record_end(attempt, Came::Forced, worker_died());
 }
 
 /// How an attempt ended, its error text, and its result if that is not the partial one.
@@ -308,42 +320,59 @@ pub(crate) fn outcome<R>(
 ) -> Outcome<R> {
     match result {
         Ok(Ok(report)) => (Ended::Finished, None, Some(report)),
-        Ok(Err(Failure::Stopped)) if attempt.wish() >= Wish::Stop => (stopped(attempt), None, None),
+        Ok(Err(Failure::Stopped)) if attempt.wish() >= Wish::Stop => without_result(attempt),
         Ok(Err(Failure::Stopped)) => {
             (Ended::Failed, Some("the work stopped without being asked to".to_owned()), None)
         }
         Ok(Err(Failure::Failed(text))) => (Ended::Failed, Some(text), None),
-        Err(error) if error.is_cancelled() => (stopped(attempt), None, None),
+        Err(error) if error.is_cancelled() => without_result(attempt),
         Err(error) => (Ended::Failed, Some(panic_text(error)), None),
     }
 }
 
-fn stopped(attempt: &Attempt) -> Ended {
-    if attempt.is_interrupted() { Ended::Interrupted(attempt.on_restart()) } else { Ended::Stopped }
+/// How an attempt came to its end that was cut off, or has come back.
+fn came(attempt: &Attempt, cut_off: bool) -> Came {
+    match attempt.wish() {
+        Wish::Run | Wish::Pause if !cut_off => Came::ByItself,
+        _ if attempt.has_timed_out() => Came::TimedOut,
+        Wish::Stop if !cut_off => Came::Asked,
+        _ => Came::Forced,
+    }
 }
 
-/// Drops what a panic left, which is the work's own too: another panic must not reach whoever asks about the first.
-fn drop_quietly(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // To drop it would be to ask for one more.
-        std::mem::forget(another);
+/// How an attempt ended that was asked to stop, or forced to.
+fn without_result<R>(attempt: &Attempt) -> Outcome<R> {
+    let (ended, error) = stopped(attempt);
+    (ended, error, None)
+}
+
+/// What it means that an attempt was stopped: that depends on who asked it to.
+fn stopped(attempt: &Attempt) -> (Ended, Option<String>) {
+    if attempt.has_timed_out() {
+        (Ended::Failed, Some("it ran for longer than it may".to_owned()))
+    } else if attempt.is_interrupted() {
+        (Ended::Interrupted(attempt.on_restart()), None)
+    } else {
+        (Ended::Stopped, None)
     }
 }
 
 /// What a panic said, for the client: a panic in an action ends the action, not the queue.
 fn panic_text(error: JoinError) -> String {
     match error.try_into_panic() {
-        Ok(payload) => {
-            let said = payload
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
-            drop_quietly(payload);
-            format!("the action panicked: {said}")
-        }
+        Ok(payload) => panicked(payload),
         Err(_) => "the action was dropped".to_owned(),
     }
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> String {
+    let said = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    drop_quietly(payload);
+    format!("the action panicked: {said}")
 }
 
 #[cfg(test)]

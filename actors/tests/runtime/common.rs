@@ -9,8 +9,8 @@ use actiond_actors::store::Store;
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::testing::{FaultyStore, Gate, Plan, Script, eventually};
 use actiond_actors::{
-    ActionId, ActionStatus, Builder, Parameters, QueueHandle, QueueSettings, StartError, State,
-    Submission, System,
+    ActionId, ActionStatus, Builder, Interest, Observer, Parameters, QueueHandle, QueueSettings,
+    StartError, State, Submission, System, observer,
 };
 use tempfile::TempDir;
 
@@ -110,11 +110,21 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     pub(crate) async fn new(settings: QueueSettings, script: &Script) -> Self {
+        Self::observed(settings, script, observer(Interest::NONE, |_, _| {})).await
+    }
+
+    /// The same, and this observer is told what happens.
+    pub(crate) async fn observed(
+        settings: QueueSettings,
+        script: &Script,
+        observer: impl Observer,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let sqlite = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
         let store = FaultyStore::new(Arc::new(sqlite) as Arc<dyn Store>);
         let system = builder(directory.path())
             .store(Arc::new(store.clone()))
+            .observer(observer)
             .queue("Work", settings, script.clone())
             .start()
             .await

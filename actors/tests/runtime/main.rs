@@ -12,6 +12,9 @@
 //! - `crashing`: the death of a queue's actor;
 //! - `workers`: the death of its workers;
 //! - `unfinished`: what is told of actions that did not finish;
+//! - `examples`: the programs in `examples/`;
+//! - `processes`: work that is a program of its own, wishes as a stream, time limits;
+//! - `observing`: what observers are told;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
@@ -31,11 +34,15 @@ mod crashing;
 mod damage;
 mod draining;
 mod embedded;
+mod examples;
 mod failing;
 mod files;
 mod formats;
+mod observing;
 mod pausing;
 mod powercut;
+#[cfg(target_os = "linux")]
+mod processes;
 mod queueing;
 mod restarting;
 mod running;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actiond_actors::testing::{Gate, Script, eventually};
-use actiond_actors::{ActionId, OnRestart, QueueSettings, State, System, Timestamp};
+use actiond_actors::{
+    ActionId, Interest, OnRestart, QueueSettings, State, System, Timestamp, Unfinished, observer,
+};
 use rusqlite::Connection;
 
 use crate::common::{
@@ -17,16 +19,17 @@ type Told = Arc<Mutex<Vec<(String, ActionId, Timestamp, State, String)>>>;
 
 async fn start(directory: &Path, settings: QueueSettings, script: &Script) -> (System, Told) {
     let told = Told::default();
-    let listener = {
+    let listener = || {
         let told = Arc::clone(&told);
-        move |of: &actiond_actors::Unfinished<'_>| {
-            let all = (of.queue.to_owned(), of.id, of.queued_at, of.state, of.to_string());
+        observer(Interest::UNFINISHED, move |queue, event| {
+            let of = Unfinished::of(event).expect("nothing else is told");
+            let all = (queue.to_owned(), of.id, of.queued_at, of.state, of.to_string());
             told.lock().unwrap().push(all);
-        }
+        })
     };
     let mut system = None;
     eventually("the directory can be opened", async || {
-        let builder = builder(directory).on_unfinished(listener.clone());
+        let builder = builder(directory).observer(listener());
         system = builder.queue("Work", settings.clone(), script.clone()).start().await.ok();
         system.is_some()
     })
@@ -145,7 +148,7 @@ async fn an_action_that_can_not_be_read_is_told_and_wakes_who_waits_for_it() {
 async fn a_listener_that_panics_harms_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let system = builder(directory.path())
-        .on_unfinished(|_| panic!("as planned"))
+        .observer(observer(Interest::UNFINISHED, |_, _| panic!("as planned")))
         .queue("Work", threads(1), at_gate(&Gate::new()))
         .start()
         .await

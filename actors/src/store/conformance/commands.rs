@@ -6,7 +6,7 @@ use super::model::Model;
 use super::{Bench, Place, an_end};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
-use crate::store::{Affected, Batch, BatchReply, Control, Rejected, StoreError};
+use crate::store::{Affected, Batch, BatchReply, Control, Record, Rejected, StoreError};
 
 /// A queue is found again under its name in any case, and no other is.
 pub async fn a_queue_is_found_in_any_case(place: &impl Place) {
@@ -240,9 +240,18 @@ pub async fn recovery_spares_what_runs(place: &impl Place) {
         let fell = if on_restart == OnRestart::Fail { State::Error } else { State::Queued };
         let mut expected = Vec::new();
         for (id, state) in [(ids[1], fell), (ids[2], State::Stopped), (ids[3], fell)] {
-            let queued_at = bench.record(id).await.queued_at;
+            let Record { queued_at, started_at, finished_at, .. } = bench.record(id).await;
             let verdict = Verdict::Move(state);
-            expected.push(Affected { id, attempt: 1, queued_at, state, verdict });
+            let attempt = 1;
+            expected.push(Affected {
+                id,
+                attempt,
+                queued_at,
+                started_at,
+                finished_at,
+                state,
+                verdict,
+            });
         }
         // What still runs may be named too, as something that stays.
         affected.retain(|a| matches!(a.verdict, Verdict::Move(_)));

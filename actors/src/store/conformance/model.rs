@@ -53,10 +53,16 @@ impl Model {
             assert_eq!(answer, queue.control(batch.now, control), "{control:?}");
         }
         assert_eq!(reply.submissions.len(), batch.submissions.len());
-        for (new, answer) in batch.submissions.iter().zip(&reply.submissions) {
-            let chosen = answer.as_ref().map_or(next(*last_id), |submitted| submitted.id);
+        let mut repeats = Vec::new();
+        for (index, (new, answer)) in batch.submissions.iter().zip(&reply.submissions).enumerate() {
+            let before = *last_id;
+            let chosen = answer.as_ref().map_or(next(before), |submitted| submitted.id);
             assert_eq!(*answer, queue.submit(batch, new, chosen, last_id), "{new:?}");
+            if answer.is_ok() && *last_id == before {
+                repeats.push(index);
+            }
         }
+        assert_eq!(reply.repeats, repeats, "nothing new was queued for these");
         queue.claim(batch, reply);
         queue.prune(batch, reply);
         assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
@@ -69,10 +75,19 @@ impl Model {
         let Self { last_id, queues } = self;
         let queue = queues.entry(batch.queue).or_default();
         let controls = batch.controls.iter().map(|c| queue.control(batch.now, c)).collect();
+        let mut repeats = Vec::new();
         let submissions = batch
             .submissions
             .iter()
-            .map(|new| queue.submit(batch, new, next(*last_id), last_id))
+            .enumerate()
+            .map(|(index, new)| {
+                let before = *last_id;
+                let submitted = queue.submit(batch, new, next(before), last_id);
+                if submitted.is_ok() && *last_id == before {
+                    repeats.push(index);
+                }
+                submitted
+            })
             .collect();
         let claimed = queue.next_to_start(batch).into_iter().map(|id| queue.start(batch, id));
         let claimed = claimed.collect();
@@ -80,6 +95,7 @@ impl Model {
         BatchReply {
             controls,
             submissions,
+            repeats,
             claimed,
             unread: Vec::new(),
             more_to_prune: false,
@@ -222,7 +238,8 @@ impl Queue {
                     if !key.is_repeat(given, parameters) {
                         return Err(Rejected::KeyTaken);
                     }
-                    return Ok(Submitted { id: record.id, queued_at: record.queued_at });
+                    let Record { id, queued_at, .. } = *record;
+                    return Ok(Submitted { id, queued_at });
                 }
                 (parameters.clone(), *priority, key.clone(), *queued_at)
             }
@@ -267,7 +284,9 @@ impl Queue {
     fn start(&mut self, batch: &Batch, id: ActionId) -> Claimed {
         let row = self.rows.get_mut(&id).unwrap();
         row.command(batch.now, Command::Start).unwrap();
-        Claimed { id, attempt: row.record.attempt, parameters: row.parameters.clone() }
+        let Record { attempt, queued_at, started_at, .. } = row.record;
+        let started_at = started_at.expect("it has just started");
+        Claimed { id, attempt, queued_at, started_at, parameters: row.parameters.clone() }
     }
 
     fn claim(&mut self, batch: &Batch, reply: &BatchReply) {
@@ -275,8 +294,10 @@ impl Queue {
         let next = self.next_to_start(batch);
         assert_eq!(claimed, next, "the highest priority first, equal ones by arrival (Q8)");
         for claimed in &reply.claimed {
-            let Claimed { attempt, parameters, .. } = self.start(batch, claimed.id);
+            let Claimed { attempt, queued_at, started_at, parameters, .. } =
+                self.start(batch, claimed.id);
             assert_eq!((claimed.attempt, &claimed.parameters), (attempt, &parameters));
+            assert_eq!((claimed.queued_at, claimed.started_at), (queued_at, started_at));
         }
     }
 
@@ -360,7 +381,9 @@ impl Row {
             }
             record.state = state;
         }
-        let Record { id, attempt, queued_at, state, .. } = *record;
-        Ok(Affected { id, attempt, queued_at, state, verdict })
+        let Record { id, attempt, queued_at, started_at, state, .. } = *record;
+        let ends = state.is_final() && verdict == Verdict::Move(state);
+        let finished_at = record.finished_at.filter(|_| ends);
+        Ok(Affected { id, attempt, queued_at, started_at, finished_at, state, verdict })
     }
 }

@@ -40,17 +40,24 @@ impl Writer<'_> {
             && batch.max_queued.is_none_or(|max| all <= max)
             && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
         let mut started = Vec::new();
-        for submission in &batch.submissions {
+        let mut repeats = Vec::new();
+        for (index, submission) in batch.submissions.iter().enumerate() {
             let last_id = self.known.last_id;
             let submitted = self.submit(batch, submission, at_once)?;
-            if at_once
-                && let (Ok(submitted), NewAction::Given { parameters, priority, .. }) =
-                    (&submitted, submission)
-                && submitted.id.get() > last_id
-            {
-                let (id, parameters) = (submitted.id, parameters.clone());
-                let claimed = Claimed { id, attempt: FIRST_ATTEMPT, parameters };
-                started.push((Reverse(*priority), claimed));
+            if let Ok(Submitted { id, queued_at }) = submitted {
+                if id.get() <= last_id {
+                    repeats.push(index);
+                } else if at_once && let NewAction::Given { parameters, priority, .. } = submission
+                {
+                    let claimed = Claimed {
+                        id,
+                        attempt: FIRST_ATTEMPT,
+                        queued_at,
+                        started_at: not_before(batch.now, queued_at),
+                        parameters: parameters.clone(),
+                    };
+                    started.push((Reverse(*priority), claimed));
+                }
             }
             submissions.push(submitted);
         }
@@ -63,6 +70,7 @@ impl Writer<'_> {
         Ok(BatchReply {
             controls,
             submissions,
+            repeats,
             claimed,
             unread: Vec::new(),
             more_to_prune,
@@ -103,7 +111,7 @@ impl Writer<'_> {
                     let command = Command::Recover(*on_restart);
                     if live.contains(&(row.id, row.attempt)) {
                         // Named with its state, of which the attempt may not have heard.
-                        affected.push(row.affected(row.state, Verdict::Stay));
+                        affected.push(row.affected(None, Verdict::Stay));
                     } else if let Ok(verdict) = decide(row.state, command) {
                         affected.push(self.carry_out(batch, &row, command, verdict)?);
                     }
@@ -138,15 +146,11 @@ impl Writer<'_> {
                 params![number(row.id), priority],
             )?;
         }
-        let state = match verdict {
-            Verdict::Move(state) => {
-                let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
-                self.move_to(batch, row, state, Outcome { error, ..Outcome::default() })?;
-                state
-            }
-            Verdict::Stay | Verdict::Force | Verdict::StatusOnly => row.state,
+        let Verdict::Move(state) = verdict else {
+            return Ok(row.affected(None, verdict));
         };
-        Ok(row.affected(state, verdict))
+        let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
+        self.move_to(batch, row, state, Outcome { error, ..Outcome::default() })
     }
 
     fn end(&mut self, batch: &Batch, end: &AttemptEnd) -> Applied<Result<Vec<Affected>, Rejected>> {
@@ -167,8 +171,7 @@ impl Writer<'_> {
                 let (percent, processing_ms) = (*percent, *processing_ms);
                 let report = report.as_str();
                 let outcome = Outcome { processing_ms, percent, error, report };
-                self.move_to(batch, &row, state, outcome)?;
-                Ok(Ok(vec![row.affected(state, Verdict::Move(state))]))
+                self.move_to(batch, &row, state, outcome).map(|affected| Ok(vec![affected]))
             }
             Ok(_) => Ok(Err(Rejected::Stale)),
             Err(refusal) => Ok(Err(Rejected::Refused(refusal))),
@@ -176,37 +179,43 @@ impl Writer<'_> {
     }
 
     /// Moves an action to another state, with the times that go with it (Q9); the outcome is kept if
-    /// that state is final.
+    /// that state is final. Returns how it stands then.
     fn move_to(
         &mut self,
         batch: &Batch,
         row: &Row,
         state: State,
         outcome: Outcome<'_>,
-    ) -> Applied<()> {
+    ) -> Applied<Affected> {
         let id = number(row.id);
+        let mut moved = Row { state, ..*row };
+        let mut finished_at = None;
         match state {
-            State::Queued => self.run(
-                "UPDATE action SET state = ?2, started_at = NULL WHERE id = ?1",
-                params![id, state as u8],
-            )?,
+            State::Queued => {
+                moved.started_at = None;
+                self.run(
+                    "UPDATE action SET state = ?2, started_at = NULL WHERE id = ?1",
+                    params![id, state as u8],
+                )?;
+            }
             _ if state.is_final() => {
                 let earlier = row.started_at.unwrap_or(row.queued_at);
-                let finished_at = not_before(batch.now, earlier);
+                let ended_at = not_before(batch.now, earlier);
+                finished_at = Some(ended_at);
                 let Outcome { processing_ms, percent, error, report } = outcome;
                 let percent = if state == State::Finished { 100.0 } else { percent };
                 self.run(
                     "UPDATE action SET state = ?2, finished_at = ?3, processing_ms = ?4,
                      percent = ?5, error = ?6, report = ?7 WHERE id = ?1",
-                    params![id, state as u8, finished_at.0, processing_ms, percent, error, report],
+                    params![id, state as u8, ended_at.0, processing_ms, percent, error, report],
                 )?;
             }
             _ => {
                 self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
             }
         }
-        self.note(batch.queue, Some(row.state), Row { state, ..*row })?;
-        Ok(())
+        self.note(batch.queue, Some(row.state), moved)?;
+        Ok(moved.affected(finished_at, Verdict::Move(state)))
     }
 
     /// Keeps what is known of a row true after it was written: the counts (Q10) and what runs. `from` is
@@ -342,7 +351,8 @@ impl Writer<'_> {
             })
             .optional()?;
         Ok(found.and_then(|(id, queued_at)| {
-            Some(Submitted { id: ActionId::new(id)?, queued_at: Timestamp(queued_at) })
+            let (id, queued_at) = (ActionId::new(id)?, Timestamp(queued_at));
+            Some(Submitted { id, queued_at })
         }))
     }
 
@@ -380,19 +390,25 @@ impl Writer<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
-            let Some((row, given)) = self.start(batch, row)? else { continue };
+            let Some((row, started_at, given)) = self.start(batch, row)? else { continue };
             let parameters = match given {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
-            let Row { id, attempt, priority, .. } = row;
-            claimed.push((Reverse(priority), Claimed { id, attempt, parameters }));
+            let Row { id, attempt, queued_at, priority, .. } = row;
+            let started = Claimed { id, attempt, queued_at, started_at, parameters };
+            claimed.push((Reverse(priority), started));
         }
         Ok(claimed)
     }
 
-    /// Gives a waiting action a slot, and returns it as it then is, with what it was given if that was kept.
-    fn start(&mut self, batch: &Batch, row: Row) -> Applied<Option<(Row, Option<Parameters>)>> {
+    /// Gives a waiting action a slot, and returns it as it then is, when it started, and what it was given if that
+    /// was kept.
+    fn start(
+        &mut self,
+        batch: &Batch,
+        row: Row,
+    ) -> Applied<Option<(Row, Timestamp, Option<Parameters>)>> {
         let Ok(Verdict::Move(state)) = decide(row.state, Command::Start) else { return Ok(None) };
         let attempt = row.attempt.saturating_add(1);
         let started_at = not_before(batch.now, row.queued_at);
@@ -402,7 +418,7 @@ impl Writer<'_> {
         )?;
         let started = Row { state, attempt, started_at: Some(started_at), ..row };
         let given = self.note(batch.queue, Some(row.state), started)?;
-        Ok(Some((started, given)))
+        Ok(Some((started, started_at, given)))
     }
 
     /// Starts an action and ends it at once, because what it was given can't be read.
@@ -413,14 +429,14 @@ impl Writer<'_> {
         error: &StoreError,
     ) -> Applied<Option<Unread>> {
         let Some(row) = self.row(batch.queue, id)? else { return Ok(None) };
-        let Some((row, _)) = self.start(batch, row)? else { return Ok(None) };
+        let Some((row, ..)) = self.start(batch, row)? else { return Ok(None) };
         let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) else {
             return Ok(None);
         };
         let error = format!("what the action was given can't be read: {error}");
         let outcome = Outcome { error: Some(&error), ..Outcome::default() };
-        self.move_to(batch, &row, state, outcome)?;
-        Ok(Some(Unread { action: row.affected(state, Verdict::Move(state)), error }))
+        let action = self.move_to(batch, &row, state, outcome)?;
+        Ok(Some(Unread { action, error }))
     }
 
     fn parameters(&self, id: ActionId) -> Applied<Parameters> {
@@ -495,10 +511,10 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Says what was decided of it, and in which state it is now.
-    fn affected(&self, state: State, verdict: Verdict) -> Affected {
-        let Self { id, attempt, queued_at, .. } = *self;
-        Affected { id, attempt, queued_at, state, verdict }
+    /// Says how it stands now, and what was decided of it.
+    fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
+        let Self { id, attempt, queued_at, started_at, state, .. } = *self;
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
     }
 
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {

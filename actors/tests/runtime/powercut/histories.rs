@@ -236,8 +236,8 @@ async fn in_pieces(store: &SqliteStore, group: Vec<Batch>) -> Result<Vec<BatchRe
         let submissions = Batch { submissions: batch.submissions.clone(), ..nothing(&batch) };
         let rest = Batch { claim: batch.claim, retention: batch.retention, ..nothing(&batch) };
         let controls = store.commit(controls).await?.controls;
-        let submissions = store.commit(submissions).await?.submissions;
-        replies.push(BatchReply { controls, submissions, ..store.commit(rest).await? });
+        let BatchReply { submissions, repeats, .. } = store.commit(submissions).await?;
+        replies.push(BatchReply { controls, submissions, repeats, ..store.commit(rest).await? });
     }
     Ok(replies)
 }

@@ -1,0 +1,102 @@
+//! Lines of a log about actions that did not finish.
+
+use std::fmt;
+
+use super::{Interest, Observer, QueueEvent, observer};
+use crate::action::{ActionId, State, Timestamp};
+
+/// How much of an error text goes into one line of a log.
+const MAX_LOGGED_CHARS: usize = 500;
+
+/// An action that ended otherwise than Finished, or was interrupted and runs again.
+///
+/// Displayed, it is one line that says what became of the action, such as `Error: no such file`.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Unfinished<'a> {
+    /// Its id.
+    pub id: ActionId,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// Where it stands: Error, Cancelled or Stopped; or Queued, if it was interrupted and runs again.
+    pub state: State,
+    /// Why, where that is known: any text, of any length.
+    pub error: Option<&'a str>,
+}
+
+impl<'a> Unfinished<'a> {
+    /// Returns what an event says of such an action; none of any other event ([`Interest::UNFINISHED`]).
+    #[must_use]
+    pub fn of(event: &QueueEvent<'a>) -> Option<Self> {
+        let (action, state, error) = match *event {
+            QueueEvent::Ended { action, state, error, .. } if state != State::Finished => {
+                (action, state, error)
+            }
+            QueueEvent::Requeued { action } => (action, State::Queued, None),
+            _ => return None,
+        };
+        Some(Self { id: action.id, queued_at: action.queued_at, state, error })
+    }
+}
+
+impl fmt::Display for Unfinished<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.state == State::Queued {
+            return f.write_str("interrupted, it runs again");
+        }
+        f.write_str(self.state.name())?;
+        self.error.map_or(Ok(()), |error| write!(f, ": {}", OneLine(error)))
+    }
+}
+
+/// Displays a text on one line of a log: at most 500 characters, with whatever controls a terminal escaped.
+#[derive(Debug, Clone, Copy)]
+pub struct OneLine<'a>(pub &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::fmt::Write as _;
+
+        let mut chars = self.0.chars();
+        for c in chars.by_ref().take(MAX_LOGGED_CHARS) {
+            // The line and paragraph separators, and what turns the direction of text round.
+            let misleads = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if c.is_control() || misleads {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        if chars.next().is_some() { f.write_str("...") } else { Ok(()) }
+    }
+}
+
+/// Makes the observer that a system has by default: a line of the log at level info for each, with queue and id.
+pub(crate) fn log_unfinished() -> impl Observer {
+    observer(Interest::UNFINISHED, |queue, event| {
+        if let Some(unfinished) = Unfinished::of(event) {
+            log::info!("queue {queue}: action {}: {unfinished}", unfinished.id);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_one_bounded_line() {
+        let table = [
+            ("", ""),
+            ("plain \"text\" \\ é", "plain \"text\" \\ é"),
+            ("a\nb\r\tc\u{1b}[0m", "a\\nb\\r\\tc\\u{1b}[0m"),
+            ("a\u{2028}b\u{202e}c\u{85}", "a\\u{2028}b\\u{202e}c\\u{85}"),
+        ];
+        for (text, line) in table {
+            assert_eq!(OneLine(text).to_string(), line);
+        }
+        let exact = "é".repeat(MAX_LOGGED_CHARS);
+        assert_eq!(OneLine(&exact).to_string(), exact);
+        assert_eq!(OneLine(&format!("{exact}x")).to_string(), format!("{exact}..."));
+    }
+}

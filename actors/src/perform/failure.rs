@@ -1,0 +1,111 @@
+//! Why work ends without a full result.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why an attempt ended without a full result. What it set as partial result is kept.
+///
+/// Every error becomes one by `?`: its text and those of its sources are shown to the client, so an error that names
+/// what a client must not know is to be made another first. Where [`StopRequested`] is among them, it is [`Failure::Stopped`].
+/// So that this can be, a failure is no [`std::error::Error`] itself.
+///
+/// ```
+/// use actiond_actors::{Failure, Node, Report};
+///
+/// fn half(of: &str) -> Result<Report, Failure> {
+///     let number: u32 = of.parse()?;
+///     Ok(vec![Node::text("half", (number / 2).to_string())])
+/// }
+///
+/// assert_eq!(half("x"), Err(Failure::failed("invalid digit found in string")));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It was asked to stop and did.
+    Stopped,
+    /// It could not do what it was to do; the text is shown to the client.
+    Failed(String),
+}
+
+impl Failure {
+    /// A failure with this text, which the client will see.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "stopped on request",
+            Self::Failed(text) => text,
+        })
+    }
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut text = error.to_string();
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(error) = cause {
+            if error.is::<StopRequested>() {
+                return Self::Stopped;
+            }
+            let said = error.to_string();
+            // Many errors repeat the text of their source in their own.
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = error.source();
+        }
+        Self::Failed(text)
+    }
+}
+
+/// What a checkpoint answers once the attempt has been asked to stop; pass it up with `?`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the action was asked to stop")]
+pub struct StopRequested;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Node;
+    use crate::report::Unwritable;
+    use crate::report::Written;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the shelf is empty")]
+    struct Outer(#[source] Middle);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("nobody was there: {0}")]
+    struct Middle(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    enum Inner {
+        #[error("the door is shut")]
+        Shut,
+        #[error("no more")]
+        Asked(#[source] StopRequested),
+    }
+
+    #[test]
+    fn errors_become_failures_with_all_that_they_say_once() {
+        let failure = |error| -> Failure { Outer(Middle(error)).into() };
+        let text = "the shelf is empty: nobody was there: the door is shut";
+        assert_eq!(failure(Inner::Shut), Failure::failed(text));
+        assert_eq!(failure(Inner::Asked(StopRequested)), Failure::Stopped);
+        assert_eq!(Failure::from(StopRequested), Failure::Stopped);
+        let io = std::io::Error::other("on fire");
+        assert_eq!(Failure::from(io), Failure::failed("on fire"));
+        let deep = (0..60).fold(Node::new("a"), |node, _| Node::new("a").node(node));
+        let unwritable: Unwritable = Written::of(&[deep]).unwrap_err();
+        let text = "the result is nested deeper than 50 levels";
+        assert_eq!(Failure::from(unwritable), Failure::failed(text));
+        assert_eq!(Failure::failed(text).to_string(), text);
+        assert_eq!(Failure::Stopped.to_string(), "stopped on request");
+    }
+}

@@ -1,0 +1,96 @@
+//! Actions that run at once: without a queue, a slot or a record.
+
+use std::sync::Arc;
+
+use crate::action::{Parameters, State};
+use crate::lifecycle::{Ended, INTERRUPTED_BY_SHUTDOWN};
+use crate::perform::ActionContext;
+use crate::queue::{QueueError, QueueHandle};
+use crate::report::{Report, shallow};
+use crate::worker::{Attempt, Wish, outcome, start};
+
+/// How an action that was run at once ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// [`State::Finished`], [`State::Error`] or [`State::Stopped`].
+    pub state: State,
+    /// Why it failed, or that a shutdown interrupted it.
+    pub error: Option<String>,
+    /// Its result, or what there is of it.
+    pub report: Report,
+}
+
+impl QueueHandle {
+    /// Runs an action at once, without a queue, a slot or a record of it. If the returned future is
+    /// dropped, the work is asked to stop, and forced after the grace period; so it is by a shutdown,
+    /// which gives it time to end first.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::ShuttingDown`].
+    pub async fn run_now(&self, parameters: Parameters) -> Result<RunOutcome, QueueError> {
+        self.run_now_until(parameters, std::future::pending(), ()).await
+    }
+
+    /// Runs an action as [`QueueHandle::run_now`] does, and asks it to stop once `until` is ready; then this returns how it
+    /// ended all the same. `held` is let go of once the work has really ended, also where the returned future was dropped
+    /// before, so a permit in it bounds how many run.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::ShuttingDown`].
+    pub async fn run_now_until(
+        &self,
+        parameters: Parameters,
+        until: impl Future<Output = ()>,
+        held: impl Send + 'static,
+    ) -> Result<RunOutcome, QueueError> {
+        let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
+        let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
+        let attempt = Arc::new(Attempt::new(
+            None,
+            self.shared.name_shared(),
+            parameters,
+            self.performer.on_restart(),
+        ));
+        let asked = StopOnDrop(Arc::clone(&attempt));
+        let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
+        let work = start(Arc::clone(&self.performer), context, held);
+        let work = async { Ok(shallow(work.await?)?) };
+        let work = admitted.run(Arc::clone(&attempt), self.settings().clone(), work);
+        let mut running = system.executor().spawn(work);
+        let result = tokio::select! {
+            biased;
+            result = &mut running => result,
+            () = until => {
+                attempt.ask(Wish::Stop);
+                running.await
+            }
+        };
+        if matches!(&result, Err(error) if error.is_cancelled()) && attempt.wish() < Wish::Stop {
+            // Only the end of the whole system cuts off what nobody asked to stop.
+            attempt.interrupt();
+        }
+        let (ended, mut error, report) = outcome(&attempt, result);
+        let state = match ended {
+            Ended::Finished => State::Finished,
+            Ended::Failed => State::Error,
+            Ended::Stopped => State::Stopped,
+            Ended::Interrupted(_) => {
+                error = Some(INTERRUPTED_BY_SHUTDOWN.to_owned());
+                State::Stopped
+            }
+        };
+        drop(asked);
+        Ok(RunOutcome { state, error, report: report.unwrap_or_else(|| attempt.view().partial) })
+    }
+}
+
+/// Asks work that runs without a queue to stop when nobody waits for it any more.
+struct StopOnDrop(Arc<Attempt>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.ask(Wish::Stop);
+    }
+}

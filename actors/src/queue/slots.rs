@@ -1,0 +1,207 @@
+//! The slots of a queue: what runs in each, and which workers are idle or dead.
+//!
+//! They outlive the queue actor, so its successor finds what runs. The queue actor alone gives slots away and frees
+//! them; workers only say that they are idle or dead.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use actix::Addr;
+#[cfg(feature = "testing")]
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use super::lock;
+use crate::action::ActionId;
+use crate::worker::{Attempt, Steer, Wish, WorkerActor};
+
+/// The most slots of a queue: more than any machine has threads, and few enough that nothing that is
+/// reckoned from them overflows.
+pub(crate) const MOST_SLOTS: usize = 1 << 30;
+
+pub(crate) struct Slots {
+    maximum: usize,
+    state: Mutex<State>,
+    /// How many attempts are not yet durably ended.
+    live: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    attempts: HashMap<ActionId, (Arc<Attempt>, usize)>,
+    /// One entry a slot that was ever needed; `None` where the worker died.
+    workers: Vec<Option<Addr<WorkerActor>>>,
+    free: Vec<usize>,
+    /// Slots whose workers say that they are idle; a queue actor that missed the message reads it here.
+    idle: HashSet<usize>,
+    /// Slots whose workers have died, and their work with them, until the queue actor has seen to them.
+    lost: HashSet<usize>,
+}
+
+impl State {
+    fn set_free(&mut self, slot: usize) {
+        if slot < self.workers.len() && !self.free.contains(&slot) {
+            self.free.push(slot);
+        }
+    }
+}
+
+impl Slots {
+    pub(crate) fn new(maximum: usize) -> Self {
+        Self { maximum, state: Mutex::default(), live: watch::Sender::new(0) }
+    }
+
+    /// Returns how many more attempts may run (Q4).
+    pub(crate) fn available(&self) -> usize {
+        let state = lock(&self.state);
+        let busy = state.workers.len() - state.free.len();
+        self.maximum.saturating_sub(busy)
+    }
+
+    /// Gives the attempt a slot, whose worker, made by `start` if there is none yet, is told by `tell`.
+    pub(crate) fn occupy(
+        &self,
+        attempt: &Arc<Attempt>,
+        start: impl FnOnce(usize) -> Addr<WorkerActor>,
+        tell: impl FnOnce(&Addr<WorkerActor>),
+    ) {
+        let mut state = lock(&self.state);
+        let slot = state.free.pop().unwrap_or_else(|| {
+            state.workers.push(None);
+            state.workers.len() - 1
+        });
+        state.idle.remove(&slot);
+        if let Some(id) = attempt.id() {
+            state.attempts.insert(id, (Arc::clone(attempt), slot));
+            self.set_live(&state);
+        }
+        if let Some(worker) = state.workers.get_mut(slot) {
+            tell(worker.get_or_insert_with(|| start(slot)));
+        }
+    }
+
+    /// Frees the slot if its worker is idle: a message about an attempt before the present one may
+    /// come late.
+    pub(crate) fn free(&self, slot: usize) {
+        let mut state = lock(&self.state);
+        if state.idle.contains(&slot) {
+            state.set_free(slot);
+        }
+    }
+
+    /// Notes that the slot's worker is idle. Called by the worker, before it tells the queue.
+    pub(crate) fn note_idle(&self, slot: usize) {
+        lock(&self.state).idle.insert(slot);
+    }
+
+    /// Frees every slot whose worker is idle: the messages to an actor that died are lost.
+    pub(crate) fn free_idle(&self) {
+        let mut state = lock(&self.state);
+        let idle: Vec<usize> = state.idle.iter().copied().collect();
+        for slot in idle {
+            state.set_free(slot);
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn crash_worker(&self, slot: usize) -> oneshot::Receiver<()> {
+        let (dying, dies) = oneshot::channel();
+        if let Some(Some(worker)) = lock(&self.state).workers.get(slot) {
+            worker.do_send(crate::worker::Crash(dying));
+        }
+        dies
+    }
+
+    /// Notes that the slot's worker has died and what it ran has ended. Called before the queue is told.
+    pub(crate) fn note_lost(&self, slot: usize) {
+        lock(&self.state).lost.insert(slot);
+    }
+
+    /// Returns the slots whose workers have died.
+    pub(crate) fn lost(&self) -> Vec<usize> {
+        lock(&self.state).lost.iter().copied().collect()
+    }
+
+    /// Returns what was given to the worker of this slot, which has died, and has not ended: nobody will
+    /// report its end.
+    pub(crate) fn orphans(&self, slot: usize) -> Vec<Arc<Attempt>> {
+        let state = lock(&self.state);
+        let is_lost = state.lost.contains(&slot);
+        let given = state.attempts.values().filter(|(_, of)| is_lost && *of == slot);
+        given.map(|(attempt, _)| Arc::clone(attempt)).filter(|a| a.ended().is_none()).collect()
+    }
+
+    /// Forgets the worker of this slot if it has died, so that the slot gets a new one.
+    pub(crate) fn forget_lost(&self, slot: usize) {
+        let mut state = lock(&self.state);
+        if state.lost.remove(&slot) {
+            if let Some(worker) = state.workers.get_mut(slot) {
+                *worker = None;
+            }
+            state.set_free(slot);
+        }
+    }
+
+    /// Lets go of an attempt whose end is durable.
+    pub(crate) fn release(&self, id: ActionId, number: u32) {
+        let mut state = lock(&self.state);
+        if state.attempts.get(&id).is_some_and(|(attempt, _)| attempt.number() == number) {
+            state.attempts.remove(&id);
+            self.set_live(&state);
+        }
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<Arc<Attempt>> {
+        lock(&self.state).attempts.values().map(|(attempt, _)| Arc::clone(attempt)).collect()
+    }
+
+    pub(crate) fn attempt(&self, id: ActionId) -> Option<Arc<Attempt>> {
+        lock(&self.state).attempts.get(&id).map(|(attempt, _)| Arc::clone(attempt))
+    }
+
+    /// Asks something of an attempt through its worker, if it is still this attempt.
+    pub(crate) fn steer(&self, id: ActionId, number: u32, wish: Wish) {
+        let state = lock(&self.state);
+        if let Some((attempt, slot)) = state.attempts.get(&id)
+            && attempt.number() == number
+            && let Some(Some(worker)) = state.workers.get(*slot)
+        {
+            if wish != Wish::Force {
+                // At once, so that what was acknowledged holds at the next checkpoint; the worker
+                // only watches the time.
+                attempt.ask(wish);
+            }
+            worker.do_send(Steer { attempt: Arc::clone(attempt), wish });
+        }
+    }
+
+    pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {
+        let state = lock(&self.state);
+        for (slot, worker) in state.workers.iter().enumerate() {
+            if let Some(worker) = worker
+                && !state.free.contains(&slot)
+            {
+                tell(worker);
+            }
+        }
+    }
+
+    /// Whoever watches waits for none: to be told of each number would cost more than the rest.
+    fn set_live(&self, state: &State) {
+        let now = state.attempts.len();
+        self.live.send_if_modified(|live| {
+            *live = now;
+            now == 0
+        });
+    }
+
+    /// Returns how many attempts are not yet durably ended.
+    pub(crate) fn live_now(&self) -> usize {
+        *self.live.borrow()
+    }
+
+    /// Watches how many attempts are not yet durably ended; it only wakes when there are none.
+    pub(crate) fn live(&self) -> watch::Receiver<usize> {
+        self.live.subscribe()
+    }
+}

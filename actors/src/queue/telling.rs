@@ -1,0 +1,276 @@
+//! What a queue tells its observers of a batch that has become durable, and what it sums up for the log.
+//!
+//! It outlives the queue actor: its successor tells what has changed of the queue itself since the last event.
+//! Each event is made only if somebody wants it; for all that nobody wants, a batch costs a few comparisons.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::level::{Level, Thresholds};
+use super::lock;
+use crate::action::State;
+use crate::events::{ActionRef, Interest, Observers, QueueEvent};
+use crate::lifecycle::{Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, Verdict};
+use crate::store::{Affected, AttemptEnd, Claimed, Control, Submitted};
+use crate::worker::Attempt;
+
+/// What a client asked for, as far as it does not show in the actions that it concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Priority(i32),
+    PauseQueue,
+    ResumeQueue,
+    Other,
+}
+
+impl Asked {
+    pub(super) const fn by(control: &Control) -> Self {
+        match control {
+            Control::Command {
+                command: crate::lifecycle::Command::ChangePriority(priority),
+                ..
+            } => Self::Priority(*priority),
+            Control::PauseQueue { .. } => Self::PauseQueue,
+            Control::ResumeQueue => Self::ResumeQueue,
+            Control::Command { .. }
+            | Control::End(_)
+            | Control::StopAll
+            | Control::Recover { .. } => Self::Other,
+        }
+    }
+}
+
+/// How many actions were interrupted, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    queued: usize,
+    failed: usize,
+    stopped: usize,
+}
+
+impl Tally {
+    fn add(&mut self, state: State) {
+        match state {
+            State::Queued => self.queued += 1,
+            State::Error => self.failed += 1,
+            _ => self.stopped += 1,
+        }
+    }
+
+    pub(crate) const fn total(&self) -> usize {
+        self.queued + self.failed + self.stopped
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queued, failed, stopped } = self;
+        write!(f, "{queued} to run again, {failed} ended in Error, {stopped} ended in Stopped")
+    }
+}
+
+/// A queue's own: who is told, what they were told last, and what has not been summed up yet.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    observers: Observers,
+    thresholds: Option<Thresholds>,
+    last: Mutex<Last>,
+    interrupted: Mutex<Tally>,
+}
+
+/// What observers know of the queue itself.
+#[derive(Debug)]
+struct Last {
+    paused: bool,
+    level: Level,
+}
+
+/// How an action ended, besides what the store says.
+#[derive(Default)]
+struct End<'a> {
+    of: Option<&'a AttemptEnd>,
+    error: Option<&'a str>,
+}
+
+impl Telling {
+    pub(super) fn new(
+        observers: Observers,
+        thresholds: Option<Thresholds>,
+        queued: u64,
+        paused: bool,
+    ) -> Self {
+        let level = Level::at_start(queued, thresholds);
+        let last = Mutex::new(Last { paused, level });
+        Self { observers, thresholds, last, interrupted: Mutex::default() }
+    }
+
+    pub(crate) const fn want(&self, interest: Interest) -> bool {
+        self.observers.want(interest)
+    }
+
+    /// Tells of an action that was queued.
+    pub(super) fn queued(&self, queue: &str, Submitted { id, queued_at }: Submitted) {
+        if self.want(Interest::QUEUED) {
+            let action = ActionRef { id, queued_at, attempt: 0 };
+            self.observers.tell(queue, &QueueEvent::Queued { action });
+        }
+    }
+
+    /// Tells of an attempt that is about to begin.
+    pub(super) fn started(&self, queue: &str, claimed: &Claimed) {
+        if self.want(Interest::STARTED) {
+            let Claimed { id, attempt, queued_at, started_at, .. } = *claimed;
+            let action = ActionRef { id, queued_at, attempt };
+            self.observers.tell(queue, &QueueEvent::Started { action, started_at });
+        }
+    }
+
+    /// Tells how far an attempt has come that has not ended.
+    pub(super) fn progressed(&self, queue: &str, attempt: &Attempt) {
+        let Some(action) = attempt.action() else { return };
+        if attempt.ended().is_none() {
+            let (progress, processing) = attempt.progress();
+            let event = QueueEvent::Progressed { action, progress: &progress, processing };
+            self.observers.tell(queue, &event);
+        }
+    }
+
+    /// Tells what clients' commands did, in the order in which they were written.
+    pub(super) fn commanded(&self, queue: &str, affected: &[Affected], asked: Asked) {
+        match asked {
+            Asked::PauseQueue => self.paused(queue, true),
+            Asked::ResumeQueue => self.paused(queue, false),
+            Asked::Priority(_) | Asked::Other => {}
+        }
+        for action in affected {
+            self.steered(queue, action, asked);
+            self.ended_as(queue, action, &End::default());
+        }
+    }
+
+    fn steered(&self, queue: &str, of: &Affected, asked: Asked) {
+        if !self.want(Interest::STEERED) {
+            return;
+        }
+        let action = action(of);
+        let event = match (of.verdict, asked) {
+            (Verdict::Move(State::Paused), _) => QueueEvent::Paused { action },
+            (Verdict::Move(State::Processing), _) => QueueEvent::Resumed { action },
+            (Verdict::Move(State::Stopping), _) => QueueEvent::Stopping { action, forced: false },
+            (Verdict::Force, _) => QueueEvent::Stopping { action, forced: true },
+            (Verdict::Stay, Asked::Priority(priority)) => {
+                QueueEvent::PriorityChanged { action, priority }
+            }
+            (Verdict::Move(_) | Verdict::Stay | Verdict::StatusOnly, _) => return,
+        };
+        self.observers.tell(queue, &event);
+    }
+
+    /// Tells of the end of an attempt.
+    pub(super) fn ended(&self, queue: &str, affected: &[Affected], end: &AttemptEnd) {
+        for action in affected {
+            let mut error = end.error.as_deref();
+            if let Ended::Interrupted(_) = end.ended
+                && action.state != State::Finished
+            {
+                lock(&self.interrupted).add(action.state);
+                if action.state == State::Error {
+                    error = error.or(Some(INTERRUPTED_BY_SHUTDOWN));
+                }
+            }
+            self.ended_as(queue, action, &End { of: Some(end), error });
+        }
+    }
+
+    /// Tells of what ran in an earlier server, and sums it up.
+    pub(super) fn recovered(&self, queue: &str, affected: &[Affected]) {
+        let mut tally = Tally::default();
+        for action in affected {
+            if let Verdict::Move(state) = action.verdict {
+                tally.add(state);
+                let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
+                self.ended_as(queue, action, &End { of: None, error });
+            }
+        }
+        let total = tally.total();
+        if total > 0 {
+            log::info!("queue {queue}: {total} actions that were interrupted recovered: {tally}");
+        }
+    }
+
+    /// Tells of an action that ended because what it was given can't be read.
+    pub(super) fn unread(&self, queue: &str, action: &Affected, error: &str) {
+        self.ended_as(queue, action, &End { of: None, error: Some(error) });
+    }
+
+    /// Tells of an action, if this ended or requeued it.
+    fn ended_as(&self, queue: &str, of: &Affected, end: &End<'_>) {
+        let state = of.state;
+        let interest =
+            if state == State::Finished { Interest::FINISHED } else { Interest::UNFINISHED };
+        let is_news = state == State::Queued || state.is_final();
+        if !self.want(interest) || !is_news || of.verdict != Verdict::Move(state) {
+            return;
+        }
+        let action = action(of);
+        let event = if state == State::Queued {
+            QueueEvent::Requeued { action }
+        } else {
+            let millis = end.of.map_or(0, |end| u64::try_from(end.processing_ms).unwrap_or(0));
+            QueueEvent::Ended {
+                action,
+                state,
+                came: end.of.map(|end| end.came),
+                started_at: of.started_at,
+                // A store that does not say so breaks its contract; nothing ended before this.
+                finished_at: of.finished_at.or(of.started_at).unwrap_or(of.queued_at),
+                processing: Duration::from_millis(millis),
+                error: end.error,
+            }
+        };
+        self.observers.tell(queue, &event);
+    }
+
+    /// Tells how the queue itself stands after a batch, as far as that is new, and of the batch: it took so long, if
+    /// anybody wanted that measured.
+    pub(super) fn committed(
+        &self,
+        queue: &str,
+        queued: u64,
+        paused: bool,
+        changes: usize,
+        took: Option<Duration>,
+    ) {
+        self.paused(queue, paused);
+        if self.want(Interest::LEVEL) {
+            let event = lock(&self.last).level.follow(queued, self.thresholds);
+            if let Some(event) = event {
+                self.observers.tell(queue, &event);
+            }
+        }
+        if let Some(duration) = took {
+            self.observers.tell(queue, &QueueEvent::Committed { changes, duration });
+        }
+    }
+
+    /// Tells that the queue is paused or not, if that was not told before.
+    fn paused(&self, queue: &str, paused: bool) {
+        if !self.want(Interest::QUEUE_PAUSED)
+            || std::mem::replace(&mut lock(&self.last).paused, paused) == paused
+        {
+            return;
+        }
+        let event = if paused { QueueEvent::QueuePaused } else { QueueEvent::QueueResumed };
+        self.observers.tell(queue, &event);
+    }
+
+    /// Takes the sum of what a shutdown interrupted.
+    pub(crate) fn take_interrupted(&self) -> Tally {
+        std::mem::take(&mut *lock(&self.interrupted))
+    }
+}
+
+const fn action(of: &Affected) -> ActionRef {
+    ActionRef { id: of.id, queued_at: of.queued_at, attempt: of.attempt }
+}
