@@ -225,32 +225,32 @@ async fn what_leaves_the_group_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_pause_holds_the_program() {
+async fn a_pause_holds_the_program_and_its_children() {
     let shells = Shells::new(threads(1)).await;
-    let counts = "echo $$ > counts; while :; do echo . >> dots; sleep 0.01; done";
-    let id = shells.run(counts).await;
-    let process = shells.number_in("counts").await;
-    let dots = || std::fs::metadata(shells.path("dots")).map_or(0, |file| file.len());
-    let stands = |process: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-        stat.contains(") T ")
+    let id = shells.run("sleep 1000 & echo $! > child; echo $$ > parent; wait").await;
+    let both = [shells.number_in("child").await, shells.number_in("parent").await];
+    let stand = |wanted: bool| {
+        both.iter().all(|process| {
+            let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+            stat.contains(") T ") == wanted
+        })
     };
     for _ in 0..2 {
         shells.work.pause(id).await.unwrap();
-        eventually("it stands", async || stands(process)).await;
-        let before = dots();
+        eventually("they stand", async || stand(true)).await;
         let worked = shells.work.status(id).await.unwrap().processing;
         tokio::time::sleep(Duration::from_millis(60)).await;
-        assert_eq!(dots(), before);
+        assert!(stand(true));
         assert_eq!(shells.work.status(id).await.unwrap().processing, worked);
         shells.work.resume(id).await.unwrap();
-        eventually("it goes on", async || dots() > before).await;
+        eventually("they go on", async || stand(false)).await;
     }
-    // A stop reaches it while it stands.
+    // A stop reaches them while they stand.
     shells.work.pause(id).await.unwrap();
-    eventually("it stands", async || stands(process)).await;
+    eventually("they stand", async || stand(true)).await;
     shells.work.stop(id).await.unwrap();
     assert_eq!(end_state(&shells.work, id).await, State::Stopped);
+    assert!(!both.into_iter().any(runs));
     assert_eq!(shells.came(1).await, Some(Came::Asked));
     shells.system.shutdown(SOON).await;
 }

@@ -82,6 +82,8 @@ pub(crate) async fn start(
     };
     match outlives.await {
         Ok(result) => result,
+        // Only the end of the whole system cuts it off, and this with it: the store will recover it.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
         Err(error) => Err(Failure::Failed(panic_text(error))),
     }
 }
