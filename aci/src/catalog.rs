@@ -1,6 +1,6 @@
 //! The one table of actions and their parameters: requests are checked against it and the help is written from it.
 //!
-//! The actions that answer at once are in [`builtin`]; each kind of asynchronous action brings its own table in the
+//! The actions that answer at once are in [`mod@builtin`]; each kind of asynchronous action brings its own table in the
 //! same types. [`help`] turns tables into the reply of the action `Help`.
 
 pub mod builtin;

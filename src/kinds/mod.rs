@@ -13,6 +13,8 @@ pub mod echo;
 pub mod fetch;
 pub mod ingest;
 mod kind;
+#[cfg(test)]
+mod kind_tests;
 mod registry;
 #[cfg(test)]
 mod system_tests;
