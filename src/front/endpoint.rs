@@ -10,11 +10,11 @@ use actiond_actors::{QueueHandle, Submitted, System};
 use super::places::Places;
 use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
-use super::uploads::Uploads;
 use crate::aci::catalog::{ActionSpec, ParamSpec, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 use crate::http::BrowserPolicy;
+use crate::http::memory::Uploads;
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///

@@ -17,7 +17,6 @@
 //! | `list` | replies that are written while they are sent |
 //! | `replies` | the memory that large replies share |
 //! | `request_log` | the latest requests |
-//! | `uploads` | the memory that the bodies of requests share |
 
 mod client;
 pub mod endpoint;
@@ -31,7 +30,6 @@ mod replies;
 mod request_log;
 mod server_info;
 mod submit;
-pub(crate) mod uploads;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use actiond_actors::System;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::uploads::PATIENCE;
+use crate::http::memory::PATIENCE;
 
 /// How many actions of one queue may run at once outside of it, however few HTTP workers there are.
 const FEWEST: usize = 4;

@@ -13,8 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::places::{Place, in_time};
-use super::uploads::{PATIENCE, SHARE};
 use crate::aci::error::AciError;
+use crate::http::memory::{PATIENCE, SHARE};
 
 /// How many bytes need no room; and what one share of the memory is. As for bodies, and so is the time that is waited.
 pub(super) const SMALL: usize = SHARE;

@@ -26,7 +26,7 @@ use crate::aci::request::{self, MAX_PAIRS, PairValue, Pairs, RawRequest};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::{FILTER_FORMS, error_time, parse_filter, queue_time, span};
 use crate::aci::token::Token;
-use crate::http::repair::{REFUSED, Repaired};
+use crate::http::connection::{REFUSED, Repaired};
 
 /// 2014-07-17 15:00:00 UTC.
 const NOW_MS: i64 = 1_405_609_200_000;

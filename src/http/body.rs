@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::connection::Connection;
+use super::memory::{Exhausted, FREE, Held, Lost, SHARE};
 use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
-use crate::front::uploads::{Exhausted, FREE, Held, Lost, SHARE};
 
 /// How much of a body that is too large is read and thrown away, so that the client, which sends
 /// before it reads, gets to see the error; a larger one finds the connection closed.

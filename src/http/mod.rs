@@ -3,15 +3,16 @@
 //! - the service and how to mount it: here;
 //! - which web pages may reach it: `browsers`;
 //! - how the body of a request is read: `body`; how a reply is sent: `response`;
-//! - what the reader of a connection and the service tell each other: `connection`;
-//! - requests that clients send and HTTP parsers refuse: [`repair`]; what such a client is told: `refused`;
+//! - connections: requests that clients send and HTTP parsers refuse, deadlines, how much is read ahead, and what the reader
+//!   of a connection and the service tell each other: [`connection`]; what a client is told that was refused: `refused`;
+//! - the memory that requests share: `memory`;
 //! - the server around it, with its limits: [`server`].
 
 mod body;
 pub(crate) mod browsers;
-mod connection;
+pub mod connection;
+pub(crate) mod memory;
 mod refused;
-pub mod repair;
 mod response;
 pub mod server;
 
@@ -40,7 +41,7 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Mounts the endpoint in an application: every path that nothing else serves is an ACI request.
 ///
 /// Under a scope, say so with [`crate::front::EndpointBuilder::mounted_at`]. In an application of
-/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`repair`]. HTTP/2 and
+/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`connection`]. HTTP/2 and
 /// sockets of Unix serve as well. Middleware sees each request first: `NormalizePath` changes values that hold `//` or
 /// end with `/`, `Compress` replies to clients that take it.
 ///

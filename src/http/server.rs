@@ -1,7 +1,7 @@
 //! Starts the HTTP/1 server: the sockets, the workers and the limits of a connection.
 //!
 //! Does what `HttpServer::listen` of actix-web does, from the same parts, with one thing added that this has no place
-//! for: each connection is read through [`Repaired`], which see (`repair.rs`) for why.
+//! for: each connection is read through [`Repaired`], which see (`connection/mod.rs`) for why.
 
 use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
@@ -16,8 +16,7 @@ use futures_util::FutureExt as _;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 
-use super::connection::{Answer, Connection};
-use super::repair::Repaired;
+use super::connection::{Answer, Connection, Repaired};
 
 /// The longest request line, in bytes as it is sent. The `http` crate takes targets up to 65,534 bytes, percent-encoded.
 pub const MAX_REQUEST_LINE: usize = 65_000;
@@ -64,7 +63,7 @@ const MAX_WORKERS: usize = 512;
 /// awaited or spawned, inside an actix or tokio runtime.
 ///
 /// Handlers see requests as [`Repaired`] leaves them, among them those that stand for what was refused: see
-/// [`Marked`](super::repair::Marked).
+/// [`Marked`](super::connection::Marked).
 /// `AppConfig` is the default one: it does not know the address of `listener`.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::{
 use actix_web::{App, HttpRequest, HttpResponse, dev::ServerHandle, rt::System, web};
 
 use super::{
-    super::repair::{OVERSIZED, REFUSED},
+    super::connection::{OVERSIZED, REFUSED},
     *,
 };
 

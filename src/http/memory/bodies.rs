@@ -4,7 +4,7 @@
 //! costs nothing. When nothing is left, bodies wait, holding what they have. That none waits for
 //! another for ever, one place is set apart: whoever has it needs no more shares and can always end. And while one waits,
 //! those of whose bytes nothing comes lose what they hold, the one first that was silent for the longest.
-//! Whose it is: the endpoint's, for all its workers. Who asks: `http/body.rs`.
+//! Whose it is: the endpoint's, for all its workers. Who asks: `body.rs`.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -22,7 +22,7 @@ pub(crate) const SHARE: usize = 64 << 10;
 pub(crate) const FREE: usize = 16 << 10;
 
 /// How long a body waits for shares, all waits together, before it is refused (our choice: clients give up after 10 s).
-pub(super) const PATIENCE: Duration = Duration::from_secs(6);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How long a body may be silent before it can lose its shares to one that waits (our choice).
 const SILENCE: Duration = Duration::from_secs(2);

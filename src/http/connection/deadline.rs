@@ -1,7 +1,7 @@
 //! How long a client may be waited for: in the head of a request, in its body, and to take its reply.
 //!
 //! Only the time in which the server waits counts: a body that the server does not read, because it
-//! waits for memory, is not late. Who waits: `repair.rs`.
+//! waits for memory, is not late. Who waits: `mod.rs`.
 
 use std::future::Future as _;
 use std::pin::Pin;

@@ -2,7 +2,7 @@
 //!
 //! `actix-http` keeps up to 128 KB that it can't work on yet, and from then on wakes itself without end; and while nothing
 //! is read, nobody learns that the client has gone. So what a client sends is read as far as somebody works on it, and
-//! little further. Who reads: `repair.rs`.
+//! little further. Who reads: `mod.rs`.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::mend::Mender;
-use crate::http::connection::Connection;
+use super::state::Connection;
 
 /// How many whole requests may wait for the reply to the one before them: fewer than those at which `actix-http` stops to
 /// take them out of its buffer.

@@ -1,14 +1,14 @@
 //! Puts the heads of requests together, mends their lines and refuses what can't be mended. Pure: bytes in, bytes out, in
 //! any pieces.
 //!
-//! What is mended and why: the head of `repair.rs`; how a target is: `target.rs`. Whether a head can be taken: `head.rs`. Where the next one starts:
+//! What is mended and why: the head of `mod.rs`; how a target is: `target.rs`. Whether a head can be taken: `head.rs`. Where the next one starts:
 //! `framing.rs`.
 
 use super::MAX_THROWN_AWAY;
+use super::deadline::Part;
 use super::framing::Framing;
 use super::head::{self, Body, MAX_HEADER_BYTES, Refusal};
 use super::marker::{ENCODED, MAX_TARGET, OVERSIZED, refused_head};
-use super::patience::Part;
 use super::target::encoded;
 
 /// The longest method that is taken for one, in bytes.

@@ -12,19 +12,20 @@
 //! The same stream ends a connection whose client keeps the server waiting, or sends without end: only here is it known
 //! what of a request is waited for.
 //!
-//! The parts: `repair/mend.rs` puts heads together, `repair/target.rs` mends targets, `repair/head.rs` judges heads,
-//! `repair/framing.rs` finds where they start, `repair/marker.rs` has the targets that say what was wrong; all are pure.
-//! `repair/patience.rs` waits, `repair/backlog.rs` says how much is read ahead of the replies. Requests that are pipelined
+//! The parts: `mend.rs` puts heads together, `target.rs` mends targets, `head.rs` judges heads,
+//! `framing.rs` finds where they start, `marker.rs` has the targets that say what was wrong; all are pure.
+//! `deadline.rs` waits, `backlog.rs` says how much is read ahead of the replies. Requests that are pipelined
 //! are mended too. Who wraps the connections: `server.rs`.
 
 mod backlog;
+mod deadline;
 mod framing;
 mod head;
 mod marker;
 mod mend;
-mod patience;
 #[cfg(test)]
 mod properties;
+mod state;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,12 +40,12 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Connection;
 use backlog::{Backlog, Turn};
+use deadline::{Patience, Stuck};
 pub use head::{MAX_HEADER_BYTES, MAX_HEADERS, Refusal};
 pub use marker::{ENCODED, MAX_TARGET, Marked, OVERSIZED, REFUSED};
 use mend::Mender;
-use patience::{Patience, Stuck};
+pub(super) use state::{Answer, Connection};
 
 /// How much of one request line, beyond the limit for it, is read and thrown away before the connection ends, in bytes.
 pub const MAX_THROWN_AWAY: usize = 1 << 20;
