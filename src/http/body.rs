@@ -18,7 +18,7 @@ use crate::front::Endpoint;
 const THROWN_AWAY: usize = 64 << 20;
 
 /// Returns the longest request in bytes that is read to the end of it, for
-/// [`Patience`](super::server::Patience).
+/// [`Timeouts`](super::server::Timeouts).
 #[must_use]
 pub fn max_request(endpoint: &Endpoint) -> u64 {
     // Twice what is thrown away: the head of a request and the framing of its chunks count too.

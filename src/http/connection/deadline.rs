@@ -27,7 +27,7 @@ pub(super) enum Part {
 
 /// Waits for one part of a request after the other.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Deadline {
     allowed: Duration,
     wait: Option<Wait>,
 }
@@ -42,7 +42,7 @@ struct Wait {
     timer: Pin<Box<Sleep>>,
 }
 
-impl Patience {
+impl Deadline {
     /// Waits at most so long for each part; for a body a second longer for every [`SLOWEST`] bytes of it.
     pub(super) fn new(allowed: Duration) -> Self {
         Self { allowed, wait: None }
@@ -89,7 +89,7 @@ impl Patience {
 
 /// Waits for a client to take something of what it is sent, and for a reply to one that sends nothing more.
 #[derive(Debug)]
-pub(super) struct Stuck {
+pub(super) struct ReplyDeadline {
     allowed: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     /// The client has ended its side of the connection.
@@ -100,7 +100,7 @@ pub(super) struct Stuck {
     left: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stuck {
+impl ReplyDeadline {
     pub(super) fn new(allowed: Duration) -> Self {
         Self { allowed: allowed.min(LONGEST), timer: None, ended: false, gone: false, left: None }
     }
@@ -153,8 +153,8 @@ mod tests {
     use super::*;
 
     /// Waits until this part is over or a step of time has passed; whether it is over.
-    async fn over_within(patience: &mut Patience, part: (Part, u64), time: Duration) -> bool {
-        let over = poll_fn(|cx| match patience.is_over(Some(part), cx) {
+    async fn over_within(deadline: &mut Deadline, part: (Part, u64), time: Duration) -> bool {
+        let over = poll_fn(|cx| match deadline.is_over(Some(part), cx) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         });
@@ -172,11 +172,11 @@ mod tests {
     fn bytes_win_a_body_time_and_a_head_none() {
         in_paused_time(async {
             for (part, seconds) in [(Part::Head(1), 10), (Part::Body(1), 15)] {
-                let mut patience = Patience::new(10 * SECOND);
+                let mut deadline = Deadline::new(10 * SECOND);
                 for second in 1..=seconds {
-                    let over = over_within(&mut patience, (part, 5_000), SECOND).await;
+                    let over = over_within(&mut deadline, (part, 5_000), SECOND).await;
                     assert_eq!(over, second == seconds, "{part:?} after {second} s");
-                    patience.rest();
+                    deadline.rest();
                 }
             }
         });
@@ -185,36 +185,36 @@ mod tests {
     #[test]
     fn time_in_which_nobody_waits_is_free_and_each_part_has_its_own() {
         in_paused_time(async {
-            let mut patience = Patience::new(10 * SECOND);
-            assert!(!over_within(&mut patience, (Part::Head(1), 0), 9 * SECOND).await);
-            assert!(!over_within(&mut patience, (Part::Body(1), 0), 9 * SECOND).await);
-            patience.rest();
+            let mut deadline = Deadline::new(10 * SECOND);
+            assert!(!over_within(&mut deadline, (Part::Head(1), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (Part::Body(1), 0), 9 * SECOND).await);
+            deadline.rest();
             tokio::time::sleep(100 * SECOND).await;
-            assert!(!over_within(&mut patience, (Part::Body(1), 0), SECOND / 2).await);
-            assert!(over_within(&mut patience, (Part::Body(1), 0), SECOND).await);
-            assert!(!over_within(&mut patience, (Part::Head(2), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (Part::Body(1), 0), SECOND / 2).await);
+            assert!(over_within(&mut deadline, (Part::Body(1), 0), SECOND).await);
+            assert!(!over_within(&mut deadline, (Part::Head(2), 0), 9 * SECOND).await);
         });
     }
 
     #[test]
     fn a_client_that_ended_its_side_has_gone_when_it_was_sent_nothing_for_too_long() {
         in_paused_time(async {
-            let mut stuck = Stuck::new(10 * SECOND);
-            async fn gone(stuck: &mut Stuck) -> bool {
-                poll_fn(|cx| Poll::Ready(stuck.is_gone(cx))).await
+            let mut reply_deadline = ReplyDeadline::new(10 * SECOND);
+            async fn gone(reply_deadline: &mut ReplyDeadline) -> bool {
+                poll_fn(|cx| Poll::Ready(reply_deadline.is_gone(cx))).await
             }
             tokio::time::sleep(100 * SECOND).await;
-            assert!(!gone(&mut stuck).await, "it may send more");
-            stuck.client_ended();
-            assert!(!gone(&mut stuck).await);
+            assert!(!gone(&mut reply_deadline).await, "it may send more");
+            reply_deadline.client_ended();
+            assert!(!gone(&mut reply_deadline).await);
             tokio::time::sleep(9 * SECOND).await;
-            assert!(!gone(&mut stuck).await);
-            let sent = poll_fn(|cx| stuck.check(Poll::Ready(Ok(())), cx)).await;
+            assert!(!gone(&mut reply_deadline).await);
+            let sent = poll_fn(|cx| reply_deadline.check(Poll::Ready(Ok(())), cx)).await;
             assert!(sent.is_ok());
             tokio::time::sleep(9 * SECOND).await;
-            assert!(!gone(&mut stuck).await, "it was sent something");
+            assert!(!gone(&mut reply_deadline).await, "it was sent something");
             tokio::time::sleep(2 * SECOND).await;
-            assert!(gone(&mut stuck).await);
+            assert!(gone(&mut reply_deadline).await);
         });
     }
 }

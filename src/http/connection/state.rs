@@ -125,14 +125,14 @@ impl Drop for Hold {
 
 pin_project! {
     /// The body of a reply; the request counts as answered once it was handed over or dropped.
-    pub(in crate::http) struct Answer<B> {
+    pub(in crate::http) struct CountedBody<B> {
         #[pin]
         pub(in crate::http) body: B,
         pub(in crate::http) answering: Option<Answering>,
     }
 }
 
-impl<B: MessageBody> MessageBody for Answer<B> {
+impl<B: MessageBody> MessageBody for CountedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
