@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use actiond_actors::{QueueHandle, Submitted, System};
 
-use super::places::Places;
 use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
+use super::run_permits::RunPermits;
 use crate::aci::catalog::{ActionSpec, ParamSpec, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
@@ -34,7 +34,7 @@ pub(super) struct Inner {
     limits: Limits,
     prefix: String,
     browsers: BrowserPolicy,
-    kinds: Vec<Kind>,
+    kinds: Vec<ServedQueue>,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
@@ -63,17 +63,17 @@ pub(super) struct Limits {
 
 /// An asynchronous action as the help shows it: a queue, and what its actions take.
 #[derive(Debug, Clone)]
-pub(super) struct Kind {
+pub(super) struct ServedQueue {
     pub(super) queue: QueueHandle,
     /// As tokens have it.
     pub(super) upper: String,
     /// For its actions that run at once (`Synchronous=true`).
-    pub(super) places: Places,
+    pub(super) places: RunPermits,
     summary: String,
     params: &'static [ParamSpec],
 }
 
-impl Kind {
+impl ServedQueue {
     pub(super) fn spec(&self) -> ActionSpec<'_> {
         ActionSpec {
             name: self.queue.name(),
@@ -220,8 +220,8 @@ impl EndpointBuilder {
                 || ("An asynchronous action.".to_owned(), UNDESCRIBED),
                 |(_, summary, params)| (summary.clone(), *params),
             );
-            let (upper, places) = (queue.name().to_uppercase(), Places::new(self.threads));
-            Kind { queue, upper, places, summary, params }
+            let (upper, places) = (queue.name().to_uppercase(), RunPermits::new(self.threads));
+            ServedQueue { queue, upper, places, summary, params }
         });
         let inner = Inner {
             kinds: kinds.collect(),
@@ -325,15 +325,15 @@ impl Endpoint {
         self.inner.system.clock().now().millis()
     }
 
-    pub(super) fn kinds(&self) -> &[Kind] {
+    pub(super) fn kinds(&self) -> &[ServedQueue] {
         &self.inner.kinds
     }
 
-    pub(super) fn kind(&self, name: &str) -> Option<&Kind> {
+    pub(super) fn kind(&self, name: &str) -> Option<&ServedQueue> {
         self.inner.kinds.iter().find(|kind| kind.queue.name().eq_ignore_ascii_case(name))
     }
 
-    pub(super) fn token(&self, kind: &Kind, action: Submitted) -> String {
+    pub(super) fn token(&self, kind: &ServedQueue, action: Submitted) -> String {
         let Inner { host, port, .. } = &*self.inner;
         token::encode(host, *port, &kind.upper, action.queued_at.millis(), action.id.get())
     }
@@ -351,7 +351,7 @@ impl Endpoint {
     }
 
     /// Says why clients can't reach this queue, if they can't.
-    fn obstacle(&self, kind: &Kind) -> Option<&'static str> {
+    fn obstacle(&self, kind: &ServedQueue) -> Option<&'static str> {
         let name = kind.queue.name();
         let Inner { host, port, .. } = &*self.inner;
         let token = token::encode(host, *port, &kind.upper, 0, 1);

@@ -14,7 +14,7 @@ use actiond_actors::{
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::endpoint::{Endpoint, Kind};
+use super::endpoint::{Endpoint, ServedQueue};
 use super::replies::{Exhausted, Room, SMALL, part_of};
 use super::{AciBody, AciReply, Asked, ListStream, queue_error, render};
 use crate::aci::element::Element;
@@ -43,7 +43,7 @@ const SHORT: Step = Step { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
 
 /// A list that an action asks for.
 pub(super) struct List {
-    pub(super) kind: Kind,
+    pub(super) kind: ServedQueue,
     pub(super) query: Query,
     /// The index of the first action, from 0.
     pub(super) start: u64,
@@ -61,7 +61,7 @@ pub(super) enum Shows {
 /// A list on its way to the client.
 struct Sending {
     endpoint: Endpoint,
-    kind: Kind,
+    kind: ServedQueue,
     listing: Listing,
     left: u64,
     /// What was fetched and not yet written.

@@ -12,7 +12,7 @@
 //! | `queues` | the action `QueueInfo` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
-//! | `places` | how many actions run at once, and waiting with a bound |
+//! | `run_permits` | how many actions run at once, and waiting with a bound |
 //! | `render` | actions, parameters and progress as elements |
 //! | `list` | replies that are written while they are sent |
 //! | `replies` | the memory that large replies share |
@@ -23,11 +23,11 @@ pub mod endpoint;
 mod ends;
 mod list;
 mod message;
-mod places;
 mod queues;
 mod render;
 mod replies;
 mod request_log;
+mod run_permits;
 mod server_info;
 mod submit;
 
@@ -48,14 +48,14 @@ use crate::aci::request::{Pairs, RawRequest, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
 pub use client::{Client, Leaving};
-use endpoint::Kind;
+use endpoint::ServedQueue;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use ends::log_unfinished;
 pub use message::{AciAnswer, AciBody, AciReply, AciRequest, ListStream};
-use places::Place;
 pub use replies::Room;
 pub(crate) use replies::part_of;
 use request_log::Logging;
+use run_permits::RunPermit;
 
 /// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread, and counts the users of its
 /// endpoint for itself: a count that all workers change is slow for each of them.
@@ -84,7 +84,7 @@ impl Handler<AciRequest> for FrontActor {
 }
 
 /// What an action replies, before it is given its form.
-enum Answer {
+enum ReplyData {
     Data(Vec<Element>),
     Html(String),
     List(Box<list::List>),
@@ -102,7 +102,7 @@ struct Asked<'a> {
     idempotency_key: Option<&'a str>,
     done: Done<'a>,
     /// Among the few actions that may run at once, where this one did: its result is nowhere else.
-    place: Option<Place>,
+    place: Option<RunPermit>,
     client: Client,
 }
 
@@ -112,7 +112,7 @@ enum Done<'a> {
     /// Something was read, and perhaps waited for.
     Looked,
     /// An action was queued.
-    Queued(&'a Kind, Submitted),
+    Queued(&'a ServedQueue, Submitted),
 }
 
 async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
@@ -228,9 +228,9 @@ async fn in_room(asked: &mut Asked<'_>) -> Result<AciReply, AciError> {
 
 async fn made(asked: &mut Asked<'_>) -> Result<AciReply, AciError> {
     let mut reply = match perform(asked).await? {
-        Answer::Data(data) => success(asked, &data),
-        Answer::Html(page) => AciReply::html(page),
-        Answer::List(list) => list.into_reply(asked).await?,
+        ReplyData::Data(data) => success(asked, &data),
+        ReplyData::Html(page) => AciReply::html(page),
+        ReplyData::List(list) => list.into_reply(asked).await?,
     };
     if let Some(place) = asked.place.take() {
         reply.room = asked.endpoint.inner.replies.only_once(reply.len(), place).await;
@@ -244,10 +244,10 @@ fn success(asked: &Asked<'_>, data: &[Element]) -> AciReply {
 }
 
 /// Finds the action, checks its parameters and does it; or looks once more at what was queued.
-async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
+async fn perform(asked: &mut Asked<'_>) -> Result<ReplyData, AciError> {
     if let Done::Queued(kind, submitted) = asked.done {
         let outcome = submit::outcome(asked, kind, submitted, Duration::ZERO).await;
-        return Ok(Answer::Data(outcome));
+        return Ok(ReplyData::Data(outcome));
     }
     let check = |spec: &ActionSpec<'_>| {
         validate(spec, spec.common(), &asked.pairs, asked.endpoint.limits().strict)
@@ -272,7 +272,7 @@ async fn perform(asked: &mut Asked<'_>) -> Result<Answer, AciError> {
     let spec = kind.spec();
     let strict = asked.endpoint.limits().strict;
     check(&ActionSpec { params: if strict { spec.params } else { &[] }, ..spec })?;
-    submit::submit(asked, kind).await.map(Answer::Data)
+    submit::submit(asked, kind).await.map(ReplyData::Data)
 }
 
 /// Waits for the end of an action, as long as the client waits for it; how it stands then.

@@ -6,27 +6,27 @@ use actiond_actors::store::query::{Query, Range, SortKey, States};
 use actiond_actors::{ActionId, ActionStatus, QueueError, State, Submitted, Timestamp};
 use chrono::Local;
 
-use super::endpoint::Kind;
+use super::endpoint::ServedQueue;
 use super::list::{List, Shows};
-use super::{Answer, Asked, Done, queue_error, render, unknown_token, waited};
+use super::{Asked, Done, ReplyData, queue_error, render, unknown_token, waited};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
 use crate::aci::token::Token;
 
-pub(super) async fn queue_info(asked: &Asked<'_>) -> Result<Answer, AciError> {
+pub(super) async fn queue_info(asked: &Asked<'_>) -> Result<ReplyData, AciError> {
     let info = QueueInfo::parse(&asked.pairs, asked.endpoint.now_ms(), &Local)?;
     let kind = find_queue(asked, &info)?;
     match &info.token {
         Some(token) => {
             let target = Target::find(asked, kind, token)?;
-            one_action(&target, info.command).await.map(Answer::Data)
+            one_action(&target, info.command).await.map(ReplyData::Data)
         }
         None => whole_queue(kind, info.command).await,
     }
 }
 
-fn find_queue<'a>(asked: &Asked<'a>, info: &QueueInfo) -> Result<&'a Kind, AciError> {
+fn find_queue<'a>(asked: &Asked<'a>, info: &QueueInfo) -> Result<&'a ServedQueue, AciError> {
     let name = info.queue_name();
     asked.endpoint.kind(name).ok_or_else(|| {
         let known: Vec<&str> = asked.endpoint.kinds().iter().map(|k| k.queue.name()).collect();
@@ -37,7 +37,7 @@ fn find_queue<'a>(asked: &Asked<'a>, info: &QueueInfo) -> Result<&'a Kind, AciEr
 /// One action that a client named by its token.
 struct Target<'a> {
     asked: &'a Asked<'a>,
-    kind: &'a Kind,
+    kind: &'a ServedQueue,
     id: ActionId,
     queued_at: Timestamp,
     /// As the client wrote it, for errors.
@@ -45,7 +45,7 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn find(asked: &'a Asked<'a>, kind: &'a Kind, token: &Token) -> Result<Self, AciError> {
+    fn find(asked: &'a Asked<'a>, kind: &'a ServedQueue, token: &Token) -> Result<Self, AciError> {
         let given = asked.pairs.given("Token").unwrap_or_default();
         let id = ActionId::new(token.id).filter(|_| token.queue == kind.upper);
         let id = id.ok_or_else(|| unknown_token(kind.queue.name(), given))?;
@@ -124,11 +124,11 @@ async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<El
     Ok(vec![Element::text("token", target.token()), Element::text("status", state.name())])
 }
 
-async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciError> {
+async fn whole_queue(kind: &ServedQueue, command: QueueCommand) -> Result<ReplyData, AciError> {
     let queue = &kind.queue;
     let done = match command {
         QueueCommand::GetStatus(query) => {
-            return Ok(Answer::List(Box::new(List {
+            return Ok(ReplyData::List(Box::new(List {
                 kind: kind.clone(),
                 query: store_query(&query),
                 start: query.start.saturating_sub(1),
@@ -138,7 +138,7 @@ async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciEr
         }
         QueueCommand::GetActionParameters => {
             let states = State::ALL.into_iter().filter(|state| !state.is_final()).collect();
-            return Ok(Answer::List(Box::new(List {
+            return Ok(ReplyData::List(Box::new(List {
                 kind: kind.clone(),
                 query: Query { states, ..Query::default() },
                 start: 0,
@@ -153,11 +153,11 @@ async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciEr
         _ => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
-    queue_status(kind).await.map(Answer::Data)
+    queue_status(kind).await.map(ReplyData::Data)
 }
 
 /// What `queueStatus` replies, and commands to a whole queue as well (our choice).
-async fn queue_status(kind: &Kind) -> Result<Vec<Element>, AciError> {
+async fn queue_status(kind: &ServedQueue) -> Result<Vec<Element>, AciError> {
     let summary = kind.queue.read_summary().await;
     let summary = summary.map_err(|e| queue_error(&e, kind.queue.name(), None))?;
     Ok(vec![

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::places::{Place, in_time};
+use super::run_permits::{RunPermit, in_time};
 use crate::aci::error::AciError;
 use crate::http::memory::{PATIENCE, SHARE};
 
@@ -34,7 +34,7 @@ pub(super) struct Replies {
 pub struct Room {
     permit: Option<OwnedSemaphorePermit>,
     /// The place that it keeps in place of room.
-    place: Option<Place>,
+    place: Option<RunPermit>,
     /// How long may be waited for another.
     until: Option<Instant>,
 }
@@ -117,7 +117,7 @@ impl Replies {
 
     /// Finds room for what can't be read again. Where there is none after some seconds it is sent all the same, and keeps
     /// this place until it was taken: of such places there are few.
-    pub(super) async fn only_once(&self, bytes: usize, place: Place) -> Room {
+    pub(super) async fn only_once(&self, bytes: usize, place: RunPermit) -> Room {
         let room = self.in_time(bytes, Instant::now() + self.patience).await;
         room.unwrap_or_else(|| Room { place: Some(place), ..Room::default() })
     }

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 
 use chrono::Local;
 
-use super::endpoint::{Endpoint, Kind};
-use super::{Answer, Asked};
+use super::endpoint::{Endpoint, ServedQueue};
+use super::{Asked, ReplyData};
 use crate::aci::catalog::{ActionSpec, BUILTIN, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -24,16 +24,16 @@ const PRODUCT_UID: u32 = 0x4143_5444;
 /// The version of ACI itself that real servers of the last years report (observed).
 const ACI_VERSION: &str = "3.0";
 
-pub(super) fn answer(asked: &Asked<'_>, action: &str) -> Result<Answer, AciError> {
+pub(super) fn answer(asked: &Asked<'_>, action: &str) -> Result<ReplyData, AciError> {
     let endpoint = asked.endpoint;
-    Ok(Answer::Data(match action {
+    Ok(ReplyData::Data(match action {
         "GetVersion" => get_version(endpoint),
         "GetStatus" => get_status(endpoint),
         "GetPid" => vec![Element::text("autn:pid", std::process::id().to_string())],
         "GetChildren" => get_children(endpoint),
         "GetLicenseInfo" => get_license_info(endpoint),
         "GetRequestLog" => get_request_log(asked),
-        "ShowPermissions" => return show_permissions(asked).map(Answer::Data),
+        "ShowPermissions" => return show_permissions(asked).map(ReplyData::Data),
         "Help" => return help(asked),
         other => return Err(AciError::unknown_action(other)),
     }))
@@ -88,7 +88,7 @@ fn get_version(endpoint: &Endpoint) -> Vec<Element> {
 
 fn get_status(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
-    let queue = |kind: &Kind| {
+    let queue = |kind: &ServedQueue| {
         let summary = kind.queue.summary();
         let settings = kind.queue.settings();
         Element::new("queue")
@@ -188,7 +188,7 @@ fn show_permissions(asked: &Asked<'_>) -> Result<Vec<Element>, AciError> {
     Ok(vec![Element::new("autn:rules").children(rules), requested])
 }
 
-fn help(asked: &Asked<'_>) -> Result<Answer, AciError> {
+fn help(asked: &Asked<'_>) -> Result<ReplyData, AciError> {
     let endpoint = asked.endpoint;
     let all = specs(endpoint);
     let wanted = asked.pairs.given("HelpAction");
@@ -202,9 +202,9 @@ fn help(asked: &Asked<'_>) -> Result<Answer, AciError> {
     }
     let asks_for_form = asked.pairs.given("ResponseFormat").is_some();
     if asked.wants_html && !asks_for_form {
-        return Ok(Answer::Html(help_html(&shown, TITLE, endpoint.base_path())));
+        return Ok(ReplyData::Html(help_html(&shown, TITLE, endpoint.base_path())));
     }
-    Ok(Answer::Data(help_elements(&shown)))
+    Ok(ReplyData::Data(help_elements(&shown)))
 }
 
 const TITLE: &str = "actiond: actions";
@@ -218,7 +218,7 @@ pub(super) fn help_page(endpoint: &Endpoint) -> String {
 
 /// Every action of this server: its queues first.
 fn specs(endpoint: &Endpoint) -> Vec<ActionSpec<'_>> {
-    endpoint.kinds().iter().map(Kind::spec).chain(BUILTIN.iter().copied()).collect()
+    endpoint.kinds().iter().map(ServedQueue::spec).chain(BUILTIN.iter().copied()).collect()
 }
 
 fn directory() -> String {

@@ -7,7 +7,7 @@ use actiond_actors::{
     OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Value,
 };
 
-use super::endpoint::Kind;
+use super::endpoint::ServedQueue;
 use super::{Asked, Done, queue_error, render, waited};
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
@@ -24,7 +24,7 @@ const FREE_KEY: &str = "a key that no action was sent with that is still kept, o
 
 pub(super) async fn submit<'a>(
     asked: &mut Asked<'a>,
-    kind: &'a Kind,
+    kind: &'a ServedQueue,
 ) -> Result<Vec<Element>, AciError> {
     let pairs = &asked.pairs;
     if let Some((name, _)) = pairs.iter().find(|(name, _)| is_reserved(name)) {
@@ -70,14 +70,14 @@ pub(super) async fn submit<'a>(
     Ok(vec![token(asked, kind, submitted)])
 }
 
-pub(super) fn token(asked: &Asked<'_>, kind: &Kind, submitted: Submitted) -> Element {
+pub(super) fn token(asked: &Asked<'_>, kind: &ServedQueue, submitted: Submitted) -> Element {
     Element::text("token", asked.endpoint.token(kind, submitted))
 }
 
 /// Waits for an action that was queued, and says what became of it. Its token is there whatever happens.
 pub(super) async fn outcome(
     asked: &Asked<'_>,
-    kind: &Kind,
+    kind: &ServedQueue,
     submitted: Submitted,
     patience: Duration,
 ) -> Vec<Element> {
@@ -96,7 +96,7 @@ pub(super) async fn outcome(
 /// leaves, and its place is taken until it has ended.
 async fn run_now(
     asked: &mut Asked<'_>,
-    kind: &Kind,
+    kind: &ServedQueue,
     parameters: Parameters,
 ) -> Result<Vec<Element>, AciError> {
     let name = kind.queue.name();

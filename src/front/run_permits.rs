@@ -1,4 +1,4 @@
-//! Places for what runs at once, outside of a queue's slots: a few for each queue, and a bounded wait for one.
+//! RunPermits for what runs at once, outside of a queue's slots: a few for each queue, and a bounded wait for one.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ const FEWEST: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A place, which is free again when the last of its holders has dropped it: the work, and the reply with its result.
-pub(super) type Place = Arc<OwnedSemaphorePermit>;
+pub(super) type RunPermit = Arc<OwnedSemaphorePermit>;
 
 /// The places of one queue.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct RunPermits(Arc<Semaphore>);
 
-impl Places {
+impl RunPermits {
     /// Makes as many as there are HTTP workers, and at least four.
     pub(super) fn new(workers: usize) -> Self {
         Self(Arc::new(Semaphore::new(workers.clamp(FEWEST, Semaphore::MAX_PERMITS))))
     }
 
     /// Waits some seconds for a place, and no longer than the system runs.
-    pub(super) async fn one(&self, system: &System) -> Option<Place> {
+    pub(super) async fn one(&self, system: &System) -> Option<RunPermit> {
         let place = Arc::clone(&self.0).acquire_owned();
         // Never closed, so that it fails but by time.
         in_time(place, Instant::now() + PATIENCE, Some(system)).await?.ok().map(Arc::new)
