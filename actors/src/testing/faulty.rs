@@ -8,7 +8,8 @@ use super::Gate;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
-    Answer, Batch, QueueId, QueueState, Record, Rejected, Retention, Seal, Store, StoreError,
+    Answer, Batch, QueueId, QueueState, Record, RecordWithin, Rejected, Retention, Seal, Store,
+    StoreError,
 };
 
 /// Wraps a store. Its clones share their faults, so keep one when the other goes to a system.
@@ -200,6 +201,24 @@ impl Store for FaultyStore {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
         self.inner.parameters(queue, id)
+    }
+
+    fn record_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
+        self.inner.record_within(queue, id, most)
+    }
+
+    fn parameters_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
+        self.inner.parameters_within(queue, id, most)
     }
 
     fn page(

@@ -166,7 +166,7 @@ impl Reader {
     }
 
     /// Counts those that start before this one, as far as [`Record::MAX_POSITION`].
-    fn position(&self, queue: QueueId, of: &Record) -> rusqlite::Result<Option<u64>> {
+    pub(super) fn position(&self, queue: QueueId, of: &Record) -> rusqlite::Result<Option<u64>> {
         let ahead: u64 = self
             .connection
             .prepare_cached(concat!(
@@ -192,7 +192,7 @@ impl Reader {
     }
 }
 
-fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     let report = row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))?;
     let report = crate::report::read(report).map_err(|e| unreadable(10, e))?;
     Ok(Record {
