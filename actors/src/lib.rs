@@ -74,8 +74,8 @@ pub use key::SubmissionKey;
 pub use lifecycle::OnRestart;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
 pub use queue::{
-    ActionStatus, Listing, OneLine, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission,
-    Summary, TooLarge, Unfinished,
+    ActionStatus, Listing, OneLine, QueueError, QueueHandle, QueueSettings, RunOutcome,
+    StatusWithin, Submission, Summary, TooLarge, Unfinished,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

@@ -121,7 +121,7 @@ pub struct ActionStatus {
 }
 
 impl ActionStatus {
-    fn new(mut record: Record, live: Option<LiveView>) -> Self {
+    pub(super) fn new(mut record: Record, live: Option<LiveView>) -> Self {
         if let Some(live) = live {
             record.report = live.partial;
             return Self { record, progress: live.progress, processing: live.processing };
@@ -328,24 +328,7 @@ impl QueueHandle {
     ///
     /// [`QueueError::UnknownAction`] or the store's.
     pub async fn wait(&self, id: ActionId, patience: Duration) -> Result<ActionStatus, QueueError> {
-        let until = tokio::time::Instant::now().checked_add(patience);
-        // Held up to the last look: the store stays open for it.
-        let closing = self.shared.closing();
-        loop {
-            // Registered before the look, so an end between the two is not missed.
-            let mut waiter = self.shared.waiter(id);
-            let is_last = *closing.borrow();
-            let status = self.status(id).await;
-            let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
-            if over || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
-                return status;
-            }
-            match until {
-                // In time or not, the next look tells.
-                Some(until) => drop(tokio::time::timeout_at(until, waiter.woken()).await),
-                None => waiter.woken().await,
-            }
-        }
+        self.wait_within(id, patience, usize::MAX).await.map(|within| within.status)
     }
 
     /// Returns an action's state and, unless it has ended, what it was given.
@@ -451,15 +434,14 @@ impl QueueHandle {
     }
 
     fn with_live(&self, record: Record) -> ActionStatus {
-        let live = if record.state.is_running() {
-            self.shared
-                .attempt(record.id)
-                .filter(|attempt| attempt.number() == record.attempt)
-                .map(|attempt| attempt.view())
-        } else {
-            None
-        };
+        let live = self.live_attempt(&record).map(|attempt| attempt.view());
         ActionStatus::new(record, live)
+    }
+
+    /// Returns the attempt that runs, if this is the record of one that does.
+    pub(super) fn live_attempt(&self, record: &Record) -> Option<Arc<Attempt>> {
+        let attempt = if record.state.is_running() { self.shared.attempt(record.id) } else { None };
+        attempt.filter(|attempt| attempt.number() == record.attempt)
     }
 
     async fn command(&self, id: ActionId, command: Command) -> Result<State, QueueError> {

@@ -14,6 +14,7 @@ mod ends;
 mod handle;
 mod inbox;
 mod link;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub use handle::{
 };
 use inbox::{Generation, Look};
 pub(crate) use link::{Ending, Link, MOST_SLOTS, QueueLink, QueueShared, lock};
+pub use within::StatusWithin;
 
 /// How a queue works: given once, when it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
