@@ -11,6 +11,7 @@
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod query;
+mod shown;
 pub mod sqlite;
 mod within;
 

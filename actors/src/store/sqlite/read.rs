@@ -155,7 +155,9 @@ impl Reader {
                 let mut statement = self.connection.prepare_cached(RECORD_WITHOUT_RESULT)?;
                 let rest = statement.query_row(params![id.get(), queue.0], record).optional()?;
                 let why = store_error(&error, &self.path);
+                log::debug!("the result of action {id} can't be read: {why}");
                 Ok(rest.map(|rest| {
+                    let why = why.without_paths();
                     let error = format!("the result of this action can't be read: {why}");
                     let bytes = error.len();
                     Ok((Record { error: Some(error), ..rest }, bytes))
