@@ -34,6 +34,7 @@ struct Faults {
     commits: u64,
     sealed: u64,
     failures: u64,
+    handed_out: u64,
 }
 
 impl FaultyStore {
@@ -116,6 +117,29 @@ impl FaultyStore {
         self.faults().failures
     }
 
+    /// Returns how often the result of one action, or what it was given, was read and handed out.
+    #[must_use]
+    pub fn handed_out(&self) -> u64 {
+        self.faults().handed_out
+    }
+
+    /// Counts the answers that hold what may be large.
+    fn counted<T: Send + 'static>(
+        &self,
+        answer: BoxFuture<'static, Result<Option<T>, StoreError>>,
+        is_large: fn(&T) -> bool,
+    ) -> BoxFuture<'static, Result<Option<T>, StoreError>> {
+        let store = self.clone();
+        let counted = async move {
+            let answer = answer.await;
+            if matches!(&answer, Ok(Some(read)) if is_large(read)) {
+                store.faults().handed_out += 1;
+            }
+            answer
+        };
+        Box::pin(counted)
+    }
+
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,7 +216,7 @@ impl Store for FaultyStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
-        self.inner.record(queue, id)
+        self.counted(self.inner.record(queue, id), |record| !record.report.is_empty())
     }
 
     fn parameters(
@@ -200,7 +224,7 @@ impl Store for FaultyStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
-        self.inner.parameters(queue, id)
+        self.counted(self.inner.parameters(queue, id), |_| true)
     }
 
     fn record_within(
@@ -209,7 +233,9 @@ impl Store for FaultyStore {
         id: ActionId,
         most: usize,
     ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
-        self.inner.record_within(queue, id, most)
+        self.counted(self.inner.record_within(queue, id, most), |read| {
+            !read.record.report.is_empty()
+        })
     }
 
     fn parameters_within(
@@ -218,7 +244,7 @@ impl Store for FaultyStore {
         id: ActionId,
         most: usize,
     ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
-        self.inner.parameters_within(queue, id, most)
+        self.counted(self.inner.parameters_within(queue, id, most), Result::is_ok)
     }
 
     fn page(
