@@ -141,7 +141,7 @@ impl Logging {
         let logged = Logged {
             action,
             text: self.text(),
-            client: self.request.peer,
+            client: self.request.caller.address,
             ended_ms: self.endpoint.now_ms(),
             took: self.began.elapsed(),
             success,

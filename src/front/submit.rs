@@ -7,8 +7,10 @@ use actiond_actors::{
     OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Value,
 };
 
+use super::dispatch::Call;
 use super::endpoint::ServedQueue;
-use super::{Asked, Done, queue_error, render, waited};
+use super::errors::queue_error;
+use super::render;
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -22,11 +24,11 @@ const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
 const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
      apart from ActionID, ResponseFormat and Wait";
 
-pub(super) async fn submit<'a>(
-    asked: &mut Asked<'a>,
-    kind: &'a ServedQueue,
+pub(super) async fn submit(
+    call: &mut Call<'_>,
+    served: &ServedQueue,
 ) -> Result<Vec<Element>, AciError> {
-    let pairs = &asked.pairs;
+    let pairs = &call.pairs;
     if let Some((name, _)) = pairs.iter().find(|(name, _)| is_reserved(name)) {
         return Err(AciError::reserved(name, RESERVED));
     }
@@ -35,11 +37,11 @@ pub(super) async fn submit<'a>(
     let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
     let priority = i32::try_from(priority).unwrap_or_default();
     let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
-    let key = asked.idempotency_key.or_else(|| pairs.given(KEY));
+    let key = call.idempotency_key.or_else(|| pairs.given(KEY));
     let key = key.map(ToOwned::to_owned);
     let shown = key.clone();
     // All that was sent but the action itself (observed), so that an action can be sent on as it came.
-    let parameters: Parameters = std::mem::take(&mut asked.pairs)
+    let parameters: Parameters = std::mem::take(&mut call.pairs)
         .into_iter()
         .map(|(name, value)| {
             let value = match value {
@@ -50,7 +52,7 @@ pub(super) async fn submit<'a>(
         })
         .collect();
     if at_once {
-        return run_now(asked, kind, parameters).await;
+        return run_now(call, served, parameters).await;
     }
 
     let mut submission = Submission::new(parameters).priority(priority);
@@ -59,55 +61,55 @@ pub(super) async fn submit<'a>(
     }
     let failed = |error: QueueError| match (error, &shown) {
         (QueueError::KeyTaken, Some(key)) => AciError::invalid(KEY, key, FREE_KEY),
-        (error, _) => queue_error(&error, kind.queue.name(), None),
+        (error, _) => queue_error(&error, served.queue.name(), None),
     };
-    let submitted = kind.queue.submit(submission).await.map_err(failed)?;
-    if wait > 0.0 {
-        asked.done = Done::Queued(kind, submitted);
-        let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();
-        return Ok(outcome(asked, kind, submitted, patience).await);
+    let submitted = served.queue.submit(submission).await.map_err(failed)?;
+    let token = Element::text("token", call.endpoint.token(served, submitted));
+    if wait <= 0.0 {
+        return Ok(vec![token]);
     }
-    Ok(vec![token(asked, kind, submitted)])
+    call.token = Some(token.clone());
+    let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();
+    let mut reply = vec![token];
+    reply.extend(outcome(call, served, submitted, patience).await);
+    Ok(reply)
 }
 
-pub(super) fn token(asked: &Asked<'_>, kind: &ServedQueue, submitted: Submitted) -> Element {
-    Element::text("token", asked.endpoint.token(kind, submitted))
-}
-
-/// Waits for an action that was queued, and says what became of it. Its token is there whatever happens.
-pub(super) async fn outcome(
-    asked: &Asked<'_>,
-    kind: &ServedQueue,
+/// Waits for an action that was queued, and says what became of it: nothing where it has not ended, or there is no room for
+/// what it says.
+async fn outcome(
+    call: &mut Call<'_>,
+    served: &ServedQueue,
     submitted: Submitted,
     patience: Duration,
 ) -> Vec<Element> {
-    let mut reply = vec![token(asked, kind, submitted)];
-    if let Ok(status) = waited(asked, &kind.queue, submitted.id, patience).await
+    let mut outcome = Vec::new();
+    if let Ok(status) = call.status(&served.queue, submitted.id, patience, None).await
         && status.record.state.is_final()
     {
-        reply.push(Element::text("status", status.record.state.name()));
-        reply.extend(status.record.error.map(|error| Element::text("error", error)));
-        reply.extend(render::report(status.record.report));
+        outcome.push(Element::text("status", status.record.state.name()));
+        outcome.extend(status.record.error.map(|error| Element::text("error", error)));
+        outcome.extend(render::report(status.record.report));
     }
-    reply
+    outcome
 }
 
 /// Runs the action without the queue; the reply is its result, and a failure an ACI error. It is stopped if its client
-/// leaves, and its place is taken until it has ended.
+/// leaves, and its permit is taken until it has ended.
 async fn run_now(
-    asked: &mut Asked<'_>,
-    kind: &ServedQueue,
+    call: &mut Call<'_>,
+    served: &ServedQueue,
     parameters: Parameters,
 ) -> Result<Vec<Element>, AciError> {
-    let name = kind.queue.name();
-    let system = asked.endpoint.system();
+    let name = served.queue.name();
+    let system = call.endpoint.system();
     let failed = |error: QueueError| queue_error(&error, name, None);
-    let place = tokio::select! {
+    let permit = tokio::select! {
         biased;
-        place = kind.places.one(system) => place,
-        () = asked.client.gone() => return Err(AciError::failed(name, CLIENT_LEFT)),
+        permit = served.permits.one(system) => permit,
+        () = call.client.gone() => return Err(AciError::failed(name, CLIENT_LEFT)),
     };
-    let Some(place) = place else {
+    let Some(permit) = permit else {
         return Err(if system.is_draining() {
             failed(QueueError::ShuttingDown)
         } else {
@@ -118,12 +120,12 @@ async fn run_now(
     };
     let mut has_left = false;
     let gone = async {
-        asked.client.gone().await;
+        call.client.gone().await;
         has_left = true;
     };
-    let outcome = kind.queue.run_now_until(parameters, gone, Arc::clone(&place)).await;
+    let outcome = served.queue.run_now_until(parameters, gone, Arc::clone(&permit)).await;
     let outcome = outcome.map_err(failed)?;
-    asked.place = Some(place);
+    call.permit = Some(permit);
     let otherwise = match outcome.state {
         State::Stopped if has_left => CLIENT_LEFT,
         State::Stopped => "it was stopped",

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::connection::Connection;
-use super::memory::{Exhausted, FREE, Held, Lost, SHARE};
+use super::memory::{Budget, Exhausted, FREE, Held, Lost, SHARE};
 use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
@@ -113,7 +113,7 @@ pub(super) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     endpoint: &Endpoint,
-    memory: &mut Held<'_>,
+    memory: &mut Held<&Budget>,
     connection: Option<&Rc<Connection>>,
 ) -> Result<Bytes, AciError> {
     let limit = Limit::of(endpoint);

@@ -29,9 +29,10 @@ use futures_util::future::poll_immediate;
 
 use browsers::{Allowed, LastHost};
 use connection::Connection;
+use memory::Held;
 
 use crate::aci::error::AciError;
-use crate::front::{AciRequest, Endpoint, FrontActor};
+use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port};
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
 
@@ -118,7 +119,7 @@ async fn aci(
     }
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     // Held until the reply: the body's parts are at work until then.
-    let mut memory = service.endpoint.uploads().begin();
+    let mut memory = Held::of(service.endpoint.uploads());
     let (allowed, refused) = match judged {
         Ok(allowed) => (allowed, not_spoken(&request)),
         Err(error) => {
@@ -146,7 +147,8 @@ async fn aci(
         target,
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
-        peer: request.peer_addr().map(|peer| peer.ip()),
+        port: Port::Aci,
+        caller: Caller::at(request.peer_addr().map(|peer| peer.ip())),
         idempotency_key: request.headers().get(&IDEMPOTENCY_KEY).and_then(key),
         is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(|accept| accept.contains("text/html")),
