@@ -30,6 +30,10 @@ use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 
+/// The number of bytes that stand around a result in a reply. Names that stand twice and characters that are written as
+/// several take more: that is seen when it is written.
+const ENVELOPE: usize = 4 << 10;
+
 /// A request on its way: what the parts of the front need of it.
 pub(super) struct Call<'a> {
     pub(super) endpoint: &'a Endpoint,
@@ -195,8 +199,7 @@ impl Call<'_> {
 
     /// Finds room for what has so many bytes where it is kept, and for the reply that is made of it.
     pub(super) async fn make_room(&mut self, stored: usize) -> Result<(), NoRoom> {
-        // Names stand twice in a reply, and some characters are written as several. What that takes more is seen later.
-        let expected = stored.saturating_add(stored / 4);
+        let expected = stored.saturating_add(ENVELOPE);
         self.endpoint.inner.replies.reserve(expected, &mut self.room).await
     }
 
