@@ -8,12 +8,28 @@ use super::store_error;
 use crate::action::{ActionId, Parameters, State};
 use crate::store::{QueueId, RecordWithin, StoreError};
 
-/// An action without its error and its result where they are too large; their size last.
-const RECORD: &str =
+/// The bytes of an action's error and its result.
+macro_rules! bytes {
+    () => {
+        "coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0)"
+    };
+}
+
+/// An action whose error and result are not too large: nearly all, so the sizes are looked at once.
+const RECORD: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, bytes
-     FROM (SELECT *, coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0) AS bytes
-         FROM action WHERE id = ?1 AND queue = ?2)";
+     error, report FROM action WHERE id = ?1 AND queue = ?2 AND ",
+    bytes!(),
+    " <= ?3"
+);
+
+/// One without the two, and their size.
+const REST: &str = concat!(
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
+     NULL, NULL, ",
+    bytes!(),
+    " FROM action WHERE id = ?1 AND queue = ?2"
+);
 
 /// The size of what an action was given, and that where it is not too large.
 const PARAMETERS: &str =
@@ -34,16 +50,16 @@ impl Reader {
         most: usize,
     ) -> Result<Option<RecordWithin>, StoreError> {
         let read = || -> rusqlite::Result<Option<RecordWithin>> {
-            let within = |row: &rusqlite::Row<'_>| {
-                let bytes = row.get(11)?;
-                let too_large = (bytes > most).then_some(bytes);
-                Ok(RecordWithin { record: record(row)?, too_large })
-            };
-            let read = self
+            let small = self
                 .connection
                 .prepare_cached(RECORD)?
-                .query_row(params![id.get(), queue.0, limit(most)], within)
+                .query_row(params![id.get(), queue.0, limit(most)], record)
                 .optional()?;
+            let small = small.map(|record| RecordWithin { record, too_large: None });
+            let read = match small {
+                Some(small) => Some(small),
+                None => self.rest(queue, id)?,
+            };
             let Some(mut within) = read else { return Ok(None) };
             if within.record.state == State::Queued {
                 within.record.position = self.position(queue, &within.record)?;
@@ -51,6 +67,15 @@ impl Reader {
             Ok(Some(within))
         };
         read().map_err(|e| store_error(&e, &self.path))
+    }
+
+    /// Reads one action without its error and its result, which are too large.
+    fn rest(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<RecordWithin>> {
+        let mut statement = self.connection.prepare_cached(REST)?;
+        let rest = |row: &rusqlite::Row<'_>| {
+            Ok(RecordWithin { record: record(row)?, too_large: Some(row.get(11)?) })
+        };
+        statement.query_row(params![id.get(), queue.0], rest).optional()
     }
 
     /// Reads what an action was given, if it has at most so many bytes.
