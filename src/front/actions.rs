@@ -1,7 +1,8 @@
 //! The actions that each port offers.
 
-use super::endpoint::{Endpoint, ServedQueue};
+use super::endpoint::Endpoint;
 use super::message::Port;
+use super::served_queue::ServedQueue;
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
 use crate::aci::catalog::{ActionSpec, builtin, nearest, validate};
 use crate::aci::error::AciError;

@@ -1,7 +1,7 @@
 //! Who may do what: one question, asked of each request before its parameters are looked at.
 
-use super::endpoint::ServedQueue;
 use super::message::Caller;
+use super::served_queue::ServedQueue;
 use crate::aci::catalog::ActionSpec;
 use crate::aci::error::AciError;
 

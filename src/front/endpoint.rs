@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actiond_actors::{QueueHandle, Submitted, System};
+use actiond_actors::{Submitted, System};
 
 use super::request_log::{Logged, RequestLog};
 use super::room::Replies;
 use super::run_permits::RunPermits;
-use crate::aci::catalog::{ActionSpec, ParamSpec, StandardRole, builtin};
+use super::served_queue::ServedQueue;
+use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 use crate::http::BrowserPolicy;
@@ -59,31 +60,6 @@ pub(super) struct Limits {
     pub(super) max_upload_memory: usize,
     pub(super) max_reply_memory: usize,
     pub(super) strict: bool,
-}
-
-/// An asynchronous action as the help shows it: a queue, and what its actions take.
-#[derive(Debug, Clone)]
-pub(super) struct ServedQueue {
-    pub(super) queue: QueueHandle,
-    /// As tokens have it.
-    pub(super) upper: String,
-    /// For its actions that run at once (`Synchronous=true`).
-    pub(super) permits: RunPermits,
-    summary: String,
-    params: &'static [ParamSpec],
-    role: StandardRole,
-}
-
-impl ServedQueue {
-    pub(super) fn spec(&self) -> ActionSpec<'_> {
-        ActionSpec {
-            name: self.queue.name(),
-            summary: &self.summary,
-            asynchronous: true,
-            role: self.role,
-            params: self.params,
-        }
-    }
 }
 
 /// Makes an [`Endpoint`].

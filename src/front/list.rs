@@ -15,9 +15,10 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::dispatch::Call;
-use super::endpoint::{Endpoint, ServedQueue};
+use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::room::{Room, SMALL, part_of};
+use super::served_queue::ServedQueue;
 use super::{AciBody, AciReply, ListStream, render};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;

@@ -19,6 +19,7 @@
 //! | `run_permits` | how many actions run at once |
 //! | `client` | whether a client is still there |
 //! | [`endpoint`] | what all front actors of a server share: the system, its names, limits and log |
+//! | `served_queue` | a queue as clients see it |
 //! | `request_log` | the latest requests |
 //! | `ends` | the lines of the log about actions that did not finish |
 
@@ -36,6 +37,7 @@ mod render;
 mod request_log;
 mod room;
 mod run_permits;
+mod served_queue;
 mod server_info;
 mod submit;
 #[cfg(test)]

@@ -7,11 +7,12 @@ use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Times
 use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
-use super::endpoint::{Endpoint, ServedQueue};
+use super::endpoint::Endpoint;
 use super::errors::{queue_error, unknown_token};
 use super::list::{List, Shows};
 use super::render;
 use super::room::SMALL;
+use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};

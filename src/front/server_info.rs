@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
-use super::endpoint::{Endpoint, ServedQueue};
+use super::endpoint::Endpoint;
+use super::served_queue::ServedQueue;
 use crate::aci::catalog::{ActionSpec, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;

@@ -8,9 +8,9 @@ use actiond_actors::{
 };
 
 use super::dispatch::Call;
-use super::endpoint::ServedQueue;
 use super::errors::queue_error;
 use super::render;
+use super::served_queue::ServedQueue;
 use crate::aci::catalog::{parse_bool, parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;

@@ -13,9 +13,9 @@ use actiond_actors::{
 };
 use bytes::Bytes;
 
-use super::endpoint::ServedQueue;
 use super::message::{AciBody, AciRequest, Caller, Port};
 use super::room::{Replies, Room, SMALL};
+use super::served_queue::ServedQueue;
 use super::{Endpoint, answer};
 use crate::aci::catalog::{ActionSpec, StandardRole};
 use crate::aci::error::AciError;
