@@ -37,7 +37,7 @@ const ENVELOPE: usize = 4 << 10;
 /// A request on its way: what the parts of the front need of it.
 pub(super) struct Call<'a> {
     pub(super) endpoint: &'a Endpoint,
-    /// What the port offers.
+    /// The actions that the port offers.
     pub(super) actions: Actions<'a>,
     /// The name of the action, as the client wrote it.
     pub(super) action: &'a str,
@@ -50,13 +50,13 @@ pub(super) struct Call<'a> {
     pub(super) client: &'a Client,
     /// The room for the reply, as far as there is some already.
     room: Room,
-    /// What an action was queued under: whatever goes wrong from then on, the client must get it.
+    /// The token of an action that was queued: whatever goes wrong from then on, the client must get it.
     pub(super) token: Option<Element>,
     /// The permit of an action that ran at once: its result is nowhere else.
     pub(super) permit: Option<RunPermit>,
 }
 
-/// What an action replies, before it is given its form.
+/// The reply of an action, before it is given its form.
 pub(super) enum ReplyData {
     Elements(Vec<Element>),
     Html(String),

@@ -52,7 +52,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// What a request may be.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_input_string: usize,

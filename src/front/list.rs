@@ -24,12 +24,12 @@ use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
 
-/// How much of a list is in memory at a time.
+/// The part of a list that is in memory at a time.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    /// How many actions are fetched.
+    /// The number of actions that are fetched.
     page: usize,
-    /// How many bytes of results they may have.
+    /// The number of bytes of results that they may have.
     bytes: usize,
     /// About how many bytes are written before they are sent.
     piece: usize,
@@ -54,7 +54,7 @@ pub(super) struct List {
     pub(super) shows: Shows,
 }
 
-/// What is shown of each action.
+/// The part of each action that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
     Status,
@@ -67,9 +67,9 @@ struct Sending {
     served: ServedQueue,
     listing: Listing,
     left: u64,
-    /// What was fetched and not yet written.
+    /// Actions that were fetched and not yet written.
     fetched: vec::IntoIter<ActionStatus>,
-    /// How many bytes the results of what was fetched have.
+    /// The size in bytes of the results of what was fetched.
     results: usize,
     shows: Shows,
     writer: ListWriter,
@@ -144,7 +144,7 @@ impl Sending {
         Ok(self.fetched.len() > 0 || (self.listing.has_more() && self.left > 0))
     }
 
-    /// What comes behind the last action. Where some could not be read, that is said: the reply itself is a success by then.
+    /// Returns the end of the list, behind the last action. Where some could not be read, that is said: the reply itself is a success by then.
     fn tail(&self) -> Vec<u8> {
         let Some(damage) = self.listing.damage() else { return self.writer.tail() };
         log::warn!(

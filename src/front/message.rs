@@ -26,7 +26,7 @@ pub struct AciRequest {
     pub body: Result<Bytes, AciError>,
     /// The port by which it came, which says what actions there are.
     pub port: Port,
-    /// Who asks.
+    /// The one who asks.
     pub caller: Caller,
     /// A key under which the same submission may come again.
     pub idempotency_key: Option<String>,
@@ -34,7 +34,7 @@ pub struct AciRequest {
     pub is_get: bool,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
-    /// Whether whoever asks is still there.
+    /// Tells whether whoever asks is still there.
     pub client: Client,
 }
 
@@ -46,13 +46,13 @@ pub enum Port {
     Aci,
 }
 
-/// Who sent a request, as far as is known.
+/// The sender of a request, as far as it is known.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Caller {
     /// The address that it was sent from; `None` over a socket of Unix.
     pub address: Option<IpAddr>,
-    /// What the caller showed to be somebody.
+    /// A key or password by which the caller is somebody.
     pub credential: Option<Credential>,
     /// The certificate of the caller's end of the connection.
     pub certificate: Option<Certificate>,

@@ -168,7 +168,7 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
     queue_status(served).await.map(ReplyData::Elements)
 }
 
-/// What `queueStatus` replies, and commands to a whole queue as well (our choice).
+/// Replies as `queueStatus` does, and commands to a whole queue as well (our choice).
 async fn queue_status(served: &ServedQueue) -> Result<Vec<Element>, AciError> {
     let summary = served.queue.read_summary().await;
     let summary = summary.map_err(|e| queue_error(&e, served.queue.name(), None))?;

@@ -16,7 +16,7 @@ use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::time::{error_time, span};
 
-/// What the server calls itself: also the prefix of its error ids.
+/// The name of the product: also the prefix of its error ids.
 const PRODUCT: &str = "ACTIOND";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Any number, as long as it stays the same: the letters ACTD, byte by byte. Typed readers take nothing but a number, and

@@ -18,7 +18,7 @@ use crate::aci::request::{PairValue, RESERVED, is_reserved};
 
 const KEY: &str = "Idempotency-Key";
 
-/// What a request may have that says nothing of the action: one that is repeated may differ in it.
+/// Parameters of a request that say nothing of the action: one that is repeated may differ in it.
 const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
 
 const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
@@ -137,5 +137,5 @@ async fn run_now(
     Err(AciError::failed(name, why))
 }
 
-/// Why an action that ran at once ends early; a shutdown gives a reason of its own.
+/// The reason for which an action that ran at once ends early; a shutdown gives a reason of its own.
 const CLIENT_LEFT: &str = "it was stopped, because its client ended the connection";

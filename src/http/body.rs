@@ -13,7 +13,7 @@ use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
 
-/// How much of a body that is too large is read and thrown away, so that the client, which sends
+/// Number of bytes of a body that is too large which are read and thrown away, so that the client, which sends
 /// before it reads, gets to see the error; a larger one finds the connection closed.
 const THROWN_AWAY: usize = 64 << 20;
 
@@ -25,7 +25,7 @@ pub fn max_request(endpoint: &Endpoint) -> u64 {
     (endpoint.max_file_upload_size() as u64).saturating_add(2 * THROWN_AWAY as u64)
 }
 
-/// How large a body may be, and which setting says so.
+/// The limit of a body, and the setting that says so.
 #[derive(Clone, Copy)]
 struct Limit {
     bytes: usize,
@@ -52,7 +52,7 @@ struct Pieces {
     whole: Vec<Vec<u8>>,
     last: Vec<u8>,
     size: usize,
-    /// How many bytes are to be expected; 0 where that is not known.
+    /// Number of bytes to be expected; 0 where that is not known.
     announced: usize,
     is_joined: bool,
 }

@@ -97,7 +97,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
-    /// What replies say on connections that stay open, if they say anything. Each worker has its own: a copy costs
+    /// The header of replies on connections that stay open, if they have one. Each worker has its own: a copy costs
     /// nothing then.
     keep_alive: Option<HeaderValue>,
     last_host: LastHost,
@@ -177,7 +177,7 @@ async fn aci(
     response::of(&request, &allowed, reply, is_last, keep_alive)
 }
 
-/// Whether the client announced a body. One that is not read ends the connection.
+/// Tells whether the client announced a body. One that is not read ends the connection.
 fn has_body(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)

@@ -21,14 +21,14 @@ use super::connection::{Connection, CountedBody, MendedStream};
 /// The longest request line, in bytes as it is sent. The `http` crate takes targets up to 65,534 bytes, percent-encoded.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
-/// How long a client may keep a connection without making use of it.
+/// Times for which a client may keep a connection without making use of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// How long an idle connection is kept for the next request (default 75 s).
+    /// Time for which an idle connection is kept for the next request (default 75 s).
     pub idle: Duration,
-    /// How long the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
+    /// Time for which the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
     pub request: Duration,
-    /// How long it may take nothing of a reply, and how long one that has ended its side of the connection is taken to
+    /// Time for which it may take nothing of a reply, and for which one that has ended its side of the connection is taken to
     /// wait for a reply that is on its way (default 60 s). What runs or waits for it alone ends a second after it did that.
     pub reply: Duration,
     /// The longest request in bytes, of which all but the endpoint's own limit is read only to be thrown away (default:
@@ -47,7 +47,7 @@ impl Default for Timeouts {
     }
 }
 
-/// How long the closing of a connection may take.
+/// Time that the closing of a connection may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The most connections that each worker serves at the same time; more wait to be accepted.
@@ -143,14 +143,14 @@ where
         .run())
 }
 
-/// How a client is found that has gone without a word, such as one whose machine was switched off: within a minute, though it
+/// Returns how a client is found that has gone without a word, such as one whose machine was switched off: within a minute, though it
 /// may be waited for longer.
 fn keepalive() -> TcpKeepalive {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30));
     keepalive.with_interval(Duration::from_secs(10)).with_retries(3)
 }
 
-/// Whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
+/// Tells whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
 fn is_closed_by_client(stream: &TcpStream) -> bool {
     // What the runtime has heard of the socket: no call of the system.
     let ready = stream.ready(Interest::READABLE).now_or_never();

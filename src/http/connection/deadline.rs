@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// How many bytes of a body win it another second.
+/// Number of bytes of a body that win it another second.
 const SLOWEST: u64 = 1_000;
 
 /// As good as for ever; longer times overflow.
 const LONGEST: Duration = Duration::from_secs(1 << 30);
 
-/// What of a request is waited for.
+/// The part of a request that is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// The head of the request of this number.
@@ -35,7 +35,7 @@ pub(super) struct Deadline {
 #[derive(Debug)]
 struct Wait {
     part: Part,
-    /// How long it was waited for until `since`.
+    /// Time for which it was waited until `since`.
     waited: Duration,
     /// When the wait began that lasts.
     since: Option<Instant>,
@@ -57,7 +57,7 @@ impl Deadline {
         }
     }
 
-    /// Whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
+    /// Tells whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
     pub(super) fn is_over(&mut self, part: Option<(Part, u64)>, cx: &mut Context<'_>) -> bool {
         let Some((part, received)) = part else {
             self.wait = None;
@@ -117,7 +117,7 @@ impl ReplyDeadline {
         self.gone = true;
     }
 
-    /// Whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
+    /// Tells whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
     pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         if self.gone {
             return true;

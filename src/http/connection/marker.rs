@@ -58,7 +58,7 @@ const fn refusals(number: u64) -> [Refusal; 14] {
     ]
 }
 
-/// What a target of this kind stands for.
+/// The meaning of a target of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marked<'a> {
     /// A request whose target had so many bytes, too many.

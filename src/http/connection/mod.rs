@@ -47,7 +47,7 @@ pub use marker::{ENCODED, MAX_TARGET, Marked, OVERSIZED, REFUSED};
 use mend::Mender;
 pub(super) use state::{Connection, CountedBody};
 
-/// How much of one request line, beyond the limit for it, is read and thrown away before the connection ends, in bytes.
+/// Number of bytes of one request line, beyond the limit for it, that are read and thrown away before the connection ends.
 pub const MAX_THROWN_AWAY: usize = 1 << 20;
 
 /// A stream whose reads give the bytes of `S` with the request targets mended.
@@ -60,7 +60,7 @@ pub struct MendedStream<S> {
     mender: Mender,
     /// Mended bytes that did not fit the reader's buffer yet.
     ready: Vec<u8>,
-    /// How many bytes of `ready` the reader has.
+    /// Number of bytes of `ready` that the reader has.
     given: usize,
     /// No more is read.
     ended: bool,
@@ -68,7 +68,7 @@ pub struct MendedStream<S> {
     reply_deadline: ReplyDeadline,
     /// The longest request whose end is waited for, in bytes.
     max_request: u64,
-    /// What is read ahead of the replies, where it is known who replies.
+    /// The requests read ahead of the replies, where it is known who replies.
     backlog: Option<Backlog>,
     /// Whether the client has ended its side of the connection, as far as the socket knows.
     has_gone: fn(&S) -> bool,
@@ -138,12 +138,12 @@ impl<S> MendedStream<S> {
         any
     }
 
-    /// Whether the client took too long over a request. Registers a waker if not.
+    /// Tells whether the client took too long over a request. Registers a waker if not.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         self.deadline.is_over(self.mender.unfinished(), cx)
     }
 
-    /// Whether the client sends without end.
+    /// Tells whether the client sends without end.
     fn is_endless(&self) -> bool {
         self.mender.unfinished().is_some_and(|(_, passed)| passed > self.max_request)
     }

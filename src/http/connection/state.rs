@@ -19,11 +19,11 @@ use crate::front::{Client, Leaving};
 /// One connection.
 #[derive(Default)]
 pub(in crate::http) struct Connection {
-    /// How many requests reached the service.
+    /// Number of requests that reached the service.
     begun: Cell<u64>,
-    /// Of how many of those the whole reply was handed over.
+    /// Number of those whose whole reply was handed over.
     answered: Cell<u64>,
-    /// How many services want nothing more to be read for now.
+    /// Number of services that want nothing more to be read for now.
     holds: Cell<u32>,
     /// Whoever waits for a reply, or for the end of a hold, before it reads on.
     reader: RefCell<Option<Waker>>,
@@ -51,7 +51,7 @@ impl Connection {
         self.answered.get()
     }
 
-    /// Whether somebody works on a reply.
+    /// Tells whether somebody works on a reply.
     pub(in crate::http) fn is_busy(&self) -> bool {
         self.begun.get() > self.answered.get()
     }

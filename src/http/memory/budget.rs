@@ -19,14 +19,14 @@ const USELESS_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Budget {
     /// In shares.
     pub(super) common: Semaphore,
-    /// How many shares there are in common.
+    /// Number of shares in common.
     all: usize,
     /// The one place set apart.
     pub(super) apart: Semaphore,
     pub(super) worth: Apart,
-    /// How many bytes need no share.
+    /// Number of bytes that need no share.
     free: usize,
-    /// How many bytes are free beside shares.
+    /// Number of bytes that are free beside shares.
     beside: usize,
     pub(super) patience: Duration,
     pub(super) listeners: Listeners,
@@ -61,9 +61,9 @@ pub(crate) struct Held<B: Deref<Target = Budget>> {
     budget: B,
     shares: usize,
     apart: bool,
-    /// How many bytes may come without asking again.
+    /// Number of bytes that may come without asking again.
     covered: usize,
-    /// How long it may still wait.
+    /// Time for which it may still wait.
     patience: Duration,
     /// Since when fewer than [`SOUND`] bytes have come, and how many there were then; once some have.
     pub(super) heard: Option<(Instant, usize)>,
