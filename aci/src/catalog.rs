@@ -18,11 +18,12 @@ pub use help::{help_elements, help_html};
 /// An action as requests are checked against it and as the help shows it.
 ///
 /// ```
-/// use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec};
+/// use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec, StandardRole};
 /// const ECHO: ActionSpec<'static> = ActionSpec {
 ///     name: "Echo",
 ///     summary: "Ends at once.",
 ///     asynchronous: true,
+///     role: StandardRole::Query,
 ///     params: &[ParamSpec { name: "Sleep", kind: ParamKind::Seconds { max: 60 }, required: false, summary: "Runs that long." }],
 /// };
 /// // The same under the name of the queue that an administrator gave it.
@@ -37,8 +38,26 @@ pub struct ActionSpec<'a> {
     pub summary: &'a str,
     /// It is queued and answers with a token.
     pub asynchronous: bool,
+    /// The standard role that a caller needs.
+    pub role: StandardRole,
     /// Its own parameters, without those that every action has.
     pub params: &'a [ParamSpec],
+}
+
+/// A standard role: what a caller may do who has it. None of them implies another (source: the documentation of
+/// authorization roles).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StandardRole {
+    /// Administrative actions.
+    Admin,
+    /// All other actions.
+    Query,
+    /// Actions that change an index.
+    Index,
+    /// Actions of the service port that change something.
+    ServiceControl,
+    /// Actions of the service port that show something.
+    ServiceStatus,
 }
 
 /// One parameter of an action.

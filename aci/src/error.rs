@@ -21,6 +21,9 @@ pub struct AciError {
     pub string: &'static str,
     /// The longer text, which says what is wrong with this request; never empty.
     pub description: String,
+    /// What the log is told in place of the longer text, where a client may not know all of it: paths of the server's disk.
+    /// It is never sent.
+    pub logged: Option<String>,
 }
 
 impl AciError {
@@ -30,7 +33,7 @@ impl AciError {
         string: &'static str,
         description: impl Into<String>,
     ) -> Self {
-        Self { number, code, string, description: description.into() }
+        Self { number, code, string, description: description.into(), logged: None }
     }
 
     /// There is no action of this name (number 1, texts as a real server has them).
@@ -183,6 +186,19 @@ impl AciError {
     #[must_use]
     pub fn internal(text: &str) -> Self {
         Self::new(500, "ERRORINTERNAL", "Internal error", format!("Internal error: {text}"))
+    }
+
+    /// Tells the log more than the client.
+    #[must_use]
+    pub fn logged(mut self, text: impl Into<String>) -> Self {
+        self.logged = Some(text.into());
+        self
+    }
+
+    /// Returns what the log is told.
+    #[must_use]
+    pub fn log_text(&self) -> &str {
+        self.logged.as_deref().unwrap_or(&self.description)
     }
 
     fn bad(string: &'static str, description: impl Into<String>) -> Self {

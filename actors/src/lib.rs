@@ -88,8 +88,8 @@ pub use lifecycle::{Came, OnRestart};
 pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Wish, Work};
 pub use queue::{
-    ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission, Summary,
-    TooLarge,
+    ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, StatusWithin,
+    Submission, Summary, TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

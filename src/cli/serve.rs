@@ -95,13 +95,13 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
         .build();
     let mount = http::configure(&endpoint);
-    let patience = http::server::Patience {
+    let timeouts = http::server::Timeouts {
         idle,
         request: settings.server.request_timeout,
         reply: settings.server.reply_timeout,
         max_request: http::max_request(&endpoint),
     };
-    let server = http::server::serve(listener, patience, workers, HTTP_GRACE, move || {
+    let server = http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
         App::new().configure(mount.clone())
     })?;
     let handle = server.handle();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long after its client ended the connection work goes on that is for this client alone. Some clients end their side
+/// Time for which work that is for one client alone goes on after that has ended the connection. Some clients end their side
 /// and still read: they get what is soon there (our choice).
 const LAST_CALL: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ impl Drop for Leaving {
     }
 }
 
-/// How it stands with a client.
+/// The standing of a client.
 #[derive(Debug, Default, Clone, Copy)]
 struct Standing {
     left: Option<Instant>,

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actiond_actors::{QueueHandle, Submitted, System};
+use actiond_actors::{Submitted, System};
 
-use super::places::Places;
-use super::replies::Replies;
 use super::request_log::{Logged, RequestLog};
-use super::uploads::Uploads;
-use crate::aci::catalog::{ActionSpec, ParamSpec, builtin};
+use super::room::Replies;
+use super::run_permits::RunPermits;
+use super::served_queue::ServedQueue;
+use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 use crate::http::BrowserPolicy;
+use crate::http::memory::Budget;
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -34,12 +35,12 @@ pub(super) struct Inner {
     limits: Limits,
     prefix: String,
     browsers: BrowserPolicy,
-    kinds: Vec<Kind>,
+    queues: Vec<ServedQueue>,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
     pub(super) replies: Replies,
-    uploads: Uploads,
+    uploads: Budget,
 }
 
 impl fmt::Debug for Endpoint {
@@ -51,7 +52,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// What a request may be.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) max_input_string: usize,
@@ -59,29 +60,6 @@ pub(super) struct Limits {
     pub(super) max_upload_memory: usize,
     pub(super) max_reply_memory: usize,
     pub(super) strict: bool,
-}
-
-/// An asynchronous action as the help shows it: a queue, and what its actions take.
-#[derive(Debug, Clone)]
-pub(super) struct Kind {
-    pub(super) queue: QueueHandle,
-    /// As tokens have it.
-    pub(super) upper: String,
-    /// For its actions that run at once (`Synchronous=true`).
-    pub(super) places: Places,
-    summary: String,
-    params: &'static [ParamSpec],
-}
-
-impl Kind {
-    pub(super) fn spec(&self) -> ActionSpec<'_> {
-        ActionSpec {
-            name: self.queue.name(),
-            summary: &self.summary,
-            asynchronous: true,
-            params: self.params,
-        }
-    }
 }
 
 /// Makes an [`Endpoint`].
@@ -97,6 +75,7 @@ pub struct EndpointBuilder {
     prefix: String,
     browsers: BrowserPolicy,
     described: Vec<(String, String, &'static [ParamSpec])>,
+    roles: Vec<(String, StandardRole)>,
 }
 
 /// The parameters of a queue that was not described: any.
@@ -184,6 +163,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the standard role that a caller needs to send actions to a queue (default [`StandardRole::Query`], as with all
+    /// actions that administer nothing). Nobody is asked for a role yet. Without such a queue it has no effect.
+    #[must_use]
+    pub fn role(mut self, queue: impl Into<String>, role: StandardRole) -> Self {
+        self.roles.push((queue.into(), role));
+        self
+    }
+
     /// Says how many HTTP workers there are, which the server reports (default 1). As many actions of each
     /// queue may run at once outside of it (`Synchronous=true`), and at least 4; more wait a few seconds and are then refused.
     #[must_use]
@@ -213,18 +200,20 @@ impl EndpointBuilder {
     /// another action has it (`GetStatus`), is only warned of in the log: the application may still use it.
     #[must_use]
     pub fn build(self) -> Endpoint {
-        let kinds = self.system.queues().into_iter().map(|queue| {
+        let queues = self.system.queues().into_iter().map(|queue| {
             let described =
                 self.described.iter().find(|(name, ..)| name.eq_ignore_ascii_case(queue.name()));
             let (summary, params) = described.map_or_else(
                 || ("An asynchronous action.".to_owned(), UNDESCRIBED),
                 |(_, summary, params)| (summary.clone(), *params),
             );
-            let (upper, places) = (queue.name().to_uppercase(), Places::new(self.threads));
-            Kind { queue, upper, places, summary, params }
+            let role = self.roles.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(queue.name()));
+            let role = role.map_or(StandardRole::Query, |(_, role)| *role);
+            let (upper, permits) = (queue.name().to_uppercase(), RunPermits::new(self.threads));
+            ServedQueue { queue, upper, permits, summary, params, role }
         });
         let inner = Inner {
-            kinds: kinds.collect(),
+            queues: queues.collect(),
             host: self.host,
             port: self.port,
             threads: self.threads,
@@ -236,14 +225,17 @@ impl EndpointBuilder {
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
-            replies: Replies::new(self.limits.max_reply_memory, Some(self.system.clone())),
-            uploads: Uploads::new(self.limits.max_upload_memory, self.limits.max_file_upload_size),
+            replies: Replies::new(self.limits.max_reply_memory, self.system.clone()),
+            uploads: Budget::for_bodies(
+                self.limits.max_upload_memory,
+                self.limits.max_file_upload_size,
+            ),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
-        for kind in endpoint.kinds() {
-            if let Some(why) = endpoint.obstacle(kind) {
-                log::warn!("queue {:?} can't be reached over ACI: {why}", kind.queue.name());
+        for served in endpoint.queues() {
+            if let Some(why) = endpoint.obstacle(served) {
+                log::warn!("queue {:?} can't be reached over ACI: {why}", served.queue.name());
             }
         }
         endpoint
@@ -271,6 +263,7 @@ impl Endpoint {
             prefix: String::new(),
             browsers: BrowserPolicy::default(),
             described: Vec::new(),
+            roles: Vec::new(),
         }
     }
 
@@ -285,7 +278,7 @@ impl Endpoint {
     /// the time when it was queued.
     #[must_use]
     pub fn token_for(&self, queue: &str, action: Submitted) -> Option<String> {
-        Some(self.token(self.kind(queue)?, action))
+        Some(self.token(self.queue(queue)?, action))
     }
 
     /// Returns the longest body in bytes that a request may have.
@@ -313,7 +306,7 @@ impl Endpoint {
         self.inner.idle_timeout
     }
 
-    pub(crate) fn uploads(&self) -> &Uploads {
+    pub(crate) fn uploads(&self) -> &Budget {
         &self.inner.uploads
     }
 
@@ -325,17 +318,17 @@ impl Endpoint {
         self.inner.system.clock().now().millis()
     }
 
-    pub(super) fn kinds(&self) -> &[Kind] {
-        &self.inner.kinds
+    pub(super) fn queues(&self) -> &[ServedQueue] {
+        &self.inner.queues
     }
 
-    pub(super) fn kind(&self, name: &str) -> Option<&Kind> {
-        self.inner.kinds.iter().find(|kind| kind.queue.name().eq_ignore_ascii_case(name))
+    pub(super) fn queue(&self, name: &str) -> Option<&ServedQueue> {
+        self.inner.queues.iter().find(|served| served.queue.name().eq_ignore_ascii_case(name))
     }
 
-    pub(super) fn token(&self, kind: &Kind, action: Submitted) -> String {
+    pub(super) fn token(&self, served: &ServedQueue, action: Submitted) -> String {
         let Inner { host, port, .. } = &*self.inner;
-        token::encode(host, *port, &kind.upper, action.queued_at.millis(), action.id.get())
+        token::encode(host, *port, &served.upper, action.queued_at.millis(), action.id.get())
     }
 
     pub(super) fn base_path(&self) -> &str {
@@ -351,15 +344,15 @@ impl Endpoint {
     }
 
     /// Says why clients can't reach this queue, if they can't.
-    fn obstacle(&self, kind: &Kind) -> Option<&'static str> {
-        let name = kind.queue.name();
+    fn obstacle(&self, served: &ServedQueue) -> Option<&'static str> {
+        let name = served.queue.name();
         let Inner { host, port, .. } = &*self.inner;
-        let token = token::encode(host, *port, &kind.upper, 0, 1);
+        let token = token::encode(host, *port, &served.upper, 0, 1);
         if builtin(name).is_some() {
             Some("an action that answers at once has this name")
         } else if name.trim() != name {
             Some("requests can't have white space around a name")
-        } else if Token::parse(&token).map_or(true, |token| token.queue != kind.upper) {
+        } else if Token::parse(&token).map_or(true, |token| token.queue != served.upper) {
             Some(
                 "its tokens can't be read: its name may have no colon and some 700 bytes, and neither it nor the host be empty",
             )
@@ -393,7 +386,7 @@ mod tests {
             b.queue(name, QueueSettings::default(), Echo)
         });
         let endpoint = Endpoint::builder(building.start().await.unwrap()).build();
-        let reached: Vec<_> = endpoint.kinds().iter().map(|k| endpoint.obstacle(k)).collect();
+        let reached: Vec<_> = endpoint.queues().iter().map(|k| endpoint.obstacle(k)).collect();
         let said = ["answers at once", "no colon", "be empty", "white space", "700 bytes"];
         assert_eq!(reached[..2], [None, None]);
         for (why, said) in reached[2..].iter().zip(said) {

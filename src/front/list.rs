@@ -1,7 +1,7 @@
 //! Replies that are lists. The first page is fetched before the reply begins, so that most lists go
 //! out whole and an error is still an ACI error; longer ones are written while they are sent, one
 //! page in memory at a time, and of a page as much as its client takes. Each has room for its page and its piece
-//! ([`Replies`]); where there is none, pages and pieces are so small that they need none.
+//! ([`Room`]); where there is none, pages and pieces are so small that they need none.
 
 use std::vec;
 
@@ -14,19 +14,22 @@ use actiond_actors::{
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::endpoint::{Endpoint, Kind};
-use super::replies::{Exhausted, Room, SMALL, part_of};
-use super::{AciBody, AciReply, Asked, ListStream, queue_error, render};
+use super::dispatch::Call;
+use super::endpoint::Endpoint;
+use super::errors::queue_error;
+use super::room::{Room, SMALL, part_of};
+use super::served_queue::ServedQueue;
+use super::{AciBody, AciReply, ListStream, render};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
 
-/// How much of a list is in memory at a time.
+/// The part of a list that is in memory at a time.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    /// How many actions are fetched.
+    /// The number of actions that are fetched.
     page: usize,
-    /// How many bytes of results they may have.
+    /// The number of bytes of results that they may have.
     bytes: usize,
     /// About how many bytes are written before they are sent.
     piece: usize,
@@ -43,7 +46,7 @@ const SHORT: Step = Step { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
 
 /// A list that an action asks for.
 pub(super) struct List {
-    pub(super) kind: Kind,
+    pub(super) served: ServedQueue,
     pub(super) query: Query,
     /// The index of the first action, from 0.
     pub(super) start: u64,
@@ -51,7 +54,7 @@ pub(super) struct List {
     pub(super) shows: Shows,
 }
 
-/// What is shown of each action.
+/// The part of each action that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
     Status,
@@ -61,12 +64,12 @@ pub(super) enum Shows {
 /// A list on its way to the client.
 struct Sending {
     endpoint: Endpoint,
-    kind: Kind,
+    served: ServedQueue,
     listing: Listing,
     left: u64,
-    /// What was fetched and not yet written.
+    /// Actions that were fetched and not yet written.
     fetched: vec::IntoIter<ActionStatus>,
-    /// How many bytes the results of what was fetched have.
+    /// The size in bytes of the results of what was fetched.
     results: usize,
     shows: Shows,
     writer: ListWriter,
@@ -86,23 +89,17 @@ fn results(page: &[ActionStatus]) -> usize {
     records.flat_map(|record| &record.report).map(Node::byte_len).sum()
 }
 
-impl From<Exhausted> for QueueError {
-    fn from(error: Exhausted) -> Self {
-        Self::Unavailable { reason: error.to_string() }
-    }
-}
-
 impl List {
-    pub(super) async fn into_reply(self, asked: &Asked<'_>) -> Result<AciReply, AciError> {
-        let name = self.kind.queue.name().to_owned();
+    pub(super) async fn into_reply(self, call: &Call<'_>) -> Result<AciReply, AciError> {
+        let name = self.served.queue.name().to_owned();
         let writer = match self.shows {
-            Shows::Status => ListWriter::new(asked.action, asked.format),
-            Shows::Parameters => ListWriter::requests(asked.action, asked.format),
+            Shows::Status => ListWriter::new(call.action, call.format),
+            Shows::Parameters => ListWriter::requests(call.action, call.format),
         };
         let mut sending = Sending {
-            endpoint: asked.endpoint.clone(),
-            listing: self.kind.queue.list(self.query, self.start),
-            kind: self.kind,
+            endpoint: call.endpoint.clone(),
+            listing: self.served.queue.list(self.query, self.start),
+            served: self.served,
             left: self.max_results,
             fetched: Vec::new().into_iter(),
             results: 0,
@@ -114,7 +111,7 @@ impl List {
         };
         let mut out = sending.writer.head();
         let more = sending.piece(&mut out).await.map_err(|e| queue_error(&e, &name, None))?;
-        let content_type = asked.format.content_type();
+        let content_type = call.format.content_type();
         if more {
             let body = AciBody::Stream(sending.stream(out));
             return Ok(AciReply { content_type, body, room: Room::default() });
@@ -147,14 +144,15 @@ impl Sending {
         Ok(self.fetched.len() > 0 || (self.listing.has_more() && self.left > 0))
     }
 
-    /// What comes behind the last action. Where some could not be read, that is said: the reply itself is a success by then.
+    /// Returns the end of the list, behind the last action. Where some could not be read, that is said: the reply itself is a success by then.
     fn tail(&self) -> Vec<u8> {
-        match self.listing.damage() {
-            None => self.writer.tail(),
-            Some(damage) => self
-                .writer
-                .tail_with_error(&format!("Actions may be missing from this list: {damage}")),
-        }
+        let Some(damage) = self.listing.damage() else { return self.writer.tail() };
+        log::warn!(
+            "queue {}: actions may be missing from a list: {damage}",
+            self.served.queue.name()
+        );
+        let told = damage.without_paths();
+        self.writer.tail_with_error(&format!("Actions may be missing from this list: {told}"))
     }
 
     /// Reads the next page, and finds room for it and what is written of it.
@@ -164,10 +162,8 @@ impl Sending {
         self.room = Room::default();
         let replies = &self.endpoint.inner.replies;
         self.step = SHORT;
-        if left > SHORT.page
-            && let Some(room) = replies.at_once(LONG_ROOM)
-        {
-            (self.room, self.step) = (room, LONG);
+        if left > SHORT.page && replies.try_reserve(LONG_ROOM, &mut self.room) {
+            self.step = LONG;
         }
         let (actions, mut bytes) = (left.min(self.step.page), self.step.bytes);
         loop {
@@ -176,7 +172,7 @@ impl Sending {
                 Ok(page) => {
                     // What runs may show more than is stored of it.
                     let results = results(&page);
-                    if replies.fit(twice(results), &mut self.room) {
+                    if replies.try_reserve(twice(results), &mut self.room) {
                         self.left = self.left.saturating_sub(page.len() as u64);
                         (self.listing, self.results) = (listing, results);
                         self.fetched = page.into_iter();
@@ -190,9 +186,7 @@ impl Sending {
                     bytes
                 }
             };
-            if !replies.fit(twice(needed), &mut self.room) {
-                replies.wait(twice(needed), &mut self.room).await?;
-            }
+            replies.reserve(twice(needed), &mut self.room).await?;
         }
     }
 
@@ -206,11 +200,11 @@ impl Sending {
         loop {
             let (state, given) = self.listing.parameters(id).await?;
             let bytes = twice(self.results + given.as_ref().map_or(0, Parameters::byte_len));
-            if replies.fit(bytes, &mut self.room) {
+            if replies.try_reserve(bytes, &mut self.room) {
                 return Ok((state, given));
             }
             drop(given);
-            replies.wait(bytes, &mut self.room).await?;
+            replies.reserve(bytes, &mut self.room).await?;
         }
     }
 
@@ -220,7 +214,7 @@ impl Sending {
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
         let Record { id, queued_at, .. } = status.record;
-        let token = self.endpoint.token(&self.kind, Submitted { id, queued_at });
+        let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
         match self.shows {
             Shows::Status => Ok(Some(render::action(status, token, now))),
             Shows::Parameters => match self.parameters(id).await {
@@ -233,6 +227,8 @@ impl Sending {
                     error @ (StoreError::Corrupt { .. } | StoreError::Io(_)),
                 )) => {
                     // That is this one's trouble; it has another place in the file than the others.
+                    log::debug!("the parameters of action {id} can't be read: {error}");
+                    let error = error.without_paths();
                     let error = format!("the parameters of this action can't be read: {error}");
                     let request = render::request(token, status.record.state, None);
                     Ok(Some(request.child(Element::text("error", error))))
@@ -297,7 +293,8 @@ mod tests {
             target: "/action=QueueInfo&QueueName=Work&QueueAction=getActionParameters".to_owned(),
             content_type: None,
             body: Ok(Bytes::new()),
-            peer: None,
+            port: crate::front::Port::Aci,
+            caller: crate::front::Caller::default(),
             idempotency_key: None,
             is_get: true,
             wants_html: false,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::client::Client;
-use super::replies::{Room, SMALL};
+use super::room::{Room, SMALL};
 use crate::aci::error::AciError;
 
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
@@ -24,17 +24,57 @@ pub struct AciRequest {
     pub content_type: Option<String>,
     /// The body, or why it could not be read.
     pub body: Result<Bytes, AciError>,
-    /// Who asks.
-    pub peer: Option<IpAddr>,
+    /// The port by which it came, which says what actions there are.
+    pub port: Port,
+    /// The one who asks.
+    pub caller: Caller,
     /// A key under which the same submission may come again.
     pub idempotency_key: Option<String>,
     /// Its method is `GET`.
     pub is_get: bool,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
-    /// Whether whoever asks is still there.
+    /// Tells whether whoever asks is still there.
     pub client: Client,
 }
+
+/// A port of the server. Each has its own set of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Port {
+    /// The one for actions (`[Server] Port`).
+    Aci,
+}
+
+/// The sender of a request, as far as it is known.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Caller {
+    /// The address that it was sent from; `None` over a socket of Unix.
+    pub address: Option<IpAddr>,
+    /// A key or password by which the caller is somebody.
+    pub credential: Option<Credential>,
+    /// The certificate of the caller's end of the connection.
+    pub certificate: Option<Certificate>,
+}
+
+impl Caller {
+    /// Makes a caller of whom nothing but the address is known.
+    #[must_use]
+    pub fn at(address: Option<IpAddr>) -> Self {
+        Self { address, ..Self::default() }
+    }
+}
+
+/// A key or a password that was sent along. No kind of it is understood yet.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Credential {}
+
+/// The certificate of a client. None is asked for yet.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Certificate {}
 
 /// The reply to an [`AciRequest`] on its way: it is made while whoever asked waits for it. To be dropped when the
 /// client has gone, for a wait of an hour must not outlive its client; what was already told to a queue is done.

@@ -3,116 +3,128 @@
 use std::time::Duration;
 
 use actiond_actors::store::query::{Query, Range, SortKey, States};
-use actiond_actors::{ActionId, ActionStatus, QueueError, State, Submitted, Timestamp};
+use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Timestamp};
 use chrono::Local;
 
-use super::endpoint::Kind;
+use super::dispatch::{Call, ReplyData};
+use super::endpoint::Endpoint;
+use super::errors::{queue_error, unknown_token};
 use super::list::{List, Shows};
-use super::{Answer, Asked, Done, queue_error, render, unknown_token, waited};
+use super::render;
+use super::room::SMALL;
+use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
 use crate::aci::token::Token;
 
-pub(super) async fn queue_info(asked: &Asked<'_>) -> Result<Answer, AciError> {
-    let info = QueueInfo::parse(&asked.pairs, asked.endpoint.now_ms(), &Local)?;
-    let kind = find_queue(asked, &info)?;
+pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciError> {
+    let pairs = std::mem::take(&mut call.pairs);
+    let info = QueueInfo::parse(&pairs, call.endpoint.now_ms(), &Local)?;
+    let served = find_queue(call.endpoint, &info)?;
     match &info.token {
         Some(token) => {
-            let target = Target::find(asked, kind, token)?;
-            one_action(&target, info.command).await.map(Answer::Data)
+            let given = pairs.given("Token").unwrap_or_default();
+            let target = Target::find(call.endpoint, served, token, given)?;
+            one_action(call, &target, info.command).await.map(ReplyData::Elements)
         }
-        None => whole_queue(kind, info.command).await,
+        None => whole_queue(served, info.command).await,
     }
 }
 
-fn find_queue<'a>(asked: &Asked<'a>, info: &QueueInfo) -> Result<&'a Kind, AciError> {
+fn find_queue<'a>(endpoint: &'a Endpoint, info: &QueueInfo) -> Result<&'a ServedQueue, AciError> {
     let name = info.queue_name();
-    asked.endpoint.kind(name).ok_or_else(|| {
-        let known: Vec<&str> = asked.endpoint.kinds().iter().map(|k| k.queue.name()).collect();
+    endpoint.queue(name).ok_or_else(|| {
+        let known: Vec<&str> = endpoint.queues().iter().map(|served| served.queue.name()).collect();
         AciError::invalid("QueueName", name, &format!("one of {}", known.join(", ")))
     })
 }
 
 /// One action that a client named by its token.
 struct Target<'a> {
-    asked: &'a Asked<'a>,
-    kind: &'a Kind,
+    endpoint: &'a Endpoint,
+    served: &'a ServedQueue,
     id: ActionId,
     queued_at: Timestamp,
-    /// As the client wrote it, for errors.
+    /// The token as the client wrote it, for errors.
     given: &'a str,
 }
 
 impl<'a> Target<'a> {
-    fn find(asked: &'a Asked<'a>, kind: &'a Kind, token: &Token) -> Result<Self, AciError> {
-        let given = asked.pairs.given("Token").unwrap_or_default();
-        let id = ActionId::new(token.id).filter(|_| token.queue == kind.upper);
-        let id = id.ok_or_else(|| unknown_token(kind.queue.name(), given))?;
-        Ok(Self { asked, kind, id, queued_at: Timestamp(token.queued_ms), given })
+    fn find(
+        endpoint: &'a Endpoint,
+        served: &'a ServedQueue,
+        token: &Token,
+        given: &'a str,
+    ) -> Result<Self, AciError> {
+        let id = ActionId::new(token.id).filter(|_| token.queue == served.upper);
+        let id = id.ok_or_else(|| unknown_token(served.queue.name(), given))?;
+        Ok(Self { endpoint, served, id, queued_at: Timestamp(token.queued_ms), given })
     }
 
     fn error(&self, error: &QueueError) -> AciError {
-        queue_error(error, self.kind.queue.name(), Some(self.given))
+        queue_error(error, self.served.queue.name(), Some(self.given))
     }
 
     fn token(&self) -> String {
         let action = Submitted { id: self.id, queued_at: self.queued_at };
-        self.asked.endpoint.token(self.kind, action)
+        self.endpoint.token(self.served, action)
     }
 
-    /// Reads the action, waiting for its end if asked to, while its client is there. The token must be that action's own: one
-    /// of another data directory may hold the same id, never the same time (Q1).
-    async fn status(&self, wait: Duration) -> Result<ActionStatus, AciError> {
-        let queue = &self.kind.queue;
-        let status = queue.status(self.id).await.map_err(|e| self.error(&e))?;
-        if status.record.queued_at != self.queued_at {
+    /// Looks at the action, at its result only if that is small. The token must be that action's own: one of another data
+    /// directory may hold the same id, never the same time (Q1).
+    async fn look(&self, most: usize) -> Result<StatusWithin, AciError> {
+        let queue = &self.served.queue;
+        let look = queue.status_within(self.id, most).await.map_err(|e| self.error(&e))?;
+        if look.status.record.queued_at != self.queued_at {
             return Err(unknown_token(queue.name(), self.given));
         }
-        if wait.is_zero() || status.record.state.is_final() {
-            return Ok(status);
-        }
-        waited(self.asked, queue, self.id, wait).await.map_err(|e| self.error(&e))
+        Ok(look)
     }
 }
 
-async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<Element>, AciError> {
-    let Target { kind, id, .. } = target;
-    let queue = &kind.queue;
+async fn one_action(
+    call: &mut Call<'_>,
+    target: &Target<'_>,
+    command: QueueCommand,
+) -> Result<Vec<Element>, AciError> {
+    let Target { served, id, .. } = target;
+    let queue = &served.queue;
     let done = match command {
         QueueCommand::GetStatus(query) => {
-            // Waited for once, however often the reply has to be made.
-            let wait = query.wait_secs.filter(|_| matches!(target.asked.done, Done::Nothing));
-            let wait = Duration::try_from_secs_f64(wait.unwrap_or_default());
-            let status = target.status(wait.unwrap_or_default()).await?;
-            let now = target.asked.endpoint.system().clock().now();
+            let wait = Duration::try_from_secs_f64(query.wait_secs.unwrap_or_default());
+            let look = target.look(SMALL).await?;
+            let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
+            let status = status.map_err(|e| target.error(&e))?;
+            let now = target.endpoint.system().clock().now();
             let action = render::action(status, target.token(), now);
             return Ok(vec![Element::new("actions").child(action)]);
         }
-        QueueCommand::QueueStatus => return queue_status(kind).await,
+        QueueCommand::QueueStatus => return queue_status(served).await,
         QueueCommand::Progress { all_stages, max_depth } => {
-            let status = target.status(Duration::ZERO).await?;
+            let status = target.look(0).await?.status;
             let depth = max_depth.unwrap_or(u32::MAX);
             return Ok(vec![render::progress(&status, target.token(), all_stages, depth)]);
         }
         QueueCommand::GetActionParameters => {
-            target.status(Duration::ZERO).await?;
-            let (state, parameters) = queue.parameters(*id).await.map_err(|e| target.error(&e))?;
+            target.look(0).await?;
+            let (state, parameters) =
+                call.parameters(queue, *id).await.map_err(|e| target.error(&e))?;
             return Ok(vec![render::request(target.token(), state, parameters.as_ref())]);
         }
         QueueCommand::Duplicate => {
-            if let Some(key) = target.asked.idempotency_key {
+            if let Some(key) = call.idempotency_key {
                 let allowed = "none with duplicate: each one queues another action";
                 return Err(AciError::invalid("Idempotency-Key", key, allowed));
             }
-            target.status(Duration::ZERO).await?;
+            target.look(0).await?;
             let copy = queue.duplicate(*id).await.map_err(|e| target.error(&e))?;
-            let token = target.asked.endpoint.token(kind, copy);
+            let token = target.endpoint.token(served, copy);
             return Ok(vec![Element::text("token", token)]);
         }
         // Looked at first, so that a token that is not this action's steers nothing.
         command => {
-            target.status(Duration::ZERO).await?;
+            target.look(0).await?;
             match command {
                 QueueCommand::Cancel => queue.cancel(*id).await,
                 QueueCommand::Pause => queue.pause(*id).await,
@@ -128,12 +140,12 @@ async fn one_action(target: &Target<'_>, command: QueueCommand) -> Result<Vec<El
     Ok(vec![Element::text("token", target.token()), Element::text("status", state.name())])
 }
 
-async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciError> {
-    let queue = &kind.queue;
+async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<ReplyData, AciError> {
+    let queue = &served.queue;
     let done = match command {
         QueueCommand::GetStatus(query) => {
-            return Ok(Answer::List(Box::new(List {
-                kind: kind.clone(),
+            return Ok(ReplyData::List(Box::new(List {
+                served: served.clone(),
                 query: store_query(&query),
                 start: query.start.saturating_sub(1),
                 max_results: query.max_results.unwrap_or(u64::MAX),
@@ -142,8 +154,8 @@ async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciEr
         }
         QueueCommand::GetActionParameters => {
             let states = State::ALL.into_iter().filter(|state| !state.is_final()).collect();
-            return Ok(Answer::List(Box::new(List {
-                kind: kind.clone(),
+            return Ok(ReplyData::List(Box::new(List {
+                served: served.clone(),
                 query: Query { states, ..Query::default() },
                 start: 0,
                 max_results: u64::MAX,
@@ -157,13 +169,13 @@ async fn whole_queue(kind: &Kind, command: QueueCommand) -> Result<Answer, AciEr
         _ => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
-    queue_status(kind).await.map(Answer::Data)
+    queue_status(served).await.map(ReplyData::Elements)
 }
 
-/// What `queueStatus` replies, and commands to a whole queue as well (our choice).
-async fn queue_status(kind: &Kind) -> Result<Vec<Element>, AciError> {
-    let summary = kind.queue.read_summary().await;
-    let summary = summary.map_err(|e| queue_error(&e, kind.queue.name(), None))?;
+/// Replies as `queueStatus` does, and commands to a whole queue as well (our choice).
+async fn queue_status(served: &ServedQueue) -> Result<Vec<Element>, AciError> {
+    let summary = served.queue.read_summary().await;
+    let summary = summary.map_err(|e| queue_error(&e, served.queue.name(), None))?;
     Ok(vec![
         Element::text("paused", summary.paused.to_string()),
         Element::text("pending", summary.counts.queued().to_string()),

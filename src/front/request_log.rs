@@ -13,12 +13,12 @@ use super::message::AciRequest;
 use crate::aci::request::{PairValue, Pairs};
 use crate::aci::words::shorten;
 
-/// How many requests are remembered.
+/// Number of requests that are remembered.
 const CAPACITY: usize = 500;
-/// How much of a request is remembered, in bytes: a query may hold a whole document.
+/// Number of bytes of a request that are remembered: a query may hold a whole document.
 const REQUEST_BYTES: usize = 1_000;
 
-/// What is not left as it is in a name or a value: what would not mean itself in a target, and what no reply can carry.
+/// Characters that are not left as they are in a name or a value: what would not mean itself in a target, and what no reply can carry.
 const IN_VALUES: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'&').add(b'+').add(b'?').add(b'#');
 const IN_NAMES: &AsciiSet = &IN_VALUES.add(b'=');
 
@@ -49,7 +49,7 @@ pub(super) struct RequestLog(Mutex<Latest>);
 
 #[derive(Debug, Default)]
 struct Latest {
-    /// How many there have been.
+    /// Number of those that there have been.
     total: u64,
     /// The newest last.
     entries: VecDeque<Entry>,
@@ -121,7 +121,7 @@ impl RequestLog {
 pub(super) struct Logging {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) request: AciRequest,
-    /// What stands there where the target says nothing.
+    /// The text that stands there where the target says nothing.
     pub(super) text: Option<String>,
     began: Instant,
     written: bool,
@@ -141,7 +141,7 @@ impl Logging {
         let logged = Logged {
             action,
             text: self.text(),
-            client: self.request.peer,
+            client: self.request.caller.address,
             ended_ms: self.endpoint.now_ms(),
             took: self.began.elapsed(),
             success,

@@ -8,14 +8,15 @@ use std::net::IpAddr;
 
 use chrono::Local;
 
-use super::endpoint::{Endpoint, Kind};
-use super::{Answer, Asked};
-use crate::aci::catalog::{ActionSpec, BUILTIN, help_elements, help_html, parse_integer};
+use super::dispatch::{Call, ReplyData};
+use super::endpoint::Endpoint;
+use super::served_queue::ServedQueue;
+use crate::aci::catalog::{ActionSpec, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::time::{error_time, span};
 
-/// What the server calls itself: also the prefix of its error ids.
+/// The name of the product: also the prefix of its error ids.
 const PRODUCT: &str = "ACTIOND";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Any number, as long as it stays the same: the letters ACTD, byte by byte. Typed readers take nothing but a number, and
@@ -24,17 +25,17 @@ const PRODUCT_UID: u32 = 0x4143_5444;
 /// The version of ACI itself that real servers of the last years report (observed).
 const ACI_VERSION: &str = "3.0";
 
-pub(super) fn answer(asked: &Asked<'_>, action: &str) -> Result<Answer, AciError> {
-    let endpoint = asked.endpoint;
-    Ok(Answer::Data(match action {
+pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciError> {
+    let endpoint = call.endpoint;
+    Ok(ReplyData::Elements(match action {
         "GetVersion" => get_version(endpoint),
         "GetStatus" => get_status(endpoint),
         "GetPid" => vec![Element::text("autn:pid", std::process::id().to_string())],
         "GetChildren" => get_children(endpoint),
-        "GetLicenseInfo" => get_license_info(endpoint),
-        "GetRequestLog" => get_request_log(asked),
-        "ShowPermissions" => return show_permissions(asked).map(Answer::Data),
-        "Help" => return help(asked),
+        "GetLicenseInfo" => get_license_info(call),
+        "GetRequestLog" => get_request_log(call),
+        "ShowPermissions" => return show_permissions(call).map(ReplyData::Elements),
+        "Help" => return help(call),
         other => return Err(AciError::unknown_action(other)),
     }))
 }
@@ -88,11 +89,11 @@ fn get_version(endpoint: &Endpoint) -> Vec<Element> {
 
 fn get_status(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
-    let queue = |kind: &Kind| {
-        let summary = kind.queue.summary();
-        let settings = kind.queue.settings();
+    let queue = |served: &ServedQueue| {
+        let summary = served.queue.summary();
+        let settings = served.queue.settings();
         Element::new("queue")
-            .child(Element::text("name", kind.queue.name()))
+            .child(Element::text("name", served.queue.name()))
             .child(Element::text("paused", summary.paused.to_string()))
             .child(Element::text("pending", summary.counts.queued().to_string()))
             .child(Element::text("running", summary.counts.running().to_string()))
@@ -110,7 +111,7 @@ fn get_status(endpoint: &Endpoint) -> Vec<Element> {
         Element::text("acithreads", inner.threads.to_string()),
         Element::text("durability", inner.system.durability()),
         Element::text("draining", inner.system.is_draining().to_string()),
-        Element::new("queues").children(endpoint.kinds().iter().map(queue)),
+        Element::new("queues").children(endpoint.queues().iter().map(queue)),
     ]
 }
 
@@ -129,8 +130,8 @@ fn get_children(endpoint: &Endpoint) -> Vec<Element> {
 }
 
 /// Nothing here is licensed: every action is allowed.
-fn get_license_info(endpoint: &Endpoint) -> Vec<Element> {
-    let names = specs(endpoint);
+fn get_license_info(call: &Call<'_>) -> Vec<Element> {
+    let names = call.actions.specs();
     let action = |spec: &ActionSpec<'_>| {
         Element::new("autn:action")
             .child(Element::text("autn:name", spec.name))
@@ -145,10 +146,10 @@ fn get_license_info(endpoint: &Endpoint) -> Vec<Element> {
     ]
 }
 
-fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
-    let tail = asked.pairs.given("Tail").and_then(parse_integer);
+fn get_request_log(call: &Call<'_>) -> Vec<Element> {
+    let tail = call.pairs.given("Tail").and_then(parse_integer);
     let number = tail.and_then(|tail| usize::try_from(tail).ok()).unwrap_or(usize::MAX);
-    let entries = asked.endpoint.inner.log.tail(number).into_iter().map(|entry| {
+    let entries = call.endpoint.inner.log.tail(number).into_iter().map(|entry| {
         let client = entry.client.map(|ip| ip.to_string()).unwrap_or_default();
         let duration = format!("{:.2} ms", entry.took.as_secs_f64() * 1000.0);
         Element::new("logentry")
@@ -164,15 +165,15 @@ fn get_request_log(asked: &Asked<'_>) -> Vec<Element> {
 }
 
 /// There are no roles: whoever reaches the port may do everything, and the reply says so.
-fn show_permissions(asked: &Asked<'_>) -> Result<Vec<Element>, AciError> {
-    let ip = match asked.pairs.given("IP") {
+fn show_permissions(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
+    let ip = match call.pairs.given("IP") {
         Some(text) => {
             let ip: IpAddr = text
                 .parse()
                 .map_err(|_| AciError::invalid("IP", text, "an IPv4 or IPv6 address"))?;
             Some(ip)
         }
-        None => asked.peer,
+        None => call.caller.address,
     };
     let rule = |name: &'static str| {
         Element::new(name)
@@ -188,10 +189,9 @@ fn show_permissions(asked: &Asked<'_>) -> Result<Vec<Element>, AciError> {
     Ok(vec![Element::new("autn:rules").children(rules), requested])
 }
 
-fn help(asked: &Asked<'_>) -> Result<Answer, AciError> {
-    let endpoint = asked.endpoint;
-    let all = specs(endpoint);
-    let wanted = asked.pairs.given("HelpAction");
+fn help(call: &Call<'_>) -> Result<ReplyData, AciError> {
+    let all = call.actions.specs();
+    let wanted = call.pairs.given("HelpAction");
     let shown: Vec<&ActionSpec<'_>> = all
         .iter()
         .filter(|spec| wanted.is_none_or(|name| spec.name.eq_ignore_ascii_case(name)))
@@ -200,26 +200,14 @@ fn help(asked: &Asked<'_>) -> Result<Answer, AciError> {
         let known: Vec<&str> = all.iter().map(|spec| spec.name).collect();
         return Err(AciError::invalid("HelpAction", name, &format!("one of {}", known.join(", "))));
     }
-    let asks_for_form = asked.pairs.given("ResponseFormat").is_some();
-    if asked.wants_html && !asks_for_form {
-        return Ok(Answer::Html(help_html(&shown, TITLE, endpoint.base_path())));
+    let asks_for_form = call.pairs.given("ResponseFormat").is_some();
+    if call.wants_html && !asks_for_form {
+        return Ok(ReplyData::Html(help_html(&shown, TITLE, call.endpoint.base_path())));
     }
-    Ok(Answer::Data(help_elements(&shown)))
+    Ok(ReplyData::Elements(help_elements(&shown)))
 }
 
 const TITLE: &str = "actiond: actions";
-
-/// The help as a page for somebody who looks at the bare address with a browser.
-pub(super) fn help_page(endpoint: &Endpoint) -> String {
-    let all = specs(endpoint);
-    let shown: Vec<&ActionSpec<'_>> = all.iter().collect();
-    help_html(&shown, TITLE, endpoint.base_path())
-}
-
-/// Every action of this server: its queues first.
-fn specs(endpoint: &Endpoint) -> Vec<ActionSpec<'_>> {
-    endpoint.kinds().iter().map(Kind::spec).chain(BUILTIN.iter().copied()).collect()
-}
 
 fn directory() -> String {
     std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default()

@@ -7,8 +7,10 @@ use actiond_actors::{
     OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Value,
 };
 
-use super::endpoint::Kind;
-use super::{Asked, Done, queue_error, render, waited};
+use super::dispatch::Call;
+use super::errors::queue_error;
+use super::render;
+use super::served_queue::ServedQueue;
 use crate::aci::catalog::{parse_integer, parse_seconds};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -18,7 +20,7 @@ use crate::aci::words::shorten;
 
 const KEY: &str = "Idempotency-Key";
 
-/// What a request may have that says nothing of the action: one that is repeated may differ in it.
+/// Parameters of a request that say nothing of the action: one that is repeated may differ in it.
 const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
 
 const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
@@ -28,11 +30,11 @@ const FREE_KEY: &str = "a key that no action was sent with that is still kept, o
 const NO_KEY: &str =
     "none with Synchronous: nothing is kept of an action that runs at once, so it would run again";
 
-pub(super) async fn submit<'a>(
-    asked: &mut Asked<'a>,
-    kind: &'a Kind,
+pub(super) async fn submit(
+    call: &mut Call<'_>,
+    served: &ServedQueue,
 ) -> Result<Vec<Element>, AciError> {
-    let pairs = &asked.pairs;
+    let pairs = &call.pairs;
     if let Some((name, _)) = pairs.iter().find(|(name, _)| is_reserved(name)) {
         return Err(AciError::reserved(name, RESERVED));
     }
@@ -41,7 +43,7 @@ pub(super) async fn submit<'a>(
     let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
     let priority = i32::try_from(priority).unwrap_or_default();
     let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
-    let (header, parameter) = (asked.idempotency_key, pairs.given(KEY));
+    let (header, parameter) = (call.idempotency_key, pairs.given(KEY));
     let key = header.or(parameter).map(ToOwned::to_owned);
     if let (Some(header), Some(parameter)) = (header, parameter)
         && header != parameter
@@ -54,7 +56,7 @@ pub(super) async fn submit<'a>(
     }
     let shown = key.clone();
     // All that was sent but the action itself (observed), so that an action can be sent on as it came.
-    let parameters: Parameters = std::mem::take(&mut asked.pairs)
+    let parameters: Parameters = std::mem::take(&mut call.pairs)
         .into_iter()
         .map(|(name, value)| {
             let value = match value {
@@ -65,7 +67,7 @@ pub(super) async fn submit<'a>(
         })
         .collect();
     if at_once {
-        return run_now(asked, kind, parameters).await;
+        return run_now(call, served, parameters).await;
     }
 
     let mut submission = Submission::new(parameters).priority(priority);
@@ -74,55 +76,55 @@ pub(super) async fn submit<'a>(
     }
     let failed = |error: QueueError| match (error, &shown) {
         (QueueError::KeyTaken, Some(key)) => AciError::invalid(KEY, key, FREE_KEY),
-        (error, _) => queue_error(&error, kind.queue.name(), None),
+        (error, _) => queue_error(&error, served.queue.name(), None),
     };
-    let submitted = kind.queue.submit(submission).await.map_err(failed)?;
-    if wait > 0.0 {
-        asked.done = Done::Queued(kind, submitted);
-        let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();
-        return Ok(outcome(asked, kind, submitted, patience).await);
+    let submitted = served.queue.submit(submission).await.map_err(failed)?;
+    let token = Element::text("token", call.endpoint.token(served, submitted));
+    if wait <= 0.0 {
+        return Ok(vec![token]);
     }
-    Ok(vec![token(asked, kind, submitted)])
+    call.token = Some(token.clone());
+    let patience = Duration::try_from_secs_f64(wait).unwrap_or_default();
+    let mut reply = vec![token];
+    reply.extend(outcome(call, served, submitted, patience).await);
+    Ok(reply)
 }
 
-pub(super) fn token(asked: &Asked<'_>, kind: &Kind, submitted: Submitted) -> Element {
-    Element::text("token", asked.endpoint.token(kind, submitted))
-}
-
-/// Waits for an action that was queued, and says what became of it. Its token is there whatever happens.
-pub(super) async fn outcome(
-    asked: &Asked<'_>,
-    kind: &Kind,
+/// Waits for an action that was queued, and says what became of it: nothing where it has not ended, or there is no room for
+/// what it says.
+async fn outcome(
+    call: &mut Call<'_>,
+    served: &ServedQueue,
     submitted: Submitted,
     patience: Duration,
 ) -> Vec<Element> {
-    let mut reply = vec![token(asked, kind, submitted)];
-    if let Ok(status) = waited(asked, &kind.queue, submitted.id, patience).await
+    let mut outcome = Vec::new();
+    if let Ok(status) = call.status(&served.queue, submitted.id, patience, None).await
         && status.record.state.is_final()
     {
-        reply.push(Element::text("status", status.record.state.name()));
-        reply.extend(status.record.error.map(|error| Element::text("error", error)));
-        reply.extend(render::report(status.record.report));
+        outcome.push(Element::text("status", status.record.state.name()));
+        outcome.extend(status.record.error.map(|error| Element::text("error", error)));
+        outcome.extend(render::report(status.record.report));
     }
-    reply
+    outcome
 }
 
 /// Runs the action without the queue; the reply is its result, and a failure an ACI error. It is stopped if its client
-/// leaves, and its place is taken until it has ended.
+/// leaves, and its permit is taken until it has ended.
 async fn run_now(
-    asked: &mut Asked<'_>,
-    kind: &Kind,
+    call: &mut Call<'_>,
+    served: &ServedQueue,
     parameters: Parameters,
 ) -> Result<Vec<Element>, AciError> {
-    let name = kind.queue.name();
-    let system = asked.endpoint.system();
+    let name = served.queue.name();
+    let system = call.endpoint.system();
     let failed = |error: QueueError| queue_error(&error, name, None);
-    let place = tokio::select! {
+    let permit = tokio::select! {
         biased;
-        place = kind.places.one(system) => place,
-        () = asked.client.gone() => return Err(AciError::failed(name, CLIENT_LEFT)),
+        permit = served.permits.one(system) => permit,
+        () = call.client.gone() => return Err(AciError::failed(name, CLIENT_LEFT)),
     };
-    let Some(place) = place else {
+    let Some(permit) = permit else {
         return Err(if system.is_draining() {
             failed(QueueError::ShuttingDown)
         } else {
@@ -133,12 +135,12 @@ async fn run_now(
     };
     let mut has_left = false;
     let gone = async {
-        asked.client.gone().await;
+        call.client.gone().await;
         has_left = true;
     };
-    let outcome = kind.queue.run_now_until(parameters, gone, Arc::clone(&place)).await;
+    let outcome = served.queue.run_now_until(parameters, gone, Arc::clone(&permit)).await;
     let outcome = outcome.map_err(failed)?;
-    asked.place = Some(place);
+    call.permit = Some(permit);
     let otherwise = match outcome.state {
         State::Stopped if has_left => CLIENT_LEFT,
         State::Stopped => "it was stopped",
@@ -150,5 +152,5 @@ async fn run_now(
     Err(AciError::failed(name, why))
 }
 
-/// Why an action that ran at once ends early; a shutdown gives a reason of its own.
+/// The reason for which an action that ran at once ends early; a shutdown gives a reason of its own.
 const CLIENT_LEFT: &str = "it was stopped, because its client ended the connection";

@@ -28,7 +28,7 @@ use crate::aci::request::{self, MAX_PAIRS, PairValue, Pairs, RawRequest};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::{FILTER_FORMS, error_time, parse_filter, queue_time, span};
 use crate::aci::token::Token;
-use crate::http::repair::{REFUSED, Repaired};
+use crate::http::connection::{MendedStream, REFUSED};
 
 /// 2014-07-17 15:00:00 UTC.
 const NOW_MS: i64 = 1_405_609_200_000;
@@ -245,7 +245,7 @@ fn mended(stream: &[u8], limit: usize, sizes: &[u8], room: usize) -> Vec<u8> {
         rest = after;
     }
     pieces.push_back(rest);
-    let mut reader = Repaired::new(Peer(pieces), limit, Duration::MAX);
+    let mut reader = MendedStream::new(Peer(pieces), limit, Duration::MAX);
     let mut all = Vec::new();
     let mut space = vec![0; room];
     loop {

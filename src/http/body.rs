@@ -8,24 +8,24 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::connection::Connection;
+use super::memory::{Budget, Exhausted, FREE, Held, Lost, SHARE};
 use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
-use crate::front::uploads::{Exhausted, FREE, Held, Lost, SHARE};
 
-/// How much of a body that is too large is read and thrown away, so that the client, which sends
+/// Number of bytes of a body that is too large which are read and thrown away, so that the client, which sends
 /// before it reads, gets to see the error; a larger one finds the connection closed.
 const THROWN_AWAY: usize = 64 << 20;
 
 /// Returns the longest request in bytes that is read to the end of it, for
-/// [`Patience`](super::server::Patience).
+/// [`Timeouts`](super::server::Timeouts).
 #[must_use]
 pub fn max_request(endpoint: &Endpoint) -> u64 {
     // Twice what is thrown away: the head of a request and the framing of its chunks count too.
     (endpoint.max_file_upload_size() as u64).saturating_add(2 * THROWN_AWAY as u64)
 }
 
-/// How large a body may be, and which setting says so.
+/// The limit of a body, and the setting that says so.
 #[derive(Clone, Copy)]
 struct Limit {
     bytes: usize,
@@ -52,7 +52,7 @@ struct Pieces {
     whole: Vec<Vec<u8>>,
     last: Vec<u8>,
     size: usize,
-    /// How many bytes are to be expected; 0 where that is not known.
+    /// Number of bytes to be expected; 0 where that is not known.
     announced: usize,
     is_joined: bool,
 }
@@ -113,7 +113,7 @@ pub(super) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     endpoint: &Endpoint,
-    memory: &mut Held<'_>,
+    memory: &mut Held<&Budget>,
     connection: Option<&Rc<Connection>>,
 ) -> Result<Bytes, AciError> {
     let limit = Limit::of(endpoint);

@@ -35,7 +35,7 @@ static ALLOWS_PRIVATE: HeaderName = HeaderName::from_static("access-control-allo
 /// The entry of a list that stands for anything.
 pub(crate) const ANY: &str = "*";
 
-/// Which web pages may send requests, and under which host names.
+/// The web pages that may send requests, and the host names under which they may.
 ///
 /// The default lets in programs and the endpoint's own pages. Requests that come by a loopback address must then name a
 /// loopback host, such as `localhost`, the host of the endpoint's tokens, or one of [`allow_host`](Self::allow_host): behind a
@@ -94,7 +94,7 @@ impl BrowserPolicy {
     ///
     /// # Errors
     ///
-    /// What the client is told where its request is refused.
+    /// An error for the client where its request is refused.
     pub(super) fn judge(
         &self,
         request: &HttpRequest,
@@ -259,7 +259,7 @@ fn names(request: &HttpRequest) -> impl Iterator<Item = Cow<'_, str>> {
     target.into_iter().chain(hosts).filter(|name| !name.is_empty())
 }
 
-/// Whether an origin is that of a page of the server that was asked.
+/// Tells whether an origin is that of a page of the server that was asked.
 fn is_own(origin: &str, request: &HttpRequest) -> bool {
     let Some((scheme, name)) = origin.split_once("://") else {
         return false;
@@ -324,7 +324,7 @@ fn lower(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a host is this machine, whatever a name server says: names below `localhost` are never asked for there
+/// Tells whether a host is this machine, whatever a name server says: names below `localhost` are never asked for there
 /// (RFC 6761, section 6.3). Just those to which browsers send `Sec-Fetch-Site` (W3C, Secure Contexts, section 3.1): an
 /// IPv4 address in the form of IPv6 reaches a loopback socket, too, and pages could use it without a sign.
 fn is_loopback(host: &str) -> bool {

@@ -3,15 +3,16 @@
 //! - the service and how to mount it: here;
 //! - which web pages may reach it: `browsers`;
 //! - how the body of a request is read: `body`; how a reply is sent: `response`;
-//! - what the reader of a connection and the service tell each other: `connection`;
-//! - requests that clients send and HTTP parsers refuse: [`repair`]; what such a client is told: `refused`;
+//! - connections: requests that clients send and HTTP parsers refuse, deadlines, how much is read ahead, and what the reader
+//!   of a connection and the service tell each other: [`connection`]; what a client is told that was refused: `refused`;
+//! - the memory that requests share: `memory`;
 //! - the server around it, with its limits: [`server`].
 
 mod body;
 pub(crate) mod browsers;
-mod connection;
+pub mod connection;
+pub(crate) mod memory;
 mod refused;
-pub mod repair;
 mod response;
 pub mod server;
 
@@ -28,9 +29,10 @@ use futures_util::future::poll_immediate;
 
 use browsers::{Allowed, LastHost, Refused};
 use connection::Connection;
+use memory::Held;
 
 use crate::aci::error::AciError;
-use crate::front::{AciRequest, Endpoint, FrontActor};
+use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port};
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
 
@@ -40,7 +42,7 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Mounts the endpoint in an application: every path that nothing else serves is an ACI request.
 ///
 /// Under a scope, say so with [`crate::front::EndpointBuilder::mounted_at`]. In an application of
-/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`repair`]. HTTP/2 and
+/// your own, actix-http refuses a few request targets that [`server::serve`] takes: see [`connection`]. HTTP/2 and
 /// sockets of Unix serve as well. Middleware sees each request first: `NormalizePath` changes values that hold `//` or
 /// end with `/`, `Compress` replies to clients that take it.
 ///
@@ -95,7 +97,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
-    /// What replies say on connections that stay open, if they say anything. Each worker has its own: a copy costs
+    /// The header of replies on connections that stay open, if they have one. Each worker has its own: a copy costs
     /// nothing then.
     keep_alive: Option<HeaderValue>,
     last_host: LastHost,
@@ -117,7 +119,7 @@ async fn aci(
         return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
     }
     // Held until the reply: the body's parts are at work until then.
-    let mut memory = service.endpoint.uploads().begin();
+    let mut memory = Held::of(service.endpoint.uploads());
     let mut is_ahead = false;
     let (allowed, refused) = match judged {
         Ok(allowed) => (allowed, not_spoken(&request).or_else(|| key(&request).err())),
@@ -145,7 +147,8 @@ async fn aci(
         target,
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
-        peer: request.peer_addr().map(|peer| peer.ip()),
+        port: Port::Aci,
+        caller: Caller::at(request.peer_addr().map(|peer| peer.ip())),
         idempotency_key: key(&request).ok().flatten(),
         is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(takes_html),
@@ -210,7 +213,7 @@ pub fn let_in(endpoint: &Endpoint, request: &HttpRequest) -> Result<(), AciError
     judged.map(drop).map_err(|refused| logged(request, refused))
 }
 
-/// Whether the client announced a body. One that is not read ends the connection.
+/// Tells whether the client announced a body. One that is not read ends the connection.
 fn has_body(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
@@ -261,7 +264,7 @@ fn target(uri: &Uri) -> String {
 
 /// Returns the target that was sent where this one stands for it.
 fn whole(target: String, connection: Option<&Connection>) -> String {
-    let number = target.strip_prefix(repair::KEPT).and_then(|number| number.parse().ok());
+    let number = target.strip_prefix(connection::KEPT).and_then(|number| number.parse().ok());
     number.and_then(|number| connection?.take_target(number)).unwrap_or(target)
 }
 

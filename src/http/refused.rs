@@ -1,6 +1,6 @@
-//! What the client is told of a request that [`repair`](super::repair) has replaced, because no handler could be given it.
+//! What the client is told of a request that [`connection`](super::connection) has replaced, because no handler could be given it.
 
-use super::repair::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET, Marked, Refusal};
+use super::connection::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET, Marked, Refusal};
 use super::server::MAX_REQUEST_LINE;
 use crate::aci::error::AciError;
 

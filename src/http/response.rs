@@ -21,7 +21,7 @@ use crate::front::{AciBody, AciReply, Room, part_of};
 /// The header by which a client learns how long it may use an idle connection again.
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// How much earlier than the server closes an idle connection its clients are told to, in seconds. A request may be on its way
+/// Seconds by which clients are told to give up an idle connection before the server closes it. A request may be on its way
 /// at that moment, and `actix-http` looks at a clock that is up to half a second old.
 const EARLIER: u64 = 2;
 

@@ -1,7 +1,7 @@
 //! Starts the HTTP/1 server: the sockets, the workers and the limits of a connection.
 //!
 //! Does what `HttpServer::listen` of actix-web does, from the same parts, with one thing added that this has no place
-//! for: each connection is read through [`Repaired`], which see (`repair.rs`) for why.
+//! for: each connection is read through [`MendedStream`], which see (`connection/mod.rs`) for why.
 
 use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
@@ -16,20 +16,19 @@ use futures_util::FutureExt as _;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 
-use super::connection::{Answer, Connection};
-use super::repair::Repaired;
+use super::connection::{Connection, CountedBody, MendedStream};
 
 /// The longest request line, in bytes as it is sent.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
-/// How long a client may keep a connection without making use of it.
+/// Times for which a client may keep a connection without making use of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// How long an idle connection is kept for the next request (default 75 s).
+pub struct Timeouts {
+    /// Time for which an idle connection is kept for the next request (default 75 s).
     pub idle: Duration,
-    /// How long the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
+    /// Time for which the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
     pub request: Duration,
-    /// How long it may take nothing of a reply, and how long one that has ended its side of the connection is taken to
+    /// Time for which it may take nothing of a reply, and for which one that has ended its side of the connection is taken to
     /// wait for a reply that is on its way (default 60 s). What runs or waits for it alone ends a second after it did that.
     pub reply: Duration,
     /// The longest request in bytes, of which all but the endpoint's own limit is read only to be thrown away (default:
@@ -37,7 +36,7 @@ pub struct Patience {
     pub max_request: u64,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(75),
@@ -48,7 +47,7 @@ impl Default for Patience {
     }
 }
 
-/// How long the closing of a connection may take.
+/// Time that the closing of a connection may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The most connections that each worker serves at the same time; more wait to be accepted.
@@ -63,8 +62,8 @@ const MAX_WORKERS: usize = 512;
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
 /// awaited or spawned, inside an actix or tokio runtime.
 ///
-/// Handlers see requests as [`Repaired`] leaves them, among them those that stand for what was refused: see
-/// [`Marked`](super::repair::Marked).
+/// Handlers see requests as [`MendedStream`] leaves them, among them those that stand for what was refused: see
+/// [`Marked`](super::connection::Marked).
 /// `AppConfig` is the default one: it does not know the address of `listener`.
 ///
 /// # Errors
@@ -72,7 +71,7 @@ const MAX_WORKERS: usize = 512;
 /// When the listener cannot be made non-blocking or asked for its address.
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
-    patience: Patience,
+    timeouts: Timeouts,
     workers: usize,
     shutdown_timeout: Duration,
     app: F,
@@ -100,7 +99,7 @@ where
             let reply = Service::call(app, request);
             async move {
                 let reply: Response<B> = reply.await?.into();
-                Ok(reply.map_body(|_, body| Answer { body, answering }))
+                Ok(reply.map_body(|_, body| CountedBody { body, answering }))
             }
         });
         let http = actix_http::HttpService::build()
@@ -109,11 +108,11 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .keep_alive(patience.idle)
-            .client_request_timeout(patience.request)
+            .keep_alive(timeouts.idle)
+            .client_request_timeout(timeouts.request)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
-            .on_connect_ext(|stream: &Repaired<TcpStream>, data| {
+            .on_connect_ext(|stream: &MendedStream<TcpStream>, data| {
                 if let Some(connection) = stream.connection() {
                     data.insert(Rc::clone(connection));
                 }
@@ -128,8 +127,8 @@ where
                 log::debug!("SO_KEEPALIVE was refused: {error}");
             }
             let peer = stream.peer_addr().ok();
-            let stream = Repaired::new(stream, MAX_REQUEST_LINE, patience.request)
-                .limited(patience.reply, patience.max_request)
+            let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
+                .limited(timeouts.reply, timeouts.max_request)
                 .answered_by(Rc::default(), is_closed_by_client);
             Ok((stream, peer))
         })
@@ -144,14 +143,14 @@ where
         .run())
 }
 
-/// How a client is found that has gone without a word, such as one whose machine was switched off: within a minute, though it
+/// Returns how a client is found that has gone without a word, such as one whose machine was switched off: within a minute, though it
 /// may be waited for longer.
 fn keepalive() -> TcpKeepalive {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30));
     keepalive.with_interval(Duration::from_secs(10)).with_retries(3)
 }
 
-/// Whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
+/// Tells whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
 fn is_closed_by_client(stream: &TcpStream) -> bool {
     // What the runtime has heard of the socket: no call of the system.
     let ready = stream.ready(Interest::READABLE).now_or_never();

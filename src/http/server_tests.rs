@@ -10,7 +10,7 @@ use std::{
 use actix_web::{App, HttpRequest, HttpResponse, dev::ServerHandle, rt::System, web};
 
 use super::{
-    super::repair::{OVERSIZED, REFUSED},
+    super::connection::{OVERSIZED, REFUSED},
     *,
 };
 
@@ -28,7 +28,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
                 let server =
-                    serve(listener, Patience::default(), 1, Duration::from_secs(30), || {
+                    serve(listener, Timeouts::default(), 1, Duration::from_secs(30), || {
                         App::new().default_service(web::to(tell))
                     })?;
                 sender.send(server.handle()).unwrap();

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use actiond::aci::catalog::{BUILTIN, StandardRole};
+
 /// Every Rust file below a folder of the repository, with its text.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -115,6 +117,38 @@ fn public_signatures_of_the_runtime_hide_actix() {
         let shown = text.lines().map(str::trim_start).filter(|line| line.starts_with("pub fn"));
         for line in shown {
             assert!(!line.contains("Addr<") && !line.contains("actix"), "{file}: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_action_has_a_role_of_its_port() {
+    for spec in BUILTIN {
+        let is_of_the_port = matches!(spec.role, StandardRole::Admin | StandardRole::Query);
+        assert!(is_of_the_port, "{} is sent to the ACI port: {:?}", spec.name, spec.role);
+    }
+    let admin = BUILTIN.iter().filter(|spec| spec.role == StandardRole::Admin);
+    let admin: Vec<_> = admin.map(|spec| spec.name).collect();
+    assert_eq!(admin, ["GetStatus", "GetRequestLog"], "whoever adds one decides who may send it");
+}
+
+/// What performs an action, and what asks whether it may be.
+#[test]
+fn only_dispatch_performs_actions_and_asks_first() {
+    let calls =
+        ["queue_info(", "server_info::answer(", "submit::submit(", "perform(", "authorize("];
+    for (path, text) in sources("src/front") {
+        let found = lines_with(&text, &calls);
+        let found: Vec<_> = found.iter().filter(|line| !line.contains("fn ")).collect();
+        if !path.ends_with("dispatch.rs") {
+            assert!(found.is_empty(), "only dispatch performs: {}: {found:?}", path.display());
+            continue;
+        }
+        let each =
+            ["authorize(", "perform(", "queue_info(", "server_info::answer(", "submit::submit("];
+        assert_eq!(found.len(), each.len(), "each is called once: {found:?}");
+        for (line, call) in found.iter().zip(each) {
+            assert!(line.contains(call), "callers are let in before anything is done: {found:?}");
         }
     }
 }

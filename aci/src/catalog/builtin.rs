@@ -1,6 +1,6 @@
 //! The actions that answer at once, and the parameters that every action or every asynchronous action has.
 
-use super::{ActionSpec, ParamKind, ParamSpec};
+use super::{ActionSpec, ParamKind, ParamSpec, StandardRole};
 use crate::queue_info::{QUEUE_ACTIONS, StateFilter};
 use crate::response::ResponseFormat;
 
@@ -59,6 +59,8 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
     name: "QueueInfo",
     summary: "Shows the actions that the server has queued, is processing or has finished, and steers them.",
     asynchronous: false,
+    // For each of its commands: none is marked as administrative in the pages seen.
+    role: StandardRole::Query,
     params: &[
         required(
             "QueueAction",
@@ -173,6 +175,7 @@ pub const HELP: ActionSpec<'static> = ActionSpec {
     name: "Help",
     summary: "Lists the actions of this server with their parameters.",
     asynchronous: false,
+    role: StandardRole::Query,
     params: &[optional(
         "HelpAction",
         ParamKind::Text,
@@ -186,11 +189,15 @@ pub fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
     BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
 }
 
-/// Every action that answers at once on the ACI port.
+/// Every action that answers at once on the ACI port. `GetStatus` is administrative (source: its page); so is
+/// `GetRequestLog`, which shows what others sent (our choice).
 pub const BUILTIN: &[ActionSpec<'static>] = &[
     QUEUE_INFO,
     plain("GetVersion", "Shows version, build, time and uptime of the server."),
-    plain("GetStatus", "Shows how the server is set up and what its queues do."),
+    ActionSpec {
+        role: StandardRole::Admin,
+        ..plain("GetStatus", "Shows how the server is set up and what its queues do.")
+    },
     plain("GetPid", "Shows the number of the server's process."),
     plain("GetChildren", "Shows name, host and ports of the server and the servers behind it."),
     plain("GetLicenseInfo", "Shows that the server needs no license, and its actions."),
@@ -198,6 +205,7 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
         name: "GetRequestLog",
         summary: "Shows the latest requests.",
         asynchronous: false,
+        role: StandardRole::Admin,
         params: &[optional(
             "Tail",
             ParamKind::Integer { min: 1, max: u32::MAX as i64 },
@@ -208,6 +216,7 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
         name: "ShowPermissions",
         summary: "Shows what a client may do.",
         asynchronous: false,
+        role: StandardRole::Query,
         params: &[optional(
             "IP",
             ParamKind::Text,
@@ -218,5 +227,5 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
 ];
 
 const fn plain(name: &'static str, summary: &'static str) -> ActionSpec<'static> {
-    ActionSpec { name, summary, asynchronous: false, params: &[] }
+    ActionSpec { name, summary, asynchronous: false, role: StandardRole::Query, params: &[] }
 }

@@ -10,6 +10,7 @@ const SPEC: ActionSpec<'static> = ActionSpec {
     name: "Try",
     summary: "Tries <things>.",
     asynchronous: true,
+    role: StandardRole::Query,
     params: &[
         ParamSpec { name: "Text", kind: ParamKind::Text, required: true, summary: "Some text." },
         ParamSpec {

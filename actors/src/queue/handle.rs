@@ -230,24 +230,7 @@ impl QueueHandle {
     ///
     /// [`QueueError::UnknownAction`] or the store's.
     pub async fn wait(&self, id: ActionId, patience: Duration) -> Result<ActionStatus, QueueError> {
-        let until = tokio::time::Instant::now().checked_add(patience);
-        // Held up to the last look: the store stays open for it.
-        let closing = self.shared.waiters().closing();
-        loop {
-            // Registered before the look, so an end between the two is not missed.
-            let mut waiter = self.shared.waiters().waiter(id);
-            let is_last = *closing.borrow();
-            let status = self.status(id).await;
-            let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
-            if over || status.as_ref().map_or(true, |s| s.record.state.is_final()) {
-                return status;
-            }
-            match until {
-                // In time or not, the next look tells.
-                Some(until) => drop(tokio::time::timeout_at(until, waiter.woken()).await),
-                None => waiter.woken().await,
-            }
-        }
+        self.wait_within(id, patience, usize::MAX).await.map(|within| within.status)
     }
 
     /// Returns an action's state and, unless it has ended, what it was given.
@@ -281,16 +264,15 @@ impl QueueHandle {
     }
 
     pub(super) fn with_live(&self, record: Record) -> ActionStatus {
-        let live = if record.state.is_running() {
-            self.shared
-                .slots()
-                .attempt(record.id)
-                .filter(|attempt| attempt.number() == record.attempt)
-                .map(|attempt| attempt.view())
-        } else {
-            None
-        };
+        let live = self.live_attempt(&record).map(|attempt| attempt.view());
         ActionStatus::new(record, live)
+    }
+
+    /// Returns the attempt that runs, if this is the record of one that does.
+    pub(super) fn live_attempt(&self, record: &Record) -> Option<Arc<crate::worker::Attempt>> {
+        let attempt =
+            if record.state.is_running() { self.shared.slots().attempt(record.id) } else { None };
+        attempt.filter(|attempt| attempt.number() == record.attempt)
     }
 
     async fn command(&self, id: ActionId, command: Command) -> Result<State, QueueError> {

@@ -25,6 +25,7 @@ mod slots;
 mod status;
 mod telling;
 mod waiters;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};
 pub(crate) use slots::MOST_SLOTS;
 pub use status::{ActionStatus, Summary};
 use telling::Asked;
+pub use within::StatusWithin;
 
 /// How long a queue waits before it tries again to write down what it must (the end of an attempt).
 const RETRY_AFTER: Duration = Duration::from_millis(250);

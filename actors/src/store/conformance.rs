@@ -21,6 +21,7 @@
 //! - `model`: a plain store in memory, against which answers are held;
 //! - `commands`: one case for each rule of commands, starts, ends and recovery;
 //! - `keeping`: what is kept to the letter, for how long, and what opening it again gives;
+//! - `sizes`: reads that are bounded by size;
 //! - `histories`: random batches, then random listings;
 //! - `witness`: for stores that die in the middle of such a history.
 
@@ -37,6 +38,7 @@ mod commands;
 mod histories;
 mod keeping;
 mod model;
+mod sizes;
 mod witness;
 
 use std::sync::Arc;
@@ -52,6 +54,7 @@ use crate::store::{
 pub use commands::*;
 pub use histories::*;
 pub use keeping::*;
+pub use sizes::*;
 pub use witness::{Damage, Found, Witness};
 
 /// A place where a store keeps its data; empty at first.
@@ -98,6 +101,7 @@ macro_rules! store_conformance {
             any_parameters_are_kept_to_the_letter,
             reports_are_kept_to_the_letter,
             large_results_are_listed_once_and_in_order,
+            what_is_too_large_is_told_by_its_size,
             reopening_gives_the_same,
             a_closed_store_says_so,
             random_histories,

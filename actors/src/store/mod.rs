@@ -11,7 +11,9 @@
 #[cfg(feature = "testing")]
 pub mod conformance;
 pub mod query;
+mod shown;
 pub mod sqlite;
+mod within;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use crate::key::SubmissionKey;
 use crate::lifecycle::{Came, Command, Ended, OnRestart, Refusal, Verdict};
 use crate::report::{Report, Written};
 use query::{Cursor, Page, PageLimit, Query};
+pub use within::RecordWithin;
 
 /// A queue's number within one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +73,37 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>>;
+
+    /// Reads one action as [`Store::record`] does, but its error and its result only where they have at most `most` bytes
+    /// together, as they are stored; else how many they have.
+    ///
+    /// A store that reads all of an action at once need not provide it.
+    fn record_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
+        let record = self.record(queue, id);
+        record.map(move |read| Ok(read?.map(|record| RecordWithin::of(record, most)))).boxed()
+    }
+
+    /// Reads what one action of a queue was given as [`Store::parameters`] does, if it has at most `most` bytes, as it is
+    /// stored; else how many it has.
+    ///
+    /// A store that reads all of it at once need not provide it.
+    fn parameters_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
+        let within = move |given: Parameters| match given.byte_len() {
+            bytes if bytes > most => Err(bytes),
+            _ => Ok(given),
+        };
+        self.parameters(queue, id).map(move |read| Ok(read?.map(within))).boxed()
+    }
 
     /// Reads the next page of a listing (each page is its own snapshot): never more than `limit` allows.
     /// A store that has passed over many actions without finding enough answers with what it has, which

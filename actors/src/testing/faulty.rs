@@ -8,7 +8,8 @@ use super::Gate;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
-    Answer, Batch, QueueId, QueueState, Record, Rejected, Retention, Seal, Store, StoreError,
+    Answer, Batch, QueueId, QueueState, Record, RecordWithin, Rejected, Retention, Seal, Store,
+    StoreError,
 };
 
 /// Wraps a store. Its clones share their faults, so keep one when the other goes to a system.
@@ -33,6 +34,7 @@ struct Faults {
     commits: u64,
     sealed: u64,
     failures: u64,
+    handed_out: u64,
 }
 
 impl FaultyStore {
@@ -115,6 +117,29 @@ impl FaultyStore {
         self.faults().failures
     }
 
+    /// Returns how often the result of one action, or what it was given, was read and handed out.
+    #[must_use]
+    pub fn handed_out(&self) -> u64 {
+        self.faults().handed_out
+    }
+
+    /// Counts the answers that hold what may be large.
+    fn counted<T: Send + 'static>(
+        &self,
+        answer: BoxFuture<'static, Result<Option<T>, StoreError>>,
+        is_large: fn(&T) -> bool,
+    ) -> BoxFuture<'static, Result<Option<T>, StoreError>> {
+        let store = self.clone();
+        let counted = async move {
+            let answer = answer.await;
+            if matches!(&answer, Ok(Some(read)) if is_large(read)) {
+                store.faults().handed_out += 1;
+            }
+            answer
+        };
+        Box::pin(counted)
+    }
+
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,7 +216,7 @@ impl Store for FaultyStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
-        self.inner.record(queue, id)
+        self.counted(self.inner.record(queue, id), |record| !record.report.is_empty())
     }
 
     fn parameters(
@@ -199,7 +224,27 @@ impl Store for FaultyStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
-        self.inner.parameters(queue, id)
+        self.counted(self.inner.parameters(queue, id), |_| true)
+    }
+
+    fn record_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
+        self.counted(self.inner.record_within(queue, id, most), |read| {
+            !read.record.report.is_empty()
+        })
+    }
+
+    fn parameters_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
+        self.counted(self.inner.parameters_within(queue, id, most), Result::is_ok)
     }
 
     fn page(

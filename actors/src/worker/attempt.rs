@@ -231,12 +231,16 @@ impl Attempt {
     }
 
     pub(crate) fn view(&self) -> LiveView {
+        self.view_within(usize::MAX).0
+    }
+
+    /// Returns the live figures and the size of the partial result in bytes, which is left out where it has more than `most`.
+    pub(crate) fn view_within(&self, most: usize) -> (LiveView, usize) {
         let live = self.live();
-        LiveView {
-            progress: live.progress.clone(),
-            partial: live.partial.clone(),
-            processing: live.stopwatch.elapsed(),
-        }
+        let bytes = live.partial.iter().map(report::Node::byte_len).sum();
+        let partial = if bytes <= most { live.partial.clone() } else { Report::new() };
+        let progress = live.progress.clone();
+        (LiveView { progress, partial, processing: live.stopwatch.elapsed() }, bytes)
     }
 
     /// Records the end; only the first one counts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::calls::{Answer, Caller, id_of};
 use super::super::server::{Home, Server};
-use super::is_quiet;
+use super::{is_quiet, names_no_path};
 
 const CONFIG: &str = "
 [AsyncActions]
@@ -177,6 +177,7 @@ fn a_damaged_page_is_told_to_those_who_need_it_and_the_rest_goes_on() {
             assert!(answer.0.contains(&format!("value=\"{number:03}-xxx")), "{}", answer.0);
         } else {
             says_damaged(&answer);
+            names_no_path(&home, &answer);
             lost += 1;
         }
     }
@@ -291,6 +292,7 @@ fn a_list_goes_on_past_a_damaged_page_and_says_so() {
     expected.retain(|id| listed.contains(id));
     assert_eq!(listed, expected);
     assert_eq!((listed[0], listed[listed.len() - 1]), (actions[999], actions[0]));
+    names_no_path(&home, &answer);
     let errors = errors(&answer);
     let [(place, text)] = errors.as_slice() else { panic!("{errors:?}") };
     assert_eq!(place, "actions");
@@ -337,6 +339,7 @@ fn what_actions_were_given_is_listed_past_a_damaged_page() {
     let server = home.start();
     let answer = list(&server, "getActionParameters");
     assert_eq!(ids(&answer), newest_first(&actions));
+    names_no_path(&home, &answer);
     let errors = errors(&answer);
     assert!((1..100).contains(&errors.len()), "{} of 1000", errors.len());
     for (place, text) in &errors {

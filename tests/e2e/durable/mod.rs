@@ -10,7 +10,14 @@ mod reserve;
 
 use std::time::{Duration, Instant};
 
-use super::server::{Server, wait_until};
+use super::calls::Answer;
+use super::server::{Home, Server, wait_until};
+
+/// Whoever may send requests need not know where the server keeps its data.
+fn names_no_path(home: &Home, answer: &Answer) {
+    let path = home.path().to_str().expect("a path");
+    assert!(!answer.0.contains(path) && !answer.0.contains("actions.db"), "{}", answer.0);
+}
 
 /// Submits this text to the queue `Held` until that is taken, and adds the token.
 fn until_taken(server: &Server, text: &str, tokens: &mut Vec<String>) {

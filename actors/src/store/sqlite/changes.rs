@@ -433,7 +433,8 @@ impl Writer<'_> {
         let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) else {
             return Ok(None);
         };
-        let error = format!("what the action was given can't be read: {error}");
+        log::warn!("what action {id} was given can't be read: {error}");
+        let error = format!("what the action was given can't be read: {}", error.without_paths());
         let outcome = Outcome { error: Some(&error), ..Outcome::default() };
         let action = self.move_to(batch, &row, state, outcome)?;
         Ok(Some(Unread { action, error }))

@@ -29,6 +29,7 @@ mod retention;
 mod salvage;
 mod schema;
 mod turns;
+mod within;
 mod write;
 
 use std::fs::File;
@@ -47,7 +48,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
-use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
+use crate::store::{QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError};
 use due::Due;
 use fold::Folder;
 use lock::Locks;
@@ -262,6 +263,28 @@ impl Store for SqliteStore {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
         read(&self.points, Turn::Short, move |reader| reader.parameters(queue, id))
+    }
+
+    fn record_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
+        let record = move |reader: &Reader| reader.record_up_to(queue, id, most);
+        match self.points_here.read(record) {
+            Some(record) => ready(record).boxed(),
+            None => read(&self.points, Turn::Short, record),
+        }
+    }
+
+    fn parameters_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
+        read(&self.points, Turn::Short, move |reader| reader.parameters_up_to(queue, id, most))
     }
 
     fn page(

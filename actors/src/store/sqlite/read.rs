@@ -155,7 +155,9 @@ impl Reader {
                 let mut statement = self.connection.prepare_cached(RECORD_WITHOUT_RESULT)?;
                 let rest = statement.query_row(params![id.get(), queue.0], record).optional()?;
                 let why = store_error(&error, &self.path);
+                log::debug!("the result of action {id} can't be read: {why}");
                 Ok(rest.map(|rest| {
+                    let why = why.without_paths();
                     let error = format!("the result of this action can't be read: {why}");
                     let bytes = error.len();
                     Ok((Record { error: Some(error), ..rest }, bytes))
@@ -166,7 +168,7 @@ impl Reader {
     }
 
     /// Counts those that start before this one, as far as [`Record::MAX_POSITION`].
-    fn position(&self, queue: QueueId, of: &Record) -> rusqlite::Result<Option<u64>> {
+    pub(super) fn position(&self, queue: QueueId, of: &Record) -> rusqlite::Result<Option<u64>> {
         let ahead: u64 = self
             .connection
             .prepare_cached(concat!(
@@ -192,7 +194,7 @@ impl Reader {
     }
 }
 
-fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     let report = row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))?;
     let report = crate::report::read(report).map_err(|e| unreadable(10, e))?;
     Ok(Record {

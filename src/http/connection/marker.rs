@@ -64,7 +64,7 @@ const fn refusals(number: u64) -> [Refusal; 15] {
     ]
 }
 
-/// What a target of this kind stands for.
+/// The meaning of a target of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marked<'a> {
     /// A request whose line had so many bytes, too many.

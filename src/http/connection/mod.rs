@@ -2,7 +2,7 @@
 //!
 //! ACI clients send raw UTF-8, spaces, `<`, `>`, backticks and `#` in targets, and targets without a leading slash. The
 //! `http` crate under actix-web refuses these (or cuts at the `#`) with a bare 400 before any handler runs, so that the
-//! client gets no ACI reply. [`Repaired`] percent-encodes just those bytes, in the request line alone; what the parser
+//! client gets no ACI reply. [`MendedStream`] percent-encodes just those bytes, in the request line alone; what the parser
 //! takes stays byte for byte, and `%` is never touched.
 //!
 //! A head that the parser would refuse, with a bare status as well, or that others might read otherwise than it does (a line
@@ -12,19 +12,20 @@
 //! The same stream ends a connection whose client keeps the server waiting, or sends without end: only here is it known
 //! what of a request is waited for.
 //!
-//! The parts: `repair/mend.rs` puts heads together, `repair/target.rs` mends targets, `repair/head.rs` judges heads,
-//! `repair/framing.rs` finds where they start, `repair/marker.rs` has the targets that say what was wrong; all are pure.
-//! `repair/patience.rs` waits, `repair/backlog.rs` says how much is read ahead of the replies. Requests that are pipelined
+//! The parts: `mend.rs` puts heads together, `target.rs` mends targets, `head.rs` judges heads,
+//! `framing.rs` finds where they start, `marker.rs` has the targets that say what was wrong; all are pure.
+//! `deadline.rs` waits, `backlog.rs` says how much is read ahead of the replies. Requests that are pipelined
 //! are mended too. Who wraps the connections: `server.rs`.
 
 mod backlog;
+mod deadline;
 mod framing;
 mod head;
 mod marker;
 mod mend;
-mod patience;
 #[cfg(test)]
 mod properties;
+mod state;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,15 +40,15 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Connection;
 use backlog::{Backlog, Turn};
+use deadline::{Deadline, ReplyDeadline};
 pub use head::{MAX_HEADER_BYTES, MAX_HEADERS, Refusal};
 pub use marker::{ENCODED, KEPT, MAX_TARGET, Marked, OVERSIZED, REFUSED};
 use mend::Mender;
-use patience::{Patience, Stuck};
+pub(super) use state::{Connection, CountedBody};
 
-/// How much of one request line, beyond the limit for it, is read before the client is told, in bytes: until then the next
-/// request may still be answered.
+/// Number of bytes of one request line, beyond the limit for it, that are read before the client is told: until then the
+/// next request may still be answered.
 pub const MAX_THROWN_AWAY: usize = 1 << 20;
 
 /// A stream whose reads give the bytes of `S` with the request targets mended.
@@ -55,26 +56,26 @@ pub const MAX_THROWN_AWAY: usize = 1 << 20;
 /// Writes pass through. A connection costs at most `max_line` and [`MAX_HEADER_BYTES`] bytes of memory, while its client is in
 /// the middle of a head.
 #[derive(Debug)]
-pub struct Repaired<S> {
+pub struct MendedStream<S> {
     inner: S,
     mender: Mender,
     /// Mended bytes that did not fit the reader's buffer yet.
     ready: Vec<u8>,
-    /// How many bytes of `ready` the reader has.
+    /// Number of bytes of `ready` that the reader has.
     given: usize,
     /// No more is read.
     ended: bool,
-    patience: Patience,
-    stuck: Stuck,
+    deadline: Deadline,
+    reply_deadline: ReplyDeadline,
     /// The longest request whose end is waited for, in bytes.
     max_request: u64,
-    /// What is read ahead of the replies, where it is known who replies.
+    /// The requests read ahead of the replies, where it is known who replies.
     backlog: Option<Backlog>,
     /// Whether the client has ended its side of the connection, as far as the socket knows.
     has_gone: fn(&S) -> bool,
 }
 
-impl<S> Repaired<S> {
+impl<S> MendedStream<S> {
     /// Wraps a connection whose first byte has not been read.
     ///
     /// `max_line` is the longest request line taken, in bytes as they are sent and with its line end: [`MAX_TARGET`] at most.
@@ -89,8 +90,8 @@ impl<S> Repaired<S> {
             ready: Vec::new(),
             given: 0,
             ended: false,
-            patience: Patience::new(timeout),
-            stuck: Stuck::new(Duration::MAX),
+            deadline: Deadline::new(timeout),
+            reply_deadline: ReplyDeadline::new(Duration::MAX),
             max_request: u64::MAX,
             backlog: None,
             has_gone: |_| false,
@@ -101,7 +102,7 @@ impl<S> Repaired<S> {
     /// side and is sent nothing for as long, or sends a request of more than `max_request` bytes after its line.
     #[must_use]
     pub fn limited(mut self, reply_timeout: Duration, max_request: u64) -> Self {
-        self.stuck = Stuck::new(reply_timeout);
+        self.reply_deadline = ReplyDeadline::new(reply_timeout);
         self.max_request = max_request;
         self
     }
@@ -139,12 +140,12 @@ impl<S> Repaired<S> {
         any
     }
 
-    /// Whether the client took too long over a request. Registers a waker if not.
+    /// Tells whether the client took too long over a request. Registers a waker if not.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        self.patience.is_over(self.mender.unfinished(), cx)
+        self.deadline.is_over(self.mender.unfinished(), cx)
     }
 
-    /// Whether the client sends without end.
+    /// Tells whether the client sends without end.
     fn is_endless(&self) -> bool {
         self.mender.unfinished().is_some_and(|(_, passed)| passed > self.max_request)
     }
@@ -164,7 +165,7 @@ impl<S> Repaired<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Repaired<S> {
+impl<S: AsyncRead + Unpin> MendedStream<S> {
     /// Reads from the client, at most so many bytes.
     fn poll_client(
         &mut self,
@@ -184,7 +185,7 @@ impl<S: AsyncRead + Unpin> Repaired<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MendedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -204,19 +205,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                 Turn::Read(most) => most,
                 Turn::Pause | Turn::Yield => {
                     // Nobody waits for the client now.
-                    this.patience.rest();
+                    this.deadline.rest();
                     return Poll::Pending;
                 }
             };
             let start = buf.filled().len();
             match this.poll_client(cx, buf, most) {
-                Poll::Ready(Ok(())) => this.patience.rest(),
+                Poll::Ready(Ok(())) => this.deadline.rest(),
                 Poll::Pending if this.is_late(cx) => {
                     this.end();
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Err(error)) => {
-                    this.stuck.client_gone();
+                    this.reply_deadline.client_gone();
                     this.end();
                     return Poll::Ready(Err(error));
                 }
@@ -244,14 +245,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Repaired<S> {
                 _ => {
                     // Half a head is no request.
                     this.end();
-                    this.stuck.client_ended();
+                    this.reply_deadline.client_ended();
                 }
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MendedStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -259,13 +260,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
-        this.stuck.check(written, cx)
+        this.reply_deadline.check(written, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // The dispatcher comes by here each time it is woken, also while a reply is not there yet.
-        if this.stuck.is_gone(cx) {
+        if this.reply_deadline.is_gone(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if let Some(backlog) = &mut this.backlog {
@@ -285,7 +286,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Repaired<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        this.stuck.check(written, cx)
+        this.reply_deadline.check(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

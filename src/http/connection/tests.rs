@@ -62,13 +62,13 @@ impl AsyncWrite for Peer {
 
 const MAX_LINE: usize = 80;
 
-fn stream(pieces: Vec<Vec<u8>>, stays_open: bool) -> Repaired<Peer> {
+fn stream(pieces: Vec<Vec<u8>>, stays_open: bool) -> MendedStream<Peer> {
     let peer = Peer { pieces: pieces.into(), stays_open, ..Peer::default() };
-    Repaired::new(peer, MAX_LINE, Duration::from_secs(3600))
+    MendedStream::new(peer, MAX_LINE, Duration::from_secs(3600))
 }
 
 /// All that is read up to the end, `size` bytes at most a read. Pendings must be the peer's own.
-fn read_all(stream: &mut Repaired<Peer>, size: usize) -> Vec<u8> {
+fn read_all(stream: &mut MendedStream<Peer>, size: usize) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
         let mut space = vec![0; size];
@@ -322,7 +322,7 @@ async fn lines_that_are_too_long() {
         (64_984, 1, "/%00oversized=65001".to_owned()),
     ] {
         let peer = Peer { pieces: VecDeque::from([line(raw, plain)]), ..Peer::default() };
-        let got = read_all(&mut Repaired::new(peer, 65_000, Duration::MAX), 200_000);
+        let got = read_all(&mut MendedStream::new(peer, 65_000, Duration::MAX), 200_000);
         let wanted = format!("GET {wanted} HTTP/1.1\r\nHost: h\r\n\r\n");
         assert!(got == wanted.as_bytes(), "{raw} {plain}: {} bytes", got.len());
     }
@@ -388,7 +388,7 @@ async fn a_head_that_takes_too_long_ends_the_stream() {
     ] {
         let peer =
             Peer { pieces: VecDeque::from([sent.into()]), stays_open: true, ..Peer::default() };
-        let mut stream = Repaired::new(peer, MAX_LINE, Duration::ZERO);
+        let mut stream = MendedStream::new(peer, MAX_LINE, Duration::ZERO);
         let mut all = Vec::new();
         let ended = std::future::poll_fn(|cx| {
             loop {

@@ -2,7 +2,7 @@
 //!
 //! `actix-http` keeps up to 128 KB that it can't work on yet, and from then on wakes itself without end; and while nothing
 //! is read, nobody learns that the client has gone. So what a client sends is read as far as somebody works on it, and
-//! little further. Who reads: `repair.rs`.
+//! little further. Who reads: `mod.rs`.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -13,23 +13,23 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::mend::Mender;
-use crate::http::connection::Connection;
+use super::state::Connection;
 
-/// How many whole requests may wait for the reply to the one before them: fewer than those at which `actix-http` stops to
+/// Number of whole requests that may wait for the reply to the one before them: fewer than those at which `actix-http` stops to
 /// take them out of its buffer.
 const MAX_REQUESTS: u64 = 12;
 
-/// How many bytes may be read behind the request that is being answered, in each time in which none is answered.
+/// Number of bytes that may be read behind the request that is being answered, in each time in which none is answered.
 const MAX_BYTES: usize = 32 << 10;
 
-/// How many bytes are read before `actix-http` works on them: what it has room for it keeps for as long as the
+/// Number of bytes that are read before `actix-http` works on them: what it has room for it keeps for as long as the
 /// connection stays.
 const BURST: usize = 8 << 10;
 
-/// How often it is looked whether the client of a connection that is not read has gone.
+/// Time between two looks whether the client of a connection that is not read has gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a reader may do.
+/// The next thing that a reader may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     /// Read so many bytes.
@@ -40,17 +40,17 @@ pub(super) enum Turn {
     Pause,
 }
 
-/// What was read of a connection beyond what is being answered.
+/// The part of a connection that was read beyond what is being answered.
 #[derive(Debug)]
 pub(super) struct Backlog {
     connection: Rc<Connection>,
-    /// How many requests were answered when it was last looked.
+    /// Number of requests that were answered at the last look.
     answered: u64,
-    /// How many bytes were read since then that do not belong to the request being answered.
+    /// Number of bytes read since then that do not belong to the request being answered.
     behind: usize,
     /// Whether that is as much as may be.
     is_much: bool,
-    /// How many bytes were read since the last flush.
+    /// Number of bytes read since the last flush.
     burst: usize,
     /// Whether whoever reads was promised a wake-up by the socket since the last flush.
     is_watched: bool,
@@ -145,12 +145,12 @@ impl Backlog {
         }
     }
 
-    /// How many requests have come whose reply is not handed over.
+    /// Returns the number of requests that have come whose reply is not handed over.
     fn owed(&self, mender: &Mender) -> u64 {
         mender.requests().saturating_sub(self.connection.answered())
     }
 
-    /// Whether what comes next is for the request that is being answered, or the next to be: only then can holding it back
+    /// Tells whether what comes next is for the request that is being answered, or the next to be: only then can holding it back
     /// hold up a reply.
     fn is_being_answered(&self, mender: &Mender) -> bool {
         match self.owed(mender) {

@@ -17,7 +17,7 @@ pub const MAX_HEADERS: usize = 96;
 /// 131,072 bytes at which `actix-http` gives up on a head.
 pub const MAX_HEADER_BYTES: usize = 65_000;
 
-/// Why a request is refused before any handler could see it.
+/// The reason for which a request is refused before any handler could see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// It does not begin as a request of HTTP/1.0 or HTTP/1.1.
@@ -52,7 +52,7 @@ pub enum Refusal {
     TwoLengths,
 }
 
-/// Where a request ends after its head.
+/// The end of a request after its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     /// At once, or after so many bytes.
@@ -108,7 +108,7 @@ fn refusal(error: Error, head: &[u8]) -> Refusal {
     }
 }
 
-/// What the headers say about the body.
+/// The words of the headers about the body.
 #[derive(Debug, Default)]
 struct Facts {
     hosts: usize,

@@ -1,6 +1,6 @@
 //! What the reader of a connection and the services behind it tell each other, on one thread.
 //!
-//! The reader (`repair.rs`) is told how many requests are answered, so that it takes no more of them than can be worked
+//! The reader (`mod.rs`) is told how many requests are answered, so that it takes no more of them than can be worked
 //! on. Services are told when the client has left, so that nothing runs or waits for that client alone. Who joins the
 //! two: `server.rs`.
 
@@ -18,12 +18,12 @@ use crate::front::{Client, Leaving};
 
 /// One connection.
 #[derive(Default)]
-pub(super) struct Connection {
-    /// How many requests reached the service.
+pub(in crate::http) struct Connection {
+    /// Number of requests that reached the service.
     begun: Cell<u64>,
-    /// Of how many of those the whole reply was handed over.
+    /// Number of those whose whole reply was handed over.
     answered: Cell<u64>,
-    /// How many services want nothing more to be read for now.
+    /// Number of services that want nothing more to be read for now.
     holds: Cell<u32>,
     /// Whoever waits for a reply, or for the end of a hold, before it reads on.
     reader: RefCell<Option<Waker>>,
@@ -44,32 +44,32 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     /// Begins to answer a request; it is answered once what is returned is dropped.
-    pub(super) fn begin(self: &Rc<Self>) -> Answering {
+    pub(in crate::http) fn begin(self: &Rc<Self>) -> Answering {
         self.begun.set(self.begun.get() + 1);
         Answering(Rc::clone(self))
     }
 
-    pub(super) fn answered(&self) -> u64 {
+    pub(in crate::http) fn answered(&self) -> u64 {
         self.answered.get()
     }
 
-    /// Whether somebody works on a reply.
-    pub(super) fn is_busy(&self) -> bool {
+    /// Tells whether somebody works on a reply.
+    pub(in crate::http) fn is_busy(&self) -> bool {
         self.begun.get() > self.answered.get()
     }
 
     /// Has nothing more read until what is returned is dropped.
-    pub(super) fn hold(self: &Rc<Self>) -> Hold {
+    pub(in crate::http) fn hold(self: &Rc<Self>) -> Hold {
         self.holds.set(self.holds.get() + 1);
         Hold(Rc::clone(self))
     }
 
-    pub(super) fn is_held(&self) -> bool {
+    pub(in crate::http) fn is_held(&self) -> bool {
         self.holds.get() > 0
     }
 
     /// Keeps the waker of a reader that takes nothing for now.
-    pub(super) fn wake_later(&self, cx: &Context<'_>) {
+    pub(in crate::http) fn wake_later(&self, cx: &Context<'_>) {
         let mut reader = self.reader.borrow_mut();
         match &mut *reader {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -78,16 +78,16 @@ impl Connection {
     }
 
     /// Says that the client has ended its side of the connection, or is hung up on.
-    pub(super) fn client_left(&self) {
+    pub(in crate::http) fn client_left(&self) {
         self.leaving.left();
     }
 
     /// Says whether so much has come behind the request that is being answered that no more is read.
-    pub(super) fn client_goes_on(&self, goes_on: bool) {
+    pub(in crate::http) fn client_goes_on(&self, goes_on: bool) {
         self.leaving.goes_on(goes_on);
     }
 
-    pub(super) fn has_left(&self) -> bool {
+    pub(in crate::http) fn has_left(&self) -> bool {
         self.leaving.has_left()
     }
 
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// Takes the target of this number; what was kept of requests before it is dropped.
-    pub(super) fn take_target(&self, number: u64) -> Option<String> {
+    pub(in crate::http) fn take_target(&self, number: u64) -> Option<String> {
         let mut targets = self.targets.borrow_mut();
         targets.retain(|(kept, _)| *kept >= number);
         let at = targets.iter().position(|(kept, _)| *kept == number)?;
@@ -106,7 +106,7 @@ impl Connection {
     }
 
     /// The client, as whoever works for it sees it.
-    pub(super) fn client(&self) -> Client {
+    pub(in crate::http) fn client(&self) -> Client {
         self.leaving.client()
     }
 
@@ -119,7 +119,7 @@ impl Connection {
 
 /// A request that is being answered, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Answering(Rc<Connection>);
+pub(in crate::http) struct Answering(Rc<Connection>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -130,7 +130,7 @@ impl Drop for Answering {
 
 /// Nothing more is read until this is dropped.
 #[derive(Debug)]
-pub(super) struct Hold(Rc<Connection>);
+pub(in crate::http) struct Hold(Rc<Connection>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -141,14 +141,14 @@ impl Drop for Hold {
 
 pin_project! {
     /// The body of a reply; the request counts as answered once it was handed over or dropped.
-    pub(super) struct Answer<B> {
+    pub(in crate::http) struct CountedBody<B> {
         #[pin]
-        pub(super) body: B,
-        pub(super) answering: Option<Answering>,
+        pub(in crate::http) body: B,
+        pub(in crate::http) answering: Option<Answering>,
     }
 }
 
-impl<B: MessageBody> MessageBody for Answer<B> {
+impl<B: MessageBody> MessageBody for CountedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {

@@ -1,7 +1,7 @@
 //! How long a client may be waited for: in the head of a request, in its body, and to take its reply.
 //!
 //! Only the time in which the server waits counts: a body that the server does not read, because it
-//! waits for memory, is not late. Who waits: `repair.rs`.
+//! waits for memory, is not late. Who waits: `mod.rs`.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// How many bytes of a body win it another second.
+/// Number of bytes of a body that win it another second.
 const SLOWEST: u64 = 1_000;
 
 /// As good as for ever; longer times overflow.
 const LONGEST: Duration = Duration::from_secs(1 << 30);
 
-/// What of a request is waited for.
+/// The part of a request that is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// The head of the request of this number.
@@ -27,7 +27,7 @@ pub(super) enum Part {
 
 /// Waits for one part of a request after the other.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Deadline {
     allowed: Duration,
     wait: Option<Wait>,
 }
@@ -35,14 +35,14 @@ pub(super) struct Patience {
 #[derive(Debug)]
 struct Wait {
     part: Part,
-    /// How long it was waited for until `since`.
+    /// Time for which it was waited until `since`.
     waited: Duration,
     /// When the wait began that lasts.
     since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
-impl Patience {
+impl Deadline {
     /// Waits at most so long for each part; for a body a second longer for every [`SLOWEST`] bytes of it.
     pub(super) fn new(allowed: Duration) -> Self {
         Self { allowed, wait: None }
@@ -57,7 +57,7 @@ impl Patience {
         }
     }
 
-    /// Whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
+    /// Tells whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
     pub(super) fn is_over(&mut self, part: Option<(Part, u64)>, cx: &mut Context<'_>) -> bool {
         let Some((part, received)) = part else {
             self.wait = None;
@@ -89,7 +89,7 @@ impl Patience {
 
 /// Waits for a client to take something of what it is sent, and for a reply to one that sends nothing more.
 #[derive(Debug)]
-pub(super) struct Stuck {
+pub(super) struct ReplyDeadline {
     allowed: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     /// The client has ended its side of the connection.
@@ -100,7 +100,7 @@ pub(super) struct Stuck {
     left: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stuck {
+impl ReplyDeadline {
     pub(super) fn new(allowed: Duration) -> Self {
         Self { allowed: allowed.min(LONGEST), timer: None, ended: false, gone: false, left: None }
     }
@@ -117,7 +117,7 @@ impl Stuck {
         self.gone = true;
     }
 
-    /// Whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
+    /// Tells whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
     pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         if self.gone {
             return true;
@@ -153,8 +153,8 @@ mod tests {
     use super::*;
 
     /// Waits until this part is over or a step of time has passed; whether it is over.
-    async fn over_within(patience: &mut Patience, part: (Part, u64), time: Duration) -> bool {
-        let over = poll_fn(|cx| match patience.is_over(Some(part), cx) {
+    async fn over_within(deadline: &mut Deadline, part: (Part, u64), time: Duration) -> bool {
+        let over = poll_fn(|cx| match deadline.is_over(Some(part), cx) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         });
@@ -172,11 +172,11 @@ mod tests {
     fn bytes_win_a_body_time_and_a_head_none() {
         in_paused_time(async {
             for (part, seconds) in [(Part::Head(1), 10), (Part::Body(1), 15)] {
-                let mut patience = Patience::new(10 * SECOND);
+                let mut deadline = Deadline::new(10 * SECOND);
                 for second in 1..=seconds {
-                    let over = over_within(&mut patience, (part, 5_000), SECOND).await;
+                    let over = over_within(&mut deadline, (part, 5_000), SECOND).await;
                     assert_eq!(over, second == seconds, "{part:?} after {second} s");
-                    patience.rest();
+                    deadline.rest();
                 }
             }
         });
@@ -185,36 +185,36 @@ mod tests {
     #[test]
     fn time_in_which_nobody_waits_is_free_and_each_part_has_its_own() {
         in_paused_time(async {
-            let mut patience = Patience::new(10 * SECOND);
-            assert!(!over_within(&mut patience, (Part::Head(1), 0), 9 * SECOND).await);
-            assert!(!over_within(&mut patience, (Part::Body(1), 0), 9 * SECOND).await);
-            patience.rest();
+            let mut deadline = Deadline::new(10 * SECOND);
+            assert!(!over_within(&mut deadline, (Part::Head(1), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (Part::Body(1), 0), 9 * SECOND).await);
+            deadline.rest();
             tokio::time::sleep(100 * SECOND).await;
-            assert!(!over_within(&mut patience, (Part::Body(1), 0), SECOND / 2).await);
-            assert!(over_within(&mut patience, (Part::Body(1), 0), SECOND).await);
-            assert!(!over_within(&mut patience, (Part::Head(2), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (Part::Body(1), 0), SECOND / 2).await);
+            assert!(over_within(&mut deadline, (Part::Body(1), 0), SECOND).await);
+            assert!(!over_within(&mut deadline, (Part::Head(2), 0), 9 * SECOND).await);
         });
     }
 
     #[test]
     fn a_client_that_ended_its_side_has_gone_when_it_was_sent_nothing_for_too_long() {
         in_paused_time(async {
-            let mut stuck = Stuck::new(10 * SECOND);
-            async fn gone(stuck: &mut Stuck) -> bool {
-                poll_fn(|cx| Poll::Ready(stuck.is_gone(cx))).await
+            let mut reply_deadline = ReplyDeadline::new(10 * SECOND);
+            async fn gone(reply_deadline: &mut ReplyDeadline) -> bool {
+                poll_fn(|cx| Poll::Ready(reply_deadline.is_gone(cx))).await
             }
             tokio::time::sleep(100 * SECOND).await;
-            assert!(!gone(&mut stuck).await, "it may send more");
-            stuck.client_ended();
-            assert!(!gone(&mut stuck).await);
+            assert!(!gone(&mut reply_deadline).await, "it may send more");
+            reply_deadline.client_ended();
+            assert!(!gone(&mut reply_deadline).await);
             tokio::time::sleep(9 * SECOND).await;
-            assert!(!gone(&mut stuck).await);
-            let sent = poll_fn(|cx| stuck.check(Poll::Ready(Ok(())), cx)).await;
+            assert!(!gone(&mut reply_deadline).await);
+            let sent = poll_fn(|cx| reply_deadline.check(Poll::Ready(Ok(())), cx)).await;
             assert!(sent.is_ok());
             tokio::time::sleep(9 * SECOND).await;
-            assert!(!gone(&mut stuck).await, "it was sent something");
+            assert!(!gone(&mut reply_deadline).await, "it was sent something");
             tokio::time::sleep(2 * SECOND).await;
-            assert!(gone(&mut stuck).await);
+            assert!(gone(&mut reply_deadline).await);
         });
     }
 }

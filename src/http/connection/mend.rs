@@ -1,14 +1,14 @@
 //! Puts the heads of requests together, mends their lines and refuses what can't be mended. Pure: bytes in, bytes out, in
 //! any pieces.
 //!
-//! What is mended and why: the head of `repair.rs`; how a target is: `target.rs`. Whether a head can be taken: `head.rs`. Where the next one starts:
+//! What is mended and why: the head of `mod.rs`; how a target is: `target.rs`. Whether a head can be taken: `head.rs`. Where the next one starts:
 //! `framing.rs`.
 
 use super::MAX_THROWN_AWAY;
+use super::deadline::Part;
 use super::framing::Framing;
 use super::head::{self, Body, MAX_HEADER_BYTES, Refusal};
 use super::marker::{ENCODED, KEPT, MAX_TARGET, OVERSIZED, refused_head};
-use super::patience::Part;
 use super::target::encoded;
 
 /// The longest method that is taken for one, in bytes.
@@ -17,7 +17,7 @@ const MAX_METHOD: usize = 32;
 /// Bytes kept of the end of an oversized line: room for a space, `HTTP/1.1`, CR and LF.
 const MAX_ENDING: usize = 16;
 
-/// How long a head may be, behind its target, that is remembered.
+/// The longest head, behind its target, that is remembered.
 const MAX_REMEMBERED: usize = 1024;
 
 /// Mends what one connection sends.
@@ -28,9 +28,9 @@ pub(super) struct Mender {
     pub(super) framing: Framing,
     /// The start of a head whose end has not arrived: at most `max_line` bytes of its line and [`MAX_HEADER_BYTES`].
     held: Vec<u8>,
-    /// How long the request line in `held` is, once it is whole.
+    /// Length of the request line in `held`, once it is whole.
     line: Option<usize>,
-    /// Where the last line in `held` starts.
+    /// Start of the last line in `held`.
     last: usize,
     oversized: Option<Oversized>,
     /// A head was refused: all that follows is thrown away.
@@ -101,17 +101,17 @@ impl Mender {
         out.mended
     }
 
-    /// Whether the client sent a body that can't be followed, so that the connection has to end.
+    /// Tells whether the client sent a body that can't be followed, so that the connection has to end.
     pub(super) fn is_over(&self) -> bool {
         self.framing.is_broken()
     }
 
-    /// How many heads of requests have passed.
+    /// Returns the number of heads of requests that have passed.
     pub(super) fn requests(&self) -> u64 {
         self.framing.heads()
     }
 
-    /// Whether what comes next belongs to the last request whose head has passed.
+    /// Tells whether what comes next belongs to the last request whose head has passed.
     pub(super) fn is_behind_head(&self) -> bool {
         !self.framing.at_head()
     }

@@ -54,9 +54,9 @@ enum Chunk {
 #[derive(Debug)]
 pub(super) struct Framing {
     place: Place,
-    /// How many bytes have passed of the body, and of the head before it.
+    /// Number of bytes that have passed of the body, and of the head before it.
     passed: u64,
-    /// How many heads have passed.
+    /// Number of heads that have passed.
     heads: u64,
 }
 
@@ -66,23 +66,23 @@ impl Framing {
         Self { place: Place::Head, passed: 0, heads: 0 }
     }
 
-    /// How many heads of requests have passed.
+    /// Returns the number of heads of requests that have passed.
     pub(super) fn heads(&self) -> u64 {
         self.heads
     }
 
-    /// Whether the next byte belongs to a head.
+    /// Tells whether the next byte belongs to a head.
     pub(super) fn at_head(&self) -> bool {
         self.place == Place::Head
     }
 
-    /// Whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
+    /// Tells whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
     /// that request nor those before it; where it sees the stream end, it answers all.
     pub(super) fn is_broken(&self) -> bool {
         self.place == Place::Broken
     }
 
-    /// How many bytes of a request have passed whose body has begun and not ended, its head included.
+    /// Returns the number of bytes that have passed of a request whose body has begun and not ended, its head included.
     pub(super) fn in_body(&self) -> Option<u64> {
         matches!(self.place, Place::Body(_) | Place::Chunked(_)).then_some(self.passed)
     }

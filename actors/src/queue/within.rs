@@ -1,0 +1,155 @@
+//! Reads of single actions that are bounded by size: whoever shows them can find memory first, and then read once.
+
+use std::time::Duration;
+
+use super::{ActionStatus, QueueError, QueueHandle, TooLarge};
+use crate::action::{ActionId, Parameters, State};
+use crate::lifecycle::{Command, Verdict, decide};
+use crate::store::RecordWithin;
+
+/// How an action stands, as far as it was read.
+#[derive(Debug, Clone)]
+pub struct StatusWithin {
+    /// The action; without its error and its result where they are too large.
+    pub status: ActionStatus,
+    /// The size of the two, where it is more than was asked for.
+    pub too_large: Option<TooLarge>,
+}
+
+impl QueueHandle {
+    /// Returns how an action stands, but its error and its result (which is the partial one while it runs) only where they
+    /// have at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn status_within(
+        &self,
+        id: ActionId,
+        most: usize,
+    ) -> Result<StatusWithin, QueueError> {
+        let read = self.store.record_within(self.id, id, most).await?;
+        let RecordWithin { record, too_large } = read.ok_or(QueueError::UnknownAction { id })?;
+        let mut bytes = too_large;
+        let live = self.live_attempt(&record).map(|attempt| {
+            let (view, size) = attempt.view_within(most);
+            bytes = (size > most).then_some(size);
+            view
+        });
+        let status = ActionStatus::new(record, live);
+        Ok(StatusWithin { status, too_large: bytes.map(|bytes| TooLarge { bytes }) })
+    }
+
+    /// Returns how an action stands as soon as it has ended, as [`QueueHandle::wait`] does, but its error and its result only
+    /// where they have at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn wait_within(
+        &self,
+        id: ActionId,
+        patience: Duration,
+        most: usize,
+    ) -> Result<StatusWithin, QueueError> {
+        let until = tokio::time::Instant::now().checked_add(patience);
+        // Held up to the last look: the store stays open for it.
+        let closing = self.shared.waiters().closing();
+        loop {
+            // Registered before the look, so an end between the two is not missed.
+            let mut waiter = self.shared.waiters().waiter(id);
+            let is_last = *closing.borrow();
+            let within = self.status_within(id, most).await;
+            let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
+            if over || within.as_ref().map_or(true, |w| w.status.record.state.is_final()) {
+                return within;
+            }
+            match until {
+                // In time or not, the next look tells.
+                Some(until) => drop(tokio::time::timeout_at(until, waiter.woken()).await),
+                None => waiter.woken().await,
+            }
+        }
+    }
+
+    /// Returns an action's state and, unless it has ended, what it was given if that has at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] or the store's.
+    pub async fn parameters_within(
+        &self,
+        id: ActionId,
+        most: usize,
+    ) -> Result<(State, Result<Option<Parameters>, TooLarge>), QueueError> {
+        let state = self.status_within(id, 0).await?.status.record.state;
+        if !matches!(decide(state, Command::ReadParameters), Ok(Verdict::Stay)) {
+            return Ok((state, Ok(None)));
+        }
+        let given = self.store.parameters_within(self.id, id, most).await?.transpose();
+        Ok((state, given.map_err(|bytes| TooLarge { bytes })))
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::perform::{ActionContext, Perform, Work};
+    use crate::queue::{QueueSettings, Submission};
+    use crate::report::Node;
+    use crate::system::System;
+    use crate::testing::{Gate, eventually};
+
+    /// Shows something large while it runs, and more of it at its end.
+    struct Shows(Gate);
+
+    impl Perform for Shows {
+        fn perform(&self, context: ActionContext) -> Work {
+            let gate = self.0.clone();
+            Work::task(async move {
+                context.set_partial(vec![Node::text("part", "x".repeat(1_000))]);
+                gate.wait().await;
+                Ok(vec![Node::text("all", "x".repeat(2_000))])
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_partial_result_is_bounded_as_a_stored_one_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let gate = Gate::new();
+        let system = System::builder(directory.path())
+            .queue("Work", QueueSettings::default(), Shows(gate.clone()))
+            .start()
+            .await
+            .unwrap();
+        let work = system.queue("Work").unwrap();
+        let given = Parameters::from_iter([("text", "y".repeat(500))]);
+        let id = work.submit(Submission::new(given.clone())).await.unwrap().id;
+        eventually("it shows a part", async || {
+            !work.status(id).await.unwrap().record.report.is_empty()
+        })
+        .await;
+        let part = work.status_within(id, 1_003).await.unwrap();
+        assert_eq!(part.too_large, Some(TooLarge { bytes: 1_004 }));
+        assert!(part.status.record.report.is_empty());
+        assert_eq!(part.status.record.state, State::Processing);
+        let part = work.status_within(id, 1_004).await.unwrap();
+        assert_eq!((part.too_large, part.status.record.report.len()), (None, 1));
+        let (_, none) = work.parameters_within(id, 10).await.unwrap();
+        let bytes = none.unwrap_err().bytes;
+        let (state, read) = work.parameters_within(id, bytes).await.unwrap();
+        assert_eq!((state, read), (State::Processing, Ok(Some(given))));
+
+        gate.open();
+        let ended = work.wait_within(id, Duration::MAX, 1_000).await.unwrap();
+        assert_eq!(ended.status.record.state, State::Finished);
+        assert!(ended.status.record.report.is_empty());
+        let bytes = ended.too_large.unwrap().bytes;
+        let whole = work.status_within(id, bytes).await.unwrap();
+        assert_eq!(whole.too_large, None);
+        assert_eq!(whole.status.record, work.status(id).await.unwrap().record);
+        assert_eq!(work.parameters_within(id, 0).await.unwrap(), (State::Finished, Ok(None)));
+        system.shutdown(Duration::from_secs(1)).await;
+    }
+}

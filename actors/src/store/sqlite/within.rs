@@ -1,0 +1,108 @@
+//! Reads of single actions that are bounded by size: what is too large is told by its size, which stands in the row itself,
+//! and not read.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::read::{Reader, record};
+use super::store_error;
+use crate::action::{ActionId, Parameters, State};
+use crate::store::{QueueId, RecordWithin, StoreError};
+
+/// The bytes of an action's error and its result.
+macro_rules! bytes {
+    () => {
+        "coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0)"
+    };
+}
+
+/// An action whose error and result are not too large: nearly all, so the sizes are looked at once.
+const RECORD: &str = concat!(
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
+     error, report FROM action WHERE id = ?1 AND queue = ?2 AND ",
+    bytes!(),
+    " <= ?3"
+);
+
+/// One without the two, and their size.
+const REST: &str = concat!(
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
+     NULL, NULL, ",
+    bytes!(),
+    " FROM action WHERE id = ?1 AND queue = ?2"
+);
+
+/// The size of what an action was given, and that where it is not too large.
+const PARAMETERS: &str =
+    "SELECT octet_length(p.value), CASE WHEN octet_length(p.value) <= ?3 THEN p.value END
+     FROM parameters p JOIN action a ON a.id = p.id WHERE p.id = ?1 AND a.queue = ?2";
+
+/// SQLite's numbers are signed.
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+impl Reader {
+    /// Reads one action with its place in the queue; its error and its result where they have at most so many bytes.
+    pub(super) fn record_up_to(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> Result<Option<RecordWithin>, StoreError> {
+        let read = || -> rusqlite::Result<Option<RecordWithin>> {
+            let small = self
+                .connection
+                .prepare_cached(RECORD)?
+                .query_row(params![id.get(), queue.0, limit(most)], record)
+                .optional()?;
+            let small = small.map(|record| RecordWithin { record, too_large: None });
+            let read = match small {
+                Some(small) => Some(small),
+                None => self.rest(queue, id)?,
+            };
+            let Some(mut within) = read else { return Ok(None) };
+            if within.record.state == State::Queued {
+                within.record.position = self.position(queue, &within.record)?;
+            }
+            Ok(Some(within))
+        };
+        read().map_err(|e| store_error(&e, &self.path))
+    }
+
+    /// Reads one action without its error and its result, which are too large.
+    fn rest(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<RecordWithin>> {
+        let mut statement = self.connection.prepare_cached(REST)?;
+        let rest = |row: &rusqlite::Row<'_>| {
+            Ok(RecordWithin { record: record(row)?, too_large: Some(row.get(11)?) })
+        };
+        statement.query_row(params![id.get(), queue.0], rest).optional()
+    }
+
+    /// Reads what an action was given, if it has at most so many bytes.
+    pub(super) fn parameters_up_to(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        most: usize,
+    ) -> Result<Option<Result<Parameters, usize>>, StoreError> {
+        let read = || -> rusqlite::Result<Option<(usize, Option<String>)>> {
+            self.connection
+                .prepare_cached(PARAMETERS)?
+                .query_row(params![id.get(), queue.0, limit(most)], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()
+        };
+        match read().map_err(|e| store_error(&e, &self.path))? {
+            None => Ok(None),
+            Some((bytes, None)) => Ok(Some(Err(bytes))),
+            Some((_, Some(text))) => {
+                let given = serde_json::from_str(&text).map_err(|e| StoreError::Corrupt {
+                    path: self.path.clone(),
+                    reason: format!("the parameters of action {id} are unreadable: {e}"),
+                })?;
+                Ok(Some(Ok(given)))
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The actions that each port offers.
+
+use super::endpoint::Endpoint;
+use super::message::Port;
+use super::served_queue::ServedQueue;
+use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
+use crate::aci::catalog::{ActionSpec, builtin, validate};
+use crate::aci::error::AciError;
+use crate::aci::request::Pairs;
+use crate::aci::token::Token;
+use crate::aci::words::nearest;
+
+/// The actions of one port.
+#[derive(Clone, Copy)]
+pub(super) struct Actions<'a> {
+    endpoint: &'a Endpoint,
+    port: Port,
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(super) enum Action<'a> {
+    /// Shows a queue and steers its actions.
+    QueueInfo,
+    /// Says something of the server.
+    Immediate(&'static ActionSpec<'static>),
+    /// Is queued.
+    Queued(&'a ServedQueue),
+}
+
+impl Endpoint {
+    /// Returns the actions of a port.
+    pub(super) const fn actions(&self, port: Port) -> Actions<'_> {
+        Actions { endpoint: self, port }
+    }
+}
+
+impl<'a> Actions<'a> {
+    /// Finds the action of this name, in any case.
+    pub(super) fn find(self, name: &str) -> Result<Action<'a>, AciError> {
+        let Port::Aci = self.port;
+        if let Some(spec) = builtin(name) {
+            let is_queue_info = spec.name == QUEUE_INFO.name;
+            return Ok(if is_queue_info { Action::QueueInfo } else { Action::Immediate(spec) });
+        }
+        self.endpoint.queue(name).map(Action::Queued).ok_or_else(|| {
+            let known = self.endpoint.queues().iter().map(|served| served.queue.name());
+            let known = known.chain(BUILTIN.iter().map(|spec| spec.name));
+            AciError::unknown_action(name).meant(nearest(name, known))
+        })
+    }
+
+    /// Returns all of them as the help shows them: those that are queued first.
+    pub(super) fn specs(self) -> Vec<ActionSpec<'a>> {
+        let Port::Aci = self.port;
+        let queued = self.endpoint.queues().iter().map(ServedQueue::spec);
+        queued.chain(BUILTIN.iter().copied()).collect()
+    }
+}
+
+impl<'a> Action<'a> {
+    pub(super) fn spec(self) -> ActionSpec<'a> {
+        match self {
+            Self::QueueInfo => QUEUE_INFO,
+            Self::Immediate(spec) => *spec,
+            Self::Queued(served) => served.spec(),
+        }
+    }
+
+    /// Returns what of the action is asked for, where it does several things: `getStatus` of `QueueInfo`. As the client wrote
+    /// it.
+    pub(super) fn subaction(self, pairs: &Pairs) -> Option<&str> {
+        match self {
+            Self::QueueInfo => pairs.given("QueueAction"),
+            Self::Immediate(_) | Self::Queued(_) => None,
+        }
+    }
+
+    /// Returns the queue that is concerned, if there is one: that which the action itself is queued in, or that which
+    /// `QueueInfo` is asked about.
+    pub(super) fn queue(self, endpoint: &'a Endpoint, pairs: &Pairs) -> Option<&'a ServedQueue> {
+        match self {
+            Self::QueueInfo => match (pairs.given("QueueName"), pairs.given("Token")) {
+                (Some(name), _) => endpoint.queue(name),
+                (None, Some(token)) => endpoint.queue(&Token::parse(token).ok()?.queue),
+                (None, None) => None,
+            },
+            Self::Immediate(_) => None,
+            Self::Queued(served) => Some(served),
+        }
+    }
+
+    /// Checks the parameters.
+    pub(super) fn check(self, pairs: &Pairs, strict: bool) -> Result<(), AciError> {
+        let spec = self.spec();
+        // What an action that is queued makes of its own parameters it says when it runs: clients expect a
+        // token for whatever can be queued (source: the page "Ingest").
+        let judged = !spec.asynchronous || strict;
+        let judged = ActionSpec { params: if judged { spec.params } else { &[] }, ..spec };
+        validate(&judged, judged.common(), pairs, strict)
+    }
+}

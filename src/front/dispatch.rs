@@ -1,0 +1,258 @@
+//! THE WAY OF A REQUEST. Every request passes here, by whichever port it came and whatever it asks for:
+//!
+//! ```text
+//! read ─► find the action among those of the port ─► authorize ─► check the parameters ─► perform ─► render ─► make room
+//!                                                                                            │
+//!                                                        makes room for what it reads, by the size that the store tells
+//! ```
+//!
+//! Nothing else performs an action, and nothing is performed twice: a reply whose room is too small gets more, or is given
+//! up. What a reply says is made by `queues`, `submit`, `server_info`; they find here what they need of the request.
+
+use std::time::Duration;
+
+use actiond_actors::{
+    ActionId, ActionStatus, Parameters, QueueError, QueueHandle, State, StatusWithin, TooLarge,
+};
+use bytes::Bytes;
+
+use super::actions::{Action, Actions};
+use super::authorize::authorize;
+use super::endpoint::Endpoint;
+use super::list::List;
+use super::message::{AciReply, AciRequest, Caller};
+use super::room::{NoRoom, Room, SMALL};
+use super::run_permits::RunPermit;
+use super::{Client, queues, request_log, server_info, submit};
+use crate::aci::catalog::builtin::HELP;
+use crate::aci::element::Element;
+use crate::aci::error::AciError;
+use crate::aci::request::{Pairs, RawRequest, parse, without_authority};
+use crate::aci::response::{self, ResponseFormat};
+
+/// The number of bytes that stand around a result in a reply. Names that stand twice and characters that are written as
+/// several take more: that is seen when it is written.
+const ENVELOPE: usize = 4 << 10;
+
+/// A request on its way: what the parts of the front need of it.
+pub(super) struct Call<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    /// The actions that the port offers.
+    pub(super) actions: Actions<'a>,
+    /// The name of the action, as the client wrote it.
+    pub(super) action: &'a str,
+    /// A submission takes them.
+    pub(super) pairs: Pairs,
+    pub(super) format: ResponseFormat,
+    pub(super) caller: &'a Caller,
+    pub(super) wants_html: bool,
+    pub(super) idempotency_key: Option<&'a str>,
+    pub(super) client: &'a Client,
+    /// The room for the reply, as far as there is some already.
+    room: Room,
+    /// The token of an action that was queued: whatever goes wrong from then on, the client must get it.
+    pub(super) token: Option<Element>,
+    /// The permit of an action that ran at once: its result is nowhere else.
+    pub(super) permit: Option<RunPermit>,
+}
+
+/// The reply of an action, before it is given its form.
+pub(super) enum ReplyData {
+    Elements(Vec<Element>),
+    Html(String),
+    List(Box<List>),
+}
+
+/// A request that was understood.
+struct Read {
+    action: String,
+    pairs: Pairs,
+    format: ResponseFormat,
+}
+
+/// A request that was not, or not done: what to reply.
+type Failed = (AciError, ResponseFormat);
+
+/// Answers a request. `text` becomes the request as the log is to have it where its target says nothing: what
+/// stood in its body.
+pub(super) async fn dispatch(
+    endpoint: &Endpoint,
+    request: &mut AciRequest,
+    text: &mut Option<String>,
+) -> (String, Result<AciReply, Failed>) {
+    let Read { action, pairs, format } = match read(endpoint, request, text) {
+        Ok(read) => read,
+        Err((action, failed)) => return (action, Err(failed)),
+    };
+    let call = Call {
+        endpoint,
+        actions: endpoint.actions(request.port),
+        action: &action,
+        pairs,
+        format,
+        caller: &request.caller,
+        wants_html: request.wants_html,
+        idempotency_key: request.idempotency_key.as_deref(),
+        client: &request.client,
+        room: Room::default(),
+        token: None,
+        permit: None,
+    };
+    let reply = reply(call).await.map_err(|error| (error, format));
+    (action, reply)
+}
+
+/// Reads a request into an action with its parameters, which then stand in memory once. Else what to reply, with the name of
+/// the action as far as it is known.
+fn read(
+    endpoint: &Endpoint,
+    request: &mut AciRequest,
+    text: &mut Option<String>,
+) -> Result<Read, (String, Failed)> {
+    let limits = endpoint.limits();
+    let (body, too_large) = match &request.body {
+        Ok(body) => (body.as_ref(), None),
+        Err(error) => (&[][..], Some(error.clone())),
+    };
+    let raw = RawRequest {
+        target: endpoint.strip_prefix(&request.target),
+        content_type: request.content_type.as_deref(),
+        body,
+        max_input_string: limits.max_input_string,
+        max_upload: limits.max_file_upload_size,
+    };
+    let is_bare = is_bare(raw.target);
+    let parsed = match parse(&raw) {
+        Ok(parsed) => parsed,
+        Err(rejected) => {
+            // Somebody who looks at the bare address with a browser is shown what there is. Nobody else is: clients that
+            // would take HTML as well get the error for which they asked.
+            let is_plain = request.is_get && request.body.as_ref().is_ok_and(Bytes::is_empty);
+            if request.wants_html && is_plain && is_bare {
+                let (action, pairs) = (HELP.name.to_owned(), Pairs::default());
+                return Ok(Read { action, pairs, format: ResponseFormat::default() });
+            }
+            let error = too_large.unwrap_or(rejected.error);
+            return Err((rejected.action, (error, rejected.format)));
+        }
+    };
+    // It is in the pairs now: a large one must not stand in memory twice while it is worked on.
+    request.body = Ok(Bytes::new());
+    if is_bare {
+        *text = Some(request_log::text_of(&parsed.action, &parsed.pairs));
+    }
+    match too_large {
+        Some(error) => Err((parsed.action, (error, parsed.format))),
+        None => Ok(Read { action: parsed.action, pairs: parsed.pairs, format: parsed.format }),
+    }
+}
+
+/// Says whether a target is that of the address alone.
+fn is_bare(target: &str) -> bool {
+    without_authority(target).trim_start_matches(['/', '?']).is_empty()
+}
+
+/// Finds the action, lets the caller in, checks the parameters, has it performed, and gives the reply its form and its room.
+async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
+    let action = call.actions.find(call.action)?;
+    let spec = action.spec();
+    authorize(
+        call.caller,
+        &spec,
+        action.subaction(&call.pairs),
+        action.queue(call.endpoint, &call.pairs),
+    )?;
+    action.check(&call.pairs, call.endpoint.limits().strict)?;
+    let data = perform(&mut call, action).await?;
+    let mut reply = match data {
+        ReplyData::Elements(elements) => call.success(&elements),
+        ReplyData::Html(page) => AciReply::html(page),
+        // It has rooms of its own, page by page.
+        ReplyData::List(list) => return list.into_reply(&call).await,
+    };
+    let replies = &call.endpoint.inner.replies;
+    if let Some(permit) = call.permit.take() {
+        reply.room = replies.only_once(reply.len(), permit).await;
+        return Ok(reply);
+    }
+    match (replies.fit(reply.len(), &mut call.room).await, &call.token) {
+        (Ok(()), _) => Ok(AciReply { room: call.room, ..reply }),
+        (Err(NoRoom), Some(token)) => Ok(call.success(std::slice::from_ref(token))),
+        (Err(no_room), None) => Err(no_room.into()),
+    }
+}
+
+/// Does what is asked for, once.
+async fn perform(call: &mut Call<'_>, action: Action<'_>) -> Result<ReplyData, AciError> {
+    match action {
+        Action::QueueInfo => queues::queue_info(call).await,
+        Action::Immediate(spec) => server_info::answer(call, spec.name),
+        Action::Queued(served) => submit::submit(call, served).await.map(ReplyData::Elements),
+    }
+}
+
+impl Call<'_> {
+    fn success(&self, data: &[Element]) -> AciReply {
+        let Self { action, format, .. } = *self;
+        AciReply::whole(format.content_type(), response::success(action, data, format))
+    }
+
+    /// Finds room for what has so many bytes where it is kept, and for the reply that is made of it.
+    pub(super) async fn make_room(&mut self, stored: usize) -> Result<(), NoRoom> {
+        let expected = stored.saturating_add(ENVELOPE);
+        self.endpoint.inner.replies.reserve(expected, &mut self.room).await
+    }
+
+    /// Reads how an action stands, once there is room for its result. That is read once: before that, it tells its size alone.
+    /// Waits for its end first if asked to, for as long as the client waits.
+    ///
+    /// `look` is what was seen of it already, if anything was.
+    pub(super) async fn status(
+        &mut self,
+        queue: &QueueHandle,
+        id: ActionId,
+        patience: Duration,
+        look: Option<StatusWithin>,
+    ) -> Result<ActionStatus, QueueError> {
+        let mut within = match look {
+            Some(look) if patience.is_zero() || look.status.record.state.is_final() => look,
+            _ => self.waited(queue, id, patience).await?,
+        };
+        while let Some(TooLarge { bytes }) = within.too_large {
+            self.make_room(bytes).await?;
+            within = queue.status_within(id, bytes).await?;
+        }
+        Ok(within.status)
+    }
+
+    /// Reads what an action was given, unless it has ended, once there is room for it.
+    pub(super) async fn parameters(
+        &mut self,
+        queue: &QueueHandle,
+        id: ActionId,
+    ) -> Result<(State, Option<Parameters>), QueueError> {
+        let mut most = SMALL;
+        loop {
+            match queue.parameters_within(id, most).await? {
+                (state, Ok(parameters)) => return Ok((state, parameters)),
+                (_, Err(TooLarge { bytes })) => {
+                    self.make_room(bytes).await?;
+                    most = bytes;
+                }
+            }
+        }
+    }
+
+    async fn waited(
+        &self,
+        queue: &QueueHandle,
+        id: ActionId,
+        patience: Duration,
+    ) -> Result<StatusWithin, QueueError> {
+        tokio::select! {
+            biased;
+            status = queue.wait_within(id, patience, SMALL) => status,
+            () = self.client.waits_no_more() => queue.status_within(id, SMALL).await,
+        }
+    }
+}

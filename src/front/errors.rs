@@ -1,0 +1,41 @@
+//! What errors of the queues say to a client, and what to the log. No path of the server's disk reaches a client in one.
+
+use actiond_actors::QueueError;
+
+use super::room::NoRoom;
+use crate::aci::error::AciError;
+
+/// Says what a queue's refusal means to a client that named the action by this token.
+pub(super) fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) -> AciError {
+    match error {
+        QueueError::UnknownAction { .. } => unknown_token(queue, token.unwrap_or_default()),
+        QueueError::Refused(refusal) => {
+            AciError::refused(token.unwrap_or_default(), &refusal.to_string())
+        }
+        QueueError::QueueFull { limit } => AciError::queue_full(queue, *limit),
+        QueueError::Unavailable { reason } => AciError::unavailable(reason),
+        // The store says which file it is about, and what the system said of it.
+        QueueError::Store(told) => {
+            AciError::unavailable(&told.without_paths()).logged(error.to_string())
+        }
+        other => AciError::unavailable(&other.to_string()),
+    }
+}
+
+pub(super) fn unknown_token(queue: &str, token: &str) -> AciError {
+    let allowed =
+        format!("the token of an action that was sent to the queue {queue} and is still kept");
+    AciError::invalid("Token", token, &allowed)
+}
+
+impl From<NoRoom> for AciError {
+    fn from(error: NoRoom) -> Self {
+        Self::unavailable(&error.to_string())
+    }
+}
+
+impl From<NoRoom> for QueueError {
+    fn from(error: NoRoom) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
+}

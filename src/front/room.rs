@@ -1,0 +1,146 @@
+//! The room in memory that large replies need until their clients have taken them.
+//!
+//! A reply of at most [`SMALL`] bytes needs none. For a larger one it is found before what it shows is read, so that clients
+//! that ask for much and take nothing hold no more than `MaxReplyMemory`, and those who wait hold nothing. Who asks:
+//! `dispatch.rs` for replies that are whole, `list.rs` for what is sent in pieces.
+
+use std::sync::Arc;
+
+use actiond_actors::System;
+use bytes::Bytes;
+
+use super::run_permits::RunPermit;
+use crate::http::memory::{Budget, Held, SHARE};
+
+/// The number of bytes that need no room.
+pub(super) const SMALL: usize = SHARE;
+
+/// The memory for the large replies of one endpoint.
+#[derive(Debug)]
+pub(super) struct Replies(Arc<Budget>);
+
+/// The room that a reply has. To be kept until its client has taken it.
+#[derive(Debug, Default)]
+pub struct Room {
+    held: Option<Held<Arc<Budget>>>,
+    /// The permit that it keeps in place of room.
+    permit: Option<RunPermit>,
+}
+
+/// Takes from a body what is given to HTTP at once, which copies it: the whole would stand in memory twice.
+pub(crate) fn part_of(body: &mut Bytes) -> Bytes {
+    body.split_to(body.len().min(SMALL))
+}
+
+/// Other replies have the memory, and had it for as long as this one waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("other replies hold the memory for replies (MaxReplyMemory); ask again later.")]
+pub(super) struct NoRoom;
+
+impl Room {
+    /// Tells whether a reply has none: it is small.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| !held.is_some()) && self.permit.is_none()
+    }
+
+    /// Begins the time anew that may be waited for another.
+    pub(super) fn wait_anew(&mut self) {
+        self.held.iter_mut().for_each(Held::wait_anew);
+    }
+}
+
+impl Replies {
+    /// Shares so many bytes among all replies; one that is larger has to be alone. While the system shuts down nobody waits
+    /// for room: HTTP ends soon after it, and each request is answered (Q11).
+    pub(super) fn new(memory: usize, system: System) -> Self {
+        Self(Arc::new(Budget::for_replies(memory, move || system.is_draining())))
+    }
+
+    /// Shares so many bytes; each waits so long.
+    #[cfg(test)]
+    pub(super) fn patient(memory: usize, patience: std::time::Duration) -> Self {
+        Self(Arc::new(Budget::for_replies(memory, || false).patient(patience)))
+    }
+
+    /// Returns what a room holds, unless it needs nothing for so many bytes.
+    fn held<'r>(&self, bytes: usize, room: &'r mut Room) -> Option<&'r mut Held<Arc<Budget>>> {
+        if bytes <= SMALL {
+            return room.held.as_mut();
+        }
+        Some(room.held.get_or_insert_with(|| Held::of(Arc::clone(&self.0))))
+    }
+
+    /// Tells whether there is room for so many bytes, and takes it.
+    pub(super) fn try_reserve(&self, bytes: usize, room: &mut Room) -> bool {
+        self.held(bytes, room).is_none_or(|held| held.try_reserve(bytes))
+    }
+
+    /// Waits for room for so many bytes that have not been read yet. All waits for one room together take some seconds at most.
+    pub(super) async fn reserve(&self, bytes: usize, room: &mut Room) -> Result<(), NoRoom> {
+        match self.held(bytes, room) {
+            Some(held) => held.reserve(bytes).await.map_err(|_| NoRoom),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the room as large as what has been written. Where it became larger than was expected, it waits for more, and
+    /// keeps what it has: it is not made again.
+    pub(super) async fn fit(&self, bytes: usize, room: &mut Room) -> Result<(), NoRoom> {
+        let Some(held) = self.held(bytes, room) else { return Ok(()) };
+        held.grow_to(bytes, bytes).await.map_err(|_| NoRoom)?;
+        held.shrink_to(bytes);
+        Ok(())
+    }
+
+    /// Finds room for what is nowhere else. Where there is none after some seconds it is sent all the same, and keeps
+    /// this permit until it was taken: of these there are few.
+    pub(super) async fn only_once(&self, bytes: usize, permit: RunPermit) -> Room {
+        let mut room = Room::default();
+        if self.reserve(bytes, &mut room).await.is_err() {
+            room.permit = Some(permit);
+        }
+        room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actiond_actors::QueueSettings;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::kinds::echo::Echo;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_nowhere_else_is_sent_in_the_end_and_keeps_its_permit() {
+        let replies = Replies(Arc::new(Budget::for_replies(4 * SMALL, || false)));
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = async || Arc::new(Arc::clone(&permits).acquire_owned().await.unwrap());
+        for (bytes, has_none) in [(SMALL, true), (2 * SMALL, false)] {
+            let room = replies.only_once(bytes, permit().await).await;
+            assert_eq!((room.is_none(), permits.available_permits()), (has_none, 1));
+        }
+        let mut held = Room::default();
+        assert!(replies.try_reserve(4 * SMALL, &mut held));
+        let room = replies.only_once(2 * SMALL, permit().await).await;
+        assert!(!room.is_none());
+        assert_eq!(permits.available_permits(), 0);
+        drop(room);
+        assert_eq!(permits.available_permits(), 1);
+    }
+
+    #[actix_web::test]
+    async fn nobody_waits_for_room_while_the_system_shuts_down() {
+        let directory = tempfile::tempdir().unwrap();
+        let building = System::builder(directory.path());
+        let system = building.queue("Work", QueueSettings::default(), Echo).start().await.unwrap();
+        let replies = Replies::new(4 * SMALL, system.clone());
+        let (mut held, mut other) = (Room::default(), Room::default());
+        assert!(replies.try_reserve(4 * SMALL, &mut held));
+        system.shutdown(std::time::Duration::from_secs(1)).await;
+        let within = std::time::Duration::from_secs(3);
+        let waited = tokio::time::timeout(within, replies.reserve(2 * SMALL, &mut other)).await;
+        assert_eq!(waited.unwrap(), Err(NoRoom), "it is known before its patience is over");
+    }
+}

@@ -1,0 +1,31 @@
+//! A queue as clients see it.
+
+use actiond_actors::QueueHandle;
+
+use super::run_permits::RunPermits;
+use crate::aci::catalog::{ActionSpec, ParamSpec, StandardRole};
+
+/// An asynchronous action as the help shows it: a queue, and what its actions take.
+#[derive(Debug, Clone)]
+pub(super) struct ServedQueue {
+    pub(super) queue: QueueHandle,
+    /// As tokens have it.
+    pub(super) upper: String,
+    /// For its actions that run at once (`Synchronous=true`).
+    pub(super) permits: RunPermits,
+    pub(super) summary: String,
+    pub(super) params: &'static [ParamSpec],
+    pub(super) role: StandardRole,
+}
+
+impl ServedQueue {
+    pub(super) fn spec(&self) -> ActionSpec<'_> {
+        ActionSpec {
+            name: self.queue.name(),
+            summary: &self.summary,
+            asynchronous: true,
+            role: self.role,
+            params: self.params,
+        }
+    }
+}
