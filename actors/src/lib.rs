@@ -75,9 +75,10 @@ pub use lifecycle::OnRestart;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Work};
 pub use queue::{
     ActionStatus, Listing, OneLine, QueueError, QueueHandle, QueueSettings, RunOutcome, Submission,
-    Summary, TooLarge, Unfinished,
+    Summary, Target, TooLarge, Unfinished,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;
 pub use store::{Counts, StoreError, Submitted};
 pub use system::{Builder, StartError, System};
+pub use worker::Wish;

@@ -3,6 +3,8 @@
 //! The actors live on threads of their own, so a system can be used from any actix or tokio program,
 //! and a slow user of it can't hold them up.
 
+mod lease;
+
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -12,11 +14,12 @@ use std::time::Duration;
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::perform::Perform;
 use crate::queue::{
-    Drain, EndAll, Ending, Listener, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings,
+    Drain, EndAll, Ending, Listener, MOST_SLOTS, Noticed, QueueActor, QueueHandle, QueueSettings,
     QueueShared, Settle, Unfinished, lock,
 };
 use crate::shutdown::still_runs::{self, StillRuns};
@@ -24,6 +27,7 @@ use crate::shutdown::{Admitted, Phase, Shutdown};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
+pub(crate) use lease::{Standing, Tenure};
 
 /// How long a start waits for the recovery of what ran before: a store that can't be written, say
 /// because the disk is full, can still be read.
@@ -155,6 +159,7 @@ impl Builder {
                 Arc::new(SqliteStore::open(&directory, durability)?)
             }
         };
+        let tenure = Arc::new(Tenure::begin(&*store).await?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // More than queues would have nothing to do.
         let most = self.queues.len().max(1);
@@ -175,6 +180,8 @@ impl Builder {
             executor: Mutex::new(Some(executor)),
             actors: Mutex::new(actors),
             store,
+            tenure,
+            keeper: Mutex::new(None),
             clock: self.clock,
             shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
@@ -182,9 +189,11 @@ impl Builder {
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
         let system = System { inner, _alive: Some(alive) };
+        system.pass_notices_on();
         for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
             system.add(queue, thread).await?;
         }
+        system.keep_lease();
         if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {
             log::warn!("what ran before is not recovered yet; that is tried on");
         }
@@ -236,6 +245,9 @@ struct Inner {
     handle: Handle,
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
+    tenure: Arc<Tenure>,
+    /// Keeps up the lease on the store, if there is one.
+    keeper: Mutex<Option<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
@@ -419,7 +431,29 @@ impl System {
             queue.shared.end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
+        if let Some(keeper) = lock(&self.inner.keeper).take() {
+            keeper.abort();
+        }
         self.inner.store.close().await;
+    }
+
+    /// Keeps up the lease on the store, if it has one.
+    fn keep_lease(&self) {
+        if let Some(time) = self.inner.store.lease() {
+            let keeper = self.executor().spawn(lease::keep(self.downgrade(), time));
+            *lock(&self.inner.keeper) = Some(keeper.abort_handle());
+        }
+    }
+
+    /// Has the store tell the queues what other owners change.
+    fn pass_notices_on(&self) {
+        let system = self.downgrade();
+        self.inner.store.notices(Arc::new(move |notice| {
+            let Some(system) = system.upgrade() else { return };
+            if let Some(queue) = system.inner.queues().iter().find(|q| q.id == notice.queue()) {
+                queue.shared.tell(Noticed(notice));
+            }
+        }));
     }
 
     /// Says what the shutdown interrupted; once, however often it is called.
@@ -463,9 +497,11 @@ impl System {
         let mut queues = self.inner.queues.write().unwrap_or_else(PoisonError::into_inner);
         queues.push(handle.clone());
         drop(queues);
+        let tenure = Arc::clone(&self.inner.tenure);
         let factory = move |exit| {
             let QueueHandle { shared, id, store, clock, performer, system } = handle.clone();
-            QueueActor::new(shared, id, store, performer, clock, system, exit)
+            let tenure = Arc::clone(&tenure);
+            QueueActor::new(shared, id, store, tenure, performer, clock, system, exit)
         };
         if let Some(thread) = lock(&self.inner.actors).get(thread) {
             thread.run(move || {

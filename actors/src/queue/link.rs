@@ -205,6 +205,11 @@ impl QueueShared {
         *lock(&self.counts) = (counts, paused);
     }
 
+    /// Notes that the queue was paused or resumed by another owner.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        lock(&self.counts).1 = paused;
+    }
+
     /// Returns how many more attempts may run (Q4).
     pub(crate) fn free_slots(&self) -> usize {
         let running = lock(&self.running);
@@ -307,6 +312,11 @@ impl QueueShared {
 
     pub(crate) fn attempts(&self) -> Vec<Arc<Attempt>> {
         lock(&self.running).attempts.values().map(|(attempt, _)| Arc::clone(attempt)).collect()
+    }
+
+    /// Tells whether an attempt has not come to its end, written down or not.
+    pub(crate) fn has_unended(&self) -> bool {
+        lock(&self.running).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
     }
 
     pub(crate) fn attempt(&self, id: ActionId) -> Option<Arc<Attempt>> {

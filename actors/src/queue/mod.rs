@@ -7,6 +7,7 @@
 //!
 //! - a batch from its sealing to its answer: [`batch`];
 //! - what others hold of a queue, also while it is being rebuilt: [`link`];
+//! - what it does where other servers share its store: [`owners`];
 //! - the messages: here; who sends them and what holds when they are answered stands with each.
 
 mod batch;
@@ -14,6 +15,7 @@ mod ends;
 mod handle;
 mod inbox;
 mod link;
+mod owners;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,16 +29,19 @@ use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
 use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store, Unread};
 use crate::supervision::ExitGuard;
-use crate::system::WeakSystem;
+use crate::system::{Standing, Tenure, WeakSystem};
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
 pub(crate) use ends::Listener;
 pub use ends::{OneLine, Unfinished};
 pub use handle::{
-    ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, TooLarge,
+    ActionStatus, Listing, QueueError, QueueHandle, RunOutcome, Submission, Summary, Target,
+    TooLarge,
 };
 use inbox::{Generation, Look};
 pub(crate) use link::{Ending, Link, MOST_SLOTS, QueueLink, QueueShared, lock};
+use owners::Due;
+pub(crate) use owners::{Lease, Noticed};
 
 /// How a queue works: given once, when it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +147,7 @@ pub(crate) struct QueueActor {
     shared: QueueLink,
     id: QueueId,
     store: Arc<dyn Store>,
+    tenure: Arc<Tenure>,
     performer: Arc<dyn Perform>,
     clock: Arc<dyn Clock>,
     system: WeakSystem,
@@ -157,14 +163,22 @@ pub(crate) struct QueueActor {
     backing_off: Option<SpawnHandle>,
     /// There is more to delete than one step took.
     prune_more: bool,
+    /// Something may have come to wait that this actor can't know of.
+    look: bool,
+    due: Due,
     settle: Vec<oneshot::Sender<()>>,
 }
 
 impl QueueActor {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called in one place, with what a queue is made of"
+    )]
     pub(crate) fn new(
         shared: QueueLink,
         id: QueueId,
         store: Arc<dyn Store>,
+        tenure: Arc<Tenure>,
         performer: Arc<dyn Perform>,
         clock: Arc<dyn Clock>,
         system: WeakSystem,
@@ -176,6 +190,7 @@ impl QueueActor {
             shared,
             id,
             store,
+            tenure,
             performer,
             clock,
             system,
@@ -185,6 +200,8 @@ impl QueueActor {
             is_failing: false,
             backing_off: None,
             prune_more: false,
+            look: false,
+            due: Due::default(),
             settle: Vec::new(),
         }
     }
@@ -196,17 +213,19 @@ impl QueueActor {
     /// Enlists a batch if there is something to write and none that will take it.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         // What others that are in flight start and delete is not known yet.
-        let more = self.in_flight == 0 && (self.prune_more || self.can_start());
+        let more = self.in_flight == 0 && (self.prune_more || self.look || self.can_start());
         match self.shared.inbox().look(more, self.backing_off.is_some()) {
             Look::Asked => {}
             Look::Enlist => {
                 self.prune_more = false;
+                self.look = false;
                 self.in_flight += 1;
                 let batch = OnItsWay {
                     queue: self.id,
                     shared: Arc::clone(&self.shared),
                     generation: self.generation,
                     clock: Arc::clone(&self.clock),
+                    tenure: Arc::clone(&self.tenure),
                     actor: ctx.address(),
                 };
                 self.store.enlist(Box::new(|| batch.seal()));
@@ -225,6 +244,8 @@ impl QueueActor {
     fn can_start(&self) -> bool {
         let (counts, paused) = self.shared.counts();
         !paused
+            && !self.due.rests
+            && self.tenure.standing() == Standing::Holds
             && counts.queued() > 0
             && self.shared.free_slots() > 0
             && !self.shared.inbox().is_draining()
@@ -241,13 +262,21 @@ impl QueueActor {
                 let (ends, name) = (self.shared.ends(), self.shared.name());
                 match &port {
                     Port::Internal(Control::End(end)) => ends.ended(name, affected, end),
-                    Port::Internal(Control::Recover { .. }) => ends.recovered(name, affected),
+                    Port::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
+                        ends.recovered(name, affected);
+                    }
                     _ => ends.commanded(name, affected),
                 }
             }
-            if let Port::Internal(Control::Recover { .. }) = &port {
-                self.adopt(result.as_deref().unwrap_or_default());
-                self.shared.set_recovered();
+            match &port {
+                Port::Internal(Control::Recover { .. }) => {
+                    self.adopt(result.as_deref().unwrap_or_default());
+                    self.shared.set_recovered();
+                }
+                Port::Internal(Control::Reclaim { .. }) => {
+                    self.remind(result.as_deref().unwrap_or_default());
+                }
+                _ => {}
             }
             port.answer(result, &self.shared);
         }
@@ -260,8 +289,13 @@ impl QueueActor {
             self.shared.ends().tell(self.shared.name(), action, Some(error));
         }
         let started = reply.claimed.len();
-        for claimed in reply.claimed {
-            self.dispatch(claimed);
+        if started > 0 {
+            match self.tenure.standing_of(reply.owner) {
+                Standing::Holds => reply.claimed.into_iter().for_each(|c| self.dispatch(c)),
+                Standing::InDoubt => reply.claimed.into_iter().for_each(|c| self.give_back(&c)),
+                // Others have recovered what that owner was given.
+                Standing::Over => {}
+            }
         }
         self.shared.inbox().note_dispatched(started);
     }
@@ -286,12 +320,7 @@ impl QueueActor {
     /// all who wait: the end they wait for may have become durable without anybody learning of it.
     fn adopt(&self, recovered: &[Affected]) {
         for action in recovered.iter().filter(|action| action.verdict == Verdict::Stay) {
-            let wish = match action.state {
-                State::Stopping => Wish::Stop,
-                State::Paused => Wish::Pause,
-                _ => Wish::Run,
-            };
-            self.shared.steer(action.id, action.attempt, wish);
+            self.shared.steer(action.id, action.attempt, wish_of(action.state));
         }
         self.shared.wake_all();
     }
@@ -369,6 +398,15 @@ impl QueueActor {
     }
 }
 
+/// What is asked of an attempt whose action is in this state.
+const fn wish_of(state: State) -> Wish {
+    match state {
+        State::Stopping => Wish::Stop,
+        State::Paused => Wish::Pause,
+        _ => Wish::Run,
+    }
+}
+
 impl Actor for QueueActor {
     type Context = Context<Self>;
 
@@ -395,6 +433,7 @@ impl Actor for QueueActor {
         for slot in self.shared.lost() {
             self.replace_worker(slot);
         }
+        self.mind_lease();
         if self.shared.settings().max_finished_age.is_some() {
             ctx.run_interval(PRUNE_EVERY, |queue, ctx| {
                 queue.prune_more = true;
@@ -429,8 +468,9 @@ impl Handler<Committed> for QueueActor {
         match answer {
             Ok((reply, ports)) => {
                 self.is_failing = false;
+                self.arm(&reply, ports.claim, ctx);
                 let waits = ports.claim > 0 && !reply.paused && reply.counts.queued() > 0;
-                if waits && reply.claimed.is_empty() {
+                if waits && reply.claimed.is_empty() && !self.due.rests {
                     // All but the starts was written: they must not be tried as fast as that fails.
                     self.back_off(ctx);
                 }

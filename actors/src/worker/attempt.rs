@@ -17,10 +17,14 @@ use crate::store::AttemptEnd;
 
 /// What an attempt is asked to do. Ordered: a later wish never falls back behind a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wish {
+pub enum Wish {
+    /// Go on.
     Run,
+    /// Hold, and keep the slot.
     Pause,
+    /// Come to an end.
     Stop,
+    /// End now.
     Force,
 }
 

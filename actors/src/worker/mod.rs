@@ -20,7 +20,8 @@ use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
 use crate::report::{MAX_BYTES, Report, Written, dismantle};
 use crate::store::AttemptEnd;
 use crate::system::WeakSystem;
-pub(crate) use attempt::{Attempt, LiveView, Wish};
+pub use attempt::Wish;
+pub(crate) use attempt::{Attempt, LiveView};
 
 /// Start this attempt. Sent by the queue once the attempt's start is durable; answered by
 /// [`AttemptEnded`]. If the worker dies, the queue finds the attempt gone.

@@ -11,13 +11,10 @@ use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
-use crate::lifecycle::{
-    Command, Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Verdict, decide,
-    is_current, not_before,
-};
+use crate::lifecycle::{Command, Ended, Verdict, decide, error_of, is_current, not_before};
 use crate::store::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
-    StoreError, Submitted, Unread,
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, OwnerId, QueueId,
+    Rejected, StoreError, Submitted, Unread,
 };
 
 /// The number of an action's first attempt.
@@ -68,6 +65,8 @@ impl Writer<'_> {
             more_to_prune,
             counts: queue.counts,
             paused: queue.paused,
+            owner: OwnerId::SOLE,
+            next_due: None,
         })
     }
 
@@ -77,8 +76,10 @@ impl Writer<'_> {
         control: &Control,
     ) -> Applied<Result<Vec<Affected>, Rejected>> {
         match control {
-            Control::Command { id, command } => {
-                let Some(row) = self.row(batch.queue, *id)? else {
+            Control::Command { id, queued_at, command } => {
+                let row = self.row(batch.queue, *id)?;
+                let Some(row) = row.filter(|row| queued_at.is_none_or(|at| at == row.queued_at))
+                else {
                     return Ok(Err(Rejected::Unknown));
                 };
                 let affected = match decide(row.state, *command) {
@@ -110,6 +111,11 @@ impl Writer<'_> {
                 }
                 Ok(Ok(affected))
             }
+            Control::Reclaim { .. } => {
+                // There is no other owner; what this one runs is named with its state.
+                let rows = self.running_rows(batch.queue)?;
+                Ok(Ok(rows.iter().map(|row| row.affected(row.state, Verdict::Stay)).collect()))
+            }
         }
     }
 
@@ -140,7 +146,7 @@ impl Writer<'_> {
         }
         let state = match verdict {
             Verdict::Move(state) => {
-                let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
+                let error = error_of(command, state);
                 self.move_to(batch, row, state, Outcome { error, ..Outcome::default() })?;
                 state
             }
@@ -158,11 +164,8 @@ impl Writer<'_> {
         }
         match decide(row.state, Command::End(end.ended)) {
             Ok(Verdict::Move(state)) => {
-                let interrupted = matches!(end.ended, Ended::Interrupted(OnRestart::Fail));
-                let error = match &end.error {
-                    None if interrupted && state == State::Error => Some(INTERRUPTED_BY_SHUTDOWN),
-                    other => other.as_deref(),
-                };
+                let unsaid = || error_of(Command::End(end.ended), state);
+                let error = end.error.as_deref().or_else(unsaid);
                 let AttemptEnd { report, percent, processing_ms, .. } = end;
                 let (percent, processing_ms) = (*percent, *processing_ms);
                 let report = report.as_str();

@@ -1,12 +1,12 @@
 //! Batches that wait for the writing thread, and the answers that it owes: paid also where it ends before.
 
-use crate::store::{Answer, Batch, BatchReply, Seal, StoreError};
+use crate::store::{Batch, BatchAnswer, BatchReply, Seal, StoreError};
 
 /// A batch that waits for its turn. Dropped before that, it is answered with [`StoreError::Closed`].
 pub(super) struct Due(Option<Seal>);
 
 /// The answer to a sealed batch. Dropped unpaid, it is [`StoreError::Closed`].
-pub(super) struct Owed(Option<Answer>);
+pub(super) struct Owed(Option<BatchAnswer>);
 
 impl Due {
     pub(super) const fn new(seal: Seal) -> Self {
