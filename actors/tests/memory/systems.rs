@@ -251,12 +251,10 @@ async fn notices_that_are_lost_are_made_up_for() {
 #[tokio::test]
 async fn what_a_dead_server_ran_runs_again_after_its_lease() {
     let memory = Memory::new(LEASE);
-    let (a, b) = two(&memory, OnRestart::Requeue).await;
-    b.work.pause_queue().await.unwrap();
-    let id = a.submit().await;
-    a.work.resume_queue().await.unwrap();
-    eventually("it runs", async || a.state(id).await == State::Processing).await;
-    let (dies, lives) = if a.gate.waiting() == 1 { (a, b) } else { (b, a) };
+    let dies = Server::start(Line::to(&memory), OnRestart::Requeue).await;
+    let id = dies.submit().await;
+    dies.gate.until_waiting(1).await;
+    let lives = Server::start(Line::to(&memory), OnRestart::Requeue).await;
     drop(dies);
     // It may be started again only after the lease.
     lives.renewed().await;
