@@ -15,15 +15,15 @@
 //! that wait share a snapshot in the same way, and have their turns by how soon they are done (`turns`).
 
 mod changes;
-mod due;
-mod fold;
-mod given;
+mod checkpoint;
+mod files;
 mod limits;
 mod list;
 mod lock;
-mod place;
-mod points;
+mod parameter_cache;
+mod pending;
 mod read;
+mod reader_pool;
 mod reserve;
 mod retention;
 mod salvage;
@@ -48,12 +48,12 @@ use tokio::sync::oneshot;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
-use due::Due;
-use fold::Folder;
+use checkpoint::Folder;
+use files::Place;
 use lock::Locks;
-use place::Place;
-use points::Points;
+use pending::Due;
 use read::Reader;
+use reader_pool::Points;
 use reserve::Reserve;
 use turns::{Turn, Turns};
 use write::{Known, Writer};

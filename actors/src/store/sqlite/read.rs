@@ -1,5 +1,5 @@
 //! How the database is read: single actions here, pages of listings in [`super::list`]. Who reads, and on
-//! which thread: [`super::points`], and the reading threads of [`super`].
+//! which thread: [`super::reader_pool`], and the reading threads of [`super`].
 
 use std::cell::Cell;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 //! go to the reading thread for a while, so that a slow disk does not hold up who asks.
 //!
 //! A reader keeps its snapshot until something was written: to take a new one costs several calls to
-//! the operating system. Snapshots hold up the folding of the log ([`super::fold`]), so whoever folds
+//! the operating system. Snapshots hold up the folding of the log ([`super::checkpoint`]), so whoever folds
 //! has them let go first.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};

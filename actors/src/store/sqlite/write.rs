@@ -12,11 +12,11 @@ use std::time::Instant;
 use rusqlite::{Connection, Statement, params};
 
 use super::changes::Row;
-use super::due::{Due, Owed};
-use super::fold::{Folder, fold};
-use super::given::Given;
-use super::place::Place;
-use super::points::Points;
+use super::checkpoint::{Folder, fold};
+use super::files::Place;
+use super::parameter_cache::Given;
+use super::pending::{Due, Owed};
+use super::reader_pool::Points;
 use super::reserve::Reserve;
 use super::store_error;
 use crate::action::{ActionId, State};

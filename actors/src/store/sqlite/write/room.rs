@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Cause, Failed, Writer};
 use crate::store::StoreError;
-use crate::store::sqlite::fold::fold;
+use crate::store::sqlite::checkpoint::fold;
 use crate::store::sqlite::limits::{is_failed_write, unwritable};
 use crate::store::sqlite::reserve::{Extent, PAGE};
 use crate::store::sqlite::schema::VERSION;
