@@ -39,7 +39,7 @@ const FORCED_WITHIN: Duration = Duration::from_secs(2);
 /// Makes a [`System`].
 #[derive(Debug)]
 pub struct Builder {
-    place: Place,
+    source: StoreSource,
     clock: Arc<dyn Clock>,
     threads: Option<usize>,
     queues: Vec<NewQueue>,
@@ -47,7 +47,7 @@ pub struct Builder {
 }
 
 #[derive(Debug)]
-enum Place {
+enum StoreSource {
     Directory(PathBuf, Durability),
     Store(Arc<dyn Store>),
 }
@@ -83,14 +83,14 @@ impl Builder {
     /// Takes another store than the SQLite file.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.place = Place::Store(store);
+        self.source = StoreSource::Store(store);
         self
     }
 
     /// Sets how safe an acknowledged change is in the SQLite file.
     #[must_use]
     pub fn durability(mut self, wanted: Durability) -> Self {
-        if let Place::Directory(_, durability) = &mut self.place {
+        if let StoreSource::Directory(_, durability) = &mut self.source {
             *durability = wanted;
         }
         self
@@ -153,9 +153,9 @@ impl Builder {
                 return Err(StartError::SameName(queue.name.clone()));
             }
         }
-        let store: Arc<dyn Store> = match self.place {
-            Place::Store(store) => store,
-            Place::Directory(directory, durability) => {
+        let store: Arc<dyn Store> = match self.source {
+            StoreSource::Store(store) => store,
+            StoreSource::Directory(directory, durability) => {
                 Arc::new(SqliteStore::open(&directory, durability)?)
             }
         };
@@ -270,7 +270,7 @@ impl System {
     /// Begins a system whose actions are kept in this directory, in an SQLite file.
     pub fn builder(directory: impl AsRef<Path>) -> Builder {
         Builder {
-            place: Place::Directory(directory.as_ref().to_owned(), Durability::Full),
+            source: StoreSource::Directory(directory.as_ref().to_owned(), Durability::Full),
             clock: Arc::new(SystemClock),
             threads: None,
             queues: Vec::new(),

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::rows::{Row, number};
 use super::schema::in_by_state;
 use super::write::{Applied, Failure, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
@@ -226,7 +227,7 @@ impl Writer<'_> {
             self.running.remove(&row.id);
         }
         let waits_no_more = from == Some(State::Queued) && row.state != State::Queued;
-        let given = if waits_no_more { self.given.take(row.id) } else { None };
+        let given = if waits_no_more { self.parameters.take(row.id) } else { None };
         let queue = self.queue_mut(queue)?;
         if let Some(from) = from {
             queue.counts.take(from);
@@ -323,7 +324,7 @@ impl Writer<'_> {
             params![number(id), key.as_ref().map(SubmissionKey::as_str), to_json(parameters)?],
         )?;
         if waits {
-            self.given.keep(id, parameters);
+            self.parameters.keep(id, parameters);
         }
         if let Some(key) = key {
             self.run(
@@ -484,41 +485,6 @@ struct Outcome<'a> {
     percent: f64,
     error: Option<&'a str>,
     report: Option<&'a str>,
-}
-
-/// What the rules need to know of an action.
-#[derive(Clone, Copy)]
-pub(super) struct Row {
-    id: ActionId,
-    state: State,
-    attempt: u32,
-    queued_at: Timestamp,
-    started_at: Option<Timestamp>,
-    priority: i32,
-}
-
-impl Row {
-    /// Says what was decided of it, and in which state it is now.
-    fn affected(&self, state: State, verdict: Verdict) -> Affected {
-        let Self { id, attempt, queued_at, .. } = *self;
-        Affected { id, attempt, queued_at, state, verdict }
-    }
-
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: super::read::id(row, 0)?,
-            state: super::read::state(row, 1)?,
-            attempt: row.get(2)?,
-            queued_at: Timestamp(row.get(3)?),
-            started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
-            priority: row.get(5)?,
-        })
-    }
-}
-
-/// An id as SQLite takes it; ids have at most eleven digits.
-pub(super) fn number(id: ActionId) -> i64 {
-    i64::try_from(id.get()).unwrap_or(i64::MAX)
 }
 
 fn to_json(value: &Parameters) -> Applied<String> {
