@@ -118,7 +118,16 @@ impl Data {
         let Some(queue) = queues.get_mut(index) else {
             return (Err(unknown(batch.queue)), Vec::new());
         };
-        let mut change = Change { queue, last_id, owners, batch, owner, now, notices: Vec::new() };
+        let mut change = Change {
+            queue,
+            last_id,
+            owners,
+            batch,
+            owner,
+            now,
+            notices: Vec::new(),
+            arrived: false,
+        };
         let reply = change.apply();
         let notices = std::mem::take(&mut change.notices);
         let told = notices.into_iter().flat_map(|(to, notice)| {
@@ -154,6 +163,8 @@ struct Change<'d> {
     /// By the database's clock. The batch has the time of its server, which is that of the rows.
     now: Duration,
     notices: Vec<(To, Notice)>,
+    /// Something has come to wait.
+    arrived: bool,
 }
 
 impl Change<'_> {
@@ -164,8 +175,9 @@ impl Change<'_> {
         let claimed = self.claim();
         let more_to_prune = self.prune();
         let counts = self.queue.counts();
-        if !self.queue.paused && counts.queued() > 0 && claimed.len() == batch.claim {
-            // This server has no slot for it; others may have.
+        if self.arrived && !self.queue.paused && counts.queued() > 0 {
+            // This server has no slot for it; others may have. Only of what is new: two servers that are both busy
+            // would tell each other for ever.
             self.notices.push((To::Others, Notice::Work(batch.queue)));
         }
         BatchReply {
@@ -293,6 +305,7 @@ impl Change<'_> {
         }
         let affected = row.affected(verdict);
         let Affected { attempt, state, .. } = affected;
+        self.arrived |= verdict == Verdict::Move(State::Queued);
         let queue = self.batch.queue;
         let wish = match verdict {
             Verdict::Force => Some(Wish::Force),
@@ -342,6 +355,7 @@ impl Change<'_> {
         let used_up = || Rejected::Store(StoreError::Io("all action ids are used up".to_owned()));
         let id = ActionId::new(*self.last_id + 1).ok_or_else(used_up)?;
         *self.last_id = id.get();
+        self.arrived = true;
         let record = Record {
             id,
             state: State::Queued,

@@ -27,7 +27,9 @@ use crate::action::State;
 use crate::clock::Clock;
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
-use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store, Unread};
+use crate::store::{
+    Affected, BatchReply, Claimed, Control, QueueId, Rejected, Store, StoreError, Unread,
+};
 use crate::supervision::ExitGuard;
 use crate::system::{Standing, Tenure, WeakSystem};
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
@@ -478,7 +480,12 @@ impl Handler<Committed> for QueueActor {
             }
             Err(error) => {
                 // Once for as long as it lasts: clients may go on as fast as they are refused.
-                let level = if self.is_failing { log::Level::Debug } else { log::Level::Error };
+                let level = match &error {
+                    _ if self.is_failing => log::Level::Debug,
+                    // It passes by itself.
+                    StoreError::Unavailable(_) => log::Level::Warn,
+                    _ => log::Level::Error,
+                };
                 self.is_failing = true;
                 log::log!(level, "queue {}: {error}", self.shared.name());
                 // What a worker reported must be written down some time, and what waits must start

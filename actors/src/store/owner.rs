@@ -37,7 +37,8 @@ pub enum Renewal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Something waits in this queue that may be started.
+    /// Something has come to wait in this queue that the owner whose batch it was did not start. Not said of what waited
+    /// before: two owners without a free slot would tell each other for ever.
     Work(QueueId),
     /// An attempt that this owner runs is asked something.
     Steer {

@@ -15,6 +15,7 @@
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
+//! - `owners`: leases, notices and what may start later, at the word of a store that others share;
 //! - `powercut`: a machine that loses its power.
 
 #![allow(
@@ -34,6 +35,7 @@ mod embedded;
 mod failing;
 mod files;
 mod formats;
+mod owners;
 mod pausing;
 mod powercut;
 mod queueing;

@@ -11,8 +11,8 @@ use crate::circles::circle;
 
 /// A server dies; another is cut off and comes back.
 pub(super) const CRASH: Setup = Setup { crashes: 1, cut_offs: 1, repeats: 1, ..Setup::QUIET };
-/// Two actions, and a server that dies.
-pub(super) const TWO: Setup = Setup { actions: 2, crashes: 1, ..Setup::QUIET };
+/// Two actions; one server dies, another is cut off.
+pub(super) const TWO: Setup = Setup { actions: 2, crashes: 1, cut_offs: 1, ..Setup::QUIET };
 /// Stops and waits at either server, with a notice that is lost.
 pub(super) const STOPS: Setup = Setup {
     endless: true,
