@@ -3,13 +3,14 @@
 //! `cargo run -p actiond-actors --example memory_store`
 //!
 //! - `store`: the store itself, as `actiond_actors::store` asks for it;
-//! - `data`: rows, owners and what a batch does to them;
+//! - `data`: rows and owners; `change`: what a batch does to them;
 //! - `listing`: pages of listings;
 //! - `demo`: two servers that share it.
 //!
 //! It is written to be read and not to be fast, and passes the suite that every store must pass
 //! (`tests/memory`).
 
+mod change;
 mod data;
 mod demo;
 mod listing;

@@ -1,6 +1,7 @@
 //! A store that is none of this crate: the one of `examples/memory_store`, by what is public alone.
 //!
 //! - here: the suite that every store must pass, with leases, owners and notices;
+//! - `mistakes`: what the suite says to stores that do one thing wrong;
 //! - `systems`: two systems on one store, as two servers on one database.
 
 #![allow(
@@ -11,12 +12,15 @@
     reason = "a test may panic"
 )]
 
+#[path = "../../examples/memory_store/change.rs"]
+mod change;
 #[path = "../../examples/memory_store/data.rs"]
 mod data;
 #[path = "../../examples/memory_store/demo.rs"]
 mod demo;
 #[path = "../../examples/memory_store/listing.rs"]
 mod listing;
+mod mistakes;
 #[path = "../../examples/memory_store/store.rs"]
 mod store;
 mod systems;

@@ -13,7 +13,7 @@ use crate::store::{
 use crate::worker::Wish;
 
 /// How long a notice may take.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(5);
 
 /// A command that names another queue time than the action's own is that to an unknown action, in every state.
 pub async fn a_command_means_the_action_of_that_time(factory: &impl StoreFactory) {

@@ -3,7 +3,7 @@
 //! - opening, the threads and their channels: this file;
 //! - what keeps a second server away: `lock`;
 //! - tables and indexes: `schema`;
-//! - what the writing thread does: transactions in `write`, each change in `changes`, what is
+//! - what the writing thread does: transactions in `write`, each change in `changes` and `starts`, what is
 //!   deleted in `retention`, what is kept in memory of actions that wait in `parameter_cache`, what is kept
 //!   back for a full disk in `reserve`, what else the system refuses in `limits`, whether the file is still where it was in `files`;
 //! - how the write-ahead log stays short: `checkpoint`;
@@ -31,6 +31,7 @@ mod retention;
 mod rows;
 mod salvage;
 mod schema;
+mod starts;
 mod turns;
 mod write;
 
