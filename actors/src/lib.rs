@@ -42,6 +42,8 @@
 //! - Q8: higher priority first, equal ones by arrival.
 //! - Q11: each call gets one answer, or learns that none came.
 //! - Q12, Q13: a paused queue starts nothing; one that is not, with a free slot, starts what waits.
+//! - Q14: at most one attempt at an action runs; where several servers share a store, at most one is believed, and one
+//!   that may run only once is never begun twice ([`store`]).
 //! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt.
 //!
 //! # Limits

@@ -80,7 +80,8 @@ pub enum StartError {
 }
 
 impl Builder {
-    /// Takes another store than the SQLite file.
+    /// Takes another store than the SQLite file. Where others may have it open as well, this system keeps up a lease on
+    /// it, and ends what it runs where it has lost that: [`crate::store`] says how.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.source = StoreSource::Store(store);

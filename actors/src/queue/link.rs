@@ -339,6 +339,14 @@ impl QueueShared {
         }
     }
 
+    /// Ends at once what runs only because the server does.
+    pub(crate) fn force(&self, attempt: &Attempt) {
+        attempt.interrupt();
+        if let Some(id) = attempt.id() {
+            self.steer(id, attempt.number(), Wish::Force);
+        }
+    }
+
     pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {
         let running = lock(&self.running);
         for (slot, worker) in running.workers.iter().enumerate() {

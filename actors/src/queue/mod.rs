@@ -354,15 +354,7 @@ impl QueueActor {
             }
         });
         if ending == Some(Ending::Force) {
-            self.force(&attempt);
-        }
-    }
-
-    /// Ends at once what runs only because the server does.
-    fn force(&self, attempt: &Attempt) {
-        attempt.interrupt();
-        if let Some(id) = attempt.id() {
-            self.shared.steer(id, attempt.number(), Wish::Force);
+            self.shared.force(&attempt);
         }
     }
 
@@ -554,7 +546,7 @@ impl Handler<EndAll> for QueueActor {
             EndAll::Interrupt => self.shared.each_busy_worker(|worker| worker.do_send(Interrupt)),
             EndAll::Force => {
                 for attempt in self.shared.attempts() {
-                    self.force(&attempt);
+                    self.shared.force(&attempt);
                 }
             }
         }

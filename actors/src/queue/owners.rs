@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use super::batch::internal;
-use super::{QueueActor, wish_of};
+use super::{QueueActor, QueueShared, wish_of};
 use crate::lifecycle::{Ended, OnRestart, Verdict};
 use crate::report::Written;
 use crate::store::{Affected, AttemptEnd, BatchReply, Claimed, Control, Notice};
@@ -18,15 +19,15 @@ use crate::system::Standing;
 pub(crate) struct Noticed(pub(crate) Notice);
 
 /// How the lease on the store stands. From the system.
-#[derive(Message, Debug, Clone, Copy)]
+#[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum Lease {
     /// It was renewed: time to look for what no notice has told.
     Renewed,
     /// It may be over.
     InDoubt,
-    /// It is over: what runs here is nobody's.
-    Over,
+    /// It is over: what runs here is nobody's. Answered once nothing more begins.
+    Over(oneshot::Sender<()>),
 }
 
 /// What waits and may not start yet.
@@ -84,12 +85,18 @@ impl QueueActor {
 
     /// Ends what may run elsewhere by now.
     pub(super) fn mind_lease(&self) {
-        let standing = self.tenure.standing();
+        self.shared.end_unleased(self.tenure.standing());
+    }
+}
+
+impl QueueShared {
+    /// Forces what runs and must not, as the lease stands. What may run only once is spared while that is in doubt:
+    /// nobody else starts it.
+    pub(crate) fn end_unleased(&self, standing: Standing) {
         if standing == Standing::Holds {
             return;
         }
-        let attempts = self.shared.attempts();
-        for attempt in attempts.into_iter().filter(|attempt| attempt.ended().is_none()) {
+        for attempt in self.attempts().into_iter().filter(|attempt| attempt.ended().is_none()) {
             if standing == Standing::Over || attempt.on_restart() == OnRestart::Requeue {
                 self.force(&attempt);
             }
@@ -124,7 +131,12 @@ impl Handler<Lease> for QueueActor {
                 self.shared.inbox().control(internal(reclaim));
                 self.pump(ctx);
             }
-            Lease::InDoubt | Lease::Over => self.mind_lease(),
+            Lease::InDoubt => self.mind_lease(),
+            Lease::Over(heard) => {
+                self.mind_lease();
+                // The system may be gone.
+                let _ = heard.send(());
+            }
         }
     }
 }

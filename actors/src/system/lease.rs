@@ -5,6 +5,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::WeakSystem;
 use crate::queue::{Lease as Told, QueueHandle};
 use crate::store::{OwnerId, Renewal, Store, StoreError};
@@ -114,28 +116,26 @@ pub(super) async fn keep(system: WeakSystem, lease: Duration) {
         let Some(system) = system.upgrade() else { return };
         let inner = &system.inner;
         let asked = Instant::now();
-        // One that is not answered in the time of a renewal is asked for again.
-        let answer = tokio::time::timeout(lease / 3, inner.store.renew()).await;
+        // One that is not answered in the time of a renewal is asked for again, and what is in doubt is in doubt at once.
+        let left = Some(inner.tenure.left()).filter(|left| !left.is_zero());
+        let patience = left.map_or(lease / 3, |left| left.min(lease / 3));
+        let answer = tokio::time::timeout(patience, inner.store.renew()).await;
         wait = lease / 3;
         match answer {
             Ok(Ok(Renewal::Holds)) => {
                 inner.tenure.hold(inner.store.owner(), asked, lease);
-                tell(&system.queues(), Told::Renewed);
+                tell(&system.queues(), || Told::Renewed);
             }
             Ok(Ok(Renewal::Lost)) => {
                 log::warn!("the lease on the store was lost: what runs here is ended");
                 inner.tenure.lose();
-                while system.queues().iter().any(|queue| queue.shared.has_unended()) {
-                    // Told again, because a queue that is being rebuilt hears nothing.
-                    tell(&system.queues(), Told::Over);
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
+                end_all(&system.queues()).await;
                 let asked = Instant::now();
                 match inner.store.new_owner().await {
                     Ok(owner) => {
                         log::info!("this server goes on in the store as owner {owner}");
                         inner.tenure.hold(owner, asked, lease);
-                        tell(&system.queues(), Told::Renewed);
+                        tell(&system.queues(), || Told::Renewed);
                     }
                     // The next renewal is refused too, and leads here again.
                     Err(error) => log::warn!("the store gives no new lease: {error}"),
@@ -151,15 +151,32 @@ pub(super) async fn keep(system: WeakSystem, lease: Duration) {
                 wait = (lease / 10).min(inner.tenure.left());
                 if inner.tenure.standing() == Standing::InDoubt {
                     wait = lease / 10;
-                    tell(&system.queues(), Told::InDoubt);
+                    tell(&system.queues(), || Told::InDoubt);
                 }
             }
         }
     }
 }
 
-fn tell(queues: &[QueueHandle], what: Told) {
+/// Forces what runs under a lease that was lost, and waits until all of it has ended.
+async fn end_all(queues: &[QueueHandle]) {
     for queue in queues {
-        queue.shared.tell(what);
+        let (told, heard) = oneshot::channel();
+        queue.shared.tell(Told::Over(told));
+        // It may just have begun something. One that is being rebuilt hears nothing, and begins nothing either.
+        let _ = heard.await;
+    }
+    while queues.iter().any(|queue| queue.shared.has_unended()) {
+        for queue in queues {
+            // Also of a queue that was given up, and has nobody who could do it.
+            queue.shared.end_unleased(Standing::Over);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn tell(queues: &[QueueHandle], what: impl Fn() -> Told) {
+    for queue in queues {
+        queue.shared.tell(what());
     }
 }
