@@ -550,6 +550,7 @@ impl QueueHandle {
             }
             (Rejected::KeyTaken, _) => QueueError::KeyTaken,
             (Rejected::ShuttingDown, _) => QueueError::ShuttingDown,
+            (Rejected::Store(StoreError::OutcomeUnknown(_)), _) => QueueError::NoAnswer,
             (Rejected::Store(error), _) => QueueError::Store(error),
         }
     }

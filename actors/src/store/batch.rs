@@ -71,7 +71,8 @@ pub enum Control {
         /// What becomes of the others.
         on_restart: OnRestart,
     },
-    /// Recovers what was run by owners whose lease is over, and by none other. The answer names as well what this owner
+    /// Recovers what was run by owners whose lease is over, and by none other. A store that was away itself may put that off,
+    /// so that they can renew first. The answer names as well what this owner
     /// runs, each with its state and [`Verdict::Stay`]: so a notice that was lost is made up for.
     Reclaim {
         /// What becomes of it.

@@ -61,6 +61,10 @@
 //! A batch that failed has changed nothing. [`StoreError::Unavailable`] is for what passes by itself, such as a connection
 //! that was lost: the queue keeps the ends of attempts and tries again, and callers are told to. The others are for somebody to mend.
 //!
+//! Where the answer to a commit is lost, a store finds out whether it was made before it answers the batch. What it
+//! can't find out is [`StoreError::OutcomeUnknown`]: callers have to look, and ends are reported again, which does no
+//! harm. What such a batch may have started must be nobody's by then, so its owner has to be dead.
+//!
 //! # Outbox
 //!
 //! What must be told at least once, whatever dies in between, can't be told from memory after the commit: it needs a row
@@ -197,7 +201,7 @@ pub type Seal = Box<dyn FnOnce() -> (Batch, BatchAnswer) + Send>;
 /// Takes the answer to a batch. Called once; it must not wait.
 pub type BatchAnswer = Box<dyn FnOnce(Result<BatchReply, StoreError>) + Send>;
 
-/// Why the store could not do what it was asked. Nothing was changed.
+/// Why the store could not do what it was asked. Nothing was changed, but where only [`StoreError::OutcomeUnknown`] can be said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -236,6 +240,9 @@ pub enum StoreError {
     /// The store can't be reached, or is busy with something that passes by itself: the same may be tried again.
     #[error("the action database is not available now: {0}")]
     Unavailable(String),
+    /// The answer to a commit was lost for good: it may have been made.
+    #[error("the action database did not say whether it has made the change: {0}")]
+    OutcomeUnknown(String),
     /// The store was closed.
     #[error("the action database is closed")]
     Closed,

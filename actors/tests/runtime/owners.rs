@@ -314,6 +314,9 @@ async fn a_store_that_is_away_for_a_while_keeps_nothing_from_ending() {
     let away = StoreError::Unavailable("the line is dead".to_owned());
     home.faults.fail_commits(away.clone());
     assert_eq!(home.work.submit(to_do("")).await, Err(QueueError::Store(away)));
+    let unknown = StoreError::OutcomeUnknown("the line broke".to_owned());
+    home.faults.fail_commits(unknown);
+    assert_eq!(home.work.submit(to_do("")).await, Err(QueueError::NoAnswer));
     gate.open();
     eventually("its end was tried", async || home.faults.failures() > 1).await;
     assert_eq!(state(&home.work, id).await, State::Processing);
