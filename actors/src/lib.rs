@@ -44,6 +44,8 @@
 //! - Q12, Q13: a paused queue starts nothing; one that is not, with a free slot, starts what waits.
 //! - What was forced has ended before its slot is used again: a task is dropped, a process and its group are gone. A
 //!   thread can't be forced, so its slot is retired until it ends.
+//! - Q14: at most one attempt at an action runs; where several servers share a store, at most one is believed, and one
+//!   that may run only once is never begun twice ([`store`]).
 //! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt; one in an observer harms
 //!   nobody.
 //! - An [`Observer`] is told of each change once, after it is durable; what became durable just before a crash may not be
@@ -89,7 +91,7 @@ pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Wish, Work};
 pub use queue::{
     ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, StatusWithin,
-    Submission, Summary, TooLarge,
+    Submission, Summary, Target, TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

@@ -42,7 +42,7 @@ pub enum Command {
     Start,
     /// Its attempt has ended (from its worker).
     End(Ended),
-    /// The server has come up and no worker runs it (from the queue itself).
+    /// No worker runs it any more: its server went down, or lost its lease (from the queue itself).
     Recover(OnRestart),
 }
 
@@ -77,10 +77,28 @@ impl Command {
 }
 
 /// The error text of an action whose attempt was lost with the server.
-pub(crate) const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
+pub const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
 
 /// The error text of an action that a shutdown interrupted.
-pub(crate) const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
+pub const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
+
+/// Returns the error text that an action gets where a command moved it to this state and nobody else says why.
+///
+/// ```
+/// use actiond_actors::lifecycle::{Command, INTERRUPTED_BY_RESTART, OnRestart, error_of};
+/// use actiond_actors::State;
+/// let lost = Command::Recover(OnRestart::Fail);
+/// assert_eq!(error_of(lost, State::Error), Some(INTERRUPTED_BY_RESTART));
+/// assert_eq!(error_of(lost, State::Stopped), None);
+/// ```
+#[must_use]
+pub const fn error_of(command: Command, state: State) -> Option<&'static str> {
+    match (command, state) {
+        (Command::Recover(_), State::Error) => Some(INTERRUPTED_BY_RESTART),
+        (Command::End(Ended::Interrupted(_)), State::Error) => Some(INTERRUPTED_BY_SHUTDOWN),
+        _ => None,
+    }
+}
 
 /// How an attempt ended, as its worker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

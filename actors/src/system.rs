@@ -3,6 +3,8 @@
 //! The actors live on threads of their own, so a system can be used from any actix or tokio program,
 //! and a slow user of it can't hold them up.
 
+mod lease;
+
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -12,19 +14,21 @@ use std::time::Duration;
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::clock::{Clock, SystemClock};
 use crate::events::{Observer, Observers, log_unfinished};
 use crate::perform::Perform;
 use crate::queue::{
-    Drain, EndAll, Ending, MOST_SLOTS, QueueActor, QueueHandle, QueueSettings, QueueShared, Settle,
-    lock,
+    Drain, EndAll, Ending, MOST_SLOTS, Noticed, QueueActor, QueueHandle, QueueSettings,
+    QueueShared, Settle, lock,
 };
 use crate::shutdown::still_runs::{self, StillRuns};
 use crate::shutdown::{Admitted, Phase, Shutdown};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
+pub(crate) use lease::{Standing, Tenure};
 
 /// How long a start waits for the recovery of what ran before: a store that can't be written, say
 /// because the disk is full, can still be read.
@@ -36,7 +40,7 @@ const FORCED_WITHIN: Duration = Duration::from_secs(2);
 /// Makes a [`System`].
 #[derive(Debug)]
 pub struct Builder {
-    place: Place,
+    source: StoreSource,
     clock: Arc<dyn Clock>,
     threads: Option<usize>,
     queues: Vec<NewQueue>,
@@ -45,7 +49,7 @@ pub struct Builder {
 }
 
 #[derive(Debug)]
-enum Place {
+enum StoreSource {
     Directory(PathBuf, Durability),
     Store(Arc<dyn Store>),
 }
@@ -78,17 +82,18 @@ pub enum StartError {
 }
 
 impl Builder {
-    /// Takes another store than the SQLite file.
+    /// Takes another store than the SQLite file. Where others may have it open as well, this system keeps up a lease on
+    /// it, and ends what it runs where it has lost that: [`crate::store`] says how.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.place = Place::Store(store);
+        self.source = StoreSource::Store(store);
         self
     }
 
     /// Sets how safe an acknowledged change is in the SQLite file.
     #[must_use]
     pub fn durability(mut self, wanted: Durability) -> Self {
-        if let Place::Directory(_, durability) = &mut self.place {
+        if let StoreSource::Directory(_, durability) = &mut self.source {
             *durability = wanted;
         }
         self
@@ -165,12 +170,13 @@ impl Builder {
                 return Err(StartError::SameName(queue.name.clone()));
             }
         }
-        let store: Arc<dyn Store> = match self.place {
-            Place::Store(store) => store,
-            Place::Directory(directory, durability) => {
+        let store: Arc<dyn Store> = match self.source {
+            StoreSource::Store(store) => store,
+            StoreSource::Directory(directory, durability) => {
                 Arc::new(SqliteStore::open(&directory, durability)?)
             }
         };
+        let tenure = Arc::new(Tenure::begin(&*store).await?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // More than queues would have nothing to do.
         let most = self.queues.len().max(1);
@@ -195,6 +201,8 @@ impl Builder {
             executor: Mutex::new(Some(executor)),
             actors: Mutex::new(actors),
             store,
+            tenure,
+            keeper: Mutex::new(None),
             clock: self.clock,
             shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
@@ -202,9 +210,11 @@ impl Builder {
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
         let system = System { inner, _alive: Some(alive) };
+        system.pass_notices_on();
         for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
             system.add(queue, thread).await?;
         }
+        system.keep_lease();
         if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {
             log::warn!("what ran before is not recovered yet; that is tried on");
         }
@@ -256,6 +266,9 @@ struct Inner {
     handle: Handle,
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
+    tenure: Arc<Tenure>,
+    /// Keeps up the lease on the store, if there is one.
+    keeper: Mutex<Option<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
@@ -278,7 +291,7 @@ impl System {
     /// Begins a system whose actions are kept in this directory, in an SQLite file.
     pub fn builder(directory: impl AsRef<Path>) -> Builder {
         Builder {
-            place: Place::Directory(directory.as_ref().to_owned(), Durability::Full),
+            source: StoreSource::Directory(directory.as_ref().to_owned(), Durability::Full),
             clock: Arc::new(SystemClock),
             threads: None,
             queues: Vec::new(),
@@ -441,7 +454,29 @@ impl System {
             queue.shared.waiters().end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
+        if let Some(keeper) = lock(&self.inner.keeper).take() {
+            keeper.abort();
+        }
         self.inner.store.close().await;
+    }
+
+    /// Keeps up the lease on the store, if it has one.
+    fn keep_lease(&self) {
+        if let Some(time) = self.inner.store.lease() {
+            let keeper = self.executor().spawn(lease::keep(self.downgrade(), time));
+            *lock(&self.inner.keeper) = Some(keeper.abort_handle());
+        }
+    }
+
+    /// Has the store tell the queues what other owners change.
+    fn pass_notices_on(&self) {
+        let system = self.downgrade();
+        self.inner.store.notices(Arc::new(move |notice| {
+            let Some(system) = system.upgrade() else { return };
+            if let Some(queue) = system.inner.queues().iter().find(|q| q.id == notice.queue()) {
+                queue.shared.tell(Noticed(notice));
+            }
+        }));
     }
 
     /// Says what the shutdown interrupted; once, however often it is called.
@@ -485,9 +520,11 @@ impl System {
         let mut queues = self.inner.queues.write().unwrap_or_else(PoisonError::into_inner);
         queues.push(handle.clone());
         drop(queues);
+        let tenure = Arc::clone(&self.inner.tenure);
         let factory = move |exit| {
             let QueueHandle { shared, id, store, clock, performer, system } = handle.clone();
-            QueueActor::new(shared, id, store, performer, clock, system, exit)
+            let tenure = Arc::clone(&tenure);
+            QueueActor::new(shared, id, store, tenure, performer, clock, system, exit)
         };
         if let Some(thread) = lock(&self.inner.actors).get(thread) {
             thread.run(move || {

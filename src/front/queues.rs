@@ -66,9 +66,13 @@ impl<'a> Target<'a> {
         queue_error(error, self.served.queue.name(), Some(self.given))
     }
 
+    /// The action by all that the token says of it.
+    const fn action(&self) -> Submitted {
+        Submitted { id: self.id, queued_at: self.queued_at }
+    }
+
     fn token(&self) -> String {
-        let action = Submitted { id: self.id, queued_at: self.queued_at };
-        self.endpoint.token(self.served, action)
+        self.endpoint.token(self.served, self.action())
     }
 
     /// Looks at the action, at its result only if that is small. The token must be that action's own: one of another data
@@ -122,19 +126,15 @@ async fn one_action(
             let token = target.endpoint.token(served, copy);
             return Ok(vec![Element::text("token", token)]);
         }
-        // Looked at first, so that a token that is not this action's steers nothing.
-        command => {
-            target.look(0).await?;
-            match command {
-                QueueCommand::Cancel => queue.cancel(*id).await,
-                QueueCommand::Pause => queue.pause(*id).await,
-                QueueCommand::Resume => queue.resume(*id).await,
-                QueueCommand::ChangePriority { priority } => {
-                    queue.change_priority(*id, priority).await
-                }
-                _ => queue.stop(*id).await,
-            }
+        // One transaction without a look before it: the queue time keeps a token that is not this action's from
+        // steering anything.
+        QueueCommand::Cancel => queue.cancel(target.action()).await,
+        QueueCommand::Pause => queue.pause(target.action()).await,
+        QueueCommand::Resume => queue.resume(target.action()).await,
+        QueueCommand::ChangePriority { priority } => {
+            queue.change_priority(target.action(), priority).await
         }
+        QueueCommand::Stop => queue.stop(target.action()).await,
     };
     let state = done.map_err(|e| target.error(&e))?;
     Ok(vec![Element::text("token", target.token()), Element::text("status", state.name())])

@@ -14,8 +14,9 @@ use crate::action::Timestamp;
 use crate::clock::Clock;
 use crate::events::Interest;
 use crate::store::{
-    Affected, Answer, Batch, BatchReply, Control, QueueId, Rejected, Retention, StoreError,
+    Affected, Batch, BatchAnswer, BatchReply, Control, QueueId, Rejected, Retention, StoreError,
 };
+use crate::system::{Standing, Tenure};
 
 /// Who gets the answer to a control.
 pub(super) enum Port {
@@ -54,15 +55,17 @@ pub(super) struct OnItsWay {
     pub(super) shared: QueueLink,
     pub(super) generation: Generation,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) tenure: Arc<Tenure>,
     pub(super) actor: Addr<QueueActor>,
 }
 
 impl OnItsWay {
     /// Takes what waits, with the slots that are free.
-    pub(super) fn seal(self) -> (Batch, Answer) {
+    pub(super) fn seal(self) -> (Batch, BatchAnswer) {
         let shared = &self.shared;
-        let Sealed { controls, submissions, claim } =
-            shared.inbox().seal(self.generation, || shared.slots().available());
+        let leased = self.tenure.standing() == Standing::Holds;
+        let free = || if leased { shared.slots().available() } else { 0 };
+        let Sealed { controls, submissions, claim } = shared.inbox().seal(self.generation, free);
         let (controls, control_ports) = controls.into_iter().unzip();
         let (submissions, submission_ports) = submissions.into_iter().unzip();
         let sealed = shared.telling().want(Interest::COMMITTED).then(Instant::now);
@@ -124,6 +127,8 @@ impl Ports {
                 Port::Client { reply, .. } => {
                     let _ = reply.send(Err(Rejected::Store(error.clone())));
                 }
+                // The next renewal asks for it again.
+                Port::Internal(Control::Reclaim { .. }) => {}
                 Port::Internal(control) => kept.push(internal(control)),
             }
         }

@@ -56,6 +56,7 @@ impl QueueError {
             }
             (Rejected::KeyTaken, _) => Self::KeyTaken,
             (Rejected::ShuttingDown, _) => Self::ShuttingDown,
+            (Rejected::Store(StoreError::OutcomeUnknown(_)), _) => Self::NoAnswer,
             (Rejected::Store(error), _) => Self::Store(error),
         }
     }

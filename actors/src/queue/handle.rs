@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::oneshot;
 
-use crate::action::{ActionId, Parameters, State};
+use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::clock::Clock;
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Verdict, decide};
@@ -55,6 +55,37 @@ impl Submission {
     pub fn key(mut self, key: impl Into<SubmissionKey>) -> Self {
         self.key = Some(key.into());
         self
+    }
+}
+
+/// One action that a command is meant for: by its id, or by its id and the time at which it was queued. Where that is
+/// another one's, the command is refused as that of an unknown action ([`QueueError::UnknownAction`]) and changes nothing: so
+/// whoever names actions outside of a store needs no look before the command.
+///
+/// ```
+/// use actiond_actors::{ActionId, Target, Timestamp};
+/// let id = ActionId::new(7).expect("an id");
+/// assert_eq!(Target::from(id), Target { id, queued_at: None });
+/// let exactly = Target { id, queued_at: Some(Timestamp(1_000)) };
+/// assert_ne!(exactly, id.into());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Its id.
+    pub id: ActionId,
+    /// When it was queued, if that is known.
+    pub queued_at: Option<Timestamp>,
+}
+
+impl From<ActionId> for Target {
+    fn from(id: ActionId) -> Self {
+        Self { id, queued_at: None }
+    }
+}
+
+impl From<Submitted> for Target {
+    fn from(Submitted { id, queued_at }: Submitted) -> Self {
+        Self { id, queued_at: Some(queued_at) }
     }
 }
 
@@ -139,8 +170,8 @@ impl QueueHandle {
     /// # Errors
     ///
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it runs or has ended, or the store's.
-    pub async fn cancel(&self, id: ActionId) -> Result<State, QueueError> {
-        self.command(id, Command::Cancel).await
+    pub async fn cancel(&self, action: impl Into<Target>) -> Result<State, QueueError> {
+        self.command(action.into(), Command::Cancel).await
     }
 
     /// Ends an action wherever it stands: cancels it while it waits, asks it to stop while it runs,
@@ -150,8 +181,8 @@ impl QueueHandle {
     /// # Errors
     ///
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it ended by itself, or the store's.
-    pub async fn stop(&self, id: ActionId) -> Result<State, QueueError> {
-        self.command(id, Command::Stop).await
+    pub async fn stop(&self, action: impl Into<Target>) -> Result<State, QueueError> {
+        self.command(action.into(), Command::Stop).await
     }
 
     /// Gives an action another priority while it waits. Returns its state.
@@ -159,8 +190,12 @@ impl QueueHandle {
     /// # Errors
     ///
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it does not wait, or the store's.
-    pub async fn change_priority(&self, id: ActionId, priority: i32) -> Result<State, QueueError> {
-        self.command(id, Command::ChangePriority(priority)).await
+    pub async fn change_priority(
+        &self,
+        action: impl Into<Target>,
+        priority: i32,
+    ) -> Result<State, QueueError> {
+        self.command(action.into(), Command::ChangePriority(priority)).await
     }
 
     /// Holds a running action; it keeps its slot. Returns its state.
@@ -169,8 +204,8 @@ impl QueueHandle {
     ///
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it does not run or its kind can't
     /// pause, or the store's.
-    pub async fn pause(&self, id: ActionId) -> Result<State, QueueError> {
-        self.command(id, Command::Pause { supported: self.performer.can_pause() }).await
+    pub async fn pause(&self, action: impl Into<Target>) -> Result<State, QueueError> {
+        self.command(action.into(), Command::Pause { supported: self.performer.can_pause() }).await
     }
 
     /// Lets a paused action go on, even while the queue is paused. Returns its state.
@@ -178,8 +213,8 @@ impl QueueHandle {
     /// # Errors
     ///
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it does not run, or the store's.
-    pub async fn resume(&self, id: ActionId) -> Result<State, QueueError> {
-        self.command(id, Command::Resume).await
+    pub async fn resume(&self, action: impl Into<Target>) -> Result<State, QueueError> {
+        self.command(action.into(), Command::Resume).await
     }
 
     /// Pauses the queue, durably: nothing starts any more (Q12), and what runs pauses if it can.
@@ -275,8 +310,10 @@ impl QueueHandle {
         attempt.filter(|attempt| attempt.number() == record.attempt)
     }
 
-    async fn command(&self, id: ActionId, command: Command) -> Result<State, QueueError> {
-        let affected = self.send_control(Control::Command { id, command }, Some(id)).await?;
+    async fn command(&self, action: Target, command: Command) -> Result<State, QueueError> {
+        let Target { id, queued_at } = action;
+        let control = Control::Command { id, queued_at, command };
+        let affected = self.send_control(control, Some(id)).await?;
         affected.first().map(|action| action.state).ok_or(QueueError::UnknownAction { id })
     }
 

@@ -227,7 +227,7 @@ mod tests {
     /// A control that is told from others by its action.
     fn control(number: u64) -> (Control, Port) {
         let id = ActionId::new(number).unwrap();
-        internal(Control::Command { id, command: Command::Cancel })
+        internal(Control::command(id, Command::Cancel))
     }
 
     fn numbers(controls: &[(Control, Port)]) -> Vec<u64> {

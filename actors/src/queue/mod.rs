@@ -7,6 +7,7 @@
 //!
 //! - a batch from its sealing to its answer: [`batch`];
 //! - what others hold of a queue, also while it is being rebuilt: [`shared`], with its [`slots`] and [`waiters`];
+//! - what it does where other servers share its store: [`owners`];
 //! - what observers are told of a batch: [`telling`], and [`level`] for how full the queue is;
 //! - the messages to the actor: [`messages`];
 //! - what users call: [`handle`], [`listing`], [`run_now`].
@@ -18,6 +19,7 @@ mod inbox;
 mod level;
 mod listing;
 mod messages;
+mod owners;
 mod run_now;
 mod settings;
 mod shared;
@@ -38,13 +40,13 @@ use crate::clock::Clock;
 use crate::events::{ActionRef, Interest};
 use crate::lifecycle::{OnRestart, Verdict};
 use crate::perform::Perform;
-use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Store, Unread};
+use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Store, StoreError, Unread};
 use crate::supervision::ExitGuard;
-use crate::system::WeakSystem;
+use crate::system::{Standing, Tenure, WeakSystem};
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
 pub use errors::QueueError;
-pub use handle::{QueueHandle, Submission};
+pub use handle::{QueueHandle, Submission, Target};
 use inbox::{Generation, Look};
 pub use listing::{Listing, TooLarge};
 #[cfg(feature = "testing")]
@@ -52,6 +54,8 @@ pub(crate) use messages::Crash;
 pub(crate) use messages::{
     AttemptEnded, Change, Drain, EndAll, Progressed, Settle, SlotFreed, Submissions, WorkerLost,
 };
+use owners::Due;
+pub(crate) use owners::{Lease, Noticed};
 pub use run_now::RunOutcome;
 pub use settings::QueueSettings;
 pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};
@@ -72,6 +76,7 @@ pub(crate) struct QueueActor {
     shared: QueueLink,
     id: QueueId,
     store: Arc<dyn Store>,
+    tenure: Arc<Tenure>,
     performer: Arc<dyn Perform>,
     clock: Arc<dyn Clock>,
     system: WeakSystem,
@@ -87,14 +92,22 @@ pub(crate) struct QueueActor {
     backing_off: Option<SpawnHandle>,
     /// There is more to delete than one step took.
     prune_more: bool,
+    /// Something may have come to wait that this actor can't know of.
+    look: bool,
+    due: Due,
     settle: Vec<oneshot::Sender<()>>,
 }
 
 impl QueueActor {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called in one place, with what a queue is made of"
+    )]
     pub(crate) fn new(
         shared: QueueLink,
         id: QueueId,
         store: Arc<dyn Store>,
+        tenure: Arc<Tenure>,
         performer: Arc<dyn Perform>,
         clock: Arc<dyn Clock>,
         system: WeakSystem,
@@ -106,6 +119,7 @@ impl QueueActor {
             shared,
             id,
             store,
+            tenure,
             performer,
             clock,
             system,
@@ -115,6 +129,8 @@ impl QueueActor {
             is_failing: false,
             backing_off: None,
             prune_more: false,
+            look: false,
+            due: Due::default(),
             settle: Vec::new(),
         }
     }
@@ -126,17 +142,19 @@ impl QueueActor {
     /// Enlists a batch if there is something to write and none that will take it.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         // What others that are in flight start and delete is not known yet.
-        let more = self.in_flight == 0 && (self.prune_more || self.can_start());
+        let more = self.in_flight == 0 && (self.prune_more || self.look || self.can_start());
         match self.shared.inbox().look(more, self.backing_off.is_some()) {
             Look::Asked => {}
             Look::Enlist => {
                 self.prune_more = false;
+                self.look = false;
                 self.in_flight += 1;
                 let batch = OnItsWay {
                     queue: self.id,
                     shared: Arc::clone(&self.shared),
                     generation: self.generation,
                     clock: Arc::clone(&self.clock),
+                    tenure: Arc::clone(&self.tenure),
                     actor: ctx.address(),
                 };
                 self.store.enlist(Box::new(|| batch.seal()));
@@ -155,6 +173,8 @@ impl QueueActor {
     fn can_start(&self) -> bool {
         let (counts, paused) = self.shared.counts();
         !paused
+            && !self.due.rests
+            && self.tenure.standing() == Standing::Holds
             && counts.queued() > 0
             && self.shared.slots().available() > 0
             && !self.shared.inbox().is_draining()
@@ -174,14 +194,22 @@ impl QueueActor {
                 }
                 match &port {
                     Port::Internal(Control::End(end)) => telling.ended(name, affected, end),
-                    Port::Internal(Control::Recover { .. }) => telling.recovered(name, affected),
+                    Port::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
+                        telling.recovered(name, affected);
+                    }
                     Port::Internal(_) => {}
                     Port::Client { asked, .. } => telling.commanded(name, affected, *asked),
                 }
             }
-            if let Port::Internal(Control::Recover { .. }) = &port {
-                self.adopt(result.as_deref().unwrap_or_default());
-                shared.set_recovered();
+            match &port {
+                Port::Internal(Control::Recover { .. }) => {
+                    self.adopt(result.as_deref().unwrap_or_default());
+                    shared.set_recovered();
+                }
+                Port::Internal(Control::Reclaim { .. }) => {
+                    self.remind(result.as_deref().unwrap_or_default());
+                }
+                _ => {}
             }
             port.answer(result, shared);
         }
@@ -202,9 +230,18 @@ impl QueueActor {
             telling.unread(name, action, error);
         }
         let started = reply.claimed.len();
-        for claimed in reply.claimed {
-            telling.started(name, &claimed);
-            self.dispatch(claimed);
+        if started > 0 {
+            match self.tenure.standing_of(reply.owner) {
+                Standing::Holds => {
+                    for claimed in reply.claimed {
+                        telling.started(name, &claimed);
+                        self.dispatch(claimed);
+                    }
+                }
+                Standing::InDoubt => reply.claimed.iter().for_each(|c| self.give_back(c)),
+                // Others have recovered what that owner was given.
+                Standing::Over => {}
+            }
         }
         shared.inbox().note_dispatched(started);
         telling.committed(name, reply.counts.queued(), reply.paused, changes, ports.took);
@@ -230,12 +267,7 @@ impl QueueActor {
     /// all who wait: the end they wait for may have become durable without anybody learning of it.
     fn adopt(&self, recovered: &[Affected]) {
         for action in recovered.iter().filter(|action| action.verdict == Verdict::Stay) {
-            let wish = match action.state {
-                State::Stopping => Wish::Stop,
-                State::Paused => Wish::Pause,
-                _ => Wish::Run,
-            };
-            self.shared.slots().steer(action.id, action.attempt, wish);
+            self.shared.slots().steer(action.id, action.attempt, wish_of(action.state));
         }
         self.shared.waiters().wake_all();
     }
@@ -270,15 +302,7 @@ impl QueueActor {
             }
         });
         if ending == Some(Ending::Force) {
-            self.force(&attempt);
-        }
-    }
-
-    /// Ends at once what runs only because the server does.
-    fn force(&self, attempt: &Attempt) {
-        attempt.interrupt();
-        if let Some(id) = attempt.id() {
-            self.shared.slots().steer(id, attempt.number(), Wish::Force);
+            self.shared.slots().force(&attempt);
         }
     }
 
@@ -316,6 +340,15 @@ impl QueueActor {
     }
 }
 
+/// The wish for an attempt whose action is in this state.
+const fn wish_of(state: State) -> Wish {
+    match state {
+        State::Stopping => Wish::Stop,
+        State::Paused => Wish::Pause,
+        _ => Wish::Run,
+    }
+}
+
 impl Actor for QueueActor {
     type Context = Context<Self>;
 
@@ -346,6 +379,7 @@ impl Actor for QueueActor {
         for slot in self.shared.slots().lost() {
             self.replace_worker(slot);
         }
+        self.mind_lease();
         if self.shared.settings().max_finished_age.is_some() {
             ctx.run_interval(PRUNE_EVERY, |queue, ctx| {
                 queue.prune_more = true;
@@ -380,8 +414,9 @@ impl Handler<Committed> for QueueActor {
         match answer {
             Ok((reply, ports)) => {
                 self.is_failing = false;
+                self.arm(&reply, ports.claim, ctx);
                 let waits = ports.claim > 0 && !reply.paused && reply.counts.queued() > 0;
-                if waits && reply.claimed.is_empty() {
+                if waits && reply.claimed.is_empty() && !self.due.rests {
                     // All but the starts was written: they must not be tried as fast as that fails.
                     self.back_off(ctx);
                 }
@@ -389,7 +424,12 @@ impl Handler<Committed> for QueueActor {
             }
             Err(error) => {
                 // Once for as long as it lasts: clients may go on as fast as they are refused.
-                let level = if self.is_failing { log::Level::Debug } else { log::Level::Error };
+                let level = match &error {
+                    _ if self.is_failing => log::Level::Debug,
+                    // It passes by itself.
+                    StoreError::Unavailable(_) => log::Level::Warn,
+                    _ => log::Level::Error,
+                };
                 self.is_failing = true;
                 log::log!(level, "queue {}: {error}", self.shared.name());
                 // What a worker reported must be written down some time, and what waits must start
@@ -475,7 +515,7 @@ impl Handler<EndAll> for QueueActor {
             }
             EndAll::Force => {
                 for attempt in self.shared.slots().attempts() {
-                    self.force(&attempt);
+                    self.shared.slots().force(&attempt);
                 }
             }
         }

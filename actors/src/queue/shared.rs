@@ -165,6 +165,11 @@ impl QueueShared {
         *lock(&self.counts) = (counts, paused);
     }
 
+    /// Notes that the queue was paused or resumed by another owner.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        lock(&self.counts).1 = paused;
+    }
+
     pub(crate) fn set_ending(&self, ending: Ending) {
         let mut current = lock(&self.ending);
         *current = (*current).max(Some(ending));

@@ -175,6 +175,19 @@ impl Slots {
         }
     }
 
+    /// Ends at once what runs only because the server does.
+    pub(crate) fn force(&self, attempt: &Attempt) {
+        attempt.interrupt();
+        if let Some(id) = attempt.id() {
+            self.steer(id, attempt.number(), Wish::Force);
+        }
+    }
+
+    /// Tells whether an attempt has not come to its end, written down or not.
+    pub(crate) fn has_unended(&self) -> bool {
+        lock(&self.state).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
+    }
+
     pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {
         let state = lock(&self.state);
         for (slot, worker) in state.workers.iter().enumerate() {

@@ -36,7 +36,8 @@ impl Asked {
             Control::Command { .. }
             | Control::End(_)
             | Control::StopAll
-            | Control::Recover { .. } => Self::Other,
+            | Control::Recover { .. }
+            | Control::Reclaim { .. } => Self::Other,
         }
     }
 }

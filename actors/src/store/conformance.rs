@@ -1,14 +1,14 @@
 //! The suite that every store must pass.
 //!
-//! A store's own tests name a place where it keeps its data, and get one test for each case:
+//! A store's own tests say how it is opened, and get one test for each case:
 //!
 //! ```
-//! use actiond_actors::store::{Store, conformance::Place, sqlite::{Durability, SqliteStore}};
+//! use actiond_actors::store::{Store, conformance::StoreFactory, sqlite::{Durability, SqliteStore}};
 //! use std::sync::Arc;
 //!
 //! struct Directory(tempfile::TempDir);
 //!
-//! impl Place for Directory {
+//! impl StoreFactory for Directory {
 //!     fn open(&self) -> Arc<dyn Store> {
 //!         Arc::new(SqliteStore::open(self.0.path(), Durability::Full).expect("it opens"))
 //!     }
@@ -21,6 +21,7 @@
 //! - `model`: a plain store in memory, against which answers are held;
 //! - `commands`: one case for each rule of commands, starts, ends and recovery;
 //! - `keeping`: what is kept to the letter, for how long, and what opening it again gives;
+//! - `owners`: several owners on one store; these pass where only one may open it;
 //! - `sizes`: reads that are bounded by size;
 //! - `histories`: random batches, then random listings;
 //! - `witness`: for stores that die in the middle of such a history.
@@ -38,10 +39,15 @@ mod commands;
 mod histories;
 mod keeping;
 mod model;
+mod owners;
 mod sizes;
 mod witness;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Came, Command, Ended};
@@ -54,23 +60,34 @@ use crate::store::{
 pub use commands::*;
 pub use histories::*;
 pub use keeping::*;
+pub use owners::*;
 pub use sizes::*;
 pub use witness::{Damage, Found, Witness};
 
-/// A place where a store keeps its data; empty at first.
-pub trait Place {
-    /// Opens the store there. The suite closes it before it opens it again, and then finds the
-    /// same data.
+/// Opens a store, each time on the same data; empty at first.
+pub trait StoreFactory {
+    /// Opens the store. The suite closes it before it opens it again, and then finds the same data.
     fn open(&self) -> Arc<dyn Store>;
+
+    /// Opens the store once more, as another owner, beside those that have it open: `None` where only one may.
+    fn open_beside(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+
+    /// Lets so much time pass by the store's clock, which tells when leases are over: really, unless the factory can do it
+    /// sooner.
+    fn pass(&self, time: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(time).boxed()
+    }
 }
 
-/// Makes one test for each case of the suite; the expression makes a new [`Place`].
+/// Makes one test for each case of the suite; the expression makes a new [`StoreFactory`].
 ///
-/// [`Place`]: crate::store::conformance::Place
+/// [`StoreFactory`]: crate::store::conformance::StoreFactory
 #[macro_export]
 macro_rules! store_conformance {
-    ($place:expr) => {
-        $crate::store_conformance! { $place =>
+    ($factory:expr) => {
+        $crate::store_conformance! { $factory =>
             a_queue_is_found_in_any_case,
             a_name_may_hold_anything,
             a_name_does_not_end_at_nul,
@@ -106,13 +123,23 @@ macro_rules! store_conformance {
             a_closed_store_says_so,
             random_histories,
             a_long_history,
+            a_command_means_the_action_of_that_time,
+            what_runs_is_named_to_its_owner,
+            only_expired_leases_are_recovered,
+            an_end_of_a_former_owner_is_stale,
+            an_owner_without_a_lease_starts_nothing,
+            a_closed_owner_gives_its_lease_up,
+            a_wish_reaches_the_owner_as_a_notice,
+            counts_and_pause_are_seen_by_both,
+            no_two_owners_start_the_same,
+            ids_and_keys_are_one_for_all_owners,
         }
     };
-    ($place:expr => $($case:ident),+ $(,)?) => { $(
+    ($factory:expr => $($case:ident),+ $(,)?) => { $(
         #[test]
         fn $case() {
-            let place = $place;
-            $crate::store::conformance::run($crate::store::conformance::$case(&place));
+            let factory = $factory;
+            $crate::store::conformance::run($crate::store::conformance::$case(&factory));
         }
     )+ };
 }
@@ -131,8 +158,8 @@ struct Bench {
 }
 
 impl Bench {
-    async fn open(place: &impl Place) -> Self {
-        Self::open_queue(place.open(), "Fetch").await
+    async fn open(factory: &impl StoreFactory) -> Self {
+        Self::open_queue(factory.open(), "Fetch").await
     }
 
     async fn open_queue(store: Arc<dyn Store>, name: &str) -> Self {
@@ -140,9 +167,9 @@ impl Bench {
         Self { store, queue, now: 1_000_000 }
     }
 
-    async fn reopen(self, place: &impl Place) -> Self {
+    async fn reopen(self, factory: &impl StoreFactory) -> Self {
         self.store.close().await;
-        Self { now: self.now, ..Self::open(place).await }
+        Self { now: self.now, ..Self::open(factory).await }
     }
 
     fn batch(&self) -> Batch {
@@ -167,7 +194,7 @@ impl Bench {
     }
 
     async fn command(&self, id: ActionId, command: Command) -> Result<State, Rejected> {
-        let affected = self.control(Control::Command { id, command }).await?;
+        let affected = self.control(Control::command(id, command)).await?;
         assert_eq!(affected.len(), 1);
         assert_eq!(affected[0].id, id);
         Ok(affected[0].state)

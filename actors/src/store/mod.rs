@@ -1,15 +1,85 @@
 //! What a store must do for the queues: take batches of changes, and answer reads.
 //!
-//! - the changes and their answers: this file;
+//! - the changes and their answers: [`Batch`] and [`BatchReply`];
 //! - listing with filters, sort keys and pages: [`query`];
+//! - servers that share a store: [`OwnerId`], [`Renewal`], [`Notice`];
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the suite that every store must pass: `conformance` (feature `testing`).
 //!
-//! A store repeats no rule about states: for each change it reads the row, asks
-//! [`crate::lifecycle::decide`] and writes what that says.
+//! The rest of this page is for whoever writes a store. `examples/memory_store` in this package is one in plain code.
+//!
+//! # Rules
+//!
+//! A store repeats no rule about states. For each change it reads the row, asks [`crate::lifecycle::decide`], for the
+//! end of an attempt [`crate::lifecycle::is_current`] before that, and writes what they say;
+//! [`crate::lifecycle::not_before`] gives each time, and [`crate::lifecycle::error_of`] the error text where an
+//! attempt was lost. One batch is one transaction, and an answer that says `Ok` is durable.
+//!
+//! # Owners
+//!
+//! Each server that opens a store is an *owner*, by a number that is never used again ([`Store::owner`]). Each row that
+//! runs says which owner runs it, since the claim that started it. From that follow three rules:
+//!
+//! - An end counts only if the action runs, by that attempt and for the owner that reports it; else it is
+//!   [`Rejected::Stale`].
+//! - [`Control::Recover`] concerns what *this* owner is written down to run, and what owners ran whose lease is over.
+//!   What another owner runs under its lease is never recovered.
+//! - Commands and submissions may come from any owner, whoever runs the action.
+//!
+//! A store that one server has to itself has one owner, [`OwnerId::SOLE`], and no more to do: each method about owners
+//! does the right thing as it is.
+//!
+//! # Leases
+//!
+//! [`Store::lease`] tells for how long a lease holds after it was renewed; the system renews it three times as often. Only the
+//! store's own clock tells whether a lease is over, since those of servers differ. One that is over may still be renewed, until
+//! another owner has recovered from it: from that transaction on its owner is dead. An owner that is dead, or whose lease is
+//! over, claims nothing; its ends are stale as soon as it is dead; its commands and submissions are taken as those of any other.
+//!
+//! To a dead owner [`Store::renew`] answers [`Renewal::Lost`]. The system then forces all that it runs, and asks for a
+//! [`Store::new_owner`] once all of it has ended. Where a server hears nothing of the store for the time of its lease it forces
+//! what may run elsewhere by then ([`OnRestart::Requeue`]); what may run only once goes on, for nobody starts it again. So
+//! two attempts at an action may overlap for a moment, at most one is believed, and with [`OnRestart::Fail`] none is begun twice.
+//!
+//! [`Store::close`] gives the lease up. A store that is dropped without it keeps it until it is over, as after a crash.
+//!
+//! # Notices
+//!
+//! What one owner changes may concern another: [`Store::notices`] takes what is to be called for that. A wish for what
+//! another owner runs must be sent to it once it is committed; the other notices only make things sooner. They may get
+//! lost: after each renewal every queue looks for itself what waits, how stands what it runs ([`Control::Reclaim`]), and
+//! how stand the actions whose ends are waited for. So a store needs no memory of notices, and can send them outside of
+//! its transactions.
+//!
+//! # What may not start yet
+//!
+//! A store may keep actions queued that must not start before some time. Then [`BatchReply::next_due`] says how long it is
+//! until the first of them may; the queue looks again then, and rests until then if nothing else happens.
+//!
+//! # Failures
+//!
+//! A batch that failed has changed nothing. [`StoreError::Unavailable`] is for what passes by itself, such as a connection
+//! that was lost: the queue keeps the ends of attempts and tries again, and callers are told to. The others are for somebody to mend.
+//!
+//! Where the answer to a commit is lost, a store finds out whether it was made before it answers the batch. What it
+//! can't find out is [`StoreError::OutcomeUnknown`]: callers have to look, and ends are reported again, which does no
+//! harm. What such a batch may have started must be nobody's by then, so its owner has to be dead.
+//!
+//! # Outbox
+//!
+//! What must be told at least once, whatever dies in between, can't be told from memory after the commit: it needs a row
+//! that is written in the same transaction. Nothing uses that yet; so that a store can be laid out for it, this is how it
+//! will be asked for. A batch will name the kinds of event that are wanted of its queue. For each change that it makes of such a
+//! kind, a store writes a row: a number that grows with each (of that queue, in the order of commits), the kind, and what the answer to
+//! that change says of the action (id, attempt, queue time, state, and for an end the error). Rows are read in pages
+//! behind a number, by whichever owner holds the lease on delivery, and are deleted up to a number by a control of a
+//! later batch. So whoever handles events may see one twice and never misses one; nothing is written where nothing is wanted.
 
+mod batch;
 #[cfg(feature = "testing")]
 pub mod conformance;
+mod counts;
+mod owner;
 pub mod query;
 mod shown;
 pub mod sqlite;
@@ -17,16 +87,22 @@ mod within;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::key::SubmissionKey;
-use crate::lifecycle::{Came, Command, Ended, OnRestart, Refusal, Verdict};
-use crate::report::{Report, Written};
+#[cfg(doc)]
+use crate::lifecycle::OnRestart;
+use crate::report::Report;
+pub use batch::{
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Rejected, Retention,
+    Submitted, Unread,
+};
+pub use counts::Counts;
+pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, Page, PageLimit, Query};
 pub use within::RecordWithin;
 
@@ -35,7 +111,7 @@ pub use within::RecordWithin;
 pub struct QueueId(pub i64);
 
 /// Keeps actions. Its methods answer from another thread, or at once where that takes microseconds:
-/// they never hold up the caller for long.
+/// they never hold up the caller for long. What a store must see to is told [above](self).
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Finds or makes the queue of this name (case does not matter).
     fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>>;
@@ -117,7 +193,34 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>>;
 
-    /// Writes out what is still buffered, and ends the store's threads once all its work is done.
+    /// Returns the owner as which this server has the store open.
+    fn owner(&self) -> OwnerId {
+        OwnerId::SOLE
+    }
+
+    /// Returns for how long a lease holds after it was renewed, the same as long as the store is open; `None` if it needs
+    /// no renewal, because nobody else can have the store open.
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Renews the owner's lease. Only called where there is one.
+    fn renew(&self) -> BoxFuture<'static, Result<Renewal, StoreError>> {
+        ready(Ok(Renewal::Holds)).boxed()
+    }
+
+    /// Goes on as a new owner, with a lease that begins now, and returns it. Called after [`Renewal::Lost`], once nothing runs
+    /// any more of what the former owner ran here.
+    fn new_owner(&self) -> BoxFuture<'static, Result<OwnerId, StoreError>> {
+        ready(Ok(OwnerId::SOLE)).boxed()
+    }
+
+    /// Takes what is to be called with each notice for this owner, once, before anything is enlisted.
+    fn notices(&self, sink: NoticeSink) {
+        drop(sink);
+    }
+
+    /// Writes out what is still buffered, gives the lease up, and ends the store's threads once all its work is done.
     fn close(&self) -> BoxFuture<'static, ()>;
 
     /// Says in one word what an acknowledgement means: `full` (on disk) or `normal` (safe against a
@@ -127,12 +230,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
 /// Seals a batch, so that what arrives until its turn comes goes with it. Called once, when the store begins
 /// with the batch or can't come to it any more; it must not wait.
-pub type Seal = Box<dyn FnOnce() -> (Batch, Answer) + Send>;
+pub type Seal = Box<dyn FnOnce() -> (Batch, BatchAnswer) + Send>;
 
 /// Takes the answer to a batch. Called once; it must not wait.
-pub type Answer = Box<dyn FnOnce(Result<BatchReply, StoreError>) + Send>;
+pub type BatchAnswer = Box<dyn FnOnce(Result<BatchReply, StoreError>) + Send>;
 
-/// Why the store could not do what it was asked. Nothing was changed.
+/// Why the store could not do what it was asked. Nothing was changed, but where only [`StoreError::OutcomeUnknown`] can be said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -168,6 +271,12 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the action database can't be read or written: {0}")]
     Io(String),
+    /// The store can't be reached, or is busy with something that passes by itself: the same may be tried again.
+    #[error("the action database is not available now: {0}")]
+    Unavailable(String),
+    /// The answer to a commit was lost for good: it may have been made.
+    #[error("the action database did not say whether it has made the change: {0}")]
+    OutcomeUnknown(String),
     /// The store was closed.
     #[error("the action database is closed")]
     Closed,
@@ -182,259 +291,6 @@ pub struct QueueState {
     pub paused: bool,
     /// How many actions it has in each state.
     pub counts: Counts,
-}
-
-/// How many actions of a queue are in each state. Shown as those that there are, `2 Queued, 1 Processing` for example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts([u64; State::ALL.len()]);
-
-impl Counts {
-    /// Returns the number in one state.
-    #[must_use]
-    pub fn of(&self, state: State) -> u64 {
-        self.0.get(state as usize).copied().unwrap_or_default()
-    }
-
-    /// Returns the number that wait.
-    #[must_use]
-    pub fn queued(&self) -> u64 {
-        self.of(State::Queued)
-    }
-
-    /// Returns the number that hold a slot.
-    #[must_use]
-    pub fn running(&self) -> u64 {
-        State::ALL.into_iter().filter(|s| s.is_running()).map(|s| self.of(s)).sum()
-    }
-
-    /// Returns the number that have ended, however.
-    #[must_use]
-    pub fn finished(&self) -> u64 {
-        State::ALL.into_iter().filter(|s| s.is_final()).map(|s| self.of(s)).sum()
-    }
-
-    pub(crate) fn add(&mut self, state: State, number: u64) {
-        if let Some(count) = self.0.get_mut(state as usize) {
-            *count = count.saturating_add(number);
-        }
-    }
-
-    pub(crate) fn take(&mut self, state: State) {
-        if let Some(count) = self.0.get_mut(state as usize) {
-            *count = count.saturating_sub(1);
-        }
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted = State::ALL.into_iter().map(|state| (state, self.of(state)));
-        let mut any = false;
-        for (state, number) in counted.filter(|(_, number)| *number > 0) {
-            let before = if any { ", " } else { "" };
-            write!(f, "{before}{number} {state}")?;
-            any = true;
-        }
-        if any { Ok(()) } else { f.write_str("no actions") }
-    }
-}
-
-/// Changes that one queue wants to make in one transaction.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// Whose changes these are.
-    pub queue: QueueId,
-    /// When the batch was sealed: the time of every change in it but the submissions.
-    pub now: Timestamp,
-    /// Commands and ends of attempts, in order of arrival; they never wait behind submissions.
-    pub controls: Vec<Control>,
-    /// New actions, in order of arrival.
-    pub submissions: Vec<NewAction>,
-    /// How many actions may start: the free slots once the controls are through.
-    pub claim: usize,
-    /// At how many waiting actions a submission is refused; `None` = no limit.
-    pub max_queued: Option<u64>,
-    /// Which old final actions may go.
-    pub retention: Retention,
-}
-
-/// Which final actions are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retention {
-    /// At most this many; `None` = all. Those go first that ended first; while one is there that ended
-    /// later than the batch's `now`, because the clock was set back, those that were submitted first.
-    pub max_finished: Option<u64>,
-    /// Only those that ended after this; `None` = all.
-    pub finished_after: Option<Timestamp>,
-}
-
-/// One change to actions that exist.
-#[derive(Debug, Clone)]
-pub enum Control {
-    /// A client's command to one action ([`Command::ReadParameters`] and [`Command::Duplicate`] are
-    /// none: one reads, the other submits).
-    Command {
-        /// The action.
-        id: ActionId,
-        /// What is asked of it.
-        command: Command,
-    },
-    /// An attempt has ended.
-    End(Arc<AttemptEnd>),
-    /// Pause the queue: nothing starts any more; running actions pause where they can.
-    PauseQueue {
-        /// Whether this kind of action can pause.
-        supported: bool,
-    },
-    /// Undo that, and resume every paused action.
-    ResumeQueue,
-    /// Stop all that runs.
-    StopAll,
-    /// The queue has (re)started: whatever counts as running and is not listed here runs nowhere.
-    Recover {
-        /// The attempts that do run.
-        live: Vec<(ActionId, u32)>,
-        /// What becomes of the others.
-        on_restart: OnRestart,
-    },
-}
-
-/// How an attempt ended, with all that is to be kept of it.
-#[derive(Debug, Clone)]
-pub struct AttemptEnd {
-    /// The action.
-    pub id: ActionId,
-    /// Which attempt at it.
-    pub attempt: u32,
-    /// How it ended.
-    pub ended: Ended,
-    /// How it came to that: for whoever is told of the end. A store need not keep it.
-    pub came: Came,
-    /// The error text for the client, if it failed.
-    pub error: Option<String>,
-    /// The result, or what there is of it.
-    pub report: Written,
-    /// How far it came, from 0 to 100.
-    pub percent: f64,
-    /// How long it worked, pauses left out, in milliseconds.
-    pub processing_ms: i64,
-}
-
-/// An action to be queued.
-#[derive(Debug, Clone)]
-pub enum NewAction {
-    /// With parameters of its own.
-    Given {
-        /// What it is given.
-        parameters: Parameters,
-        /// Its priority; the higher one starts first.
-        priority: i32,
-        /// A key under which the same submission may come again and gets the first one's id, as long as that
-        /// action is kept; another one is [`Rejected::KeyTaken`]. What is the same: [`SubmissionKey::is_repeat`].
-        key: Option<SubmissionKey>,
-        /// When it arrived.
-        queued_at: Timestamp,
-    },
-    /// With parameters and priority of an action that has not ended.
-    CopyOf {
-        /// That action.
-        id: ActionId,
-        /// When the request arrived.
-        queued_at: Timestamp,
-    },
-}
-
-/// The answers to a [`Batch`], in the order of its parts.
-#[derive(Debug)]
-pub struct BatchReply {
-    /// One answer for each control.
-    pub controls: Vec<Result<Vec<Affected>, Rejected>>,
-    /// One answer for each submission.
-    pub submissions: Vec<Result<Submitted, Rejected>>,
-    /// Which of the submissions, counted from 0, came again under their key: nothing new was queued for them.
-    pub repeats: Vec<usize>,
-    /// The actions that have been given a slot.
-    pub claimed: Vec<Claimed>,
-    /// The actions that were to be given one and ended in Error instead, because what they were given can't
-    /// be read.
-    pub unread: Vec<Unread>,
-    /// Whether there is more to delete than fitted into this step.
-    pub more_to_prune: bool,
-    /// The queue's counts after the batch.
-    pub counts: Counts,
-    /// Whether the queue is paused after the batch.
-    pub paused: bool,
-}
-
-/// An action that a control concerned, and what the rules said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Affected {
-    /// The action.
-    pub id: ActionId,
-    /// Its latest attempt; 0 if it never started.
-    pub attempt: u32,
-    /// When it was queued.
-    pub queued_at: Timestamp,
-    /// When its latest attempt started, as it is written now: none of one that waits.
-    pub started_at: Option<Timestamp>,
-    /// When it ended, where this change ended it.
-    pub finished_at: Option<Timestamp>,
-    /// Its state now.
-    pub state: State,
-    /// What was decided.
-    pub verdict: Verdict,
-}
-
-/// An action that ended in Error before it ran, because what it was given can't be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
-    /// The action, and where it stands now.
-    pub action: Affected,
-    /// The error text for the client.
-    pub error: String,
-}
-
-/// Why one change of a batch was not made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rejected {
-    /// There is no such action in this queue.
-    Unknown,
-    /// The rules do not allow it.
-    Refused(Refusal),
-    /// The report is of an attempt that is no longer the action's latest.
-    Stale,
-    /// The queue holds as many waiting actions as it may.
-    QueueFull,
-    /// Under the same key something else was submitted before, and is still kept.
-    KeyTaken,
-    /// The server shuts down and takes nothing new (said by the queue, never by a store).
-    ShuttingDown,
-    /// The store could not keep it.
-    Store(StoreError),
-}
-
-/// A submission that is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Submitted {
-    /// The new action's id, or the first one's for a repeated key.
-    pub id: ActionId,
-    /// When it was queued.
-    pub queued_at: Timestamp,
-}
-
-/// An action that has been given a slot.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// The action.
-    pub id: ActionId,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// When it was queued.
-    pub queued_at: Timestamp,
-    /// When this attempt started.
-    pub started_at: Timestamp,
-    /// What it was given.
-    pub parameters: Parameters,
 }
 
 /// One action as it stands in the store.
@@ -470,20 +326,4 @@ pub struct Record {
 impl Record {
     /// The last place in the queue that is counted: a poll must stay cheap with a million waiting.
     pub const MAX_POSITION: u64 = 100;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_shown_as_those_that_there_are() {
-        let mut counts = Counts::default();
-        assert_eq!(counts.to_string(), "no actions");
-        counts.add(State::Error, 1);
-        assert_eq!(counts.to_string(), "1 Error");
-        counts.add(State::Queued, 2_000);
-        counts.add(State::Processing, 3);
-        assert_eq!(counts.to_string(), "2000 Queued, 3 Processing, 1 Error");
-    }
 }

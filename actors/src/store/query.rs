@@ -167,20 +167,29 @@ impl SortKey {
     }
 }
 
-/// How far a listing has come. [`Cursor::start`] begins one; each page gives the next.
+/// How far a listing has come. [`Cursor::start`] begins one; each page gives the next, made by the store.
+///
+/// ```
+/// use actiond_actors::store::query::Cursor;
+/// use actiond_actors::{ActionId, Timestamp};
+/// let first = Cursor::start(7);
+/// let last = (Timestamp(5), ActionId::new(3).expect("an id"));
+/// assert_ne!(Cursor { skip: 0, after: Some(last), ..first }, first);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Actions that are still to be passed over.
-    pub(crate) skip: u64,
+    /// Number of actions that are still to be passed over.
+    pub skip: u64,
     /// Whether the actions that have the sort key's time are all behind it.
-    pub(crate) lacking: bool,
-    /// The last action that was looked at, listed or not: its time and id.
-    pub(crate) after: Option<(Timestamp, ActionId)>,
-    /// Where an index is damaged, those that are left are found one by one, in the order of their ids: the id
-    /// that was looked at last.
-    pub(crate) one_by_one: Option<u64>,
-    /// Whether a page has listed something.
-    pub(crate) begun: bool,
+    pub lacking: bool,
+    /// The last action that was looked at, listed or not: the time that is sorted by (where it lacks that, its queue
+    /// time) and its id.
+    pub after: Option<(Timestamp, ActionId)>,
+    /// The id that was looked at last, where those that are left are found one by one in the order of their ids,
+    /// because an index is damaged.
+    pub one_by_one: Option<u64>,
+    /// Whether a page has listed something: such a listing goes before those that begin.
+    pub begun: bool,
 }
 
 impl Cursor {

@@ -1,6 +1,7 @@
 //! A store that fails, or answers late, when the test says so.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -8,8 +9,8 @@ use super::Gate;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
-    Answer, Batch, QueueId, QueueState, Record, RecordWithin, Rejected, Retention, Seal, Store,
-    StoreError,
+    Batch, BatchAnswer, NoticeSink, OwnerId, QueueId, QueueState, Record, RecordWithin, Rejected,
+    Renewal, Retention, Seal, Store, StoreError,
 };
 
 /// Wraps a store. Its clones share their faults, so keep one when the other goes to a system.
@@ -186,7 +187,7 @@ impl Store for FaultyStore {
                 let number = std::mem::take(&mut batch.submissions).len();
                 vec![Err(Rejected::Store(error)); number]
             });
-            let answer: Answer = Box::new(move |mut reply| {
+            let answer: BatchAnswer = Box::new(move |mut reply| {
                 // On the writing thread: no batch is sealed before the one before it is answered.
                 after.wait_blocking();
                 if let (Ok(reply), Some(refused)) = (&mut reply, refused) {
@@ -255,6 +256,26 @@ impl Store for FaultyStore {
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         self.inner.page(queue, query, cursor, limit)
+    }
+
+    fn owner(&self) -> OwnerId {
+        self.inner.owner()
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.inner.lease()
+    }
+
+    fn renew(&self) -> BoxFuture<'static, Result<Renewal, StoreError>> {
+        self.inner.renew()
+    }
+
+    fn new_owner(&self) -> BoxFuture<'static, Result<OwnerId, StoreError>> {
+        self.inner.new_owner()
+    }
+
+    fn notices(&self, sink: NoticeSink) {
+        self.inner.notices(sink);
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -2,28 +2,31 @@
 //! about ends, leaves out none: what waits does start (Q13).
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use stateright::Model as _;
+use stateright::Model;
 
 use crate::holds::{BOTH_CRASH, REBUILT_TWO_SLOTS, SHUTDOWN, STORE_FAILS, WORKERS_DIE};
 use crate::setup::{Fault, Setup};
 use crate::steps::Event;
-use crate::world::World;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
+pub(crate) enum Seen {
     OnTheWay,
     Done,
 }
 
 /// Finds a way that comes back to a world it has been in.
-fn circle(
-    setup: &Setup,
-    world: &World,
+pub(crate) fn circle<M: Model>(
+    setup: &M,
+    world: &M::State,
     seen: &mut HashMap<u64, Seen>,
-    way: &mut Vec<Event>,
-) -> bool {
+    way: &mut Vec<M::Action>,
+) -> bool
+where
+    M::State: Hash,
+    M::Action: Copy,
+{
     let mut hasher = DefaultHasher::new();
     world.hash(&mut hasher);
     let key = hasher.finish();

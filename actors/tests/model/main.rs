@@ -12,7 +12,8 @@
 //! - `reach`: what a model must come to;
 //! - `holds`: the tests that the protocol keeps every law; `larger`: the same, by hand;
 //! - `fails`: the tests that each of a list of mistakes breaks one;
-//! - `circles`: the test that no events follow each other for ever.
+//! - `circles`: the test that no events follow each other for ever;
+//! - `owners`: a model of its own, of two servers that share a store.
 //!
 //! What is left out, larger bounds and results: `docs/model.md`.
 
@@ -31,6 +32,7 @@ mod inbox;
 mod larger;
 mod laws;
 mod moves;
+mod owners;
 mod queue;
 mod reach;
 mod rebuild;

@@ -18,6 +18,7 @@
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
+//! - `owners`: leases, notices and what may start later, at the word of a store that others share;
 //! - `powercut`: a machine that loses its power.
 
 #![allow(
@@ -39,6 +40,7 @@ mod failing;
 mod files;
 mod formats;
 mod observing;
+mod owners;
 mod pausing;
 mod powercut;
 #[cfg(target_os = "linux")]

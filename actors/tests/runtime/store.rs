@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actiond_actors::lifecycle::Command;
-use actiond_actors::store::conformance::Place;
+use actiond_actors::store::conformance::StoreFactory;
 use actiond_actors::store::query::{Cursor, Page, Query, SortKey};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{Batch, Control, NewAction, QueueId, Retention, Store, StoreError};
@@ -23,7 +23,7 @@ impl Directory {
     }
 }
 
-impl Place for Directory {
+impl StoreFactory for Directory {
     fn open(&self) -> Arc<dyn Store> {
         // What is asked of a store does not hang on the machine's disk being flushed.
         Arc::new(SqliteStore::open(self.0.path(), Durability::Normal).unwrap())
@@ -38,7 +38,7 @@ mod sqlite {
 /// A store whose pages look at so few rows that most end by that.
 struct Tired(Directory, u64);
 
-impl Place for Tired {
+impl StoreFactory for Tired {
     fn open(&self) -> Arc<dyn Store> {
         let store = SqliteStore::open(self.0.0.path(), Durability::Normal).unwrap();
         store.look_at(self.1);
@@ -68,7 +68,7 @@ async fn hundred(directory: &TempDir) -> (SqliteStore, QueueId) {
     store.look_at(10);
     let queue = store.open_queue("Work").await.unwrap().id;
     let submissions = (0..100).map(new_action).collect();
-    let cancel = |id| Control::Command { id: ActionId::new(id).unwrap(), command: Command::Cancel };
+    let cancel = |id| Control::command(ActionId::new(id).unwrap(), Command::Cancel);
     let controls = vec![cancel(50), cancel(100)];
     store.commit(Batch { submissions, ..empty(queue) }).await.unwrap();
     store.commit(Batch { controls, ..empty(queue) }).await.unwrap();

@@ -109,6 +109,42 @@ fn wait_on_get_status_answers_at_the_end_of_the_action_or_of_the_time() {
     assert_eq!(ask("3600"), "Stopped");
 }
 
+/// The same id, but another time: a token of another data directory.
+fn of_another_directory(token: &str) -> String {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let plain = String::from_utf8(base64.decode(token).unwrap()).unwrap();
+    let (start, number) = plain.rsplit_once(':').unwrap();
+    let time: u64 = number[..13].parse().unwrap();
+    base64.encode(format!("{start}:{}{}", time - 1, &number[13..]))
+}
+
+/// A command looks at nothing before; the time in its token is held against the action's all the same.
+#[test]
+fn a_command_by_a_token_of_another_data_directory_steers_nothing() {
+    let home = Home::new(ONE_SLOT);
+    let server = home.start();
+    let client = Client::of(&server);
+    let runs = client.submit("Process&Sleep=600");
+    client.wait_for("Process", &runs, "Processing");
+    let waits = client.submit("Process&Sleep=600");
+    for (token, state) in [(runs, "Processing"), (waits, "Queued")] {
+        let other = of_another_directory(&token);
+        let ask = |action: &str, token: &str| {
+            client.queue_info("Process", &format!("QueueAction={action}&Token={token}"))
+        };
+        let unknown = fault(&ask("getStatus", &other));
+        let commands = ["stop", "cancel", "pause", "resume", "changePriority&Priority=3"];
+        for command in commands.into_iter().chain(["duplicate", "progress", "getActionParameters"])
+        {
+            let refused = fault(&ask(command, &other));
+            assert_eq!((refused.number, &refused.string), (502, &unknown.string), "{command}");
+            assert_eq!(refused.description, unknown.description, "{command}");
+        }
+        client.wait_for("Process", &token, state);
+    }
+}
+
 #[test]
 fn a_wait_for_a_token_of_no_action_does_not_wait() {
     let home = Home::new(ONE_SLOT);
@@ -116,13 +152,7 @@ fn a_wait_for_a_token_of_no_action_does_not_wait() {
     let client = Client::of(&server);
     let token = client.submit("Process&Sleep=600");
     client.wait_for("Process", &token, "Processing");
-    // The same id, but another time: a token of another data directory.
-    use base64::Engine as _;
-    let base64 = base64::engine::general_purpose::STANDARD;
-    let plain = String::from_utf8(base64.decode(&token).unwrap()).unwrap();
-    let (start, number) = plain.rsplit_once(':').unwrap();
-    let time: u64 = number[..13].parse().unwrap();
-    let other = base64.encode(format!("{start}:{}{}", time - 1, &number[13..]));
+    let other = of_another_directory(&token);
     let began = Instant::now();
     let reply =
         client.queue_info("Process", &format!("QueueAction=getStatus&Token={other}&Wait=5"));

@@ -3,14 +3,14 @@
 use std::sync::{Arc, mpsc};
 
 use super::model::Model;
-use super::{Bench, Place, an_end};
+use super::{Bench, StoreFactory, an_end};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
 use crate::store::{Affected, Batch, BatchReply, Control, Record, Rejected, StoreError};
 
 /// A queue is found again under its name in any case, and no other is.
-pub async fn a_queue_is_found_in_any_case(place: &impl Place) {
-    let store = place.open();
+pub async fn a_queue_is_found_in_any_case(factory: &impl StoreFactory) {
+    let store = factory.open();
     let fetch = store.open_queue("Fetch").await.unwrap();
     assert!(!fetch.paused);
     assert_eq!(fetch.counts.queued() + fetch.counts.running() + fetch.counts.finished(), 0);
@@ -19,12 +19,12 @@ pub async fn a_queue_is_found_in_any_case(place: &impl Place) {
     let other = store.open_queue("Fetch2").await.unwrap();
     assert_ne!(other.id, fetch.id);
     store.close().await;
-    assert_eq!(place.open().open_queue("fetch").await.unwrap(), fetch);
+    assert_eq!(factory.open().open_queue("fetch").await.unwrap(), fetch);
 }
 
 /// A name may hold quotes, percent signs and letters beyond ASCII, and be empty.
-pub async fn a_name_may_hold_anything(place: &impl Place) {
-    let store = place.open();
+pub async fn a_name_may_hold_anything(factory: &impl StoreFactory) {
+    let store = factory.open();
     let mut ids = Vec::new();
     for name in ["", "%", "_", "a'b\"c", "Grüße", "行列", "x; DROP TABLE action"] {
         let queue = store.open_queue(name).await.unwrap();
@@ -35,8 +35,8 @@ pub async fn a_name_may_hold_anything(place: &impl Place) {
 }
 
 /// NUL is no end of a name: it is kept, or the name is refused, but two names are not one queue.
-pub async fn a_name_does_not_end_at_nul(place: &impl Place) {
-    let store = place.open();
+pub async fn a_name_does_not_end_at_nul(factory: &impl StoreFactory) {
+    let store = factory.open();
     let first = store.open_queue("a\0b").await;
     let second = store.open_queue("a\0c").await;
     if let (Ok(first), Ok(second)) = (first, second) {
@@ -50,7 +50,7 @@ async fn in_state(bench: &Bench, model: &mut Model, state: State) -> ActionId {
     let reply = bench.commit(batch.clone()).await;
     model.apply(&batch, &reply);
     let id = reply.submissions[0].as_ref().unwrap().id;
-    let command = |command| vec![Control::Command { id, command }];
+    let command = |command| vec![Control::command(id, command)];
     let end = |ended| vec![Control::End(an_end(id, 1, ended).into())];
     let ways: Vec<(usize, Vec<Control>)> = match state {
         State::Queued => vec![],
@@ -74,8 +74,8 @@ async fn in_state(bench: &Bench, model: &mut Model, state: State) -> ActionId {
 }
 
 /// Each command on an action in each state: answer, state, times, outcome and counts.
-pub async fn every_cell_of_the_table(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let mut model = Model::default();
     let commands = Command::OF_CLIENTS
         .into_iter()
@@ -86,7 +86,7 @@ pub async fn every_cell_of_the_table(place: &impl Place) {
         .chain(both.map(Ended::Interrupted));
     for state in State::ALL {
         let given = commands.clone().map(|command| {
-            Box::new(move |id| Control::Command { id, command }) as Box<dyn Fn(ActionId) -> Control>
+            Box::new(move |id| Control::command(id, command)) as Box<dyn Fn(ActionId) -> Control>
         });
         let ended = ends.clone().map(|ended| {
             Box::new(move |id| Control::End(an_end(id, 1, ended).into())) as Box<dyn Fn(_) -> _>
@@ -103,7 +103,7 @@ pub async fn every_cell_of_the_table(place: &impl Place) {
             model.apply(&batch, &reply);
             model.check(&*bench.store).await;
             // Leave nothing that waits or runs to the next cell.
-            let cancel = Control::Command { id, command: Command::Cancel };
+            let cancel = Control::command(id, Command::Cancel);
             let controls =
                 vec![cancel, Control::Recover { live: vec![], on_restart: OnRestart::Fail }];
             let batch = Batch { controls, ..bench.batch() };
@@ -115,18 +115,18 @@ pub async fn every_cell_of_the_table(place: &impl Place) {
 }
 
 /// Within a batch, controls come first, in their order; then submissions; then claims.
-pub async fn controls_then_submissions_then_claims(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn controls_then_submissions_then_claims(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let low = bench.submit(1).await;
     let stopped = bench.submit(0).await;
     let reply = bench
         .commit(Batch {
             controls: vec![
                 Control::PauseQueue { supported: true },
-                Control::Command { id: low, command: Command::ChangePriority(-5) },
-                Control::Command { id: low, command: Command::ChangePriority(5) },
-                Control::Command { id: stopped, command: Command::Cancel },
-                Control::Command { id: stopped, command: Command::ChangePriority(9) },
+                Control::command(low, Command::ChangePriority(-5)),
+                Control::command(low, Command::ChangePriority(5)),
+                Control::command(stopped, Command::Cancel),
+                Control::command(stopped, Command::ChangePriority(9)),
                 Control::ResumeQueue,
             ],
             submissions: vec![bench.new_action(3), bench.new_action(7)],
@@ -142,8 +142,8 @@ pub async fn controls_then_submissions_then_claims(place: &impl Place) {
 }
 
 /// Q8, also after a change of priority and after an action came back to the queue.
-pub async fn the_highest_priority_starts_first(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn the_highest_priority_starts_first(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let mut ids = Vec::new();
     for priority in [0, 5, -3, 5, i32::MAX, i32::MIN, 0] {
         ids.push(bench.submit(priority).await);
@@ -158,8 +158,8 @@ pub async fn the_highest_priority_starts_first(place: &impl Place) {
 }
 
 /// Q12, also after the store was opened again.
-pub async fn a_paused_queue_starts_nothing(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn a_paused_queue_starts_nothing(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     bench.submit(0).await;
     let reply = bench
         .commit(Batch {
@@ -170,7 +170,7 @@ pub async fn a_paused_queue_starts_nothing(place: &impl Place) {
         .await;
     assert!(reply.paused);
     assert!(reply.claimed.is_empty());
-    let bench = bench.reopen(place).await;
+    let bench = bench.reopen(factory).await;
     assert!(bench.state().await.paused);
     assert!(bench.claim(4).await.is_empty());
     bench.control(Control::ResumeQueue).await.unwrap();
@@ -179,8 +179,8 @@ pub async fn a_paused_queue_starts_nothing(place: &impl Place) {
 }
 
 /// A claim gives no more than it asks for, and nothing twice.
-pub async fn no_more_start_than_asked_for(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn no_more_start_than_asked_for(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     for _ in 0..10 {
         bench.submit(0).await;
     }
@@ -198,8 +198,8 @@ pub async fn no_more_start_than_asked_for(place: &impl Place) {
 
 /// Attempts are numbered from 1; the end of an earlier one, or of an action that does not run,
 /// changes nothing (Q14).
-pub async fn only_the_latest_attempt_can_end(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn only_the_latest_attempt_can_end(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let id = bench.submit(0).await;
     assert_eq!(bench.end(id, 0, Ended::Finished).await, Err(Rejected::Stale));
     for attempt in 1..=3 {
@@ -223,8 +223,8 @@ pub async fn only_the_latest_attempt_can_end(place: &impl Place) {
 }
 
 /// What is listed as live is left alone, unless it is another attempt; the rest goes as is asked.
-pub async fn recovery_spares_what_runs(place: &impl Place) {
-    let store = place.open();
+pub async fn recovery_spares_what_runs(factory: &impl StoreFactory) {
+    let store = factory.open();
     for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
         let bench = Bench::open_queue(Arc::clone(&store), &format!("{on_restart:?}")).await;
         let mut ids = Vec::new();
@@ -264,8 +264,8 @@ pub async fn recovery_spares_what_runs(place: &impl Place) {
 }
 
 /// Pause, resume and stop of all that runs touch nothing else.
-pub async fn commands_to_all_that_runs(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn commands_to_all_that_runs(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let mut ids = Vec::new();
     for _ in 0..4 {
         ids.push(bench.submit(0).await);
@@ -296,8 +296,8 @@ pub async fn commands_to_all_that_runs(place: &impl Place) {
 }
 
 /// `max_queued` counts those that wait, and nothing else.
-pub async fn a_full_queue_refuses(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn a_full_queue_refuses(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let three = || (0..3).map(|_| bench.new_action(0)).collect();
     let limited =
         |claim| Batch { submissions: three(), max_queued: Some(2), claim, ..bench.batch() };
@@ -311,7 +311,7 @@ pub async fn a_full_queue_refuses(place: &impl Place) {
     assert!(reply.submissions.iter().all(|s| *s == Err(Rejected::QueueFull)));
     // Control needs no room.
     let id = reply_id(&bench).await;
-    let cancel = Control::Command { id, command: Command::Cancel };
+    let cancel = Control::command(id, Command::Cancel);
     let reply = bench.commit(Batch { controls: vec![cancel], ..limited(0) }).await;
     assert!(reply.controls[0].is_ok());
     assert!(reply.submissions[0].is_ok());
@@ -326,8 +326,8 @@ async fn reply_id(bench: &Bench) -> ActionId {
 }
 
 /// Q9: queued <= started <= finished, also when the clock goes back between them.
-pub async fn times_never_go_back(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn times_never_go_back(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let ran = bench.submit(1).await;
     let cancelled = bench.submit(0).await;
     bench.now -= 5_000;
@@ -353,8 +353,8 @@ pub async fn times_never_go_back(place: &impl Place) {
 }
 
 /// An action belongs to its queue: no other reads, commands, copies, lists or starts it.
-pub async fn queues_do_not_see_each_other(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn queues_do_not_see_each_other(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let other = Bench::open_queue(Arc::clone(&bench.store), "Other").await;
     let id = bench.submit(0).await;
     assert_eq!(other.find(id).await, None);
@@ -375,8 +375,8 @@ pub async fn queues_do_not_see_each_other(place: &impl Place) {
 }
 
 /// What is enlisted once a batch was sealed is sealed after that one was answered.
-pub async fn batches_are_sealed_when_their_turn_comes(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn batches_are_sealed_when_their_turn_comes(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let (said, heard) = mpsc::channel();
     let (done, all) = tokio::sync::oneshot::channel();
     let submit = Batch { submissions: vec![bench.new_action(0)], ..bench.batch() };
@@ -400,8 +400,8 @@ pub async fn batches_are_sealed_when_their_turn_comes(place: &impl Place) {
 }
 
 /// A batch that comes when the store is closed is sealed, and answered.
-pub async fn a_batch_that_is_late_is_answered(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn a_batch_that_is_late_is_answered(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     bench.store.close().await;
     let (said, heard) = tokio::sync::oneshot::channel();
     let batch = bench.batch();
@@ -412,8 +412,8 @@ pub async fn a_batch_that_is_late_is_answered(place: &impl Place) {
 
 /// Many batches of several queues on their way at once: each is answered, no id comes twice, the
 /// order within a queue is kept.
-pub async fn callers_at_the_same_time(place: &impl Place) {
-    let store = place.open();
+pub async fn callers_at_the_same_time(factory: &impl StoreFactory) {
+    let store = factory.open();
     let mut benches = Vec::new();
     for name in ["A", "B", "C"] {
         benches.push(Bench::open_queue(Arc::clone(&store), name).await);

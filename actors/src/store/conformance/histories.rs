@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
 use super::model::Model;
-use super::{Place, an_end, cases, run};
+use super::{StoreFactory, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart};
 use crate::store::query::{Cursor, Query, Range, SortKey, States};
@@ -173,7 +173,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
     let controls = step.acts.iter().map(|(index, act)| {
         let id = target(index);
         match act {
-            Act::Command(command) => Control::Command { id, command: *command },
+            Act::Command(command) => Control::command(id, *command),
             Act::End(ended, before) => {
                 let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
                 Control::End(an_end(id, attempt.saturating_sub(*before), *ended).into())
@@ -271,8 +271,8 @@ impl History {
 }
 
 /// Short histories of all kinds of batches; the smallest one that goes wrong is shown.
-pub async fn random_histories(place: &impl Place) {
-    let store = place.open();
+pub async fn random_histories(factory: &impl StoreFactory) {
+    let store = factory.open();
     let listing = (any::<Index>(), queries(BEGIN + 1_200), any::<Index>(), 1..=50_usize);
     let history = (
         proptest::collection::vec(steps(12, 6, false), 1..40),
@@ -304,9 +304,9 @@ pub async fn random_histories(place: &impl Place) {
 
 /// One history of several thousand actions, always the same, with a few hundred listings, before
 /// and after it was opened again.
-pub async fn a_long_history(place: &impl Place) {
+pub async fn a_long_history(factory: &impl StoreFactory) {
     let mut runner = TestRunner::deterministic();
-    let mut history = History::begin(place.open(), &["Large".into(), "small".into()]).await;
+    let mut history = History::begin(factory.open(), &["Large".into(), "small".into()]).await;
     let strategy = steps(60, 80, true);
     for _ in 0..120 {
         history.step(&strategy.new_tree(&mut runner).unwrap().current()).await;
@@ -316,7 +316,7 @@ pub async fn a_long_history(place: &impl Place) {
     for reopened in [false, true] {
         if reopened {
             history.store.close().await;
-            history.store = place.open();
+            history.store = factory.open();
             for name in ["large", "Small"] {
                 history.store.open_queue(name).await.unwrap();
             }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::model::Model;
-use super::{Bench, Place, an_end, cases, run, written};
+use super::{Bench, StoreFactory, an_end, cases, run, written};
 use crate::action::{ActionId, Parameters, State, Timestamp, Value};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended};
@@ -15,8 +15,8 @@ use crate::store::{
 };
 
 /// Q1: not after everything was deleted, and not after the store was opened again.
-pub async fn an_id_is_never_used_again(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn an_id_is_never_used_again(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let mut last = 0;
     for _ in 0..3 {
         let ids = bench.finish(5).await;
@@ -26,7 +26,7 @@ pub async fn an_id_is_never_used_again(place: &impl Place) {
         let reply = bench.commit(Batch { retention: none, ..bench.batch() }).await;
         assert_eq!(reply.counts.finished(), 0);
         assert_eq!(bench.find(ids[0]).await, None);
-        bench = bench.reopen(place).await;
+        bench = bench.reopen(factory).await;
     }
     // Where the last one goes and others stay: it alone, a copy, beside new ones, or before them.
     let waits = bench.submit(0).await;
@@ -37,7 +37,7 @@ pub async fn an_id_is_never_used_again(place: &impl Place) {
         assert!(id.get() > last, "{id} after {last}");
         let reply = bench
             .commit(Batch {
-                controls: vec![Control::Command { id, command: Command::Cancel }],
+                controls: vec![Control::command(id, Command::Cancel)],
                 submissions: vec![bench.new_action(0); beside],
                 retention: none,
                 ..bench.batch()
@@ -45,14 +45,14 @@ pub async fn an_id_is_never_used_again(place: &impl Place) {
             .await;
         assert_eq!(bench.find(id).await, None);
         last = reply.submissions.last().map_or(id, |new| new.clone().unwrap().id).get();
-        bench = bench.reopen(place).await;
+        bench = bench.reopen(factory).await;
     }
     assert!(bench.submit(0).await.get() > last);
 }
 
 /// The same key gives the first id as long as that action is kept, in its own queue.
-pub async fn a_key_names_one_action(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn a_key_names_one_action(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let keyed = |key: &str, queued_at| NewAction::Given {
         parameters: Parameters::from_iter([("Key", key)]),
         priority: 0,
@@ -76,7 +76,7 @@ pub async fn a_key_names_one_action(place: &impl Place) {
     let elsewhere = Bench::open_queue(bench.store.clone(), "Other").await;
     assert_ne!(elsewhere.try_submit(keyed("a", 10)).await.unwrap().id, first.id);
 
-    bench = bench.reopen(place).await;
+    bench = bench.reopen(factory).await;
     assert_eq!(bench.try_submit(keyed("a", 40)).await, Ok(first));
     bench.command(first.id, Command::Cancel).await.unwrap();
     assert_eq!(bench.try_submit(keyed("a", 50)).await, Ok(first), "it has ended but is kept");
@@ -88,8 +88,8 @@ pub async fn a_key_names_one_action(place: &impl Place) {
 }
 
 /// What comes again under a key leaves the first submission as it was, also where that starts at once.
-pub async fn a_repeated_key_changes_nothing(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn a_repeated_key_changes_nothing(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let keyed = |text: &str, priority| NewAction::Given {
         parameters: Parameters::from_iter([("Text", text)]),
         priority,
@@ -107,8 +107,8 @@ pub async fn a_repeated_key_changes_nothing(place: &impl Place) {
 
 /// Another submission under a key that names one already is refused and makes no action, whatever became of the first
 /// one, as long as that is kept; in the same batch as well.
-pub async fn a_taken_key_is_refused(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn a_taken_key_is_refused(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let keyed = |pairs: &[(&str, &str)]| NewAction::Given {
         parameters: Parameters::from_iter(pairs.iter().copied()),
         priority: 0,
@@ -126,7 +126,7 @@ pub async fn a_taken_key_is_refused(place: &impl Place) {
     assert_eq!(bench.commit(full).await.submissions[0], Err(Rejected::KeyTaken));
     assert_eq!(bench.try_submit(keyed(&[("b", "2"), ("Wait", "9"), ("a", "1")])).await, Ok(first));
 
-    bench = bench.reopen(place).await;
+    bench = bench.reopen(factory).await;
     assert_eq!(bench.try_submit(other()).await, Err(Rejected::KeyTaken));
     assert_eq!(bench.try_submit(keyed(&[("A", "1"), ("B", "2")])).await, Ok(first));
     bench.command(first.id, Command::Cancel).await.unwrap();
@@ -141,8 +141,8 @@ pub async fn a_taken_key_is_refused(place: &impl Place) {
 }
 
 /// A copy has parameters and priority of its source, and a life of its own.
-pub async fn copies_carry_parameters_and_priority(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn copies_carry_parameters_and_priority(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let id = bench.submit(7).await;
     let copy = |id| NewAction::CopyOf { id, queued_at: Timestamp(55) };
     let waiting = bench.try_submit(copy(id)).await.unwrap().id;
@@ -167,8 +167,8 @@ pub async fn copies_carry_parameters_and_priority(place: &impl Place) {
 }
 
 /// Only so many that have ended are kept, the oldest go first, in steps.
-pub async fn retention_by_number(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn retention_by_number(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let ids = bench.finish(450).await;
     let waits = bench.submit(0).await;
     let retention = Retention { max_finished: Some(10), finished_after: None };
@@ -190,8 +190,8 @@ pub async fn retention_by_number(place: &impl Place) {
 }
 
 /// What ends after the clock was set back is not taken for the oldest.
-pub async fn retention_by_number_after_the_clock_was_set_back(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn retention_by_number_after_the_clock_was_set_back(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let before = bench.finish(20).await;
     bench.now -= 10_000;
     let since = bench.finish(5).await;
@@ -204,8 +204,8 @@ pub async fn retention_by_number_after_the_clock_was_set_back(place: &impl Place
 }
 
 /// What ended at or before a time goes, in steps; what has not ended stays.
-pub async fn retention_by_age(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn retention_by_age(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let ids = bench.finish(450).await;
     let waits = bench.submit(0).await;
     let last = bench.record(ids[439]).await.finished_at;
@@ -226,8 +226,8 @@ pub async fn retention_by_age(place: &impl Place) {
 }
 
 /// The place counts those that start before, as far as is counted at all.
-pub async fn a_place_in_the_queue(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn a_place_in_the_queue(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let normal = bench.submit(0).await;
     let low = bench.submit(-1).await;
     let high = bench.submit(1).await;
@@ -264,8 +264,8 @@ async fn keeps(bench: &Bench, parameters: Parameters) {
 }
 
 /// Names and values of every kind, in their order, and large ones.
-pub async fn parameters_are_kept_to_the_letter(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn parameters_are_kept_to_the_letter(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let every_character: String = ('\0'..=char::MAX).step_by(7).collect();
     let texts =
         ["", "\0", "'", "\"", "\\", "'; --", "\u{feff}", "\u{2028}", "😀", "{\"base64\":\"\"}"];
@@ -287,8 +287,8 @@ pub async fn parameters_are_kept_to_the_letter(place: &impl Place) {
 }
 
 /// Random names and values.
-pub async fn any_parameters_are_kept_to_the_letter(place: &impl Place) {
-    let store = place.open();
+pub async fn any_parameters_are_kept_to_the_letter(factory: &impl StoreFactory) {
+    let store = factory.open();
     let value = prop_oneof![
         any::<String>().prop_map(Value::Text),
         any::<Vec<u8>>().prop_map(Value::Bytes),
@@ -310,8 +310,8 @@ pub async fn any_parameters_are_kept_to_the_letter(place: &impl Place) {
 }
 
 /// Results of every form.
-pub async fn reports_are_kept_to_the_letter(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn reports_are_kept_to_the_letter(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let mut nested = Node::text("innermost", "here");
     for level in 0..30 {
         nested = Node::new(format!("level{level}")).node(nested).attribute("level", level);
@@ -340,8 +340,8 @@ pub async fn reports_are_kept_to_the_letter(place: &impl Place) {
 }
 
 /// After closing and opening, every record, count and listing is as before.
-pub async fn reopening_gives_the_same(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn reopening_gives_the_same(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let mut model = Model::default();
     let submissions = (0..20).map(|n| bench.new_action(n % 3)).collect();
     let mut batches = vec![Batch { submissions, claim: 8, ..bench.batch() }];
@@ -355,9 +355,9 @@ pub async fn reopening_gives_the_same(place: &impl Place) {
         controls: vec![
             Control::End(an_end(id(ran[0]), 1, Ended::Finished).into()),
             Control::End(an_end(id(ran[1]), 1, Ended::Failed).into()),
-            Control::Command { id: id(ran[2]), command: Command::Stop },
-            Control::Command { id: id(ran[3]), command: Command::Pause { supported: true } },
-            Control::Command { id: id(ran[4]), command: Command::Stop },
+            Control::command(id(ran[2]), Command::Stop),
+            Control::command(id(ran[3]), Command::Pause { supported: true }),
+            Control::command(id(ran[4]), Command::Stop),
             Control::End(an_end(id(ran[4]), 1, Ended::Stopped).into()),
         ],
         ..bench.batch()
@@ -368,13 +368,13 @@ pub async fn reopening_gives_the_same(place: &impl Place) {
         model.check(&*bench.store).await;
         assert_eq!(bench.state().await.counts, reply.counts);
         assert_eq!(bench.list(&Query::default()).await.len(), 20);
-        bench = bench.reopen(place).await;
+        bench = bench.reopen(factory).await;
     }
 }
 
 /// A store that is closed answers, and says that it is closed; closing it again does no harm.
-pub async fn a_closed_store_says_so(place: &impl Place) {
-    let bench = Bench::open(place).await;
+pub async fn a_closed_store_says_so(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let id = bench.submit(0).await;
     bench.store.close().await;
     bench.store.close().await;
@@ -388,8 +388,8 @@ pub async fn a_closed_store_says_so(place: &impl Place) {
 }
 
 /// Pages of actions with large results may be short; together they hold each action once, in order.
-pub async fn large_results_are_listed_once_and_in_order(place: &impl Place) {
-    let mut bench = Bench::open(place).await;
+pub async fn large_results_are_listed_once_and_in_order(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
     let submissions = (0..14).map(|_| bench.new_action(0)).collect();
     let claimed = bench.commit(Batch { submissions, claim: 9, ..bench.batch() }).await.claimed;
     for Claimed { id, attempt, .. } in claimed {

@@ -11,8 +11,8 @@ use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
 use crate::store::query::Query;
 use crate::store::{
-    Affected, Batch, BatchReply, Claimed, Control, Counts, NewAction, QueueId, Record, Rejected,
-    Store, Submitted,
+    Affected, Batch, BatchReply, Claimed, Control, Counts, NewAction, OwnerId, QueueId, Record,
+    Rejected, Store, Submitted,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,7 @@ impl Model {
             let mut answer = answer.clone();
             if let Ok(affected) = &mut answer {
                 affected.sort_by_key(|a| a.id);
-                if matches!(control, Control::Recover { .. }) {
+                if matches!(control, Control::Recover { .. } | Control::Reclaim { .. }) {
                     // What still runs may be named too, as something that stays.
                     affected.retain(|a| matches!(a.verdict, Verdict::Move(_)));
                 }
@@ -101,6 +101,8 @@ impl Model {
             more_to_prune: false,
             counts: queue.counts(),
             paused: queue.paused,
+            owner: OwnerId::SOLE,
+            next_due: None,
         }
     }
 
@@ -172,8 +174,9 @@ impl Queue {
 
     fn control(&mut self, now: Timestamp, control: &Control) -> Result<Vec<Affected>, Rejected> {
         match control {
-            Control::Command { id, command } => {
-                let row = self.rows.get_mut(id).ok_or(Rejected::Unknown)?;
+            Control::Command { id, queued_at, command } => {
+                let meant = |row: &&mut Row| queued_at.is_none_or(|at| at == row.record.queued_at);
+                let row = self.rows.get_mut(id).filter(meant).ok_or(Rejected::Unknown)?;
                 row.command(now, *command).map(|affected| vec![affected])
             }
             Control::End(end) => {
@@ -213,6 +216,8 @@ impl Queue {
                     .filter_map(|row| row.command(now, command).ok())
                     .collect())
             }
+            // The model has one owner.
+            Control::Reclaim { .. } => Ok(Vec::new()),
         }
     }
 

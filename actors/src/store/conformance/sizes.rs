@@ -1,6 +1,6 @@
 //! Cases about reads that are bounded by size.
 
-use super::{Bench, Place};
+use super::{Bench, StoreFactory};
 use crate::action::Parameters;
 use crate::lifecycle::Ended;
 use crate::report::Node;
@@ -8,7 +8,7 @@ use crate::store::{AttemptEnd, Control, NewAction};
 
 /// Where it fits it is what other reads give; where it does not, all else of the action is there, and how large it is. With as
 /// much room as that says it is read.
-pub async fn what_is_too_large_is_told_by_its_size(place: &impl Place) {
+pub async fn what_is_too_large_is_told_by_its_size(place: &impl StoreFactory) {
     let bench = Bench::open(place).await;
     let given = Parameters::from_iter([("text", "é\"\n".repeat(1_000))]);
     let new = NewAction::Given {

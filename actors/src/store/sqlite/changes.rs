@@ -1,4 +1,5 @@
-//! What each change of a batch does to the rows, within the transaction that [`super::write`] keeps.
+//! What each change of a batch does to the rows, within the transaction that [`super::write`] keeps: controls and ends
+//! here, submissions and starts in [`super::starts`].
 //!
 //! No rule about states stands here: each change reads the row, asks [`crate::lifecycle`] and writes
 //! what that says.
@@ -7,21 +8,16 @@ use std::cmp::Reverse;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::rows::{Row, number};
 use super::schema::in_by_state;
-use super::write::{Applied, Failure, Writer};
-use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::key::SubmissionKey;
-use crate::lifecycle::{
-    Command, Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Verdict, decide,
-    is_current, not_before,
-};
+use super::starts::FIRST_ATTEMPT;
+use super::write::{Applied, Writer};
+use crate::action::{ActionId, Parameters, State};
+use crate::lifecycle::{Command, Verdict, decide, error_of, is_current, not_before};
 use crate::store::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Rejected,
-    StoreError, Submitted, Unread,
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, OwnerId, QueueId,
+    Rejected, Submitted,
 };
-
-/// The number of an action's first attempt.
-const FIRST_ATTEMPT: u32 = 1;
 
 impl Writer<'_> {
     /// Applies a batch within a transaction: controls, submissions, claims, retention.
@@ -76,6 +72,8 @@ impl Writer<'_> {
             more_to_prune,
             counts: queue.counts,
             paused: queue.paused,
+            owner: OwnerId::SOLE,
+            next_due: None,
         })
     }
 
@@ -85,8 +83,10 @@ impl Writer<'_> {
         control: &Control,
     ) -> Applied<Result<Vec<Affected>, Rejected>> {
         match control {
-            Control::Command { id, command } => {
-                let Some(row) = self.row(batch.queue, *id)? else {
+            Control::Command { id, queued_at, command } => {
+                let row = self.row(batch.queue, *id)?;
+                let Some(row) = row.filter(|row| queued_at.is_none_or(|at| at == row.queued_at))
+                else {
                     return Ok(Err(Rejected::Unknown));
                 };
                 let affected = match decide(row.state, *command) {
@@ -117,6 +117,11 @@ impl Writer<'_> {
                     }
                 }
                 Ok(Ok(affected))
+            }
+            Control::Reclaim { .. } => {
+                // There is no other owner; what this one runs is named with its state.
+                let rows = self.running_rows(batch.queue)?;
+                Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
         }
     }
@@ -149,7 +154,7 @@ impl Writer<'_> {
         let Verdict::Move(state) = verdict else {
             return Ok(row.affected(None, verdict));
         };
-        let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
+        let error = error_of(command, state);
         self.move_to(batch, row, state, Outcome { error, ..Outcome::default() })
     }
 
@@ -162,11 +167,8 @@ impl Writer<'_> {
         }
         match decide(row.state, Command::End(end.ended)) {
             Ok(Verdict::Move(state)) => {
-                let interrupted = matches!(end.ended, Ended::Interrupted(OnRestart::Fail));
-                let error = match &end.error {
-                    None if interrupted && state == State::Error => Some(INTERRUPTED_BY_SHUTDOWN),
-                    other => other.as_deref(),
-                };
+                let unsaid = || error_of(Command::End(end.ended), state);
+                let error = end.error.as_deref().or_else(unsaid);
                 let AttemptEnd { report, percent, processing_ms, .. } = end;
                 let (percent, processing_ms) = (*percent, *processing_ms);
                 let report = report.as_str();
@@ -180,7 +182,7 @@ impl Writer<'_> {
 
     /// Moves an action to another state, with the times that go with it (Q9); the outcome is kept if
     /// that state is final. Returns how it stands then.
-    fn move_to(
+    pub(super) fn move_to(
         &mut self,
         batch: &Batch,
         row: &Row,
@@ -220,7 +222,7 @@ impl Writer<'_> {
 
     /// Keeps what is known of a row true after it was written: the counts (Q10) and what runs. `from` is
     /// its state before, if it had one. Returns what an action was given that waits no more, if that was kept.
-    fn note(
+    pub(super) fn note(
         &mut self,
         queue: QueueId,
         from: Option<State>,
@@ -232,7 +234,7 @@ impl Writer<'_> {
             self.running.remove(&row.id);
         }
         let waits_no_more = from == Some(State::Queued) && row.state != State::Queued;
-        let given = if waits_no_more { self.given.take(row.id) } else { None };
+        let given = if waits_no_more { self.parameters.take(row.id) } else { None };
         let queue = self.queue_mut(queue)?;
         if let Some(from) = from {
             queue.counts.take(from);
@@ -242,218 +244,7 @@ impl Writer<'_> {
         Ok(given)
     }
 
-    /// Queues an action, or, `at_once`, starts it without a wait.
-    fn submit(
-        &mut self,
-        batch: &Batch,
-        new: &NewAction,
-        at_once: bool,
-    ) -> Applied<Result<Submitted, Rejected>> {
-        if let NewAction::Given { key: Some(key), parameters, .. } = new
-            && let Some(first) = self.submitted_under(batch.queue, key)?
-        {
-            return self.repeat(key, first, parameters);
-        }
-        let counts = self.queue_mut(batch.queue)?.counts;
-        if batch.max_queued.is_some_and(|max| counts.queued() >= max) {
-            return Ok(Err(Rejected::QueueFull));
-        }
-        let source = match new {
-            NewAction::Given { .. } => None,
-            NewAction::CopyOf { id, .. } => {
-                let Some(row) = self.row(batch.queue, *id)? else {
-                    return Ok(Err(Rejected::Unknown));
-                };
-                match decide(row.state, Command::Duplicate) {
-                    Ok(_) => Some(row),
-                    Err(refusal) => return Ok(Err(Rejected::Refused(refusal))),
-                }
-            }
-        };
-        let Some(id) = ActionId::new(self.known.last_id + 1) else {
-            return Ok(Err(Rejected::Store(StoreError::Io(
-                "all action ids are used up".to_owned(),
-            ))));
-        };
-        self.known.last_id = id.get();
-        let (NewAction::Given { queued_at, .. } | NewAction::CopyOf { queued_at, .. }) = new;
-        let priority = match (new, &source) {
-            (NewAction::Given { priority, .. }, _) => *priority,
-            (NewAction::CopyOf { .. }, source) => source.as_ref().map_or(0, |row| row.priority),
-        };
-        let (state, attempt, started_at) = match decide(State::Queued, Command::Start) {
-            Ok(Verdict::Move(state)) if at_once => {
-                (state, FIRST_ATTEMPT, Some(not_before(batch.now, *queued_at)))
-            }
-            _ => (State::Queued, 0, None),
-        };
-        self.run(
-            "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                number(id),
-                batch.queue.0,
-                state as u8,
-                priority,
-                attempt,
-                queued_at.0,
-                started_at.map(|time| time.0)
-            ],
-        )?;
-        self.write_parameters(batch.queue, id, new, state == State::Queued)?;
-        let queued_at = *queued_at;
-        let row = Row { id, state, attempt, queued_at, started_at, priority };
-        self.note(batch.queue, None, row)?;
-        Ok(Ok(Submitted { id, queued_at }))
-    }
-
-    /// Writes what a new action is given, and its key; keeps it in memory, too, if the action waits.
-    fn write_parameters(
-        &mut self,
-        queue: QueueId,
-        id: ActionId,
-        new: &NewAction,
-        waits: bool,
-    ) -> Applied<()> {
-        let (parameters, key) = match new {
-            NewAction::Given { parameters, key, .. } => (parameters, key),
-            NewAction::CopyOf { id: source, .. } => {
-                return self.run(
-                    "INSERT INTO parameters (id, value) SELECT ?1, value FROM parameters WHERE id = ?2",
-                    params![number(id), number(*source)],
-                );
-            }
-        };
-        self.run(
-            "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
-            params![number(id), key.as_ref().map(SubmissionKey::as_str), to_json(parameters)?],
-        )?;
-        if waits {
-            self.given.keep(id, parameters);
-        }
-        if let Some(key) = key {
-            self.run(
-                "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
-                params![queue.0, key.as_str(), number(id)],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn submitted_under(&self, queue: QueueId, key: &SubmissionKey) -> Applied<Option<Submitted>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT a.id, a.queued_at FROM submission_key k JOIN action a ON a.id = k.id
-             WHERE k.queue = ?1 AND k.key = ?2",
-        )?;
-        let found = statement
-            .query_row(params![queue.0, key.as_str()], |row| {
-                Ok((row.get::<_, u64>(0)?, row.get(1)?))
-            })
-            .optional()?;
-        Ok(found.and_then(|(id, queued_at)| {
-            let (id, queued_at) = (ActionId::new(id)?, Timestamp(queued_at));
-            Some(Submitted { id, queued_at })
-        }))
-    }
-
-    /// Answers what comes again under the key of a `first` one: with that, if it was given the same.
-    fn repeat(
-        &self,
-        key: &SubmissionKey,
-        first: Submitted,
-        again: &Parameters,
-    ) -> Applied<Result<Submitted, Rejected>> {
-        match self.parameters(first.id) {
-            Ok(given) if key.is_repeat(&given, again) => Ok(Ok(first)),
-            Ok(_) => Ok(Err(Rejected::KeyTaken)),
-            // That is the trouble of who asks, not of the action.
-            Err(Failure::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
-            Err(other) => Err(other),
-        }
-    }
-
-    /// Gives free slots to the waiting actions that are next (Q8), unless the queue is paused (Q12).
-    fn claim(&mut self, batch: &Batch) -> Applied<Vec<(Reverse<i32>, Claimed)>> {
-        let queue = self.queue_mut(batch.queue)?;
-        if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
-            return Ok(Vec::new());
-        }
-        let next: Vec<Row> = self
-            .connection
-            .prepare_cached(concat!(
-                "SELECT id, state, attempt, queued_at, started_at, priority
-                     FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 AND ",
-                in_by_state!(),
-                " ORDER BY priority DESC, id LIMIT ?3"
-            ))?
-            .query_map(params![batch.queue.0, State::Queued as u8, batch.claim], Row::read)?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut claimed = Vec::with_capacity(next.len());
-        for row in next {
-            let Some((row, started_at, given)) = self.start(batch, row)? else { continue };
-            let parameters = match given {
-                Some(parameters) => parameters,
-                None => self.parameters(row.id)?,
-            };
-            let Row { id, attempt, queued_at, priority, .. } = row;
-            let started = Claimed { id, attempt, queued_at, started_at, parameters };
-            claimed.push((Reverse(priority), started));
-        }
-        Ok(claimed)
-    }
-
-    /// Gives a waiting action a slot, and returns it as it then is, when it started, and what it was given if that
-    /// was kept.
-    fn start(
-        &mut self,
-        batch: &Batch,
-        row: Row,
-    ) -> Applied<Option<(Row, Timestamp, Option<Parameters>)>> {
-        let Ok(Verdict::Move(state)) = decide(row.state, Command::Start) else { return Ok(None) };
-        let attempt = row.attempt.saturating_add(1);
-        let started_at = not_before(batch.now, row.queued_at);
-        self.run(
-            "UPDATE action SET state = ?2, attempt = ?3, started_at = ?4 WHERE id = ?1",
-            params![number(row.id), state as u8, attempt, started_at.0],
-        )?;
-        let started = Row { state, attempt, started_at: Some(started_at), ..row };
-        let given = self.note(batch.queue, Some(row.state), started)?;
-        Ok(Some((started, started_at, given)))
-    }
-
-    /// Starts an action and ends it at once, because what it was given can't be read.
-    pub(super) fn fail_unread(
-        &mut self,
-        batch: &Batch,
-        id: ActionId,
-        error: &StoreError,
-    ) -> Applied<Option<Unread>> {
-        let Some(row) = self.row(batch.queue, id)? else { return Ok(None) };
-        let Some((row, ..)) = self.start(batch, row)? else { return Ok(None) };
-        let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) else {
-            return Ok(None);
-        };
-        log::warn!("what action {id} was given can't be read: {error}");
-        let error = format!("what the action was given can't be read: {}", error.without_paths());
-        let outcome = Outcome { error: Some(&error), ..Outcome::default() };
-        let action = self.move_to(batch, &row, state, outcome)?;
-        Ok(Some(Unread { action, error }))
-    }
-
-    fn parameters(&self, id: ActionId) -> Applied<Parameters> {
-        let read = || -> rusqlite::Result<String> {
-            self.connection
-                .prepare_cached("SELECT value FROM parameters WHERE id = ?1")?
-                .query_row([number(id)], |row| row.get(0))
-        };
-        let text = read().map_err(|e| Failure::Unreadable(id, self.store_error(&e)))?;
-        serde_json::from_str(&text).map_err(|e| {
-            let reason = format!("the parameters of action {id} are unreadable: {e}");
-            Failure::Unreadable(id, self.corrupt(reason))
-        })
-    }
-
-    fn row(&self, queue: QueueId, id: ActionId) -> Applied<Option<Row>> {
+    pub(super) fn row(&self, queue: QueueId, id: ActionId) -> Applied<Option<Row>> {
         if let Some((of, row)) = self.running.get(&id) {
             return Ok((*of == queue).then_some(*row));
         }
@@ -493,48 +284,9 @@ impl Writer<'_> {
 
 /// What is kept of an attempt that ended.
 #[derive(Default)]
-struct Outcome<'a> {
-    processing_ms: i64,
-    percent: f64,
-    error: Option<&'a str>,
-    report: Option<&'a str>,
-}
-
-/// What the rules need to know of an action.
-#[derive(Clone, Copy)]
-pub(super) struct Row {
-    id: ActionId,
-    state: State,
-    attempt: u32,
-    queued_at: Timestamp,
-    started_at: Option<Timestamp>,
-    priority: i32,
-}
-
-impl Row {
-    /// Says how it stands now, and what was decided of it.
-    fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
-        let Self { id, attempt, queued_at, started_at, state, .. } = *self;
-        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
-    }
-
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: super::read::id(row, 0)?,
-            state: super::read::state(row, 1)?,
-            attempt: row.get(2)?,
-            queued_at: Timestamp(row.get(3)?),
-            started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
-            priority: row.get(5)?,
-        })
-    }
-}
-
-/// An id as SQLite takes it; ids have at most eleven digits.
-pub(super) fn number(id: ActionId) -> i64 {
-    i64::try_from(id.get()).unwrap_or(i64::MAX)
-}
-
-fn to_json(value: &Parameters) -> Applied<String> {
-    serde_json::to_string(value).map_err(|e| Failure::Store(StoreError::Io(e.to_string())))
+pub(super) struct Outcome<'a> {
+    pub(super) processing_ms: i64,
+    pub(super) percent: f64,
+    pub(super) error: Option<&'a str>,
+    pub(super) report: Option<&'a str>,
 }

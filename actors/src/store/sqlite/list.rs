@@ -10,9 +10,10 @@
 
 use std::fmt::Write as _;
 
-use super::read::{Reader, id, state};
+use super::errors::{is_damage, store_error};
+use super::read::Reader;
+use super::rows::{id, state};
 use super::schema::{in_by_priority, in_by_state};
-use super::{is_damage, store_error};
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
 use crate::store::{QueueId, StoreError};

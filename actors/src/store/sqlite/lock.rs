@@ -3,7 +3,7 @@
 //! - one on the database file itself, where the system has locks that SQLite's own don't disturb (Linux). It
 //!   follows the file, by whatever path, link or mount somebody comes, and can't be deleted;
 //! - one on the file `actiond.lock` beside it, everywhere. It names the process, and keeps away versions that
-//!   know no other. Whoever deletes that file takes it away, so it is looked for and taken again ([`super::place`]).
+//!   know no other. Whoever deletes that file takes it away, so it is looked for and taken again ([`super::files`]).
 //!
 //! Why it is as it is: `docs/adr/0010-a-database-that-is-gone.md`.
 
@@ -11,7 +11,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::place::{Identity, identity, identity_of};
+use super::files::{Identity, identity, identity_of};
 use crate::store::StoreError;
 
 /// Both locks of a data directory. To be dropped after the last connection to its database: to close any
@@ -144,7 +144,7 @@ mod on_the_file {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc;
 
-    use crate::store::sqlite::place::{Identity, identity, identity_of};
+    use crate::store::sqlite::files::{Identity, identity, identity_of};
 
     /// A lock of one byte far behind all that SQLite locks and writes, which belongs to the open file and not
     /// to the process, as SQLite's do.

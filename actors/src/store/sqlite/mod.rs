@@ -1,40 +1,44 @@
-//! The embedded store: one SQLite file, one thread that writes, one that folds its log, two that read.
+//! The embedded store: one SQLite file, one thread that writes, one that makes checkpoints, two that read.
 //!
 //! - opening, the threads and their channels: this file;
 //! - what keeps a second server away: `lock`;
 //! - tables and indexes: `schema`;
-//! - what the writing thread does: transactions in `write`, each change in `changes`, what is
-//!   deleted in `retention`, what is kept in memory of actions that wait in `given`, what is kept
-//!   back for a full disk in `reserve`, what else the system refuses in `limits`, whether the file is still where it was in `place`;
-//! - how the write-ahead log stays short: `fold`;
-//! - how actions are read: single ones in `read`, by the reading thread or by who asks (`points`),
-//!   pages of listings in `list`, past what is damaged in `salvage`.
+//! - what the writing thread does: transactions in `write`, each change in `changes` and `starts`, what is
+//!   deleted in `retention`, what is kept in memory of actions that wait in `parameter_cache`, what is kept
+//!   back for a full disk in `reserve`, what else the system refuses in `limits`, whether the file is still where it was in `files`;
+//! - how the write-ahead log stays short: `checkpoint`;
+//! - how actions are read: single ones in `read`, by the reading thread or by who asks (`reader_pool`),
+//!   pages of listings in `list`, past what is damaged in `salvage`;
+//! - what the columns hold: `rows`; what errors mean: `errors`.
 //!
 //! Group commit has no timer: whatever arrived while the last transaction was made durable goes
-//! into the next one, from all queues together; their batches (`due`) are sealed as it begins. Reads
+//! into the next one, from all queues together; their batches (`pending`) are sealed as it begins. Reads
 //! that wait share a snapshot in the same way, and have their turns by how soon they are done (`turns`).
 
 mod changes;
-mod due;
-mod fold;
-mod given;
+mod checkpoint;
+mod errors;
+mod files;
 mod limits;
 mod list;
 mod lock;
-mod place;
-mod points;
+mod parameter_cache;
+mod pending;
 mod read;
+mod reader_pool;
 mod reserve;
 mod retention;
+mod rows;
 mod salvage;
 mod schema;
+mod starts;
 mod turns;
 mod within;
 mod write;
 
 use std::fs::File;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
@@ -43,18 +47,19 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError};
-use due::Due;
-use fold::Folder;
+use checkpoint::Checkpointer;
+use errors::store_error;
+use files::DatabaseFiles;
 use lock::Locks;
-use place::Place;
-use points::Points;
+use pending::PendingBatch;
 use read::Reader;
+use reader_pool::ReaderPool;
 use reserve::Reserve;
 use turns::{Turn, Turns};
 use write::{Known, Writer};
@@ -74,9 +79,9 @@ pub enum Durability {
 pub struct SqliteStore {
     writer: mpsc::Sender<WriteJob>,
     /// Reads of one action: short, many. Who asks does them.
-    points_here: Arc<Points>,
+    pool: Arc<ReaderPool>,
     /// Those that had better not be done by who asks.
-    points: mpsc::Sender<ReadJob>,
+    single: mpsc::Sender<ReadJob>,
     /// Pages of listings: longer, few. A thread of their own keeps them from delaying polls.
     pages: mpsc::Sender<ReadJob>,
     durability: Durability,
@@ -91,7 +96,7 @@ struct Threads {
 
 enum WriteJob {
     Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
-    Commit(Due),
+    Commit(PendingBatch),
     Close(oneshot::Sender<()>),
 }
 
@@ -159,12 +164,12 @@ impl SqliteStore {
         reserve.make();
         #[cfg(feature = "testing")]
         if let Some((_, pages, _)) = other {
-            reserve.fold_log_after(u64::from(pages));
+            reserve.checkpoint_after(u64::from(pages));
         }
         let known = Known::read(&connection).map_err(|e| store_error(&e, &path))?;
         // The log is there since the connection has read; it is as much of the database as the file.
-        let files = [path.clone(), directory.join("actions.db-wal")];
-        let mut place = Place::note(files, Some(locks), Instant::now());
+        let paths = [path.clone(), directory.join("actions.db-wal")];
+        let mut files = DatabaseFiles::note(paths, Some(locks), Instant::now());
         let reader = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, vfs)?;
@@ -177,32 +182,33 @@ impl SqliteStore {
             threads.reading.push(spawn(name, move || read_loop(&reader, &jobs))?);
             Ok::<_, StoreError>(sender)
         };
-        let (points, pages) = (reading("actiond-read")?, reading("actiond-list")?);
+        let (single, pages) = (reading("actiond-read")?, reading("actiond-list")?);
         let beside = other.is_none_or(|(_, _, order)| !order);
         let at_once = if beside { available_parallelism().map_or(1, NonZero::get) } else { 0 };
-        let points_here = (0..at_once).map(|_| reader()).collect::<Result<_, _>>()?;
-        let points_here = Arc::new(Points::new(points_here));
-        let folder = if beside {
+        let pool = (0..at_once).map(|_| reader()).collect::<Result<_, _>>()?;
+        let pool = Arc::new(ReaderPool::new(pool));
+        let checkpointer = if beside {
             let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
-            Some(Folder::start(connection)?)
+            Some(Checkpointer::start(connection)?)
         } else {
             None
         };
         let (write_sender, write_jobs) = mpsc::channel();
         threads.writing = Some(spawn("actiond-write", {
-            let points = Arc::clone(&points_here);
+            let pool = Arc::clone(&pool);
             move || {
-                let place = &mut place;
-                let writer = Writer::new(&connection, path, place, reserve, known, points, folder);
+                let files = &mut files;
+                let writer =
+                    Writer::new(&connection, path, files, reserve, known, pool, checkpointer);
                 write_loop(writer, &write_jobs);
-                // Before the locks, which the place has.
+                // Before the locks, which the files have.
                 drop(connection);
             }
         })?);
         Ok(Self {
             writer: write_sender,
-            points_here,
-            points,
+            pool,
+            single,
             pages,
             durability,
             threads: Arc::new(Mutex::new(threads)),
@@ -238,11 +244,11 @@ impl Store for SqliteStore {
 
     fn enlist(&self, seal: Seal) {
         // What can't be sent comes back, and is answered as it is dropped.
-        drop(self.writer.send(WriteJob::Commit(Due::new(seal))));
+        drop(self.writer.send(WriteJob::Commit(PendingBatch::new(seal))));
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
-        read(&self.points, Turn::Short, move |reader| reader.queue_state(queue))
+        read(&self.single, Turn::Short, move |reader| reader.queue_state(queue))
     }
 
     fn record(
@@ -251,9 +257,9 @@ impl Store for SqliteStore {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
         let record = move |reader: &Reader| reader.record(queue, id);
-        match self.points_here.read(record) {
+        match self.pool.read(record) {
             Some(record) => ready(record).boxed(),
-            None => read(&self.points, Turn::Short, record),
+            None => read(&self.single, Turn::Short, record),
         }
     }
 
@@ -262,7 +268,7 @@ impl Store for SqliteStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
-        read(&self.points, Turn::Short, move |reader| reader.parameters(queue, id))
+        read(&self.single, Turn::Short, move |reader| reader.parameters(queue, id))
     }
 
     fn record_within(
@@ -272,9 +278,9 @@ impl Store for SqliteStore {
         most: usize,
     ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
         let record = move |reader: &Reader| reader.record_up_to(queue, id, most);
-        match self.points_here.read(record) {
+        match self.pool.read(record) {
             Some(record) => ready(record).boxed(),
-            None => read(&self.points, Turn::Short, record),
+            None => read(&self.single, Turn::Short, record),
         }
     }
 
@@ -284,7 +290,7 @@ impl Store for SqliteStore {
         id: ActionId,
         most: usize,
     ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
-        read(&self.points, Turn::Short, move |reader| reader.parameters_up_to(queue, id, most))
+        read(&self.single, Turn::Short, move |reader| reader.parameters_up_to(queue, id, most))
     }
 
     fn page(
@@ -299,12 +305,12 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
-        let _ = self.points.send(ReadJob::Close);
+        let _ = self.single.send(ReadJob::Close);
         let _ = self.pages.send(ReadJob::Close);
         let (writer, threads) = (self.writer.clone(), Arc::clone(&self.threads));
-        let points_here = Arc::clone(&self.points_here);
+        let pool = Arc::clone(&self.pool);
         async move {
-            points_here.close();
+            pool.close();
             let threads =
                 std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
             // The readers first: SQLite removes the log only if the connection that can write is the
@@ -419,39 +425,4 @@ fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connectio
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(|e| store_error(&e, path))?;
     Ok(connection)
-}
-
-/// Whether the database failed because a part of its file can't be read, or holds what it can't: other parts may
-/// still be read.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
-    matches!(store_error(error, Path::new("")), StoreError::Corrupt { .. })
-        || matches!(
-            error.sqlite_extended_error_code(),
-            Some(SQLITE_IOERR_READ | SQLITE_IOERR_SHORT_READ | SQLITE_IOERR_CORRUPTFS)
-        )
-}
-
-/// Says what an error of the database means to the caller of the store.
-fn store_error(error: &rusqlite::Error, path: &Path) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StoreError::Full,
-        // The index of the log has no room.
-        _ if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
-            StoreError::Full
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
-        }
-        _ if matches!(
-            error,
-            rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..)
-        ) =>
-        {
-            StoreError::Corrupt { path: PathBuf::from(path), reason: error.to_string() }
-        }
-        _ => StoreError::Io(error.to_string()),
-    }
 }

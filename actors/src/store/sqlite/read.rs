@@ -1,17 +1,16 @@
 //! How the database is read: single actions here, pages of listings in [`super::list`]. Who reads, and on
-//! which thread: [`super::points`], and the reading threads of [`super`].
+//! which thread: [`super::reader_pool`], and the reading threads of [`super`].
 
 use std::cell::Cell;
 use std::path::PathBuf;
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::errors::{is_damage, store_error};
 use super::list::LOOKS;
+use super::rows::{counts_from_text, record};
 use super::schema::in_by_state;
-use super::write::counts_from_text;
-use super::{is_damage, store_error};
-use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::action::{ActionId, Parameters, State};
 use crate::store::{QueueId, QueueState, Record, StoreError};
 
 const RECORD: &str = "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
@@ -192,46 +191,4 @@ impl Reader {
             )?;
         Ok((ahead < Record::MAX_POSITION).then_some(ahead + 1))
     }
-}
-
-pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
-    let report = row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))?;
-    let report = crate::report::read(report).map_err(|e| unreadable(10, e))?;
-    Ok(Record {
-        id: id(row, 0)?,
-        state: state(row, 1)?,
-        priority: row.get(2)?,
-        attempt: row.get(3)?,
-        queued_at: Timestamp(row.get(4)?),
-        started_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
-        finished_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
-        processing_ms: row.get(7)?,
-        percent: row.get(8)?,
-        error: row.get(9)?,
-        report,
-        position: None,
-    })
-}
-
-pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ActionId> {
-    let number: i64 = row.get(column)?;
-    u64::try_from(number)
-        .ok()
-        .and_then(ActionId::new)
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
-}
-
-pub(super) fn state(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<State> {
-    let number: i64 = row.get(column)?;
-    usize::try_from(number)
-        .ok()
-        .and_then(|index| State::ALL.get(index).copied())
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
-}
-
-fn unreadable(
-    column: usize,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }

@@ -18,8 +18,8 @@ use fs4::FileExt as _;
 use super::limits::file_size_limit;
 use crate::store::StoreError;
 
-/// The largest reserve, in bytes. The write-ahead log is folded into the database when it has half of
-/// that (see [`Reserve::log_pages`]), so that this is room enough to fold it and go on.
+/// The largest reserve, in bytes. A checkpoint is made when the write-ahead log has half of
+/// that (see [`Reserve::log_pages`]), so that this is room enough to make it and go on.
 const MAX_SIZE: u64 = 32 << 20;
 /// Which part of the whole disk it may take at most.
 const PART_OF_DISK: u64 = 8;
@@ -27,7 +27,7 @@ const PART_OF_DISK: u64 = 8;
 const PART_OF_FILE: u64 = 8;
 /// A page of the database, in bytes: SQLite's default, which a file of ours has.
 pub(super) const PAGE: u64 = 4096;
-/// How many pages the log may have before it is folded in, where there is a reserve of full size.
+/// Number of pages that the log may have before a checkpoint, where there is a reserve of full size.
 const LOG_PAGES: u64 = MAX_SIZE / 2 / PAGE;
 /// The same on a full disk: the log grows into the room that is left, so it must stay short.
 const LOG_PAGES_WHEN_FULL: u64 = 256;
@@ -41,7 +41,7 @@ pub(super) struct Reserve {
     held: Held,
     /// How large a file may become here, in bytes, as of the last look.
     limit: Option<u64>,
-    /// After how many pages the log is folded in at the latest.
+    /// Number of pages of the log after which a checkpoint is made at the latest.
     max_log_pages: u64,
 }
 
@@ -69,9 +69,9 @@ impl Reserve {
         Self { path, size, held, limit, max_log_pages: LOG_PAGES }
     }
 
-    /// Has the log folded in more often: what happens then is under test.
+    /// Has checkpoints made more often: what happens then is under test.
     #[cfg(feature = "testing")]
-    pub(super) const fn fold_log_after(&mut self, pages: u64) {
+    pub(super) const fn checkpoint_after(&mut self, pages: u64) {
         self.max_log_pages = pages;
     }
 
@@ -160,7 +160,7 @@ impl Reserve {
         self.free() >= self.size / 2
     }
 
-    /// After how many pages of the log it is to be folded in, if folding makes the database `growth`
+    /// Number of pages of the log after which a checkpoint is to be made, if that makes the database `growth`
     /// bytes longer; 0 for never, where that would take all room and still not succeed.
     pub(super) fn log_pages(&self, growth: u64) -> u64 {
         let pages = match self.held {

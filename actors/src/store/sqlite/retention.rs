@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::params;
 
-use super::changes::number;
+use super::rows::{id, number, state};
 use super::write::{Applied, Writer};
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::{Batch, QueueId};
@@ -100,10 +100,6 @@ struct Doomed {
 
 impl Doomed {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: super::read::id(row, 0)?,
-            state: super::read::state(row, 1)?,
-            has_key: row.get(2)?,
-        })
+        Ok(Self { id: id(row, 0)?, state: state(row, 1)?, has_key: row.get(2)? })
     }
 }

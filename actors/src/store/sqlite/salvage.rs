@@ -7,9 +7,10 @@ use std::cmp::Ordering;
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
+use super::errors::{is_damage, store_error};
 use super::list::{Search, Stop, is_listed};
-use super::read::{Reader, id};
-use super::{is_damage, store_error};
+use super::read::Reader;
+use super::rows::id;
 use crate::action::{ActionId, Timestamp};
 use crate::store::QueueId;
 use crate::store::query::{Cursor, Query, SortKey};

@@ -18,7 +18,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Durability, store_error};
+use super::Durability;
+use super::errors::store_error;
 use crate::action::State;
 use crate::store::StoreError;
 
@@ -187,7 +188,7 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
         connection.execute_batch(step)?;
     }
     connection.pragma_update(None, "user_version", VERSION)?;
-    if !has_room_to_fold(connection)? {
+    if !has_room_to_checkpoint(connection)? {
         return Err(Problem::NoRoom);
     }
     connection.execute_batch("COMMIT")?;
@@ -195,8 +196,8 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
 }
 
 /// Whether what a transaction has written to the log also has room in the file. Without it the log could
-/// never be folded in, and no more be done than to wait for room.
-fn has_room_to_fold(connection: &Connection) -> rusqlite::Result<bool> {
+/// never be copied into the database, and no more be done than to wait for room.
+fn has_room_to_checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, u64>(0));
     let wanted = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
     Ok(connection.path().is_none_or(|path| can_grow_to(Path::new(path), wanted)))

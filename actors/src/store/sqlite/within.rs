@@ -3,8 +3,9 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::read::{Reader, record};
-use super::store_error;
+use super::errors::store_error;
+use super::read::Reader;
+use super::rows::record;
 use crate::action::{ActionId, Parameters, State};
 use crate::store::{QueueId, RecordWithin, StoreError};
 

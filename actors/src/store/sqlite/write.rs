@@ -1,7 +1,9 @@
 //! What the writing thread does: groups of batches, each group one transaction, and each batch
 //! alone where the group fails. What a change does to the rows is in [`super::changes`], what is
-//! deleted in [`super::retention`], what is done where there is no room for more in `room`.
+//! deleted in [`super::retention`], what is done where there is no room for more in `room`, how
+//! its log stays short in `log_length`.
 
+mod log_length;
 mod room;
 
 use std::collections::HashMap;
@@ -11,15 +13,15 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Statement, params};
 
-use super::changes::Row;
-use super::due::{Due, Owed};
-use super::fold::{Folder, fold};
-use super::given::Given;
-use super::place::Place;
-use super::points::Points;
+use super::checkpoint::Checkpointer;
+use super::errors::store_error;
+use super::files::DatabaseFiles;
+use super::parameter_cache::ParameterCache;
+use super::pending::{PendingAnswer, PendingBatch};
+use super::reader_pool::ReaderPool;
 use super::reserve::Reserve;
-use super::store_error;
-use crate::action::{ActionId, State};
+use super::rows::{Row, counts_from_text, counts_to_text};
+use crate::action::ActionId;
 use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError, Unread};
 
 /// The writing connection, and what it knows without asking.
@@ -28,7 +30,7 @@ pub(super) struct Writer<'c> {
     /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
     statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
-    place: &'c mut Place,
+    files: &'c mut DatabaseFiles,
     reserve: Reserve,
     pub(super) known: Known,
     /// When the limit on the size of files was looked at.
@@ -37,16 +39,16 @@ pub(super) struct Writer<'c> {
     /// soon. Forgotten when a transaction fails.
     pub(super) running: HashMap<ActionId, (QueueId, Row)>,
     /// What they were given that wait; forgotten then, too.
-    pub(super) given: Given,
+    pub(super) parameters: ParameterCache,
     /// Those who read must learn of every change.
-    points: Arc<Points>,
-    /// Folds the log beside this thread; without one it is folded here alone.
-    folder: Option<Folder>,
-    /// The folder was asked, and what came into the log meanwhile is still to be folded.
-    folding: bool,
-    /// All of the log may be folded: it begins anew with the next transaction if nobody reads it.
-    folded: bool,
-    /// After how many pages SQLite folds the log itself.
+    pool: Arc<ReaderPool>,
+    /// Makes checkpoints beside this thread; without one they are made here alone.
+    checkpointer: Option<Checkpointer>,
+    /// The checkpointer was asked, and what came into the log meanwhile is still to be copied.
+    is_checkpointing: bool,
+    /// All of the log may be in the database: it begins anew with the next transaction if nobody reads it.
+    is_checkpointed: bool,
+    /// Number of pages of the log after which SQLite makes a checkpoint itself.
     max_log_pages: u64,
     /// Why submissions are refused while the reserve is given.
     why: StoreError,
@@ -118,26 +120,26 @@ impl<'c> Writer<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         path: PathBuf,
-        place: &'c mut Place,
+        files: &'c mut DatabaseFiles,
         reserve: Reserve,
         known: Known,
-        points: Arc<Points>,
-        folder: Option<Folder>,
+        pool: Arc<ReaderPool>,
+        checkpointer: Option<Checkpointer>,
     ) -> Self {
         let mut writer = Self {
             connection,
             statements: Vec::new(),
             path,
-            place,
+            files,
             reserve,
             known,
             looked: Instant::now(),
             running: HashMap::new(),
-            given: Given::default(),
-            points,
-            folder,
-            folding: false,
-            folded: false,
+            parameters: ParameterCache::default(),
+            pool,
+            checkpointer,
+            is_checkpointing: false,
+            is_checkpointed: false,
             max_log_pages: 0,
             why: StoreError::Full,
         };
@@ -179,85 +181,35 @@ impl<'c> Writer<'c> {
     /// trouble stays its own and control gets through where it can. Once the disk is full, controls
     /// have the reserve, and submissions are not tried. Where the file is gone, nothing is: no later
     /// server would know of it.
-    pub(super) fn commit(&mut self, group: &mut Vec<Due>) {
+    pub(super) fn commit(&mut self, group: &mut Vec<PendingBatch>) {
         if group.is_empty() {
             return;
         }
-        let sealed: Vec<(Batch, Owed)> = group.drain(..).filter_map(Due::seal).collect();
+        let sealed: Vec<(Batch, PendingAnswer)> =
+            group.drain(..).filter_map(PendingBatch::seal).collect();
         let now = Instant::now();
-        if let Err(error) = self.place.check(now) {
-            for (_, owed) in sealed {
-                owed.pay(Err(error.clone()));
+        if let Err(error) = self.files.check(now) {
+            for (_, pending) in sealed {
+                pending.send(Err(error.clone()));
             }
             return;
         }
         let batches: Vec<&Batch> = sealed.iter().map(|(batch, _)| batch).collect();
         self.look_at_room(now);
-        if self.folded || self.reserve.is_given() {
+        if self.is_checkpointed || self.reserve.is_given() {
             // On a full disk the log must begin anew as soon as it can.
-            self.points.let_go();
+            self.pool.let_go();
         }
         let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_given() {
             batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
         } else {
             self.commit_all(&batches)
         };
-        self.points.note_change();
-        for ((_, owed), answer) in sealed.into_iter().zip(answers) {
-            owed.pay(answer);
+        self.pool.note_change();
+        for ((_, pending), answer) in sealed.into_iter().zip(answers) {
+            pending.send(answer);
         }
         self.keep_log_short();
-    }
-
-    /// Has the log folded before it is so long that SQLite does it in the middle of a commit. The log
-    /// begins anew only when all of it is folded, which the folder alone never reaches while this
-    /// thread writes on: so the rest is folded here.
-    fn keep_log_short(&mut self) {
-        if self.reserve.is_given() || self.folder.as_ref().is_some_and(Folder::is_busy) {
-            return;
-        }
-        let state =
-            self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").and_then(|mut state| {
-                state.query_row([], |row| Ok((row.get::<_, u64>(1)?, row.get::<_, u64>(2)?)))
-            });
-        // Where that can't be told, the log is folded when it is at its longest.
-        let Ok((pages, folded)) = state else { return };
-        let left = pages.saturating_sub(folded);
-        self.folded = left == 0;
-        let failed = self.folder.as_ref().is_some_and(Folder::has_failed);
-        if failed && left > self.max_log_pages && self.is_unfoldable() {
-            return;
-        }
-        let is_long = left > self.max_log_pages / 2 || pages > self.max_log_pages;
-        let Some(folder) = self.folder.as_ref().filter(|_| is_long || self.folding) else { return };
-        if left > self.max_log_pages / 8 {
-            self.folding = true;
-            self.points.let_go();
-            if !folder.ask() {
-                log::error!("the thread that folds the log of the action database is gone");
-                // SQLite folds the log when it is at its longest.
-                self.folder = None;
-            }
-        } else {
-            // A reader that looks at what was before holds up some of it; then again after the next.
-            self.folded = self.fold_here();
-            self.folding = !self.folded;
-        }
-    }
-
-    /// Whether the log is longer than it may be because the database takes no pages. Then submissions must not make
-    /// it longer still: the room that it has left is for control.
-    fn is_unfoldable(&mut self) -> bool {
-        self.points.let_go();
-        let Err(error) = fold(self.connection) else { return false };
-        let Failed { error, .. } = self.failed(&error);
-        self.give_reserve(error)
-    }
-
-    /// Folds the log on this thread, and returns whether that was all of it.
-    fn fold_here(&self) -> bool {
-        self.points.let_go();
-        fold(self.connection).unwrap_or(false)
     }
 
     fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
@@ -347,7 +299,7 @@ impl<'c> Writer<'c> {
         if applied.is_err() {
             self.known = before;
             self.running.clear();
-            self.given.clear();
+            self.parameters.clear();
             if !self.connection.is_autocommit() {
                 // A failed commit may have rolled back already; then there is nothing to undo.
                 let _ = self.connection.execute_batch("ROLLBACK");
@@ -407,16 +359,16 @@ impl<'c> Writer<'c> {
         store_error(error, &self.path)
     }
 
-    /// Folds the write-ahead log into the file, so that a copy of the file alone is complete.
+    /// Writes the write-ahead log into the file, so that a copy of the file alone is complete.
     pub(super) fn close(mut self) {
-        self.folder = None;
-        // A store that was dropped and not closed has left the snapshots of its last reads: the folding would
+        self.checkpointer = None;
+        // A store that was dropped and not closed has left the snapshots of its last reads: the checkpoint would
         // wait for them some seconds, and whoever wants the directory as long.
-        self.points.close();
+        self.pool.close();
         // Else nothing would tell of a file that went while nothing was written.
-        self.place.look();
-        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = folded {
+        self.files.look();
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = done {
             log::warn!(
                 "{}: the write-ahead log stays beside the file: {error}",
                 self.path.display()
@@ -435,17 +387,4 @@ fn refusing_submissions(mut reply: BatchReply, batch: &Batch, error: &StoreError
     let refused = || Err(Rejected::Store(error.clone()));
     reply.submissions = batch.submissions.iter().map(|_| refused()).collect();
     reply
-}
-
-fn counts_to_text(counts: &Counts) -> String {
-    format!("{:?}", State::ALL.map(|state| counts.of(state)))
-}
-
-pub(super) fn counts_from_text(text: &str) -> Option<Counts> {
-    let numbers: Vec<u64> = serde_json::from_str(text).ok()?;
-    let mut counts = Counts::default();
-    for (state, number) in State::ALL.into_iter().zip(numbers) {
-        counts.add(state, number);
-    }
-    Some(counts)
 }

@@ -22,8 +22,8 @@ const WORD: usize = 4;
 const BLOCK: usize = 128;
 /// The lock of the index that whoever writes to the log holds.
 const WRITE_LOCK: u8 = 0;
-/// The one that whoever folds the log holds.
-const FOLD_LOCK: u8 = 1;
+/// The one that whoever makes a checkpoint holds.
+const CHECKPOINT_LOCK: u8 = 1;
 
 pub(super) type Region = [u8; REGION];
 
@@ -145,8 +145,8 @@ impl Index {
     }
 
     /// Whether the index was changed since it was fetched. The library fetches it before it asks for a lock and
-    /// never while it holds an exclusive one: whoever folds would see the log as it was before somebody else
-    /// folded all of it and began it anew, and copy pages of the new log to where those of the old one belong. On a real
+    /// never while it holds an exclusive one: a checkpoint would see the log as it was before somebody else
+    /// copied all of it and began it anew, and copy pages of the new log to where those of the old one belong. On a real
     /// system the index is the same memory for all.
     fn is_old(&self, locks: &Locks) -> bool {
         let holds_another =
@@ -216,7 +216,10 @@ impl WalIndex for Index {
             locks = disk.locks_changed.wait_while(locks, |locks| locks.writers_held).unwrap();
             locks.writer_waits = false;
         }
-        if kind == WalIndexLock::Exclusive && range.contains(&FOLD_LOCK) && self.is_old(&locks) {
+        if kind == WalIndexLock::Exclusive
+            && range.contains(&CHECKPOINT_LOCK)
+            && self.is_old(&locks)
+        {
             return Ok(false);
         }
         let mut others = locks

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::{Cause, Failed, Writer};
 use crate::store::StoreError;
-use crate::store::sqlite::fold::fold;
+use crate::store::sqlite::checkpoint::checkpoint;
+use crate::store::sqlite::errors::store_error;
 use crate::store::sqlite::limits::{is_failed_write, unwritable};
 use crate::store::sqlite::reserve::{Extent, PAGE};
 use crate::store::sqlite::schema::VERSION;
-use crate::store::sqlite::store_error;
 
 /// How much time passes between two looks at what the system allows, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -57,12 +57,12 @@ impl Writer<'_> {
     fn can_write(&self) -> bool {
         // It writes this page even if nothing on it is new.
         let change = self.connection.pragma_update(None, "user_version", VERSION);
-        self.points.let_go();
-        change.is_ok() && fold(self.connection).is_ok()
+        self.pool.let_go();
+        change.is_ok() && checkpoint(self.connection).is_ok()
     }
 
     /// Says how long the write-ahead log may become, and on a full disk makes it short now if it can be:
-    /// what is folded into the database leaves its room to the next transactions.
+    /// what is copied into the database leaves its room to the next transactions.
     pub(super) fn limit_log(&mut self) {
         let file = std::fs::metadata(&self.path).map_or(0, |file| file.len());
         let growth = self.number("PRAGMA page_count").saturating_mul(PAGE).saturating_sub(file);
@@ -77,7 +77,7 @@ impl Writer<'_> {
         let _ =
             self.connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(()));
         if self.reserve.is_given() && pages > 0 {
-            self.fold_here();
+            self.checkpoint_here();
         }
     }
 

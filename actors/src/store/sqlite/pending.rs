@@ -1,26 +1,26 @@
-//! Batches that wait for the writing thread, and the answers that it owes: paid also where it ends before.
+//! Batches that wait for the writing thread, and their answers: sent also where it ends before.
 
-use crate::store::{Answer, Batch, BatchReply, Seal, StoreError};
+use crate::store::{Batch, BatchAnswer, BatchReply, Seal, StoreError};
 
 /// A batch that waits for its turn. Dropped before that, it is answered with [`StoreError::Closed`].
-pub(super) struct Due(Option<Seal>);
+pub(super) struct PendingBatch(Option<Seal>);
 
-/// The answer to a sealed batch. Dropped unpaid, it is [`StoreError::Closed`].
-pub(super) struct Owed(Option<Answer>);
+/// The answer to a sealed batch. Dropped unsent, it is [`StoreError::Closed`].
+pub(super) struct PendingAnswer(Option<BatchAnswer>);
 
-impl Due {
+impl PendingBatch {
     pub(super) const fn new(seal: Seal) -> Self {
         Self(Some(seal))
     }
 
     /// Seals the batch: its turn has come.
-    pub(super) fn seal(mut self) -> Option<(Batch, Owed)> {
+    pub(super) fn seal(mut self) -> Option<(Batch, PendingAnswer)> {
         let (batch, answer) = self.0.take()?();
-        Some((batch, Owed(Some(answer))))
+        Some((batch, PendingAnswer(Some(answer))))
     }
 }
 
-impl Drop for Due {
+impl Drop for PendingBatch {
     fn drop(&mut self) {
         if let Some(seal) = self.0.take() {
             let (_, answer) = seal();
@@ -29,15 +29,15 @@ impl Drop for Due {
     }
 }
 
-impl Owed {
-    pub(super) fn pay(mut self, reply: Result<BatchReply, StoreError>) {
+impl PendingAnswer {
+    pub(super) fn send(mut self, reply: Result<BatchReply, StoreError>) {
         if let Some(answer) = self.0.take() {
             answer(reply);
         }
     }
 }
 
-impl Drop for Owed {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         if let Some(answer) = self.0.take() {
             answer(Err(StoreError::Closed));

@@ -23,7 +23,7 @@ pub(super) type Identity = ();
 
 /// Where the files of a database were when it was opened.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DatabaseFiles {
     files: Vec<(PathBuf, Identity)>,
     /// What keeps others from it.
     locks: Option<Locks>,
@@ -34,7 +34,7 @@ pub(super) struct Place {
     taken: Option<StoreError>,
 }
 
-impl Place {
+impl DatabaseFiles {
     /// Notes what is at these paths now. Where there is no file, nothing is looked for later.
     pub(super) fn note(
         paths: impl IntoIterator<Item = PathBuf>,
@@ -131,10 +131,11 @@ mod tests {
         fs::write(&file, "").unwrap();
         fs::write(&log, "").unwrap();
         let mut now = Instant::now();
-        let mut place = Place::note([file.clone(), log.clone(), data.join("none")], None, now);
+        let mut files =
+            DatabaseFiles::note([file.clone(), log.clone(), data.join("none")], None, now);
         let mut later = || {
             now += EVERY;
-            place.check(now)
+            files.check(now)
         };
         assert_eq!(later(), Ok(()));
 
@@ -168,10 +169,10 @@ mod tests {
         let file = home.path().join("actions.db");
         fs::write(&file, "").unwrap();
         let began = Instant::now();
-        let mut place = Place::note([file.clone()], None, began);
+        let mut files = DatabaseFiles::note([file.clone()], None, began);
         fs::remove_file(&file).unwrap();
-        assert_eq!(place.check(began + EVERY / 2), Ok(()));
-        assert!(place.check(began + EVERY).is_err(), "the first change after a second");
-        assert!(place.check(began + EVERY).is_err(), "and those that follow");
+        assert_eq!(files.check(began + EVERY / 2), Ok(()));
+        assert!(files.check(began + EVERY).is_err(), "the first change after a second");
+        assert!(files.check(began + EVERY).is_err(), "and those that follow");
     }
 }

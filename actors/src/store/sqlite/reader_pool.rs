@@ -3,7 +3,7 @@
 //! go to the reading thread for a while, so that a slow disk does not hold up who asks.
 //!
 //! A reader keeps its snapshot until something was written: to take a new one costs several calls to
-//! the operating system. Snapshots hold up the folding of the log ([`super::fold`]), so whoever folds
+//! the operating system. Snapshots hold up checkpoints ([`super::checkpoint`]), so whoever makes one
 //! has them let go first.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -19,26 +19,26 @@ const PASSED_ON: u32 = 32;
 
 /// The readers that whoever asks may use.
 #[derive(Debug)]
-pub(super) struct Points {
+pub(super) struct ReaderPool {
     /// `None` once it is closed.
-    readers: Vec<Mutex<Option<Point>>>,
+    readers: Vec<Mutex<Option<Pooled>>>,
     /// How often something was written that has been acknowledged or will be.
     changes: AtomicU64,
     to_pass_on: AtomicU32,
 }
 
 #[derive(Debug)]
-struct Point {
+struct Pooled {
     reader: Reader,
     /// After how many changes its snapshot was taken, if it holds one.
     of: Option<u64>,
 }
 
-impl Points {
+impl ReaderPool {
     pub(super) fn new(readers: Vec<Reader>) -> Self {
-        let point = |reader| Mutex::new(Some(Point { reader, of: None }));
+        let pooled = |reader| Mutex::new(Some(Pooled { reader, of: None }));
         Self {
-            readers: readers.into_iter().map(point).collect(),
+            readers: readers.into_iter().map(pooled).collect(),
             changes: AtomicU64::new(0),
             to_pass_on: AtomicU32::new(0),
         }
@@ -59,15 +59,15 @@ impl Points {
             return None;
         }
         let mut lent = self.lend()?;
-        let point = lent.as_mut()?;
+        let pooled = lent.as_mut()?;
         let began = Instant::now();
         // Before the snapshot is taken, which then has all that is counted here.
         let changes = self.changes.load(Ordering::SeqCst);
-        if point.of != Some(changes) {
-            point.let_go();
-            point.of = point.reader.begin().then_some(changes);
+        if pooled.of != Some(changes) {
+            pooled.let_go();
+            pooled.of = pooled.reader.begin().then_some(changes);
         }
-        let answer = read(&point.reader);
+        let answer = read(&pooled.reader);
         if began.elapsed() > SLOW {
             self.to_pass_on.store(PASSED_ON, Ordering::Relaxed);
         }
@@ -77,13 +77,13 @@ impl Points {
     /// Has every snapshot let go that nobody reads now.
     pub(super) fn let_go(&self) {
         for mut free in self.readers.iter().filter_map(try_lock) {
-            free.iter_mut().for_each(Point::let_go);
+            free.iter_mut().for_each(Pooled::let_go);
         }
     }
 
     /// Lends a reader that nobody uses, each thread the same one where it can: what a reader has read is in
     /// the memory of the core that it was used on.
-    fn lend(&self) -> Option<MutexGuard<'_, Option<Point>>> {
+    fn lend(&self) -> Option<MutexGuard<'_, Option<Pooled>>> {
         let first = SEAT.with(|seat| *seat) % self.readers.len().max(1);
         let (before, from) = self.readers.split_at(first);
         from.iter().chain(before).find_map(try_lock)
@@ -113,7 +113,7 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-impl Point {
+impl Pooled {
     fn let_go(&mut self) {
         if self.of.take().is_some() {
             self.reader.end();

@@ -1,6 +1,6 @@
-//! Folding the write-ahead log into the database beside the writing thread: the pages are copied and
+//! Checkpoints of the write-ahead log beside the writing thread: the pages are copied into the database and
 //! synced here while that writes on. What comes into the log meanwhile is little; the writing thread
-//! folds that itself, and the log begins anew ([`super::write`]).
+//! copies that itself, and the log begins anew ([`super::write`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,25 +12,25 @@ use rusqlite::Connection;
 use super::spawn;
 use crate::store::StoreError;
 
-/// Folds when asked. Its drop ends the thread and closes its connection.
-pub(super) struct Folder {
+/// Thread that makes a checkpoint when asked. Its drop ends the thread and closes its connection.
+pub(super) struct Checkpointer {
     ask: Option<mpsc::Sender<()>>,
     busy: Arc<AtomicBool>,
-    /// Whether the last folding failed.
+    /// Whether the last checkpoint failed.
     failed: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Folder {
+impl Checkpointer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (ask, asked) = mpsc::channel();
         let [busy, failed] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-        let thread = spawn("actiond-fold", {
+        let thread = spawn("actiond-ckpt", {
             let (busy, failed) = (Arc::clone(&busy), Arc::clone(&failed));
             move || {
                 while asked.recv().is_ok() {
                     // Whoever asked looks how far it came.
-                    failed.store(fold(&connection).is_err(), Ordering::Relaxed);
+                    failed.store(checkpoint(&connection).is_err(), Ordering::Relaxed);
                     busy.store(false, Ordering::Release);
                 }
             }
@@ -48,14 +48,14 @@ impl Folder {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Folds what is in the log now; false if the thread is gone. It must not be busy.
+    /// Copies what is in the log now; false if the thread is gone. It must not be busy.
     pub(super) fn ask(&self) -> bool {
         self.busy.store(true, Ordering::Release);
         self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok())
     }
 }
 
-impl Drop for Folder {
+impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.ask = None;
         if let Some(thread) = self.thread.take() {
@@ -65,12 +65,14 @@ impl Drop for Folder {
     }
 }
 
-/// Folds as much as no reader still looks at, and returns whether that was all. What fails here is tried
+/// Copies as much as no reader still looks at, and returns whether that was all. What fails here is tried
 /// again by the writing thread, which tells if it matters.
-pub(super) fn fold(connection: &Connection) -> rusqlite::Result<bool> {
-    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     });
-    let all = folded.map(|(pages, folded)| pages == folded);
-    all.inspect_err(|e| log::debug!("the log of the action database could not be folded: {e}"))
+    let all = done.map(|(pages, done)| pages == done);
+    all.inspect_err(|e| {
+        log::debug!("the log of the action database could not be copied into it: {e}");
+    })
 }

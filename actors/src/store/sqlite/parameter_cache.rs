@@ -12,12 +12,12 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// The parameters of actions that wait. They never change, so what is kept is true as long as its action is.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct ParameterCache {
     kept: HashMap<ActionId, Parameters>,
     bytes: usize,
 }
 
-impl Given {
+impl ParameterCache {
     /// Keeps what an action was given. Where there is no room, what came before stays: it starts sooner.
     pub(super) fn keep(&mut self, id: ActionId, parameters: &Parameters) {
         let bytes = self.bytes + parameters.byte_len();
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_the_oldest_stay() {
         let text = |bytes: usize| Parameters::from_iter([("", "x".repeat(bytes))]);
-        let mut many = Given::default();
+        let mut many = ParameterCache::default();
         for number in 1..=MAX_KEPT as u64 + 1 {
             many.keep(id(number), &text(1));
         }
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(many.take(id(1)), Some(text(1)));
         assert_eq!(many.take(id(1)), None, "it was given away");
 
-        let mut large = Given::default();
+        let mut large = ParameterCache::default();
         large.keep(id(1), &text(MAX_BYTES));
         large.keep(id(2), &text(1));
         assert_eq!(large.take(id(2)), None);

@@ -1,0 +1,318 @@
+//! What a batch does to the rows. No rule about states stands here: each change asks
+//! [`actiond_actors::lifecycle`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use actiond_actors::lifecycle::{Command, OnRestart, Refusal, Verdict, decide, is_current};
+use actiond_actors::store::{
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Notice, OwnerId, Record,
+    Rejected, StoreError, Submitted,
+};
+use actiond_actors::{ActionId, State, SubmissionKey, Wish};
+
+use super::data::{Owner, Queue, Row};
+
+/// How many final actions one batch deletes at most: its caller waits for it.
+const MAX_DELETED: usize = 200;
+
+/// Whom a notice is for.
+#[derive(Clone, Copy)]
+pub(crate) enum To {
+    Owner(OwnerId),
+    /// All but the owner whose batch it is.
+    Others,
+}
+
+/// A batch while it is applied.
+pub(crate) struct Change<'d> {
+    queue: &'d mut Queue,
+    last_id: &'d mut u64,
+    owners: &'d mut BTreeMap<OwnerId, Owner>,
+    batch: &'d Batch,
+    owner: OwnerId,
+    /// By the database's clock. The batch has the time of its server, which is that of the rows.
+    now: Duration,
+    pub(crate) notices: Vec<(To, Notice)>,
+    /// Something has come to wait.
+    arrived: bool,
+}
+
+impl<'d> Change<'d> {
+    pub(crate) const fn new(
+        queue: &'d mut Queue,
+        last_id: &'d mut u64,
+        owners: &'d mut BTreeMap<OwnerId, Owner>,
+        batch: &'d Batch,
+        owner: OwnerId,
+        now: Duration,
+    ) -> Self {
+        Self { queue, last_id, owners, batch, owner, now, notices: Vec::new(), arrived: false }
+    }
+
+    pub(crate) fn apply(&mut self) -> BatchReply {
+        let batch = self.batch;
+        let controls = batch.controls.iter().map(|control| self.control(control)).collect();
+        let mut repeats = Vec::new();
+        let mut submissions = Vec::with_capacity(batch.submissions.len());
+        for (index, new) in batch.submissions.iter().enumerate() {
+            let last_id = *self.last_id;
+            let submitted = self.submit(new);
+            // Whoever repeats a submission gets the id of the first.
+            if submitted.as_ref().is_ok_and(|submitted| submitted.id.get() <= last_id) {
+                repeats.push(index);
+            }
+            submissions.push(submitted);
+        }
+        let claimed = self.claim();
+        let more_to_prune = self.prune();
+        let counts = self.queue.counts();
+        if self.arrived && !self.queue.paused && counts.queued() > 0 {
+            // This server has no slot for it; others may have. Only of what is new: two servers that are both busy
+            // would tell each other for ever.
+            self.notices.push((To::Others, Notice::Work(batch.queue)));
+        }
+        BatchReply {
+            controls,
+            submissions,
+            repeats,
+            claimed,
+            unread: Vec::new(),
+            more_to_prune,
+            counts,
+            paused: self.queue.paused,
+            owner: self.owner,
+            next_due: None,
+        }
+    }
+
+    fn control(&mut self, control: &Control) -> Result<Vec<Affected>, Rejected> {
+        match control {
+            Control::Command { id, queued_at, command } => {
+                let row = self.queue.rows.get(id).ok_or(Rejected::Unknown)?;
+                if queued_at.is_some_and(|at| at != row.record.queued_at) {
+                    return Err(Rejected::Unknown);
+                }
+                self.command(*id, *command)
+                    .map(|affected| vec![affected])
+                    .map_err(Rejected::Refused)
+            }
+            Control::End(end) => self.end(end),
+            Control::PauseQueue { supported } => {
+                self.set_paused(true);
+                Ok(self.command_running(Command::Pause { supported: *supported }))
+            }
+            Control::ResumeQueue => {
+                self.set_paused(false);
+                Ok(self.command_running(Command::Resume))
+            }
+            Control::StopAll => Ok(self.command_running(Command::Stop)),
+            Control::Recover { live, on_restart } => Ok(self.recover(Some(live), *on_restart)),
+            Control::Reclaim { on_restart } => Ok(self.recover(None, *on_restart)),
+        }
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        self.queue.paused = paused;
+        let notice = Notice::Paused { queue: self.batch.queue, paused };
+        self.notices.push((To::Others, notice));
+    }
+
+    fn command_running(&mut self, command: Command) -> Vec<Affected> {
+        self.running().into_iter().filter_map(|id| self.command(id, command).ok()).collect()
+    }
+
+    fn running(&self) -> Vec<ActionId> {
+        let rows = self.queue.rows.values();
+        rows.filter(|row| row.record.state.is_running()).map(|row| row.record.id).collect()
+    }
+
+    /// Recovers what dead owners ran, and of what this one is written down to run, whatever is not `live`.
+    fn recover(
+        &mut self,
+        live: Option<&Vec<(ActionId, u32)>>,
+        on_restart: OnRestart,
+    ) -> Vec<Affected> {
+        for (id, owner) in &mut *self.owners {
+            if *id != self.owner && owner.lease.is_some_and(|end| end <= self.now) {
+                owner.lease = None;
+            }
+        }
+        let mut affected = Vec::new();
+        for id in self.running() {
+            let Some(row) = self.queue.rows.get(&id) else { continue };
+            let attempt = (id, row.record.attempt);
+            let lost = match row.owner {
+                Some(owner) if owner == self.owner => live.is_some_and(|l| !l.contains(&attempt)),
+                Some(owner) if self.is_dead(owner) => true,
+                // Somebody runs it; that is nobody's business here.
+                Some(_) => continue,
+                None => true,
+            };
+            if lost {
+                affected.extend(self.command(id, Command::Recover(on_restart)));
+            } else {
+                affected.push(row.affected(Verdict::Stay));
+            }
+        }
+        affected
+    }
+
+    fn is_dead(&self, owner: OwnerId) -> bool {
+        self.owners.get(&owner).is_none_or(|owner| owner.lease.is_none())
+    }
+
+    /// Takes the end of an attempt that this owner ran, and of no other.
+    fn end(&mut self, end: &AttemptEnd) -> Result<Vec<Affected>, Rejected> {
+        let row = self.queue.rows.get(&end.id).ok_or(Rejected::Unknown)?;
+        let current = is_current(row.record.state, row.record.attempt, end.attempt);
+        if !current || row.owner != Some(self.owner) || self.is_dead(self.owner) {
+            return Err(Rejected::Stale);
+        }
+        let affected = self.command(end.id, Command::End(end.ended)).map_err(Rejected::Refused)?;
+        if let Some(row) = self.queue.rows.get_mut(&end.id).filter(|_| affected.state.is_final()) {
+            let record = &mut row.record;
+            record.processing_ms = end.processing_ms;
+            record.percent = if affected.state == State::Finished { 100.0 } else { end.percent };
+            record.error = end.error.clone().or_else(|| record.error.take());
+            // What a server wrote it can read.
+            record.report = end.report.nodes().unwrap_or_default();
+        }
+        Ok(vec![affected])
+    }
+
+    /// Gives one action a command, writes what the rules say, and tells whom it concerns.
+    fn command(&mut self, id: ActionId, command: Command) -> Result<Affected, Refusal> {
+        let now = self.batch.now;
+        let Some(row) = self.queue.rows.get_mut(&id) else {
+            // Whoever calls this has looked.
+            return Err(Refusal { state: State::Queued, command });
+        };
+        let verdict = decide(row.record.state, command)?;
+        let runs_at = row.owner;
+        if let Command::ChangePriority(priority) = command {
+            row.record.priority = priority;
+        }
+        if let Verdict::Move(state) = verdict {
+            row.move_to(state, now, command);
+        }
+        let affected = row.affected(verdict);
+        let Affected { attempt, state, .. } = affected;
+        self.arrived |= verdict == Verdict::Move(State::Queued);
+        let queue = self.batch.queue;
+        let wish = match verdict {
+            Verdict::Force => Some(Wish::Force),
+            Verdict::Move(State::Stopping) => Some(Wish::Stop),
+            Verdict::Move(State::Paused) => Some(Wish::Pause),
+            Verdict::Move(State::Processing) => Some(Wish::Run),
+            _ => None,
+        };
+        if let (Some(wish), Some(owner)) = (wish, runs_at.filter(|owner| *owner != self.owner)) {
+            let steer = Notice::Steer { queue, id, attempt, wish };
+            self.notices.push((To::Owner(owner), steer));
+        }
+        if verdict == Verdict::Move(state) && state.is_final() {
+            self.notices.push((To::Others, Notice::Ended { queue, id }));
+        }
+        Ok(affected)
+    }
+
+    fn submit(&mut self, new: &NewAction) -> Result<Submitted, Rejected> {
+        let max = self.batch.max_queued;
+        let is_full = max.is_some_and(|max| self.queue.counts().queued() >= max);
+        let rows = &self.queue.rows;
+        let (parameters, priority, key, queued_at) = match new {
+            NewAction::Given { parameters, priority, key, queued_at } => {
+                if let Some((key, first)) = key.as_ref().and_then(|key| {
+                    let same = |k: &SubmissionKey| k.as_str() == key.as_str();
+                    Some((key, rows.values().find(|row| row.key.as_ref().is_some_and(same))?))
+                }) {
+                    if !key.is_repeat(&first.parameters, parameters) {
+                        return Err(Rejected::KeyTaken);
+                    }
+                    let Record { id, queued_at, .. } = first.record;
+                    return Ok(Submitted { id, queued_at });
+                }
+                (parameters.clone(), *priority, key.clone(), *queued_at)
+            }
+            NewAction::CopyOf { .. } if is_full => return Err(Rejected::QueueFull),
+            NewAction::CopyOf { id, queued_at } => {
+                let row = rows.get(id).ok_or(Rejected::Unknown)?;
+                decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
+                (row.parameters.clone(), row.record.priority, None, *queued_at)
+            }
+        };
+        if is_full {
+            return Err(Rejected::QueueFull);
+        }
+        let used_up = || Rejected::Store(StoreError::Io("all action ids are used up".to_owned()));
+        let id = ActionId::new(*self.last_id + 1).ok_or_else(used_up)?;
+        *self.last_id = id.get();
+        self.arrived = true;
+        let record = Record {
+            id,
+            state: State::Queued,
+            priority,
+            attempt: 0,
+            queued_at,
+            started_at: None,
+            finished_at: None,
+            processing_ms: 0,
+            percent: 0.0,
+            error: None,
+            report: Vec::new(),
+            position: None,
+        };
+        self.queue.rows.insert(id, Row { record, parameters, key, owner: None });
+        Ok(Submitted { id, queued_at })
+    }
+
+    /// Starts what is next, for an owner that has its lease.
+    fn claim(&mut self) -> Vec<Claimed> {
+        let lease = self.owners.get(&self.owner).and_then(|owner| owner.lease);
+        if self.queue.paused || lease.is_none_or(|end| end <= self.now) {
+            return Vec::new();
+        }
+        let mut claimed = Vec::new();
+        for id in self.queue.waiting().into_iter().take(self.batch.claim) {
+            if self.command(id, Command::Start).is_ok()
+                && let Some(row) = self.queue.rows.get_mut(&id)
+            {
+                row.owner = Some(self.owner);
+                let Record { attempt, queued_at, started_at, .. } = row.record;
+                let started_at = started_at.unwrap_or(queued_at);
+                let parameters = row.parameters.clone();
+                claimed.push(Claimed { id, attempt, queued_at, started_at, parameters });
+            }
+        }
+        claimed
+    }
+
+    /// Deletes final actions that need not be kept, and says whether there are more.
+    fn prune(&mut self) -> bool {
+        let ended = |row: &Row| Some((row.record.finished_at?, row.record.id));
+        let mut ended: Vec<_> = self.queue.rows.values().filter_map(ended).collect();
+        ended.sort_unstable();
+        let retention = self.batch.retention;
+        let too_old: Vec<ActionId> = ended
+            .iter()
+            .filter(|(at, _)| retention.finished_after.is_some_and(|after| *at <= after))
+            .map(|(_, id)| *id)
+            .collect();
+        if ended.last().is_some_and(|(latest, _)| *latest > self.batch.now) {
+            // The clock was set back: the times don't tell which ended first.
+            ended.sort_unstable_by_key(|(_, id)| *id);
+        }
+        let most = retention
+            .max_finished
+            .map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let too_many = ended.len().saturating_sub(most);
+        let mut due: Vec<ActionId> = ended.into_iter().take(too_many).map(|(_, id)| id).collect();
+        let by_number: BTreeSet<ActionId> = due.iter().copied().collect();
+        due.extend(too_old.into_iter().filter(|id| !by_number.contains(id)));
+        for id in due.iter().take(MAX_DELETED) {
+            self.queue.rows.remove(id);
+        }
+        due.len() > MAX_DELETED
+    }
+}

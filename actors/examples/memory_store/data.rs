@@ -1,0 +1,190 @@
+//! Rows and owners. What a batch does to them: [`super::change`].
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actiond_actors::lifecycle::{Command, Verdict, error_of, not_before};
+use actiond_actors::store::{
+    Affected, Batch, BatchReply, Notice, NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal,
+    StoreError,
+};
+use actiond_actors::{ActionId, Counts, Parameters, State, SubmissionKey, Timestamp};
+
+use super::change::{Change, To};
+
+#[derive(Default)]
+pub(crate) struct Data {
+    queues: Vec<Queue>,
+    last_id: u64,
+    owners: BTreeMap<OwnerId, Owner>,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    name: String,
+    pub(crate) paused: bool,
+    pub(crate) rows: BTreeMap<ActionId, Row>,
+}
+
+pub(crate) struct Row {
+    pub(crate) record: Record,
+    pub(crate) parameters: Parameters,
+    pub(crate) key: Option<SubmissionKey>,
+    /// Who runs it, as long as it runs.
+    pub(crate) owner: Option<OwnerId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Owner {
+    /// When its lease is over; `None` once it is dead.
+    pub(crate) lease: Option<Duration>,
+    sink: Option<NoticeSink>,
+}
+
+impl Data {
+    pub(crate) fn open_queue(&mut self, name: &str) -> QueueState {
+        let known = self.queues.iter().position(|queue| queue.name.eq_ignore_ascii_case(name));
+        let index = known.unwrap_or_else(|| {
+            self.queues.push(Queue { name: name.to_owned(), ..Queue::default() });
+            self.queues.len() - 1
+        });
+        let id = QueueId(i64::try_from(index).unwrap_or(i64::MAX));
+        self.queues.get(index).map_or_else(|| Queue::default().state(id), |queue| queue.state(id))
+    }
+
+    pub(crate) fn queue(&self, id: QueueId) -> Result<&Queue, StoreError> {
+        let index = usize::try_from(id.0).ok();
+        index.and_then(|index| self.queues.get(index)).ok_or_else(|| unknown(id))
+    }
+
+    /// Makes an owner whose lease is over at this time.
+    pub(crate) fn new_owner(&mut self, lease: Duration) -> OwnerId {
+        let last = self.owners.keys().next_back().map_or(0, |owner| owner.0);
+        let owner = OwnerId(last + 1);
+        // None is ever removed, so no number comes again.
+        self.owners.insert(owner, Owner { lease: Some(lease), sink: None });
+        owner
+    }
+
+    /// Makes the owner that comes after another one; who heard that one's notices hears this one's.
+    pub(crate) fn succeed(&mut self, former: OwnerId, lease: Duration) -> OwnerId {
+        let sink = self.owners.get_mut(&former).and_then(|owner| owner.sink.take());
+        self.give_up(former);
+        let owner = self.new_owner(lease);
+        if let (Some(sink), Some(new)) = (sink, self.owners.get_mut(&owner)) {
+            new.sink = Some(sink);
+        }
+        owner
+    }
+
+    pub(crate) fn renew(&mut self, owner: OwnerId, until: Duration) -> Renewal {
+        match self.owners.get_mut(&owner).and_then(|owner| owner.lease.as_mut()) {
+            // Also one that is over, as long as nobody has acted on that.
+            Some(lease) => {
+                *lease = until;
+                Renewal::Holds
+            }
+            None => Renewal::Lost,
+        }
+    }
+
+    pub(crate) fn give_up(&mut self, owner: OwnerId) {
+        if let Some(owner) = self.owners.get_mut(&owner) {
+            *owner = Owner::default();
+        }
+    }
+
+    pub(crate) fn listen(&mut self, owner: OwnerId, sink: NoticeSink) {
+        if let Some(owner) = self.owners.get_mut(&owner) {
+            owner.sink = Some(sink);
+        }
+    }
+
+    /// Applies a batch of this owner at this time, and returns its answer and who is to be told of what.
+    pub(crate) fn apply(
+        &mut self,
+        batch: &Batch,
+        owner: OwnerId,
+        now: Duration,
+    ) -> (Result<BatchReply, StoreError>, Vec<(NoticeSink, Notice)>) {
+        let Self { queues, last_id, owners } = self;
+        let index = usize::try_from(batch.queue.0).unwrap_or(usize::MAX);
+        let Some(queue) = queues.get_mut(index) else {
+            return (Err(unknown(batch.queue)), Vec::new());
+        };
+        let mut change = Change::new(queue, last_id, owners, batch, owner, now);
+        let reply = change.apply();
+        let notices = change.notices;
+        let told = notices.into_iter().flat_map(|(to, notice)| {
+            let meant = owners.iter().filter(move |(id, _)| match to {
+                To::Owner(only) => **id == only,
+                To::Others => **id != owner,
+            });
+            meant.filter_map(move |(_, owner)| Some((owner.sink.clone()?, notice)))
+        });
+        (Ok(reply), told.collect())
+    }
+}
+
+fn unknown(queue: QueueId) -> StoreError {
+    StoreError::Io(format!("queue number {} was never opened", queue.0))
+}
+
+impl Row {
+    /// Writes another state, with the times that go with it (Q9).
+    pub(crate) fn move_to(&mut self, state: State, now: Timestamp, command: Command) {
+        let record = &mut self.record;
+        record.state = state;
+        if command == Command::Start {
+            record.attempt += 1;
+            record.started_at = Some(not_before(now, record.queued_at));
+        }
+        if state == State::Queued {
+            record.started_at = None;
+        }
+        if state.is_final() {
+            let earlier = record.started_at.unwrap_or(record.queued_at);
+            record.finished_at = Some(not_before(now, earlier));
+            record.error = error_of(command, state).map(str::to_owned);
+        }
+        if !state.is_running() {
+            self.owner = None;
+        }
+    }
+
+    pub(crate) fn affected(&self, verdict: Verdict) -> Affected {
+        let Record { id, attempt, queued_at, started_at, state, .. } = self.record;
+        let ends = state.is_final() && verdict == Verdict::Move(state);
+        let finished_at = self.record.finished_at.filter(|_| ends);
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+    }
+}
+
+impl Queue {
+    pub(crate) fn state(&self, id: QueueId) -> QueueState {
+        QueueState { id, paused: self.paused, counts: self.counts() }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.rows.values().map(|row| row.record.state).collect()
+    }
+
+    /// What waits, the next to start first (Q8).
+    pub(crate) fn waiting(&self) -> Vec<ActionId> {
+        let waiting = self.rows.values().map(|row| &row.record);
+        let waiting = waiting.filter(|record| record.state == State::Queued);
+        let mut waiting: Vec<_> = waiting.map(|r| (Reverse(r.priority), r.id)).collect();
+        waiting.sort_unstable();
+        waiting.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Reads one action, with its place while it waits.
+    pub(crate) fn record(&self, id: ActionId) -> Option<Record> {
+        let mut record = self.rows.get(&id)?.record.clone();
+        let before = self.waiting().into_iter().position(|waiting| waiting == id);
+        let place = before.and_then(|before| u64::try_from(before + 1).ok());
+        record.position = place.filter(|place| *place <= Record::MAX_POSITION);
+        Some(record)
+    }
+}

@@ -1,0 +1,23 @@
+//! A store of your own: actions in memory, shared by two systems as two servers would share a database.
+//!
+//! `cargo run -p actiond-actors --example memory_store`
+//!
+//! - `store`: the store itself, as `actiond_actors::store` asks for it;
+//! - `data`: rows and owners; `change`: what a batch does to them;
+//! - `listing`: pages of listings;
+//! - `demo`: two servers that share it.
+//!
+//! It is written to be read and not to be fast, and passes the suite that every store must pass
+//! (`tests/memory`).
+
+mod change;
+mod data;
+mod demo;
+mod listing;
+mod store;
+
+#[actix::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    env_logger::init();
+    demo::run().await
+}

@@ -1,0 +1,344 @@
+//! Several owners on one store: what each may recover, report and start, and what it hears of the others. A factory
+//! that opens no store beside another passes these.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Bench, StoreFactory, an_end};
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
+use crate::store::{
+    Affected, Batch, Claimed, Control, NewAction, Notice, Rejected, Renewal, Store,
+};
+use crate::worker::Wish;
+
+/// How long a notice may take.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A command that names another queue time than the action's own is that to an unknown action, in every state.
+pub async fn a_command_means_the_action_of_that_time(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
+    let id = bench.submit(0).await;
+    let queued_at = bench.record(id).await.queued_at;
+    for state in [State::Queued, State::Processing] {
+        for other in [-1, 1, i64::from(i32::MAX)] {
+            let queued_at = Some(Timestamp(queued_at.0 + other));
+            let stop = Control::Command { id, queued_at, command: Command::Stop };
+            assert_eq!(bench.control(stop).await, Err(Rejected::Unknown));
+        }
+        assert_eq!(bench.record(id).await.state, state);
+        bench.claim(1).await;
+    }
+    let stop = Control::Command { id, queued_at: Some(queued_at), command: Command::Stop };
+    assert_eq!(bench.control(stop).await.unwrap()[0].state, State::Stopping);
+}
+
+/// With one owner or several, whoever reclaims is told how stands what it runs itself, and changes nothing of it.
+pub async fn what_runs_is_named_to_its_owner(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(bench.submit(0).await);
+    }
+    bench.claim(3).await;
+    bench.command(ids[1], Command::Pause { supported: true }).await.unwrap();
+    bench.command(ids[2], Command::Stop).await.unwrap();
+    for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
+        let mut named = bench.control(Control::Reclaim { on_restart }).await.unwrap();
+        named.sort_by_key(|action| action.id);
+        let states: Vec<_> = named.iter().map(|a| (a.id, a.attempt, a.state, a.verdict)).collect();
+        let stays = |n: usize, state| (ids[n], 1, state, Verdict::Stay);
+        assert_eq!(
+            states,
+            [stays(0, State::Processing), stays(1, State::Paused), stays(2, State::Stopping)]
+        );
+    }
+    assert_eq!(bench.record(ids[3]).await.state, State::Queued);
+}
+
+/// Two owners of one store, on the same queue.
+struct Pair<'f, F> {
+    factory: &'f F,
+    a: Bench,
+    b: Bench,
+    lease: Duration,
+}
+
+impl<'f, F: StoreFactory> Pair<'f, F> {
+    async fn open(factory: &'f F) -> Option<Self> {
+        let a = Bench::open(factory).await;
+        let b = Bench::open_queue(factory.open_beside()?, "fetch").await;
+        assert_eq!(a.queue, b.queue, "it is one queue");
+        assert_ne!(a.store.owner(), b.store.owner());
+        let lease = a.store.lease().expect("a store that several may open has leases");
+        Some(Self { factory, a, b, lease })
+    }
+
+    /// Lets the leases of all run out that are not kept up here.
+    async fn run_out(&self, kept: &[&Bench]) {
+        for _ in 0..4 {
+            self.factory.pass(self.lease / 3).await;
+            for bench in kept {
+                assert_eq!(bench.store.renew().await, Ok(Renewal::Holds));
+            }
+        }
+    }
+}
+
+/// What a recovery moved; who it names beside that stays.
+async fn moved(bench: &Bench, control: Control) -> Vec<(ActionId, State)> {
+    let affected = bench.control(control).await.unwrap();
+    let is_moved = |a: &&Affected| matches!(a.verdict, Verdict::Move(_));
+    let mut moved: Vec<_> = affected.iter().filter(is_moved).map(|a| (a.id, a.state)).collect();
+    moved.sort_unstable_by_key(|(id, _)| *id);
+    moved
+}
+
+/// What another owner runs is left alone until its lease is over by the store's clock; a lease that is kept up holds.
+pub async fn only_expired_leases_are_recovered(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
+        // Another store of the same data takes the place of the owner that is to die.
+        let dies = Bench::open_queue(pair.factory.open_beside().unwrap(), "Fetch").await;
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            ids.push(dies.submit(0).await);
+        }
+        assert_eq!(dies.claim(2).await.len(), 2);
+        assert_eq!(b.claim(1).await[0].id, ids[2]);
+        a.command(ids[1], Command::Stop).await.unwrap();
+        let live = vec![(ids[2], 1)];
+        for spared in [Control::Reclaim { on_restart }, Control::Recover { live, on_restart }] {
+            assert_eq!(moved(b, spared.clone()).await, []);
+            let none = Control::Recover { live: Vec::new(), on_restart };
+            assert_eq!(moved(a, none).await, [], "it runs nothing");
+        }
+        pair.run_out(&[a, b, &dies]).await;
+        assert_eq!(moved(b, Control::Reclaim { on_restart }).await, [], "all were kept up");
+
+        pair.run_out(&[a, b]).await;
+        let fell = if on_restart == OnRestart::Fail { State::Error } else { State::Queued };
+        let lost = [(ids[0], fell), (ids[1], State::Stopped)];
+        assert_eq!(moved(a, Control::Reclaim { on_restart }).await, lost);
+        assert_eq!(moved(a, Control::Reclaim { on_restart }).await, [], "once is enough");
+        assert_eq!(b.record(ids[2]).await.state, State::Processing);
+        assert_eq!(b.record(ids[3]).await.state, State::Queued);
+        assert_eq!(b.end(ids[2], 1, Ended::Finished).await, Ok(State::Finished));
+        for id in [ids[0], ids[3]] {
+            let _ = b.command(id, Command::Cancel).await;
+        }
+    }
+}
+
+/// An end counts only from the owner that runs the attempt: not from another one, not from one whose action was recovered, and
+/// not while its next attempt runs elsewhere (Q14).
+pub async fn an_end_of_a_former_owner_is_stale(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let id = a.submit(0).await;
+    assert_eq!(a.claim(1).await[0].id, id);
+    assert_eq!(b.end(id, 1, Ended::Finished).await, Err(Rejected::Stale), "it runs it not");
+
+    pair.run_out(&[b]).await;
+    let reclaim = Control::Reclaim { on_restart: OnRestart::Requeue };
+    assert_eq!(moved(b, reclaim).await, [(id, State::Queued)]);
+    assert_eq!(a.end(id, 1, Ended::Finished).await, Err(Rejected::Stale));
+    assert_eq!(b.claim(1).await[0].attempt, 2);
+    for attempt in [1, 2] {
+        assert_eq!(a.end(id, attempt, Ended::Finished).await, Err(Rejected::Stale));
+    }
+    let former = a.store.owner();
+    assert_eq!(a.store.renew().await, Ok(Renewal::Lost));
+    let owner = a.store.new_owner().await.unwrap();
+    assert_eq!(a.store.owner(), owner);
+    assert!(owner != former && owner != b.store.owner(), "no number is used again");
+    assert_eq!(a.end(id, 1, Ended::Finished).await, Err(Rejected::Stale));
+    assert_eq!(b.end(id, 2, Ended::Failed).await, Ok(State::Error));
+}
+
+/// An owner whose lease is over, or was lost, claims nothing; its commands and submissions are taken. As a new owner it
+/// claims again.
+pub async fn an_owner_without_a_lease_starts_nothing(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let runs = a.submit(0).await;
+    a.claim(1).await;
+    let waits = a.submit(0).await;
+    pair.run_out(&[b]).await;
+    assert!(a.claim(1).await.is_empty(), "its lease is over");
+    assert_eq!(moved(b, Control::Reclaim { on_restart: OnRestart::Fail }).await.len(), 1);
+    assert_eq!(a.record(runs).await.state, State::Error);
+    for _ in 0..2 {
+        assert!(a.claim(1).await.is_empty(), "its lease is lost");
+        assert_eq!(a.command(waits, Command::ChangePriority(3)).await, Ok(State::Queued));
+        assert_eq!(a.store.renew().await, Ok(Renewal::Lost));
+    }
+    // What starts as it comes is a start as well.
+    let submissions = vec![a.new_action(0)];
+    let reply = a.commit(Batch { submissions, claim: 9, ..a.batch() }).await;
+    assert!(reply.claimed.is_empty() && reply.submissions[0].is_ok());
+    let owner = a.store.new_owner().await.unwrap();
+    let reply = a.commit(Batch { claim: 1, ..a.batch() }).await;
+    assert_eq!(reply.claimed.iter().map(|c| c.id).collect::<Vec<_>>(), [waits]);
+    assert_eq!(reply.owner, owner);
+}
+
+/// Whoever closes a store gives its lease up: what it ran is recovered at once.
+pub async fn a_closed_owner_gives_its_lease_up(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let id = a.submit(0).await;
+    a.claim(1).await;
+    a.store.close().await;
+    let reclaim = Control::Reclaim { on_restart: OnRestart::Requeue };
+    assert_eq!(moved(b, reclaim).await, [(id, State::Queued)]);
+    assert_eq!(b.store.queue_state(b.queue).await.unwrap().counts.queued(), 1);
+}
+
+/// Collects the notices of a store.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Notice>>>);
+
+impl Heard {
+    fn of(store: &dyn Store) -> Self {
+        let heard = Self::default();
+        let sink = heard.clone();
+        store.notices(Arc::new(move |notice| {
+            sink.0.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+        }));
+        heard
+    }
+
+    fn has(&self, notice: &Notice) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(notice)
+    }
+
+    async fn until(&self, notice: Notice) {
+        let since = Instant::now();
+        while !self.has(&notice) {
+            assert!(since.elapsed() < SOON, "{notice:?} did not come");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// What one owner asks of an action that another runs comes to that one, for this attempt; to nobody else.
+pub async fn a_wish_reaches_the_owner_as_a_notice(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let (by_a, by_b) = (Heard::of(&*a.store), Heard::of(&*b.store));
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(a.submit(0).await);
+    }
+    a.claim(2).await;
+    assert_eq!(b.claim(1).await[0].id, ids[2]);
+    let queue = a.queue;
+    let steer = |n: usize, wish| Notice::Steer { queue, id: ids[n], attempt: 1, wish };
+    b.command(ids[0], Command::Pause { supported: true }).await.unwrap();
+    by_a.until(steer(0, Wish::Pause)).await;
+    b.command(ids[0], Command::Resume).await.unwrap();
+    by_a.until(steer(0, Wish::Run)).await;
+    b.command(ids[0], Command::Stop).await.unwrap();
+    by_a.until(steer(0, Wish::Stop)).await;
+    b.command(ids[0], Command::Stop).await.unwrap();
+    by_a.until(steer(0, Wish::Force)).await;
+    b.control(Control::PauseQueue { supported: true }).await.unwrap();
+    by_a.until(steer(1, Wish::Pause)).await;
+    b.control(Control::ResumeQueue).await.unwrap();
+    by_a.until(steer(1, Wish::Run)).await;
+    a.control(Control::StopAll).await.unwrap();
+    by_b.until(steer(2, Wish::Stop)).await;
+    for wish in [Wish::Run, Wish::Pause, Wish::Stop, Wish::Force] {
+        assert!(!by_a.has(&steer(2, wish)), "{wish:?} is for the other");
+        assert!((0..2).all(|n| !by_b.has(&steer(n, wish))), "{wish:?} is for the other");
+    }
+}
+
+/// Counts, records and the pause of a queue are the same for all owners, and a pause holds for each (Q12).
+pub async fn counts_and_pause_are_seen_by_both(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let ids = [a.submit(0).await, b.submit(0).await];
+    a.claim(1).await;
+    for bench in [a, b] {
+        let state = bench.store.queue_state(bench.queue).await.unwrap();
+        assert_eq!((state.counts.queued(), state.counts.running(), state.paused), (1, 1, false));
+        assert_eq!(bench.record(ids[0]).await.state, State::Processing);
+        assert_eq!(bench.record(ids[1]).await.position, Some(1));
+        assert_eq!(bench.commit(bench.batch()).await.counts, state.counts);
+        assert_eq!(bench.list(&Default::default()).await.len(), 2);
+    }
+    let reply = b
+        .commit(Batch { controls: vec![Control::PauseQueue { supported: false }], ..b.batch() })
+        .await;
+    assert!(reply.paused);
+    let reply = a.commit(Batch { claim: 1, ..a.batch() }).await;
+    assert!(reply.paused && reply.claimed.is_empty());
+    assert!(a.store.queue_state(a.queue).await.unwrap().paused);
+    a.control(Control::ResumeQueue).await.unwrap();
+    assert_eq!(b.claim(1).await[0].id, ids[1]);
+    // What either has ended counts for both.
+    a.end(ids[0], 1, Ended::Finished).await.unwrap();
+    assert_eq!(b.state().await.counts.finished(), 1);
+}
+
+/// Two owners that claim at the same time share what waits; nothing starts twice, and nothing is left over (Q13, Q14).
+pub async fn no_two_owners_start_the_same(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let submissions = (0..60).map(|n| a.new_action(n % 3)).collect();
+    let reply = a.commit(Batch { submissions, ..a.batch() }).await;
+    let mut submitted: Vec<_> = reply.submissions.into_iter().map(|s| s.unwrap().id).collect();
+    let claims = (0..24).map(|number| {
+        let bench = if number % 2 == 0 { a } else { b };
+        bench.store.commit(Batch { claim: 3, ..bench.batch() })
+    });
+    let replies = futures_util::future::join_all(claims).await;
+    let claimed = replies.into_iter().flat_map(|reply| reply.unwrap().claimed);
+    let mut started: Vec<_> = claimed
+        .inspect(|Claimed { attempt, .. }| assert_eq!(*attempt, 1))
+        .map(|claimed| claimed.id)
+        .collect();
+    // Where two met, one of them may have come away with less than there was.
+    for bench in [a, b] {
+        started.extend(bench.claim(60).await.iter().map(|claimed| claimed.id));
+    }
+    started.sort_unstable();
+    submitted.sort_unstable();
+    assert_eq!(started, submitted);
+}
+
+/// Ids are given out once among all owners (Q1), and a key names one action for all.
+pub async fn ids_and_keys_are_one_for_all_owners(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let submits = (0..40).map(|number| {
+        let bench = if number % 2 == 0 { a } else { b };
+        bench.store.commit(Batch { submissions: vec![bench.new_action(0)], ..bench.batch() })
+    });
+    let replies = futures_util::future::join_all(submits).await;
+    let mut ids: Vec<_> = replies
+        .into_iter()
+        .map(|reply| reply.unwrap().submissions[0].clone().unwrap().id)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 40);
+    let keyed = |text: &str| NewAction::Given {
+        parameters: Parameters::from_iter([("Text", text)]),
+        priority: 0,
+        key: Some("key".into()),
+        queued_at: Timestamp(7),
+    };
+    let first = a.try_submit(keyed("first")).await.unwrap();
+    assert_eq!(b.try_submit(keyed("first")).await, Ok(first));
+    assert_eq!(b.try_submit(keyed("other")).await, Err(Rejected::KeyTaken));
+    // A copy and a command need not come from where the action came from.
+    let copy = NewAction::CopyOf { id: first.id, queued_at: Timestamp(8) };
+    assert!(b.try_submit(copy).await.unwrap().id > first.id);
+    assert_eq!(b.command(first.id, Command::Cancel).await, Ok(State::Cancelled));
+    let end = Control::End(an_end(first.id, 0, Ended::Finished).into());
+    assert_eq!(b.control(end).await, Err(Rejected::Stale));
+}

@@ -1,0 +1,99 @@
+//! Rows as Rust sees them: what the columns of an action hold, and the counts of a queue. Known to all who read and
+//! write, and knows none of them.
+
+use rusqlite::types::Type;
+
+use crate::action::{ActionId, State, Timestamp};
+use crate::lifecycle::Verdict;
+use crate::store::{Affected, Counts, Record};
+
+/// What the rules need to know of an action.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub(super) id: ActionId,
+    pub(super) state: State,
+    pub(super) attempt: u32,
+    pub(super) queued_at: Timestamp,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) priority: i32,
+}
+
+impl Row {
+    /// Says how it stands now, and what was decided of it.
+    pub(super) fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
+        let Self { id, attempt, queued_at, started_at, state, .. } = *self;
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+    }
+
+    pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: id(row, 0)?,
+            state: state(row, 1)?,
+            attempt: row.get(2)?,
+            queued_at: Timestamp(row.get(3)?),
+            started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+            priority: row.get(5)?,
+        })
+    }
+}
+
+/// An id as SQLite takes it; ids have at most eleven digits.
+pub(super) fn number(id: ActionId) -> i64 {
+    i64::try_from(id.get()).unwrap_or(i64::MAX)
+}
+
+/// Reads a whole action from its columns, in the order of `super::read`.
+pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+    let report = row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))?;
+    let report = crate::report::read(report).map_err(|e| unreadable(10, e))?;
+    Ok(Record {
+        id: id(row, 0)?,
+        state: state(row, 1)?,
+        priority: row.get(2)?,
+        attempt: row.get(3)?,
+        queued_at: Timestamp(row.get(4)?),
+        started_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+        finished_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+        processing_ms: row.get(7)?,
+        percent: row.get(8)?,
+        error: row.get(9)?,
+        report,
+        position: None,
+    })
+}
+
+pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ActionId> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number)
+        .ok()
+        .and_then(ActionId::new)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+pub(super) fn state(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<State> {
+    let number: i64 = row.get(column)?;
+    usize::try_from(number)
+        .ok()
+        .and_then(|index| State::ALL.get(index).copied())
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn unreadable(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+pub(super) fn counts_to_text(counts: &Counts) -> String {
+    format!("{:?}", State::ALL.map(|state| counts.of(state)))
+}
+
+pub(super) fn counts_from_text(text: &str) -> Option<Counts> {
+    let numbers: Vec<u64> = serde_json::from_str(text).ok()?;
+    let mut counts = Counts::default();
+    for (state, number) in State::ALL.into_iter().zip(numbers) {
+        counts.add(state, number);
+    }
+    Some(counts)
+}

@@ -1,0 +1,233 @@
+//! How actions begin within a transaction: what is submitted, and what is started.
+
+use std::cmp::Reverse;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::changes::Outcome;
+use super::rows::{Row, number};
+use super::schema::in_by_state;
+use super::write::{Applied, Failure, Writer};
+use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::key::SubmissionKey;
+use crate::lifecycle::{Command, Ended, Verdict, decide, not_before};
+use crate::store::{Batch, Claimed, NewAction, QueueId, Rejected, StoreError, Submitted, Unread};
+
+/// The number of an action's first attempt.
+pub(super) const FIRST_ATTEMPT: u32 = 1;
+
+impl Writer<'_> {
+    /// Queues an action, or, `at_once`, starts it without a wait.
+    pub(super) fn submit(
+        &mut self,
+        batch: &Batch,
+        new: &NewAction,
+        at_once: bool,
+    ) -> Applied<Result<Submitted, Rejected>> {
+        if let NewAction::Given { key: Some(key), parameters, .. } = new
+            && let Some(first) = self.submitted_under(batch.queue, key)?
+        {
+            return self.repeat(key, first, parameters);
+        }
+        let counts = self.queue_mut(batch.queue)?.counts;
+        if batch.max_queued.is_some_and(|max| counts.queued() >= max) {
+            return Ok(Err(Rejected::QueueFull));
+        }
+        let source = match new {
+            NewAction::Given { .. } => None,
+            NewAction::CopyOf { id, .. } => {
+                let Some(row) = self.row(batch.queue, *id)? else {
+                    return Ok(Err(Rejected::Unknown));
+                };
+                match decide(row.state, Command::Duplicate) {
+                    Ok(_) => Some(row),
+                    Err(refusal) => return Ok(Err(Rejected::Refused(refusal))),
+                }
+            }
+        };
+        let Some(id) = ActionId::new(self.known.last_id + 1) else {
+            return Ok(Err(Rejected::Store(StoreError::Io(
+                "all action ids are used up".to_owned(),
+            ))));
+        };
+        self.known.last_id = id.get();
+        let (NewAction::Given { queued_at, .. } | NewAction::CopyOf { queued_at, .. }) = new;
+        let priority = match (new, &source) {
+            (NewAction::Given { priority, .. }, _) => *priority,
+            (NewAction::CopyOf { .. }, source) => source.as_ref().map_or(0, |row| row.priority),
+        };
+        let (state, attempt, started_at) = match decide(State::Queued, Command::Start) {
+            Ok(Verdict::Move(state)) if at_once => {
+                (state, FIRST_ATTEMPT, Some(not_before(batch.now, *queued_at)))
+            }
+            _ => (State::Queued, 0, None),
+        };
+        self.run(
+            "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                number(id),
+                batch.queue.0,
+                state as u8,
+                priority,
+                attempt,
+                queued_at.0,
+                started_at.map(|time| time.0)
+            ],
+        )?;
+        self.write_parameters(batch.queue, id, new, state == State::Queued)?;
+        let queued_at = *queued_at;
+        let row = Row { id, state, attempt, queued_at, started_at, priority };
+        self.note(batch.queue, None, row)?;
+        Ok(Ok(Submitted { id, queued_at }))
+    }
+
+    /// Writes what a new action is given, and its key; keeps it in memory, too, if the action waits.
+    fn write_parameters(
+        &mut self,
+        queue: QueueId,
+        id: ActionId,
+        new: &NewAction,
+        waits: bool,
+    ) -> Applied<()> {
+        let (parameters, key) = match new {
+            NewAction::Given { parameters, key, .. } => (parameters, key),
+            NewAction::CopyOf { id: source, .. } => {
+                return self.run(
+                    "INSERT INTO parameters (id, value) SELECT ?1, value FROM parameters WHERE id = ?2",
+                    params![number(id), number(*source)],
+                );
+            }
+        };
+        self.run(
+            "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
+            params![number(id), key.as_ref().map(SubmissionKey::as_str), to_json(parameters)?],
+        )?;
+        if waits {
+            self.parameters.keep(id, parameters);
+        }
+        if let Some(key) = key {
+            self.run(
+                "INSERT INTO submission_key (queue, key, id) VALUES (?1, ?2, ?3)",
+                params![queue.0, key.as_str(), number(id)],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn submitted_under(&self, queue: QueueId, key: &SubmissionKey) -> Applied<Option<Submitted>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT a.id, a.queued_at FROM submission_key k JOIN action a ON a.id = k.id
+             WHERE k.queue = ?1 AND k.key = ?2",
+        )?;
+        let found = statement
+            .query_row(params![queue.0, key.as_str()], |row| {
+                Ok((row.get::<_, u64>(0)?, row.get(1)?))
+            })
+            .optional()?;
+        Ok(found.and_then(|(id, queued_at)| {
+            Some(Submitted { id: ActionId::new(id)?, queued_at: Timestamp(queued_at) })
+        }))
+    }
+
+    /// Answers what comes again under the key of a `first` one: with that, if it was given the same.
+    fn repeat(
+        &self,
+        key: &SubmissionKey,
+        first: Submitted,
+        again: &Parameters,
+    ) -> Applied<Result<Submitted, Rejected>> {
+        match self.parameters(first.id) {
+            Ok(given) if key.is_repeat(&given, again) => Ok(Ok(first)),
+            Ok(_) => Ok(Err(Rejected::KeyTaken)),
+            // That is the trouble of who asks, not of the action.
+            Err(Failure::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Gives free slots to the waiting actions that are next (Q8), unless the queue is paused (Q12).
+    pub(super) fn claim(&mut self, batch: &Batch) -> Applied<Vec<(Reverse<i32>, Claimed)>> {
+        let queue = self.queue_mut(batch.queue)?;
+        if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
+            return Ok(Vec::new());
+        }
+        let next: Vec<Row> = self
+            .connection
+            .prepare_cached(concat!(
+                "SELECT id, state, attempt, queued_at, started_at, priority
+                     FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 AND ",
+                in_by_state!(),
+                " ORDER BY priority DESC, id LIMIT ?3"
+            ))?
+            .query_map(params![batch.queue.0, State::Queued as u8, batch.claim], Row::read)?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut claimed = Vec::with_capacity(next.len());
+        for row in next {
+            let Some((row, started_at, given)) = self.start(batch, row)? else { continue };
+            let parameters = match given {
+                Some(parameters) => parameters,
+                None => self.parameters(row.id)?,
+            };
+            let Row { id, attempt, queued_at, priority, .. } = row;
+            let started = Claimed { id, attempt, queued_at, started_at, parameters };
+            claimed.push((Reverse(priority), started));
+        }
+        Ok(claimed)
+    }
+
+    /// Gives a waiting action a slot, and returns it as it then is, when it started, and what it was given if that
+    /// was kept.
+    fn start(
+        &mut self,
+        batch: &Batch,
+        row: Row,
+    ) -> Applied<Option<(Row, Timestamp, Option<Parameters>)>> {
+        let Ok(Verdict::Move(state)) = decide(row.state, Command::Start) else { return Ok(None) };
+        let attempt = row.attempt.saturating_add(1);
+        let started_at = not_before(batch.now, row.queued_at);
+        self.run(
+            "UPDATE action SET state = ?2, attempt = ?3, started_at = ?4 WHERE id = ?1",
+            params![number(row.id), state as u8, attempt, started_at.0],
+        )?;
+        let started = Row { state, attempt, started_at: Some(started_at), ..row };
+        let given = self.note(batch.queue, Some(row.state), started)?;
+        Ok(Some((started, started_at, given)))
+    }
+
+    /// Starts an action and ends it at once, because what it was given can't be read.
+    pub(super) fn fail_unread(
+        &mut self,
+        batch: &Batch,
+        id: ActionId,
+        error: &StoreError,
+    ) -> Applied<Option<Unread>> {
+        let Some(row) = self.row(batch.queue, id)? else { return Ok(None) };
+        let Some((row, ..)) = self.start(batch, row)? else { return Ok(None) };
+        let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) else {
+            return Ok(None);
+        };
+        log::warn!("what action {id} was given can't be read: {error}");
+        let error = format!("what the action was given can't be read: {}", error.without_paths());
+        let outcome = Outcome { error: Some(&error), ..Outcome::default() };
+        let action = self.move_to(batch, &row, state, outcome)?;
+        Ok(Some(Unread { action, error }))
+    }
+
+    fn parameters(&self, id: ActionId) -> Applied<Parameters> {
+        let read = || -> rusqlite::Result<String> {
+            self.connection
+                .prepare_cached("SELECT value FROM parameters WHERE id = ?1")?
+                .query_row([number(id)], |row| row.get(0))
+        };
+        let text = read().map_err(|e| Failure::Unreadable(id, self.store_error(&e)))?;
+        serde_json::from_str(&text).map_err(|e| {
+            let reason = format!("the parameters of action {id} are unreadable: {e}");
+            Failure::Unreadable(id, self.corrupt(reason))
+        })
+    }
+}
+
+fn to_json(value: &Parameters) -> Applied<String> {
+    serde_json::to_string(value).map_err(|e| Failure::Store(StoreError::Io(e.to_string())))
+}

@@ -1,0 +1,182 @@
+//! The suite can fail: a store that does one thing wrong where several share it fails the case that asks for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actiond_actors::store::conformance::{self, StoreFactory, run};
+use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
+use actiond_actors::store::{
+    Control, NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+};
+use actiond_actors::{ActionId, Parameters};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+
+use crate::Memory;
+use crate::store::MemoryStore;
+
+const LEASE: Duration = Duration::from_secs(9);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mistake {
+    /// A command is not held against the queue time that it names.
+    AnyQueueTime,
+    /// What others run is recovered whether their leases are over or not.
+    RecoversEarly,
+    /// Whoever asks for a start gets one, with a lease or without.
+    ClaimsWithoutLease,
+    /// A lease that was lost is renewed as if nothing had been.
+    DeadRenewed,
+    /// A new owner has the number of the former one.
+    NumberUsedAgain,
+    /// Nobody is told of what others want.
+    NobodyTold,
+    /// A store that is closed keeps its lease.
+    LeaseKept,
+}
+
+/// A store that makes this mistake.
+#[derive(Debug)]
+struct Wrong {
+    inner: MemoryStore,
+    clock: Arc<Mutex<Duration>>,
+    first: OwnerId,
+    mistake: Mistake,
+}
+
+struct Factory(Memory, Mistake);
+
+impl StoreFactory for Factory {
+    fn open(&self) -> Arc<dyn Store> {
+        let Self(memory, mistake) = self;
+        let inner = memory.database.open().unwrap();
+        let (first, clock) = (inner.owner(), Arc::clone(&memory.clock));
+        Arc::new(Wrong { inner, clock, first, mistake: *mistake })
+    }
+
+    fn open_beside(&self) -> Option<Arc<dyn Store>> {
+        Some(self.open())
+    }
+
+    fn pass(&self, time: Duration) -> BoxFuture<'static, ()> {
+        self.0.pass(time)
+    }
+}
+
+impl Store for Wrong {
+    fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        self.inner.open_queue(name)
+    }
+
+    fn enlist(&self, seal: Seal) {
+        let (mut batch, answer) = seal();
+        for control in &mut batch.controls {
+            match control {
+                Control::Command { queued_at, .. } if self.mistake == Mistake::AnyQueueTime => {
+                    *queued_at = None;
+                }
+                Control::Reclaim { .. } if self.mistake == Mistake::RecoversEarly => {
+                    *self.clock.lock().unwrap() += LEASE;
+                }
+                _ => {}
+            }
+        }
+        if self.mistake == Mistake::ClaimsWithoutLease {
+            drop(self.inner.renew());
+        }
+        self.inner.enlist(Box::new(move || (batch, answer)));
+    }
+
+    fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        self.inner.queue_state(queue)
+    }
+
+    fn record(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
+        self.inner.record(queue, id)
+    }
+
+    fn parameters(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
+        self.inner.parameters(queue, id)
+    }
+
+    fn page(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<Page, StoreError>> {
+        self.inner.page(queue, query, cursor, limit)
+    }
+
+    fn owner(&self) -> OwnerId {
+        if self.mistake == Mistake::NumberUsedAgain { self.first } else { self.inner.owner() }
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.inner.lease()
+    }
+
+    fn renew(&self) -> BoxFuture<'static, Result<Renewal, StoreError>> {
+        let renewed = self.inner.renew();
+        if self.mistake == Mistake::DeadRenewed {
+            return ready(Ok(Renewal::Holds)).boxed();
+        }
+        renewed
+    }
+
+    fn new_owner(&self) -> BoxFuture<'static, Result<OwnerId, StoreError>> {
+        let owner = self.inner.new_owner();
+        if self.mistake == Mistake::NumberUsedAgain {
+            return ready(Ok(self.first)).boxed();
+        }
+        owner
+    }
+
+    fn notices(&self, sink: NoticeSink) {
+        if self.mistake != Mistake::NobodyTold {
+            self.inner.notices(sink);
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        if self.mistake == Mistake::LeaseKept {
+            return ready(()).boxed();
+        }
+        self.inner.close()
+    }
+
+    fn durability(&self) -> &'static str {
+        self.inner.durability()
+    }
+}
+
+/// The case passes on the store as it is, and fails on one that makes the mistake.
+macro_rules! fails {
+    ($case:ident, $mistake:expr) => {
+        run(conformance::$case(&Memory::new(LEASE)));
+        let wrong = Factory(Memory::new(LEASE), $mistake);
+        let failed = catch_unwind(AssertUnwindSafe(|| run(conformance::$case(&wrong))));
+        assert!(failed.is_err(), "{:?} was not noticed", $mistake);
+    };
+}
+
+#[test]
+fn each_mistake_is_noticed() {
+    fails!(a_command_means_the_action_of_that_time, Mistake::AnyQueueTime);
+    fails!(only_expired_leases_are_recovered, Mistake::RecoversEarly);
+    fails!(an_owner_without_a_lease_starts_nothing, Mistake::ClaimsWithoutLease);
+    fails!(an_end_of_a_former_owner_is_stale, Mistake::DeadRenewed);
+    fails!(an_end_of_a_former_owner_is_stale, Mistake::NumberUsedAgain);
+    fails!(a_wish_reaches_the_owner_as_a_notice, Mistake::NobodyTold);
+    fails!(a_closed_owner_gives_its_lease_up, Mistake::LeaseKept);
+}

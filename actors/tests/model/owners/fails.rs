@@ -1,0 +1,107 @@
+//! Each of a list of mistakes, built into one step, breaks a law. Without it the same model holds. One breaks none.
+
+use actiond_actors::lifecycle::OnRestart;
+use stateright::{Checker as _, HasDiscoveries, Model as _};
+
+use super::holds::{CLIENTS, CRASH, CUT_OFF, STOPS};
+use super::world::{Fault, Setup};
+
+/// Finds a shortest way to the law that the mistake breaks.
+fn fails(fault: Fault, setup: Setup) {
+    let law = fault.breaks().expect("a mistake that breaks a law").name();
+    let right = setup.clone().checker().threads(2).spawn_bfs().join();
+    assert!(right.discovery(law).is_none(), "{law} does not hold without {fault:?}");
+    let wrong = Setup { fault: Some(fault), ..setup };
+    let found = wrong
+        .checker()
+        .threads(1)
+        .finish_when(HasDiscoveries::AnyOf([law].into()))
+        .spawn_bfs()
+        .join()
+        .discovery(law);
+    let Some(way) = found else { panic!("{fault:?} does not break {law}") };
+    println!("{fault:?} breaks {law}:");
+    for event in way.into_actions() {
+        println!("    {event:?}");
+    }
+}
+
+fn once(setup: &Setup) -> Setup {
+    Setup { on_restart: OnRestart::Fail, ..setup.clone() }
+}
+
+#[test]
+fn an_end_that_is_not_held_against_its_attempt() {
+    fails(Fault::EndUnfenced, CUT_OFF);
+    fails(Fault::EndByOwnerOnly, CUT_OFF);
+}
+
+/// Each start makes a new attempt, so no two owners have the same one; stores hold ends against both all the same.
+#[test]
+fn an_end_that_is_held_against_its_attempt_alone_breaks_nothing() {
+    for setup in [CRASH, CUT_OFF] {
+        assert_eq!(Fault::EndByAttemptOnly.breaks(), None);
+        let wrong = Setup { fault: Some(Fault::EndByAttemptOnly), ..setup };
+        wrong.checker().threads(2).spawn_bfs().join().assert_properties();
+    }
+}
+
+#[test]
+fn a_recovery_that_takes_what_another_owner_runs() {
+    fails(Fault::RecoverIgnoresOwner, CRASH);
+    fails(Fault::RecoverBeforeExpiry, CRASH);
+}
+
+#[test]
+fn nobody_who_recovers() {
+    fails(Fault::NoReclaim, CRASH);
+}
+
+#[test]
+fn what_may_run_once_and_runs_again() {
+    fails(Fault::FailRunsAgain, once(&CRASH));
+}
+
+#[test]
+fn a_lost_notice_that_is_never_repeated() {
+    fails(Fault::NeverRepeated, STOPS);
+    fails(Fault::NeverRepeated, CLIENTS);
+}
+
+#[test]
+fn a_claim_without_a_lease() {
+    fails(Fault::ClaimWithoutLease, CUT_OFF);
+}
+
+#[test]
+fn a_claim_that_is_chosen_before_its_transaction() {
+    fails(Fault::ClaimNotAtomic, CLIENTS);
+}
+
+#[test]
+fn a_start_that_is_heard_of_too_late() {
+    for setup in [CUT_OFF, once(&CUT_OFF)] {
+        fails(Fault::LateClaimBegun, setup.clone());
+        fails(Fault::LeaseMeasuredLate, setup);
+    }
+}
+
+#[test]
+fn a_number_of_an_owner_that_is_used_again() {
+    fails(Fault::IncarnationReused, CUT_OFF);
+}
+
+#[test]
+fn a_new_owner_beside_what_the_former_one_runs() {
+    fails(Fault::NewOwnerAtOnce, Setup { slots: 2, cut_offs: 1, ..CUT_OFF });
+}
+
+#[test]
+fn a_dead_owner_that_is_renewed() {
+    fails(Fault::DeadRenewed, Setup { endless: true, cut_offs: 1, ..CUT_OFF });
+}
+
+#[test]
+fn a_submission_that_is_acknowledged_too_early() {
+    fails(Fault::AckBeforeDurable, CLIENTS);
+}
