@@ -120,6 +120,26 @@ fn a_limit_that_comes_while_the_server_runs_is_noticed_and_so_is_its_end() {
     assert_eq!(pending, tokens.len() as u64);
 }
 
+/// The limit may come between two looks at it.
+#[test]
+fn a_limit_is_the_reason_from_the_first_submission_that_it_stops() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let large = "x".repeat(100_000);
+    let mut tokens = vec![server.post("Held", &[("Large", &large)]).success().must("token")];
+    let log = std::fs::metadata(home.data().join("actions.db-wal")).unwrap().len();
+    server.submit_to("Held", "&Small=looks");
+    limit_files(&server, Some(log + 40_000));
+    for _ in 0..20 {
+        let refusal = server.post("Held", &[("Large", &large)]);
+        says_that_the_disk_is_the_reason(&refusal);
+        assert!(refusal.error().1.contains("lets its files grow no further"), "{}", refusal.0);
+    }
+    limit_files(&server, None);
+    until_taken(&server, &large, &mut tokens);
+}
+
 /// A transaction may be larger than the log may become; that is nobody else's trouble.
 #[test]
 fn one_action_that_is_too_large_for_the_limit_is_refused_alone() {
