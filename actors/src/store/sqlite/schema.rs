@@ -16,7 +16,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::{Durability, store_error};
 use crate::action::State;
@@ -121,6 +121,10 @@ pub(super) enum Problem {
 impl Problem {
     pub(super) fn at(self, path: &Path) -> StoreError {
         match self {
+            // Nothing else of ours has it open yet.
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                StoreError::Io(format!("{} is open in another program: {error}", path.display()))
+            }
             Self::Sqlite(error) => store_error(&error, path),
             Self::NoRoom => StoreError::Full,
             Self::TooNew(found) => {
