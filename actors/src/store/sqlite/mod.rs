@@ -34,7 +34,7 @@ mod write;
 use std::fs::File;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
 use std::time::Instant;
@@ -321,7 +321,20 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 /// Takes whatever waits, writes it as one transaction, answers, and so on.
 fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>) {
-    while let Ok(first) = jobs.recv() {
+    loop {
+        let next = if writer.something_runs() {
+            jobs.recv_timeout(place::EVERY)
+        } else {
+            jobs.recv().map_err(RecvTimeoutError::from)
+        };
+        let first = match next {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                writer.look_at_place();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let mut group = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
