@@ -9,7 +9,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params,
+};
 
 use super::walk::{FoundFile, Moment};
 
@@ -82,6 +84,13 @@ impl fmt::Debug for Datastore {
     }
 }
 
+/// The file system of SQLite's that keeps the index of the log in memory, as for the actions: a mapped file that takes
+/// no change any more, or is cut short, would end the whole process (`docs/adr/0020-the-index-of-the-log-is-in-memory.md`).
+#[cfg(unix)]
+const IN_ONE_PROCESS: Option<&str> = Some("unix-excl");
+#[cfg(not(unix))]
+const IN_ONE_PROCESS: Option<&str> = None;
+
 /// Returns the name of a task's file; what could lead out of the directory is replaced.
 pub(crate) fn file_name(task: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
@@ -96,7 +105,11 @@ impl Datastore {
     /// Here and in every other function: a text that names the file and says what is wrong with it.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let named = |e| describe(path, &e);
-        let connection = Connection::open(path).map_err(named)?;
+        let connection = match IN_ONE_PROCESS {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs),
+            None => Connection::open(path),
+        };
+        let connection = connection.map_err(named)?;
         let mut store = Self { path: path.to_owned(), connection, run: 0, uncommitted: 0 };
         store.begin().map_err(named)?;
         Ok(store)

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Statement, params};
 
 use super::changes::Row;
@@ -207,6 +208,17 @@ impl<'c> Writer<'c> {
             owed.pay(answer);
         }
         self.keep_log_short();
+    }
+
+    /// Whether something runs, as far as is known here: then nobody may come for hours.
+    pub(super) fn something_runs(&self) -> bool {
+        self.known.queues.values().any(|queue| queue.counts.running() > 0)
+    }
+
+    /// Looks at the place of the database while nothing is asked, so that the log tells what is wrong.
+    pub(super) fn look_at_place(&mut self) {
+        // Whoever wants a change is told by its own look.
+        let _ = self.place.check(Instant::now());
     }
 
     /// Has the log folded before it is so long that SQLite does it in the middle of a commit. The log
@@ -415,6 +427,15 @@ impl<'c> Writer<'c> {
         self.points.close();
         // Else nothing would tell of a file that went while nothing was written.
         self.place.look();
+        if self.place.is_overwritten() {
+            // What this process believes to be in the log must not go into the database.
+            let kept =
+                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            if let Err(error) = kept {
+                log::error!("{}: {error}", self.path.display());
+            }
+            return;
+        }
         let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = folded {
             log::warn!(

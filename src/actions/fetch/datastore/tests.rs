@@ -139,6 +139,17 @@ fn a_datastore_that_can_not_be_brought_up_to_date_stays_as_it_is() {
     assert_eq!(Datastore::open(&path).unwrap().count(), Ok(8));
 }
 
+/// A mapped file that takes no change, or is cut short, ends the process at the next access to it.
+#[cfg(unix)]
+#[test]
+fn no_file_is_mapped() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Datastore::open(&directory.path().join("s.db")).unwrap();
+    store.accept(&file("/a", 1, 1)).unwrap();
+    assert!(directory.path().join("s.db-wal").exists());
+    assert!(!directory.path().join("s.db-shm").exists());
+}
+
 #[test]
 fn no_task_name_leads_out_of_the_directory() {
     assert_eq!(file_name("DIR1"), "connector_DIR1_datastore.db");
