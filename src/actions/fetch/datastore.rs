@@ -9,6 +9,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(unix)]
+use actiond_actors::store::sqlite::OwnFiles;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use super::walk::{FoundFile, Moment};
@@ -75,6 +77,9 @@ pub(crate) struct Datastore {
 
 impl fmt::Debug for Datastore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Behind the connection, so that it is dropped after it.
+    #[cfg(unix)]
+    _own: OwnFiles,
         f.debug_struct("Datastore")
             .field("path", &self.path)
             .field("run", &self.run)
@@ -97,9 +102,18 @@ impl Datastore {
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let named = |e| describe(path, &e);
         let connection = Connection::open(path).map_err(named)?;
-        let mut store = Self { path: path.to_owned(), connection, run: 0, uncommitted: 0 };
+        let mut store = Self {
+            path: path.to_owned(),
+            connection,
+            run: 0,
+            uncommitted: 0,
+            #[cfg(unix)]
+            _own: own,
+        };
         store.begin().map_err(named)?;
         Ok(store)
+        #[cfg(unix)]
+        let own = OwnFiles::of(path.parent().unwrap_or(Path::new("")));
     }
 
     fn begin(&mut self) -> rusqlite::Result<()> {

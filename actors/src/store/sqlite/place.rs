@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::lock::Locks;
+#[cfg(unix)]
+use super::own_files::OwnFiles;
 use crate::store::StoreError;
 
 /// How much time passes between two looks, at least: each is some microseconds of the writing thread.
@@ -32,6 +34,9 @@ pub(super) struct Place {
     gone: Option<PathBuf>,
     /// Another server had a lock of ours then.
     taken: Option<StoreError>,
+    /// Nobody else in this process opens them meanwhile.
+    #[cfg(unix)]
+    _own: Option<OwnFiles>,
 }
 
 impl Place {
@@ -47,7 +52,19 @@ impl Place {
             let identity = identity(&path).ok()?;
             Some((path, identity))
         });
-        Self { files: files.collect(), locks, looked: now, gone: None, taken: None }
+        let files: Vec<_> = files.collect();
+        Self {
+            #[cfg(unix)]
+            _own: files.first().and_then(|(path, _)| {
+                let held = files.iter().map(|(_, identity)| *identity).collect();
+                Some(OwnFiles::holding(path.parent()?, held))
+            }),
+            files,
+            locks,
+            looked: now,
+            gone: None,
+            taken: None,
+        }
     }
 
     /// Says whether all is where it was, by a look that is a second old at most.
