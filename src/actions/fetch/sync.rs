@@ -170,8 +170,8 @@ impl Run<'_, '_, '_, '_> {
                     }
                     Some(Found::Place(path, device)) => {
                         // One that is remembered stays as it is until the run has been judged.
-                        if places.meet(&path, device) {
-                            self.store.meet(&path, device)?;
+                        if let Some(on) = places.meet(&path, device) {
+                            self.store.meet(&path, on)?;
                         }
                         continue;
                     }
