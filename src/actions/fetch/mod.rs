@@ -159,7 +159,10 @@ impl Inner {
                 chosen.push(found);
             }
         }
-        Ok(if chosen.is_empty() { all().collect() } else { chosen })
+        if chosen.is_empty() {
+            return Err(parameters::names_none(parameter));
+        }
+        Ok(chosen)
     }
 }
 

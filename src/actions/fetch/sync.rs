@@ -275,6 +275,13 @@ impl Run<'_, '_, '_, '_> {
         if more > 0 {
             log::warn!("task {}: {more} more could not be read", self.task.name);
         }
+        let Counts { ingestadded, ingestupdated, ingestdeleted, ingestfailed, .. } = self.counts;
+        if ingestfailed > 0 && ingestadded + ingestupdated + ingestdeleted == 0 {
+            log::warn!(
+                "task {}: Ingest accepted none of the {ingestfailed} documents of this run; the next one sends them again",
+                self.task.name
+            );
+        }
     }
 
     fn send_pending(&mut self) -> Result<(), Cut> {
