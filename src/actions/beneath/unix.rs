@@ -3,14 +3,19 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::path::DecInt;
 
-use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, Stamp};
+use super::ours::is_ours;
+use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, OWN_FILE, Stamp};
 
 /// Opens a directory to go on from it, where the system can without any right to list it.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
@@ -77,8 +82,8 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// It can't be opened, is no regular file, or its path below the root holds a link, `..` or a
-    /// directory of `avoid`.
+    /// It can't be opened, is no regular file or one of the server's own, or its path below the root holds
+    /// a link, `..` or a directory of `avoid`.
     pub(crate) fn open(&self, below: &Path, avoid: &[DirectoryId]) -> io::Result<(File, Stamp)> {
         let (directory, name) = self.parent(below, avoid)?;
         let file = open_regular(&directory, name)?;
@@ -163,23 +168,78 @@ fn identified(directory: OwnedFd) -> io::Result<(OwnedFd, DirectoryId)> {
     Ok((directory.into(), id))
 }
 
-/// Opens a file in a directory to read it; what is no regular file is refused before it is opened.
+/// Opens a file in a directory to read it. What is no regular file, or one of the server's own, is refused
+/// before it is opened: that alone would wait for a pipe's writer, rewind a tape, or, once it is closed,
+/// take away the locks of a database.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
-    // Before it is opened: that alone would wait for a pipe's writer, or rewind a tape.
-    match kind(directory, name)? {
+    // Not opened but held, so that it stays this very file. To let go of it takes no locks away.
+    let held =
+        openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| explained(directory, name, error))?;
+    may_be_opened(&fstat(&held)?)?;
+    match descriptors() {
+        Some(descriptors) => {
+            let name = DecInt::from_fd(&held);
+            Ok(open_with(|flags| openat(descriptors, name.as_c_str(), flags, Mode::empty()))?
+                .into())
+        }
+        None => open_by_name(directory, name),
+    }
+}
+
+/// The same where what is held can't be opened.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    may_be_opened(&statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
+    open_by_name(directory, name)
+}
+
+/// Where the system shows the descriptors of this process, if it does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn descriptors() -> Option<&'static OwnedFd> {
+    static DESCRIPTORS: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let open = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, "/proc/self/fd", flags, Mode::empty()).ok()
+    };
+    DESCRIPTORS.get_or_init(open).as_ref()
+}
+
+/// Opens what was just looked at by its name once more; another file may have taken that.
+fn open_by_name(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    let open = |flags| openat(directory, name, flags | OFlags::NOFOLLOW, Mode::empty());
+    let file = open_with(open).map_err(|error| explained(directory, name, error))?;
+    if let Err(error) = may_be_opened(&fstat(&file)?) {
+        // Never closed: that would take its locks away.
+        let _ = file.into_raw_fd();
+        return Err(error);
+    }
+    Ok(file.into())
+}
+
+fn open_with(open: impl Fn(OFlags) -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // It may be a pipe by now; and some of the kernel's own files (/proc/kmsg) call themselves regular,
+    // but keep their reader waiting.
+    match open(flags | OFlags::NONBLOCK) {
+        // Another program, such as Samba, holds a lease on it, which the system ends soon.
+        Err(Errno::WOULDBLOCK) => open(flags),
+        opened => opened,
+    }
+}
+
+#[expect(clippy::useless_conversion, reason = "the system decides how wide the numbers are")]
+fn may_be_opened(stat: &Stat) -> io::Result<()> {
+    match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
         FileType::Symlink => return Err(io::Error::other(A_LINK)),
         _ => return Err(io::Error::other(NO_FILE)),
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    // By now it may be a pipe all the same; and some of the kernel's own files (/proc/kmsg) call
-    // themselves regular, but keep their reader waiting.
-    let file = match openat(directory, name, flags | OFlags::NONBLOCK, Mode::empty()) {
-        // Another program, such as Samba, holds a lease on it, which the system ends soon.
-        Err(Errno::WOULDBLOCK) => openat(directory, name, flags, Mode::empty()),
-        opened => opened,
-    };
-    file.map(File::from).map_err(|error| explained(directory, name, error))
+    match (u64::try_from(stat.st_dev), u64::try_from(stat.st_ino)) {
+        (Ok(device), Ok(inode)) if is_ours(device, inode) => Err(io::Error::other(OWN_FILE)),
+        _ => Ok(()),
+    }
 }
 
 fn kind(directory: &OwnedFd, name: &OsStr) -> io::Result<FileType> {

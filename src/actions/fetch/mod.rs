@@ -2,7 +2,7 @@
 //! changed or gone since the last run.
 //!
 //! `parameters` are what an action asks for, `sync` is one run of one task, `walk` finds files (but none of
-//! `own`), `datastore` remembers them, `places` says whether they can have gone, `reference` names them,
+//! `own`), `datastore` remembers them, `places` says whether they can have gone and `file_system` what they are on, `reference` names them,
 //! `deliver` hands them over, and `board` shows how it goes.
 
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use sync::{Cut, Means, synchronize};
 mod board;
 mod datastore;
 mod deliver;
+mod file_system;
 pub(crate) mod own;
 mod parameters;
 mod places;
@@ -158,7 +159,10 @@ impl Inner {
                 chosen.push(found);
             }
         }
-        Ok(if chosen.is_empty() { all().collect() } else { chosen })
+        if chosen.is_empty() {
+            return Err(parameters::names_none(parameter));
+        }
+        Ok(chosen)
     }
 }
 

@@ -170,8 +170,8 @@ impl Run<'_, '_, '_, '_> {
                     }
                     Some(Found::Place(path, device)) => {
                         // One that is remembered stays as it is until the run has been judged.
-                        if places.meet(&path, device) {
-                            self.store.meet(&path, device)?;
+                        if let Some(on) = places.meet(&path, device) {
+                            self.store.meet(&path, on)?;
                         }
                         continue;
                     }
@@ -274,6 +274,13 @@ impl Run<'_, '_, '_, '_> {
         let more = self.counts.errors.saturating_sub(1);
         if more > 0 {
             log::warn!("task {}: {more} more could not be read", self.task.name);
+        }
+        let Counts { ingestadded, ingestupdated, ingestdeleted, ingestfailed, .. } = self.counts;
+        if ingestfailed > 0 && ingestadded + ingestupdated + ingestdeleted == 0 {
+            log::warn!(
+                "task {}: Ingest accepted none of the {ingestfailed} documents of this run; the next one sends them again",
+                self.task.name
+            );
         }
     }
 

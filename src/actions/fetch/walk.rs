@@ -210,7 +210,12 @@ impl Walk<'_> {
 
     fn file(&mut self, entry: DirEntry) -> Option<Found> {
         match entry.metadata() {
-            Ok(metadata) if self.own.which(entry.path(), &metadata).is_some() => None,
+            Ok(metadata)
+                if self.own.which(entry.path(), &metadata).is_some()
+                    || self.own.is_linked(entry.path(), &metadata) =>
+            {
+                None
+            }
             Ok(metadata) => Some(look_at(entry, &metadata)),
             Err(error) => unreadable(Some(entry.into_path()), error.into()),
         }

@@ -107,6 +107,11 @@ impl<'a> Sources<'a> {
         Ok(Self { queue, allowed, handed_over, own })
     }
 
+    /// Returns the name of the action's queue.
+    pub(crate) fn queue(&self) -> &str {
+        self.queue
+    }
+
     /// Returns the server's own directories, as they are now: one may be made meanwhile, by another
     /// queue or for this very batch.
     fn avoid(&self) -> Vec<DirectoryId> {

@@ -21,6 +21,8 @@ mod given;
 mod limits;
 mod list;
 mod lock;
+#[cfg(unix)]
+mod own_files;
 mod place;
 mod points;
 mod read;
@@ -48,6 +50,9 @@ use tokio::sync::oneshot;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
+#[cfg(unix)]
+pub use own_files::{OwnFiles, is_own_file, is_own_inode, look_at_own_files, was_own_file};
+
 use due::Due;
 use fold::Folder;
 use lock::Locks;

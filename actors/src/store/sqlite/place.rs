@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::lock::Locks;
+#[cfg(unix)]
+use super::own_files::OwnFiles;
 use crate::store::StoreError;
 
 /// How much time passes between two looks, at least: each is some microseconds of the writing thread.
@@ -37,6 +39,9 @@ pub(super) struct Place {
     taken: Option<StoreError>,
     /// Somebody else has written to this file, or cut it. What this process believes of it is wrong from then on.
     overwritten: Option<PathBuf>,
+    /// Nobody else in this process opens them meanwhile.
+    #[cfg(unix)]
+    _own: Option<OwnFiles>,
 }
 
 #[derive(Debug)]
@@ -76,8 +81,20 @@ impl Place {
             let head = log.as_ref().and_then(Head::of);
             Some(Noted { path, is, length, log, head })
         });
-        let files = files.collect();
-        Self { files, locks, looked: now, gone: None, taken: None, overwritten: None }
+        let files: Vec<Noted> = files.collect();
+        Self {
+            #[cfg(unix)]
+            _own: files.first().and_then(|file| {
+                let held = files.iter().map(|file| file.is).collect();
+                Some(OwnFiles::holding(file.path.parent()?, held))
+            }),
+            files,
+            locks,
+            looked: now,
+            gone: None,
+            taken: None,
+            overwritten: None,
+        }
     }
 
     /// Says whether all is where it was, and as it was left, by a look that is a second old at most.
