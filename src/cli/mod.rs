@@ -42,6 +42,9 @@ fn check(file: &Path) -> ExitCode {
             print(&in_force)
         }
         Err(error) => {
+            for warning in error.warnings() {
+                eprintln!("warning: {warning}");
+            }
             eprintln!("error: the configuration can't be used:\n{error}");
             ExitCode::from(2)
         }

@@ -52,6 +52,9 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => {
+            for warning in error.warnings() {
+                log::warn!("{warning}");
+            }
             log::error!("the configuration can't be used:\n{error}");
             ExitCode::from(2)
         }

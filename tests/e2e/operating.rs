@@ -210,6 +210,24 @@ fn a_configuration_is_checked_without_a_start() {
 }
 
 #[test]
+fn what_is_misspelt_is_told_beside_what_stops_the_start() {
+    let home = Home::new("[Server]\nTreads=2\nPort=+7001\n");
+    let said_by = |mut command: Command| {
+        let output = command.current_dir(home.path()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let mut check = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    check.args(["config", "--config", "test.cfg"]);
+    for (said, level) in [(said_by(check), "warning"), (said_by(home.command()), "WARN")] {
+        let (warning, problem) = said.split_once("can't be used:\n").expect("a problem");
+        assert!(problem.contains("test.cfg:3: [Server] Port=+7001: must be"), "{said}");
+        assert!(warning.contains(level), "{said}");
+        assert!(warning.contains("test.cfg:2: [Server] Treads has no effect"), "{said}");
+    }
+}
+
+#[test]
 fn a_drain_says_again_and_again_what_still_runs() {
     let home = Home::new(&CONFIG.replace("[Async", "[Actions]\nShutdownGraceSecs=600\n[Async"));
     let server = home.start();
