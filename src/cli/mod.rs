@@ -1,6 +1,7 @@
 //! The program: its command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod log_channel;
 mod log_lines;
 mod memory;
 pub mod serve;

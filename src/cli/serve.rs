@@ -47,7 +47,7 @@ enum ServeError {
 
 /// Runs the server until a signal ends it.
 pub(super) fn run(args: &ServeArgs) -> ExitCode {
-    log_lines::begin();
+    let log = log_lines::begin();
     let ended = actix_web::rt::System::new().block_on(serve(args));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,11 +55,11 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
             for warning in error.warnings() {
                 log::warn!("{warning}");
             }
-            log::error!("the configuration can't be used:\n{error}");
+            log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
         Err(error) => {
-            log::error!("{error}");
+            log.fatal(module_path!(), format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
