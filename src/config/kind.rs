@@ -118,13 +118,12 @@ impl Kind {
         }
         let must_be = || format!("must be {}", self.allowed());
         let value = match self {
-            Self::Integer { min, max, unlimited } => text
-                .parse()
-                .ok()
-                .filter(|number| (min..=max).contains(number) || (unlimited && *number == -1))
-                .map(Value::Integer),
+            Self::Integer { unlimited: true, .. } if text == "-1" => Some(Value::Integer(-1)),
+            Self::Integer { min, max, .. } => {
+                digits(text).filter(|number| (min..=max).contains(number)).map(Value::Integer)
+            }
             Self::Seconds { max } => {
-                text.parse().ok().filter(|number| (0..=max).contains(number)).map(Value::Integer)
+                digits(text).filter(|number| (0..=max).contains(number)).map(Value::Integer)
             }
             Self::Boolean => parse_boolean(text).map(Value::Boolean),
             Self::OneOf(words) => find_word(words, text).map(Value::Word),
@@ -176,8 +175,18 @@ fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, 
 }
 
 /// What is said of a path that begins with `~`.
-pub(super) const NO_HOME: &str =
-    "the ~ is taken as it is and not as a home directory: write that out";
+const NO_HOME: &str = "the ~ is taken as it is and not as a home directory: write that out";
+/// What is said of a value that begins with a quote where quotes have no meaning.
+const NO_QUOTES: &str = "the quotes are taken as they are, as part of the value: leave them out";
+
+/// Says what of a path may be meant otherwise.
+pub(super) fn doubts_of_path(path: &str) -> Option<&'static str> {
+    match path.chars().next() {
+        Some('~') => Some(NO_HOME),
+        Some('"' | '\'') => Some(NO_QUOTES),
+        _ => None,
+    }
+}
 
 impl Kind {
     /// Says what of a good value may be meant otherwise.
@@ -185,12 +194,20 @@ impl Kind {
         let texts = match value {
             Value::Text(text) => std::slice::from_ref(text),
             Value::Texts(texts) => texts,
+            Value::Regex(regex) if is_quoted(regex.as_str()) => return vec![NO_QUOTES],
             _ => return Vec::new(),
         };
         let is_path = matches!(self, Self::Path | Self::Paths);
         let mut doubts = Vec::new();
-        if is_path && texts.iter().any(|text| text.starts_with('~')) {
-            doubts.push(NO_HOME);
+        for text in texts {
+            // In a list double quotes have a meaning, so who has one in an item meant it.
+            let doubt = match self {
+                Self::Paths if text.starts_with('"') => None,
+                Self::Path | Self::Paths => doubts_of_path(text),
+                Self::Wildcards if text.starts_with('\'') && is_quoted(text) => Some(NO_QUOTES),
+                _ => None,
+            };
+            doubts.extend(doubt.filter(|doubt| !doubts.contains(doubt)));
         }
         let comment = |text: &String| {
             let mut parts = text.split(|c: char| c.is_ascii_whitespace()).skip(1);
@@ -201,6 +218,18 @@ impl Kind {
         }
         doubts
     }
+}
+
+/// Tells whether the same quote stands at both ends.
+fn is_quoted(text: &str) -> bool {
+    ['"', '\'']
+        .iter()
+        .any(|quote| text.strip_prefix(*quote).is_some_and(|rest| rest.ends_with(*quote)))
+}
+
+/// Reads a number of digits alone.
+fn digits(text: &str) -> Option<i64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Splits a list at its commas.
@@ -374,7 +403,12 @@ mod tests {
             (NUMBER, "2.5", "must be a whole number"),
             (NUMBER, "99999999999999999999", "must be a whole number"),
             (NUMBER, "", "is empty: it must be a whole number from 1 to 9; without the line"),
+            (NUMBER, "+1", "must be a whole number from 1 to 9"),
             (OPEN, "-2", "from 1 to 9, or -1 for unlimited"),
+            (OPEN, "+1", "from 1 to 9, or -1 for unlimited"),
+            (OPEN, "-01", "from 1 to 9, or -1 for unlimited"),
+            (Kind::Seconds { max: 5 }, "+5", "whole seconds from 0 to 5"),
+            (Kind::Seconds { max: 5 }, "-0", "whole seconds from 0 to 5"),
             (Kind::Seconds { max: 5 }, "6", "whole seconds from 0 to 5"),
             (Kind::Seconds { max: 5 }, "-1", "whole seconds from 0 to 5"),
             (Kind::Boolean, "maybe", "true or false"),

@@ -25,6 +25,8 @@ pub(super) struct Roles<'r> {
     /// The listed queues and, where it is good, the word of their type.
     pub(super) queues: Vec<(&'r str, Option<&'static str>)>,
     pub(super) tasks: Vec<&'r str>,
+    /// Whether all that was listed is here: else a section without a part may have one.
+    pub(super) are_whole: bool,
 }
 
 /// Makes the queues; data of an Ingest queue goes below `data_directory` by default, and only where
@@ -39,7 +41,9 @@ pub(super) fn queues<'r>(
     // A queue that is refused may be the one that a fetch needs: then that is not told as well.
     let all_good = reader.findings.problem_count() == before;
 
+    let before = reader.findings.problem_count();
     let (tasks, task_names) = tasks(reader, &listed);
+    let are_whole = all_good && reader.findings.problem_count() == before;
     let tasks: Arc<[FetchTask]> = tasks.into();
     let (target, batch_size) = ingestion(reader, &listed, all_good);
     let fetches = listed.iter().any(|(_, word)| *word == Some(TYPE_FETCH));
@@ -60,12 +64,20 @@ pub(super) fn queues<'r>(
             Some(TYPE_ECHO) => QueueKind::Echo,
             Some(TYPE_INGEST) => {
                 let ingest = ingest(reader, name, data_directory);
-                if !disk.can_be(&ingest.output_directory) {
-                    let reason = format!(
-                        "must be a directory or a path where one can be made, and there is a file at {} or above it",
-                        ingest.output_directory.display()
-                    );
+                // What lies in a DataDirectory that can't be one was told with it.
+                let told = ingest.output_directory.starts_with(data_directory)
+                    && !disk.can_be(data_directory);
+                if !told && let Some(reason) = build::no_directory(disk, &ingest.output_directory) {
                     reader.problem_at(name, table::OUTPUT_DIRECTORY, reason);
+                }
+                for directory in &ingest.allowed_source_directories {
+                    warn_if_absent(
+                        reader,
+                        disk,
+                        name,
+                        table::ALLOWED_SOURCE_DIRECTORIES,
+                        directory,
+                    );
                 }
                 QueueKind::Ingest(ingest)
             }
@@ -83,9 +95,27 @@ pub(super) fn queues<'r>(
         queues.push(QueueSettings { name: (*name).to_owned(), kind, limits });
     }
     if fetches {
+        for task in tasks.iter() {
+            for directory in &task.directories {
+                warn_if_absent(reader, disk, &task.name, table::DIRECTORY_PATH_CSVS, directory);
+            }
+        }
         warn_of_own_data(reader, disk, data_directory, &queues, &tasks);
     }
-    (queues, Roles { queues: listed, tasks: task_names })
+    (queues, Roles { queues: listed, tasks: task_names, are_whole })
+}
+
+/// Warns of a directory to read from that is not there. It may come later, so it stops nothing.
+fn warn_if_absent(
+    reader: &mut Reader<'_>,
+    disk: &dyn Disk,
+    section: &str,
+    key: &table::Key,
+    directory: &Path,
+) {
+    if let Some(why) = disk.lacks(directory) {
+        reader.warn_at(section, key, &format!("names {}: {why}", directory.display()));
+    }
 }
 
 /// Warns of directories to fetch that have something in common with what this server writes itself.

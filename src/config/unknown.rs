@@ -20,6 +20,8 @@ pub(super) fn warn(ini: &Ini<'_>, roles: &Roles<'_>, findings: &mut Findings) {
                     findings.warning(Some(entry.line), || unknown_key(section, entry, &known));
                 }
             }
+            // Where a list is bad, what it should have named is no mistake of its own.
+            None if !roles.are_whole && nearest(section.name, fixed_names()).is_none() => {}
             None => findings.warning(Some(section.line), || unknown_section(section.name, roles)),
         }
     }
@@ -31,7 +33,8 @@ fn scopes_of(name: &str, roles: &Roles<'_>) -> Option<Vec<Scope>> {
     if let Some(scope) = fixed_scope(name) {
         Some(vec![scope])
     } else if let Some((_, word)) = roles.queues.iter().find(|(queue, _)| is(queue)) {
-        let ingest = *word == Some(TYPE_INGEST);
+        // Where the type is bad, it may be meant to be that one.
+        let ingest = word.is_none_or(|word| word == TYPE_INGEST);
         Some(if ingest { vec![Scope::Queue, Scope::IngestQueue] } else { vec![Scope::Queue] })
     } else {
         roles.tasks.iter().any(|task| is(task)).then(|| vec![Scope::Task])
@@ -72,7 +75,7 @@ fn unknown_key(section: &Section<'_>, entry: Entry<'_>, known: &[&Key]) -> Strin
 
 fn unknown_section(section: &str, roles: &Roles<'_>) -> String {
     let start = format!("section [{}] has no effect", shorten(section));
-    let fixed: Vec<&str> = Scope::ALL.into_iter().filter_map(Scope::section).collect();
+    let fixed: Vec<&str> = fixed_names().collect();
     let chosen = roles.queues.iter().map(|(name, _)| *name).chain(roles.tasks.iter().copied());
     match nearest(section, fixed.iter().copied().chain(chosen)) {
         Some(near) => format!("{start}: nothing is called so. Is [{near}] meant?"),
@@ -82,6 +85,10 @@ fn unknown_section(section: &str, roles: &Roles<'_>) -> String {
             fixed.join(", ")
         ),
     }
+}
+
+fn fixed_names() -> impl Iterator<Item = &'static str> {
+    Scope::ALL.into_iter().filter_map(Scope::section)
 }
 
 /// Returns the name with the fewest typing errors between it and `given`, if they are few.

@@ -162,7 +162,8 @@ impl Ends {
         }
         let total = tally.total();
         if total > 0 {
-            log::info!("queue {queue}: {total} actions that were interrupted recovered: {tally}");
+            let actions = if total == 1 { "action that was" } else { "actions that were" };
+            log::info!("queue {queue}: {total} {actions} interrupted recovered: {tally}");
         }
     }
 

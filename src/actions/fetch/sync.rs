@@ -394,9 +394,10 @@ impl Run<'_, '_, '_, '_> {
         // Once for each run: thousands of batches may fail in the same way.
         let level = if self.has_warned { log::Level::Debug } else { log::Level::Warn };
         self.has_warned = true;
+        let of_them = if documents == 1 { "document" } else { "documents" };
         log::log!(
             level,
-            "task {}: Ingest did not accept {documents} documents: {why}",
+            "task {}: Ingest did not accept {documents} {of_them}: {why}",
             self.task.name
         );
         Ok(false)

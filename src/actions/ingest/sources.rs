@@ -230,7 +230,8 @@ impl Allowed {
     fn new(path: &Path, queue: &str) -> Self {
         let root = Root::resolve(path);
         if let Err(error) = &root {
-            log::warn!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
+            // Whoever reads the configuration has warned of it.
+            log::debug!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
         }
         let resolved = root.as_ref().ok().map(|root| root.path().to_owned());
         let called = std::path::absolute(path).ok().into_iter().chain(resolved).collect();

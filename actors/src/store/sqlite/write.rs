@@ -278,7 +278,8 @@ impl<'c> Writer<'c> {
         }) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
             Err(Failed { error, cause }) => {
-                log::warn!("a transaction of {} batches failed: {error}", batches.len());
+                let batches_of = if batches.len() == 1 { "batch" } else { "batches" };
+                log::warn!("a transaction of {} {batches_of} failed: {error}", batches.len());
                 if matches!(cause, Cause::NoRoom) && self.give_reserve(error.clone()) {
                     batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
                 } else {
