@@ -212,7 +212,7 @@ keys! {
     PATH_NO_CRAWL_REGEX: [Task] "PathNoCrawlRegex", Kind::Regex, None, "/\\.git(/|$)",
         "Files and directories whose path matches this are left out.";
     ALLOW_EMPTY_ROOT: [Task] "AllowEmptyRoot", Kind::Boolean, Some("false"), "",
-        "Whether known files are removed even where a directory yields none any more, or where its device has changed and more than half of them are gone. Otherwise the task fails then and removes nothing, because something may only not be mounted.";
+        "Whether known files are removed even where a directory yields none any more, or where another file system is in its place and more than half of them are gone. Otherwise the task fails then and removes nothing, because something may only not be mounted.";
 }
 
 #[cfg(test)]

@@ -7,28 +7,34 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 
 use actiond_actors::store::sqlite;
-use rustix::fs::fstat;
+use rustix::fs::{Stat, fstat};
 
-/// Tells whether a file with this device and inode is one of them, as they are now.
-pub(super) fn is_ours(device: u64, inode: u64) -> bool {
-    sqlite::is_own_inode(device, inode)
-        || is_output(&io::stdout(), device, inode)
-        || is_output(&io::stderr(), device, inode)
+/// Tells whether a file is one of them, by whatever name it was found. One that has one name only is
+/// compared with what was there at the last look, which costs next to nothing.
+pub(super) fn is_ours(file: &Stat) -> bool {
+    let identity = identity(file);
+    is_own_inode(identity, file.st_nlink > 1)
+        || is_same(&io::stdout(), identity)
+        || is_same(&io::stderr(), identity)
 }
 
-/// Tells whether a file is one of the server's own, by whatever name it was found. A file that has one
-/// name only is compared with what was there at the last look: that costs next to nothing.
+/// The same without the files of output.
 pub(crate) fn is_own_file(file: &Metadata) -> bool {
-    match file.nlink() {
-        0 | 1 => sqlite::was_own_file(file),
-        _ => is_ours(file.dev(), file.ino()),
-    }
+    is_own_inode(Some((file.dev(), file.ino())), file.nlink() > 1)
+}
+
+fn is_own_inode(identity: Option<(u64, u64)>, look: bool) -> bool {
+    identity.is_some_and(|(device, inode)| match look {
+        true => sqlite::is_own_inode(device, inode),
+        false => sqlite::was_own_inode(device, inode),
+    })
+}
+
+fn is_same(stream: &impl AsFd, file: Option<(u64, u64)>) -> bool {
+    fstat(stream).is_ok_and(|stream| identity(&stream) == file)
 }
 
 #[expect(clippy::useless_conversion, reason = "the system decides how wide the numbers are")]
-fn is_output(stream: &impl AsFd, device: u64, inode: u64) -> bool {
-    fstat(stream).is_ok_and(|stat| {
-        u64::try_from(stat.st_dev).is_ok_and(|is| is == device)
-            && u64::try_from(stat.st_ino).is_ok_and(|is| is == inode)
-    })
+fn identity(file: &Stat) -> Option<(u64, u64)> {
+    Some((u64::try_from(file.st_dev).ok()?, u64::try_from(file.st_ino).ok()?))
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
@@ -173,16 +174,23 @@ fn identified(directory: OwnedFd) -> io::Result<(OwnedFd, DirectoryId)> {
 /// take away the locks of a database.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    // Only a hard link is likely to be one of them. What is held is sure to be what was looked at, but to
+    // open it costs as much again as all the rest.
+    if found.st_nlink <= 1 && !SWAPPED.load(Ordering::Relaxed) {
+        may_be_opened(&found)?;
+        return open_by_name(directory, name);
+    }
     // Not opened but held, so that it stays this very file. To let go of it takes no locks away.
-    let held =
-        openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| explained(directory, name, error))?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = openat(directory, name, flags, Mode::empty())
+        .map_err(|error| explained(directory, name, error))?;
     may_be_opened(&fstat(&held)?)?;
     match descriptors() {
         Some(descriptors) => {
             let name = DecInt::from_fd(&held);
-            Ok(open_with(|flags| openat(descriptors, name.as_c_str(), flags, Mode::empty()))?
-                .into())
+            let open = |flags| openat(descriptors, name.as_c_str(), flags, Mode::empty());
+            Ok(open_with(open)?.into())
         }
         None => open_by_name(directory, name),
     }
@@ -206,16 +214,22 @@ fn descriptors() -> Option<&'static OwnedFd> {
     DESCRIPTORS.get_or_init(open).as_ref()
 }
 
+/// A file of the server's own has taken the name of another one between the look at that and its opening.
+static SWAPPED: AtomicBool = AtomicBool::new(false);
+
 /// Opens what was just looked at by its name once more; another file may have taken that.
 fn open_by_name(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
     let open = |flags| openat(directory, name, flags | OFlags::NOFOLLOW, Mode::empty());
     let file = open_with(open).map_err(|error| explained(directory, name, error))?;
-    if let Err(error) = may_be_opened(&fstat(&file)?) {
-        // Never closed: that would take its locks away.
+    let opened = fstat(&file)?;
+    let Err(error) = may_be_opened(&opened) else { return Ok(file.into()) };
+    if is_ours(&opened) {
+        // Never closed: that would take its locks away. From now on nothing is opened by its name where there
+        // is another way, so there will be few of these.
         let _ = file.into_raw_fd();
-        return Err(error);
+        SWAPPED.store(true, Ordering::Relaxed);
     }
-    Ok(file.into())
+    Err(error)
 }
 
 fn open_with(open: impl Fn(OFlags) -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
@@ -229,16 +243,12 @@ fn open_with(open: impl Fn(OFlags) -> Result<OwnedFd, Errno>) -> Result<OwnedFd,
     }
 }
 
-#[expect(clippy::useless_conversion, reason = "the system decides how wide the numbers are")]
-fn may_be_opened(stat: &Stat) -> io::Result<()> {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {}
-        FileType::Symlink => return Err(io::Error::other(A_LINK)),
-        _ => return Err(io::Error::other(NO_FILE)),
-    }
-    match (u64::try_from(stat.st_dev), u64::try_from(stat.st_ino)) {
-        (Ok(device), Ok(inode)) if is_ours(device, inode) => Err(io::Error::other(OWN_FILE)),
-        _ => Ok(()),
+fn may_be_opened(file: &Stat) -> io::Result<()> {
+    match FileType::from_raw_mode(file.st_mode) {
+        FileType::RegularFile if is_ours(file) => Err(io::Error::other(OWN_FILE)),
+        FileType::RegularFile => Ok(()),
+        FileType::Symlink => Err(io::Error::other(A_LINK)),
+        _ => Err(io::Error::other(NO_FILE)),
     }
 }
 

@@ -48,7 +48,7 @@ pub struct FetchTask {
     /// Files and directories whose path matches are passed over.
     pub no_crawl: Option<Regex>,
     /// Known files count as gone even where a directory holds no file any more, or where most are gone
-    /// since its device changed; otherwise the task fails then, because it may only not be mounted.
+    /// since another file system is in its place; otherwise the task fails then, because it may only not be mounted.
     pub allow_empty_root: bool,
 }
 

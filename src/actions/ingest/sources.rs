@@ -96,6 +96,8 @@ impl<'a> Sources<'a> {
         queue: &'a str,
         parameters: &Parameters,
     ) -> Result<Self, Failure> {
+        #[cfg(unix)]
+        actiond_actors::store::sqlite::look_at_own_files();
         let allowed =
             options.allowed_sources.iter().map(|path| Allowed::new(path, queue)).collect();
         let handed_over = Found::of(parameters)?.map(|found| HandedOver {

@@ -51,7 +51,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{QueueId, QueueState, Record, Seal, Store, StoreError};
 #[cfg(unix)]
-pub use own_files::{OwnFiles, is_own_file, is_own_inode, look_at_own_files, was_own_file};
+pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
 
 use due::Due;
 use fold::Folder;

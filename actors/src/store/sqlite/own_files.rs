@@ -78,34 +78,23 @@ impl Drop for OwnFiles {
     }
 }
 
-/// Tells whether this is one of them, as it is now. Costs a look at each directory.
-#[must_use]
-pub fn is_own_file(file: &Metadata) -> bool {
-    is_own_inode(file.dev(), file.ino())
-}
-
-/// The same by device and inode.
+/// Tells by its device and inode whether a file is one of them, as it is now. Costs a look at each directory.
 #[must_use]
 pub fn is_own_inode(device: u64, inode: u64) -> bool {
-    // All of them: the list of one may be asked for later without a look.
-    let mut is_own = false;
-    for directory in directories().iter_mut() {
-        directory.look();
-        is_own |= directory.has((device, inode));
-    }
-    is_own
+    // At all of them: the list of one may be asked for later without a look.
+    look_at_own_files();
+    was_own_inode(device, inode)
 }
 
-/// Looks at each directory, for those who ask [`was_own_file`] next.
+/// Looks at each directory, for those who ask [`was_own_inode`] next.
 pub fn look_at_own_files() {
     directories().iter_mut().for_each(Directory::look);
 }
 
-/// Tells whether it was one of them at the last look.
+/// Tells by its device and inode whether a file was one of them at the last look.
 #[must_use]
-pub fn was_own_file(file: &Metadata) -> bool {
-    let identity = (file.dev(), file.ino());
-    directories().iter().any(|directory| directory.has(identity))
+pub fn was_own_inode(device: u64, inode: u64) -> bool {
+    directories().iter().any(|directory| directory.has((device, inode)))
 }
 
 #[derive(Debug)]
@@ -166,7 +155,8 @@ mod tests {
     use super::*;
 
     fn is_own(path: &Path) -> bool {
-        is_own_file(&fs::metadata(path).unwrap())
+        let file = fs::metadata(path).unwrap();
+        is_own_inode(file.dev(), file.ino())
     }
 
     #[test]
@@ -181,9 +171,13 @@ mod tests {
         }
         fs::hard_link(at("data/a.db"), at("docs/a")).unwrap();
         let link = fs::metadata(at("docs/a")).unwrap();
-        assert!(!is_own(&at("docs/a")) && !was_own_file(&link));
+        assert!(!is_own(&at("docs/a")) && !was_own_inode(link.dev(), link.ino()));
         let first = OwnFiles::of(&at("data"));
-        assert!(is_own(&at("docs/a")) && was_own_file(&link) && is_own(&at("data/a.db")));
+        assert!(
+            is_own(&at("docs/a"))
+                && was_own_inode(link.dev(), link.ino())
+                && is_own(&at("data/a.db"))
+        );
         assert!(!is_own(&at("docs/c")) && !is_own(&at("data/deep/b")));
         // Each at once, however short the time between two of them.
         for number in 0..200 {
