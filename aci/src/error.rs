@@ -130,13 +130,13 @@ impl AciError {
     /// The queue holds as many queued actions as it may (503).
     #[must_use]
     pub fn queue_full(queue: &str, limit: u64) -> Self {
-        let queue = shorten(queue);
+        let (queue, actions) = (shorten(queue), if limit == 1 { "action" } else { "actions" });
         Self::new(
             503,
             "ERRORQUEUEFULL",
             "Action queue is full",
             format!(
-                "The queue {queue} already holds {limit} queued actions (MaxQueueSize). Send the action again later."
+                "The queue {queue} already holds {limit} queued {actions} (MaxQueueSize). Send the action again later."
             ),
         )
     }
@@ -288,7 +288,21 @@ mod tests {
                 "ACTIONDX503",
                 "0x1F7",
                 "ERRORQUEUEFULL",
-                "Fetch already holds 9",
+                "Fetch already holds 9 queued actions (",
+            ),
+            (
+                AciError::queue_full("Fetch", 1),
+                "ACTIONDX503",
+                "0x1F7",
+                "ERRORQUEUEFULL",
+                "Fetch already holds 1 queued action (",
+            ),
+            (
+                AciError::reserved("actiond:x", "actiond:"),
+                "ACTIONDX502",
+                "0x1F6",
+                "ERRORPARAMINVALID",
+                "actiond:x can't be sent: names that begin with actiond: are",
             ),
             (AciError::permission("a page."), "ACTIONDX504", "0x1F8", "ERRORPERMISSION", "a page"),
             (
@@ -312,26 +326,72 @@ mod tests {
         }
     }
 
+    macro_rules! each_kind {
+        ($($kind:ident($($given:expr),+);)+) => {
+            [$((stringify!($kind), AciError::$kind($($given),+))),+]
+        };
+    }
+
+    /// An error of every kind, with the name of what makes it.
+    fn of_every_kind(word: &str) -> [(&'static str, AciError); 14] {
+        each_kind! {
+            unknown_action(word);
+            missing(word, word);
+            invalid(word, word, word);
+            refused(word, word);
+            unknown_parameter(word, Some(word));
+            reserved(word, word);
+            malformed(word);
+            unsupported(word, word, word);
+            queue_full(word, 1);
+            permission(word);
+            too_large(word, 2, 1);
+            failed(word, word);
+            unavailable(word);
+            internal(word);
+        }
+    }
+
+    /// The table that clients are written by. A kind that is made here and not listed above is found in this file's text.
+    #[test]
+    fn the_documentation_has_every_kind_to_the_letter() {
+        let made = regex::Regex::new(r"pub fn (\w+)\([^)]*\) -> Self \{").unwrap();
+        let mut made: Vec<_> = made
+            .captures_iter(include_str!("error.rs"))
+            .filter(|found| !found[0].contains("mut self"))
+            .map(|found| found[1].to_owned())
+            .collect();
+        made.sort_unstable();
+        let kinds = of_every_kind("x");
+        let mut listed: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
+        listed.sort_unstable();
+        assert_eq!(made, listed, "an error of each kind is needed above");
+
+        let docs = include_str!("../../docs/README.md");
+        let (_, table) = docs.split_once("| number | code | `errorstring` | when |\n").unwrap();
+        let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+        let mut documented: Vec<_> = rows
+            .map(|row| {
+                let cells: Vec<_> =
+                    row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+                (cells[1].clone(), cells[2].clone(), cells[3].clone())
+            })
+            .collect();
+        documented.sort_unstable();
+        let mut wanted: Vec<_> = kinds
+            .iter()
+            .map(|(_, error)| {
+                (error.number.to_string(), error.code.to_owned(), error.string.to_owned())
+            })
+            .collect();
+        wanted.sort_unstable();
+        assert_eq!(documented, wanted);
+    }
+
     /// Clients group errors by the short text.
     #[test]
     fn the_short_text_tells_the_kind_and_nothing_of_the_request() {
-        let of = |word: &str| {
-            [
-                AciError::unknown_action(word),
-                AciError::missing(word, word),
-                AciError::invalid(word, word, word),
-                AciError::refused(word, word),
-                AciError::unknown_parameter(word, Some(word)),
-                AciError::malformed(word),
-                AciError::unsupported(word, word, word),
-                AciError::queue_full(word, 1),
-                AciError::permission(word),
-                AciError::too_large(word, 2, 1),
-                AciError::failed(word, word),
-                AciError::unavailable(word),
-                AciError::internal(word),
-            ]
-        };
+        let of = |word| of_every_kind(word).map(|(_, error)| error);
         let (some, others) = (of("wobble"), of("quux"));
         for (error, other) in some.iter().zip(&others) {
             assert_eq!(error.string, other.string);

@@ -485,10 +485,8 @@ impl System {
             let interrupted = queue.shared.telling().take_interrupted();
             let total = interrupted.total();
             if total > 0 {
-                log::info!(
-                    "queue {}: {total} actions were interrupted: {interrupted}",
-                    queue.name()
-                );
+                let actions = if total == 1 { "action was" } else { "actions were" };
+                log::info!("queue {}: {total} {actions} interrupted: {interrupted}", queue.name());
             }
         }
         if let Some(still) = self.still_runs() {

@@ -29,7 +29,8 @@ pub enum Command {
 pub struct ConfigArgs {
     /// Configuration file to check: print the value of each setting in force, and where it comes from
     ///
-    /// The exit code is 2 if the server could not start with it. The vendor's spelling `-configfile FILE` is
+    /// The exit code is 2 if the file can't be used. What only a start can find, such as an address that can't be
+    /// bound, is not looked for. The vendor's spelling `-configfile FILE` is
     /// accepted too.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -44,7 +45,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Port for ACI requests, in place of `[Server] Port`; 0 takes any free one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = port)]
     pub port: Option<u16>,
     /// Data directory, in place of `[Paths] DataDirectory`
     #[arg(long, value_name = "DIR")]
@@ -103,6 +104,13 @@ enum Subcommand {
     Serve(ServeArgs),
     /// Print every setting with its default and meaning, as a configuration file; or check one (--config FILE)
     Config(ConfigArgs),
+}
+
+/// Reads a port as the configuration does: digits alone.
+fn port(text: &str) -> Result<u16, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = is_number.then(|| text.parse().ok()).flatten();
+    port.ok_or_else(|| format!("{text} is not in 0..=65535"))
 }
 
 /// Turns the vendor's `-configfile` (one dash, any case, observed in its start scripts) into
@@ -175,6 +183,7 @@ mod tests {
         let table = [
             ("--port 65536", ErrorKind::ValueValidation),
             ("--port x", ErrorKind::ValueValidation),
+            ("--port +7001", ErrorKind::ValueValidation),
             ("-configfile", ErrorKind::InvalidValue),
             ("--config a --config b", ErrorKind::ArgumentConflict),
             ("--config a -configfile b", ErrorKind::ArgumentConflict),

@@ -1,31 +1,156 @@
 //! How the program's log looks: local time with its offset, level, where it was said, and what.
 
+use std::fmt;
 use std::io::Write as _;
+use std::panic::PanicHookInfo;
+use std::time::Duration;
 
 use actiond_actors::clock::{Clock as _, SystemClock};
+use anstream::{AutoStream, ColorChoice};
 use chrono::{Local, TimeZone};
+use env_logger::fmt::style::{AnsiColor, Effects, Style};
+use env_logger::{Target, WriteStyle};
+use log::{Level, LevelFilter};
 
-/// What is logged unless `RUST_LOG` says otherwise: the starts and stops of actix's threads are for developers.
-const FILTER: &str = "info,actix_server=warn";
+use super::log_channel::Channel;
+
+/// Whose lines at info are for developers: the starts and stops of its threads.
+const QUIET: &str = "actix_server";
+/// How long the end of the process waits for who reads the log, while nothing of it is taken.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The log of the whole process. When this is dropped, what was said and not written yet is, if it can be.
+pub(super) struct Log {
+    /// `None` where the system gives no thread: lines are written by whoever says them.
+    channel: Option<Channel>,
+    colours: bool,
+}
 
 /// Sets up the log for the whole process, on the standard error.
-pub(super) fn begin() {
-    let filter = env_logger::Env::default().default_filter_or(FILTER);
-    env_logger::Builder::from_env(filter)
-        .format(|out, record| {
-            let level = record.level();
-            let style = out.default_level_style(level);
-            let time = time(SystemClock.now().millis(), &Local);
-            let (target, said) = (record.target(), record.args());
-            writeln!(out, "[{time} {style}{level:<5}{style:#} {target}] {said}")
-        })
-        .init();
+pub(super) fn begin() -> Log {
+    let colours = colours();
+    // What comes there has colours only where they are wanted.
+    let channel = Channel::start(AutoStream::always_ansi(std::io::stderr()), move |lost| {
+        let lines = if lost == 1 {
+            "1 line of the log was".to_owned()
+        } else {
+            format!("{lost} lines of the log were")
+        };
+        line(colours, Level::Warn, module_path!(), format_args!("{lines} lost"))
+    })
+    .ok();
+
+    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = if filter.trim().is_empty() { "info" } else { filter.as_str() };
+    let mut builder = env_logger::Builder::new();
+    builder
+        .parse_filters(filter)
+        .write_style(if colours { WriteStyle::Always } else { WriteStyle::Never })
+        .format(move |out, record| {
+            out.write_all(&line(colours, record.level(), record.target(), *record.args()))
+        });
+    if is_quiet(filter) {
+        builder.filter_module(QUIET, LevelFilter::Warn);
+    }
+    if let Some(channel) = &channel {
+        builder.target(Target::Pipe(Box::new(channel.clone())));
+        // The standard library would write where a panic happens, in an action or in a queue.
+        let channel = channel.clone();
+        std::panic::set_hook(Box::new(move |info| {
+            channel.put(line(
+                colours,
+                Level::Error,
+                module_path!(),
+                format_args!("{}", Panic(info)),
+            ));
+        }));
+    }
+    builder.init();
+    Log { channel, colours }
+}
+
+impl Log {
+    /// Says why the process ends, whatever the filter lets through.
+    pub(super) fn fatal(&self, target: &str, said: fmt::Arguments<'_>) {
+        let line = line(self.colours, Level::Error, target, said);
+        match &self.channel {
+            Some(channel) => channel.put_anyway(line),
+            // Nothing is left to be done if it can't be written.
+            None => drop(std::io::stderr().write_all(&line)),
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Some(channel) = &self.channel {
+            channel.finish(PATIENCE);
+        }
+    }
+}
+
+/// Whether there are colours: as `RUST_LOG_STYLE` says, else where the standard error is a terminal that has them.
+fn colours() -> bool {
+    match std::env::var("RUST_LOG_STYLE").as_deref() {
+        Ok("always") => true,
+        Ok("never") => false,
+        _ => AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+    }
+}
+
+/// Tells whether a filter lets lines at info through of everything, and not by a name those of [`QUIET`].
+fn is_quiet(filter: &str) -> bool {
+    let directives = filter.split('/').next().unwrap_or_default().split(',').map(str::trim);
+    let mut bare = None;
+    for directive in directives.filter(|directive| !directive.is_empty()) {
+        let (name, level) = directive.split_once('=').unwrap_or((directive, ""));
+        if let (Ok(level), "") = (directive.parse::<LevelFilter>(), level) {
+            bare = Some(level);
+        } else if name.starts_with("actix") && (QUIET.starts_with(name) || name.starts_with(QUIET))
+        {
+            return false;
+        }
+    }
+    bare == Some(LevelFilter::Info)
+}
+
+/// Makes a whole line of the log.
+fn line(colours: bool, level: Level, target: &str, said: fmt::Arguments<'_>) -> Vec<u8> {
+    let style = if colours { style(level) } else { Style::new() };
+    let time = time(SystemClock.now().millis(), &Local);
+    format!("[{time} {style}{level:<5}{style:#} {target}] {said}\n").into_bytes()
+}
+
+/// The colours of `env_logger`.
+fn style(level: Level) -> Style {
+    match level {
+        Level::Error => AnsiColor::Red.on_default().effects(Effects::BOLD),
+        Level::Warn => AnsiColor::Yellow.on_default(),
+        Level::Info => AnsiColor::Green.on_default(),
+        Level::Debug => AnsiColor::Blue.on_default(),
+        Level::Trace => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// A panic as the standard library tells it, with a backtrace where `RUST_BACKTRACE` asks for one.
+struct Panic<'a, 'b>(&'a PanicHookInfo<'b>);
+
+impl fmt::Display for Panic<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let thread = std::thread::current();
+        write!(f, "thread '{}' {}", thread.name().unwrap_or("<unnamed>"), self.0)?;
+        let backtrace = std::backtrace::Backtrace::capture();
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            write!(f, "\n{backtrace}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Writes a time in milliseconds since 1970 as people of this zone read it, with the zone's offset then.
 pub(super) fn time<Z: TimeZone>(millis: i64, zone: &Z) -> String
 where
-    Z::Offset: std::fmt::Display,
+    Z::Offset: fmt::Display,
 {
     let time = zone.timestamp_millis_opt(millis).single();
     time.map_or_else(String::new, |t| t.format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string())
@@ -45,5 +170,42 @@ mod tests {
         assert_eq!(time(1_700_000_000_007, &east), "2023-11-15T03:58:20.007+05:45");
         assert_eq!(time(1_700_000_000_007, &west), "2023-11-14T19:13:20.007-03:00");
         assert_eq!(time(i64::MAX, &west), "");
+    }
+
+    #[test]
+    fn the_starts_and_stops_of_threads_are_for_who_asks_for_them() {
+        let table = [
+            ("info", true),
+            (" INFO ,", true),
+            ("actiond=debug,info", true),
+            ("debug,info", true),
+            ("info/text", true),
+            ("info=debug,info", true),
+            ("info,debug", false),
+            ("debug", false),
+            ("trace", false),
+            ("warn", false),
+            ("off", false),
+            ("foo", false),
+            ("info,actix_server", false),
+            ("info,actix_server=info", false),
+            ("actix_server::builder=debug,info", false),
+            ("info,actix=info", false),
+            ("info,actix_web=debug,actiond=debug", true),
+        ];
+        for (filter, quiet) in table {
+            assert_eq!(is_quiet(filter), quiet, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_time_level_target_and_text_and_colours_where_they_are_wanted() {
+        let said = |colours| {
+            let line = line(colours, Level::Warn, "a::b", format_args!("said"));
+            let line = String::from_utf8(line).unwrap();
+            line.split_once(' ').unwrap().1.to_owned()
+        };
+        assert_eq!(said(false), "WARN  a::b] said\n");
+        assert_eq!(said(true), "\u{1b}[33mWARN \u{1b}[0m a::b] said\n");
     }
 }

@@ -1,6 +1,7 @@
 //! The program: its command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod log_channel;
 mod log_lines;
 mod memory;
 pub mod serve;
@@ -45,6 +46,9 @@ fn check(kinds: &Kinds, file: &Path) -> ExitCode {
             print(&in_force)
         }
         Err(error) => {
+            for warning in error.warnings() {
+                eprintln!("warning: {warning}");
+            }
             eprintln!("error: the configuration can't be used:\n{error}");
             ExitCode::from(2)
         }

@@ -45,16 +45,19 @@ enum ServeError {
 
 /// Runs the server until a signal ends it.
 pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
-    log_lines::begin();
+    let log = log_lines::begin();
     let ended = actix_web::rt::System::new().block_on(serve(kinds, args));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => {
-            log::error!("the configuration can't be used:\n{error}");
+            for warning in error.warnings() {
+                log::warn!("{warning}");
+            }
+            log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
         Err(error) => {
-            log::error!("{error}");
+            log.fatal(module_path!(), format_args!("{error}"));
             ExitCode::FAILURE
         }
     }

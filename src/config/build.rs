@@ -1,12 +1,12 @@
 //! Makes [`Settings`] of text: the sections with fixed names here, queues and tasks in `queues`.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::disk::Disk;
 use super::files::{Files, ReadIncluded};
-use super::findings::Findings;
+use super::findings::{Findings, Location};
 use super::in_force::InForce;
 use super::ini::Ini;
 use super::key::Key;
@@ -15,7 +15,7 @@ use super::settings::{
     ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
     Settings,
 };
-use super::value::{NO_HOME, Value};
+use super::value::{Value, doubts_of_path};
 use super::{queues, table, unknown};
 use crate::kinds::Kinds;
 
@@ -37,7 +37,7 @@ pub(super) fn settings(
     let ini = Ini::parse(&files, findings);
     let mut reader = Reader { ini: &ini, kinds, findings, in_force: InForce::default() };
     let server = server(&mut reader, overrides);
-    let paths = paths(&mut reader, overrides);
+    let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader);
     let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, *disk);
     unknown::warn(&ini, &roles, kinds, reader.findings);
@@ -80,16 +80,39 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
     }
 }
 
-fn paths(reader: &mut Reader<'_>, overrides: &Overrides) -> PathSettings {
-    let given = reader.text(&["Paths"], table::DATA_DIRECTORY).unwrap_or_default();
-    if let Some(data) = &overrides.data_directory
-        && data.to_string_lossy().starts_with('~')
-    {
-        reader.findings.warning(None, || format!("--data {}: {NO_HOME}", data.display()));
-    }
-    PathSettings {
-        data_directory: overrides.data_directory.clone().unwrap_or_else(|| PathBuf::from(given)),
-    }
+fn paths(reader: &mut Reader<'_>, overrides: &Overrides, disk: Disk) -> PathSettings {
+    let given = reader.text(&["Paths"], table::DATA_DIRECTORY).map(PathBuf::from);
+    let data_directory = match &overrides.data_directory {
+        Some(data) => {
+            if let Some(doubt) = doubts_of_path(&data.to_string_lossy()) {
+                reader.findings.warning(None, || format!("--data {}: {doubt}", data.display()));
+            }
+            if let Some(reason) = no_directory(disk, data) {
+                let reason = format!("--data {}: {reason}", data.display());
+                reader.findings.problem(Location::default(), reason);
+            }
+            data.clone()
+        }
+        None => {
+            let data = given.unwrap_or_default();
+            if let Some(reason) = no_directory(disk, &data) {
+                reader.problem_at("Paths", table::DATA_DIRECTORY, reason);
+            }
+            data
+        }
+    };
+    PathSettings { data_directory }
+}
+
+/// Says why nothing can be written to a directory, as far as what stands there shows it.
+pub(super) fn no_directory(disk: Disk, directory: &Path) -> Option<String> {
+    let refused = || {
+        format!(
+            "must be a directory or a path where one can be made, and there is a file at {} or above it",
+            directory.display()
+        )
+    };
+    (!disk.can_be(directory)).then(refused)
 }
 
 fn actions(reader: &mut Reader<'_>) -> ActionsSettings {

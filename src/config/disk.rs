@@ -23,4 +23,18 @@ impl Disk {
             Err(error) => error.kind() != ErrorKind::NotADirectory,
         }
     }
+
+    /// Says why nothing can be read from a directory now.
+    pub(super) fn lacks(self, directory: &Path) -> Option<String> {
+        if self == Self::Unknown {
+            return None;
+        }
+        match std::fs::read_dir(directory) {
+            Ok(_) => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Some("there is no such directory now".to_owned())
+            }
+            Err(error) => Some(format!("it can't be read now: {error}")),
+        }
+    }
 }

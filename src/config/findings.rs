@@ -112,6 +112,7 @@ impl fmt::Display for Warning {
 pub struct ConfigError {
     problems: Vec<Problem>,
     more: usize,
+    warnings: Vec<Warning>,
 }
 
 impl ConfigError {
@@ -127,10 +128,16 @@ impl ConfigError {
         self.more
     }
 
+    /// Returns what else was found, which alone would not stop the start.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
     pub(super) fn about_file(file: &str, line: Option<usize>, reason: String) -> Self {
         let file = file.to_owned();
         let problem = Problem { file, line, section: None, key: None, value: None, reason };
-        Self { problems: vec![problem], more: 0 }
+        Self { problems: vec![problem], more: 0, warnings: Vec::new() }
     }
 
     pub(super) fn too_large(file: &str) -> Self {
@@ -148,7 +155,7 @@ impl fmt::Display for ConfigError {
             problem.fmt(f)?;
         }
         if self.more > 0 {
-            write!(f, "\nand {} more problems", self.more)?;
+            write!(f, "\nand {} more {}", self.more, counted(self.more, "problem"))?;
         }
         Ok(())
     }
@@ -231,22 +238,28 @@ impl Findings {
         self.problems.len() + self.more_problems
     }
 
-    /// Returns the warnings if there is no problem; both are in the order of the files.
+    /// Returns the warnings, as those of an error if there is a problem; both are in the order of the files.
     pub(super) fn finish(mut self) -> Result<Vec<Warning>, ConfigError> {
         self.problems.sort_by_key(|(line, _)| *line);
         self.warnings.sort_by_key(|(line, _)| *line);
-        if !self.problems.is_empty() {
-            let problems = self.problems.into_iter().map(|(_, problem)| problem).collect();
-            return Err(ConfigError { problems, more: self.more_problems });
-        }
         let file = self.file(None).to_owned();
         let mut warnings: Vec<_> = self.warnings.into_iter().map(|(_, warning)| warning).collect();
         if self.more_warnings > 0 {
-            let message = format!("and {} more warnings", self.more_warnings);
+            let more = self.more_warnings;
+            let message = format!("and {more} more {}", counted(more, "warning"));
             warnings.push(Warning { file, line: None, message });
+        }
+        if !self.problems.is_empty() {
+            let problems = self.problems.into_iter().map(|(_, problem)| problem).collect();
+            return Err(ConfigError { problems, more: self.more_problems, warnings });
         }
         Ok(warnings)
     }
+}
+
+/// Returns a noun as it stands behind a number.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { noun.to_owned() } else { format!("{noun}s") }
 }
 
 fn shown(text: &str) -> String {
@@ -297,5 +310,15 @@ mod tests {
         let error = findings.finish().unwrap_err();
         assert_eq!((error.problems().len(), error.more()), (100, 150));
         assert!(error.to_string().ends_with("and 150 more problems"));
+
+        let mut findings = Findings::new("a.cfg");
+        for line in 0..101 {
+            let line = Line::new(0, line);
+            findings.problem(Location { line: Some(line), ..Location::default() }, "p");
+            findings.warning(Some(line), || format!("w{line:?}"));
+        }
+        let error = findings.finish().unwrap_err();
+        assert!(error.to_string().ends_with("and 1 more problem"), "{error}");
+        assert_eq!(error.warnings()[100].to_string(), "a.cfg: and 1 more warning");
     }
 }

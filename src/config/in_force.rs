@@ -131,8 +131,13 @@ Type=FileSystemConnector
             let own = rest.split("\n\n").next().unwrap();
             assert!(format!("{own}\n").contains(lines), "{lines} in {section}: {text}");
         }
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(warnings[0].starts_with("a.cfg:5: [Server] Treads has no effect"), "{warnings:?}");
+        for (warning, path) in warnings[1..].iter().zip(["a, b", "c"]) {
+            let want =
+                format!("[DIR1] DirectoryPathCSVs names {path}: there is no such directory now");
+            assert_eq!(*warning, format!("base.cfg:7: {want}"));
+        }
     }
 
     #[test]

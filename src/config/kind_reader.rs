@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::build;
 use super::disk::Disk;
 use super::key::{Key, Section};
 use super::reader::Reader;
@@ -34,6 +35,8 @@ pub struct KindReader<'a, 'r> {
     pub(super) among: Among<'a, 'r>,
     /// The sections that were listed by now, and what each is.
     pub(super) listed: &'a mut Vec<(&'r str, &'static Section)>,
+    /// Nothing that such a list named has been refused.
+    pub(super) are_whole: &'a mut bool,
 }
 
 impl<'r> KindReader<'_, 'r> {
@@ -99,7 +102,8 @@ impl<'r> KindReader<'_, 'r> {
 
     /// Reads a section of a name that the administrator chose.
     pub fn named<'a>(&'a mut self, name: &'a str) -> SectionReader<'a, 'r> {
-        SectionReader { reader: &mut *self.reader, name, disk: self.among.disk }
+        let Among { data_directory, disk, .. } = self.among;
+        SectionReader { reader: &mut *self.reader, name, data_directory, disk }
     }
 
     /// Goes through the sections of this form: the names are those that its list gives. A name that is a queue's, and one
@@ -112,10 +116,12 @@ impl<'r> KindReader<'_, 'r> {
         let Some((_, list)) = each.listed else { return Vec::new() };
         let Some(section) = self.reader.ini.section(list.name) else { return Vec::new() };
         let queues = self.among.queues;
+        let before = self.reader.findings.problem_count();
         let names = self.reader.list(section, list, |name| {
             let is_queue = queues.iter().any(|(queue, _)| queue.eq_ignore_ascii_case(name));
             is_queue.then(|| "cannot be taken: there is a queue of that name".to_owned())
         });
+        *self.are_whole &= self.reader.findings.problem_count() == before;
         let needs = each.keys.iter().copied().find(|key| key.is_required());
         let mut all = Vec::new();
         for listed in names {
@@ -147,6 +153,7 @@ impl<'r> KindReader<'_, 'r> {
 pub struct SectionReader<'a, 'r> {
     reader: &'a mut Reader<'r>,
     name: &'a str,
+    data_directory: &'a Path,
     disk: Disk,
 }
 
@@ -241,14 +248,20 @@ impl SectionReader<'_, '_> {
                 default
             }
         };
-        if !self.disk.can_be(&directory) {
-            let reason = format!(
-                "must be a directory or a path where one can be made, and there is a file at {} or above it",
-                directory.display()
-            );
+        // What lies in a DataDirectory that can't be one was told with it.
+        let is_told =
+            directory.starts_with(self.data_directory) && !self.disk.can_be(self.data_directory);
+        if !is_told && let Some(reason) = build::no_directory(self.disk, &directory) {
             self.problem(key, reason);
         }
         directory
+    }
+
+    /// Warns of a directory to read from that is not there. It may come later, so it stops nothing.
+    pub fn warn_if_absent(&mut self, key: &'static Key, directory: &Path) {
+        if let Some(why) = self.disk.lacks(directory) {
+            self.warning(key, &format!("names {}: {why}", directory.display()));
+        }
     }
 
     /// Tells whether the file gives the key.

@@ -65,7 +65,7 @@ pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// # Errors
 ///
 /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], is not UTF-8, holds what
-/// [`Settings::parse`] refuses, or wants documents written where there is a file.
+/// [`Settings::parse`] refuses, or wants a directory where there is a file.
 pub fn load(
     kinds: &Kinds,
     file: Option<&Path>,
@@ -218,6 +218,63 @@ mod load_tests {
         let error = load_with("").unwrap_err();
         assert!(error.contains("test.cfg:3: [Ingest] OutputDirectory: must be"), "{error}");
         assert!(error.contains("data/ingest"), "{error}");
+    }
+
+    #[test]
+    fn the_data_directory_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, file) = (directory.path().join("test.cfg"), directory.path().join("file"));
+        std::fs::write(&file, "").unwrap();
+        let queue = "[AsyncActions]\n0=Ingest\n[Ingest]\nType=Ingest\n";
+        let load_with = |data: &Path, overrides: Option<&Path>| {
+            let text = format!("{queue}[Paths]\nDataDirectory={}\n", data.display());
+            std::fs::write(&path, text).unwrap();
+            let overrides = Overrides { data_directory: overrides.map(Path::to_owned), port: None };
+            load(Some(&path), &overrides).map(drop).map_err(|error| error.to_string())
+        };
+        let (free, told) = (directory.path().join("new/deep"), "must be a directory or a path");
+        for data in [&file, &file.join("below")] {
+            let shown = data.display();
+            let place = format!("{}:6: [Paths] DataDirectory={shown}: {told}", path.display());
+            // Also what would lie in it is told once.
+            let error = load_with(data, None).unwrap_err();
+            assert!(error.starts_with(&place) && error.lines().count() == 1, "{error}");
+            assert!(check(&Kinds::shipped(), &path).unwrap_err().to_string().starts_with(&place));
+            // What the command line says counts, for better or worse.
+            assert_eq!(load_with(data, Some(&free)), Ok(()));
+            let error = load_with(&free, Some(data)).unwrap_err();
+            let place = format!("{}: --data {shown}: {told}", path.display());
+            assert!(error.starts_with(&place) && error.lines().count() == 1, "{error}");
+        }
+        assert_eq!(load_with(&free, None), Ok(()));
+        assert_eq!(load_with(directory.path(), None), Ok(()));
+    }
+
+    #[test]
+    fn a_directory_to_read_from_that_is_not_there_is_a_warning() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, there) = (directory.path().join("test.cfg"), directory.path().join("there"));
+        std::fs::create_dir(&there).unwrap();
+        let (absent, file) = (directory.path().join("absent"), path.join("in a file"));
+        let shown = [&there, &absent, &file].map(|path| format!("\"{}\"", path.display()));
+        let text = format!(
+            "[AsyncActions]\n0=In\n1=Out\n[In]\nType=Ingest\nAllowedSourceDirectories={0}\n\
+             [Out]\nType=FileSystemConnector\n[FetchTasks]\n0=T\n[T]\nDirectoryPathCSVs={0}\n",
+            shown.join(",")
+        );
+        std::fs::write(&path, text).unwrap();
+        let (_, at_start) = load(Some(&path), &Overrides::default()).unwrap();
+        let (_, checked) = check(&Kinds::shipped(), &path).unwrap();
+        assert_eq!(at_start, checked);
+        let got: Vec<_> = checked.iter().map(ToString::to_string).collect();
+        let mut want = Vec::new();
+        for (line, key) in [(6, "[In] AllowedSourceDirectories"), (12, "[T] DirectoryPathCSVs")] {
+            let start = format!("{}:{line}: {key} names ", path.display());
+            want.push(format!("{start}{}: there is no such directory now", absent.display()));
+            want.push(format!("{start}{}: it can't be read now: ", file.display()));
+        }
+        assert_eq!(got.len(), want.len(), "{got:#?}");
+        assert!(got.iter().zip(&want).all(|(got, want)| got.starts_with(want)), "{got:#?}");
     }
 
     #[test]

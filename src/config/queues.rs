@@ -23,6 +23,8 @@ pub(super) struct Roles<'r> {
     pub(super) queues: Vec<ListedQueue<'r>>,
     /// The sections that kinds of action list, by their names.
     pub(super) listed: Vec<(&'r str, &'static Section)>,
+    /// All that was listed is here: else a section without a part may have one.
+    pub(super) are_whole: bool,
 }
 
 /// Makes the queues.
@@ -39,10 +41,16 @@ pub(super) fn queues<'r>(
     let among = Among { queues: &queues, all_good, data_directory, disk };
     let mut listed = Vec::new();
     let mut configured = HashMap::new();
+    let mut are_whole = all_good;
     let kinds = reader.kinds;
     for kind in kinds.iter() {
-        let mut config =
-            KindReader { reader: &mut *reader, kind: &**kind, among, listed: &mut listed };
+        let mut config = KindReader {
+            reader: &mut *reader,
+            kind: &**kind,
+            among,
+            listed: &mut listed,
+            are_whole: &mut are_whole,
+        };
         let names = config.own_queues();
         configured.extend(names.into_iter().zip(kind.read(&mut config).0));
     }
@@ -66,11 +74,16 @@ pub(super) fn queues<'r>(
     }
     let written: Vec<_> = all.iter().flat_map(written_by).collect();
     for queue in &all {
-        let mut config =
-            KindReader { reader: &mut *reader, kind: &*queue.kind, among, listed: &mut listed };
+        let mut config = KindReader {
+            reader: &mut *reader,
+            kind: &*queue.kind,
+            among,
+            listed: &mut listed,
+            are_whole: &mut are_whole,
+        };
         queue.settings.check(&mut config, &written);
     }
-    (all, Roles { queues, listed })
+    (all, Roles { queues, listed, are_whole })
 }
 
 fn written_by(queue: &QueueConfig) -> impl Iterator<Item = WrittenDirectory> {

@@ -231,6 +231,7 @@ fn bad_values_are_refused_in_full_words() {
             "[Server]\nPort=70000",
             "t:2: [Server] Port=70000: must be a whole number from 0 to 65535",
         ),
+        ("[Server]\nPort=+7001", "t:2: [Server] Port=+7001: must be a whole number from 0"),
         ("[Server]\nPort=", "t:2: [Server] Port=: is empty: it must be a whole number from 0"),
         ("[Server]\nMaxInputString=0", "from 1 to 1000000, or -1 for unlimited"),
         ("[Server]\nMaxFileUploadSize=-2", "or -1 for unlimited"),
@@ -324,6 +325,7 @@ fn contradictions_that_do_no_harm_are_warnings() {
 #[test]
 fn a_value_that_may_be_meant_otherwise_is_told() {
     let home = "the ~ is taken as it is and not as a home directory: write that out";
+    let quotes = "the quotes are taken as they are, as part of the value: leave them out";
     let comment = "all of this is the value: a comment needs a line of its own";
     let task = |line: &str| format!("{ALL_TYPES}{line}\n");
     let table = [
@@ -338,6 +340,19 @@ fn a_value_that_may_be_meant_otherwise_is_told() {
         ("[Paths]\nDataDirectory=/data\t#x".to_owned(), vec![comment]),
         (task("[Ingest]\nOutputDirectory=~ada/out"), vec!["OutputDirectory=~ada/out", home]),
         (ALL_TYPES.replace("=./docs", "=/a,~/docs"), vec!["=/a,~/docs", home]),
+        (
+            "[Paths]\nDataDirectory=\"./my data\"".to_owned(),
+            vec!["t:2: [Paths] DataDirectory=\"./my data\"", quotes],
+        ),
+        ("[Paths]\nDataDirectory='/data'".to_owned(), vec!["DataDirectory='/data'", quotes]),
+        (task("[Ingest]\nOutputDirectory=\"out\""), vec!["OutputDirectory=\"out\"", quotes]),
+        (ALL_TYPES.replace("=./docs", "=/a,'/b c'"), vec!["=/a,'/b c'", quotes]),
+        (
+            task("[Ingest]\nAllowedSourceDirectories='/a','/b'"),
+            vec!["AllowedSourceDirectories='/a','/b'", quotes],
+        ),
+        (task("DirectoryFileMatch='*.rs'"), vec!["DirectoryFileMatch='*.rs'", quotes]),
+        (task("PathNoCrawlRegex=\"/a\""), vec!["PathNoCrawlRegex=\"/a\"", quotes]),
         (task("DirectoryFileMatch=*.rs // all"), vec!["*.rs // all", comment]),
     ];
     for (text, want) in table {
@@ -349,12 +364,40 @@ fn a_value_that_may_be_meant_otherwise_is_told() {
         "[Paths]\nDataDirectory=/a~b//c#d".to_owned(),
         task("DirectoryFileMatch=~*"),
         task("PathNoCrawlRegex=~ #x"),
+        "[Paths]\nDataDirectory=/a\"b\"/it's".to_owned(),
+        ALL_TYPES.replace("=./docs", "=\"/a, b\",\"\\\"c\\\"\""),
+        task("DirectoryFileMatch=\"*.rs\""),
+        task("PathNoCrawlRegex=\"/a|b'"),
     ] {
         good(&text);
     }
     let overrides = Overrides { port: None, data_directory: Some("~/d".into()) };
     let (_, warnings) = Settings::parse_with("", "t", &overrides).unwrap();
     assert_eq!(warnings[0].to_string(), format!("t: --data ~/d: {home}"));
+    let overrides = Overrides { port: None, data_directory: Some("\"d\"".into()) };
+    let (_, warnings) = Settings::parse_with("", "t", &overrides).unwrap();
+    assert_eq!(warnings[0].to_string(), format!("t: --data \"d\": {quotes}"));
+}
+
+#[test]
+fn what_is_misspelt_is_told_beside_what_stops_the_start() {
+    let table = [
+        (
+            "[Server]\nTreads=2\nPort=x\n[Actons]\nA=1",
+            vec!["t:2: [Server] Treads has", "t:4: section [Actons] has"],
+        ),
+        // What a bad list should have named, or a bad type would know, is no mistake of its own.
+        ("[AsyncActions]\nNumber=x\n0=Work\n[Work]\nType=Echo", vec![]),
+        ("[AsyncActions]\n0=Work\n[Work]\nType=Igest\nOutput=idx\nX=1", vec!["t:6: [Work] X has"]),
+        ("[FetchTasks]\n0=A b\n[A b]\nDirectoryPathCSVs=a", vec![]),
+    ];
+    for (text, want) in table {
+        let error = Settings::parse(text, "t").unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{text}: {error}");
+        let got: Vec<_> = error.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(got.len(), want.len(), "{text}: {got:?}");
+        assert!(got.iter().zip(&want).all(|(got, want)| got.starts_with(want)), "{text}: {got:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(super) fn warn(ini: &Ini<'_>, roles: &Roles<'_>, kinds: &Kinds, findings: &m
                         .warning(Some(entry.line), || unknown_key(section, entry, &known, kinds));
                 }
             }
+            // Where a list is bad, what it should have named is no mistake of its own.
+            None if !roles.are_whole && nearest(section.name, fixed_names(kinds)).is_none() => {}
             None => {
                 findings
                     .warning(Some(section.line), || unknown_section(section.name, roles, kinds));
@@ -34,8 +36,12 @@ fn keys_of(name: &str, roles: &Roles<'_>, kinds: &Kinds) -> Option<Vec<&'static 
         return Some(section.keys.to_vec());
     }
     if let Some((_, kind)) = roles.queues.iter().find(|(queue, _)| is(queue)) {
-        let own = kind.map(|kind| kind.keys()).unwrap_or_default();
-        return Some([QUEUE.keys, own].concat());
+        // Where the type is bad, any may be meant.
+        let own = match kind {
+            Some(kind) => kind.keys().to_vec(),
+            None => kinds.iter().flat_map(|kind| kind.keys()).copied().collect(),
+        };
+        return Some([QUEUE.keys, &own].concat());
     }
     // Two kinds of action may list sections of the same name.
     let listed: Vec<_> = roles.listed.iter().filter(|(section, _)| is(section)).collect();
@@ -72,10 +78,9 @@ fn unknown_key(
 
 fn unknown_section(section: &str, roles: &Roles<'_>, kinds: &Kinds) -> String {
     let start = format!("section [{}] has no effect", shorten(section));
-    let fixed = || fixed_sections(kinds).filter_map(|section| section.fixed_name());
     let queues = roles.queues.iter().map(|(name, _)| *name);
     let chosen = queues.chain(roles.listed.iter().map(|(name, _)| *name));
-    match nearest(section, fixed().chain(chosen)) {
+    match nearest(section, fixed_names(kinds).chain(chosen)) {
         Some(near) => format!("{start}: nothing is called so. Is [{near}] meant?"),
         None => {
             let of_kinds = kinds.iter().flat_map(|kind| kind.sections().iter().copied());
@@ -84,10 +89,14 @@ fn unknown_section(section: &str, roles: &Roles<'_>, kinds: &Kinds) -> String {
                 .filter_map(|section| section.listed)
                 .map(|(one, list)| format!("the {one}s listed in [{}]", list.name))
                 .collect();
-            let fixed: Vec<_> = fixed().collect();
+            let fixed: Vec<_> = fixed_names(kinds).collect();
             format!("{start}: known are {}, {}", fixed.join(", "), listed.join(" and "))
         }
     }
+}
+
+fn fixed_names(kinds: &Kinds) -> impl Iterator<Item = &str> {
+    fixed_sections(kinds).filter_map(|section| section.fixed_name())
 }
 
 #[cfg(test)]

@@ -142,13 +142,12 @@ impl ValueKind {
         }
         let must_be = || format!("must be {}", self.allowed());
         let value = match self {
-            Self::Integer { min, max, unlimited } => text
-                .parse()
-                .ok()
-                .filter(|number| (min..=max).contains(number) || (unlimited && *number == -1))
-                .map(Value::Integer),
+            Self::Integer { unlimited: true, .. } if text == "-1" => Some(Value::Integer(-1)),
+            Self::Integer { min, max, .. } => {
+                digits(text).filter(|number| (min..=max).contains(number)).map(Value::Integer)
+            }
             Self::Seconds { max } => {
-                text.parse().ok().filter(|number| (0..=max).contains(number)).map(Value::Integer)
+                digits(text).filter(|number| (0..=max).contains(number)).map(Value::Integer)
             }
             Self::Boolean => parse_switch(text).map(Value::Boolean),
             Self::OneOf(words) => find_word(words, text).map(Value::Word),
@@ -205,8 +204,18 @@ fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, 
 }
 
 /// The doubt about a path that begins with `~`.
-pub(super) const NO_HOME: &str =
-    "the ~ is taken as it is and not as a home directory: write that out";
+const NO_HOME: &str = "the ~ is taken as it is and not as a home directory: write that out";
+/// The doubt about a value that begins with a quote where quotes have no meaning.
+const NO_QUOTES: &str = "the quotes are taken as they are, as part of the value: leave them out";
+
+/// Says what of a path may be meant otherwise.
+pub(super) fn doubts_of_path(path: &str) -> Option<&'static str> {
+    match path.chars().next() {
+        Some('~') => Some(NO_HOME),
+        Some('"' | '\'') => Some(NO_QUOTES),
+        _ => None,
+    }
+}
 
 impl ValueKind {
     /// Says what of a good value may be meant otherwise.
@@ -214,12 +223,20 @@ impl ValueKind {
         let texts = match value {
             Value::Text(text) => std::slice::from_ref(text),
             Value::Texts(texts) => texts,
+            Value::Regex(regex) if is_quoted(regex.as_str()) => return vec![NO_QUOTES],
             _ => return Vec::new(),
         };
         let is_path = matches!(self, Self::Path | Self::Paths);
         let mut doubts = Vec::new();
-        if is_path && texts.iter().any(|text| text.starts_with('~')) {
-            doubts.push(NO_HOME);
+        for text in texts {
+            // In a list double quotes have a meaning, so who has one in an item meant it.
+            let doubt = match self {
+                Self::Paths if text.starts_with('"') => None,
+                Self::Path | Self::Paths => doubts_of_path(text),
+                Self::Wildcards if text.starts_with('\'') && is_quoted(text) => Some(NO_QUOTES),
+                _ => None,
+            };
+            doubts.extend(doubt.filter(|doubt| !doubts.contains(doubt)));
         }
         let comment = |text: &String| {
             let mut parts = text.split(|c: char| c.is_ascii_whitespace()).skip(1);
@@ -230,6 +247,18 @@ impl ValueKind {
         }
         doubts
     }
+}
+
+/// Tells whether the same quote stands at both ends.
+fn is_quoted(text: &str) -> bool {
+    ['"', '\'']
+        .iter()
+        .any(|quote| text.strip_prefix(*quote).is_some_and(|rest| rest.ends_with(*quote)))
+}
+
+/// Reads a number of digits alone.
+fn digits(text: &str) -> Option<i64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// An IPv6 address may stand in brackets; `localhost` is 127.0.0.1 (our choice: it must not depend

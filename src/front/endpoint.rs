@@ -365,7 +365,8 @@ impl Endpoint {
         let Logged { text, client, took, success, .. } = request;
         let how = if success { "success" } else { "error" };
         // Quoted: a line break that a client sent must not begin a line of the log.
-        log::debug!("{text:?} ({client:?}): {how}, {took:?}");
+        let client = client.map(|client| format!(" ({client})")).unwrap_or_default();
+        log::debug!("{text:?}{client}: {how}, {took:?}");
         self.inner.log.push(request);
     }
 }

@@ -82,10 +82,10 @@ fn a_start_says_what_was_recovered_and_what_became_of_it() {
     let server = home.start();
     let answers = server.wait_for_line(&["answers on http://"]);
     server.wait_for_line(&[
-        "queue Process: 1 actions that were interrupted recovered: 1 to run again, 0 ended in Error, 0 ended in Stopped",
+        "queue Process: 1 action that was interrupted recovered: 1 to run again, 0 ended in Error, 0 ended in Stopped",
     ]);
     server.wait_for_line(&[
-        "queue Once: 1 actions that were interrupted recovered: 0 to run again, 1 ended in Error",
+        "queue Once: 1 action that was interrupted recovered: 0 to run again, 1 ended in Error",
     ]);
     // Their tokens have another port in them now.
     server.wait_for_line(&["queue Process: action ", ": interrupted, it runs again"]);
@@ -210,6 +210,24 @@ fn a_configuration_is_checked_without_a_start() {
 }
 
 #[test]
+fn what_is_misspelt_is_told_beside_what_stops_the_start() {
+    let home = Home::new("[Server]\nTreads=2\nPort=+7001\n");
+    let said_by = |mut command: Command| {
+        let output = command.current_dir(home.path()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let mut check = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    check.args(["config", "--config", "test.cfg"]);
+    for (said, level) in [(said_by(check), "warning"), (said_by(home.command()), "WARN")] {
+        let (warning, problem) = said.split_once("can't be used:\n").expect("a problem");
+        assert!(problem.contains("test.cfg:3: [Server] Port=+7001: must be"), "{said}");
+        assert!(warning.contains(level), "{said}");
+        assert!(warning.contains("test.cfg:2: [Server] Treads has no effect"), "{said}");
+    }
+}
+
+#[test]
 fn a_drain_says_again_and_again_what_still_runs() {
     let home = Home::new(&CONFIG.replace("[Async", "[Actions]\nShutdownGraceSecs=600\n[Async"));
     let server = home.start();
@@ -220,11 +238,11 @@ fn a_drain_says_again_and_again_what_still_runs() {
     }
     server.signal("TERM");
     server.wait_for_line(&["shutting down: 2 actions still run (Process: 2)"]);
-    server.wait_for_line(&["shutting down: 1 actions still run (Process: 1)"]);
+    server.wait_for_line(&["shutting down: 1 action still runs (Process: 1)"]);
     server.wait_for_draining();
     // Also when it is the same.
     wait_until("it is said once more", || {
-        server.log_lines(": 1 actions still run (Process: 1)") == 2
+        server.log_lines(": 1 action still runs (Process: 1)") == 2
     });
     server.signal_again();
     server.wait();

@@ -283,8 +283,8 @@ fn a_shutdown_drains_and_interrupts_what_takes_too_long() {
     said(&["shutting down: 2 actions still run (Process: 1, Once: 1); all are asked to stop"]);
     said(&[&format!("queue Process: action {long}: interrupted, it runs again")]);
     said(&[&format!("queue Once: action {once}: Error: interrupted by server shutdown")]);
-    said(&["queue Process: 1 actions were interrupted: 1 to run again, 0 ended in Error"]);
-    said(&["queue Once: 1 actions were interrupted: 0 to run again, 1 ended in Error"]);
+    said(&["queue Process: 1 action was interrupted: 1 to run again, 0 ended in Error"]);
+    said(&["queue Once: 1 action was interrupted: 0 to run again, 1 ended in Error"]);
     assert!(!log.iter().any(|line| line.contains(" ERROR ")), "{log:?}");
 
     let server = home.start();

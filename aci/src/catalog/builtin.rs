@@ -65,7 +65,7 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         required(
             "QueueAction",
             ParamKind::OneOf(QUEUE_ACTIONS),
-            "What to do with the queue or with one action in it.",
+            "What to do with the queue or with one action in it. A stop that comes too late changes nothing: the action ends Finished.",
         ),
         optional(
             "QueueName",

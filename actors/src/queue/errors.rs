@@ -19,7 +19,7 @@ pub enum QueueError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The queue holds as many waiting actions as it may; nothing was changed.
-    #[error("the queue is full: {limit} actions are waiting")]
+    #[error("the queue is full: {limit} {} waiting", if *limit == 1 { "action is" } else { "actions are" })]
     QueueFull {
         /// How many may wait.
         limit: u64,

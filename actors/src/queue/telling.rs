@@ -196,7 +196,8 @@ impl Telling {
         }
         let total = tally.total();
         if total > 0 {
-            log::info!("queue {queue}: {total} actions that were interrupted recovered: {tally}");
+            let actions = if total == 1 { "action that was" } else { "actions that were" };
+            log::info!("queue {queue}: {total} {actions} interrupted recovered: {tally}");
         }
     }
 

@@ -35,7 +35,8 @@ impl StillRuns {
 impl fmt::Display for StillRuns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = self.queues.iter().map(|(_, running)| running).sum::<usize>() + self.at_once;
-        write!(f, "{total} actions still run (")?;
+        let run = if total == 1 { "action still runs" } else { "actions still run" };
+        write!(f, "{total} {run} (")?;
         for (index, (queue, running)) in self.queues.iter().enumerate() {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{queue}: {running}")?;
@@ -89,6 +90,8 @@ mod tests {
         let three = line(&[("A", 2), ("B", 0), ("C", 1)], 0);
         assert_eq!(three, some("3 actions still run (A: 2, C: 1)"));
         assert_eq!(line(&[("A", 0)], 4), some("4 actions still run (in no queue: 4)"));
+        assert_eq!(line(&[("A", 1)], 0), some("1 action still runs (A: 1)"));
+        assert_eq!(line(&[("A", 0)], 1), some("1 action still runs (in no queue: 1)"));
         assert_eq!(line(&[("A", 1)], 1), some("2 actions still run (A: 1, in no queue: 1)"));
     }
 }

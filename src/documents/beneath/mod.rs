@@ -2,7 +2,8 @@
 //!
 //! The path below is gone through one name at a time: each directory is opened relative to the one
 //! above it, and no symbolic link is followed. So whatever is renamed or replaced by a link meanwhile,
-//! what is opened stood below the directory. (One call of Linux, openat2, does that too, but does not
+//! what is opened stood below the directory. A file of the server's own is not opened, by whatever name: to
+//! close it would take away the locks that SQLite has on it. (One call of Linux, openat2, does that too, but does not
 //! tell which directories lie on the way, and other systems lack it.)
 
 use std::fs::Metadata;
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]
+mod ours;
+#[cfg(unix)]
 #[cfg(test)]
 mod tests;
 #[cfg(unix)]
@@ -19,6 +22,8 @@ mod unix;
 
 #[cfg(not(unix))]
 pub(crate) use elsewhere::{Root, directory_id};
+#[cfg(unix)]
+pub(crate) use ours::is_own_file;
 #[cfg(unix)]
 pub(crate) use unix::{Root, directory_id};
 
@@ -29,6 +34,8 @@ const A_WAY_OUT: &str = "its path leads out of the directory with `..`";
 const NO_FILE: &str = "not a regular file";
 #[cfg(unix)]
 const ITS_OWN: &str = "it lies where the server keeps its own data";
+#[cfg(unix)]
+const OWN_FILE: &str = "it is a file of the server's own, under another name";
 
 /// The identity of a directory, which tells it from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

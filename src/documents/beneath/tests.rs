@@ -290,3 +290,87 @@ fn a_file_that_turns_into_a_pipe_or_a_link_keeps_nobody_waiting() {
     let (files, others) = while_swapping(open, swap);
     assert!(files > 0 && others > 0, "{files} files, {others} others");
 }
+
+/// The descriptors of this process that lead to this file, however they were opened.
+#[cfg(target_os = "linux")]
+fn descriptors_of(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt as _;
+    let is = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let file = is(fs::metadata(path).unwrap());
+    let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    all.filter(|entry| fs::metadata(entry.path()).is_ok_and(|found| is(found) == file)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_the_servers_own_is_never_opened_by_another_name() {
+    use actiond_actors::store::sqlite::OwnFiles;
+    let (_directory, at) = scene();
+    fs::create_dir(at.join("data")).unwrap();
+    fs::write(at.join("data/actions.db"), "").unwrap();
+    fs::hard_link(at.join("data/actions.db"), at.join("in/sub/copy")).unwrap();
+    let root = Root::resolve(&at.join("in")).unwrap();
+    let below = Path::new("sub/copy");
+    let (_, stamp) = root.open(below, &[]).unwrap();
+    let _own = OwnFiles::of(&at.join("data"));
+    assert_eq!(root.open(below, &[]).unwrap_err().to_string(), OWN_FILE);
+    assert_eq!(root.remove(below, &[], stamp).unwrap_err().to_string(), OWN_FILE);
+    assert!(at.join("in/sub/copy").exists());
+    // A log that is made later is another file.
+    fs::write(at.join("data/actions.db-wal"), "").unwrap();
+    fs::hard_link(at.join("data/actions.db-wal"), at.join("in/log")).unwrap();
+    assert_eq!(root.open(Path::new("log"), &[]).unwrap_err().to_string(), OWN_FILE);
+    assert_eq!(read(&root, "file").unwrap(), "a");
+    assert_eq!(descriptors_of(&at.join("data/actions.db")), 0);
+}
+
+/// Between the look and the opening another file takes the name.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_the_servers_own_is_not_opened_while_names_are_swapped() {
+    use actiond_actors::store::sqlite::OwnFiles;
+    let (_directory, at) = scene();
+    fs::create_dir(at.join("data")).unwrap();
+    let database = at.join("data/actions.db");
+    fs::write(&database, "secret").unwrap();
+    let own = OwnFiles::of(&at.join("data"));
+    let root = Root::resolve(&at.join("in")).unwrap();
+    let mut is_database = false;
+    let swap = {
+        let at = at.clone();
+        move || {
+            is_database = !is_database;
+            let new = at.join("new");
+            match is_database {
+                true => fs::hard_link(at.join("data/actions.db"), &new).unwrap(),
+                false => fs::write(&new, "a").unwrap(),
+            }
+            fs::rename(&new, at.join("in/file")).unwrap();
+            // Of two names of one file none is renamed, so this one goes.
+            let _ = fs::remove_file(&new);
+        }
+    };
+    let open = move || {
+        let (mut opened, mut refused) = (0, 0);
+        while opened < 500 || refused < 500 {
+            match root.open(Path::new("file"), &[]) {
+                Ok((mut file, _)) => {
+                    let mut text = String::new();
+                    file.read_to_string(&mut text).unwrap();
+                    assert_ne!(text, "secret");
+                    opened += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.to_string(), OWN_FILE);
+                    refused += 1;
+                }
+            }
+        }
+        (opened, refused)
+    };
+    let (opened, refused) = while_swapping(open, swap);
+    assert!(opened >= 500 && refused >= 500);
+    drop(own);
+    // The first one that was opened all the same is kept, for good: to close it would do the harm.
+    assert!(descriptors_of(&database) <= 1);
+}

@@ -3,14 +3,20 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::path::DecInt;
 
-use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, Stamp};
+use super::ours::is_ours;
+use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, OWN_FILE, Stamp};
 
 /// Opens a directory to go on from it, where the system can without any right to list it.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
@@ -77,8 +83,8 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// It can't be opened, is no regular file, or its path below the root holds a link, `..` or a
-    /// directory of `avoid`.
+    /// It can't be opened, is no regular file or one of the server's own, or its path below the root holds
+    /// a link, `..` or a directory of `avoid`.
     pub(crate) fn open(&self, below: &Path, avoid: &[DirectoryId]) -> io::Result<(File, Stamp)> {
         let (directory, name) = self.parent(below, avoid)?;
         let file = open_regular(&directory, name)?;
@@ -163,23 +169,87 @@ fn identified(directory: OwnedFd) -> io::Result<(OwnedFd, DirectoryId)> {
     Ok((directory.into(), id))
 }
 
-/// Opens a file in a directory to read it; what is no regular file is refused before it is opened.
+/// Opens a file in a directory to read it. What is no regular file, or one of the server's own, is refused
+/// before it is opened: that alone would wait for a pipe's writer, rewind a tape, or, once it is closed,
+/// take away the locks of a database.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
-    // Before it is opened: that alone would wait for a pipe's writer, or rewind a tape.
-    match kind(directory, name)? {
-        FileType::RegularFile => {}
-        FileType::Symlink => return Err(io::Error::other(A_LINK)),
-        _ => return Err(io::Error::other(NO_FILE)),
+    let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    // Only a hard link is likely to be one of them. What is held is sure to be what was looked at, but to
+    // open it costs as much again as all the rest.
+    if found.st_nlink <= 1 && !SWAPPED.load(Ordering::Relaxed) {
+        may_be_opened(&found)?;
+        return open_by_name(directory, name);
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    // By now it may be a pipe all the same; and some of the kernel's own files (/proc/kmsg) call
-    // themselves regular, but keep their reader waiting.
-    let file = match openat(directory, name, flags | OFlags::NONBLOCK, Mode::empty()) {
-        // Another program, such as Samba, holds a lease on it, which the system ends soon.
-        Err(Errno::WOULDBLOCK) => openat(directory, name, flags, Mode::empty()),
-        opened => opened,
+    // Not opened but held, so that it stays this very file. To let go of it takes no locks away.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = openat(directory, name, flags, Mode::empty())
+        .map_err(|error| explained(directory, name, error))?;
+    may_be_opened(&fstat(&held)?)?;
+    match descriptors() {
+        Some(descriptors) => {
+            let name = DecInt::from_fd(&held);
+            let open = |flags| openat(descriptors, name.as_c_str(), flags, Mode::empty());
+            Ok(open_with(open)?.into())
+        }
+        None => open_by_name(directory, name),
+    }
+}
+
+/// The same where what is held can't be opened.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    may_be_opened(&statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
+    open_by_name(directory, name)
+}
+
+/// Where the system shows the descriptors of this process, if it does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn descriptors() -> Option<&'static OwnedFd> {
+    static DESCRIPTORS: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let open = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, "/proc/self/fd", flags, Mode::empty()).ok()
     };
-    file.map(File::from).map_err(|error| explained(directory, name, error))
+    DESCRIPTORS.get_or_init(open).as_ref()
+}
+
+/// A file of the server's own has taken the name of another one between the look at that and its opening.
+static SWAPPED: AtomicBool = AtomicBool::new(false);
+
+/// Opens what was just looked at by its name once more; another file may have taken that.
+fn open_by_name(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    let open = |flags| openat(directory, name, flags | OFlags::NOFOLLOW, Mode::empty());
+    let file = open_with(open).map_err(|error| explained(directory, name, error))?;
+    let opened = fstat(&file)?;
+    let Err(error) = may_be_opened(&opened) else { return Ok(file.into()) };
+    if is_ours(&opened) {
+        // Never closed: that would take its locks away. From now on nothing is opened by its name where there
+        // is another way, so there will be few of these.
+        let _ = file.into_raw_fd();
+        SWAPPED.store(true, Ordering::Relaxed);
+    }
+    Err(error)
+}
+
+fn open_with(open: impl Fn(OFlags) -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // It may be a pipe by now; and some of the kernel's own files (/proc/kmsg) call themselves regular,
+    // but keep their reader waiting.
+    match open(flags | OFlags::NONBLOCK) {
+        // Another program, such as Samba, holds a lease on it, which the system ends soon.
+        Err(Errno::WOULDBLOCK) => open(flags),
+        opened => opened,
+    }
+}
+
+fn may_be_opened(file: &Stat) -> io::Result<()> {
+    match FileType::from_raw_mode(file.st_mode) {
+        FileType::RegularFile if is_ours(file) => Err(io::Error::other(OWN_FILE)),
+        FileType::RegularFile => Ok(()),
+        FileType::Symlink => Err(io::Error::other(A_LINK)),
+        _ => Err(io::Error::other(NO_FILE)),
+    }
 }
 
 fn kind(directory: &OwnedFd, name: &OsStr) -> io::Result<FileType> {

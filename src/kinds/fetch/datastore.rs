@@ -1,5 +1,5 @@
-//! What a task remembers: each file that Ingest has accepted, with its size and time; and on what device
-//! its directories lie (`places`).
+//! What a task remembers: each file that Ingest has accepted, with its size and time; and on what file
+//! system its directories lie (`places`).
 //!
 //! One SQLite file for each task. Every run has a number; a row keeps that of the last run in which
 //! its file was seen, so what has vanished is what has an older one. Rows of files that are seen
@@ -9,7 +9,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
+#[cfg(unix)]
+use actiond_actors::store::sqlite::OwnFiles;
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params,
+};
 
 use super::source::{Item, Moment};
 
@@ -22,7 +26,7 @@ mod tests;
 const COMMIT_EVERY: usize = 2_000;
 
 /// The version of the tables.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The tables of this version.
 const TABLES: &str = "
@@ -36,7 +40,8 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS places (
         path BLOB PRIMARY KEY NOT NULL,
         device INTEGER NOT NULL,
-        known INTEGER
+        known INTEGER,
+        more TEXT
     ) STRICT;
     CREATE TABLE IF NOT EXISTS runs (last INTEGER NOT NULL) STRICT;
     INSERT INTO runs SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM runs);";
@@ -51,6 +56,9 @@ const FROM_VERSION_1: &str = "
             run
         FROM documents_1;
     DROP TABLE documents_1;";
+
+/// Version 2 knew a file system by its device alone.
+const FROM_VERSION_2: &str = "ALTER TABLE places ADD COLUMN more TEXT";
 
 /// An item as the datastore knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +79,9 @@ pub(crate) struct Datastore {
     connection: Connection,
     run: i64,
     uncommitted: usize,
+    /// Behind the connection, so that it is dropped after it.
+    #[cfg(unix)]
+    _own: OwnFiles,
 }
 
 impl fmt::Debug for Datastore {
@@ -81,6 +92,13 @@ impl fmt::Debug for Datastore {
             .finish_non_exhaustive()
     }
 }
+
+/// The file system of SQLite's that keeps the index of the log in memory, as for the actions: a mapped file that takes
+/// no change any more, or is cut short, would end the whole process (`docs/adr/0020-the-index-of-the-log-is-in-memory.md`).
+#[cfg(unix)]
+const IN_ONE_PROCESS: Option<&str> = Some("unix-excl");
+#[cfg(not(unix))]
+const IN_ONE_PROCESS: Option<&str> = None;
 
 /// Returns the name of a task's file; what could lead out of the directory is replaced.
 pub(crate) fn file_name(task: &str) -> String {
@@ -96,8 +114,21 @@ impl Datastore {
     /// Here and in every other function: a text that names the file and says what is wrong with it.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let named = |e| describe(path, &e);
-        let connection = Connection::open(path).map_err(named)?;
-        let mut store = Self { path: path.to_owned(), connection, run: 0, uncommitted: 0 };
+        #[cfg(unix)]
+        let own = OwnFiles::of(path.parent().unwrap_or(Path::new("")));
+        let connection = match IN_ONE_PROCESS {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs),
+            None => Connection::open(path),
+        };
+        let connection = connection.map_err(named)?;
+        let mut store = Self {
+            path: path.to_owned(),
+            connection,
+            run: 0,
+            uncommitted: 0,
+            #[cfg(unix)]
+            _own: own,
+        };
         store.begin().map_err(named)?;
         Ok(store)
     }
@@ -118,8 +149,10 @@ impl Datastore {
             change.execute_batch("ALTER TABLE documents RENAME TO documents_1")?;
         }
         change.execute_batch(TABLES)?;
-        if version == 1 {
-            change.execute_batch(FROM_VERSION_1)?;
+        match version {
+            1 => change.execute_batch(FROM_VERSION_1)?,
+            2 => change.execute_batch(FROM_VERSION_2)?,
+            _ => {}
         }
         change.execute_batch(&format!(
             "UPDATE runs SET last = last + 1; PRAGMA user_version = {VERSION};"

@@ -112,8 +112,8 @@ impl Source for Directories<'_> {
             }
             Some(Some(Found::Place(path, device))) => {
                 // One that is remembered stays as it is until the run has been judged.
-                if self.places.meet(&path, device) {
-                    store.meet(&path, device)?;
+                if let Some(on) = self.places.meet(&path, device) {
+                    store.meet(&path, on)?;
                 }
                 Step::Nothing
             }

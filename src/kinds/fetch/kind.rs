@@ -110,7 +110,7 @@ const ALLOW_EMPTY_ROOT: &Key = &Key::with_default(
     "AllowEmptyRoot",
     ValueKind::Boolean,
     "false",
-    "Whether known files are removed even where a directory yields none any more, or where its device has changed and more than half of them are gone. Otherwise the task fails then and removes nothing, because something may only not be mounted.",
+    "Whether known files are removed even where a directory yields none any more, or where another file system is in its place and more than half of them are gone. Otherwise the task fails then and removes nothing, because something may only not be mounted.",
 );
 
 /// `Type=FileSystemConnector`.
@@ -171,6 +171,11 @@ pub struct FetchSettings {
 impl ConfiguredQueue for FetchSettings {
     fn check(&self, config: &mut KindReader<'_, '_>, written: &[WrittenDirectory]) {
         if config.may_look_at_disk() {
+            for task in self.tasks.iter() {
+                for directory in &task.directories {
+                    config.named(&task.name).warn_if_absent(DIRECTORY_PATH_CSVS, directory);
+                }
+            }
             warn_of_own_data(&self.tasks, config, written);
         }
     }

@@ -4,7 +4,7 @@
 //! `kind` is what the configuration says, `parameters` are what an action asks for, `sync` is one run of one task over a
 //! `source`, `datastore` remembers what that holds, `deliver` hands it over (by `remote` to another server), and `board`
 //! shows how it goes. The source of which this is the connector is `directory`: `walk` finds files (but none of `own`),
-//! and `places` says whether they can have gone.
+//! `places` says whether they can have gone, and `file_system` what they are on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ mod board;
 mod datastore;
 mod deliver;
 mod directory;
+mod file_system;
 mod kind;
 mod own;
 mod parameters;
@@ -54,7 +55,7 @@ pub struct FetchTask {
     /// Files and directories whose path matches are passed over.
     pub no_crawl: Option<Regex>,
     /// Known files count as gone even where a directory holds no file any more, or where most are gone
-    /// since its device changed; otherwise the task fails then, because it may only not be mounted.
+    /// since another file system is in its place; otherwise the task fails then, because it may only not be mounted.
     pub allow_empty_root: bool,
 }
 
@@ -165,7 +166,10 @@ impl Inner {
                 chosen.push(found);
             }
         }
-        Ok(if chosen.is_empty() { all().collect() } else { chosen })
+        if chosen.is_empty() {
+            return Err(parameters::names_none(parameter));
+        }
+        Ok(chosen)
     }
 }
 

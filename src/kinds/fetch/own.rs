@@ -2,12 +2,16 @@
 //! again what it made of that: its batches, its database and its log would grow with every run.
 //!
 //! Files and directories are known by their identity and not by their paths, so that no link, no other
-//! spelling and no second mount leads there.
+//! spelling and no second mount leads there. A copy of hard links (`cp -al`) of a directory is another
+//! directory, with the same files in it: so files of databases and of batches are known by themselves.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+use crate::documents::beneath;
 
 /// The identity of a file or directory, which stays the same however it is reached.
 #[cfg(unix)]
@@ -61,6 +65,8 @@ impl Own {
     }
 
     fn find_missing(&mut self) {
+        #[cfg(unix)]
+        actiond_actors::store::sqlite::look_at_own_files();
         let found = &mut self.found;
         self.missing.retain(|path| match Identity::at(path) {
             Ok(identity) => {
@@ -79,6 +85,34 @@ impl Own {
         }
         let identity = Identity::of(path, metadata).ok()?;
         self.found.get(&identity).map(PathBuf::as_path)
+    }
+
+    /// Tells whether a file that was found elsewhere is one of theirs all the same.
+    #[cfg(unix)]
+    pub(crate) fn is_linked(&self, path: &Path, metadata: &Metadata) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        if beneath::is_own_file(metadata) {
+            return true;
+        }
+        // There may be very many batches. So one is looked for where it must lie, by its name and the file's.
+        let (1.., Some(batch), Some(file)) = (
+            metadata.nlink().saturating_sub(1),
+            path.parent().and_then(Path::file_name),
+            path.file_name(),
+        ) else {
+            return false;
+        };
+        let Ok(is) = Identity::of(path, metadata) else { return false };
+        self.found.values().any(|own| {
+            let there = fs::symlink_metadata(own.join(batch).join(file));
+            there.is_ok_and(|there| Identity::of(path, &there).is_ok_and(|there| there == is))
+        })
+    }
+
+    /// Without hard links none is.
+    #[cfg(not(unix))]
+    pub(crate) fn is_linked(&self, _: &Path, _: &Metadata) -> bool {
+        false
     }
 
     /// Returns which of them a directory is or lies in.

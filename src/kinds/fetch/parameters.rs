@@ -84,7 +84,8 @@ pub(super) fn given<'p>(
 ///
 /// # Errors
 ///
-/// It gave two different lists, or what is no text.
+/// It gave two different lists, what is no text, or a list that names none: a script whose variable is not set
+/// does not mean all of them.
 pub(super) fn sections(parameters: &Parameters) -> Result<Option<(&'static str, &str)>, Failure> {
     let [tasks, config] = [given(parameters, TASK_SECTIONS)?, given(parameters, CONFIG_SECTION)?];
     match (tasks, config) {
@@ -96,8 +97,22 @@ pub(super) fn sections(parameters: &Parameters) -> Result<Option<(&'static str, 
             )))
         }
         (Some(tasks), _) => Ok(Some((TASK_SECTIONS, tasks))),
-        (None, config) => Ok(config.map(|config| (CONFIG_SECTION, config))),
+        (None, Some(config)) => Ok(Some((CONFIG_SECTION, config))),
+        (None, None) => {
+            let is_given = |name: &&str| parameters.get_value(name).is_some();
+            match [TASK_SECTIONS, CONFIG_SECTION].into_iter().find(is_given) {
+                Some(name) => Err(names_none(name)),
+                None => Ok(None),
+            }
+        }
     }
+}
+
+/// The refusal of a list of tasks in which there is none.
+pub(super) fn names_none(name: &str) -> Failure {
+    Failure::failed(format!(
+        "{name}: it names no task; name those to run, or leave it out to run all of them"
+    ))
 }
 
 /// Checks what the action is to do and how; returns a warning that names what is ignored, if anything is.
@@ -140,7 +155,11 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
             )));
         }
         let is_told = ignored.iter().any(|known| known.eq_ignore_ascii_case(name));
-        if is_told || is_empty(value) || [PARAMS, COMMON, ASYNC_COMMON].into_iter().any(is_known) {
+        // An empty list of documents is as good as none only where somebody meant it so.
+        if is_told
+            || (is_empty(value) && !is_in(NARROWING))
+            || [PARAMS, COMMON, ASYNC_COMMON].into_iter().any(is_known)
+        {
             continue;
         }
         if ignored.len() < NAMED {
@@ -210,9 +229,12 @@ mod tests {
             let error = checked(&[("Other", "1"), (name, value)]).unwrap_err();
             assert!(error.starts_with(&format!("{name}: ")), "{error}");
         }
-        for name in ["Identifiers", "Config", "IngestHost"] {
+        for name in ["Config", "IngestHost"] {
             assert_eq!(checked(&[(name, " ")]), Ok(None), "{name}");
         }
+        // It runs, and says that it took no notice.
+        let told = checked(&[("Identifiers", "")]).unwrap().unwrap();
+        assert!(format!("{:?}", told.content).contains("ignored them: Identifiers\""), "{told:?}");
     }
 
     #[test]
@@ -264,6 +286,18 @@ mod tests {
             (&[("tasksections", "a,b")], Ok(Some(("TaskSections", "a,b")))),
             (&[("configSection", " MyTask0 ")], Ok(Some(("ConfigSection", "MyTask0")))),
             (&[("ConfigSection", "a"), ("TaskSections", "")], Ok(Some(("ConfigSection", "a")))),
+            (
+                &[("ConfigSection", "")],
+                Err(
+                    "ConfigSection: it names no task; name those to run, or leave it out to run all of them",
+                ),
+            ),
+            (
+                &[("configsection", " "), ("tasksections", "")],
+                Err(
+                    "TaskSections: it names no task; name those to run, or leave it out to run all of them",
+                ),
+            ),
             (&[("ConfigSection", "a"), ("TaskSections", "A")], Ok(Some(("TaskSections", "A")))),
             (
                 &[("ConfigSection", "a"), ("TaskSections", "b")],

@@ -7,13 +7,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::datastore::{Datastore, MAX_PLACES, Remembered};
+use super::file_system::FileSystem;
 use super::walk::device;
 
 /// The state of a path now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Now {
-    /// A directory on this device.
-    On(u64),
+    /// A directory on this file system.
+    On(FileSystem),
     /// No directory.
     Gone,
     /// It can't be seen; nothing follows from that.
@@ -30,10 +31,12 @@ struct Root {
     missed: u64,
 }
 
-/// A remembered place that was on another device, or no directory, when the run began.
+/// A remembered place that was on another file system, or no directory, when this run or an earlier one began.
 #[derive(Debug)]
 struct Changed {
     path: PathBuf,
+    /// The file system that it was on when all was well.
+    was: FileSystem,
     /// Number of files below it that were known when that was first found.
     known: u64,
     /// Number of those that were not found in this run.
@@ -46,9 +49,9 @@ pub(super) struct Places {
     roots: Vec<Root>,
     changed: Vec<Changed>,
     /// Remembered ones that were as they had been when the run began, or that could not be seen.
-    unchanged: BTreeMap<PathBuf, u64>,
-    /// Those that this run came upon, and the device of each.
-    met: BTreeMap<PathBuf, u64>,
+    unchanged: BTreeMap<PathBuf, Remembered>,
+    /// Those that this run came upon, and what each is on.
+    met: BTreeMap<PathBuf, FileSystem>,
 }
 
 impl Places {
@@ -64,21 +67,22 @@ impl Places {
     ///
     /// The datastore can't be read or written.
     pub(super) fn begin(&mut self, store: &mut Datastore) -> Result<(), String> {
-        for (path, Remembered { device, known }) in store.places()? {
+        for (path, remembered) in store.places()? {
             if !path.ancestors().any(|p| self.is_root(p)) {
                 // The settings no longer take it.
                 continue;
             }
-            match now(&path, self.is_root(&path)) {
-                Now::On(other) if other != device => {}
-                Now::Gone => {}
-                now => {
-                    if known.is_some() && now != Now::Unknown {
-                        store.suspect(&path, None)?;
-                    }
-                    self.unchanged.insert(path, device);
-                    continue;
-                }
+            let Remembered { on: was, known } = remembered;
+            // One that became suspect stays so until most of its files have been seen again: what
+            // looks like the same file system may still be another one.
+            let is_well = match now(&path, self.is_root(&path)) {
+                Now::On(is) => is.can_be(&was) && known.is_none(),
+                Now::Gone => false,
+                Now::Unknown => true,
+            };
+            if is_well {
+                self.unchanged.insert(path, remembered);
+                continue;
             }
             let known = match known {
                 Some(known) => known,
@@ -88,7 +92,7 @@ impl Places {
                     known
                 }
             };
-            self.changed.push(Changed { path, known, missed: 0 });
+            self.changed.push(Changed { path, was, known, missed: 0 });
         }
         Ok(())
     }
@@ -97,13 +101,15 @@ impl Places {
         self.roots.iter().any(|root| root.path == path)
     }
 
-    /// Notes a place that this run came upon; tells whether there is room for it.
-    pub(super) fn meet(&mut self, path: &Path, device: u64) -> bool {
-        let has_room = self.met.len() < MAX_PLACES;
-        if has_room {
-            self.met.insert(path.to_owned(), device);
+    /// Notes a place that this run came upon on this device. Returns what it is on, unless there is no
+    /// room for it.
+    pub(super) fn meet(&mut self, path: &Path, device: u64) -> Option<FileSystem> {
+        if self.met.len() >= MAX_PLACES {
+            return None;
         }
-        has_room
+        let on = FileSystem::of(path, device);
+        self.met.insert(path.to_owned(), on);
+        Some(on)
     }
 
     /// Notes a file that was found in a root.
@@ -120,9 +126,10 @@ impl Places {
     ///
     /// It was; the text says where.
     pub(super) fn are_as_they_were(&self) -> Result<(), String> {
-        for (path, device) in self.unchanged.iter().chain(&self.met) {
+        let unchanged = self.unchanged.iter().map(|(path, remembered)| (path, &remembered.on));
+        for (path, was) in unchanged.chain(&self.met) {
             match now(path, self.is_root(path)) {
-                Now::On(now) if now == *device => {}
+                Now::On(now) if now.can_be(was) => {}
                 Now::Unknown => {}
                 Now::On(_) | Now::Gone => {
                     return Err(format!(
@@ -164,23 +171,28 @@ impl Places {
             self.changed.iter().find(|p| p.missed > p.known.saturating_sub(p.missed))
         {
             return Err(format!(
-                "directory {}: it was on another device before, and {} of the {} known files in it are gone, {advice}",
+                "directory {}: it has been gone or on another file system since the last good run, and {} of the {} known files in it are gone, {advice}",
                 place.path.display(),
                 place.missed,
-                place.known
+                // Some may have become known since.
+                place.known.max(place.missed)
             ));
         }
         Ok(())
     }
 
-    /// Returns the places to remember: those of this run, and those that could not be looked at in it.
+    /// Returns the places to remember: those of this run, and as they were those that could not be looked
+    /// at in it.
     pub(super) fn into_remembered(
-        mut self,
+        self,
         is_unreadable: impl Fn(&Path) -> bool,
-    ) -> BTreeMap<PathBuf, u64> {
-        self.unchanged.retain(|path, _| is_unreadable(path));
-        self.unchanged.extend(self.met);
-        self.unchanged
+    ) -> BTreeMap<PathBuf, Remembered> {
+        let met = self.met.into_iter().map(|(path, on)| (path, Remembered { on, known: None }));
+        let changed = self.changed.into_iter().map(|Changed { path, was, known, .. }| {
+            (path, Remembered { on: was, known: Some(known) })
+        });
+        let before = self.unchanged.into_iter().chain(changed);
+        met.chain(before.filter(|(path, _)| is_unreadable(path))).collect()
     }
 }
 
@@ -226,7 +238,9 @@ fn now(path: &Path, is_root: bool) -> Now {
     }
     // With the dot what is mounted only when it is needed is mounted now.
     match fs::metadata(path.join(".")) {
-        Ok(metadata) => device(&metadata).map_or(Now::Unknown, Now::On),
+        Ok(metadata) => {
+            device(&metadata).map_or(Now::Unknown, |device| Now::On(FileSystem::of(path, device)))
+        }
         Err(error) => gone(error.kind()),
     }
 }
@@ -234,7 +248,13 @@ fn now(path: &Path, is_root: bool) -> Now {
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use super::super::file_system::More;
     use super::*;
+
+    /// A file system of which only the device is known.
+    fn on(device: u64) -> FileSystem {
+        FileSystem { device, more: None }
+    }
 
     struct Scene {
         directory: tempfile::TempDir,
@@ -270,7 +290,7 @@ mod tests {
     fn what_changes_during_a_run_is_seen() {
         let mut scene = Scene::new(&["share", "remembered"]);
         let (share, remembered) = (scene.at("share"), scene.at("remembered"));
-        scene.store.meet(&remembered, scene.device).unwrap();
+        scene.store.meet(&remembered, on(scene.device)).unwrap();
         let mut places = scene.begin();
         assert_eq!(places.are_as_they_were(), Ok(()));
         places.meet(&share, scene.device);
@@ -303,41 +323,75 @@ mod tests {
             (4, 3, false),
             (9, 5, false),
         ] {
-            let changed = vec![Changed { path: "/a".into(), known, missed }];
+            let was = on(1);
+            let changed = vec![Changed { path: "/a".into(), was, known, missed }];
             let (unchanged, met) = (BTreeMap::new(), BTreeMap::new());
             let places = Places { roots: Vec::new(), changed, unchanged, met };
             assert_eq!(places.judge("T").is_ok(), is_well, "{missed} of {known}");
         }
+        // One more became known after the others had been counted, and all are gone.
+        let changed = vec![Changed { path: "/a".into(), was: on(1), known: 40, missed: 41 }];
+        let (unchanged, met) = (BTreeMap::new(), BTreeMap::new());
+        let places = Places { roots: Vec::new(), changed, unchanged, met };
+        let why = places.judge("T").unwrap_err();
+        assert!(why.contains("41 of the 41 known files"), "{why}");
     }
 
     #[test]
-    fn places_that_are_well_again_are_not_suspect() {
+    fn a_suspicion_stays_until_a_run_was_good() {
         let mut scene = Scene::new(&["share"]);
         let share = scene.at("share");
-        scene.store.meet(&share, scene.device).unwrap();
-        scene.store.suspect(&share, Some(3)).unwrap();
+        scene.store.meet(&share, on(scene.device)).unwrap();
         assert!(scene.begin().changed.is_empty());
-        assert_eq!(scene.store.places().unwrap()[&share].known, None);
-
-        scene.store.remember(&BTreeMap::from([(share.clone(), scene.device ^ 1)])).unwrap();
         scene.store.suspect(&share, Some(3)).unwrap();
-        assert_eq!(scene.begin().changed[0].known, 3);
-        scene.store.suspect(&share, None).unwrap();
+        // On the device that it was on before, which may have been given to another file system.
+        for _ in 0..2 {
+            let places = scene.begin();
+            assert_eq!((places.changed[0].known, places.unchanged.len()), (3, 0));
+        }
+        let mut places = scene.begin();
+        places.meet(&share, scene.device).unwrap();
+        scene.store.remember(&places.into_remembered(|_| false)).unwrap();
+        assert!(scene.begin().changed.is_empty());
+    }
+
+    #[test]
+    fn a_device_that_was_given_to_another_file_system_is_noticed() {
+        let mut scene = Scene::new(&["share"]);
+        let share = scene.at("share");
+        let is = FileSystem::of(&share, scene.device);
+        let more = is.more.unwrap();
+        let was = FileSystem { more: Some(More { id: more.id ^ 1, ..more }), ..is };
+        scene.store.meet(&share, was).unwrap();
         assert_eq!(scene.begin().changed[0].known, 0);
-        assert_eq!(scene.store.places().unwrap()[&share].known, Some(0));
+        // As it stays.
+        assert_eq!(scene.store.places().unwrap()[&share], Remembered { on: was, known: Some(0) });
+        let mut places = scene.begin();
+        assert_eq!(places.meet(&share, scene.device), Some(is));
+        assert_eq!(places.are_as_they_were(), Ok(()));
+        places.met.insert(share, was);
+        assert!(places.are_as_they_were().is_err());
     }
 
     #[test]
     fn what_was_met_is_remembered_and_so_is_what_could_not_be_looked_at() {
-        let mut scene = Scene::new(&["a", "b", "c"]);
-        for name in ["a", "b"] {
-            scene.store.meet(&scene.at(name), scene.device).unwrap();
+        let mut scene = Scene::new(&["a", "b", "c", "d"]);
+        for name in ["a", "b", "d"] {
+            scene.store.meet(&scene.at(name), on(scene.device)).unwrap();
         }
+        scene.store.suspect(&scene.at("d"), Some(3)).unwrap();
         let mut places = scene.begin();
-        places.meet(&scene.at("c"), 7);
-        let a = scene.at("a");
-        let expected = BTreeMap::from([(a.clone(), scene.device), (scene.at("c"), 7)]);
-        assert_eq!(places.into_remembered(|path| path == a), expected);
+        let (a, c, d) = (scene.at("a"), scene.at("c"), scene.at("d"));
+        places.meet(&c, 7).unwrap();
+        // That it was met says nothing of what is in it.
+        places.meet(&d, 7).unwrap();
+        let remembered = |device, known| Remembered { on: on(device), known };
+        let expected = BTreeMap::from([
+            (a.clone(), remembered(scene.device, None)),
+            (c, remembered(7, None)),
+            (d.clone(), remembered(scene.device, Some(3))),
+        ]);
+        assert_eq!(places.into_remembered(|path| path == a || path == d), expected);
     }
 
     #[test]
@@ -345,9 +399,9 @@ mod tests {
         let mut scene = Scene::new(&[]);
         let mut places = scene.begin();
         for i in 0..MAX_PLACES {
-            assert!(places.meet(Path::new(&format!("/{i}")), 1));
+            assert!(places.meet(Path::new(&format!("/{i}")), 1).is_some());
         }
-        assert!(!places.meet(Path::new("/more"), 1));
+        assert_eq!(places.meet(Path::new("/more"), 1), None);
         assert_eq!(places.met.len(), MAX_PLACES);
     }
 
@@ -357,7 +411,7 @@ mod tests {
         let link = scene.at("link");
         std::os::unix::fs::symlink(scene.at("share"), &link).unwrap();
         fs::write(scene.at("file"), "").unwrap();
-        assert_eq!(now(&link, true), Now::On(scene.device));
+        assert_eq!(now(&link, true), Now::On(FileSystem::of(&scene.at("share"), scene.device)));
         for (path, is_root) in [
             (link, false),
             (scene.at("file"), true),

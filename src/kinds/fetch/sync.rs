@@ -181,6 +181,13 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         if more > 0 {
             log::warn!("task {}: {more} more could not be read", self.task);
         }
+        let Counts { ingestadded, ingestupdated, ingestdeleted, ingestfailed, .. } = self.counts;
+        if ingestfailed > 0 && ingestadded + ingestupdated + ingestdeleted == 0 {
+            log::warn!(
+                "task {}: Ingest accepted none of the {ingestfailed} documents of this run; the next one sends them again",
+                self.task
+            );
+        }
     }
 
     fn send_pending(&mut self) -> Result<(), Cut> {
@@ -283,7 +290,8 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         // Once for each run: thousands of batches may fail in the same way.
         let level = if self.has_warned { log::Level::Debug } else { log::Level::Warn };
         self.has_warned = true;
-        log::log!(level, "task {}: Ingest did not accept {documents} documents: {why}", self.task);
+        let of_them = if documents == 1 { "document" } else { "documents" };
+        log::log!(level, "task {}: Ingest did not accept {documents} {of_them}: {why}", self.task);
         Ok(false)
     }
 }

@@ -520,17 +520,25 @@ fn each_task_is_locked_while_it_runs() {
 }
 
 #[test]
+fn all_tasks_run_where_none_is_named() {
+    let mut scene = Scene::new();
+    let second = FetchTask { name: "DIR2".to_owned(), ..scene.options.tasks[0].clone() };
+    scene.options.tasks.push(second);
+    let fetch = Fetch::new(scene.options.clone());
+    let chosen = fetch.0.choose(&Parameters::from_iter([("FetchAction", "Synchronize")])).unwrap();
+    let names: Vec<_> = chosen.iter().map(|(task, _)| task.name.as_str()).collect();
+    assert_eq!(names, ["Dir1", "DIR2"]);
+}
+
+#[test]
 fn tasks_are_chosen_by_name() {
     let mut scene = Scene::new();
     let second = FetchTask { name: "DIR2".to_owned(), ..scene.options.tasks[0].clone() };
     scene.options.tasks.push(second);
     let fetch = Fetch::new(scene.options.clone());
-    for (sections, expected) in [
-        ("", &["Dir1", "DIR2"][..]),
-        (" , ", &["Dir1", "DIR2"]),
-        ("dir2", &["DIR2"]),
-        ("DIR2, dir1,dir2", &["DIR2", "Dir1"]),
-    ] {
+    for (sections, expected) in
+        [("dir2", &["DIR2"][..]), ("DIR2, dir1,dir2", &["DIR2", "Dir1"]), (",dir1,", &["Dir1"])]
+    {
         let given =
             |name| Parameters::from_iter([("fetchaction", "SYNCHRONIZE"), (name, sections)]);
         for name in ["TaskSections", "configSection"] {
@@ -547,6 +555,10 @@ fn tasks_are_chosen_by_name() {
         (
             &[("FetchAction", "Synchronize"), ("TaskSections", "dir1,DIR3")],
             "TaskSections: \"DIR3\" is not a task; allowed are Dir1, DIR2",
+        ),
+        (
+            &[("FetchAction", "Synchronize"), ("TaskSections", " , ")],
+            "TaskSections: it names no task; name those to run, or leave it out to run all of them",
         ),
     ] {
         let error = fetch.0.choose(&Parameters::from_iter(pairs.iter().copied())).unwrap_err();

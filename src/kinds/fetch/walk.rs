@@ -162,7 +162,12 @@ impl Walk {
 
 fn file(entry: DirEntry, own: &mut Own) -> Option<Found> {
     match entry.metadata() {
-        Ok(metadata) if own.which(entry.path(), &metadata).is_some() => None,
+        Ok(metadata)
+            if own.which(entry.path(), &metadata).is_some()
+                || own.is_linked(entry.path(), &metadata) =>
+        {
+            None
+        }
         Ok(metadata) => Some(look_at(entry, &metadata)),
         Err(error) => unreadable(Some(entry.into_path()), error.into()),
     }

@@ -10,18 +10,36 @@ use crate::documents::document::{Document, DocumentKind, DocumentSource};
 
 /// The field that tells why nothing was taken of a source.
 const ERROR_FIELD: &str = "ImportErrorDescription";
+/// The field that tells that only the beginning was taken of a source.
+const CUT_FIELD: &str = "ImportContentTruncated";
 
 /// The text that was taken of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Sections of text, at least one; and what the file was that they come from, if it is to be deleted.
     Text(Vec<String>, Option<Stamp>),
+    /// The beginning of a text that is longer than may be taken. Its source must stay, for nothing else holds the rest.
+    Beginning {
+        text: String,
+        /// The source was a file that was to be deleted.
+        was_temporary: bool,
+    },
     /// No text; and why, unless there was none to take.
     Nothing(Option<String>),
     /// Nothing, because its source could not be read or may not be; and why.
     Failed(String),
     /// Nothing, as was to be: an update changes fields only.
     Update,
+}
+
+/// Tells whether a document holds what is not used: an update changes fields only, and where there are pages
+/// no source is read.
+pub(crate) fn holds_unused(document: &Document) -> bool {
+    let (has_pages, has_source) = (!document.pages.is_empty(), document.source.is_some());
+    match document.kind {
+        DocumentKind::Update => has_pages || has_source,
+        DocumentKind::Add => has_pages && has_source,
+    }
 }
 
 /// Takes the text of the document at this place; at most `max_bytes` of a source are read. Why nothing
@@ -55,8 +73,16 @@ pub(crate) fn take(
             }
         }
     };
-    if let Taken::Failed(why) | Taken::Nothing(Some(why)) = &taken {
-        document.fields.push((ERROR_FIELD.to_owned(), why.clone()));
+    match &taken {
+        Taken::Failed(why) | Taken::Nothing(Some(why)) => {
+            document.fields.push((ERROR_FIELD.to_owned(), why.clone()));
+        }
+        Taken::Beginning { .. } => {
+            let why =
+                format!("only the first {max_bytes} bytes were taken, as MaxContentSize says");
+            document.fields.push((CUT_FIELD.to_owned(), why));
+        }
+        Taken::Text(..) | Taken::Nothing(None) | Taken::Update => {}
     }
     taken
 }
@@ -64,6 +90,7 @@ pub(crate) fn take(
 fn taken(bytes: Vec<u8>, cut: bool, stamp: Option<Stamp>, shown: &str) -> Taken {
     match text_of(bytes, cut) {
         Ok(text) if text.is_empty() => Taken::Nothing(None),
+        Ok(text) if cut => Taken::Beginning { text, was_temporary: stamp.is_some() },
         Ok(text) => Taken::Text(vec![text], stamp),
         Err(why) => Taken::Nothing(Some(format!("{shown}: {why}"))),
     }
@@ -164,6 +191,14 @@ mod tests {
                 let mut document = with(source);
                 let taken = take_from(directory.path(), &mut document, max);
                 let (expected, fields) = match expected {
+                    Ok(text) if bytes.len() > max => {
+                        let beginning =
+                            Taken::Beginning { text: text.to_owned(), was_temporary: false };
+                        let told = format!(
+                            "only the first {max} bytes were taken, as MaxContentSize says"
+                        );
+                        (beginning, vec![(CUT_FIELD.to_owned(), told)])
+                    }
                     Ok(text) => (Taken::Text(vec![text.to_owned()], None), vec![]),
                     Err("") => (Taken::Nothing(None), vec![]),
                     Err(why) => {
@@ -197,6 +232,8 @@ mod tests {
         fs::write(&path, "text").unwrap();
         for temporary in [false, true] {
             let mut document = with(DocumentSource::File { path: path.clone(), temporary });
+            let cut = take_from(directory.path(), &mut document.clone(), 3);
+            assert_eq!(cut, Taken::Beginning { text: "tex".to_owned(), was_temporary: temporary });
             let taken = take_from(directory.path(), &mut document, 10);
             let Taken::Text(sections, stamp) = taken else { panic!("{taken:?}") };
             assert_eq!(

@@ -147,7 +147,7 @@ fn run(
         None => {
             let (bytes, output) = (options.max_output_bytes, &options.output);
             let batch = DocumentBatch::begin(&options.directory, name, output, bytes, fingerprint)?;
-            fill(batch, &sources, options.max_content_bytes, documents, &removes, watch)?
+            fill(batch, name, &sources, options.max_content_bytes, documents, &removes, watch)?
                 .commit()?
         }
     };
@@ -161,8 +161,10 @@ fn run(
     Ok(written.tally.report())
 }
 
+/// Writes the documents into the batch, which has this name.
 fn fill(
     mut batch: DocumentBatch,
+    name: &str,
     sources: &Sources<'_>,
     max_content_bytes: usize,
     documents: Vec<Document>,
@@ -171,6 +173,7 @@ fn fill(
 ) -> Result<DocumentBatch, Failure> {
     let all = documents.len() + removes.len();
     let mut done = 0;
+    let mut left = 0_u64;
     let mut step = || {
         watch.checkpoint()?;
         // Each figure is a small tree, so it is not made for each of a million references.
@@ -182,6 +185,9 @@ fn fill(
     };
     for (place, mut document) in documents.into_iter().enumerate() {
         step()?;
+        if content::holds_unused(&document) {
+            batch.written().tally.unused(&document.reference);
+        }
         let taken = content::take(&mut document, place, sources, max_content_bytes);
         let (written, reference) = (batch.written(), &document.reference);
         let sections = match taken {
@@ -189,6 +195,11 @@ fn fill(
                 written.tally.good();
                 written.temporary.extend(read.map(|stamp| (place, stamp)));
                 sections
+            }
+            Taken::Beginning { text, was_temporary } => {
+                written.tally.cut();
+                left += u64::from(was_temporary);
+                vec![text]
             }
             Taken::Update => {
                 written.tally.good();
@@ -205,12 +216,19 @@ fn fill(
         };
         batch.document(&document, &sections)?;
     }
-    // Whoever sent them may send them again; an index that got them would have empty documents.
-    if removes.is_empty()
-        && let Some(why) = batch.written().tally.total_failure()
-    {
-        watch.partial(batch.written().tally.report());
-        return Err(Failure::failed(why));
+    if left > 0 {
+        log::warn!(
+            "[{}] {name}: {left} temporary sources are left as they are: MaxContentSize let only the beginning of each be taken",
+            sources.queue()
+        );
+    }
+    if let Some(why) = batch.written().tally.total_failure() {
+        log::warn!("[{}] {name}: {why}", sources.queue());
+        // Whoever sent them may send them again; an index that got them would have empty documents.
+        if removes.is_empty() {
+            watch.partial(batch.written().tally.report());
+            return Err(Failure::failed(why));
+        }
     }
     for reference in removes {
         step()?;

@@ -60,11 +60,18 @@ impl<'a> Sources<'a> {
         queue: &'a str,
         parameters: &Parameters,
     ) -> Result<Self, Failure> {
+        #[cfg(unix)]
+        actiond_actors::store::sqlite::look_at_own_files();
         let allowed =
             options.allowed_sources.iter().map(|path| Allowed::new(path, queue)).collect();
         let found = parameters.get(FOUND).map(FoundBelow::of).transpose()?;
         let own = options.avoided.iter().chain([&options.directory]).cloned().collect();
         Ok(Self { queue, allowed, found, own })
+    }
+
+    /// Returns the name of the action's queue.
+    pub(crate) fn queue(&self) -> &str {
+        self.queue
     }
 
     /// Returns the server's own directories, as they are now: one may be made meanwhile, by another
@@ -184,7 +191,8 @@ impl Allowed {
     fn new(path: &Path, queue: &str) -> Self {
         let root = Root::resolve(path);
         if let Err(error) = &root {
-            log::warn!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
+            // Whoever reads the configuration has warned of it.
+            log::debug!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
         }
         let resolved = root.as_ref().ok().map(|root| root.path().to_owned());
         let called = std::path::absolute(path).ok().into_iter().chain(resolved).collect();

@@ -20,6 +20,15 @@ pub(crate) struct Tally {
     /// Those to add whose source could not be read, or may not be.
     #[serde(skip_serializing_if = "is_zero")]
     failed: u64,
+    /// Those to add of whose text only the beginning was taken.
+    #[serde(skip_serializing_if = "is_zero")]
+    cut: u64,
+    /// Those that held a source or pages which were not used.
+    #[serde(skip_serializing_if = "is_zero")]
+    unused: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firstunused: Option<String>,
     /// The first reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     importerrors: Vec<Reason>,
@@ -40,6 +49,18 @@ impl Tally {
     /// Counts a document with what it was to have.
     pub(crate) fn good(&mut self) {
         self.documents += 1;
+    }
+
+    /// Counts a document of whose text only the beginning was taken.
+    pub(crate) fn cut(&mut self) {
+        self.documents += 1;
+        self.cut += 1;
+    }
+
+    /// Notes that something that a document held was not used.
+    pub(crate) fn unused(&mut self, reference: &str) {
+        self.unused += 1;
+        self.firstunused.get_or_insert_with(|| shorten(reference).into_owned());
     }
 
     /// Counts a document without text; `why` if there is more to say.
@@ -84,6 +105,7 @@ impl Tally {
             count("documents", self.documents),
             count("withoutcontent", self.withoutcontent),
             count("failed", self.failed),
+            count("cut", self.cut),
         ];
         if !self.importerrors.is_empty() {
             let reasons = self.importerrors.iter().map(|reason| {
@@ -91,6 +113,18 @@ impl Tally {
                     .attribute("reference", &reason.reference)
             });
             report.push(reasons.fold(Node::new("importerrors"), Node::node));
+        }
+        if let Some(first) = &self.firstunused {
+            let which = match self.unused {
+                1 => format!("the source or pages of \"{first}\""),
+                number => format!("the sources or pages of {number} documents, first \"{first}\""),
+            };
+            report.push(Node::text(
+                "warning",
+                format!(
+                    "not used: {which}; an update changes fields only, and no source is read beside pages; no temporary source of them is deleted"
+                ),
+            ));
         }
         report
     }
@@ -115,17 +149,28 @@ mod tests {
         assert_eq!(tally.total_failure(), None);
         tally.without_content("empty", None);
         tally.good();
+        tally.cut();
         let report = tally.report();
-        let texts = ["1004", "2", "1001"];
-        for (node, (name, text)) in
-            report.iter().zip(["documents", "withoutcontent", "failed"].into_iter().zip(texts))
-        {
+        let counts =
+            [("documents", "1005"), ("withoutcontent", "2"), ("failed", "1001"), ("cut", "1")];
+        for (node, (name, text)) in report.iter().zip(counts) {
             assert_eq!(*node, Node::text(name, text));
         }
-        let reasons = report[3].nodes();
+        let reasons = report[4].nodes();
         assert_eq!(reasons.len(), MAX_REASONS);
         assert_eq!(reasons[0], Node::text("importerror", "gone").attribute("reference", "first"));
-        assert!(Tally::default().report().len() == 3, "no list of reasons without one");
+        assert_eq!(report.len(), 5, "no warning without a reason");
+        assert_eq!(Tally::default().report().len(), 4, "no list of reasons without one");
+        for (reference, told) in [
+            ("one", "not used: the source or pages of \"one\"; "),
+            ("two", "not used: the sources or pages of 2 documents, first \"one\"; "),
+        ] {
+            tally.unused(reference);
+            let actiond_actors::Content::Text(warning) = &tally.report()[5].content else {
+                panic!()
+            };
+            assert!(warning.starts_with(told), "{warning}");
+        }
 
         let text = serde_json::to_string(&tally).unwrap();
         assert_eq!(serde_json::from_str::<Tally>(&text).unwrap(), tally);

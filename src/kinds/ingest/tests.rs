@@ -52,8 +52,8 @@ fn name(id: Option<u64>) -> String {
 
 /// The result of an action that has no reasons to tell.
 fn counts(documents: u64, withoutcontent: u64, failed: u64) -> Report {
-    let names = ["documents", "withoutcontent", "failed"];
-    let texts = [documents, withoutcontent, failed].map(|number| number.to_string());
+    let names = ["documents", "withoutcontent", "failed", "cut"];
+    let texts = [documents, withoutcontent, failed, 0].map(|number| number.to_string());
     names.into_iter().zip(texts).map(|(name, text)| Node::text(name, text)).collect()
 }
 
@@ -219,4 +219,74 @@ fn what_would_be_more_than_an_action_may_write_is_not_written() {
             assert_eq!(scene.names(), ["batch-00000000001"]);
         }
     }
+}
+
+/// The texts of the result by their names.
+fn texts(report: &Report, name: &str) -> Vec<String> {
+    let named = report.iter().filter(|node| node.name == name);
+    let text = |node: &Node| match &node.content {
+        actiond_actors::Content::Text(text) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    named.map(text).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_cut_is_told_and_its_source_stays() {
+    let scene = Scene::new();
+    let path = |name: &str| scene.directory.path().join(name);
+    fs::write(path("long"), "x".repeat(1_001)).unwrap();
+    fs::write(path("whole"), "x".repeat(1_000)).unwrap();
+    let add = |name: &str| {
+        let path = path(name);
+        format!(
+            "<add><reference>{name}</reference><source filename='{}' lifetime='temporary'/></add>",
+            path.display()
+        )
+    };
+    let adds = format!("<adds>{}{}</adds>", add("long"), add("whole"));
+    // A second attempt says and does the same.
+    for _ in 0..2 {
+        let report = scene.run(1, &[("adds", &adds)]).unwrap();
+        let told = ["documents", "withoutcontent", "failed", "cut"].map(|n| texts(&report, n));
+        assert_eq!(told.concat(), ["2", "0", "0", "1"]);
+        assert!(path("long").exists() && !path("whole").exists());
+    }
+    let lines = scene.read("batch-00000000001/documents.jsonl");
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines[0]["fields"]["ImportContentTruncated"][0],
+        "only the first 1000 bytes were taken, as MaxContentSize says"
+    );
+    assert_eq!(lines[0]["content"].as_str().unwrap().len(), 1_000);
+    assert_eq!(lines[1]["fields"], serde_json::json!({}));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_used_is_named() {
+    let scene = Scene::new();
+    let path = scene.directory.path().join("source");
+    fs::write(&path, "text").unwrap();
+    let source = format!("<source filename='{}' lifetime='temporary'/>", path.display());
+    let updates = format!(
+        "<updates><update><reference>a</reference></update>\
+         <update><reference>b</reference>{source}</update>\
+         <update><reference>c</reference><pages content='x'/></update></updates>"
+    );
+    let adds = format!("<add><reference>d</reference><pages content='x'/>{source}</add>");
+    for (id, pairs, told) in [
+        (1, &[("updates", &*updates)][..], "the sources or pages of 2 documents, first \"b\""),
+        (2, &[("adds", &*adds)], "the source or pages of \"d\""),
+        (3, &[("adds", &*adds), ("updates", &*updates)], "pages of 3 documents, first \"d\""),
+    ] {
+        for _ in 0..2 {
+            let report = scene.run(id, pairs).unwrap();
+            let warnings = texts(&report, "warning");
+            assert!(warnings.len() == 1 && warnings[0].contains(told), "{warnings:?}");
+        }
+    }
+    assert!(path.exists());
 }

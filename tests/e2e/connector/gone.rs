@@ -1,6 +1,7 @@
 //! What is not mounted is not taken for deleted.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -97,7 +98,7 @@ fn a_share_that_is_not_mounted_keeps_its_documents() {
     for added in [1, 0] {
         let ended = failed_fetch(&server, "");
         let error = ended.must("error");
-        for part in ["tree/share: ", "another device", "30 of the 30 known files"] {
+        for part in ["tree/share: ", "another file system", "30 of the 30 known files"] {
             assert!(error.contains(part), "{part}: {error}");
         }
         let counted =
@@ -160,4 +161,48 @@ fn a_change_of_a_time_after_2262_is_seen() {
     let times: Vec<_> =
         batches.iter().map(|b| b.lines[0]["fields"]["FILE_MODIFIED"][0].clone()).collect();
     assert_eq!(times, ["13569465600", "13601088000"]);
+}
+
+/// The number of a device is free once that is unmounted, and the next share gets it.
+#[test]
+fn another_share_in_the_place_of_one_removes_nothing() {
+    let home = Home::new(&config(&[("DIR1", "DirectoryPathCSVs=share")], ""));
+    let share = home.path().join("share");
+    fs::create_dir(&share).unwrap();
+    let file = |number: usize| share.join(format!("{number}.txt"));
+    let Some(disk) = SmallDisk::new(&share, 8) else { return };
+    (0..40).for_each(|number| fs::write(file(number), "text").unwrap());
+    let server = home.start();
+    let ended = fetch(&server, "");
+    assert_counts(&ended, "DIR1", &[("seen", 40), ("added", 40), ("ingestadded", 40)]);
+    let before = datastore(&home, "DIR1");
+    let device = fs::metadata(&share).unwrap().dev();
+
+    drop(disk);
+    // With one file more than are known, all of which are gone then.
+    fs::write(share.join("not mounted"), "text").unwrap();
+    let error = failed_fetch(&server, "").must("error");
+    assert!(error.contains("40 of the 40 known files"), "{error}");
+    let disk = SmallDisk::new(&share, 8).unwrap();
+    assert_eq!(fs::metadata(&share).unwrap().dev(), device, "it has another number here");
+    let error = failed_fetch(&server, "").must("error");
+    assert!(error.contains("it holds no file that the task takes, but 41 known"), "{error}");
+    (0..10).for_each(|number| fs::write(file(number), "text").unwrap());
+    for _ in 0..2 {
+        let error = failed_fetch(&server, "").must("error");
+        for part in ["another file system", " 31 of the 40 known files ", "AllowEmptyRoot=true"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    assert_eq!(count_lines(&batches(&home), "remove"), 0);
+    assert!(before.is_subset(&datastore(&home, "DIR1")));
+    // Swapped without a run in between.
+    server.kill();
+    drop(disk);
+    let _disk = SmallDisk::new(&share, 8).unwrap();
+    fs::write(file(0), "text").unwrap();
+    let server = home.start();
+    let error = failed_fetch(&server, "").must("error");
+    assert!(error.contains("another file system"), "{error}");
+    assert_eq!(count_lines(&batches(&home), "remove"), 0);
 }

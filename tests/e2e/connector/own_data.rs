@@ -1,10 +1,15 @@
 //! A task whose directory holds what the server itself writes.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Command;
 
 use super::super::program::said;
 use super::super::server::{Home, Server};
-use super::{assert_counts, batches, failed_fetch, fetch, files, replay};
+use super::{
+    assert_counts, batches, config, failed_fetch, fetch, files, ingest, replay, with_ingest,
+};
 
 const CONFIG: &str = "
 [AsyncActions]
@@ -95,4 +100,73 @@ fn a_warning_at_the_start_names_them() {
     for (line, parts) in warnings.iter().zip(expected) {
         assert!(parts.iter().all(|part| line.contains(part)), "{parts:?}: {line}");
     }
+}
+
+/// The locks that processes have on this file, as the system lists them.
+fn locks(file: &Path) -> Vec<String> {
+    let inode = format!(":{} ", fs::metadata(file).unwrap().ino());
+    let all = fs::read_to_string("/proc/locks").unwrap();
+    let lines = all.lines().filter(|line| line.contains(&inode));
+    let mut lines: Vec<_> =
+        lines.map(|line| line.split_once(": ").unwrap_or_default().1.to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+/// To close any descriptor of a database takes away all locks that the process has on it. Then the next
+/// program that looks into it throws its log away.
+#[test]
+fn hard_links_of_the_database_are_neither_fetched_nor_opened() {
+    let home = Home::new(&with_ingest(
+        &config(&[("DIR1", "DirectoryPathCSVs=docs")], ""),
+        "AllowedSourceDirectories=docs",
+    ));
+    let docs = home.path().join("docs");
+    fs::create_dir(&docs).unwrap();
+    fs::write(docs.join("a"), "text").unwrap();
+    let server = home.start();
+    let ended = fetch(&server, "");
+    assert_counts(&ended, "DIR1", &[("seen", 1), ("added", 1), ("ingestadded", 1)]);
+    // As a backup makes them, and by another name.
+    let copied = Command::new("cp").arg("-al").args([home.data(), docs.join("backup")]).status();
+    assert!(copied.unwrap().success());
+    fs::hard_link(home.data().join("actions.db"), docs.join("called differently")).unwrap();
+    let backup = files(&docs.join("backup"));
+    assert!(backup.len() > 6, "{backup:?}");
+    let own = ["actions.db", "actions.db-wal", "actions.db-shm", "actiond.lock", "actions.reserve"];
+    let own = || own.iter().map(|name| home.data().join(name)).filter(|path| path.exists());
+    let database = home.data().join("actions.db");
+    // While the database is open it has these; others come and go, at other bytes.
+    let memory = home.data().join("actions.db-shm");
+    let held = || {
+        let mut held = locks(&database);
+        held.retain(|line| line.starts_with("POSIX") || line.starts_with("OFDLCK"));
+        let index = if memory.exists() { locks(&memory) } else { Vec::new() };
+        held.extend(index.into_iter().filter(|line| line.ends_with(" 128 128")));
+        held
+    };
+    let before = held();
+    assert!(before.iter().any(|line| line.starts_with("POSIX")), "{before:?}");
+
+    for _ in 0..3 {
+        let ended = fetch(&server, "");
+        assert_counts(&ended, "DIR1", &[("seen", 1), ("unchanged", 1)]);
+    }
+    let mut sources: Vec<_> =
+        own().map(|path| docs.join("backup").join(path.file_name().unwrap())).collect();
+    sources.push(docs.join("called differently"));
+    sources.push(docs.join("backup/connector_DIR1_datastore.db"));
+    for source in &sources {
+        let source = source.display();
+        let adds = format!(
+            "<add><reference>x</reference><source filename='{source}' lifetime='temporary'/></add>"
+        );
+        let ended = ingest(&server, &[("adds", &adds)]);
+        let error = ended.must("error");
+        assert!(error.contains("a file of the server's own"), "{source}: {error}");
+        server.wait_for_line(&["WARN", "[Ingest] batch-", "the document could not be taken"]);
+    }
+    assert!(sources.iter().all(|source| source.exists()));
+    assert_eq!(replay(&batches(&home)).len(), 1);
+    assert_eq!(held(), before);
 }

@@ -30,6 +30,18 @@ fn config_section_names_a_task() {
     assert_eq!(ended.must("status"), "Error");
     let error = ended.must("error");
     assert!(error.starts_with("ConfigSection: \"MyTask7\" is not a task"), "{error}");
+    // As from a script whose variable is not set.
+    for (list, name) in [
+        ("&ConfigSection=", "ConfigSection"),
+        ("&TaskSections=%20", "TaskSections"),
+        ("&TaskSections=,", "TaskSections"),
+    ] {
+        let ended = server.outcome("Fetch", &start_fetch(&server, list));
+        assert_eq!(ended.must("status"), "Error", "{list}");
+        let error = ended.must("error");
+        assert!(error.starts_with(&format!("{name}: it names no task")), "{error}");
+        assert!(!ended.0.contains("MYTASK0"), "{}", ended.0);
+    }
     let ended = fetch(&server, "");
     assert_eq!(ended.values("success"), ["MYTASK0", "MYTASK1"]);
     assert_counts(&ended, "MYTASK1", &[("seen", 1), ("unchanged", 1)]);

@@ -41,6 +41,7 @@ fn what_a_peer_missed_it_gets_with_the_next_run() {
     let ended = fetch();
     assert_counts(&ended, "DIR1", &[("seen", 450), ("added", 450), ("ingestfailed", 450)]);
     assert!(super::datastore(&here, "DIR1").is_empty(), "it remembers what nobody has got");
+    server.wait_for_line(&["WARN", "task DIR1: Ingest accepted none of the 450 documents"]);
 
     let peer = start_on(&there, port);
     let ended = fetch();

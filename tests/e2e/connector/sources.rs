@@ -90,6 +90,28 @@ fn what_was_not_taken_is_in_the_status_and_stays() {
 }
 
 #[test]
+fn a_temporary_source_of_which_only_a_part_was_taken_stays() {
+    let home = Home::new(&with_ingest(&config(&[], ""), "AllowedSourceDirectories=."));
+    let source = home.path().join("source");
+    // MaxContentSize is 2000.
+    fs::write(&source, "x".repeat(3_000)).unwrap();
+    let server = home.start();
+    let ended = ingest(&server, &[("adds", &add(&source, "temporary"))]);
+    assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
+    assert_eq!((ended.number("documents"), ended.number("cut")), (1, 1), "{}", ended.0);
+    assert!(source.exists());
+    server.wait_for_line(&["WARN", "1 temporary sources are left as they are"]);
+    let update = format!(
+        "<update><reference>x</reference><source filename='{}' lifetime='temporary'/></update>",
+        source.display()
+    );
+    let ended = ingest(&server, &[("updates", &update)]);
+    assert_eq!((ended.number("documents"), ended.number("cut")), (1, 0), "{}", ended.0);
+    assert!(ended.must("warning").starts_with("not used: the source or pages of \"x\""));
+    assert!(source.exists());
+}
+
+#[test]
 fn one_request_writes_no_more_than_it_may() {
     let home = Home::new(&with_ingest(
         &config(&[], ""),

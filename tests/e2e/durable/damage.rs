@@ -1,5 +1,6 @@
 //! Files that are not as they were left, or not ours, and a directory that is taken.
 
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
@@ -349,23 +350,49 @@ fn what_actions_were_given_is_listed_past_a_damaged_page() {
     assert_eq!(answer.values("parameters").len(), actions.len() - errors.len());
 }
 
+/// Overwrites all of the actions, but not what leads to them.
+fn damage_all(path: &Path) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    let mut pages = file
+        .prepare("SELECT pageno FROM dbstat WHERE name IN ('action', 'by_queued') AND path <> '/'")
+        .unwrap();
+    let pages: Vec<u64> =
+        pages.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(pages.len() > 2, "{pages:?}");
+    let mut file = std::fs::File::options().write(true).open(path).unwrap();
+    for page in pages {
+        file.seek(SeekFrom::Start((page - 1) * 4096)).unwrap();
+        file.write_all(&[0xAA; 4096]).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_can_not_tell_which_id_is_next_does_not_start() {
+    let (home, _) = long();
+    damage_all(&home.data().join("actions.db"));
+    let said = refused(&home);
+    assert!(said.contains("is damaged"), "{said}");
+}
+
 /// An error of the whole reply, as long as nothing of it was sent.
 #[test]
 fn a_list_of_which_nothing_can_be_read_is_an_error() {
     let (home, _) = long();
-    let path = home.data().join("actions.db");
-    let file = rusqlite::Connection::open(&path).unwrap();
-    let mut pages = file
-        .prepare("SELECT pageno FROM dbstat WHERE name IN ('action', 'by_queued') AND path <> '/'")
-        .unwrap();
-    let pages: Vec<usize> =
-        pages.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let mut bytes = std::fs::read(&path).unwrap();
-    for page in pages {
-        bytes[(page - 1) * 4096..page * 4096].fill(0xAA);
+    // What is known before the server starts: nobody else opens the database while it runs.
+    let (path, damaged) = (home.data().join("actions.db"), home.path().join("damaged.db"));
+    std::fs::copy(&path, &damaged).unwrap();
+    damage_all(&damaged);
+    let damaged = std::fs::read(damaged).unwrap();
+    let server = home.start();
+    let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.write_all(&damaged).unwrap();
+    for parameters in ["", "&MaxResults=10", "&State=Queued", "&Sort-Order=ascending"] {
+        let answer = server.info("Held", "getStatus", parameters);
+        assert!(answer.0.contains("506</errorid>"), "{parameters}: {}", answer.0);
+        says_damaged(&answer);
+        assert_eq!(answer.values("token").len(), 0);
     }
-    std::fs::write(path, bytes).unwrap();
-    // With the last of its actions it can't tell which id is next, so a server that starts refuses.
-    let said = refused(&home);
-    assert!(said.contains("is damaged"), "{said}");
+    // What needs none of it goes on.
+    let pending = server.info("Held", "queueStatus", "").success().number("pending");
+    assert_eq!(pending, 1_000);
 }

@@ -1,6 +1,8 @@
 //! A data directory that is deleted or moved away under a running server: nothing is acknowledged that
 //! the next one would not find.
 
+use std::path::Path;
+
 use super::super::server::{Home, Server, wait_until};
 use super::{names_no_path, until_taken};
 
@@ -16,6 +18,14 @@ Type=Echo
 [Work]
 Type=Echo
 ";
+
+/// Copies each of the files over the one of its name, in place.
+fn copy_over(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
 
 /// Submits until that is refused; returns what was acknowledged.
 fn until_refused(server: &Server) -> Vec<String> {
@@ -99,4 +109,58 @@ fn a_data_directory_that_is_back_serves_again() {
     for token in &tokens {
         assert_eq!(server.status_in("Held", token), "Queued");
     }
+}
+
+#[test]
+fn a_backup_that_is_copied_over_a_running_server_is_told_and_is_whole_afterwards() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let kept: Vec<_> = (0..20).map(|_| server.submit_to("Held", "&Name=Ada")).collect();
+    // So that its log is part of it.
+    server.kill();
+    let backup = home.path().join("backup");
+    copy_over(&home.data(), &backup);
+    let server = home.start();
+    for _ in 0..20 {
+        server.submit_to("Held", "&Name=Bob");
+    }
+    copy_over(&backup, &home.data());
+    assert_eq!(until_refused(&server), Vec::<String>::new(), "taken, and nowhere afterwards");
+    // This one reads the action first, which may fail already.
+    assert_eq!(server.about("Held", "cancel", &kept[0]).error().0, "ERRORUNAVAILABLE");
+    for answer in [server.post("Held", &[("Small", "x")]), server.info("Held", "resume", "")] {
+        let (code, description) = answer.error();
+        assert_eq!(code, "ERRORUNAVAILABLE", "{description}");
+        assert!(description.contains("can't be read or written"), "{description}");
+        names_no_path(&home, &answer);
+    }
+    server.signal("TERM");
+    let (status, said) = server.wait();
+    assert!(status.success());
+    let log = home.data().join("actions.db-wal");
+    let expected = format!("{} was written to or cut by somebody else", log.display());
+    assert!(said.iter().any(|line| line.contains(&expected)), "{said:?}");
+    let told = said.iter().filter(|line| line.contains("ERROR") && line.contains("started anew"));
+    assert_eq!(told.count(), 1, "{said:?}");
+    let server = home.start();
+    let list = server.info("Held", "getStatus", "").success();
+    assert_eq!(list.values("token").len(), kept.len());
+    for token in &kept {
+        assert_eq!(server.status_in("Held", token), "Queued");
+    }
+}
+
+/// Who starts a long action and goes away must not be the first who could notice.
+#[test]
+fn a_data_directory_that_is_replaced_while_something_runs_is_told_unasked() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    let runs = server.submit_to("Work", "&Sleep=600");
+    server.wait_in("Work", &runs, "Processing");
+    std::fs::rename(home.data(), home.path().join("away")).unwrap();
+    copy_over(&home.path().join("away"), &home.data());
+    std::fs::remove_file(home.data().join("actiond.lock")).unwrap();
+    let path = home.data().join("actions.db");
+    server.wait_for_line(&["ERROR", path.to_str().unwrap(), "every change is refused"]);
 }

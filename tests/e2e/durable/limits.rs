@@ -7,6 +7,7 @@ use std::process::Command;
 use super::super::calls::{Answer, Caller};
 use super::super::server::{Home, Server, wait_until};
 use super::super::skip::skipped;
+use super::damage::refused;
 use super::disk::{CONFIG, fill, fill_the_rest, says_that_the_disk_is_the_reason};
 use super::{names_no_path, until_taken};
 
@@ -120,6 +121,26 @@ fn a_limit_that_comes_while_the_server_runs_is_noticed_and_so_is_its_end() {
     assert_eq!(pending, tokens.len() as u64);
 }
 
+/// The limit may come between two looks at it.
+#[test]
+fn a_limit_is_the_reason_from_the_first_submission_that_it_stops() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let large = "x".repeat(100_000);
+    let mut tokens = vec![server.post("Held", &[("Large", &large)]).success().must("token")];
+    let log = std::fs::metadata(home.data().join("actions.db-wal")).unwrap().len();
+    server.submit_to("Held", "&Small=looks");
+    limit_files(&server, Some(log + 40_000));
+    for _ in 0..20 {
+        let refusal = server.post("Held", &[("Large", &large)]);
+        says_that_the_disk_is_the_reason(&refusal);
+        assert!(refusal.error().1.contains("lets its files grow no further"), "{}", refusal.0);
+    }
+    limit_files(&server, None);
+    until_taken(&server, &large, &mut tokens);
+}
+
 /// A transaction may be larger than the log may become; that is nobody else's trouble.
 #[test]
 fn one_action_that_is_too_large_for_the_limit_is_refused_alone() {
@@ -196,6 +217,76 @@ fn a_log_that_takes_no_changes_is_named_and_all_goes_on_afterwards() {
     let (_, log) = server.wait();
     let told = log.iter().filter(|line| line.contains("ERROR") && line.contains("submissions are"));
     assert_eq!(told.count(), 1, "{log:?}");
+}
+
+/// With every file of the data directory, as by `chattr +i data/*`.
+#[test]
+fn a_data_directory_that_takes_no_changes_ends_no_server() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    let (steered, run) = busy(&server);
+    let files: Vec<_> =
+        std::fs::read_dir(home.data()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let log = home.data().join("actions.db-wal");
+    assert!(files.contains(&log));
+    let mut immutable = Vec::new();
+    for file in &files {
+        let Some(file) = Immutable::make(file) else { return };
+        immutable.push(file);
+    }
+    for token in &steered[..20] {
+        says_that_it_takes_no_changes(&server.post("Held", &[("Small", "x")]), &home);
+        says_that_it_takes_no_changes(&server.about("Held", "cancel", token), &home);
+        says_that_it_takes_no_changes(&server.about("Work", "stop", &run[0]), &home);
+        says_that_it_takes_no_changes(&server.info("Held", "resume", ""), &home);
+        assert_eq!(server.status_in("Held", token), "Queued");
+        assert_eq!(server.status_in("Work", &run[0]), "Processing");
+        let list = server.info("Held", "getStatus", "&MaxResults=10").success();
+        assert_eq!(list.values("token").len(), 10);
+    }
+    drop(immutable);
+    let mut tokens = Vec::new();
+    until_taken(&server, "x", &mut tokens);
+    for token in &run {
+        server.about("Work", "stop", token).success();
+        server.wait_in("Work", token, "Stopped");
+    }
+    server.kill();
+    let server = home.start();
+    let pending = server.info("Held", "queueStatus", "").success().number("pending");
+    assert_eq!(pending, (STEERED + tokens.len()) as u64);
+}
+
+/// A mapped file that takes no change, or is cut short, ends the process at the next access to it.
+#[cfg(unix)]
+#[test]
+fn no_file_is_mapped() {
+    let home = Home::new(CONFIG);
+    let mapped = home.data().join("actions.db-shm");
+    std::fs::create_dir(home.data()).unwrap();
+    std::fs::write(&mapped, "of an earlier version that was killed").unwrap();
+    let server = home.start();
+    let token = server.submit_to("Work", "&Small=x");
+    server.wait_in("Work", &token, "Finished");
+    assert!(!mapped.exists());
+    // So nobody else may read it meanwhile, nor before.
+    let other = || {
+        let other = rusqlite::Connection::open(home.data().join("actions.db")).unwrap();
+        other.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let count = other.query_row("SELECT count(*) FROM action", [], |row| row.get::<_, u64>(0));
+        (other, count)
+    };
+    assert!(other().1.unwrap_err().to_string().contains("locked"));
+    server.signal("TERM");
+    server.wait();
+    let (open, count) = other();
+    assert_eq!(count, Ok(1));
+    let said = refused(&home);
+    let expected =
+        format!("{} is open in another program", home.data().join("actions.db").display());
+    assert!(said.contains(&expected), "{said}");
+    drop(open);
+    assert_eq!(home.start().status_in("Work", &token), "Finished");
 }
 
 /// The log can still be written, as long as it has room: that is kept for control.

@@ -22,6 +22,8 @@ mod files;
 mod limits;
 mod list;
 mod lock;
+#[cfg(unix)]
+mod own_files;
 mod parameter_cache;
 mod pending;
 mod read;
@@ -39,7 +41,7 @@ mod write;
 use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
 use std::time::Instant;
@@ -56,6 +58,9 @@ use crate::store::{QueueId, QueueState, Record, RecordWithin, Seal, Store, Store
 use checkpoint::Checkpointer;
 use errors::store_error;
 use files::DatabaseFiles;
+#[cfg(unix)]
+pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
+
 use lock::Locks;
 use pending::PendingBatch;
 use read::Reader;
@@ -162,6 +167,10 @@ impl SqliteStore {
         }?;
         // Only now: a database that is not ours must find nothing of ours beside it.
         reserve.make();
+        if vfs.is_none() && IN_ONE_PROCESS.is_some() {
+            // Earlier versions mapped it. This process alone has the database open, so nobody needs it.
+            let _ = std::fs::remove_file(directory.join("actions.db-shm"));
+        }
         #[cfg(feature = "testing")]
         if let Some((_, pages, _)) = other {
             reserve.checkpoint_after(u64::from(pages));
@@ -346,7 +355,20 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 /// Takes whatever waits, writes it as one transaction, answers, and so on.
 fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>) {
-    while let Ok(first) = jobs.recv() {
+    loop {
+        let next = if writer.something_runs() {
+            jobs.recv_timeout(files::EVERY)
+        } else {
+            jobs.recv().map_err(RecvTimeoutError::from)
+        };
+        let first = match next {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                writer.look_at_files();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let mut group = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
@@ -413,8 +435,16 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The file system of SQLite's that locks the database for this process alone, and so keeps the index of the log in this
+/// process's memory. By its ordinary one that is a mapped file, `actions.db-shm`: where such a file takes no change any more, or
+/// is cut short, the system ends the whole process: `docs/adr/0020-the-index-of-the-log-is-in-memory.md`.
+#[cfg(unix)]
+const IN_ONE_PROCESS: Option<&str> = Some("unix-excl");
+#[cfg(not(unix))]
+const IN_ONE_PROCESS: Option<&str> = None;
+
 fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connection, StoreError> {
-    let connection = match vfs {
+    let connection = match vfs.or(IN_ONE_PROCESS) {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
         None => Connection::open_with_flags(path, flags),
     }

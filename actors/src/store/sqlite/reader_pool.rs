@@ -2,8 +2,8 @@
 //! than the read itself, as long as the pages are in memory. When they are not, the reads that follow
 //! go to the reading thread for a while, so that a slow disk does not hold up who asks.
 //!
-//! A reader keeps its snapshot until something was written: to take a new one costs several calls to
-//! the operating system. Snapshots hold up checkpoints ([`super::checkpoint`]), so whoever makes one
+//! A reader keeps its snapshot until something was written: where the index of the log is a file, to take a new
+//! one costs several calls to the operating system. Snapshots hold up checkpoints ([`super::checkpoint`]), so whoever makes one
 //! has them let go first.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};

@@ -130,9 +130,10 @@ impl Reserve {
         before != self.limit
     }
 
-    /// Whether a file of so many bytes is as large as it may be, up to what is written at a time.
-    pub(super) fn is_at_limit(&self, bytes: u64) -> bool {
-        self.limit.is_some_and(|limit| bytes.saturating_add(2 * PAGE) > limit)
+    /// Whether a file of so many bytes is as large as it may be, up to what is written at a time. The limit is that of
+    /// now: it may have come since the last look.
+    pub(super) fn is_at_limit(bytes: u64, limit: Option<u64>) -> bool {
+        limit.is_some_and(|limit| bytes.saturating_add(2 * PAGE) > limit)
     }
 
     /// Whether a database like this one must take no more submissions, though it might: what it holds that it
@@ -269,11 +270,12 @@ mod tests {
             let extent = Extent { pages, spare: spare * PAGE };
             assert_eq!(whole.is_used_up(|| extent), used_up, "{pages} {spare}");
         }
-        assert!(!whole.is_at_limit(98 * PAGE));
-        assert!(whole.is_at_limit(98 * PAGE + 1));
+        assert!(!Reserve::is_at_limit(98 * PAGE, whole.limit));
+        assert!(Reserve::is_at_limit(98 * PAGE + 1, whole.limit));
+        assert!(!Reserve::is_at_limit(u64::MAX, None));
         let free = Reserve { limit: None, ..whole };
         assert_eq!(free.max_pages(), None);
-        assert!(!free.is_at_limit(u64::MAX) && !free.is_used_up(|| EMPTY));
+        assert!(!free.is_used_up(|| EMPTY));
     }
 
     #[test]

@@ -16,10 +16,11 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::Durability;
 use super::errors::store_error;
+use super::files::LOG_IS_CUT_TO;
 use crate::action::State;
 use crate::store::StoreError;
 
@@ -122,6 +123,10 @@ pub(super) enum Problem {
 impl Problem {
     pub(super) fn at(self, path: &Path) -> StoreError {
         match self {
+            // Nothing else of ours has it open yet.
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                StoreError::Io(format!("{} is open in another program: {error}", path.display()))
+            }
             Self::Sqlite(error) => store_error(&error, path),
             Self::NoRoom => StoreError::Full,
             Self::TooNew(found) => {
@@ -173,7 +178,8 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     )?;
     // 4 MB of pages: nearly all that is written stands at the ends of the trees, however long they are.
     connection.pragma_update(None, "cache_size", -4_000)?;
-    connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
+    let limit = format!("PRAGMA journal_size_limit = {LOG_IS_CUT_TO}");
+    connection.query_row(&limit, [], |_| Ok(()))?;
     let steps = match version {
         0 => [CREATE, CREATE_ACTION, ""],
         1 => {

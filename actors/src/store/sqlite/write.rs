@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Statement, params};
 
 use super::checkpoint::Checkpointer;
@@ -212,13 +213,25 @@ impl<'c> Writer<'c> {
         self.keep_log_short();
     }
 
+    /// Tells whether something runs, as far as is known here: then nobody may come for hours.
+    pub(super) fn something_runs(&self) -> bool {
+        self.known.queues.values().any(|queue| queue.counts.running() > 0)
+    }
+
+    /// Looks at the files of the database while nothing is asked, so that the log tells what is wrong.
+    pub(super) fn look_at_files(&mut self) {
+        // Whoever wants a change is told by its own look.
+        let _ = self.files.check(Instant::now());
+    }
+
     fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
         match self.transaction(|writer| {
             batches.iter().map(|batch| writer.apply(batch)).collect::<Applied<Vec<_>>>()
         }) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
             Err(Failed { error, cause }) => {
-                log::warn!("a transaction of {} batches failed: {error}", batches.len());
+                let batches_of = if batches.len() == 1 { "batch" } else { "batches" };
+                log::warn!("a transaction of {} {batches_of} failed: {error}", batches.len());
                 if matches!(cause, Cause::NoRoom) && self.give_reserve(error.clone()) {
                     batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
                 } else {
@@ -367,6 +380,15 @@ impl<'c> Writer<'c> {
         self.pool.close();
         // Else nothing would tell of a file that went while nothing was written.
         self.files.look();
+        if self.files.is_overwritten() {
+            // What this process believes to be in the log must not go into the database.
+            let kept =
+                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            if let Err(error) = kept {
+                log::error!("{}: {error}", self.path.display());
+            }
+            return;
+        }
         let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = done {
             log::warn!(

@@ -1,6 +1,12 @@
 use std::collections::BTreeMap;
 
+use super::super::file_system::{FileSystem, More};
 use super::*;
+
+/// A file system of which only the device is known.
+fn on(device: u64) -> FileSystem {
+    FileSystem { device, more: None }
+}
 
 fn file(path: &str, size: i64, seconds: i64) -> Item {
     at(path, size, seconds, 7)
@@ -71,9 +77,9 @@ fn a_file_that_is_no_datastore_is_named() {
 fn a_newer_version_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
-    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 3").unwrap();
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 4").unwrap();
     let error = Datastore::open(&path).unwrap_err();
-    assert!(error.contains("version 3"), "{error}");
+    assert!(error.contains("version 4"), "{error}");
 }
 
 /// What version 1 wrote, with all of a time in nanoseconds.
@@ -139,6 +145,17 @@ fn a_datastore_that_can_not_be_brought_up_to_date_stays_as_it_is() {
     assert_eq!(Datastore::open(&path).unwrap().count(), Ok(8));
 }
 
+/// A mapped file that takes no change, or is cut short, ends the process at the next access to it.
+#[cfg(unix)]
+#[test]
+fn no_file_is_mapped() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Datastore::open(&directory.path().join("s.db")).unwrap();
+    store.accept(&file("/a", 1, 1)).unwrap();
+    assert!(directory.path().join("s.db-wal").exists());
+    assert!(!directory.path().join("s.db-shm").exists());
+}
+
 #[test]
 fn no_task_name_leads_out_of_the_directory() {
     assert_eq!(file_name("DIR1"), "connector_DIR1_datastore.db");
@@ -163,24 +180,53 @@ fn places_are_remembered() {
     let path = directory.path().join("s.db");
     let mut store = Datastore::open(&path).unwrap();
     assert_eq!(store.places(), Ok(BTreeMap::new()));
-    store.meet(Path::new("/a"), u64::MAX).unwrap();
-    store.meet(Path::new("/a"), 1).unwrap();
+    store.meet(Path::new("/a"), on(u64::MAX)).unwrap();
+    store.meet(Path::new("/a"), on(1)).unwrap();
     store.commit().unwrap();
     let places = |all: &[(&str, u64, Option<u64>)]| {
-        all.iter().map(|&(p, device, known)| (p.into(), Remembered { device, known })).collect()
+        let remembered = |&(p, device, known): &(&str, u64, Option<u64>)| {
+            (p.into(), Remembered { on: on(device), known })
+        };
+        all.iter().map(remembered).collect()
     };
     assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, None)])));
     store.suspect(Path::new("/a"), Some(3)).unwrap();
     store.suspect(Path::new("/none"), Some(3)).unwrap();
-    store.meet(Path::new("/a"), 1).unwrap();
+    store.meet(Path::new("/a"), on(1)).unwrap();
     assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, Some(3))])));
     store.suspect(Path::new("/a"), None).unwrap();
     assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, None)])));
     store.suspect(Path::new("/a"), Some(3)).unwrap();
-    store.remember(&BTreeMap::from([("/a".into(), 2), ("/b".into(), 3)])).unwrap();
+    let known = [("/a", 2, None), ("/b", 3, Some(4))];
+    store.remember(&places(&known)).unwrap();
     drop(store);
     let mut store = Datastore::open(&path).unwrap();
-    assert_eq!(store.places(), Ok(places(&[("/a", 2, None), ("/b", 3, None)])));
+    assert_eq!(store.places(), Ok(places(&known)));
     store.remember(&BTreeMap::new()).unwrap();
     assert_eq!(store.places(), Ok(BTreeMap::new()));
+    let more = More { id: u64::MAX, top: 1, made: Some((-5, 6)) };
+    for more in [more, More { made: None, ..more }] {
+        let remembered = Remembered { on: FileSystem { device: 7, more: Some(more) }, known: None };
+        let all = BTreeMap::from([("/a".into(), remembered)]);
+        store.remember(&all).unwrap();
+        assert_eq!(store.places(), Ok(all));
+    }
+}
+
+#[test]
+fn places_of_version_2_are_read_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.db");
+    let old = "
+        CREATE TABLE places (path BLOB PRIMARY KEY NOT NULL, device INTEGER NOT NULL, known INTEGER) STRICT;
+        INSERT INTO places VALUES (CAST('/a' AS BLOB), 7, NULL), (CAST('/b' AS BLOB), -1, 3);
+        PRAGMA user_version = 2;";
+    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let expected = BTreeMap::from([
+        ("/a".into(), Remembered { on: on(7), known: None }),
+        ("/b".into(), Remembered { on: on(u64::MAX), known: Some(3) }),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(Datastore::open(&path).unwrap().places(), Ok(expected.clone()));
+    }
 }

@@ -26,7 +26,7 @@ impl Scene {
         let place = place.components().collect::<PathBuf>();
         self.datastore()
             .execute(
-                "INSERT INTO places VALUES (?1, -7, NULL) ON CONFLICT DO UPDATE SET device = -7",
+                "INSERT INTO places (path, device) VALUES (?1, -7) ON CONFLICT DO UPDATE SET device = -7",
                 [place.as_os_str().as_encoded_bytes()],
             )
             .unwrap();
@@ -155,7 +155,8 @@ fn where_a_device_has_changed_most_files_must_still_be_there() {
     fs::rename(scene.path("4"), scene.directory.path().join("4")).unwrap();
     for _ in 0..2 {
         let why = scene.refused();
-        for part in ["another device", " 5 of the 9 known files ", "AllowEmptyRoot=true in [Dir1]"]
+        for part in
+            ["another file system", " 5 of the 9 known files ", "AllowEmptyRoot=true in [Dir1]"]
         {
             assert!(why.contains(part), "{part}: {why}");
         }
@@ -169,6 +170,43 @@ fn where_a_device_has_changed_most_files_must_still_be_there() {
         fs::remove_file(scene.path(name)).unwrap();
     }
     assert_eq!(scene.counts(), "deleted=5 ingestdeleted=5 seen=1 unchanged=1");
+}
+
+/// The number of a device that was unmounted is given to the next one.
+#[cfg(unix)]
+#[test]
+fn another_file_system_with_the_number_of_the_one_before_is_noticed() {
+    let mut scene = Scene::new();
+    for i in 0..40 {
+        scene.put(&i.to_string(), "1");
+    }
+    scene.counts();
+    let away = scene.directory.path().join("away");
+    fs::rename(scene.path(""), &away).unwrap();
+    fs::create_dir(scene.path("")).unwrap();
+    let set = "UPDATE places SET more = json_set(more, '$.top', json_extract(more, '$.top') + 1)";
+    assert_eq!(scene.datastore().execute(set, []).unwrap(), 1);
+    scene.put("new", "1");
+    for i in 0..9 {
+        scene.put(&i.to_string(), "1");
+    }
+    for gone in ["31 of the 40", "31 of the 40"] {
+        let why = scene.refused();
+        assert!(why.contains(gone) && why.contains("another file system"), "{why}");
+    }
+    // It is back, as far as can be seen, but without most of its files.
+    let set = set.replace("+ 1", "- 1");
+    assert_eq!(scene.datastore().execute(&set, []).unwrap(), 1);
+    assert!(scene.refused().contains("31 of the 40"));
+    // With them, all is well, and from then on any may go.
+    for i in 9..25 {
+        fs::rename(away.join(i.to_string()), scene.path(&i.to_string())).unwrap();
+    }
+    assert!(scene.counts().starts_with("deleted=15 ingestdeleted=15 "));
+    for i in 0..20 {
+        fs::remove_file(scene.path(&i.to_string())).unwrap();
+    }
+    assert_eq!(scene.counts(), "deleted=20 ingestdeleted=20 seen=6 unchanged=6");
 }
 
 #[test]
@@ -231,7 +269,7 @@ fn a_mount_point_that_goes_during_the_run_keeps_its_files() {
     let (share, away) = (scene.path("share"), scene.directory.path().join("away"));
     let place = share.as_os_str().as_encoded_bytes();
     let device = fs::metadata(&share).unwrap().dev().cast_signed();
-    let insert = "INSERT INTO places VALUES (?1, ?2, NULL)";
+    let insert = "INSERT INTO places (path, device) VALUES (?1, ?2)";
     scene.datastore().execute(insert, rusqlite::params![place, device]).unwrap();
     // With the one file that has changed, and so is looked at, it goes.
     scene.put("a", "22");

@@ -73,3 +73,44 @@ fn a_directory_that_lies_in_it_fails_its_task() {
         assert!(why.starts_with(&told) && why.contains("never fetched"), "{why}");
     }
 }
+
+/// Makes hard links of all files of a directory in another one, as `cp -al` does.
+#[cfg(unix)]
+fn link_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => link_all(&entry.path(), &to),
+            false => fs::hard_link(entry.path(), to).unwrap(),
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn hard_links_of_what_lies_in_them_are_not_taken() {
+    let mut scene = Scene::new();
+    scene.put("a", "1");
+    fs::hard_link(scene.path("a"), scene.path("b")).unwrap();
+    let (data, out) = (scene.options.data_directory.clone(), scene.directory.path().join("out"));
+    scene.options.own_directories = vec![out.clone()];
+    for file in ["batch-1/documents.idx", "batch-1/batch.json"] {
+        fs::create_dir_all(out.join("batch-1")).unwrap();
+        fs::write(out.join(file), "1").unwrap();
+    }
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("actions.db"), "1").unwrap();
+    assert_eq!(scene.counts(), "added=2 ingestadded=2 seen=2");
+    link_all(&data, &scene.path("backup/data"));
+    link_all(&out, &scene.path("backup/data/out"));
+    fs::hard_link(data.join("actions.db"), scene.path("called differently")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(scene.counts(), "seen=2 unchanged=2");
+    }
+    // What only has such a name is a file like others, and so is a plain copy.
+    scene.put("batch-1/documents.idx", "1");
+    fs::hard_link(scene.path("batch-1/documents.idx"), scene.path("batch-1/batch.json")).unwrap();
+    fs::copy(data.join("actions.db"), scene.path("copy")).unwrap();
+    assert_eq!(scene.counts(), "added=3 ingestadded=3 seen=5 unchanged=2");
+}

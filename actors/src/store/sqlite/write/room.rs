@@ -1,5 +1,5 @@
 //! What the writing thread does where there is no room for more, or a file takes no change: it gives the reserve
-//! ([`Reserve`](super::Reserve)), looks whether that is over, and bounds the log and the database meanwhile.
+//! ([`Reserve`]), looks whether that is over, and bounds the log and the database meanwhile.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use super::{Cause, Failed, Writer};
 use crate::store::StoreError;
 use crate::store::sqlite::checkpoint::checkpoint;
 use crate::store::sqlite::errors::store_error;
-use crate::store::sqlite::limits::{is_failed_write, unwritable};
-use crate::store::sqlite::reserve::{Extent, PAGE};
+use crate::store::sqlite::limits::{file_size_limit, is_failed_write, unwritable};
+use crate::store::sqlite::reserve::{Extent, PAGE, Reserve};
 use crate::store::sqlite::schema::VERSION;
 
 /// How much time passes between two looks at what the system allows, at least.
@@ -96,7 +96,8 @@ impl Writer<'_> {
         }
         let log = self.log_path();
         let longest = [&self.path, &log].map(|path| std::fs::metadata(path).map_or(0, |f| f.len()));
-        if longest.into_iter().any(|bytes| self.reserve.is_at_limit(bytes)) {
+        let limit = file_size_limit();
+        if longest.into_iter().any(|bytes| Reserve::is_at_limit(bytes, limit)) {
             // The log has no room for it; what the database still takes is bounded apart from that.
             return Failed { error: StoreError::Full, cause: Cause::Other };
         }
