@@ -45,6 +45,13 @@ pub use unfinished::{OneLine, Unfinished};
 /// anything compares with [`QueueHandle::list`](crate::QueueHandle::list) after a start. Only of what a queue is
 /// itself (paused, full or empty), the next actor tells what has changed since the last event. What was not written yet
 /// (an end, a stop that is tried again) is told when it is. How far an attempt has come may be told again.
+///
+/// # Where several servers share a store
+///
+/// Each tells of the changes that it wrote itself: a stop is told by the server that was asked, the end by the one that ran the
+/// action, and what ran on a server that is gone by the one that recovers it. Only what the queue itself is (paused, full or
+/// empty) is told by each that hears of it. A start that must not begin, because others may have begun it by then, is not told;
+/// nor that its action waits again.
 pub trait Observer: Send + Sync + 'static {
     /// The events that it wants. Asked once, when it is added to a system.
     fn interest(&self) -> Interest;
@@ -206,8 +213,8 @@ pub enum QueueEvent<'a> {
         action: ActionRef,
         /// The final state.
         state: State,
-        /// How the attempt came to its end. None where none ran: the action was cancelled, could not be
-        /// read, or its attempt was lost with an earlier server.
+        /// How the attempt came to its end. None where none ran here: the action was cancelled, could not be
+        /// read, or was stopped before it began, or its attempt was lost with another server.
         came: Option<Came>,
         /// When the attempt started, unless it never did.
         started_at: Option<Timestamp>,

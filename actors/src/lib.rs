@@ -42,10 +42,10 @@
 //! - Q8: higher priority first, equal ones by arrival.
 //! - Q11: each call gets one answer, or learns that none came.
 //! - Q12, Q13: a paused queue starts nothing; one that is not, with a free slot, starts what waits.
-//! - What was forced has ended before its slot is used again: a task is dropped, a process and its group are gone. A
-//!   thread can't be forced, so its slot is retired until it ends.
 //! - Q14: at most one attempt at an action runs; where several servers share a store, at most one is believed, and one
 //!   that may run only once is never begun twice ([`store`]).
+//! - What was forced has ended before its slot is used again: a task is dropped, a process and its group are gone. A
+//!   thread can't be forced, so its slot is retired until it ends.
 //! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt; one in an observer harms
 //!   nobody.
 //! - An [`Observer`] is told of each change once, after it is durable; what became durable just before a crash may not be

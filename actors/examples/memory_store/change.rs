@@ -53,12 +53,11 @@ impl<'d> Change<'d> {
     pub(crate) fn apply(&mut self) -> BatchReply {
         let batch = self.batch;
         let controls = batch.controls.iter().map(|control| self.control(control)).collect();
-        let mut repeats = Vec::new();
         let mut submissions = Vec::with_capacity(batch.submissions.len());
+        let mut repeats = Vec::new();
         for (index, new) in batch.submissions.iter().enumerate() {
             let last_id = *self.last_id;
             let submitted = self.submit(new);
-            // Whoever repeats a submission gets the id of the first.
             if submitted.as_ref().is_ok_and(|submitted| submitted.id.get() <= last_id) {
                 repeats.push(index);
             }
@@ -280,8 +279,8 @@ impl<'d> Change<'d> {
             {
                 row.owner = Some(self.owner);
                 let Record { attempt, queued_at, started_at, .. } = row.record;
-                let started_at = started_at.unwrap_or(queued_at);
                 let parameters = row.parameters.clone();
+                let started_at = started_at.unwrap_or(queued_at);
                 claimed.push(Claimed { id, attempt, queued_at, started_at, parameters });
             }
         }

@@ -7,16 +7,17 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::oneshot;
 
-use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::action::{ActionId, Parameters, State};
 use crate::clock::Clock;
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Verdict, decide};
 use crate::perform::Perform;
 use crate::queue::{
-    ActionStatus, Change, Link, QueueActor, QueueError, QueueLink, QueueSettings, Summary,
+    ActionStatus, Change, Link, QueueActor, QueueError, QueueLink, QueueSettings, Summary, Target,
 };
 use crate::store::{Affected, Control, NewAction, QueueId, Record, Rejected, Store, Submitted};
 use crate::system::WeakSystem;
+use crate::worker::Attempt;
 
 /// How long a call waits for a queue before it gives up waiting. The work goes on.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -55,37 +56,6 @@ impl Submission {
     pub fn key(mut self, key: impl Into<SubmissionKey>) -> Self {
         self.key = Some(key.into());
         self
-    }
-}
-
-/// One action that a command is meant for: by its id, or by its id and the time at which it was queued. Where that is
-/// another one's, the command is refused as that of an unknown action ([`QueueError::UnknownAction`]) and changes nothing: so
-/// whoever names actions outside of a store needs no look before the command.
-///
-/// ```
-/// use actiond_actors::{ActionId, Target, Timestamp};
-/// let id = ActionId::new(7).expect("an id");
-/// assert_eq!(Target::from(id), Target { id, queued_at: None });
-/// let exactly = Target { id, queued_at: Some(Timestamp(1_000)) };
-/// assert_ne!(exactly, id.into());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
-    /// Its id.
-    pub id: ActionId,
-    /// When it was queued, if that is known.
-    pub queued_at: Option<Timestamp>,
-}
-
-impl From<ActionId> for Target {
-    fn from(id: ActionId) -> Self {
-        Self { id, queued_at: None }
-    }
-}
-
-impl From<Submitted> for Target {
-    fn from(Submitted { id, queued_at }: Submitted) -> Self {
-        Self { id, queued_at: Some(queued_at) }
     }
 }
 
@@ -304,9 +274,9 @@ impl QueueHandle {
     }
 
     /// Returns the attempt that runs, if this is the record of one that does.
-    pub(super) fn live_attempt(&self, record: &Record) -> Option<Arc<crate::worker::Attempt>> {
-        let attempt =
-            if record.state.is_running() { self.shared.slots().attempt(record.id) } else { None };
+    pub(super) fn live_attempt(&self, record: &Record) -> Option<Arc<Attempt>> {
+        let is_running = record.state.is_running();
+        let attempt = if is_running { self.shared.slots().attempt(record.id) } else { None };
         attempt.filter(|attempt| attempt.number() == record.attempt)
     }
 

@@ -7,10 +7,10 @@
 //!
 //! - a batch from its sealing to its answer: [`batch`];
 //! - what others hold of a queue, also while it is being rebuilt: [`shared`], with its [`slots`] and [`waiters`];
-//! - what it does where other servers share its store: [`owners`];
 //! - what observers are told of a batch: [`telling`], and [`level`] for how full the queue is;
+//! - what it does where other servers share its store: [`owners`];
 //! - the messages to the actor: [`messages`];
-//! - what users call: [`handle`], [`listing`], [`run_now`].
+//! - what users call: [`handle`], [`listing`], [`run_now`], [`within`].
 
 mod batch;
 mod errors;
@@ -25,6 +25,7 @@ mod settings;
 mod shared;
 mod slots;
 mod status;
+mod target;
 mod telling;
 mod waiters;
 mod within;
@@ -38,15 +39,17 @@ use tokio::sync::oneshot;
 use crate::action::State;
 use crate::clock::Clock;
 use crate::events::{ActionRef, Interest};
-use crate::lifecycle::{OnRestart, Verdict};
+use crate::lifecycle::{Ended, OnRestart, Verdict};
 use crate::perform::Perform;
-use crate::store::{Affected, BatchReply, Claimed, Control, QueueId, Store, StoreError, Unread};
+use crate::store::{
+    Affected, AttemptEnd, BatchReply, Claimed, Control, QueueId, Store, StoreError, Unread,
+};
 use crate::supervision::ExitGuard;
 use crate::system::{Standing, Tenure, WeakSystem};
 use crate::worker::{Attempt, Interrupt, Run, Wish, WorkerActor, record_loss};
 use batch::{Committed, OnItsWay, Port, Ports, internal};
 pub use errors::QueueError;
-pub use handle::{QueueHandle, Submission, Target};
+pub use handle::{QueueHandle, Submission};
 use inbox::{Generation, Look};
 pub use listing::{Listing, TooLarge};
 #[cfg(feature = "testing")]
@@ -61,6 +64,7 @@ pub use settings::QueueSettings;
 pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};
 pub(crate) use slots::MOST_SLOTS;
 pub use status::{ActionStatus, Summary};
+pub use target::Target;
 use telling::Asked;
 pub use within::StatusWithin;
 
@@ -193,7 +197,7 @@ impl QueueActor {
                     self.steer(action);
                 }
                 match &port {
-                    Port::Internal(Control::End(end)) => telling.ended(name, affected, end),
+                    Port::Internal(Control::End(end)) => self.tell_end(affected, end),
                     Port::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
                         telling.recovered(name, affected);
                     }
@@ -245,6 +249,20 @@ impl QueueActor {
         }
         shared.inbox().note_dispatched(started);
         telling.committed(name, reply.counts.queued(), reply.paused, changes, ports.took);
+    }
+
+    /// Tells of the end of an attempt. Of one that was given back before it began nobody has heard: only that is told
+    /// which became of its action meanwhile.
+    fn tell_end(&self, affected: &[Affected], end: &AttemptEnd) {
+        let (telling, name) = (self.shared.telling(), self.shared.name());
+        let is_current = |attempt: Arc<Attempt>| attempt.number() == end.attempt;
+        let began = end.ended != Ended::Interrupted(OnRestart::Requeue)
+            || self.shared.slots().attempt(end.id).is_some_and(is_current);
+        if began {
+            telling.ended(name, affected, end);
+        } else if affected.iter().any(|action| action.state.is_final()) {
+            telling.commanded(name, affected, Asked::Other);
+        }
     }
 
     /// Passes on to the worker what the rules decided, and wakes those who wait for an end.
@@ -302,7 +320,7 @@ impl QueueActor {
             }
         });
         if ending == Some(Ending::Force) {
-            self.shared.slots().force(&attempt);
+            self.shared.force(&attempt);
         }
     }
 
@@ -340,7 +358,7 @@ impl QueueActor {
     }
 }
 
-/// The wish for an attempt whose action is in this state.
+/// What is asked of an attempt whose action is in this state.
 const fn wish_of(state: State) -> Wish {
     match state {
         State::Stopping => Wish::Stop,
@@ -515,7 +533,7 @@ impl Handler<EndAll> for QueueActor {
             }
             EndAll::Force => {
                 for attempt in self.shared.slots().attempts() {
-                    self.shared.slots().force(&attempt);
+                    self.shared.force(&attempt);
                 }
             }
         }

@@ -63,7 +63,7 @@ impl QueueActor {
             id: claimed.id,
             attempt: claimed.attempt,
             ended: Ended::Interrupted(OnRestart::Requeue),
-            came: Came::ByItself,
+            came: Came::Forced,
             error: None,
             report: Written::default(),
             percent: 0.0,
@@ -101,7 +101,7 @@ impl QueueShared {
             self.slots().attempts().into_iter().filter(|attempt| attempt.ended().is_none())
         {
             if standing == Standing::Over || attempt.on_restart() == OnRestart::Requeue {
-                self.slots().force(&attempt);
+                self.force(&attempt);
             }
         }
     }
@@ -117,6 +117,7 @@ impl Handler<Noticed> for QueueActor {
             Notice::Ended { id, .. } => self.shared.waiters().wake(id),
             Notice::Paused { paused, .. } => {
                 self.shared.set_paused(paused);
+                self.shared.telling().paused(self.shared.name(), paused);
                 self.look |= !paused;
             }
         }

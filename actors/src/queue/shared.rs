@@ -19,6 +19,7 @@ use crate::queue::telling::Telling;
 use crate::queue::waiters::Waiters;
 use crate::queue::{QueueActor, QueueSettings, Submissions};
 use crate::store::{Counts, NewAction};
+use crate::worker::{Attempt, Wish};
 
 /// Where a queue's actor is.
 #[derive(Clone)]
@@ -150,6 +151,14 @@ impl QueueShared {
     /// Returns its slots: what runs, and which workers are idle.
     pub(crate) const fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    /// Ends at once what runs only because the server does.
+    pub(crate) fn force(&self, attempt: &Attempt) {
+        attempt.interrupt();
+        if let Some(id) = attempt.id() {
+            self.slots.steer(id, attempt.number(), Wish::Force);
+        }
     }
 
     /// Returns those who wait for ends.

@@ -155,6 +155,11 @@ impl Slots {
         lock(&self.state).attempts.values().map(|(attempt, _)| Arc::clone(attempt)).collect()
     }
 
+    /// Tells whether an attempt has not come to its end, written down or not.
+    pub(crate) fn has_unended(&self) -> bool {
+        lock(&self.state).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
+    }
+
     pub(crate) fn attempt(&self, id: ActionId) -> Option<Arc<Attempt>> {
         lock(&self.state).attempts.get(&id).map(|(attempt, _)| Arc::clone(attempt))
     }
@@ -173,19 +178,6 @@ impl Slots {
             }
             worker.do_send(Steer { attempt: Arc::clone(attempt), wish });
         }
-    }
-
-    /// Ends at once what runs only because the server does.
-    pub(crate) fn force(&self, attempt: &Attempt) {
-        attempt.interrupt();
-        if let Some(id) = attempt.id() {
-            self.steer(id, attempt.number(), Wish::Force);
-        }
-    }
-
-    /// Tells whether an attempt has not come to its end, written down or not.
-    pub(crate) fn has_unended(&self) -> bool {
-        lock(&self.state).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
     }
 
     pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {

@@ -257,7 +257,7 @@ impl Telling {
     }
 
     /// Tells that the queue is paused or not, if that was not told before.
-    fn paused(&self, queue: &str, paused: bool) {
+    pub(super) fn paused(&self, queue: &str, paused: bool) {
         if !self.want(Interest::QUEUE_PAUSED)
             || std::mem::replace(&mut lock(&self.last).paused, paused) == paused
         {

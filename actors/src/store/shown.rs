@@ -24,6 +24,10 @@ impl StoreError {
             Self::InUse { owner, .. } => {
                 format!("the data directory is in use by another server{owner}").into()
             }
+            Self::Unavailable(_) => "the action database is not available now".into(),
+            Self::OutcomeUnknown(_) => {
+                "the action database did not say whether it has made the change".into()
+            }
             // Its text is the system's, and may name anything.
             _ => "the action database can't be read or written".into(),
         }

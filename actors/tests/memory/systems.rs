@@ -1,7 +1,7 @@
 //! Two systems on one store, as two servers on one database.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
@@ -10,7 +10,8 @@ use actiond_actors::store::{
 };
 use actiond_actors::testing::{Gate, Plan, Script, eventually};
 use actiond_actors::{
-    ActionId, OnRestart, Parameters, QueueHandle, QueueSettings, State, Submission, System,
+    ActionId, Interest, OnRestart, Parameters, QueueEvent, QueueHandle, QueueSettings, State,
+    Submission, System, observer,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -129,6 +130,8 @@ struct Server {
     script: Script,
     /// Where its work waits.
     gate: Gate,
+    /// What its observer is told of starts and ends.
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -141,18 +144,35 @@ impl Server {
             ..QueueSettings::default()
         };
         let line = Arc::new(line);
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = Arc::clone(&told);
+        let interest = Interest::STARTED | Interest::ENDED | Interest::QUEUE_PAUSED;
+        let notes = observer(interest, move |_, event| {
+            let line = match event {
+                QueueEvent::Started { action, .. } => format!("started {}", action.attempt),
+                QueueEvent::Requeued { action } => format!("requeued {}", action.attempt),
+                QueueEvent::Ended { action, state, .. } => format!("{state} {}", action.attempt),
+                other => format!("{other:?}"),
+            };
+            heard.lock().unwrap().push(line);
+        });
         let system = System::builder("unused")
             .store(Arc::clone(&line) as Arc<dyn Store>)
+            .observer(notes)
             .queue("Work", settings, script.clone())
             .start()
             .await
             .unwrap();
         let work = system.queue("Work").unwrap();
-        Self { system, work, line, script, gate }
+        Self { system, work, line, script, gate, told }
     }
 
     async fn submit(&self) -> ActionId {
         self.work.submit(Submission::default()).await.unwrap().id
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
     }
 
     async fn state(&self, id: ActionId) -> State {
@@ -221,9 +241,12 @@ async fn a_stop_reaches_what_runs_elsewhere_and_who_waits_is_woken() {
     let ended = tokio::time::timeout(SOON, waits).await.expect("it is woken").unwrap().unwrap();
     assert_eq!(ended.record.state, State::Stopped);
     assert_eq!(a.gate.waiting(), 0);
-    for server in [a, b] {
+    for server in [&a, &b] {
         server.system.shutdown(SOON).await;
     }
+    // Each change by the one that made it.
+    assert_eq!(a.told(), ["started 1", "Stopped 1"]);
+    assert!(b.told().is_empty(), "{:?}", b.told());
 }
 
 /// What was not heard of is looked for with the next renewal: a stop, an end, work, a pause.
@@ -238,6 +261,8 @@ async fn notices_that_are_lost_are_made_up_for() {
     b.gate.until_waiting(1).await;
     b.work.pause_queue().await.unwrap();
     eventually("the other sees the pause", async || a.work.summary().paused).await;
+    eventually("its observers are told", async || a.told().contains(&"QueuePaused".to_owned()))
+        .await;
     for (id, by) in [(ids[0], &b), (ids[1], &a)] {
         assert_eq!(by.work.stop(id).await, Ok(State::Stopping));
         let ended = tokio::time::timeout(SOON, by.work.wait(id, Duration::MAX)).await;
@@ -266,6 +291,7 @@ async fn what_a_dead_server_ran_runs_again_after_its_lease() {
     let ended = lives.work.wait(id, SOON).await.unwrap();
     assert_eq!((ended.record.state, ended.record.attempt), (State::Finished, 2));
     lives.system.shutdown(SOON).await;
+    assert_eq!(lives.told(), ["requeued 1", "started 2", "Finished 2"]);
 }
 
 /// A server that was cut off ends what may run elsewhere, finds that its lease is lost, and goes on as another owner.

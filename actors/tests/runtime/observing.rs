@@ -44,7 +44,7 @@ impl Notes {
     }
 
     /// Waits for a line.
-    async fn until_told(&self, line: &str) {
+    pub(crate) async fn until_told(&self, line: &str) {
         eventually(format!("{line} is told: {:?}", self.lines()), async || {
             self.lines().iter().any(|told| told == line)
         })
@@ -96,7 +96,7 @@ impl Observer for Notes {
 }
 
 /// All that is told of actions and of the queue itself, whatever goes into one batch.
-const CHANGES: Interest = Interest::QUEUED
+pub(crate) const CHANGES: Interest = Interest::QUEUED
     .and(Interest::STARTED)
     .and(Interest::STEERED)
     .and(Interest::ENDED)
@@ -502,6 +502,11 @@ async fn what_the_store_refuses_is_told_when_it_is_written() {
     let id = submit(&home.work, "wait").await;
     gate.until_waiting(1).await;
     home.settled().await;
+    eventually("all is told", async || {
+        let told = notes.lines().into_iter().filter(|line| line.starts_with("committed"));
+        told.count() as u64 == home.store.commits()
+    })
+    .await;
     notes.clear();
     home.store.fail_commits(actiond_actors::StoreError::Full);
     gate.open();

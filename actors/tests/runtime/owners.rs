@@ -20,6 +20,7 @@ use futures_util::future::{BoxFuture, ready};
 use tempfile::TempDir;
 
 use crate::common::{SOON, at_gate, builder, end_state, nothing, state, submit, threads, to_do};
+use crate::observing::{CHANGES, Notes};
 
 const LEASE: Duration = Duration::from_millis(300);
 
@@ -158,6 +159,8 @@ struct Home {
     faults: FaultyStore,
     system: System,
     work: QueueHandle,
+    /// What its observer is told.
+    notes: Notes,
 }
 
 impl Home {
@@ -167,14 +170,16 @@ impl Home {
         let faults = FaultyStore::new(Arc::new(store.clone()));
         let mut settings = threads(1);
         settings.on_restart = Some(on_restart);
+        let notes = Notes::of(CHANGES);
         let system = builder(directory.path())
             .store(Arc::new(faults.clone()))
+            .observer(notes.clone())
             .queue("Work", settings, script.clone())
             .start()
             .await
             .unwrap();
         let work = system.queue("Work").unwrap();
-        Self { directory, store, faults, system, work }
+        Self { directory, store, faults, system, work, notes }
     }
 
     /// Submits an action that is started at once, and lets nobody hear of that.
@@ -230,8 +235,34 @@ async fn a_start_that_is_heard_of_after_the_lease_is_given_back() {
         gate.open();
         assert_eq!(end_state(&home.work, id).await, State::Finished);
         assert_eq!(home.work.status(id).await.unwrap().record.attempt, 2);
+        let told = home.notes.clone();
         home.end().await;
+        // Nothing of the attempt that never began.
+        assert_eq!(told.lines(), ["queued #1.0", "started #1.2", "Finished ByItself #1.2"]);
     }
+}
+
+/// A stop of it reaches it before it is given back: its end is told, as that of one that never ran.
+#[tokio::test]
+async fn a_start_that_is_given_back_may_have_been_stopped() {
+    let gate = Gate::new();
+    let home = Home::new(Some(LEASE), OnRestart::Requeue, &at_gate(&gate)).await;
+    let id = home.start_unheard().await;
+    let asked = home.faults.commits();
+    let stops = tokio::spawn({
+        let work = home.work.clone();
+        async move { work.stop(id).await }
+    });
+    eventually("the stop waits its turn", async || home.faults.commits() > asked).await;
+    home.store.says().renewal = Some(Err(StoreError::Unavailable("by a test".to_owned())));
+    tokio::time::sleep(LEASE * 2).await;
+    home.faults.release();
+    assert_eq!(stops.await.unwrap(), Ok(State::Stopping));
+    assert_eq!(end_state(&home.work, id).await, State::Stopped);
+    home.notes.until_told("Stopped never ran #1.1").await;
+    let told = home.notes.clone();
+    home.end().await;
+    assert_eq!(told.lines(), ["queued #1.0", "stopping #1.1", "Stopped never ran #1.1"]);
 }
 
 /// What was started for a former owner is not this one's any more.
@@ -248,6 +279,7 @@ async fn a_start_of_a_former_owner_is_not_begun() {
     // One slot, which the former owner's start does not take.
     assert_eq!(end_state(&home.work, later).await, State::Finished);
     assert_eq!(script.started(), [later]);
+    assert!(!home.notes.lines().contains(&"started #1.1".to_owned()), "it never began here");
     home.end().await;
 }
 
@@ -275,6 +307,7 @@ async fn notices_are_passed_on() {
     home.store.tell(steer(2, Wish::Stop));
     home.store.tell(Notice::Paused { queue, paused: true });
     eventually("the pause is known", async || home.work.summary().paused).await;
+    home.notes.until_told("queue paused").await;
     assert_eq!(gate.waiting(), 1, "another attempt is not meant");
     home.store.tell(steer(1, Wish::Stop));
     assert_eq!(end_state(&home.work, id).await, State::Stopped);

@@ -8,8 +8,8 @@ use crate::store::{AttemptEnd, Control, NewAction};
 
 /// Where it fits it is what other reads give; where it does not, all else of the action is there, and how large it is. With as
 /// much room as that says it is read.
-pub async fn what_is_too_large_is_told_by_its_size(place: &impl StoreFactory) {
-    let bench = Bench::open(place).await;
+pub async fn what_is_too_large_is_told_by_its_size(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
     let given = Parameters::from_iter([("text", "é\"\n".repeat(1_000))]);
     let new = NewAction::Given {
         parameters: given.clone(),

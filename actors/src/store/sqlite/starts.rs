@@ -126,7 +126,8 @@ impl Writer<'_> {
             })
             .optional()?;
         Ok(found.and_then(|(id, queued_at)| {
-            Some(Submitted { id: ActionId::new(id)?, queued_at: Timestamp(queued_at) })
+            let (id, queued_at) = (ActionId::new(id)?, Timestamp(queued_at));
+            Some(Submitted { id, queued_at })
         }))
     }
 
