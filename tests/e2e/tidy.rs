@@ -76,7 +76,13 @@ fn only_the_front_joins_wire_and_runtime() {
 #[test]
 fn kinds_of_action_meet_in_documents_only() {
     let rule = "a kind of action knows no other kind; what two of them need is in src/documents";
-    assert_none("src/documents", &["actiond_actors", "crate::kinds"], rule);
+    assert_none("src/documents", &["crate::kinds"], rule);
+    // The store alone knows which files are its own: none of them may be opened here.
+    let mut documents = sources("src/documents");
+    documents.retain(|(path, _)| {
+        !path.parent().is_some_and(|folder| folder.ends_with("documents/beneath"))
+    });
+    assert_none_in(documents, &["actiond_actors"], rule);
     for (kind, others) in [
         ("echo", ["fetch", "ingest"]),
         ("fetch", ["echo", "ingest"]),
