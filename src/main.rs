@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use actiond::kinds::Kinds;
 
 /// A request's memory is taken on one thread and given back on another, which the system's
-/// allocator answers with locks: see ARCHITECTURE.md, "Where the time goes".
+/// allocator answers with locks: see docs/performance.md, "Where the time goes".
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

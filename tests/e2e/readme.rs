@@ -1,4 +1,4 @@
-//! The examples of the README, sent as they stand there, and their replies compared with those
+//! The examples of the README and of docs/README.md, sent as they stand there, and their replies compared with those
 //! printed there. Times, tokens and numbers of seconds differ from run to run and are masked.
 
 use std::collections::HashMap;
@@ -8,33 +8,52 @@ use std::time::Instant;
 
 use super::server::{Home, PATIENCE, Server, between};
 
-/// One example: the target of its curl line, and the reply that stands below it.
-struct Example {
-    target: String,
-    reply: String,
-    /// The variable that the README sets to the token of this reply.
-    sets: Option<String>,
+/// One command of an example, and what is printed below it.
+enum Step {
+    /// The target of a curl line, and the reply to it.
+    Request { target: String, reply: String },
+    /// A line of the shell that takes a variable from the last reply.
+    Variable { name: String, command: String },
 }
 
-fn examples(readme: &str) -> Vec<Example> {
-    let mut examples: Vec<Example> = Vec::new();
+/// The file into which the examples write a reply, to take its token from there.
+const REPLY: &str = "/tmp/reply";
+
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
     let mut in_block = false;
-    for line in readme.lines() {
+    let mut before_block = 0;
+    for line in page.lines() {
         if line.starts_with("```") {
             in_block = line == "```sh";
+            before_block = steps.len();
         } else if let Some(command) = line.strip_prefix("$ ").filter(|_| in_block) {
-            if let Some((name, _)) = command.split_once("=$(sed ") {
-                examples.last_mut().expect("a reply above").sets = Some(name.to_owned());
+            steps.push(if let Some((name, _)) = command.split_once("=$(sed ") {
+                Step::Variable { name: name.to_owned(), command: command.to_owned() }
             } else {
                 let target = between(command, "localhost:7000", "\"").expect("a curl line");
-                let target = target.to_owned();
-                examples.push(Example { target, reply: String::new(), sets: None });
-            }
-        } else if in_block && let Some(example) = examples.last_mut() {
-            example.reply.push_str(line);
+                Step::Request { target: target.to_owned(), reply: String::new() }
+            });
+        } else if in_block
+            && let Some(Step::Request { reply, .. }) = steps[before_block..].last_mut()
+        {
+            reply.push_str(line);
         }
     }
-    examples
+    steps
+}
+
+/// Takes away the white space by which a page shows JSON on several lines.
+fn on_one_line(reply: &str) -> String {
+    if !reply.starts_with('{') {
+        return reply.to_owned();
+    }
+    let mut in_text = false;
+    let kept = reply.chars().filter(|&c| {
+        in_text ^= c == '"';
+        in_text || !c.is_whitespace()
+    });
+    kept.collect()
 }
 
 /// Replaces what differs from run to run.
@@ -42,28 +61,46 @@ fn masked(reply: &str) -> String {
     let masks = [
         (r"[A-Za-z0-9]{30,}={0,2}", "TOKEN"),
         (r"\d{4}-[A-Z][a-z]{2}-\d{2} \d{2}:\d{2}:\d{2}", "TIME"),
-        (r"<(time_\w+|slept_ms|position)>\d+<", "<$1>N<"),
+        (r"<(time_\w+|slept_ms)>\d+<", "<$1>N<"),
+        (r#""(time_\w+|slept_ms)":"\d+""#, "\"$1\":\"N\""),
     ];
-    masks.into_iter().fold(reply.trim().to_owned(), |text, (pattern, mask)| {
+    masks.into_iter().fold(on_one_line(reply.trim()), |text, (pattern, mask)| {
         regex::Regex::new(pattern).expect("a pattern").replace_all(&text, mask).into_owned()
     })
 }
 
-#[test]
-fn every_example_of_the_readme_prints_what_it_says() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("the README");
-    let examples = examples(&readme);
-    assert!(examples.len() >= 9, "only {} examples were found", examples.len());
+/// Lets a shell take a variable from a reply, as its reader does.
+fn taken(name: &str, command: &str, reply: &Path) -> String {
+    let reply = reply.to_str().expect("a name of characters");
+    let command = format!("{}; printf %s \"${name}\"", command.replace(REPLY, reply));
+    let output = Command::new("sh").args(["-c", &command]).output().expect("a shell");
+    String::from_utf8(output.stdout).expect("text")
+}
 
-    // As a newcomer does: in the repository, with its configuration; only port and data are apart.
+/// Runs the examples of a page as a newcomer does: in the repository, with its configuration; only port and data are apart.
+fn run_examples(page: &str, at_least: usize) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join(page)).expect("the page");
+    let steps = steps(&page);
+    let requests = steps.iter().filter(|step| matches!(step, Step::Request { .. })).count();
+    assert!(requests >= at_least, "only {requests} examples were found");
+
     let home = Home::new("");
     let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
     command.arg("--data").arg(home.data()).args(["--port", "0"]).current_dir(root);
     let server = Server::run(command);
+    let last_reply = home.path().join("reply");
     let mut variables: HashMap<String, String> = HashMap::new();
-    for example in examples {
-        let mut target = example.target.clone();
+    for step in steps {
+        let (mut target, printed) = match step {
+            Step::Request { target, reply } => (target, reply),
+            Step::Variable { name, command } => {
+                let value = taken(&name, &command, &last_reply);
+                assert_eq!(masked(&value), "TOKEN", "{command}");
+                variables.insert(name, value);
+                continue;
+            }
+        };
         for (name, value) in &variables {
             target = target.replace(&format!("${name}"), value);
         }
@@ -71,15 +108,21 @@ fn every_example_of_the_readme_prints_what_it_says() {
         if target.contains("getStatus") {
             // A reader takes longer from one line to the next than an action from state to state.
             let began = Instant::now();
-            while masked(&reply) != masked(&example.reply) && began.elapsed() < PATIENCE {
+            while masked(&reply) != masked(&printed) && began.elapsed() < PATIENCE {
                 reply = server.get(&target);
             }
         }
-        assert_eq!(masked(&reply), masked(&example.reply), "{}", example.target);
-        if let Some(name) = example.sets {
-            let token = between(&reply, "<token>", "</token>");
-            let token = token.or_else(|| between(&reply, "\"token\":\"", "\""));
-            variables.insert(name, token.expect("a token").to_owned());
-        }
+        assert_eq!(masked(&reply), masked(&printed), "{target}");
+        std::fs::write(&last_reply, reply).expect("the reply is kept");
     }
+}
+
+#[test]
+fn every_example_of_the_readme_prints_what_it_says() {
+    run_examples("README.md", 4);
+}
+
+#[test]
+fn every_example_of_the_docs_prints_what_it_says() {
+    run_examples("docs/README.md", 8);
 }
