@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::element::{Content, Element, MAX_DEPTH, each_attribute, json_name, legal_text};
 
-/// Which of the two JSON forms is meant.
+/// One of the two JSON forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonStyle {
     /// `ResponseFormat=json`: text is always `{"$":"..."}`.
@@ -43,10 +43,10 @@ const LISTS: &[(&str, &str)] = &[
     ("stage", "stage"),
 ];
 
-/// The container that shows its list even when it holds nothing: clients go straight for `actions.action`.
+/// The container that has its list even when that is empty: clients read `actions.action` without a check.
 pub(crate) const LIST_EVEN_IF_EMPTY: (&str, &str) = ("actions", "action");
 
-/// Below this many children, looking through all of them for each name is quicker than a map.
+/// Number of children up to which a linear search for each name is quicker than a map.
 const FEW: usize = 16;
 
 /// Appends the members that these children of `parent` (a name without prefix) make, without the braces around them.

@@ -1,6 +1,6 @@
 //! Bodies of `multipart/form-data`: each part becomes a pair. See [`super::request`] for the other forms.
 //!
-//! The whole body is at hand, so the reader of multer never has to wait, and this stays an ordinary function.
+//! The whole body is there, so multer never has to wait, and this is an ordinary function.
 
 use std::convert::Infallible;
 
@@ -13,10 +13,10 @@ use super::error::AciError;
 use super::request::{MAX_PAIRS, PairValue, Pairs, too_many_pairs};
 use super::words::shorten;
 
-/// The body is handed over in pieces, so that it does not stand in memory twice more.
+/// Number of bytes of the body that the reader gets at a time: the whole at once would be in memory twice more.
 const PIECE: usize = 64 * 1024;
 
-/// Says whether a content type is that of a multipart form.
+/// Returns true if a content type is that of a multipart form.
 #[must_use]
 pub fn is_multipart(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
@@ -58,7 +58,7 @@ pub fn read_parts(content_type: &str, body: &[u8], pairs: &mut Pairs) -> Result<
 /// inside of a quoted file name for the part's.
 ///
 /// # Errors
-/// What is wrong with the header.
+/// The text says what is wrong with the header.
 fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     let header = header.ok_or("has no Content-Disposition")?;
     let mut rest = header;
@@ -139,7 +139,7 @@ fn unnamed(number: usize, why: &str) -> AciError {
     ))
 }
 
-/// Takes what a future gives that has all it needs.
+/// Returns the output of a future that never has to wait.
 fn ready<T>(future: impl Future<Output = Result<T, multer::Error>>) -> Result<T, AciError> {
     match future.now_or_never() {
         Some(Ok(value)) => Ok(value),

@@ -98,7 +98,7 @@ fn colours() -> bool {
     }
 }
 
-/// Tells whether a filter lets lines at info through of everything, and not by a name those of [`QUIET`].
+/// Returns true if a filter lets lines at info through of everything, and not by a name those of [`QUIET`].
 fn is_quiet(filter: &str) -> bool {
     let directives = filter.split('/').next().unwrap_or_default().split(',').map(str::trim);
     let mut bare = None;

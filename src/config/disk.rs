@@ -13,7 +13,7 @@ pub(super) enum Disk {
 }
 
 impl Disk {
-    /// Tells whether there is a directory, or nothing is known to keep one from being made.
+    /// Returns true if there is a directory, or nothing is known to keep one from being made.
     pub(super) fn can_be(self, directory: &Path) -> bool {
         if self == Self::Unknown {
             return true;

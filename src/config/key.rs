@@ -97,7 +97,7 @@ impl Key {
         self.form == Form::Numbered
     }
 
-    /// Tells whether a key of a file is this one, or one of the list that it stands for.
+    /// Returns true if a key of a file is this one, or one of the list that it stands for.
     pub(super) fn is(&self, given: &str) -> bool {
         match self.is_numbered() {
             // A number beyond the end of its list has a warning of its own already.

@@ -76,7 +76,7 @@ impl<'r> KindReader<'_, 'r> {
             .collect()
     }
 
-    /// Tells whether every queue that the configuration lists is known. If not, what seems to be missing may only have
+    /// Returns true if every queue that the configuration lists is known. If not, what seems to be missing may only have
     /// been refused, and that is told already.
     #[must_use]
     pub fn knows_all_queues(&self) -> bool {
@@ -89,7 +89,7 @@ impl<'r> KindReader<'_, 'r> {
         self.among.data_directory
     }
 
-    /// Tells whether the disk may be looked at: a text by itself is read without.
+    /// Returns true if the disk may be looked at: a text by itself is read without.
     #[must_use]
     pub fn may_look_at_disk(&self) -> bool {
         self.among.disk == Disk::Real
@@ -264,7 +264,7 @@ impl SectionReader<'_, '_> {
         }
     }
 
-    /// Tells whether the file gives the key.
+    /// Returns true if the file gives the key.
     #[must_use]
     pub fn gives(&self, key: &'static Key) -> bool {
         self.reader.ini.section(self.name).is_some_and(|section| section.get(key.name).is_some())

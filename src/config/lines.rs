@@ -126,7 +126,7 @@ fn include(rest: &str) -> Result<Include<'_>, &'static str> {
     Ok(Include { file, part: Part::Keys { section, name, default } })
 }
 
-/// Tells whether the line may be meant to take one value from a file, as `Key < "file" [Section] Key` or with a `=`
+/// Returns true if the line may be meant to take one value from a file, as `Key < "file" [Section] Key` or with a `=`
 /// before the `<`: no form that is documented, and it must not become a value.
 fn takes_value_from_file(line: &str) -> bool {
     let quoted_after_mark = |text: &str| {

@@ -233,7 +233,7 @@ impl<'r> Reader<'r> {
         section
     }
 
-    /// Tells whether the section has the key; a missing one is a problem that says what it may be.
+    /// Returns true if the section has the key; a missing one is a problem that says what it may be.
     pub(super) fn require(&mut self, section: &IniSection<'_>, key: &Key, allowed: &str) -> bool {
         let there = section.get(key.name).is_some();
         if !there {

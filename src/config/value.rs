@@ -249,7 +249,7 @@ impl ValueKind {
     }
 }
 
-/// Tells whether the same quote stands at both ends.
+/// Returns true if the same quote stands at both ends.
 fn is_quoted(text: &str) -> bool {
     ['"', '\'']
         .iter()

@@ -357,12 +357,12 @@ const fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Tells whether XML 1.0 allows the character (section 2.2).
+/// Returns true if XML 1.0 allows the character (section 2.2).
 pub(crate) const fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Tells whether the text is a name (XML 1.0, section 2.3).
+/// Returns true if the text is a name (XML 1.0, section 2.3).
 fn is_name(text: &str) -> bool {
     let starts = |c: char| {
         matches!(c, ':' | '_' | 'A'..='Z' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}'

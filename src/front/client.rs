@@ -51,7 +51,7 @@ impl Leaving {
         });
     }
 
-    /// Tells whether it has left.
+    /// Returns true if it has left.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.0.borrow().left.is_some()

@@ -147,7 +147,7 @@ fn read(
     }
 }
 
-/// Says whether a target is that of the address alone.
+/// Returns true if a target is that of the address alone.
 fn is_bare(target: &str) -> bool {
     without_authority(target).trim_start_matches(['/', '?']).is_empty()
 }

@@ -34,7 +34,7 @@ pub struct AciRequest {
     pub is_get: bool,
     /// The client is a browser: it would rather have a page than XML where there is one.
     pub wants_html: bool,
-    /// Tells whether whoever asks is still there.
+    /// Returns true if whoever asks is still there.
     pub client: Client,
 }
 

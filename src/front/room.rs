@@ -38,7 +38,7 @@ pub(crate) fn part_of(body: &mut Bytes) -> Bytes {
 pub(super) struct NoRoom;
 
 impl Room {
-    /// Tells whether a reply has none: it is small.
+    /// Returns true if a reply has none: it is small.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.held.as_ref().is_none_or(|held| !held.is_some()) && self.permit.is_none()
@@ -71,7 +71,7 @@ impl Replies {
         Some(room.held.get_or_insert_with(|| Held::of(Arc::clone(&self.0))))
     }
 
-    /// Tells whether there is room for so many bytes, and takes it.
+    /// Returns true if there is room for so many bytes, and takes it.
     pub(super) fn try_reserve(&self, bytes: usize, room: &mut Room) -> bool {
         self.held(bytes, room).is_none_or(|held| held.try_reserve(bytes))
     }

@@ -259,7 +259,7 @@ fn names(request: &HttpRequest) -> impl Iterator<Item = Cow<'_, str>> {
     target.into_iter().chain(hosts).filter(|name| !name.is_empty())
 }
 
-/// Tells whether an origin is that of a page of the server that was asked.
+/// Returns true if an origin is that of a page of the server that was asked.
 fn is_own(origin: &str, request: &HttpRequest) -> bool {
     let Some((scheme, name)) = origin.split_once("://") else {
         return false;
@@ -324,7 +324,7 @@ fn lower(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Tells whether a host is this machine, whatever a name server says: names below `localhost` are never asked for there
+/// Returns true if a host is this machine, whatever a name server says: names below `localhost` are never asked for there
 /// (RFC 6761, section 6.3). Just those to which browsers send `Sec-Fetch-Site` (W3C, Secure Contexts, section 3.1): an
 /// IPv4 address in the form of IPv6 reaches a loopback socket, too, and pages could use it without a sign.
 fn is_loopback(host: &str) -> bool {

@@ -213,7 +213,7 @@ pub fn let_in(endpoint: &Endpoint, request: &HttpRequest) -> Result<(), AciError
     judged.map(drop).map_err(|refused| logged(request, refused))
 }
 
-/// Tells whether the client announced a body. One that is not read ends the connection.
+/// Returns true if the client announced a body. One that is not read ends the connection.
 fn has_body(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)

@@ -150,7 +150,7 @@ fn keepalive() -> TcpKeepalive {
     keepalive.with_interval(Duration::from_secs(10)).with_retries(3)
 }
 
-/// Tells whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
+/// Returns true if the client has ended its side of the connection, or reset it, though bytes may be left to read.
 fn is_closed_by_client(stream: &TcpStream) -> bool {
     // What the runtime has heard of the socket: no call of the system.
     let ready = stream.ready(Interest::READABLE).now_or_never();

@@ -34,7 +34,7 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
         OnRestart::Fail
     }
 
-    /// Tells whether its actions take documents in: parameters `adds`, `updates` and `removes` as Ingest has them. A kind
+    /// Returns true if its actions take documents in: parameters `adds`, `updates` and `removes` as Ingest has them. A kind
     /// that finds documents may hand them to such a queue.
     fn takes_documents(&self) -> bool {
         false

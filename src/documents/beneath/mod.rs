@@ -62,7 +62,7 @@ impl Stamp {
         self.size
     }
 
-    /// Tells whether this can be what `found` was: the same file, though perhaps written to since, or
+    /// Returns true if this can be what `found` was: the same file, though perhaps written to since, or
     /// one of the same size and time. The latter because numbers of devices and files are others
     /// after a restart of the machine, or on some file systems at any time.
     pub(crate) fn can_be(self, found: Self) -> bool {

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use actiond_actors::store::sqlite;
 use rustix::fs::{Stat, fstat};
 
-/// Tells whether a file is one of them, by whatever name it was found. One that has one name only is
+/// Returns true if a file is one of them, by whatever name it was found. One that has one name only is
 /// compared with what was there at the last look, which costs next to nothing.
 pub(super) fn is_ours(file: &Stat) -> bool {
     let identity = identity(file);

@@ -73,7 +73,7 @@ impl Root {
         &self.path
     }
 
-    /// Tells whether it is one of these directories or lies in one.
+    /// Returns true if it is one of these directories or lies in one.
     pub(crate) fn is_in(&self, directories: &[DirectoryId]) -> bool {
         self.way.iter().any(|id| directories.contains(id))
     }

@@ -150,7 +150,7 @@ impl Backlog {
         mender.requests().saturating_sub(self.connection.answered())
     }
 
-    /// Tells whether what comes next is for the request that is being answered, or the next to be: only then can holding it back
+    /// Returns true if what comes next is for the request that is being answered, or the next to be: only then can holding it back
     /// hold up a reply.
     fn is_being_answered(&self, mender: &Mender) -> bool {
         match self.owed(mender) {

@@ -57,7 +57,7 @@ impl Deadline {
         }
     }
 
-    /// Tells whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
+    /// Returns true if this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
     pub(super) fn is_over(&mut self, part: Option<(Part, u64)>, cx: &mut Context<'_>) -> bool {
         let Some((part, received)) = part else {
             self.wait = None;
@@ -117,7 +117,7 @@ impl ReplyDeadline {
         self.gone = true;
     }
 
-    /// Tells whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
+    /// Returns true if the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
     pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         if self.gone {
             return true;

@@ -71,12 +71,12 @@ impl Framing {
         self.heads
     }
 
-    /// Tells whether the next byte belongs to a head.
+    /// Returns true if the next byte belongs to a head.
     pub(super) fn at_head(&self) -> bool {
         self.place == Place::Head
     }
 
-    /// Tells whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
+    /// Returns true if a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
     /// that request nor those before it; where it sees the stream end, it answers all.
     pub(super) fn is_broken(&self) -> bool {
         self.place == Place::Broken

@@ -101,7 +101,7 @@ impl Mender {
         out.mended
     }
 
-    /// Tells whether the client sent a body that can't be followed, so that the connection has to end.
+    /// Returns true if the client sent a body that can't be followed, so that the connection has to end.
     pub(super) fn is_over(&self) -> bool {
         self.framing.is_broken()
     }
@@ -111,7 +111,7 @@ impl Mender {
         self.framing.heads()
     }
 
-    /// Tells whether what comes next belongs to the last request whose head has passed.
+    /// Returns true if what comes next belongs to the last request whose head has passed.
     pub(super) fn is_behind_head(&self) -> bool {
         !self.framing.at_head()
     }

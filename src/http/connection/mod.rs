@@ -140,12 +140,12 @@ impl<S> MendedStream<S> {
         any
     }
 
-    /// Tells whether the client took too long over a request. Registers a waker if not.
+    /// Returns true if the client took too long over a request. Registers a waker if not.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         self.deadline.is_over(self.mender.unfinished(), cx)
     }
 
-    /// Tells whether the client sends without end.
+    /// Returns true if the client sends without end.
     fn is_endless(&self) -> bool {
         self.mender.unfinished().is_some_and(|(_, passed)| passed > self.max_request)
     }

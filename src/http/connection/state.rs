@@ -53,7 +53,7 @@ impl Connection {
         self.answered.get()
     }
 
-    /// Tells whether somebody works on a reply.
+    /// Returns true if somebody works on a reply.
     pub(in crate::http) fn is_busy(&self) -> bool {
         self.begun.get() > self.answered.get()
     }

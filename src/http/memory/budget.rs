@@ -30,7 +30,7 @@ pub(crate) struct Budget {
     beside: usize,
     pub(super) patience: Duration,
     pub(super) listeners: Listeners,
-    /// Tells whether nobody should wait any more.
+    /// Returns true if nobody should wait any more.
     is_useless: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
@@ -157,7 +157,7 @@ impl<B: Deref<Target = Budget>> Held<B> {
         Self { budget, shares: 0, apart: false, covered, patience, heard: None }
     }
 
-    /// Tells whether anything is held.
+    /// Returns true if anything is held.
     pub(crate) const fn is_some(&self) -> bool {
         self.shares > 0 || self.apart
     }

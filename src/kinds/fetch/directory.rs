@@ -222,7 +222,7 @@ impl Unreadable {
         }
     }
 
-    /// Tells whether the path is one of them or lies below one.
+    /// Returns true if the path is one of them or lies below one.
     pub(super) fn covers(&self, path: &Path) -> bool {
         self.is_everything
             || (!self.paths.is_empty() && path.ancestors().any(|p| self.paths.contains(p)))

@@ -34,7 +34,7 @@ impl FileSystem {
         Self { device, more: more(directory, device) }
     }
 
-    /// Tells whether it can be the same as another, as far as is known of both.
+    /// Returns true if it can be the same as another, as far as is known of both.
     pub(crate) fn can_be(&self, other: &Self) -> bool {
         let alike = |a: More, b: More| {
             let made = a.made.zip(b.made).is_none_or(|(a, b)| a == b);

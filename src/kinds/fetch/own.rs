@@ -87,7 +87,7 @@ impl Own {
         self.found.get(&identity).map(PathBuf::as_path)
     }
 
-    /// Tells whether a file that was found elsewhere is one of theirs all the same.
+    /// Returns true if a file that was found elsewhere is one of theirs all the same.
     #[cfg(unix)]
     pub(crate) fn is_linked(&self, path: &Path, metadata: &Metadata) -> bool {
         use std::os::unix::fs::MetadataExt as _;

@@ -39,7 +39,7 @@ pub(crate) trait Source {
         reference::of(path)
     }
 
-    /// Tells whether nothing is known of the item of this path, because what it lies in could not be read in this run.
+    /// Returns true if nothing is known of the item of this path, because what it lies in could not be read in this run.
     fn is_unknown(&self, path: &Path) -> bool;
 
     /// Judges whether what was not seen has vanished, or only can't be seen; `missed` goes through the paths of all known

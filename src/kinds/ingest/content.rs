@@ -32,7 +32,7 @@ pub(crate) enum Taken {
     Update,
 }
 
-/// Tells whether a document holds what is not used: an update changes fields only, and where there are pages
+/// Returns true if a document holds what is not used: an update changes fields only, and where there are pages
 /// no source is read.
 pub(crate) fn holds_unused(document: &Document) -> bool {
     let (has_pages, has_source) = (!document.pages.is_empty(), document.source.is_some());
