@@ -21,7 +21,7 @@ use super::authorize::authorize;
 use super::endpoint::Endpoint;
 use super::list::List;
 use super::message::{AciReply, AciRequest, Caller};
-use super::room::{NoRoom, Room, SMALL};
+use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
 use super::run_permits::RunPermit;
 use super::{Client, queues, request_log, server_info, submit};
 use crate::aci::catalog::builtin::HELP;
@@ -49,7 +49,7 @@ pub(super) struct Call<'a> {
     pub(super) idempotency_key: Option<&'a str>,
     pub(super) client: &'a Client,
     /// The room for the reply, as far as there is some already.
-    room: Room,
+    memory: ReplyMemory,
     /// The token of an action that was queued: whatever goes wrong from then on, the client must get it.
     pub(super) token: Option<Element>,
     /// The permit of an action that ran at once: its result is nowhere else.
@@ -64,7 +64,7 @@ pub(super) enum ReplyData {
 }
 
 /// A request that was understood.
-struct Read {
+struct ParsedRequest {
     action: String,
     pairs: Pairs,
     format: ResponseFormat,
@@ -80,7 +80,7 @@ pub(super) async fn dispatch(
     request: &mut AciRequest,
     text: &mut Option<String>,
 ) -> (String, Result<AciReply, Failed>) {
-    let Read { action, pairs, format } = match read(endpoint, request, text) {
+    let ParsedRequest { action, pairs, format } = match read(endpoint, request, text) {
         Ok(read) => read,
         Err((action, failed)) => return (action, Err(failed)),
     };
@@ -94,7 +94,7 @@ pub(super) async fn dispatch(
         wants_html: request.wants_html,
         idempotency_key: request.idempotency_key.as_deref(),
         client: &request.client,
-        room: Room::default(),
+        memory: ReplyMemory::default(),
         token: None,
         permit: None,
     };
@@ -108,7 +108,7 @@ fn read(
     endpoint: &Endpoint,
     request: &mut AciRequest,
     text: &mut Option<String>,
-) -> Result<Read, (String, Failed)> {
+) -> Result<ParsedRequest, (String, Failed)> {
     let limits = endpoint.limits();
     let (body, too_large) = match &request.body {
         Ok(body) => (body.as_ref(), None),
@@ -130,7 +130,7 @@ fn read(
             let is_plain = request.is_get && request.body.as_ref().is_ok_and(Bytes::is_empty);
             if request.wants_html && is_plain && is_bare {
                 let (action, pairs) = (HELP.name.to_owned(), Pairs::default());
-                return Ok(Read { action, pairs, format: ResponseFormat::default() });
+                return Ok(ParsedRequest { action, pairs, format: ResponseFormat::default() });
             }
             let error = too_large.unwrap_or(rejected.error);
             return Err((rejected.action, (error, rejected.format)));
@@ -143,7 +143,9 @@ fn read(
     }
     match too_large {
         Some(error) => Err((parsed.action, (error, parsed.format))),
-        None => Ok(Read { action: parsed.action, pairs: parsed.pairs, format: parsed.format }),
+        None => {
+            Ok(ParsedRequest { action: parsed.action, pairs: parsed.pairs, format: parsed.format })
+        }
     }
 }
 
@@ -172,13 +174,13 @@ async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
     };
     let replies = &call.endpoint.inner.replies;
     if let Some(permit) = call.permit.take() {
-        reply.room = replies.only_once(reply.len(), permit).await;
+        reply.memory = replies.reserve_or_keep_permit(reply.len(), permit).await;
         return Ok(reply);
     }
-    match (replies.fit(reply.len(), &mut call.room).await, &call.token) {
-        (Ok(()), _) => Ok(AciReply { room: call.room, ..reply }),
-        (Err(NoRoom), Some(token)) => Ok(call.success(std::slice::from_ref(token))),
-        (Err(no_room), None) => Err(no_room.into()),
+    match (replies.fit(reply.len(), &mut call.memory).await, &call.token) {
+        (Ok(()), _) => Ok(AciReply { memory: call.memory, ..reply }),
+        (Err(NoReplyMemory), Some(token)) => Ok(call.success(std::slice::from_ref(token))),
+        (Err(no_memory), None) => Err(no_memory.into()),
     }
 }
 
@@ -198,9 +200,9 @@ impl Call<'_> {
     }
 
     /// Finds room for what has so many bytes where it is kept, and for the reply that is made of it.
-    pub(super) async fn make_room(&mut self, stored: usize) -> Result<(), NoRoom> {
+    pub(super) async fn reserve_memory(&mut self, stored: usize) -> Result<(), NoReplyMemory> {
         let expected = stored.saturating_add(ENVELOPE);
-        self.endpoint.inner.replies.reserve(expected, &mut self.room).await
+        self.endpoint.inner.replies.reserve(expected, &mut self.memory).await
     }
 
     /// Reads how an action stands, once there is room for its result. That is read once: before that, it tells its size alone.
@@ -219,7 +221,7 @@ impl Call<'_> {
             _ => self.waited(queue, id, patience).await?,
         };
         while let Some(TooLarge { bytes }) = within.too_large {
-            self.make_room(bytes).await?;
+            self.reserve_memory(bytes).await?;
             within = queue.status_within(id, bytes).await?;
         }
         Ok(within.status)
@@ -236,7 +238,7 @@ impl Call<'_> {
             match queue.parameters_within(id, most).await? {
                 (state, Ok(parameters)) => return Ok((state, parameters)),
                 (_, Err(TooLarge { bytes })) => {
-                    self.make_room(bytes).await?;
+                    self.reserve_memory(bytes).await?;
                     most = bytes;
                 }
             }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use actiond_actors::{Submitted, System};
 
+use super::reply_memory::ReplyBudget;
 use super::request_log::{Logged, RequestLog};
-use super::room::Replies;
 use super::run_permits::RunPermits;
 use super::served_queue::ServedQueue;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
@@ -39,7 +39,7 @@ pub(super) struct Inner {
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
-    pub(super) replies: Replies,
+    pub(super) replies: ReplyBudget,
     uploads: Budget,
 }
 
@@ -225,7 +225,7 @@ impl EndpointBuilder {
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
-            replies: Replies::new(self.limits.max_reply_memory, self.system.clone()),
+            replies: ReplyBudget::new(self.limits.max_reply_memory, self.system.clone()),
             uploads: Budget::for_bodies(
                 self.limits.max_upload_memory,
                 self.limits.max_file_upload_size,

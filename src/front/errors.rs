@@ -2,7 +2,7 @@
 
 use actiond_actors::QueueError;
 
-use super::room::NoRoom;
+use super::reply_memory::NoReplyMemory;
 use crate::aci::error::AciError;
 
 /// Says what a queue's refusal means to a client that named the action by this token.
@@ -28,14 +28,14 @@ pub(super) fn unknown_token(queue: &str, token: &str) -> AciError {
     AciError::invalid("Token", token, &allowed)
 }
 
-impl From<NoRoom> for AciError {
-    fn from(error: NoRoom) -> Self {
+impl From<NoReplyMemory> for AciError {
+    fn from(error: NoReplyMemory) -> Self {
         Self::unavailable(&error.to_string())
     }
 }
 
-impl From<NoRoom> for QueueError {
-    fn from(error: NoRoom) -> Self {
+impl From<NoReplyMemory> for QueueError {
+    fn from(error: NoReplyMemory) -> Self {
         Self::Unavailable { reason: error.to_string() }
     }
 }

@@ -1,7 +1,7 @@
 //! Replies that are lists. The first page is fetched before the reply begins, so that most lists go
 //! out whole and an error is still an ACI error; longer ones are written while they are sent, one
 //! page in memory at a time, and of a page as much as its client takes. Each has room for its page and its piece
-//! ([`Room`]); where there is none, pages and pieces are so small that they need none.
+//! ([`ReplyMemory`]); where there is none, pages and pieces are so small that they need none.
 
 use std::vec;
 
@@ -17,7 +17,7 @@ use futures_util::stream;
 use super::dispatch::Call;
 use super::endpoint::Endpoint;
 use super::errors::queue_error;
-use super::room::{Room, SMALL, part_of};
+use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
 use super::{AciBody, AciReply, ListStream, render};
 use crate::aci::element::Element;
@@ -26,7 +26,7 @@ use crate::aci::response::ListWriter;
 
 /// The part of a list that is in memory at a time.
 #[derive(Debug, Clone, Copy)]
-struct Step {
+struct StepSize {
     /// The number of actions that are fetched.
     page: usize,
     /// The number of bytes of results that they may have.
@@ -35,14 +35,14 @@ struct Step {
     piece: usize,
 }
 
-/// With [`LONG_ROOM`]. A reply of such a page is some 100 KB.
-const LONG: Step = Step { page: 250, bytes: LONG_ROOM / 2, piece: 2 * SMALL };
+/// With [`LONG_BYTES`]. A reply of such a page is some 100 KB.
+const LONG: StepSize = StepSize { page: 250, bytes: LONG_BYTES / 2, piece: 2 * SMALL };
 
 /// The page and the piece of a long step.
-const LONG_ROOM: usize = 4 * SMALL;
+const LONG_BYTES: usize = 4 * SMALL;
 
 /// Without room.
-const SHORT: Step = Step { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
+const SHORT: StepSize = StepSize { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
 
 /// A list that an action asks for.
 pub(super) struct List {
@@ -74,8 +74,8 @@ struct Sending {
     shows: Shows,
     writer: ListWriter,
     /// Kept until what was written last has been taken, too.
-    room: Room,
-    step: Step,
+    memory: ReplyMemory,
+    step: StepSize,
     ended: bool,
 }
 
@@ -105,7 +105,7 @@ impl List {
             results: 0,
             shows: self.shows,
             writer,
-            room: Room::default(),
+            memory: ReplyMemory::default(),
             step: SHORT,
             ended: false,
         };
@@ -114,7 +114,7 @@ impl List {
         let content_type = call.format.content_type();
         if more {
             let body = AciBody::Stream(sending.stream(out));
-            return Ok(AciReply { content_type, body, room: Room::default() });
+            return Ok(AciReply { content_type, body, memory: ReplyMemory::default() });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()
@@ -122,8 +122,8 @@ impl List {
             return Err(queue_error(&QueueError::Store(damage.clone()), &name, None));
         }
         out.extend(sending.tail());
-        let room = if out.len() > SMALL { sending.room } else { Room::default() };
-        Ok(AciReply { room, ..AciReply::whole(content_type, out) })
+        let memory = if out.len() > SMALL { sending.memory } else { ReplyMemory::default() };
+        Ok(AciReply { memory, ..AciReply::whole(content_type, out) })
     }
 }
 
@@ -159,10 +159,10 @@ impl Sending {
     async fn fetch(&mut self) -> Result<(), QueueError> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         // Taken anew for each page: one with large actions may have had more, or there was none.
-        self.room = Room::default();
+        self.memory = ReplyMemory::default();
         let replies = &self.endpoint.inner.replies;
         self.step = SHORT;
-        if left > SHORT.page && replies.try_reserve(LONG_ROOM, &mut self.room) {
+        if left > SHORT.page && replies.try_reserve(LONG_BYTES, &mut self.memory) {
             self.step = LONG;
         }
         let (actions, mut bytes) = (left.min(self.step.page), self.step.bytes);
@@ -172,7 +172,7 @@ impl Sending {
                 Ok(page) => {
                     // What runs may show more than is stored of it.
                     let results = results(&page);
-                    if replies.try_reserve(twice(results), &mut self.room) {
+                    if replies.try_reserve(twice(results), &mut self.memory) {
                         self.left = self.left.saturating_sub(page.len() as u64);
                         (self.listing, self.results) = (listing, results);
                         self.fetched = page.into_iter();
@@ -186,7 +186,7 @@ impl Sending {
                     bytes
                 }
             };
-            replies.reserve(twice(needed), &mut self.room).await?;
+            replies.reserve(twice(needed), &mut self.memory).await?;
         }
     }
 
@@ -196,15 +196,15 @@ impl Sending {
         id: ActionId,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let replies = &self.endpoint.inner.replies;
-        self.room.wait_anew();
+        self.memory.reset_patience();
         loop {
             let (state, given) = self.listing.parameters(id).await?;
             let bytes = twice(self.results + given.as_ref().map_or(0, Parameters::byte_len));
-            if replies.try_reserve(bytes, &mut self.room) {
+            if replies.try_reserve(bytes, &mut self.memory) {
                 return Ok((state, given));
             }
             drop(given);
-            replies.reserve(bytes, &mut self.room).await?;
+            replies.reserve(bytes, &mut self.memory).await?;
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::client::Client;
-use super::room::{Room, SMALL};
+use super::reply_memory::{ReplyMemory, SMALL};
 use crate::aci::error::AciError;
 
 /// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
@@ -88,7 +88,7 @@ pub struct AciReply {
     /// The body.
     pub body: AciBody,
     /// The room in memory that a large body has; a stream has its own.
-    pub room: Room,
+    pub memory: ReplyMemory,
 }
 
 impl AciReply {
@@ -97,7 +97,7 @@ impl AciReply {
             // It grew while it was written, and what it has too much is not counted.
             body.shrink_to_fit();
         }
-        Self { content_type, body: AciBody::Whole(body), room: Room::default() }
+        Self { content_type, body: AciBody::Whole(body), memory: ReplyMemory::default() }
     }
 
     pub(super) fn html(page: String) -> Self {

@@ -34,8 +34,8 @@ mod list;
 mod message;
 mod queues;
 mod render;
+mod reply_memory;
 mod request_log;
-mod room;
 mod run_permits;
 mod served_queue;
 mod server_info;
@@ -57,9 +57,9 @@ pub use ends::log_unfinished;
 pub use message::{
     AciAnswer, AciBody, AciReply, AciRequest, Caller, Certificate, Credential, ListStream, Port,
 };
+pub use reply_memory::ReplyMemory;
+pub(crate) use reply_memory::part_of;
 use request_log::Logging;
-pub use room::Room;
-pub(crate) use room::part_of;
 
 /// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread, and counts the users of its
 /// endpoint for itself: a count that all workers change is slow for each of them.

@@ -52,7 +52,7 @@ struct Latest {
     /// Number of those that there have been.
     total: u64,
     /// The newest last.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LogEntry>,
 }
 
 /// A request that has ended.
@@ -68,7 +68,7 @@ pub(super) struct Logged<'a> {
 
 /// A request as it is remembered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
+pub(super) struct LogEntry {
     pub(super) action: String,
     pub(super) text: String,
     pub(super) client: Option<IpAddr>,
@@ -103,11 +103,11 @@ impl RequestLog {
         entry.action.make_ascii_uppercase();
         write_over(&mut entry.text, text);
         write_over(&mut entry.thread, thread.name().unwrap_or_default());
-        latest.entries.push_back(Entry { client, ended_ms, took, success, ..entry });
+        latest.entries.push_back(LogEntry { client, ended_ms, took, success, ..entry });
     }
 
     /// Returns the latest entries, the newest first.
-    pub(super) fn tail(&self, number: usize) -> Vec<Entry> {
+    pub(super) fn tail(&self, number: usize) -> Vec<LogEntry> {
         self.latest().entries.iter().rev().take(number).cloned().collect()
     }
 

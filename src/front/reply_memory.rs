@@ -10,19 +10,19 @@ use actiond_actors::System;
 use bytes::Bytes;
 
 use super::run_permits::RunPermit;
-use crate::http::memory::{Budget, Held, SHARE};
+use crate::http::memory::{Budget, Reservation, SHARE};
 
 /// The number of bytes that need no room.
 pub(super) const SMALL: usize = SHARE;
 
 /// The memory for the large replies of one endpoint.
 #[derive(Debug)]
-pub(super) struct Replies(Arc<Budget>);
+pub(super) struct ReplyBudget(Arc<Budget>);
 
 /// The room that a reply has. To be kept until its client has taken it.
 #[derive(Debug, Default)]
-pub struct Room {
-    held: Option<Held<Arc<Budget>>>,
+pub struct ReplyMemory {
+    reservation: Option<Reservation<Arc<Budget>>>,
     /// The permit that it keeps in place of room.
     permit: Option<RunPermit>,
 }
@@ -35,22 +35,23 @@ pub(crate) fn part_of(body: &mut Bytes) -> Bytes {
 /// Other replies have the memory, and had it for as long as this one waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("other replies hold the memory for replies (MaxReplyMemory); ask again later.")]
-pub(super) struct NoRoom;
+pub(super) struct NoReplyMemory;
 
-impl Room {
+impl ReplyMemory {
     /// Returns true if a reply has none: it is small.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.held.as_ref().is_none_or(|held| !held.is_some()) && self.permit.is_none()
+        self.reservation.as_ref().is_none_or(|reservation| !reservation.holds_any())
+            && self.permit.is_none()
     }
 
     /// Begins the time anew that may be waited for another.
-    pub(super) fn wait_anew(&mut self) {
-        self.held.iter_mut().for_each(Held::wait_anew);
+    pub(super) fn reset_patience(&mut self) {
+        self.reservation.iter_mut().for_each(Reservation::reset_patience);
     }
 }
 
-impl Replies {
+impl ReplyBudget {
     /// Shares so many bytes among all replies; one that is larger has to be alone. While the system shuts down nobody waits
     /// for room: HTTP ends soon after it, and each request is answered (Q11).
     pub(super) fn new(memory: usize, system: System) -> Self {
@@ -64,43 +65,59 @@ impl Replies {
     }
 
     /// Returns what a room holds, unless it needs nothing for so many bytes.
-    fn held<'r>(&self, bytes: usize, room: &'r mut Room) -> Option<&'r mut Held<Arc<Budget>>> {
+    fn reservation<'r>(
+        &self,
+        bytes: usize,
+        memory: &'r mut ReplyMemory,
+    ) -> Option<&'r mut Reservation<Arc<Budget>>> {
         if bytes <= SMALL {
-            return room.held.as_mut();
+            return memory.reservation.as_mut();
         }
-        Some(room.held.get_or_insert_with(|| Held::of(Arc::clone(&self.0))))
+        Some(memory.reservation.get_or_insert_with(|| Reservation::of(Arc::clone(&self.0))))
     }
 
     /// Returns true if there is room for so many bytes, and takes it.
-    pub(super) fn try_reserve(&self, bytes: usize, room: &mut Room) -> bool {
-        self.held(bytes, room).is_none_or(|held| held.try_reserve(bytes))
+    pub(super) fn try_reserve(&self, bytes: usize, memory: &mut ReplyMemory) -> bool {
+        self.reservation(bytes, memory).is_none_or(|reservation| reservation.try_reserve(bytes))
     }
 
     /// Waits for room for so many bytes that have not been read yet. All waits for one room together take some seconds at most.
-    pub(super) async fn reserve(&self, bytes: usize, room: &mut Room) -> Result<(), NoRoom> {
-        match self.held(bytes, room) {
-            Some(held) => held.reserve(bytes).await.map_err(|_| NoRoom),
+    pub(super) async fn reserve(
+        &self,
+        bytes: usize,
+        memory: &mut ReplyMemory,
+    ) -> Result<(), NoReplyMemory> {
+        match self.reservation(bytes, memory) {
+            Some(reservation) => reservation.reserve(bytes).await.map_err(|_| NoReplyMemory),
             None => Ok(()),
         }
     }
 
     /// Makes the room as large as what has been written. Where it became larger than was expected, it waits for more, and
     /// keeps what it has: it is not made again.
-    pub(super) async fn fit(&self, bytes: usize, room: &mut Room) -> Result<(), NoRoom> {
-        let Some(held) = self.held(bytes, room) else { return Ok(()) };
-        held.grow_to(bytes, bytes).await.map_err(|_| NoRoom)?;
-        held.shrink_to(bytes);
+    pub(super) async fn fit(
+        &self,
+        bytes: usize,
+        memory: &mut ReplyMemory,
+    ) -> Result<(), NoReplyMemory> {
+        let Some(reservation) = self.reservation(bytes, memory) else { return Ok(()) };
+        reservation.grow_to(bytes, bytes).await.map_err(|_| NoReplyMemory)?;
+        reservation.shrink_to(bytes);
         Ok(())
     }
 
     /// Finds room for what is nowhere else. Where there is none after some seconds it is sent all the same, and keeps
     /// this permit until it was taken: of these there are few.
-    pub(super) async fn only_once(&self, bytes: usize, permit: RunPermit) -> Room {
-        let mut room = Room::default();
-        if self.reserve(bytes, &mut room).await.is_err() {
-            room.permit = Some(permit);
+    pub(super) async fn reserve_or_keep_permit(
+        &self,
+        bytes: usize,
+        permit: RunPermit,
+    ) -> ReplyMemory {
+        let mut memory = ReplyMemory::default();
+        if self.reserve(bytes, &mut memory).await.is_err() {
+            memory.permit = Some(permit);
         }
-        room
+        memory
     }
 }
 
@@ -114,19 +131,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_nowhere_else_is_sent_in_the_end_and_keeps_its_permit() {
-        let replies = Replies(Arc::new(Budget::for_replies(4 * SMALL, || false)));
+        let replies = ReplyBudget(Arc::new(Budget::for_replies(4 * SMALL, || false)));
         let permits = Arc::new(Semaphore::new(1));
         let permit = async || Arc::new(Arc::clone(&permits).acquire_owned().await.unwrap());
         for (bytes, has_none) in [(SMALL, true), (2 * SMALL, false)] {
-            let room = replies.only_once(bytes, permit().await).await;
-            assert_eq!((room.is_none(), permits.available_permits()), (has_none, 1));
+            let memory = replies.reserve_or_keep_permit(bytes, permit().await).await;
+            assert_eq!((memory.is_none(), permits.available_permits()), (has_none, 1));
         }
-        let mut held = Room::default();
-        assert!(replies.try_reserve(4 * SMALL, &mut held));
-        let room = replies.only_once(2 * SMALL, permit().await).await;
-        assert!(!room.is_none());
+        let mut reservation = ReplyMemory::default();
+        assert!(replies.try_reserve(4 * SMALL, &mut reservation));
+        let memory = replies.reserve_or_keep_permit(2 * SMALL, permit().await).await;
+        assert!(!memory.is_none());
         assert_eq!(permits.available_permits(), 0);
-        drop(room);
+        drop(memory);
         assert_eq!(permits.available_permits(), 1);
     }
 
@@ -135,12 +152,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let building = System::builder(directory.path());
         let system = building.queue("Work", QueueSettings::default(), Echo).start().await.unwrap();
-        let replies = Replies::new(4 * SMALL, system.clone());
-        let (mut held, mut other) = (Room::default(), Room::default());
-        assert!(replies.try_reserve(4 * SMALL, &mut held));
+        let replies = ReplyBudget::new(4 * SMALL, system.clone());
+        let (mut reservation, mut other) = (ReplyMemory::default(), ReplyMemory::default());
+        assert!(replies.try_reserve(4 * SMALL, &mut reservation));
         system.shutdown(std::time::Duration::from_secs(1)).await;
         let within = std::time::Duration::from_secs(3);
         let waited = tokio::time::timeout(within, replies.reserve(2 * SMALL, &mut other)).await;
-        assert_eq!(waited.unwrap(), Err(NoRoom), "it is known before its patience is over");
+        assert_eq!(waited.unwrap(), Err(NoReplyMemory), "it is known before its patience is over");
     }
 }
