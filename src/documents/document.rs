@@ -1,8 +1,8 @@
 //! A document, and the reader of `adds` and `updates`, which are documents in XML. References to remove are
 //! read by [`super::csv`].
 //!
-//! Names and shapes are those of the vendor's published schema of CFS; elements that it does not
-//! know are skipped. Where [`super::xml`] says "well-formed", this says "a document".
+//! Names and structure are those of the vendor's published schema of CFS; other elements are skipped. [`super::xml`] checks
+//! that the text is well-formed, this module that it has documents.
 
 use std::path::PathBuf;
 
@@ -38,13 +38,13 @@ pub(crate) struct Document {
     /// Names and values in the order they came; those of `xmlmetadata` nest as `A/B`, and
     /// attributes there as `A/@b`.
     pub(crate) fields: Vec<(String, String)>,
-    /// Text that is there already, in sections.
+    /// Text that came with the document, in sections.
     pub(crate) pages: Vec<String>,
-    /// Where the document itself is.
+    /// The document itself.
     pub(crate) source: Option<DocumentSource>,
 }
 
-/// Where a document itself is.
+/// The location or content of a document itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DocumentSource {
     /// A file that this server can read.
@@ -217,8 +217,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Reads the fields of `xmlmetadata`, and below; `path` is where we are, such as `A/B`.
-    /// The depth is bounded by that of the reader.
+    /// Reads the fields of `xmlmetadata`, and below; `path` is the current path, such as `A/B`. The reader bounds the depth.
     fn nested(
         &mut self,
         document: &mut Document,

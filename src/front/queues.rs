@@ -66,7 +66,7 @@ impl<'a> TargetAction<'a> {
         queue_error(error, self.served.queue.name(), Some(self.given))
     }
 
-    /// The action by all that the token says of it.
+    /// Returns the action with all that the token says of it.
     const fn action(&self) -> Submitted {
         Submitted { id: self.id, queued_at: self.queued_at }
     }

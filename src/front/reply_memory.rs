@@ -1,8 +1,8 @@
-//! The room in memory that large replies need until their clients have taken them.
+//! Memory for large replies, reserved until their clients have taken them.
 //!
-//! A reply of at most [`SMALL`] bytes needs none. For a larger one it is found before what it shows is read, so that clients
-//! that ask for much and take nothing hold no more than `MaxReplyMemory`, and those who wait hold nothing. Who asks:
-//! `dispatch.rs` for replies that are whole, `list.rs` for what is sent in pieces.
+//! A reply of at most [`SMALL`] bytes needs none. For a larger one it is reserved before the data is read, so that clients
+//! that ask for much and take nothing hold no more than `MaxReplyMemory`, and those that wait hold nothing. `dispatch.rs`
+//! reserves for whole replies, `list.rs` for streamed ones.
 
 use std::sync::Arc;
 
@@ -12,59 +12,59 @@ use bytes::Bytes;
 use super::run_permits::RunPermit;
 use crate::http::memory::{Budget, Reservation, SHARE};
 
-/// The number of bytes that need no room.
+/// Number of bytes that need no reservation.
 pub(super) const SMALL: usize = SHARE;
 
-/// The memory for the large replies of one endpoint.
+/// The memory budget for the large replies of one endpoint.
 #[derive(Debug)]
 pub(super) struct ReplyBudget(Arc<Budget>);
 
-/// The room that a reply has. To be kept until its client has taken it.
+/// The memory that is reserved for a reply. Keep it until the client has taken the reply.
 #[derive(Debug, Default)]
 pub struct ReplyMemory {
     reservation: Option<Reservation<Arc<Budget>>>,
-    /// The permit that it keeps in place of room.
+    /// The permit that it keeps in place of a reservation.
     permit: Option<RunPermit>,
 }
 
-/// Takes from a body what is given to HTTP at once, which copies it: the whole would stand in memory twice.
+/// Splits off the part of a body to give to HTTP at a time. HTTP copies it, so the whole would be in memory twice.
 pub(crate) fn part_of(body: &mut Bytes) -> Bytes {
     body.split_to(body.len().min(SMALL))
 }
 
-/// Other replies have the memory, and had it for as long as this one waited.
+/// Error: other replies held the memory for as long as this one waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("other replies hold the memory for replies (MaxReplyMemory); ask again later.")]
 pub(super) struct NoReplyMemory;
 
 impl ReplyMemory {
-    /// Returns true if a reply has none: it is small.
+    /// Returns true if nothing is reserved, because the reply is small.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.reservation.as_ref().is_none_or(|reservation| !reservation.holds_any())
             && self.permit.is_none()
     }
 
-    /// Begins the time anew that may be waited for another.
+    /// Allows the full time for waiting again.
     pub(super) fn reset_patience(&mut self) {
         self.reservation.iter_mut().for_each(Reservation::reset_patience);
     }
 }
 
 impl ReplyBudget {
-    /// Shares so many bytes among all replies; one that is larger has to be alone. While the system shuts down nobody waits
-    /// for room: HTTP ends soon after it, and each request is answered (Q11).
+    /// Makes a budget of so many bytes; a larger reply has to be alone. While the system shuts down no reply waits for memory:
+    /// HTTP ends soon after it, and each request is answered (Q11).
     pub(super) fn new(memory: usize, system: System) -> Self {
         Self(Arc::new(Budget::for_replies(memory, move || system.is_draining())))
     }
 
-    /// Shares so many bytes; each waits so long.
+    /// Makes a budget of so many bytes, with this time for waiting.
     #[cfg(test)]
     pub(super) fn patient(memory: usize, patience: std::time::Duration) -> Self {
         Self(Arc::new(Budget::for_replies(memory, || false).patient(patience)))
     }
 
-    /// Returns what a room holds, unless it needs nothing for so many bytes.
+    /// Returns the reservation, unless so many bytes need none.
     fn reservation<'r>(
         &self,
         bytes: usize,
@@ -76,12 +76,13 @@ impl ReplyBudget {
         Some(memory.reservation.get_or_insert_with(|| Reservation::of(Arc::clone(&self.0))))
     }
 
-    /// Returns true if there is room for so many bytes, and takes it.
+    /// Reserves so many bytes if they are free; returns true if it did.
     pub(super) fn try_reserve(&self, bytes: usize, memory: &mut ReplyMemory) -> bool {
         self.reservation(bytes, memory).is_none_or(|reservation| reservation.try_reserve(bytes))
     }
 
-    /// Waits for room for so many bytes that have not been read yet. All waits for one room together take some seconds at most.
+    /// Waits for memory for so many bytes that have not been read yet. All waits for one reply together take some seconds at
+    /// most.
     pub(super) async fn reserve(
         &self,
         bytes: usize,
@@ -93,8 +94,8 @@ impl ReplyBudget {
         }
     }
 
-    /// Makes the room as large as what has been written. Where it became larger than was expected, it waits for more, and
-    /// keeps what it has: it is not made again.
+    /// Makes the reservation as large as the reply that was written. If that is larger than expected, waits for more memory and
+    /// keeps what it has, since the reply is not made again.
     pub(super) async fn fit(
         &self,
         bytes: usize,
@@ -106,8 +107,8 @@ impl ReplyBudget {
         Ok(())
     }
 
-    /// Finds room for what is nowhere else. Where there is none after some seconds it is sent all the same, and keeps
-    /// this permit until it was taken: of these there are few.
+    /// Reserves memory for a reply that exists nowhere else. If none is free after some seconds, the reply is sent all the same,
+    /// and keeps this permit until the client has taken it: there are few permits.
     pub(super) async fn reserve_or_keep_permit(
         &self,
         bytes: usize,

@@ -1,7 +1,7 @@
-//! What a Fetch action is given: the tasks it names, and what it asks for that this server can't do.
+//! The parameters of a Fetch action: the tasks that it names, and requests that this server can't fulfil.
 //!
-//! To pass over a parameter in silence would do something else than was asked for. Where that is so the
-//! action is refused; what only is not known is named in a warning beside the result.
+//! A parameter that changes what is to be done, and is not supported, makes the action fail. Other unknown parameters are
+//! named in a warning beside the result.
 
 use actiond_actors::{Failure, Node, Parameters, Value};
 
@@ -80,12 +80,12 @@ pub(super) fn given<'p>(
     }
 }
 
-/// Returns the name by which the action names its tasks, and what it gave; `None` stands for all tasks.
+/// Returns the parameter by which the action names its tasks, and its value; `None` stands for all tasks.
 ///
 /// # Errors
 ///
-/// It gave two different lists, what is no text, or a list that names none: a script whose variable is not set
-/// does not mean all of them.
+/// Two different lists, a value that is no text, or an empty list: a script whose variable is not set does not mean all of
+/// them.
 pub(super) fn sections(parameters: &Parameters) -> Result<Option<(&'static str, &str)>, Failure> {
     let [tasks, config] = [given(parameters, TASK_SECTIONS)?, given(parameters, CONFIG_SECTION)?];
     match (tasks, config) {
