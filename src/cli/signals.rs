@@ -13,7 +13,7 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    /// When the first one came.
+    /// The time at which the first one came.
     first: Option<Instant>,
 }
 

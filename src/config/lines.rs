@@ -38,7 +38,7 @@ pub(super) enum Part<'t> {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The text says what is wrong with it.
 pub(super) fn read(line: &str) -> Result<Option<Content<'_>>, &'static str> {
     if says_nothing(line) {
         return Ok(None);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileSystem {
     pub(crate) device: u64,
-    /// What is known of it beside the device, if anything.
+    /// The identity beside the device, if it is known.
     pub(crate) details: Option<Details>,
 }
 
