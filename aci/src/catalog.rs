@@ -73,7 +73,7 @@ pub struct ParamSpec {
     pub summary: &'static str,
 }
 
-/// The name of a [`ParamSpec`] that stands for parameters of any other name.
+/// The name of a [`ParamSpec`] that is for parameters of any other name.
 pub const ANY: &str = "*";
 
 /// The values that a parameter may have. Words are compared without regard to case, and white space around a value does not
@@ -220,7 +220,7 @@ pub fn parse_integer(text: &str) -> Option<i64> {
     text.trim().parse().ok()
 }
 
-/// Reads seconds, 0 or more: digits, and decimals behind a point. No exponents, signs or words.
+/// Reads seconds, 0 or more: digits, and decimals after a point. No exponents, signs or words.
 #[must_use]
 pub fn parse_seconds(text: &str) -> Option<f64> {
     let text = text.trim();

@@ -64,7 +64,7 @@ impl Element {
         Self { name: name.into(), attributes: Vec::new(), content: Content::Text(text.into()) }
     }
 
-    /// Adds an attribute behind those it has.
+    /// Adds an attribute at the end.
     #[must_use]
     pub fn attribute(
         mut self,
@@ -75,13 +75,13 @@ impl Element {
         self
     }
 
-    /// Adds an element behind those it holds; text that it held is dropped.
+    /// Adds a child element at the end; text that it held is dropped.
     #[must_use]
     pub fn child(self, child: Self) -> Self {
         self.children(std::iter::once(child))
     }
 
-    /// Adds elements behind those it holds; text that it held is dropped.
+    /// Adds child elements at the end; text that it held is dropped.
     #[must_use]
     pub fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         match &mut self.content {
@@ -193,7 +193,7 @@ fn cut<'a>(text: &'a str, room: &mut usize) -> Cow<'a, str> {
     }
 }
 
-/// Returns the name as it is written in XML: `_` stands for each character that a name may not have.
+/// Returns the name as it is written in XML: `_` replaces each character that a name may not have.
 ///
 /// A character that may stand inside a name but not begin it gets `_` in front; a prefix other than `autn:` loses its
 /// colon, because no reader could resolve it. `xmlns` would change the meaning of names, so it is no plain name either.

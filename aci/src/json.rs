@@ -18,10 +18,10 @@ pub enum JsonStyle {
     Simple,
 }
 
-/// Elements that may repeat, with the element they stand in (`*`: any). They are always arrays, so that a reply with
+/// Elements that may repeat, each with its parent (`*`: any). They are always arrays, so that a reply with
 /// one looks like a reply with two, as current servers have it (observed). `responsedata` is the top of a reply.
 ///
-/// The place matters: `action` is also the name of a single element of a progress reply.
+/// The parent matters: `action` is also the name of a single element of a progress reply.
 const LISTS: &[(&str, &str)] = &[
     ("actions", "action"),
     ("actions", "section"),
@@ -74,7 +74,7 @@ pub(crate) fn write_text(text: &str, style: JsonStyle, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what stands for an element at this depth of the reply's data, without its name.
+/// Appends the value of an element at this depth of the reply's data, without its name.
 pub(crate) fn write_value(element: &Element, style: JsonStyle, depth: usize, out: &mut Vec<u8>) {
     if let (Content::Text(text), []) = (&element.content, element.attributes.as_slice()) {
         return write_text(text, style, out);

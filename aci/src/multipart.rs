@@ -29,7 +29,7 @@ pub fn is_multipart(content_type: &str) -> bool {
 ///
 /// # Errors
 /// If the body is not what its content type says, a part has no name, or there are more than [`MAX_PAIRS`] pairs. Pairs
-/// in front of the fault are kept.
+/// before the fault are kept.
 pub fn read_parts(content_type: &str, body: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
     if body.is_empty() {
         return Ok(());
@@ -63,7 +63,7 @@ fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     let header = header.ok_or("has no Content-Disposition")?;
     let mut rest = header;
     let mut found = None;
-    // The kind of disposition stands in front, and counts for nothing.
+    // The kind of disposition comes first, and is ignored.
     while let Some(at) = rest.iter().position(|byte| *byte == b';') {
         let (name, value, after) = parameter(rest.get(at..).unwrap_or_default());
         rest = after;
@@ -83,7 +83,7 @@ fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     })
 }
 
-/// Splits the first parameter off: its name, its value without quotes (if there is a `=`), and what stands behind it.
+/// Splits the first parameter off: its name, its value without quotes (if there is a `=`), and the rest.
 /// `text` begins with its semicolon.
 fn parameter(text: &[u8]) -> (&[u8], Option<Vec<u8>>, &[u8]) {
     let text = text.get(1..).unwrap_or_default();

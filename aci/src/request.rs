@@ -1,6 +1,6 @@
 //! Requests, in any of the ten forms that clients send, as one action with its parameters.
 //!
-//! Parameters stand in the path without a `?`, in the query, and in the body (form, form under a wrong content type,
+//! Parameters come in the path without a `?`, in the query, and in the body (form, form under a wrong content type,
 //! multipart, or one pair per line), freely mixed (observed). [`super::catalog`] validates them.
 
 use std::borrow::Cow;
@@ -34,7 +34,7 @@ pub struct RawRequest<'a> {
     pub content_type: Option<&'a str>,
     /// The body; empty if there is none.
     pub body: &'a [u8],
-    /// The longest target in bytes (`MaxInputString`). A percent-encoded byte counts once, whoever has encoded it.
+    /// The longest target in bytes (`MaxInputString`). A percent-encoded byte counts once.
     pub max_input_string: usize,
     /// The longest body in bytes (`MaxFileUploadSize`); `usize::MAX` for no limit.
     pub max_upload: usize,
@@ -257,9 +257,9 @@ fn parameter_texts(target: &str) -> [&str; 2] {
     }
 }
 
-/// Returns true if the first `?` of a target, behind parameters in the path, begins a query.
+/// Returns true if the first `?` of a target, after parameters in the path, begins a query.
 ///
-/// That is what it means to HTTP, and so to tools that add parameters to an address: they put a `?` behind one that has
+/// That is its meaning in HTTP, and so for tools that add parameters to an address: they put a `?` after one that has
 /// none (curl's `-G`, `params=` of Python's requests). But people also write a value as it is, and then the `?` is one of
 /// an address, of a file name or of a sentence. No action's name has one.
 fn separates(before: &str, behind: &str) -> bool {

@@ -165,7 +165,7 @@ fn written(text: &str, now_ms: i64, tz: &impl TimeZone) -> Option<i64> {
     }
 }
 
-/// Reads `MM-DD` or `Mon-DD` behind the year and its hyphen.
+/// Reads `MM-DD` or `Mon-DD` after the year and its hyphen.
 fn date(year: u32, cursor: &mut Cursor<'_>) -> Option<NaiveDate> {
     let month = match cursor.number(2) {
         Some(month) => month,
@@ -181,7 +181,7 @@ fn date(year: u32, cursor: &mut Cursor<'_>) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok().filter(|year| *year >= 1000)?, month, day)
 }
 
-/// Reads `:MM`, `:MM:SS` or `:MM:SS.fraction` behind the hour; the fraction is dropped.
+/// Reads `:MM`, `:MM:SS` or `:MM:SS.fraction` after the hour; the fraction is dropped.
 fn clock(hour: u32, cursor: &mut Cursor<'_>) -> Option<NaiveTime> {
     let minute = if cursor.eat(':') { cursor.number(2)? } else { return None };
     let second = if cursor.eat(':') { cursor.number(2)? } else { 0 };

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The log of the whole process. When this is dropped, what was said and not written yet is, if it can be.
 pub(super) struct Log {
-    /// `None` where the system gives no thread: lines are written by whoever says them.
+    /// `None` if the system gives no thread: then each line is written by the thread that logs it.
     channel: Option<Channel>,
     colours: bool,
 }

@@ -53,7 +53,7 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     let token_host = reader.text(section, table::TOKEN_HOST).unwrap_or_else(|| {
-        // Nobody can call the address that stands for all.
+        // Nobody can connect to the wildcard address.
         let host = if bind_address.is_unspecified() {
             Ipv4Addr::LOCALHOST.to_string()
         } else {

@@ -257,7 +257,7 @@ impl Findings {
     }
 }
 
-/// Returns a noun as it stands behind a number.
+/// Returns a noun in the form that follows a number.
 fn counted(number: usize, noun: &str) -> String {
     if number == 1 { noun.to_owned() } else { format!("{noun}s") }
 }

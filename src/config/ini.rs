@@ -1,7 +1,7 @@
 //! Reader of ACI `.cfg` text: sections, `Key=Value` lines and comments, each with its line, and includes of other files.
 //!
 //! It knows no key and no type; see `table` and `kind` for those, and `lines` for the form of a line. Names are
-//! compared without regard to case. A comment (`//`, `#`, `;`) has a line of its own or stands behind a header, so
+//! compared without regard to case. A comment (`//`, `#`, `;`) has a line of its own or follows a header, so
 //! that a value may hold `//`, `#` and `=`. The file's own keys win over those that it has included above them.
 
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ impl<'t> IniSection<'t> {
         self.entries.iter().copied()
     }
 
-    /// Takes a key that stands in this file, or that the file takes from another one.
+    /// Takes a key of this file, or one that the file includes from another one.
     fn put(&mut self, file: usize, entry: Entry<'t>, findings: &mut Findings) {
         let at = *self.index.entry(fold(entry.key)).or_insert(self.entries.len());
         let Some(earlier) = self.entries.get_mut(at) else {
@@ -124,7 +124,7 @@ enum NextKey {
     Nowhere,
     /// Under a header that was refused: one problem is enough.
     Skipped,
-    /// After sections of another file: whoever reads this file can't see which is the last of them.
+    /// After sections of another file: a reader of this file can't see which is the last of them.
     AfterIncluded,
     At(usize),
 }

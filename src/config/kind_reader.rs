@@ -27,7 +27,7 @@ pub(super) struct KindInputs<'a, 'r> {
 /// Reads the configuration for a kind of action.
 ///
 /// A value that is bad is a problem that stops the start, told with its line; something usable is returned all the same,
-/// so that everything that is wrong is told at once.
+/// so that all problems are reported at once.
 #[derive(Debug)]
 pub struct KindReader<'a, 'r> {
     pub(super) reader: &'a mut Reader<'r>,
@@ -232,8 +232,8 @@ impl SectionReader<'_, '_> {
         }
     }
 
-    /// Returns the path of a directory into which actions write: the one that the section gives, else `default`, of which
-    /// `how` says how it comes to be. One where no directory can be is a problem.
+    /// Returns the path of a directory into which actions write: the one in the section, else `default`, which `how` explains. It
+    /// is a problem if there can't be a directory.
     pub fn directory_to_write(
         &mut self,
         key: &'static Key,
@@ -270,7 +270,7 @@ impl SectionReader<'_, '_> {
         self.reader.ini.section(self.name).is_some_and(|section| section.get(key.name).is_some())
     }
 
-    /// Notes what a key without a fixed default comes to where it is not given, and why.
+    /// Notes the derived value of a key without a fixed default that is not given, and the reason.
     pub fn derived(&mut self, key: &'static Key, value: &str, how: &'static str) {
         self.reader.derived(self.name, key, value, how);
     }

@@ -246,7 +246,7 @@ mod load_tests {
         for data in [&file, &file.join("below")] {
             let shown = data.display();
             let place = format!("{}:6: [Paths] DataDirectory={shown}: {told}", path.display());
-            // Also what would lie in it is told once.
+            // A path that would lie in it is reported once, too.
             let error = load_with(data, None).unwrap_err();
             assert!(error.starts_with(&place) && error.lines().count() == 1, "{error}");
             assert!(check(&Kinds::shipped(), &path).unwrap_err().to_string().starts_with(&place));

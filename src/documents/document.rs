@@ -16,7 +16,7 @@ use super::{reference, shorten};
 const MAX_FIELDS: usize = 1_000_000;
 
 /// Bytes that the names of nested fields may take in all, for each byte of text. They repeat the names
-/// of what they stand in, so without a bound a small text could fill the memory.
+/// of the elements around them, so without a bound a small text could fill the memory.
 const MAX_NAME_BYTES_PER_BYTE: usize = 8;
 
 /// The change that a document asks for.
@@ -158,7 +158,7 @@ impl<'a> Documents<'a> {
         Ok(document)
     }
 
-    /// Reads what stands in `add` or `update`, or in the `document` there: both may hold all.
+    /// Reads the elements in `add` or `update`, or in the `document` there: both may hold all of them.
     fn children(
         &mut self,
         document: &mut Document,

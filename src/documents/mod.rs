@@ -4,7 +4,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`document`] | a document, and the reader of `adds` and `updates` |
-//! | [`reference`] | names of files, as they stand in XML and in lists |
+//! | [`reference`] | names of files in XML and in lists |
 //! | [`csv`] | lists of references: the value of `removes` |
 //! | [`xml`] | the strict reader of XML below [`document`] |
 //! | [`found`] | the state of files when they were found: the value of the parameter `actiond:found` |

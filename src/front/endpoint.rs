@@ -88,7 +88,7 @@ const UNDESCRIBED: &[ParamSpec] = &[ParamSpec {
 
 impl EndpointBuilder {
     /// Sets the host and the port that tokens carry (default `127.0.0.1` and 7000): those under which
-    /// clients reach the server. Tokens that were given out before stay good when these change.
+    /// clients reach the server. Existing tokens stay valid when these change.
     #[must_use]
     pub fn address(mut self, host: impl Into<String>, port: u16) -> Self {
         self.host = host.into();
@@ -266,7 +266,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the system behind the endpoint.
+    /// Returns the system of queues of the endpoint.
     #[must_use]
     pub fn system(&self) -> &System {
         &self.inner.system

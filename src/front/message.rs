@@ -59,7 +59,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Makes a caller of whom nothing but the address is known.
+    /// Makes a caller with nothing but an address.
     #[must_use]
     pub fn at(address: Option<IpAddr>) -> Self {
         Self { address, ..Self::default() }

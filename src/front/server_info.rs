@@ -39,7 +39,7 @@ pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciErro
     }))
 }
 
-/// The version as a number, which typed readers want: three digits for each part behind the first.
+/// Returns the version as a number, which typed readers want: three digits for each part after the first.
 fn build() -> u32 {
     let parts = [
         env!("CARGO_PKG_VERSION_MAJOR"),

@@ -3,9 +3,9 @@
 //!
 //! A browser says where a request comes from: in `Sec-Fetch-Site` (source: W3C, Fetch Metadata Request Headers) and in
 //! `Origin` (WHATWG, Fetch). A page whose own name was made to stand for this machine (DNS rebinding) counts as of the
-//! same origin there; it is told by the `Host` that it asks for. What a page has fetched ahead, though nobody asked for it
-//! yet, says neither: such requests carry `Sec-Purpose` (WHATWG, Fetch), and `Purpose`, `X-Purpose` or `X-Moz` in older
-//! browsers. Programs send none of these but `Host`, which is what they were pointed at.
+//! same origin there; the `Host` that it asks for gives it away. A prefetch has neither header: it carries `Sec-Purpose`
+//! (WHATWG, Fetch), and `Purpose`, `X-Purpose` or `X-Moz` in older browsers. Programs send none of these but `Host`, with the
+//! name that they were given.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -32,7 +32,7 @@ static ASKS_FOR_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 static ALLOWS_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// The entry of a list that stands for anything.
+/// The entry of a list that allows anything.
 pub(crate) const ANY: &str = "*";
 
 /// The web pages that may send requests, and the host names under which they may.

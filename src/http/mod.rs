@@ -117,11 +117,11 @@ async fn aci(
     let browsers = service.endpoint.browsers();
     let judged = browsers.judge(&request, service.endpoint.host(), &service.last_host);
     if replaced.is_none() && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
-        // Those who only look whether somebody is there must not submit or stop anything by it.
+        // A request that only checks that the server is there must not submit or stop anything.
         let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));
         return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
     }
-    // Reservation until the reply: the body's parts are at work until then.
+    // Held until the reply: the parts of the body are in use until then.
     let mut memory = Reservation::of(service.endpoint.uploads());
     let mut is_ahead = false;
     let (cors, refused) = match judged {
@@ -132,7 +132,7 @@ async fn aci(
         }
     };
     let (target, body) = match (replaced, refused) {
-        // What follows such a head is no body to be read.
+        // The bytes after such a head are no body to be read.
         (Some((error, sent)), _) => {
             (sent.map_or_else(|| target.clone(), ToOwned::to_owned), Err(error))
         }
@@ -158,7 +158,7 @@ async fn aci(
         client: connection.map(|connection| connection.client()).unwrap_or_default(),
     };
     let Ok(mut answer) = service.front.send(message).await else {
-        // The front does nothing that can end it; should it happen, the client may try again.
+        // The front does nothing that can end it; should it happen, the client may retry.
         return HttpResponse::ServiceUnavailable().finish();
     };
     // Dropped with this future, which is dropped when the connection ends.
@@ -172,7 +172,7 @@ async fn aci(
         }
         None => {
             let reply = answer.await;
-            // Who waited until the server shuts down finds the connection closed next.
+            // A client that waited until the shutdown finds the connection closed next.
             keep_alive = keep_alive.filter(|_| !service.endpoint.system().is_draining());
             reply
         }
@@ -275,7 +275,7 @@ fn whole(target: String, connection: Option<&Connection>) -> String {
 fn key(request: &HttpRequest) -> Result<Option<String>, AciError> {
     let mut keys = request.headers().get_all(&IDEMPOTENCY_KEY).map(|value| {
         let bytes = value.as_bytes().trim_ascii();
-        // Whatever its encoding, a key is only compared: each byte can stand for itself.
+        // A key is only compared, so its encoding does not matter.
         String::from_utf8(bytes.to_vec())
             .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect())
     });

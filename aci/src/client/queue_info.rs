@@ -226,7 +226,7 @@ impl Progress {
 }
 
 impl Stage {
-    /// Reads the stages that stand in an element; replies are not so deep that this could not call itself.
+    /// Reads the stages in an element. It may recurse, because the depth of a reply is bounded.
     fn read(element: &Element) -> Vec<Self> {
         let stages = children(element).iter().filter(|element| is(element, "stage"));
         let read = |stage: &Element| {

@@ -58,7 +58,7 @@ pub(super) fn attribute<'a>(element: &'a Element, name: &str) -> Option<&'a str>
     attributes.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
 }
 
-/// Reads what stands in the first element of this name, if there is one and it can be read.
+/// Parses the text of the first element of this name, if there is one and it can be parsed.
 pub(super) fn value<T: FromStr>(elements: &[Element], name: &str) -> Option<T> {
     text_of(first(elements, name)?).trim().parse().ok()
 }

@@ -116,7 +116,7 @@ impl Root {
         Ok(true)
     }
 
-    /// Opens the directory that a file stands in; returns it and the file's name there.
+    /// Opens the directory of a file; returns it and the file's name there.
     fn parent<'p>(
         &self,
         below: &'p Path,

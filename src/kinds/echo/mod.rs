@@ -117,7 +117,7 @@ async fn sleep(context: &ActionContext, length: Duration) -> Result<(), Failure>
     }
 }
 
-/// Returns the length of the sleep, or `None` if there is none; an empty value is as good as none.
+/// Returns the length of the sleep, or `None` if there is none; an empty value counts as missing.
 fn sleep_of(parameters: &Parameters) -> Result<Option<Duration>, Failure> {
     let Some(given) = parameters.get_value("Sleep") else { return Ok(None) };
     if given.as_bytes().trim_ascii().is_empty() {

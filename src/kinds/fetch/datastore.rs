@@ -79,7 +79,7 @@ pub(crate) struct Datastore {
     connection: Connection,
     run: i64,
     uncommitted: usize,
-    /// Behind the connection, so that it is dropped after it.
+    /// After the connection, so that it is dropped after that.
     #[cfg(unix)]
     _own: OwnFiles,
 }
@@ -221,7 +221,7 @@ impl Datastore {
         self.write("DELETE FROM documents WHERE path = ?1", params![path])
     }
 
-    /// Returns paths that have not been seen in this run, in order: at most `limit`, all behind `after`.
+    /// Returns paths that have not been seen in this run, in order: at most `limit`, all after `after`.
     pub(crate) fn not_seen(&self, after: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, String> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = || {

@@ -266,7 +266,7 @@ fn warn_of_own_data(
     written: &[WrittenDirectory],
 ) {
     let data = config.data_directory().to_owned();
-    // What lies in the DataDirectory is told with it.
+    // Directories in the DataDirectory are reported with it.
     let written = written.iter().filter(|written| !written.path.starts_with(&data));
     let mut own = vec![(format!("DataDirectory {}", data.display()), data.clone())];
     own.extend(written.map(|WrittenDirectory { queue, key, path, .. }| {

@@ -61,7 +61,7 @@ const SETTINGS: &[&str] = &[
 /// Number of ignored parameters that are named.
 const NAMED: usize = 10;
 
-/// Returns the value of a parameter without white space around it; an empty one is as good as none.
+/// Returns the value of a parameter without white space around it; an empty one counts as missing.
 ///
 /// # Errors
 ///
@@ -141,7 +141,7 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
         let is_in = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
         let is_known =
             |specs: &[ParamSpec]| specs.iter().any(|p| p.name.eq_ignore_ascii_case(name));
-        // An empty setting is a setting, but an empty parameter is as good as none.
+        // An empty setting is a setting, but an empty parameter counts as missing.
         if name.trim_start().starts_with('[') || (is_in(SETTINGS) && !is_empty(value)) {
             return Err(Failure::failed(format!(
                 "{}: settings can't be given with an action here; set them in the configuration file",
@@ -155,7 +155,7 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
             )));
         }
         let is_told = ignored.iter().any(|known| known.eq_ignore_ascii_case(name));
-        // An empty list of documents is as good as none only where somebody meant it so.
+        // An empty list of documents may be a mistake, so it is not ignored silently.
         if is_told
             || (is_empty(value) && !is_in(NARROWING))
             || [PARAMS, COMMON, ASYNC_COMMON].into_iter().any(is_known)

@@ -188,7 +188,7 @@ impl AllowedDirectory {
     fn new(path: &Path, queue: &str) -> Self {
         let root = Root::resolve(path);
         if let Err(error) = &root {
-            // Whoever reads the configuration has warned of it.
+            // The reader of the configuration has warned of it.
             log::debug!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
         }
         let resolved = root.as_ref().ok().map(|root| root.path().to_owned());
