@@ -8,7 +8,7 @@
 //! curl "http://127.0.0.1:8080/aci/action=QueueInfo&QueueName=Greet&QueueAction=getStatus&Token=$TOKEN&Wait=60"
 //! ```
 //!
-//! Ctrl-C or SIGTERM ends it, and whoever waits then is answered first. What was queued is still there after a restart.
+//! Ctrl-C or SIGTERM ends it; clients that wait are answered first. Queued actions are still there after a restart.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,10 +22,10 @@ use actiond_actors::{
 use actix_web::error::{ErrorForbidden, ErrorInternalServerError, ErrorServiceUnavailable};
 use actix_web::{App, HttpRequest, HttpServer, web};
 
-/// How long an idle connection is kept. The endpoint tells clients, so both must know it.
+/// Time for which an idle connection is kept. The endpoint tells clients, so both the server and the endpoint get it.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How long running actions may go on once the application is asked to end.
+/// Time that running actions get once the application is asked to end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Greets somebody, after some seconds if it is told to.
@@ -48,7 +48,7 @@ impl Perform for Greet {
     }
 }
 
-/// What the routes of this application need of its queues.
+/// The queues and the endpoint, for the routes of this application.
 struct Queues {
     greet: QueueHandle,
     endpoint: Endpoint,
@@ -63,7 +63,7 @@ async fn index(queues: web::Data<Queues>) -> String {
     format!("Greetings: {}\n", queues.greet.summary().counts)
 }
 
-/// Submits an action. Once it is answered with the token, the action is on disk.
+/// Submits an action. The token is the answer once the action is on disk.
 async fn greet(
     request: HttpRequest,
     name: web::Path<String>,
@@ -89,7 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     let address = listener.local_addr()?;
 
-    // From here on a signal does not kill this program in the middle of something.
+    // From here on a signal does not kill this program at once.
     let asked_to_end = signals()?;
     let system =
         System::builder(directory).queue("Greet", QueueSettings::default(), Greet).start().await?;
@@ -110,7 +110,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .keep_alive(IDLE)
     .shutdown_signal(async move {
         asked_to_end.await;
-        // The queues first: whoever waits for an action is answered by their end, and only then does HTTP stop.
+        // The queues first: their end answers the clients that wait for an action, and only then does HTTP stop.
         system.shutdown(GRACE).await;
     })
     .shutdown_timeout(5)

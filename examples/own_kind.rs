@@ -79,7 +79,7 @@ impl Kind for GreetKind {
     }
 }
 
-/// One queue of this kind: what its section says is all that its actions need, so it performs them too.
+/// One queue of this kind. Its section is all that its actions need, so this is their performer too.
 #[derive(Debug, Clone)]
 struct Greet {
     salutation: String,

@@ -1,4 +1,4 @@
-//! What the fuzz targets call: for each reader of foreign bytes one function, which panics where a rule is broken.
+//! The fuzz targets: one function for each reader of foreign bytes, which panics where a rule is broken.
 //!
 //! Behind the feature `fuzzing` and no part of the public API. `fuzz/` feeds these functions with made-up bytes and
 //! `tests/corpus` with the inputs kept from that; `docs/fuzzing.md` says which rules are checked. Beside this file:
@@ -204,7 +204,7 @@ fn check_message(message: &str) {
     assert!(!message.contains(['\n', '\r', '\0']), "{message:?}");
 }
 
-/// Gives what there must be.
+/// Returns a value that must be there, or panics.
 fn sure<T, E: Debug>(what: &str, of: &(impl Debug + ?Sized), result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,

@@ -1,4 +1,4 @@
-//! The one table of actions and their parameters: requests are checked against it and the help is written from it.
+//! The one table of actions and their parameters: requests are validated against it, and the help is written from it.
 //!
 //! The actions that answer at once are in [`mod@builtin`]; each kind of asynchronous action brings its own table in the
 //! same types. [`help`] turns tables into the reply of the action `Help`.
@@ -15,7 +15,7 @@ use super::words::{find_word, list, nearest, parse_bool};
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
 pub use help::{help_elements, help_html};
 
-/// An action as requests are checked against it and as the help shows it.
+/// The description of an action, for the validation of requests and for the help.
 ///
 /// ```
 /// use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec, StandardRole};
@@ -34,9 +34,9 @@ pub use help::{help_elements, help_html};
 pub struct ActionSpec<'a> {
     /// The name of the action; for an asynchronous one that of its queue.
     pub name: &'a str,
-    /// What it does, in a sentence or two.
+    /// The summary for the help, a sentence or two.
     pub summary: &'a str,
-    /// It is queued and answers with a token.
+    /// True if it is queued and answers with a token.
     pub asynchronous: bool,
     /// The standard role that a caller needs.
     pub role: StandardRole,
@@ -44,7 +44,7 @@ pub struct ActionSpec<'a> {
     pub params: &'a [ParamSpec],
 }
 
-/// A standard role: what a caller may do who has it. None of them implies another (source: the documentation of
+/// A standard role: the permission to perform a group of actions. No role implies another (source: the documentation of
 /// authorization roles).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StandardRole {
@@ -65,19 +65,19 @@ pub enum StandardRole {
 pub struct ParamSpec {
     /// The name; [`ANY`] says that parameters of any other name are welcome too.
     pub name: &'static str,
-    /// What its value may be.
+    /// The values that it may have.
     pub kind: ParamKind,
-    /// A request without it (or with an empty value) is refused.
+    /// True if a request without it (or with an empty value) is refused.
     pub required: bool,
-    /// What it means, in a sentence or two.
+    /// The meaning, in a sentence or two.
     pub summary: &'static str,
 }
 
-/// The name of a [`ParamSpec`] that stands for parameters of any other name.
+/// The name of a [`ParamSpec`] that is for parameters of any other name.
 pub const ANY: &str = "*";
 
-/// What the value of a parameter may be. Words are compared without regard to case, and white space around a value does
-/// not count. An empty value of any kind but text counts as not given.
+/// The values that a parameter may have. Words are compared without regard to case, and white space around a value does not
+/// count. An empty value of any kind but text counts as not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamKind {
     /// Any text, or the bytes of a multipart part.
@@ -102,14 +102,14 @@ pub enum ParamKind {
     ListOf(&'static [&'static str]),
     /// A token that a server like this one gave.
     Token,
-    /// The name of a queue; whether there is such a queue is for the caller to check.
+    /// The name of a queue; the caller checks if there is such a queue.
     Queue,
     /// A time as [`parse_filter`] reads it.
     Time,
 }
 
 impl ParamKind {
-    /// Says what is allowed, as a phrase.
+    /// Returns the allowed values as a phrase.
     #[must_use]
     pub fn allowed(self) -> String {
         match self {
@@ -128,7 +128,7 @@ impl ParamKind {
         }
     }
 
-    /// Says whether a value, of which white space around it has been taken, is one of this kind.
+    /// Returns true if a value, already trimmed, is one of this kind.
     #[must_use]
     pub fn accepts(self, text: &str) -> bool {
         match self {
@@ -156,7 +156,7 @@ impl ActionSpec<'_> {
         self.params.iter().find(|param| param.name.eq_ignore_ascii_case(name))
     }
 
-    /// Gives the parameters that the action has because every action of its kind has them.
+    /// Returns the parameters that the action has because every action of its kind has them.
     #[must_use]
     pub const fn common(&self) -> &'static [&'static [ParamSpec]] {
         if self.asynchronous { &[COMMON, ASYNC_COMMON] } else { &[COMMON] }
@@ -220,7 +220,7 @@ pub fn parse_integer(text: &str) -> Option<i64> {
     text.trim().parse().ok()
 }
 
-/// Reads seconds, 0 or more: digits, and decimals behind a point. No exponents, signs or words.
+/// Reads seconds, 0 or more: digits, and decimals after a point. No exponents, signs or words.
 #[must_use]
 pub fn parse_seconds(text: &str) -> Option<f64> {
     let text = text.trim();

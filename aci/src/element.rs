@@ -1,26 +1,26 @@
-//! The tree that every reply is made of, and how it is written as XML.
+//! The tree that every reply is made of, and its form in XML.
 //!
-//! Names and texts may come from anywhere (clients, results of users' code), so nothing here trusts them: what XML 1.0
-//! forbids is mended, since one bad character would make the whole reply unreadable. The same tree as JSON: [`super::json`].
+//! Names and texts may come from anywhere (clients, results of users' code), so none is trusted: what XML 1.0 forbids is
+//! replaced, since one bad character would make the whole reply unreadable. For the same tree as JSON see [`super::json`].
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Elements nested deeper than this are written without what they hold, so that writing needs bounded stack.
+/// Depth at which elements are written without their content, so that the stack stays bounded.
 ///
-/// Whoever builds a tree from foreign data should keep to it too: dropping a tree takes stack in proportion to its depth.
+/// Code that builds a tree from foreign data should keep to it too: dropping a tree takes stack in proportion to its depth.
 pub const MAX_DEPTH: usize = 200;
 
-/// The most characters, as UTF-16 counts them, that the attributes of one element have together when they are written.
+/// Largest total length of an element's attributes as they are written, in UTF-16 code units.
 ///
-/// Woodstox, which many Java clients read XML with, gives a whole reply up for an attribute of over 524,288; before version
-/// 6.0.3 it counted all attributes of an element together.
+/// Woodstox, the XML reader of many Java clients, rejects a whole reply for an attribute of over 524,288; before version 6.0.3
+/// it counted all attributes of an element together.
 pub const MAX_ATTRIBUTES: usize = 500_000;
 
 /// The only prefix that a name may carry; each reply's root binds it.
 const PREFIX: &str = "autn:";
 
-/// What stands for a character that XML 1.0 forbids.
+/// Replacement for a character that XML 1.0 forbids.
 const REPLACEMENT: &str = "\u{FFFD}";
 
 /// An element of a reply: a name, attributes, and either text or further elements.
@@ -42,7 +42,7 @@ pub struct Element {
     pub content: Content,
 }
 
-/// What stands inside an [`Element`].
+/// The content of an [`Element`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// Text, kept to the letter but for characters that XML forbids.
@@ -64,7 +64,7 @@ impl Element {
         Self { name: name.into(), attributes: Vec::new(), content: Content::Text(text.into()) }
     }
 
-    /// Adds an attribute behind those it has.
+    /// Adds an attribute at the end.
     #[must_use]
     pub fn attribute(
         mut self,
@@ -75,13 +75,13 @@ impl Element {
         self
     }
 
-    /// Adds an element behind those it holds; text that it held is dropped.
+    /// Adds a child element at the end; text that it held is dropped.
     #[must_use]
     pub fn child(self, child: Self) -> Self {
         self.children(std::iter::once(child))
     }
 
-    /// Adds elements behind those it holds; text that it held is dropped.
+    /// Adds child elements at the end; text that it held is dropped.
     #[must_use]
     pub fn children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         match &mut self.content {
@@ -165,13 +165,13 @@ pub fn each_attribute(
     }
 }
 
-/// Says whether texts have at most so many characters together, as UTF-16 counts them: no more than bytes.
+/// Returns true if the texts together have at most `limit` UTF-16 code units, of which there are never more than bytes.
 pub(crate) fn utf16_fits<const N: usize>(texts: [&str; N], limit: usize) -> bool {
     texts.iter().map(|text| text.len()).sum::<usize>() <= limit
         || texts.iter().map(|text| text.encode_utf16().count()).sum::<usize>() <= limit
 }
 
-/// Cuts a text to the room that is left for it, and takes that room.
+/// Cuts a text to the `room` that is left, and subtracts its length from that.
 fn cut<'a>(text: &'a str, room: &mut usize) -> Cow<'a, str> {
     let mut length = 0_usize;
     let mut end = None;
@@ -193,7 +193,7 @@ fn cut<'a>(text: &'a str, room: &mut usize) -> Cow<'a, str> {
     }
 }
 
-/// Gives the name as it is written in XML: `_` stands for each character that a name may not have.
+/// Returns the name as it is written in XML: `_` replaces each character that a name may not have.
 ///
 /// A character that may stand inside a name but not begin it gets `_` in front; a prefix other than `autn:` loses its
 /// colon, because no reader could resolve it. `xmlns` would change the meaning of names, so it is no plain name either.
@@ -217,7 +217,7 @@ pub fn mended_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// Gives the name as it is written in JSON: as in XML, without the prefix.
+/// Returns the name as it is written in JSON: as in XML, without the prefix.
 #[must_use]
 pub fn json_name(name: &str) -> Cow<'_, str> {
     match mended_name(name) {
@@ -226,8 +226,8 @@ pub fn json_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Letters that may begin a name in every edition of XML 1.0: the fifth allows far more than the fourth, by which
-/// Java's usual reader and expat still go.
+/// Returns true for the letters that may begin a name in every edition of XML 1.0: the fifth allows far more than the
+/// fourth, which Java's usual reader and expat still follow.
 fn may_begin_name(c: char) -> bool {
     matches!(c, 'a'..='z' | 'A'..='Z' | '_'
         | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{131}' | '\u{134}'..='\u{13E}' | '\u{141}'..='\u{148}'
@@ -293,7 +293,7 @@ fn escape(text: &str, out: &mut Vec<u8>, instead: impl Fn(u8) -> Option<&'static
     out.extend_from_slice(rest);
 }
 
-/// Gives the text with U+FFFD for each character that XML 1.0 forbids, for places where nothing else is escaped.
+/// Returns the text with U+FFFD for each character that XML 1.0 forbids, for places where nothing else is escaped.
 #[must_use]
 pub fn legal_text(text: &str) -> Cow<'_, str> {
     if is_legal(text) {
@@ -303,7 +303,7 @@ pub fn legal_text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Says whether XML 1.0 can carry a text as it is.
+/// Returns true if XML 1.0 can carry a text as it is.
 pub(crate) fn is_legal(text: &str) -> bool {
     !text.contains(is_forbidden)
 }

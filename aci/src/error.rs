@@ -1,12 +1,12 @@
-//! What a reply says when something went wrong: number, code, a short text and a longer one.
+//! The error of a reply: number, code, a short text and a longer one.
 //!
-//! Clients show either of the two texts alone (observed), so each makes sense by itself. The short one is the same for
-//! all errors of a kind, so that clients can group by it: no name, value or token stands in it. How the error is put
-//! into a reply: [`super::response`].
+//! Clients show either of the two texts alone (observed), so each makes sense by itself. The short one is the same for all
+//! errors of a kind, so that clients can group by it: it has no name, value or token. [`super::response`] puts an error into
+//! a reply.
 
 use super::words::{first, shorten};
 
-/// Letters and digits of the action's name that an error id repeats.
+/// Number of letters and digits of the action's name that an error id repeats.
 const ACTION_IN_ID: usize = 40;
 
 /// An ACI error. It is sent with HTTP status 200, or clients would not read it (observed).
@@ -21,8 +21,8 @@ pub struct AciError {
     pub string: &'static str,
     /// The longer text, which says what is wrong with this request; never empty.
     pub description: String,
-    /// What the log is told in place of the longer text, where a client may not know all of it: paths of the server's disk.
-    /// It is never sent.
+    /// The text for the log in place of the longer text, where a client may not see all of it: paths of the server's disk. It
+    /// is never sent.
     pub logged: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl AciError {
         Self::new(1, "ERRORNOTIMPLEMENTED", "ERROR", description)
     }
 
-    /// Says which known name may be meant by the one that is unknown, if one is near to it.
+    /// Adds the known name that may be meant by the unknown one, if one is near to it.
     #[must_use]
     pub fn meant(mut self, nearest: Option<&str>) -> Self {
         if let Some(nearest) = nearest {
@@ -188,14 +188,14 @@ impl AciError {
         Self::new(500, "ERRORINTERNAL", "Internal error", format!("Internal error: {text}"))
     }
 
-    /// Tells the log more than the client.
+    /// Sets a text for the log that says more than the client is told.
     #[must_use]
     pub fn logged(mut self, text: impl Into<String>) -> Self {
         self.logged = Some(text.into());
         self
     }
 
-    /// Returns what the log is told.
+    /// Returns the text for the log.
     #[must_use]
     pub fn log_text(&self) -> &str {
         self.logged.as_deref().unwrap_or(&self.description)
@@ -205,7 +205,7 @@ impl AciError {
         Self::new(502, "ERRORPARAMINVALID", string, description)
     }
 
-    /// Gives the error id: `ACTIOND`, the action's name in upper case, the number (the form is observed).
+    /// Returns the error id: `ACTIOND`, the action's name in upper case, the number (the form is observed).
     #[must_use]
     pub fn error_id(&self, action: &str) -> String {
         let letters = action.chars().filter(char::is_ascii_alphanumeric).take(ACTION_IN_ID);
@@ -213,7 +213,7 @@ impl AciError {
         format!("ACTIOND{action}{}", self.number)
     }
 
-    /// Gives the raw error id: the number as `0x` and upper-case hexadecimal digits (observed).
+    /// Returns the raw error id: the number as `0x` and upper-case hexadecimal digits (observed).
     #[must_use]
     pub fn raw_id(&self) -> String {
         format!("0x{:X}", self.number)
@@ -221,202 +221,4 @@ impl AciError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_has_its_number_code_and_texts() {
-        let table = [
-            (
-                AciError::unknown_action("WOBBLE"),
-                "ACTIONDX1",
-                "0x1",
-                "ERRORNOTIMPLEMENTED",
-                "WOBBLE",
-            ),
-            (
-                AciError::missing("Token", "a token"),
-                "ACTIONDX501",
-                "0x1F5",
-                "ERRORPARAMMISSING",
-                "Token",
-            ),
-            (
-                AciError::invalid("Start", "0", "1 or more"),
-                "ACTIONDX502",
-                "0x1F6",
-                "ERRORPARAMINVALID",
-                "'0'",
-            ),
-            (
-                AciError::refused("MTA=", "an action that runs can't be cancelled"),
-                "ACTIONDX502",
-                "0x1F6",
-                "ERRORPARAMINVALID",
-                "the token MTA=: an action that runs can't be cancelled.",
-            ),
-            (
-                AciError::unknown_parameter("Tokn", Some("Token")),
-                "ACTIONDX502",
-                "0x1F6",
-                "ERRORPARAMINVALID",
-                "Token?",
-            ),
-            (
-                AciError::malformed("no boundary"),
-                "ACTIONDX502",
-                "0x1F6",
-                "ERRORPARAMINVALID",
-                "no boundary",
-            ),
-            (
-                AciError::unsupported("method", "PUT", "GET"),
-                "ACTIONDX502",
-                "0x1F6",
-                "ERRORPARAMINVALID",
-                "The method 'PUT' is not supported. Allowed: GET.",
-            ),
-            (
-                AciError::failed("Echo", "no luck"),
-                "ACTIONDX510",
-                "0x1FE",
-                "ERRORACTIONFAILED",
-                "Echo was run and ended in an error: no luck",
-            ),
-            (
-                AciError::queue_full("Fetch", 9),
-                "ACTIONDX503",
-                "0x1F7",
-                "ERRORQUEUEFULL",
-                "Fetch already holds 9 queued actions (",
-            ),
-            (
-                AciError::queue_full("Fetch", 1),
-                "ACTIONDX503",
-                "0x1F7",
-                "ERRORQUEUEFULL",
-                "Fetch already holds 1 queued action (",
-            ),
-            (
-                AciError::reserved("actiond:x", "actiond:"),
-                "ACTIONDX502",
-                "0x1F6",
-                "ERRORPARAMINVALID",
-                "actiond:x can't be sent: names that begin with actiond: are",
-            ),
-            (AciError::permission("a page."), "ACTIONDX504", "0x1F8", "ERRORPERMISSION", "a page"),
-            (
-                AciError::too_large("body", 12, 10),
-                "ACTIONDX505",
-                "0x1F9",
-                "ERRORREQUESTTOOLARGE",
-                "is 12, at most 10",
-            ),
-            (AciError::unavailable("ending"), "ACTIONDX506", "0x1FA", "ERRORUNAVAILABLE", "ending"),
-            (AciError::internal("Q3"), "ACTIONDX500", "0x1F4", "ERRORINTERNAL", "Q3"),
-        ];
-        for (error, id, raw, code, says) in table {
-            assert_eq!(
-                (error.error_id("x").as_str(), error.raw_id().as_str(), error.code),
-                (id, raw, code)
-            );
-            assert!(error.description.contains(says), "{error}");
-            assert!(!error.string.is_empty());
-            assert_eq!(error.to_string(), error.description, "it says everything by itself");
-        }
-    }
-
-    macro_rules! each_kind {
-        ($($kind:ident($($given:expr),+);)+) => {
-            [$((stringify!($kind), AciError::$kind($($given),+))),+]
-        };
-    }
-
-    /// An error of every kind, with the name of what makes it.
-    fn of_every_kind(word: &str) -> [(&'static str, AciError); 14] {
-        each_kind! {
-            unknown_action(word);
-            missing(word, word);
-            invalid(word, word, word);
-            refused(word, word);
-            unknown_parameter(word, Some(word));
-            reserved(word, word);
-            malformed(word);
-            unsupported(word, word, word);
-            queue_full(word, 1);
-            permission(word);
-            too_large(word, 2, 1);
-            failed(word, word);
-            unavailable(word);
-            internal(word);
-        }
-    }
-
-    /// The table that clients are written by. A kind that is made here and not listed above is found in this file's text.
-    #[test]
-    fn the_documentation_has_every_kind_to_the_letter() {
-        let made = regex::Regex::new(r"pub fn (\w+)\([^)]*\) -> Self \{").unwrap();
-        let mut made: Vec<_> = made
-            .captures_iter(include_str!("error.rs"))
-            .filter(|found| !found[0].contains("mut self"))
-            .map(|found| found[1].to_owned())
-            .collect();
-        made.sort_unstable();
-        let kinds = of_every_kind("x");
-        let mut listed: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
-        listed.sort_unstable();
-        assert_eq!(made, listed, "an error of each kind is needed above");
-
-        let docs = include_str!("../../docs/README.md");
-        let (_, table) = docs.split_once("| number | code | `errorstring` | when |\n").unwrap();
-        let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
-        let mut documented: Vec<_> = rows
-            .map(|row| {
-                let cells: Vec<_> =
-                    row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
-                (cells[1].clone(), cells[2].clone(), cells[3].clone())
-            })
-            .collect();
-        documented.sort_unstable();
-        let mut wanted: Vec<_> = kinds
-            .iter()
-            .map(|(_, error)| {
-                (error.number.to_string(), error.code.to_owned(), error.string.to_owned())
-            })
-            .collect();
-        wanted.sort_unstable();
-        assert_eq!(documented, wanted);
-    }
-
-    /// Clients group errors by the short text.
-    #[test]
-    fn the_short_text_tells_the_kind_and_nothing_of_the_request() {
-        let of = |word| of_every_kind(word).map(|(_, error)| error);
-        let (some, others) = (of("wobble"), of("quux"));
-        for (error, other) in some.iter().zip(&others) {
-            assert_eq!(error.string, other.string);
-            assert!(error.description.contains("wobble"), "{error}");
-            assert_eq!(error.description.matches(error.string).count().max(1), 1, "{error}");
-        }
-        let mut kinds: Vec<_> = some.iter().map(|error| error.string).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        assert_eq!(kinds.len(), some.len(), "each kind has its own");
-    }
-
-    #[test]
-    fn ids_and_texts_repeat_little_of_what_was_sent() {
-        let long = "ü".repeat(5000);
-        let error = AciError::invalid(&long, &long, "x");
-        assert!(error.description.chars().count() < 300);
-        assert_eq!(error.error_id("get-Status;ü"), "ACTIONDGETSTATUS502");
-        assert_eq!(error.error_id(&"a".repeat(99)), format!("ACTIOND{}502", "A".repeat(40)));
-    }
-
-    #[test]
-    fn what_a_failed_action_says_is_cut_late() {
-        let said = |count: usize| AciError::failed("Echo", &"é".repeat(count)).description;
-        assert!(said(5_000).ends_with(&"é".repeat(5_000)));
-        assert_eq!(said(5_001), said(5_000));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::element::{Content, Element, MAX_DEPTH, each_attribute, json_name, legal_text};
 
-/// Which of the two JSON forms is meant.
+/// One of the two JSON forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonStyle {
     /// `ResponseFormat=json`: text is always `{"$":"..."}`.
@@ -18,10 +18,10 @@ pub enum JsonStyle {
     Simple,
 }
 
-/// Elements that may repeat, with the element they stand in (`*`: any). They are always arrays, so that a reply with
+/// Elements that may repeat, each with its parent (`*`: any). They are always arrays, so that a reply with
 /// one looks like a reply with two, as current servers have it (observed). `responsedata` is the top of a reply.
 ///
-/// The place matters: `action` is also the name of a single element of a progress reply.
+/// The parent matters: `action` is also the name of a single element of a progress reply.
 const LISTS: &[(&str, &str)] = &[
     ("actions", "action"),
     ("actions", "section"),
@@ -43,10 +43,10 @@ const LISTS: &[(&str, &str)] = &[
     ("stage", "stage"),
 ];
 
-/// The container that shows its list even when it holds nothing: clients go straight for `actions.action`.
+/// The container that has its list even when that is empty: clients read `actions.action` without a check.
 pub(crate) const LIST_EVEN_IF_EMPTY: (&str, &str) = ("actions", "action");
 
-/// Below this many children, looking through all of them for each name is quicker than a map.
+/// Number of children up to which a linear search for each name is quicker than a map.
 const FEW: usize = 16;
 
 /// Appends the members that these children of `parent` (a name without prefix) make, without the braces around them.
@@ -74,7 +74,7 @@ pub(crate) fn write_text(text: &str, style: JsonStyle, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what stands for an element at this depth of the reply's data, without its name.
+/// Appends the value of an element at this depth of the reply's data, without its name.
 pub(crate) fn write_value(element: &Element, style: JsonStyle, depth: usize, out: &mut Vec<u8>) {
     if let (Content::Text(text), []) = (&element.content, element.attributes.as_slice()) {
         return write_text(text, style, out);

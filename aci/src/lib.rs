@@ -1,83 +1,90 @@
-//! ACI, the HTTP protocol of Autonomy, HPE and OpenText servers, as plain data: for servers, for clients, and for what
-//! stands between them.
+//! ACI, the HTTP protocol of Autonomy, HPE and OpenText servers, as plain data: for servers, for clients, and for proxies
+//! between them.
 //!
 //! A client sends an *action* with parameters, in the path, in the query or in a body, and gets a reply in XML or JSON:
-//! an envelope `autnresponse` with the action's name, `SUCCESS` or `ERROR`, and the data. An asynchronous action replies
-//! with a *token*; by it the action `QueueInfo` tells how things stand, and steers them.
+//! an envelope `autnresponse` with the action's name, `SUCCESS` or `ERROR`, and the data. An asynchronous action is queued,
+//! and its reply has a *token*; with that token the action `QueueInfo` polls it, cancels it, stops it, and so on.
 //!
-//! This package reads and writes all of that. It is pure: no actor, no HTTP library, no I/O, and the time of day always
-//! comes from the caller. Only the module `client`, which is behind a feature, does I/O.
+//! This crate reads and writes all of that. It is pure: no actors, no HTTP library, no I/O, and the time of day always comes
+//! from the caller. The one exception is the module `client`, which is behind a feature.
 //!
-//! # A request and its reply
+//! # From a request to its reply
 //!
-//! ```text
-//! request line + body -> request (multipart) -> Pairs -> catalog::validate -> queue_info -> what is asked for
-//! reply bytes         <- response            <- element trees (json)      <- token, time <- what is to be told
-//! ```
+//! A server reads the request with [`request::parse`], validates its parameters with [`catalog::validate`] against a table
+//! of its own, does the work, and writes the reply with [`response::success`] or [`response::error`]:
 //!
 //! ```
-//! use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec, validate};
+//! use actiond_aci::catalog::{ActionSpec, ParamKind, ParamSpec, StandardRole, validate};
 //! use actiond_aci::element::Element;
-//! use actiond_aci::request::{RawRequest, parse};
+//! use actiond_aci::error::AciError;
+//! use actiond_aci::request::{Pairs, RawRequest, parse};
 //! use actiond_aci::response;
 //!
+//! /// The table of this server: one action with one parameter.
 //! const GREET: ActionSpec<'static> = ActionSpec {
 //!     name: "Greet",
 //!     summary: "Greets somebody.",
 //!     asynchronous: false,
-//!     params: &[ParamSpec { name: "Name", kind: ParamKind::Text, required: true, summary: "Who." }],
+//!     role: StandardRole::Query,
+//!     params: &[ParamSpec { name: "Name", kind: ParamKind::Text, required: true, summary: "A name." }],
 //! };
 //!
-//! fn answer(target: &str) -> Vec<u8> {
-//!     let raw = RawRequest { target, content_type: None, body: b"", max_input_string: 64_000, max_upload: 1_000 };
-//!     let request = match parse(&raw) {
-//!         Ok(request) => request,
-//!         Err(no) => return response::error(&no.action, &no.error, "06 Feb 06 17:03:54", no.format),
-//!     };
-//!     let checked = validate(&GREET, GREET.common(), &request.pairs, false);
-//!     match (checked, request.pairs.get("name")) {
-//!         (Ok(()), Some(name)) => {
-//!             let data = [Element::text("greeting", format!("Hello {name}"))];
-//!             response::success(&request.action, &data, request.format)
-//!         }
-//!         (Err(error), _) => response::error(&request.action, &error, "06 Feb 06 17:03:54", request.format),
-//!         (Ok(()), None) => Vec::new(),
-//!     }
+//! /// The work of the action.
+//! fn greet(parameters: &Pairs) -> Result<Vec<Element>, AciError> {
+//!     validate(&GREET, GREET.common(), parameters, false)?;
+//!     let name = parameters.get("name").unwrap_or_default();
+//!     Ok(vec![Element::text("greeting", format!("Hello {name}"))])
 //! }
 //!
-//! let reply = String::from_utf8(answer("/action=greet&Name=Ada+%26+Bob")).unwrap();
+//! /// Answers the request with this target. A real server fills in the body, the limits and the time.
+//! fn answer(target: &str) -> String {
+//!     let raw = RawRequest { target, content_type: None, body: b"", max_input_string: 64_000, max_upload: 1_000 };
+//!     let now = "06 Feb 06 17:03:54";
+//!     let reply = match parse(&raw) {
+//!         Ok(request) => match greet(&request.pairs) {
+//!             Ok(data) => response::success(&request.action, &data, request.format),
+//!             Err(error) => response::error(&request.action, &error, now, request.format),
+//!         },
+//!         Err(rejected) => response::error(&rejected.action, &rejected.error, now, rejected.format),
+//!     };
+//!     String::from_utf8(reply).unwrap()
+//! }
+//!
+//! let reply = answer("/action=greet&Name=Ada+%26+Bob");
 //! assert!(reply.contains("<action>GREET</action><response>SUCCESS</response>"));
 //! assert!(reply.contains("<greeting>Hello Ada &amp; Bob</greeting>"));
 //!
-//! let json = String::from_utf8(answer("/?action=Greet&ResponseFormat=json")).unwrap();
-//! assert!(json.contains("\"errorcode\":{\"$\":\"ERRORPARAMMISSING\"}"));
+//! // The same by the query, as JSON, and with an error.
+//! let reply = answer("/?action=Greet&ResponseFormat=json");
+//! assert!(reply.contains("\"errorcode\":{\"$\":\"ERRORPARAMMISSING\"}"));
 //! ```
 //!
 //! # The map
 //!
-//! In the order in which a request meets them:
+//! In the order in which a request and its reply meet the modules:
 //!
-//! | module | what it knows |
+//! | module | contents |
 //! |---|---|
-//! | [`request`] | the ten forms of a request, merged into one action with ordered pairs |
+//! | [`request`] | the ten forms of a request, read into one action with ordered parameters ([`request::Pairs`]) |
 //! | [`multipart`] | bodies of `multipart/form-data` |
-//! | [`catalog`] | every action with its parameters: checks them, and writes the help from the same table |
-//! | [`words`] | how words and lists are read, and how what was sent is repeated in messages |
-//! | [`queue_info`] | the commands of the `QueueInfo` action |
-//! | [`token`] | the text by which a client names one action |
-//! | [`time`] | how times are written and read |
-//! | [`error`] | what a reply says when something went wrong |
-//! | [`shown`] | how a parameter is shown as it was sent |
-//! | [`element`] | the tree that a reply is made of, and its XML |
+//! | [`catalog`] | the table of actions and parameters, by which requests are validated and the help is written |
+//! | [`words`] | truth values, lists, the nearest known name, and the shortening of what a message repeats |
+//! | [`queue_info`] | the commands of the action `QueueInfo` |
+//! | [`token`] | the token, by which a client names one action |
+//! | [`time`] | times in replies and in filters |
+//! | [`error`] | errors, with the texts that clients and the log get |
+//! | [`element`] | the tree of a reply, and its XML |
 //! | [`json`] | the same tree as `json` and `simplejson` |
-//! | [`response`] | the envelope around replies, whole or as a stream |
+//! | [`shown`] | parameters that a reply repeats |
+//! | [`response`] | the envelope of a reply, as a whole or as a stream of list items |
+//! | `client` | an asynchronous client of any ACI server |
 //!
-//! "Observed" in the comments means: seen in replies of real servers or in the source of real clients. "Our choice" means
-//! that nothing was to be seen.
+//! To learn the protocol, read [`request`], [`response`] and [`queue_info`] first. "Observed" in the comments means: seen in
+//! replies of real servers or in the source of real clients. "Our choice" means that neither showed anything.
 //!
 //! # Features
 //!
-//! - `client`: the module `client`, an asynchronous client of any ACI server.
+//! - `client`: the module `client`, over plain HTTP.
 //! - `client-tls`: the same over HTTPS.
 
 pub mod catalog;

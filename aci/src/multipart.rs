@@ -1,6 +1,6 @@
 //! Bodies of `multipart/form-data`: each part becomes a pair. See [`super::request`] for the other forms.
 //!
-//! The whole body is at hand, so the reader of multer never has to wait, and this stays an ordinary function.
+//! The whole body is there, so multer never has to wait, and this is an ordinary function.
 
 use std::convert::Infallible;
 
@@ -13,10 +13,10 @@ use super::error::AciError;
 use super::request::{MAX_PAIRS, PairValue, Pairs, too_many_pairs};
 use super::words::shorten;
 
-/// The body is handed over in pieces, so that it does not stand in memory twice more.
+/// Number of bytes of the body that the reader gets at a time: the whole at once would be in memory twice more.
 const PIECE: usize = 64 * 1024;
 
-/// Says whether a content type is that of a multipart form.
+/// Returns true if a content type is that of a multipart form.
 #[must_use]
 pub fn is_multipart(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
@@ -29,7 +29,7 @@ pub fn is_multipart(content_type: &str) -> bool {
 ///
 /// # Errors
 /// If the body is not what its content type says, a part has no name, or there are more than [`MAX_PAIRS`] pairs. Pairs
-/// in front of the fault are kept.
+/// before the fault are kept.
 pub fn read_parts(content_type: &str, body: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
     if body.is_empty() {
         return Ok(());
@@ -58,12 +58,12 @@ pub fn read_parts(content_type: &str, body: &[u8], pairs: &mut Pairs) -> Result<
 /// inside of a quoted file name for the part's.
 ///
 /// # Errors
-/// What is wrong with the header.
+/// The text says what is wrong with the header.
 fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     let header = header.ok_or("has no Content-Disposition")?;
     let mut rest = header;
     let mut found = None;
-    // The kind of disposition stands in front, and counts for nothing.
+    // The kind of disposition comes first, and is ignored.
     while let Some(at) = rest.iter().position(|byte| *byte == b';') {
         let (name, value, after) = parameter(rest.get(at..).unwrap_or_default());
         rest = after;
@@ -83,7 +83,7 @@ fn name_of(header: Option<&[u8]>) -> Result<String, String> {
     })
 }
 
-/// Splits the first parameter off: its name, its value without quotes (if there is a `=`), and what stands behind it.
+/// Splits the first parameter off: its name, its value without quotes (if there is a `=`), and the rest.
 /// `text` begins with its semicolon.
 fn parameter(text: &[u8]) -> (&[u8], Option<Vec<u8>>, &[u8]) {
     let text = text.get(1..).unwrap_or_default();
@@ -139,7 +139,7 @@ fn unnamed(number: usize, why: &str) -> AciError {
     ))
 }
 
-/// Takes what a future gives that has all it needs.
+/// Returns the output of a future that never has to wait.
 fn ready<T>(future: impl Future<Output = Result<T, multer::Error>>) -> Result<T, AciError> {
     match future.now_or_never() {
         Some(Ok(value)) => Ok(value),

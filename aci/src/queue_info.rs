@@ -1,7 +1,7 @@
 //! The commands of the action `QueueInfo`, read from its parameters.
 //!
-//! Source: the pages "QueueInfo" and "Use Asynchronous Actions". What a command does to an action in a given state is
-//! not decided here; what its parameters may be is in [`super::catalog`].
+//! Source: the pages "QueueInfo" and "Use Asynchronous Actions". The effect of a command on an action in a given state is not
+//! decided here; the parameters and their values are in [`super::catalog`].
 
 use chrono::TimeZone;
 
@@ -34,22 +34,22 @@ pub struct QueueInfo {
     pub queue: Option<String>,
     /// The one action that is meant. Whether it is in the queue is for the caller to check.
     pub token: Option<Token>,
-    /// What to do.
+    /// The command.
     pub command: QueueCommand,
 }
 
-/// What a `QueueInfo` request asks for. `Progress`, `Cancel`, `ChangePriority` and `Duplicate` always have a token.
+/// The command of a `QueueInfo` request. `Progress`, `Cancel`, `ChangePriority` and `Duplicate` always have a token.
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueueCommand {
-    /// Status and results of one action, or of those that the query selects.
+    /// Show status and results of one action, or of those that the query selects.
     GetStatus(StatusQuery),
-    /// The parameters of one action, or of all that have not ended.
+    /// Show the parameters of one action, or of all that have not ended.
     GetActionParameters,
-    /// Whether the queue is paused, and how many actions it has in each group of states.
+    /// Show if the queue is paused, and its number of actions in each group of states.
     QueueStatus,
-    /// How far an action has come.
+    /// Show the progress of an action.
     Progress {
-        /// Show finished and pending stages in full.
+        /// True to show finished and pending stages in full.
         all_stages: bool,
         /// Levels of stages to show; all if missing.
         max_depth: Option<u32>,
@@ -71,7 +71,7 @@ pub enum QueueCommand {
     Duplicate,
 }
 
-/// Which actions `getStatus` shows, and in which order.
+/// The selection and the order of the actions that `getStatus` shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StatusQuery {
     /// Only actions in one of these states; all if missing.
@@ -80,21 +80,21 @@ pub struct StatusQuery {
     pub min_priority: Option<i32>,
     /// Only actions of this priority or a lower one.
     pub max_priority: Option<i32>,
-    /// When they were queued.
+    /// Only actions queued in this range.
     pub queued: TimeRange,
-    /// When they began to run.
+    /// Only actions that began to run in this range.
     pub started: TimeRange,
-    /// When they ended.
+    /// Only actions that ended in this range.
     pub finished: TimeRange,
-    /// What to sort by; the time of queuing unless asked otherwise.
+    /// The sort key; the time of queuing by default.
     pub sort_by: SortBy,
-    /// The latest first, unless asked otherwise.
+    /// True for the latest first, as by default.
     pub descending: bool,
-    /// The place of the first action to show, from 1.
+    /// The position of the first action to show, from 1.
     pub start: u64,
-    /// How many actions to show at most; all if missing.
+    /// Largest number of actions to show; all if missing.
     pub max_results: Option<u64>,
-    /// How long to wait for the action to end, 0 to 3600 seconds.
+    /// Time to wait for the action to end, 0 to 3600 seconds.
     pub wait_secs: Option<f64>,
 }
 
@@ -116,14 +116,14 @@ impl Default for StatusQuery {
     }
 }
 
-/// What a list of actions is sorted by.
+/// The sort key of a list of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
-    /// When they were queued.
+    /// The time at which they were queued.
     QueueTime,
-    /// When they began to run.
+    /// The time at which they began to run.
     StartTime,
-    /// When they ended.
+    /// The time at which they ended.
     FinishTime,
 }
 
@@ -183,7 +183,7 @@ impl StateFilter {
         words.find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, state)| state)
     }
 
-    /// Gives the wire words of the states that it selects.
+    /// Returns the wire words of the states that it selects.
     #[must_use]
     pub const fn statuses(self) -> &'static [&'static str] {
         match self {
@@ -208,7 +208,7 @@ impl StateFilter {
 pub struct TimeRange {
     /// The first millisecond of the range.
     pub from_ms: Option<i64>,
-    /// The first millisecond behind the range.
+    /// The first millisecond after the range.
     pub until_ms: Option<i64>,
 }
 
@@ -275,7 +275,7 @@ impl QueueInfo {
         Ok(Self { queue, token, command })
     }
 
-    /// Gives the name of the queue that is meant: the one that was named, else that of the token.
+    /// Returns the name of the queue that is meant: the one that was named, else that of the token.
     #[must_use]
     pub fn queue_name(&self) -> &str {
         let of_token = self.token.as_ref().map(|token| token.queue.as_str());
@@ -302,7 +302,7 @@ impl StatusQuery {
             pairs.given(name).is_some_and(|text| text.eq_ignore_ascii_case(word))
         };
         let words = pairs.given("State").unwrap_or_default();
-        // Each once, however often it was sent: what comes of a long request stays short.
+        // Each state once, however often it was sent, so that a long request makes a short query.
         let sent =
             |state: &StateFilter| list(words).any(|word| StateFilter::parse(word) == Some(*state));
         let states: Vec<_> = StateFilter::ALL.into_iter().filter(sent).collect();

@@ -1,7 +1,7 @@
-//! Reads a request, in any of the ten forms that clients send, into one action with its parameters.
+//! Requests, in any of the ten forms that clients send, as one action with its parameters.
 //!
-//! Parameters stand in the path without a `?`, in the query, and in the body (form, form under a wrong content type,
-//! multipart, or one pair per line), freely mixed (observed). What the action then does with them: [`super::catalog`].
+//! Parameters come in the path without a `?`, in the query, and in the body (form, form under a wrong content type,
+//! multipart, or one pair per line), freely mixed (observed). [`super::catalog`] validates them.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use super::multipart::{is_multipart, read_parts};
 use super::response::ResponseFormat;
 use super::words::shorten;
 
-/// The most pairs that one request may have (our choice).
+/// Largest number of pairs of one request (our choice).
 pub const MAX_PAIRS: usize = 10_000;
 
-/// How names of parameters begin that the server gives to its own actions: no client may send one.
+/// The prefix of the parameters that the server itself gives to its actions: no client may send one.
 pub const RESERVED: &str = "actiond:";
 
-/// Tells whether a parameter of this name is the server's own.
+/// Returns true if a parameter of this name is the server's own.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED))
@@ -32,15 +32,15 @@ pub struct RawRequest<'a> {
     pub target: &'a str,
     /// The content type of the body.
     pub content_type: Option<&'a str>,
-    /// The whole body; empty if there is none.
+    /// The body; empty if there is none.
     pub body: &'a [u8],
-    /// The longest target in bytes (`MaxInputString`). A percent-encoded byte counts once, whoever has encoded it.
+    /// The longest target in bytes (`MaxInputString`). A percent-encoded byte counts once.
     pub max_input_string: usize,
     /// The longest body in bytes (`MaxFileUploadSize`); `usize::MAX` for no limit.
     pub max_upload: usize,
 }
 
-/// A request that could be read.
+/// A request that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The action's name as the client spelled it; never empty.
@@ -53,14 +53,14 @@ pub struct Request {
     pub action_id: Option<String>,
 }
 
-/// A request that could not be read, with what is needed to tell the client so.
+/// A request that could not be read, with everything that the reply to it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// The action as far as it is known; may be empty.
+    /// The action's name as far as it is known; may be empty.
     pub action: String,
     /// The form of the reply as far as it is known.
     pub format: ResponseFormat,
-    /// What is wrong.
+    /// The error.
     pub error: AciError,
 }
 
@@ -78,7 +78,7 @@ pub enum PairValue {
 }
 
 impl Pairs {
-    /// Gives the text under this name; of several the last counts. Empty text counts as given, bytes are no text.
+    /// Returns the text under this name; of several the last counts. Empty text counts as given, bytes are no text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         match self.value(name)? {
@@ -87,14 +87,14 @@ impl Pairs {
         }
     }
 
-    /// Gives the text under this name without white space around it, if any is left: clients send a value that they do
+    /// Returns the text under this name without white space around it, if any is left: clients send a value that they do
     /// not have as `name=` (observed).
     #[must_use]
     pub fn given(&self, name: &str) -> Option<&str> {
         self.get(name).map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// Gives the value under this name; of several the last counts.
+    /// Returns the value under this name; of several the last counts.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&PairValue> {
         self.0
@@ -109,18 +109,18 @@ impl Pairs {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Adds a pair behind those that are there.
+    /// Adds a pair at the end.
     pub fn push(&mut self, name: impl Into<String>, value: PairValue) {
         self.0.push((name.into(), value));
     }
 
-    /// Counts the pairs.
+    /// Returns the number of pairs.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Says whether there is no pair.
+    /// Returns true if there is no pair.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -243,8 +243,8 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     Ok(Request { action, pairs, format, action_id })
 }
 
-/// Finds the parts of a target that hold parameters. What stands in front of the first `?` does if it has a `=`; what
-/// stands behind is more of them, unless the `?` belongs to a value (our choice).
+/// Finds the parts of a target that hold parameters. The part before the first `?` does if it has a `=`; the part after it
+/// holds more of them, unless the `?` belongs to a value (our choice).
 fn parameter_texts(target: &str) -> [&str; 2] {
     let path = without_authority(target).trim_start_matches('/');
     let (before, behind) = path.split_once('?').unwrap_or((path, ""));
@@ -257,9 +257,9 @@ fn parameter_texts(target: &str) -> [&str; 2] {
     }
 }
 
-/// Says whether the first `?` of a target, behind parameters in the path, begins a query.
+/// Returns true if the first `?` of a target, after parameters in the path, begins a query.
 ///
-/// That is what it means to HTTP, and so to tools that add parameters to an address: they put a `?` behind one that has
+/// That is its meaning in HTTP, and so for tools that add parameters to an address: they put a `?` after one that has
 /// none (curl's `-G`, `params=` of Python's requests). But people also write a value as it is, and then the `?` is one of
 /// an address, of a file name or of a sentence. No action's name has one.
 fn separates(before: &str, behind: &str) -> bool {
@@ -301,7 +301,7 @@ fn read_body(body: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
     fault
 }
 
-/// Says whether a body has one `name=value` on each line. Any other line break belongs to a value.
+/// Returns true if a body has one `name=value` on each line. Any other line break belongs to a value.
 fn is_line_form(body: &[u8]) -> bool {
     let mut count = 0_usize;
     lines(body).all(|line| {
@@ -359,7 +359,7 @@ fn read_pair(pair: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
     Ok(())
 }
 
-/// Decodes `+` and percent sequences; malformed ones stay as they are. Gives the bytes back if they are not UTF-8.
+/// Decodes `+` and percent sequences; malformed ones stay as they are. Returns the bytes if they are not UTF-8.
 fn decode(text: &[u8]) -> Result<String, Vec<u8>> {
     let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
         text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect()

@@ -1,7 +1,7 @@
 //! The envelope around every reply: `autnresponse` with `action`, `response` and `responsedata`, in this order.
 //!
-//! Prolog, quotes and the place of each element are those of real servers (observed); readers that do not parse XML
-//! rely on them. What goes into `responsedata` is a list of [`Element`]s, or a stream of them through [`ListWriter`].
+//! Prolog, quotes and the order of the elements are those of real servers (observed); readers that do not parse XML rely on
+//! them. The data in `responsedata` is a list of [`Element`]s, or a stream of them through [`ListWriter`].
 
 use super::element::{Element, escape_text};
 use super::error::AciError;
@@ -38,7 +38,7 @@ impl ResponseFormat {
             .map(|(_, format)| format)
     }
 
-    /// Gives the content type, to the letter: some clients refuse `text/xml` with a charset (observed).
+    /// Returns the content type, to the letter: some clients refuse `text/xml` with a charset (observed).
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -56,13 +56,13 @@ impl ResponseFormat {
     }
 }
 
-/// Writes the whole reply of an action that did what it was asked to.
+/// Writes the whole reply of an action that succeeded.
 #[must_use]
 pub fn success(action: &str, data: &[Element], format: ResponseFormat) -> Vec<u8> {
     envelope(action, "SUCCESS", data, format)
 }
 
-/// Writes the whole reply that tells of an error; `time_text` is [`super::time::error_time`] of now.
+/// Writes the whole reply of an action that failed; `time_text` is [`super::time::error_time`] of now.
 ///
 /// All six elements are there: clients break without `errorid` or `errortime` (observed).
 #[must_use]
@@ -88,7 +88,7 @@ fn envelope(action: &str, response: &str, data: &[Element], format: ResponseForm
     out
 }
 
-/// Writes all that stands in front of the data.
+/// Writes everything before the data.
 fn open(action: &str, response: &str, format: ResponseFormat, out: &mut Vec<u8>) {
     // The name is the client's, who may have sent anything.
     let action = shorten(action).to_ascii_uppercase();
@@ -118,7 +118,7 @@ fn close(format: ResponseFormat, out: &mut Vec<u8>) {
     });
 }
 
-/// Writes a reply that is one long list, item by item, so that the list never stands in memory.
+/// Writes a reply that is one long list, item by item, so that the list is never in memory as a whole.
 ///
 /// Byte for byte what [`success`] writes for the same items. The caller sends [`head`](Self::head), then what
 /// [`item`](Self::item) appends for each item, then [`tail`](Self::tail), or [`tail_with_error`](Self::tail_with_error).
@@ -154,7 +154,7 @@ impl ListWriter {
         Self { head, container: None, item_name: "request", format, empty: true }
     }
 
-    /// Gives what comes in front of the first item.
+    /// Returns the bytes before the first item.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
         self.head.clone()
@@ -179,14 +179,13 @@ impl ListWriter {
         write_value(element, style, depth, out);
     }
 
-    /// Whether there is no item yet.
+    /// Returns true as long as no item was written.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.empty
     }
 
-    /// Gives what comes behind the last item where the list is not whole: an element `error`, beside the items, and the
-    /// end.
+    /// Returns the bytes after the last item of a list that is not whole: an element `error`, beside the items, and the end.
     #[must_use]
     pub fn tail_with_error(&self, text: &str) -> Vec<u8> {
         let (mut out, error) = (Vec::with_capacity(256), Element::text("error", text));
@@ -215,7 +214,7 @@ impl ListWriter {
         out
     }
 
-    /// Gives what comes behind the last item.
+    /// Returns the bytes after the last item.
     #[must_use]
     pub fn tail(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);

@@ -1,4 +1,4 @@
-//! How a reply shows a parameter as it was sent: nothing of it is changed without a sign.
+//! Parameters as replies show them: as they were sent, and marked wherever the form had to change.
 //!
 //! The usual form is that of real servers (observed): `<parameter name="N" value="V"/>`. What XML can't carry is in
 //! base64, and marked as such; what readers would choke on in an attribute is text, or left out with its length (our
@@ -12,11 +12,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::element::{MAX_ATTRIBUTES, is_legal, utf16_fits};
 use super::request::PairValue;
 
-/// The most bytes of a value that are shown. A reader may take no longer text than 10,000,000 bytes (libxml2, unless it
-/// is told to), and one value would make a whole list unreadable.
+/// Largest value that is shown, in bytes. Some readers take no text of over 10,000,000 bytes (libxml2 by default), so one value
+/// could make a whole list unreadable.
 const MAX_TEXT: usize = 9_000_000;
 
-/// How many characters of attributes there may be beside the name and the value.
+/// Number of characters that are kept free for attributes beside name and value.
 const BESIDE: usize = 100;
 
 /// A parameter as a reply shows it: an element `parameter` with these attributes and this text.
@@ -24,13 +24,13 @@ const BESIDE: usize = 100;
 /// - `name` and `value`, as they were sent;
 /// - `encoding="base64"` where the value is base64, because it is bytes or holds what XML forbids;
 /// - `name_encoding="base64"`, likewise;
-/// - `length` where the value is too long for an attribute, and `value` is not there: how many bytes were sent. The value
-///   is the text of the element then, or left out if it would be longer than 9,000,000 bytes.
+/// - `length`, in place of `value`, where the value is too long for an attribute: the number of bytes that were sent. The
+///   value is the text of the element then, or left out if it would be longer than 9,000,000 bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownParameter {
     /// In the order in which they are written.
     pub attributes: Vec<(Cow<'static, str>, String)>,
-    /// What the element holds, if it holds anything.
+    /// The element's text, if it has any.
     pub text: Option<String>,
 }
 
@@ -52,10 +52,10 @@ impl ShownParameter {
         Self::new(name, value.len(), true, shown, || BASE64.encode(value))
     }
 
-    /// Gives the parameter that is shown: what [`of_text`](Self::of_text) and [`of_bytes`](Self::of_bytes) were given. Of
-    /// bytes that are UTF-8, text.
+    /// Returns the parameter that is shown, as [`of_text`](Self::of_text) or [`of_bytes`](Self::of_bytes) got it. Bytes that
+    /// are UTF-8 come back as text.
     ///
-    /// `None` if the value was left out, or something that is marked as base64 is none.
+    /// `None` if the value was left out, or something marked as base64 is not base64.
     #[must_use]
     pub fn read(&self) -> Option<(String, PairValue)> {
         let find = |name: &str| {

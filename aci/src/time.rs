@@ -1,4 +1,4 @@
-//! How times are written in replies and read from filters. The time of day always comes from the caller.
+//! Times as replies write them and as filters give them. The time of day always comes from the caller.
 //!
 //! Replies show the server's local time without a zone, cut to the second, with English month names (observed).
 
@@ -51,8 +51,8 @@ pub fn error_time(ms: i64, tz: &impl TimeZone) -> String {
     out
 }
 
-/// Writes a length of time as `GetVersion` shows its uptime: `2 days, 19 hours, 25 mins, 27 secs`, leading zero units
-/// left out (observed).
+/// Writes a duration as `GetVersion` shows its uptime: `2 days, 19 hours, 25 mins, 27 secs`, without leading units that are
+/// zero (observed).
 #[must_use]
 pub fn span(seconds: u64) -> String {
     let units = [
@@ -94,14 +94,14 @@ fn local(ms: i64, tz: &impl TimeZone) -> NaiveDateTime {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default().with_timezone(tz).naive_local()
 }
 
-/// Reads the time of a filter and gives it in whole seconds since 1970.
+/// Reads the time of a filter, in whole seconds since 1970.
 ///
 /// Forms (the documentation promises date, time and an optional zone; the exact list is our choice): see
-/// [`FILTER_FORMS`]. `now_ms` tells what today is, `tz` is the zone of times that name none. Of a local time that a
-/// change of the clock doubles the earlier is meant, for one that it skips the end of the gap.
+/// [`FILTER_FORMS`]. `now_ms` is for times without a date, which are of today; `tz` is the zone of times that name none. A
+/// local time that a change of the clock doubles is the earlier one; one that it skips is the end of the gap.
 ///
 /// # Errors
-/// What is allowed, as a phrase, if the text is none of these.
+/// The allowed forms as a phrase, if the text is none of these.
 pub fn parse_filter(text: &str, now_ms: i64, tz: &impl TimeZone) -> Result<i64, String> {
     let text = text.trim();
     let seconds = if text.len() > MAX_LENGTH {
@@ -114,7 +114,7 @@ pub fn parse_filter(text: &str, now_ms: i64, tz: &impl TimeZone) -> Result<i64, 
         .ok_or_else(|| FILTER_FORMS.to_owned())
 }
 
-/// Reads a time as [`queue_time`] writes it; which zone it is of, it does not say.
+/// Reads a time as [`queue_time`] writes it, without its zone.
 ///
 /// ```
 /// use actiond_aci::time::parse_queue_time;
@@ -165,7 +165,7 @@ fn written(text: &str, now_ms: i64, tz: &impl TimeZone) -> Option<i64> {
     }
 }
 
-/// Reads `MM-DD` or `Mon-DD` behind the year and its hyphen.
+/// Reads `MM-DD` or `Mon-DD` after the year and its hyphen.
 fn date(year: u32, cursor: &mut Cursor<'_>) -> Option<NaiveDate> {
     let month = match cursor.number(2) {
         Some(month) => month,
@@ -181,7 +181,7 @@ fn date(year: u32, cursor: &mut Cursor<'_>) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok().filter(|year| *year >= 1000)?, month, day)
 }
 
-/// Reads `:MM`, `:MM:SS` or `:MM:SS.fraction` behind the hour; the fraction is dropped.
+/// Reads `:MM`, `:MM:SS` or `:MM:SS.fraction` after the hour; the fraction is dropped.
 fn clock(hour: u32, cursor: &mut Cursor<'_>) -> Option<NaiveTime> {
     let minute = if cursor.eat(':') { cursor.number(2)? } else { return None };
     let second = if cursor.eat(':') { cursor.number(2)? } else { 0 };
@@ -245,7 +245,7 @@ fn earliest(time: NaiveDateTime, tz: &impl TimeZone) -> Option<i64> {
     Some(time.and_utc().timestamp().saturating_sub(offset.local_minus_utc().into()))
 }
 
-/// What is left to read.
+/// The rest of a text, from which parts are taken at the front.
 struct Cursor<'a>(&'a str);
 
 impl<'a> Cursor<'a> {

@@ -1,8 +1,8 @@
-//! The token: the text by which a client names one action for ever.
+//! The token: the text by which a client names one action, for as long as that is kept.
 //!
-//! It is standard base64 of `HOST:PORT:QUEUE:` with 13 digits of queue time and 11 digits of id. Host and port are in
-//! it so that an action handler in front of several servers can tell whose it is; the shape is observed, and that the
-//! last digits are our id is our choice. A server looks actions up by id and compares the rest.
+//! It is standard base64 of `HOST:PORT:QUEUE:` with 13 digits of queue time and 11 digits of id. By host and port an action
+//! handler in front of several servers can tell whose it is. The shape is observed; that the last digits are our id is our
+//! choice. A server looks an action up by its id and compares the rest.
 
 use std::fmt::Write as _;
 
@@ -32,13 +32,13 @@ pub struct Token {
     pub port: u16,
     /// The name of the queue in upper case; never has a colon.
     pub queue: String,
-    /// When it was queued, in milliseconds since 1970; a token holds 0 to 9,999,999,999,999.
+    /// The time at which it was queued, in milliseconds since 1970; a token holds 0 to 9,999,999,999,999.
     pub queued_ms: i64,
     /// The id of the action; 11 digits, more only for an id that needs them.
     pub id: u64,
 }
 
-/// Why a text is no token of ours.
+/// The reason for which a text is no token of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -56,7 +56,7 @@ pub enum TokenError {
     Foreign,
 }
 
-/// Writes the token of these parts: what [`Token::encode`] does, for who has them already.
+/// Writes the token of these parts, as [`Token::encode`] does, without a [`Token`].
 #[must_use]
 pub fn encode(host: &str, port: u16, queue: &str, queued_ms: i64, id: u64) -> String {
     let mut plain = String::with_capacity(host.len() + queue.len() + 40);
@@ -131,7 +131,7 @@ impl Token {
     }
 }
 
-/// Gives the name of the queue that stands in a token, also in one that another kind of server gave.
+/// Returns the name of the queue in a token, also in one of another kind of server.
 #[must_use]
 pub fn queue_of(token: &str) -> Option<String> {
     let token = token.trim();

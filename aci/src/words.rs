@@ -1,9 +1,9 @@
-//! How words are read, in requests and in configuration files alike: truth values, lists with commas, names that may be
-//! mistyped; and how what was read is repeated in a message without repeating all of it.
+//! Words of requests and of configuration files: truth values, lists with commas, and names that may be mistyped. Also the
+//! shortening of what was read, for messages that repeat it.
 
 use std::borrow::Cow;
 
-/// Number of characters to which values and names from outside are cut before they are repeated to a client or a log.
+/// Number of characters to which values and names from outside are cut before a reply or the log repeats them.
 pub const SHOWN_CHARACTERS: usize = 100;
 
 /// Number of bytes up to which names are compared with others: no longer one is known.
@@ -32,7 +32,7 @@ fn truth(text: &str, yes: &[&str], no: &[&str]) -> Option<bool> {
     if find_word(yes, text).is_some() { Some(true) } else { find_word(no, text).map(|_| false) }
 }
 
-/// Finds a word in any case, and gives it in the spelling of the table.
+/// Finds a word in any case, and returns it in the spelling of the table.
 #[must_use]
 pub fn find_word<'a>(words: &[&'a str], text: &str) -> Option<&'a str> {
     words.iter().copied().find(|word| word.eq_ignore_ascii_case(text))
@@ -59,8 +59,8 @@ pub fn list(text: &str) -> impl Iterator<Item = &str> {
 /// ```
 ///
 /// # Errors
-/// What is wrong, as words that can follow the list's name: a quote that is not closed, text beside a quoted item, or
-/// no item at all.
+/// The text says what is wrong, in words that can follow the list's name: a quote that is not closed, text beside a quoted
+/// item, or no item at all.
 pub fn quoted_list(text: &str) -> Result<Vec<String>, &'static str> {
     let mut items = Vec::new();
     let mut rest = text.trim_start();

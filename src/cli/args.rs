@@ -1,4 +1,4 @@
-//! The command line: what may be said, and the vendor's spelling of it.
+//! The arguments of the command line, also in the vendor's spelling.
 //!
 //! Nothing is done here; what each [`Command`] does is in its own module beside this one.
 
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// What the command line asks for.
+/// The arguments of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Args {
-    /// What to do.
+    /// The command.
     pub command: Command,
 }
 
-/// What the program can be asked to do.
+/// A command of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Run the server: `actiond` or `actiond serve`.
@@ -57,8 +57,8 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// What clap says about arguments that cannot be used. A request for `--help` or `--version` is
-    /// such an error too: `clap::Error::exit` prints it and ends the program with the right code.
+    /// The error of clap for arguments that cannot be used. A request for `--help` or `--version` is such an error too:
+    /// `clap::Error::exit` prints it and ends the program with the right code.
     ///
     /// # Examples
     ///

@@ -1,5 +1,5 @@
-//! The lines of the log on their way to whoever reads them. Whoever logs never waits: a thread writes, and where that can't
-//! go on, lines are dropped and counted.
+//! The channel of log lines to the thread that writes them. Logging never waits: while the thread can't write, lines are
+//! dropped and counted.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -7,26 +7,26 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How many bytes of lines wait at most.
+/// Largest number of bytes of lines that wait.
 const MOST: usize = 1_000_000;
-/// Once lines are lost, others are taken again when no more than these bytes wait: else every other line would say so.
+/// Number of waiting bytes at which lines are taken again after some were lost: else every other line would tell of a loss.
 const ENOUGH_ROOM: usize = MOST / 2;
-/// What the writing thread's own work takes, with room to spare.
+/// Stack of the writing thread, with room to spare.
 const STACK: usize = 256 << 10;
 
 /// Makes the line that says how many were lost.
 type Told = Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
-/// Where lines are put. All clones are the same channel.
+/// The channel. All clones are the same one.
 #[derive(Clone)]
 pub(super) struct Channel(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
     told: Told,
-    /// For the thread: there is something to write.
+    /// Wakes the thread: there is something to write.
     more: Condvar,
-    /// For who waits for the end: a line was written.
+    /// Wakes a caller that waits for the end: a line was written.
     written: Condvar,
 }
 
@@ -34,15 +34,15 @@ struct Shared {
 struct State {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Lines that were dropped, and are not told of yet.
+    /// Number of lines that were dropped since the last report of that.
     lost: u64,
-    /// How many lines the thread has done with.
+    /// Number of lines that the thread has finished.
     done: u64,
-    /// Whether the thread has taken a line and is not done with it.
+    /// True while the thread writes a line.
     writes: bool,
-    /// Whether the thread waits for lines.
+    /// True while the thread waits for lines.
     idles: bool,
-    /// Whether somebody waits until all is written.
+    /// True while a caller waits until all is written.
     is_awaited: bool,
 }
 

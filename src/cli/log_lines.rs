@@ -1,4 +1,4 @@
-//! How the program's log looks: local time with its offset, level, where it was said, and what.
+//! The lines of the program's log: local time with its offset, level, module and message.
 
 use std::fmt;
 use std::io::Write as _;
@@ -14,14 +14,14 @@ use log::{Level, LevelFilter};
 
 use super::log_channel::Channel;
 
-/// Whose lines at info are for developers: the starts and stops of its threads.
+/// The crate whose lines at info are for developers: the starts and stops of its threads.
 const QUIET: &str = "actix_server";
-/// How long the end of the process waits for who reads the log, while nothing of it is taken.
+/// Time that the end of the process waits for a reader of the log that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The log of the whole process. When this is dropped, what was said and not written yet is, if it can be.
 pub(super) struct Log {
-    /// `None` where the system gives no thread: lines are written by whoever says them.
+    /// `None` if the system gives no thread: then each line is written by the thread that logs it.
     channel: Option<Channel>,
     colours: bool,
 }
@@ -70,7 +70,7 @@ pub(super) fn begin() -> Log {
 }
 
 impl Log {
-    /// Says why the process ends, whatever the filter lets through.
+    /// Logs the reason for which the process ends, whatever the filter lets through.
     pub(super) fn fatal(&self, target: &str, said: fmt::Arguments<'_>) {
         let line = line(self.colours, Level::Error, target, said);
         match &self.channel {
@@ -89,7 +89,7 @@ impl Drop for Log {
     }
 }
 
-/// Whether there are colours: as `RUST_LOG_STYLE` says, else where the standard error is a terminal that has them.
+/// Returns true if there are colours: as `RUST_LOG_STYLE` says, else if the standard error is a terminal that has them.
 fn colours() -> bool {
     match std::env::var("RUST_LOG_STYLE").as_deref() {
         Ok("always") => true,
@@ -98,7 +98,7 @@ fn colours() -> bool {
     }
 }
 
-/// Tells whether a filter lets lines at info through of everything, and not by a name those of [`QUIET`].
+/// Returns true if a filter lets lines at info through in general, and those of [`QUIET`] not by name.
 fn is_quiet(filter: &str) -> bool {
     let directives = filter.split('/').next().unwrap_or_default().split(',').map(str::trim);
     let mut bare = None;

@@ -1,15 +1,15 @@
-//! Gives memory back to the system that is not used any more.
+//! Returns unused memory to the system.
 //!
-//! The program's allocator, mimalloc, keeps what was freed for a second, and looks at it only while it is asked for more:
-//! a server that has had a storm and then little to do would keep all that the storm had taken. It looks as well when a
-//! thread ends. So one ends now and then.
+//! The program's allocator, mimalloc, keeps freed memory for a second, and looks at it only while it allocates: a server that
+//! has had a burst and then little to do would keep all the memory of the burst. It also looks when a thread ends, so one
+//! ends now and then.
 
 use std::time::Duration;
 
-/// How often: freed memory is back twice that long after it was freed.
+/// Interval: freed memory is returned at most twice that long after it was freed.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Gives back what is free, again and again, until it is dropped.
+/// Returns free memory again and again, until the future is dropped.
 pub(super) async fn give_back() {
     loop {
         actix_web::rt::time::sleep(EVERY).await;

@@ -1,4 +1,4 @@
-//! The program: its command line in [`args`], the server in [`serve`].
+//! The program: the command line in [`args`], the server in [`serve`].
 
 pub mod args;
 mod log_channel;
@@ -17,10 +17,10 @@ use args::{Args, Command, ConfigArgs};
 use crate::config;
 use crate::kinds::Kinds;
 
-/// Runs the program as its arguments say, with these kinds of action, and returns its exit code: 0 if all went well, 1 if
-/// it could not do what it was to do, 2 for arguments or a configuration that can't be used.
+/// Runs the program with its arguments and these kinds of action, and returns its exit code: 0 for success, 1 for a failure, 2
+/// for arguments or a configuration that can't be used.
 ///
-/// A program with a kind of action of its own is this with [`Kinds::with`]: see `examples/own_kind.rs`.
+/// A program with a kind of action of its own passes [`Kinds::with`]: see `examples/own_kind.rs`.
 #[must_use]
 pub fn run_with(kinds: Kinds) -> ExitCode {
     let args = match Args::parse_from(std::env::args_os()) {
@@ -35,7 +35,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
     }
 }
 
-/// Checks a configuration file, and prints what is in force with it.
+/// Checks a configuration file, and prints the values that are in force with it.
 #[expect(clippy::print_stderr, reason = "no log is set up where only a result is printed")]
 fn check(kinds: &Kinds, file: &Path) -> ExitCode {
     match config::check(kinds, file) {
@@ -61,7 +61,7 @@ fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads it, such as `head`, has seen enough.
+        // The reader, such as `head`, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: the standard output can't be written: {error}");

@@ -18,14 +18,14 @@ use crate::front::{Endpoint, EndpointBuilder, log_unfinished};
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
 
-/// How long open connections get to read their last reply once all actions have ended.
+/// Time that open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
 /// The shortest time that an idle connection is kept: replies tell clients a second less, and at least one.
 const SHORTEST_IDLE: Duration = Duration::from_secs(2);
-/// How many HTTP workers more than cores [`default_workers`] gives at most.
+/// Largest number of HTTP workers that [`default_workers`] adds to the number of cores.
 const MAX_MORE_WORKERS: usize = 32;
 
-/// Why the server did not start or did not end well.
+/// The reason for which the server did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error(transparent)]
@@ -128,7 +128,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Which web pages may reach the server, and under which names.
+/// Returns the policy for web pages and host names.
 fn browsers(server: &ServerSettings) -> BrowserPolicy {
     if server.allowed_origins.iter().any(|origin| origin == "*") {
         log::warn!(
@@ -147,18 +147,18 @@ fn browsers(server: &ServerSettings) -> BrowserPolicy {
         .fold(policy, |policy, origin| policy.clone().allow_origin(origin).unwrap_or(policy))
 }
 
-/// How many HTTP workers there are unless `Threads` says so.
+/// Returns the number of HTTP workers if `Threads` does not set it.
 fn default_workers() -> usize {
-    // More than cores: what else runs there, clients too, would push fewer aside with each reply. An odd
-    // number was faster than the even ones beside it. Each needs four descriptors, so not too many.
+    // More than cores: other processes there, clients too, would preempt fewer with each reply. An odd number was
+    // faster than the even ones beside it. Each needs four descriptors, so not too many.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores + (cores + 1).min(MAX_MORE_WORKERS)
 }
 
-/// How many connections may wait to be accepted: the system's default of 128 makes a burst of clients wait for seconds.
+/// Number of connections that may wait to be accepted: the system's default of 128 makes a burst of clients wait for seconds.
 const BACKLOG: u32 = 4096;
 
-/// Listens as `TcpListener::bind` of the standard library does, with a longer line of those who wait.
+/// Listens as `TcpListener::bind` of the standard library does, with a larger backlog.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // So that a server can be started again at once. Elsewhere than on Unix this would let two in.
@@ -168,8 +168,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Waits for a signal, then shuts the queues down; a second signal ends all patience. Requests are
-/// answered meanwhile.
+/// Waits for a signal, then shuts the queues down; a second signal ends the grace period. Requests are answered meanwhile.
 async fn end_on_signal(signals: &mut Signals, system: &System, grace: Duration) {
     let name = signals.next().await;
     log::info!(

@@ -13,7 +13,7 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    /// When the first one came.
+    /// The time at which the first one came.
     first: Option<Instant>,
 }
 
@@ -70,8 +70,8 @@ impl Signals {
 }
 
 /// Keeps the process alive where a signal that asks for nothing would end it: SIGHUP, and SIGXFSZ where a file
-/// grows beyond what the system allows it (the write then fails, and only whoever asked for it gets an error).
-/// Returns what must be held as long as that is to last.
+/// grows beyond what the system allows it (the write then fails, and only its caller gets an error). Returns a guard, which
+/// must be held for as long as that is to last.
 #[cfg(unix)]
 pub(super) fn survive_others() -> io::Result<tokio::signal::unix::Signal> {
     use tokio::signal::unix::{SignalKind, signal};

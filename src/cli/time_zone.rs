@@ -1,4 +1,4 @@
-//! Says when the time zone that the environment names is not there: times would silently be those of another one.
+//! A warning if the time zone that the environment names is not known: times would silently be those of another one.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,7 +9,7 @@ use actiond_actors::clock::{Clock as _, SystemClock};
 use chrono::Local;
 use regex::Regex;
 
-/// Where the crate chrono looks for zones.
+/// The directories in which the crate chrono looks for zones.
 const FOLDERS: [&str; 4] =
     ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo", "/usr/share/lib/zoneinfo"];
 

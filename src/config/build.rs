@@ -1,4 +1,4 @@
-//! Makes [`Settings`] of text: the sections with fixed names here, queues and tasks in `queues`.
+//! Makes [`Settings`] of text: the sections with fixed names here, the queues in `queues`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use super::value::{Value, doubts_of_path};
 use super::{queues, table, unknown};
 use crate::kinds::Kinds;
 
-/// The surroundings of a text, on which the settings depend as well.
-pub(super) struct Surroundings<'a> {
+/// The inputs of the settings beside the text.
+pub(super) struct BuildInputs<'a> {
     pub(super) overrides: &'a Overrides,
     pub(super) disk: Disk,
     pub(super) kinds: &'a Kinds,
@@ -30,7 +30,7 @@ pub(super) struct Surroundings<'a> {
 /// Makes the settings, and prints what is in force; they are good only if `findings` has no problem afterwards.
 pub(super) fn settings(
     text: &str,
-    Surroundings { overrides, disk, kinds, included }: &Surroundings<'_>,
+    BuildInputs { overrides, disk, kinds, included }: &BuildInputs<'_>,
     findings: &mut Findings,
 ) -> (Settings, String) {
     let files = Files::gather(text, included, findings);
@@ -53,7 +53,7 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     let token_host = reader.text(section, table::TOKEN_HOST).unwrap_or_else(|| {
-        // Nobody can call the address that stands for all.
+        // Nobody can connect to the wildcard address.
         let host = if bind_address.is_unspecified() {
             Ipv4Addr::LOCALHOST.to_string()
         } else {
@@ -104,7 +104,7 @@ fn paths(reader: &mut Reader<'_>, overrides: &Overrides, disk: Disk) -> PathSett
     PathSettings { data_directory }
 }
 
-/// Says why nothing can be written to a directory, as far as what stands there shows it.
+/// Returns the reason for which nothing can be written to a directory, as far as can be seen.
 pub(super) fn no_directory(disk: Disk, directory: &Path) -> Option<String> {
     let refused = || {
         format!(

@@ -1,4 +1,4 @@
-//! The questions that the settings ask of the disk. To parse a text asks nothing of it.
+//! The checks of the disk that the settings make. Parsing a text by itself makes none.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub(super) enum Disk {
 }
 
 impl Disk {
-    /// Tells whether there is a directory, or nothing is known to keep one from being made.
+    /// Returns true if there is a directory, or nothing is known that prevents making one.
     pub(super) fn can_be(self, directory: &Path) -> bool {
         if self == Self::Unknown {
             return true;
@@ -24,7 +24,7 @@ impl Disk {
         }
     }
 
-    /// Says why nothing can be read from a directory now.
+    /// Returns the reason for which nothing can be read from a directory now, if there is one.
     pub(super) fn lacks(self, directory: &Path) -> Option<String> {
         if self == Self::Unknown {
             return None;

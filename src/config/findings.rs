@@ -31,7 +31,7 @@ impl Line {
     }
 }
 
-/// Where a problem lies: the line, section, key and value, as far as they apply.
+/// The location of a problem: the line, section, key and value, as far as they apply.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Location<'a> {
     pub(super) line: Option<Line>,
@@ -122,13 +122,13 @@ impl ConfigError {
         &self.problems
     }
 
-    /// Returns how many problems were found beyond those that are listed.
+    /// Returns the number of problems beyond those that are listed.
     #[must_use]
     pub fn more(&self) -> usize {
         self.more
     }
 
-    /// Returns what else was found, which alone would not stop the start.
+    /// Returns the warnings, which alone would not stop the start.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -185,12 +185,12 @@ impl Findings {
         self.files.push(file.to_owned());
     }
 
-    /// Says which line it is to who reads about another one.
+    /// Returns the words for a line in a message about line `from`.
     pub(super) fn describe(&self, line: Line, from: Line) -> String {
         if line.file == from.file { format!("line {}", line.number) } else { self.place(line) }
     }
 
-    /// Says which line it is, with its file.
+    /// Returns the words for a line, with its file.
     pub(super) fn place(&self, line: Line) -> String {
         format!("{}:{}", self.file(Some(line)), line.number)
     }
@@ -233,7 +233,7 @@ impl Findings {
         }
     }
 
-    /// Returns how many problems there are, so that a caller can see whether a step added one.
+    /// Returns the number of problems, so that a caller can see if a step added one.
     pub(super) fn problem_count(&self) -> usize {
         self.problems.len() + self.more_problems
     }
@@ -257,7 +257,7 @@ impl Findings {
     }
 }
 
-/// Returns a noun as it stands behind a number.
+/// Returns a noun in the form that follows a number.
 fn counted(number: usize, noun: &str) -> String {
     if number == 1 { noun.to_owned() } else { format!("{noun}s") }
 }

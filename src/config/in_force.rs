@@ -1,8 +1,8 @@
-//! The value that each key has in the end, and where it comes from: what `actiond config --config FILE` prints.
+//! The value of each key that is in force, and its origin: the output of `actiond config --config FILE`.
 
 use super::findings::{Findings, Line};
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Origin {
     /// A file.

@@ -1,8 +1,7 @@
-//! Reader of ACI `.cfg` text: sections, `Key=Value` lines and comments, each with its line; and what a file takes
-//! from others.
+//! Reader of ACI `.cfg` text: sections, `Key=Value` lines and comments, each with its line, and includes of other files.
 //!
 //! It knows no key and no type; see `table` and `kind` for those, and `lines` for the form of a line. Names are
-//! compared without regard to case. A comment (`//`, `#`, `;`) has a line of its own or stands behind a header, so
+//! compared without regard to case. A comment (`//`, `#`, `;`) has a line of its own or follows a header, so
 //! that a value may hold `//`, `#` and `=`. The file's own keys win over those that it has included above them.
 
 use std::collections::HashMap;
@@ -50,7 +49,7 @@ impl<'t> IniSection<'t> {
         self.entries.iter().copied()
     }
 
-    /// Takes a key that stands in this file, or that the file takes from another one.
+    /// Takes a key of this file, or one that the file includes from another one.
     fn put(&mut self, file: usize, entry: Entry<'t>, findings: &mut Findings) {
         let at = *self.index.entry(fold(entry.key)).or_insert(self.entries.len());
         let Some(earlier) = self.entries.get_mut(at) else {
@@ -118,14 +117,14 @@ impl<'t> Ini<'t> {
 /// The number of the file itself.
 const MAIN: usize = 0;
 
-/// Where the next key goes.
+/// The section that gets the next key.
 #[derive(Clone, Copy)]
-enum Current {
+enum NextKey {
     /// No header yet.
     Nowhere,
     /// Under a header that was refused: one problem is enough.
     Skipped,
-    /// After sections of another file: whoever reads this file can't see which is the last of them.
+    /// After sections of another file: a reader of this file can't see which is the last of them.
     AfterIncluded,
     At(usize),
 }
@@ -144,7 +143,7 @@ struct Parser<'t, 'f> {
 impl<'t> Parser<'t, '_> {
     fn file(&mut self, file: usize) -> Rc<Ini<'t>> {
         let mut ini = Ini::default();
-        let mut current = Current::Nowhere;
+        let mut current = NextKey::Nowhere;
         self.under_way.push(file);
         for (index, content) in lines_of(self.files.text(file).unwrap_or_default()).enumerate() {
             let line = Line::new(file, index + 1);
@@ -153,10 +152,10 @@ impl<'t> Parser<'t, '_> {
                 Ok(Some(_)) if !self.has_room(line) => break,
                 Ok(Some(Content::Header(name, include))) => {
                     let at = ini.open(name, line);
-                    current = Current::At(at);
+                    current = NextKey::At(at);
                     if let Some(include) = include {
                         self.include(&mut ini, Some(at), &mut current, include, line);
-                        current = Current::At(at);
+                        current = NextKey::At(at);
                     }
                 }
                 Ok(Some(Content::Include(include))) => {
@@ -167,7 +166,7 @@ impl<'t> Parser<'t, '_> {
                 }
                 Err(what) => {
                     if content.starts_with('[') {
-                        current = Current::Skipped;
+                        current = NextKey::Skipped;
                     }
                     // A control character would confuse a terminal, so `?` is shown instead.
                     let shown = shorten(content).replace(char::is_control, "?");
@@ -179,19 +178,19 @@ impl<'t> Parser<'t, '_> {
         Rc::new(ini)
     }
 
-    fn put(&mut self, ini: &mut Ini<'t>, current: Current, entry: Entry<'t>, shown: &str) {
+    fn put(&mut self, ini: &mut Ini<'t>, current: NextKey, entry: Entry<'t>, shown: &str) {
         let file = self.under_way.last().copied().unwrap_or(MAIN);
         let what = match current {
-            Current::At(at) => {
+            NextKey::At(at) => {
                 if let Some(section) = ini.sections.get_mut(at) {
                     section.put(file, entry, self.findings);
                 }
                 return;
             }
-            Current::Skipped => return,
-            Current::Nowhere if file != MAIN => return ini.head.push(entry),
-            Current::Nowhere => "a key before the first [Section]",
-            Current::AfterIncluded => {
+            NextKey::Skipped => return,
+            NextKey::Nowhere if file != MAIN => return ini.head.push(entry),
+            NextKey::Nowhere => "a key before the first [Section]",
+            NextKey::AfterIncluded => {
                 "a key after included sections, without a [Section] of this file before it"
             }
         };
@@ -203,7 +202,7 @@ impl<'t> Parser<'t, '_> {
         &mut self,
         ini: &mut Ini<'t>,
         into: Option<usize>,
-        current: &mut Current,
+        current: &mut NextKey,
         Include { file, part }: Include<'t>,
         line: Line,
     ) {
@@ -221,7 +220,7 @@ impl<'t> Parser<'t, '_> {
             Ok(number) => number,
             Err(reason) => {
                 if !matches!(part, Part::Keys { .. }) {
-                    *current = Current::Skipped;
+                    *current = NextKey::Skipped;
                 }
                 return self
                     .problem(line, format!("can't include \"{}\": {reason}", shorten(file)));
@@ -247,7 +246,7 @@ impl<'t> Parser<'t, '_> {
                 }
                 for section in from.sections() {
                     self.copy_section(ini, None, section);
-                    *current = Current::AfterIncluded;
+                    *current = NextKey::AfterIncluded;
                 }
             }
             Part::Section(name) => {
@@ -255,7 +254,7 @@ impl<'t> Parser<'t, '_> {
                     Some(section) => self.copy_section(ini, into, section),
                     None => self.findings.warning(Some(line), || no_section(name)),
                 }
-                *current = Current::AfterIncluded;
+                *current = NextKey::AfterIncluded;
             }
             Part::Keys { section: name, name: key, default } => {
                 let section = from.section(name);
@@ -280,12 +279,12 @@ impl<'t> Parser<'t, '_> {
         let at = into.unwrap_or_else(|| ini.open(from.name, from.line));
         if self.has_room(from.line) {
             for entry in from.entries() {
-                self.copy(ini, Current::At(at), entry);
+                self.copy(ini, NextKey::At(at), entry);
             }
         }
     }
 
-    fn copy(&mut self, ini: &mut Ini<'t>, current: Current, entry: Entry<'t>) {
+    fn copy(&mut self, ini: &mut Ini<'t>, current: NextKey, entry: Entry<'t>) {
         if self.has_room(entry.line) {
             self.put(ini, current, entry, entry.key);
         }

@@ -6,7 +6,7 @@ use super::value::ValueKind;
 /// The key of a list that says how many names it has.
 const NUMBER: &str = "Number";
 
-/// One setting, told once: its name, what its value may be, its default and its meaning.
+/// One setting: its name, the kind of its value, its default and its meaning.
 ///
 /// ```
 /// use actiond::config::{Key, ValueKind};
@@ -97,7 +97,7 @@ impl Key {
         self.form == Form::Numbered
     }
 
-    /// Tells whether a key of a file is this one, or one of the list that it stands for.
+    /// Returns true if a key of a file is this one, or one of the list that it stands for.
     pub(super) fn is(&self, given: &str) -> bool {
         match self.is_numbered() {
             // A number beyond the end of its list has a warning of its own already.
@@ -106,12 +106,12 @@ impl Key {
         }
     }
 
-    /// Returns what stands before the number of each item of a list.
+    /// Returns the part of the name before the number of each item of a list.
     pub(super) fn prefix(&self) -> &'static str {
         self.name.strip_suffix('0').unwrap_or(self.name)
     }
 
-    /// Returns the place in the list for which a key of a file stands: digits without leading zeros, at most 9.
+    /// Returns the index in the list for which a key of a file stands: digits without leading zeros, at most 9.
     pub(super) fn index(&self, given: &str) -> Option<usize> {
         let prefix = self.prefix();
         let (name, number) = given.split_at_checked(prefix.len())?;
@@ -145,7 +145,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// Makes a section whose name is fixed; the heading is what the reference says of it, and may be empty.
+    /// Makes a section whose name is fixed; the heading is its text in the reference, and may be empty.
     #[must_use]
     pub const fn fixed(
         name: &'static str,
@@ -179,7 +179,7 @@ impl Section {
         (find(Key::is_numbered), find(|key| key.name == NUMBER))
     }
 
-    /// Says which sections these are, for a message.
+    /// Returns the words for these sections in a message.
     pub(super) fn describe(&self) -> String {
         match self.listed {
             None => format!("[{}]", self.name),

@@ -1,4 +1,4 @@
-//! The reader that a kind of action has of the configuration: the queues of its kind, their sections and its own.
+//! The view of the configuration for a kind of action: the queues of the kind, their sections and the kind's own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use super::reader::Reader;
 use super::value::Value;
 use crate::kinds::{ConfiguredQueue, ConfiguredQueues, Kind};
 
-/// The surroundings of a kind while it reads: the queues that are listed, and where all of it is.
+/// The facts that a kind may need while it reads: all queues, the data directory and the disk.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Among<'a, 'r> {
+pub(super) struct KindInputs<'a, 'r> {
     /// Names of the queues, and their kinds where those are good.
     pub(super) queues: &'a [(&'r str, Option<&'r Arc<dyn Kind>>)],
     /// Nothing that was listed has been refused.
@@ -24,15 +24,15 @@ pub(super) struct Among<'a, 'r> {
     pub(super) disk: Disk,
 }
 
-/// Reads what the configuration says to a kind of action.
+/// Reads the configuration for a kind of action.
 ///
 /// A value that is bad is a problem that stops the start, told with its line; something usable is returned all the same,
-/// so that everything that is wrong is told at once.
+/// so that all problems are reported at once.
 #[derive(Debug)]
 pub struct KindReader<'a, 'r> {
     pub(super) reader: &'a mut Reader<'r>,
     pub(super) kind: &'a dyn Kind,
-    pub(super) among: Among<'a, 'r>,
+    pub(super) inputs: KindInputs<'a, 'r>,
     /// The sections that were listed by now, and what each is.
     pub(super) listed: &'a mut Vec<(&'r str, &'static Section)>,
     /// Nothing that such a list named has been refused.
@@ -68,7 +68,7 @@ impl<'r> KindReader<'_, 'r> {
 
     fn queues(&self, wanted: impl Fn(&dyn Kind) -> bool) -> Vec<&'r str> {
         let is_wanted = |kind: &Option<&Arc<dyn Kind>>| kind.is_some_and(|kind| wanted(&**kind));
-        self.among
+        self.inputs
             .queues
             .iter()
             .filter(|(_, kind)| is_wanted(kind))
@@ -76,23 +76,23 @@ impl<'r> KindReader<'_, 'r> {
             .collect()
     }
 
-    /// Tells whether every queue that the configuration lists is known. If not, what seems to be missing may only have
-    /// been refused, and that is told already.
+    /// Returns true if every queue that the configuration lists is known. If not, a queue that seems to be missing may have been
+    /// refused, and that was reported already.
     #[must_use]
     pub fn knows_all_queues(&self) -> bool {
-        self.among.all_good
+        self.inputs.all_good
     }
 
-    /// Returns where the server keeps its data.
+    /// Returns the server's data directory.
     #[must_use]
     pub fn data_directory(&self) -> &Path {
-        self.among.data_directory
+        self.inputs.data_directory
     }
 
-    /// Tells whether the disk may be looked at: a text by itself is read without.
+    /// Returns true if the disk may be looked at; not so where only a text is parsed.
     #[must_use]
     pub fn may_look_at_disk(&self) -> bool {
-        self.among.disk == Disk::Real
+        self.inputs.disk == Disk::Real
     }
 
     /// Reads a section of a fixed name.
@@ -102,7 +102,7 @@ impl<'r> KindReader<'_, 'r> {
 
     /// Reads a section of a name that the administrator chose.
     pub fn named<'a>(&'a mut self, name: &'a str) -> SectionReader<'a, 'r> {
-        let Among { data_directory, disk, .. } = self.among;
+        let KindInputs { data_directory, disk, .. } = self.inputs;
         SectionReader { reader: &mut *self.reader, name, data_directory, disk }
     }
 
@@ -115,7 +115,7 @@ impl<'r> KindReader<'_, 'r> {
     ) -> Vec<T> {
         let Some((_, list)) = each.listed else { return Vec::new() };
         let Some(section) = self.reader.ini.section(list.name) else { return Vec::new() };
-        let queues = self.among.queues;
+        let queues = self.inputs.queues;
         let before = self.reader.findings.problem_count();
         let names = self.reader.list(section, list, |name| {
             let is_queue = queues.iter().any(|(queue, _)| queue.eq_ignore_ascii_case(name));
@@ -232,8 +232,8 @@ impl SectionReader<'_, '_> {
         }
     }
 
-    /// Returns the path of a directory into which actions write: the one that the section gives, else `default`, of which
-    /// `how` says how it comes to be. One where no directory can be is a problem.
+    /// Returns the path of a directory into which actions write: the one in the section, else `default`, which `how` explains. It
+    /// is a problem if there can't be a directory.
     pub fn directory_to_write(
         &mut self,
         key: &'static Key,
@@ -264,13 +264,13 @@ impl SectionReader<'_, '_> {
         }
     }
 
-    /// Tells whether the file gives the key.
+    /// Returns true if the file gives the key.
     #[must_use]
     pub fn gives(&self, key: &'static Key) -> bool {
         self.reader.ini.section(self.name).is_some_and(|section| section.get(key.name).is_some())
     }
 
-    /// Notes what a key without a fixed default comes to where it is not given, and why.
+    /// Notes the derived value of a key without a fixed default that is not given, and the reason.
     pub fn derived(&mut self, key: &'static Key, value: &str, how: &'static str) {
         self.reader.derived(self.name, key, value, how);
     }

@@ -38,7 +38,7 @@ pub(super) enum Part<'t> {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The text says what is wrong with it.
 pub(super) fn read(line: &str) -> Result<Option<Content<'_>>, &'static str> {
     if says_nothing(line) {
         return Ok(None);
@@ -126,7 +126,7 @@ fn include(rest: &str) -> Result<Include<'_>, &'static str> {
     Ok(Include { file, part: Part::Keys { section, name, default } })
 }
 
-/// Tells whether the line may be meant to take one value from a file, as `Key < "file" [Section] Key` or with a `=`
+/// Returns true if the line may be meant to take one value from a file, as `Key < "file" [Section] Key` or with a `=`
 /// before the `<`: no form that is documented, and it must not become a value.
 fn takes_value_from_file(line: &str) -> bool {
     let quoted_after_mark = |text: &str| {

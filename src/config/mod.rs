@@ -1,15 +1,25 @@
 //! The configuration: from the text of an ACI `.cfg` file to typed [`Settings`].
 //!
-//! [`Settings::parse`] is pure; [`load`] and [`check`] alone read files, and look at what stands where a
-//! directory is wanted. The way of a value: `files` gathers the texts that it includes, `lines` says what a line
-//! is, `ini` makes sections of them, `table` says which keys there are and what they may hold, `value` turns a text
-//! into its type, `reader` looks values up, `build` and `queues` make the settings of them, and
-//! `unknown` warns about what nothing has read. [`describe()`] prints the table as a file that can be used; `in_force` notes which value
-//! each key has in the end, for [`check`]. To add a key: one entry in `table`, one field in `settings`, one line in
-//! `build`.
+//! [`Settings::parse`] is pure; only [`load`] and [`check`] read files, and look at the directories on the disk.
 //!
-//! What the queues of a [`Kind`](crate::kinds::Kind) may be told is the kind's: it has [`Key`]s and [`Section`]s of its
-//! own, and reads them by a [`KindReader`]. Nothing here knows any kind but by [`Kinds`].
+//! From a file to the settings:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `files` | gathers the texts of the file and its includes |
+//! | `lines` | parses a line |
+//! | `ini` | makes sections of lines |
+//! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
+//! | `value` | parses a value |
+//! | `reader` | looks values up |
+//! | `build`, `queues` | make the [`settings`](Settings) |
+//! | `kind_reader` | reads the keys of a kind of action |
+//! | `findings`, `unknown` | collect problems and warnings; warn about keys that nothing reads |
+//! | `in_force` | notes the value that each key has in the end, for [`check`] |
+//! | `describe` | prints the table as a configuration file |
+//!
+//! To add a key: one entry in `table`, one field in `settings`, one line in `build`. A [`Kind`](crate::kinds::Kind) of action
+//! has [`Key`]s and [`Section`]s of its own, and reads them by a [`KindReader`]. Nothing here knows any kind but by [`Kinds`].
 
 mod build;
 mod describe;
@@ -34,7 +44,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use build::Surroundings;
+use build::BuildInputs;
 pub use describe::describe;
 use disk::Disk;
 use files::Included;
@@ -111,7 +121,7 @@ fn parse(
         let text = read(&path).map_err(|error| error.to_string());
         Included { name: path.display().to_string(), text }
     };
-    let among = Surroundings { overrides, disk: Disk::Real, kinds, included: &included };
+    let among = BuildInputs { overrides, disk: Disk::Real, kinds, included: &included };
     Settings::parse_among(text, &path.display().to_string(), &among)
 }
 
@@ -236,7 +246,7 @@ mod load_tests {
         for data in [&file, &file.join("below")] {
             let shown = data.display();
             let place = format!("{}:6: [Paths] DataDirectory={shown}: {told}", path.display());
-            // Also what would lie in it is told once.
+            // A path that would lie in it is reported once, too.
             let error = load_with(data, None).unwrap_err();
             assert!(error.starts_with(&place) && error.lines().count() == 1, "{error}");
             assert!(check(&Kinds::shipped(), &path).unwrap_err().to_string().starts_with(&place));

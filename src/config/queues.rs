@@ -1,4 +1,4 @@
-//! Makes the settings of the queues of `[AsyncActions]`: what every queue has here, the rest by the kinds of action.
+//! Makes the settings of the queues of `[AsyncActions]`: those of every queue here, the rest by the kinds of action.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::build;
 use super::disk::Disk;
 use super::key::Section;
-use super::kind_reader::{Among, KindReader};
+use super::kind_reader::{KindInputs, KindReader};
 use super::reader::Reader;
 use super::settings::{OnRestart, QueueConfig};
 use super::table::{self, ASYNC_ACTIONS, DEFAULT_QUEUE, TYPE};
@@ -35,10 +35,10 @@ pub(super) fn queues<'r>(
 ) -> (Vec<QueueConfig>, Roles<'r>) {
     let before = reader.findings.problem_count();
     let queues = listed_queues(reader);
-    // A queue that is refused may be the one that another needs: then that is not told as well.
+    // Another queue may need one that is refused: then it is not reported as missing, too.
     let all_good = reader.findings.problem_count() == before;
 
-    let among = Among { queues: &queues, all_good, data_directory, disk };
+    let inputs = KindInputs { queues: &queues, all_good, data_directory, disk };
     let mut listed = Vec::new();
     let mut configured = HashMap::new();
     let mut are_whole = all_good;
@@ -47,7 +47,7 @@ pub(super) fn queues<'r>(
         let mut config = KindReader {
             reader: &mut *reader,
             kind: &**kind,
-            among,
+            inputs,
             listed: &mut listed,
             are_whole: &mut are_whole,
         };
@@ -77,7 +77,7 @@ pub(super) fn queues<'r>(
         let mut config = KindReader {
             reader: &mut *reader,
             kind: &*queue.kind,
-            among,
+            inputs,
             listed: &mut listed,
             are_whole: &mut are_whole,
         };

@@ -1,8 +1,7 @@
-//! Looks values up: own section first, then a fallback, then the default. What kinds of action see of it is in
-//! `kind_reader`.
+//! Looks values up: own section first, then a fallback, then the default. `kind_reader` is the part for kinds of action.
 //!
-//! Each getter answers something usable even if the value is bad: the problem is in the findings,
-//! and the settings are thrown away in the end.
+//! Each getter returns something usable even if the value is bad: the problem is in the findings, and the settings are
+//! dropped in the end.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -233,7 +232,7 @@ impl<'r> Reader<'r> {
         section
     }
 
-    /// Tells whether the section has the key; a missing one is a problem that says what it may be.
+    /// Returns true if the section has the key; a missing one is a problem that says what it may be.
     pub(super) fn require(&mut self, section: &IniSection<'_>, key: &Key, allowed: &str) -> bool {
         let there = section.get(key.name).is_some();
         if !there {

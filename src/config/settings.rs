@@ -1,5 +1,5 @@
-//! The typed settings that the rest of the server works with. How they come to be is in `build` and
-//! `queues`, and what a queue's kind makes of its section in `crate::kinds`; the meaning, range and default of each key is in `table`.
+//! The typed settings that the rest of the server works with. `build` and `queues` make them, and the kinds of action those
+//! of their queues; `table` has the meaning, range and default of each key.
 
 use std::any::Any;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::{self, Surroundings};
+use super::build::{self, BuildInputs};
 use super::disk::Disk;
 use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
@@ -82,7 +82,7 @@ impl Settings {
             name: name.to_owned(),
             text: Err("only a file can include others".to_owned()),
         };
-        let among = Surroundings { overrides, disk: Disk::Unknown, kinds, included: &included };
+        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included: &included };
         Self::parse_among(text, file_name, &among)
             .map(|(settings, warnings, _)| (settings, warnings))
     }
@@ -91,7 +91,7 @@ impl Settings {
     pub(super) fn parse_among(
         text: &str,
         file_name: &str,
-        among: &Surroundings<'_>,
+        among: &BuildInputs<'_>,
     ) -> Result<(Self, Vec<Warning>, String), ConfigError> {
         if text.len() > super::MAX_FILE_BYTES {
             return Err(ConfigError::too_large(file_name));
@@ -109,7 +109,7 @@ impl Default for Settings {
         let mut findings = Findings::new(super::DEFAULT_FILE);
         let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
         let (overrides, kinds) = (Overrides::default(), Kinds::shipped());
-        let among = Surroundings {
+        let among = BuildInputs {
             overrides: &overrides,
             disk: Disk::Unknown,
             kinds: &kinds,

@@ -1,7 +1,7 @@
-//! The table of what may be set beside the kinds of action: section, name, kind, default and meaning of every key.
+//! The table of the server's settings: section, name, kind, default and meaning of every key.
 //!
 //! Parsing, the warnings about unknown keys and the printed reference (`describe`) all use it, so
-//! they cannot disagree. Default values are told here alone. Each kind of action has a table of its own.
+//! they cannot disagree. Default values are only here. Each kind of action has a table of its own.
 
 use super::key::{Key, Section};
 use super::value::ValueKind;
@@ -273,7 +273,7 @@ pub(crate) fn fixed_section(kinds: &Kinds, name: &str) -> Option<&'static Sectio
     fixed_sections(kinds).find(|section| section.name.eq_ignore_ascii_case(name))
 }
 
-/// Returns every place where keys may stand: what it is called in a message, and the keys.
+/// Returns all sections that may have keys: the words for the section in a message, and the keys.
 pub(super) fn places(kinds: &Kinds) -> impl Iterator<Item = (String, &'static [&'static Key])> {
     let fixed = FIXED.into_iter().map(|section| (section.describe(), section.keys));
     let queue = [("the section of a queue".to_owned(), QUEUE.keys)];

@@ -62,7 +62,7 @@ fn unknown_key(
     if !elsewhere.is_empty() {
         return format!("{start} here: it belongs into {}", elsewhere.join(" or "));
     }
-    // The name that stands for a numbered list would be an odd thing to propose.
+    // The name of a numbered list's first item would be an odd proposal.
     let names = || known.iter().filter(|key| !key.is_numbered()).map(|key| key.name);
     match nearest(entry.key, names()) {
         Some(near) => format!("{start}: there is no such key. Is {near} meant?"),

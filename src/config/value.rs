@@ -1,4 +1,4 @@
-//! Values: of which kind a key has one, what the kind allows in words, and how text becomes a value.
+//! Values: their kinds, the words for what a kind allows, and the parsing of text.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use crate::aci::words::{find_word, parse_switch, quoted_list};
 use crate::http::browsers::{ANY, normal_host, normal_origin};
 
-/// The most memory that one compiled expression may take.
+/// Largest memory that one compiled expression may take, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// The kind of a key's value.
@@ -86,7 +86,7 @@ impl ValueKind {
         Self::Integer { min, max, unlimited: true }
     }
 
-    /// Says what is allowed, so that "must be" can stand before it.
+    /// Returns the allowed values in words that can follow "must be".
     pub(super) fn allowed(self) -> String {
         match self {
             Self::Integer { min, max, unlimited: false } => {
@@ -135,7 +135,7 @@ impl ValueKind {
     ///
     /// # Errors
     ///
-    /// What is wrong and what is allowed, as one sentence that can follow the key's name.
+    /// The text says what is wrong and what is allowed, as one sentence that can follow the key's name.
     pub(super) fn parse(self, text: &str) -> Result<Value, String> {
         if text.is_empty() {
             return Err(is_empty(&self.allowed()));
@@ -187,16 +187,16 @@ impl ValueKind {
     }
 }
 
-/// Says what is wrong with an empty value.
+/// Returns the error for an empty value.
 pub(super) fn is_empty(allowed: &str) -> String {
     format!("is empty: it must be {allowed}; without the line the default applies")
 }
 
-/// Reads a list of items of which each has a form of its own, or is `*`. An item that is none makes it `None`.
+/// Reads a list whose items are `*` or are read by `read`. A bad item makes it `None`.
 ///
 /// # Errors
 ///
-/// What is wrong with the list.
+/// The text says what is wrong with the list.
 fn items(text: &str, read: fn(&str) -> Option<String>) -> Result<Option<Value>, String> {
     let items = quoted_list(text).map_err(|what| format!("{what}: "))?;
     let read = |item: &String| if item == ANY { Some(ANY.to_owned()) } else { read(item) };
@@ -208,7 +208,7 @@ const NO_HOME: &str = "the ~ is taken as it is and not as a home directory: writ
 /// The doubt about a value that begins with a quote where quotes have no meaning.
 const NO_QUOTES: &str = "the quotes are taken as they are, as part of the value: leave them out";
 
-/// Says what of a path may be meant otherwise.
+/// Returns a doubt about a path that may be meant otherwise.
 pub(super) fn doubts_of_path(path: &str) -> Option<&'static str> {
     match path.chars().next() {
         Some('~') => Some(NO_HOME),
@@ -218,7 +218,7 @@ pub(super) fn doubts_of_path(path: &str) -> Option<&'static str> {
 }
 
 impl ValueKind {
-    /// Says what of a good value may be meant otherwise.
+    /// Returns doubts about a good value that may be meant otherwise.
     pub(super) fn doubts(self, value: &Value) -> Vec<&'static str> {
         let texts = match value {
             Value::Text(text) => std::slice::from_ref(text),
@@ -249,7 +249,7 @@ impl ValueKind {
     }
 }
 
-/// Tells whether the same quote stands at both ends.
+/// Returns true if the same quote stands at both ends.
 fn is_quoted(text: &str) -> bool {
     ['"', '\'']
         .iter()

@@ -9,7 +9,7 @@ use super::xml::ParseError;
 ///
 /// # Errors
 ///
-/// Text behind a closing quote, or a quote that is not closed; with its line and column.
+/// Text after a closing quote, or a quote that is not closed; with its line and column.
 pub(crate) fn read(text: &str) -> Result<Vec<String>, ParseError> {
     let mut all = Vec::new();
     let mut rest = text;

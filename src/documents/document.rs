@@ -1,8 +1,8 @@
 //! A document, and the reader of `adds` and `updates`, which are documents in XML. References to remove are
 //! read by [`super::csv`].
 //!
-//! Names and shapes are those of the vendor's published schema of CFS; elements that it does not
-//! know are skipped. Where [`super::xml`] says "well-formed", this says "a document".
+//! Names and structure are those of the vendor's published schema of CFS; other elements are skipped. [`super::xml`] checks
+//! that the text is well-formed, this module that it has documents.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use super::{reference, shorten};
 const MAX_FIELDS: usize = 1_000_000;
 
 /// Bytes that the names of nested fields may take in all, for each byte of text. They repeat the names
-/// of what they stand in, so without a bound a small text could fill the memory.
+/// of the elements around them, so without a bound a small text could fill the memory.
 const MAX_NAME_BYTES_PER_BYTE: usize = 8;
 
 /// The change that a document asks for.
@@ -38,13 +38,13 @@ pub(crate) struct Document {
     /// Names and values in the order they came; those of `xmlmetadata` nest as `A/B`, and
     /// attributes there as `A/@b`.
     pub(crate) fields: Vec<(String, String)>,
-    /// Text that is there already, in sections.
+    /// Text that came with the document, in sections.
     pub(crate) pages: Vec<String>,
-    /// Where the document itself is.
+    /// The document itself.
     pub(crate) source: Option<DocumentSource>,
 }
 
-/// Where a document itself is.
+/// The location or content of a document itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DocumentSource {
     /// A file that this server can read.
@@ -158,7 +158,7 @@ impl<'a> Documents<'a> {
         Ok(document)
     }
 
-    /// Reads what stands in `add` or `update`, or in the `document` there: both may hold all.
+    /// Reads the elements in `add` or `update`, or in the `document` there: both may hold all of them.
     fn children(
         &mut self,
         document: &mut Document,
@@ -217,8 +217,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Reads the fields of `xmlmetadata`, and below; `path` is where we are, such as `A/B`.
-    /// The depth is bounded by that of the reader.
+    /// Reads the fields of `xmlmetadata`, and below; `path` is the current path, such as `A/B`. The reader bounds the depth.
     fn nested(
         &mut self,
         document: &mut Document,

@@ -1,5 +1,5 @@
-//! Files that were found in this system, for an Ingest of this system: it reads each file below the directory that was gone
-//! through, if it still is what was found.
+//! Files that were found in this system, for an Ingest of this system: it reads each file below the directory that was
+//! crawled, if it still is the same file.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::beneath::{Root, Stamp};
 use super::reference;
 
-/// The parameter that says what was found. It begins with [`RESERVED`](crate::aci::request::RESERVED), so no client can
-/// send it.
+/// The parameter with the found files. It begins with [`RESERVED`](crate::aci::request::RESERVED), so no client can send it.
 pub(crate) const FOUND: &str = "actiond:found";
 
 /// The files of one action: one for each document of `adds`, in that order.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FoundFiles {
-    /// The directory that was gone through, without links in its path.
+    /// The directory that was crawled, without links in its path.
     root: String,
     /// Its path, as the names of the sources begin with it.
     named: String,
@@ -24,8 +23,7 @@ pub(crate) struct FoundFiles {
 }
 
 impl FoundFiles {
-    /// Makes it of the directory, the path by which the names of the sources call it, and what the
-    /// files were.
+    /// Makes it of the directory, the path with which the names of the sources begin, and the stamps of the files.
     pub(crate) fn new(root: &Root, named: &Path, files: impl IntoIterator<Item = Stamp>) -> Self {
         Self {
             root: reference::of(root.path()),
@@ -47,12 +45,12 @@ impl FoundFiles {
     ///
     /// # Errors
     ///
-    /// It is none; the text says why.
+    /// It can't be parsed; the text says why.
     pub(crate) fn from_value(value: &str) -> Result<Self, String> {
         serde_json::from_str(value).map_err(|e| e.to_string())
     }
 
-    /// Returns the path of the directory that was gone through, without links.
+    /// Returns the path of the directory that was crawled, without links.
     pub(crate) fn root(&self) -> PathBuf {
         reference::to_path(&self.root)
     }
@@ -62,8 +60,8 @@ impl FoundFiles {
         reference::to_path(&self.named)
     }
 
-    /// Returns what the file of the document at this place was.
-    pub(crate) fn file(&self, place: usize) -> Option<Stamp> {
-        self.files.get(place).copied()
+    /// Returns the stamp of the file of the document with this index.
+    pub(crate) fn file(&self, index: usize) -> Option<Stamp> {
+        self.files.get(index).copied()
     }
 }

@@ -1,13 +1,13 @@
-//! Documents and how they are handed over: what the kinds of action that find documents and those that take them in
-//! share, so that neither knows the other.
+//! Documents and their delivery: the code that the kinds of action share that find documents and that take them in, so that
+//! neither knows the other.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! |---|---|
 //! | [`document`] | a document, and the reader of `adds` and `updates` |
-//! | [`reference`] | names of files, as they stand in XML and in lists |
+//! | [`reference`] | names of files in XML and in lists |
 //! | [`csv`] | lists of references: the value of `removes` |
 //! | [`xml`] | the strict reader of XML below [`document`] |
-//! | [`found`] | what a file was when it was found: the value of the parameter `actiond:found` |
+//! | [`found`] | the state of files when they were found: the value of the parameter `actiond:found` |
 //! | [`beneath`] | files opened below a directory and never elsewhere |
 
 pub(crate) use crate::aci::words::shorten;

@@ -1,4 +1,4 @@
-//! A file's reference: how its document is named to Ingest, and how the path comes back from it.
+//! A file's reference: the name of its document for Ingest, from which the path can be read again.
 //!
 //! A reference is the absolute path where that is plain text. A path that is not UTF-8, or holds
 //! what would not survive XML, becomes `bytes:` and the percent-encoded path (our choice). The two
@@ -51,7 +51,7 @@ pub(crate) fn path_of_bytes(bytes: Vec<u8>) -> PathBuf {
     PathBuf::from(OsString::from(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Tells whether a path survives XML and a line as it is. Space at the end would be trimmed.
+/// Returns true if a path survives XML and a line of text. Space at the end would be trimmed.
 fn is_plain(text: &str) -> bool {
     let is_breaking =
         |c: char| c.is_control() || !is_xml_char(c) || matches!(c, '\u{2028}' | '\u{2029}');

@@ -1,8 +1,8 @@
-//! A strict reader of small XML: what it lets through is well-formed, and every error has a place.
+//! A strict reader of small XML: it accepts only well-formed text, and every error has a position.
 //!
-//! quick-xml cuts the text into pieces and matches the tags; this adds the checks that it leaves to
-//! its caller, and our limits: no DOCTYPE, no entities but the five, at most [`MAX_DEPTH`] levels
-//! and [`MAX_ATTRIBUTES`] attributes. What the elements mean is in [`super::document`].
+//! quick-xml cuts the text into pieces and matches the tags; this adds the checks that it leaves to its caller, and our
+//! limits: no DOCTYPE, no entities but the five, at most [`MAX_DEPTH`] levels and [`MAX_ATTRIBUTES`] attributes.
+//! [`super::document`] knows the meaning of the elements.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ pub(crate) const MAX_DEPTH: usize = 64;
 /// Largest number of attributes of an element: the check for duplicates takes their square in time.
 pub(crate) const MAX_ATTRIBUTES: usize = 64;
 
-/// An error in a text, and its place: line and column in characters, both from 1.
+/// An error in a text, and its position: line and column in characters, both from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParseError {
     /// The line, from 1.
@@ -61,7 +61,7 @@ pub(crate) enum Piece {
     Done,
 }
 
-/// A start tag, with attribute values unescaped, and the byte offset where it stands.
+/// A start tag, with attribute values unescaped, and its byte offset.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
     pub(crate) name: String,
@@ -177,7 +177,7 @@ impl<'a> StrictReader<'a> {
         Ok(Tag { name: name.to_owned(), attributes, at })
     }
 
-    /// Reads the attributes of a tag; `base` is where the text behind its name stands.
+    /// Reads the attributes of a tag; `base` is the offset of the text after its name.
     fn attributes(
         &self,
         start: &BytesStart<'_>,
@@ -309,8 +309,8 @@ impl<'a> StrictReader<'a> {
     }
 }
 
-/// Unescapes an attribute's value as XML 1.0 section 3.3.3 has it: white space that stands there
-/// raw becomes a space, white space that is written as a reference stays.
+/// Unescapes an attribute's value as XML 1.0 section 3.3.3 has it: raw white space becomes a space, white space that is written
+/// as a reference stays.
 fn attribute_value(raw: &str) -> Result<String, String> {
     let spaced: Cow<'_, str> = if raw.contains(['\r', '\n', '\t']) {
         Cow::Owned(raw.replace("\r\n", " ").replace(['\r', '\n', '\t'], " "))
@@ -357,12 +357,12 @@ const fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Tells whether XML 1.0 allows the character (section 2.2).
+/// Returns true if XML 1.0 allows the character (section 2.2).
 pub(crate) const fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Tells whether the text is a name (XML 1.0, section 2.3).
+/// Returns true if the text is a name (XML 1.0, section 2.3).
 fn is_name(text: &str) -> bool {
     let starts = |c: char| {
         matches!(c, ':' | '_' | 'A'..='Z' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}'

@@ -17,12 +17,12 @@ pub(super) struct Actions<'a> {
     port: Port,
 }
 
-/// One of them.
+/// An action of a port.
 #[derive(Clone, Copy)]
 pub(super) enum Action<'a> {
     /// Shows a queue and steers its actions.
     QueueInfo,
-    /// Says something of the server.
+    /// Shows something about the server.
     Immediate(&'static ActionSpec<'static>),
     /// Is queued.
     Queued(&'a ServedQueue),
@@ -67,8 +67,7 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// Returns what of the action is asked for, where it does several things: `getStatus` of `QueueInfo`. As the client wrote
-    /// it.
+    /// Returns the part of the action that is asked for, such as `getStatus` of `QueueInfo`, as the client wrote it.
     pub(super) fn subaction(self, pairs: &Pairs) -> Option<&str> {
         match self {
             Self::QueueInfo => pairs.given("QueueAction"),
@@ -76,8 +75,7 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// Returns the queue that is concerned, if there is one: that which the action itself is queued in, or that which
-    /// `QueueInfo` is asked about.
+    /// Returns the queue that is concerned, if there is one: the one of the action itself, or the one that `QueueInfo` is about.
     pub(super) fn queue(self, endpoint: &'a Endpoint, pairs: &Pairs) -> Option<&'a ServedQueue> {
         match self {
             Self::QueueInfo => match (pairs.given("QueueName"), pairs.given("Token")) {
@@ -93,8 +91,8 @@ impl<'a> Action<'a> {
     /// Checks the parameters.
     pub(super) fn check(self, pairs: &Pairs, strict: bool) -> Result<(), AciError> {
         let spec = self.spec();
-        // What an action that is queued makes of its own parameters it says when it runs: clients expect a
-        // token for whatever can be queued (source: the page "Ingest").
+        // An asynchronous action checks its own parameters when it runs: clients expect a token for anything that can be
+        // queued (source: the page "Ingest").
         let judged = !spec.asynchronous || strict;
         let judged = ActionSpec { params: if judged { spec.params } else { &[] }, ..spec };
         validate(&judged, judged.common(), pairs, strict)

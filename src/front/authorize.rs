@@ -1,15 +1,15 @@
-//! Who may do what: one question, asked of each request before its parameters are looked at.
+//! Permissions: one check for each request, before its parameters are looked at.
 
 use super::message::Caller;
 use super::served_queue::ServedQueue;
 use crate::aci::catalog::ActionSpec;
 use crate::aci::error::AciError;
 
-/// Lets a caller have an action performed, or says why not ([`AciError::permission`]).
+/// Checks that a caller may have an action performed; the error is [`AciError::permission`].
 ///
-/// Everybody may do everything: who reaches the port is let in. This is the place for roles (`spec.role`, and `Actions` that
-/// name an action or one `subaction` of it, such as `QueueInfo.getStatus`), for keys and certificates of the `caller`, and for
-/// limits to a `queue`. `None` is a queue that there is not, or an action that concerns none.
+/// Everybody may do everything: a caller that reaches the port is let in. This is the place for roles (`spec.role`, and
+/// `Actions` that name an action or one `subaction` of it, such as `QueueInfo.getStatus`), for keys and certificates of
+/// the `caller`, and for limits to a `queue`. `None` is a queue that there is not, or an action that concerns none.
 pub(super) fn authorize(
     caller: &Caller,
     spec: &ActionSpec<'_>,

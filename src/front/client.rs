@@ -1,4 +1,4 @@
-//! Whether a client is still there: what runs or waits for it alone ends when it has left.
+//! The presence of a client: work or a wait for that client alone ends once it has left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Time for which work that is for one client alone goes on after that has ended the connection. Some clients end their side
-/// and still read: they get what is soon there (our choice).
+/// Time for which work for one client alone goes on after the client has ended its side of the connection. Some clients end
+/// their side and still read: they get a reply that is ready soon (our choice).
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Tells those who work for a client that it has left.
+/// The sender of a client's presence, held by its connection. Dropping it means that the client has left.
 #[derive(Debug, Default)]
 pub struct Leaving(Arc<watch::Sender<Standing>>);
 
-/// Nobody can say it any more: the connection is over.
+/// The connection is over.
 impl Drop for Leaving {
     fn drop(&mut self) {
         self.left();
     }
 }
 
-/// The standing of a client.
+/// The presence of a client.
 #[derive(Debug, Default, Clone, Copy)]
 struct Standing {
     left: Option<Instant>,
-    /// It has sent as many more requests as are read ahead.
+    /// Time since which it has sent as many more requests as are read ahead.
     goes_on: Option<Instant>,
 }
 
 impl Leaving {
-    /// Says that the client has ended its side of the connection; once is enough.
+    /// Notes that the client has ended its side of the connection; once is enough.
     pub fn left(&self) {
         self.0.send_if_modified(|standing| {
             let is_first = standing.left.is_none();
@@ -39,8 +39,7 @@ impl Leaving {
         });
     }
 
-    /// Says whether the client goes on: it has sent so much behind the request that is being answered that no more of it is
-    /// read.
+    /// Sets if the client goes on: it has sent so much after the request that is being answered that no more of it is read.
     pub fn goes_on(&self, goes_on: bool) {
         self.0.send_if_modified(|standing| {
             let differs = standing.goes_on.is_some() != goes_on;
@@ -51,33 +50,33 @@ impl Leaving {
         });
     }
 
-    /// Tells whether it has left.
+    /// Returns true if it has left.
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.0.borrow().left.is_some()
     }
 
-    /// Returns the client, as whoever works for it sees it.
+    /// Returns the client, for those that work for it.
     #[must_use]
     pub fn client(&self) -> Client {
         Client(Some(Arc::clone(&self.0)))
     }
 }
 
-/// Who sent a request. The default is one of whom nobody learns that it leaves. Each request has one, and few wait by it, so
-/// only those who do subscribe.
+/// The client that sent a request, whose leaving can be awaited; the default one never leaves. Each request has one, but few
+/// wait on it, so it subscribes only then.
 #[derive(Debug, Clone, Default)]
 pub struct Client(Option<Arc<watch::Sender<Standing>>>);
 
 impl Client {
-    /// Waits until the client has left, and a second longer. Nothing tells one that has closed the connection from one
-    /// that sends no more and still reads, so whoever stops working for it replies all the same.
+    /// Waits until the client has left, and a second longer. Nothing tells one that has closed the connection from one that sends
+    /// no more and still reads, so a reply is sent all the same.
     pub async fn gone(&self) {
         self.since(|standing| standing.left).await;
     }
 
-    /// Waits until the client has left or goes on with other requests, and a second longer. A client that waits for a reply
-    /// does neither; and of one whose requests are no longer read, nobody learns that it leaves.
+    /// Waits until the client has left or goes on with other requests, and a second longer. A client that waits for a reply does
+    /// neither; and the leaving of one whose requests are no longer read is not noticed.
     pub async fn waits_no_more(&self) {
         self.since(|standing| standing.left.or(standing.goes_on)).await;
     }

@@ -1,13 +1,13 @@
-//! THE WAY OF A REQUEST. Every request passes here, by whichever port it came and whatever it asks for:
+//! The path of every request, whatever port it came by and whatever it asks for:
 //!
 //! ```text
-//! read ─► find the action among those of the port ─► authorize ─► check the parameters ─► perform ─► render ─► make room
+//! read ─► find the action among those of the port ─► authorize ─► check the parameters ─► perform ─► render ─► reserve memory
 //!                                                                                            │
-//!                                                        makes room for what it reads, by the size that the store tells
+//!                                              reserves memory for what it reads, by the size that the store tells
 //! ```
 //!
-//! Nothing else performs an action, and nothing is performed twice: a reply whose room is too small gets more, or is given
-//! up. What a reply says is made by `queues`, `submit`, `server_info`; they find here what they need of the request.
+//! Nothing else performs an action, and nothing is performed twice: a reply whose reservation is too small gets more, or is
+//! dropped. `queues`, `submit` and `server_info` make the content of replies, from what [`Call`] holds of the request.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::authorize::authorize;
 use super::endpoint::Endpoint;
 use super::list::List;
 use super::message::{AciReply, AciRequest, Caller};
-use super::room::{NoRoom, Room, SMALL};
+use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
 use super::run_permits::RunPermit;
 use super::{Client, queues, request_log, server_info, submit};
 use crate::aci::catalog::builtin::HELP;
@@ -30,33 +30,33 @@ use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 
-/// The number of bytes that stand around a result in a reply. Names that stand twice and characters that are written as
-/// several take more: that is seen when it is written.
+/// Estimate of the bytes around a result in a reply. Names of elements, which are written twice, and escaped characters take
+/// more, which is only known once it is written.
 const ENVELOPE: usize = 4 << 10;
 
-/// A request on its way: what the parts of the front need of it.
+/// A request that is being performed, with everything that the parts of the front need of it.
 pub(super) struct Call<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// The actions that the port offers.
     pub(super) actions: Actions<'a>,
     /// The name of the action, as the client wrote it.
     pub(super) action: &'a str,
-    /// A submission takes them.
+    /// The parameters. A submission takes them out.
     pub(super) pairs: Pairs,
     pub(super) format: ResponseFormat,
     pub(super) caller: &'a Caller,
     pub(super) wants_html: bool,
     pub(super) idempotency_key: Option<&'a str>,
     pub(super) client: &'a Client,
-    /// The room for the reply, as far as there is some already.
-    room: Room,
-    /// The token of an action that was queued: whatever goes wrong from then on, the client must get it.
+    /// The memory that is reserved for the reply so far.
+    memory: ReplyMemory,
+    /// The token of an action that was queued: whatever fails from then on, the client must get it.
     pub(super) token: Option<Element>,
-    /// The permit of an action that ran at once: its result is nowhere else.
+    /// The permit of an action that ran at once, whose result exists nowhere else.
     pub(super) permit: Option<RunPermit>,
 }
 
-/// The reply of an action, before it is given its form.
+/// The content of a reply, before it is formatted.
 pub(super) enum ReplyData {
     Elements(Vec<Element>),
     Html(String),
@@ -64,23 +64,23 @@ pub(super) enum ReplyData {
 }
 
 /// A request that was understood.
-struct Read {
+struct ParsedRequest {
     action: String,
     pairs: Pairs,
     format: ResponseFormat,
 }
 
-/// A request that was not, or not done: what to reply.
+/// The error of a request that failed, and the form of its reply.
 type Failed = (AciError, ResponseFormat);
 
-/// Answers a request. `text` becomes the request as the log is to have it where its target says nothing: what
-/// stood in its body.
+/// Answers a request. `text` is set to the text for the log where the target says nothing, because the parameters are in the
+/// body.
 pub(super) async fn dispatch(
     endpoint: &Endpoint,
     request: &mut AciRequest,
     text: &mut Option<String>,
 ) -> (String, Result<AciReply, Failed>) {
-    let Read { action, pairs, format } = match read(endpoint, request, text) {
+    let ParsedRequest { action, pairs, format } = match read(endpoint, request, text) {
         Ok(read) => read,
         Err((action, failed)) => return (action, Err(failed)),
     };
@@ -94,7 +94,7 @@ pub(super) async fn dispatch(
         wants_html: request.wants_html,
         idempotency_key: request.idempotency_key.as_deref(),
         client: &request.client,
-        room: Room::default(),
+        memory: ReplyMemory::default(),
         token: None,
         permit: None,
     };
@@ -102,13 +102,13 @@ pub(super) async fn dispatch(
     (action, reply)
 }
 
-/// Reads a request into an action with its parameters, which then stand in memory once. Else what to reply, with the name of
-/// the action as far as it is known.
+/// Reads a request into an action with its parameters, which then are in memory once. An error comes with the name of the
+/// action as far as it is known.
 fn read(
     endpoint: &Endpoint,
     request: &mut AciRequest,
     text: &mut Option<String>,
-) -> Result<Read, (String, Failed)> {
+) -> Result<ParsedRequest, (String, Failed)> {
     let limits = endpoint.limits();
     let (body, too_large) = match &request.body {
         Ok(body) => (body.as_ref(), None),
@@ -125,34 +125,37 @@ fn read(
     let parsed = match parse(&raw) {
         Ok(parsed) => parsed,
         Err(rejected) => {
-            // Somebody who looks at the bare address with a browser is shown what there is. Nobody else is: clients that
-            // would take HTML as well get the error for which they asked.
+            // A browser at the bare address is shown the help. Nobody else is: clients that would take HTML as well get
+            // the error.
             let is_plain = request.is_get && request.body.as_ref().is_ok_and(Bytes::is_empty);
             if request.wants_html && is_plain && is_bare {
                 let (action, pairs) = (HELP.name.to_owned(), Pairs::default());
-                return Ok(Read { action, pairs, format: ResponseFormat::default() });
+                return Ok(ParsedRequest { action, pairs, format: ResponseFormat::default() });
             }
             let error = too_large.unwrap_or(rejected.error);
             return Err((rejected.action, (error, rejected.format)));
         }
     };
-    // It is in the pairs now: a large one must not stand in memory twice while it is worked on.
+    // It is in the pairs now: a large one must not be in memory twice while the action is performed.
     request.body = Ok(Bytes::new());
     if is_bare {
         *text = Some(request_log::text_of(&parsed.action, &parsed.pairs));
     }
     match too_large {
         Some(error) => Err((parsed.action, (error, parsed.format))),
-        None => Ok(Read { action: parsed.action, pairs: parsed.pairs, format: parsed.format }),
+        None => {
+            Ok(ParsedRequest { action: parsed.action, pairs: parsed.pairs, format: parsed.format })
+        }
     }
 }
 
-/// Says whether a target is that of the address alone.
+/// Returns true if a target has neither path nor query.
 fn is_bare(target: &str) -> bool {
     without_authority(target).trim_start_matches(['/', '?']).is_empty()
 }
 
-/// Finds the action, lets the caller in, checks the parameters, has it performed, and gives the reply its form and its room.
+/// Finds the action, authorizes the caller, checks the parameters, performs the action, formats the reply and reserves its
+/// memory.
 async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
     let action = call.actions.find(call.action)?;
     let spec = action.spec();
@@ -167,22 +170,22 @@ async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
     let mut reply = match data {
         ReplyData::Elements(elements) => call.success(&elements),
         ReplyData::Html(page) => AciReply::html(page),
-        // It has rooms of its own, page by page.
+        // It reserves memory itself, page by page.
         ReplyData::List(list) => return list.into_reply(&call).await,
     };
     let replies = &call.endpoint.inner.replies;
     if let Some(permit) = call.permit.take() {
-        reply.room = replies.only_once(reply.len(), permit).await;
+        reply.memory = replies.reserve_or_keep_permit(reply.len(), permit).await;
         return Ok(reply);
     }
-    match (replies.fit(reply.len(), &mut call.room).await, &call.token) {
-        (Ok(()), _) => Ok(AciReply { room: call.room, ..reply }),
-        (Err(NoRoom), Some(token)) => Ok(call.success(std::slice::from_ref(token))),
-        (Err(no_room), None) => Err(no_room.into()),
+    match (replies.fit(reply.len(), &mut call.memory).await, &call.token) {
+        (Ok(()), _) => Ok(AciReply { memory: call.memory, ..reply }),
+        (Err(NoReplyMemory), Some(token)) => Ok(call.success(std::slice::from_ref(token))),
+        (Err(no_memory), None) => Err(no_memory.into()),
     }
 }
 
-/// Does what is asked for, once.
+/// Performs the action, once.
 async fn perform(call: &mut Call<'_>, action: Action<'_>) -> Result<ReplyData, AciError> {
     match action {
         Action::QueueInfo => queues::queue_info(call).await,
@@ -197,16 +200,16 @@ impl Call<'_> {
         AciReply::whole(format.content_type(), response::success(action, data, format))
     }
 
-    /// Finds room for what has so many bytes where it is kept, and for the reply that is made of it.
-    pub(super) async fn make_room(&mut self, stored: usize) -> Result<(), NoRoom> {
+    /// Reserves memory for data with this stored size and for the reply that is made of it.
+    pub(super) async fn reserve_memory(&mut self, stored: usize) -> Result<(), NoReplyMemory> {
         let expected = stored.saturating_add(ENVELOPE);
-        self.endpoint.inner.replies.reserve(expected, &mut self.room).await
+        self.endpoint.inner.replies.reserve(expected, &mut self.memory).await
     }
 
-    /// Reads how an action stands, once there is room for its result. That is read once: before that, it tells its size alone.
-    /// Waits for its end first if asked to, for as long as the client waits.
+    /// Reads the status of an action once memory for its result is reserved. The result is read once; before that, only its size
+    /// is. Waits for the end of the action first if asked to, for as long as the client waits.
     ///
-    /// `look` is what was seen of it already, if anything was.
+    /// `look` is the status that was read already, if any.
     pub(super) async fn status(
         &mut self,
         queue: &QueueHandle,
@@ -219,13 +222,13 @@ impl Call<'_> {
             _ => self.waited(queue, id, patience).await?,
         };
         while let Some(TooLarge { bytes }) = within.too_large {
-            self.make_room(bytes).await?;
+            self.reserve_memory(bytes).await?;
             within = queue.status_within(id, bytes).await?;
         }
         Ok(within.status)
     }
 
-    /// Reads what an action was given, unless it has ended, once there is room for it.
+    /// Reads the parameters of an action, unless it has ended, once memory for them is reserved.
     pub(super) async fn parameters(
         &mut self,
         queue: &QueueHandle,
@@ -236,7 +239,7 @@ impl Call<'_> {
             match queue.parameters_within(id, most).await? {
                 (state, Ok(parameters)) => return Ok((state, parameters)),
                 (_, Err(TooLarge { bytes })) => {
-                    self.make_room(bytes).await?;
+                    self.reserve_memory(bytes).await?;
                     most = bytes;
                 }
             }

@@ -1,4 +1,4 @@
-//! What all front actors of a server share: the system, what it is called, limits and the log.
+//! The endpoint, which all front actors of a server share: the system of queues, host and port, limits and the log.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use actiond_actors::{Submitted, System};
 
+use super::reply_memory::ReplyBudget;
 use super::request_log::{Logged, RequestLog};
-use super::room::Replies;
 use super::run_permits::RunPermits;
 use super::served_queue::ServedQueue;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
@@ -39,7 +39,7 @@ pub(super) struct Inner {
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
-    pub(super) replies: Replies,
+    pub(super) replies: ReplyBudget,
     uploads: Budget,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Limits {
     pub(super) strict: bool,
 }
 
-/// Makes an [`Endpoint`].
+/// The settings of an [`Endpoint`] to be built.
 #[derive(Debug)]
 pub struct EndpointBuilder {
     system: System,
@@ -88,7 +88,7 @@ const UNDESCRIBED: &[ParamSpec] = &[ParamSpec {
 
 impl EndpointBuilder {
     /// Sets the host and the port that tokens carry (default `127.0.0.1` and 7000): those under which
-    /// clients reach the server. Tokens that were given out before stay good when these change.
+    /// clients reach the server. Existing tokens stay valid when these change.
     #[must_use]
     pub fn address(mut self, host: impl Into<String>, port: u16) -> Self {
         self.host = host.into();
@@ -105,17 +105,16 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets how many bytes of bodies all requests together may hold (default 50,000,000); of each body 16 KB are
-    /// not counted. One that finds no room waits a few seconds and is then refused; meanwhile those of which nothing comes lose
-    /// what they hold.
+    /// Sets the memory budget of all request bodies together in bytes (default 50,000,000); 16 KB of each body are not counted.
+    /// A body that finds no memory waits a few seconds and is then refused; meanwhile bodies of silent clients are evicted.
     #[must_use]
     pub const fn max_upload_memory(mut self, bytes: usize) -> Self {
         self.limits.max_upload_memory = bytes;
         self
     }
 
-    /// Sets how many bytes of large replies may wait at the same time for their clients to take them (default 50,000,000). A
-    /// reply of over 64 KB that finds no room waits a few seconds and is then refused.
+    /// Sets the memory budget of large replies that wait for their clients to take them, in bytes (default 50,000,000). A reply
+    /// of over 64 KB that finds no memory waits a few seconds and is then refused.
     #[must_use]
     pub const fn max_reply_memory(mut self, bytes: usize) -> Self {
         self.limits.max_reply_memory = bytes;
@@ -129,8 +128,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Says under which path the endpoint is mounted, such as `/aci` (default: at the root): as it stands in the
-    /// targets of requests, with the scopes around it, percent-encoded where they are. It can have no variable part.
+    /// Sets the path under which the endpoint is mounted, such as `/aci` (default: the root): as it is in the targets of
+    /// requests, with the scopes around it, percent-encoded where they are. It can have no variable part.
     ///
     /// Of a target that begins with anything else only the query is understood: `/else?action=GetStatus`, but not
     /// `/else/action=GetStatus`.
@@ -143,7 +142,7 @@ impl EndpointBuilder {
         self
     }
 
-    /// Says which web pages may reach the endpoint, and under which names (default: its own, and none but its own).
+    /// Sets the web pages that may reach the endpoint, and the host names (default: its own pages, and its own names).
     #[must_use]
     pub fn browsers(mut self, policy: BrowserPolicy) -> Self {
         self.browsers = policy;
@@ -163,41 +162,41 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets the standard role that a caller needs to send actions to a queue (default [`StandardRole::Query`], as with all
-    /// actions that administer nothing). Nobody is asked for a role yet. Without such a queue it has no effect.
+    /// Sets the standard role that a caller needs to send actions to a queue (default [`StandardRole::Query`], as for all
+    /// actions that are not administrative). Roles are not enforced yet. Without such a queue it has no effect.
     #[must_use]
     pub fn role(mut self, queue: impl Into<String>, role: StandardRole) -> Self {
         self.roles.push((queue.into(), role));
         self
     }
 
-    /// Says how many HTTP workers there are, which the server reports (default 1). As many actions of each
-    /// queue may run at once outside of it (`Synchronous=true`), and at least 4; more wait a few seconds and are then refused.
+    /// Sets the number of HTTP workers, which the server reports (default 1). As many actions of each queue may run at once
+    /// outside of it (`Synchronous=true`), and at least 4; more wait a few seconds and are then refused.
     #[must_use]
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Says which configuration file the server was started with, which it reports.
+    /// Sets the path of the configuration file, which the server reports.
     #[must_use]
     pub fn config_path(mut self, path: Option<PathBuf>) -> Self {
         self.config_path = path;
         self
     }
 
-    /// Says after what time the HTTP server closes an idle connection, so that replies tell it to their clients
-    /// (`Keep-Alive: timeout=N`, two seconds less and at least 1; nothing below 2 s); by default they say nothing. Without it a client may send a
-    /// request on a connection that is being closed. `HttpServer` closes them after 5 s, unless it is told otherwise
-    /// (`keep_alive`).
+    /// Sets the time after which the HTTP server closes an idle connection, so that replies tell their clients
+    /// (`Keep-Alive: timeout=N`, two seconds less and at least 1; no header below 2 s). By default replies say nothing, and a
+    /// client may send a request on a connection that is being closed. `HttpServer` closes them after 5 s, unless its
+    /// `keep_alive` says otherwise.
     #[must_use]
     pub const fn idle_timeout(mut self, idle: Duration) -> Self {
         self.idle_timeout = Some(idle);
         self
     }
 
-    /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or
-    /// another action has it (`GetStatus`), is only warned of in the log: the application may still use it.
+    /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or another action has
+    /// that name (`GetStatus`), only causes a warning in the log: the application may still use it.
     #[must_use]
     pub fn build(self) -> Endpoint {
         let queues = self.system.queues().into_iter().map(|queue| {
@@ -225,7 +224,7 @@ impl EndpointBuilder {
             began: Instant::now(),
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
-            replies: Replies::new(self.limits.max_reply_memory, self.system.clone()),
+            replies: ReplyBudget::new(self.limits.max_reply_memory, self.system.clone()),
             uploads: Budget::for_bodies(
                 self.limits.max_upload_memory,
                 self.limits.max_file_upload_size,
@@ -267,7 +266,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the system behind the endpoint.
+    /// Returns the system of queues of the endpoint.
     #[must_use]
     pub fn system(&self) -> &System {
         &self.inner.system
@@ -287,7 +286,7 @@ impl Endpoint {
         self.inner.limits.max_file_upload_size
     }
 
-    /// Returns how many bytes of bodies all requests together may hold.
+    /// Returns the memory budget of all request bodies together in bytes.
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
         self.inner.limits.max_upload_memory
@@ -335,7 +334,7 @@ impl Endpoint {
         &self.inner.prefix
     }
 
-    /// Drops the path under which it is mounted. Over HTTP/2, and by a proxy, a target comes with its host.
+    /// Removes the path under which it is mounted. Over HTTP/2, and by a proxy, a target comes with its host.
     pub(super) fn strip_prefix<'a>(&self, target: &'a str) -> &'a str {
         if self.inner.prefix.is_empty() {
             return target;
@@ -343,7 +342,7 @@ impl Endpoint {
         without_authority(target).strip_prefix(&self.inner.prefix).unwrap_or(target)
     }
 
-    /// Says why clients can't reach this queue, if they can't.
+    /// Returns the reason for which clients can't reach this queue, if they can't.
     fn obstacle(&self, served: &ServedQueue) -> Option<&'static str> {
         let name = served.queue.name();
         let Inner { host, port, .. } = &*self.inner;

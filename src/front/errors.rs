@@ -1,11 +1,11 @@
-//! What errors of the queues say to a client, and what to the log. No path of the server's disk reaches a client in one.
+//! Errors of the queues, for the client and for the log. No path of the server's disk reaches a client in one.
 
 use actiond_actors::QueueError;
 
-use super::room::NoRoom;
+use super::reply_memory::NoReplyMemory;
 use crate::aci::error::AciError;
 
-/// Says what a queue's refusal means to a client that named the action by this token.
+/// Returns the ACI error for an error of a queue, for a client that named the action by this token.
 pub(super) fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) -> AciError {
     match error {
         QueueError::UnknownAction { .. } => unknown_token(queue, token.unwrap_or_default()),
@@ -28,14 +28,14 @@ pub(super) fn unknown_token(queue: &str, token: &str) -> AciError {
     AciError::invalid("Token", token, &allowed)
 }
 
-impl From<NoRoom> for AciError {
-    fn from(error: NoRoom) -> Self {
+impl From<NoReplyMemory> for AciError {
+    fn from(error: NoReplyMemory) -> Self {
         Self::unavailable(&error.to_string())
     }
 }
 
-impl From<NoRoom> for QueueError {
-    fn from(error: NoRoom) -> Self {
+impl From<NoReplyMemory> for QueueError {
+    fn from(error: NoReplyMemory) -> Self {
         Self::Unavailable { reason: error.to_string() }
     }
 }

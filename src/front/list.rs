@@ -1,7 +1,7 @@
-//! Replies that are lists. The first page is fetched before the reply begins, so that most lists go
-//! out whole and an error is still an ACI error; longer ones are written while they are sent, one
-//! page in memory at a time, and of a page as much as its client takes. Each has room for its page and its piece
-//! ([`Room`]); where there is none, pages and pieces are so small that they need none.
+//! Replies that are lists. The first page is fetched before the reply begins, so that most lists are sent whole and an error
+//! is still an ACI error. Longer lists are streamed: one page is in memory at a time, and of its output as much as the
+//! client takes. Each reserves memory for its page and its output ([`ReplyMemory`]); where none is free, pages and output are
+//! so small that they need none.
 
 use std::vec;
 
@@ -17,32 +17,32 @@ use futures_util::stream;
 use super::dispatch::Call;
 use super::endpoint::Endpoint;
 use super::errors::queue_error;
-use super::room::{Room, SMALL, part_of};
+use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
 use super::{AciBody, AciReply, ListStream, render};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
 
-/// The part of a list that is in memory at a time.
+/// The size of the part of a list that is in memory at a time.
 #[derive(Debug, Clone, Copy)]
-struct Step {
-    /// The number of actions that are fetched.
+struct StepSize {
+    /// Number of actions that are fetched.
     page: usize,
-    /// The number of bytes of results that they may have.
+    /// Number of bytes of results that they may have.
     bytes: usize,
-    /// About how many bytes are written before they are sent.
+    /// Approximate number of bytes that are written before they are sent.
     piece: usize,
 }
 
-/// With [`LONG_ROOM`]. A reply of such a page is some 100 KB.
-const LONG: Step = Step { page: 250, bytes: LONG_ROOM / 2, piece: 2 * SMALL };
+/// The size of a part with memory reserved. A reply of such a page has about 100 KB.
+const LONG: StepSize = StepSize { page: 250, bytes: LONG_BYTES / 2, piece: 2 * SMALL };
 
-/// The page and the piece of a long step.
-const LONG_ROOM: usize = 4 * SMALL;
+/// Number of bytes to reserve for the page and the output of [`LONG`].
+const LONG_BYTES: usize = 4 * SMALL;
 
-/// Without room.
-const SHORT: Step = Step { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
+/// The size of a part that needs no reservation.
+const SHORT: StepSize = StepSize { page: 25, bytes: SMALL / 2, piece: SMALL / 4 };
 
 /// A list that an action asks for.
 pub(super) struct List {
@@ -61,7 +61,7 @@ pub(super) enum Shows {
     Parameters,
 }
 
-/// A list on its way to the client.
+/// A list that is being sent to the client.
 struct Sending {
     endpoint: Endpoint,
     served: ServedQueue,
@@ -73,13 +73,13 @@ struct Sending {
     results: usize,
     shows: Shows,
     writer: ListWriter,
-    /// Kept until what was written last has been taken, too.
-    room: Room,
-    step: Step,
+    /// Kept until the client has taken the last output, too.
+    memory: ReplyMemory,
+    step: StepSize,
     ended: bool,
 }
 
-/// As it was read and as it is written. Characters that have to be escaped take more, as long as one action is written.
+/// Doubles a size: data is in memory as it was read and as it is written. Escaped characters take more for a moment.
 const fn twice(bytes: usize) -> usize {
     bytes.saturating_mul(2)
 }
@@ -105,7 +105,7 @@ impl List {
             results: 0,
             shows: self.shows,
             writer,
-            room: Room::default(),
+            memory: ReplyMemory::default(),
             step: SHORT,
             ended: false,
         };
@@ -114,7 +114,7 @@ impl List {
         let content_type = call.format.content_type();
         if more {
             let body = AciBody::Stream(sending.stream(out));
-            return Ok(AciReply { content_type, body, room: Room::default() });
+            return Ok(AciReply { content_type, body, memory: ReplyMemory::default() });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()
@@ -122,13 +122,13 @@ impl List {
             return Err(queue_error(&QueueError::Store(damage.clone()), &name, None));
         }
         out.extend(sending.tail());
-        let room = if out.len() > SMALL { sending.room } else { Room::default() };
-        Ok(AciReply { room, ..AciReply::whole(content_type, out) })
+        let memory = if out.len() > SMALL { sending.memory } else { ReplyMemory::default() };
+        Ok(AciReply { memory, ..AciReply::whole(content_type, out) })
     }
 }
 
 impl Sending {
-    /// Appends the next piece; tells whether there may be another.
+    /// Appends the next piece; returns true if there may be another.
     async fn piece(&mut self, out: &mut Vec<u8>) -> Result<bool, QueueError> {
         if self.fetched.len() == 0 {
             self.fetch().await?;
@@ -144,7 +144,8 @@ impl Sending {
         Ok(self.fetched.len() > 0 || (self.listing.has_more() && self.left > 0))
     }
 
-    /// Returns the end of the list, behind the last action. Where some could not be read, that is said: the reply itself is a success by then.
+    /// Returns the end of the list, after the last action. It says if some could not be read: by then the reply has begun as a
+    /// success.
     fn tail(&self) -> Vec<u8> {
         let Some(damage) = self.listing.damage() else { return self.writer.tail() };
         log::warn!(
@@ -155,14 +156,14 @@ impl Sending {
         self.writer.tail_with_error(&format!("Actions may be missing from this list: {told}"))
     }
 
-    /// Reads the next page, and finds room for it and what is written of it.
+    /// Reads the next page, and reserves memory for it and for its output.
     async fn fetch(&mut self) -> Result<(), QueueError> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-        // Taken anew for each page: one with large actions may have had more, or there was none.
-        self.room = Room::default();
+        // Reserved anew for each page: one with large actions may have needed more, or none was free.
+        self.memory = ReplyMemory::default();
         let replies = &self.endpoint.inner.replies;
         self.step = SHORT;
-        if left > SHORT.page && replies.try_reserve(LONG_ROOM, &mut self.room) {
+        if left > SHORT.page && replies.try_reserve(LONG_BYTES, &mut self.memory) {
             self.step = LONG;
         }
         let (actions, mut bytes) = (left.min(self.step.page), self.step.bytes);
@@ -170,9 +171,9 @@ impl Sending {
             let mut listing = self.listing.clone();
             let needed = match listing.next_page_within(PageLimit { actions, bytes }).await? {
                 Ok(page) => {
-                    // What runs may show more than is stored of it.
+                    // A running action may show more than is stored of it.
                     let results = results(&page);
-                    if replies.try_reserve(twice(results), &mut self.room) {
+                    if replies.try_reserve(twice(results), &mut self.memory) {
                         self.left = self.left.saturating_sub(page.len() as u64);
                         (self.listing, self.results) = (listing, results);
                         self.fetched = page.into_iter();
@@ -186,25 +187,25 @@ impl Sending {
                     bytes
                 }
             };
-            replies.reserve(twice(needed), &mut self.room).await?;
+            replies.reserve(twice(needed), &mut self.memory).await?;
         }
     }
 
-    /// Reads what an action was given, and finds room for it beside the page.
+    /// Reads the parameters of an action, and reserves memory for them in addition to the page.
     async fn parameters(
         &mut self,
         id: ActionId,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let replies = &self.endpoint.inner.replies;
-        self.room.wait_anew();
+        self.memory.reset_patience();
         loop {
             let (state, given) = self.listing.parameters(id).await?;
             let bytes = twice(self.results + given.as_ref().map_or(0, Parameters::byte_len));
-            if replies.try_reserve(bytes, &mut self.room) {
+            if replies.try_reserve(bytes, &mut self.memory) {
                 return Ok((state, given));
             }
             drop(given);
-            replies.reserve(bytes, &mut self.room).await?;
+            replies.reserve(bytes, &mut self.memory).await?;
         }
     }
 
@@ -226,7 +227,7 @@ impl Sending {
                 Err(QueueError::Store(
                     error @ (StoreError::Corrupt { .. } | StoreError::Io(_)),
                 )) => {
-                    // That is this one's trouble; it has another place in the file than the others.
+                    // Only this action is affected: the others are elsewhere in the file.
                     log::debug!("the parameters of action {id} can't be read: {error}");
                     let error = error.without_paths();
                     let error = format!("the parameters of this action can't be read: {error}");

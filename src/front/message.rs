@@ -1,4 +1,4 @@
-//! What HTTP and the front send each other: a request, and the reply on its way.
+//! The messages between HTTP and the front: a request, and the reply to it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,11 +10,11 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::client::Client;
-use super::room::{Room, SMALL};
+use super::reply_memory::{ReplyMemory, SMALL};
 use crate::aci::error::AciError;
 
-/// A request as it came over HTTP. Sent by the HTTP service of the same worker; the reply is owed
-/// once, also where the request is refused.
+/// A request as it came over HTTP, sent by the HTTP service of the same worker. It gets one reply, also if it is refused
+/// (Q11).
 #[derive(Debug, Message)]
 #[rtype(result = "AciAnswer")]
 pub struct AciRequest {
@@ -26,15 +26,15 @@ pub struct AciRequest {
     pub body: Result<Bytes, AciError>,
     /// The port by which it came, which says what actions there are.
     pub port: Port,
-    /// The one who asks.
+    /// The sender.
     pub caller: Caller,
-    /// A key under which the same submission may come again.
+    /// A key by which a submission can be repeated without a second action.
     pub idempotency_key: Option<String>,
-    /// Its method is `GET`.
+    /// True if its method is `GET`.
     pub is_get: bool,
-    /// The client is a browser: it would rather have a page than XML where there is one.
+    /// True if the client is a browser, which prefers a page to XML where there is one.
     pub wants_html: bool,
-    /// Tells whether whoever asks is still there.
+    /// The client, by which work for it alone ends once it has left.
     pub client: Client,
 }
 
@@ -59,7 +59,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Makes a caller of whom nothing but the address is known.
+    /// Makes a caller with nothing but an address.
     #[must_use]
     pub fn at(address: Option<IpAddr>) -> Self {
         Self { address, ..Self::default() }
@@ -76,8 +76,8 @@ pub enum Credential {}
 #[non_exhaustive]
 pub enum Certificate {}
 
-/// The reply to an [`AciRequest`] on its way: it is made while whoever asked waits for it. To be dropped when the
-/// client has gone, for a wait of an hour must not outlive its client; what was already told to a queue is done.
+/// The future of the reply to an [`AciRequest`]. Drop it when the client has gone, so that a wait of an hour does not outlive
+/// its client; commands that a queue has got already are carried out.
 pub type AciAnswer = Pin<Box<dyn Future<Output = AciReply> + Send>>;
 
 /// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
@@ -87,24 +87,24 @@ pub struct AciReply {
     pub content_type: &'static str,
     /// The body.
     pub body: AciBody,
-    /// The room in memory that a large body has; a stream has its own.
-    pub room: Room,
+    /// The memory that is reserved for a large body; a stream has its own.
+    pub memory: ReplyMemory,
 }
 
 impl AciReply {
     pub(super) fn whole(content_type: &'static str, mut body: Vec<u8>) -> Self {
         if body.len() > SMALL {
-            // It grew while it was written, and what it has too much is not counted.
+            // It grew while it was written, and its spare capacity is not counted.
             body.shrink_to_fit();
         }
-        Self { content_type, body: AciBody::Whole(body), room: Room::default() }
+        Self { content_type, body: AciBody::Whole(body), memory: ReplyMemory::default() }
     }
 
     pub(super) fn html(page: String) -> Self {
         Self::whole("text/html; charset=utf-8", page.into_bytes())
     }
 
-    /// Returns how many bytes stand in memory: of a whole body all.
+    /// Returns the number of bytes in memory: for a whole body, all.
     pub(super) const fn len(&self) -> usize {
         match &self.body {
             AciBody::Whole(body) => body.len(),

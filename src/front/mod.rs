@@ -1,24 +1,24 @@
-//! THE TRANSLATOR: an ACI request becomes calls to the queues, their answers become an ACI reply.
+//! The front: turns an ACI request into calls to the queues, and their answers into an ACI reply.
 //!
 //! Only this folder knows both the wire (`aci/`) and the runtime (`actiond-actors`).
 //!
-//! | file | what it does |
+//! | module | contents |
 //! |---|---|
 //! | here | the front actor, one in each HTTP worker |
-//! | `message` | what HTTP and the front send each other |
-//! | `dispatch` | the way of a request: what every request passes |
+//! | `message` | the messages between HTTP and the front |
+//! | `dispatch` | the path of every request; read this next |
 //! | `actions` | the actions that each port offers |
-//! | `authorize` | who may do what |
+//! | `authorize` | permissions |
 //! | `queues` | the action `QueueInfo` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
 //! | `render` | actions, parameters and progress as elements |
-//! | `list` | replies that are written while they are sent |
-//! | `room` | the room in memory that large replies need |
-//! | `errors` | what errors of the queues say to a client, and what to the log |
-//! | `run_permits` | how many actions run at once |
-//! | `client` | whether a client is still there |
-//! | [`endpoint`] | what all front actors of a server share: the system, its names, limits and log |
+//! | `list` | replies that are lists, which may be streamed |
+//! | `reply_memory` | reservations of memory for large replies |
+//! | `errors` | errors of the queues, for the client and for the log |
+//! | `run_permits` | the limit of actions that run at once |
+//! | `client` | the presence of a client |
+//! | [`endpoint`] | the state that all front actors of a server share |
 //! | `served_queue` | a queue as clients see it |
 //! | `request_log` | the latest requests |
 //! | `ends` | the lines of the log about actions that did not finish |
@@ -34,8 +34,8 @@ mod list;
 mod message;
 mod queues;
 mod render;
+mod reply_memory;
 mod request_log;
-mod room;
 mod run_permits;
 mod served_queue;
 mod server_info;
@@ -57,12 +57,12 @@ pub use ends::log_unfinished;
 pub use message::{
     AciAnswer, AciBody, AciReply, AciRequest, Caller, Certificate, Credential, ListStream, Port,
 };
+pub use reply_memory::ReplyMemory;
+pub(crate) use reply_memory::part_of;
 use request_log::Logging;
-pub use room::Room;
-pub(crate) use room::part_of;
 
-/// Turns ACI requests into calls to the queues. One lives in each HTTP worker, on its thread, and counts the users of its
-/// endpoint for itself: a count that all workers change is slow for each of them.
+/// The actor that turns ACI requests into calls to the queues. There is one in each HTTP worker, on its thread, with a
+/// reference count of its own for the endpoint: one that all workers change is slow for each of them.
 #[derive(Debug)]
 pub struct FrontActor(Arc<Endpoint>);
 

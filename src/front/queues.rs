@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::errors::{queue_error, unknown_token};
 use super::list::{List, Shows};
 use super::render;
-use super::room::SMALL;
+use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -25,7 +25,7 @@ pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciErro
     match &info.token {
         Some(token) => {
             let given = pairs.given("Token").unwrap_or_default();
-            let target = Target::find(call.endpoint, served, token, given)?;
+            let target = TargetAction::find(call.endpoint, served, token, given)?;
             one_action(call, &target, info.command).await.map(ReplyData::Elements)
         }
         None => whole_queue(served, info.command).await,
@@ -41,7 +41,7 @@ fn find_queue<'a>(endpoint: &'a Endpoint, info: &QueueInfo) -> Result<&'a Served
 }
 
 /// One action that a client named by its token.
-struct Target<'a> {
+struct TargetAction<'a> {
     endpoint: &'a Endpoint,
     served: &'a ServedQueue,
     id: ActionId,
@@ -50,7 +50,7 @@ struct Target<'a> {
     given: &'a str,
 }
 
-impl<'a> Target<'a> {
+impl<'a> TargetAction<'a> {
     fn find(
         endpoint: &'a Endpoint,
         served: &'a ServedQueue,
@@ -66,7 +66,7 @@ impl<'a> Target<'a> {
         queue_error(error, self.served.queue.name(), Some(self.given))
     }
 
-    /// The action by all that the token says of it.
+    /// Returns the action with all that the token says of it.
     const fn action(&self) -> Submitted {
         Submitted { id: self.id, queued_at: self.queued_at }
     }
@@ -89,10 +89,10 @@ impl<'a> Target<'a> {
 
 async fn one_action(
     call: &mut Call<'_>,
-    target: &Target<'_>,
+    target: &TargetAction<'_>,
     command: QueueCommand,
 ) -> Result<Vec<Element>, AciError> {
-    let Target { served, id, .. } = target;
+    let TargetAction { served, id, .. } = target;
     let queue = &served.queue;
     let done = match command {
         QueueCommand::GetStatus(query) => {

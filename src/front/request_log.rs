@@ -1,4 +1,4 @@
-//! The latest requests, for the action `GetRequestLog`; and how each gets among them.
+//! The log of the latest requests, for the action `GetRequestLog`.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ const CAPACITY: usize = 500;
 /// Number of bytes of a request that are remembered: a query may hold a whole document.
 const REQUEST_BYTES: usize = 1_000;
 
-/// Characters that are not left as they are in a name or a value: what would not mean itself in a target, and what no reply can carry.
+/// Characters that are encoded in a name or a value: those that have a meaning in a target, and those that no reply can carry.
 const IN_VALUES: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'&').add(b'+').add(b'?').add(b'#');
 const IN_NAMES: &AsciiSet = &IN_VALUES.add(b'=');
 
@@ -49,10 +49,10 @@ pub(super) struct RequestLog(Mutex<Latest>);
 
 #[derive(Debug, Default)]
 struct Latest {
-    /// Number of those that there have been.
+    /// Number of requests so far.
     total: u64,
     /// The newest last.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LogEntry>,
 }
 
 /// A request that has ended.
@@ -66,9 +66,9 @@ pub(super) struct Logged<'a> {
     pub(super) success: bool,
 }
 
-/// A request as it is remembered.
+/// A request as the log keeps it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
+pub(super) struct LogEntry {
     pub(super) action: String,
     pub(super) text: String,
     pub(super) client: Option<IpAddr>,
@@ -80,13 +80,12 @@ pub(super) struct Entry {
 }
 
 impl RequestLog {
-    /// Returns how many requests there have been.
+    /// Returns the number of requests so far.
     pub(super) fn total(&self) -> u64 {
         self.latest().total
     }
 
-    /// Writes a request down, over the oldest: what a request was read into is free at once for the next one, which
-    /// costs less than to keep it.
+    /// Adds a request, in the memory of the oldest entry: to copy the texts there costs less than to keep the request's own.
     pub(super) fn push(&self, request: Logged<'_>) {
         let Logged { action, text, client, ended_ms, took, success } = request;
         let action = shorten(action);
@@ -103,25 +102,25 @@ impl RequestLog {
         entry.action.make_ascii_uppercase();
         write_over(&mut entry.text, text);
         write_over(&mut entry.thread, thread.name().unwrap_or_default());
-        latest.entries.push_back(Entry { client, ended_ms, took, success, ..entry });
+        latest.entries.push_back(LogEntry { client, ended_ms, took, success, ..entry });
     }
 
     /// Returns the latest entries, the newest first.
-    pub(super) fn tail(&self, number: usize) -> Vec<Entry> {
+    pub(super) fn tail(&self, number: usize) -> Vec<LogEntry> {
         self.latest().entries.iter().rev().take(number).cloned().collect()
     }
 
-    /// Nothing that holds the lock can leave its data half changed.
+    /// Locks the log. Nothing that holds the lock can leave it half changed.
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request that is to stand in the log, also where nobody waits for its reply any more.
+/// A request to be logged, also if its client has gone before the reply.
 pub(super) struct Logging {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) request: AciRequest,
-    /// The text that stands there where the target says nothing.
+    /// The text for the log where the target says nothing.
     pub(super) text: Option<String>,
     began: Instant,
     written: bool,

@@ -1,4 +1,4 @@
-//! Permits for what runs at once, outside of a queue's slots: a few for each queue, and a bounded wait for one.
+//! Permits for actions that run at once, outside of a queue's slots: a few for each queue, with a bounded wait for one.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::memory::{PATIENCE, in_time};
 
-/// The number of actions of one queue that may run at once outside of it, however few HTTP workers there are.
+/// Least number of actions of one queue that may run at once outside of it, however few HTTP workers there are.
 const FEWEST: usize = 4;
 
-/// A permit, which is free again when the last of its holders has dropped it: the work, and the reply with its result.
+/// A permit, which is free again once its last holder has dropped it: the work, and the reply with its result.
 pub(super) type RunPermit = Arc<OwnedSemaphorePermit>;
 
 /// The permits of one queue.
@@ -23,7 +23,7 @@ impl RunPermits {
         Self(Arc::new(Semaphore::new(workers.clamp(FEWEST, Semaphore::MAX_PERMITS))))
     }
 
-    /// Waits some seconds for a permit, and no longer than the system runs.
+    /// Waits some seconds for a permit, and not once the system shuts down.
     pub(super) async fn one(&self, system: &System) -> Option<RunPermit> {
         let permit = Arc::clone(&self.0).acquire_owned();
         // Never closed, so that it fails but by time.

@@ -1,8 +1,7 @@
 //! The actions that answer at once and say something of the server: `GetVersion`, `GetStatus`,
 //! `GetPid`, `GetChildren`, `GetLicenseInfo`, `GetRequestLog`, `ShowPermissions` and `Help`.
 //!
-//! Which elements carry the prefix `autn` was observed on real servers; readers look for the literal
-//! names.
+//! The elements with the prefix `autn` are those of real servers (observed); readers look for the literal names.
 
 use std::net::IpAddr;
 
@@ -16,7 +15,7 @@ use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::time::{error_time, span};
 
-/// The name of the product: also the prefix of its error ids.
+/// The name of the product, which is also the prefix of its error ids.
 const PRODUCT: &str = "ACTIOND";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Any number, as long as it stays the same: the letters ACTD, byte by byte. Typed readers take nothing but a number, and
@@ -40,7 +39,7 @@ pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciErro
     }))
 }
 
-/// The version as a number, which typed readers want: three digits for each part behind the first.
+/// Returns the version as a number, which typed readers want: three digits for each part after the first.
 fn build() -> u32 {
     let parts = [
         env!("CARGO_PKG_VERSION_MAJOR"),
@@ -129,7 +128,7 @@ fn get_children(endpoint: &Endpoint) -> Vec<Element> {
     ]
 }
 
-/// Nothing here is licensed: every action is allowed.
+/// Replies that every action is allowed: no license is needed.
 fn get_license_info(call: &Call<'_>) -> Vec<Element> {
     let names = call.actions.specs();
     let action = |spec: &ActionSpec<'_>| {
@@ -164,7 +163,7 @@ fn get_request_log(call: &Call<'_>) -> Vec<Element> {
     entries.collect()
 }
 
-/// There are no roles: whoever reaches the port may do everything, and the reply says so.
+/// Replies that everything is allowed: there are no roles, and a client that reaches the port may do everything.
 fn show_permissions(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
     let ip = match call.pairs.given("IP") {
         Some(text) => {

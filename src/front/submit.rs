@@ -20,13 +20,13 @@ use crate::aci::words::shorten;
 
 const KEY: &str = "Idempotency-Key";
 
-/// Parameters of a request that say nothing of the action: one that is repeated may differ in it.
+/// Parameters that are not part of the action: a repeated submission may differ in them.
 const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
 
 const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
      apart from ActionID, ResponseFormat and Wait";
 
-/// Why an action that runs at once takes no key.
+/// The reason for which an action that runs at once takes no key.
 const NO_KEY: &str =
     "none with Synchronous: nothing is kept of an action that runs at once, so it would run again";
 
@@ -55,7 +55,7 @@ pub(super) async fn submit(
         return Err(AciError::invalid(KEY, key, NO_KEY));
     }
     let shown = key.clone();
-    // All that was sent but the action itself (observed), so that an action can be sent on as it came.
+    // All parameters but the action itself (observed), so that an action can be passed on as it came.
     let parameters: Parameters = std::mem::take(&mut call.pairs)
         .into_iter()
         .map(|(name, value)| {
@@ -90,8 +90,8 @@ pub(super) async fn submit(
     Ok(reply)
 }
 
-/// Waits for an action that was queued, and says what became of it: nothing where it has not ended, or there is no room for
-/// what it says.
+/// Waits for an action that was queued, and returns its outcome: empty if it has not ended, or there is no memory for its
+/// result.
 async fn outcome(
     call: &mut Call<'_>,
     served: &ServedQueue,

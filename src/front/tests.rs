@@ -14,7 +14,7 @@ use actiond_actors::{
 use bytes::Bytes;
 
 use super::message::{AciBody, AciRequest, Caller, Port};
-use super::room::{Replies, Room, SMALL};
+use super::reply_memory::{ReplyBudget, ReplyMemory, SMALL};
 use super::served_queue::ServedQueue;
 use super::{Endpoint, answer};
 use crate::aci::catalog::{ActionSpec, StandardRole};
@@ -81,7 +81,7 @@ impl Bench {
         let work = system.queue("Work").unwrap();
         let mut endpoint =
             Endpoint::builder(system.clone()).role("work", StandardRole::Index).build();
-        Arc::get_mut(&mut endpoint.inner).unwrap().replies = Replies::patient(memory, patience);
+        Arc::get_mut(&mut endpoint.inner).unwrap().replies = ReplyBudget::patient(memory, patience);
         Self { system, work, endpoint, store, gate, _directory: directory }
     }
 
@@ -123,10 +123,10 @@ impl Bench {
     }
 
     /// Holds all the memory for replies.
-    fn exhausted(&self) -> Room {
-        let mut room = Room::default();
-        assert!(self.endpoint.inner.replies.try_reserve(usize::MAX, &mut room));
-        room
+    fn exhausted(&self) -> ReplyMemory {
+        let mut memory = ReplyMemory::default();
+        assert!(self.endpoint.inner.replies.try_reserve(usize::MAX, &mut memory));
+        memory
     }
 
     async fn close(self) {
@@ -244,7 +244,7 @@ async fn what_waits_for_room_is_read_once_when_there_is_some() {
     let before = bench.store.handed_out();
     let mut asks = Box::pin(bench.ask(&target));
     let soon = tokio::time::timeout(Duration::from_millis(300), &mut asks).await;
-    assert!(soon.is_err(), "there is no room");
+    assert!(soon.is_err(), "there is no memory");
     assert_eq!(bench.store.handed_out(), before);
     drop(held);
     assert!(asks.await.len() > 10 * SMALL);
@@ -280,14 +280,14 @@ async fn what_outgrows_its_room_gets_more_and_is_not_read_again() {
     assert_eq!(bench.store.handed_out(), before + 1);
 
     // With room for what is stored alone, one at a time may have more than there is.
-    let mut most = Room::default();
+    let mut most = ReplyMemory::default();
     assert!(bench.endpoint.inner.replies.try_reserve(17 * SMALL, &mut most));
     assert!(bench.ask(&target).await.len() > 8 * SMALL);
     drop(most);
-    let (all, mut other) = (bench.exhausted(), Room::default());
+    let (all, mut other) = (bench.exhausted(), ReplyMemory::default());
     bench.endpoint.inner.replies.fit(4 * SMALL, &mut other).await.unwrap();
     drop(all);
-    let mut most = Room::default();
+    let mut most = ReplyMemory::default();
     assert!(bench.endpoint.inner.replies.try_reserve(17 * SMALL, &mut most));
     let before = bench.store.handed_out();
     let refused = bench.ask(&target).await;
@@ -296,7 +296,7 @@ async fn what_outgrows_its_room_gets_more_and_is_not_read_again() {
     assert!(submitted.contains("<token>") && !submitted.contains("<status>"), "{submitted}");
     let finished = bench.work.read_summary().await.unwrap().counts.finished();
     assert_eq!(finished, 2, "it was queued once");
-    assert_eq!(bench.store.handed_out(), before + 2, "each was read, and outgrew its room");
+    assert_eq!(bench.store.handed_out(), before + 2, "each was read, and outgrew its memory");
     bench.close().await;
 }
 

@@ -125,7 +125,7 @@ pub fn reply(data: &[u8]) {
     }
 }
 
-/// What was read can be written, and is read the same then.
+/// Checks that a request that was read can be written, and is then read the same.
 fn check_reply_read(reply: &Reply) {
     let write = |data: &[Element]| {
         let xml = response::success("A", data, ResponseFormat::Xml);
@@ -220,7 +220,7 @@ pub fn mender(data: &[u8]) {
     taken(&whole);
 }
 
-/// Gives what was mended to the parser, which must take all of it.
+/// Feeds the mended bytes to the parser, which must take all of them.
 fn taken(mended: &[u8]) {
     // A codec begins a task that keeps the time, if only for the dates of replies.
     thread_local! {
@@ -260,7 +260,7 @@ fn mended(stream: &[u8], limit: usize, sizes: &[u8], room: usize) -> Vec<u8> {
     }
 }
 
-/// Gives its pieces one a read, then the end.
+/// A stream that returns one of its pieces for each read, then the end.
 struct Peer<'a>(VecDeque<&'a [u8]>);
 
 impl AsyncRead for Peer<'_> {

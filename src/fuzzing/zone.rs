@@ -2,7 +2,7 @@
 
 use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
 
-/// What the clock is ahead of UTC before and after the changes, in seconds: far behind, so that a change by a whole day
+/// The offset of the clock from UTC before and after the changes, in seconds: far behind, so that a change by a whole day
 /// is still an offset.
 const WINTER: i32 = -11 * 3600;
 

@@ -1,4 +1,4 @@
-//! How the body of a request is read: as long as its size, and the memory that all bodies share, allow.
+//! Reads the body of a request, within the limit of its size and of the memory that all bodies share.
 
 use std::rc::Rc;
 
@@ -8,24 +8,23 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::connection::Connection;
-use super::memory::{Budget, Exhausted, FREE, Held, Lost, SHARE};
+use super::memory::{Budget, Evicted, Exhausted, FREE, Reservation, SHARE};
 use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
 
-/// Number of bytes of a body that is too large which are read and thrown away, so that the client, which sends
-/// before it reads, gets to see the error; a larger one finds the connection closed.
+/// Number of bytes beyond the limit that are read and thrown away, so that a client, which sends before it reads, gets to see
+/// the error; one that sends more finds the connection closed.
 const THROWN_AWAY: usize = 64 << 20;
 
-/// Returns the longest request in bytes that is read to the end of it, for
-/// [`Timeouts`](super::server::Timeouts).
+/// Returns the longest request in bytes that is read to its end, for [`Timeouts`](super::server::Timeouts).
 #[must_use]
 pub fn max_request(endpoint: &Endpoint) -> u64 {
     // Twice what is thrown away: the head of a request and the framing of its chunks count too.
     (endpoint.max_file_upload_size() as u64).saturating_add(2 * THROWN_AWAY as u64)
 }
 
-/// The limit of a body, and the setting that says so.
+/// The limit of a body, and its setting.
 #[derive(Clone, Copy)]
 struct Limit {
     bytes: usize,
@@ -45,14 +44,14 @@ impl Limit {
     }
 }
 
-/// A body as far as it has come, in pieces: memory follows the bytes that came, and each piece fits the shares of
-/// [`Held`].
+/// A body as far as it has come, in pieces, so that its memory grows with the bytes that came. Each piece fits the shares of
+/// its [`Reservation`].
 #[derive(Default)]
 struct Pieces {
     whole: Vec<Vec<u8>>,
     last: Vec<u8>,
     size: usize,
-    /// Number of bytes to be expected; 0 where that is not known.
+    /// Number of bytes that are expected; 0 if not known.
     announced: usize,
     is_joined: bool,
 }
@@ -91,7 +90,7 @@ impl Pieces {
         }
     }
 
-    /// Puts the pieces together, with room for so many bytes; each is let go of once it is copied.
+    /// Joins the pieces, with capacity for `room` bytes; each piece is freed once it is copied.
     fn join(&mut self, room: usize) -> Vec<u8> {
         let mut joined = Vec::with_capacity(room);
         for piece in self.whole.drain(..).chain([std::mem::take(&mut self.last)]) {
@@ -108,12 +107,12 @@ impl Pieces {
     }
 }
 
-/// Reads a body, as far as the memory for bodies allows. While it waits for memory nothing more is read of `connection`.
+/// Reads a body, as far as the memory for bodies allows. While it waits for memory, `connection` is not read.
 pub(super) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     endpoint: &Endpoint,
-    memory: &mut Held<&Budget>,
+    memory: &mut Reservation<&Budget>,
     connection: Option<&Rc<Connection>>,
 ) -> Result<Bytes, AciError> {
     let limit = Limit::of(endpoint);
@@ -136,7 +135,7 @@ pub(super) async fn read(
                 log::debug!("a body was not read: {error}");
                 AciError::malformed("the body broke off, has chunks that can't be read, or did not come within RequestTimeout.")
             })?,
-            Err(Lost) => {
+            Err(Evicted) => {
                 return Err(AciError::unavailable(
                     "nothing came of the body, and other requests needed the memory for bodies (MaxUploadMemory); send it again later.",
                 ));
@@ -178,7 +177,7 @@ pub(super) async fn read(
 mod tests {
     use super::*;
 
-    /// What is held never exceeds what came by more than a share, and twice while it is small or when half of it is there.
+    /// The memory never exceeds what came by more than a share, and twice while it is small or when half of it is there.
     #[test]
     fn memory_follows_the_bytes_that_came() {
         const COUNT: usize = 300_000;

@@ -1,11 +1,11 @@
-//! Which web pages may reach the endpoint: browsers send requests for whatever page is open in them, so that any page could
-//! steer a server that listens for its own machine only.
+//! The policy that says which web pages may reach the endpoint. A browser sends requests for any page that is open in it, so
+//! without a policy any page could steer a server that listens for its own machine only.
 //!
 //! A browser says where a request comes from: in `Sec-Fetch-Site` (source: W3C, Fetch Metadata Request Headers) and in
 //! `Origin` (WHATWG, Fetch). A page whose own name was made to stand for this machine (DNS rebinding) counts as of the
-//! same origin there; it is told by the `Host` that it asks for. What a page has fetched ahead, though nobody asked for it
-//! yet, says neither: such requests carry `Sec-Purpose` (WHATWG, Fetch), and `Purpose`, `X-Purpose` or `X-Moz` in older
-//! browsers. Programs send none of these but `Host`, which is what they were pointed at.
+//! same origin there; the `Host` that it asks for gives it away. A prefetch has neither header: it carries `Sec-Purpose`
+//! (WHATWG, Fetch), and `Purpose`, `X-Purpose` or `X-Moz` in older browsers. Programs send none of these but `Host`, with the
+//! name that they were given.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -21,7 +21,7 @@ use crate::aci::error::AciError;
 use crate::aci::words::shorten;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Headers by which a browser says that it fetches ahead.
+/// Headers by which a browser says that it prefetches.
 static AHEAD: [HeaderName; 4] = [
     HeaderName::from_static("sec-purpose"),
     HeaderName::from_static("purpose"),
@@ -32,14 +32,14 @@ static ASKS_FOR_PRIVATE: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 static ALLOWS_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// The entry of a list that stands for anything.
+/// The entry of a list that allows anything.
 pub(crate) const ANY: &str = "*";
 
 /// The web pages that may send requests, and the host names under which they may.
 ///
-/// The default lets in programs and the endpoint's own pages. Requests that come by a loopback address must then name a
-/// loopback host, such as `localhost`, the host of the endpoint's tokens, or one of [`allow_host`](Self::allow_host): behind a
-/// proxy on the same machine, that is the name by which the proxy is reached, unless the proxy sets another.
+/// The default lets in programs and the endpoint's own pages. A request over a loopback address must then name a loopback
+/// host, such as `localhost`, the host of the endpoint's tokens, or one of [`allow_host`](Self::allow_host): behind a proxy on
+/// the same machine, that is the name by which the proxy is reached, unless the proxy sets another.
 ///
 /// ```
 /// use actiond::http::BrowserPolicy;
@@ -55,12 +55,12 @@ pub struct BrowserPolicy {
     unchecked: bool,
     origins: Vec<String>,
     hosts: Vec<String>,
-    /// Whether the server listens on loopback addresses alone; `None` if the connection has to tell.
+    /// True if the server listens on loopback addresses alone; `None` to decide by the connection.
     local: Option<bool>,
 }
 
 impl BrowserPolicy {
-    /// Lets in whatever comes. For an application that checks its requests itself.
+    /// Lets in every request, for an application that checks its requests itself.
     #[must_use]
     pub fn unchecked() -> Self {
         Self { unchecked: true, ..Self::default() }
@@ -82,15 +82,15 @@ impl BrowserPolicy {
         Some(self)
     }
 
-    /// Says whether the server listens on loopback addresses alone. By default that of the socket counts by which a request
-    /// came, as `HttpServer` knows it.
+    /// Sets if the server listens on loopback addresses alone. By default the local address of each request's socket decides, as
+    /// `HttpServer` knows it.
     #[must_use]
     pub fn local(mut self, is_local: bool) -> Self {
         self.local = Some(is_local);
         self
     }
 
-    /// Judges a request to an endpoint whose tokens carry `own_host`.
+    /// Decides if a request to an endpoint whose tokens carry `own_host` is let in.
     ///
     /// # Errors
     ///
@@ -100,9 +100,9 @@ impl BrowserPolicy {
         request: &HttpRequest,
         own_host: &str,
         last: &LastHost,
-    ) -> Result<Allowed, Refused> {
+    ) -> Result<CorsHeaders, Refused> {
         if self.unchecked {
-            return Ok(Allowed::default());
+            return Ok(CorsHeaders::default());
         }
         let is_of_browser = request.headers().keys().any(is_of_browsers);
         let ahead = || AHEAD.iter().find_map(|name| request.headers().get(name));
@@ -121,7 +121,7 @@ impl BrowserPolicy {
             last.keep(request);
         }
         if !is_of_browser {
-            return Ok(Allowed::default());
+            return Ok(CorsHeaders::default());
         }
         let origin = self.origin(request)?;
         let is_foreign = |site: &&HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -131,7 +131,7 @@ impl BrowserPolicy {
                 &text_of(site),
                 "says that a page of another site sent this; AllowedOrigins ([Server], or allow_origin of BrowserPolicy) lists those that may",
             )),
-            _ => Ok(Allowed { origin }),
+            _ => Ok(CorsHeaders { origin }),
         }
     }
 
@@ -167,8 +167,7 @@ impl BrowserPolicy {
     }
 }
 
-/// The host that the policy let in last: nearly every request names it again, and to compare it takes less time than to
-/// read it.
+/// The host that the policy let in last. Nearly every request names it again, and a comparison takes less time than parsing.
 #[derive(Debug, Default)]
 pub(super) struct LastHost(RefCell<Option<HeaderValue>>);
 
@@ -189,10 +188,10 @@ impl LastHost {
 /// A request that was not let in.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// What the client is told.
+    /// The error for the client.
     pub(super) error: AciError,
-    /// A browser fetches ahead. It keeps a reply for the moment when somebody asks, unless its status is an error: then it
-    /// asks again.
+    /// True if a browser prefetches. It keeps the reply until a user wants it, unless the status is an error: then it asks
+    /// again.
     pub(super) is_ahead: bool,
 }
 
@@ -201,28 +200,28 @@ fn refused(what: &str, value: &str, why: &str) -> Refused {
     Refused { error, is_ahead: false }
 }
 
-/// A request that was let in.
+/// The CORS headers for the reply to a request that was let in.
 #[derive(Debug, Default)]
-pub(super) struct Allowed {
-    /// The listed origin whose page sent it.
+pub(super) struct CorsHeaders {
+    /// The origin to name in them: a listed one whose page sent the request.
     origin: Option<HeaderValue>,
 }
 
-impl Allowed {
-    /// Lets the page read a reply.
-    pub(super) fn mark(&self, reply: &mut HeaderMap) {
+impl CorsHeaders {
+    /// Adds the headers that let the page read a reply.
+    pub(super) fn add_to(&self, reply: &mut HeaderMap) {
         if let Some(origin) = &self.origin {
             reply.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             reply.insert(VARY, HeaderValue::from_static("Origin"));
         }
     }
 
-    /// Answers what a browser asks before it sends such a request (preflight).
-    pub(super) fn mark_preflight(&self, request: &HeaderMap, reply: &mut HeaderMap) {
+    /// Adds the headers that answer a preflight, by which a browser asks before it sends such a request.
+    pub(super) fn add_preflight_to(&self, request: &HeaderMap, reply: &mut HeaderMap) {
         if self.origin.is_none() {
             return;
         }
-        self.mark(reply);
+        self.add_to(reply);
         let mut say = |name, value| reply.insert(name, HeaderValue::from_static(value));
         say(ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
         say(ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Idempotency-Key");
@@ -233,8 +232,8 @@ impl Allowed {
     }
 }
 
-/// Whether only browsers send a header of this name. Most requests have none: one look at each name is cheaper than to look
-/// for each of these.
+/// Returns true if only browsers send a header of this name. Most requests have none: to check each name once is cheaper than
+/// to look for each of these.
 fn is_of_browsers(name: &HeaderName) -> bool {
     let name = name.as_str();
     match name.len() {
@@ -248,8 +247,8 @@ fn is_of_browsers(name: &HeaderName) -> bool {
     }
 }
 
-/// The host names that a request asks for, usually one: none come with HTTP/1.0, an empty one names nobody. Over HTTP/2 it
-/// stands in the target alone; one that stands there beside `Host` comes from a proxy, and from no browser.
+/// Returns the host names that a request asks for, usually one: HTTP/1.0 needs none, and an empty one does not count. Over
+/// HTTP/2 it is in the target alone; one that is there beside `Host` comes from a proxy, and from no browser.
 fn names(request: &HttpRequest) -> impl Iterator<Item = Cow<'_, str>> {
     let mut hosts = request.headers().get_all(HOST).map(text_of).peekable();
     let target = match hosts.peek() {
@@ -259,7 +258,7 @@ fn names(request: &HttpRequest) -> impl Iterator<Item = Cow<'_, str>> {
     target.into_iter().chain(hosts).filter(|name| !name.is_empty())
 }
 
-/// Tells whether an origin is that of a page of the server that was asked.
+/// Returns true if an origin is that of the server that was asked.
 fn is_own(origin: &str, request: &HttpRequest) -> bool {
     let Some((scheme, name)) = origin.split_once("://") else {
         return false;
@@ -324,20 +323,20 @@ fn lower(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Tells whether a host is this machine, whatever a name server says: names below `localhost` are never asked for there
-/// (RFC 6761, section 6.3). Just those to which browsers send `Sec-Fetch-Site` (W3C, Secure Contexts, section 3.1): an
-/// IPv4 address in the form of IPv6 reaches a loopback socket, too, and pages could use it without a sign.
+/// Returns true if a host is this machine, whatever a name server says: names below `localhost` are never looked up (RFC 6761,
+/// section 6.3). These are just the hosts to which browsers send `Sec-Fetch-Site` (W3C, Secure Contexts, section 3.1): an IPv4
+/// address in the form of IPv6 reaches a loopback socket, too, but comes without that header, so it is not one of them.
 fn is_loopback(host: &str) -> bool {
     let address = host.parse().map(|address: IpAddr| address.is_loopback());
     address.unwrap_or(host == "localhost" || host.ends_with(".localhost"))
 }
 
-/// Writes a host as it is compared: in lower case, without brackets and a last dot. `None` where it is none, or has a port.
+/// Writes a host as it is compared: in lower case, without brackets and a last dot. `None` if it is no host, or has a port.
 pub(crate) fn normal_host(text: &str) -> Option<String> {
     Authority::of(text).filter(|it| it.port.is_none()).map(|it| it.host.into_owned())
 }
 
-/// Writes an origin as browsers do: in lower case, without the scheme's own port. `None` where it is none.
+/// Writes an origin as browsers do: in lower case, without the scheme's default port. `None` if it is no origin.
 pub(crate) fn normal_origin(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let (scheme, rest) = text.split_once("://")?;

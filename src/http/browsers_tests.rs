@@ -163,9 +163,9 @@ fn pages_of_listed_origins_are_let_in_and_may_read() {
     for origin in ["https://tools.example", "http://[::2]:8080"] {
         for site in ["cross-site", "same-site"] {
             let request = request(&format!("Origin: {origin}\nSec-Fetch-Site: {site}"));
-            let allowed = listed.judge(&request, "", &LastHost::default()).unwrap();
+            let cors = listed.judge(&request, "", &LastHost::default()).unwrap();
             let mut reply = HeaderMap::new();
-            allowed.mark(&mut reply);
+            cors.add_to(&mut reply);
             assert_eq!(reply.get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), origin);
             assert_eq!(reply.get(VARY).unwrap(), "Origin");
             assert!(!reply.contains_key("access-control-allow-credentials"));
@@ -189,8 +189,8 @@ fn only_listed_origins_are_told_what_they_may_send() {
         let request = request(headers);
         let listed = policy(&["https://tools.example"], &[], true);
         let mut reply = HeaderMap::new();
-        let allowed = listed.judge(&request, "", &LastHost::default()).unwrap_or_default();
-        allowed.mark_preflight(request.headers(), &mut reply);
+        let cors = listed.judge(&request, "", &LastHost::default()).unwrap_or_default();
+        cors.add_preflight_to(request.headers(), &mut reply);
         reply
     };
     assert!(told("").is_empty());

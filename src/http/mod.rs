@@ -1,12 +1,16 @@
-//! actix-web glue: one service for every path, which hands requests to the front actor of its worker.
+//! The actix-web side: one service for every path, which hands requests to the front actor of its worker. Start with
+//! [`configure`] to mount the endpoint in an application of your own, or with [`server::serve`] for a whole server.
 //!
-//! - the service and how to mount it: here;
-//! - which web pages may reach it: `browsers`;
-//! - how the body of a request is read: `body`; how a reply is sent: `response`;
-//! - connections: requests that clients send and HTTP parsers refuse, deadlines, how much is read ahead, and what the reader
-//!   of a connection and the service tell each other: [`connection`]; what a client is told that was refused: `refused`;
-//! - the memory that requests share: `memory`;
-//! - the server around it, with its limits: [`server`].
+//! | module | contents |
+//! |---|---|
+//! | here | the service |
+//! | `browsers` | [`BrowserPolicy`]: the web pages that may reach the endpoint |
+//! | `body` | the body of a request |
+//! | `response` | the response with a reply |
+//! | `memory` | the budgets of memory for bodies and for replies |
+//! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
+//! | `refused` | errors for requests that the stream has replaced |
+//! | [`server`] | the HTTP server with its limits |
 
 mod body;
 pub(crate) mod browsers;
@@ -27,16 +31,16 @@ use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::poll_immediate;
 
-use browsers::{Allowed, LastHost, Refused};
+use browsers::{CorsHeaders, LastHost, Refused};
 use connection::Connection;
-use memory::Held;
+use memory::Reservation;
 
 use crate::aci::error::AciError;
 use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port};
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
 
-/// The header with a key under which the same submission may come again.
+/// The header with a key by which a submission can be repeated without a second action.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Mounts the endpoint in an application: every path that nothing else serves is an ACI request.
@@ -56,7 +60,7 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// program.
 ///
 /// Only [`server::serve`] tells the endpoint that a client has ended its side of a connection, so that nothing runs or waits
-/// for it, and reads no further ahead than replies are owed. Elsewhere a request ends with its connection.
+/// for it, and limits how much is read ahead of the replies. Elsewhere a request ends with its connection.
 ///
 /// ```
 /// use actix_web::{App, test, web};
@@ -97,8 +101,7 @@ pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + 
 struct Service {
     front: Addr<FrontActor>,
     endpoint: Endpoint,
-    /// The header of replies on connections that stay open, if they have one. Each worker has its own: a copy costs
-    /// nothing then.
+    /// The header `Keep-Alive` of replies, if they have one. Each worker has its own, so that a copy costs nothing.
     keep_alive: Option<HeaderValue>,
     last_host: LastHost,
 }
@@ -114,22 +117,22 @@ async fn aci(
     let browsers = service.endpoint.browsers();
     let judged = browsers.judge(&request, service.endpoint.host(), &service.last_host);
     if replaced.is_none() && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
-        // Those who only look whether somebody is there must not submit or stop anything by it.
+        // A request that only checks that the server is there must not submit or stop anything.
         let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));
         return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
     }
-    // Held until the reply: the body's parts are at work until then.
-    let mut memory = Held::of(service.endpoint.uploads());
+    // Held until the reply: the parts of the body are in use until then.
+    let mut memory = Reservation::of(service.endpoint.uploads());
     let mut is_ahead = false;
-    let (allowed, refused) = match judged {
-        Ok(allowed) => (allowed, not_spoken(&request).or_else(|| key(&request).err())),
+    let (cors, refused) = match judged {
+        Ok(cors) => (cors, not_spoken(&request).or_else(|| key(&request).err())),
         Err(refused) => {
             is_ahead = refused.is_ahead;
-            (Allowed::default(), Some(logged(&request, refused)))
+            (CorsHeaders::default(), Some(logged(&request, refused)))
         }
     };
     let (target, body) = match (replaced, refused) {
-        // What follows such a head is no body to be read.
+        // The bytes after such a head are no body to be read.
         (Some((error, sent)), _) => {
             (sent.map_or_else(|| target.clone(), ToOwned::to_owned), Err(error))
         }
@@ -155,7 +158,7 @@ async fn aci(
         client: connection.map(|connection| connection.client()).unwrap_or_default(),
     };
     let Ok(mut answer) = service.front.send(message).await else {
-        // The front does nothing that can end it; should it happen, the client may try again.
+        // The front does nothing that can end it; should it happen, the client may retry.
         return HttpResponse::ServiceUnavailable().finish();
     };
     // Dropped with this future, which is dropped when the connection ends.
@@ -169,30 +172,30 @@ async fn aci(
         }
         None => {
             let reply = answer.await;
-            // Who waited until the server shuts down finds the connection closed next.
+            // A client that waited until the shutdown finds the connection closed next.
             keep_alive = keep_alive.filter(|_| !service.endpoint.system().is_draining());
             reply
         }
     };
-    let mut response = response::of(&request, &allowed, reply, is_last, keep_alive);
+    let mut response = response::of(&request, &cors, reply, is_last, keep_alive);
     if is_ahead {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
 }
 
-/// Returns what a client is told whose request was not let in, after a line of the log.
+/// Logs a request that was not let in, and returns the error for its client.
 fn logged(request: &HttpRequest, Refused { error, .. }: Refused) -> AciError {
     let peer = request.peer_addr().map(|peer| format!(" of {peer}")).unwrap_or_default();
     log::warn!("a request{peer} was refused: {:?}", error.description);
     error
 }
 
-/// Judges a request to a route of an application's own as the endpoint judges its own requests: which web pages may send it,
-/// and under which host name.
+/// Applies the endpoint's [`BrowserPolicy`] to a request for a route of your own: the web pages that may send it, and the host
+/// names that it may ask for.
 ///
-/// A route that changes something needs it, or any page that is open in a browser of the same machine can make the browser
-/// send a form there.
+/// A route that changes something needs this, or any page that is open in a browser on the same machine can make the browser
+/// send a form to it.
 ///
 /// ```
 /// use actiond::front::Endpoint;
@@ -207,20 +210,20 @@ fn logged(request: &HttpRequest, Refused { error, .. }: Refused) -> AciError {
 ///
 /// # Errors
 ///
-/// What to tell the client that is not let in. It is also logged.
+/// The error for a client that is not let in. It is also logged.
 pub fn let_in(endpoint: &Endpoint, request: &HttpRequest) -> Result<(), AciError> {
     let judged = endpoint.browsers().judge(request, endpoint.host(), &LastHost::default());
     judged.map(drop).map_err(|refused| logged(request, refused))
 }
 
-/// Tells whether the client announced a body. One that is not read ends the connection.
+/// Returns true if the client announced a body. One that is not read ends the connection.
 fn has_body(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Returns what is wrong with a request that asks for more of HTTP than is spoken here. Its body is not read: that of a tunnel
-/// or a web socket has no end.
+/// Returns an error for a request that needs a part of HTTP that is not supported. Its body is not read: that of a tunnel or a
+/// web socket has no end.
 fn not_spoken(request: &HttpRequest) -> Option<AciError> {
     let method = request.method();
     if !matches!(*method, Method::GET | Method::POST) {
@@ -240,7 +243,7 @@ fn not_spoken(request: &HttpRequest) -> Option<AciError> {
         .then(|| AciError::unsupported("Content-Encoding", encoding, allowed))
 }
 
-/// Whether a header `Accept` names HTML, which programs that take anything (`*/*`) do not.
+/// Returns true if a header `Accept` names HTML, unlike programs that take anything (`*/*`).
 fn takes_html(accept: &str) -> bool {
     accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -254,7 +257,7 @@ fn text_of<'a>(request: &'a HttpRequest, header: &HeaderName) -> Option<&'a str>
     request.headers().get(header)?.to_str().ok().map(str::trim)
 }
 
-/// Writes the target as it was sent. Nearly all have no scheme and no host; those are copied at once.
+/// Returns the target as it was sent. Nearly all have no scheme and no host; those are simply copied.
 fn target(uri: &Uri) -> String {
     match uri.path_and_query() {
         Some(path) if uri.authority().is_none() => path.as_str().to_owned(),
@@ -262,17 +265,17 @@ fn target(uri: &Uri) -> String {
     }
 }
 
-/// Returns the target that was sent where this one stands for it.
+/// Returns the kept target where this one is a marker for it.
 fn whole(target: String, connection: Option<&Connection>) -> String {
     let number = target.strip_prefix(connection::KEPT).and_then(|number| number.parse().ok());
     number.and_then(|number| connection?.take_target(number)).unwrap_or(target)
 }
 
-/// Reads the key of a submission. An empty one is none: it would make one action of all that carry it.
+/// Reads the key of a submission. An empty one counts as none: else all submissions with it would be one action.
 fn key(request: &HttpRequest) -> Result<Option<String>, AciError> {
     let mut keys = request.headers().get_all(&IDEMPOTENCY_KEY).map(|value| {
         let bytes = value.as_bytes().trim_ascii();
-        // Whatever its encoding, a key is only compared: each byte can stand for itself.
+        // A key is only compared, so its encoding does not matter.
         String::from_utf8(bytes.to_vec())
             .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect())
     });

@@ -1,4 +1,4 @@
-//! How a reply is sent.
+//! HTTP responses for ACI replies.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,19 +14,18 @@ use actix_web::http::{ConnectionType, Method, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
-use super::browsers::Allowed;
+use super::browsers::CorsHeaders;
 use crate::aci::catalog::help;
-use crate::front::{AciBody, AciReply, Room, part_of};
+use crate::front::{AciBody, AciReply, ReplyMemory, part_of};
 
-/// The header by which a client learns how long it may use an idle connection again.
+/// The header that tells a client how long it may reuse an idle connection.
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Seconds by which clients are told to give up an idle connection before the server closes it. A request may be on its way
-/// at that moment, and `actix-http` looks at a clock that is up to half a second old.
+/// Number of seconds by which clients are told to give up an idle connection earlier than the server closes it. A request may
+/// be on its way at that moment, and `actix-http` looks at a clock that is up to half a second old.
 const EARLIER: u64 = 2;
 
-/// Makes the header for connections that are closed when they were idle for so long; none where that is too short to say
-/// less of it.
+/// Makes the header for connections with this idle timeout; `None` if that is too short to tell clients less.
 pub(super) fn keep_alive(idle: Duration) -> Option<HeaderValue> {
     // Some clients take 0 for no limit.
     let seconds = idle.as_secs().saturating_sub(EARLIER).max(1);
@@ -34,11 +33,11 @@ pub(super) fn keep_alive(idle: Duration) -> Option<HeaderValue> {
     header.filter(|_| idle.as_secs() > seconds)
 }
 
-/// Makes the response to a request; the connection takes no more of them if it `is_last`. `keep_alive` is what to say
-/// if it stays open.
+/// Makes the response to a request; the connection takes no further request if it `is_last`. `keep_alive` is the header for
+/// one that stays open.
 pub(super) fn of(
     request: &HttpRequest,
-    allowed: &Allowed,
+    cors: &CorsHeaders,
     reply: AciReply,
     is_last: bool,
     keep_alive: Option<&HeaderValue>,
@@ -58,8 +57,8 @@ pub(super) fn of(
         response.force_close();
     }
     let mut response = match reply.body {
-        AciBody::Whole(body) if reply.room.is_none() => response.body(body),
-        AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.room }),
+        AciBody::Whole(body) if reply.memory.is_none() => response.body(body),
+        AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.memory }),
         AciBody::Stream(stream) => {
             let mut response = response.streaming(stream);
             response.head_mut().no_chunking(is_unchunked);
@@ -67,26 +66,26 @@ pub(super) fn of(
         }
     };
     mark(request, response.headers_mut(), keep_alive.filter(|_| !closes));
-    allowed.mark(response.headers_mut());
+    cors.add_to(response.headers_mut());
     response
 }
 
-/// Answers a request that only looks whether somebody is there, or, of a browser, what it may send.
+/// Answers a request of a method that performs no action: HEAD, or OPTIONS, by which a browser asks what it may send.
 pub(super) fn without_action(
     request: &HttpRequest,
-    allowed: &Allowed,
+    cors: &CorsHeaders,
     keep_alive: Option<&HeaderValue>,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok().insert_header((ALLOW, "GET, POST")).finish();
     mark(request, response.headers_mut(), keep_alive);
     if request.method() == Method::OPTIONS {
-        allowed.mark_preflight(request.headers(), response.headers_mut());
+        cors.add_preflight_to(request.headers(), response.headers_mut());
     }
     response
 }
 
-/// Says what every reply says: it is of the moment, may hold what is secret, and is what it says it is; and how long the
-/// connection stays open, if it does. HTTP/2 has no header for that.
+/// Adds the headers of every reply: it must not be stored, its type must not be guessed, and the time that the connection stays
+/// open, if it does. HTTP/2 has no header for that.
 fn mark(request: &HttpRequest, reply: &mut HeaderMap, keep_alive: Option<&HeaderValue>) {
     reply.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -98,10 +97,10 @@ fn mark(request: &HttpRequest, reply: &mut HeaderMap, keep_alive: Option<&Header
     }
 }
 
-/// A large reply, which keeps its room until the last of it was taken.
+/// The body of a large reply, which keeps its memory reserved until the client has taken all of it.
 struct Large {
     left: Bytes,
-    _room: Room,
+    _room: ReplyMemory,
 }
 
 impl MessageBody for Large {

@@ -1,7 +1,7 @@
-//! Starts the HTTP/1 server: the sockets, the workers and the limits of a connection.
+//! The HTTP/1 server: the sockets, the workers and the limits of a connection.
 //!
-//! Does what `HttpServer::listen` of actix-web does, from the same parts, with one thing added that this has no place
-//! for: each connection is read through [`MendedStream`], which see (`connection/mod.rs`) for why.
+//! It does what `HttpServer::listen` of actix-web does, from the same parts, with one addition: each connection is read
+//! through [`MendedStream`] (`connection/mod.rs` says why).
 
 use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
@@ -21,18 +21,19 @@ use super::connection::{Connection, CountedBody, MendedStream};
 /// The longest request line, in bytes as it is sent.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
-/// Times for which a client may keep a connection without making use of it.
+/// The timeouts of a connection, and the longest request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// Time for which an idle connection is kept for the next request (default 75 s).
     pub idle: Duration,
-    /// Time for which the head of a request is waited for, and its body, to which each 1,000 bytes add a second (default 30 s).
+    /// Time that the client has to send the head of a request, and then its body, for which each 1,000 bytes add a second (default
+    /// 30 s).
     pub request: Duration,
-    /// Time for which it may take nothing of a reply, and for which one that has ended its side of the connection is taken to
-    /// wait for a reply that is on its way (default 60 s). What runs or waits for it alone ends a second after it did that.
+    /// Time for which the client may take nothing of a reply, and for which one that has ended its side of the connection still
+    /// gets the reply that is under way (default 60 s). Work for that client alone ends a second after it has ended its side.
     pub reply: Duration,
-    /// The longest request in bytes, of which all but the endpoint's own limit is read only to be thrown away (default:
-    /// no limit). See [`super::max_request`].
+    /// The longest request in bytes; the part beyond the endpoint's own limit is only read to be thrown away (default: no limit).
+    /// See [`super::max_request`].
     pub max_request: u64,
 }
 
@@ -47,13 +48,13 @@ impl Default for Timeouts {
     }
 }
 
-/// Time that the closing of a connection may take.
+/// Time that a disconnect may take.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most connections that each worker serves at the same time; more wait to be accepted.
+/// Largest number of connections that each worker serves at the same time; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 25_000;
 
-/// The most workers that `actix-server` takes.
+/// Largest number of workers that `actix-server` takes.
 const MAX_WORKERS: usize = 512;
 
 /// Serves an actix-web application on `listener`, in `workers` threads of their own (1 to 512; others are clamped).
@@ -62,7 +63,7 @@ const MAX_WORKERS: usize = 512;
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
 /// awaited or spawned, inside an actix or tokio runtime.
 ///
-/// Handlers see requests as [`MendedStream`] leaves them, among them those that stand for what was refused: see
+/// Handlers see requests as [`MendedStream`] leaves them, among them the markers for those that were refused: see
 /// [`Marked`](super::connection::Marked).
 /// `AppConfig` is the default one: it does not know the address of `listener`.
 ///
@@ -143,16 +144,16 @@ where
         .run())
 }
 
-/// Returns how a client is found that has gone without a word, such as one whose machine was switched off: within a minute, though it
-/// may be waited for longer.
+/// Returns the TCP keepalive by which a client that has gone silently, such as one whose machine was switched off, is noticed
+/// within a minute.
 fn keepalive() -> TcpKeepalive {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30));
     keepalive.with_interval(Duration::from_secs(10)).with_retries(3)
 }
 
-/// Tells whether the client has ended its side of the connection, or reset it, though bytes may be left to read.
+/// Returns true if the client has ended its side of the connection, or reset it, though bytes may be left to read.
 fn is_closed_by_client(stream: &TcpStream) -> bool {
-    // What the runtime has heard of the socket: no call of the system.
+    // This is what the runtime already knows of the socket, without a system call.
     let ready = stream.ready(Interest::READABLE).now_or_never();
     ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }

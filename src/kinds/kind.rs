@@ -1,5 +1,5 @@
-//! A kind of action, as the rest of the server knows it: its word in the configuration, its parameters, its keys, and how
-//! its performers come to be.
+//! A kind of action, as the rest of the server knows it: its word in the configuration, its parameters, its keys, and its
+//! performers.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
@@ -15,26 +15,26 @@ use crate::config::{Key, KindReader, Section};
 
 /// A kind of action: what `Type` of a queue's section names.
 ///
-/// The configuration, its printed reference, the warnings, Help and the start of the queues know kinds by this trait
-/// only. It is pure data but for [`read`](Self::read), which makes of the file what the queues of the kind are to do:
-/// one [`ConfiguredQueue`] each. `examples/own_kind.rs` is a program with a kind of its own.
+/// The configuration, its printed reference, the warnings, Help and the start of the queues know kinds by this trait only.
+/// It is pure data but for [`read`](Self::read), which makes a [`ConfiguredQueue`] of the section of each queue of the kind.
+/// `examples/own_kind.rs` is a program with a kind of its own.
 pub trait Kind: fmt::Debug + Send + Sync + 'static {
-    /// Returns the word that stands for it: `Type=` this. It is compared without regard to case.
+    /// Returns the value of `Type` that stands for it. It is compared without regard to case.
     fn word(&self) -> &'static str;
 
-    /// Returns what its actions do, in a sentence, for Help.
+    /// Returns a summary of its actions, in a sentence, for Help.
     fn summary(&self) -> &'static str;
 
     /// Returns the parameters of its actions, for Help and for the check of submissions.
     fn params(&self) -> &'static [ParamSpec];
 
-    /// Returns what becomes of an action that was running when the server died, unless `OnRestart` says so. By default
-    /// it ends in Error, since nobody knows how much of it was done.
+    /// Returns the fate of an action that was running when the server died, unless the key `OnRestart` sets it. By default it
+    /// ends in Error, since nobody knows how much of it was done.
     fn on_restart(&self) -> OnRestart {
         OnRestart::Fail
     }
 
-    /// Tells whether its actions take documents in: parameters `adds`, `updates` and `removes` as Ingest has them. A kind
+    /// Returns true if its actions take documents in, by parameters `adds`, `updates` and `removes` as Ingest has them. A kind
     /// that finds documents may hand them to such a queue.
     fn takes_documents(&self) -> bool {
         false
@@ -50,30 +50,30 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Returns the name of the queue that the printed reference shows, and what it says of it.
+    /// Returns the name of the queue that the printed reference shows, and its comment.
     fn example(&self) -> (&'static str, &'static str) {
         (self.word(), self.summary())
     }
 
-    /// Reads what the configuration says to the queues of this kind. It is called once, even if there is no such queue:
-    /// what its sections hold is judged in any case.
+    /// Reads the configuration of the queues of this kind. It is called once, even if there is no such queue, so that its
+    /// sections are always checked.
     ///
-    /// What is wrong is told to the reader, and something usable is returned all the same.
+    /// It reports problems to the reader, and returns something usable all the same.
     fn read(&self, config: &mut KindReader<'_, '_>) -> ConfiguredQueues;
 }
 
-/// A queue as the configuration has it: how its kind's performer is built.
+/// A configured queue, which can build its performer.
 pub trait ConfiguredQueue: Any + fmt::Debug + Send + Sync {
-    /// Returns the directories into which its actions write, each with the key that says so. No other kind finds
-    /// documents there, and none reads files there for a client.
+    /// Returns the directories into which its actions write, each with its key. No other kind finds documents there, and none
+    /// reads files there for a client.
     fn writes_to(&self) -> Vec<(&'static Key, PathBuf)> {
         Vec::new()
     }
 
-    /// Looks at what the other queues write to, once all have been read.
+    /// Checks the directories into which all queues write, once all queues have been read.
     fn check(&self, _config: &mut KindReader<'_, '_>, _written: &[WrittenDirectory]) {}
 
-    /// Builds what performs the queue's actions; called once at each start of the server.
+    /// Builds the performer of the queue's actions; called once at each start of the server.
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform>;
 }
 
@@ -87,13 +87,13 @@ pub struct ConfiguredQueues(pub(crate) Vec<Arc<dyn ConfiguredQueue>>);
 pub struct WrittenDirectory {
     /// The queue's name.
     pub queue: String,
-    /// The key of its section that says so.
+    /// The key of its section that sets the directory.
     pub key: &'static Key,
     /// The directory.
     pub path: PathBuf,
 }
 
-/// Where performers are built: the server around them.
+/// The server around the performers that are being built.
 pub struct Site<'a> {
     data_directory: &'a Path,
     written: &'a [PathBuf],
@@ -110,13 +110,13 @@ impl fmt::Debug for Site<'_> {
 }
 
 impl<'a> Site<'a> {
-    /// Makes a site: where the server keeps its data, and the directories into which queues write.
+    /// Makes a site of the server's data directory and the directories into which queues write.
     #[must_use]
     pub fn new(data_directory: &'a Path, written: &'a [PathBuf]) -> Self {
         Self { data_directory, written, shared: RefCell::default() }
     }
 
-    /// Returns where the server keeps its data.
+    /// Returns the server's data directory.
     #[must_use]
     pub const fn data_directory(&self) -> &'a Path {
         self.data_directory
@@ -128,7 +128,7 @@ impl<'a> Site<'a> {
         self.written
     }
 
-    /// Returns what several queues share, which the first of them makes: there is one of each type.
+    /// Returns the value of this type that several queues share; the first one makes it.
     pub fn shared<T: Clone + 'static>(&self, make: impl FnOnce() -> T) -> T {
         let there =
             self.shared.borrow().get(&TypeId::of::<T>()).and_then(|s| s.downcast_ref().cloned());

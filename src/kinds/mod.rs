@@ -1,9 +1,9 @@
 //! The kinds of asynchronous action: what `Type` of a queue names.
 //!
-//! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which says its parameters for Help and its keys
-//! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats what it was given,
-//! [`ingest`] turns documents into batches of files, and [`fetch`] crawls directories and hands what it finds to a queue
-//! that takes documents, here or elsewhere. Whoever embeds the server adds kinds by [`Kinds::with`].
+//! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which describes its parameters for Help and its keys
+//! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats its parameters, [`ingest`]
+//! turns documents into batches of files, and [`fetch`] crawls directories and hands the files to a queue that takes
+//! documents, here or elsewhere. A program that embeds the server adds kinds by [`Kinds::with`].
 
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
@@ -24,16 +24,16 @@ pub use registry::{KindRefused, Kinds};
 
 /// The part of its [`ActionContext`] that blocking work needs; a trait, so that the work can be tested
 /// without a runtime.
-pub(crate) trait Watch {
+pub(crate) trait WorkContext {
     /// Blocks while the action is paused; fails once it has been asked to stop.
     fn checkpoint(&self) -> Result<(), StopRequested>;
-    /// Publishes how far the work has come.
+    /// Publishes the progress.
     fn progress(&self, progress: Progress);
     /// Publishes the result so far.
     fn partial(&self, report: Report);
 }
 
-impl Watch for ActionContext {
+impl WorkContext for ActionContext {
     fn checkpoint(&self) -> Result<(), StopRequested> {
         self.checkpoint_blocking()
     }
@@ -53,18 +53,18 @@ pub(crate) mod testing {
 
     use std::cell::{Cell, RefCell};
 
-    use super::{Progress, Report, StopRequested, Watch};
+    use super::{Progress, Report, StopRequested, WorkContext};
 
     /// Counts checkpoints, may refuse one, and keeps what was published.
     #[derive(Debug, Default)]
-    pub(crate) struct Witness {
+    pub(crate) struct RecordingContext {
         pub(crate) checkpoints: Cell<usize>,
         pub(crate) stop_at: Option<usize>,
         pub(crate) progress: RefCell<Vec<Progress>>,
         pub(crate) partial: RefCell<Vec<Report>>,
     }
 
-    impl Watch for Witness {
+    impl WorkContext for RecordingContext {
         fn checkpoint(&self) -> Result<(), StopRequested> {
             self.checkpoints.set(self.checkpoints.get() + 1);
             if self.stop_at.is_some_and(|at| self.checkpoints.get() >= at) {

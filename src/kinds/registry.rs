@@ -1,4 +1,4 @@
-//! The kinds of action that a server knows.
+//! The registry of the kinds of action.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use super::kind::Kind;
 use super::{echo, fetch, ingest};
 use crate::config::{QUEUE_KEYS, fixed_section};
 
-/// The kinds of action that a server knows: those that ship, and those of whoever embeds it.
+/// The kinds of action that a server knows: those that ship, and those of a program that embeds it.
 ///
-/// The first one is that of the queue which there is without a configuration.
+/// The first one is that of the default queue, which there is without a configuration.
 #[derive(Debug, Clone)]
 pub struct Kinds(Vec<Arc<dyn Kind>>);
 
@@ -76,7 +76,7 @@ impl Kinds {
         Ok(self)
     }
 
-    /// Returns the kind of a word.
+    /// Returns the kind with this word.
     #[must_use]
     pub fn find(&self, word: &str) -> Option<&Arc<dyn Kind>> {
         self.0.iter().find(|kind| kind.word().eq_ignore_ascii_case(word))
@@ -87,7 +87,7 @@ impl Kinds {
         self.0.iter()
     }
 
-    /// Says which words there are, so that "must be" can stand before it.
+    /// Returns a list of the words that can follow "must be".
     pub(crate) fn allowed(&self) -> String {
         let words: Vec<_> = self.iter().map(|kind| kind.word()).collect();
         format!("one of {}", words.join(", "))

@@ -16,12 +16,12 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1c2733;max-w
     th{font-weight:600}code{font:.92em ui-monospace,monospace;background:#f2f5f8;padding:.1em .3em;border-radius:3px;overflow-wrap:anywhere}\
     a{color:#0b5cad}small{color:#5b6b7b}nav a{margin-right:.8rem}";
 
-/// What a browser may do with the page, as the header of this name has it: show it, in its own style.
+/// Value of the header `Content-Security-Policy` for the page: a browser may show it with its own style, and no more.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-iuL+qGXEmIFJxYm3kifSuCS2kahct7uAONvjbOlbpcA='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Gives the help as elements: `actions` with an `action` for each, and its parameters, common ones included.
+/// Returns the help as elements: `actions` with an `action` for each, and its parameters, common ones included.
 #[must_use]
 pub fn help_elements(actions: &[&ActionSpec<'_>]) -> Vec<Element> {
     let describe = |spec: &&ActionSpec<'_>| {
@@ -40,7 +40,7 @@ pub fn help_elements(actions: &[&ActionSpec<'_>]) -> Vec<Element> {
     vec![Element::new("actions").children(actions.iter().map(describe))]
 }
 
-/// Gives the help as a page that needs nothing else: `title` is its heading, `base` the path under which the server
+/// Returns the help as a page that needs nothing else: `title` is its heading, `base` the path under which the server
 /// answers (empty, or such as `/aci`; no slash at the end).
 ///
 /// Examples of actions that only show something are links; those that would queue or change something are not.
@@ -97,7 +97,7 @@ fn write_action(spec: &ActionSpec<'_>, actions: &[&ActionSpec<'_>], base: &str, 
     }
 }
 
-/// Example requests without their slash. For `QueueInfo`, one for each queue that only shows something.
+/// Returns example requests without their slash. For `QueueInfo`, one for each queue that only shows something.
 pub(super) fn examples(spec: &ActionSpec<'_>, actions: &[&ActionSpec<'_>]) -> Vec<String> {
     if spec.name == super::builtin::QUEUE_INFO.name {
         let queues = actions.iter().filter(|action| action.asynchronous);
@@ -127,7 +127,7 @@ fn sample(kind: ParamKind) -> String {
     }
 }
 
-/// The action's own parameters, then common ones of which it has none of the same name.
+/// Returns the action's own parameters, then those common ones whose names it does not use itself.
 fn all_params<'a>(spec: &'a ActionSpec<'_>) -> impl Iterator<Item = &'a ParamSpec> {
     let common =
         spec.common().iter().copied().flatten().filter(|param| spec.find(param.name).is_none());

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode, utf8_percent_
 
 use crate::request::{PairValue, Pairs};
 
-/// What stays as it is in a form.
+/// Characters that a form does not encode.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
 /// A body with its content type.
@@ -67,7 +67,7 @@ fn bytes(value: &PairValue) -> &[u8] {
     }
 }
 
-/// Finds a boundary that stands in no value.
+/// Finds a boundary that occurs in no value.
 fn boundary(pairs: &[(String, PairValue)]) -> String {
     let stands_in = |boundary: &str, value: &[u8]| {
         value.windows(boundary.len()).any(|window| window == boundary.as_bytes())
@@ -83,8 +83,7 @@ fn boundary(pairs: &[(String, PairValue)]) -> String {
     }
 }
 
-/// Names a part. What cannot stand between quotes is percent-encoded there, and the name is given once more in the form
-/// that says so.
+/// Writes the name of a part. Where it can't be quoted it is percent-encoded, and follows once more in the form that says so.
 fn disposition(name: &str) -> String {
     let forbidden = |c: char| matches!(c, '"' | '\\') || c.is_control();
     if !name.contains(forbidden) {

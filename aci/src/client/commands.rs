@@ -10,14 +10,14 @@ use crate::request::{PairValue, Pairs};
 use crate::shown::ShownParameter;
 use crate::token::queue_of;
 
-/// Which action or which queue is meant.
+/// The action or the queue that a command is about.
 pub(super) enum About<'a> {
     Token(&'a str),
     Queue(&'a str),
 }
 
 impl Client {
-    /// Queues an action and gives its token, which is opaque: what stands in it is the server's matter.
+    /// Queues an action and returns its token, which is opaque: its content is the server's business.
     ///
     /// # Errors
     /// [`ClientError`]; [`Fault::Lacks`] if the reply has no token.
@@ -30,7 +30,7 @@ impl Client {
         self.token_in(&reply)
     }
 
-    /// Asks how an action stands.
+    /// Returns the state of an action.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -38,7 +38,7 @@ impl Client {
         self.status_after(token, Duration::ZERO).await
     }
 
-    /// Asks how an action stands at its end, or after so long: if the server knows `Wait`.
+    /// Returns the state of an action once it has ended or this time has passed, if the server knows `Wait`.
     pub(super) async fn status_after(
         &self,
         token: &str,
@@ -55,7 +55,7 @@ impl Client {
         action.and_then(Action::read).map_err(|fault| self.error(fault))
     }
 
-    /// Cancels an action that has not begun. Gives its state, if the server tells it.
+    /// Cancels a queued action. Returns its state, if the server tells it.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -63,7 +63,7 @@ impl Client {
         self.steer("cancel", token, Vec::new()).await
     }
 
-    /// Asks an action that runs to stop. Gives its state, if the server tells it.
+    /// Asks a running action to stop. Returns its state, if the server tells it.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -71,7 +71,7 @@ impl Client {
         self.steer("stop", token, Vec::new()).await
     }
 
-    /// Pauses an action that runs. Gives its state, if the server tells it.
+    /// Pauses a running action. Returns its state, if the server tells it.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -79,7 +79,7 @@ impl Client {
         self.steer("pause", token, Vec::new()).await
     }
 
-    /// Lets a paused action go on. Gives its state, if the server tells it.
+    /// Resumes a paused action. Returns its state, if the server tells it.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -87,7 +87,7 @@ impl Client {
         self.steer("resume", token, Vec::new()).await
     }
 
-    /// Gives an action that waits another priority; higher ones start first. Gives its state, if the server tells it.
+    /// Changes the priority of a queued action; higher ones start first. Returns its state, if the server tells it.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -99,7 +99,7 @@ impl Client {
         self.steer("changePriority", token, vec![("Priority", priority.to_string())]).await
     }
 
-    /// Queues a copy of an action and gives its token.
+    /// Queues a copy of an action and returns its token.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -108,7 +108,7 @@ impl Client {
         self.token_in(&reply)
     }
 
-    /// Asks how far an action has come, with all stages of its work.
+    /// Returns the progress of an action, with all stages of its work.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -118,7 +118,7 @@ impl Client {
         Progress::read(&reply.data).map_err(|fault| self.error(fault))
     }
 
-    /// Asks what an action was given; `None` if the server no longer knows, as of those that have ended.
+    /// Returns the parameters of an action; `None` if the server no longer has them, as for actions that have ended.
     ///
     /// # Errors
     /// [`ClientError`]; [`Fault::Lacks`] if the server left a value out because it is too long to be shown.
@@ -137,7 +137,7 @@ impl Client {
         Ok(Some(given.into()))
     }
 
-    /// Asks how a queue stands.
+    /// Returns the state of a queue.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -147,7 +147,7 @@ impl Client {
             .and_then(|reply| QueueStatus::read(&reply.data).map_err(|fault| self.error(fault)))
     }
 
-    /// Asks whatever runs in a queue to stop.
+    /// Asks all running actions of a queue to stop.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -155,7 +155,7 @@ impl Client {
         self.whole("stop", queue).await.map(drop)
     }
 
-    /// Pauses a queue: nothing more starts, and what runs is paused if it can be.
+    /// Pauses a queue: no further action starts, and running ones are paused if they can be.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -163,7 +163,7 @@ impl Client {
         self.whole("pause", queue).await.map(drop)
     }
 
-    /// Lets a paused queue go on, and what was paused in it.
+    /// Resumes a paused queue and the paused actions in it.
     ///
     /// # Errors
     /// [`ClientError`].

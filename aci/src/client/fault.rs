@@ -1,4 +1,4 @@
-//! What goes wrong between a client and a server, as types.
+//! The errors of the client, as types.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::element::Element;
 
 use super::tree::{child, text_of};
 
-/// A request that did not do what it was sent for, with the server that it was sent to.
+/// A request that failed, with the server that it was sent to.
 ///
 /// It is shown as `HOST:PORT: what is wrong`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,37 +14,37 @@ use super::tree::{child, text_of};
 pub struct ClientError {
     /// The server as `HOST:PORT`.
     pub server: String,
-    /// What is wrong.
+    /// The cause.
     pub fault: Fault,
 }
 
-/// The ways in which a request goes wrong.
+/// The cause of a failed request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// No connection came about, or it broke before the reply was whole. Whether the server has done what it was asked
-    /// is not known in the second case.
+    /// No connection was made, or it broke before the reply was whole. In the second case the server may have done what it was
+    /// asked.
     #[error("{0}")]
     Unreachable(String),
-    /// The reply was not whole in time. The server may have done what it was asked, or may do it yet.
+    /// The reply was not whole in time. The server may have done what it was asked, or may still do it.
     #[error("it did not answer to the end within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     /// The status was not one of success: an ACI server sends its errors with 200.
     #[error("it answered with HTTP status {0}")]
     Status(u16),
-    /// The reply has more bytes than the client takes.
+    /// The reply has more bytes than the client accepts.
     #[error("its answer has more than {0} bytes")]
     TooLong(usize),
-    /// The reply is none of ACI; what is shown of it is short.
+    /// The reply is not one of ACI; a short part of it is shown.
     #[error("it did not answer as an ACI server: {0}")]
     NotAci(String),
-    /// The server said no.
+    /// The server replied with an error.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// The server said yes, but its reply lacks what it must hold.
+    /// The server replied with success, but the reply lacks something.
     #[error("it answered without {0}")]
     Lacks(&'static str),
-    /// A list ended before its end, for the reason that the server gives.
+    /// A list is not whole, for the reason that the server gives.
     #[error("its list is not whole: {0}")]
     Incomplete(String),
 }

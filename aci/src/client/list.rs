@@ -24,15 +24,15 @@ const PAGE: usize = 100;
 /// # }
 /// ```
 ///
-/// Each page is read when it is asked for, so a list that changes meanwhile moves below it. An action that moved from
-/// one page to the next is given once; those that others made room for may be missing.
+/// Each page is read when it is asked for, and the list may change in between. An action that moved from one page to the next
+/// is returned once; one that moved to an earlier page may be missing.
 #[derive(Debug)]
 pub struct List<'a> {
     client: &'a Client,
     queue: String,
     filters: Vec<(String, String)>,
     page_size: usize,
-    /// The place of the next action, from 1; `None` once there is no further page.
+    /// The position of the next action, from 1; `None` once there is no further page.
     start: Option<usize>,
     /// The tokens of the page before.
     last: HashSet<String>,
@@ -51,14 +51,14 @@ impl<'a> List<'a> {
         self
     }
 
-    /// Sets how many actions are read at a time, at least one; 100 if not set.
+    /// Sets the number of actions on a page, at least one; 100 if not set.
     #[must_use]
     pub fn page_size(mut self, actions: usize) -> Self {
         self.page_size = actions.max(1);
         self
     }
 
-    /// Gives the next page; `None` behind the last.
+    /// Returns the next page; `None` after the last.
     ///
     /// # Errors
     /// [`ClientError`], with [`Fault::Incomplete`] if the server could not read its list to the end. The same page can

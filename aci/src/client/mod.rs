@@ -1,10 +1,9 @@
 //! A client of ACI servers: sends actions, and asks queues about them. Behind the feature `client`; HTTPS behind
 //! `client-tls`.
 //!
-//! It speaks to any server of the protocol and needs nothing of this one, though it makes use of `Wait` where a server
-//! has it ([`Client::wait`]). It follows no redirect, uses no proxy that the environment names, and takes only as much of
-//! a reply as it is told to. It has to be used in a runtime of Tokio with input, output and time. Whoever drops a future
-//! ends the request: its connection is closed.
+//! It works with any server of the protocol, and uses `Wait` where a server has it ([`Client::wait`]). It follows no
+//! redirect, uses no proxy that the environment names, and limits the size of a reply. It needs a Tokio runtime with I/O and
+//! time. To drop a future cancels the request: its connection is closed.
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,13 +37,14 @@
 //! # }
 //! ```
 //!
-//! | module | what it knows |
+//! | module | contents |
 //! |---|---|
-//! | `body` | how parameters are written |
-//! | `reply` | how replies are read |
-//! | `commands`, `list`, `wait` | what can be asked of queues |
-//! | `queue_info` | what they answer |
-//! | `fault` | what goes wrong |
+//! | `commands`, `list`, `wait` | the methods of [`Client`] for queues and their actions |
+//! | `queue_info` | the answers of queues |
+//! | `fault` | errors |
+//! | `body` | the body of a request |
+//! | `reply`, `tree` | replies, and the search in them |
+//! | `tls` | HTTPS |
 
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ pub use reply::Reply;
 #[cfg(feature = "client-tls")]
 pub use tls::Trust;
 
-/// Time after which a connection that nothing goes over is closed: shorter than servers keep one, so that no request
-/// is sent over a connection that its server closes at that moment.
+/// Time after which an idle connection is closed: shorter than servers keep one, so that no request is sent over a connection
+/// that its server is about to close.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// A client of one server. Copies share its connections.
@@ -88,7 +88,7 @@ pub struct Client {
     max_reply: usize,
 }
 
-/// How a [`Client`] is to be.
+/// The settings of a [`Client`] to be built.
 #[derive(Debug)]
 pub struct Builder {
     host: String,
@@ -110,7 +110,7 @@ impl Builder {
         self
     }
 
-    /// Sets the time that a connection may take to come about, out of that of the request.
+    /// Sets the time that connecting may take, as part of that of the request.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
@@ -131,7 +131,7 @@ impl Builder {
         self
     }
 
-    /// Speaks HTTPS, with servers whose certificates are trusted so.
+    /// Uses HTTPS, and trusts the servers with these certificates.
     #[cfg(feature = "client-tls")]
     #[must_use]
     pub fn https(mut self, trust: Trust) -> Self {
@@ -214,7 +214,7 @@ impl Client {
         }
     }
 
-    /// Gives the server as errors name it: `HOST:PORT`.
+    /// Returns the server as errors name it: `HOST:PORT`.
     #[must_use]
     pub fn server(&self) -> &str {
         &self.server
@@ -283,7 +283,7 @@ impl Client {
     }
 }
 
-/// Gives what lies at the bottom of an error: all above it only says that a request failed, and of which address.
+/// Returns the innermost cause of an error: those around it only say that a request failed, and its address.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

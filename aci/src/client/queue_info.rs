@@ -1,4 +1,4 @@
-//! What queues answer, as types.
+//! The answers of queues, as types.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum Status {
     Paused,
     /// Was asked to stop and has not ended.
     Stopping,
-    /// Did what it was to do.
+    /// Ended well.
     Finished,
     /// Ended in an error.
     Error,
@@ -52,8 +52,8 @@ impl Status {
         known.map_or_else(|| Self::Other(word.to_owned()), |(_, status)| status)
     }
 
-    /// Says whether the action has ended, whatever way. A word that is not known counts as an end: who waits for one
-    /// would else wait for ever.
+    /// Returns true if the action has ended in any way. A word that is not known counts as an end, or a wait for the end could
+    /// last for ever.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         !matches!(self, Self::Queued | Self::Processing | Self::Paused | Self::Stopping)
@@ -86,23 +86,23 @@ pub struct Action {
     pub token: String,
     /// The state.
     pub status: Status,
-    /// When it was queued.
+    /// The time at which it was queued.
     pub queued: Option<Time>,
-    /// When it began to run.
+    /// The time at which it began to run.
     pub started: Option<Time>,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended: Option<Time>,
-    /// How long it has waited, or had waited when it began.
+    /// The time that it has waited in the queue.
     pub in_queue: Option<Duration>,
-    /// How long it has run.
+    /// The time that it has run.
     pub processing: Option<Duration>,
     /// The priority.
     pub priority: Option<i32>,
-    /// How many actions start before it, and one, if the server counts them.
+    /// The position in the queue, from 1 for the next action to start, if the server tells it.
     pub position: Option<u64>,
-    /// Why it ended otherwise than finished.
+    /// The reason for which it did not end as `Finished`.
     pub error: Option<String>,
-    /// What it has brought, so far if it still runs.
+    /// The result; partial while it runs.
     pub results: Vec<Element>,
 }
 
@@ -147,16 +147,16 @@ impl Action {
     }
 }
 
-/// What `queueStatus` tells of a whole queue.
+/// The state of a queue as `queueStatus` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueStatus {
-    /// Nothing starts.
+    /// True while nothing starts.
     pub paused: bool,
-    /// How many actions wait.
+    /// Number of actions that wait.
     pub pending: u64,
-    /// How many actions have a slot.
+    /// Number of actions that have a slot.
     pub running: u64,
-    /// How many actions have ended and are still known.
+    /// Number of actions that have ended and are still kept.
     pub finished: u64,
 }
 
@@ -172,18 +172,18 @@ impl QueueStatus {
     }
 }
 
-/// How far an action has come.
+/// The progress of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// The state.
     pub status: Status,
-    /// It still finds out how much there is to do.
+    /// True while it still finds out how much there is to do.
     pub measuring: bool,
-    /// How much is done, from 0 to 100.
+    /// The part that is done, from 0 to 100.
     pub percent: f64,
-    /// How long it has run.
+    /// The time that it has run.
     pub processing: Option<Duration>,
-    /// How long it may still take.
+    /// The estimate of the time that is left.
     pub remaining: Option<Duration>,
     /// The parts of the work.
     pub stages: Vec<Stage>,
@@ -196,11 +196,11 @@ pub struct Stage {
     pub title: String,
     /// `Pending`, `Processing` or `Finished`.
     pub status: String,
-    /// How much it counts beside the others.
+    /// The weight beside the other stages.
     pub weight: Option<f64>,
-    /// How much of it is done, from 0 to 100, while it runs.
+    /// The part of it that is done, from 0 to 100, while it runs.
     pub percent: Option<f64>,
-    /// How many of how many things are done, where they are counted.
+    /// The number of things that are done, and of all, where they are counted.
     pub counted: Option<(u64, u64)>,
     /// Its own parts.
     pub stages: Vec<Self>,
@@ -226,7 +226,7 @@ impl Progress {
 }
 
 impl Stage {
-    /// Reads the stages that stand in an element; replies are not so deep that this could not call itself.
+    /// Reads the stages in an element. It may recurse, because the depth of a reply is bounded.
     fn read(element: &Element) -> Vec<Self> {
         let stages = children(element).iter().filter(|element| is(element, "stage"));
         let read = |stage: &Element| {

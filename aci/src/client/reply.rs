@@ -12,12 +12,12 @@ use crate::words::shorten;
 /// The envelope around the data: root, `responsedata`, and one more for what stands beside it.
 const ENVELOPE: usize = 3;
 
-/// The reply of an action that did what it was asked to.
+/// The reply of an action that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The action as the server calls it: in upper case.
     pub action: String,
-    /// What stands in `responsedata`.
+    /// The elements in `responsedata`.
     pub data: Vec<Element>,
 }
 

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-/// Whose certificates are trusted.
+/// The certificates that are trusted.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Trust {
@@ -18,8 +18,8 @@ pub enum Trust {
     Only(Vec<u8>),
 }
 
-/// Makes the configuration; fails with what is wrong with the certificates. Where nobody is trusted, no connection is
-/// made by it either.
+/// Makes the configuration. The error says what is wrong with the certificates. With no trusted certificate no connection is
+/// made either.
 pub(super) fn config(trust: Option<&Trust>) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()

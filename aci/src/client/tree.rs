@@ -1,18 +1,18 @@
-//! How replies are looked through: by names of elements, in any case and with or without the prefix `autn:`, as clients
-//! of other makes do it (observed).
+//! Search in replies by names of elements, in any case and with or without the prefix `autn:`, as other clients do it
+//! (observed).
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::element::{Content, Element};
 
-/// Says whether an element has this name.
+/// Returns true if an element has this name.
 pub(super) fn is(element: &Element, name: &str) -> bool {
     let local = element.name.rsplit(':').next().unwrap_or_default();
     local.eq_ignore_ascii_case(name)
 }
 
-/// Gives the elements that stand in this one.
+/// Returns the child elements.
 pub(super) fn children(element: &Element) -> &[Element] {
     match &element.content {
         Content::Elements(elements) => elements,
@@ -20,7 +20,7 @@ pub(super) fn children(element: &Element) -> &[Element] {
     }
 }
 
-/// Takes the elements that stand in this one.
+/// Takes the child elements.
 pub(super) fn into_children(element: Element) -> Vec<Element> {
     match element.content {
         Content::Elements(elements) => elements,
@@ -34,17 +34,17 @@ pub(super) fn take(mut elements: Vec<Element>, name: &str) -> Option<Element> {
     Some(elements.swap_remove(at))
 }
 
-/// Gives the first element of this name that stands directly in another.
+/// Returns the first child element of this name.
 pub(super) fn child<'a>(element: &'a Element, name: &str) -> Option<&'a Element> {
     first(children(element), name)
 }
 
-/// Gives the first element of this name.
+/// Returns the first element of this name.
 pub(super) fn first<'a>(elements: &'a [Element], name: &str) -> Option<&'a Element> {
     elements.iter().find(|element| is(element, name))
 }
 
-/// Gives the text of an element; of one that holds others there is none.
+/// Returns the text of an element; that of one with child elements is empty.
 pub(super) fn text_of(element: &Element) -> &str {
     match &element.content {
         Content::Text(text) => text,
@@ -52,13 +52,13 @@ pub(super) fn text_of(element: &Element) -> &str {
     }
 }
 
-/// Gives the value of an attribute.
+/// Returns the value of an attribute.
 pub(super) fn attribute<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
     let mut attributes = element.attributes.iter();
     attributes.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
 }
 
-/// Reads what stands in the first element of this name, if there is one and it can be read.
+/// Parses the text of the first element of this name, if there is one and it can be parsed.
 pub(super) fn value<T: FromStr>(elements: &[Element], name: &str) -> Option<T> {
     text_of(first(elements, name)?).trim().parse().ok()
 }

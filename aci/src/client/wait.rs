@@ -7,18 +7,18 @@ use tokio::time::{Instant, sleep};
 use super::queue_info::Action;
 use super::{Client, ClientError};
 
-/// The longest time that one request waits: what lies between client and server may drop a connection that is silent.
+/// The longest time that one request waits: a proxy or firewall on the way may drop a silent connection.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Time between the first two polls of a server that does not wait, and the longest that it grows to.
+/// Time between the first two polls of a server that does not wait, and the longest to which it grows.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Client {
-    /// Waits for the end of an action, for so long. Gives how it stands then: [`Status::has_ended`] says whether it has.
+    /// Waits at most this long for the end of an action, and returns it as it is then: see [`Status::has_ended`].
     ///
-    /// It asks with `Wait`, so that a server that knows it replies at the end. Others reply at once; they are asked again
-    /// and again, in pauses that grow from a tenth of a second to five.
+    /// It asks with `Wait`, so that a server that knows it replies at the end. Others reply at once; they are polled, in
+    /// intervals that grow from a tenth of a second to five.
     ///
     /// [`Status::has_ended`]: super::Status::has_ended
     ///

@@ -1,6 +1,5 @@
-//! What can be done where directories can't be gone through one by one: paths are resolved and compared.
-//! That is no guard against somebody who swaps them at the right moment, so Ingest
-//! takes no names of files from clients here.
+//! The fallback for systems where directories can't be opened one by one: paths are resolved and compared. That is no guard
+//! against somebody who swaps them at the right moment, so Ingest takes no names of files from clients here.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +13,7 @@ pub(crate) struct Root {
     path: PathBuf,
 }
 
-/// Has no answer here.
+/// Not supported here.
 pub(crate) fn directory_id(_: &Path) -> io::Result<DirectoryId> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -35,12 +34,12 @@ impl Root {
         &self.path
     }
 
-    /// Has no answer here.
+    /// Not supported here.
     pub(crate) fn is_in(&self, _: &[DirectoryId]) -> bool {
         false
     }
 
-    /// Opens a regular file to read it, and tells what it was when it was opened.
+    /// Opens a regular file to read it, and returns its stamp too.
     pub(crate) fn open(&self, below: &Path, _: &[DirectoryId]) -> io::Result<(File, Stamp)> {
         let path = fs::canonicalize(self.path.join(below))?;
         if !path.starts_with(&self.path) {

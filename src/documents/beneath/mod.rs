@@ -1,10 +1,9 @@
 //! Opens files that clients or crawled directories name, below a directory and never elsewhere.
 //!
-//! The path below is gone through one name at a time: each directory is opened relative to the one
-//! above it, and no symbolic link is followed. So whatever is renamed or replaced by a link meanwhile,
-//! what is opened stood below the directory. A file of the server's own is not opened, by whatever name: to
-//! close it would take away the locks that SQLite has on it. (One call of Linux, openat2, does that too, but does not
-//! tell which directories lie on the way, and other systems lack it.)
+//! The path below is opened one name at a time: each directory relative to the one above it, and no symbolic link is
+//! followed. So whatever is renamed or replaced by a link meanwhile, the file that is opened was below the directory. A file
+//! of the server's own is not opened under any name: to close it would release the locks that SQLite has on it. (openat2 of
+//! Linux does that too, but does not tell which directories are on the way, and other systems lack it.)
 
 use std::fs::Metadata;
 
@@ -44,7 +43,8 @@ pub(crate) struct DirectoryId {
     inode: u64,
 }
 
-/// The identity and state of a file, which tell it from others and from what it was before. It is stored as a list of five numbers.
+/// The identity and state of a file, which tell it from others and from its state before. It is stored as a list of five
+/// numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u64, u64, i64, i64)", into = "(u64, u64, u64, i64, i64)")]
 pub(crate) struct Stamp {
@@ -52,7 +52,7 @@ pub(crate) struct Stamp {
     inode: u64,
     /// In bytes.
     size: u64,
-    /// When it was last modified, in seconds since 1970, and the nanoseconds of that second.
+    /// The time at which it was last modified, in seconds since 1970, and the nanoseconds of that second.
     modified: (i64, i64),
 }
 
@@ -62,9 +62,9 @@ impl Stamp {
         self.size
     }
 
-    /// Tells whether this can be what `found` was: the same file, though perhaps written to since, or
-    /// one of the same size and time. The latter because numbers of devices and files are others
-    /// after a restart of the machine, or on some file systems at any time.
+    /// Returns true if this can be the file `found`: the same inode, though perhaps written to since, or the same size and time.
+    /// The latter because numbers of devices and inodes change with a restart of the machine, and on some file systems at any
+    /// time.
     pub(crate) fn can_be(self, found: Self) -> bool {
         (self.device, self.inode) == (found.device, found.inode)
             || (self.size, self.modified) == (found.size, found.modified)

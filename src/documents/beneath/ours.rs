@@ -1,5 +1,5 @@
-//! Files of this server's own, which are never opened by a name that others choose: its databases
-//! with all that lies beside them, and the files into which its output goes.
+//! The server's own files, which are never opened by a name that others choose: its databases with the files beside them,
+//! and the files of its output.
 
 use std::fs::Metadata;
 use std::io;
@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use actiond_actors::store::sqlite;
 use rustix::fs::{Stat, fstat};
 
-/// Tells whether a file is one of them, by whatever name it was found. One that has one name only is
+/// Returns true if a file is one of them, by whatever name it was found. One that has one name only is
 /// compared with what was there at the last look, which costs next to nothing.
 pub(super) fn is_ours(file: &Stat) -> bool {
     let identity = identity(file);
@@ -18,7 +18,7 @@ pub(super) fn is_ours(file: &Stat) -> bool {
         || is_same(&io::stderr(), identity)
 }
 
-/// The same without the files of output.
+/// Returns true for the same files, without those of the output.
 pub(crate) fn is_own_file(file: &Metadata) -> bool {
     is_own_inode(Some((file.dev(), file.ino())), file.nlink() > 1)
 }

@@ -1,4 +1,4 @@
-//! The way through directories on Unix.
+//! Opens files below a directory on Unix, one directory after the other.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use rustix::path::DecInt;
 use super::ours::is_ours;
 use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, OWN_FILE, Stamp};
 
-/// Opens a directory to go on from it, where the system can without any right to list it.
+/// Flags that open a directory only to go on from it, where the system can do that without permission to list it.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const TO_GO_ON: OFlags = OFlags::PATH;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
@@ -33,7 +33,7 @@ pub(crate) struct Root {
     way: Vec<DirectoryId>,
 }
 
-/// Returns what tells the directory at this path from others; links are followed.
+/// Returns the identity of the directory at this path; links are followed.
 pub(crate) fn directory_id(path: &Path) -> io::Result<DirectoryId> {
     fs::metadata(path).map(|m| DirectoryId { device: m.dev(), inode: m.ino() })
 }
@@ -73,13 +73,12 @@ impl Root {
         &self.path
     }
 
-    /// Tells whether it is one of these directories or lies in one.
+    /// Returns true if it is one of these directories or lies in one.
     pub(crate) fn is_in(&self, directories: &[DirectoryId]) -> bool {
         self.way.iter().any(|id| directories.contains(id))
     }
 
-    /// Opens a regular file to read it, and tells what it was when it was opened. The way to it must
-    /// not lead through a directory of `avoid`.
+    /// Opens a regular file to read it, and returns its stamp too. The path to it must not lead through a directory of `avoid`.
     ///
     /// # Errors
     ///
@@ -96,7 +95,7 @@ impl Root {
         Ok((file, stamp))
     }
 
-    /// Deletes a file if it still is what it was when it was opened; tells whether it was.
+    /// Deletes a file if its stamp is still `was`; returns true if it did.
     ///
     /// # Errors
     ///
@@ -108,7 +107,7 @@ impl Root {
         was: Stamp,
     ) -> io::Result<bool> {
         let (directory, name) = self.parent(below, avoid)?;
-        // Open while its name is taken away, so that its number can't have been given to another.
+        // Open while it is deleted, so that its inode can't have been given to another file.
         let file = open_regular(&directory, name)?;
         if Stamp::of(&file.metadata()?) != was {
             return Ok(false);
@@ -117,7 +116,7 @@ impl Root {
         Ok(true)
     }
 
-    /// Opens the directory that a file stands in; returns it and the file's name there.
+    /// Opens the directory of a file; returns it and the file's name there.
     fn parent<'p>(
         &self,
         below: &'p Path,
@@ -161,7 +160,7 @@ fn go_down(
     Ok(directory)
 }
 
-/// Returns an open directory and what tells it from others.
+/// Returns an open directory and its identity.
 fn identified(directory: OwnedFd) -> io::Result<(OwnedFd, DirectoryId)> {
     let directory = File::from(directory);
     let metadata = directory.metadata()?;
@@ -203,7 +202,7 @@ fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
     open_by_name(directory, name)
 }
 
-/// Where the system shows the descriptors of this process, if it does.
+/// Returns the directory in which the system shows the descriptors of this process, if it does.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn descriptors() -> Option<&'static OwnedFd> {
     static DESCRIPTORS: OnceLock<Option<OwnedFd>> = OnceLock::new();
@@ -214,10 +213,10 @@ fn descriptors() -> Option<&'static OwnedFd> {
     DESCRIPTORS.get_or_init(open).as_ref()
 }
 
-/// A file of the server's own has taken the name of another one between the look at that and its opening.
+/// True once a file of the server's own has taken the name of another one between the look at it and its opening.
 static SWAPPED: AtomicBool = AtomicBool::new(false);
 
-/// Opens what was just looked at by its name once more; another file may have taken that.
+/// Opens a file by its name after that was looked at; another file may have taken the name since.
 fn open_by_name(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
     let open = |flags| openat(directory, name, flags | OFlags::NOFOLLOW, Mode::empty());
     let file = open_with(open).map_err(|error| explained(directory, name, error))?;

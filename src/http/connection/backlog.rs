@@ -1,8 +1,8 @@
-//! How much may be read ahead of the replies, and who looks after a client meanwhile.
+//! Backpressure: limits how much of a connection is read ahead of the replies, and watches the client meanwhile.
 //!
-//! `actix-http` keeps up to 128 KB that it can't work on yet, and from then on wakes itself without end; and while nothing
-//! is read, nobody learns that the client has gone. So what a client sends is read as far as somebody works on it, and
-//! little further. Who reads: `mod.rs`.
+//! `actix-http` buffers up to 128 KB that it can't work on yet, and from then on wakes itself in a busy loop; and while
+//! nothing is read, a client that has gone is not noticed. So a connection is read only a little further than the request
+//! that is being answered. `mod.rs` does the reading.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -15,18 +15,17 @@ use tokio::time::{Instant, Sleep};
 use super::mend::Mender;
 use super::state::Connection;
 
-/// Number of whole requests that may wait for the reply to the one before them: fewer than those at which `actix-http` stops to
-/// take them out of its buffer.
+/// Number of whole requests that may wait for the reply to the one before them: fewer than the limit at which `actix-http` no
+/// longer takes them out of its buffer.
 const MAX_REQUESTS: u64 = 12;
 
-/// Number of bytes that may be read behind the request that is being answered, in each time in which none is answered.
+/// Number of bytes that may be read after the request that is being answered, from one reply to the next.
 const MAX_BYTES: usize = 32 << 10;
 
-/// Number of bytes that are read before `actix-http` works on them: what it has room for it keeps for as long as the
-/// connection stays.
+/// Number of bytes that are read before `actix-http` works on them: its buffer never shrinks while the connection lasts.
 const BURST: usize = 8 << 10;
 
-/// Time between two looks whether the client of a connection that is not read has gone.
+/// Interval of the checks if the client of a connection that is not read has gone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The next thing that a reader may do.
@@ -34,25 +33,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) enum Turn {
     /// Read so many bytes.
     Read(usize),
-    /// Let the others work first; then it is its turn again.
+    /// Yield once, then continue.
     Yield,
-    /// Read nothing until something was answered.
+    /// Read nothing until a reply was sent.
     Pause,
 }
 
-/// The part of a connection that was read beyond what is being answered.
+/// The part of a connection that was read beyond the request being answered.
 #[derive(Debug)]
 pub(super) struct Backlog {
     connection: Rc<Connection>,
-    /// Number of requests that were answered at the last look.
+    /// Number of requests that were answered at the last check.
     answered: u64,
     /// Number of bytes read since then that do not belong to the request being answered.
     behind: usize,
-    /// Whether that is as much as may be.
+    /// True while that has reached the limit.
     is_much: bool,
     /// Number of bytes read since the last flush.
     burst: usize,
-    /// Whether whoever reads was promised a wake-up by the socket since the last flush.
+    /// True if the socket will wake the reader since the last flush.
     is_watched: bool,
     look: Option<Pin<Box<Sleep>>>,
 }
@@ -74,7 +73,7 @@ impl Backlog {
         &self.connection
     }
 
-    /// Says what may be read next; for a pause, keeps the waker.
+    /// Returns what may be read next; for a pause, keeps the waker.
     pub(super) fn turn(&mut self, mender: &Mender, cx: &Context<'_>) -> Turn {
         if self.connection.is_held() {
             self.connection.wake_later(cx);
@@ -103,7 +102,7 @@ impl Backlog {
         }
     }
 
-    /// Says that so many bytes were read, which the mender has seen.
+    /// Notes that this many bytes were read, after the mender has seen them.
     pub(super) fn read(&mut self, bytes: usize, mender: &Mender) {
         self.burst = self.burst.saturating_add(bytes);
         if !self.is_being_answered(mender) {
@@ -111,18 +110,18 @@ impl Backlog {
         }
     }
 
-    /// Says that the socket will wake whoever reads.
+    /// Notes that the socket will wake the reader.
     pub(super) const fn watched(&mut self) {
         self.is_watched = true;
     }
 
-    /// Says that the client has ended its side of the connection, or is hung up on.
+    /// Notes that the client has ended its side of the connection, or is disconnected by the server.
     pub(super) fn client_left(&self) {
         self.connection.client_left();
     }
 
-    /// Says that what was read was worked on. Where nobody reads and somebody works for the client, it is looked now and
-    /// then whether that has gone.
+    /// Notes that the bytes that were read have been processed. While nothing is read and a service works for the client, checks
+    /// now and then if the client has gone.
     pub(super) fn flushed(&mut self, cx: &mut Context<'_>, has_gone: impl FnOnce() -> bool) {
         self.burst = 0;
         let is_watched = std::mem::take(&mut self.is_watched);
@@ -145,13 +144,13 @@ impl Backlog {
         }
     }
 
-    /// Returns the number of requests that have come whose reply is not handed over.
+    /// Returns the number of requests that have come and have no reply yet.
     fn owed(&self, mender: &Mender) -> u64 {
         mender.requests().saturating_sub(self.connection.answered())
     }
 
-    /// Tells whether what comes next is for the request that is being answered, or the next to be: only then can holding it back
-    /// hold up a reply.
+    /// Returns true if the next bytes are for the request that is being answered, or will be next: only then can a pause delay a
+    /// reply.
     fn is_being_answered(&self, mender: &Mender) -> bool {
         match self.owed(mender) {
             0 => true,

@@ -1,7 +1,7 @@
-//! How long a client may be waited for: in the head of a request, in its body, and to take its reply.
+//! Deadlines for a client: to send the head of a request, to send its body, and to take the reply.
 //!
-//! Only the time in which the server waits counts: a body that the server does not read, because it
-//! waits for memory, is not late. Who waits: `mod.rs`.
+//! Only the time in which the server waits counts: a body that the server does not read, because it waits for memory, is
+//! not late. `mod.rs` does the waiting.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// Number of bytes of a body that win it another second.
+/// Slowest rate of a body, in bytes a second: each time this many have come, it gets another second.
 const SLOWEST: u64 = 1_000;
 
-/// As good as for ever; longer times overflow.
+/// Largest timeout, practically for ever; longer ones would overflow.
 const LONGEST: Duration = Duration::from_secs(1 << 30);
 
-/// The part of a request that is waited for.
+/// The part of a request that is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum RequestPart {
     /// The head of the request of this number.
     Head(u64),
     /// The body of the request of this number.
     Body(u64),
 }
 
-/// Waits for one part of a request after the other.
+/// The deadline of the part of a request that is awaited.
 #[derive(Debug)]
 pub(super) struct Deadline {
     allowed: Duration,
@@ -34,21 +34,21 @@ pub(super) struct Deadline {
 
 #[derive(Debug)]
 struct Wait {
-    part: Part,
-    /// Time for which it was waited until `since`.
+    part: RequestPart,
+    /// Time that was spent waiting until `since`.
     waited: Duration,
-    /// When the wait began that lasts.
+    /// Start of the current wait, if there is one.
     since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Deadline {
-    /// Waits at most so long for each part; for a body a second longer for every [`SLOWEST`] bytes of it.
+    /// Allows this time for each part, and for a body a second more for every [`SLOWEST`] bytes of it.
     pub(super) fn new(allowed: Duration) -> Self {
         Self { allowed, wait: None }
     }
 
-    /// Says that something came.
+    /// Stops the clock, because something came or nothing is awaited.
     pub(super) fn rest(&mut self) {
         if let Some(wait) = &mut self.wait
             && let Some(since) = wait.since.take()
@@ -57,15 +57,19 @@ impl Deadline {
         }
     }
 
-    /// Tells whether this part, of which so many bytes have come, is waited for too long. Registers a waker if not.
-    pub(super) fn is_over(&mut self, part: Option<(Part, u64)>, cx: &mut Context<'_>) -> bool {
+    /// Returns true if this part, of which so many bytes have come, is late. Registers a waker if not.
+    pub(super) fn is_over(
+        &mut self,
+        part: Option<(RequestPart, u64)>,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let Some((part, received)) = part else {
             self.wait = None;
             return false;
         };
         let won = match part {
-            Part::Head(_) => Duration::ZERO,
-            Part::Body(_) => Duration::from_secs(received / SLOWEST),
+            RequestPart::Head(_) => Duration::ZERO,
+            RequestPart::Body(_) => Duration::from_secs(received / SLOWEST),
         };
         let now = Instant::now();
         let wait = match self.wait.take() {
@@ -87,16 +91,16 @@ impl Deadline {
     }
 }
 
-/// Waits for a client to take something of what it is sent, and for a reply to one that sends nothing more.
+/// The deadline of a client to take some of its reply, and of the reply to a client that sends nothing more.
 #[derive(Debug)]
 pub(super) struct ReplyDeadline {
     allowed: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The client has ended its side of the connection.
+    /// True once the client has ended its side of the connection.
     ended: bool,
-    /// The connection is broken: the client will never take anything.
+    /// True once the connection is broken: the client will never take anything.
     gone: bool,
-    /// Runs since then, or since the client was sent something after it.
+    /// Runs since `ended`, or since the last bytes were sent after that.
     left: Option<Pin<Box<Sleep>>>,
 }
 
@@ -105,19 +109,20 @@ impl ReplyDeadline {
         Self { allowed: allowed.min(LONGEST), timer: None, ended: false, gone: false, left: None }
     }
 
-    /// Says that the client has ended its side. Most have gone then, and nothing tells them from those that still
-    /// wait for a reply before one is sent.
+    /// Notes that the client has ended its side. Most have gone then, and until a reply is sent nothing tells them from those
+    /// that still wait for it.
     pub(super) const fn client_ended(&mut self) {
         self.ended = true;
     }
 
-    /// Says that the connection is broken. A reset that follows a request at once is an end of the stream to
-    /// `actix-http`, which then waits for the reply, and for nothing else.
+    /// Notes that the connection is broken. A reset right after a request is an end of the stream to `actix-http`, which then
+    /// waits for the reply alone.
     pub(super) const fn client_gone(&mut self) {
         self.gone = true;
     }
 
-    /// Tells whether the client has gone, or ended its side and could be sent nothing for too long. Registers a waker if not.
+    /// Returns true if the client has gone, or has ended its side and could be sent nothing for too long. Registers a waker if
+    /// not.
     pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         if self.gone {
             return true;
@@ -127,7 +132,7 @@ impl ReplyDeadline {
         self.ended && self.left.get_or_insert_with(left).as_mut().poll(cx).is_ready()
     }
 
-    /// Passes on what a write gave, or an error where the client took nothing for too long.
+    /// Returns the result of a write, or an error if the client took nothing for too long.
     pub(super) fn check<T>(
         &mut self,
         written: Poll<std::io::Result<T>>,
@@ -153,7 +158,11 @@ mod tests {
     use super::*;
 
     /// Waits until this part is over or a step of time has passed; whether it is over.
-    async fn over_within(deadline: &mut Deadline, part: (Part, u64), time: Duration) -> bool {
+    async fn over_within(
+        deadline: &mut Deadline,
+        part: (RequestPart, u64),
+        time: Duration,
+    ) -> bool {
         let over = poll_fn(|cx| match deadline.is_over(Some(part), cx) {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -171,7 +180,7 @@ mod tests {
     #[test]
     fn bytes_win_a_body_time_and_a_head_none() {
         in_paused_time(async {
-            for (part, seconds) in [(Part::Head(1), 10), (Part::Body(1), 15)] {
+            for (part, seconds) in [(RequestPart::Head(1), 10), (RequestPart::Body(1), 15)] {
                 let mut deadline = Deadline::new(10 * SECOND);
                 for second in 1..=seconds {
                     let over = over_within(&mut deadline, (part, 5_000), SECOND).await;
@@ -186,13 +195,13 @@ mod tests {
     fn time_in_which_nobody_waits_is_free_and_each_part_has_its_own() {
         in_paused_time(async {
             let mut deadline = Deadline::new(10 * SECOND);
-            assert!(!over_within(&mut deadline, (Part::Head(1), 0), 9 * SECOND).await);
-            assert!(!over_within(&mut deadline, (Part::Body(1), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (RequestPart::Head(1), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (RequestPart::Body(1), 0), 9 * SECOND).await);
             deadline.rest();
             tokio::time::sleep(100 * SECOND).await;
-            assert!(!over_within(&mut deadline, (Part::Body(1), 0), SECOND / 2).await);
-            assert!(over_within(&mut deadline, (Part::Body(1), 0), SECOND).await);
-            assert!(!over_within(&mut deadline, (Part::Head(2), 0), 9 * SECOND).await);
+            assert!(!over_within(&mut deadline, (RequestPart::Body(1), 0), SECOND / 2).await);
+            assert!(over_within(&mut deadline, (RequestPart::Body(1), 0), SECOND).await);
+            assert!(!over_within(&mut deadline, (RequestPart::Head(2), 0), 9 * SECOND).await);
         });
     }
 

@@ -1,29 +1,29 @@
-//! Where a request ends: follows its body, so that the next head is found.
+//! Framing: follows the body of each request, to find the next head.
 //!
 //! Pure and without buffers. A chunked body is followed in the way in which `actix-http` follows it, so that both see the
-//! same border of the next request; where it is malformed, this gives up for good ([`Place::Broken`]). What the head says
-//! about the body: `head.rs`. Who puts heads together: `mend.rs`.
+//! same start of the next request; where it is malformed, this gives up for good ([`State::Broken`]). `head.rs` reads the
+//! length of the body from the head, and `mend.rs` assembles heads.
 
-use super::head::Body;
+use super::head::BodyLength;
 
-/// The place in the stream of requests.
+/// The position in the stream of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     /// The next byte belongs to a head, or to an empty line before it.
     Head,
     /// In a body with this many bytes to come, never 0.
     Body(u64),
     /// In a chunked body.
-    Chunked(Chunk),
-    /// Another protocol is spoken: all that follows passes as it is.
+    Chunked(ChunkState),
+    /// In another protocol: all that follows passes as it is.
     Tunnel,
-    /// After a byte that no chunked body can have there: nothing that follows belongs to anything.
+    /// After a byte that no chunked body can have there: nothing that follows can be framed.
     Broken,
 }
 
-/// The place in a chunked body. Names follow RFC 9112, section 7.1.
+/// The position in a chunked body. Names follow RFC 9112, section 7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chunk {
+enum ChunkState {
     /// Before the first digit of a chunk's size.
     FirstDigit,
     /// Within the size, with its value so far.
@@ -50,10 +50,10 @@ enum Chunk {
     EndLf,
 }
 
-/// Follows one connection from request to request.
+/// The framing of one connection.
 #[derive(Debug)]
 pub(super) struct Framing {
-    place: Place,
+    state: State,
     /// Number of bytes that have passed of the body, and of the head before it.
     passed: u64,
     /// Number of heads that have passed.
@@ -63,7 +63,7 @@ pub(super) struct Framing {
 impl Framing {
     /// Starts at the first byte of a connection.
     pub(super) fn new() -> Self {
-        Self { place: Place::Head, passed: 0, heads: 0 }
+        Self { state: State::Head, passed: 0, heads: 0 }
     }
 
     /// Returns the number of heads of requests that have passed.
@@ -71,55 +71,58 @@ impl Framing {
         self.heads
     }
 
-    /// Tells whether the next byte belongs to a head.
+    /// Returns true if the next byte belongs to a head.
     pub(super) fn at_head(&self) -> bool {
-        self.place == Place::Head
+        self.state == State::Head
     }
 
-    /// Tells whether a chunked body has ended in a byte that can't be there. `actix-http` would hang up at once, and answer neither
-    /// that request nor those before it; where it sees the stream end, it answers all.
+    /// Returns true after a malformed chunked body. `actix-http` would hang up at once, and answer neither that request nor those
+    /// before it; where it sees the stream end, it answers all.
     pub(super) fn is_broken(&self) -> bool {
-        self.place == Place::Broken
+        self.state == State::Broken
     }
 
     /// Returns the number of bytes that have passed of a request whose body has begun and not ended, its head included.
     pub(super) fn in_body(&self) -> Option<u64> {
-        matches!(self.place, Place::Body(_) | Place::Chunked(_)).then_some(self.passed)
+        matches!(self.state, State::Body(_) | State::Chunked(_)).then_some(self.passed)
     }
 
-    /// Says that a whole head of so many bytes went by, and what body it announces.
-    pub(super) fn head_passed(&mut self, length: usize, body: Body) {
+    /// Notes that a whole head of `length` bytes has passed, with the body that it announces.
+    pub(super) fn head_passed(&mut self, length: usize, body: BodyLength) {
         self.passed = length as u64;
         self.heads += 1;
-        self.place = match body {
-            Body::Counted(0) => Place::Head,
-            Body::Counted(length) => Place::Body(length),
-            Body::Chunked => Place::Chunked(Chunk::FirstDigit),
-            Body::Tunnel => Place::Tunnel,
+        self.state = match body {
+            BodyLength::Counted(0) => State::Head,
+            BodyLength::Counted(length) => State::Body(length),
+            BodyLength::Chunked => State::Chunked(ChunkState::FirstDigit),
+            BodyLength::Tunnel => State::Tunnel,
         };
     }
 
-    /// Follows `input` to the end of the current body; how many of its bytes belong to that.
+    /// Follows `input` to the end of the current body; returns the number of its bytes that belong to that.
     pub(super) fn pass(&mut self, input: &[u8]) -> usize {
         let mut rest = input;
         while !rest.is_empty() {
-            rest = match self.place {
-                Place::Head | Place::Broken => break,
-                Place::Tunnel => &[],
-                Place::Body(left) => {
+            rest = match self.state {
+                State::Head | State::Broken => break,
+                State::Tunnel => &[],
+                State::Body(left) => {
                     let (after, left) = skip(rest, left);
-                    self.place = if left == 0 { Place::Head } else { Place::Body(left) };
+                    self.state = if left == 0 { State::Head } else { State::Body(left) };
                     after
                 }
-                Place::Chunked(Chunk::Data(left)) => {
+                State::Chunked(ChunkState::Data(left)) => {
                     let (after, left) = skip(rest, left);
-                    self.place =
-                        Place::Chunked(if left == 0 { Chunk::DataCr } else { Chunk::Data(left) });
+                    self.state = State::Chunked(if left == 0 {
+                        ChunkState::DataCr
+                    } else {
+                        ChunkState::Data(left)
+                    });
                     after
                 }
-                Place::Chunked(chunk) => match rest.split_first() {
+                State::Chunked(chunk) => match rest.split_first() {
                     Some((&byte, after)) => {
-                        self.place = step(chunk, byte);
+                        self.state = step(chunk, byte);
                         // The byte that broke it is not passed on.
                         if self.is_broken() { break } else { after }
                     }
@@ -133,7 +136,7 @@ impl Framing {
     }
 }
 
-/// `rest` without its first `left` bytes, and how many of these are still to come.
+/// Returns `rest` without its first `left` bytes, and the number of these that are still to come.
 fn skip(rest: &[u8], left: u64) -> (&[u8], u64) {
     match usize::try_from(left).ok().and_then(|count| rest.get(count..)) {
         Some(after) => (after, 0),
@@ -141,34 +144,41 @@ fn skip(rest: &[u8], left: u64) -> (&[u8], u64) {
     }
 }
 
-/// One byte of a chunked body that is not data.
-fn step(chunk: Chunk, byte: u8) -> Place {
+/// Returns the state after one byte of a chunked body that is not data.
+fn step(chunk: ChunkState, byte: u8) -> State {
     let next = match (chunk, byte) {
-        (Chunk::FirstDigit, _) => digit(byte).map(Chunk::Digits),
-        (Chunk::Digits(size) | Chunk::Blank(size), b' ' | b'\t') => Some(Chunk::Blank(size)),
-        (Chunk::Digits(size) | Chunk::Blank(size), b';') => Some(Chunk::Extension(size)),
-        (Chunk::Digits(size) | Chunk::Blank(size) | Chunk::Extension(size), b'\r') => {
-            Some(Chunk::SizeLf(size))
+        (ChunkState::FirstDigit, _) => digit(byte).map(ChunkState::Digits),
+        (ChunkState::Digits(size) | ChunkState::Blank(size), b' ' | b'\t') => {
+            Some(ChunkState::Blank(size))
         }
-        (Chunk::Digits(size), _) => digit(byte)
+        (ChunkState::Digits(size) | ChunkState::Blank(size), b';') => {
+            Some(ChunkState::Extension(size))
+        }
+        (
+            ChunkState::Digits(size) | ChunkState::Blank(size) | ChunkState::Extension(size),
+            b'\r',
+        ) => Some(ChunkState::SizeLf(size)),
+        (ChunkState::Digits(size), _) => digit(byte)
             .and_then(|value| size.checked_mul(16)?.checked_add(value))
-            .map(Chunk::Digits),
-        (Chunk::Extension(size), _) if byte == b'\t' || !byte.is_ascii_control() => {
-            Some(Chunk::Extension(size))
+            .map(ChunkState::Digits),
+        (ChunkState::Extension(size), _) if byte == b'\t' || !byte.is_ascii_control() => {
+            Some(ChunkState::Extension(size))
         }
-        (Chunk::SizeLf(0), b'\n') => Some(Chunk::Trailer),
-        (Chunk::SizeLf(size), b'\n') => Some(Chunk::Data(size)),
-        (Chunk::DataCr, b'\r') => Some(Chunk::DataLf),
-        (Chunk::DataLf, b'\n') => Some(Chunk::FirstDigit),
-        (Chunk::Trailer, b'\r') => Some(Chunk::EndLf),
-        (Chunk::TrailerRest, b'\r') => Some(Chunk::TrailerLf),
+        (ChunkState::SizeLf(0), b'\n') => Some(ChunkState::Trailer),
+        (ChunkState::SizeLf(size), b'\n') => Some(ChunkState::Data(size)),
+        (ChunkState::DataCr, b'\r') => Some(ChunkState::DataLf),
+        (ChunkState::DataLf, b'\n') => Some(ChunkState::FirstDigit),
+        (ChunkState::Trailer, b'\r') => Some(ChunkState::EndLf),
+        (ChunkState::TrailerRest, b'\r') => Some(ChunkState::TrailerLf),
         // A line feed alone would end a line for some, and the next request with it.
-        (Chunk::Trailer | Chunk::TrailerRest, _) if byte != b'\n' => Some(Chunk::TrailerRest),
-        (Chunk::TrailerLf, b'\n') => Some(Chunk::Trailer),
-        (Chunk::EndLf, b'\n') => return Place::Head,
+        (ChunkState::Trailer | ChunkState::TrailerRest, _) if byte != b'\n' => {
+            Some(ChunkState::TrailerRest)
+        }
+        (ChunkState::TrailerLf, b'\n') => Some(ChunkState::Trailer),
+        (ChunkState::EndLf, b'\n') => return State::Head,
         _ => None,
     };
-    next.map_or(Place::Broken, Place::Chunked)
+    next.map_or(State::Broken, State::Chunked)
 }
 
 fn digit(byte: u8) -> Option<u64> {

@@ -1,25 +1,25 @@
-//! Whether the head of a request is one that `actix-http` takes, and what it says about the body. Pure.
+//! Validation of a request's head, and the length of the body that it announces. Pure.
 //!
-//! `actix-http` answers a head that it refuses with a bare status, and nothing of that reaches a handler. So each head is
-//! judged here first, by the parser that `actix-http` has (`httparse`) and then by its rules for headers: what this lets
-//! pass, that takes, and both see the same end of the request. What is refused here alone: a line that ends with a line
-//! feed only. Who holds the head together and says what became of it: `mend.rs`.
+//! `actix-http` answers a head that it refuses with a bare status, and no handler sees that. So each head is validated here
+//! first, with the parser of `actix-http` (`httparse`) and then with its rules for headers: what passes here passes there,
+//! and both see the same end of the request. Only a line that ends with a line feed alone is refused here and not there.
+//! `mend.rs` assembles the heads.
 
 use std::mem::MaybeUninit;
 
 use actix_http::Uri;
-use httparse::{Error, Status};
+use httparse::Status;
 
-/// The most header lines of a request, as in `actix-http`.
+/// Largest number of header lines of a request, as in `actix-http`.
 pub const MAX_HEADERS: usize = 96;
 
-/// The most bytes that the header lines of a request may have together. With the longest request line they stay below the
-/// 131,072 bytes at which `actix-http` gives up on a head.
+/// Largest total size of a request's header lines in bytes. With the longest request line they stay below the 131,072 bytes
+/// at which `actix-http` gives up on a head.
 pub const MAX_HEADER_BYTES: usize = 65_000;
 
-/// The reason for which a request is refused before any handler could see it.
+/// The error in a request's head for which the request is refused before any handler could see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum HeadError {
     /// It does not begin as a request of HTTP/1.0 or HTTP/1.1.
     NoRequest,
     /// A line ends with a line feed alone. Others may take that for no end of a line, and see another request here.
@@ -52,74 +52,76 @@ pub enum Refusal {
     TwoLengths,
 }
 
-/// The end of a request after its head.
+/// The length of the body after a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
-    /// At once, or after so many bytes.
+pub(super) enum BodyLength {
+    /// So many bytes, or none.
     Counted(u64),
-    /// After the last chunk.
+    /// Up to the last chunk.
     Chunked,
-    /// Never: the connection goes over to another protocol.
+    /// Without end: the connection changes to another protocol.
     Tunnel,
 }
 
-impl Default for Body {
+impl Default for BodyLength {
     fn default() -> Self {
         Self::Counted(0)
     }
 }
 
-/// Reads a whole head, its empty line included. Each of its lines must end with CR LF.
-pub(super) fn read(head: &[u8]) -> Result<Body, Refusal> {
+/// Validates a whole head, its empty line included, and returns the length of its body. Each line must end with CR LF.
+pub(super) fn read(head: &[u8]) -> Result<BodyLength, HeadError> {
     let mut space = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut space) {
         Ok(Status::Complete(length)) if length == head.len() => {}
-        Ok(_) => return Err(Refusal::NoRequest),
-        Err(error) => return Err(refusal(error, head)),
+        Ok(_) => return Err(HeadError::NoRequest),
+        Err(error) => return Err(head_error(error, head)),
     }
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
-        return Err(Refusal::NoRequest);
+        return Err(HeadError::NoRequest);
     };
     // Any other was mended to what the `http` crate takes.
     let is_mended = target.starts_with('/') && method != "CONNECT";
     if !is_mended && Uri::try_from(target).is_err() {
-        return Err(Refusal::Target);
+        return Err(HeadError::Target);
     }
-    let mut facts = Facts::default();
+    let mut headers = BodyHeaders::default();
     for header in request.headers.iter() {
-        facts.note(header.name, header.value)?;
+        headers.note(header.name, header.value)?;
     }
-    facts.body(method, minor)
+    headers.body(method, minor)
 }
 
-fn refusal(error: Error, head: &[u8]) -> Refusal {
+fn head_error(error: httparse::Error, head: &[u8]) -> HeadError {
     match error {
-        Error::HeaderName => Refusal::HeaderName,
-        Error::HeaderValue => Refusal::HeaderValue,
-        Error::NewLine => Refusal::BareCarriageReturn,
-        Error::TooManyHeaders => {
+        httparse::Error::HeaderName => HeadError::HeaderName,
+        httparse::Error::HeaderValue => HeadError::HeaderValue,
+        httparse::Error::NewLine => HeadError::BareCarriageReturn,
+        httparse::Error::TooManyHeaders => {
             // All lines but the request line and the empty one.
             let lines = head.iter().filter(|&&byte| byte == b'\n').count();
-            Refusal::TooManyHeaders(lines.saturating_sub(2) as u64)
+            HeadError::TooManyHeaders(lines.saturating_sub(2) as u64)
         }
-        Error::Status | Error::Token | Error::Version => Refusal::NoRequest,
+        httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => {
+            HeadError::NoRequest
+        }
     }
 }
 
-/// The words of the headers about the body.
+/// The headers about the host and the body.
 #[derive(Debug, Default)]
-struct Facts {
+struct BodyHeaders {
     hosts: usize,
     length: Option<u64>,
     chunked: bool,
     web_socket: bool,
 }
 
-impl Facts {
-    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
-        // The length first: most headers are none of these, and this is asked of each.
+impl BodyHeaders {
+    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+        // The length first: this runs for each header, and most are none of these.
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => self.hosts += 1,
             7 if name.eq_ignore_ascii_case("upgrade") => {
@@ -127,15 +129,15 @@ impl Facts {
                 self.web_socket |= value.trim_ascii().eq_ignore_ascii_case(b"websocket");
             }
             14 if name.eq_ignore_ascii_case("content-length") => {
-                let length = number(value.trim_ascii()).ok_or(Refusal::ContentLength)?;
+                let length = number(value.trim_ascii()).ok_or(HeadError::ContentLength)?;
                 if self.length.replace(length).is_some() {
-                    return Err(Refusal::ContentLength);
+                    return Err(HeadError::ContentLength);
                 }
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 let is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
                 if !is_chunked || std::mem::replace(&mut self.chunked, true) {
-                    return Err(Refusal::TransferEncoding);
+                    return Err(HeadError::TransferEncoding);
                 }
             }
             _ => {}
@@ -143,24 +145,24 @@ impl Facts {
         Ok(())
     }
 
-    fn body(&self, method: &str, minor: u8) -> Result<Body, Refusal> {
+    fn body(&self, method: &str, minor: u8) -> Result<BodyLength, HeadError> {
         match *self {
-            Self { hosts: 0, .. } if minor > 0 => Err(Refusal::NoHost),
-            Self { hosts: 2.., .. } => Err(Refusal::SeveralHosts),
-            Self { chunked: true, .. } if minor == 0 => Err(Refusal::TransferEncoding),
-            Self { chunked: true, length: Some(_), .. } => Err(Refusal::TwoLengths),
-            Self { chunked: true, .. } => Ok(Body::Chunked),
-            Self { web_socket: true, .. } => Ok(Body::Tunnel),
+            Self { hosts: 0, .. } if minor > 0 => Err(HeadError::NoHost),
+            Self { hosts: 2.., .. } => Err(HeadError::SeveralHosts),
+            Self { chunked: true, .. } if minor == 0 => Err(HeadError::TransferEncoding),
+            Self { chunked: true, length: Some(_), .. } => Err(HeadError::TwoLengths),
+            Self { chunked: true, .. } => Ok(BodyLength::Chunked),
+            Self { web_socket: true, .. } => Ok(BodyLength::Tunnel),
             Self { length: None, .. } if minor == 0 && method == "POST" => {
-                Err(Refusal::NoContentLength)
+                Err(HeadError::NoContentLength)
             }
-            Self { length: None | Some(0), .. } if method == "CONNECT" => Ok(Body::Tunnel),
-            Self { length, .. } => Ok(Body::Counted(length.unwrap_or_default())),
+            Self { length: None | Some(0), .. } if method == "CONNECT" => Ok(BodyLength::Tunnel),
+            Self { length, .. } => Ok(BodyLength::Counted(length.unwrap_or_default())),
         }
     }
 }
 
-/// A number of digits only: no sign, no list.
+/// Reads a number of digits only: no sign, no list.
 fn number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()

@@ -1,70 +1,71 @@
-//! The targets that stand for requests no handler could be given: what was wrong, in a form that passes every parser.
+//! Marker targets: they stand in for requests that no handler could be given, and say what was wrong in a form that passes
+//! every parser.
 //!
-//! A target of this kind, and no header, since an application of somebody else must not do what a refused request asks for: it
-//! has no such path. Our choice; nobody else writes or reads them, and a client that does gets an error for itself alone.
+//! It is the target and not a header, so that no other application performs a refused request: it has no such path. Nobody
+//! else writes or reads markers (our choice); a client that sends one gets an error, and harms nobody else.
 
-use super::head::Refusal;
+use super::head::HeadError;
 
-/// The start of the target that stands for one that was too long; the length of the request line in bytes follows.
+/// Prefix of the marker for a request line that was too long; its length in bytes follows.
 pub const OVERSIZED: &str = "/%00oversized=";
 
-/// The start of the target that stands for one that was too long once it was percent-encoded; that length follows.
+/// Prefix of the marker for a target that was too long once it was percent-encoded; that length follows.
 pub const ENCODED: &str = "/%00encoded=";
 
-/// The start of the target of a request that stands for one that was refused. A word, a number, a colon and the target as
-/// it was sent follow, the last as far as it is known.
+/// Prefix of the marker for a head that was refused. A word, a number, a colon and the target as it was sent follow, the last
+/// as far as it is known.
 pub const REFUSED: &str = "/%00refused=";
 
-/// The start of the target that stands for one that is good but too long for the parser once it is percent-encoded. The
-/// connection keeps that under the number that follows.
+/// Prefix of the marker for a target that is good but too long for the parser once it is percent-encoded. The connection
+/// keeps the target under the number that follows.
 pub const KEPT: &str = "/%00kept=";
 
 /// The longest target that the `http` crate takes, in bytes.
 pub const MAX_TARGET: usize = 65_534;
 
-/// The word of a refusal, and its number or 0.
-const fn word(refusal: Refusal) -> (&'static str, u64) {
-    match refusal {
-        Refusal::NoRequest => ("no-request", 0),
-        Refusal::BareLineFeed => ("line-feed", 0),
-        Refusal::BareCarriageReturn => ("carriage-return", 0),
-        Refusal::Target => ("target", 0),
-        Refusal::HeaderName => ("header-name", 0),
-        Refusal::HeaderValue => ("header-value", 0),
-        Refusal::LineTooLong(length) => ("long-line", length),
-        Refusal::TooManyHeaders(count) => ("many-headers", count),
-        Refusal::HeadersTooLong => ("long-headers", 0),
-        Refusal::NoHost => ("no-host", 0),
-        Refusal::SeveralHosts => ("several-hosts", 0),
-        Refusal::ContentLength => ("content-length", 0),
-        Refusal::NoContentLength => ("no-content-length", 0),
-        Refusal::TransferEncoding => ("transfer-encoding", 0),
-        Refusal::TwoLengths => ("two-lengths", 0),
+/// Returns the word for an error, and its number or 0.
+const fn word(error: HeadError) -> (&'static str, u64) {
+    match error {
+        HeadError::NoRequest => ("no-request", 0),
+        HeadError::BareLineFeed => ("line-feed", 0),
+        HeadError::BareCarriageReturn => ("carriage-return", 0),
+        HeadError::Target => ("target", 0),
+        HeadError::HeaderName => ("header-name", 0),
+        HeadError::HeaderValue => ("header-value", 0),
+        HeadError::LineTooLong(length) => ("long-line", length),
+        HeadError::TooManyHeaders(count) => ("many-headers", count),
+        HeadError::HeadersTooLong => ("long-headers", 0),
+        HeadError::NoHost => ("no-host", 0),
+        HeadError::SeveralHosts => ("several-hosts", 0),
+        HeadError::ContentLength => ("content-length", 0),
+        HeadError::NoContentLength => ("no-content-length", 0),
+        HeadError::TransferEncoding => ("transfer-encoding", 0),
+        HeadError::TwoLengths => ("two-lengths", 0),
     }
 }
 
-/// Every refusal with this number.
-const fn refusals(number: u64) -> [Refusal; 15] {
+/// Every error with this number.
+const fn all_errors(number: u64) -> [HeadError; 15] {
     [
-        Refusal::NoRequest,
-        Refusal::BareLineFeed,
-        Refusal::BareCarriageReturn,
-        Refusal::Target,
-        Refusal::HeaderName,
-        Refusal::HeaderValue,
-        Refusal::LineTooLong(number),
-        Refusal::TooManyHeaders(number),
-        Refusal::HeadersTooLong,
-        Refusal::NoHost,
-        Refusal::SeveralHosts,
-        Refusal::ContentLength,
-        Refusal::NoContentLength,
-        Refusal::TransferEncoding,
-        Refusal::TwoLengths,
+        HeadError::NoRequest,
+        HeadError::BareLineFeed,
+        HeadError::BareCarriageReturn,
+        HeadError::Target,
+        HeadError::HeaderName,
+        HeadError::HeaderValue,
+        HeadError::LineTooLong(number),
+        HeadError::TooManyHeaders(number),
+        HeadError::HeadersTooLong,
+        HeadError::NoHost,
+        HeadError::SeveralHosts,
+        HeadError::ContentLength,
+        HeadError::NoContentLength,
+        HeadError::TransferEncoding,
+        HeadError::TwoLengths,
     ]
 }
 
-/// The meaning of a target of this kind.
+/// The meaning of a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marked<'a> {
     /// A request whose line had so many bytes, too many.
@@ -72,11 +73,11 @@ pub enum Marked<'a> {
     /// A request whose target would have had so many bytes, too many for the parser, once it was percent-encoded.
     Encoded(u64),
     /// A request that was refused for this, with its target, which is empty if it is not known.
-    Refused(Refusal, &'a str),
+    Refused(HeadError, &'a str),
 }
 
 impl<'a> Marked<'a> {
-    /// Reads a target; `None` for every other.
+    /// Reads a marker; `None` for every other target.
     #[must_use]
     pub fn read(target: &'a str) -> Option<Self> {
         // Nearly every target ends here.
@@ -92,16 +93,16 @@ impl<'a> Marked<'a> {
         }
         let (why, sent) = target.strip_prefix(REFUSED)?.split_once(':')?;
         let (name, number) = why.split_once(',')?;
-        let refusal = refusals(length(number)).into_iter().find(|known| word(*known).0 == name)?;
-        Some(Self::Refused(refusal, sent))
+        let error = all_errors(length(number)).into_iter().find(|known| word(*known).0 == name)?;
+        Some(Self::Refused(error, sent))
     }
 }
 
-/// The head that stands for a refused one. Its body has no end: whatever follows is no request.
-pub(super) fn refused_head(refusal: Refusal, target: &[u8], is_head: bool) -> Vec<u8> {
+/// Returns the head that stands in for a refused one. Its body has no end, so that nothing that follows is a request.
+pub(super) fn refused_head(error: HeadError, target: &[u8], is_head: bool) -> Vec<u8> {
     // The reply to a HEAD must have no body, whatever is wrong.
     let method = if is_head { "HEAD" } else { "POST" };
-    let (name, number) = word(refusal);
+    let (name, number) = word(error);
     let marked = format!("{method} {REFUSED}{name},{number}:");
     // What the `http` crate takes, and only where there is room for it.
     let fits = target.starts_with(b"/") && marked.len() + target.len() <= MAX_TARGET;
@@ -117,13 +118,13 @@ mod tests {
 
     #[test]
     fn every_refusal_is_read_again() {
-        for refusal in refusals(97) {
+        for error in all_errors(97) {
             for target in ["", "/a?b=%20`"] {
                 let head =
-                    String::from_utf8(refused_head(refusal, target.as_bytes(), false)).unwrap();
+                    String::from_utf8(refused_head(error, target.as_bytes(), false)).unwrap();
                 let marked = head.strip_prefix("POST ").unwrap().split(' ').next().unwrap();
                 let uri = Uri::try_from(marked).unwrap().to_string();
-                assert_eq!(Marked::read(&uri), Some(Marked::Refused(refusal, target)));
+                assert_eq!(Marked::read(&uri), Some(Marked::Refused(error, target)));
             }
         }
     }
@@ -132,7 +133,7 @@ mod tests {
     fn what_has_no_place_in_a_target_is_left_out() {
         let long = format!("/{}", "x".repeat(MAX_TARGET));
         for target in [&long, "http://h/", "x:1"] {
-            let head = refused_head(Refusal::NoHost, target.as_bytes(), true);
+            let head = refused_head(HeadError::NoHost, target.as_bytes(), true);
             let head = String::from_utf8(head).unwrap();
             assert!(head.starts_with("HEAD /%00refused=no-host,0: HTTP/1.1\r\n"), "{head}");
         }

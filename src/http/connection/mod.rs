@@ -7,15 +7,25 @@
 //!
 //! A head that the parser would refuse, with a bare status as well, or that others might read otherwise than it does (a line
 //! that ends with a line feed alone) is replaced by a short one that it takes. Its target says what was wrong ([`Marked`]), so
-//! that the handler can answer with an ACI error. Heads are held back until they are whole.
+//! that the handler can answer with an ACI error. A head is held back until it is whole.
 //!
-//! The same stream ends a connection whose client keeps the server waiting, or sends without end: only here is it known
-//! what of a request is waited for.
+//! The same stream ends a connection whose client keeps the server waiting, or sends without end: only it knows which part
+//! of a request is awaited.
 //!
-//! The parts: `mend.rs` puts heads together, `target.rs` mends targets, `head.rs` judges heads,
-//! `framing.rs` finds where they start, `marker.rs` has the targets that say what was wrong; all are pure.
-//! `deadline.rs` waits, `backlog.rs` says how much is read ahead of the replies. Requests that are pipelined
-//! are mended too. Who wraps the connections: `server.rs`.
+//! | file | contents |
+//! |---|---|
+//! | here | the stream, which connects all of these |
+//! | `mend.rs` | assembles heads, mends or replaces them; pure |
+//! | `request_line.rs` | the parts of a request line; pure |
+//! | `target.rs` | percent-encodes targets; pure |
+//! | `head.rs` | validates heads; pure |
+//! | `framing.rs` | follows bodies to the start of the next head, also with pipelining; pure |
+//! | `marker.rs` | the targets that say what was wrong; pure |
+//! | `deadline.rs` | the time that a client has for each part of a request, and to take a reply |
+//! | `backlog.rs` | limits how much is read ahead of the replies |
+//! | `state.rs` | the state that reader and services of a connection share |
+//!
+//! `../server.rs` wraps the connections.
 
 mod backlog;
 mod deadline;
@@ -25,6 +35,7 @@ mod marker;
 mod mend;
 #[cfg(test)]
 mod properties;
+mod request_line;
 mod state;
 mod target;
 #[cfg(test)]
@@ -42,7 +53,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use backlog::{Backlog, Turn};
 use deadline::{Deadline, ReplyDeadline};
-pub use head::{MAX_HEADER_BYTES, MAX_HEADERS, Refusal};
+pub use head::{HeadError, MAX_HEADER_BYTES, MAX_HEADERS};
 pub use marker::{ENCODED, KEPT, MAX_TARGET, Marked, OVERSIZED, REFUSED};
 use mend::Mender;
 pub(super) use state::{Connection, CountedBody};
@@ -61,9 +72,9 @@ pub struct MendedStream<S> {
     mender: Mender,
     /// Mended bytes that did not fit the reader's buffer yet.
     ready: Vec<u8>,
-    /// Number of bytes of `ready` that the reader has.
+    /// Number of bytes of `ready` that the reader already has.
     given: usize,
-    /// No more is read.
+    /// True once no more is read.
     ended: bool,
     deadline: Deadline,
     reply_deadline: ReplyDeadline,
@@ -71,7 +82,7 @@ pub struct MendedStream<S> {
     max_request: u64,
     /// The requests read ahead of the replies, where it is known who replies.
     backlog: Option<Backlog>,
-    /// Whether the client has ended its side of the connection, as far as the socket knows.
+    /// Returns true if the client has ended its side of the connection, as far as the socket knows.
     has_gone: fn(&S) -> bool,
 }
 
@@ -107,8 +118,8 @@ impl<S> MendedStream<S> {
         self
     }
 
-    /// Reads ahead of the replies only a little, as this connection knows them. While nothing is read, `has_gone` tells
-    /// whether the client has ended its side.
+    /// Limits how much is read ahead of the replies, which `connection` counts. While nothing is read, `has_gone` tells if the
+    /// client has ended its side.
     #[must_use]
     pub(super) fn answered_by(
         mut self,
@@ -121,12 +132,12 @@ impl<S> MendedStream<S> {
         self
     }
 
-    /// Returns who replies, where that is known.
+    /// Returns the connection's state, if the stream was given one.
     pub(super) fn connection(&self) -> Option<&Rc<Connection>> {
         self.backlog.as_ref().map(Backlog::connection)
     }
 
-    /// Moves what fits of the mended bytes to the reader; whether there was any.
+    /// Moves as many mended bytes to the reader as fit; returns true if there were any.
     fn hand_over(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let left = self.ready.get(self.given..).unwrap_or_default();
         let (now, later) = left.split_at(left.len().min(buf.remaining()));
@@ -140,17 +151,17 @@ impl<S> MendedStream<S> {
         any
     }
 
-    /// Tells whether the client took too long over a request. Registers a waker if not.
+    /// Returns true if the client took too long over a request. Registers a waker if not.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         self.deadline.is_over(self.mender.unfinished(), cx)
     }
 
-    /// Tells whether the client sends without end.
+    /// Returns true if the client sends without end.
     fn is_endless(&self) -> bool {
         self.mender.unfinished().is_some_and(|(_, passed)| passed > self.max_request)
     }
 
-    /// Reads no more, and lets those know who work for this client.
+    /// Stops reading, and tells the services that work for this client.
     fn end(&mut self) {
         self.ended = true;
         if let Some(backlog) = &self.backlog {
@@ -158,7 +169,7 @@ impl<S> MendedStream<S> {
         }
     }
 
-    /// Says what may be read next.
+    /// Returns what may be read next.
     fn turn(&mut self, cx: &Context<'_>) -> Turn {
         let turn = self.backlog.as_mut().map(|backlog| backlog.turn(&self.mender, cx));
         turn.unwrap_or(Turn::Read(usize::MAX))
@@ -166,7 +177,7 @@ impl<S> MendedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> MendedStream<S> {
-    /// Reads from the client, at most so many bytes.
+    /// Reads at most `most` bytes from the client.
     fn poll_client(
         &mut self,
         cx: &mut Context<'_>,

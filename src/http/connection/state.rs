@@ -1,8 +1,8 @@
-//! What the reader of a connection and the services behind it tell each other, on one thread.
+//! The state of a connection that its reader and the services behind it share, on one thread.
 //!
-//! The reader (`mod.rs`) is told how many requests are answered, so that it takes no more of them than can be worked
-//! on. Services are told when the client has left, so that nothing runs or waits for that client alone. Who joins the
-//! two: `server.rs`.
+//! The reader (`mod.rs`) learns how many requests are answered, so that it reads no further than a little ahead of them.
+//! The services learn that the client has left, so that nothing runs or waits for that client alone. `server.rs` connects
+//! the two.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -21,14 +21,14 @@ use crate::front::{Client, Leaving};
 pub(in crate::http) struct Connection {
     /// Number of requests that reached the service.
     begun: Cell<u64>,
-    /// Number of those whose whole reply was handed over.
+    /// Number of those whose reply was sent or dropped.
     answered: Cell<u64>,
     /// Number of services that want nothing more to be read for now.
     holds: Cell<u32>,
-    /// Whoever waits for a reply, or for the end of a hold, before it reads on.
+    /// The waker of a reader that waits for a reply, or for the end of a hold.
     reader: RefCell<Option<Waker>>,
     leaving: Leaving,
-    /// Targets that are too long for the parser, by the numbers under which their requests come.
+    /// Targets that are too long for the parser, by the numbers of their requests.
     targets: RefCell<Vec<(u64, String)>>,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Begins to answer a request; it is answered once what is returned is dropped.
+    /// Begins to answer a request, which counts as answered once the returned guard is dropped.
     pub(in crate::http) fn begin(self: &Rc<Self>) -> Answering {
         self.begun.set(self.begun.get() + 1);
         Answering(Rc::clone(self))
@@ -53,12 +53,12 @@ impl Connection {
         self.answered.get()
     }
 
-    /// Tells whether somebody works on a reply.
+    /// Returns true while a service works on a reply.
     pub(in crate::http) fn is_busy(&self) -> bool {
         self.begun.get() > self.answered.get()
     }
 
-    /// Has nothing more read until what is returned is dropped.
+    /// Pauses reading until the returned guard is dropped.
     pub(in crate::http) fn hold(self: &Rc<Self>) -> Hold {
         self.holds.set(self.holds.get() + 1);
         Hold(Rc::clone(self))
@@ -68,7 +68,7 @@ impl Connection {
         self.holds.get() > 0
     }
 
-    /// Keeps the waker of a reader that takes nothing for now.
+    /// Keeps the waker of a reader that is paused.
     pub(in crate::http) fn wake_later(&self, cx: &Context<'_>) {
         let mut reader = self.reader.borrow_mut();
         match &mut *reader {
@@ -77,12 +77,12 @@ impl Connection {
         }
     }
 
-    /// Says that the client has ended its side of the connection, or is hung up on.
+    /// Notes that the client has ended its side of the connection, or is disconnected by the server.
     pub(in crate::http) fn client_left(&self) {
         self.leaving.left();
     }
 
-    /// Says whether so much has come behind the request that is being answered that no more is read.
+    /// Sets if so much has come after the request that is being answered that no more is read.
     pub(in crate::http) fn client_goes_on(&self, goes_on: bool) {
         self.leaving.goes_on(goes_on);
     }
@@ -97,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// Takes the target of this number; what was kept of requests before it is dropped.
+    /// Takes the target of this number, and drops those of earlier requests.
     pub(in crate::http) fn take_target(&self, number: u64) -> Option<String> {
         let mut targets = self.targets.borrow_mut();
         targets.retain(|(kept, _)| *kept >= number);
@@ -105,7 +105,7 @@ impl Connection {
         Some(targets.remove(at).1)
     }
 
-    /// The client, as whoever works for it sees it.
+    /// Returns the client, for the services that work for it.
     pub(in crate::http) fn client(&self) -> Client {
         self.leaving.client()
     }
@@ -117,7 +117,7 @@ impl Connection {
     }
 }
 
-/// A request that is being answered, until this is dropped.
+/// Guard of a request that is being answered, until it is dropped.
 #[derive(Debug)]
 pub(in crate::http) struct Answering(Rc<Connection>);
 
@@ -128,7 +128,7 @@ impl Drop for Answering {
     }
 }
 
-/// Nothing more is read until this is dropped.
+/// Guard that pauses reading until it is dropped.
 #[derive(Debug)]
 pub(in crate::http) struct Hold(Rc<Connection>);
 
@@ -140,7 +140,7 @@ impl Drop for Hold {
 }
 
 pin_project! {
-    /// The body of a reply; the request counts as answered once it was handed over or dropped.
+    /// The body of a reply; the request counts as answered once this was sent or dropped.
     pub(in crate::http) struct CountedBody<B> {
         #[pin]
         pub(in crate::http) body: B,

@@ -1,6 +1,6 @@
-//! Percent-encodes what the `http` crate does not take in a target. Pure.
+//! Percent-encoding of the bytes that the `http` crate refuses in a target. Pure.
 
-/// The target with what the `http` crate refuses percent-encoded; `None` if it refuses nothing.
+/// Returns the target with the bytes encoded that the `http` crate refuses; `None` if it accepts all.
 pub(super) fn encoded(target: &[u8]) -> Option<Vec<u8>> {
     let rooted = target.first() == Some(&b'/') || target == b"*" || has_scheme(target);
     let mut in_query = false;
@@ -32,7 +32,7 @@ fn upper_hex(value: u8) -> u8 {
     if value < 10 { b'0' + value } else { b'A' + value - 10 }
 }
 
-/// Whether the `http` crate (0.2) takes this byte in a path or in a query. A `#` it takes as the end of the target.
+/// Returns true if the `http` crate (0.2) accepts this byte in a path or in a query. A `#` would end the target there.
 fn is_accepted(byte: u8, in_query: bool) -> bool {
     match byte {
         b'#' | b'<' | b'>' => false,
@@ -41,7 +41,7 @@ fn is_accepted(byte: u8, in_query: bool) -> bool {
     }
 }
 
-/// Whether the target is in the absolute form, such as `http://host/path`.
+/// Returns true if the target is in the absolute form, such as `http://host/path`.
 fn has_scheme(target: &[u8]) -> bool {
     let length = target.iter().position(|&byte| byte == b':').unwrap_or(0);
     let scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);

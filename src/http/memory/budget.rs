@@ -1,4 +1,4 @@
-//! The budget, and what one request holds of it.
+//! The budget, and the reservation of one request.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,38 +9,37 @@ use futures_util::future::poll_immediate;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::silence::{Listeners, SOUND};
+use super::eviction::{Holders, SOUND};
 use super::{FREE, PATIENCE, SHARE};
 
-/// The time between two looks whether waiting has become useless: well within the time that HTTP has at a shutdown.
+/// Interval of the checks if waiting has become useless: well within the time that HTTP has at a shutdown.
 const USELESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Memory that requests share.
 pub(crate) struct Budget {
-    /// In shares.
+    /// The shares that are free.
     pub(super) common: Semaphore,
-    /// Number of shares in common.
+    /// Number of shares, free or not.
     all: usize,
-    /// The one place set apart.
-    pub(super) apart: Semaphore,
-    pub(super) worth: Apart,
-    /// Number of bytes that need no share.
+    /// The one emergency slot.
+    pub(super) emergency: Semaphore,
+    pub(super) emergency_size: EmergencySize,
+    /// Number of bytes that need no share, as long as no share is held.
     free: usize,
-    /// Number of bytes that are free beside shares.
+    /// Number of bytes that need no share, in addition to shares.
     beside: usize,
     pub(super) patience: Duration,
-    pub(super) listeners: Listeners,
-    /// Tells whether nobody should wait any more.
+    pub(super) holders: Holders,
+    /// Returns true once no request should wait any more.
     is_useless: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// The worth of the place set apart.
+/// The size of the emergency slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Apart {
-    /// So many shares of the memory: enough for the largest there may be. Whoever takes the place gives back what it held
-    /// before.
+pub(super) enum EmergencySize {
+    /// So many shares of the memory: enough for the largest body. Its holder gives back the shares that it had before.
     Shares(usize),
-    /// As many as are needed, beyond the memory: for one that can't say beforehand how large it becomes. It keeps what it held
+    /// Any size, beyond the memory: for a reply whose size is not known beforehand. Its holder keeps the shares that it had
     /// before.
     Beyond,
 }
@@ -49,46 +48,46 @@ impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Budget")
             .field("common", &self.common)
-            .field("apart", &self.apart)
+            .field("emergency", &self.emergency)
             .finish_non_exhaustive()
     }
 }
 
-/// What one request holds; given back when this is dropped. `B` is the way in which it knows the budget: bodies borrow it,
-/// for a count that all workers change is slow for each of them.
+/// The memory that one request holds; given back when this is dropped. `B` refers to the budget: bodies borrow it, because a
+/// reference count that all workers change is slow for each of them.
 #[derive(Debug)]
-pub(crate) struct Held<B: Deref<Target = Budget>> {
+pub(crate) struct Reservation<B: Deref<Target = Budget>> {
     budget: B,
     shares: usize,
-    apart: bool,
-    /// Number of bytes that may come without asking again.
+    has_emergency: bool,
+    /// Number of bytes that it has memory for.
     covered: usize,
     /// Time for which it may still wait.
     patience: Duration,
-    /// Since when fewer than [`SOUND`] bytes have come, and how many there were then; once some have.
-    pub(super) heard: Option<(Instant, usize)>,
+    /// Time since which fewer than [`SOUND`] bytes have come, and the size at that time; once some have.
+    pub(super) last_heard: Option<(Instant, usize)>,
 }
 
-/// Others hold all the memory there is, and did so for as long as this one waited.
+/// Error: other requests held all the memory for as long as this one waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
-/// Nothing came for this one, and others waited for the memory.
+/// Error: the client was silent while others waited for memory, so it was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lost;
+pub(crate) struct Evicted;
 
 impl Budget {
-    /// Shares `memory` bytes among bodies of at most `largest` bytes each, at most half of it set apart. There is
-    /// always memory for one such body, unless any size is allowed (`usize::MAX`).
+    /// Makes a budget of `memory` bytes for bodies of at most `largest` bytes each; the emergency slot is at most half of it.
+    /// There is always memory for one such body, unless any size is allowed (`usize::MAX`).
     pub(crate) fn for_bodies(memory: usize, largest: usize) -> Self {
         let memory = if largest == usize::MAX { memory } else { memory.max(largest) };
         let all = memory.div_ceil(SHARE).clamp(2, Semaphore::MAX_PERMITS);
-        let worth = largest.div_ceil(SHARE).clamp(1, all / 2);
-        Self::new(all - worth, Apart::Shares(worth), FREE, FREE)
+        let emergency_size = largest.div_ceil(SHARE).clamp(1, all / 2);
+        Self::new(all - emergency_size, EmergencySize::Shares(emergency_size), FREE, FREE)
     }
 
-    /// Shares `memory` bytes among replies. One that is larger has to be alone; one of a single share needs none:
-    /// connections are counted elsewhere. Nobody waits any more once `is_useless`.
+    /// Makes a budget of `memory` bytes for replies. A larger reply has to be alone; one of at most a share needs none, because
+    /// connections are limited elsewhere. No request waits any more once `is_useless`.
     pub(crate) fn for_replies(
         memory: usize,
         is_useless: impl Fn() -> bool + Send + Sync + 'static,
@@ -96,19 +95,19 @@ impl Budget {
         // No more than can be taken at once.
         let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
         let all = memory.div_ceil(SHARE).clamp(1, most);
-        Self { is_useless: Box::new(is_useless), ..Self::new(all, Apart::Beyond, SHARE, 0) }
+        Self { is_useless: Box::new(is_useless), ..Self::new(all, EmergencySize::Beyond, SHARE, 0) }
     }
 
-    fn new(all: usize, worth: Apart, free: usize, beside: usize) -> Self {
+    fn new(all: usize, emergency_size: EmergencySize, free: usize, beside: usize) -> Self {
         Self {
             common: Semaphore::new(all),
             all,
-            apart: Semaphore::new(1),
-            worth,
+            emergency: Semaphore::new(1),
+            emergency_size,
             free,
             beside,
             patience: PATIENCE,
-            listeners: Listeners::default(),
+            holders: Holders::default(),
             is_useless: Box::new(|| false),
         }
     }
@@ -119,15 +118,15 @@ impl Budget {
         Self { patience, ..self }
     }
 
-    /// Returns how many bytes one can hold that is alone.
+    /// Returns the number of bytes that a request can hold if it is alone.
     pub(crate) fn most(&self) -> usize {
-        match self.worth {
-            Apart::Shares(worth) => (self.all + worth).saturating_mul(SHARE),
-            Apart::Beyond => usize::MAX,
+        match self.emergency_size {
+            EmergencySize::Shares(size) => (self.all + size).saturating_mul(SHARE),
+            EmergencySize::Beyond => usize::MAX,
         }
     }
 
-    /// Returns how many bytes these shares are room for.
+    /// Returns the number of bytes that fit these shares.
     fn covered_by(&self, shares: usize) -> usize {
         match shares {
             0 => self.free,
@@ -135,13 +134,13 @@ impl Budget {
         }
     }
 
-    /// Takes so many shares if there are as many.
+    /// Takes so many shares if they are free.
     fn take_at_once(&self, shares: usize) -> bool {
         let Ok(number) = u32::try_from(shares) else { return false };
         self.common.try_acquire_many(number).map(SemaphorePermit::forget).is_ok()
     }
 
-    /// Returns how many shares have room for so many bytes; what is larger than all has to be alone.
+    /// Returns the number of shares for so many bytes; at most all, which means to be alone.
     fn needed(&self, bytes: usize) -> usize {
         if bytes <= self.free {
             return 0;
@@ -150,33 +149,33 @@ impl Budget {
     }
 }
 
-impl<B: Deref<Target = Budget>> Held<B> {
-    /// Begins with nothing but what is free.
+impl<B: Deref<Target = Budget>> Reservation<B> {
+    /// Begins without any share.
     pub(crate) fn of(budget: B) -> Self {
         let (covered, patience) = (budget.free, budget.patience);
-        Self { budget, shares: 0, apart: false, covered, patience, heard: None }
+        Self { budget, shares: 0, has_emergency: false, covered, patience, last_heard: None }
     }
 
-    /// Tells whether anything is held.
-    pub(crate) const fn is_some(&self) -> bool {
-        self.shares > 0 || self.apart
+    /// Returns true if any share or the emergency slot is held.
+    pub(crate) const fn holds_any(&self) -> bool {
+        self.shares > 0 || self.has_emergency
     }
 
-    /// Gives back all that is held.
+    /// Gives back everything.
     pub(crate) fn release(&mut self) {
         self.keep(0);
-        if std::mem::take(&mut self.apart) {
-            self.budget.apart.add_permits(1);
+        if std::mem::take(&mut self.has_emergency) {
+            self.budget.emergency.add_permits(1);
         }
     }
 
-    /// Begins the time anew that may be waited.
-    pub(crate) fn wait_anew(&mut self) {
+    /// Allows the full time for waiting again.
+    pub(crate) fn reset_patience(&mut self) {
         self.patience = self.budget.patience;
     }
 
-    /// Takes room for so many bytes, all of it at once, if there is some; tells whether it did. What was held before and does
-    /// not suffice is given back in any case: those who hold some and wait for more would wait for each other.
+    /// Reserves so many bytes, all at once, if they are free; returns true if it did. Shares that were held before and do not
+    /// suffice are given back in any case: requests that hold some and wait for more would wait for each other.
     pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
         if bytes <= self.covered {
             return true;
@@ -185,13 +184,13 @@ impl<B: Deref<Target = Budget>> Held<B> {
         let needed = self.budget.needed(bytes);
         let taken = self.budget.take_at_once(needed);
         if taken {
-            self.has_reserved(needed);
+            self.took_reserved(needed);
         }
         taken
     }
 
-    /// Waits for room for so many bytes, all of it at once. It is given in the order in which it was asked for: whoever is
-    /// the first to wait gets all that becomes free. Nothing is held meanwhile, so what it is for must not be there yet.
+    /// Reserves so many bytes, all at once, and waits for them if it must. Requests are served in the order in which they asked:
+    /// the first one gets all that becomes free. Nothing is held meanwhile, so the data must not be in memory yet.
     pub(crate) async fn reserve(&mut self, bytes: usize) -> Result<(), Exhausted> {
         if self.try_reserve(bytes) {
             return Ok(());
@@ -204,18 +203,18 @@ impl<B: Deref<Target = Budget>> Held<B> {
         self.patience = self.patience.saturating_sub(began.elapsed());
         // It fails but by time only where the memory is closed, which it never is.
         taken.and_then(Result::ok).ok_or(Exhausted)?.forget();
-        self.has_reserved(needed);
+        self.took_reserved(needed);
         Ok(())
     }
 
-    fn has_reserved(&mut self, shares: usize) {
+    fn took_reserved(&mut self, shares: usize) {
         self.shares = shares;
         // One that has it all is alone, and may be larger than all.
         let is_alone = shares == self.budget.all;
         self.covered = if is_alone { usize::MAX } else { self.budget.covered_by(shares) };
     }
 
-    /// Gives back what so many bytes do not need.
+    /// Gives back the shares that so many bytes do not need.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let needed = self.budget.needed(bytes);
         if needed < self.shares {
@@ -229,13 +228,13 @@ impl<B: Deref<Target = Budget>> Held<B> {
         self.covered = self.budget.covered_by(shares);
     }
 
-    /// Waits for the next bytes from a client, while others may take what is held if none come.
-    pub(crate) async fn next<T>(&self, bytes: impl Future<Output = T>) -> Result<T, Lost> {
-        let apart = match self.budget.worth {
-            Apart::Shares(worth) if self.apart => worth,
+    /// Waits for the next bytes of a client, and may be evicted meanwhile.
+    pub(crate) async fn next<T>(&self, bytes: impl Future<Output = T>) -> Result<T, Evicted> {
+        let emergency = match self.budget.emergency_size {
+            EmergencySize::Shares(size) if self.has_emergency => size,
             _ => 0,
         };
-        let shares = apart + self.shares;
+        let shares = emergency + self.shares;
         if shares == 0 {
             return Ok(bytes.await);
         }
@@ -243,35 +242,39 @@ impl<B: Deref<Target = Budget>> Held<B> {
         if let Some(bytes) = poll_immediate(&mut bytes).await {
             return Ok(bytes);
         }
-        let since = self.heard.map_or_else(Instant::now, |(since, _)| since);
-        let listed = self.budget.listeners.list(since, shares);
+        let since = self.last_heard.map_or_else(Instant::now, |(since, _)| since);
+        let registration = self.budget.holders.register(since, shares);
         tokio::select! {
             biased;
-            () = listed.lost() => Err(Lost),
+            () = registration.evicted() => Err(Evicted),
             bytes = bytes => Ok(bytes),
         }
     }
 
-    /// Takes memory for what has grown to this many bytes, of which `announced` are to be expected; waits for it if it
-    /// must, and keeps what it holds.
+    /// Grows the reservation to `size` bytes, where `announced` bytes are expected in the end; waits if it must, and keeps what
+    /// it holds.
     pub(crate) async fn grow_to(&mut self, size: usize, announced: usize) -> Result<(), Exhausted> {
         while size > self.covered {
             if self.budget.take_at_once(1) {
-                self.has_one_more();
+                self.took_one_share();
                 continue;
             }
-            let Budget { common, apart, listeners, is_useless, .. } = &*self.budget;
+            let Budget { common, emergency, holders, is_useless, .. } = &*self.budget;
             let began = Instant::now();
-            let set_apart = async {
-                if self.apart { std::future::pending().await } else { apart.acquire().await }
+            let emergency_slot = async {
+                if self.has_emergency {
+                    std::future::pending().await
+                } else {
+                    emergency.acquire().await
+                }
             };
             let wanted = announced.max(size).saturating_sub(self.covered).div_ceil(SHARE);
             let one = async {
                 tokio::select! {
                     biased;
-                    place = set_apart => (place, false),
+                    slot = emergency_slot => (slot, false),
                     share = common.acquire() => (share, true),
-                    never = listeners.go_on_taking(wanted) => match never {},
+                    never = holders.keep_evicting(wanted) => match never {},
                 }
             };
             let taken = in_time(one, self.patience, is_useless).await;
@@ -280,39 +283,39 @@ impl<B: Deref<Target = Budget>> Held<B> {
             permit.map_err(|_| Exhausted)?.forget();
             self.patience = self.patience.saturating_sub(began.elapsed());
             if is_share {
-                self.has_one_more();
+                self.took_one_share();
             } else {
-                self.has_the_place();
+                self.took_emergency_slot();
             }
             // It was not its client that was silent.
-            self.heard = Some((Instant::now(), size));
+            self.last_heard = Some((Instant::now(), size));
         }
-        if self.heard.is_none_or(|(_, before)| size >= before.saturating_add(SOUND)) {
-            self.heard = Some((Instant::now(), size));
+        if self.last_heard.is_none_or(|(_, before)| size >= before.saturating_add(SOUND)) {
+            self.last_heard = Some((Instant::now(), size));
         }
         Ok(())
     }
 
-    fn has_one_more(&mut self) {
+    fn took_one_share(&mut self) {
         self.shares += 1;
-        // The place set apart counts, too, where it was taken.
-        self.covered = match self.apart {
+        // The emergency slot counts, too.
+        self.covered = match self.has_emergency {
             true => self.covered.saturating_add(SHARE),
             false => self.budget.covered_by(self.shares),
         };
     }
 
-    /// Has taken the place set apart.
-    fn has_the_place(&mut self) {
-        match self.budget.worth {
-            Apart::Shares(worth) => {
+    /// Notes that the emergency slot was taken.
+    fn took_emergency_slot(&mut self) {
+        match self.budget.emergency_size {
+            EmergencySize::Shares(size) => {
                 // It is enough for a whole body: what was held before is for the others.
                 self.keep(0);
-                self.covered = self.budget.covered_by(worth);
+                self.covered = self.budget.covered_by(size);
             }
-            Apart::Beyond => self.covered = usize::MAX,
+            EmergencySize::Beyond => self.covered = usize::MAX,
         }
-        self.apart = true;
+        self.has_emergency = true;
     }
 
     #[cfg(test)]
@@ -321,13 +324,14 @@ impl<B: Deref<Target = Budget>> Held<B> {
     }
 }
 
-impl<B: Deref<Target = Budget>> Drop for Held<B> {
+impl<B: Deref<Target = Budget>> Drop for Reservation<B> {
     fn drop(&mut self) {
         self.release();
     }
 }
 
-/// Waits for something for so long, and no longer than it is of use. Others may be served first, but it keeps its turn.
+/// Waits for a future at most this long, and no longer once `is_useless`. The future is not restarted, so it keeps its turn in
+/// a queue.
 pub(crate) async fn in_time<T>(
     wanted: impl Future<Output = T>,
     patience: Duration,

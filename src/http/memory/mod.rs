@@ -1,33 +1,33 @@
-//! Memory that requests share: how much of it they may hold together, who waits, and who loses what it holds.
+//! Budgets for the memory that requests share: reservations, waiting for memory, and eviction of silent clients.
 //!
 //! The bodies of requests have one [`Budget`], replies another, each with a limit of its own (`MaxUploadMemory`,
-//! `MaxReplyMemory`). A budget is counted in shares of [`SHARE`] bytes, and what is small needs none. Two ways lead to a share:
+//! `MaxReplyMemory`). A budget is counted in shares of [`SHARE`] bytes; a small body or reply needs none. There are two ways to
+//! get shares:
 //!
-//! - [`Held::grow_to`] takes one after the other for what grows and can't be had again: a body as its bytes come, a reply that
-//!   became larger than the room that was found for it. Whoever waits keeps what it has. That none waits for another for
-//!   ever, one place is set apart: whoever has it needs no more shares and can always end.
-//! - [`Held::reserve`] takes all at once for what has not been read yet. Whoever waits holds nothing, and waits in
-//!   the order of asking.
+//! - [`Reservation::grow_to`] takes one share after the other, for data that grows and can't be made again: a body as its bytes
+//!   come, a reply that became larger than expected. One that waits keeps its shares. So that two never wait for each other
+//!   for ever (deadlock), there is one emergency slot: its holder needs no more shares and can always finish.
+//! - [`Reservation::reserve`] takes all shares at once, for data that has not been read yet. One that waits holds nothing, and
+//!   they are served in the order of asking.
 //!
-//! Either waits for some seconds at most ([`PATIENCE`]). While one grows and waits, those of whom nothing comes lose what they
-//! hold ([`Held::next`]), the one first that was silent for the longest.
+//! Both wait at most [`PATIENCE`]. While one waits in `grow_to`, those whose clients are silent are evicted
+//! ([`Reservation::next`]), the longest silent first.
 //!
-//! Whose they are: the endpoint's, for all its workers. Who asks: `body.rs` for bodies, `front/room.rs` for replies.
+//! The endpoint owns the budgets, for all its workers. `body.rs` uses them for bodies, `front/reply_memory.rs` for replies.
 
 mod budget;
-mod silence;
+mod eviction;
 
 use std::time::Duration;
 
-pub(crate) use budget::{Budget, Exhausted, Held, Lost, in_time};
+pub(crate) use budget::{Budget, Evicted, Exhausted, Reservation, in_time};
 
-/// How many bytes one share is.
+/// Size of a share in bytes.
 pub(crate) const SHARE: usize = 64 << 10;
 
-/// How many bytes of a body need no share: about what its connection costs as well, and connections are counted
-/// elsewhere. So whatever steers an action always gets through.
+/// Number of bytes of a body that need no share: about what its connection costs as well, and connections are limited
+/// elsewhere. So a request that steers an action always gets through.
 pub(crate) const FREE: usize = 16 << 10;
 
-/// The time that one request waits for memory, all waits together, before it is refused (our choice: clients give up after
-/// 10 s).
+/// Time that one request waits for memory, all waits together, before it is refused (our choice: clients give up after 10 s).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::http::memory::silence::SILENCE;
+use crate::http::memory::eviction::SILENCE;
 
 const NEVER: fn() -> bool = || false;
 
@@ -23,13 +23,13 @@ mod bodies {
     }
 
     fn left(uploads: &Budget) -> (usize, usize) {
-        (uploads.common.available_permits(), uploads.apart.available_permits())
+        (uploads.common.available_permits(), uploads.emergency.available_permits())
     }
 
     #[actix_web::test]
     async fn small_bodies_need_no_share() {
         let uploads = small();
-        let mut bodies: Vec<_> = (0..100).map(|_| Held::of(&uploads)).collect();
+        let mut bodies: Vec<_> = (0..100).map(|_| Reservation::of(&uploads)).collect();
         for body in &mut bodies {
             assert_eq!(body.grow_to(FREE, 0).now_or_never(), Some(Ok(())));
         }
@@ -39,7 +39,7 @@ mod bodies {
     #[actix_web::test]
     async fn what_is_held_is_given_back() {
         let uploads = small();
-        let mut body = Held::of(&uploads);
+        let mut body = Reservation::of(&uploads);
         assert_eq!(body.grow_to(with(2), 0).now_or_never(), Some(Ok(())));
         assert_eq!(uploads.common.available_permits(), 2);
         assert_eq!(body.grow_to(with(8), 0).now_or_never(), Some(Ok(())));
@@ -51,14 +51,14 @@ mod bodies {
     #[actix_web::test]
     async fn no_body_holds_more_than_there_is() {
         let uploads = small();
-        let mut body = Held::of(&uploads);
+        let mut body = Reservation::of(&uploads);
         assert_eq!(body.grow_to(with(8) + 1, 0).await, Err(Exhausted));
         for (memory, largest, most) in [(8, 4, 8), (8, 20, 20), (8, usize::MAX / SHARE + 1, 8)]
             .map(|(m, l, n)| (m * SHARE, l.saturating_mul(SHARE), n * SHARE))
         {
             let uploads = Budget::for_bodies(memory, largest);
             assert_eq!(uploads.most(), most);
-            assert_eq!(Held::of(&uploads).grow_to(most, 0).now_or_never(), Some(Ok(())));
+            assert_eq!(Reservation::of(&uploads).grow_to(most, 0).now_or_never(), Some(Ok(())));
         }
     }
 
@@ -68,7 +68,7 @@ mod bodies {
         let uploads = Budget { patience: Duration::from_secs(60), ..small() };
         let began = Instant::now();
         let bodies = (0..20).map(|_| {
-            let mut body = Held::of(&uploads);
+            let mut body = Reservation::of(&uploads);
             async move {
                 for size in 1..=5 {
                     body.grow_to(with(size - 1), 0).await?;
@@ -87,7 +87,7 @@ mod bodies {
     #[actix_web::test]
     async fn who_waits_too_long_is_refused_and_the_others_go_on() {
         let uploads = small();
-        let (mut first, mut second) = (Held::of(&uploads), Held::of(&uploads));
+        let (mut first, mut second) = (Reservation::of(&uploads), Reservation::of(&uploads));
         first.grow_to(with(8), 0).await.unwrap();
         assert_eq!(second.grow_to(with(1), 0).await, Err(Exhausted));
         drop(first);
@@ -100,16 +100,17 @@ mod bodies {
     async fn the_silent_lose_what_they_hold_to_those_who_wait() {
         let uploads = Budget { patience: PATIENCE, ..small() };
         let never = std::future::pending::<()>;
-        let mut bodies = [Held::of(&uploads), Held::of(&uploads), Held::of(&uploads)];
+        let mut bodies =
+            [Reservation::of(&uploads), Reservation::of(&uploads), Reservation::of(&uploads)];
         for (body, shares) in bodies.iter_mut().zip([5, 2, 1]) {
             body.grow_to(with(shares), 0).await.unwrap();
             tokio::time::sleep(SILENCE / 10).await;
         }
         let [mut apart, mut first, second] = bodies;
-        let mut waits = Held::of(&uploads);
+        let mut waits = Reservation::of(&uploads);
         // Whoever is heard of again in time keeps what it has.
         tokio::time::sleep(SILENCE / 2).await;
-        apart.heard = apart.heard.map(|(since, size)| (since, size - SOUND));
+        apart.last_heard = apart.last_heard.map(|(since, size)| (since, size - SOUND));
         apart.grow_to(with(5), 0).await.unwrap();
         let began = Instant::now();
         let (grown, by_first, by_second, by_apart) = tokio::join!(
@@ -122,11 +123,11 @@ mod bodies {
             tokio::time::timeout(SILENCE, second.next(never())),
             tokio::time::timeout(SILENCE, apart.next(never())),
         );
-        assert_eq!((grown, by_first), (Ok(()), Err(Lost)));
+        assert_eq!((grown, by_first), (Ok(()), Err(Evicted)));
         assert!(by_second.is_err() && by_apart.is_err(), "more was taken than was needed");
         assert!(began.elapsed() <= SILENCE, "after {:?}", began.elapsed());
         drop((first, second, apart, waits));
-        assert!(uploads.listeners.is_empty());
+        assert!(uploads.holders.is_empty());
     }
 
     /// A few bytes now and then are no sound, and more are.
@@ -134,20 +135,20 @@ mod bodies {
     async fn a_trickle_is_silence() {
         for (bytes, keeps) in [(SOUND / 4, false), (SOUND, true)] {
             let uploads = Budget { patience: PATIENCE, ..small() };
-            let mut other = Held::of(&uploads);
+            let mut other = Reservation::of(&uploads);
             other.grow_to(with(5), 0).await.unwrap();
-            let mut body = Held::of(&uploads);
+            let mut body = Reservation::of(&uploads);
             body.grow_to(FREE + 1, 0).await.unwrap();
-            let mut rest = Held::of(&uploads);
+            let mut rest = Reservation::of(&uploads);
             rest.grow_to(with(2), 0).await.unwrap();
             let reads = async {
                 for n in 1..=12 {
                     body.next(tokio::time::sleep(SILENCE / 3)).await?;
                     body.grow_to(FREE + 1 + n * bytes, 0).await.unwrap();
                 }
-                Ok::<_, Lost>(())
+                Ok::<_, Evicted>(())
             };
-            let mut waits = Held::of(&uploads);
+            let mut waits = Reservation::of(&uploads);
             let (read, _) = tokio::join!(reads, waits.grow_to(with(1), 0));
             assert_eq!(read.is_ok(), keeps, "{bytes} bytes each");
         }
@@ -159,7 +160,7 @@ mod bodies {
             [(0, 0), (1, usize::MAX), (usize::MAX, 1), (usize::MAX, usize::MAX)]
         {
             let uploads = Budget::for_bodies(memory, largest);
-            assert!(uploads.worth != Apart::Shares(0));
+            assert!(uploads.emergency_size != EmergencySize::Shares(0));
             assert!(uploads.common.available_permits() > 0);
         }
     }
@@ -168,14 +169,14 @@ mod bodies {
 mod replies {
     use super::*;
 
-    type Room = Held<Arc<Budget>>;
+    type ReplyReservation = Reservation<Arc<Budget>>;
 
     fn four_shares() -> Budget {
         Budget { patience: Duration::from_millis(20), ..Budget::for_replies(4 * SHARE, NEVER) }
     }
 
-    fn room(replies: &Arc<Budget>) -> Room {
-        Held::of(Arc::clone(replies))
+    fn reservation(replies: &Arc<Budget>) -> ReplyReservation {
+        Reservation::of(Arc::clone(replies))
     }
 
     fn left(replies: &Budget) -> usize {
@@ -185,12 +186,12 @@ mod replies {
     #[actix_web::test]
     async fn small_replies_need_no_room() {
         let replies = Arc::new(four_shares());
-        let mut all = room(&replies);
+        let mut all = reservation(&replies);
         assert!(all.try_reserve(4 * SHARE));
         assert_eq!((all.shares(), left(&replies)), (4, 0));
-        let mut small = room(&replies);
+        let mut small = reservation(&replies);
         assert_eq!(small.reserve(SHARE).now_or_never(), Some(Ok(())));
-        assert!(!small.is_some() && !small.try_reserve(SHARE + 1));
+        assert!(!small.holds_any() && !small.try_reserve(SHARE + 1));
         drop(all);
         assert_eq!(left(&replies), 4);
     }
@@ -198,12 +199,12 @@ mod replies {
     #[actix_web::test]
     async fn a_reply_larger_than_all_has_to_be_alone() {
         let replies = Arc::new(four_shares());
-        let (mut large, mut other) = (room(&replies), room(&replies));
+        let (mut large, mut other) = (reservation(&replies), reservation(&replies));
         assert_eq!(large.reserve(100 * SHARE).now_or_never(), Some(Ok(())));
         assert_eq!(large.grow_to(200 * SHARE, 0).now_or_never(), Some(Ok(())), "it has all");
         assert_eq!(other.reserve(2 * SHARE).await, Err(Exhausted));
         drop(large);
-        other = room(&replies);
+        other = reservation(&replies);
         assert_eq!(other.reserve(2 * SHARE).await, Ok(()));
         assert_eq!(left(&replies), 2);
     }
@@ -211,7 +212,7 @@ mod replies {
     #[actix_web::test]
     async fn what_waits_holds_nothing_and_gets_room_once_there_is_some() {
         let replies = Arc::new(Budget { patience: Duration::from_secs(60), ..four_shares() });
-        let (mut first, mut second) = (room(&replies), room(&replies));
+        let (mut first, mut second) = (reservation(&replies), reservation(&replies));
         assert!(first.try_reserve(2 * SHARE) && second.try_reserve(2 * SHARE));
         let mut grows = Box::pin(second.reserve(4 * SHARE));
         assert_eq!((&mut grows).now_or_never(), None);
@@ -221,7 +222,7 @@ mod replies {
         second.shrink_to(SHARE + 1);
         assert_eq!((second.shares(), left(&replies)), (2, 2));
         second.shrink_to(SHARE);
-        assert!(!second.is_some() && left(&replies) == 4);
+        assert!(!second.holds_any() && left(&replies) == 4);
     }
 
     /// Two that have grown out of their rooms, and hold all there is between them.
@@ -229,10 +230,10 @@ mod replies {
     async fn replies_that_grow_and_wait_for_each_other_end() {
         let replies = Arc::new(Budget { patience: Duration::from_secs(60), ..four_shares() });
         let grow = async || {
-            let mut room = room(&replies);
-            room.reserve(2 * SHARE).await?;
+            let mut reserved = reservation(&replies);
+            reserved.reserve(2 * SHARE).await?;
             tokio::task::yield_now().await;
-            room.grow_to(3 * SHARE, 3 * SHARE).await?;
+            reserved.grow_to(3 * SHARE, 3 * SHARE).await?;
             tokio::task::yield_now().await;
             Ok::<_, Exhausted>(())
         };
@@ -240,7 +241,7 @@ mod replies {
         let ended = tokio::join!(grow(), grow(), grow());
         assert_eq!(ended, (Ok(()), Ok(()), Ok(())));
         assert!(began.elapsed() < Duration::from_secs(50));
-        assert_eq!((left(&replies), replies.apart.available_permits()), (4, 1));
+        assert_eq!((left(&replies), replies.emergency.available_permits()), (4, 1));
     }
 
     /// Nobody who waits holds any for long.
@@ -248,9 +249,9 @@ mod replies {
     async fn those_who_wait_all_get_room() {
         let replies = Arc::new(Budget { patience: Duration::from_secs(60), ..four_shares() });
         let each = (0..50).map(|n| {
-            let mut room = room(&replies);
+            let mut reserved = reservation(&replies);
             async move {
-                let found = room.reserve((1 + n % 5) * SHARE + 1).await;
+                let found = reserved.reserve((1 + n % 5) * SHARE + 1).await;
                 tokio::task::yield_now().await;
                 assert_eq!(found, Ok(()));
             }
@@ -263,11 +264,11 @@ mod replies {
     #[actix_web::test]
     async fn a_wait_that_is_begun_anew_has_all_its_time() {
         let replies = Arc::new(four_shares());
-        let (mut held, mut other) = (room(&replies), room(&replies));
+        let (mut held, mut other) = (reservation(&replies), reservation(&replies));
         assert!(held.try_reserve(4 * SHARE));
         assert_eq!(other.reserve(2 * SHARE).await, Err(Exhausted));
         assert_eq!(other.reserve(2 * SHARE).now_or_never(), Some(Err(Exhausted)));
-        other.wait_anew();
+        other.reset_patience();
         assert_eq!(other.reserve(2 * SHARE).now_or_never(), None);
         drop(held);
     }
@@ -279,7 +280,7 @@ mod replies {
         let replies =
             Budget::for_replies(4 * SHARE, move || seen.load(std::sync::atomic::Ordering::Relaxed));
         let replies = Arc::new(replies);
-        let (mut held, mut other) = (room(&replies), room(&replies));
+        let (mut held, mut other) = (reservation(&replies), reservation(&replies));
         assert!(held.try_reserve(4 * SHARE));
         let mut waits = Box::pin(other.reserve(2 * SHARE));
         let second = Duration::from_secs(1);
@@ -292,9 +293,9 @@ mod replies {
     fn any_number_is_a_memory() {
         for memory in [0, 1, SHARE, usize::MAX] {
             let replies = Arc::new(Budget::for_replies(memory, NEVER));
-            let mut room = room(&replies);
-            assert!(room.try_reserve(usize::MAX) && room.is_some());
-            assert!(room.try_reserve(usize::MAX));
+            let mut reserved = reservation(&replies);
+            assert!(reserved.try_reserve(usize::MAX) && reserved.holds_any());
+            assert!(reserved.try_reserve(usize::MAX));
         }
     }
 }

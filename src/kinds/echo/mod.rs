@@ -1,4 +1,4 @@
-//! Echo: an action for first tries and load tests. It ends at once and repeats what it was given.
+//! Echo: an action for first tries and load tests. It ends at once and repeats its parameters.
 //!
 //! `Sleep=SECONDS` makes it run that long: it then reports progress, can pause, and obeys a stop at
 //! once. `Fail=TEXT` makes it end in Error with that text, after the sleep. The names are our choice.
@@ -117,7 +117,7 @@ async fn sleep(context: &ActionContext, length: Duration) -> Result<(), Failure>
     }
 }
 
-/// Returns the length of the sleep, or `None` if there is none; an empty value is as good as none.
+/// Returns the length of the sleep, or `None` if there is none; an empty value counts as missing.
 fn sleep_of(parameters: &Parameters) -> Result<Option<Duration>, Failure> {
     let Some(given) = parameters.get_value("Sleep") else { return Ok(None) };
     if given.as_bytes().trim_ascii().is_empty() {
@@ -134,7 +134,7 @@ fn sleep_of(parameters: &Parameters) -> Result<Option<Duration>, Failure> {
     }
 }
 
-/// Returns how the action ends once it has slept.
+/// Returns the outcome of the action once it has slept.
 fn outcome(parameters: &Parameters) -> Result<Report, Failure> {
     match parameters.get_value("Fail") {
         None => Ok(repeat(parameters)),

@@ -1,15 +1,15 @@
-//! What a Fetch action shows while it runs and when it is done: counts, tasks, progress.
+//! The board of a Fetch action: counts, tasks and progress, shown while it runs and when it is done.
 //!
 //! The shape of the result is that of the sample on the "`QueueInfo`" page of the connectors' Help.
 
 use actiond_actors::{Node, Progress, Report, Stage, StageStatus};
 
-use crate::kinds::Watch;
+use crate::kinds::WorkContext;
 
-/// Number of steps between two showings.
+/// Number of steps between two updates of the progress.
 const SHOW_EVERY: u32 = 100;
 
-/// Of how many failed tasks the error of the action gives the reason; all stand in its result.
+/// Number of failed tasks whose reasons are in the error of the action; all are in its result.
 const MAX_REASONS: usize = 10;
 
 /// The figures of a task, in documents.
@@ -62,7 +62,7 @@ impl Counts {
 #[derive(Debug)]
 enum TaskState {
     Waiting,
-    /// `expected` is how many files the last run knew; 0 in a first run.
+    /// `expected` is the number of files that the last run knew; 0 in a first run.
     Running {
         expected: u64,
     },
@@ -71,37 +71,37 @@ enum TaskState {
 }
 
 #[derive(Debug)]
-struct Line {
+struct TaskRow {
     task: String,
     counts: Counts,
     state: TaskState,
 }
 
-/// The tasks of one action and how they stand; the tasks run one after another.
+/// The tasks of one action and their states; they run one after another.
 pub(crate) struct Board<'a> {
-    watch: &'a dyn Watch,
-    lines: Vec<Line>,
-    /// What the action was asked for and is not done.
+    context: &'a dyn WorkContext,
+    rows: Vec<TaskRow>,
+    /// A warning about parameters that are ignored.
     warning: Option<Node>,
     current: usize,
     steps: u32,
 }
 
 impl<'a> Board<'a> {
-    /// Makes a board for these tasks and shows it.
+    /// Makes a board of these tasks and shows it.
     pub(crate) fn new<'n>(
-        watch: &'a dyn Watch,
+        context: &'a dyn WorkContext,
         tasks: impl IntoIterator<Item = &'n str>,
         warning: Option<Node>,
     ) -> Self {
-        let line = |task: &str| Line {
+        let row = |task: &str| TaskRow {
             task: task.to_uppercase(),
             counts: Counts::default(),
             state: TaskState::Waiting,
         };
         let board = Self {
-            watch,
-            lines: tasks.into_iter().map(line).collect(),
+            context,
+            rows: tasks.into_iter().map(row).collect(),
             warning,
             current: 0,
             steps: 0,
@@ -110,14 +110,14 @@ impl<'a> Board<'a> {
         board
     }
 
-    pub(crate) fn watch(&self) -> &'a dyn Watch {
-        self.watch
+    pub(crate) fn context(&self) -> &'a dyn WorkContext {
+        self.context
     }
 
-    /// The current task begins.
+    /// Begins the current task.
     pub(crate) fn begin(&mut self, expected: u64) {
-        if let Some(line) = self.lines.get_mut(self.current) {
-            line.state = TaskState::Running { expected };
+        if let Some(row) = self.rows.get_mut(self.current) {
+            row.state = TaskState::Running { expected };
         }
         self.show();
     }
@@ -132,17 +132,17 @@ impl<'a> Board<'a> {
 
     /// Takes the figures of the current task and shows them.
     pub(crate) fn update(&mut self, counts: Counts) {
-        if let Some(line) = self.lines.get_mut(self.current) {
-            line.counts = counts;
+        if let Some(row) = self.rows.get_mut(self.current) {
+            row.counts = counts;
         }
         self.steps = 0;
         self.show();
     }
 
-    /// The current task has ended; the next one is current.
+    /// Ends the current task, and makes the next one current.
     pub(crate) fn end(&mut self, result: Result<(), String>) {
-        if let Some(line) = self.lines.get_mut(self.current) {
-            line.state = match result {
+        if let Some(row) = self.rows.get_mut(self.current) {
+            row.state = match result {
                 Ok(()) => TaskState::Succeeded,
                 Err(why) => TaskState::Failed(why),
             };
@@ -153,12 +153,12 @@ impl<'a> Board<'a> {
 
     /// Returns the result so far.
     pub(crate) fn report(&self) -> Report {
-        let counts = self.lines.iter().map(|line| line.counts.node(&line.task));
-        let tasks = self.lines.iter().filter_map(|line| match &line.state {
+        let counts = self.rows.iter().map(|row| row.counts.node(&row.task));
+        let tasks = self.rows.iter().filter_map(|row| match &row.state {
             TaskState::Waiting | TaskState::Running { .. } => None,
-            TaskState::Succeeded => Some(Node::text("success", &*line.task)),
+            TaskState::Succeeded => Some(Node::text("success", &*row.task)),
             TaskState::Failed(why) => {
-                Some(Node::text("failed", &*line.task).attribute("message", why))
+                Some(Node::text("failed", &*row.task).attribute("message", why))
             }
         });
         let mut report = vec![
@@ -170,17 +170,17 @@ impl<'a> Board<'a> {
         report
     }
 
-    /// Says why, if there are tasks and every one of them has failed.
+    /// Returns the reason if there are tasks and all have failed.
     pub(crate) fn all_failed(&self) -> Option<String> {
         let mut reasons = Vec::new();
-        for line in &self.lines {
-            let TaskState::Failed(why) = &line.state else { return None };
-            reasons.push(format!("{}: {why}", line.task));
+        for row in &self.rows {
+            let TaskState::Failed(why) = &row.state else { return None };
+            reasons.push(format!("{}: {why}", row.task));
         }
         let more = reasons.len().saturating_sub(MAX_REASONS);
         reasons.truncate(MAX_REASONS);
         let reasons = reasons.join("; ");
-        match (self.lines.len(), more) {
+        match (self.rows.len(), more) {
             (0, _) => None,
             (1, _) => Some(format!("task {reasons}")),
             (tasks, 0) => Some(format!("all {tasks} tasks failed: {reasons}")),
@@ -189,21 +189,21 @@ impl<'a> Board<'a> {
     }
 
     fn show(&self) {
-        let stages = self.lines.iter().map(|line| {
-            let stage = Stage::new(&*line.task);
-            match line.state {
+        let stages = self.rows.iter().map(|row| {
+            let stage = Stage::new(&*row.task);
+            match row.state {
                 TaskState::Waiting => stage,
                 TaskState::Running { expected: 0 } => stage.at(StageStatus::Processing),
                 TaskState::Running { expected } => stage
                     .at(StageStatus::Processing)
-                    .counted(line.counts.seen.min(expected), expected),
+                    .counted(row.counts.seen.min(expected), expected),
                 TaskState::Succeeded | TaskState::Failed(_) => stage.at(StageStatus::Finished),
             }
         });
         let mut progress = Progress::of_stages(stages.collect());
         progress.measuring =
-            self.lines.iter().any(|line| matches!(line.state, TaskState::Running { expected: 0 }));
-        self.watch.progress(progress);
-        self.watch.partial(self.report());
+            self.rows.iter().any(|row| matches!(row.state, TaskState::Running { expected: 0 }));
+        self.context.progress(progress);
+        self.context.partial(self.report());
     }
 }

@@ -1,9 +1,9 @@
-//! What a task remembers: each file that Ingest has accepted, with its size and time; and on what file
-//! system its directories lie (`places`).
+//! The datastore of a task: each file that Ingest has accepted, with its size and time, and the file systems of the task's
+//! directories (`mounts`).
 //!
-//! One SQLite file for each task. Every run has a number; a row keeps that of the last run in which
-//! its file was seen, so what has vanished is what has an older one. Rows of files that are seen
-//! unchanged are written in large transactions: what is lost of them is only found again.
+//! Each task has one SQLite file. Every run has a number; a row has that of the last run in which its file was seen, so the
+//! rows with an older one are the vanished files. Rows of unchanged files are written in large transactions: if some are
+//! lost, the files are only found again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use rusqlite::{
 
 use super::source::{Item, Moment};
 
-mod places;
-pub(crate) use places::{MAX_PLACES, Remembered};
+mod mounts;
+pub(crate) use mounts::{MAX_MOUNTS, RememberedMount};
 #[cfg(test)]
 mod tests;
 
@@ -79,7 +79,7 @@ pub(crate) struct Datastore {
     connection: Connection,
     run: i64,
     uncommitted: usize,
-    /// Behind the connection, so that it is dropped after it.
+    /// After the connection, so that it is dropped after that.
     #[cfg(unix)]
     _own: OwnFiles,
 }
@@ -162,7 +162,7 @@ impl Datastore {
         Ok(())
     }
 
-    /// Returns how many files it knows.
+    /// Returns the number of known files.
     pub(crate) fn count(&self) -> Result<u64, String> {
         let count =
             self.connection.query_row("SELECT count(*) FROM documents", [], |row| row.get(0));
@@ -170,7 +170,7 @@ impl Datastore {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// Tells what it knows of a file.
+    /// Returns what is known of a file.
     pub(crate) fn look_up(&self, file: &Item) -> Result<Known, String> {
         let read = |row: &Row<'_>| {
             let modified = Moment { seconds: row.get(1)?, nanoseconds: row.get(2)? };
@@ -221,7 +221,7 @@ impl Datastore {
         self.write("DELETE FROM documents WHERE path = ?1", params![path])
     }
 
-    /// Returns paths that have not been seen in this run, in order: at most `limit`, all behind `after`.
+    /// Returns paths that have not been seen in this run, in order: at most `limit`, all after `after`.
     pub(crate) fn not_seen(&self, after: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, String> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = || {

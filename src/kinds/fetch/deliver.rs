@@ -16,36 +16,36 @@ use super::source::Item;
 use crate::documents::found::FOUND;
 use crate::documents::reference;
 
-/// How often, and how far apart, a batch is offered to a queue that is full.
+/// Number of attempts to submit a batch to a queue that is full, and the pause between them.
 const FULL_TRIES: usize = 10;
 const FULL_WAIT: Duration = Duration::from_millis(200);
 
-/// Where batches go.
+/// Delivery of batches to Ingest.
 pub(crate) trait Deliver {
     /// Hands over one batch.
     fn deliver(&mut self, handover: Handover) -> Result<(), NotDelivered>;
 }
 
-/// What one Ingest action is given.
+/// The parameters of one Ingest action.
 #[derive(Debug)]
 pub(crate) struct Handover {
     /// A parameter of Ingest.
     pub(crate) parameter: &'static str,
     /// Its value.
     pub(crate) value: String,
-    /// What the files were that it names, for an Ingest of this system. It trusts no other: a server
-    /// that gets the batch over HTTP reads what its own configuration allows.
+    /// The state of the files that it names when they were found, for an Ingest of this system. Another server that gets the
+    /// batch over HTTP reads what its own configuration allows.
     pub(crate) found: Option<String>,
 }
 
-/// Why a batch was not accepted.
+/// The reason for which a batch was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotDelivered {
     /// The action was asked to stop meanwhile.
     Stopped,
-    /// Ingest said no.
+    /// Ingest refused it.
     Refused(String),
-    /// Ingest could not be asked.
+    /// Ingest could not be reached.
     Unreachable(String),
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn adds<'a>(files: impl IntoIterator<Item = &'a Item>) -> String {
     xml
 }
 
-/// Delivers where the configuration says, for a running action.
+/// Delivery to the target of the configuration, for a running action.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     context: &'a ActionContext,

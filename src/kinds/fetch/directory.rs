@@ -9,36 +9,36 @@ use std::path::{Path, PathBuf};
 use super::FetchTask;
 use super::datastore::Datastore;
 use super::deliver::{self, Handover};
-use super::own::Own;
-use super::places::Places;
+use super::mounts::Mounts;
+use super::own::OwnPaths;
 use super::source::{Item, Missed, Pending, Source, Step};
-use super::sync::{self, Cut};
+use super::sync::{self, TaskError};
 use super::walk::{Filter, Found, Walk};
 use crate::documents::beneath::{Root, Stamp};
 use crate::documents::found::FoundFiles;
 
-/// Largest number of unreadable places that are kept in mind; with more of them nothing is taken for vanished.
+/// Largest number of unreadable paths that are kept; with more of them nothing is taken for vanished.
 const MAX_UNREADABLE: usize = 10_000;
 
-/// Finds out whether the file below a root can be read, and what it is.
+/// Checks that the file below a root can be read, and returns its stamp.
 pub(crate) type Probe<'a> = dyn Fn(&Root, &Path) -> io::Result<Stamp> + 'a;
 
 /// The directories of a task, in one run.
 pub(crate) struct Directories<'a> {
     task: &'a FetchTask,
     filter: Filter,
-    own: Own,
+    own: OwnPaths,
     probe: &'a Probe<'a>,
     /// The directories that are still to be gone through.
     to_come: std::vec::IntoIter<PathBuf>,
-    current: Option<Current>,
-    places: Places,
+    current: Option<OpenDirectory>,
+    mounts: Mounts,
     unreadable: Unreadable,
 }
 
-/// The directory that is gone through. Links in its path are followed once: what is read and handed over lies below
-/// the directory that it was then.
-struct Current {
+/// The directory that is being walked. Links in its path are followed once: what is read and handed over lies below the
+/// directory that it was then.
+struct OpenDirectory {
     root: Root,
     /// Its path as it was configured.
     named: PathBuf,
@@ -60,23 +60,23 @@ impl<'a> Directories<'a> {
         probe: &'a Probe<'a>,
     ) -> Result<Self, String> {
         let filter = Filter::new(&task.file_match, task.no_crawl.clone())?;
-        // What lies in it can be told from what is missing only once it is there.
+        // Only once it exists can a path in it be told from a missing one.
         sync::make(data_directory)?;
         let kept_out = own_directories.iter().cloned();
-        let mut own = Own::new(std::iter::once(data_directory.to_owned()).chain(kept_out));
+        let mut own = OwnPaths::new(std::iter::once(data_directory.to_owned()).chain(kept_out));
         let roots = roots(&task.directories, &mut own)?;
-        let places = Places::new(&roots);
+        let mounts = Mounts::new(&roots);
         let to_come = roots.into_iter();
         let (current, unreadable) = (None, Unreadable::default());
-        Ok(Self { task, filter, own, probe, to_come, current, places, unreadable })
+        Ok(Self { task, filter, own, probe, to_come, current, mounts, unreadable })
     }
 
-    /// Begins with the next directory; tells whether there is one.
+    /// Begins with the next directory; returns false if there is none.
     fn turn_to_next(&mut self) -> Result<bool, String> {
         let Some(named) = self.to_come.next() else { return Ok(false) };
         let root = Root::resolve(&named).map_err(|e| self::named(&named, &e))?;
         let walk = Some(Walk::new(&named, self.task.recursive));
-        self.current = Some(Current { root, named, walk });
+        self.current = Some(OpenDirectory { root, named, walk });
         Ok(true)
     }
 }
@@ -85,7 +85,7 @@ impl Source for Directories<'_> {
     type Content = Stamp;
 
     fn begin(&mut self, store: &mut Datastore) -> Result<(), String> {
-        self.places.begin(store)
+        self.mounts.begin(store)
     }
 
     fn next(&mut self, store: &mut Datastore) -> Result<Option<Step>, String> {
@@ -94,7 +94,9 @@ impl Source for Directories<'_> {
         {
             return Ok(None);
         }
-        let Some(Current { named: root, walk, .. }) = &mut self.current else { return Ok(None) };
+        let Some(OpenDirectory { named: root, walk, .. }) = &mut self.current else {
+            return Ok(None);
+        };
         let found = walk.as_mut().and_then(|walk| walk.next(&self.filter, &mut self.own));
         Ok(Some(match found {
             None => {
@@ -107,13 +109,13 @@ impl Source for Directories<'_> {
             }
             Some(None) => Step::Nothing,
             Some(Some(Found::File(item))) => {
-                self.places.found(root);
+                self.mounts.count_found(root);
                 Step::Item(item)
             }
-            Some(Some(Found::Place(path, device))) => {
-                // One that is remembered stays as it is until the run has been judged.
-                if let Some(on) = self.places.meet(&path, device) {
-                    store.meet(&path, on)?;
+            Some(Some(Found::MountPoint(path, device))) => {
+                // A remembered one stays as it is until the end of the run.
+                if let Some(on) = self.mounts.note(&path, device) {
+                    store.note_mount(&path, on)?;
                 }
                 Step::Nothing
             }
@@ -129,7 +131,7 @@ impl Source for Directories<'_> {
     }
 
     fn probe(&mut self, item: &Item) -> io::Result<(Stamp, u64)> {
-        let Some(Current { root, named, .. }) = &self.current else {
+        let Some(OpenDirectory { root, named, .. }) = &self.current else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let below = item.path.strip_prefix(named).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -139,7 +141,8 @@ impl Source for Directories<'_> {
     fn hand_over(&mut self, items: &[Pending<Stamp>]) -> Result<Handover, String> {
         let stamps = items.iter().map(|pending| pending.content);
         let current = self.current.as_ref();
-        let found = current.map(|Current { root, named, .. }| FoundFiles::new(root, named, stamps));
+        let found =
+            current.map(|OpenDirectory { root, named, .. }| FoundFiles::new(root, named, stamps));
         Ok(Handover {
             parameter: "adds",
             value: deliver::adds(items.iter().map(|pending| &pending.item)),
@@ -151,32 +154,32 @@ impl Source for Directories<'_> {
         self.unreadable.covers(path)
     }
 
-    fn judge(&mut self, missed: &mut Missed<'_>) -> Result<(), Cut> {
-        self.places.are_as_they_were()?;
+    fn judge(&mut self, missed: &mut Missed<'_>) -> Result<(), TaskError> {
+        self.mounts.check_unchanged()?;
         if self.task.allow_empty_root {
             return Ok(());
         }
-        // It fails if what was not seen looks as if it were only not mounted.
-        let mut misses = self.places.misses();
+        // It fails if the files that were not seen may only not be mounted.
+        let mut misses = self.mounts.miss_counter();
         for path in missed {
             let path = path?;
             if !self.unreadable.covers(&path) {
                 misses.note(&path);
             }
         }
-        Ok(self.places.judge(&self.task.name)?)
+        Ok(self.mounts.judge(&self.task.name)?)
     }
 
     fn end(&mut self, store: &mut Datastore) -> Result<(), String> {
-        let places = std::mem::take(&mut self.places);
-        store.remember(&places.into_remembered(|path| self.unreadable.covers(path)))
+        let mounts = std::mem::take(&mut self.mounts);
+        store.replace_mounts(&mounts.into_remembered(|path| self.unreadable.covers(path)))
     }
 }
 
 /// Returns the directories as absolute paths, each once. A task with one that is missing or can't be
 /// read fails before it does anything: its files must not be taken for vanished. So does one with a
 /// directory into which this server writes.
-fn roots(directories: &[PathBuf], own: &mut Own) -> Result<Vec<PathBuf>, String> {
+fn roots(directories: &[PathBuf], own: &mut OwnPaths) -> Result<Vec<PathBuf>, String> {
     let mut roots: Vec<PathBuf> = Vec::new();
     for directory in directories {
         let named = |e: io::Error| named(directory, &e);
@@ -200,12 +203,12 @@ fn roots(directories: &[PathBuf], own: &mut Own) -> Result<Vec<PathBuf>, String>
     Ok(roots)
 }
 
-/// Says what is wrong with a directory of the task.
+/// Returns the error of a directory of the task.
 fn named(directory: &Path, error: &io::Error) -> String {
     format!("directory {}: {error}", directory.display())
 }
 
-/// Places that could not be read in this run.
+/// Paths that could not be read in this run.
 #[derive(Debug, Default)]
 pub(super) struct Unreadable {
     paths: HashSet<PathBuf>,
@@ -222,7 +225,7 @@ impl Unreadable {
         }
     }
 
-    /// Tells whether the path is one of them or lies below one.
+    /// Returns true if the path is one of them or lies below one.
     pub(super) fn covers(&self, path: &Path) -> bool {
         self.is_everything
             || (!self.paths.is_empty() && path.ancestors().any(|p| self.paths.contains(p)))

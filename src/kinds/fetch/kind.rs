@@ -1,5 +1,5 @@
-//! `Type=FileSystemConnector`: what a configuration says to the queues that fetch, and what it comes to. They share the
-//! tasks of `[FetchTasks]` and the target of `[Ingestion]`.
+//! `Type=FileSystemConnector`: the configuration of the queues that fetch. They share the tasks of `[FetchTasks]` and the
+//! target of `[Ingestion]`.
 
 use std::sync::Arc;
 
@@ -162,7 +162,7 @@ impl Kind for FileSystemConnector {
 pub struct FetchSettings {
     /// The tasks of `[FetchTasks]`, in that order; may be empty. All queues share them.
     pub tasks: Arc<[FetchTask]>,
-    /// Where documents go.
+    /// The target of documents.
     pub ingest: IngestTarget,
     /// `IngestBatchSize`: documents in one Ingest action, from 1 to 10,000.
     pub batch_size: usize,
@@ -207,10 +207,9 @@ impl FetchTask {
     }
 }
 
-/// Returns where documents go and how many go at once.
+/// Returns the target of documents and the size of a batch.
 ///
-/// Without a good target the answer is a queue with an empty name, and there is a problem if a fetch
-/// would use it.
+/// Without a good target it returns a queue with an empty name, and reports a problem if a fetch would use it.
 fn ingestion(config: &mut KindReader<'_, '_>) -> (IngestTarget, usize) {
     let mut section = config.section(INGESTION);
     let batch_size = section.size(INGEST_BATCH_SIZE);
@@ -260,14 +259,14 @@ fn ingestion(config: &mut KindReader<'_, '_>) -> (IngestTarget, usize) {
     (IngestTarget::Queue(found.unwrap_or_default().to_owned()), batch_size)
 }
 
-/// Warns of directories to fetch that have something in common with what this server writes itself.
+/// Warns of directories to fetch that overlap with the server's own files.
 fn warn_of_own_data(
     tasks: &[FetchTask],
     config: &mut KindReader<'_, '_>,
     written: &[WrittenDirectory],
 ) {
     let data = config.data_directory().to_owned();
-    // What lies in the DataDirectory is told with it.
+    // Directories in the DataDirectory are reported with it.
     let written = written.iter().filter(|written| !written.path.starts_with(&data));
     let mut own = vec![(format!("DataDirectory {}", data.display()), data.clone())];
     own.extend(written.map(|WrittenDirectory { queue, key, path, .. }| {

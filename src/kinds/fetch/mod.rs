@@ -1,10 +1,19 @@
 //! Fetch: a connector to directories. Each task crawls its directories and tells Ingest what is new,
 //! changed or gone since the last run.
 //!
-//! `kind` is what the configuration says, `parameters` are what an action asks for, `sync` is one run of one task over a
-//! `source`, `datastore` remembers what that holds, `deliver` hands it over (by `remote` to another server), and `board`
-//! shows how it goes. The source of which this is the connector is `directory`: `walk` finds files (but none of `own`),
-//! `places` says whether they can have gone, and `file_system` what they are on.
+//! | module | contents |
+//! |---|---|
+//! | `kind` | the configuration |
+//! | `parameters` | the parameters of an action |
+//! | `sync` | one run of one task over a source; read this first |
+//! | `source` | the trait of sources |
+//! | `datastore` | the items that a task knows from its last run |
+//! | `deliver`, `remote` | delivery to Ingest, here or on another server |
+//! | `board` | progress and results |
+//! | `directory` | the source of this connector: directories |
+//! | `walk` | the files in a directory |
+//! | `own` | the server's own files, which are never fetched |
+//! | `mounts`, `file_system` | mount points: what is not mounted must not count as deleted |
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,13 +23,13 @@ use actiond_actors::{
 };
 use regex::Regex;
 
-use super::{Watch, shorten};
+use super::{WorkContext, shorten};
 use crate::aci::words::list;
 use crate::documents::beneath::Root;
 use board::Board;
 use deliver::{Deliver, Delivery};
 use directory::Directories;
-use sync::{Cut, Means, synchronize};
+use sync::{SyncOptions, TaskError, synchronize};
 
 mod board;
 mod datastore;
@@ -28,9 +37,9 @@ mod deliver;
 mod directory;
 mod file_system;
 mod kind;
+mod mounts;
 mod own;
 mod parameters;
-mod places;
 mod remote;
 mod source;
 mod sync;
@@ -41,25 +50,25 @@ mod walk;
 pub use kind::{FetchSettings, FileSystemConnector};
 pub use parameters::PARAMS;
 
-/// One task: which files to take from where.
+/// One task: the directories to crawl, and the files to take there.
 #[derive(Debug, Clone)]
 pub struct FetchTask {
     /// Its name, that of its section in the configuration.
     pub name: String,
     /// The directories to crawl; relative ones start at the working directory.
     pub directories: Vec<PathBuf>,
-    /// Directories in directories are crawled as well.
+    /// True to crawl the directories below them as well.
     pub recursive: bool,
     /// Patterns for the names of files, with the wildcards `*` and `?`; none takes any file.
     pub file_match: Vec<String>,
     /// Files and directories whose path matches are passed over.
     pub no_crawl: Option<Regex>,
-    /// Known files count as gone even where a directory holds no file any more, or where most are gone
-    /// since another file system is in its place; otherwise the task fails then, because it may only not be mounted.
+    /// True to count known files as gone even where a directory holds no file any more, or where most are gone since another
+    /// file system is there. Otherwise the task fails then, because the right one may only not be mounted.
     pub allow_empty_root: bool,
 }
 
-/// Where documents go.
+/// The target of documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IngestTarget {
     /// The queue of this name, in this server. Beside `adds` it is given a parameter whose name begins
@@ -80,11 +89,11 @@ pub enum IngestTarget {
 pub struct FetchOptions {
     /// The tasks, in the order in which they run.
     pub tasks: Vec<FetchTask>,
-    /// Where documents go.
+    /// The target of documents.
     pub ingest: IngestTarget,
     /// Number of documents in one Ingest action, from 1.
     pub batch_size: usize,
-    /// Where each task's datastore is kept; created when it is needed.
+    /// The directory for the tasks' datastores; created when it is needed.
     pub data_directory: PathBuf,
     /// Directories into which this program writes beside that one, such as those of Ingest. No task
     /// enters one of them, wherever it is met.
@@ -173,21 +182,20 @@ impl Inner {
     }
 }
 
-/// Runs tasks one after another; one that fails does not keep the others from running, and only if all
-/// have failed, so has the action.
+/// Runs tasks one after another. If one fails, the others still run; the action fails only if all have failed.
 fn run<G>(
     options: &FetchOptions,
     chosen: &[Chosen<'_>],
     warning: Option<Node>,
     deliver: &mut dyn Deliver,
-    watch: &dyn Watch,
+    context: &dyn WorkContext,
     mut lock: impl FnMut(&Arc<tokio::sync::Mutex<()>>) -> Result<G, StopRequested>,
 ) -> Result<Report, Failure> {
-    let mut board = Board::new(watch, chosen.iter().map(|(task, _)| task.name.as_str()), warning);
+    let mut board = Board::new(context, chosen.iter().map(|(task, _)| task.name.as_str()), warning);
     for (task, mutex) in chosen {
         let _guard = lock(mutex)?;
-        watch.checkpoint()?;
-        let means = Means {
+        context.checkpoint()?;
+        let means = SyncOptions {
             data_directory: &options.data_directory,
             batch_size: options.batch_size,
             deliver: &mut *deliver,
@@ -195,15 +203,15 @@ fn run<G>(
         let (data, own) = (&options.data_directory, &options.own_directories);
         let probe = |root: &Root, below: &Path| root.open(below, &[]).map(|(_, stamp)| stamp);
         let ended = Directories::open(task, data, own, &probe)
-            .map_err(Cut::Failed)
+            .map_err(TaskError::Failed)
             .and_then(|mut source| synchronize(&task.name, &mut source, means, &mut board));
         match ended {
             Ok(()) => board.end(Ok(())),
-            Err(Cut::Failed(why)) => {
+            Err(TaskError::Failed(why)) => {
                 log::warn!("task {} failed: {why}", task.name);
                 board.end(Err(why));
             }
-            Err(Cut::Stopped) => return Err(Failure::Stopped),
+            Err(TaskError::Stopped) => return Err(Failure::Stopped),
         }
     }
     match board.all_failed() {

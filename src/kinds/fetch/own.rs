@@ -1,5 +1,5 @@
-//! Where this server itself writes. A task that took that would send what it made of the last run, and
-//! again what it made of that: its batches, its database and its log would grow with every run.
+//! The server's own files, which no task takes. A task that took them would send what the last run made, and so on: batches,
+//! database and log would grow with every run.
 //!
 //! Files and directories are known by their identity and not by their paths, so that no link, no other
 //! spelling and no second mount leads there. A copy of hard links (`cp -al`) of a directory is another
@@ -21,7 +21,7 @@ struct Identity {
     inode: u64,
 }
 
-/// The nearest there is where the standard library shows no identity: the path without any links.
+/// The path without any links, where the standard library shows no identity.
 #[cfg(not(unix))]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Identity(PathBuf);
@@ -45,14 +45,14 @@ impl Identity {
 
 /// The files and directories that no task enters.
 #[derive(Debug)]
-pub(crate) struct Own {
+pub(crate) struct OwnPaths {
     found: HashMap<Identity, PathBuf>,
-    /// Those that were not there yet: a directory may be made while a task runs.
+    /// Paths that did not exist yet: a directory may be made while a task runs.
     missing: Vec<PathBuf>,
 }
 
-impl Own {
-    /// Takes these directories and files, and where this program's output goes if that is a file.
+impl OwnPaths {
+    /// Takes these directories and files, and the files of this program's output.
     pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let mut own = Self { found: HashMap::new(), missing: paths.into_iter().collect() };
         own.find_missing();
@@ -77,7 +77,7 @@ impl Own {
         });
     }
 
-    /// Returns which of them this is; `metadata` is that of the path.
+    /// Returns the one of them that this is, if any; `metadata` is that of the path.
     pub(crate) fn which(&mut self, path: &Path, metadata: &Metadata) -> Option<&Path> {
         // A file was there before anything could be read into it.
         if metadata.is_dir() {
@@ -87,7 +87,7 @@ impl Own {
         self.found.get(&identity).map(PathBuf::as_path)
     }
 
-    /// Tells whether a file that was found elsewhere is one of theirs all the same.
+    /// Returns true if a file that was found elsewhere is a hard link to one of them.
     #[cfg(unix)]
     pub(crate) fn is_linked(&self, path: &Path, metadata: &Metadata) -> bool {
         use std::os::unix::fs::MetadataExt as _;
@@ -109,13 +109,13 @@ impl Own {
         })
     }
 
-    /// Without hard links none is.
+    /// Returns false: there are no hard links here.
     #[cfg(not(unix))]
     pub(crate) fn is_linked(&self, _: &Path, _: &Metadata) -> bool {
         false
     }
 
-    /// Returns which of them a directory is or lies in.
+    /// Returns the one of them that a directory is or lies in, if any.
     pub(crate) fn around(&mut self, directory: &Path) -> io::Result<Option<&Path>> {
         self.find_missing();
         for ancestor in fs::canonicalize(directory)?.ancestors() {
@@ -128,7 +128,7 @@ impl Own {
     }
 }
 
-/// The way in which a directory of a task and what this server writes lie to one another.
+/// The position of a task's directory relative to a path of the server's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
     /// The task's directory is the same, or lies within: nothing of it can be fetched.
@@ -137,7 +137,7 @@ pub(crate) enum Overlap {
     Above,
 }
 
-/// Finds out how they lie; `None` if they have nothing in common, or if that can't be seen.
+/// Finds the overlap of the two; `None` if there is none, or it can't be found out.
 pub(crate) fn overlap(directory: &Path, own: &Path) -> Option<Overlap> {
     let here = Identity::at(directory).ok()?;
     if let Ok(there) = Identity::at(own)
@@ -155,7 +155,7 @@ pub(crate) fn overlap(directory: &Path, own: &Path) -> Option<Overlap> {
     holds.then_some(Overlap::Above)
 }
 
-/// Returns the paths of the files into which this program's output goes, where the system tells them.
+/// Returns the paths of the files of this program's output, where the system tells them.
 pub(crate) fn output_paths() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = output_files()
         .into_iter()
@@ -228,7 +228,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::create_dir_all(at("data/deep")).unwrap();
-        let mut own = Own::new([at("data"), at("out")]);
+        let mut own = OwnPaths::new([at("data"), at("out")]);
         let mut which = |name: &str| {
             let path = at(name);
             own.which(&path, &fs::metadata(&path).unwrap()).map(Path::to_owned)

@@ -1,7 +1,7 @@
-//! What a Fetch action is given: the tasks it names, and what it asks for that this server can't do.
+//! The parameters of a Fetch action: the tasks that it names, and requests that this server can't fulfil.
 //!
-//! To pass over a parameter in silence would do something else than was asked for. Where that is so the
-//! action is refused; what only is not known is named in a warning beside the result.
+//! A parameter that changes what is to be done, and is not supported, makes the action fail. Other unknown parameters are
+//! named in a warning beside the result.
 
 use actiond_actors::{Failure, Node, Parameters, Value};
 
@@ -61,7 +61,7 @@ const SETTINGS: &[&str] = &[
 /// Number of ignored parameters that are named.
 const NAMED: usize = 10;
 
-/// Returns the value of a parameter without white space around it; an empty one is as good as none.
+/// Returns the value of a parameter without white space around it; an empty one counts as missing.
 ///
 /// # Errors
 ///
@@ -80,12 +80,12 @@ pub(super) fn given<'p>(
     }
 }
 
-/// Returns the name by which the action names its tasks, and what it gave; `None` stands for all tasks.
+/// Returns the parameter by which the action names its tasks, and its value; `None` stands for all tasks.
 ///
 /// # Errors
 ///
-/// It gave two different lists, what is no text, or a list that names none: a script whose variable is not set
-/// does not mean all of them.
+/// Two different lists, a value that is no text, or an empty list: a script whose variable is not set does not mean all of
+/// them.
 pub(super) fn sections(parameters: &Parameters) -> Result<Option<(&'static str, &str)>, Failure> {
     let [tasks, config] = [given(parameters, TASK_SECTIONS)?, given(parameters, CONFIG_SECTION)?];
     match (tasks, config) {
@@ -141,7 +141,7 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
         let is_in = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
         let is_known =
             |specs: &[ParamSpec]| specs.iter().any(|p| p.name.eq_ignore_ascii_case(name));
-        // An empty setting is a setting, but an empty parameter is as good as none.
+        // An empty setting is a setting, but an empty parameter counts as missing.
         if name.trim_start().starts_with('[') || (is_in(SETTINGS) && !is_empty(value)) {
             return Err(Failure::failed(format!(
                 "{}: settings can't be given with an action here; set them in the configuration file",
@@ -155,7 +155,7 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
             )));
         }
         let is_told = ignored.iter().any(|known| known.eq_ignore_ascii_case(name));
-        // An empty list of documents is as good as none only where somebody meant it so.
+        // An empty list of documents may be a mistake, so it is not ignored silently.
         if is_told
             || (is_empty(value) && !is_in(NARROWING))
             || [PARAMS, COMMON, ASYNC_COMMON].into_iter().any(is_known)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::deliver::NotDelivered;
 use crate::aci::client::{Client, ClientError, Fault};
 
-/// How long a server may take to answer.
+/// Time that a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest answer that is read, in bytes; one with a token has a few hundred.

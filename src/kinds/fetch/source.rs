@@ -1,5 +1,5 @@
-//! The source of a synchronisation: where things are. Directories are the first such source (`directory`); a mailbox, a
-//! bucket or a table would be another one.
+//! The trait of sources that a task synchronises. Directories are the first one (`directory`); a mailbox, a bucket or a table
+//! would be another.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::datastore::Datastore;
 use super::deliver::Handover;
-use super::sync::Cut;
+use super::sync::TaskError;
 use crate::documents::reference;
 
-/// Where the items of a task are.
+/// The source of a task's items.
 ///
-/// A run goes through it once: [`begin`](Self::begin); [`next`](Self::next) to its end, where each item that is new or
+/// A run calls, in this order: [`begin`](Self::begin); [`next`](Self::next) to its end, where each item that is new or
 /// has changed is looked at by [`probe`](Self::probe) and goes into a batch by [`hand_over`](Self::hand_over);
 /// [`judge`](Self::judge), before what was not seen is removed; [`end`](Self::end). An error of any of these ends the run
 /// with that reason, and nothing is removed.
@@ -23,15 +23,13 @@ pub(crate) trait Source {
     /// Looks at what is remembered of the last run, before anything is read.
     fn begin(&mut self, store: &mut Datastore) -> Result<(), String>;
 
-    /// Goes on to what comes next; `None` ends the run's reading. What the source itself is to remember goes into the
-    /// datastore.
+    /// Returns the next step; `None` at the end. The source may note things for itself in the datastore.
     fn next(&mut self, store: &mut Datastore) -> Result<Option<Step>, String>;
 
-    /// Finds out whether the item can be read, and what it is, with the number of bytes that it holds. One that is
-    /// not found has vanished.
+    /// Checks that the item can be read, and returns its content and size in bytes. One that is not found has vanished.
     fn probe(&mut self, item: &Item) -> io::Result<(Self::Content, u64)>;
 
-    /// Makes of these items what one Ingest action is given.
+    /// Makes the parameters of one Ingest action for these items.
     fn hand_over(&mut self, items: &[Pending<Self::Content>]) -> Result<Handover, String>;
 
     /// Returns the reference by which Ingest knows the item of this path.
@@ -39,24 +37,24 @@ pub(crate) trait Source {
         reference::of(path)
     }
 
-    /// Tells whether nothing is known of the item of this path, because what it lies in could not be read in this run.
+    /// Returns true if nothing is known of the item of this path, because its directory could not be read in this run.
     fn is_unknown(&self, path: &Path) -> bool;
 
-    /// Judges whether what was not seen has vanished, or only can't be seen; `missed` goes through the paths of all known
-    /// items that were not.
-    fn judge(&mut self, missed: &mut Missed<'_>) -> Result<(), Cut>;
+    /// Decides if the items that were not seen have vanished, or only can't be seen; `missed` has the paths of all known items
+    /// that were not seen.
+    fn judge(&mut self, missed: &mut Missed<'_>) -> Result<(), TaskError>;
 
-    /// Remembers what the next run needs, once what has vanished is removed.
+    /// Remembers what the next run needs, once the vanished items are removed.
     fn end(&mut self, store: &mut Datastore) -> Result<(), String>;
 }
 
-/// The paths of known items that were not seen in a run; it ends with the action's stop.
-pub(crate) type Missed<'a> = dyn Iterator<Item = Result<PathBuf, Cut>> + 'a;
+/// The paths of known items that were not seen in a run; a stop of the action ends it.
+pub(crate) type Missed<'a> = dyn Iterator<Item = Result<PathBuf, TaskError>> + 'a;
 
 /// One step of a source.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Nothing to be told of; the run looks at its checkpoint.
+    /// Nothing; lets the run look at its checkpoint.
     Nothing,
     /// An item that the task takes.
     Item(Item),
@@ -66,10 +64,10 @@ pub(crate) enum Step {
     HandOver,
 }
 
-/// One thing that a source holds, and what tells whether it has changed.
+/// An item of a source, with the size and time by which a change is noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// The name by which it is known: the path of a file, or else names with separators between what holds what.
+    /// Its name: the path of a file, or names of nested containers with separators.
     pub(crate) path: PathBuf,
     /// In bytes.
     pub(crate) size: i64,
@@ -84,13 +82,13 @@ pub(crate) struct Pending<C> {
     pub(crate) is_new: bool,
 }
 
-/// When a file was last modified. Seconds and nanoseconds are apart, because nanoseconds alone would end
-/// with the year 2262 in 64 bits, and every later time would be the same.
+/// The time at which a file was last modified. Seconds and nanoseconds are apart, because nanoseconds alone would end with
+/// the year 2262 in 64 bits, and every later time would be the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Moment {
     /// Whole seconds since 1970, less than 0 before it.
     pub(crate) seconds: i64,
-    /// What is to be added to them: from 0 to 999,999,999, before 1970 too.
+    /// Nanoseconds to add to them: from 0 to 999,999,999, before 1970 too.
     pub(crate) nanoseconds: u32,
 }
 

@@ -1,7 +1,7 @@
 //! One run of one task: finds what is new, changed or gone, and hands it to Ingest.
 //!
-//! Documents enter the datastore only once Ingest has accepted them, so what it refuses, or what a
-//! stop or a crash cuts off, is found again by the next run. To run a task twice does no harm.
+//! Documents enter the datastore only once Ingest has accepted them, so the next run finds those again that it has refused,
+//! or that a stop or a crash has left. To run a task twice does no harm.
 
 use std::fs;
 use std::io;
@@ -10,18 +10,18 @@ use std::vec;
 
 use actiond_actors::StopRequested;
 
-use super::super::Watch;
+use super::super::WorkContext;
 use super::board::{Board, Counts};
 use super::datastore::{self, Datastore, Known};
 use super::deliver::{Deliver, Handover, NotDelivered};
 use super::source::{Item, Pending, Source, Step};
 use crate::documents::{csv, reference};
 
-/// A batch is sent before its paths are larger than this in bytes, so that it fits into a request.
+/// Number of bytes of paths at which a batch is sent, so that it fits into a request.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
 
-/// A batch is sent once its files hold this many bytes: what is written of it must stay below Ingest's
-/// default for `MaxOutputSize`, in two forms and escaped.
+/// Number of bytes of files at which a batch is sent: its output must stay below Ingest's default for `MaxOutputSize`, in two
+/// forms and escaped.
 const MAX_BATCH_CONTENT: u64 = 100_000_000;
 
 /// Number of items that were not seen and are looked at between two checkpoints.
@@ -32,25 +32,25 @@ const MAX_UNREACHABLE: u32 = 3;
 
 /// The reason for which a task did not come to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum TaskError {
     Stopped,
     Failed(String),
 }
 
-impl From<StopRequested> for Cut {
+impl From<StopRequested> for TaskError {
     fn from(_: StopRequested) -> Self {
         Self::Stopped
     }
 }
 
-impl From<String> for Cut {
+impl From<String> for TaskError {
     fn from(why: String) -> Self {
         Self::Failed(why)
     }
 }
 
-/// The means of a run, beside its source.
-pub(crate) struct Means<'a> {
+/// The options of a run, beside its source.
+pub(crate) struct SyncOptions<'a> {
     pub(crate) data_directory: &'a Path,
     pub(crate) batch_size: usize,
     pub(crate) deliver: &'a mut dyn Deliver,
@@ -60,16 +60,16 @@ pub(crate) struct Means<'a> {
 pub(crate) fn synchronize(
     task: &str,
     source: &mut impl Source,
-    means: Means<'_>,
+    options: SyncOptions<'_>,
     board: &mut Board<'_>,
-) -> Result<(), Cut> {
-    make(means.data_directory)?;
-    let store = Datastore::open(&means.data_directory.join(datastore::file_name(task)))?;
+) -> Result<(), TaskError> {
+    make(options.data_directory)?;
+    let store = Datastore::open(&options.data_directory.join(datastore::file_name(task)))?;
     board.begin(store.count()?);
     let mut run = Run {
         task,
         source,
-        means,
+        options,
         store,
         board,
         counts: Counts::default(),
@@ -81,10 +81,10 @@ pub(crate) fn synchronize(
     };
     let result = run.all();
     run.complain_of_the_rest();
-    // What has been seen until a stop may be kept in mind; it cannot make an item vanish.
+    // What was seen before a stop may be committed; it cannot make an item vanish.
     let committed = run.store.commit();
     run.board.update(run.counts);
-    result.and(committed.map_err(Cut::Failed))
+    result.and(committed.map_err(TaskError::Failed))
 }
 
 /// Makes a directory for datastores, unless it is there.
@@ -96,7 +96,7 @@ pub(crate) fn make(directory: &Path) -> Result<(), String> {
 struct Run<'t, 'a, 'b, 'w, S: Source> {
     task: &'t str,
     source: &'t mut S,
-    means: Means<'a>,
+    options: SyncOptions<'a>,
     store: Datastore,
     board: &'b mut Board<'w>,
     counts: Counts,
@@ -110,14 +110,14 @@ struct Run<'t, 'a, 'b, 'w, S: Source> {
 }
 
 impl<S: Source> Run<'_, '_, '_, '_, S> {
-    fn all(&mut self) -> Result<(), Cut> {
+    fn all(&mut self) -> Result<(), TaskError> {
         self.source.begin(&mut self.store)?;
         while let Some(step) = self.source.next(&mut self.store)? {
             if let Step::HandOver = step {
                 self.send_pending()?;
                 continue;
             }
-            self.board.watch().checkpoint()?;
+            self.board.context().checkpoint()?;
             match step {
                 Step::Nothing | Step::HandOver => continue,
                 Step::Item(item) => self.item(item)?,
@@ -127,13 +127,13 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         }
         self.send_pending()?;
         let page = Vec::new().into_iter();
-        let (store, watch) = (&self.store, self.board.watch());
-        self.source.judge(&mut NotSeen { store, watch, after: Vec::new(), page })?;
+        let (store, context) = (&self.store, self.board.context());
+        self.source.judge(&mut NotSeen { store, context, after: Vec::new(), page })?;
         self.vanished()?;
         Ok(self.source.end(&mut self.store)?)
     }
 
-    fn item(&mut self, item: Item) -> Result<(), Cut> {
+    fn item(&mut self, item: Item) -> Result<(), TaskError> {
         let known = self.store.look_up(&item)?;
         match known {
             Known::Seen => return Ok(()),
@@ -160,7 +160,7 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         self.pending_bytes += item.path.as_os_str().len();
         self.pending_content = self.pending_content.saturating_add(bytes);
         self.pending.push(Pending { item, content, is_new });
-        if self.pending.len() >= self.means.batch_size
+        if self.pending.len() >= self.options.batch_size
             || self.pending_bytes >= MAX_BATCH_BYTES
             || self.pending_content >= MAX_BATCH_CONTENT
         {
@@ -190,7 +190,7 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         }
     }
 
-    fn send_pending(&mut self) -> Result<(), Cut> {
+    fn send_pending(&mut self) -> Result<(), TaskError> {
         self.pending_bytes = 0;
         self.pending_content = 0;
         let batch = std::mem::take(&mut self.pending);
@@ -218,13 +218,13 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         Ok(())
     }
 
-    /// Tells Ingest to remove what was not seen in this run: what is gone, or what the task's
-    /// settings no longer take. What lies in a place that could not be read is left alone.
-    fn vanished(&mut self) -> Result<(), Cut> {
+    /// Tells Ingest to remove the items that were not seen in this run, because they are gone or the task's settings no longer
+    /// include them. Items below a directory that could not be read are left alone.
+    fn vanished(&mut self) -> Result<(), TaskError> {
         let mut after = Vec::new();
         loop {
-            self.board.watch().checkpoint()?;
-            let mut page = self.store.not_seen(&after, self.means.batch_size.max(1))?;
+            self.board.context().checkpoint()?;
+            let mut page = self.store.not_seen(&after, self.options.batch_size.max(1))?;
             let mut bytes = 0;
             // At least one, however long its path is.
             page.truncate(
@@ -266,18 +266,18 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
         }
     }
 
-    /// Hands over a batch; tells whether it was accepted.
-    fn send(&mut self, handover: Handover, documents: usize) -> Result<bool, Cut> {
+    /// Hands over a batch; returns true if it was accepted.
+    fn send(&mut self, handover: Handover, documents: usize) -> Result<bool, TaskError> {
         if self.unreachable >= MAX_UNREACHABLE {
             return Ok(false);
         }
-        self.board.watch().checkpoint()?;
-        let why = match self.means.deliver.deliver(handover) {
+        self.board.context().checkpoint()?;
+        let why = match self.options.deliver.deliver(handover) {
             Ok(()) => {
                 self.unreachable = 0;
                 return Ok(true);
             }
-            Err(NotDelivered::Stopped) => return Err(Cut::Stopped),
+            Err(NotDelivered::Stopped) => return Err(TaskError::Stopped),
             Err(NotDelivered::Refused(why)) => {
                 self.unreachable = 0;
                 why
@@ -299,14 +299,14 @@ impl<S: Source> Run<'_, '_, '_, '_, S> {
 /// Goes through the known items that were not seen in this run, with a checkpoint for each page of them.
 struct NotSeen<'a> {
     store: &'a Datastore,
-    watch: &'a dyn Watch,
+    context: &'a dyn WorkContext,
     after: Vec<u8>,
     page: vec::IntoIter<Vec<u8>>,
 }
 
 impl NotSeen<'_> {
-    fn turn_over(&mut self) -> Result<(), Cut> {
-        self.watch.checkpoint()?;
+    fn turn_over(&mut self) -> Result<(), TaskError> {
+        self.context.checkpoint()?;
         let page = self.store.not_seen(&self.after, PAGE)?;
         if let Some(last) = page.last() {
             self.after.clone_from(last);
@@ -317,13 +317,13 @@ impl NotSeen<'_> {
 }
 
 impl Iterator for NotSeen<'_> {
-    type Item = Result<PathBuf, Cut>;
+    type Item = Result<PathBuf, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.page.as_slice().is_empty()
-            && let Err(cut) = self.turn_over()
+            && let Err(error) = self.turn_over()
         {
-            return Some(Err(cut));
+            return Some(Err(error));
         }
         self.page.next().map(|path| Ok(reference::path_of_bytes(path)))
     }

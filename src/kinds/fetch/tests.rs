@@ -11,7 +11,7 @@ use super::deliver::{Handover, NotDelivered};
 use super::*;
 use crate::documents::document::Documents;
 use crate::documents::{csv, reference};
-use crate::kinds::testing::Witness;
+use crate::kinds::testing::RecordingContext;
 
 mod changes;
 mod failed;
@@ -48,7 +48,7 @@ struct Scene {
     directory: tempfile::TempDir,
     options: FetchOptions,
     sink: Sink,
-    witness: Witness,
+    witness: RecordingContext,
 }
 
 impl Scene {
@@ -70,7 +70,7 @@ impl Scene {
             data_directory: directory.path().join("data"),
             own_directories: Vec::new(),
         };
-        Self { directory, options, sink: Sink::default(), witness: Witness::default() }
+        Self { directory, options, sink: Sink::default(), witness: RecordingContext::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -101,10 +101,10 @@ impl Scene {
     fn synchronize_with(
         &mut self,
         probe: &dyn Fn(&Path) -> io::Result<()>,
-    ) -> (Result<(), Cut>, Report) {
+    ) -> (Result<(), TaskError>, Report) {
         self.sink.given.clear();
         let mut board = Board::new(&self.witness, ["Dir1"], None);
-        let means = Means {
+        let means = SyncOptions {
             data_directory: &self.options.data_directory,
             batch_size: 100,
             deliver: &mut self.sink,
@@ -116,7 +116,7 @@ impl Scene {
             Ok(root.open(below, &[]).map_or((0, 0, 0, 0, 0).into(), |(_, stamp)| stamp))
         };
         let ended = Directories::open(&self.options.tasks[0], data, own, &probe)
-            .map_err(Cut::Failed)
+            .map_err(TaskError::Failed)
             .and_then(|mut source| synchronize("Dir1", &mut source, means, &mut board));
         (ended, board.report())
     }
@@ -339,7 +339,7 @@ fn a_directory_that_cannot_be_read_fails_its_task_and_nothing_vanishes() {
             if is_loop { std::os::unix::fs::symlink(&two, &two) } else { Ok(()) }
         };
         let ended = scene.synchronize_with(&probe).0;
-        let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}") };
+        let Err(TaskError::Failed(why)) = ended else { panic!("{ended:?}") };
         assert!(why.starts_with(&format!("directory {}: ", two.display())), "{why}");
         let given: Vec<_> = scene.sink.given.iter().map(|(parameter, _)| *parameter).collect();
         assert_eq!(given, ["adds"]);
@@ -362,7 +362,7 @@ fn a_directory_that_goes_while_it_is_read_fails_its_task_and_nothing_vanishes() 
     let (root, away) = (scene.path(""), scene.directory.path().join("away"));
     // With the first file that is looked at, all of it goes.
     let (ended, report) = scene.synchronize_with(&|_| fs::rename(&root, &away));
-    let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
+    let Err(TaskError::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
     let told = format!("directory {}: ", scene.options.tasks[0].directories[0].display());
     assert!(why.starts_with(&told), "{why}");
     assert_eq!(scene.given(), [""; 0], "{report:?}");
@@ -458,7 +458,7 @@ fn a_stop_keeps_the_counts_so_far_and_loses_nothing() {
     }
     let mut whole = 0;
     for at in 1.. {
-        scene.witness = Witness { stop_at: Some(at), ..Witness::default() };
+        scene.witness = RecordingContext { stop_at: Some(at), ..RecordingContext::default() };
         match scene.run() {
             Err(failure) => assert_eq!(failure, Failure::Stopped),
             Ok(_) => break,
@@ -487,7 +487,7 @@ fn progress_goes_by_what_the_last_run_knew() {
     assert!(!scene.witness.progress.borrow().last().unwrap().measuring);
     assert!(scene.witness.partial.borrow().iter().any(|p| counts(p).contains("seen=100")));
 
-    scene.witness = Witness::default();
+    scene.witness = RecordingContext::default();
     scene.counts();
     let progress = scene.witness.progress.borrow();
     assert!(progress.iter().all(|p| !p.measuring));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use regex::{Regex, RegexSet};
 use walkdir::{DirEntry, WalkDir};
 
-use super::own::Own;
+use super::own::OwnPaths;
 use super::source::{Item, Moment};
 
 /// The choice of files and directories that a task takes.
@@ -70,8 +70,8 @@ fn wildcard(pattern: &str) -> String {
 pub(crate) enum Found {
     /// A file that the task takes.
     File(Item),
-    /// The directory itself, or one below it on another device than the one around it; and the device.
-    Place(PathBuf, u64),
+    /// The directory itself, or a mount point below it: a directory on another device than the one around it. With its device.
+    MountPoint(PathBuf, u64),
     /// Something that cannot be read; what is below the path is unknown, and all is if there is none.
     Unreadable(Option<PathBuf>, io::Error),
 }
@@ -82,7 +82,7 @@ pub(crate) enum Found {
 pub(crate) struct Walk {
     entries: walkdir::IntoIter,
     recursive: bool,
-    /// Those of the directories above the entry, from the root down.
+    /// The devices of the directories above the entry, from the root down.
     devices: Vec<Option<u64>>,
 }
 
@@ -94,9 +94,8 @@ impl Walk {
         Self { entries, recursive, devices: Vec::new() }
     }
 
-    /// Goes on to the next entry. Within, `None` is one that is passed over: the caller gets to look
-    /// at its checkpoint there too.
-    pub(crate) fn next(&mut self, filter: &Filter, own: &mut Own) -> Option<Option<Found>> {
+    /// Goes on to the next entry. An inner `None` is an entry that is skipped: it lets the caller look at its checkpoint.
+    pub(crate) fn next(&mut self, filter: &Filter, own: &mut OwnPaths) -> Option<Option<Found>> {
         Some(match self.entries.next()? {
             Ok(entry) => self.entry(entry, filter, own),
             Err(error) => {
@@ -110,7 +109,7 @@ impl Walk {
         })
     }
 
-    fn entry(&mut self, entry: DirEntry, filter: &Filter, own: &mut Own) -> Option<Found> {
+    fn entry(&mut self, entry: DirEntry, filter: &Filter, own: &mut OwnPaths) -> Option<Found> {
         // The root may be a link to a directory.
         let is_directory = entry.depth() == 0 || entry.file_type().is_dir();
         if !filter.enters(entry.path()) {
@@ -127,7 +126,7 @@ impl Walk {
         }
     }
 
-    fn directory(&mut self, entry: DirEntry, own: &mut Own) -> Option<Found> {
+    fn directory(&mut self, entry: DirEntry, own: &mut OwnPaths) -> Option<Found> {
         let depth = entry.depth();
         if depth > 0 && !self.recursive {
             return None;
@@ -147,20 +146,20 @@ impl Walk {
                 };
             }
         };
-        // The task has asked already whether the root is such a place.
+        // The task has already checked the root.
         if depth > 0 && own.which(entry.path(), &metadata).is_some() {
             self.entries.skip_current_dir();
             return None;
         }
         let device = device(&metadata);
         self.devices.truncate(depth);
-        let is_place = self.devices.last() != Some(&device);
+        let is_mount_point = self.devices.last() != Some(&device);
         self.devices.push(device);
-        device.filter(|_| is_place).map(|device| Found::Place(entry.into_path(), device))
+        device.filter(|_| is_mount_point).map(|device| Found::MountPoint(entry.into_path(), device))
     }
 }
 
-fn file(entry: DirEntry, own: &mut Own) -> Option<Found> {
+fn file(entry: DirEntry, own: &mut OwnPaths) -> Option<Found> {
     match entry.metadata() {
         Ok(metadata)
             if own.which(entry.path(), &metadata).is_some()
@@ -193,7 +192,7 @@ fn look_at(entry: DirEntry, metadata: &Metadata) -> Found {
     })
 }
 
-/// What has gone since its name was read is no error: it has vanished.
+/// Returns the error of a file, unless it has vanished since its name was read.
 fn unreadable(path: Option<PathBuf>, error: io::Error) -> Option<Found> {
     (error.kind() != io::ErrorKind::NotFound).then_some(Found::Unreadable(path, error))
 }
@@ -210,7 +209,7 @@ mod tests {
         root: &Path,
         recursive: bool,
         filter: &Filter,
-        own: &mut Own,
+        own: &mut OwnPaths,
     ) -> impl Iterator<Item = Option<Found>> {
         let mut walk = Walk::new(root, recursive);
         std::iter::from_fn(move || walk.next(filter, own))
@@ -224,13 +223,13 @@ mod tests {
     ) -> Vec<String> {
         let patterns: Vec<_> = patterns.iter().map(|&p| p.to_owned()).collect();
         let filter = Filter::new(&patterns, no_crawl.map(|r| Regex::new(r).unwrap())).unwrap();
-        let mut names: Vec<_> = walk(root, recursive, &filter, &mut Own::new([]))
+        let mut names: Vec<_> = walk(root, recursive, &filter, &mut OwnPaths::new([]))
             .flatten()
             .filter_map(|found| match found {
                 Found::File(file) => {
                     Some(file.path.strip_prefix(root).unwrap().to_string_lossy().into_owned())
                 }
-                Found::Place(path, _) => {
+                Found::MountPoint(path, _) => {
                     assert_eq!(path, root);
                     None
                 }
@@ -310,7 +309,7 @@ mod tests {
     fn a_directory_that_is_missing_is_no_empty_one() {
         let root = tempfile::tempdir().unwrap().path().join("gone");
         let filter = Filter::new(&[], None).unwrap();
-        let found: Vec<_> = walk(&root, true, &filter, &mut Own::new([])).flatten().collect();
+        let found: Vec<_> = walk(&root, true, &filter, &mut OwnPaths::new([])).flatten().collect();
         assert!(
             matches!(found.as_slice(), [Found::Unreadable(Some(path), _)] if *path == root),
             "{found:?}"
@@ -325,9 +324,10 @@ mod tests {
         let path = root.path().join(std::ffi::OsStr::from_bytes(b"x\xFF\n.txt"));
         fs::write(&path, "").unwrap();
         let filter = Filter::new(&["x*.txt".to_owned()], None).unwrap();
-        let found: Vec<_> = walk(root.path(), true, &filter, &mut Own::new([])).flatten().collect();
+        let found: Vec<_> =
+            walk(root.path(), true, &filter, &mut OwnPaths::new([])).flatten().collect();
         assert!(
-            matches!(found.as_slice(), [Found::Place(..), Found::File(file)] if file.path == path),
+            matches!(found.as_slice(), [Found::MountPoint(..), Found::File(file)] if file.path == path),
             "{found:?}"
         );
     }

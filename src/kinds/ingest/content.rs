@@ -1,4 +1,4 @@
-//! Finds the text of a document: its pages, or its source if that is text.
+//! Extracts the text of a document: its pages, or its source if that is text.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,32 +8,32 @@ use super::sources::Sources;
 use crate::documents::beneath::Stamp;
 use crate::documents::document::{Document, DocumentKind, DocumentSource};
 
-/// The field that tells why nothing was taken of a source.
+/// The field with the reason for which no text was extracted from a source.
 const ERROR_FIELD: &str = "ImportErrorDescription";
-/// The field that tells that only the beginning was taken of a source.
+/// The field that says that only the beginning of a source was extracted.
 const CUT_FIELD: &str = "ImportContentTruncated";
 
-/// The text that was taken of a document.
+/// The text that was extracted from a document.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// Sections of text, at least one; and what the file was that they come from, if it is to be deleted.
+pub(crate) enum Extracted {
+    /// Sections of text, at least one; and the stamp of their file, if it is to be deleted.
     Text(Vec<String>, Option<Stamp>),
-    /// The beginning of a text that is longer than may be taken. Its source must stay, for nothing else holds the rest.
+    /// The beginning of a text that is longer than allowed. Its source must stay, for nothing else holds the rest.
     Beginning {
         text: String,
         /// The source was a file that was to be deleted.
         was_temporary: bool,
     },
-    /// No text; and why, unless there was none to take.
+    /// No text; with a reason, unless the document has none.
     Nothing(Option<String>),
-    /// Nothing, because its source could not be read or may not be; and why.
+    /// No text, because its source could not be read or is not allowed; with the reason.
     Failed(String),
-    /// Nothing, as was to be: an update changes fields only.
+    /// No text, as intended: an update changes fields only.
     Update,
 }
 
-/// Tells whether a document holds what is not used: an update changes fields only, and where there are pages
-/// no source is read.
+/// Returns true if a document holds something that is not used: an update changes fields only, and a document with pages has
+/// its source ignored.
 pub(crate) fn holds_unused(document: &Document) -> bool {
     let (has_pages, has_source) = (!document.pages.is_empty(), document.source.is_some());
     match document.kind {
@@ -42,23 +42,23 @@ pub(crate) fn holds_unused(document: &Document) -> bool {
     }
 }
 
-/// Takes the text of the document at this place; at most `max_bytes` of a source are read. Why nothing
-/// was taken is told by a field of the document, too.
-pub(crate) fn take(
+/// Extracts the text of the document with this index; at most `max_bytes` of a source are read. If there is none, the reason
+/// is added as a field of the document, too.
+pub(crate) fn extract(
     document: &mut Document,
-    place: usize,
+    index: usize,
     sources: &Sources<'_>,
     max_bytes: usize,
-) -> Taken {
+) -> Extracted {
     if document.kind == DocumentKind::Update {
-        return Taken::Update;
+        return Extracted::Update;
     }
     let pages = std::mem::take(&mut document.pages);
     if !pages.is_empty() {
-        return Taken::Text(pages, None);
+        return Extracted::Text(pages, None);
     }
     let taken = match document.source.take() {
-        None => Taken::Nothing(None),
+        None => Extracted::Nothing(None),
         Some(DocumentSource::Content(mut bytes)) => {
             let cut = bytes.len() > max_bytes;
             bytes.truncate(max_bytes);
@@ -67,44 +67,44 @@ pub(crate) fn take(
         Some(DocumentSource::File { path, temporary }) => {
             let path_shown = path.to_string_lossy();
             let shown = shorten(&path_shown);
-            match read_file(place, &path, sources, max_bytes) {
+            match read_file(index, &path, sources, max_bytes) {
                 Ok((bytes, cut, stamp)) => taken(bytes, cut, temporary.then_some(stamp), &shown),
-                Err(why) => Taken::Failed(format!("{shown}: {why}")),
+                Err(why) => Extracted::Failed(format!("{shown}: {why}")),
             }
         }
     };
     match &taken {
-        Taken::Failed(why) | Taken::Nothing(Some(why)) => {
+        Extracted::Failed(why) | Extracted::Nothing(Some(why)) => {
             document.fields.push((ERROR_FIELD.to_owned(), why.clone()));
         }
-        Taken::Beginning { .. } => {
+        Extracted::Beginning { .. } => {
             let why =
                 format!("only the first {max_bytes} bytes were taken, as MaxContentSize says");
             document.fields.push((CUT_FIELD.to_owned(), why));
         }
-        Taken::Text(..) | Taken::Nothing(None) | Taken::Update => {}
+        Extracted::Text(..) | Extracted::Nothing(None) | Extracted::Update => {}
     }
     taken
 }
 
-fn taken(bytes: Vec<u8>, cut: bool, stamp: Option<Stamp>, shown: &str) -> Taken {
+fn taken(bytes: Vec<u8>, cut: bool, stamp: Option<Stamp>, shown: &str) -> Extracted {
     match text_of(bytes, cut) {
-        Ok(text) if text.is_empty() => Taken::Nothing(None),
-        Ok(text) if cut => Taken::Beginning { text, was_temporary: stamp.is_some() },
-        Ok(text) => Taken::Text(vec![text], stamp),
-        Err(why) => Taken::Nothing(Some(format!("{shown}: {why}"))),
+        Ok(text) if text.is_empty() => Extracted::Nothing(None),
+        Ok(text) if cut => Extracted::Beginning { text, was_temporary: stamp.is_some() },
+        Ok(text) => Extracted::Text(vec![text], stamp),
+        Err(why) => Extracted::Nothing(Some(format!("{shown}: {why}"))),
     }
 }
 
-/// Reads the start of a file; tells whether there was more, and what it was when it was opened.
+/// Reads the start of a file; also returns true if there was more, and the file's stamp when it was opened.
 fn read_file(
-    place: usize,
+    index: usize,
     path: &Path,
     sources: &Sources<'_>,
     max_bytes: usize,
 ) -> Result<(Vec<u8>, bool, Stamp), String> {
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX);
-    let (file, stamp) = sources.open(place, path)?;
+    let (file, stamp) = sources.open(index, path)?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     let cut = bytes.len() > max_bytes;
@@ -112,8 +112,7 @@ fn read_file(
     Ok((bytes, cut, stamp))
 }
 
-/// Returns the bytes as text, or says why they are none. Text that was cut ends at the last whole
-/// character.
+/// Returns the bytes as text, or the reason for which they are none. Text that was cut ends at the last whole character.
 fn text_of(mut bytes: Vec<u8>, cut: bool) -> Result<String, String> {
     if let Err(error) = std::str::from_utf8(&bytes) {
         if !cut || error.error_len().is_some() {
@@ -149,7 +148,7 @@ mod tests {
     }
 
     /// Takes a document whose source may lie in this directory.
-    fn take_from(directory: &Path, document: &mut Document, max_bytes: usize) -> Taken {
+    fn take_from(directory: &Path, document: &mut Document, max_bytes: usize) -> Extracted {
         let options = IngestOptions {
             output: Vec::new(),
             directory: directory.join("out"),
@@ -159,7 +158,7 @@ mod tests {
             avoided: Vec::new(),
         };
         let sources = Sources::new(&options, "Ingest", &Parameters::default()).unwrap();
-        take(document, 0, &sources, max_bytes)
+        extract(document, 0, &sources, max_bytes)
     }
 
     #[test]
@@ -193,17 +192,17 @@ mod tests {
                 let (expected, fields) = match expected {
                     Ok(text) if bytes.len() > max => {
                         let beginning =
-                            Taken::Beginning { text: text.to_owned(), was_temporary: false };
+                            Extracted::Beginning { text: text.to_owned(), was_temporary: false };
                         let told = format!(
                             "only the first {max} bytes were taken, as MaxContentSize says"
                         );
                         (beginning, vec![(CUT_FIELD.to_owned(), told)])
                     }
-                    Ok(text) => (Taken::Text(vec![text.to_owned()], None), vec![]),
-                    Err("") => (Taken::Nothing(None), vec![]),
+                    Ok(text) => (Extracted::Text(vec![text.to_owned()], None), vec![]),
+                    Err("") => (Extracted::Nothing(None), vec![]),
                     Err(why) => {
                         let why = format!("{shown}: {why}");
-                        (Taken::Nothing(Some(why.clone())), vec![(ERROR_FIELD.to_owned(), why)])
+                        (Extracted::Nothing(Some(why.clone())), vec![(ERROR_FIELD.to_owned(), why)])
                     }
                 };
                 assert_eq!(taken, expected, "{bytes:?} {max}");
@@ -219,10 +218,10 @@ mod tests {
         fs::write(&path, "not read").unwrap();
         let mut document = with(DocumentSource::File { path, temporary: true });
         document.pages = vec!["page".to_owned()];
-        let expected = Taken::Text(vec!["page".to_owned()], None);
+        let expected = Extracted::Text(vec!["page".to_owned()], None);
         assert_eq!(take_from(directory.path(), &mut document.clone(), 10), expected);
         document.kind = DocumentKind::Update;
-        assert_eq!(take_from(directory.path(), &mut document, 10), Taken::Update);
+        assert_eq!(take_from(directory.path(), &mut document, 10), Extracted::Update);
     }
 
     #[test]
@@ -233,9 +232,12 @@ mod tests {
         for temporary in [false, true] {
             let mut document = with(DocumentSource::File { path: path.clone(), temporary });
             let cut = take_from(directory.path(), &mut document.clone(), 3);
-            assert_eq!(cut, Taken::Beginning { text: "tex".to_owned(), was_temporary: temporary });
+            assert_eq!(
+                cut,
+                Extracted::Beginning { text: "tex".to_owned(), was_temporary: temporary }
+            );
             let taken = take_from(directory.path(), &mut document, 10);
-            let Taken::Text(sections, stamp) = taken else { panic!("{taken:?}") };
+            let Extracted::Text(sections, stamp) = taken else { panic!("{taken:?}") };
             assert_eq!(
                 (sections.as_slice(), stamp.is_some()),
                 (&["text".to_owned()][..], temporary)
@@ -255,7 +257,7 @@ mod tests {
         ] {
             let mut document = with(DocumentSource::File { path, temporary: true });
             let taken = take_from(directory.path(), &mut document, 10);
-            let Taken::Failed(told) = taken else { panic!("{taken:?}") };
+            let Extracted::Failed(told) = taken else { panic!("{taken:?}") };
             assert!(told.contains(why) && told.len() < 300, "{told}");
             assert_eq!(document.fields, [(ERROR_FIELD.to_owned(), told)]);
         }

@@ -138,8 +138,7 @@ fn field_name(name: &str) -> String {
     name.chars().map(|c| if allowed(c) { c } else { '_' }).collect()
 }
 
-/// Puts a backslash before each quote, and doubles those that stand before a quote or at the end,
-/// so that the end of the value can be told.
+/// Puts a backslash before each quote, and doubles those before a quote or at the end, so that the end of the value is clear.
 fn quoted(value: &str) -> Cow<'_, str> {
     if !value.contains('"') && !value.ends_with('\\') {
         return Cow::Borrowed(value);

@@ -1,4 +1,4 @@
-//! `Type=Ingest`: the keys of a queue that takes documents in, and what they come to.
+//! `Type=Ingest`: the configuration of a queue that takes documents in.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ pub struct IngestSettings {
     pub max_content_size: usize,
     /// `MaxOutputSize`: bytes that one action may write; `usize::MAX` is unlimited.
     pub max_output_size: usize,
-    /// `AllowedSourceDirectories`: where clients may name files; may be empty.
+    /// `AllowedSourceDirectories`: the directories in which clients may name files; may be empty.
     pub allowed_source_directories: Vec<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Bounds how much one action writes into all of its files together.
+//! The limit of the bytes that one action writes into all of its files together.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -15,13 +15,13 @@ pub(crate) struct TooMuch(u64);
 
 /// Number of bytes that may still be written; copies share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Room {
+pub(crate) struct WriteBudget {
     max: u64,
     left: Rc<Cell<u64>>,
 }
 
-impl Room {
-    /// Makes room for this many bytes.
+impl WriteBudget {
+    /// Makes a budget of this many bytes.
     pub(crate) fn new(max: u64) -> Self {
         Self { max, left: Rc::new(Cell::new(max)) }
     }
@@ -33,17 +33,17 @@ impl Room {
     }
 }
 
-/// A file into which no more is written than there is room for.
+/// A file whose writes are limited by a budget.
 #[derive(Debug)]
 pub(crate) struct LimitedFile {
     file: BufWriter<File>,
-    room: Room,
+    budget: WriteBudget,
 }
 
 impl LimitedFile {
     /// Makes an empty file.
-    pub(crate) fn create(path: &Path, room: &Room) -> io::Result<Self> {
-        Ok(Self { file: BufWriter::new(File::create(path)?), room: room.clone() })
+    pub(crate) fn create(path: &Path, budget: &WriteBudget) -> io::Result<Self> {
+        Ok(Self { file: BufWriter::new(File::create(path)?), budget: budget.clone() })
     }
 
     /// Writes what is left and makes it durable.
@@ -54,7 +54,7 @@ impl LimitedFile {
 
 impl Write for LimitedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.room.take(bytes.len())?;
+        self.budget.take(bytes.len())?;
         self.file.write_all(bytes)?;
         Ok(bytes.len())
     }
@@ -71,9 +71,9 @@ mod tests {
     #[test]
     fn files_share_their_room() {
         let directory = tempfile::tempdir().unwrap();
-        let room = Room::new(10);
-        let mut a = LimitedFile::create(&directory.path().join("a"), &room).unwrap();
-        let mut b = LimitedFile::create(&directory.path().join("b"), &room).unwrap();
+        let budget = WriteBudget::new(10);
+        let mut a = LimitedFile::create(&directory.path().join("a"), &budget).unwrap();
+        let mut b = LimitedFile::create(&directory.path().join("b"), &budget).unwrap();
         a.write_all(b"123456").unwrap();
         b.write_all(b"7890").unwrap();
         for file in [&mut a, &mut b] {

@@ -1,9 +1,9 @@
 //! Ingest: takes documents in, as a Connector Framework Server does, and writes each action's as
 //! one batch of files that an index server or any other program can take over.
 //!
-//! `documents` reads what was given, `content` finds each document's text, in files that
-//! `sources` opens, `write` makes the batch durable in the forms of `idx`, and `tally` counts. To
-//! run an action twice gives one batch: that is why it may be queued again after a crash.
+//! `documents` reads the parameters, `content` finds each document's text, in files that `sources` opens, `write` makes the
+//! batch durable in the forms of `idx`, `limit` bounds its size, and `tally` counts. To run an action twice gives one batch:
+//! that is why it may be requeued after a crash.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use actiond_actors::{
     Work,
 };
 
-use super::Watch;
+use super::WorkContext;
 use crate::aci::catalog::{ParamKind, ParamSpec};
 use crate::documents::csv;
 use crate::documents::document::{Document, DocumentSource, Documents};
-use content::Taken;
+use content::Extracted;
 use sources::Sources;
 use write::DocumentBatch;
 
@@ -72,7 +72,7 @@ pub enum Output {
 pub struct IngestOptions {
     /// The forms in which each batch is written.
     pub output: Vec<Output>,
-    /// Where the batches go; created when it is needed.
+    /// The directory for the batches; created when it is needed.
     pub directory: PathBuf,
     /// Bytes of text that are taken from one document's source; 0 for none.
     pub max_content_bytes: usize,
@@ -115,15 +115,15 @@ impl Perform for Ingest {
     }
 }
 
-/// Runs one action of this queue, whose batch has this name; its result says how it went with the documents.
+/// Runs one action of this queue, whose batch has this name; its result is the tally of the documents.
 fn run(
     options: &IngestOptions,
     queue: &str,
     parameters: &Parameters,
     name: &str,
-    watch: &dyn Watch,
+    context: &dyn WorkContext,
 ) -> Result<Report, Failure> {
-    publish(watch, StageStatus::Processing, 0, 0);
+    publish(context, StageStatus::Processing, 0, 0);
     let given = Given::from(parameters)?;
     let mut documents = Vec::new();
     for (name, text) in [("adds", given.adds), ("updates", given.updates)] {
@@ -133,7 +133,7 @@ fn run(
         let wrong = |e| Failure::failed(format!("{name}: {e}"));
         for document in Documents::new(text).map_err(wrong)? {
             documents.push(document.map_err(wrong)?);
-            watch.checkpoint()?;
+            context.checkpoint()?;
         }
     }
     let removes = csv::read(given.removes).map_err(|e| Failure::failed(format!("removes: {e}")))?;
@@ -147,14 +147,14 @@ fn run(
         None => {
             let (bytes, output) = (options.max_output_bytes, &options.output);
             let batch = DocumentBatch::begin(&options.directory, name, output, bytes, fingerprint)?;
-            fill(batch, name, &sources, options.max_content_bytes, documents, &removes, watch)?
+            fill(batch, name, &sources, options.max_content_bytes, documents, &removes, context)?
                 .commit()?
         }
     };
-    // An earlier attempt may have been cut off between the commit and this. What was not taken stays:
-    // nothing else may hold it.
-    for (place, stamp) in written.temporary {
-        if let Some(path) = temporary.get(&place) {
+    // An earlier attempt may have ended between the commit and this. A source whose text was not extracted stays: there may
+    // be no other copy.
+    for (index, stamp) in written.temporary {
+        if let Some(path) = temporary.get(&index) {
             sources.remove(path, stamp);
         }
     }
@@ -169,47 +169,47 @@ fn fill(
     max_content_bytes: usize,
     documents: Vec<Document>,
     removes: &[String],
-    watch: &dyn Watch,
+    context: &dyn WorkContext,
 ) -> Result<DocumentBatch, Failure> {
     let all = documents.len() + removes.len();
     let mut done = 0;
     let mut left = 0_u64;
     let mut step = || {
-        watch.checkpoint()?;
+        context.checkpoint()?;
         // Each figure is a small tree, so it is not made for each of a million references.
         if done % 64 == 0 {
-            publish(watch, StageStatus::Finished, done, all);
+            publish(context, StageStatus::Finished, done, all);
         }
         done += 1;
         Ok::<_, Failure>(())
     };
-    for (place, mut document) in documents.into_iter().enumerate() {
+    for (index, mut document) in documents.into_iter().enumerate() {
         step()?;
         if content::holds_unused(&document) {
             batch.written().tally.unused(&document.reference);
         }
-        let taken = content::take(&mut document, place, sources, max_content_bytes);
+        let taken = content::extract(&mut document, index, sources, max_content_bytes);
         let (written, reference) = (batch.written(), &document.reference);
         let sections = match taken {
-            Taken::Text(sections, read) => {
+            Extracted::Text(sections, read) => {
                 written.tally.good();
-                written.temporary.extend(read.map(|stamp| (place, stamp)));
+                written.temporary.extend(read.map(|stamp| (index, stamp)));
                 sections
             }
-            Taken::Beginning { text, was_temporary } => {
+            Extracted::Beginning { text, was_temporary } => {
                 written.tally.cut();
                 left += u64::from(was_temporary);
                 vec![text]
             }
-            Taken::Update => {
+            Extracted::Update => {
                 written.tally.good();
                 Vec::new()
             }
-            Taken::Nothing(why) => {
+            Extracted::Nothing(why) => {
                 written.tally.without_content(reference, why.as_deref());
                 Vec::new()
             }
-            Taken::Failed(why) => {
+            Extracted::Failed(why) => {
                 written.tally.failed(reference, &why);
                 Vec::new()
             }
@@ -224,9 +224,9 @@ fn fill(
     }
     if let Some(why) = batch.written().tally.total_failure() {
         log::warn!("[{}] {name}: {why}", sources.queue());
-        // Whoever sent them may send them again; an index that got them would have empty documents.
+        // The sender may send them again; an index that got them would have empty documents.
         if removes.is_empty() {
-            watch.partial(batch.written().tally.report());
+            context.partial(batch.written().tally.report());
             return Err(Failure::failed(why));
         }
     }
@@ -235,11 +235,11 @@ fn fill(
         batch.remove(reference)?;
     }
     // The last moment at which a stop can leave nothing behind.
-    watch.checkpoint()?;
+    context.checkpoint()?;
     Ok(batch)
 }
 
-fn publish(watch: &dyn Watch, parse: StageStatus, done: usize, all: usize) {
+fn publish(context: &dyn WorkContext, parse: StageStatus, done: usize, all: usize) {
     let count = |n| u64::try_from(n).unwrap_or(u64::MAX);
     let write = match parse {
         StageStatus::Finished => {
@@ -247,21 +247,21 @@ fn publish(watch: &dyn Watch, parse: StageStatus, done: usize, all: usize) {
         }
         _ => Stage::new("Write"),
     };
-    watch.progress(Progress::of_stages(vec![Stage::new("Parse").at(parse), write]));
+    context.progress(Progress::of_stages(vec![Stage::new("Parse").at(parse), write]));
 }
 
-/// The files that are to be deleted, by the places of their documents.
+/// The files that are to be deleted, by the indexes of their documents.
 fn temporary_files(documents: &[Document]) -> HashMap<usize, PathBuf> {
     let sources = documents.iter().enumerate();
     sources
-        .filter_map(|(place, document)| match &document.source {
-            Some(DocumentSource::File { path, temporary: true }) => Some((place, path.clone())),
+        .filter_map(|(index, document)| match &document.source {
+            Some(DocumentSource::File { path, temporary: true }) => Some((index, path.clone())),
             _ => None,
         })
         .collect()
 }
 
-/// The parameters that an action was given; what is empty was not given, as clients send `removes=` for nothing.
+/// The parameters of an action; empty ones count as missing, since clients send `removes=` for nothing.
 struct Given<'a> {
     adds: &'a str,
     updates: &'a str,

@@ -1,9 +1,8 @@
-//! Which files of documents may be read, and where they are.
+//! The source files of documents: which of them may be read, and opening them.
 //!
-//! A client may name files below the directories that the configuration allows, and no others. What
-//! Fetch has found in this same server is read below the directory that it went through, if it still
-//! is what was found. Either way no link is followed, and nothing is read where the server keeps its
-//! own data.
+//! A client may name files below the directories that the configuration allows, and no others. A file that Fetch has found
+//! in this same server is read below the directory that was crawled, if it still is the same file. Either way no link is
+//! followed, and nothing is read in the server's own directories.
 
 use std::fs::File;
 use std::io;
@@ -19,15 +18,15 @@ use crate::documents::found::{FOUND, FoundFiles};
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
     queue: &'a str,
-    allowed: Vec<Allowed>,
+    allowed: Vec<AllowedDirectory>,
     found: Option<FoundBelow>,
     /// Directories that the server writes to.
     own: Vec<PathBuf>,
 }
 
-/// A directory of the configuration.
+/// A directory of `AllowedSourceDirectories`.
 #[derive(Debug)]
-struct Allowed {
+struct AllowedDirectory {
     root: io::Result<Root>,
     /// The paths by which a client may call it: as it was configured, and without links.
     called: Vec<PathBuf>,
@@ -54,7 +53,7 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     ///
-    /// What Fetch handed over can't be read.
+    /// The files that Fetch handed over can't be parsed.
     pub(crate) fn new(
         options: &IngestOptions,
         queue: &'a str,
@@ -63,7 +62,7 @@ impl<'a> Sources<'a> {
         #[cfg(unix)]
         actiond_actors::store::sqlite::look_at_own_files();
         let allowed =
-            options.allowed_sources.iter().map(|path| Allowed::new(path, queue)).collect();
+            options.allowed_sources.iter().map(|path| AllowedDirectory::new(path, queue)).collect();
         let found = parameters.get(FOUND).map(FoundBelow::of).transpose()?;
         let own = options.avoided.iter().chain([&options.directory]).cloned().collect();
         Ok(Self { queue, allowed, found, own })
@@ -74,20 +73,19 @@ impl<'a> Sources<'a> {
         self.queue
     }
 
-    /// Returns the server's own directories, as they are now: one may be made meanwhile, by another
-    /// queue or for this very batch.
+    /// Returns the server's own directories, as they are now: another queue may have made one meanwhile, or this very batch.
     fn avoid(&self) -> Vec<DirectoryId> {
         self.own.iter().filter_map(|path| directory_id(path).ok()).collect()
     }
 
-    /// Opens the file of the document at this place; tells what it was then.
+    /// Opens the file of the document with this index; also returns the file's stamp.
     ///
     /// # Errors
     ///
-    /// Why it is not read, for the client: without any path of this server.
-    pub(crate) fn open(&self, place: usize, path: &Path) -> Result<(File, Stamp), String> {
+    /// The reason for which it is not read, for the client: without any path of this server.
+    pub(crate) fn open(&self, index: usize, path: &Path) -> Result<(File, Stamp), String> {
         match &self.found {
-            Some(found) => self.open_found(found, place, path),
+            Some(found) => self.open_found(found, index, path),
             None => self
                 .first(path, |root, below, avoid| root.open(below, avoid))
                 .map_err(|(why, _)| why),
@@ -97,10 +95,10 @@ impl<'a> Sources<'a> {
     fn open_found(
         &self,
         FoundBelow { root, named, files }: &FoundBelow,
-        place: usize,
+        index: usize,
         path: &Path,
     ) -> Result<(File, Stamp), String> {
-        let (Some(found), Ok(below)) = (files.file(place), path.strip_prefix(named)) else {
+        let (Some(found), Ok(below)) = (files.file(index), path.strip_prefix(named)) else {
             return Err("Fetch did not find it".to_owned());
         };
         let root = root.as_ref().map_err(|e| format!("the directory that it was found in: {e}"))?;
@@ -136,8 +134,7 @@ impl<'a> Sources<'a> {
         log::warn!("[{}] temporary source {path:?} is left as it is: {why}", self.queue);
     }
 
-    /// Does something with the first file that this path of a client's can be; fails with the reason
-    /// for the client, and its kind.
+    /// Calls `act` with the first file that this path of a client can mean; the error is the reason for the client, and its kind.
     fn first<T>(
         &self,
         path: &Path,
@@ -172,13 +169,13 @@ impl<'a> Sources<'a> {
         Err(last)
     }
 
-    /// Returns the directories that a path may lie in, and what it is there. An absolute one lies in
-    /// the directory that has most of it; a relative one is looked for in all.
-    fn candidates(&self, path: &Path) -> Vec<(&Allowed, PathBuf)> {
+    /// Returns the directories that a path may lie in, with its path below them. An absolute path lies in the directory with the
+    /// longest match; a relative one is looked for in all.
+    fn candidates(&self, path: &Path) -> Vec<(&AllowedDirectory, PathBuf)> {
         if path.is_relative() {
             return self.allowed.iter().map(|allowed| (allowed, path.to_owned())).collect();
         }
-        let below = |allowed: &Allowed| {
+        let below = |allowed: &AllowedDirectory| {
             let called = allowed.called.iter().filter_map(|called| path.strip_prefix(called).ok());
             called.min_by_key(|below| below.components().count()).map(Path::to_owned)
         };
@@ -187,11 +184,11 @@ impl<'a> Sources<'a> {
     }
 }
 
-impl Allowed {
+impl AllowedDirectory {
     fn new(path: &Path, queue: &str) -> Self {
         let root = Root::resolve(path);
         if let Err(error) = &root {
-            // Whoever reads the configuration has warned of it.
+            // The reader of the configuration has warned of it.
             log::debug!("[{queue}] AllowedSourceDirectories: {path:?} cannot be opened: {error}");
         }
         let resolved = root.as_ref().ok().map(|root| root.path().to_owned());

@@ -9,13 +9,13 @@ use actiond_actors::{ActionId, Content, Timestamp};
 use super::*;
 use crate::documents::beneath::{Root, Stamp};
 use crate::documents::found::{FOUND, FoundFiles};
-use crate::kinds::testing::Witness;
+use crate::kinds::testing::RecordingContext;
 
 /// A directory `in` that is allowed, and `away`, which is not.
 struct Scene {
     at: PathBuf,
     options: IngestOptions,
-    witness: Witness,
+    witness: RecordingContext,
     _directory: tempfile::TempDir,
 }
 
@@ -35,7 +35,7 @@ impl Scene {
             allowed_sources: vec![at.join("in")],
             avoided: vec![at.join("data")],
         };
-        Self { at, options, witness: Witness::default(), _directory: directory }
+        Self { at, options, witness: RecordingContext::default(), _directory: directory }
     }
 
     fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {

@@ -1,14 +1,14 @@
-//! How it went with the documents of an action, for its result and for an attempt that repeats it.
+//! The tally of an action's documents, for its result and for an attempt that repeats it.
 
 use actiond_actors::{Node, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::shorten;
 
-/// Of how many documents the reasons are told; there may be a million.
+/// Number of documents whose reasons are kept; there may be a million documents.
 const MAX_REASONS: usize = 10;
 
-/// Counts of documents, and why nothing was taken of some.
+/// Counts of documents, and the reasons for which some have no text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Tally {
@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     /// Those to add whose source could not be read, or may not be.
     #[serde(skip_serializing_if = "is_zero")]
     failed: u64,
-    /// Those to add of whose text only the beginning was taken.
+    /// Those to add with only the beginning of their text.
     #[serde(skip_serializing_if = "is_zero")]
     cut: u64,
     /// Those that held a source or pages which were not used.
@@ -46,24 +46,24 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Tally {
-    /// Counts a document with what it was to have.
+    /// Counts a document that is complete.
     pub(crate) fn good(&mut self) {
         self.documents += 1;
     }
 
-    /// Counts a document of whose text only the beginning was taken.
+    /// Counts a document with only the beginning of its text.
     pub(crate) fn cut(&mut self) {
         self.documents += 1;
         self.cut += 1;
     }
 
-    /// Notes that something that a document held was not used.
+    /// Notes that a source or pages of a document were not used.
     pub(crate) fn unused(&mut self, reference: &str) {
         self.unused += 1;
         self.firstunused.get_or_insert_with(|| shorten(reference).into_owned());
     }
 
-    /// Counts a document without text; `why` if there is more to say.
+    /// Counts a document without text; `why` is the reason, if there is one to tell.
     pub(crate) fn without_content(&mut self, reference: &str, why: Option<&str>) {
         self.documents += 1;
         self.withoutcontent += 1;
@@ -86,7 +86,7 @@ impl Tally {
         }
     }
 
-    /// Says so if there are documents, and nothing could be taken of any of them.
+    /// Returns an error text if there are documents, and all have failed.
     pub(crate) fn total_failure(&self) -> Option<String> {
         if self.failed == 0 || self.failed < self.documents {
             return None;

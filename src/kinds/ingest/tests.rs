@@ -6,7 +6,7 @@ use std::path::Path;
 use actiond_actors::{ActionId, Node, Timestamp, Value};
 
 use super::*;
-use crate::kinds::testing::Witness;
+use crate::kinds::testing::RecordingContext;
 
 const ADDS: &str = "<adds><add><document><reference>one</reference><metadata name='A' value='1'/>\
                     <pages content='text'/></document></add></adds>";
@@ -15,7 +15,7 @@ const UPDATES: &str = "<updates><update><reference>two</reference></update></upd
 struct Scene {
     directory: tempfile::TempDir,
     settings: IngestOptions,
-    witness: Witness,
+    witness: RecordingContext,
 }
 
 impl Scene {
@@ -29,7 +29,7 @@ impl Scene {
             allowed_sources: vec![directory.path().to_owned()],
             avoided: Vec::new(),
         };
-        Self { directory, settings, witness: Witness::default() }
+        Self { directory, settings, witness: RecordingContext::default() }
     }
 
     fn run(&self, id: u64, pairs: &[(&str, &str)]) -> Result<Report, Failure> {

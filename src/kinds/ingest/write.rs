@@ -1,10 +1,10 @@
-//! Writes a batch: one directory of files, which is there whole or not at all.
+//! Writes a batch: one directory of files, which exists as a whole or not at all.
 //!
-//! The files are written into a hidden directory beside it and fsynced; then that is renamed, and
-//! the directory above fsynced. The name comes from the action's id, so a batch that is there
-//! already was written by an earlier attempt whose end was lost: a repeat never doubles it.
+//! The files are written into a hidden directory beside it and fsynced; then that is renamed, and the directory above
+//! fsynced. The name comes from the action's id, so a batch that exists already was written by an earlier attempt whose end
+//! was lost: a repeat never doubles it.
 //!
-//! Errors are shown to clients, so they name no path; that is in the log.
+//! Errors are shown to clients, so they name no path; the log does.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Output;
 use super::idx;
-use super::limit::{LimitedFile, Room, TooMuch};
+use super::limit::{LimitedFile, TooMuch, WriteBudget};
 use super::tally::Tally;
 use crate::documents::beneath::Stamp;
 use crate::documents::document::Document;
@@ -59,24 +59,23 @@ struct Manifest {
     written: Written,
 }
 
-/// Facts to be known of a batch once it is there, also by a later attempt.
+/// The part of the manifest that a later attempt needs of a batch that exists already.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Written {
-    /// The count of what became of the documents.
+    /// The tally of the documents.
     #[serde(flatten)]
     pub(crate) tally: Tally,
-    /// The temporary sources whose text was taken: the places of their documents among all, from 0,
-    /// and what each file was.
+    /// The temporary sources whose text was extracted: the indexes of their documents, from 0, and the stamp of each file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) temporary: Vec<(usize, Stamp)>,
 }
 
-/// If this batch is there already, returns what it holds.
+/// Returns the notes of this batch if it exists already.
 ///
 /// # Errors
 ///
-/// It is there but was made from something else: then ids have been given anew, say because the
-/// database was replaced, and to call this action done would lose its documents.
+/// It exists but was made from something else: then ids have been reused, for example because the database was replaced, and
+/// to call this action done would lose its documents.
 pub(crate) fn find(
     directory: &Path,
     name: &str,
@@ -110,7 +109,7 @@ pub(crate) struct DocumentBatch {
     idx: Option<LimitedFile>,
     json: Option<LimitedFile>,
     removes: Option<LimitedFile>,
-    room: Room,
+    budget: WriteBudget,
     manifest: Manifest,
     committed: bool,
 }
@@ -126,9 +125,9 @@ impl DocumentBatch {
         fingerprint: String,
     ) -> Result<Self, Failure> {
         let temporary = directory.join(format!(".{name}.tmp"));
-        let room = Room::new(max_bytes);
+        let budget = WriteBudget::new(max_bytes);
         let open = |output, file| {
-            let create = || LimitedFile::create(&temporary.join(file), &room);
+            let create = || LimitedFile::create(&temporary.join(file), &budget);
             outputs.contains(&output).then(create).transpose()
         };
         let files = prepare(directory, &temporary)
@@ -140,7 +139,7 @@ impl DocumentBatch {
             idx,
             json,
             removes: None,
-            room,
+            budget,
             manifest: Manifest { removes: 0, fingerprint, written: Written::default() },
             committed: false,
         })
@@ -164,7 +163,7 @@ impl DocumentBatch {
         write().map_err(|e| failed(&self.temporary, e))
     }
 
-    /// Returns what is noted of the documents, to be added to.
+    /// Returns the notes on the documents, to add to.
     pub(crate) fn written(&mut self) -> &mut Written {
         &mut self.manifest.written
     }
@@ -175,7 +174,7 @@ impl DocumentBatch {
         let mut write = || {
             if self.removes.is_none() {
                 let path = self.temporary.join(REMOVES_FILE);
-                self.removes = Some(LimitedFile::create(&path, &self.room)?);
+                self.removes = Some(LimitedFile::create(&path, &self.budget)?);
             }
             if let Some(out) = &mut self.removes {
                 idx::write_remove(out, reference)?;
@@ -188,15 +187,14 @@ impl DocumentBatch {
         write().map_err(|e: io::Error| failed(&self.temporary, e))
     }
 
-    /// Makes the batch durable and visible. Once this returns, it is there whatever happens. Returns
-    /// what it holds.
+    /// Makes the batch durable and visible. Once this returns, it survives a crash. Returns the notes of the batch.
     pub(crate) fn commit(mut self) -> Result<Written, Failure> {
         let mut finish = || -> io::Result<()> {
             if let Some(out) = &mut self.idx {
                 out.write_all(idx::IDX_END.as_bytes())?;
             }
             let mut manifest =
-                LimitedFile::create(&self.temporary.join(MANIFEST_FILE), &self.room)?;
+                LimitedFile::create(&self.temporary.join(MANIFEST_FILE), &self.budget)?;
             serde_json::to_writer(&mut manifest, &self.manifest)?;
             manifest.write_all(b"\n")?;
             let files = [self.idx.take(), self.json.take(), self.removes.take(), Some(manifest)];

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use super::super::file_system::{FileSystem, More};
+use super::super::file_system::{Details, FileSystem};
 use super::*;
 
 /// A file system of which only the device is known.
 fn on(device: u64) -> FileSystem {
-    FileSystem { device, more: None }
+    FileSystem { device, details: None }
 }
 
 fn file(path: &str, size: i64, seconds: i64) -> Item {
@@ -179,37 +179,38 @@ fn places_are_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.db");
     let mut store = Datastore::open(&path).unwrap();
-    assert_eq!(store.places(), Ok(BTreeMap::new()));
-    store.meet(Path::new("/a"), on(u64::MAX)).unwrap();
-    store.meet(Path::new("/a"), on(1)).unwrap();
+    assert_eq!(store.mounts(), Ok(BTreeMap::new()));
+    store.note_mount(Path::new("/a"), on(u64::MAX)).unwrap();
+    store.note_mount(Path::new("/a"), on(1)).unwrap();
     store.commit().unwrap();
     let places = |all: &[(&str, u64, Option<u64>)]| {
         let remembered = |&(p, device, known): &(&str, u64, Option<u64>)| {
-            (p.into(), Remembered { on: on(device), known })
+            (p.into(), RememberedMount { on: on(device), known })
         };
         all.iter().map(remembered).collect()
     };
-    assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, None)])));
-    store.suspect(Path::new("/a"), Some(3)).unwrap();
-    store.suspect(Path::new("/none"), Some(3)).unwrap();
-    store.meet(Path::new("/a"), on(1)).unwrap();
-    assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, Some(3))])));
-    store.suspect(Path::new("/a"), None).unwrap();
-    assert_eq!(store.places(), Ok(places(&[("/a", u64::MAX, None)])));
-    store.suspect(Path::new("/a"), Some(3)).unwrap();
+    assert_eq!(store.mounts(), Ok(places(&[("/a", u64::MAX, None)])));
+    store.set_suspect(Path::new("/a"), Some(3)).unwrap();
+    store.set_suspect(Path::new("/none"), Some(3)).unwrap();
+    store.note_mount(Path::new("/a"), on(1)).unwrap();
+    assert_eq!(store.mounts(), Ok(places(&[("/a", u64::MAX, Some(3))])));
+    store.set_suspect(Path::new("/a"), None).unwrap();
+    assert_eq!(store.mounts(), Ok(places(&[("/a", u64::MAX, None)])));
+    store.set_suspect(Path::new("/a"), Some(3)).unwrap();
     let known = [("/a", 2, None), ("/b", 3, Some(4))];
-    store.remember(&places(&known)).unwrap();
+    store.replace_mounts(&places(&known)).unwrap();
     drop(store);
     let mut store = Datastore::open(&path).unwrap();
-    assert_eq!(store.places(), Ok(places(&known)));
-    store.remember(&BTreeMap::new()).unwrap();
-    assert_eq!(store.places(), Ok(BTreeMap::new()));
-    let more = More { id: u64::MAX, top: 1, made: Some((-5, 6)) };
-    for more in [more, More { made: None, ..more }] {
-        let remembered = Remembered { on: FileSystem { device: 7, more: Some(more) }, known: None };
+    assert_eq!(store.mounts(), Ok(places(&known)));
+    store.replace_mounts(&BTreeMap::new()).unwrap();
+    assert_eq!(store.mounts(), Ok(BTreeMap::new()));
+    let details = Details { id: u64::MAX, top: 1, made: Some((-5, 6)) };
+    for details in [details, Details { made: None, ..details }] {
+        let remembered =
+            RememberedMount { on: FileSystem { device: 7, details: Some(details) }, known: None };
         let all = BTreeMap::from([("/a".into(), remembered)]);
-        store.remember(&all).unwrap();
-        assert_eq!(store.places(), Ok(all));
+        store.replace_mounts(&all).unwrap();
+        assert_eq!(store.mounts(), Ok(all));
     }
 }
 
@@ -223,10 +224,10 @@ fn places_of_version_2_are_read_on() {
         PRAGMA user_version = 2;";
     Connection::open(&path).unwrap().execute_batch(old).unwrap();
     let expected = BTreeMap::from([
-        ("/a".into(), Remembered { on: on(7), known: None }),
-        ("/b".into(), Remembered { on: on(u64::MAX), known: Some(3) }),
+        ("/a".into(), RememberedMount { on: on(7), known: None }),
+        ("/b".into(), RememberedMount { on: on(u64::MAX), known: Some(3) }),
     ]);
     for _ in 0..2 {
-        assert_eq!(Datastore::open(&path).unwrap().places(), Ok(expected.clone()));
+        assert_eq!(Datastore::open(&path).unwrap().mounts(), Ok(expected.clone()));
     }
 }

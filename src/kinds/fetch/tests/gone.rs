@@ -10,7 +10,7 @@ impl Scene {
     /// Runs, which must fail and remove nothing, and returns why.
     fn refused(&mut self) -> String {
         let (ended, report) = self.synchronize_with(&|_| Ok(()));
-        let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
+        let Err(TaskError::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
         assert!(!counts(&report).contains("deleted"), "{report:?}");
         assert!(self.sink.given.iter().all(|(what, _)| *what == "adds"), "{:?}", self.sink.given);
         why
@@ -274,7 +274,7 @@ fn a_mount_point_that_goes_during_the_run_keeps_its_files() {
     // With the one file that has changed, and so is looked at, it goes.
     scene.put("a", "22");
     let (ended, report) = scene.synchronize_with(&|_| fs::rename(&share, &away));
-    let Err(Cut::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
+    let Err(TaskError::Failed(why)) = ended else { panic!("{ended:?}: {report:?}") };
     assert!(why.contains("/in/share: another file system"), "{why}");
     assert!(scene.sink.given.iter().all(|(what, _)| *what == "adds"), "{:?}", scene.sink.given);
     fs::rename(&away, &share).unwrap();

@@ -68,7 +68,7 @@ fn a_directory_that_lies_in_it_fails_its_task() {
     {
         scene.options.tasks[0].directories = vec![directory.clone()];
         let ended = scene.synchronize_with(&|_| Ok(())).0;
-        let Err(Cut::Failed(why)) = ended else { panic!("{directory:?}: {ended:?}") };
+        let Err(TaskError::Failed(why)) = ended else { panic!("{directory:?}: {ended:?}") };
         let told = format!("directory {}: it lies in ", directory.display());
         assert!(why.starts_with(&told) && why.contains("never fetched"), "{why}");
     }

@@ -90,11 +90,11 @@ impl Source for Mailbox {
         self.closed.iter().any(|closed| path.starts_with(closed))
     }
 
-    fn judge(&mut self, missed: &mut Missed<'_>) -> Result<(), Cut> {
+    fn judge(&mut self, missed: &mut Missed<'_>) -> Result<(), TaskError> {
         for path in missed {
             self.missed.push(path?);
         }
-        self.verdict.map_or(Ok(()), |why| Err(Cut::Failed(why.to_owned())))
+        self.verdict.map_or(Ok(()), |why| Err(TaskError::Failed(why.to_owned())))
     }
 
     fn end(&mut self, _: &mut Datastore) -> Result<(), String> {
@@ -108,11 +108,11 @@ fn run(
     scene: &mut Scene,
     mailbox: &mut Mailbox,
     script: &[Line],
-) -> (Result<(), Cut>, String, Vec<String>) {
+) -> (Result<(), TaskError>, String, Vec<String>) {
     mailbox.script = script.iter().cloned().collect();
     scene.sink.given.clear();
     let mut board = Board::new(&scene.witness, ["Mail"], None);
-    let means = Means {
+    let means = SyncOptions {
         data_directory: &scene.options.data_directory,
         batch_size: 3,
         deliver: &mut scene.sink,
@@ -148,13 +148,13 @@ fn what_the_source_does_not_trust_is_not_removed() {
 
     mailbox.verdict = Some("it was moved");
     let (ended, counted, given) = run(&mut scene, &mut mailbox, &all[..1]);
-    assert_eq!(ended, Err(Cut::Failed("it was moved".to_owned())));
+    assert_eq!(ended, Err(TaskError::Failed("it was moved".to_owned())));
     assert_eq!((counted.as_str(), given), ("seen=1 unchanged=1", Vec::new()));
     assert!(!mailbox.has_ended);
     mailbox.verdict = None;
 
     let (ended, _, given) = run(&mut scene, &mut mailbox, &[Fails("it hung up")]);
-    assert_eq!((ended, given), (Err(Cut::Failed("it hung up".to_owned())), Vec::new()));
+    assert_eq!((ended, given), (Err(TaskError::Failed("it hung up".to_owned())), Vec::new()));
 
     // A folder that can't be read is an error, and all in it stays; what is not found there has vanished.
     let (_, counted, given) = run(&mut scene, &mut mailbox, &[Closed("in")]);
