@@ -74,7 +74,6 @@ pub mod lifecycle;
 pub mod perform;
 mod queue;
 pub mod report;
-mod shutdown;
 pub mod store;
 mod supervision;
 mod system;

@@ -55,7 +55,7 @@ pub(crate) use messages::{
     AttemptEnded, Change, Drain, EndAll, Progressed, Settle, SlotFreed, Submissions, WorkerLost,
 };
 use owners::Due;
-pub(crate) use owners::{Lease, Noticed};
+pub(crate) use owners::{LeaseState, Noticed};
 pub use run_now::RunOutcome;
 pub use settings::QueueSettings;
 pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};

@@ -21,7 +21,7 @@ pub(crate) struct Noticed(pub(crate) Notice);
 /// How the lease on the store stands. From the system.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) enum Lease {
+pub(crate) enum LeaseState {
     /// It was renewed: time to look for what no notice has told.
     Renewed,
     /// It may be over.
@@ -124,18 +124,18 @@ impl Handler<Noticed> for QueueActor {
     }
 }
 
-impl Handler<Lease> for QueueActor {
+impl Handler<LeaseState> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, lease: Lease, ctx: &mut Self::Context) {
+    fn handle(&mut self, lease: LeaseState, ctx: &mut Self::Context) {
         match lease {
-            Lease::Renewed => {
+            LeaseState::Renewed => {
                 let reclaim = Control::Reclaim { on_restart: self.on_restart() };
                 self.shared.inbox().control(internal(reclaim));
                 self.pump(ctx);
             }
-            Lease::InDoubt => self.mind_lease(),
-            Lease::Over(heard) => {
+            LeaseState::InDoubt => self.mind_lease(),
+            LeaseState::Over(heard) => {
                 self.mind_lease();
                 // The system may be gone.
                 let _ = heard.send(());
