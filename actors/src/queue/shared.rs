@@ -1,6 +1,6 @@
-//! What outlives a queue actor: its published address, its inbox, its slots, its waiters, its counts.
+//! The parts of a queue that outlive its actor: the published address, the inbox, the slots, the waiters, the counts.
 //!
-//! Handles, workers and readers hold this and never an address of their own, so nobody keeps a dead one.
+//! Handles, workers and readers hold these and never an address of their own, so none keeps the address of a dead actor.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,18 +20,19 @@ use crate::queue::waiters::Waiters;
 use crate::queue::{QueueActor, QueueSettings, Submissions};
 use crate::store::{Counts, NewAction};
 
-/// Where a queue's actor is.
+/// State of a queue's actor, with its address.
 #[derive(Clone)]
 pub(crate) enum Link {
     /// It is being built or rebuilt.
     Starting,
     Up(Addr<QueueActor>),
-    /// It was given up, for this reason.
+    /// It was given up for this reason.
     Down(String),
 }
 
 pub(crate) type QueueLink = Arc<QueueShared>;
 
+/// The parts of one queue that outlive its actor.
 pub(crate) struct QueueShared {
     name: Arc<str>,
     settings: QueueSettings,
@@ -43,11 +44,11 @@ pub(crate) struct QueueShared {
     dropped_reports: AtomicU64,
     ending: Mutex<Option<Ending>>,
     telling: Telling,
-    /// Whether what an earlier server left running has been recovered.
+    /// True once the actions that ran in an earlier server are recovered.
     recovered: watch::Sender<bool>,
 }
 
-/// How what runs is to be ended because the server shuts down.
+/// Way in which a shutdown ends what runs. A force is never taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ending {
     Interrupt,
@@ -108,7 +109,7 @@ impl QueueShared {
         self.link.subscribe()
     }
 
-    /// Returns the actor's address if it lives: that of one that has died stays published for a moment.
+    /// Returns the actor's address, or `None` if it has died: its address stays published for a moment after that.
     pub(crate) fn address(&self) -> Option<Addr<QueueActor>> {
         match &*self.link.borrow() {
             Link::Up(address) if self.inbox.is_open() => Some(address.clone()),
@@ -116,22 +117,22 @@ impl QueueShared {
         }
     }
 
-    /// Tells the queue something that it can also find out by itself when it is rebuilt, so a
-    /// message to an actor that has just died may get lost.
+    /// Sends the actor a message, which is lost if it has just died. Only for what its successor also finds in these
+    /// parts.
     pub(crate) fn tell<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,
         QueueActor: Handler<M>,
         <QueueActor as actix::Actor>::Context: ToEnvelope<QueueActor, M>,
     {
-        // Not by a copy of the address: each is made and given back, for every message.
+        // Without a copy of the address: that costs time for each message.
         if let Link::Up(address) = &*self.link.borrow() {
             address.do_send(message);
         }
     }
 
-    /// Leaves a submission for the actor, and tells it if no batch will fetch it; where there is none, gives it
-    /// back. An actor whose address is not published yet looks when it begins.
+    /// Puts a submission into the inbox, and tells the actor if no enlisted batch will take it. Gives the submission back if
+    /// there is no actor. An actor whose address is not published yet looks when it starts.
     pub(super) fn submit(
         &self,
         new: NewAction,
@@ -147,12 +148,12 @@ impl QueueShared {
         &self.inbox
     }
 
-    /// Returns its slots: what runs, and which workers are idle.
+    /// Returns the slots.
     pub(crate) const fn slots(&self) -> &Slots {
         &self.slots
     }
 
-    /// Returns those who wait for ends.
+    /// Returns the callers that wait for ends.
     pub(crate) const fn waiters(&self) -> &Waiters {
         &self.waiters
     }
@@ -179,7 +180,7 @@ impl QueueShared {
         *lock(&self.ending)
     }
 
-    /// Returns what tells its observers.
+    /// Returns the teller of events.
     pub(crate) const fn telling(&self) -> &Telling {
         &self.telling
     }
@@ -188,7 +189,7 @@ impl QueueShared {
         self.recovered.send_replace(true);
     }
 
-    /// Watches whether what an earlier server left running has been recovered.
+    /// Watches whether the actions that ran in an earlier server are recovered.
     pub(crate) fn recovered(&self) -> watch::Receiver<bool> {
         self.recovered.subscribe()
     }
@@ -202,7 +203,7 @@ impl QueueShared {
     }
 }
 
-/// For locks that are never held while anything is called that could leave their data half changed.
+/// Locks a mutex, poisoned or not. Only for data that no panic can leave half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
