@@ -73,6 +73,7 @@ impl WeakSystem {
     }
 }
 
+/// The parts of a system.
 struct Inner {
     /// Runs the actions' own work. Taken by [`Alive`] when the last user drops the system.
     executor: Mutex<Option<Runtime>>,

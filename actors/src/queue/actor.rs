@@ -144,7 +144,7 @@ impl QueueActor {
 
     /// Waits a while before the next batch, unless a client sends something.
     pub(super) fn back_off(&mut self, ctx: &mut Context<Self>) {
-        self.try_again(ctx);
+        self.end_back_off(ctx);
         self.backing_off = Some(ctx.run_later(RETRY_AFTER, |queue, ctx| {
             queue.backing_off = None;
             queue.pump(ctx);
@@ -152,7 +152,7 @@ impl QueueActor {
     }
 
     /// Ends the wait. The timer is cancelled too: else each failure would leave one more.
-    pub(super) fn try_again(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn end_back_off(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.backing_off.take() {
             ctx.cancel_future(timer);
         }
@@ -211,7 +211,7 @@ impl Handler<Submissions> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, _: Submissions, ctx: &mut Self::Context) {
-        self.try_again(ctx);
+        self.end_back_off(ctx);
         self.pump(ctx);
     }
 }
@@ -222,7 +222,7 @@ impl Handler<Change> for QueueActor {
     fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
         let asked = Asked::by(&control);
         self.shared.inbox().control((control, Port::Client { reply, asked }));
-        self.try_again(ctx);
+        self.end_back_off(ctx);
         self.pump(ctx);
     }
 }

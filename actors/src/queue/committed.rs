@@ -1,7 +1,7 @@
 //! The answer to a batch: what the actor does once a batch is durable, or has failed.
 //!
-//! Only here do changes take effect outside of the store: callers are answered, attempts start, workers hear of stops and
-//! pauses, observers are told (Q2, Q5).
+//! Only here do the changes of a batch take effect outside of the store: callers are answered, attempts start, workers hear
+//! of stops and pauses, observers are told (Q2, Q5).
 
 use actix::prelude::*;
 

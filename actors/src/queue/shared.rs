@@ -25,6 +25,7 @@ use crate::store::{Counts, NewAction};
 pub(crate) enum Link {
     /// It is being built or rebuilt.
     Starting,
+    /// It lives, or has died a moment ago.
     Up(Addr<QueueActor>),
     /// It was given up for this reason.
     Down(String),
@@ -38,10 +39,12 @@ pub(crate) struct QueueShared {
     settings: QueueSettings,
     link: watch::Sender<Link>,
     slots: Slots,
+    /// The counts as of the latest batch, and true while the queue is paused.
     counts: Mutex<(Counts, bool)>,
     inbox: Inbox,
     waiters: Waiters,
     dropped_reports: AtomicU64,
+    /// Set once a shutdown ends what runs.
     ending: Mutex<Option<Ending>>,
     telling: Telling,
     /// True once the actions that ran in an earlier server are recovered.
