@@ -14,7 +14,8 @@ pub(crate) mod process;
 use std::sync::Arc;
 
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
-use crate::worker::{Wish, panic_text};
+use crate::worker::Wish;
+use crate::worker::outcome::panic_text;
 
 /// Kind of an attempt's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::perform::{Failure, WorkResult};
-use crate::worker::{Attempt, Wish, panicked};
+use crate::worker::outcome::panicked;
+use crate::worker::{Attempt, Wish};
 
 /// Time to wait for killed processes: more than any needs that the system can end at all.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
