@@ -60,6 +60,7 @@ pub fn observer(
     ByClosure { interest, on_event }
 }
 
+/// The observer that [`observer`] makes.
 struct ByClosure<F> {
     interest: Interest,
     on_event: F,

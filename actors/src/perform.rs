@@ -65,8 +65,10 @@ pub trait Perform: Send + Sync + 'static {
 /// The work of one attempt, as [`Perform::perform`] returns it.
 pub struct Work(pub(crate) WorkKind);
 
+/// Result of work, as it comes back.
 pub(crate) type WorkResult = Result<Report, Failure>;
 
+/// Kind of work; `worker::run` runs each in its own way.
 pub(crate) enum WorkKind {
     Task(Pin<Box<dyn Future<Output = WorkResult> + Send>>),
     Blocking(Box<dyn FnOnce() -> WorkResult + Send>),

@@ -15,6 +15,7 @@ use crate::queue::{Link, QueueActor, QueueLink};
 
 /// Number of deaths within [`BUDGET_TIME`] after which a queue is given up at the next one.
 const BUDGET: usize = 5;
+/// Time for which a death counts.
 const BUDGET_TIME: Duration = Duration::from_secs(60);
 /// Time before the first rebuild; it doubles with each further one.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -40,6 +41,7 @@ impl Guardian {
         Self { shared, factory, deaths: VecDeque::new() }
     }
 
+    /// Builds an actor and publishes its address.
     fn build(&self, ctx: &Context<Self>) {
         let address = (self.factory)(ExitGuard { guardian: ctx.address() }).start();
         // Published before the actor looks at what still runs: it finds the attempts that end before that look, and is

@@ -136,10 +136,12 @@ impl System {
         lock(&self.inner.actors).is_empty()
     }
 
+    /// Returns the runtime of the actions' own work.
     pub(crate) fn executor(&self) -> &Handle {
         &self.inner.handle
     }
 
+    /// Blocks the calling thread of blocking work until the future is ready.
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.executor().block_on(future)
     }

@@ -96,6 +96,7 @@ impl QueueActor {
         }
     }
 
+    /// Returns the fate of actions that are interrupted: as the settings say, else as their kind does.
     pub(super) fn on_restart(&self) -> OnRestart {
         self.shared.settings().on_restart.unwrap_or_else(|| self.performer.on_restart())
     }

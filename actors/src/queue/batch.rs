@@ -137,6 +137,7 @@ impl Ports {
 }
 
 impl Port {
+    /// Answers the control. An end that was dropped as stale is counted; either way the attempt is forgotten (Q14).
     pub(super) fn answer(self, result: Result<Vec<Affected>, Rejected>, queue: &QueueShared) {
         match self {
             Self::Client { reply, .. } => {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::batch::Port;
 use crate::store::{Control, NewAction, Rejected, Submitted};
 
+/// Sender of the answer to a submission.
 pub(super) type SubmissionPort = oneshot::Sender<Result<Submitted, Rejected>>;
 
 /// Largest number of submissions in one batch: the next control waits behind no more than these.
@@ -30,6 +31,7 @@ pub(crate) struct Inbox(Mutex<Waiting>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Generation(u64);
 
+/// The contents of an inbox.
 #[derive(Default)]
 struct Waiting {
     generation: Generation,

@@ -31,6 +31,7 @@ pub(crate) enum Link {
     Down(String),
 }
 
+/// Reference to a queue that stays valid while its actor is rebuilt.
 pub(crate) type QueueLink = Arc<QueueShared>;
 
 /// The parts of one queue that outlive its actor.
@@ -104,10 +105,12 @@ impl QueueShared {
         &self.settings
     }
 
+    /// Publishes the state of the actor. Called by the guardian.
     pub(crate) fn publish(&self, link: Link) {
         self.link.send_replace(link);
     }
 
+    /// Watches the state of the actor.
     pub(crate) fn watch(&self) -> watch::Receiver<Link> {
         self.link.subscribe()
     }
@@ -174,6 +177,7 @@ impl QueueShared {
         lock(&self.counts).1 = paused;
     }
 
+    /// Sets the way in which a shutdown ends what runs; a force stays.
     pub(crate) fn set_ending(&self, ending: Ending) {
         let mut current = lock(&self.ending);
         *current = (*current).max(Some(ending));

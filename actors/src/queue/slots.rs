@@ -150,10 +150,12 @@ impl Slots {
         }
     }
 
+    /// Returns the attempts that have not durably ended.
     pub(crate) fn attempts(&self) -> Vec<Arc<Attempt>> {
         lock(&self.state).attempts.values().map(|(attempt, _)| Arc::clone(attempt)).collect()
     }
 
+    /// Returns the attempt at this action that has not durably ended.
     pub(crate) fn attempt(&self, id: ActionId) -> Option<Arc<Attempt>> {
         lock(&self.state).attempts.get(&id).map(|(attempt, _)| Arc::clone(attempt))
     }
@@ -187,6 +189,7 @@ impl Slots {
         lock(&self.state).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
     }
 
+    /// Calls `tell` with each worker whose slot is not free.
     pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {
         let state = lock(&self.state);
         for (slot, worker) in state.workers.iter().enumerate() {

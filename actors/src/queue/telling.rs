@@ -106,6 +106,7 @@ impl Telling {
         Self { observers, thresholds, last, interrupted: Mutex::default() }
     }
 
+    /// Tells whether an observer wants any of these events. Ask before an event is made.
     pub(crate) const fn want(&self, interest: Interest) -> bool {
         self.observers.want(interest)
     }
@@ -150,6 +151,7 @@ impl Telling {
         }
     }
 
+    /// Tells of a pause, a resume, a stop or a new priority.
     fn steered(&self, queue: &str, of: &Affected, asked: Asked) {
         if !self.want(Interest::STEERED) {
             return;

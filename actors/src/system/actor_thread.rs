@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 
+/// A closure to be run on the thread.
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread on which actors live. It ends, and they with it, when this is dropped.
@@ -10,6 +11,7 @@ pub(super) struct ActorThread {
 }
 
 impl ActorThread {
+    /// Starts the thread, and returns once it is ready.
     pub(super) fn start(number: usize) -> std::io::Result<Self> {
         let (jobs, mut receiver) = mpsc::unbounded_channel::<Job>();
         // A runtime may be dropped only on a thread that has none, so it is made there.

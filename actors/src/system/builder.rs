@@ -32,6 +32,7 @@ pub struct Builder {
 }
 
 #[derive(Debug)]
+/// The store to use: one to be opened, or one that is open.
 enum StoreSource {
     Directory(PathBuf, Durability),
     Store(Arc<dyn Store>),

@@ -20,12 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Tenure(Mutex<Held>);
 
+/// An owner, and the end of its lease.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     owner: OwnerId,
     until: Until,
 }
 
+/// The end of a lease.
 #[derive(Debug, Clone, Copy)]
 enum Until {
     /// Nobody else can open the store.
@@ -91,10 +93,12 @@ impl Tenure {
         }
     }
 
+    /// Notes that a lease was granted.
     fn hold(&self, owner: OwnerId, asked: Instant, lease: Duration) {
         *self.held() = Held { owner, until: after(asked, lease) };
     }
 
+    /// Notes that the lease was lost.
     fn lose(&self) {
         self.held().until = Until::Lost;
     }
@@ -198,6 +202,7 @@ async fn end_all(queues: &[QueueHandle]) {
     }
 }
 
+/// Tells all queues the state of the lease.
 fn tell(queues: &[QueueHandle], what: impl Fn() -> LeaseState) {
     for queue in queues {
         queue.shared.tell(what());

@@ -88,6 +88,7 @@ impl System {
         self.close().await;
     }
 
+    /// Interrupts or forces all that runs, in queues and at once.
     fn end_all(&self, ending: Ending, message: impl Fn() -> EndAll) {
         self.inner.shutdown.go_on_to(Phase::Ending(ending));
         for queue in self.queues() {

@@ -52,6 +52,7 @@ pub(crate) struct Attempt {
     progress_to: Option<Weak<QueueShared>>,
 }
 
+/// The live figures.
 #[derive(Debug)]
 struct Live {
     progress: Progress,
@@ -121,6 +122,7 @@ impl Attempt {
         self.action.map(|action| action.id)
     }
 
+    /// Returns its number among the attempts at the action, from 1.
     pub(crate) fn number(&self) -> u32 {
         self.action.map_or(1, |action| action.attempt)
     }
@@ -196,11 +198,13 @@ impl Attempt {
         self.publish(|live| live.progress = progress);
     }
 
+    /// Publishes a partial result, cut if it is too deep.
     pub(crate) fn set_partial(self: &Arc<Self>, mut report: Report) {
         report::cut(&mut report);
         self.publish(|live| live.partial = report);
     }
 
+    /// Changes the live figures, and tells the queue if it is to look at them.
     fn publish(self: &Arc<Self>, change: impl FnOnce(&mut Live)) {
         let mut live = self.live();
         change(&mut live);

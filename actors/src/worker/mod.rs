@@ -65,6 +65,7 @@ pub(crate) struct WorkerActor {
     running: Option<Running>,
 }
 
+/// The attempt that a worker watches.
 struct Running {
     attempt: Arc<Attempt>,
     work: AbortHandle,

@@ -33,6 +33,7 @@ impl Shutdown {
         *self.0.borrow() > Phase::Open
     }
 
+    /// Goes on to this phase, unless it is past already.
     pub(crate) fn go_on_to(&self, phase: Phase) {
         self.0.send_if_modified(|current| {
             let goes_on = phase > *current;

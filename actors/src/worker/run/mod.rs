@@ -38,6 +38,7 @@ pub(crate) enum Forcing {
 }
 
 impl RunAs {
+    /// Returns the way to force work of this kind.
     pub(crate) const fn forcing(self) -> Forcing {
         match self {
             Self::Task => Forcing::Drop,

@@ -32,6 +32,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// Longest time between two looks at them.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Makes the future that accompanies a program.
 type Accompany =
     Box<dyn FnOnce(ChildProcess) -> Pin<Box<dyn Future<Output = WorkResult> + Send>> + Send>;
 
@@ -202,6 +203,7 @@ struct Group {
 }
 
 impl Group {
+    /// Passes a wish on as signals.
     fn steer(&self, wish: Wish) {
         match wish {
             Wish::Run => self.signal(Signal::CONT),
@@ -215,6 +217,7 @@ impl Group {
         }
     }
 
+    /// Sends a signal to the whole group, while the number is still its own.
     fn signal(&self, signal: Signal) {
         if self.is_held
             && let Err(error) = kill_process_group(self.id, signal)
