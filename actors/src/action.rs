@@ -1,7 +1,7 @@
-//! The plain words of the runtime: what an action is, which states it has, what it was given.
+//! The plain types of an action: its id, its state, its parameters, and times.
 //!
-//! No behaviour lives here. What a command does to an action is in [`crate::lifecycle`]; how one is
-//! run is in [`crate::perform`].
+//! They have no behaviour. The effect of commands on states is in [`crate::lifecycle`]; the work of an action is in
+//! [`crate::perform`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,9 +13,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The number that names one action for ever (Q1: it is never used twice in one store).
+/// The number of an action. It is never used twice in one store (Q1).
 ///
-/// From 1 to [`ActionId::MAX`], which is what fits into the eleven digits of an ACI token.
+/// It is at least 1 and at most [`ActionId::MAX`], so that it fits into the eleven digits of an ACI token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActionId(u64);
@@ -62,24 +62,25 @@ impl Timestamp {
     }
 }
 
-/// Where an action stands. The moves between states are in [`crate::lifecycle`].
+/// State of an action. The moves between states are in [`crate::lifecycle`] (Q3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
-    /// Waits for a slot.
+    /// The action waits for a slot.
     Queued,
-    /// Has a slot and runs.
+    /// The action has a slot and runs.
     Processing,
-    /// Has a slot and does not run.
+    /// The action has a slot, and its work is held.
     Paused,
-    /// Was asked to stop and has not ended yet. Work that came to its own end first ends Finished or Error all the same.
+    /// The action was asked to stop and has not ended yet. If its work comes to its own end first, it ends in Finished or
+    /// Error all the same.
     Stopping,
-    /// Final: ended by itself, with a result.
+    /// Final: the action ended by itself, with a result.
     Finished,
-    /// Final: ended by itself, with an error.
+    /// Final: the action ended with an error.
     Error,
-    /// Final: was taken from the queue before it ever ran.
+    /// Final: the action was cancelled before it ever ran.
     Cancelled,
-    /// Final: ended because it was asked to; its partial result is kept.
+    /// Final: the action ended because it was asked to stop. Its partial result is kept.
     Stopped,
 }
 
@@ -102,7 +103,7 @@ impl State {
         matches!(self, Self::Finished | Self::Error | Self::Cancelled | Self::Stopped)
     }
 
-    /// Tells whether the action holds a slot.
+    /// Tells whether the action holds a slot: it runs, or is paused or stopping.
     #[must_use]
     pub const fn is_running(self) -> bool {
         matches!(self, Self::Processing | Self::Paused | Self::Stopping)
@@ -130,7 +131,7 @@ impl fmt::Display for State {
     }
 }
 
-/// One parameter's value: text, or bytes that are not text (an uploaded file).
+/// Value of a parameter: text, or bytes such as an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Text, kept to the letter.
@@ -218,7 +219,7 @@ impl From<String> for Value {
     }
 }
 
-/// What an action was given: names and values in the order they came, cheap to clone.
+/// Parameters of an action: names and values in the order in which they came. Cheap to clone.
 ///
 /// Names are compared without regard to ASCII case. A name may occur more than once;
 /// [`Parameters::get`] takes the last, as the wire does.
@@ -246,18 +247,18 @@ impl Parameters {
         self.0.iter().rev().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
 
-    /// Goes through all pairs in the order they came.
+    /// Iterates over all pairs in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v))
     }
 
-    /// Returns how many pairs there are.
+    /// Returns the number of pairs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Tells whether there is no pair at all.
+    /// Tells whether there are no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,13 +1,13 @@
-//! The only place that asks for the wall-clock time, so that tests can set it.
+//! The wall clock. No other code asks for the wall-clock time, so tests can set it.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::action::Timestamp;
 
-/// Tells the wall-clock time. Durations are never taken from it: it may jump.
+/// A wall clock. Durations are never measured by it, since it may jump; times stay in order even then (Q9).
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
-    /// Returns the time now.
+    /// Returns the present time.
     fn now(&self) -> Timestamp;
 }
 

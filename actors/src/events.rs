@@ -1,8 +1,7 @@
-//! What happened, for whoever wants to know: [`QueueEvent`], told to an [`Observer`].
+//! Events: each change in a queue is a [`QueueEvent`], told to every [`Observer`] that wants it.
 //!
-//! Metrics, handlers of events, pages that show queues live and lines of a log hang on this. A queue tells of each
-//! change once it is durable, never before. Nothing is made that nobody is interested in: an event without an
-//! observer costs one comparison.
+//! They are for metrics, event handlers, live pages and logs. A queue tells of a change once it is durable, never before
+//! (Q2). An event that no observer wants costs one comparison.
 //!
 //! ```
 //! use actiond_actors::events::{Interest, QueueEvent, observer};
@@ -31,32 +30,32 @@ use crate::supervision::drop_quietly;
 pub(crate) use unfinished::log_unfinished;
 pub use unfinished::{OneLine, Unfinished};
 
-/// Somebody who is told what happens in the queues of a system.
+/// A receiver of the events of a system's queues.
 ///
-/// It is called by the thread of a queue, after the commit that made the change durable, so it must not wait: whatever
-/// takes time belongs elsewhere, behind a channel. The events of one queue come one after the other, in the order in which
-/// they were written: of one action, `Queued` comes before `Started`, and nothing after `Ended`. Several queues may tell at the
-/// same time. A panic in an observer is logged and harms nobody else.
+/// It is called on the thread of a queue, after the commit that made the change durable, so it must not wait: hand slow
+/// work to a channel. The events of one queue come one after the other, in the order in which they were written: of one
+/// action, `Queued` comes before `Started`, and nothing after `Ended`. Several queues may call at the same time. A panic
+/// in an observer is logged and harms nothing else.
 ///
-/// # What may be missing
+/// # Missing events
 ///
-/// No change is told of twice. But what became durable just before the actor of a queue died, or the server, may not be told at
-/// all: the actor after it begins with what the store holds, and an end that was written is an end. Whoever must not miss
-/// anything compares with [`QueueHandle::list`](crate::QueueHandle::list) after a start. Only of what a queue is
-/// itself (paused, full or empty), the next actor tells what has changed since the last event. What was not written yet
-/// (an end, a stop that is tried again) is told when it is. How far an attempt has come may be told again.
+/// No change is told of twice. A change that became durable just before a queue's actor died, or the server, may not be
+/// told at all: the next actor begins with what the store holds. An observer that must not miss anything compares with
+/// [`QueueHandle::list`](crate::QueueHandle::list) after a start. Of the queue itself (paused, full or empty), the next
+/// actor tells what has changed since the last event. A change that is retried is told of once it is written. Progress may
+/// be told again.
 ///
-/// # Where several servers share a store
+/// # Several servers on one store
 ///
-/// Each tells of the changes that it wrote itself: a stop is told by the server that was asked, the end by the one that ran the
-/// action, and what ran on a server that is gone by the one that recovers it. Only what the queue itself is (paused, full or
-/// empty) is told by each that hears of it. A start that must not begin, because others may have begun it by then, is not told;
-/// nor that its action waits again.
+/// Each server tells of the changes that it wrote itself: a stop is told by the server that was asked, the end by the one
+/// that ran the action, and a recovery by the one that recovered it. Only the state of the queue itself (paused, full or
+/// empty) is told by each server that hears of it. A start that is given back before it begins, because another server may
+/// have started the action, is not told, and neither is the requeue.
 pub trait Observer: Send + Sync + 'static {
-    /// The events that it wants. Asked once, when it is added to a system.
+    /// Returns the events that it wants. Called once, when it is added to a system.
     fn interest(&self) -> Interest;
 
-    /// Tells it of one event in the queue of this name.
+    /// Receives one event in the queue of this name.
     fn on_event(&self, queue: &str, event: &QueueEvent<'_>);
 }
 
@@ -68,6 +67,7 @@ pub fn observer(
     ByClosure { interest, on_event }
 }
 
+/// The observer that [`observer`] makes.
 struct ByClosure<F> {
     interest: Interest,
     on_event: F,
@@ -83,7 +83,7 @@ impl<F: Fn(&str, &QueueEvent<'_>) + Send + Sync + 'static> Observer for ByClosur
     }
 }
 
-/// Which events an observer wants: one or several of these, joined by `|`.
+/// The kinds of events that an observer wants: one or several of these, joined by `|`.
 ///
 /// ```
 /// use actiond_actors::events::Interest;
@@ -102,7 +102,7 @@ impl Interest {
     pub const STARTED: Self = Self(1 << 1);
     /// `Progressed`.
     pub const PROGRESSED: Self = Self(1 << 2);
-    /// What clients ask of actions: `Paused`, `Resumed`, `Stopping` and `PriorityChanged`.
+    /// Effects of clients' commands: `Paused`, `Resumed`, `Stopping` and `PriorityChanged`.
     pub const STEERED: Self = Self(1 << 3);
     /// `Ended` in the state Finished.
     pub const FINISHED: Self = Self(1 << 4);
@@ -110,22 +110,22 @@ impl Interest {
     pub const UNFINISHED: Self = Self(1 << 5);
     /// `QueuePaused` and `QueueResumed`.
     pub const QUEUE_PAUSED: Self = Self(1 << 6);
-    /// How full a queue is: `QueueFull`, `QueueFilling`, `QueueEmptying` and `QueueEmpty`.
+    /// Fill level of a queue: `QueueFull`, `QueueFilling`, `QueueEmptying` and `QueueEmpty`.
     pub const LEVEL: Self = Self(1 << 7);
     /// `Committed`.
     pub const COMMITTED: Self = Self(1 << 8);
-    /// Every end of an attempt.
+    /// All of `Ended`, and `Requeued`.
     pub const ENDED: Self = Self(Self::FINISHED.0 | Self::UNFINISHED.0);
     /// All events, also those of later versions.
     pub const ALL: Self = Self(u16::MAX);
 
-    /// Joins the two; `|` where that need not be a constant.
+    /// Joins the two, also in a constant, where `|` can't be used.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Tells whether this wants anything of that.
+    /// Tells whether the two have a kind of event in common.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -143,11 +143,11 @@ impl BitOr for Interest {
 /// The action that an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActionRef {
-    /// Its id.
+    /// The action's id.
     pub id: ActionId,
-    /// When it was queued.
+    /// The time at which it was queued.
     pub queued_at: Timestamp,
-    /// Its latest attempt, from 1; 0 if it never started.
+    /// Number of its latest attempt, from 1; 0 if it never started.
     pub attempt: u32,
 }
 
@@ -155,7 +155,7 @@ pub struct ActionRef {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum QueueEvent<'a> {
-    /// An action was queued. Not of a submission that came again under its key.
+    /// An action was queued. Not told of a submission that was retried under its key.
     Queued {
         /// The action.
         action: ActionRef,
@@ -164,17 +164,17 @@ pub enum QueueEvent<'a> {
     Started {
         /// The action.
         action: ActionRef,
-        /// When this attempt started.
+        /// The time at which this attempt started.
         started_at: Timestamp,
     },
-    /// The work published how far it has come, or a partial result. At most four times a second for each attempt: then the
-    /// latest is told. Nothing of this is durable before the end.
+    /// The work published its progress or a partial result. Told at most four times a second for each attempt, with the
+    /// latest figures. None of this is durable before the end.
     Progressed {
         /// The action.
         action: ActionRef,
-        /// How far it has come.
+        /// The attempt's progress.
         progress: &'a Progress,
-        /// How long it has worked, pauses left out.
+        /// Time for which it has worked, pauses left out.
         processing: Duration,
     },
     /// A running action was paused.
@@ -187,19 +187,19 @@ pub enum QueueEvent<'a> {
         /// The action.
         action: ActionRef,
     },
-    /// A running action was asked to stop. Not by a shutdown, which changes nothing that is kept.
+    /// A running action was asked to stop by a client. Not told of a shutdown, which changes no stored state by asking.
     Stopping {
         /// The action.
         action: ActionRef,
-        /// It had been asked before, and is forced now.
+        /// True if it had been asked before and is forced now.
         forced: bool,
     },
-    /// An action that a shutdown or a crash interrupted waits again.
+    /// An action that a shutdown or a crash interrupted was put back into the queue.
     Requeued {
         /// The action.
         action: ActionRef,
     },
-    /// A waiting action was given a priority, perhaps the one that it had.
+    /// The priority of a waiting action was set, perhaps to the one that it had.
     PriorityChanged {
         /// The action.
         action: ActionRef,
@@ -213,43 +213,43 @@ pub enum QueueEvent<'a> {
         action: ActionRef,
         /// The final state.
         state: State,
-        /// How the attempt came to its end. None where none ran here: the action was cancelled, could not be
-        /// read, or was stopped before it began, or its attempt was lost with another server.
+        /// Way in which the attempt came to its end. None where no attempt ended here: the action was cancelled, could not
+        /// be read, or was stopped before it began, or its attempt was lost with another server.
         came: Option<Came>,
-        /// When the attempt started, unless it never did.
+        /// The time at which the attempt started; none if the action never did.
         started_at: Option<Timestamp>,
-        /// When it ended.
+        /// The time at which the action ended.
         finished_at: Timestamp,
-        /// How long it worked, pauses left out.
+        /// Time for which the attempt worked, pauses left out.
         processing: Duration,
-        /// Why it failed: any text, of any length.
+        /// The error text: any text, of any length.
         error: Option<&'a str>,
     },
     /// The queue was paused.
     QueuePaused,
     /// The queue was resumed.
     QueueResumed,
-    /// As many actions wait as may.
+    /// The queue is full: as many actions wait as may.
     QueueFull {
-        /// How many wait.
+        /// Number of actions that wait.
         queued: u64,
-        /// How many may wait.
+        /// Number of actions that may wait.
         limit: u64,
     },
     /// More actions wait than the [threshold](crate::QueueSettings::filling_threshold), after the queue was emptying or
     /// empty.
     QueueFilling {
-        /// How many wait.
+        /// Number of actions that wait.
         queued: u64,
-        /// How many may wait.
+        /// Number of actions that may wait.
         limit: u64,
     },
     /// Fewer actions wait than the [threshold](crate::QueueSettings::emptying_threshold), after the queue was filling or
     /// full.
     QueueEmptying {
-        /// How many wait.
+        /// Number of actions that wait.
         queued: u64,
-        /// How many may wait.
+        /// Number of actions that may wait.
         limit: u64,
     },
     /// No action waits any more.
@@ -265,7 +265,7 @@ pub enum QueueEvent<'a> {
 }
 
 impl QueueEvent<'_> {
-    /// Returns the interest that this event meets.
+    /// Returns the interest that this event belongs to.
     #[must_use]
     pub const fn interest(&self) -> Interest {
         match self {
@@ -287,7 +287,7 @@ impl QueueEvent<'_> {
         }
     }
 
-    /// Returns the action that it is about; none where it is about the queue.
+    /// Returns the action that the event is about, or `None` if it is about the queue.
     #[must_use]
     pub const fn action(&self) -> Option<ActionRef> {
         match self {
@@ -314,7 +314,7 @@ impl QueueEvent<'_> {
 /// All observers of a system.
 #[derive(Clone, Default)]
 pub(crate) struct Observers {
-    /// What any of them wants.
+    /// The events that any of them wants.
     wanted: Interest,
     each: Vec<(Interest, Arc<dyn Observer>)>,
 }
@@ -332,16 +332,16 @@ impl Observers {
         self.each.push((interest, observer));
     }
 
-    /// Tells whether anybody wants something of this: ask before an event is made.
+    /// Tells whether an observer wants any of these events. Ask before an event is made.
     pub(crate) const fn want(&self, interest: Interest) -> bool {
         self.wanted.has(interest)
     }
 
-    /// Tells those who want it.
+    /// Tells the observers that want it.
     pub(crate) fn tell(&self, queue: &str, event: &QueueEvent<'_>) {
         let interest = event.interest();
         for (_, observer) in self.each.iter().filter(|(wanted, _)| wanted.has(interest)) {
-            // Other people's code, and the actor that calls it has answers to give.
+            // A panic in foreign code must not end the actor, which has callers to answer.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.on_event(queue, event))) {
                 log::error!("queue {queue}: an observer of its events panicked");
                 drop_quietly(panic);

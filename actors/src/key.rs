@@ -1,9 +1,10 @@
-//! Keys of submissions: under one, the same submission may come again. What counts as the same is decided
-//! here and nowhere else; who asks is the store, which has what the first one was given.
+//! Keys of submissions, by which a submission can be retried without being queued twice.
+//!
+//! The only place that decides which submissions are the same. The store asks, since it has the parameters of the first.
 
 use crate::action::Parameters;
 
-/// A text that whoever submits an action chose for it, so that the submission can be sent again when its answer was lost.
+/// A text that a client chooses for a submission, so that it can retry it when the answer was lost.
 ///
 /// ```
 /// use actiond_actors::{Parameters, SubmissionKey};
@@ -19,37 +20,37 @@ pub struct SubmissionKey {
 }
 
 impl SubmissionKey {
-    /// Names parameters that say nothing of the action, such as how long the client waits for it: a
-    /// submission that differs in them only is the same.
+    /// Sets parameters that are ignored in the comparison because they don't concern the action, such as the time that the
+    /// client waits for it.
     #[must_use]
     pub const fn apart_from(mut self, names: &'static [&'static str]) -> Self {
         self.apart_from = names;
         self
     }
 
-    /// Returns the text. Two keys are one if their texts are, to the letter.
+    /// Returns the text. Two keys are the same if their texts are, to the letter.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Tells whether what was given under this key `again` means the same as what was given `first`: the same
-    /// names, in any case and any order, with the same values. Where a name occurs more than once, the order of
-    /// its values counts.
+    /// Tells whether the parameters of the submission that came `again` are the same as those of the `first`: the same
+    /// names, in any case and any order, with the same values. The order of the values of one name counts.
     #[must_use]
     pub fn is_repeat(&self, first: &Parameters, again: &Parameters) -> bool {
-        self.meant(first) == self.meant(again)
+        self.compared(first) == self.compared(again)
     }
 
-    fn meant<'p>(&self, given: &'p Parameters) -> Vec<(String, &'p [u8])> {
-        let says_nothing =
+    /// Returns the parameters in the form in which they are compared.
+    fn compared<'p>(&self, given: &'p Parameters) -> Vec<(String, &'p [u8])> {
+        let is_ignored =
             |name: &str| self.apart_from.iter().any(|other| other.eq_ignore_ascii_case(name));
         let mut pairs: Vec<_> = given
             .iter()
-            .filter(|(name, _)| !says_nothing(name))
+            .filter(|(name, _)| !is_ignored(name))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes()))
             .collect();
-        // Values of one name stay in their order.
+        // A stable sort: values of one name stay in their order.
         pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
         pairs
     }

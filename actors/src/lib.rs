@@ -1,8 +1,23 @@
-//! Durable queues of asynchronous actions, run by actors, for any actix or tokio program.
+//! Durable queues of asynchronous actions, for any actix or tokio program.
 //!
-//! An action is submitted to a named queue and gets an id once it is on disk. The queue starts it
-//! when a slot is free, highest priority first; meanwhile it can be looked at, paused, given
-//! another priority, cancelled and stopped. What was acknowledged survives a crash.
+//! An action is submitted to a named queue and gets an id once it is on disk. It starts when a slot is free, the highest
+//! priority first. Meanwhile it can be looked at, paused, given another priority, cancelled and stopped. Every change that
+//! was acknowledged survives a crash.
+//!
+//! # Map
+//!
+//! | To | see |
+//! |---|---|
+//! | write the work of one kind of action | [`Perform`], [`Work`] and [`ActionContext`], in [`perform`] |
+//! | build, run and end the queues | [`System`], its [`Builder`], [`QueueSettings`] |
+//! | submit, command, read and list actions | [`QueueHandle`], [`Submission`], [`Listing`] |
+//! | know an action's states and the effect of each command | the plain types in [`action`], the rules in [`lifecycle`] |
+//! | make results and show progress | [`Node`], [`Report`] and [`Progress`], in [`report`] |
+//! | be told of each change | [`Observer`], in [`events`] |
+//! | keep the actions elsewhere, or let several servers share them | [`store`] |
+//! | set the clock, and plan failures for tests | [`clock`]; `testing`, with the feature of that name |
+//!
+//! # Example
 //!
 //! ```
 //! use actiond_actors::{ActionContext, Node, Parameters, Perform, QueueSettings, Submission, System, Work};
@@ -33,38 +48,48 @@
 //!
 //! # Guarantees
 //!
-//! - Q1: an id is never used twice.
-//! - Q2: an acknowledged submission, command or end survives a crash.
-//! - Q3, Q7: an action is in one state, moves only as [`lifecycle`] says, and a final state is final.
-//! - Q4: no more actions hold a slot than the queue has.
-//! - Q5: an action starts only after its start is on disk, so one that must not run twice does not.
-//! - Q6: a cancelled action never starts; a stop reaches only the attempt it was meant for.
-//! - Q8: higher priority first, equal ones by arrival.
-//! - Q11: each call gets one answer, or learns that none came.
-//! - Q12, Q13: a paused queue starts nothing; one that is not, with a free slot, starts what waits.
-//! - Q14: at most one attempt at an action runs; where several servers share a store, at most one is believed, and one
-//!   that may run only once is never begun twice ([`store`]).
-//! - What was forced has ended before its slot is used again: a task is dropped, a process and its group are gone. A
-//!   thread can't be forced, so its slot is retired until it ends.
-//! - A panic in an action ends that action in Error; a panic in a queue's actor has it rebuilt; one in an observer harms
-//!   nobody.
-//! - An [`Observer`] is told of each change once, after it is durable; what became durable just before a crash may not be
-//!   told.
+//! The numbers are those of the project's invariants. Tests and a model of every order of events check them.
+//!
+//! - **Ids** (Q1): an id is never used twice.
+//! - **Durability** (Q2): an acknowledged submission, command or end survives a crash of the process, and by default of the
+//!   machine ([`Durability`]).
+//! - **States** (Q3, Q7, Q9, Q10): an action is in one state, moves only as [`lifecycle`] says, and never leaves a final
+//!   state. Its times are in order even if the clock is set back. The counts of a queue equal its rows.
+//! - **Slots** (Q4): no more actions hold a slot than the queue has. Forced work has ended before its slot is used again:
+//!   a task is dropped, a process is gone with its group. A thread can't be forced; its slot is retired until it ends.
+//! - **Starts** (Q5, Q14): an action starts only after its start is durable, and at most one attempt at it runs. Where
+//!   several servers share a [`store`], attempts of two of them may overlap for a moment; at most one is believed, and an
+//!   action that may run only once ([`OnRestart::Fail`]) is never begun twice.
+//! - **Stops** (Q6): a cancelled action never starts. A stop reaches only the attempt that it was meant for.
+//! - **Order** (Q8, Q12, Q13): higher priority first, equal ones by arrival. A paused queue starts nothing. One that is
+//!   not paused, and has a free slot, starts what waits.
+//! - **Answers** (Q11): each call gets one answer, or [`QueueError::NoAnswer`] where the change may have been made.
+//! - **Panics**: one in an action ends that action in Error. One in a queue's actor has it rebuilt. One in an observer is
+//!   logged.
+//! - **Events**: an [`Observer`] is told of each change once, after it is durable. A change that became durable just before
+//!   a crash may not be told.
 //!
 //! # Limits
 //!
-//! A result may be nested 50 levels deep, and take 400 MB as JSON; a longer error text is cut there. SQLite comes
+//! A result may be nested 50 levels deep and take 400 MB as JSON; a longer error text is cut there. SQLite comes
 //! with rusqlite (`bundled`), and cargo takes one version of `libsqlite3-sys` in a program.
 //!
-//! # The map
+//! # Inside
 //!
-//! [`action`] and [`report`] are the plain types, [`lifecycle`] the rules, [`perform`] what you
-//! implement, [`System`] and [`QueueHandle`] what you call, [`events`] what you are told, [`store`] where actions are kept.
+//! - `system`: starts and ends all the rest; its builder, its threads, its lease and its shutdown.
+//! - `queue`: the actor that owns a queue, the handle that callers hold, and what outlives the actor.
+//! - `worker`: one slot and the attempt in it; `worker::run` runs that as a task, a thread or a process.
+//! - `supervision`: the guardian that rebuilds a queue's actor that died.
 //!
-//! Inside: `queue/` is the actor that owns a queue, with what its users hold (`handle`, `listing`, `run_now`), what outlives it
-//! (`shared`, `slots`, `waiters`, `inbox`) and what it tells (`telling`, `level`); `worker/` is one slot and the attempt it
-//! watches, and `worker/run/` how that is run: as a task, a thread or a process. `supervision` rebuilds a queue's actor
-//! that died, `system` starts and ends all of it.
+//! | upheld by | invariants |
+//! |---|---|
+//! | [`lifecycle`], the only place with rules about states | Q3, Q6, Q7, Q9; Q14 for late reports |
+//! | [`store`], in each transaction | Q1, Q2, Q8, Q10, Q12 |
+//! | `queue::batch`, `queue::committed`, `queue::attempts` | Q2, Q5, Q11 |
+//! | `queue::slots`, `queue::inbox`, `worker::run` | Q4 |
+//! | `queue::actor` | Q12, Q13 |
+//! | `queue::waiters`, `system::shutdown` | Q11 for callers that wait |
+//! | `worker::attempt`, `system::lease` | Q6 for stops, Q14 |
 
 pub mod action;
 pub mod clock;
@@ -74,7 +99,6 @@ pub mod lifecycle;
 pub mod perform;
 mod queue;
 pub mod report;
-mod shutdown;
 pub mod store;
 mod supervision;
 mod system;

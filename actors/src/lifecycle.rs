@@ -1,7 +1,8 @@
-//! THE RULES: what a command does to an action in a given state.
+//! The rules: the effect of each command on an action in each state.
 //!
-//! Pure: no actor, no clock, no I/O. The store asks [`decide`] within each transaction and writes
-//! what it says, so every rule about states stands here and nowhere else (Q3, Q6, Q7).
+//! They are pure functions: no actor, no clock, no I/O. The store asks [`decide`] within each transaction and writes
+//! its verdict, so every rule about states is here and nowhere else (Q3, Q6, Q7). [`is_current`] tells late reports from
+//! those that count (Q14), and [`not_before`] keeps times in order (Q9).
 
 use std::fmt;
 
@@ -9,45 +10,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{State, Timestamp};
 
-/// What becomes of an action that was running when the server went down.
+/// The fate of an action that was running when the server went down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnRestart {
-    /// It goes back to the queue with its token, priority and queue time, and runs again.
+    /// The action goes back to the queue with its token, priority and queue time, and runs again.
     Requeue,
-    /// It ends in Error: it never runs twice.
+    /// The action ends in Error: it never runs twice.
     Fail,
 }
 
-/// What is asked of one action.
+/// A command to one action: from a client, or from the queue itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Take it from the queue before it ever runs.
+    /// Take the action from the queue before it ever runs.
     Cancel,
-    /// End it, wherever it stands; a second stop forces.
+    /// End the action in whatever state it is; a second stop forces it.
     Stop,
-    /// Give it another priority while it waits.
+    /// Change the priority while the action waits.
     ChangePriority(i32),
-    /// Hold it while it keeps its slot.
+    /// Hold the work, which keeps its slot.
     Pause {
-        /// Whether this kind of action can pause at all.
+        /// True if this kind of action can pause at all.
         supported: bool,
     },
-    /// Let a held action go on.
+    /// Let a paused action go on.
     Resume,
     /// Queue another action with the same parameters.
     Duplicate,
-    /// Show what it was given.
+    /// Show the parameters.
     ReadParameters,
-    /// Give it a slot (from the queue itself).
+    /// Give the action a slot (from the queue itself).
     Start,
-    /// Its attempt has ended (from its worker).
+    /// Record the end of an attempt (from its worker).
     End(Ended),
-    /// No worker runs it any more: its server went down, or lost its lease (from the queue itself).
+    /// Recover an action that no worker runs any more, because its server went down or lost its lease (from the queue
+    /// itself).
     Recover(OnRestart),
 }
 
 impl Command {
-    /// The commands a client can give, for tests and models that go through all of them.
+    /// All commands of clients, for tests and models that go through them.
     pub const OF_CLIENTS: [Self; 8] = [
         Self::Cancel,
         Self::Stop,
@@ -59,7 +61,7 @@ impl Command {
         Self::ReadParameters,
     ];
 
-    /// What was tried, as it reads in "can't be …".
+    /// Returns the word for the command in "can't be …".
     const fn participle(self) -> &'static str {
         match self {
             Self::Cancel => "cancelled",
@@ -82,7 +84,7 @@ pub const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
 /// The error text of an action that a shutdown interrupted.
 pub const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 
-/// Returns the error text that an action gets where a command moved it to this state and nobody else says why.
+/// Returns the error text of an action that a command moved to this state, where no attempt gave one.
 ///
 /// ```
 /// use actiond_actors::lifecycle::{Command, INTERRUPTED_BY_RESTART, OnRestart, error_of};
@@ -100,42 +102,42 @@ pub const fn error_of(command: Command, state: State) -> Option<&'static str> {
     }
 }
 
-/// How an attempt ended, as its worker reports it.
+/// Outcome of an attempt, as its worker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
-    /// It did all it was to do, even if it had been asked to stop meanwhile.
+    /// The work was done, even if it had been asked to stop meanwhile.
     Finished,
-    /// It failed.
+    /// The work failed.
     Failed,
-    /// It ended because it was asked to stop, or was forced to.
+    /// The work ended because it was asked to stop, or was forced.
     Stopped,
-    /// It ended because the server shuts down.
+    /// The work ended because the server shuts down.
     Interrupted(OnRestart),
 }
 
-/// How an attempt came to its end, whatever its outcome.
+/// Way in which an attempt came to its end, whatever its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Came {
-    /// Nobody had asked it to stop.
+    /// It ended by itself; nobody had asked it to stop.
     ByItself,
-    /// It had been asked to stop, by a client or by a shutdown, and then ended of its own accord.
+    /// It had been asked to stop, by a client or by a shutdown, and ended within its grace period.
     Asked,
-    /// It was dropped, killed or given up: it had not ended in the time that it had after it was asked, or was
-    /// forced at once, or its worker died.
+    /// It was dropped, killed or given up: it had not ended within its grace period, was forced at once, or its worker
+    /// died.
     Forced,
-    /// It ran for longer than it may ([`QueueSettings::time_limit`](crate::QueueSettings::time_limit)), and was asked
-    /// to stop for that, and forced if need be.
+    /// It exceeded its time limit ([`QueueSettings::time_limit`](crate::QueueSettings::time_limit)) and was asked to stop
+    /// for that, and forced if need be.
     TimedOut,
 }
 
-/// An accepted command's effect on the state.
+/// Effect of an accepted command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The action moves to this state.
     Move(State),
-    /// The state stays. Accepted commands are idempotent: a client may repeat one whose reply was lost.
+    /// The state stays. Accepted commands are idempotent: a client may retry one whose reply was lost.
     Stay,
-    /// The state stays Stopping, and the attempt is no longer asked but forced.
+    /// The state stays Stopping, and the attempt is forced.
     Force,
     /// The state may be shown, the parameters may not.
     StatusOnly,
@@ -144,14 +146,14 @@ pub enum Verdict {
 /// A command that the rules do not allow in this state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where the action stands.
+    /// The action's state.
     pub state: State,
-    /// What was asked of it.
+    /// The refused command.
     pub command: Command,
 }
 
 impl Refusal {
-    /// What to do instead, or why there is nothing to do.
+    /// Returns the advice to the client: what to do instead, or why there is nothing to do.
     #[must_use]
     pub const fn advice(&self) -> &'static str {
         match (self.state, self.command) {
@@ -197,14 +199,13 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Says what a command does to an action in this state.
+/// Decides the effect of a command on an action in this state.
 ///
-/// A report of an attempt's end ([`Command::End`]) must be of the action's latest attempt: check
-/// [`is_current`] first.
+/// The end of an attempt ([`Command::End`]) must be of the action's latest attempt: check [`is_current`] first.
 ///
 /// # Errors
 ///
-/// A [`Refusal`] where the command is not allowed; nothing is to be changed then.
+/// A [`Refusal`] if the command is not allowed; then nothing is to be changed.
 ///
 /// ```
 /// use actiond_actors::lifecycle::{Command, Verdict, decide};
@@ -240,7 +241,7 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
 
         (Command::Start, Queued) => Move(Processing),
 
-        // A completion that was already on its way when the stop came stays a completion.
+        // Work that was done when the stop came stays done.
         (Command::End(Ended::Finished), Processing | Paused | Stopping) => Move(Finished),
         (Command::End(Ended::Failed), Processing | Paused | Stopping) => Move(Error),
         (Command::End(Ended::Stopped), Processing | Paused | Stopping) => Move(Stopped),
@@ -262,14 +263,13 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
     Ok(verdict)
 }
 
-/// Tells whether a report of this attempt concerns the action as it now stands: a late report of an
-/// earlier attempt must touch nothing.
+/// Tells whether a report by this attempt counts. A late report by an earlier attempt must change nothing (Q14).
 #[must_use]
 pub const fn is_current(state: State, latest_attempt: u32, reported_attempt: u32) -> bool {
     state.is_running() && latest_attempt == reported_attempt
 }
 
-/// Returns `now`, or `earlier` if the clock has gone back behind it (Q9: queued <= started <= finished).
+/// Returns `now`, or `earlier` if the clock has been set back behind it (Q9: queued <= started <= finished).
 #[must_use]
 pub fn not_before(now: Timestamp, earlier: Timestamp) -> Timestamp {
     now.max(earlier)

@@ -1,8 +1,8 @@
-//! What a user of the runtime writes: [`Perform`], the work of one kind of action.
+//! The work of one kind of action: [`Perform`], which a user of the runtime implements.
 //!
-//! A performer is asked once for each attempt to start its [`Work`]; the runtime runs that work
-//! beside its actors, never inside them (see `worker/`). The work sees itself, and what it is asked
-//! to do, through its [`ActionContext`].
+//! [`Perform::perform`] is called once for each attempt and returns its [`Work`]. The runtime runs that beside its actors,
+//! never inside them (`worker`). Through its [`ActionContext`] the work reads its parameters, publishes its progress and
+//! hears of pauses and stops.
 
 mod failure;
 
@@ -46,28 +46,29 @@ pub use failure::{Failure, StopRequested};
 /// }
 /// ```
 pub trait Perform: Send + Sync + 'static {
-    /// Starts one attempt at an action and returns its work; called beside the actors, so it may
-    /// panic (the action then ends in Error), but it should return soon.
+    /// Starts one attempt at an action and returns its work. Should return soon. A panic ends the action in Error.
     fn perform(&self, context: ActionContext) -> Work;
 
-    /// Tells whether this kind of action obeys a pause: that its work calls a checkpoint often.
+    /// Tells whether this kind of action can pause: whether its work calls [`ActionContext::checkpoint`] often.
     fn can_pause(&self) -> bool {
         false
     }
 
-    /// Tells what becomes of an action of this kind that was running when the server went down, unless the queue's
-    /// settings say otherwise. By default [`OnRestart::Fail`]: it ends in Error and does not run again, since nobody knows
-    /// how much of it was done. A kind of action that may run twice says [`OnRestart::Requeue`].
+    /// Returns the fate of an action of this kind that was running when the server went down, unless the queue's settings
+    /// say otherwise. By default [`OnRestart::Fail`]: it ends in Error and does not run again, since nobody knows
+    /// how much of it was done. A kind of action that may run twice returns [`OnRestart::Requeue`].
     fn on_restart(&self) -> OnRestart {
         OnRestart::Fail
     }
 }
 
-/// One attempt's work, as handed to the runtime by [`Perform::perform`].
+/// The work of one attempt, as [`Perform::perform`] returns it.
 pub struct Work(pub(crate) WorkKind);
 
+/// Result of work, as it comes back.
 pub(crate) type WorkResult = Result<Report, Failure>;
 
+/// Kind of work; `worker::run` runs each in its own way.
 pub(crate) enum WorkKind {
     Task(Pin<Box<dyn Future<Output = WorkResult> + Send>>),
     Blocking(Box<dyn FnOnce() -> WorkResult + Send>),
@@ -77,10 +78,10 @@ pub(crate) enum WorkKind {
 }
 
 impl Work {
-    /// Work that awaits. Asked to stop by its context; forced by being dropped at its next await.
+    /// Makes work that awaits. It is asked to stop by its context, and forced by being dropped at its next await.
     ///
-    /// It must not block: the tasks of all queues share a thread for each core, and whoever blocks one holds up
-    /// those of other queues, and can't be forced.
+    /// It must not block: the tasks of all queues share one thread for each core, so a task that blocks holds up those of
+    /// other queues, and can't be forced.
     pub fn task<F>(future: F) -> Self
     where
         F: Future<Output = Result<Report, Failure>> + Send + 'static,
@@ -88,8 +89,8 @@ impl Work {
         Self(WorkKind::Task(Box::pin(future)))
     }
 
-    /// Work that blocks, on a thread of its own. Asked to stop by its context; a thread can't be
-    /// forced, so work that looks at no checkpoint keeps its slot until it ends.
+    /// Makes work that blocks, on a thread of its own. It is asked to stop by its context. A thread can't be forced, so
+    /// work that calls no checkpoint keeps its slot until it ends.
     pub fn blocking<F>(work: F) -> Self
     where
         F: FnOnce() -> Result<Report, Failure> + Send + 'static,
@@ -97,13 +98,13 @@ impl Work {
         Self(WorkKind::Blocking(Box::new(work)))
     }
 
-    /// Work of another program. Its process is the first of a process group of its own; a pause is SIGSTOP to that group,
-    /// a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, what is left of its group is
-    /// killed, and only then is the slot free. What leaves the group (`setsid`) is not reached; nor is it where the server
-    /// itself is killed.
+    /// Makes work that another program does. Its process leads a process group of its own: a pause is SIGSTOP to that
+    /// group, a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, the rest of its group is
+    /// killed, and only then is the slot free. Processes that leave the group (`setsid`) are not reached, and none are if
+    /// the server itself is killed.
     ///
-    /// The future that `accompany` returns feeds it, reads what it writes, and makes a result of it; one that
-    /// fails has the program killed. Once the program was asked to stop, a failure counts as that.
+    /// The future that `accompany` returns feeds the program, reads its output and makes a result of it. If it fails, the
+    /// program is killed. A failure after the program was asked to stop counts as a stop.
     ///
     /// ```
     /// use actiond_actors::{ActionContext, Failure, Node, Perform, Work};
@@ -145,7 +146,7 @@ impl Work {
         Self(WorkKind::Process(ProcessWork::new(command, accompany)))
     }
 
-    /// Work that is already done.
+    /// Makes work that is already done.
     #[must_use]
     pub fn done(result: Result<Report, Failure>) -> Self {
         Self(WorkKind::Done(result))
@@ -164,7 +165,7 @@ impl fmt::Debug for Work {
     }
 }
 
-/// What one attempt knows of itself, and how it hears what it is asked to do. Cheap to clone.
+/// The context of one attempt: its action, its progress, and the pauses and stops that it is asked for. Cheap to clone.
 #[derive(Clone)]
 pub struct ActionContext {
     pub(crate) attempt: Arc<Attempt>,
@@ -178,7 +179,7 @@ impl fmt::Debug for ActionContext {
 }
 
 impl ActionContext {
-    /// Returns the action's id, or `None` where it runs at once without a queue.
+    /// Returns the action's id, or `None` if it runs at once without a queue.
     #[must_use]
     pub fn id(&self) -> Option<ActionId> {
         self.attempt.id()
@@ -190,32 +191,31 @@ impl ActionContext {
         self.attempt.queue_name()
     }
 
-    /// Returns which attempt at the action this is, from 1.
+    /// Returns the attempt's number among those at the action, from 1.
     #[must_use]
     pub fn attempt_number(&self) -> u32 {
         self.attempt.number()
     }
 
-    /// Returns what the action was given.
+    /// Returns the action's parameters.
     #[must_use]
     pub fn parameters(&self) -> &Parameters {
         self.attempt.parameters()
     }
 
-    /// Returns the system that runs this attempt, for actions that submit others. To wait for one of the same queue
-    /// takes a second slot: where all slots wait like that, nothing goes on.
+    /// Returns the system that runs this attempt, for actions that submit others. An action that waits for another of its
+    /// own queue needs a second slot: if the actions in all slots wait like that, they wait for ever.
     #[must_use]
     pub fn system(&self) -> &System {
         &self.system
     }
 
-    /// Publishes how far the attempt has come; cheap enough for every few milliseconds.
+    /// Publishes the attempt's progress. Cheap enough for every few milliseconds.
     pub fn set_progress(&self, progress: Progress) {
         self.attempt.set_progress(progress);
     }
 
-    /// Publishes a result so far: clients see it at once, and it is kept if the attempt does not
-    /// end with a result of its own.
+    /// Publishes a partial result. Clients see it at once, and it is kept if the attempt ends without a result.
     pub fn set_partial(&self, report: Report) {
         self.attempt.set_partial(report);
     }
@@ -235,7 +235,7 @@ impl ActionContext {
         self.attempt.checkpoint().await
     }
 
-    /// The same for work that blocks: blocks while the attempt is paused.
+    /// Blocks while the attempt is paused: [`ActionContext::checkpoint`] for work that blocks.
     ///
     /// # Errors
     ///
@@ -248,9 +248,10 @@ impl ActionContext {
         }
     }
 
-    /// Returns what the attempt is asked to do, as a stream: first what holds now, then each change of it. Of wishes that
-    /// follow one another quickly only the latest may be seen. For work that passes them on to something else;
-    /// [`ActionContext::checkpoint`] is for work that obeys them itself. It ends with the attempt.
+    /// Returns a stream of what the attempt is asked to do: first the present wish, then each change. Of wishes that follow
+    /// one another quickly only the latest may be seen. It ends with the attempt.
+    ///
+    /// For work that passes wishes on to something else; work that obeys them itself uses [`ActionContext::checkpoint`].
     ///
     /// ```
     /// # use actiond_actors::{ActionContext, Failure, Report, Wish};
@@ -270,7 +271,7 @@ impl ActionContext {
     #[must_use]
     pub fn wishes(&self) -> BoxStream<'static, Wish> {
         let mut wishes = self.attempt.watch();
-        // What holds now comes first.
+        // So that the present wish comes first.
         wishes.mark_changed();
         stream::unfold(wishes, |mut wishes| async move {
             wishes.changed().await.ok()?;
@@ -280,21 +281,21 @@ impl ActionContext {
         .boxed()
     }
 
-    /// Waits until the attempt is asked to stop; for `select!` beside slow work.
+    /// Waits until the attempt is asked to stop. For `select!` beside slow work.
     pub async fn stop_requested(&self) {
         self.attempt.stop_requested().await;
     }
 
-    /// Sleeps for this long, not counting the time it is paused.
+    /// Sleeps for this long, not counting the time for which the attempt is paused.
     ///
     /// # Errors
     ///
-    /// [`StopRequested`] as soon as it is asked to stop.
+    /// [`StopRequested`] as soon as the attempt is asked to stop.
     pub async fn sleep(&self, duration: Duration) -> Result<(), StopRequested> {
         self.attempt.sleep(duration).await
     }
 
-    /// Blocks the calling thread until the future is ready; for work that blocks.
+    /// Blocks the calling thread until the future is ready. For work that blocks.
     ///
     /// # Errors
     ///

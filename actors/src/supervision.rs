@@ -1,8 +1,8 @@
-//! The guardian of a queue: it builds the queue's actor, and builds a new one when that dies.
+//! The guardian of a queue: it builds the queue's actor, and a new one when that dies.
 //!
-//! actix's own supervisor does not survive a panic of the actor it supervises, so this one holds a
-//! factory: a new value is built from the store, its address is published, and too many deaths in a
-//! short time mark the queue as unavailable while the others carry on.
+//! actix's own supervisor does not survive a panic of the actor that it supervises, so this one holds a factory. It builds
+//! a new actor from the store and publishes its address. After too many deaths in a short time it marks the queue as
+//! unavailable, and the others go on.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -13,10 +13,11 @@ use actix::prelude::*;
 
 use crate::queue::{Link, QueueActor, QueueLink};
 
-/// How often a queue may die within [`BUDGET_TIME`] before it is given up.
+/// Number of deaths within [`BUDGET_TIME`] after which a queue is given up at the next one.
 const BUDGET: usize = 5;
+/// Time for which a death counts.
 const BUDGET_TIME: Duration = Duration::from_secs(60);
-/// The wait before the first rebuild; it doubles with each further one.
+/// Time before the first rebuild; it doubles with each further one.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
 /// The queue's actor is gone. Sent by its [`ExitGuard`].
@@ -28,6 +29,7 @@ struct Exited {
 
 type Factory = Box<dyn Fn(ExitGuard) -> QueueActor>;
 
+/// The guardian of one queue.
 pub(crate) struct Guardian {
     shared: QueueLink,
     factory: Factory,
@@ -39,10 +41,11 @@ impl Guardian {
         Self { shared, factory, deaths: VecDeque::new() }
     }
 
+    /// Builds an actor and publishes its address.
     fn build(&self, ctx: &Context<Self>) {
         let address = (self.factory)(ExitGuard { guardian: ctx.address() }).start();
-        // Published before the actor looks at what still runs: an attempt that ends before that look
-        // is found by it, one that ends after it reaches the new address.
+        // Published before the actor looks at what still runs: it finds the attempts that end before that look, and is
+        // told of those that end after it.
         self.shared.publish(Link::Up(address));
     }
 }
@@ -77,11 +80,10 @@ impl Handler<Exited> for Guardian {
     }
 }
 
-/// Drops what a panic of other people's code left, which is theirs too: another panic must not reach whoever asks about
-/// the first.
+/// Drops the payload of a panic in foreign code. Its drop is foreign code too, and another panic there is caught.
 pub(crate) fn drop_quietly(payload: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // To drop it would be to ask for one more.
+        // Its drop might panic once more.
         std::mem::forget(another);
     }
 }

@@ -1,234 +1,47 @@
-//! The whole runtime as its users see it: [`Builder`] makes it, [`System`] holds it.
+//! The running system and its parts.
 //!
-//! The actors live on threads of their own, so a system can be used from any actix or tokio program,
-//! and a slow user of it can't hold them up.
+//! - [`builder`]: what a system is made of, and how it starts;
+//! - [`actor_thread`]: the threads on which the actors of queues live;
+//! - [`lease`]: the lease on a store that several servers share (Q14);
+//! - [`shutdown`]: how a system ends.
+//!
+//! The actors have threads of their own, so a system works in any actix or tokio program, and a slow caller can't hold
+//! them up.
 
+mod actor_thread;
+mod builder;
 mod lease;
+mod shutdown;
 
 use std::fmt;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
-use std::time::Duration;
 
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use crate::clock::{Clock, SystemClock};
-use crate::events::{Observer, Observers, log_unfinished};
-use crate::perform::Perform;
-use crate::queue::{
-    Drain, EndAll, Ending, MOST_SLOTS, Noticed, QueueActor, QueueHandle, QueueSettings,
-    QueueShared, Settle, lock,
-};
-use crate::shutdown::still_runs::{self, StillRuns};
-use crate::shutdown::{Admitted, Phase, Shutdown};
-use crate::store::sqlite::{Durability, SqliteStore};
+use crate::clock::Clock;
+use crate::events::Observers;
+use crate::queue::{QueueActor, QueueHandle, QueueShared, lock};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
+use actor_thread::ActorThread;
+use builder::NewQueue;
+pub use builder::{Builder, StartError};
 pub(crate) use lease::{Standing, Tenure};
+use shutdown::phase::{Admitted, Shutdown};
 
-/// How long a start waits for the recovery of what ran before: a store that can't be written, say
-/// because the disk is full, can still be read.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a shutdown waits for what was forced to end, and for those who wait to have read their answers.
-const FORCED_WITHIN: Duration = Duration::from_secs(2);
-
-/// Makes a [`System`].
-#[derive(Debug)]
-pub struct Builder {
-    source: StoreSource,
-    clock: Arc<dyn Clock>,
-    threads: Option<usize>,
-    queues: Vec<NewQueue>,
-    observers: Observers,
-    log_unfinished: bool,
-}
-
-#[derive(Debug)]
-enum StoreSource {
-    Directory(PathBuf, Durability),
-    Store(Arc<dyn Store>),
-}
-
-struct NewQueue {
-    name: String,
-    settings: QueueSettings,
-    performer: Arc<dyn Perform>,
-}
-
-impl fmt::Debug for NewQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewQueue").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Why a system could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Its store can't be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A thread could not be started.
-    #[error("a thread can't be started: {0}")]
-    Thread(#[from] std::io::Error),
-    /// Two queues have names that differ at most in case.
-    #[error("two queues are named {0}")]
-    SameName(String),
-}
-
-impl Builder {
-    /// Takes another store than the SQLite file. Where others may have it open as well, this system keeps up a lease on
-    /// it, and ends what it runs where it has lost that: [`crate::store`] says how.
-    #[must_use]
-    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.source = StoreSource::Store(store);
-        self
-    }
-
-    /// Sets how safe an acknowledged change is in the SQLite file.
-    #[must_use]
-    pub fn durability(mut self, wanted: Durability) -> Self {
-        if let StoreSource::Directory(_, durability) = &mut self.source {
-            *durability = wanted;
-        }
-        self
-    }
-
-    /// Takes another clock than the machine's.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Sets on how many threads the queues' actors live (default: half of the cores, at most 4): at
-    /// least one, and no more than there are queues.
-    #[must_use]
-    pub const fn threads(mut self, threads: usize) -> Self {
-        self.threads = Some(threads);
-        self
-    }
-
-    /// Adds an observer, who is told what happens in all queues, once it is durable. There may be several.
-    #[must_use]
-    pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observers.add(Arc::new(observer));
-        self
-    }
-
-    /// Sets whether each action that does not finish is a line of the log at level info, with queue and id (default:
-    /// it is). An observer may write lines of its own in their place: [`Unfinished`](crate::events::Unfinished).
-    #[must_use]
-    pub const fn log_unfinished(mut self, logged: bool) -> Self {
-        self.log_unfinished = logged;
-        self
-    }
-
-    /// Adds a queue. Case does not matter in its name, of ASCII letters. What the store holds of a queue that is
-    /// not added stays there, unseen, until one of that name is.
-    #[must_use]
-    pub fn queue(
-        self,
-        name: impl Into<String>,
-        settings: QueueSettings,
-        performer: impl Perform,
-    ) -> Self {
-        self.queue_of(name, settings, Arc::new(performer))
-    }
-
-    /// Adds a queue as [`Builder::queue`] does, whose performer was chosen at run time or is shared.
-    #[must_use]
-    pub fn queue_of(
-        mut self,
-        name: impl Into<String>,
-        settings: QueueSettings,
-        performer: Arc<dyn Perform>,
-    ) -> Self {
-        self.queues.push(NewQueue { name: name.into(), settings, performer });
-        self
-    }
-
-    /// Opens the store and starts the queues. What waited when the store was last closed, or its
-    /// server last crashed, waits again; what ran then has been recovered as its queue's settings
-    /// say when this returns, unless the store takes more than some seconds for it.
-    ///
-    /// This and all calls that wait need a tokio runtime with timers around them, as `#[actix::main]`,
-    /// `#[tokio::main]` and actix-web make it. The system has threads of its own and may outlive that runtime.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]; nothing runs then.
-    pub async fn start(self) -> Result<System, StartError> {
-        for (index, queue) in self.queues.iter().enumerate() {
-            let same = |other: &NewQueue| other.name.eq_ignore_ascii_case(&queue.name);
-            if self.queues.iter().skip(index + 1).any(same) {
-                return Err(StartError::SameName(queue.name.clone()));
-            }
-        }
-        let store: Arc<dyn Store> = match self.source {
-            StoreSource::Store(store) => store,
-            StoreSource::Directory(directory, durability) => {
-                Arc::new(SqliteStore::open(&directory, durability)?)
-            }
-        };
-        let tenure = Arc::new(Tenure::begin(&*store).await?);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // More than queues would have nothing to do.
-        let most = self.queues.len().max(1);
-        let threads = self.threads.unwrap_or((cores / 2).min(4)).clamp(1, most);
-        let actors: Vec<ActorThread> =
-            (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
-        let slots = self.queues.iter().map(|queue| queue.settings.maximum_threads.min(MOST_SLOTS));
-        let slots = slots.fold(0, usize::saturating_add).min(MOST_SLOTS);
-        let executor = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("actiond-run")
-            .worker_threads(cores.max(2))
-            // Every slot may hold work that blocks; tokio's own bound would make some of it wait.
-            .max_blocking_threads(slots.max(64))
-            .enable_all()
-            .build()?;
-        let mut observers = self.observers;
-        if self.log_unfinished {
-            observers.add(Arc::new(log_unfinished()));
-        }
-        let inner = Arc::new(Inner {
-            handle: executor.handle().clone(),
-            executor: Mutex::new(Some(executor)),
-            actors: Mutex::new(actors),
-            store,
-            tenure,
-            keeper: Mutex::new(None),
-            clock: self.clock,
-            shutdown: Shutdown::new(),
-            queues: RwLock::new(Vec::new()),
-            observers,
-        });
-        let alive = Arc::new(Alive(Arc::clone(&inner)));
-        let system = System { inner, _alive: Some(alive) };
-        system.pass_notices_on();
-        for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
-            system.add(queue, thread).await?;
-        }
-        system.keep_lease();
-        if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {
-            log::warn!("what ran before is not recovered yet; that is tried on");
-        }
-        Ok(system)
-    }
-}
-
-/// A running set of queues. Cheap to clone; when the last clone is dropped without
-/// [`System::shutdown`], the queues end as in a crash: nothing acknowledged is lost. The directory can be opened
-/// again a moment later, but not while a [`QueueHandle`] still reads from it; after a shutdown it can at once.
+/// A running set of queues. Cheap to clone.
+///
+/// End it with [`System::shutdown`]; then its directory can be opened again at once. When the last clone is dropped
+/// without a shutdown, the queues end as in a crash: nothing acknowledged is lost, and the directory can be opened again a
+/// moment later, but not while a [`QueueHandle`] still reads from it.
 #[derive(Clone)]
 pub struct System {
     inner: Arc<Inner>,
-    /// None in what its own actions hold: they do not keep it alive.
+    /// None in the copies that its own actions hold: they do not keep it alive.
     _alive: Option<Arc<Alive>>,
 }
 
@@ -239,18 +52,18 @@ impl Drop for Alive {
     fn drop(&mut self) {
         // The actors first: they must not take the end of the executor for that of an action.
         drop(std::mem::take(&mut *lock(&self.0.actors)));
-        // Nothing ends any more: a handle may live on, and whoever waits by it would wait for ever.
+        // No action ends any more: a caller that waits by a handle would wait for ever.
         for queue in &*self.0.queues() {
             queue.shared.waiters().end_waits();
         }
         if let Some(executor) = lock(&self.0.executor).take() {
-            // Work on a thread that does not end must not hold up whoever drops the system.
+            // In the background: a thread that does not end must not hold up the caller.
             executor.shutdown_background();
         }
     }
 }
 
-/// A system that does not keep itself alive: what its own actors hold.
+/// A weak reference to a system, for its own actors and handles.
 #[derive(Clone)]
 pub(crate) struct WeakSystem(Weak<Inner>);
 
@@ -260,14 +73,15 @@ impl WeakSystem {
     }
 }
 
+/// The parts of a system.
 struct Inner {
-    /// Runs the actions' own work. Taken by [`Alive`], when the last who holds the system lets go.
+    /// Runs the actions' own work. Taken by [`Alive`] when the last user drops the system.
     executor: Mutex<Option<Runtime>>,
     handle: Handle,
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
     tenure: Arc<Tenure>,
-    /// Keeps up the lease on the store, if there is one.
+    /// The task that renews the lease on the store, if there is one.
     keeper: Mutex<Option<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
@@ -288,16 +102,9 @@ impl fmt::Debug for System {
 }
 
 impl System {
-    /// Begins a system whose actions are kept in this directory, in an SQLite file.
+    /// Returns a builder of a system that keeps its actions in this directory, in an SQLite file.
     pub fn builder(directory: impl AsRef<Path>) -> Builder {
-        Builder {
-            source: StoreSource::Directory(directory.as_ref().to_owned(), Durability::Full),
-            clock: Arc::new(SystemClock),
-            threads: None,
-            queues: Vec::new(),
-            observers: Observers::default(),
-            log_unfinished: true,
-        }
+        Builder::new(directory.as_ref().to_owned())
     }
 
     /// Returns the queue of this name; case does not matter.
@@ -318,89 +125,28 @@ impl System {
         &self.inner.clock
     }
 
-    /// Returns what an acknowledgement means, `full` or `normal`: see [`Durability`].
+    /// Returns the durability of an acknowledged change, `full` or `normal`: see [`Durability`](crate::Durability).
     #[must_use]
     pub fn durability(&self) -> &'static str {
         self.inner.store.durability()
     }
 
-    /// Tells whether the system takes nothing new because it shuts down.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.inner.shutdown.has_begun()
-    }
-
-    /// Begins a shutdown: from now on submissions are refused and nothing starts.
-    pub fn drain(&self) {
-        self.inner.shutdown.go_on_to(Phase::Draining);
-        for queue in self.queues() {
-            queue.shared.tell(Drain);
-        }
-    }
-
-    /// Ends the system: refuses new work, gives what runs `patience` to end by itself, asks it to
-    /// stop, forces it after its queue's grace period, writes the last changes and closes the store.
-    ///
-    /// Actions that were interrupted go back to the queue or end in Error, as after a crash. Who waits for
-    /// the end of one is answered once all that ran is recorded. Actions that run at once are waited for,
-    /// asked and forced in the same way.
-    ///
-    /// May be called again, also meanwhile. An action that calls it is interrupted like the others, and the
-    /// shutdown with it before the store is closed: it has to leave that to a task outside. Calls after it answer
-    /// [`QueueError::ShuttingDown`](crate::QueueError::ShuttingDown) or
-    /// [`StoreError::Closed`](crate::StoreError::Closed).
-    pub async fn shutdown(&self, patience: Duration) {
-        self.drain();
-        still_runs::reported(self.end_patiently(patience), || self.still_runs()).await;
-        self.close().await;
-    }
-
-    async fn end_patiently(&self, patience: Duration) {
-        // What is just being started counts as running once nothing is in flight.
-        let idle = async {
-            self.settle().await;
-            self.idle().await;
-        };
-        let _ = tokio::time::timeout(patience, idle).await;
-        if let Some(still) = self.still_runs() {
-            log::info!("shutting down: {still}; all are asked to stop");
-        }
-        self.end_all(Ending::Interrupt, || EndAll::Interrupt);
-        let grace = self.queues().iter().map(|q| q.settings().stop_grace).max().unwrap_or_default();
-        let _ = tokio::time::timeout(grace.saturating_add(FORCED_WITHIN), self.idle()).await;
-    }
-
-    /// Says what has not ended durably; `None` if all has.
-    fn still_runs(&self) -> Option<StillRuns> {
-        let queues = self.queues();
-        let live =
-            queues.iter().map(|queue| (queue.name().to_owned(), queue.shared.slots().live_now()));
-        StillRuns::new(live, self.inner.shutdown.running_at_once())
-    }
-
-    /// Ends the system without patience: forces all that runs, writes the last changes and closes
-    /// the store. May be called while [`System::shutdown`] still waits.
-    pub async fn shutdown_now(&self) {
-        self.drain();
-        self.end_all(Ending::Force, || EndAll::Force);
-        let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
-        self.close().await;
-    }
-
-    /// Tells whether the last of its users has dropped it: what still runs may hold it as well.
+    /// Tells whether the last user has dropped the system. Work that still runs may hold it even then.
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.inner.actors).is_empty()
     }
 
+    /// Returns the runtime of the actions' own work.
     pub(crate) fn executor(&self) -> &Handle {
         &self.inner.handle
     }
 
+    /// Blocks the calling thread of blocking work until the future is ready.
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.executor().block_on(future)
     }
 
-    /// Admits an action that is to run at once; none once the system shuts down.
+    /// Admits an action that is to run at once, or returns `None` because the system shuts down.
     pub(crate) fn admit(&self) -> Option<Admitted> {
         self.inner.shutdown.admit()
     }
@@ -409,95 +155,11 @@ impl System {
         WeakSystem(Arc::downgrade(&self.inner))
     }
 
-    fn end_all(&self, ending: Ending, message: impl Fn() -> EndAll) {
-        self.inner.shutdown.go_on_to(Phase::Ending(ending));
-        for queue in self.queues() {
-            queue.shared.set_ending(ending);
-            queue.shared.tell(message());
-        }
-    }
-
-    /// Waits until no queue shows any more as running what ran only in an earlier server.
+    /// Waits until each queue has recovered the actions that ran in an earlier server.
     async fn recovered(&self) {
         for queue in self.queues() {
             // The sender lives in the queue, so waiting can't fail.
             let _ = queue.shared.recovered().wait_for(|recovered| *recovered).await;
-        }
-    }
-
-    /// Waits until no attempt is left that has not durably ended, and none that runs at once.
-    async fn idle(&self) {
-        for queue in self.queues() {
-            // The sender lives in the queue, so waiting can't fail.
-            let _ = queue.shared.slots().live().wait_for(|live| *live == 0).await;
-        }
-        self.inner.shutdown.idle().await;
-    }
-
-    /// Waits until each queue has nothing gathered and nothing in flight.
-    async fn settle(&self) {
-        for queue in self.queues() {
-            let (reply, settled) = oneshot::channel();
-            queue.shared.tell(Settle(reply));
-            let _ = tokio::time::timeout(FORCED_WITHIN, settled).await;
-        }
-    }
-
-    async fn close(&self) {
-        self.settle().await;
-        // A start that came back just now was ended by its queue at once; its end is written too.
-        let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
-        self.settle().await;
-        self.sum_up();
-        // Nothing ends any more. Who waits reads once more how its action stands, while that can be read.
-        for queue in self.queues() {
-            queue.shared.waiters().end_waits();
-        }
-        let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
-        if let Some(keeper) = lock(&self.inner.keeper).take() {
-            keeper.abort();
-        }
-        self.inner.store.close().await;
-    }
-
-    /// Keeps up the lease on the store, if it has one.
-    fn keep_lease(&self) {
-        if let Some(time) = self.inner.store.lease() {
-            let keeper = self.executor().spawn(lease::keep(self.downgrade(), time));
-            *lock(&self.inner.keeper) = Some(keeper.abort_handle());
-        }
-    }
-
-    /// Has the store tell the queues what other owners change.
-    fn pass_notices_on(&self) {
-        let system = self.downgrade();
-        self.inner.store.notices(Arc::new(move |notice| {
-            let Some(system) = system.upgrade() else { return };
-            if let Some(queue) = system.inner.queues().iter().find(|q| q.id == notice.queue()) {
-                queue.shared.tell(Noticed(notice));
-            }
-        }));
-    }
-
-    /// Says what the shutdown interrupted; once, however often it is called.
-    fn sum_up(&self) {
-        for queue in self.queues() {
-            let interrupted = queue.shared.telling().take_interrupted();
-            let total = interrupted.total();
-            if total > 0 {
-                let actions = if total == 1 { "action was" } else { "actions were" };
-                log::info!("queue {}: {total} {actions} interrupted: {interrupted}", queue.name());
-            }
-        }
-        if let Some(still) = self.still_runs() {
-            log::warn!("shutting down: {still}; the next start recovers those of queues");
-        }
-    }
-
-    /// Waits until nobody waits for the end of an action.
-    async fn waits_over(&self) {
-        for queue in self.queues() {
-            queue.shared.waiters().waits_over().await;
         }
     }
 
@@ -530,41 +192,5 @@ impl System {
             });
         }
         Ok(())
-    }
-}
-
-type Start = Box<dyn FnOnce() + Send>;
-
-/// A thread on which actors live; it ends, and they with it, when this is dropped.
-struct ActorThread {
-    starts: mpsc::UnboundedSender<Start>,
-}
-
-impl ActorThread {
-    fn start(number: usize) -> std::io::Result<Self> {
-        let (starts, mut receiver) = mpsc::unbounded_channel::<Start>();
-        // A runtime may be dropped only on a thread that has none, so it is made there.
-        let (made, outcome) = std::sync::mpsc::channel();
-        std::thread::Builder::new().name(format!("actiond-queue-{number}")).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(made.send(Err(error))),
-            };
-            drop(made.send(Ok(())));
-            actix::System::with_tokio_rt(|| runtime).block_on(async move {
-                while let Some(start) = receiver.recv().await {
-                    start();
-                }
-            });
-        })?;
-        // Nobody would learn of it later.
-        outcome.recv().unwrap_or_else(|_| Err(std::io::Error::other("it ended at once")))?;
-        Ok(Self { starts })
-    }
-
-    fn run(&self, start: impl FnOnce() + Send + 'static) {
-        // The thread only ends when this is dropped.
-        let _ = self.starts.send(Box::new(start));
     }
 }

@@ -115,9 +115,16 @@ fn kinds_of_action_are_known_by_the_registry_only() {
 
 #[test]
 fn public_signatures_of_the_runtime_hide_actix() {
-    for file in
-        ["handle.rs", "listing.rs", "run_now.rs", "../events.rs", "../system.rs", "../perform.rs"]
-    {
+    for file in [
+        "handle.rs",
+        "listing.rs",
+        "run_now.rs",
+        "../events.rs",
+        "../system.rs",
+        "../system/builder.rs",
+        "../system/shutdown.rs",
+        "../perform.rs",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/src/queue").join(file);
         let text = std::fs::read_to_string(&path).expect("a readable file");
         let shown = text.lines().map(str::trim_start).filter(|line| line.starts_with("pub fn"));

@@ -5,27 +5,27 @@ use std::fmt;
 use super::{Interest, Observer, QueueEvent, observer};
 use crate::action::{ActionId, State, Timestamp};
 
-/// How much of an error text goes into one line of a log.
+/// Number of characters of an error text in one line of a log.
 const MAX_LOGGED_CHARS: usize = 500;
 
 /// An action that ended otherwise than Finished, or was interrupted and runs again.
 ///
-/// Displayed, it is one line that says what became of the action, such as `Error: no such file`.
+/// Displays as one line, such as `Error: no such file`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Unfinished<'a> {
-    /// Its id.
+    /// The action's id.
     pub id: ActionId,
-    /// When it was queued.
+    /// The time at which it was queued.
     pub queued_at: Timestamp,
-    /// Where it stands: Error, Cancelled or Stopped; or Queued, if it was interrupted and runs again.
+    /// The action's state: Error, Cancelled or Stopped; or Queued if it was interrupted and runs again.
     pub state: State,
-    /// Why, where that is known: any text, of any length.
+    /// The error text, if there is one: any text, of any length.
     pub error: Option<&'a str>,
 }
 
 impl<'a> Unfinished<'a> {
-    /// Returns what an event says of such an action; none of any other event ([`Interest::UNFINISHED`]).
+    /// Returns the unfinished action that an event is about, or `None` for other events. Needs [`Interest::UNFINISHED`].
     #[must_use]
     pub fn of(event: &QueueEvent<'a>) -> Option<Self> {
         let (action, state, error) = match *event {
@@ -49,7 +49,7 @@ impl fmt::Display for Unfinished<'_> {
     }
 }
 
-/// Displays a text on one line of a log: at most 500 characters, with whatever controls a terminal escaped.
+/// A text that displays as one line of a log: at most 500 characters, control characters escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct OneLine<'a>(pub &'a str);
 
@@ -59,7 +59,7 @@ impl fmt::Display for OneLine<'_> {
 
         let mut chars = self.0.chars();
         for c in chars.by_ref().take(MAX_LOGGED_CHARS) {
-            // The line and paragraph separators, and what turns the direction of text round.
+            // Line and paragraph separators, and characters that change the direction of text.
             let misleads = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             if c.is_control() || misleads {
                 write!(f, "{}", c.escape_default())?;
@@ -71,7 +71,7 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Makes the observer that a system has by default: a line of the log at level info for each, with queue and id.
+/// Makes the observer that a system has by default: it logs each unfinished action at level info, with queue and id.
 pub(crate) fn log_unfinished() -> impl Observer {
     observer(Interest::UNFINISHED, |queue, event| {
         if let Some(unfinished) = Unfinished::of(event) {

@@ -1,13 +1,13 @@
-//! Why work ends without a full result.
+//! The failure of work.
 
 use std::error::Error;
 use std::fmt;
 
-/// Why an attempt ended without a full result. What it set as partial result is kept.
+/// The reason why work ended without a result. The partial result that it published is kept.
 ///
-/// Every error becomes one by `?`: its text and those of its sources are shown to the client, so an error that names
-/// what a client must not know is to be made another first. Where [`StopRequested`] is among them, it is [`Failure::Stopped`].
-/// So that this can be, a failure is no [`std::error::Error`] itself.
+/// Every error becomes a failure by `?`. Its text and those of its sources are shown to the client, so map an error that
+/// names what clients must not know to another one first. An error with [`StopRequested`] among its sources becomes
+/// [`Failure::Stopped`]. For the sake of `?`, a failure is no [`std::error::Error`] itself.
 ///
 /// ```
 /// use actiond_actors::{Failure, Node, Report};
@@ -22,14 +22,14 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It was asked to stop and did.
+    /// The work was asked to stop and did.
     Stopped,
-    /// It could not do what it was to do; the text is shown to the client.
+    /// The work failed; the text is shown to the client.
     Failed(String),
 }
 
 impl Failure {
-    /// A failure with this text, which the client will see.
+    /// Makes a failure with this text, which is shown to the client.
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed(text.into())
     }
@@ -64,7 +64,7 @@ impl<E: Error + 'static> From<E> for Failure {
     }
 }
 
-/// What a checkpoint answers once the attempt has been asked to stop; pass it up with `?`.
+/// The error of a checkpoint once the attempt has been asked to stop. Pass it up with `?`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the action was asked to stop")]
 pub struct StopRequested;

@@ -1,5 +1,6 @@
-//! A batch on its way: sealed when the store begins to write it, answered when it is durable, both on the
-//! store's thread.
+//! A batch: sealed when the store begins to write it, answered when it is durable, both on the store's thread.
+//!
+//! Each control and each submission has a port, by which it gets exactly one answer (Q11).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,39 +19,38 @@ use crate::store::{
 };
 use crate::system::{Standing, Tenure};
 
-/// Who gets the answer to a control.
+/// The recipient of the answer to a control.
 pub(super) enum Port {
-    /// A client; a client that has gone learns nothing, but the change is made.
+    /// A client. The change is made even if the client has gone.
     Client { reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>, asked: Asked },
-    /// The queue itself. The change must be made some time: it is kept if the store fails.
+    /// The queue itself. The change must be made some time, so it is kept and retried if the store fails.
     Internal(Control),
 }
 
-/// What the queue itself has written.
+/// Makes a control of the queue's own.
 pub(super) fn internal(control: Control) -> (Control, Port) {
     (control.clone(), Port::Internal(control))
 }
 
-/// The answers owed for a batch, in its order.
+/// The recipients of a batch's answers, in the order of the batch.
 pub(super) struct Ports {
     pub(super) controls: Vec<Port>,
     pub(super) submissions: Vec<SubmissionPort>,
-    /// How many actions it could start.
+    /// Number of actions that the batch could start.
     pub(super) claim: usize,
-    /// When it was sealed, where somebody wants to know how long it took.
+    /// The time of its sealing, if an observer wants [`Interest::COMMITTED`].
     pub(super) sealed: Option<Instant>,
-    /// How long it took from then to the answer.
+    /// Time from the sealing to the answer.
     pub(super) took: Option<Duration>,
 }
 
-/// A batch was written, or could not be. From the store, to the actor that sent the batch: what is to be
-/// tried again is in the inbox by then.
+/// The answer to a batch. From the store, to the actor that enlisted it; what is to be retried is in the inbox by then.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Committed(pub(super) Result<(BatchReply, Ports), StoreError>);
 
-/// A batch of this actor's, not sealed yet.
-pub(super) struct OnItsWay {
+/// A batch that an actor has enlisted with the store, before it is sealed.
+pub(super) struct UnsealedBatch {
     pub(super) queue: QueueId,
     pub(super) shared: QueueLink,
     pub(super) generation: Generation,
@@ -59,8 +59,8 @@ pub(super) struct OnItsWay {
     pub(super) actor: Addr<QueueActor>,
 }
 
-impl OnItsWay {
-    /// Takes what waits, with the slots that are free.
+impl UnsealedBatch {
+    /// Takes what waits in the inbox, with as many starts as slots are free (Q4).
     pub(super) fn seal(self) -> (Batch, BatchAnswer) {
         let shared = &self.shared;
         let leased = self.tenure.standing() == Standing::Holds;
@@ -96,7 +96,7 @@ impl OnItsWay {
         (batch, Box::new(move |reply| self.answer(reply, ports)))
     }
 
-    /// Passes the answer on to the actor. What the next batch must know is in the inbox before that.
+    /// Passes the answer on to the actor. The inbox is updated before that, for the next batch.
     fn answer(self, reply: Result<BatchReply, StoreError>, mut ports: Ports) {
         ports.took = ports.sealed.map(|sealed| sealed.elapsed());
         let inbox = self.shared.inbox();
@@ -115,7 +115,7 @@ impl OnItsWay {
 }
 
 impl Ports {
-    /// Tells every client that the batch failed, and returns what must be written some time.
+    /// Tells every client that the batch failed, and returns the controls to be retried.
     fn fail(self, error: &StoreError) -> Vec<(Control, Port)> {
         for reply in self.submissions {
             // A caller that has gone needs no answer.
@@ -127,7 +127,7 @@ impl Ports {
                 Port::Client { reply, .. } => {
                     let _ = reply.send(Err(Rejected::Store(error.clone())));
                 }
-                // The next renewal asks for it again.
+                // The next renewal of the lease repeats it.
                 Port::Internal(Control::Reclaim { .. }) => {}
                 Port::Internal(control) => kept.push(internal(control)),
             }
@@ -137,6 +137,7 @@ impl Ports {
 }
 
 impl Port {
+    /// Answers the control. An end that was dropped as stale is counted; either way the attempt is forgotten (Q14).
     pub(super) fn answer(self, result: Result<Vec<Affected>, Rejected>, queue: &QueueShared) {
         match self {
             Self::Client { reply, .. } => {

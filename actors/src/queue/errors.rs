@@ -1,15 +1,15 @@
-//! Why a call to a queue did not do what it was to do.
+//! Errors of calls to a queue.
 
 use crate::action::ActionId;
 use crate::lifecycle::Refusal;
 use crate::queue::QueueSettings;
 use crate::store::{Rejected, StoreError};
 
-/// Why a call to a queue did not do what it was to do.
+/// The reason why a call to a queue failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// There is no action of this id in the queue: there never was, or it is no longer kept.
+    /// The queue has no action of this id: it never had, or no longer keeps it.
     #[error("there is no action {id} in the queue")]
     UnknownAction {
         /// The id.
@@ -21,22 +21,22 @@ pub enum QueueError {
     /// The queue holds as many waiting actions as it may; nothing was changed.
     #[error("the queue is full: {limit} {} waiting", if *limit == 1 { "action is" } else { "actions are" })]
     QueueFull {
-        /// How many may wait.
+        /// Number of actions that may wait.
         limit: u64,
     },
-    /// Something else was submitted before under the same key, and is still kept; nothing was changed.
+    /// Another submission has the same key, and its action is still kept; nothing was changed.
     #[error("something else was submitted under the same key before")]
     KeyTaken,
-    /// The server shuts down and takes nothing new.
+    /// The server shuts down and takes no new actions.
     #[error("the server is shutting down and takes no new actions")]
     ShuttingDown,
     /// The queue can't be used now.
     #[error("the queue is not available: {reason}")]
     Unavailable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The answer was lost or late: whether the change was made must be looked up.
+    /// The answer was lost or late. Look whether the change was made.
     #[error("the queue gave no answer in time; whether it did what was asked is not known")]
     NoAnswer,
     /// The store could not read or keep it; nothing was changed.
@@ -45,7 +45,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Says to the caller why a change was not made; `id` is that of the action that it concerned.
+    /// Makes the caller's error of a store's refusal; `id` is that of the action that the change concerned.
     pub(super) fn of(rejected: Rejected, id: Option<ActionId>, settings: &QueueSettings) -> Self {
         match (rejected, id) {
             (Rejected::Unknown | Rejected::Stale, Some(id)) => Self::UnknownAction { id },

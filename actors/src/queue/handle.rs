@@ -1,4 +1,6 @@
-//! What users hold of a queue: plain calls that hide the actor, its address and its restarts.
+//! The handle of a queue: plain calls that hide the actor, its address and its restarts.
+//!
+//! Each call gets one answer or an error; a change that may have been made is [`QueueError::NoAnswer`] (Q11).
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,57 +11,23 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State};
 use crate::clock::Clock;
-use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Verdict, decide};
 use crate::perform::Perform;
 use crate::queue::{
-    ActionStatus, Change, Link, QueueActor, QueueError, QueueLink, QueueSettings, Summary, Target,
+    ActionStatus, Change, Link, QueueActor, QueueError, QueueLink, QueueSettings, Submission,
+    Summary, Target,
 };
 use crate::store::{Affected, Control, NewAction, QueueId, Record, Rejected, Store, Submitted};
 use crate::system::WeakSystem;
 use crate::worker::Attempt;
 
-/// How long a call waits for a queue before it gives up waiting. The work goes on.
+/// Time that a call waits for its answer. The change may still be made after it.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// An action to be queued.
+/// A queue, for its callers: submits and commands actions, and reads them. Got from [`System::queue`](crate::System::queue).
 ///
-/// ```
-/// use actiond_actors::{Parameters, Submission};
-/// let submission = Submission::new(Parameters::from_iter([("Name", "Ada")])).priority(10);
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Submission {
-    parameters: Parameters,
-    priority: i32,
-    key: Option<SubmissionKey>,
-}
-
-impl Submission {
-    /// An action with these parameters, priority 0 and no key.
-    #[must_use]
-    pub fn new(parameters: Parameters) -> Self {
-        Self { parameters, ..Self::default() }
-    }
-
-    /// Sets the priority; the higher one starts first, equal ones in order of arrival.
-    #[must_use]
-    pub const fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
-        self
-    }
-
-    /// Sets a key: the same submission may be sent again under it and gets the first one's id, as
-    /// long as that action is kept. Another one under it is refused ([`QueueError::KeyTaken`]). What is the
-    /// same: [`SubmissionKey::is_repeat`]; the priority does not count.
-    #[must_use]
-    pub fn key(mut self, key: impl Into<SubmissionKey>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-}
-
-/// A queue, as its users hold it. Cheap to clone; it stays valid while the queue's actor is rebuilt.
+/// Cheap to clone. It stays valid while the queue's actor is rebuilt. A change has been made durable when a call returns
+/// `Ok` (Q2).
 #[derive(Clone)]
 pub struct QueueHandle {
     pub(crate) shared: QueueLink,
@@ -77,27 +45,26 @@ impl fmt::Debug for QueueHandle {
 }
 
 impl QueueHandle {
-    /// Returns the queue's name, as it was given when it was built.
+    /// Returns the queue's name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.shared.name()
     }
 
-    /// Returns how the queue works.
+    /// Returns the queue's settings.
     #[must_use]
     pub fn settings(&self) -> &QueueSettings {
         self.shared.settings()
     }
 
-    /// Returns how many actions the queue holds, from memory: it may be a moment behind what
-    /// [`QueueHandle::status`] shows.
+    /// Returns the counts of the queue's actions from memory. They may be a moment behind [`QueueHandle::status`].
     #[must_use]
     pub fn summary(&self) -> Summary {
         let (counts, paused) = self.shared.counts();
         Summary { paused, counts }
     }
 
-    /// Reads how many actions the queue holds; never behind what was shown or acknowledged before.
+    /// Reads the counts of the queue's actions from the store. They are never behind what was shown or acknowledged before.
     ///
     /// # Errors
     ///
@@ -107,13 +74,13 @@ impl QueueHandle {
         Ok(Summary { paused: state.paused, counts: state.counts })
     }
 
-    /// Returns how many late reports of earlier attempts were dropped.
+    /// Returns the number of late reports by earlier attempts, which were dropped (Q14).
     #[must_use]
     pub fn dropped_reports(&self) -> u64 {
         self.shared.dropped_reports()
     }
 
-    /// Queues an action. Once it returns `Ok`, the action survives a crash (Q2).
+    /// Queues an action. Once this returns `Ok`, the action survives a crash (Q2).
     ///
     /// # Errors
     ///
@@ -129,13 +96,13 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// As [`QueueHandle::submit`], and [`QueueError::UnknownAction`] and [`QueueError::Refused`].
+    /// As for [`QueueHandle::submit`], and [`QueueError::UnknownAction`] and [`QueueError::Refused`].
     pub async fn duplicate(&self, id: ActionId) -> Result<Submitted, QueueError> {
         let queued_at = self.clock.now();
         self.send_submission(NewAction::CopyOf { id, queued_at }).await
     }
 
-    /// Takes an action from the queue before it ever runs (Q6). Returns its state.
+    /// Cancels a queued action: it never starts (Q6). Returns its state.
     ///
     /// # Errors
     ///
@@ -144,18 +111,17 @@ impl QueueHandle {
         self.command(action.into(), Command::Cancel).await
     }
 
-    /// Ends an action wherever it stands: cancels it while it waits, asks it to stop while it runs,
-    /// forces it if it was asked before. Returns its state: the end itself comes later, and is
-    /// [`State::Stopped`] only where the work ended because of it.
+    /// Stops an action: cancels it while it waits, asks it to stop while it runs, forces it if it was asked before. Returns
+    /// its state. The end itself comes later, and is [`State::Stopped`] only if the work ended because of this call.
     ///
     /// # Errors
     ///
-    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it ended by itself, or the store's.
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it has ended by itself, or the store's.
     pub async fn stop(&self, action: impl Into<Target>) -> Result<State, QueueError> {
         self.command(action.into(), Command::Stop).await
     }
 
-    /// Gives an action another priority while it waits. Returns its state.
+    /// Changes the priority of a queued action. Returns its state.
     ///
     /// # Errors
     ///
@@ -168,7 +134,7 @@ impl QueueHandle {
         self.command(action.into(), Command::ChangePriority(priority)).await
     }
 
-    /// Holds a running action; it keeps its slot. Returns its state.
+    /// Pauses a running action; it keeps its slot. Returns its state.
     ///
     /// # Errors
     ///
@@ -178,7 +144,7 @@ impl QueueHandle {
         self.command(action.into(), Command::Pause { supported: self.performer.can_pause() }).await
     }
 
-    /// Lets a paused action go on, even while the queue is paused. Returns its state.
+    /// Resumes a paused action, even while the queue is paused. Returns its state.
     ///
     /// # Errors
     ///
@@ -187,8 +153,8 @@ impl QueueHandle {
         self.command(action.into(), Command::Resume).await
     }
 
-    /// Pauses the queue, durably: nothing starts any more (Q12), and what runs pauses if it can.
-    /// Returns the actions that were paused.
+    /// Pauses the queue: nothing starts any more, also after a restart of the server (Q12), and running actions pause if
+    /// their kind can. Returns the actions that were paused.
     ///
     /// # Errors
     ///
@@ -198,7 +164,7 @@ impl QueueHandle {
         self.send_control(Control::PauseQueue { supported }, None).await.map(ids)
     }
 
-    /// Resumes the queue and every paused action. Returns those actions.
+    /// Resumes the queue and every paused action (Q13). Returns those actions.
     ///
     /// # Errors
     ///
@@ -208,7 +174,7 @@ impl QueueHandle {
         Ok(ids(affected.into_iter().filter(|a| a.verdict != Verdict::Stay).collect()))
     }
 
-    /// Stops all that runs, and forces what was asked to stop before. Returns those actions.
+    /// Stops every running action, and forces those that were asked to stop before. Returns them.
     ///
     /// # Errors
     ///
@@ -217,7 +183,7 @@ impl QueueHandle {
         self.send_control(Control::StopAll, None).await.map(ids)
     }
 
-    /// Returns how an action stands.
+    /// Returns an action's status.
     ///
     /// # Errors
     ///
@@ -227,9 +193,10 @@ impl QueueHandle {
         record.map(|r| self.with_live(r)).ok_or(QueueError::UnknownAction { id })
     }
 
-    /// Returns how an action stands as soon as it has ended, or once `patience` is over or the system closes:
-    /// then all that ran has been recorded, and the store is not closed before this has read it. A system that
-    /// is dropped without a shutdown records nothing: then this returns how the action stood.
+    /// Waits until an action has ended, or `patience` is over, or the system closes. Returns its status.
+    ///
+    /// A shutdown records all that ran, and closes the store only after this call has read it. A system that is dropped
+    /// without a shutdown records nothing: then this returns the last status.
     ///
     /// # Errors
     ///
@@ -238,7 +205,7 @@ impl QueueHandle {
         self.wait_within(id, patience, usize::MAX).await.map(|within| within.status)
     }
 
-    /// Returns an action's state and, unless it has ended, what it was given.
+    /// Returns an action's state and, unless it has ended, its parameters.
     ///
     /// # Errors
     ///
@@ -253,27 +220,27 @@ impl QueueHandle {
         Ok((state, parameters))
     }
 
-    /// Lets the queue's actor die as a bug would make it; what its guardian does then is under test.
+    /// Makes the queue's actor panic, for tests of its guardian.
     #[cfg(feature = "testing")]
     pub fn crash_actor(&self) {
         self.shared.tell(crate::queue::Crash);
     }
 
-    /// Lets the worker of a slot die as a bug would make it: it is told at once, and has been heard to die once
-    /// what is returned is ready. Slots count from 0, in the order in which they were first needed; one that has
-    /// no worker yet has none to die.
+    /// Makes the worker of a slot panic, for tests. It is told at once, and has died once the returned future is ready.
+    /// Slots count from 0, in the order in which they were first needed. Does nothing for a slot without a worker.
     #[cfg(feature = "testing")]
     pub fn crash_worker(&self, slot: usize) -> impl Future<Output = ()> + use<> {
         let dies = self.shared.slots().crash_worker(slot);
         async { drop(dies.await) }
     }
 
+    /// Lays the figures of the running attempt over the stored row.
     pub(super) fn with_live(&self, record: Record) -> ActionStatus {
         let live = self.live_attempt(&record).map(|attempt| attempt.view());
         ActionStatus::new(record, live)
     }
 
-    /// Returns the attempt that runs, if this is the record of one that does.
+    /// Returns the running attempt that this record shows, if it shows one.
     pub(super) fn live_attempt(&self, record: &Record) -> Option<Arc<Attempt>> {
         let is_running = record.state.is_running();
         let attempt = if is_running { self.shared.slots().attempt(record.id) } else { None };
@@ -323,7 +290,7 @@ impl QueueHandle {
         }
     }
 
-    /// Returns the queue's actor, waiting a while for the next one where it has died.
+    /// Returns the address of the queue's actor. Waits a while for the next one if it has died.
     async fn actor(&self) -> Result<Addr<QueueActor>, QueueError> {
         if let Some(address) = self.shared.address() {
             return Ok(address);

@@ -1,8 +1,11 @@
-//! What waits to be written: the controls and the submissions that go into the next batch.
+//! The inbox: the controls and the submissions that the next batch takes.
 //!
-//! A batch is sealed when the store begins to write it ([`super::batch`]), so all that comes until then
-//! goes with it. A message to the actor for each submission would wake its thread for each: only one that
-//! no batch will fetch sends it [`super::Submissions`].
+//! A batch is sealed when the store begins to write it ([`super::batch`]), and takes all that has come until then. A
+//! message to the actor for each submission would wake its thread for each, so [`super::Submissions`] is sent only for one
+//! that no enlisted batch will take.
+//!
+//! Sealing is one step under one lock: free slots are counted before the ends of attempts are taken, and actions that
+//! were claimed but have no worker yet count as running, so no more are claimed than slots are free (Q4).
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,60 +15,62 @@ use tokio::sync::oneshot;
 use super::batch::Port;
 use crate::store::{Control, NewAction, Rejected, Submitted};
 
+/// Sender of the answer to a submission.
 pub(super) type SubmissionPort = oneshot::Sender<Result<Submitted, Rejected>>;
 
-/// How many submissions of a queue go into one batch: the next control waits behind no more than these.
+/// Largest number of submissions in one batch: the next control waits behind no more than these.
 const MAX_SUBMISSIONS: usize = 1024;
-/// How many bytes of parameters go into one batch.
+/// Number of bytes of parameters after which a batch takes no further submission.
 const MAX_BYTES: usize = 8 << 20;
 
-/// What waits for an actor's next batch. It ends with the actor, unanswered, as the messages to it do.
+/// The changes that wait for an actor's next batch. They are dropped with the actor, unanswered, like its messages.
 #[derive(Default)]
 pub(crate) struct Inbox(Mutex<Waiting>);
 
-/// Which of a queue's actors, one after the other, something belongs to.
+/// Number of an actor among those that a queue has had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Generation(u64);
 
+/// The contents of an inbox.
 #[derive(Default)]
 struct Waiting {
     generation: Generation,
-    /// There is an actor.
+    /// True while there is an actor.
     open: bool,
-    /// The server shuts down: nothing new is taken.
+    /// True once the server shuts down: submissions are refused.
     draining: bool,
-    /// A batch is enlisted with the store and not sealed yet.
-    asked: bool,
-    /// The actor has been told of submissions, or will look by itself.
+    /// True while a batch is enlisted with the store and not sealed yet.
+    enlisted: bool,
+    /// True if the actor has been told of submissions, or will look by itself.
     told: bool,
     controls: Vec<(Control, Port)>,
     submissions: VecDeque<(NewAction, SubmissionPort)>,
-    /// How many actions were given a slot that the actor has not passed on yet.
+    /// Number of actions that were claimed and that the actor has not handed to a worker yet.
     claimed: usize,
 }
 
-/// What goes into one batch.
+/// The contents of one batch.
 #[derive(Default)]
 pub(super) struct Sealed {
     pub(super) controls: Vec<(Control, Port)>,
     pub(super) submissions: Vec<(NewAction, SubmissionPort)>,
-    /// How many actions may start.
+    /// Number of actions that may start.
     pub(super) claim: usize,
 }
 
-/// What the actor is to do when it has looked.
+/// The actor's next step after a look into the inbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nothing: the batch that is enlisted takes what there is.
-    Asked,
+    /// Nothing: the batch that is enlisted takes what waits.
+    Enlisted,
     /// Enlist a batch with the store.
     Enlist,
-    /// Nothing, until it is told.
+    /// Nothing, until it gets a message.
     Rest,
 }
 
 impl Inbox {
-    /// Puts a submission in, and returns whether the actor must be told; where there is none, gives it back.
+    /// Puts a submission in, and returns true if the actor must be told. Gives the submission back if there is no actor.
     pub(super) fn submission(
         &self,
         new: NewAction,
@@ -81,36 +86,35 @@ impl Inbox {
             return Ok(false);
         }
         waiting.submissions.push_back((new, reply));
-        Ok(!waiting.asked && !std::mem::replace(&mut waiting.told, true))
+        Ok(!waiting.enlisted && !std::mem::replace(&mut waiting.told, true))
     }
 
-    /// Puts a control in. By the actor, which then looks.
+    /// Puts a control in. Called by the actor, which looks afterwards.
     pub(super) fn control(&self, control: (Control, Port)) {
         self.lock().controls.push(control);
     }
 
-    /// Decides what the actor does next. `more` says that there is something to do besides what waits here;
-    /// with `hold`, nothing is enlisted until the actor looks again without it.
+    /// Decides the actor's next step. `more` says that there is something to do besides what waits here; with `hold`,
+    /// nothing is enlisted until the actor looks again without it.
     pub(super) fn look(&self, more: bool, hold: bool) -> Look {
         let mut waiting = self.lock();
-        if waiting.asked {
-            return Look::Asked;
+        if waiting.enlisted {
+            return Look::Enlisted;
         }
         let some = more || !waiting.is_empty();
-        waiting.asked = some && !hold;
+        waiting.enlisted = some && !hold;
         waiting.told = false;
-        if waiting.asked { Look::Enlist } else { Look::Rest }
+        if waiting.enlisted { Look::Enlist } else { Look::Rest }
     }
 
-    /// Takes what goes into a batch of this actor's: every control, and as many submissions as one batch may
-    /// hold. Nothing if that actor has died: it could not give away what is claimed. `free` tells how many slots are
-    /// free.
+    /// Takes the contents of a batch of this actor's: every control, and as many submissions as one batch may hold.
+    /// Nothing if that actor has died: it could hand nothing to a worker. `free` returns the number of free slots.
     pub(super) fn seal(&self, generation: Generation, free: impl FnOnce() -> usize) -> Sealed {
         let mut waiting = self.lock();
         if !waiting.open || waiting.generation != generation {
             return Sealed::default();
         }
-        waiting.asked = false;
+        waiting.enlisted = false;
         // Slots first: one that is free by now has its attempt's end among the controls (Q4).
         let claim = if waiting.draining { 0 } else { free().saturating_sub(waiting.claimed) };
         let controls = std::mem::take(&mut waiting.controls);
@@ -123,13 +127,13 @@ impl Inbox {
             }
             submissions.push((new, port));
         }
-        // The actor looks when it gets the answer.
+        // The actor looks again when it gets the answer.
         waiting.told = !waiting.submissions.is_empty();
         Sealed { controls, submissions, claim }
     }
 
-    /// Puts back what must be written some time, before all that came later. Nothing if there is another
-    /// actor by now: that one begins with what is true then.
+    /// Puts controls that are to be retried back in front of all that came later. Drops them if there is another actor by
+    /// now: it has begun with a recovery of its own.
     pub(super) fn put_back(&self, generation: Generation, mut controls: Vec<(Control, Port)>) {
         let mut waiting = self.lock();
         if waiting.generation == generation {
@@ -138,7 +142,7 @@ impl Inbox {
         }
     }
 
-    /// Notes that so many actions were given a slot, before the next batch is sealed (Q4).
+    /// Notes that so many actions were claimed, before the next batch is sealed (Q4).
     pub(super) fn note_claimed(&self, generation: Generation, number: usize) {
         let mut waiting = self.lock();
         if waiting.generation == generation {
@@ -146,13 +150,13 @@ impl Inbox {
         }
     }
 
-    /// Notes that so many of them occupy their slots by now.
+    /// Notes that so many of the claimed actions occupy their slots now.
     pub(super) fn note_dispatched(&self, number: usize) {
         let mut waiting = self.lock();
         waiting.claimed = waiting.claimed.saturating_sub(number);
     }
 
-    /// Refuses what waits and what comes: the server shuts down.
+    /// Refuses the submissions that wait and all that come: the server shuts down.
     pub(super) fn drain(&self) {
         let mut waiting = self.lock();
         waiting.draining = true;
@@ -161,7 +165,7 @@ impl Inbox {
         }
     }
 
-    /// Begins anew for another actor.
+    /// Empties the inbox for a new actor.
     pub(super) fn open(&self) -> Generation {
         let mut waiting = self.lock();
         let generation = Generation(waiting.generation.0 + 1);
@@ -169,6 +173,7 @@ impl Inbox {
         generation
     }
 
+    /// Drops what waits: the actor has gone.
     pub(super) fn close(&self) {
         let mut waiting = self.lock();
         *waiting = Waiting { generation: waiting.generation, ..Waiting::default() };
@@ -251,7 +256,7 @@ mod tests {
         assert!(!put(&inbox).0, "it has been told");
         assert_eq!(inbox.look(false, false), Look::Enlist);
         assert!(!put(&inbox).0, "the batch takes it with it");
-        assert_eq!(inbox.look(true, false), Look::Asked, "one batch is enough");
+        assert_eq!(inbox.look(true, false), Look::Enlisted, "one batch is enough");
         assert_eq!(inbox.seal(generation, || 0).submissions.len(), 3);
         assert!(put(&inbox).0, "nobody will fetch this");
         assert_eq!(inbox.look(false, true), Look::Rest, "it is held");

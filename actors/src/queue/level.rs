@@ -1,8 +1,8 @@
-//! How full a queue is, and when that is news.
+//! The fill level of a queue, and the events about it.
 
 use crate::events::QueueEvent;
 
-/// The numbers of waiting actions at which something is told.
+/// Numbers of waiting actions at which events are told.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Thresholds {
     limit: u64,
@@ -20,11 +20,11 @@ impl Thresholds {
     }
 }
 
-/// What was told last of how full a queue is. Between two thresholds that stays as it is (hysteresis), so a number that
-/// wavers about one of them is told once.
+/// The fill level that was told last. It stays the same between the two thresholds (hysteresis), so a number that wavers
+/// about one of them is told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
-    /// Nothing waits; or something does by now (`true`), but not enough to be told.
+    /// Empty when it was told last; `true` once something waits again, but too little to be told.
     Empty(bool),
     Emptying,
     Filling,
@@ -32,7 +32,7 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// What counts as told when a system starts, so that only what changes from then on is.
+    /// Returns the level that counts as told when a system starts, so that only later changes are told.
     #[expect(clippy::cast_precision_loss, reason = "a threshold needs no more than 53 bits")]
     pub(super) fn at_start(queued: u64, thresholds: Option<Thresholds>) -> Self {
         match thresholds {
@@ -43,7 +43,7 @@ impl Level {
         }
     }
 
-    /// Follows the number that wait, and returns what is to be told of it.
+    /// Follows the number of waiting actions, and returns the event that is to be told, if there is one.
     #[expect(clippy::cast_precision_loss, reason = "a threshold needs no more than 53 bits")]
     pub(super) fn follow(
         &mut self,

@@ -6,22 +6,24 @@ use crate::store::StoreError;
 use crate::store::query::{Cursor, PageLimit, Query};
 
 impl QueueHandle {
-    /// Begins a listing with the action at `start` (from 0) in the order of the query.
+    /// Begins a listing at the action with the index `start` (from 0) in the order of the query.
     #[must_use]
     pub fn list(&self, query: Query, start: u64) -> Listing {
         Listing { queue: self.clone(), query, cursor: Some(Cursor::start(start)), damage: None }
     }
 }
 
-/// The next action of a listing alone is larger than a page was to be.
+/// Size of something that is larger than the caller allowed, and so was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge {
-    /// The size of its result and its error in bytes, as they are stored.
+    /// The size in bytes, as it is stored: of an action's result and error, or of its parameters.
     pub bytes: usize,
 }
 
-/// A listing under way. Each page is a snapshot of its own, so that a long list holds up nobody:
-/// an action that changes its place meanwhile may be missing or come twice.
+/// A listing, read page by page. Made by [`QueueHandle::list`].
+///
+/// Each page is a snapshot of its own, so that a long list holds up nothing else. An action that changes its place
+/// between two pages may be missing or come twice.
 #[derive(Debug, Clone)]
 pub struct Listing {
     queue: QueueHandle,
@@ -31,8 +33,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Returns the next actions, at most `limit`, and fewer where they are large or the last; none only
-    /// at the end. After an error it can be asked again.
+    /// Returns the next actions: at most `limit`, fewer if they are large or the last, none only at the end. May be called
+    /// again after an error.
     ///
     /// # Errors
     ///
@@ -47,8 +49,8 @@ impl Listing {
         }
     }
 
-    /// Returns the next actions as [`Listing::next_page`] does, but never more than the limit allows of what is stored:
-    /// where the next action alone is larger, this says so and reads nothing of it.
+    /// Returns the next actions as [`Listing::next_page`] does, but never more bytes of them than the limit allows. If the
+    /// next action alone is larger, returns [`TooLarge`] and reads nothing of it.
     ///
     /// # Errors
     ///
@@ -82,14 +84,13 @@ impl Listing {
         Ok(Ok(listed))
     }
 
-    /// Returns why actions may be missing from the pages so far: what could not be read of a damaged database is
-    /// passed over. The first reason of several.
+    /// Returns the first error that was passed over in a damaged database: actions may be missing from the pages so far.
     #[must_use]
     pub const fn damage(&self) -> Option<&StoreError> {
         self.damage.as_ref()
     }
 
-    /// Whether there may be another page.
+    /// Tells whether there may be another page.
     #[must_use]
     pub fn has_more(&self) -> bool {
         self.cursor.is_some()

@@ -1,4 +1,4 @@
-//! The messages to a queue actor; who sends them and what holds when they are answered stands with each.
+//! The messages to a queue actor, each with its sender and with what an answer to it means.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 use crate::store::{Affected, Control, Rejected};
 use crate::worker::Attempt;
 
-/// Submissions wait in the [`super::inbox`]. From a handle that put one there which no batch will fetch; each is
-/// answered once it is durable.
+/// Submissions wait in the [`super::inbox`], and no enlisted batch will take them. From the handle that put the first of
+/// them there; each is answered once it is durable (Q2).
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Submissions;
 
-/// Change actions that exist. From a handle; answered once the change is durable. It needs no room
-/// in the queue and never waits behind submissions.
+/// Change actions that exist. From a handle; answered once the change is durable (Q2). It needs no room in the queue and
+/// never waits behind submissions.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Change {
@@ -23,8 +23,8 @@ pub(crate) struct Change {
     pub(crate) reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>,
 }
 
-/// The attempt has ended, as it says itself, and its slot can take another one, if it is named here:
-/// a slot never counts as free while its attempt still counts as running (Q4). Told by its worker.
+/// An attempt has ended, and `freed`, if it is set, is free by that. One message for both: a slot never counts as free
+/// while its attempt still counts as running (Q4). From its worker.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct AttemptEnded {
@@ -32,34 +32,32 @@ pub(crate) struct AttemptEnded {
     pub(crate) freed: Option<usize>,
 }
 
-/// The attempt has published how far it is, which somebody wants to know, for the first time since that was told. Told
-/// by its work.
+/// An attempt has published progress that an observer wants, for the first time since observers were told. From its work.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Progressed(pub(crate) Arc<Attempt>);
 
-/// A slot can take another attempt whose last one was given up long ago: its thread has ended at
-/// last. Told by its worker.
+/// A retired slot is free again: the thread of its last attempt has ended. From its worker.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SlotFreed {
     pub(crate) slot: usize,
 }
 
-/// The worker of this slot has died, and nothing that it began runs any more. Told while the last of them is
-/// dropped, after the end of its attempt, if that had begun.
+/// The worker of a slot has died, and no work that it started runs any more. From the drop of the last of them, after the
+/// end of its attempt, if one had begun.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct WorkerLost {
     pub(crate) slot: usize,
 }
 
-/// Refuse submissions and start nothing more: the server shuts down. From the system.
+/// Refuse submissions and start nothing more, because the server shuts down. From the system.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain;
 
-/// Ask all that runs to stop because the server shuts down, or force it. From the system.
+/// Interrupt or force all that runs, because the server shuts down. From the system.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum EndAll {
@@ -72,7 +70,7 @@ pub(crate) enum EndAll {
 #[rtype(result = "()")]
 pub(crate) struct Settle(pub(crate) oneshot::Sender<()>);
 
-/// Die as a bug would make it.
+/// Panic, for tests.
 #[cfg(feature = "testing")]
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -1,5 +1,5 @@
-//! What a queue does where other servers share its store: it hears of what they change, keeps to the lease, and
-//! looks again when something may start that could not yet.
+//! A queue's part where other servers share its store: it hears of their changes, keeps to the lease (Q14), and looks
+//! again once an action may start that may not start yet.
 
 use std::sync::Arc;
 
@@ -7,40 +7,41 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::batch::internal;
-use super::{QueueActor, QueueShared, wish_of};
+use super::committed::wish_of;
+use super::{QueueActor, QueueShared};
 use crate::lifecycle::{Came, Ended, OnRestart, Verdict};
 use crate::report::Written;
 use crate::store::{Affected, AttemptEnd, BatchReply, Claimed, Control, Notice};
 use crate::system::Standing;
 
-/// The store has told of something that another owner changed. From the system.
+/// A change by another owner, of which the store has sent a notice. From the system.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Noticed(pub(crate) Notice);
 
-/// How the lease on the store stands. From the system.
+/// State of the lease on the store. From the system.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) enum Lease {
-    /// It was renewed: time to look for what no notice has told.
+pub(crate) enum LeaseState {
+    /// It was renewed: time to look for changes whose notices were lost.
     Renewed,
     /// It may be over.
     InDoubt,
-    /// It is over: what runs here is nobody's. Answered once nothing more begins.
+    /// It is over: what runs here belongs to no owner. Answered once nothing more begins.
     Over(oneshot::Sender<()>),
 }
 
-/// What waits and may not start yet.
+/// Queued actions that may not start yet.
 #[derive(Default)]
 pub(super) struct Due {
-    /// Fires when the first of it may.
+    /// Fires when the first of them may start.
     timer: Option<SpawnHandle>,
-    /// All that waits is of that kind: nothing is to be asked for until then.
+    /// True if all queued actions are of that kind: no claim is made until then.
     pub(super) rests: bool,
 }
 
 impl QueueActor {
-    /// Takes from an answer when the queue has to look again. `claim` is how many it asked for.
+    /// Sets the timer for the next look as an answer says. `claim` is the number of actions that the batch could start.
     pub(super) fn arm(&mut self, reply: &BatchReply, claim: usize, ctx: &mut Context<Self>) {
         self.due.rests = reply.next_due.is_some() && reply.claimed.len() < claim;
         if let Some(timer) = self.due.timer.take() {
@@ -56,8 +57,8 @@ impl QueueActor {
         }
     }
 
-    /// Puts back what was claimed and must not begin, because others may have started it by now. It never ran, so it may
-    /// wait again whatever its kind.
+    /// Returns a claimed action to the queue: another server may have started it by now. It never ran here, so it is
+    /// requeued even where its kind must not run twice.
     pub(super) fn give_back(&self, claimed: &Claimed) {
         let end = AttemptEnd {
             id: claimed.id,
@@ -72,11 +73,12 @@ impl QueueActor {
         self.shared.inbox().control(internal(Control::End(Arc::new(end))));
     }
 
-    /// Passes on what no notice has told of: how stands what runs here, and perhaps an end that somebody waits for.
+    /// Passes on changes whose notices may have been lost: stops and pauses of what runs here, and ends that callers wait
+    /// for.
     pub(super) fn remind(&self, own: &[Affected]) {
         for action in own.iter().filter(|action| action.verdict == Verdict::Stay) {
             let (id, wish) = (action.id, wish_of(action.state));
-            // Each stop that is passed on is watched by a timer: one is enough.
+            // Only what is new: each stop that is passed on starts a timer.
             if self.shared.slots().attempt(id).is_some_and(|attempt| attempt.wish() != wish) {
                 self.shared.slots().steer(id, action.attempt, wish);
             }
@@ -84,15 +86,15 @@ impl QueueActor {
         self.shared.waiters().wake_all();
     }
 
-    /// Ends what may run elsewhere by now.
+    /// Forces what may run elsewhere by now.
     pub(super) fn mind_lease(&self) {
         self.shared.end_unleased(self.tenure.standing());
     }
 }
 
 impl QueueShared {
-    /// Forces what runs and must not, as the lease stands. What may run only once is spared while that is in doubt:
-    /// nobody else starts it.
+    /// Forces the attempts that must not run while the lease stands like this. While it is in doubt, an action that may run
+    /// only once is spared: no other server starts it.
     pub(crate) fn end_unleased(&self, standing: Standing) {
         if standing == Standing::Holds {
             return;
@@ -125,18 +127,18 @@ impl Handler<Noticed> for QueueActor {
     }
 }
 
-impl Handler<Lease> for QueueActor {
+impl Handler<LeaseState> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, lease: Lease, ctx: &mut Self::Context) {
+    fn handle(&mut self, lease: LeaseState, ctx: &mut Self::Context) {
         match lease {
-            Lease::Renewed => {
+            LeaseState::Renewed => {
                 let reclaim = Control::Reclaim { on_restart: self.on_restart() };
                 self.shared.inbox().control(internal(reclaim));
                 self.pump(ctx);
             }
-            Lease::InDoubt => self.mind_lease(),
-            Lease::Over(heard) => {
+            LeaseState::InDoubt => self.mind_lease(),
+            LeaseState::Over(heard) => {
                 self.mind_lease();
                 // The system may be gone.
                 let _ = heard.send(());

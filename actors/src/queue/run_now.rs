@@ -1,4 +1,4 @@
-//! Actions that run at once: without a queue, a slot or a record.
+//! Actions that run at once, without a queue, a slot or a record.
 
 use std::sync::Arc;
 
@@ -9,21 +9,20 @@ use crate::queue::{QueueError, QueueHandle};
 use crate::report::{Report, shallow};
 use crate::worker::{Attempt, Wish, outcome, start};
 
-/// How an action that was run at once ended.
+/// Outcome of an action that ran at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOutcome {
     /// [`State::Finished`], [`State::Error`] or [`State::Stopped`].
     pub state: State,
-    /// Why it failed, or that a shutdown interrupted it.
+    /// The error text: of its failure, or that a shutdown interrupted it.
     pub error: Option<String>,
-    /// Its result, or what there is of it.
+    /// The action's result, or its partial result if it did not finish.
     pub report: Report,
 }
 
 impl QueueHandle {
-    /// Runs an action at once, without a queue, a slot or a record of it. If the returned future is
-    /// dropped, the work is asked to stop, and forced after the grace period; so it is by a shutdown,
-    /// which gives it time to end first.
+    /// Runs an action at once, without a queue, a slot or a record. If the returned future is dropped, the work is asked to stop, and
+    /// forced after the grace period. A shutdown does the same, after it has given the work time to end.
     ///
     /// # Errors
     ///
@@ -32,9 +31,9 @@ impl QueueHandle {
         self.run_now_until(parameters, std::future::pending(), ()).await
     }
 
-    /// Runs an action as [`QueueHandle::run_now`] does, and asks it to stop once `until` is ready; then this returns how it
-    /// ended all the same. `held` is let go of once the work has really ended, also where the returned future was dropped
-    /// before, so a permit in it bounds how many run.
+    /// Runs an action as [`QueueHandle::run_now`] does, and asks it to stop once `until` is ready; the outcome is returned
+    /// even then. `held` is dropped once the work has really ended, even if the returned future was dropped before, so a
+    /// permit in it bounds the number of actions that run.
     ///
     /// # Errors
     ///
@@ -68,7 +67,7 @@ impl QueueHandle {
             }
         };
         if matches!(&result, Err(error) if error.is_cancelled()) && attempt.wish() < Wish::Stop {
-            // Only the end of the whole system cuts off what nobody asked to stop.
+            // Work that nobody asked to stop is only cut off by the end of the whole system.
             attempt.interrupt();
         }
         let (ended, mut error, report) = outcome(&attempt, result);
@@ -86,7 +85,7 @@ impl QueueHandle {
     }
 }
 
-/// Asks work that runs without a queue to stop when nobody waits for it any more.
+/// Asks the work to stop when its caller has gone.
 struct StopOnDrop(Arc<Attempt>);
 
 impl Drop for StopOnDrop {

@@ -1,6 +1,6 @@
-//! What outlives a queue actor: its published address, its inbox, its slots, its waiters, its counts.
+//! The parts of a queue that outlive its actor: the published address, the inbox, the slots, the waiters, the counts.
 //!
-//! Handles, workers and readers hold this and never an address of their own, so nobody keeps a dead one.
+//! Handles, workers and readers hold these and never an address of their own, so none keeps the address of a dead actor.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,34 +21,39 @@ use crate::queue::{QueueActor, QueueSettings, Submissions};
 use crate::store::{Counts, NewAction};
 use crate::worker::{Attempt, Wish};
 
-/// Where a queue's actor is.
+/// State of a queue's actor, with its address.
 #[derive(Clone)]
 pub(crate) enum Link {
     /// It is being built or rebuilt.
     Starting,
+    /// It lives, or has died a moment ago.
     Up(Addr<QueueActor>),
-    /// It was given up, for this reason.
+    /// It was given up for this reason.
     Down(String),
 }
 
+/// Reference to a queue that stays valid while its actor is rebuilt.
 pub(crate) type QueueLink = Arc<QueueShared>;
 
+/// The parts of one queue that outlive its actor.
 pub(crate) struct QueueShared {
     name: Arc<str>,
     settings: QueueSettings,
     link: watch::Sender<Link>,
     slots: Slots,
+    /// The counts as of the latest batch, and true while the queue is paused.
     counts: Mutex<(Counts, bool)>,
     inbox: Inbox,
     waiters: Waiters,
     dropped_reports: AtomicU64,
+    /// Set once a shutdown ends what runs.
     ending: Mutex<Option<Ending>>,
     telling: Telling,
-    /// Whether what an earlier server left running has been recovered.
+    /// True once the actions that ran in an earlier server are recovered.
     recovered: watch::Sender<bool>,
 }
 
-/// How what runs is to be ended because the server shuts down.
+/// Way in which a shutdown ends what runs. A force is never taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ending {
     Interrupt,
@@ -101,15 +106,17 @@ impl QueueShared {
         &self.settings
     }
 
+    /// Publishes the state of the actor. Called by the guardian.
     pub(crate) fn publish(&self, link: Link) {
         self.link.send_replace(link);
     }
 
+    /// Watches the state of the actor.
     pub(crate) fn watch(&self) -> watch::Receiver<Link> {
         self.link.subscribe()
     }
 
-    /// Returns the actor's address if it lives: that of one that has died stays published for a moment.
+    /// Returns the actor's address, or `None` if it has died: its address stays published for a moment after that.
     pub(crate) fn address(&self) -> Option<Addr<QueueActor>> {
         match &*self.link.borrow() {
             Link::Up(address) if self.inbox.is_open() => Some(address.clone()),
@@ -117,22 +124,22 @@ impl QueueShared {
         }
     }
 
-    /// Tells the queue something that it can also find out by itself when it is rebuilt, so a
-    /// message to an actor that has just died may get lost.
+    /// Sends the actor a message, which is lost if it has just died. Only for what its successor also finds in these
+    /// parts.
     pub(crate) fn tell<M>(&self, message: M)
     where
         M: Message<Result = ()> + Send + 'static,
         QueueActor: Handler<M>,
         <QueueActor as actix::Actor>::Context: ToEnvelope<QueueActor, M>,
     {
-        // Not by a copy of the address: each is made and given back, for every message.
+        // Without a copy of the address: that costs time for each message.
         if let Link::Up(address) = &*self.link.borrow() {
             address.do_send(message);
         }
     }
 
-    /// Leaves a submission for the actor, and tells it if no batch will fetch it; where there is none, gives it
-    /// back. An actor whose address is not published yet looks when it begins.
+    /// Puts a submission into the inbox, and tells the actor if no enlisted batch will take it. Gives the submission back if
+    /// there is no actor. An actor whose address is not published yet looks when it starts.
     pub(super) fn submit(
         &self,
         new: NewAction,
@@ -148,12 +155,12 @@ impl QueueShared {
         &self.inbox
     }
 
-    /// Returns its slots: what runs, and which workers are idle.
+    /// Returns the slots.
     pub(crate) const fn slots(&self) -> &Slots {
         &self.slots
     }
 
-    /// Ends at once what runs only because the server does.
+    /// Interrupts an attempt and forces it at once.
     pub(crate) fn force(&self, attempt: &Attempt) {
         attempt.interrupt();
         if let Some(id) = attempt.id() {
@@ -161,7 +168,7 @@ impl QueueShared {
         }
     }
 
-    /// Returns those who wait for ends.
+    /// Returns the callers that wait for ends.
     pub(crate) const fn waiters(&self) -> &Waiters {
         &self.waiters
     }
@@ -179,6 +186,7 @@ impl QueueShared {
         lock(&self.counts).1 = paused;
     }
 
+    /// Sets the way in which a shutdown ends what runs; a force stays.
     pub(crate) fn set_ending(&self, ending: Ending) {
         let mut current = lock(&self.ending);
         *current = (*current).max(Some(ending));
@@ -188,7 +196,7 @@ impl QueueShared {
         *lock(&self.ending)
     }
 
-    /// Returns what tells its observers.
+    /// Returns the teller of events.
     pub(crate) const fn telling(&self) -> &Telling {
         &self.telling
     }
@@ -197,7 +205,7 @@ impl QueueShared {
         self.recovered.send_replace(true);
     }
 
-    /// Watches whether what an earlier server left running has been recovered.
+    /// Watches whether the actions that ran in an earlier server are recovered.
     pub(crate) fn recovered(&self) -> watch::Receiver<bool> {
         self.recovered.subscribe()
     }
@@ -211,7 +219,7 @@ impl QueueShared {
     }
 }
 
-/// For locks that are never held while anything is called that could leave their data half changed.
+/// Locks a mutex, poisoned or not. Only for data that no panic can leave half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,8 @@
-//! The slots of a queue: what runs in each, and which workers are idle or dead.
+//! The slots of a queue: the attempts that run, and the workers, idle, busy or dead.
 //!
-//! They outlive the queue actor, so its successor finds what runs. The queue actor alone gives slots away and frees
-//! them; workers only say that they are idle or dead.
+//! They outlive the queue actor, so its successor finds what runs. Only the queue actor gives slots away and frees them;
+//! workers only note that they are idle or dead. So no more attempts run than there are slots (Q4), and a wish reaches
+//! only the attempt that it was meant for (Q6, Q14).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -15,26 +16,26 @@ use super::lock;
 use crate::action::ActionId;
 use crate::worker::{Attempt, Steer, Wish, WorkerActor};
 
-/// The most slots of a queue: more than any machine has threads, and few enough that nothing that is
-/// reckoned from them overflows.
+/// Largest number of slots of a queue: more than any machine has threads, and so few that sums of them don't overflow.
 pub(crate) const MOST_SLOTS: usize = 1 << 30;
 
+/// The slots of one queue.
 pub(crate) struct Slots {
     maximum: usize,
     state: Mutex<State>,
-    /// How many attempts are not yet durably ended.
+    /// Number of attempts that have not durably ended.
     live: watch::Sender<usize>,
 }
 
 #[derive(Default)]
 struct State {
     attempts: HashMap<ActionId, (Arc<Attempt>, usize)>,
-    /// One entry a slot that was ever needed; `None` where the worker died.
+    /// One entry for each slot that was ever needed; `None` if its worker died.
     workers: Vec<Option<Addr<WorkerActor>>>,
     free: Vec<usize>,
-    /// Slots whose workers say that they are idle; a queue actor that missed the message reads it here.
+    /// Slots whose workers are idle. A queue actor that missed the message finds it here.
     idle: HashSet<usize>,
-    /// Slots whose workers have died, and their work with them, until the queue actor has seen to them.
+    /// Slots whose workers have died, and their work with them, until the queue actor frees them.
     lost: HashSet<usize>,
 }
 
@@ -51,14 +52,14 @@ impl Slots {
         Self { maximum, state: Mutex::default(), live: watch::Sender::new(0) }
     }
 
-    /// Returns how many more attempts may run (Q4).
+    /// Returns the number of free slots (Q4).
     pub(crate) fn available(&self) -> usize {
         let state = lock(&self.state);
         let busy = state.workers.len() - state.free.len();
         self.maximum.saturating_sub(busy)
     }
 
-    /// Gives the attempt a slot, whose worker, made by `start` if there is none yet, is told by `tell`.
+    /// Gives the attempt a slot. `tell` sends it to the slot's worker, which `start` makes if there is none yet.
     pub(crate) fn occupy(
         &self,
         attempt: &Arc<Attempt>,
@@ -80,8 +81,7 @@ impl Slots {
         }
     }
 
-    /// Frees the slot if its worker is idle: a message about an attempt before the present one may
-    /// come late.
+    /// Frees the slot if its worker is idle. A late message about an earlier attempt frees nothing.
     pub(crate) fn free(&self, slot: usize) {
         let mut state = lock(&self.state);
         if state.idle.contains(&slot) {
@@ -94,7 +94,7 @@ impl Slots {
         lock(&self.state).idle.insert(slot);
     }
 
-    /// Frees every slot whose worker is idle: the messages to an actor that died are lost.
+    /// Frees every slot whose worker is idle, since messages to an actor that died are lost.
     pub(crate) fn free_idle(&self) {
         let mut state = lock(&self.state);
         let idle: Vec<usize> = state.idle.iter().copied().collect();
@@ -112,7 +112,7 @@ impl Slots {
         dies
     }
 
-    /// Notes that the slot's worker has died and what it ran has ended. Called before the queue is told.
+    /// Notes that the slot's worker has died and its work has ended. Called before the queue is told.
     pub(crate) fn note_lost(&self, slot: usize) {
         lock(&self.state).lost.insert(slot);
     }
@@ -122,8 +122,7 @@ impl Slots {
         lock(&self.state).lost.iter().copied().collect()
     }
 
-    /// Returns what was given to the worker of this slot, which has died, and has not ended: nobody will
-    /// report its end.
+    /// Returns the attempts in a slot whose worker has died that have not ended: no worker will report their end.
     pub(crate) fn orphans(&self, slot: usize) -> Vec<Arc<Attempt>> {
         let state = lock(&self.state);
         let is_lost = state.lost.contains(&slot);
@@ -131,7 +130,7 @@ impl Slots {
         given.map(|(attempt, _)| Arc::clone(attempt)).filter(|a| a.ended().is_none()).collect()
     }
 
-    /// Forgets the worker of this slot if it has died, so that the slot gets a new one.
+    /// Forgets the worker of this slot if it has died, and frees the slot, which gets a new one.
     pub(crate) fn forget_lost(&self, slot: usize) {
         let mut state = lock(&self.state);
         if state.lost.remove(&slot) {
@@ -142,7 +141,7 @@ impl Slots {
         }
     }
 
-    /// Lets go of an attempt whose end is durable.
+    /// Forgets an attempt whose end is durable.
     pub(crate) fn release(&self, id: ActionId, number: u32) {
         let mut state = lock(&self.state);
         if state.attempts.get(&id).is_some_and(|(attempt, _)| attempt.number() == number) {
@@ -151,20 +150,17 @@ impl Slots {
         }
     }
 
+    /// Returns the attempts that have not durably ended.
     pub(crate) fn attempts(&self) -> Vec<Arc<Attempt>> {
         lock(&self.state).attempts.values().map(|(attempt, _)| Arc::clone(attempt)).collect()
     }
 
-    /// Tells whether an attempt has not come to its end, written down or not.
-    pub(crate) fn has_unended(&self) -> bool {
-        lock(&self.state).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
-    }
-
+    /// Returns the attempt at this action that has not durably ended.
     pub(crate) fn attempt(&self, id: ActionId) -> Option<Arc<Attempt>> {
         lock(&self.state).attempts.get(&id).map(|(attempt, _)| Arc::clone(attempt))
     }
 
-    /// Asks something of an attempt through its worker, if it is still this attempt.
+    /// Passes a wish on to an attempt and its worker, if it is still this attempt (Q14).
     pub(crate) fn steer(&self, id: ActionId, number: u32, wish: Wish) {
         let state = lock(&self.state);
         if let Some((attempt, slot)) = state.attempts.get(&id)
@@ -172,14 +168,20 @@ impl Slots {
             && let Some(Some(worker)) = state.workers.get(*slot)
         {
             if wish != Wish::Force {
-                // At once, so that what was acknowledged holds at the next checkpoint; the worker
-                // only watches the time.
+                // At once, so that an acknowledged command holds at the work's next checkpoint. The worker only watches
+                // the grace period.
                 attempt.ask(wish);
             }
             worker.do_send(Steer { attempt: Arc::clone(attempt), wish });
         }
     }
 
+    /// Tells whether an attempt has not ended yet, durably or not.
+    pub(crate) fn has_unended(&self) -> bool {
+        lock(&self.state).attempts.values().any(|(attempt, _)| attempt.ended().is_none())
+    }
+
+    /// Calls `tell` with each worker whose slot is not free.
     pub(crate) fn each_busy_worker(&self, mut tell: impl FnMut(&Addr<WorkerActor>)) {
         let state = lock(&self.state);
         for (slot, worker) in state.workers.iter().enumerate() {
@@ -191,7 +193,7 @@ impl Slots {
         }
     }
 
-    /// Whoever watches waits for none: to be told of each number would cost more than the rest.
+    /// Wakes watchers only at 0, which they wait for: a wake at each number would cost more than the rest.
     fn set_live(&self, state: &State) {
         let now = state.attempts.len();
         self.live.send_if_modified(|live| {
@@ -200,12 +202,12 @@ impl Slots {
         });
     }
 
-    /// Returns how many attempts are not yet durably ended.
+    /// Returns the number of attempts that have not durably ended.
     pub(crate) fn live_now(&self) -> usize {
         *self.live.borrow()
     }
 
-    /// Watches how many attempts are not yet durably ended; it only wakes when there are none.
+    /// Watches the number of attempts that have not durably ended; wakes only at 0.
     pub(crate) fn live(&self) -> watch::Receiver<usize> {
         self.live.subscribe()
     }

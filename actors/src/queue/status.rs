@@ -1,4 +1,4 @@
-//! How a queue and its actions stand, as they are shown to callers.
+//! Status of a queue and of its actions, as callers see them.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use crate::report::Progress;
 use crate::store::{Counts, Record};
 use crate::worker::LiveView;
 
-/// How many actions a queue holds, and whether it is paused.
+/// Counts of a queue's actions, and its pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether the queue starts nothing for now.
+    /// True while the queue is paused and starts nothing (Q12).
     pub paused: bool,
-    /// How many actions are in each state.
+    /// Number of actions in each state.
     pub counts: Counts,
 }
 
-/// An action as it stands: the stored row, with the live figures laid over it while it runs.
+/// Status of an action: the stored row, with the live figures laid over it while it runs.
 #[derive(Debug, Clone)]
 pub struct ActionStatus {
-    /// The row; its report is the partial result while it runs.
+    /// The row. Its report is the partial result while the action runs.
     pub record: Record,
-    /// How far it has come. An action that Finished is at 100 %.
+    /// The action's progress. One that is Finished is at 100 %.
     pub progress: Progress,
-    /// How long it has worked, pauses left out.
+    /// Time for which it has worked, pauses left out.
     pub processing: Duration,
 }
 
@@ -41,11 +41,11 @@ impl ActionStatus {
         }
     }
 
-    /// Returns how long the action waited or has waited, as of `now`.
+    /// Returns the time for which the action waited in the queue, up to `now` if it still waits.
     #[must_use]
     pub fn in_queue(&self, now: Timestamp) -> Duration {
         let record = &self.record;
-        // One that was cancelled waited until then; one that waits, until now.
+        // A cancelled action never started: it waited until it was cancelled.
         let until = record.started_at.or(record.finished_at).unwrap_or(now);
         let millis = until.0.saturating_sub(record.queued_at.0);
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())

@@ -1,13 +1,12 @@
-//! What a command is meant for.
+//! The target of a command.
 
 use crate::action::{ActionId, Timestamp};
-#[cfg(doc)]
-use crate::queue::QueueError;
 use crate::store::Submitted;
 
-/// One action that a command is meant for: by its id, or by its id and the time at which it was queued. Where that is
-/// another one's, the command is refused as that of an unknown action ([`QueueError::UnknownAction`]) and changes nothing: so
-/// whoever names actions outside of a store needs no look before the command.
+/// The action that a command is meant for: its id, perhaps with the time at which it was queued. Where the action of that
+/// id was queued at another time, the command is refused as one to an unknown action
+/// ([`QueueError::UnknownAction`](crate::QueueError::UnknownAction)). So a program that keeps both, such as in a token,
+/// needs no look before the command.
 ///
 /// ```
 /// use actiond_actors::{ActionId, Target, Timestamp};
@@ -18,9 +17,9 @@ use crate::store::Submitted;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// Its id.
+    /// The action's id.
     pub id: ActionId,
-    /// When it was queued, if that is known.
+    /// The time at which it was queued; `None` = any.
     pub queued_at: Option<Timestamp>,
 }
 

@@ -1,7 +1,7 @@
-//! What a queue tells its observers of a batch that has become durable, and what it sums up for the log.
+//! The events of a queue: made from durable batches and told to observers, with sums of interrupted actions for the log.
 //!
-//! It outlives the queue actor: its successor tells what has changed of the queue itself since the last event.
-//! Each event is made only if somebody wants it; for all that nobody wants, a batch costs a few comparisons.
+//! This outlives the queue actor, so its successor tells what has changed of the queue itself since the last event. An
+//! event is made only if an observer wants it; the others cost a comparison each.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use crate::lifecycle::{Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, V
 use crate::store::{Affected, AttemptEnd, Claimed, Control, Submitted};
 use crate::worker::Attempt;
 
-/// What a client asked for, as far as it does not show in the actions that it concerned.
+/// A client's command, as far as the affected actions don't show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Priority(i32),
@@ -42,7 +42,7 @@ impl Asked {
     }
 }
 
-/// How many actions were interrupted, by what became of them.
+/// Numbers of interrupted actions, by their fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
     queued: usize,
@@ -71,7 +71,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A queue's own: who is told, what they were told last, and what has not been summed up yet.
+/// A queue's observers, what they were told last, and the interrupted actions that were not logged yet.
 #[derive(Debug)]
 pub(crate) struct Telling {
     observers: Observers,
@@ -80,14 +80,14 @@ pub(crate) struct Telling {
     interrupted: Mutex<Tally>,
 }
 
-/// What observers know of the queue itself.
+/// State of the queue as observers were told last.
 #[derive(Debug)]
 struct Last {
     paused: bool,
     level: Level,
 }
 
-/// How an action ended, besides what the store says.
+/// Facts about an end that the store's answer does not hold.
 #[derive(Default)]
 struct End<'a> {
     of: Option<&'a AttemptEnd>,
@@ -106,6 +106,7 @@ impl Telling {
         Self { observers, thresholds, last, interrupted: Mutex::default() }
     }
 
+    /// Tells whether an observer wants any of these events. Ask before an event is made.
     pub(crate) const fn want(&self, interest: Interest) -> bool {
         self.observers.want(interest)
     }
@@ -127,7 +128,7 @@ impl Telling {
         }
     }
 
-    /// Tells how far an attempt has come that has not ended.
+    /// Tells of an attempt's progress, unless it has ended.
     pub(super) fn progressed(&self, queue: &str, attempt: &Attempt) {
         let Some(action) = attempt.action() else { return };
         if attempt.ended().is_none() {
@@ -137,7 +138,7 @@ impl Telling {
         }
     }
 
-    /// Tells what clients' commands did, in the order in which they were written.
+    /// Tells of the effects of a client's command.
     pub(super) fn commanded(&self, queue: &str, affected: &[Affected], asked: Asked) {
         match asked {
             Asked::PauseQueue => self.paused(queue, true),
@@ -150,6 +151,7 @@ impl Telling {
         }
     }
 
+    /// Tells of a pause, a resume, a stop or a new priority.
     fn steered(&self, queue: &str, of: &Affected, asked: Asked) {
         if !self.want(Interest::STEERED) {
             return;
@@ -184,7 +186,7 @@ impl Telling {
         }
     }
 
-    /// Tells of what ran in an earlier server, and sums it up.
+    /// Tells of recovered actions, and logs their numbers.
     pub(super) fn recovered(&self, queue: &str, affected: &[Affected]) {
         let mut tally = Tally::default();
         for action in affected {
@@ -201,12 +203,12 @@ impl Telling {
         }
     }
 
-    /// Tells of an action that ended because what it was given can't be read.
+    /// Tells of an action that ended because its parameters can't be read.
     pub(super) fn unread(&self, queue: &str, action: &Affected, error: &str) {
         self.ended_as(queue, action, &End { of: None, error: Some(error) });
     }
 
-    /// Tells of an action, if this ended or requeued it.
+    /// Tells of an action that this ended or requeued; of others nothing.
     fn ended_as(&self, queue: &str, of: &Affected, end: &End<'_>) {
         let state = of.state;
         let interest =
@@ -225,7 +227,7 @@ impl Telling {
                 state,
                 came: end.of.map(|end| end.came),
                 started_at: of.started_at,
-                // A store that does not say so breaks its contract; nothing ended before this.
+                // Set by every store that keeps its contract.
                 finished_at: of.finished_at.or(of.started_at).unwrap_or(of.queued_at),
                 processing: Duration::from_millis(millis),
                 error: end.error,
@@ -234,8 +236,7 @@ impl Telling {
         self.observers.tell(queue, &event);
     }
 
-    /// Tells how the queue itself stands after a batch, as far as that is new, and of the batch: it took so long, if
-    /// anybody wanted that measured.
+    /// Tells what is new of the queue itself after a batch, and of the batch if its time was measured.
     pub(super) fn committed(
         &self,
         queue: &str,
@@ -267,7 +268,7 @@ impl Telling {
         self.observers.tell(queue, &event);
     }
 
-    /// Takes the sum of what a shutdown interrupted.
+    /// Takes the numbers of actions that a shutdown interrupted.
     pub(crate) fn take_interrupted(&self) -> Tally {
         std::mem::take(&mut *lock(&self.interrupted))
     }

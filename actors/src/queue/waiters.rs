@@ -1,4 +1,5 @@
-//! Those who wait for the end of an action of a queue.
+//! The callers that wait for the end of an action of a queue. Each is woken once it may have ended, or once no action ends
+//! any more because the system closes (Q11).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,10 +9,10 @@ use tokio::sync::{oneshot, watch};
 use super::lock;
 use crate::action::ActionId;
 
-/// Who waits, by action.
+/// The waiting callers, by action.
 pub(crate) struct Waiters {
     waiting: Mutex<HashMap<ActionId, Vec<oneshot::Sender<()>>>>,
-    /// Whether nothing ends any more because the system closes. Each who waits for an end holds a receiver.
+    /// True once no action ends any more because the system closes. Each waiting caller holds a receiver.
     closing: watch::Sender<bool>,
 }
 
@@ -21,7 +22,7 @@ impl Default for Waiters {
     }
 }
 
-/// One who waits for the end of an action, also if it is dropped meanwhile: then it waits no more.
+/// A caller that waits for the end of an action. Its drop ends the wait.
 pub(crate) struct Waiter<'q> {
     waiters: &'q Waiters,
     id: ActionId,
@@ -29,7 +30,7 @@ pub(crate) struct Waiter<'q> {
 }
 
 impl Waiter<'_> {
-    /// Waits until it is woken; only the next look tells whether by the end.
+    /// Waits until it is woken. Only a look at the action tells whether it has ended.
     pub(crate) async fn woken(&mut self) {
         let _ = (&mut self.woken).await;
     }
@@ -43,7 +44,7 @@ impl Drop for Waiter<'_> {
 }
 
 impl Waiters {
-    /// Returns what is woken when the action reaches a final state from now on.
+    /// Adds a waiter, which is woken when the action reaches a final state from now on.
     pub(crate) fn waiter(&self, id: ActionId) -> Waiter<'_> {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = lock(&self.waiting);
@@ -58,7 +59,7 @@ impl Waiters {
         !lock(&self.waiting).is_empty()
     }
 
-    /// Forgets waiters that have given up, so that the map holds only those who wait.
+    /// Forgets the waiters of an action that have given up.
     fn forget(&self, id: ActionId) {
         let mut waiters = lock(&self.waiting);
         if let Some(waiting) = waiters.get_mut(&id) {
@@ -69,8 +70,9 @@ impl Waiters {
         }
     }
 
+    /// Wakes the callers that wait for this action.
     pub(crate) fn wake(&self, id: ActionId) {
-        // Not under the lock, which a waiter takes when it goes.
+        // Not under the lock, since a waiter's drop takes it.
         let woken = lock(&self.waiting).remove(&id);
         for waiter in woken.into_iter().flatten() {
             // It may have given up just now.
@@ -78,7 +80,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes all who wait; those whose action has not ended wait on, unless the system closes.
+    /// Wakes all callers. Those whose action has not ended wait again, unless the system closes.
     pub(crate) fn wake_all(&self) {
         let woken = std::mem::take(&mut *lock(&self.waiting));
         for waiter in woken.into_values().flatten() {
@@ -86,18 +88,18 @@ impl Waiters {
         }
     }
 
-    /// Counts one more who waits for an end, and tells whether that is in vain because the system closes.
+    /// Returns a receiver that counts its holder as a waiting caller, and tells whether the system closes.
     pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
 
-    /// Tells all who wait that nothing ends any more.
+    /// Tells all callers that no action ends any more.
     pub(crate) fn end_waits(&self) {
         self.closing.send_replace(true);
         self.wake_all();
     }
 
-    /// Waits until nobody waits for an end.
+    /// Waits until no caller waits for an end.
     pub(crate) async fn waits_over(&self) {
         self.closing.closed().await;
     }

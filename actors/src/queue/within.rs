@@ -1,4 +1,4 @@
-//! Reads of single actions that are bounded by size: whoever shows them can find memory first, and then read once.
+//! Reads of single actions that are bounded by size, so that a caller can first reserve memory and then read.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use crate::action::{ActionId, Parameters, State};
 use crate::lifecycle::{Command, Verdict, decide};
 use crate::store::RecordWithin;
 
-/// How an action stands, as far as it was read.
+/// Status of an action, as far as it was read.
 #[derive(Debug, Clone)]
 pub struct StatusWithin {
-    /// The action; without its error and its result where they are too large.
+    /// The action's status, without its error and its result if they are too large.
     pub status: ActionStatus,
-    /// The size of the two, where it is more than was asked for.
+    /// The size of the two, if it is more than was allowed.
     pub too_large: Option<TooLarge>,
 }
 
 impl QueueHandle {
-    /// Returns how an action stands, but its error and its result (which is the partial one while it runs) only where they
-    /// have at most so many bytes.
+    /// Returns an action's status, with its error and its result (the partial one while it runs) only if they have at most
+    /// `most` bytes.
     ///
     /// # Errors
     ///
@@ -40,8 +40,8 @@ impl QueueHandle {
         Ok(StatusWithin { status, too_large: bytes.map(|bytes| TooLarge { bytes }) })
     }
 
-    /// Returns how an action stands as soon as it has ended, as [`QueueHandle::wait`] does, but its error and its result only
-    /// where they have at most so many bytes.
+    /// Waits for the end of an action as [`QueueHandle::wait`] does, and returns its status, with its error and its result
+    /// only if they have at most `most` bytes.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl QueueHandle {
         most: usize,
     ) -> Result<StatusWithin, QueueError> {
         let until = tokio::time::Instant::now().checked_add(patience);
-        // Held up to the last look: the store stays open for it.
+        // Held until the last look: a shutdown keeps the store open as long as it is (Q11).
         let closing = self.shared.waiters().closing();
         loop {
             // Registered before the look, so an end between the two is not missed.
@@ -65,14 +65,14 @@ impl QueueHandle {
                 return within;
             }
             match until {
-                // In time or not, the next look tells.
+                // The next look tells whether it was woken in time.
                 Some(until) => drop(tokio::time::timeout_at(until, waiter.woken()).await),
                 None => waiter.woken().await,
             }
         }
     }
 
-    /// Returns an action's state and, unless it has ended, what it was given if that has at most so many bytes.
+    /// Returns an action's state and, unless it has ended, its parameters if they have at most `most` bytes.
     ///
     /// # Errors
     ///

@@ -1,57 +1,61 @@
-//! The lease of this server on its store: kept up by a timer, and what becomes of what runs where it can't be.
+//! The lease of this server on a store that several servers share.
 //!
-//! A store that nobody else can open has no lease, and none of this runs.
+//! A timer renews it. Where it is lost, all that runs here is forced, and the server goes on as another owner once all of
+//! it has ended: of two attempts at an action at most one is believed (Q14). A store that nobody else can open has no
+//! lease, and none of this runs.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::WeakSystem;
-use crate::queue::{Lease as Told, QueueHandle};
+use super::{System, WeakSystem};
+use crate::queue::{LeaseState, Noticed, QueueHandle, lock};
 use crate::store::{OwnerId, Renewal, Store, StoreError};
 
-/// How often the system looks whether what ran under a lost lease has ended.
+/// Time between two looks for what still runs under a lost lease.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What this server may do as an owner of its store. Asked by each queue when it hears what it may start.
+/// This server's standing as an owner of its store. A queue asks before it claims actions and before it starts them.
 #[derive(Debug)]
 pub(crate) struct Tenure(Mutex<Held>);
 
+/// An owner, and the end of its lease.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     owner: OwnerId,
     until: Until,
 }
 
+/// The end of a lease.
 #[derive(Debug, Clone, Copy)]
 enum Until {
     /// Nobody else can open the store.
     ForEver,
-    /// The lease is over then, unless it is renewed.
+    /// The lease ends at this moment, unless it is renewed.
     Then(Instant),
     /// Others have recovered what this owner ran.
     Lost,
 }
 
-/// How an owner stands that claimed an action.
+/// Standing of an owner that claimed an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It is this server, and its lease holds.
     Holds,
-    /// It is this server, and its lease may be over: others may have started the action meanwhile.
+    /// It is this server, and its lease may be over: another server may have started the action meanwhile.
     InDoubt,
-    /// It is none any more.
+    /// It is an owner no longer.
     Over,
 }
 
 impl Tenure {
-    /// Enters on the lease that a store was opened with, if it has one.
+    /// Takes over the lease that a store was opened with, if it has one.
     pub(super) async fn begin(store: &dyn Store) -> Result<Self, StoreError> {
         let Some(lease) = store.lease() else {
             return Ok(Self(Mutex::new(Held { owner: store.owner(), until: Until::ForEver })));
         };
-        // How long ago the store was opened is not known here.
+        // Renewed first: the lease dates from when the store was opened, which is not known here.
         let mut asked = Instant::now();
         let owner = match store.renew().await? {
             Renewal::Holds => store.owner(),
@@ -63,7 +67,7 @@ impl Tenure {
         Ok(Self(Mutex::new(Held { owner, until: after(asked, lease) })))
     }
 
-    /// Tells how an owner stands at this moment.
+    /// Returns the standing of an owner at this moment.
     pub(crate) fn standing_of(&self, owner: OwnerId) -> Standing {
         let held = *self.held();
         match held.until {
@@ -75,13 +79,13 @@ impl Tenure {
         }
     }
 
-    /// Tells how this server stands at this moment.
+    /// Returns the standing of this server at this moment.
     pub(crate) fn standing(&self) -> Standing {
         let owner = self.held().owner;
         self.standing_of(owner)
     }
 
-    /// Returns how much of the lease is left.
+    /// Returns the time left of the lease.
     fn left(&self) -> Duration {
         match self.held().until {
             Until::Then(end) => end.saturating_duration_since(Instant::now()),
@@ -89,10 +93,12 @@ impl Tenure {
         }
     }
 
+    /// Notes that a lease was granted.
     fn hold(&self, owner: OwnerId, asked: Instant, lease: Duration) {
         *self.held() = Held { owner, until: after(asked, lease) };
     }
 
+    /// Notes that the lease was lost.
     fn lose(&self) {
         self.held().until = Until::Lost;
     }
@@ -103,20 +109,41 @@ impl Tenure {
     }
 }
 
-/// The end of a lease that was asked for at this moment: measured from the answer it would last too long.
+impl System {
+    /// Renews the lease on the store from now on, if it has one.
+    pub(super) fn keep_lease(&self) {
+        if let Some(time) = self.inner.store.lease() {
+            let keeper = self.executor().spawn(keep(self.downgrade(), time));
+            *lock(&self.inner.keeper) = Some(keeper.abort_handle());
+        }
+    }
+
+    /// Has the store tell the queues what other owners change.
+    pub(super) fn pass_notices_on(&self) {
+        let system = self.downgrade();
+        self.inner.store.notices(Arc::new(move |notice| {
+            let Some(system) = system.upgrade() else { return };
+            if let Some(queue) = system.inner.queues().iter().find(|q| q.id == notice.queue()) {
+                queue.shared.tell(Noticed(notice));
+            }
+        }));
+    }
+}
+
+/// Returns the end of a lease that was asked for at `asked`. Measured from the answer it would last too long.
 fn after(asked: Instant, lease: Duration) -> Until {
     asked.checked_add(lease).map_or(Until::ForEver, Until::Then)
 }
 
-/// Keeps the lease up as long as the system lives.
-pub(super) async fn keep(system: WeakSystem, lease: Duration) {
+/// Renews the lease as long as the system lives.
+async fn keep(system: WeakSystem, lease: Duration) {
     let mut wait = lease / 3;
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
         let inner = &system.inner;
         let asked = Instant::now();
-        // One that is not answered in the time of a renewal is asked for again, and what is in doubt is in doubt at once.
+        // A renewal that is not answered in time is tried again. A lease that runs out meanwhile is in doubt at once.
         let left = Some(inner.tenure.left()).filter(|left| !left.is_zero());
         let patience = left.map_or(lease / 3, |left| left.min(lease / 3));
         let answer = tokio::time::timeout(patience, inner.store.renew()).await;
@@ -124,7 +151,7 @@ pub(super) async fn keep(system: WeakSystem, lease: Duration) {
         match answer {
             Ok(Ok(Renewal::Holds)) => {
                 inner.tenure.hold(inner.store.owner(), asked, lease);
-                tell(&system.queues(), || Told::Renewed);
+                tell(&system.queues(), || LeaseState::Renewed);
             }
             Ok(Ok(Renewal::Lost)) => {
                 log::warn!("the lease on the store was lost: what runs here is ended");
@@ -135,7 +162,7 @@ pub(super) async fn keep(system: WeakSystem, lease: Duration) {
                     Ok(owner) => {
                         log::info!("this server goes on in the store as owner {owner}");
                         inner.tenure.hold(owner, asked, lease);
-                        tell(&system.queues(), || Told::Renewed);
+                        tell(&system.queues(), || LeaseState::Renewed);
                     }
                     // The next renewal is refused too, and leads here again.
                     Err(error) => log::warn!("the store gives no new lease: {error}"),
@@ -147,11 +174,11 @@ pub(super) async fn keep(system: WeakSystem, lease: Duration) {
                     Ok(Err(error)) => log::warn!("the lease on the store was not renewed: {error}"),
                     _ => log::warn!("the lease on the store was not renewed: no answer came"),
                 }
-                // Not later than its end.
+                // Look again no later than the lease ends.
                 wait = (lease / 10).min(inner.tenure.left());
                 if inner.tenure.standing() == Standing::InDoubt {
                     wait = lease / 10;
-                    tell(&system.queues(), || Told::InDoubt);
+                    tell(&system.queues(), || LeaseState::InDoubt);
                 }
             }
         }
@@ -162,20 +189,21 @@ pub(super) async fn keep(system: WeakSystem, lease: Duration) {
 async fn end_all(queues: &[QueueHandle]) {
     for queue in queues {
         let (told, heard) = oneshot::channel();
-        queue.shared.tell(Told::Over(told));
-        // It may just have begun something. One that is being rebuilt hears nothing, and begins nothing either.
+        queue.shared.tell(LeaseState::Over(told));
+        // Its actor may just have begun something. One that is being rebuilt hears nothing, and begins nothing either.
         let _ = heard.await;
     }
     while queues.iter().any(|queue| queue.shared.slots().has_unended()) {
         for queue in queues {
-            // Also of a queue that was given up, and has nobody who could do it.
+            // Here and not by the actor: a queue that was given up has none.
             queue.shared.end_unleased(Standing::Over);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn tell(queues: &[QueueHandle], what: impl Fn() -> Told) {
+/// Tells all queues the state of the lease.
+fn tell(queues: &[QueueHandle], what: impl Fn() -> LeaseState) {
     for queue in queues {
         queue.shared.tell(what());
     }

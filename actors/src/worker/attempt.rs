@@ -1,7 +1,7 @@
-//! One attempt at an action, as everybody who has to do with it sees it: the work itself (through
-//! its context), the worker that watches it, and readers who lay its live figures over the stored row.
+//! One attempt at an action, shared by its work (through the context), the worker that watches it, the queue, and readers
+//! that lay its live figures over the stored row.
 //!
-//! Each attempt has its own control token, so a late stop or report reaches no other (Q14).
+//! Each attempt has its own control token, so a late stop or report reaches no other (Q6, Q14).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -18,61 +18,63 @@ use crate::report::{self, Progress, Report};
 use crate::store::AttemptEnd;
 use crate::worker::RunAs;
 
-/// What an attempt is asked to do. Ordered: behind a stop comes only a harder one.
+/// A wish: what an attempt is asked to do. After a stop only a harder wish is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wish {
-    /// To work.
+    /// Work.
     Run,
-    /// To hold, and keep its slot.
+    /// Hold, and keep the slot.
     Pause,
-    /// To end soon, with what it has.
+    /// End soon; the partial result is kept.
     Stop,
-    /// To end at once: a task is dropped by now, or about to be.
+    /// End at once: a task is dropped, or about to be.
     Force,
 }
 
+/// One attempt at an action.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// None where it runs at once.
+    /// None if it runs at once.
     action: Option<ActionRef>,
     queue_name: Arc<str>,
     parameters: Parameters,
-    /// What becomes of the action if the server goes down meanwhile.
+    /// Fate of the action if the server goes down meanwhile.
     on_restart: OnRestart,
     wish: watch::Sender<Wish>,
-    /// The server shuts down: a stop is then an interruption, not a client's will.
+    /// True once the server shuts down: a stop is then an interruption, not a client's will.
     interrupted: AtomicBool,
-    /// It has run for longer than it may: a stop is then a failure.
+    /// True once the time limit is exceeded: a stop is then a failure.
     timed_out: AtomicBool,
-    /// What its work is, if that is no task.
+    /// The kind of its work, if that is no task.
     run_as: OnceLock<RunAs>,
     live: Mutex<Live>,
-    /// The queue that tells how far this is, where somebody wants to know. Weak: the queue holds its attempts.
+    /// The queue to tell of progress, if an observer wants that. Weak, since the queue holds its attempts.
     progress_to: Option<Weak<QueueShared>>,
 }
 
+/// The live figures.
 #[derive(Debug)]
 struct Live {
     progress: Progress,
     partial: Report,
     stopwatch: Stopwatch,
-    telling: Telling,
-    /// Kept here until it is durable, so that a queue actor that is rebuilt still learns of it.
+    told: ProgressTold,
+    /// The end, kept here until it is durable, so that a rebuilt queue actor finds it (Q2).
     ended: Option<Arc<AttemptEnd>>,
 }
 
-/// How much of its progress the queue has been told of.
+/// Extent to which the queue has been told of the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Telling {
-    /// All of it.
+enum ProgressTold {
+    /// Told of all of it.
     Idle,
-    /// All of it, and the queue looks again.
+    /// Told of all of it; the queue will look again.
     Told,
-    /// Not all of it; the queue looks again.
+    /// More was published since; the queue will look again.
     More,
 }
 
-/// An attempt's live figures at one moment.
+/// Snapshot of an attempt's live figures.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveView {
     pub(crate) progress: Progress,
@@ -100,14 +102,14 @@ impl Attempt {
                 progress: Progress::default(),
                 partial: Report::new(),
                 stopwatch: Stopwatch::started(),
-                telling: Telling::Idle,
+                told: ProgressTold::Idle,
                 ended: None,
             }),
             progress_to: None,
         }
     }
 
-    /// Sets which queue is told how far it is.
+    /// Sets the queue to tell of progress.
     pub(crate) fn telling_progress(self, queue: Option<Weak<QueueShared>>) -> Self {
         Self { progress_to: queue, ..self }
     }
@@ -120,6 +122,7 @@ impl Attempt {
         self.action.map(|action| action.id)
     }
 
+    /// Returns its number among the attempts at the action, from 1.
     pub(crate) fn number(&self) -> u32 {
         self.action.map_or(1, |action| action.attempt)
     }
@@ -140,7 +143,7 @@ impl Attempt {
         *self.wish.borrow()
     }
 
-    /// Asks something of the attempt. After a stop, only a harder stop is heard.
+    /// Asks the attempt for something. After a stop only a harder wish is heard.
     pub(crate) fn ask(&self, wish: Wish) {
         let changed = self.wish.send_if_modified(|current| {
             let heard = *current != wish && (*current < Wish::Stop || wish > *current);
@@ -165,7 +168,7 @@ impl Attempt {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    /// Asks it to stop because its time is over.
+    /// Asks it to stop because its time limit is exceeded.
     pub(crate) fn time_out(&self) {
         self.timed_out.store(true, Ordering::Release);
         self.ask(Wish::Stop);
@@ -175,7 +178,8 @@ impl Attempt {
         self.timed_out.load(Ordering::Acquire)
     }
 
-    /// Says what its work is. Before that is asked what it wishes: who forces it asks in the other order.
+    /// Sets the kind of its work. Called before the wish is read; a force sets the wish and then reads the kind, so one of
+    /// the two sees the other.
     pub(crate) fn set_run_as(&self, run_as: RunAs) {
         // An attempt is run once.
         let _ = self.run_as.set(run_as);
@@ -185,7 +189,7 @@ impl Attempt {
         self.run_as.get().copied().unwrap_or(RunAs::Task)
     }
 
-    /// Watches what it is asked to do. What this returns does not keep the attempt.
+    /// Watches the wish. The receiver does not keep the attempt alive.
     pub(crate) fn watch(&self) -> watch::Receiver<Wish> {
         self.wish.subscribe()
     }
@@ -194,37 +198,39 @@ impl Attempt {
         self.publish(|live| live.progress = progress);
     }
 
+    /// Publishes a partial result, cut if it is too deep.
     pub(crate) fn set_partial(self: &Arc<Self>, mut report: Report) {
         report::cut(&mut report);
         self.publish(|live| live.partial = report);
     }
 
+    /// Changes the live figures, and tells the queue if it is to look at them.
     fn publish(self: &Arc<Self>, change: impl FnOnce(&mut Live)) {
         let mut live = self.live();
         change(&mut live);
         let Some(queue) = &self.progress_to else { return };
-        let is_first = live.telling == Telling::Idle;
-        live.telling = if is_first { Telling::Told } else { Telling::More };
+        let is_first = live.told == ProgressTold::Idle;
+        live.told = if is_first { ProgressTold::Told } else { ProgressTold::More };
         drop(live);
         if is_first && let Some(queue) = queue.upgrade() {
             queue.tell(Progressed(Arc::clone(self)));
         }
     }
 
-    /// Tells whether more was published since the queue was told; if not, the next that is will be told at once.
+    /// Tells whether more was published since the queue was told. If not, the queue is told of the next at once.
     pub(crate) fn has_more_progress(&self) -> bool {
         let mut live = self.live();
-        let has_more = live.telling == Telling::More;
-        live.telling = if has_more { Telling::Told } else { Telling::Idle };
+        let has_more = live.told == ProgressTold::More;
+        live.told = if has_more { ProgressTold::Told } else { ProgressTold::Idle };
         has_more
     }
 
-    /// Tells whether the queue has been told anything, of which its next actor knows nothing.
+    /// Tells whether the queue was told of progress and was to look again, of which its next actor knows nothing.
     pub(crate) fn renew_progress(&self) -> bool {
-        self.live().telling != Telling::Idle
+        self.live().told != ProgressTold::Idle
     }
 
-    /// Returns how far it has come, and how long it has worked.
+    /// Returns the progress, and the time for which it has worked.
     pub(crate) fn progress(&self) -> (Progress, Duration) {
         let live = self.live();
         (live.progress.clone(), live.stopwatch.elapsed())
@@ -234,7 +240,7 @@ impl Attempt {
         self.view_within(usize::MAX).0
     }
 
-    /// Returns the live figures and the size of the partial result in bytes, which is left out where it has more than `most`.
+    /// Returns the live figures, and the size of the partial result in bytes, which is left out if it has more than `most`.
     pub(crate) fn view_within(&self, most: usize) -> (LiveView, usize) {
         let live = self.live();
         let bytes = live.partial.iter().map(report::Node::byte_len).sum();
@@ -296,7 +302,7 @@ impl Attempt {
     }
 }
 
-/// Measures working time by the monotonic clock, pauses left out.
+/// A stopwatch for the time of work, pauses left out. It goes by the monotonic clock.
 #[derive(Debug)]
 struct Stopwatch {
     before: Duration,

@@ -1,13 +1,16 @@
 //! The worker actor: one slot of a queue.
 //!
-//! It never runs user code itself: it starts the work elsewhere and watches it, so that it can take
-//! a [`Steer`] message at any time. The attempt itself, shared with the work, is in [`attempt`]; how work is run, and
-//! what can be done to it, in [`run`].
+//! It never runs user code itself: it starts the work elsewhere and watches it, so that it can take a [`Steer`] message at
+//! any time. It ends the attempt exactly once, whatever happens to the work, and only then is its slot free (Q4).
+//!
+//! - [`attempt`]: the attempt, shared with its work (Q14);
+//! - [`mod@outcome`]: the end of an attempt;
+//! - [`run`]: the ways to run work, and to force it.
 
 mod attempt;
+mod outcome;
 pub(crate) mod run;
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,25 +18,25 @@ use actix::prelude::*;
 use tokio::task::{AbortHandle, JoinError};
 
 use crate::action::ActionId;
-use crate::lifecycle::{Came, Ended};
+use crate::lifecycle::Came;
 use crate::perform::{ActionContext, Failure, Perform};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
-use crate::report::{MAX_BYTES, Report, Written, dismantle};
-use crate::store::AttemptEnd;
-use crate::supervision::drop_quietly;
+use crate::report::Written;
 use crate::system::WeakSystem;
 pub use attempt::Wish;
 pub(crate) use attempt::{Attempt, LiveView};
-use run::Force;
+use outcome::{Outcome, came, record_end, stopped, worker_died, written};
+pub(crate) use outcome::{outcome, record_loss};
+use run::Forcing;
 pub(crate) use run::{RunAs, start};
 
-/// Start this attempt. Sent by the queue once the attempt's start is durable; answered by
-/// [`AttemptEnded`]. If the worker dies, the queue finds the attempt gone.
+/// Start this attempt. Sent by the queue once the attempt's start is durable (Q5); answered by [`AttemptEnded`]. If the
+/// worker dies, the queue ends the attempt.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Run(pub(crate) Arc<Attempt>);
 
-/// Ask something of the attempt, if it is still this one that runs. Sent by the queue.
+/// Pass a wish on, if it is still this attempt that runs. Sent by the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Steer {
@@ -41,19 +44,20 @@ pub(crate) struct Steer {
     pub(crate) wish: Wish,
 }
 
-/// The server shuts down: ask what runs to stop, as an interruption.
+/// Interrupt the attempt that runs: the server shuts down. Sent by the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Interrupt;
 
-/// Die as a bug would make it, and drop what tells the sender.
+/// Panic, for tests, and drop the sender.
 #[cfg(feature = "testing")]
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Crash(pub(crate) tokio::sync::oneshot::Sender<()>);
 
+/// The actor of one slot.
 pub(crate) struct WorkerActor {
-    slot: Arc<Slot>,
+    slot: Arc<SlotGuard>,
     performer: Arc<dyn Perform>,
     system: WeakSystem,
     queue: QueueLink,
@@ -61,23 +65,23 @@ pub(crate) struct WorkerActor {
     running: Option<Running>,
 }
 
+/// The attempt that a worker watches.
 struct Running {
     attempt: Arc<Attempt>,
     work: AbortHandle,
-    /// Set once the attempt was given up while its thread still runs: the slot is retired until then.
+    /// True if the attempt was given up while its thread still runs: the slot is retired until the thread ends.
     abandoned: bool,
 }
 
-/// Held by a worker and by the work that it began. Once neither is left the worker has died, and the queue is
-/// told: not as long as a task is still being dropped or a thread still runs, beside which another would be one
-/// too many.
-struct Slot {
+/// Held by a worker and by the work that it started. Once all holders are gone the worker has died, and the queue is told.
+/// That is not before a task is dropped and a thread has ended: beside them another attempt would be one too many (Q4).
+struct SlotGuard {
     number: usize,
     queue: QueueLink,
 }
 
-/// Runs perhaps while a panic unwinds: it must not panic itself.
-impl Drop for Slot {
+/// May run while a panic unwinds, so it must not panic itself.
+impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.queue.slots().note_lost(self.number);
         self.queue.tell(WorkerLost { slot: self.number });
@@ -92,17 +96,16 @@ impl WorkerActor {
         queue: QueueLink,
         grace: Duration,
     ) -> Self {
-        let slot = Arc::new(Slot { number: slot, queue: Arc::clone(&queue) });
+        let slot = Arc::new(SlotGuard { number: slot, queue: Arc::clone(&queue) });
         Self { slot, performer, system, queue, grace, running: None }
     }
 
-    /// The work has come back, or was dropped by force.
+    /// Ends the attempt: its work has come back, or was dropped by force.
     fn on_joined(&mut self, result: Result<Result<Written, Failure>, JoinError>) {
         let Some(running) = self.running.take() else { return };
         let cut_off = matches!(&result, Err(error) if error.is_cancelled());
         if cut_off && running.attempt.wish() < Wish::Stop {
-            // Only the end of the whole system cuts off what nobody asked to stop: the store will
-            // recover it.
+            // Work that nobody asked to stop is only cut off by the end of the whole system: the store recovers it.
             return;
         }
         let slot = self.slot.number;
@@ -116,7 +119,7 @@ impl WorkerActor {
         }
     }
 
-    /// Reports the end of an attempt, and the slot that it frees, if it does.
+    /// Reports the end of an attempt, and the slot that is free by that, if one is.
     fn report(
         &self,
         attempt: &Arc<Attempt>,
@@ -128,28 +131,29 @@ impl WorkerActor {
         if let Some(slot) = freed {
             self.queue.slots().note_idle(slot);
         }
-        // If the queue is being rebuilt now, it will find the end in the attempt itself.
+        // A queue that is being rebuilt finds the end in the attempt itself.
         self.queue.tell(AttemptEnded { attempt: Arc::clone(attempt), freed });
     }
 
+    /// Forces the attempt if it is the one that runs.
     fn force(&mut self, attempt: &Arc<Attempt>) {
         let Some(running) = self.running.as_mut().filter(|r| Arc::ptr_eq(&r.attempt, attempt))
         else {
             return;
         };
         attempt.ask(Wish::Force);
-        match attempt.run_as().force() {
-            Force::Drop => running.work.abort(),
-            Force::Await => {}
-            Force::Retire if running.abandoned => {}
-            Force::Retire => {
+        match attempt.run_as().forcing() {
+            Forcing::Drop => running.work.abort(),
+            Forcing::Await => {}
+            Forcing::Retire if running.abandoned => {}
+            Forcing::Retire => {
                 running.abandoned = true;
                 self.abandon(attempt);
             }
         }
     }
 
-    /// Ends an attempt whose work runs on, and nobody knows how long.
+    /// Ends an attempt whose thread runs on.
     fn abandon(&self, attempt: &Arc<Attempt>) {
         log::warn!(
             "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
@@ -164,7 +168,7 @@ impl WorkerActor {
         self.report(attempt, came, (ended, Some(text.to_owned()), None), None);
     }
 
-    /// Asks work to stop that has run for as long as it may; pauses don't count.
+    /// Asks the attempt to stop once it has worked for as long as the time limit allows. Pauses don't count.
     fn watch_time(&self, attempt: Arc<Attempt>, left: Duration, ctx: &mut Context<Self>) {
         let Some(limit) = self.queue.settings().time_limit else { return };
         ctx.run_later(left, move |worker, ctx| {
@@ -187,14 +191,14 @@ impl Actor for WorkerActor {
     type Context = Context<Self>;
 }
 
-/// Runs while the actor is dropped, perhaps by a panic: it must not panic itself.
+/// May run while a panic unwinds, so it must not panic itself.
 impl Drop for WorkerActor {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             running.work.abort();
             if !running.abandoned {
                 self.report(&running.attempt, Came::Forced, worker_died(), None);
-                // For a thread, which nothing can force and nobody watches any more, and for who runs a process.
+                // A thread has to look at it, since nothing can force it; the task that runs a process kills it.
                 running.attempt.ask(Wish::Force);
             }
         }
@@ -205,7 +209,7 @@ impl Handler<Run> for WorkerActor {
     type Result = ();
 
     fn handle(&mut self, Run(attempt): Run, ctx: &mut Self::Context) {
-        // Without a system there is nobody left to run it for: the store will recover it.
+        // The system has ended: the store recovers the attempt.
         let Some(system) = self.system.upgrade() else { return };
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, Arc::clone(&self.slot));
@@ -231,8 +235,8 @@ impl Handler<Steer> for WorkerActor {
             self.force(&attempt);
             return;
         }
-        // The attempt has been asked already, when the wish became durable; to ask it again here could
-        // undo a later wish. What is left is to watch the time.
+        // The attempt was asked when the wish became durable; to ask it again here could undo a later wish. Only the grace
+        // period is left to watch.
         if wish == Wish::Stop {
             ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
         }
@@ -258,133 +262,5 @@ impl Handler<Crash> for WorkerActor {
     #[expect(clippy::panic, reason = "this message exists to show what a panic does")]
     fn handle(&mut self, Crash(_sender): Crash, _: &mut Self::Context) {
         panic!("a planned crash of a worker");
-    }
-}
-
-/// Writes a result down, and lets go of it.
-fn written(report: Report) -> Result<Written, Failure> {
-    let written = Written::of(&report);
-    if written.is_err() {
-        dismantle(report);
-    }
-    Ok(written?)
-}
-
-/// Cuts a text to at most so many bytes.
-fn cut_text(text: &mut String, max_bytes: usize) {
-    if text.len() > max_bytes {
-        text.truncate(text.floor_char_boundary(max_bytes));
-    }
-}
-
-/// Writes into the attempt how it ended, with all that is to be kept of it.
-fn record_end(attempt: &Attempt, came: Came, (mut ended, mut error, report): Outcome<Written>) {
-    let Some(id) = attempt.id() else { return };
-    if let Some(text) = &mut error {
-        cut_text(text, MAX_BYTES);
-    }
-    let view = attempt.view();
-    let report =
-        report.map_or_else(|| Written::of(&view.partial), Ok).unwrap_or_else(|unwritable| {
-            (ended, error) = (Ended::Failed, Some(unwritable.to_string()));
-            Written::default()
-        });
-    attempt.set_ended(AttemptEnd {
-        id,
-        attempt: attempt.number(),
-        ended,
-        came,
-        error,
-        report,
-        percent: view.progress.percent(),
-        processing_ms: i64::try_from(view.processing.as_millis()).unwrap_or(i64::MAX),
-    });
-}
-
-/// How an attempt ends whose worker is gone.
-fn worker_died() -> Outcome<Written> {
-    (Ended::Failed, Some("the worker that ran the action died".to_owned()), None)
-}
-
-/// Ends an attempt whose worker died before it could.
-pub(crate) fn record_loss(attempt: &Attempt) {
-    record_end(attempt, Came::Forced, worker_died());
-}
-
-/// How an attempt ended, its error text, and its result if that is not the partial one.
-type Outcome<R> = (Ended, Option<String>, Option<R>);
-
-pub(crate) fn outcome<R>(
-    attempt: &Attempt,
-    result: Result<Result<R, Failure>, JoinError>,
-) -> Outcome<R> {
-    match result {
-        Ok(Ok(report)) => (Ended::Finished, None, Some(report)),
-        Ok(Err(Failure::Stopped)) if attempt.wish() >= Wish::Stop => without_result(attempt),
-        Ok(Err(Failure::Stopped)) => {
-            (Ended::Failed, Some("the work stopped without being asked to".to_owned()), None)
-        }
-        Ok(Err(Failure::Failed(text))) => (Ended::Failed, Some(text), None),
-        Err(error) if error.is_cancelled() => without_result(attempt),
-        Err(error) => (Ended::Failed, Some(panic_text(error)), None),
-    }
-}
-
-/// How an attempt came to its end that was cut off, or has come back.
-fn came(attempt: &Attempt, cut_off: bool) -> Came {
-    match attempt.wish() {
-        Wish::Run | Wish::Pause if !cut_off => Came::ByItself,
-        _ if attempt.has_timed_out() => Came::TimedOut,
-        Wish::Stop if !cut_off => Came::Asked,
-        _ => Came::Forced,
-    }
-}
-
-/// How an attempt ended that was asked to stop, or forced to.
-fn without_result<R>(attempt: &Attempt) -> Outcome<R> {
-    let (ended, error) = stopped(attempt);
-    (ended, error, None)
-}
-
-/// What it means that an attempt was stopped: that depends on who asked it to.
-fn stopped(attempt: &Attempt) -> (Ended, Option<String>) {
-    if attempt.has_timed_out() {
-        (Ended::Failed, Some("it ran for longer than it may".to_owned()))
-    } else if attempt.is_interrupted() {
-        (Ended::Interrupted(attempt.on_restart()), None)
-    } else {
-        (Ended::Stopped, None)
-    }
-}
-
-/// What a panic said, for the client: a panic in an action ends the action, not the queue.
-fn panic_text(error: JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => panicked(payload),
-        Err(_) => "the action was dropped".to_owned(),
-    }
-}
-
-fn panicked(payload: Box<dyn Any + Send>) -> String {
-    let said = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    drop_quietly(payload);
-    format!("the action panicked: {said}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_cut_between_two_characters() {
-        for (max, left) in [(9, "größe"), (7, "größe"), (6, "größ"), (5, "grö"), (0, "")] {
-            let mut text = "größe".to_owned();
-            cut_text(&mut text, max);
-            assert_eq!(text, left, "{max}");
-        }
     }
 }

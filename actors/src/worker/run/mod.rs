@@ -1,4 +1,4 @@
-//! How an attempt's work is run, beside the actors.
+//! The ways to run an attempt's work, beside the actors.
 //!
 //! | as | paused by | asked to stop by | forced by | its slot is free |
 //! |---|---|---|---|---|
@@ -6,8 +6,7 @@
 //! | thread | its checkpoints | its context | nothing | once it ends by itself; until then it is retired |
 //! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group | once the whole group has gone |
 //!
-//! A force is awaited before the slot is free: what is left of one attempt never runs beside more attempts than the
-//! queue may have (Q4).
+//! A slot is free only after forced work has ended: no more work runs than the queue has slots (Q4).
 
 #[cfg(unix)]
 pub(crate) mod process;
@@ -15,9 +14,10 @@ pub(crate) mod process;
 use std::sync::Arc;
 
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
-use crate::worker::{Wish, panic_text};
+use crate::worker::Wish;
+use crate::worker::outcome::panic_text;
 
-/// What the work of an attempt is.
+/// Kind of an attempt's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunAs {
     Task,
@@ -26,30 +26,31 @@ pub(crate) enum RunAs {
     Process,
 }
 
-/// What is done to work that does not stop. It has heard [`Wish::Force`] by then.
+/// Way to force work that does not stop. It has been asked by [`Wish::Force`] before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Force {
-    /// Drop it; it comes back as cancelled once that is done.
+pub(crate) enum Forcing {
+    /// Drop the task; it comes back as cancelled once it is dropped.
     Drop,
-    /// Wait for it: who runs it kills it, and comes back once that is done.
+    /// Wait: the task that runs the process kills it, and comes back once its group is gone.
     Await,
-    /// Nothing can be done: the attempt is given up, and its slot retired until the work comes back.
+    /// Give the attempt up, since nothing forces a thread. Its slot is retired until the work comes back.
     Retire,
 }
 
 impl RunAs {
-    pub(crate) const fn force(self) -> Force {
+    /// Returns the way to force work of this kind.
+    pub(crate) const fn forcing(self) -> Forcing {
         match self {
-            Self::Task => Force::Drop,
-            Self::Thread => Force::Retire,
+            Self::Task => Forcing::Drop,
+            Self::Thread => Forcing::Retire,
             #[cfg(unix)]
-            Self::Process => Force::Await,
+            Self::Process => Forcing::Await,
         }
     }
 }
 
-/// Runs one attempt's work to its end. `held` is let go of once the work has really ended: a thread and a process may
-/// outlive this future.
+/// Runs one attempt's work to its end. `held` is dropped once the work has really ended: a thread and a process may outlive
+/// this future.
 pub(crate) async fn start(
     performer: Arc<dyn Perform>,
     context: ActionContext,
@@ -66,7 +67,7 @@ pub(crate) async fn start(
     if run_as != RunAs::Task {
         attempt.set_run_as(run_as);
         if attempt.wish() >= Wish::Stop {
-            // Asked before it was said what it is: whoever forces it now takes it for a task.
+            // Asked to stop before its kind was set: a force takes it for a task, which is right once this returns.
             return Err(Failure::Stopped);
         }
     }
@@ -82,7 +83,7 @@ pub(crate) async fn start(
     };
     match outlives.await {
         Ok(result) => result,
-        // Only the end of the whole system cuts it off, and this with it: the store will recover it.
+        // Only the end of the whole system cancels it, and this future with it: the store recovers the attempt.
         Err(error) if error.is_cancelled() => std::future::pending().await,
         Err(error) => Err(Failure::Failed(panic_text(error))),
     }

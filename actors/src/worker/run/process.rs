@@ -1,7 +1,8 @@
-//! Work that is a child process: in a process group of its own, which is steered, ended and waited for as a whole.
+//! Work that is a child process, in a process group of its own, which is paused, ended and waited for as a whole (Q4).
 //!
-//! A process that has ended but was not waited for keeps its number, and with it that of its group. So the end of the
-//! first process of the group is only looked at until all others were killed: no signal can reach strangers.
+//! A process that has ended but was not waited for keeps its number, and with it that of its group. So the group's leader
+//! is waited for only after all others were killed: until then its end is only looked at, and no signal can reach a
+//! process of somebody else.
 
 use std::fmt;
 use std::future::Future;
@@ -23,45 +24,47 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::perform::{Failure, WorkResult};
-use crate::worker::{Attempt, Wish, panicked};
+use crate::worker::outcome::panicked;
+use crate::worker::{Attempt, Wish};
 
-/// How long is waited for processes that were killed. More than any needs that the system can end at all.
+/// Time to wait for killed processes: more than any needs that the system can end at all.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// The longest wait between two looks at them.
+/// Longest time between two looks at them.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Makes the future that accompanies a program.
 type Accompany =
     Box<dyn FnOnce(ChildProcess) -> Pin<Box<dyn Future<Output = WorkResult> + Send>> + Send>;
 
-/// A program to be run, and the future that accompanies it.
+/// A program to be run, and the maker of the future that accompanies it.
 pub(crate) struct ProcessWork {
     command: Command,
     accompany: Accompany,
 }
 
-/// A child process, as the work sees that accompanies it. Its pipes are those that its command asks for
-/// ([`Stdio::piped`](std::process::Stdio::piped)).
+/// A child process, for the work that accompanies it ([`Work::process`](crate::Work::process)). Its pipes are those that
+/// its command asks for ([`Stdio::piped`](std::process::Stdio::piped)).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ChildProcess {
-    /// Its number, and that of its process group.
+    /// The number of the process and of its process group.
     pub id: u32,
-    /// Where it reads.
+    /// The input of the process.
     pub stdin: Option<ChildStdin>,
-    /// Where it writes results.
+    /// The output of the process.
     pub stdout: Option<ChildStdout>,
-    /// Where it writes what went wrong.
+    /// The error output of the process.
     pub stderr: Option<ChildStderr>,
     exit: oneshot::Receiver<io::Result<ExitStatus>>,
 }
 
 impl ChildProcess {
-    /// Waits until it and all of its process group have ended, and returns how it ended. Call it once, and read its pipes
-    /// before or meanwhile: a process waits that finds a pipe full.
+    /// Waits until the process and all of its group have ended, and returns its exit status. Call it once. Read the pipes
+    /// before or meanwhile, since a process blocks on a full pipe.
     ///
     /// # Errors
     ///
-    /// If the system does not say how it ended.
+    /// If the exit status is not known, or was returned before.
     pub async fn exited(&mut self) -> Result<ExitStatus, Failure> {
         let unknown = || Failure::failed("how the program ended was told before");
         let status = (&mut self.exit).await.map_err(|_| unknown())?;
@@ -88,7 +91,7 @@ impl ProcessWork {
         Self { command, accompany: Box::new(|child| accompany(child).boxed()) }
     }
 
-    /// Lets go of something once the work has ended.
+    /// Drops something once the work has ended.
     #[cfg(feature = "testing")]
     pub(crate) fn holding(self, held: impl Send + 'static) -> Self {
         let Self { command, accompany } = self;
@@ -101,8 +104,8 @@ impl ProcessWork {
         })
     }
 
-    /// Starts the program. What runs it hears what the attempt is asked, and ends once the whole group has gone; it is
-    /// not to be dropped before.
+    /// Starts the program, and a task that passes the attempt's wishes on to it. The task ends once the whole group is gone,
+    /// and must not be aborted before.
     pub(super) fn start(
         mut self,
         attempt: Arc<Attempt>,
@@ -120,7 +123,7 @@ impl ProcessWork {
             stderr: child.stderr.take(),
             exit: exited,
         };
-        // Its beginning may panic, too.
+        // Called within the future, where a panic is caught.
         let work = async move { (self.accompany)(accompanied).await };
         Ok(tokio::spawn(async move {
             let result = run(child, group, exit, work, &attempt).await;
@@ -130,8 +133,8 @@ impl ProcessWork {
     }
 }
 
-/// Runs program and work to their end: first the program's, then the work's. Whatever the work does, nothing is left of
-/// the program's group after this.
+/// Runs the program to its end, and then the work. Nothing is left of the program's group after this, whatever the work
+/// does.
 async fn run(
     mut child: tokio::process::Child,
     mut group: Group,
@@ -147,7 +150,7 @@ async fn run(
     let mut result = None;
     let mut asked = false;
     let mut wishes = attempt.watch();
-    // What it was asked before this.
+    // So that a wish from before this is seen.
     wishes.mark_changed();
     let mut ended = group.first_has_ended();
     loop {
@@ -162,7 +165,7 @@ async fn run(
             }
             output = &mut work, if result.is_none() => {
                 if output.is_err() {
-                    // Nobody will know what to do with what the program does.
+                    // Nothing reads the program's output any more.
                     group.signal(Signal::KILL);
                 }
                 result = Some(output);
@@ -170,49 +173,51 @@ async fn run(
         }
     }
     group.signal(Signal::KILL);
-    // From here on the number may become another's.
+    // The wait gives the number free for other processes.
     group.is_held = false;
     let status = child.wait().await;
     group.gone(attempt).await;
-    // The work may have ended, or have no use for it.
+    // The work may have ended without reading it.
     let _ = exit.send(status);
     let result = match result {
         Some(result) => result,
         None => tokio::select! {
             biased;
             result = &mut work => result,
-            // It waits for something else, say a pipe that a process holds which has left the group.
+            // It may wait for something else, say a pipe held by a process that has left the group.
             _ = wishes.wait_for(|wish| *wish == Wish::Force) => Err(Failure::Stopped),
         },
     };
     match result {
-        // A program that was told to end mostly fails by that.
+        // Most programs fail when they are asked to end.
         Err(_) if asked => Err(Failure::Stopped),
         result => result,
     }
 }
 
-/// The processes of one group.
+/// A process group.
 struct Group {
     id: Pid,
-    /// Its first process has not been waited for, so the number is still its own.
+    /// True until its leader is waited for: the number is still its own.
     is_held: bool,
 }
 
 impl Group {
+    /// Passes a wish on as signals.
     fn steer(&self, wish: Wish) {
         match wish {
             Wish::Run => self.signal(Signal::CONT),
             Wish::Pause => self.signal(Signal::STOP),
             Wish::Stop => {
                 self.signal(Signal::TERM);
-                // One that is paused hears it only then.
+                // A paused process gets it only then.
                 self.signal(Signal::CONT);
             }
             Wish::Force => self.signal(Signal::KILL),
         }
     }
 
+    /// Sends a signal to the whole group, while the number is still its own.
     fn signal(&self, signal: Signal) {
         if self.is_held
             && let Err(error) = kill_process_group(self.id, signal)
@@ -223,7 +228,7 @@ impl Group {
         }
     }
 
-    /// Is ready once the first process of the group has ended, which is not waited for by that.
+    /// Returns a task that ends once the group's leader has ended. It does not wait for the leader in the sense of `wait`.
     fn first_has_ended(&self) -> JoinHandle<()> {
         let id = self.id;
         tokio::task::spawn_blocking(move || {
@@ -232,12 +237,12 @@ impl Group {
         })
     }
 
-    /// Waits until nothing is left of a group whose processes were all killed.
+    /// Waits until nothing is left of a group whose processes were all killed (Q4).
     async fn gone(&self, attempt: &Attempt) {
         let since = Instant::now();
         let mut wait = Duration::from_millis(1);
         loop {
-            // Orphans of the group are children of this program where it is the first of its container.
+            // If this program is the first process of a container, orphans of the group become its children.
             while let Ok(Some(_)) = waitpgid(self.id, WaitOptions::NOHANG) {}
             if test_kill_process_group(self.id) == Err(Errno::SRCH) {
                 return;
@@ -256,7 +261,7 @@ impl Group {
     }
 }
 
-/// The whole system ends without a shutdown: nobody would stop what is left.
+/// For a system that ends without a shutdown: nothing else would end the group.
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::KILL);

@@ -1,7 +1,5 @@
-//! How far the shutdown of a system has come, as actions see it that run at once: they are in no queue, so
-//! nobody else would count them, or tell them to end.
-
-pub(crate) mod still_runs;
+//! The phase of a shutdown, as seen by actions that run at once. They are in no queue, so nothing else would count
+//! them or ask them to end.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,18 +10,18 @@ use crate::perform::{Failure, WorkResult};
 use crate::queue::{Ending, QueueSettings};
 use crate::worker::{Attempt, Wish};
 
-/// How far a shutdown has come; it only goes on.
+/// Phase of a shutdown. It never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// It has not begun.
     Open,
-    /// Nothing new is taken; what runs may end by itself.
+    /// New actions are refused; what runs may end by itself.
     Draining,
-    /// What runs is told to end.
+    /// What runs is asked to stop, or forced.
     Ending(Ending),
 }
 
-/// Each action that runs at once holds a receiver, and is counted by it.
+/// The present phase. Each action that runs at once holds a receiver, and is counted by it.
 pub(crate) struct Shutdown(watch::Sender<Phase>);
 
 impl Shutdown {
@@ -35,6 +33,7 @@ impl Shutdown {
         *self.0.borrow() > Phase::Open
     }
 
+    /// Goes on to this phase, unless it is past already.
     pub(crate) fn go_on_to(&self, phase: Phase) {
         self.0.send_if_modified(|current| {
             let goes_on = phase > *current;
@@ -43,7 +42,7 @@ impl Shutdown {
         });
     }
 
-    /// Admits one more action that runs at once, unless the shutdown has begun.
+    /// Admits one more action that is to run at once, unless the shutdown has begun.
     pub(crate) fn admit(&self) -> Option<Admitted> {
         // Counted before the look: a shutdown that begins after it waits for this one.
         let phases = self.0.subscribe();
@@ -51,23 +50,23 @@ impl Shutdown {
         open.then_some(Admitted(phases))
     }
 
-    /// Returns how many of them run.
+    /// Returns the number of actions that run at once.
     pub(crate) fn running_at_once(&self) -> usize {
         self.0.receiver_count()
     }
 
-    /// Waits until none of them runs.
+    /// Waits until no action runs at once.
     pub(crate) async fn idle(&self) {
         self.0.closed().await;
     }
 }
 
-/// An action that runs at once, until this is dropped.
+/// An admitted action; it counts as running until this is dropped.
 pub(crate) struct Admitted(watch::Receiver<Phase>);
 
 impl Admitted {
-    /// Runs it to its end. Once it is asked to stop, by the shutdown or because its caller has gone, it has
-    /// the grace period; then its work is dropped, as a worker would do it.
+    /// Runs it to its end. Once it is asked to stop, by the shutdown, by its time limit or because its caller has gone, it
+    /// has the grace period; then its work is dropped, as a worker would do it.
     pub(crate) async fn run(
         self,
         attempt: Arc<Attempt>,
@@ -75,7 +74,7 @@ impl Admitted {
         work: impl Future<Output = WorkResult>,
     ) -> WorkResult {
         tokio::select! {
-            // What has ended by itself counts, and costs no look at all this.
+            // Work that has ended by itself counts.
             biased;
             result = work => result,
             () = self.until_forced(&attempt, &settings) => Err(Failure::Stopped),
@@ -85,19 +84,19 @@ impl Admitted {
     async fn until_forced(mut self, attempt: &Attempt, settings: &QueueSettings) {
         let time_is_over = async {
             match settings.time_limit {
-                // Asked to stop before that, it is what the others wait for.
+                // An error means that it was asked to stop before that, which another branch waits for.
                 Some(limit) if attempt.sleep(limit).await.is_ok() => {}
                 Some(_) | None => std::future::pending().await,
             }
         };
-        // The sender lives in the system, which the attempt's context keeps; if it goes, nobody asks any more.
+        // The sender lives in the system, which the attempt's context keeps.
         tokio::select! {
             _ = self.0.wait_for(|phase| *phase > Phase::Draining) => attempt.interrupt(),
             () = attempt.stop_requested() => {}
             () = time_is_over => attempt.time_out(),
         }
         let forced = self.0.wait_for(|phase| *phase == Phase::Ending(Ending::Force));
-        // In time or not, it has had its time.
+        // Forced either way: by the shutdown, or because the grace period is over.
         let _ = tokio::time::timeout(settings.stop_grace, forced).await;
         attempt.ask(Wish::Force);
     }

@@ -1,4 +1,4 @@
-//! What a shutdown still waits for, and the lines of the log that say so.
+//! The work that a shutdown still waits for, and the lines of the log that say so.
 
 use std::fmt;
 use std::future::Future;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often a shutdown looks at what still runs.
+/// Time between two looks at what still runs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// After what time it is said once more though it is the same.
+/// Time after which an unchanged line is logged once more.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// What has not ended yet; displayed as one line.
+/// Counts of what has not ended yet; displayed as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StillRuns {
-    /// Names of queues, and how many of their actions run: never 0.
+    /// Names of queues with the number of their running actions, never 0.
     queues: Vec<(String, usize)>,
-    /// How many run at once, in no queue.
+    /// Number of actions that run at once, in no queue.
     at_once: usize,
 }
 
 impl StillRuns {
-    /// Says what runs; `None` if nothing does.
+    /// Returns the counts, or `None` if nothing runs.
     pub(crate) fn new(
         queues: impl Iterator<Item = (String, usize)>,
         at_once: usize,
@@ -49,7 +49,7 @@ impl fmt::Display for StillRuns {
     }
 }
 
-/// Waits for something, and meanwhile logs what still runs: at first, when that has changed, and every few seconds.
+/// Waits for a future, and meanwhile logs what still runs: at once, when that has changed, and every few seconds.
 pub(crate) async fn reported<F: Future>(
     waited: F,
     still_runs: impl Fn() -> Option<StillRuns>,

@@ -1,0 +1,170 @@
+//! The answer to a batch: what the actor does once a batch is durable, or has failed.
+//!
+//! Only here do the changes of a batch take effect outside of the store: callers are answered, attempts start, workers hear
+//! of stops and pauses, observers are told (Q2, Q5).
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::QueueActor;
+use super::batch::{Committed, Port, Ports};
+use super::telling::Asked;
+use crate::action::State;
+use crate::lifecycle::{Ended, OnRestart, Verdict};
+use crate::store::{Affected, AttemptEnd, BatchReply, Control, StoreError, Unread};
+use crate::system::Standing;
+use crate::worker::{Attempt, Wish};
+
+impl QueueActor {
+    /// Lets a durable batch take effect.
+    fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
+        self.prune_more = reply.more_to_prune;
+        let shared = &*self.shared;
+        let (telling, name) = (shared.telling(), shared.name());
+        shared.set_counts(reply.counts, reply.paused);
+        let mut changes = reply.claimed.len() + reply.unread.len();
+        for (port, result) in ports.controls.into_iter().zip(reply.controls) {
+            if let Ok(affected) = &result {
+                changes += 1;
+                for action in affected {
+                    self.steer(action);
+                }
+                match &port {
+                    Port::Internal(Control::End(end)) => self.tell_end(affected, end),
+                    Port::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
+                        telling.recovered(name, affected);
+                    }
+                    Port::Internal(_) => {}
+                    Port::Client { asked, .. } => telling.commanded(name, affected, *asked),
+                }
+            }
+            match &port {
+                Port::Internal(Control::Recover { .. }) => {
+                    self.adopt(result.as_deref().unwrap_or_default());
+                    shared.set_recovered();
+                }
+                Port::Internal(Control::Reclaim { .. }) => {
+                    self.remind(result.as_deref().unwrap_or_default());
+                }
+                _ => {}
+            }
+            port.answer(result, shared);
+        }
+        let submissions = ports.submissions.into_iter().zip(reply.submissions);
+        for (index, (port, result)) in submissions.enumerate() {
+            if let Ok(submitted) = &result {
+                let is_new = !reply.repeats.contains(&index);
+                changes += usize::from(is_new);
+                if is_new {
+                    telling.queued(name, *submitted);
+                }
+            }
+            // The caller may have gone; it may submit again under its key.
+            let _ = port.send(result);
+        }
+        for Unread { action, error } in &reply.unread {
+            self.steer(action);
+            telling.unread(name, action, error);
+        }
+        let started = reply.claimed.len();
+        if started > 0 {
+            match self.tenure.standing_of(reply.owner) {
+                Standing::Holds => {
+                    for claimed in reply.claimed {
+                        telling.started(name, &claimed);
+                        self.dispatch(claimed);
+                    }
+                }
+                Standing::InDoubt => reply.claimed.iter().for_each(|c| self.give_back(c)),
+                // Other owners have recovered what was claimed.
+                Standing::Over => {}
+            }
+        }
+        shared.inbox().note_dispatched(started);
+        telling.committed(name, reply.counts.queued(), reply.paused, changes, ports.took);
+    }
+
+    /// Tells of the end of an attempt. An attempt that was given back before it began was never told of, so only a final
+    /// state that its action has reached meanwhile is told.
+    fn tell_end(&self, affected: &[Affected], end: &AttemptEnd) {
+        let (telling, name) = (self.shared.telling(), self.shared.name());
+        let is_current = |attempt: Arc<Attempt>| attempt.number() == end.attempt;
+        let began = end.ended != Ended::Interrupted(OnRestart::Requeue)
+            || self.shared.slots().attempt(end.id).is_some_and(is_current);
+        if began {
+            telling.ended(name, affected, end);
+        } else if affected.iter().any(|action| action.state.is_final()) {
+            telling.commanded(name, affected, Asked::Other);
+        }
+    }
+
+    /// Passes the verdict on to the attempt's worker, or wakes the callers that wait for this end.
+    fn steer(&self, action: &Affected) {
+        let wish = match (action.verdict, action.state) {
+            (Verdict::Force, _) => Wish::Force,
+            (Verdict::Move(State::Stopping), _) => Wish::Stop,
+            (Verdict::Move(State::Paused), _) => Wish::Pause,
+            (Verdict::Move(State::Processing), _) => Wish::Run,
+            (Verdict::Move(state), _) if state.is_final() => {
+                self.shared.waiters().wake(action.id);
+                return;
+            }
+            _ => return,
+        };
+        self.shared.slots().steer(action.id, action.attempt, wish);
+    }
+
+    /// Passes on to attempts that outlived an earlier actor what that one may not have passed on, and wakes all callers
+    /// that wait: the end of their action may have become durable unnoticed (Q11).
+    fn adopt(&self, recovered: &[Affected]) {
+        for action in recovered.iter().filter(|action| action.verdict == Verdict::Stay) {
+            self.shared.slots().steer(action.id, action.attempt, wish_of(action.state));
+        }
+        self.shared.waiters().wake_all();
+    }
+}
+
+/// Returns the wish for an attempt whose action is in this state.
+pub(super) const fn wish_of(state: State) -> Wish {
+    match state {
+        State::Stopping => Wish::Stop,
+        State::Paused => Wish::Pause,
+        _ => Wish::Run,
+    }
+}
+
+impl Handler<Committed> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Committed(answer): Committed, ctx: &mut Self::Context) {
+        self.in_flight -= 1;
+        match answer {
+            Ok((reply, ports)) => {
+                self.is_failing = false;
+                self.arm(&reply, ports.claim, ctx);
+                let waits = ports.claim > 0 && !reply.paused && reply.counts.queued() > 0;
+                if waits && reply.claimed.is_empty() && !self.due.rests {
+                    // All but the starts was written. Back off: they would fail again at once.
+                    self.back_off(ctx);
+                }
+                self.on_durable(reply, ports);
+            }
+            Err(error) => {
+                // Logged once for as long as it lasts: refused clients may try again at once.
+                let level = match &error {
+                    _ if self.is_failing => log::Level::Debug,
+                    // It passes by itself.
+                    StoreError::Unavailable(_) => log::Level::Warn,
+                    _ => log::Level::Error,
+                };
+                self.is_failing = true;
+                log::log!(level, "queue {}: {error}", self.shared.name());
+                // The ends of attempts must be written some time, and what waits must start some time (Q13), but not as
+                // fast as the store can fail.
+                self.back_off(ctx);
+            }
+        }
+        self.pump(ctx);
+    }
+}

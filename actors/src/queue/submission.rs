@@ -1,0 +1,42 @@
+//! A submission: the input of [`QueueHandle::submit`](super::QueueHandle::submit).
+
+use crate::action::Parameters;
+use crate::key::SubmissionKey;
+
+/// An action to be queued.
+///
+/// ```
+/// use actiond_actors::{Parameters, Submission};
+/// let submission = Submission::new(Parameters::from_iter([("Name", "Ada")])).priority(10);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    pub(super) parameters: Parameters,
+    pub(super) priority: i32,
+    pub(super) key: Option<SubmissionKey>,
+}
+
+impl Submission {
+    /// Makes a submission with these parameters, priority 0 and no key.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> Self {
+        Self { parameters, ..Self::default() }
+    }
+
+    /// Sets the priority. Higher ones start first, equal ones in the order of their arrival (Q8).
+    #[must_use]
+    pub const fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets a key, so that the submission can be retried: the same one under the same key gets the id of the first, as
+    /// long as that action is kept, and another one is refused
+    /// ([`QueueError::KeyTaken`](crate::QueueError::KeyTaken)). [`SubmissionKey::is_repeat`] decides which are the same;
+    /// the priority does not count.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<SubmissionKey>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+}

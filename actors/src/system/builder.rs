@@ -1,0 +1,221 @@
+//! The builder of a system: its parts, and the steps of a start.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use super::actor_thread::ActorThread;
+use super::lease::Tenure;
+use super::shutdown::phase::Shutdown;
+use super::{Alive, Inner, System};
+use crate::clock::{Clock, SystemClock};
+use crate::events::{Observer, Observers, log_unfinished};
+use crate::perform::Perform;
+use crate::queue::{MOST_SLOTS, QueueSettings};
+use crate::store::sqlite::{Durability, SqliteStore};
+use crate::store::{Store, StoreError};
+
+/// Time that a start waits for the recovery of what ran before. Bounded, since a store that can't be written, say because
+/// the disk is full, can still be read.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A [`System`] to be started. Made by [`System::builder`].
+#[derive(Debug)]
+pub struct Builder {
+    source: StoreSource,
+    clock: Arc<dyn Clock>,
+    threads: Option<usize>,
+    queues: Vec<NewQueue>,
+    observers: Observers,
+    log_unfinished: bool,
+}
+
+#[derive(Debug)]
+/// The store to use: one to be opened, or one that is open.
+enum StoreSource {
+    Directory(PathBuf, Durability),
+    Store(Arc<dyn Store>),
+}
+
+/// A queue to be added.
+pub(super) struct NewQueue {
+    pub(super) name: String,
+    pub(super) settings: QueueSettings,
+    pub(super) performer: Arc<dyn Perform>,
+}
+
+impl fmt::Debug for NewQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewQueue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The reason why a system could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("a thread can't be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// Two queues have the same name, but for case.
+    #[error("two queues are named {0}")]
+    SameName(String),
+}
+
+impl Builder {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self {
+            source: StoreSource::Directory(directory, Durability::Full),
+            clock: Arc::new(SystemClock),
+            threads: None,
+            queues: Vec::new(),
+            observers: Observers::default(),
+            log_unfinished: true,
+        }
+    }
+
+    /// Keeps the actions in this store instead of an SQLite file. On a store that several servers share the system renews
+    /// a lease, and ends what it runs where it has lost that: see [`crate::store`].
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.source = StoreSource::Store(store);
+        self
+    }
+
+    /// Sets the durability of an acknowledged change in the SQLite file (default: [`Durability::Full`]).
+    #[must_use]
+    pub fn durability(mut self, wanted: Durability) -> Self {
+        if let StoreSource::Directory(_, durability) = &mut self.source {
+            *durability = wanted;
+        }
+        self
+    }
+
+    /// Replaces the machine's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the number of threads for the queues' actors (default: half of the cores, at most 4). At least one is
+    /// started, and no more than there are queues.
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Adds an observer, which is told of each change in all queues, once it is durable. There may be several.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(Arc::new(observer));
+        self
+    }
+
+    /// Turns a line of the log, at level info with queue and id, for each action that does not finish on or off (default:
+    /// on). An observer may write lines of its own in its place: see [`Unfinished`](crate::events::Unfinished).
+    #[must_use]
+    pub const fn log_unfinished(mut self, logged: bool) -> Self {
+        self.log_unfinished = logged;
+        self
+    }
+
+    /// Adds a queue. The case of ASCII letters in its name does not matter. A queue that the store holds and that is not
+    /// added stays there, unseen, until it is added again.
+    #[must_use]
+    pub fn queue(
+        self,
+        name: impl Into<String>,
+        settings: QueueSettings,
+        performer: impl Perform,
+    ) -> Self {
+        self.queue_of(name, settings, Arc::new(performer))
+    }
+
+    /// Adds a queue as [`Builder::queue`] does, with a performer that was chosen at run time or is shared.
+    #[must_use]
+    pub fn queue_of(
+        mut self,
+        name: impl Into<String>,
+        settings: QueueSettings,
+        performer: Arc<dyn Perform>,
+    ) -> Self {
+        self.queues.push(NewQueue { name: name.into(), settings, performer });
+        self
+    }
+
+    /// Opens the store and starts the queues.
+    ///
+    /// Actions that waited when the store was last closed, or its server last crashed, wait again. Actions that ran then
+    /// are recovered as their queue's settings say ([`OnRestart`](crate::OnRestart)); this returns once that is done, or
+    /// after five seconds.
+    ///
+    /// This and all calls that wait need a tokio runtime with timers around them, as `#[actix::main]`,
+    /// `#[tokio::main]` and actix-web make it. The system has threads of its own and may outlive that runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(self) -> Result<System, StartError> {
+        for (index, queue) in self.queues.iter().enumerate() {
+            let same = |other: &NewQueue| other.name.eq_ignore_ascii_case(&queue.name);
+            if self.queues.iter().skip(index + 1).any(same) {
+                return Err(StartError::SameName(queue.name.clone()));
+            }
+        }
+        let store: Arc<dyn Store> = match self.source {
+            StoreSource::Store(store) => store,
+            StoreSource::Directory(directory, durability) => {
+                Arc::new(SqliteStore::open(&directory, durability)?)
+            }
+        };
+        let tenure = Arc::new(Tenure::begin(&*store).await?);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // A thread more than there are queues would have nothing to do.
+        let most = self.queues.len().max(1);
+        let threads = self.threads.unwrap_or((cores / 2).min(4)).clamp(1, most);
+        let actors: Vec<ActorThread> =
+            (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
+        let slots = self.queues.iter().map(|queue| queue.settings.maximum_threads.min(MOST_SLOTS));
+        let slots = slots.fold(0, usize::saturating_add).min(MOST_SLOTS);
+        let executor = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("actiond-run")
+            .worker_threads(cores.max(2))
+            // Every slot may hold work that blocks; tokio's own bound would make some of it wait.
+            .max_blocking_threads(slots.max(64))
+            .enable_all()
+            .build()?;
+        let mut observers = self.observers;
+        if self.log_unfinished {
+            observers.add(Arc::new(log_unfinished()));
+        }
+        let inner = Arc::new(Inner {
+            handle: executor.handle().clone(),
+            executor: Mutex::new(Some(executor)),
+            actors: Mutex::new(actors),
+            store,
+            tenure,
+            keeper: Mutex::new(None),
+            clock: self.clock,
+            shutdown: Shutdown::new(),
+            queues: RwLock::new(Vec::new()),
+            observers,
+        });
+        let alive = Arc::new(Alive(Arc::clone(&inner)));
+        let system = System { inner, _alive: Some(alive) };
+        system.pass_notices_on();
+        for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
+            system.add(queue, thread).await?;
+        }
+        system.keep_lease();
+        if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {
+            log::warn!("what ran before is not recovered yet; that is tried on");
+        }
+        Ok(system)
+    }
+}
