@@ -38,7 +38,7 @@ impl Writer<'_> {
         let mut started = Vec::new();
         let mut repeats = Vec::new();
         for (index, submission) in batch.submissions.iter().enumerate() {
-            let last_id = self.known.last_id;
+            let last_id = self.tables.last_id;
             let submitted = self.submit(batch, submission, at_once)?;
             if let Ok(Submitted { id, queued_at }) = submitted {
                 if id.get() <= last_id {
@@ -240,7 +240,7 @@ impl Writer<'_> {
             queue.counts.take(from);
         }
         queue.counts.add(row.state, 1);
-        queue.changed = true;
+        queue.dirty = true;
         Ok(given)
     }
 
@@ -276,7 +276,7 @@ impl Writer<'_> {
 
     fn set_paused(&mut self, queue: QueueId, paused: bool) -> Applied<()> {
         let queue = self.queue_mut(queue)?;
-        queue.changed |= queue.paused != paused;
+        queue.dirty |= queue.paused != paused;
         queue.paused = paused;
         Ok(())
     }

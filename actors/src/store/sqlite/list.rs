@@ -70,7 +70,8 @@ impl super::SqliteStore {
     pub fn look_at(&self, rows: u64) {
         let job = move |reader: &Reader| reader.looks.set(rows.max(1));
         // A store that is closed has no pages.
-        let _ = self.pages.send(super::ReadJob::Run(super::turns::Turn::Short, Box::new(job)));
+        let _ =
+            self.pages.send(super::threads::ReadJob::Run(super::turns::Turn::Short, Box::new(job)));
     }
 }
 

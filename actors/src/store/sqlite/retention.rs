@@ -48,10 +48,10 @@ impl Writer<'_> {
             {
                 self.run(sql, [number(*id)])?;
             }
-            self.known.last_is_gone |= id.get() == self.known.last_id;
+            self.tables.last_is_gone |= id.get() == self.tables.last_id;
             self.queue_mut(queue)?.counts.take(*state);
         }
-        self.queue_mut(queue)?.changed |= !doomed.is_empty();
+        self.queue_mut(queue)?.dirty |= !doomed.is_empty();
         Ok(doomed.len() as u64 == step)
     }
 

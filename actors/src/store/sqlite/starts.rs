@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::changes::Outcome;
 use super::rows::{Row, number};
 use super::schema::in_by_state;
-use super::write::{Applied, Failure, Writer};
+use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, Verdict, decide, not_before};
@@ -45,12 +45,12 @@ impl Writer<'_> {
                 }
             }
         };
-        let Some(id) = ActionId::new(self.known.last_id + 1) else {
+        let Some(id) = ActionId::new(self.tables.last_id + 1) else {
             return Ok(Err(Rejected::Store(StoreError::Io(
                 "all action ids are used up".to_owned(),
             ))));
         };
-        self.known.last_id = id.get();
+        self.tables.last_id = id.get();
         let (NewAction::Given { queued_at, .. } | NewAction::CopyOf { queued_at, .. }) = new;
         let priority = match (new, &source) {
             (NewAction::Given { priority, .. }, _) => *priority,
@@ -142,7 +142,7 @@ impl Writer<'_> {
             Ok(given) if key.is_repeat(&given, again) => Ok(Ok(first)),
             Ok(_) => Ok(Err(Rejected::KeyTaken)),
             // That is the trouble of who asks, not of the action.
-            Err(Failure::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
+            Err(ApplyError::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
             Err(other) => Err(other),
         }
     }
@@ -197,7 +197,7 @@ impl Writer<'_> {
     }
 
     /// Starts an action and ends it at once, because what it was given can't be read.
-    pub(super) fn fail_unread(
+    pub(super) fn fail_unreadable(
         &mut self,
         batch: &Batch,
         id: ActionId,
@@ -221,14 +221,14 @@ impl Writer<'_> {
                 .prepare_cached("SELECT value FROM parameters WHERE id = ?1")?
                 .query_row([number(id)], |row| row.get(0))
         };
-        let text = read().map_err(|e| Failure::Unreadable(id, self.store_error(&e)))?;
+        let text = read().map_err(|e| ApplyError::Unreadable(id, self.store_error(&e)))?;
         serde_json::from_str(&text).map_err(|e| {
             let reason = format!("the parameters of action {id} are unreadable: {e}");
-            Failure::Unreadable(id, self.corrupt(reason))
+            ApplyError::Unreadable(id, self.corrupt(reason))
         })
     }
 }
 
 fn to_json(value: &Parameters) -> Applied<String> {
-    serde_json::to_string(value).map_err(|e| Failure::Store(StoreError::Io(e.to_string())))
+    serde_json::to_string(value).map_err(|e| ApplyError::Store(StoreError::Io(e.to_string())))
 }
