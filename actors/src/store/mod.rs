@@ -6,7 +6,7 @@
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the suite that every store must pass: `conformance` (feature `testing`).
 //!
-//! The rest of this page is for whoever writes a store. `examples/memory_store` in this package is one in plain code.
+//! The rest of this page is for those who implement a store. `examples/memory_store` in this package is a simple one.
 //!
 //! # Rules
 //!

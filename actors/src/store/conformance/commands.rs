@@ -222,7 +222,7 @@ pub async fn only_the_latest_attempt_can_end(factory: &impl StoreFactory) {
     assert_eq!(bench.end(unknown, 1, Ended::Failed).await, Err(Rejected::Unknown));
 }
 
-/// What is listed as live is left alone, unless it is another attempt; the rest goes as is asked.
+/// Attempts that are listed as live are not recovered; other attempts and actions are.
 pub async fn recovery_spares_what_runs(factory: &impl StoreFactory) {
     let store = factory.open();
     for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
@@ -374,7 +374,7 @@ pub async fn queues_do_not_see_each_other(factory: &impl StoreFactory) {
     assert!(!bench.state().await.paused);
 }
 
-/// What is enlisted once a batch was sealed is sealed after that one was answered.
+/// A batch that is enlisted after another was sealed is sealed after that one was answered.
 pub async fn batches_are_sealed_when_their_turn_comes(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let (said, heard) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! What is kept to the letter, for how long, and what opening a store again gives.
+//! Cases about exact storage, retention, and opening a store again.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -87,7 +87,7 @@ pub async fn a_key_names_one_action(factory: &impl StoreFactory) {
     assert_eq!(second.queued_at, Timestamp(60));
 }
 
-/// What comes again under a key leaves the first submission as it was, also where that starts at once.
+/// A repeated submission under a key leaves the first one as it was, also if that starts at once.
 pub async fn a_repeated_key_changes_nothing(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let keyed = |text: &str, priority| NewAction::Given {
@@ -166,7 +166,7 @@ pub async fn copies_carry_parameters_and_priority(factory: &impl StoreFactory) {
     assert!(reply.claimed.iter().all(|c| c.parameters.get("priority") == Some("7")));
 }
 
-/// Only so many that have ended are kept, the oldest go first, in steps.
+/// At most a number of final actions is kept; the oldest are deleted first, in steps.
 pub async fn retention_by_number(factory: &impl StoreFactory) {
     let mut bench = Bench::open(factory).await;
     let ids = bench.finish(450).await;
@@ -189,7 +189,7 @@ pub async fn retention_by_number(factory: &impl StoreFactory) {
     assert_eq!(bench.state().await.counts.finished(), 10);
 }
 
-/// What ends after the clock was set back is not taken for the oldest.
+/// An action that ends after the clock was set back does not count as the oldest.
 pub async fn retention_by_number_after_the_clock_was_set_back(factory: &impl StoreFactory) {
     let mut bench = Bench::open(factory).await;
     let before = bench.finish(20).await;
@@ -203,7 +203,7 @@ pub async fn retention_by_number_after_the_clock_was_set_back(factory: &impl Sto
     }
 }
 
-/// What ended at or before a time goes, in steps; what has not ended stays.
+/// Actions that ended at or before a time are deleted, in steps; others stay.
 pub async fn retention_by_age(factory: &impl StoreFactory) {
     let mut bench = Bench::open(factory).await;
     let ids = bench.finish(450).await;
@@ -225,7 +225,7 @@ pub async fn retention_by_age(factory: &impl StoreFactory) {
     assert_eq!(reply.counts.finished(), 3);
 }
 
-/// The place counts those that start before, as far as is counted at all.
+/// The place counts the actions that start before, up to the maximum.
 pub async fn a_place_in_the_queue(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let normal = bench.submit(0).await;

@@ -28,6 +28,7 @@ mod own_files;
 mod parameter_cache;
 mod pending;
 mod read;
+mod read_queue;
 mod reader_pool;
 mod reserve;
 mod retention;
@@ -36,7 +37,6 @@ mod salvage;
 mod schema;
 mod starts;
 mod threads;
-mod turns;
 mod within;
 mod write;
 
@@ -53,9 +53,9 @@ use crate::store::{QueueId, QueueState, Record, RecordWithin, Seal, Store, Store
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
 use pending::PendingBatch;
 use read::Reader;
+use read_queue::ReadClass;
 use reader_pool::ReaderPool;
 use threads::{ReadJob, Threads, WriteJob, ask, read};
-use turns::Turn;
 
 /// Durability of an acknowledged change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,7 +93,7 @@ impl Store for SqliteStore {
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
-        read(&self.single, Turn::Short, move |reader| reader.queue_state(queue))
+        read(&self.single, ReadClass::Short, move |reader| reader.queue_state(queue))
     }
 
     fn record(
@@ -104,7 +104,7 @@ impl Store for SqliteStore {
         let record = move |reader: &Reader| reader.record(queue, id);
         match self.pool.read(record) {
             Some(record) => ready(record).boxed(),
-            None => read(&self.single, Turn::Short, record),
+            None => read(&self.single, ReadClass::Short, record),
         }
     }
 
@@ -113,7 +113,7 @@ impl Store for SqliteStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
-        read(&self.single, Turn::Short, move |reader| reader.parameters(queue, id))
+        read(&self.single, ReadClass::Short, move |reader| reader.parameters(queue, id))
     }
 
     fn record_within(
@@ -125,7 +125,7 @@ impl Store for SqliteStore {
         let record = move |reader: &Reader| reader.record_up_to(queue, id, max_bytes);
         match self.pool.read(record) {
             Some(record) => ready(record).boxed(),
-            None => read(&self.single, Turn::Short, record),
+            None => read(&self.single, ReadClass::Short, record),
         }
     }
 
@@ -135,7 +135,9 @@ impl Store for SqliteStore {
         id: ActionId,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
-        read(&self.single, Turn::Short, move |reader| reader.parameters_up_to(queue, id, max_bytes))
+        read(&self.single, ReadClass::Short, move |reader| {
+            reader.parameters_up_to(queue, id, max_bytes)
+        })
     }
 
     fn page(
@@ -145,8 +147,8 @@ impl Store for SqliteStore {
         cursor: Cursor,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
-        let turn = Turn::of(&cursor, limit);
-        read(&self.pages, turn, move |reader| reader.page(queue, &query, cursor, limit))
+        let class = ReadClass::of(&cursor, limit);
+        read(&self.pages, class, move |reader| reader.page(queue, &query, cursor, limit))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -87,7 +87,7 @@ impl SqliteStore {
         let tables = CachedTables::read(&connection).map_err(|e| store_error(&e, &path))?;
         // The log exists since the connection has read. It is as much a part of the database as the file.
         let paths = [path.clone(), directory.join("actions.db-wal")];
-        let mut files = DatabaseFiles::note(paths, Some(locks), Instant::now());
+        let mut files = DatabaseFiles::watch(paths, Some(locks), Instant::now());
         let reader = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, vfs)?;

@@ -1,4 +1,4 @@
-//! How actions begin within a transaction: what is submitted, and what is started.
+//! Submissions and starts of actions within a transaction.
 
 use std::cmp::Reverse;
 
@@ -17,7 +17,7 @@ use crate::store::{Batch, Claimed, NewAction, QueueId, Rejected, StoreError, Sub
 pub(super) const FIRST_ATTEMPT: u32 = 1;
 
 impl Writer<'_> {
-    /// Queues an action, or, `at_once`, starts it without a wait.
+    /// Queues an action, or starts it right away if `at_once` is set.
     pub(super) fn submit(
         &mut self,
         batch: &Batch,
@@ -82,7 +82,7 @@ impl Writer<'_> {
         Ok(Ok(Submitted { id, queued_at }))
     }
 
-    /// Writes what a new action is given, and its key; keeps it in memory, too, if the action waits.
+    /// Writes the parameters and the key of a new action; also caches the parameters if the action waits.
     fn write_parameters(
         &mut self,
         queue: QueueId,
@@ -131,7 +131,7 @@ impl Writer<'_> {
         }))
     }
 
-    /// Answers what comes again under the key of a `first` one: with that, if it was given the same.
+    /// Answers a submission under the key of a `first` one: with that one, if it repeats it.
     fn repeat(
         &self,
         key: &SubmissionKey,
@@ -139,9 +139,9 @@ impl Writer<'_> {
         again: &Parameters,
     ) -> Applied<Result<Submitted, Rejected>> {
         match self.parameters(first.id) {
-            Ok(given) if key.is_repeat(&given, again) => Ok(Ok(first)),
+            Ok(before) if key.is_repeat(&before, again) => Ok(Ok(first)),
             Ok(_) => Ok(Err(Rejected::KeyTaken)),
-            // That is the trouble of who asks, not of the action.
+            // Only this submission fails: the damaged action stays as it is.
             Err(ApplyError::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
             Err(other) => Err(other),
         }
@@ -165,8 +165,8 @@ impl Writer<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
-            let Some((row, started_at, given)) = self.start(batch, row)? else { continue };
-            let parameters = match given {
+            let Some((row, started_at, cached)) = self.start(batch, row)? else { continue };
+            let parameters = match cached {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
@@ -177,8 +177,7 @@ impl Writer<'_> {
         Ok(claimed)
     }
 
-    /// Gives a waiting action a slot, and returns it as it then is, when it started, and what it was given if that
-    /// was kept.
+    /// Starts a waiting action; returns its row after that, its start time, and its parameters if they were cached.
     fn start(
         &mut self,
         batch: &Batch,
@@ -192,11 +191,11 @@ impl Writer<'_> {
             params![number(row.id), state as u8, attempt, started_at.0],
         )?;
         let started = Row { state, attempt, started_at: Some(started_at), ..row };
-        let given = self.note(batch.queue, Some(row.state), started)?;
-        Ok(Some((started, started_at, given)))
+        let cached = self.note(batch.queue, Some(row.state), started)?;
+        Ok(Some((started, started_at, cached)))
     }
 
-    /// Starts an action and ends it at once, because what it was given can't be read.
+    /// Starts an action and ends it at once, because its parameters can't be read.
     pub(super) fn fail_unreadable(
         &mut self,
         batch: &Batch,

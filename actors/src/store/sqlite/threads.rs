@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::files;
 use super::pending::PendingBatch;
 use super::read::Reader;
-use super::turns::{Turn, Turns};
+use super::read_queue::{ReadClass, ReadQueue};
 use super::write::Writer;
 use crate::store::{QueueState, StoreError};
 
@@ -27,7 +27,7 @@ pub(super) enum WriteJob {
 }
 
 pub(super) enum ReadJob {
-    Run(Turn, Box<dyn FnOnce(&Reader) + Send>),
+    Run(ReadClass, Box<dyn FnOnce(&Reader) + Send>),
     Close,
 }
 
@@ -48,11 +48,11 @@ pub(super) fn ask<T: Send + 'static, Job>(
 /// Sends a read to a reading thread and returns its answer.
 pub(super) fn read<T: Send + 'static>(
     thread: &mpsc::Sender<ReadJob>,
-    turn: Turn,
+    class: ReadClass,
     job: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> BoxFuture<'static, Result<T, StoreError>> {
     // The reply fails only if the caller no longer waits for it.
-    ask(thread, |reply| ReadJob::Run(turn, Box::new(move |reader| drop(reply.send(job(reader))))))
+    ask(thread, |reply| ReadJob::Run(class, Box::new(move |reader| drop(reply.send(job(reader))))))
 }
 
 pub(super) fn spawn(
@@ -69,7 +69,7 @@ pub(super) fn spawn(
 pub(super) fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>) {
     loop {
         let next = if writer.something_runs() {
-            jobs.recv_timeout(files::EVERY)
+            jobs.recv_timeout(files::CHECK_INTERVAL)
         } else {
             jobs.recv().map_err(RecvTimeoutError::from)
         };
@@ -108,18 +108,18 @@ pub(super) fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>
 /// Runs a reading thread: takes all jobs that wait, does those that are next on one snapshot, and repeats. Jobs that
 /// arrive after the close are dropped.
 pub(super) fn read_loop(reader: &Reader, jobs: &mpsc::Receiver<ReadJob>) {
-    let (mut open, mut turns) = (true, Turns::new());
-    while open || !turns.is_empty() {
+    let (mut open, mut waiting) = (true, ReadQueue::new());
+    while open || !waiting.is_empty() {
         let mut taken = 0;
         while open && taken < MAX_GROUP {
-            let next = if turns.is_empty() {
+            let next = if waiting.is_empty() {
                 jobs.recv().unwrap_or(ReadJob::Close)
             } else {
                 let Ok(next) = jobs.try_recv() else { break };
                 next
             };
             match next {
-                ReadJob::Run(turn, job) => turns.wait(turn, job),
+                ReadJob::Run(class, job) => waiting.push(class, job),
                 ReadJob::Close => open = false,
             }
             taken += 1;
@@ -127,7 +127,7 @@ pub(super) fn read_loop(reader: &Reader, jobs: &mpsc::Receiver<ReadJob>) {
         // The snapshot is taken after the last of these jobs has arrived, so each of them sees
         // every change that was acknowledged before it was sent.
         reader.in_snapshot(|| {
-            for job in turns.next() {
+            for job in waiting.take_next() {
                 job(reader);
             }
         });

@@ -146,7 +146,7 @@ impl<'c> Writer<'c> {
         self.check_room(now);
         if self.is_checkpointed || self.reserve.is_released() {
             // On a full disk the log must restart as soon as it can.
-            self.pool.let_go();
+            self.pool.release_snapshots();
         }
         let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_released() {
             batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
@@ -268,7 +268,7 @@ impl<'c> Writer<'c> {
         // wait some seconds for them, and the directory would stay locked as long.
         self.pool.close();
         // Otherwise nothing would report a file that disappeared while nothing was written.
-        self.files.look();
+        self.files.check_now();
         if self.files.is_overwritten() {
             // This process's index of the log may no longer match the files: nothing must be copied by it.
             let kept =

@@ -34,7 +34,7 @@ impl Writer<'_> {
         };
         if left > self.max_log_pages / 8 {
             self.is_checkpointing = true;
-            self.pool.let_go();
+            self.pool.release_snapshots();
             if !checkpointer.request() {
                 log::error!("the thread that makes checkpoints of the action database is gone");
                 // SQLite makes one when the log is at its longest.
@@ -50,7 +50,7 @@ impl Writer<'_> {
     /// Returns true if the log is too long because the database can't be written. Then submissions must not make
     /// it longer: the space that is left is for control.
     fn cannot_checkpoint(&mut self) -> bool {
-        self.pool.let_go();
+        self.pool.release_snapshots();
         let Err(error) = checkpoint(self.connection) else { return false };
         let RolledBack { error, .. } = self.rolled_back(&error);
         self.release_reserve(error)
@@ -58,7 +58,7 @@ impl Writer<'_> {
 
     /// Makes a checkpoint on this thread; returns true if all of the log was copied.
     pub(super) fn checkpoint_here(&self) -> bool {
-        self.pool.let_go();
+        self.pool.release_snapshots();
         checkpoint(self.connection).unwrap_or(false)
     }
 }

@@ -58,7 +58,7 @@ impl Writer<'_> {
     fn can_write(&self) -> bool {
         // This writes the page even though the value is the same.
         let change = self.connection.pragma_update(None, "user_version", VERSION);
-        self.pool.let_go();
+        self.pool.release_snapshots();
         change.is_ok() && checkpoint(self.connection).is_ok()
     }
 
