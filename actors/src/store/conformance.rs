@@ -20,7 +20,10 @@
 //!
 //! - `model`: a plain store in memory, with which answers are compared;
 //! - `commands`: one case for each rule of commands, starts, ends and recovery;
-//! - `keeping`: exact storage, retention, and opening the store again;
+//! - `batches`: when batches are sealed and answered, and concurrent callers;
+//! - `submissions`: ids, keys and copies of new actions;
+//! - `retention`: deletion of old final actions;
+//! - `keeping`: exact storage, and opening the store again;
 //! - `owners`: several owners on one store; these pass where only one may open it;
 //! - `sizes`: reads that are bounded by size;
 //! - `histories`: random batches, then random listings;
@@ -35,12 +38,15 @@
     reason = "a case of the suite fails by a panic"
 )]
 
+mod batches;
 mod commands;
 mod histories;
 mod keeping;
 mod model;
 mod owners;
+mod retention;
 mod sizes;
+mod submissions;
 mod witness;
 
 use std::sync::Arc;
@@ -57,11 +63,14 @@ use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
     Rejected, Retention, Store, Submitted,
 };
+pub use batches::*;
 pub use commands::*;
 pub use histories::*;
 pub use keeping::*;
 pub use owners::*;
+pub use retention::*;
 pub use sizes::*;
+pub use submissions::*;
 pub use witness::{Damage, Found, Witness};
 
 /// Opens a store, each time on the same data; empty at first.
