@@ -1,7 +1,7 @@
 //! Submit to finish in one process, without HTTP, durable: one caller, and 64 at a time.
 //!
-//! `cargo bench -p actiond-actors --bench embedded`. The data lies in the target directory, on the disk that
-//! the figures are to be about.
+//! `cargo bench -p actiond-actors --bench embedded`. The data is in the target directory, which must be on the disk to
+//! be measured.
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use actiond_actors::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;
 
-/// Ends at once: what is measured is the queue.
+/// Ends at once, so that only the queue is measured.
 struct Nothing;
 
 impl Perform for Nothing {
@@ -48,7 +48,7 @@ fn embedded(c: &mut Criterion) {
         group.bench_function(format!("{callers} at a time"), |b| {
             b.iter_custom(|rounds| {
                 let began = Instant::now();
-                // Each goes on by itself, as callers do.
+                // Each in a task of its own, as callers are.
                 let all = (0..callers).map(|_| {
                     let (queue, parameters) = (queue.clone(), parameters.clone());
                     runtime.spawn(async move {

@@ -1,7 +1,7 @@
-//! What the store costs: commits of several sizes, and the newest of many.
+//! Cost of the store: commits of several sizes, and the newest of many actions.
 //!
-//! `cargo bench -p actiond-actors --bench store`. The data lies in the target directory, on the disk that
-//! the figures are to be about; a temporary directory may be in memory.
+//! `cargo bench -p actiond-actors --bench store`. The data is in the target directory, which must be on the disk to be
+//! measured; a temporary directory may be in memory.
 
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
 

@@ -9,7 +9,7 @@ use actiond_actors::{
     Work,
 };
 
-/// Done at once.
+/// Greets at once.
 struct Greet;
 
 impl Perform for Greet {
@@ -19,7 +19,7 @@ impl Perform for Greet {
     }
 }
 
-/// Takes its time, shows how far it is, and obeys pause and stop at each step.
+/// Counts slowly, shows its progress, and obeys pause and stop at each step.
 struct Count;
 
 impl Perform for Count {

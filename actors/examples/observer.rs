@@ -1,4 +1,4 @@
-//! Two observers of one system: one counts, as metrics do; the other passes ends on to a task that may take its time.
+//! Two observers of one system: one counts, as metrics do; the other passes failures on to a task, which may be slow.
 //!
 //! `cargo run -p actiond-actors --example observer`
 
@@ -25,7 +25,7 @@ impl Perform for Divide {
     }
 }
 
-/// Counts: it takes no time and no lock, so it may do that on the queue's thread.
+/// Counts events. That is fast and takes no lock, so it may be done on the queue's thread.
 #[derive(Clone, Default)]
 struct Metrics(Arc<Counters>);
 
@@ -55,7 +55,7 @@ impl Observer for Metrics {
     }
 }
 
-/// What is kept of an end: an event only borrows, so that nothing is copied that nobody needs.
+/// The parts of an end that are kept. Events only borrow, so that nothing is copied without need.
 struct Failed {
     id: ActionId,
     error: String,
@@ -65,7 +65,7 @@ struct Failed {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let metrics = Metrics::default();
-    // Without a bound: an observer must not wait. One that may lose events takes a channel with one, and `try_send`.
+    // Unbounded, since an observer must not block. One that may lose events uses a bounded channel and `try_send`.
     let (failures, mut failed) = mpsc::unbounded_channel();
     let system = System::builder(directory.path())
         .queue("Divide", QueueSettings::default(), Divide)
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .observer(metrics.clone())
         .observer(observer(Interest::UNFINISHED, move |_, event| {
             if let QueueEvent::Ended { action, error: Some(error), .. } = event {
-                // Nobody listens any more once the program ends.
+                // Fails only once the program ends.
                 let _ = failures.send(Failed { id: action.id, error: (*error).to_owned() });
             }
         }))
@@ -90,7 +90,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Failed { id, error } = failed.recv().await.ok_or("the system has gone")?;
         println!("action {id} failed: {error}");
     }
-    // Once it has shut down, all that happened has been told.
+    // All events have been delivered once it has shut down.
     system.shutdown(Duration::from_secs(1)).await;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let Counters { started, finished, failed, changes } = &*metrics.0;

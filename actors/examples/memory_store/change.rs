@@ -1,4 +1,4 @@
-//! What a batch does to the rows. No rule about states stands here: each change asks
+//! The changes of a batch to the rows. There are no rules about states here: each change asks
 //! [`actiond_actors::lifecycle`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +13,14 @@ use actiond_actors::{ActionId, State, SubmissionKey, Wish};
 
 use super::data::{Owner, Queue, Row};
 
-/// How many final actions one batch deletes at most: its caller waits for it.
+/// Maximum number of final actions that one batch deletes: its caller waits for it.
 const MAX_DELETED: usize = 200;
 
-/// Whom a notice is for.
+/// The receivers of a notice.
 #[derive(Clone, Copy)]
 pub(crate) enum To {
     Owner(OwnerId),
-    /// All but the owner whose batch it is.
+    /// All owners but that of the batch.
     Others,
 }
 
@@ -31,10 +31,10 @@ pub(crate) struct Change<'d> {
     owners: &'d mut BTreeMap<OwnerId, Owner>,
     batch: &'d Batch,
     owner: OwnerId,
-    /// By the database's clock. The batch has the time of its server, which is that of the rows.
+    /// Time by the database's clock, for leases. The rows have the time of the batch, which is the server's.
     now: Duration,
     pub(crate) notices: Vec<(To, Notice)>,
-    /// Something has come to wait.
+    /// True once an action came to wait.
     arrived: bool,
 }
 
@@ -67,8 +67,8 @@ impl<'d> Change<'d> {
         let more_to_prune = self.prune();
         let counts = self.queue.counts();
         if self.arrived && !self.queue.paused && counts.queued() > 0 {
-            // This server has no slot for it; others may have. Only of what is new: two servers that are both busy
-            // would tell each other for ever.
+            // This server has no slot for it; others may have. Only for new ones: two busy servers
+            // would notify each other for ever.
             self.notices.push((To::Others, Notice::Work(batch.queue)));
         }
         BatchReply {
@@ -126,7 +126,7 @@ impl<'d> Change<'d> {
         rows.filter(|row| row.record.state.is_running()).map(|row| row.record.id).collect()
     }
 
-    /// Recovers what dead owners ran, and of what this one is written down to run, whatever is not `live`.
+    /// Recovers the actions of dead owners, and those of this owner that are not `live`.
     fn recover(
         &mut self,
         live: Option<&Vec<(ActionId, u32)>>,
@@ -144,7 +144,7 @@ impl<'d> Change<'d> {
             let lost = match row.owner {
                 Some(owner) if owner == self.owner => live.is_some_and(|l| !l.contains(&attempt)),
                 Some(owner) if self.is_dead(owner) => true,
-                // Somebody runs it; that is nobody's business here.
+                // Another owner runs it under its lease.
                 Some(_) => continue,
                 None => true,
             };
@@ -161,7 +161,7 @@ impl<'d> Change<'d> {
         self.owners.get(&owner).is_none_or(|owner| owner.lease.is_none())
     }
 
-    /// Takes the end of an attempt that this owner ran, and of no other.
+    /// Applies the end of an attempt, if this owner runs it.
     fn end(&mut self, end: &AttemptEnd) -> Result<Vec<Affected>, Rejected> {
         let row = self.queue.rows.get(&end.id).ok_or(Rejected::Unknown)?;
         let current = is_current(row.record.state, row.record.attempt, end.attempt);
@@ -174,17 +174,17 @@ impl<'d> Change<'d> {
             record.processing_ms = end.processing_ms;
             record.percent = if affected.state == State::Finished { 100.0 } else { end.percent };
             record.error = end.error.clone().or_else(|| record.error.take());
-            // What a server wrote it can read.
+            // It was written by a server, so it can be read.
             record.report = end.report.nodes().unwrap_or_default();
         }
         Ok(vec![affected])
     }
 
-    /// Gives one action a command, writes what the rules say, and tells whom it concerns.
+    /// Gives one action a command, writes the outcome, and adds the notices.
     fn command(&mut self, id: ActionId, command: Command) -> Result<Affected, Refusal> {
         let now = self.batch.now;
         let Some(row) = self.queue.rows.get_mut(&id) else {
-            // Whoever calls this has looked.
+            // Callers have checked that it exists.
             return Err(Refusal { state: State::Queued, command });
         };
         let verdict = decide(row.record.state, command)?;
@@ -266,7 +266,7 @@ impl<'d> Change<'d> {
         Ok(Submitted { id, queued_at })
     }
 
-    /// Starts what is next, for an owner that has its lease.
+    /// Starts the next actions, if the owner has its lease.
     fn claim(&mut self) -> Vec<Claimed> {
         let lease = self.owners.get(&self.owner).and_then(|owner| owner.lease);
         if self.queue.paused || lease.is_none_or(|end| end <= self.now) {
@@ -287,7 +287,7 @@ impl<'d> Change<'d> {
         claimed
     }
 
-    /// Deletes final actions that need not be kept, and says whether there are more.
+    /// Deletes final actions that need not be kept; returns true if there are more.
     fn prune(&mut self) -> bool {
         let ended = |row: &Row| Some((row.record.finished_at?, row.record.id));
         let mut ended: Vec<_> = self.queue.rows.values().filter_map(ended).collect();

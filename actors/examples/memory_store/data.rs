@@ -1,4 +1,4 @@
-//! Rows and owners. What a batch does to them: [`super::change`].
+//! Rows and owners. The changes of a batch to them are in [`super::change`].
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -31,13 +31,13 @@ pub(crate) struct Row {
     pub(crate) record: Record,
     pub(crate) parameters: Parameters,
     pub(crate) key: Option<SubmissionKey>,
-    /// Who runs it, as long as it runs.
+    /// The owner that runs it, while it runs.
     pub(crate) owner: Option<OwnerId>,
 }
 
 #[derive(Default)]
 pub(crate) struct Owner {
-    /// When its lease is over; `None` once it is dead.
+    /// End of its lease; `None` once it is dead.
     pub(crate) lease: Option<Duration>,
     sink: Option<NoticeSink>,
 }
@@ -58,16 +58,16 @@ impl Data {
         index.and_then(|index| self.queues.get(index)).ok_or_else(|| unknown(id))
     }
 
-    /// Makes an owner whose lease is over at this time.
+    /// Makes an owner whose lease ends at this time.
     pub(crate) fn new_owner(&mut self, lease: Duration) -> OwnerId {
         let last = self.owners.keys().next_back().map_or(0, |owner| owner.0);
         let owner = OwnerId(last + 1);
-        // None is ever removed, so no number comes again.
+        // None is ever removed, so no number is used again.
         self.owners.insert(owner, Owner { lease: Some(lease), sink: None });
         owner
     }
 
-    /// Makes the owner that comes after another one; who heard that one's notices hears this one's.
+    /// Replaces an owner by a new one, which keeps its callback for notices.
     pub(crate) fn succeed(&mut self, former: OwnerId, lease: Duration) -> OwnerId {
         let sink = self.owners.get_mut(&former).and_then(|owner| owner.sink.take());
         self.give_up(former);
@@ -80,7 +80,7 @@ impl Data {
 
     pub(crate) fn renew(&mut self, owner: OwnerId, until: Duration) -> Renewal {
         match self.owners.get_mut(&owner).and_then(|owner| owner.lease.as_mut()) {
-            // Also one that is over, as long as nobody has acted on that.
+            // Also an expired one, as long as nobody has recovered from it.
             Some(lease) => {
                 *lease = until;
                 Renewal::Holds
@@ -101,7 +101,7 @@ impl Data {
         }
     }
 
-    /// Applies a batch of this owner at this time, and returns its answer and who is to be told of what.
+    /// Applies a batch of this owner at this time; returns its answer, and the notices with their receivers.
     pub(crate) fn apply(
         &mut self,
         batch: &Batch,
@@ -170,7 +170,7 @@ impl Queue {
         self.rows.values().map(|row| row.record.state).collect()
     }
 
-    /// What waits, the next to start first (Q8).
+    /// Returns the waiting actions, the next to start first (Q8).
     pub(crate) fn waiting(&self) -> Vec<ActionId> {
         let waiting = self.rows.values().map(|row| &row.record);
         let waiting = waiting.filter(|record| record.state == State::Queued);
@@ -179,7 +179,7 @@ impl Queue {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Reads one action, with its place while it waits.
+    /// Reads one action, with its place in the queue while it waits.
     pub(crate) fn record(&self, id: ActionId) -> Option<Record> {
         let mut record = self.rows.get(&id)?.record.clone();
         let before = self.waiting().into_iter().position(|waiting| waiting == id);

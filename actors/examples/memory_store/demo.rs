@@ -1,4 +1,4 @@
-//! Two servers on one database: what is sent to one runs on either.
+//! Two servers on one database: an action that is sent to one may run on either.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use actiond_actors::{
 
 use super::store::Database;
 
-/// Says on which server it ran.
+/// Greets, and names the server on which it ran.
 struct Greet(&'static str);
 
 impl Perform for Greet {
@@ -27,7 +27,7 @@ async fn server(
     database: &Database,
     name: &'static str,
 ) -> Result<System, Box<dyn std::error::Error>> {
-    // The directory is not used: there is another store.
+    // The directory is not used, since a store is set.
     let system = System::builder("unused")
         .store(Arc::new(database.open()?))
         .queue("Greet", QueueSettings::default(), Greet(name))
@@ -46,7 +46,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn std::error::Error>> {
         let parameters = Parameters::from_iter([("Name", name)]);
         submitted.push(greet.submit(Submission::new(parameters)).await?);
     }
-    // Whoever is asked knows of all of them, wherever they run.
+    // Each server knows all actions, wherever they run.
     let greet = second.queue("Greet").ok_or("no such queue")?;
     for action in submitted {
         let ended = greet.wait(action.id, Duration::from_secs(5)).await?;

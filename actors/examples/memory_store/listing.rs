@@ -1,4 +1,4 @@
-//! Pages of listings. Each looks at every row: a store with an index would not.
+//! Pages of listings. Each reads every row; a real store would have an index.
 
 use std::cmp::Ordering;
 
@@ -8,10 +8,10 @@ use actiond_actors::{ActionId, Node, Timestamp};
 
 use super::data::Queue;
 
-/// Where an action stands in a listing.
+/// The position of an action in a listing.
 #[derive(Clone, Copy)]
 struct Place {
-    /// It lacks the time that is sorted by, and comes after all that have it.
+    /// True if it lacks the sort key's time; it then comes after all that have it.
     lacking: bool,
     key: (Timestamp, ActionId),
 }

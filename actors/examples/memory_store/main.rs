@@ -3,11 +3,11 @@
 //! `cargo run -p actiond-actors --example memory_store`
 //!
 //! - `store`: the store itself, as `actiond_actors::store` asks for it;
-//! - `data`: rows and owners; `change`: what a batch does to them;
+//! - `data`: rows and owners; `change`: the changes of a batch to them;
 //! - `listing`: pages of listings;
 //! - `demo`: two servers that share it.
 //!
-//! It is written to be read and not to be fast, and passes the suite that every store must pass
+//! It is written to be read, not to be fast, and passes the suite that every store must pass
 //! (`tests/memory`).
 
 mod change;

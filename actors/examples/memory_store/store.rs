@@ -1,4 +1,4 @@
-//! The store: a thread that takes batches one after the other, and reads that look at the data under its lock.
+//! The store: a thread that applies batches one after the other, and reads under the lock of the data.
 
 use std::fmt;
 use std::sync::mpsc;
@@ -16,19 +16,19 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::data::Data;
 
-/// What several stores may have open at once, as servers have a database. Its clones are the same one.
+/// A database that several stores may have open at once, as servers do. Clones are the same database.
 #[derive(Clone)]
 pub(crate) struct Database(Arc<Shared>);
 
 struct Shared {
     data: Mutex<Data>,
     lease: Duration,
-    /// The database's own clock, by which leases are over.
+    /// The database's own clock, by which leases expire.
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
 impl Database {
-    /// Makes an empty one, in which leases hold for this long by this clock.
+    /// Makes an empty database, with leases of this length by this clock.
     #[must_use]
     pub(crate) fn new(
         lease: Duration,
@@ -41,7 +41,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// The thread that writes can't be started.
+    /// Fails if the writing thread can't be started.
     pub(crate) fn open(&self) -> Result<MemoryStore, StoreError> {
         let owner = self.0.data().new_owner(self.0.end_of_lease());
         let open = Arc::new(Mutex::new(Open { owner: Some(owner), last: owner }));
@@ -81,7 +81,7 @@ pub(crate) struct MemoryStore {
 }
 
 struct Open {
-    /// As which owner it is open; `None` once it is closed.
+    /// The owner; `None` once the store is closed.
     owner: Option<OwnerId>,
     last: OwnerId,
 }
@@ -97,7 +97,7 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// A batch that waits for its turn. One that is dropped before that is answered all the same.
+/// A batch that waits for its turn. If it is dropped before, it is answered with an error.
 struct Enlisted(Option<Seal>);
 
 impl Enlisted {
@@ -115,8 +115,8 @@ impl Drop for Enlisted {
     }
 }
 
-/// Takes one batch after the other: sealed when its turn comes, applied as a whole, answered, and only then are others
-/// told of what it changed.
+/// Applies batches one after the other: each is sealed when its turn comes, applied, answered, and only then are other
+/// owners notified.
 fn write(shared: &Shared, open: &Mutex<Open>, jobs: &mpsc::Receiver<Job>) {
     while let Ok(Job::Batch(enlisted)) = jobs.recv() {
         let Some((batch, answer)) = enlisted.seal() else { continue };
@@ -133,7 +133,7 @@ fn write(shared: &Shared, open: &Mutex<Open>, jobs: &mpsc::Receiver<Job>) {
 }
 
 impl MemoryStore {
-    /// Reads something at once, unless the store is closed.
+    /// Reads the data at once, unless the store is closed.
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Data) -> T,
@@ -156,7 +156,7 @@ impl Store for MemoryStore {
     }
 
     fn enlist(&self, seal: Seal) {
-        // What can't be sent comes back, and is answered as it is dropped.
+        // If the thread has ended, the batch comes back and is answered as it is dropped.
         drop(self.jobs.send(Job::Batch(Enlisted(Some(seal)))));
     }
 
@@ -223,7 +223,7 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
-        // What was enlisted before is written before.
+        // Batches that were enlisted before are written before.
         drop(self.jobs.send(Job::Close));
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();
@@ -239,7 +239,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// Nothing that holds one of these locks can leave its data half changed.
+/// Locks a mutex. Poison is ignored: a panic can't leave this data half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

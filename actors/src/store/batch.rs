@@ -1,4 +1,4 @@
-//! A batch: the changes that one queue makes in one transaction, and the answers to them.
+//! Batches: the changes that one queue makes in one transaction, and the answers to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use crate::store::{Counts, OwnerId, QueueId, StoreError};
 /// Changes that one queue wants to make in one transaction.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Whose changes these are.
+    /// The queue that makes the changes.
     pub queue: QueueId,
-    /// When the batch was sealed: the time of every change in it but the submissions.
+    /// Time when the batch was sealed, which is that of every change in it but the submissions.
     pub now: Timestamp,
     /// Commands and ends of attempts, in order of arrival; they never wait behind submissions.
     pub controls: Vec<Control>,
     /// New actions, in order of arrival.
     pub submissions: Vec<NewAction>,
-    /// How many actions may start: the free slots once the controls are through.
+    /// Number of actions that may start: the slots that are free after the controls.
     pub claim: usize,
-    /// At how many waiting actions a submission is refused; `None` = no limit.
+    /// Number of waiting actions at which submissions are refused; `None` = no limit.
     pub max_queued: Option<u64>,
-    /// Which old final actions may go.
+    /// The final actions that are kept; older ones are deleted.
     pub retention: Retention,
 }
 
-/// Which final actions are kept.
+/// Limits on the final actions that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// At most this many; `None` = all. Those go first that ended first; while one is there that ended
-    /// later than the batch's `now`, because the clock was set back, those that were submitted first.
+    /// Maximum number; `None` = all. Those that ended first are deleted first. While there is one that ended later
+    /// than the batch's `now`, because the clock was set back, those that were submitted first are.
     pub max_finished: Option<u64>,
-    /// Only those that ended after this; `None` = all.
+    /// Time after which an action must have ended to be kept; `None` = all are.
     pub finished_after: Option<Timestamp>,
 }
 
@@ -46,89 +46,89 @@ pub enum Control {
     Command {
         /// The action.
         id: ActionId,
-        /// When it was queued, where whoever asks knows that: an action that was queued at another time is not the one
+        /// Time when it was queued, if the caller knows it. An action that was queued at another time is not the one
         /// that is meant, and the command is [`Rejected::Unknown`].
         queued_at: Option<Timestamp>,
-        /// What is asked of it.
+        /// The command.
         command: Command,
     },
-    /// An attempt has ended. It is [`Rejected::Stale`] unless the action runs, by this attempt and for this owner.
+    /// The end of an attempt. It is [`Rejected::Stale`] unless this attempt runs, and this owner runs it.
     End(Arc<AttemptEnd>),
-    /// Pause the queue: nothing starts any more; running actions pause where they can.
+    /// Pauses the queue: nothing starts any more, and running actions pause if they can.
     PauseQueue {
-        /// Whether this kind of action can pause.
+        /// True if this kind of action can pause.
         supported: bool,
     },
-    /// Undo that, and resume every paused action.
+    /// Resumes the queue and every paused action.
     ResumeQueue,
-    /// Stop all that runs.
+    /// Stops every running action.
     StopAll,
-    /// The queue has (re)started on this server: what this owner is written down to run and is not listed here runs
-    /// nowhere. Beside that, all that [`Control::Reclaim`] does.
+    /// Recovers after the queue has (re)started on this server: an action that this owner runs according to its row and
+    /// that is not listed here runs nowhere. Does all that [`Control::Reclaim`] does, too.
     Recover {
-        /// The attempts that do run.
+        /// The attempts that still run.
         live: Vec<(ActionId, u32)>,
-        /// What becomes of the others.
+        /// The treatment of the others.
         on_restart: OnRestart,
     },
-    /// Recovers what was run by owners whose lease is over, and by none other. A store that was away itself may put that off,
-    /// so that they can renew first. The answer names as well what this owner
-    /// runs, each with its state and [`Verdict::Stay`]: so a notice that was lost is made up for.
+    /// Recovers the actions of owners whose lease has expired, and of no others. A store that was itself unavailable may
+    /// delay that, so that the owners can renew first. The answer also has each action that this owner
+    /// runs, with its state and [`Verdict::Stay`], which makes up for lost notices.
     Reclaim {
-        /// What becomes of it.
+        /// The treatment of the recovered actions.
         on_restart: OnRestart,
     },
 }
 
 impl Control {
-    /// A command to the action of this id, whenever that was queued.
+    /// Makes a command to the action of this id, whenever that was queued.
     #[must_use]
     pub const fn command(id: ActionId, command: Command) -> Self {
         Self::Command { id, queued_at: None, command }
     }
 }
 
-/// How an attempt ended, with all that is to be kept of it.
+/// The end of an attempt, with its outcome.
 #[derive(Debug, Clone)]
 pub struct AttemptEnd {
     /// The action.
     pub id: ActionId,
-    /// Which attempt at it.
+    /// The attempt's number.
     pub attempt: u32,
-    /// How it ended.
+    /// The way in which it ended.
     pub ended: Ended,
-    /// How it came to that: for whoever is told of the end. A store need not keep it.
+    /// The cause of the end, for those who are told of it. A store need not keep it.
     pub came: Came,
     /// The error text for the client, if it failed.
     pub error: Option<String>,
-    /// The result, or what there is of it.
+    /// The result, or the part of it that there is.
     pub report: Written,
-    /// How far it came, from 0 to 100.
+    /// Its progress, from 0 to 100.
     pub percent: f64,
-    /// How long it worked, pauses left out, in milliseconds.
+    /// Time for which it worked, without pauses, in milliseconds.
     pub processing_ms: i64,
 }
 
 /// An action to be queued.
 #[derive(Debug, Clone)]
 pub enum NewAction {
-    /// With parameters of its own.
+    /// An action with parameters of its own.
     Given {
-        /// What it is given.
+        /// Its parameters.
         parameters: Parameters,
         /// Its priority; the higher one starts first.
         priority: i32,
-        /// A key under which the same submission may come again and gets the first one's id, as long as that
-        /// action is kept; another one is [`Rejected::KeyTaken`]. What is the same: [`SubmissionKey::is_repeat`].
+        /// An idempotency key. A repeated submission under it gets the id of the first one as long as that action is
+        /// kept; a different one is [`Rejected::KeyTaken`]. [`SubmissionKey::is_repeat`] tells them apart.
         key: Option<SubmissionKey>,
-        /// When it arrived.
+        /// Time when the submission arrived.
         queued_at: Timestamp,
     },
-    /// With parameters and priority of an action that has not ended.
+    /// A copy, with parameters and priority of an action that has not ended.
     CopyOf {
         /// That action.
         id: ActionId,
-        /// When the request arrived.
+        /// Time when the request arrived.
         queued_at: Timestamp,
     },
 }
@@ -140,72 +140,71 @@ pub struct BatchReply {
     pub controls: Vec<Result<Vec<Affected>, Rejected>>,
     /// One answer for each submission.
     pub submissions: Vec<Result<Submitted, Rejected>>,
-    /// Which of the submissions, counted from 0, came again under their key: nothing new was queued for them.
+    /// Indexes, from 0, of the submissions that repeat an earlier one under their key: nothing was queued for them.
     pub repeats: Vec<usize>,
-    /// The actions that have been given a slot.
+    /// The actions that were started.
     pub claimed: Vec<Claimed>,
-    /// The actions that were to be given one and ended in Error instead, because what they were given can't
-    /// be read.
+    /// The actions that were to start and ended in Error instead, because their parameters can't be read.
     pub unread: Vec<Unread>,
-    /// Whether there is more to delete than fitted into this step.
+    /// True if there are more actions to delete than this batch deleted.
     pub more_to_prune: bool,
     /// The queue's counts after the batch.
     pub counts: Counts,
-    /// Whether the queue is paused after the batch.
+    /// True if the queue is paused after the batch.
     pub paused: bool,
-    /// Owner for which the actions were given slots: [`Store::owner`] as it was in the transaction.
+    /// Owner of the claimed actions: [`Store::owner`] as it was in the transaction.
     ///
     /// [`Store::owner`]: crate::store::Store::owner
     pub owner: OwnerId,
-    /// Time until the next action that waits may be started, where one may not be yet. What could be started now and
-    /// found no slot does not count.
+    /// Time until the first of the actions that must not start yet may start. Actions that only wait for a slot do
+    /// not count.
     pub next_due: Option<Duration>,
 }
 
-/// An action that a control concerned, and what the rules said.
+/// An action that a control concerned, and what was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Affected {
     /// The action.
     pub id: ActionId,
     /// Its latest attempt; 0 if it never started.
     pub attempt: u32,
-    /// When it was queued.
+    /// Time when it was queued.
     pub queued_at: Timestamp,
-    /// When its latest attempt started, as it is written now: none of one that waits.
+    /// Time when its latest attempt started; `None` if it waits after this change.
     pub started_at: Option<Timestamp>,
-    /// When it ended, where this change ended it.
+    /// Time when it ended, if this change ended it.
     pub finished_at: Option<Timestamp>,
-    /// Its state now.
+    /// Its state after this change.
     pub state: State,
-    /// What was decided.
+    /// The decision on this change.
     pub verdict: Verdict,
 }
 
-/// An action that ended in Error before it ran, because what it was given can't be read.
+/// An action that ended in Error before it ran, because its parameters can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
-    /// The action, and where it stands now.
+    /// The action, and its state now.
     pub action: Affected,
     /// The error text for the client.
     pub error: String,
 }
 
-/// Why one change of a batch was not made.
+/// Reason why one change of a batch was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
     /// There is no such action in this queue.
     Unknown,
-    /// The rules do not allow it.
+    /// The action's state does not allow it.
     Refused(Refusal),
-    /// The report is of an attempt that is no longer the action's latest, or of a former owner.
+    /// The end is of an attempt that is no longer the action's latest, or of a former owner.
     Stale,
-    /// The queue holds as many waiting actions as it may.
+    /// The queue has its maximum number of waiting actions.
     QueueFull,
-    /// Under the same key something else was submitted before, and is still kept.
+    /// A different submission has used the same key, and its action is still kept.
     KeyTaken,
-    /// The server shuts down and takes nothing new (said by the queue, never by a store).
+    /// The server shuts down and accepts nothing new (said by the queue, never by a store).
     ShuttingDown,
-    /// The store could not keep it.
+    /// The store could not write it.
     Store(StoreError),
 }
 
@@ -214,21 +213,21 @@ pub enum Rejected {
 pub struct Submitted {
     /// The new action's id, or the first one's for a repeated key.
     pub id: ActionId,
-    /// When it was queued.
+    /// Time when it was queued.
     pub queued_at: Timestamp,
 }
 
-/// An action that has been given a slot.
+/// An action that was started: it has a slot.
 #[derive(Debug, Clone)]
 pub struct Claimed {
     /// The action.
     pub id: ActionId,
-    /// Which attempt this is, from 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
-    /// When it was queued.
+    /// Time when the action was queued.
     pub queued_at: Timestamp,
-    /// When this attempt started.
+    /// Time when this attempt started.
     pub started_at: Timestamp,
-    /// What it was given.
+    /// The action's parameters.
     pub parameters: Parameters,
 }

@@ -18,9 +18,12 @@
 //! # fn main() {}
 //! ```
 //!
-//! - `model`: a plain store in memory, against which answers are held;
+//! - `model`: a plain store in memory, with which answers are compared;
 //! - `commands`: one case for each rule of commands, starts, ends and recovery;
-//! - `keeping`: what is kept to the letter, for how long, and what opening it again gives;
+//! - `batches`: when batches are sealed and answered, and concurrent callers;
+//! - `submissions`: ids, keys and copies of new actions;
+//! - `retention`: deletion of old final actions;
+//! - `keeping`: exact storage, and opening the store again;
 //! - `owners`: several owners on one store; these pass where only one may open it;
 //! - `sizes`: reads that are bounded by size;
 //! - `histories`: random batches, then random listings;
@@ -35,12 +38,15 @@
     reason = "a case of the suite fails by a panic"
 )]
 
+mod batches;
 mod commands;
 mod histories;
 mod keeping;
 mod model;
 mod owners;
+mod retention;
 mod sizes;
+mod submissions;
 mod witness;
 
 use std::sync::Arc;
@@ -57,11 +63,14 @@ use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
     Rejected, Retention, Store, Submitted,
 };
+pub use batches::*;
 pub use commands::*;
 pub use histories::*;
 pub use keeping::*;
 pub use owners::*;
+pub use retention::*;
 pub use sizes::*;
+pub use submissions::*;
 pub use witness::{Damage, Found, Witness};
 
 /// Opens a store, each time on the same data; empty at first.
@@ -74,8 +83,8 @@ pub trait StoreFactory {
         None
     }
 
-    /// Lets so much time pass by the store's clock, which tells when leases are over: really, unless the factory can do it
-    /// sooner.
+    /// Lets this much time pass by the store's clock, which decides when leases expire: in real time, unless the factory can do it
+    /// faster.
     fn pass(&self, time: Duration) -> BoxFuture<'static, ()> {
         tokio::time::sleep(time).boxed()
     }
@@ -227,7 +236,7 @@ impl Bench {
         Ok(affected[0].state)
     }
 
-    /// Submits so many actions and ends each, one millisecond after the other.
+    /// Submits this number of actions and ends each, one millisecond after the other.
     async fn finish(&mut self, number: usize) -> Vec<ActionId> {
         let submissions = (0..number).map(|_| self.new_action(0)).collect();
         let claimed =
@@ -261,7 +270,7 @@ impl Bench {
         listed
     }
 
-    /// Opens this queue's state anew, for its counts.
+    /// Returns this queue's state, by opening it again.
     async fn state(&self) -> crate::store::QueueState {
         self.store.open_queue("Fetch").await.unwrap()
     }
@@ -285,7 +294,7 @@ fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
     }
 }
 
-/// How many cases a property gets: as many as `PROPTEST_CASES` says, else so many.
+/// Configuration of a property with this number of cases, or that of `PROPTEST_CASES` if it is set.
 fn cases(number: u32) -> proptest::test_runner::Config {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     proptest::test_runner::Config {

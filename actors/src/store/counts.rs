@@ -1,10 +1,10 @@
-//! How many actions a queue has, by state.
+//! Number of actions of a queue in each state.
 
 use std::fmt;
 
 use crate::action::State;
 
-/// Number of actions of a queue in each state. Shown as those that there are, `2 Queued, 1 Processing` for example.
+/// Number of actions of a queue in each state. Displayed without zeros, as `2 Queued, 1 Processing`.
 ///
 /// ```
 /// use actiond_actors::{Counts, State};
@@ -21,32 +21,32 @@ impl Counts {
         self.0.get(state as usize).copied().unwrap_or_default()
     }
 
-    /// Returns the number that wait.
+    /// Returns the number of waiting actions.
     #[must_use]
     pub fn queued(&self) -> u64 {
         self.of(State::Queued)
     }
 
-    /// Returns the number that hold a slot.
+    /// Returns the number of actions that hold a slot.
     #[must_use]
     pub fn running(&self) -> u64 {
         State::ALL.into_iter().filter(|s| s.is_running()).map(|s| self.of(s)).sum()
     }
 
-    /// Returns the number that have ended, however.
+    /// Returns the number of actions in a final state.
     #[must_use]
     pub fn finished(&self) -> u64 {
         State::ALL.into_iter().filter(|s| s.is_final()).map(|s| self.of(s)).sum()
     }
 
-    /// Counts so many more in this state.
+    /// Adds this number of actions in a state.
     pub fn add(&mut self, state: State, number: u64) {
         if let Some(count) = self.0.get_mut(state as usize) {
             *count = count.saturating_add(number);
         }
     }
 
-    /// Counts one less in this state.
+    /// Takes one action in this state away.
     pub fn take(&mut self, state: State) {
         if let Some(count) = self.0.get_mut(state as usize) {
             *count = count.saturating_sub(1);

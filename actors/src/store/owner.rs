@@ -1,4 +1,4 @@
-//! Owners: the servers that share a store, and what they hear of each other through it.
+//! Owners: the servers that share a store, and the notices that they get of each other's changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use crate::action::ActionId;
 use crate::store::QueueId;
 use crate::worker::Wish;
 
-/// One incarnation of a server in one store. A server that begins anew, because it was restarted or has lost its
-/// lease, is another owner; no number is ever used again.
+/// Number of one incarnation of a server in one store. A server that was restarted or has lost its lease is a new
+/// owner; no number is ever used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerId(pub i64);
 
@@ -23,32 +23,32 @@ impl fmt::Display for OwnerId {
     }
 }
 
-/// What became of a lease that was to be renewed.
+/// Outcome of the renewal of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// It holds, for its whole time from the moment at which the renewal was asked for.
+    /// It holds, for its full time from the moment of the request.
     Holds,
-    /// It was over, and others have recovered what its owner ran: nothing that it ran is believed any more.
+    /// It had expired, and another owner has recovered its owner's actions: their ends no longer count.
     Lost,
 }
 
-/// Something that another owner has changed. It only says where to look sooner: one that is lost costs time, one
-/// that comes twice or late costs nothing.
+/// A change by another owner. It only tells a queue to look now: one that is lost costs time, one that comes twice or
+/// late costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Something has come to wait in this queue that the owner whose batch it was did not start. Not said of what waited
-    /// before: two owners without a free slot would tell each other for ever.
+    /// Actions came to wait in this queue that the owner of the batch did not start. Not sent for actions that waited
+    /// before: two owners without a free slot would notify each other for ever.
     Work(QueueId),
-    /// An attempt that this owner runs is asked something.
+    /// A wish for an attempt that this owner runs.
     Steer {
         /// Its queue.
         queue: QueueId,
         /// The action.
         id: ActionId,
-        /// The attempt; another one at the same action is not meant.
+        /// The attempt; a later one at the same action is not meant.
         attempt: u32,
-        /// What is asked of it.
+        /// The wish.
         wish: Wish,
     },
     /// An action has reached a final state.
@@ -62,7 +62,7 @@ pub enum Notice {
     Paused {
         /// The queue.
         queue: QueueId,
-        /// Whether it is paused.
+        /// True if it was paused, false if it was resumed.
         paused: bool,
     },
 }
@@ -80,5 +80,5 @@ impl Notice {
     }
 }
 
-/// Takes notices. Called by any thread; it must not wait.
+/// Callback for notices. Called on any thread; it must not block.
 pub type NoticeSink = Arc<dyn Fn(Notice) + Send + Sync>;

@@ -1,30 +1,30 @@
-//! A listing: which actions, in which order, page by page.
+//! Listings: filters, order, and pages.
 
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::{Record, StoreError};
 
-/// Which actions of a queue are listed, and in which order.
+/// Filter and order of a listing.
 ///
-/// The default is every action, by the time it was queued, newest first. An action without the time
-/// that is sorted by (one that waits has no start time) comes after all those that have it, by queue
-/// time, whichever the direction. Equal times are told apart by id, in the same direction.
+/// The default lists every action, by queue time, newest first. Actions that lack the time of the sort key
+/// (one that waits has no start time) come after all others, by queue time, in either direction.
+/// Actions of equal time are sorted by id, in the same direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Only these states.
+    /// The states that are listed.
     pub states: States,
-    /// Only this priority or higher.
+    /// The lowest priority that is listed.
     pub min_priority: Option<i32>,
-    /// Only this priority or lower.
+    /// The highest priority that is listed.
     pub max_priority: Option<i32>,
-    /// Only those queued in this range.
+    /// Range of the queue time.
     pub queued: Range,
-    /// Only those started in this range; one that never started is in none.
+    /// Range of the start time. An action without one is in no limited range.
     pub started: Range,
-    /// Only those that ended in this range; one that has not is in none.
+    /// Range of the time of the end. An action without one is in no limited range.
     pub finished: Range,
-    /// What they are sorted by.
+    /// The time by which actions are sorted.
     pub sort: SortKey,
-    /// Whether the latest comes first.
+    /// True if the latest comes first.
     pub descending: bool,
 }
 
@@ -44,14 +44,14 @@ impl Default for Query {
 }
 
 impl Query {
-    /// Tells whether an action is listed.
+    /// Returns true if the action is listed.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         let started_and_finished = (record.started_at, record.finished_at);
         self.admits(record.state, record.priority, record.queued_at, started_and_finished)
     }
 
-    /// Tells whether an action is listed of which just this is known.
+    /// Returns true if an action with these columns is listed.
     pub(crate) fn admits(
         &self,
         state: State,
@@ -84,7 +84,7 @@ impl States {
         Self(self.0 | 1 << state as u8)
     }
 
-    /// Tells whether the state is in the set.
+    /// Returns true if the state is in the set.
     #[must_use]
     pub const fn contains(self, state: State) -> bool {
         self.0 & 1 << state as u8 != 0
@@ -96,7 +96,7 @@ impl States {
         Self(self.0 & other.0)
     }
 
-    /// Goes through the states in the set.
+    /// Iterates over the states in the set.
     pub fn iter(self) -> impl Iterator<Item = State> {
         State::ALL.into_iter().filter(move |state| self.contains(*state))
     }
@@ -108,17 +108,17 @@ impl FromIterator<State> for States {
     }
 }
 
-/// A range of times; an open end is no limit.
+/// A range of times; a missing end is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Range {
-    /// This time or later.
+    /// The earliest time in the range.
     pub from: Option<Timestamp>,
-    /// Before this time.
+    /// The first time after the range.
     pub until: Option<Timestamp>,
 }
 
 impl Range {
-    /// Tells whether the range limits anything.
+    /// Returns true if the range has no limits.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.from.is_none() && self.until.is_none()
@@ -134,19 +134,19 @@ impl Range {
     }
 }
 
-/// What a listing is sorted by.
+/// The time by which a listing is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SortKey {
-    /// When it was queued.
+    /// Time when the action was queued.
     Queued,
-    /// When its latest attempt started.
+    /// Time when its latest attempt started.
     Started,
-    /// When it ended.
+    /// Time when it ended.
     Finished,
 }
 
 impl SortKey {
-    /// Returns the time that this key sorts by.
+    /// Returns the action's time for this key.
     #[must_use]
     pub fn time_of(self, record: &Record) -> Option<Timestamp> {
         match self {
@@ -167,7 +167,7 @@ impl SortKey {
     }
 }
 
-/// How far a listing has come. [`Cursor::start`] begins one; each page gives the next, made by the store.
+/// Position in a listing. [`Cursor::start`] begins one; each page has the next, made by the store.
 ///
 /// ```
 /// use actiond_actors::store::query::Cursor;
@@ -178,34 +178,33 @@ impl SortKey {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Number of actions that are still to be passed over.
+    /// Number of matching actions that are still to be skipped.
     pub skip: u64,
-    /// Whether the actions that have the sort key's time are all behind it.
+    /// True once all actions that have the sort key's time are done, and those that lack it follow.
     pub lacking: bool,
-    /// The last action that was looked at, listed or not: the time that is sorted by (where it lacks that, its queue
-    /// time) and its id.
+    /// Key of the last action that was examined, listed or not: the sort key's time (or the queue time if it lacks
+    /// that) and the id.
     pub after: Option<(Timestamp, ActionId)>,
-    /// The id that was looked at last, where those that are left are found one by one in the order of their ids,
-    /// because an index is damaged.
+    /// The last id that was examined, if the listing goes on by id, one row at a time, because an index is damaged.
     pub one_by_one: Option<u64>,
-    /// Whether a page has listed something: such a listing goes before those that begin.
+    /// True once a page has listed something. A store may schedule such a listing apart from those that begin.
     pub begun: bool,
 }
 
 impl Cursor {
-    /// Begins a listing with the action at this index, from 0.
+    /// Makes the cursor of a listing that begins with the action at this index, from 0.
     #[must_use]
     pub const fn start(index: u64) -> Self {
         Self { skip: index, lacking: false, after: None, one_by_one: None, begun: false }
     }
 
-    /// Whether it stands at the first action of all, before anything was looked at.
+    /// Returns true if it is at the first action of all, before any was examined.
     pub(crate) const fn is_start(&self) -> bool {
         self.skip == 0 && !self.lacking && self.after.is_none() && self.one_by_one.is_none()
     }
 }
 
-/// How much a page may hold.
+/// Maximum size of a page.
 ///
 /// ```
 /// use actiond_actors::store::query::PageLimit;
@@ -213,14 +212,14 @@ impl Cursor {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimit {
-    /// How many actions.
+    /// Maximum number of actions.
     pub actions: usize,
-    /// How many bytes of results and errors: an action may have megabytes of them.
+    /// Maximum number of bytes of their results and errors: one action may have megabytes of them.
     pub bytes: usize,
 }
 
 impl PageLimit {
-    /// How many bytes a page may hold where nothing else is said.
+    /// Default of the maximum number of bytes.
     pub const BYTES: usize = 256 * 1024;
 }
 
@@ -235,13 +234,13 @@ impl From<usize> for PageLimit {
 pub struct Page {
     /// The actions, in order.
     pub records: Vec<Record>,
-    /// Where the next page begins; `None` after the last.
+    /// Start of the next page; `None` after the last.
     pub next: Option<Cursor>,
-    /// How many bytes of results and errors the actions have.
+    /// Number of bytes of the actions' results and errors.
     pub bytes: usize,
-    /// Why some actions may be missing from this page: they could not be read, and the next page goes on behind
-    /// them. An action of which only the result could not be read is there, and its error says so.
+    /// Read error because of which actions may be missing from this page; the next page goes on after them. An action
+    /// of which only the result could not be read is listed, and its error text says so.
     pub damage: Option<StoreError>,
-    /// How many bytes the next action has, where the page ended because they did not fit. Nothing of them was read.
+    /// Number of bytes of the next action, if the page ended because they did not fit. They were not read.
     pub too_large: Option<usize>,
 }

@@ -1,12 +1,12 @@
-//! What of an error may be shown to anybody.
+//! Error texts for clients, which name no files.
 
 use std::borrow::Cow;
 
 use super::StoreError;
 
 impl StoreError {
-    /// Says what went wrong without a word that may name a file: for clients, who need not know where a server keeps its
-    /// data. The whole of it is for the log.
+    /// Returns the error's text without anything that may name a file, for clients: they need not know where a server
+    /// keeps its data. The log gets the full text.
     ///
     /// ```
     /// use actiond_actors::StoreError;
@@ -28,7 +28,7 @@ impl StoreError {
             Self::OutcomeUnknown(_) => {
                 "the action database did not say whether it has made the change".into()
             }
-            // Its text is the system's, and may name anything.
+            // Its text comes from the system and may name any file.
             _ => "the action database can't be read or written".into(),
         }
     }

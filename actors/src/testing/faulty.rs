@@ -13,11 +13,11 @@ use crate::store::{
     Renewal, Retention, Seal, Store, StoreError,
 };
 
-/// Wraps a store. Its clones share their faults, so keep one when the other goes to a system.
+/// A store with faults around another one. Its clones share the faults, so keep one when the other goes to a system.
 ///
 /// A commit that fails changes nothing. A commit that is held has either not been made yet
-/// ([`FaultyStore::hold_commits`]) or is durable already ([`FaultyStore::hold_answers`]): what a
-/// queue actor sees when it dies between the two.
+/// ([`FaultyStore::hold_commits`]) or is durable already ([`FaultyStore::hold_answers`]): the two cases of a
+/// queue actor that dies in between.
 #[derive(Debug, Clone)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
@@ -39,36 +39,36 @@ struct Faults {
 }
 
 impl FaultyStore {
-    /// Wraps this store; without faults at first.
+    /// Wraps this store, without faults at first.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, faults: Arc::default(), before: Gate::opened(), after: Gate::opened() }
     }
 
-    /// Lets every commit fail from now on, until [`FaultyStore::mend`].
+    /// Makes every commit fail from now on, until [`FaultyStore::mend`].
     pub fn fail_commits(&self, error: StoreError) {
         self.faults().all = Some(error);
     }
 
-    /// Lets every submission fail from now on while the rest of its batch is kept, as a full disk
-    /// does, until [`FaultyStore::mend`].
+    /// Makes every submission fail from now on while the rest of its batch is committed, as on a full disk,
+    /// until [`FaultyStore::mend`].
     pub fn fail_submissions(&self, error: StoreError) {
         self.faults().submissions = Some(error);
     }
 
-    /// Lets nothing start from now on while the rest of each batch is kept, until
+    /// Makes every claim come back empty from now on while the rest of each batch is committed, until
     /// [`FaultyStore::mend`].
     pub fn fail_claims(&self) {
         self.faults().claims = true;
     }
 
-    /// Lets one commit fail: the `nth` from now, from 1.
+    /// Makes one commit fail: the `nth` from now, from 1.
     pub fn fail_nth_commit(&self, nth: u64, error: StoreError) {
         let mut faults = self.faults();
         faults.nth = Some((faults.commits + nth, error));
     }
 
-    /// Takes every fault back; what is held stays held.
+    /// Ends all faults. Held commits and answers stay held.
     pub fn mend(&self) {
         let mut faults = self.faults();
         faults.all = None;
@@ -77,8 +77,8 @@ impl FaultyStore {
         faults.nth = None;
     }
 
-    /// Holds commits before they are made, until [`FaultyStore::release`]. One whose caller goes
-    /// away meanwhile is never made.
+    /// Holds commits before they are made, until [`FaultyStore::release`].
+    /// A commit whose caller goes away meanwhile is never made.
     pub fn hold_commits(&self) {
         self.before.close();
     }
@@ -88,43 +88,43 @@ impl FaultyStore {
         self.after.close();
     }
 
-    /// Lets go of everything that is held.
+    /// Releases all held commits and answers.
     pub fn release(&self) {
         self.before.open();
         self.after.open();
     }
 
-    /// Returns how many callers wait for a commit or an answer that is held.
+    /// Returns the number of callers that wait for a held commit or answer.
     #[must_use]
     pub fn held(&self) -> usize {
         self.before.waiting() + self.after.waiting()
     }
 
-    /// Returns how many commits were asked for, those that failed among them.
+    /// Returns the number of commits that were requested, including those that failed.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.faults().commits
     }
 
-    /// Returns how many of them have had their turn: what they hold was decided then.
+    /// Returns the number of batches that were sealed.
     #[must_use]
     pub fn sealed(&self) -> u64 {
         self.faults().sealed
     }
 
-    /// Returns how many commits were made to fail.
+    /// Returns the number of commits that were made to fail.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.faults().failures
     }
 
-    /// Returns how often the result of one action, or what it was given, was read and handed out.
+    /// Returns the number of reads that returned the result or the parameters of one action.
     #[must_use]
     pub fn handed_out(&self) -> u64 {
         self.faults().handed_out
     }
 
-    /// Counts the answers that hold what may be large.
+    /// Counts the answers that have large contents.
     fn counted<T: Send + 'static>(
         &self,
         answer: BoxFuture<'static, Result<Option<T>, StoreError>>,
@@ -145,7 +145,7 @@ impl FaultyStore {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a commit and tells whether it fails, or else whether its submissions do.
+    /// Counts a commit; returns the errors of the commit and of its submissions, if they are to fail.
     fn next_fault(&self) -> (Option<StoreError>, Option<StoreError>) {
         let mut faults = self.faults();
         faults.commits += 1;

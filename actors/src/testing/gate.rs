@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::eventually;
 
-/// Closed when it is made. Tasks and threads wait at it; the test counts them and opens it.
+/// A gate, closed at first. Tasks and threads wait at it; the test counts them and opens it.
 /// Its clones are the same gate.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<Shared>);
@@ -21,7 +21,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     open: bool,
-    /// How many more may pass while it is closed.
+    /// Number that may still pass while it is closed.
     passes: usize,
     waiting: usize,
 }
@@ -51,38 +51,38 @@ impl Gate {
         gate
     }
 
-    /// Lets everybody through, from now on.
+    /// Opens the gate: everybody is let through from now on.
     pub fn open(&self) {
         self.state().open = true;
         self.wake();
     }
 
-    /// Lets nobody through any more.
+    /// Closes the gate: nobody is let through from now on.
     pub fn close(&self) {
         let mut state = self.state();
         state.open = false;
         state.passes = 0;
     }
 
-    /// Lets this many through, who wait or come later.
+    /// Lets this many through, waiting now or later.
     pub fn let_through(&self, number: usize) {
         self.state().passes += number;
         self.wake();
     }
 
-    /// Returns how many wait now; who gave up is not counted.
+    /// Returns the number of those that wait now, without those that gave up.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.state().waiting
     }
 
-    /// Tells whether it is open.
+    /// Returns true if it is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state().open
     }
 
-    /// Waits until this many wait at the gate at the same time.
+    /// Waits until exactly this many wait at the gate.
     pub async fn until_waiting(&self, number: usize) {
         let what = format!("{number} wait at the gate");
         eventually(what, async || self.waiting() == number).await;
@@ -94,7 +94,7 @@ impl Gate {
         loop {
             let woken = self.0.tasks.notified();
             tokio::pin!(woken);
-            // Enlisted before the look, so that an opening between the two is not missed.
+            // Registered before the check, so that an opening in between is not missed.
             woken.as_mut().enable();
             if self.state().pass() {
                 return;
@@ -123,7 +123,7 @@ impl Gate {
     }
 }
 
-/// Counts one who waits, also when it is dropped while it waits.
+/// Counts one that waits, until this is dropped.
 struct Waiting(Arc<Shared>);
 
 impl Waiting {

@@ -1,7 +1,7 @@
-//! What tests of queues and performers need instead of sleeps and luck (feature `testing`).
+//! Helpers for tests of queues and performers, instead of sleeps and luck (feature `testing`).
 //!
 //! - [`ManualClock`]: wall-clock time that the test sets;
-//! - [`Gate`]: where performers wait until the test lets them go on, and can be counted;
+//! - [`Gate`]: holds performers until the test lets them go on, and counts them;
 //! - [`Script`]: a performer whose work is planned by the test, and that counts who runs;
 //! - [`FaultyStore`]: a store that fails, or answers late, when the test says so;
 //! - [`eventually`]: waits for a state, within a bound, and says what it waited for.
@@ -25,14 +25,14 @@ pub use faulty::FaultyStore;
 pub use gate::Gate;
 pub use script::{Call, Plan, Script};
 
-/// How long [`eventually`] waits: far longer than a loaded machine needs, short enough to read the
+/// Time for which [`eventually`] waits: far longer than a loaded machine needs, short enough to read the
 /// message of a test that fails.
 pub const WITHIN: Duration = Duration::from_secs(10);
 
-/// How long lies between two looks.
+/// Time between two checks.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Waits until the condition holds, at most [`WITHIN`]; panics with `what` if it does not come to.
+/// Waits until the condition holds; panics with `what` if it does not within [`WITHIN`].
 ///
 /// Wait for what stays true once it is (a level), not for something that passes (an edge).
 ///

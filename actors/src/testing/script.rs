@@ -11,27 +11,27 @@ use crate::perform::{ActionContext, Failure, Perform, Work};
 use crate::queue::lock;
 use crate::report::Report;
 
-/// What one attempt does.
+/// The behaviour of one attempt.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Plan {
-    /// Is done at once, with this result.
+    /// Finishes at once, with this result.
     Finish(Report),
     /// Fails at once, with this text.
     Fail(String),
-    /// Panics while it is asked for its work.
+    /// Panics in `perform`.
     PanicInPerform(String),
-    /// Panics behind an await.
+    /// Panics in a task, after an await.
     PanicInTask(String),
-    /// Panics on a thread of its own.
+    /// Panics on a thread.
     PanicOnThread(String),
-    /// A task that waits at the gate and then finishes; it obeys stop and pause.
+    /// Waits in a task at the gate and then finishes; obeys stop and pause.
     Wait(Gate),
-    /// A task that waits at the gate and then finishes; it hears nothing, and holds no context.
+    /// Waits in a task at the gate and then finishes; holds no context, so ignores stop and pause.
     WaitDeaf(Gate),
-    /// A thread that waits at the gate and then finishes; it obeys stop and pause.
+    /// Waits on a thread at the gate and then finishes; obeys stop and pause.
     Block(Gate),
-    /// A thread that waits at the gate and then finishes; it hears nothing, and holds no context.
+    /// Waits on a thread at the gate and then finishes; holds no context, so ignores stop and pause.
     BlockDeaf(Gate),
 }
 
@@ -40,12 +40,12 @@ pub enum Plan {
 pub struct Call {
     /// The action; `None` where it runs without a queue.
     pub id: Option<ActionId>,
-    /// Which attempt at it.
+    /// The attempt's number.
     pub attempt: u32,
 }
 
-/// A performer that does as planned, notes each attempt and counts how many run at once.
-/// Its clones share plan, notes and counts, so keep one when the other goes to a queue.
+/// A performer that follows a plan, records each attempt and counts how many run at once.
+/// Its clones share plan, records and counts, so keep one when the other goes to a queue.
 #[derive(Clone)]
 pub struct Script {
     work: Arc<dyn Fn(ActionContext) -> Work + Send + Sync>,
@@ -89,7 +89,7 @@ impl Script {
         Self::choosing(move |_| plan.clone())
     }
 
-    /// Makes a performer whose attempts do one of these after the other; those beyond finish.
+    /// Makes a performer whose attempts follow these plans in order; later ones finish at once.
     pub fn planned(plans: impl IntoIterator<Item = Plan>) -> Self {
         let plans: Mutex<VecDeque<Plan>> = Mutex::new(plans.into_iter().collect());
         Self::choosing(move |_| lock(&plans).pop_front().unwrap_or(Plan::Finish(Vec::new())))
@@ -102,7 +102,7 @@ impl Script {
         self
     }
 
-    /// Sets what becomes of its actions when the server goes down.
+    /// Sets the treatment of its actions when the server goes down.
     #[must_use]
     pub fn on_restart(mut self, on_restart: OnRestart) -> Self {
         self.on_restart = on_restart;
@@ -115,19 +115,19 @@ impl Script {
         lock(&self.notes).calls.clone()
     }
 
-    /// Returns the actions that were begun, in order, each as often as it was.
+    /// Returns the actions that were begun, in order, once for each attempt.
     #[must_use]
     pub fn started(&self) -> Vec<ActionId> {
         lock(&self.notes).calls.iter().filter_map(|call| call.id).collect()
     }
 
-    /// Returns how many attempts run now.
+    /// Returns the number of attempts that run now.
     #[must_use]
     pub fn running(&self) -> usize {
         lock(&self.notes).running
     }
 
-    /// Returns how many attempts ran at once at most.
+    /// Returns the highest number of attempts that ran at once.
     #[must_use]
     pub fn peak(&self) -> usize {
         lock(&self.notes).peak
@@ -139,7 +139,7 @@ impl Perform for Script {
         let call = Call { id: context.id(), attempt: context.attempt_number() };
         let here = Here::begin(&self.notes, call);
         match (self.work)(context).0 {
-            // What runs on carries the mark with it.
+            // The work holds the count until it ends.
             crate::perform::WorkKind::Task(work) => Work::task(async move {
                 let _here = here;
                 work.await

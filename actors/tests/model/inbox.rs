@@ -1,5 +1,5 @@
-//! What waits to be written, and its way: the actor enlists a batch, the store seals it, writes it and
-//! passes the answer on. What is done to the rows is in [`crate::store`].
+//! Changes that wait to be written, and their batches: the actor enlists a batch, the store seals it, writes it and
+//! passes the answer on. The changes to the rows are in [`crate::store`].
 
 use crate::laws::Happened;
 use crate::setup::Fault;
@@ -9,7 +9,7 @@ use crate::world::{Actor, Control, Generation, Key, New, Port, Reply, Request, T
 /// A batch, sealed: the store writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Batch {
-    /// Whose it is.
+    /// The actor that enlisted it.
     pub(crate) generation: Generation,
     pub(crate) controls: Vec<(Control, Port)>,
     pub(crate) submissions: Vec<New>,
@@ -20,7 +20,7 @@ pub(crate) struct Batch {
     pub(crate) picked: Vec<Key>,
 }
 
-/// What waits to be written, as the actor, the clients and the store share it.
+/// Changes that wait to be written, as shared by the actor, the clients and the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Inbox {
     pub(crate) generation: Generation,
@@ -33,7 +33,7 @@ pub(crate) struct Inbox {
     pub(crate) told: bool,
     pub(crate) controls: Vec<(Control, Port)>,
     pub(crate) submissions: Vec<New>,
-    /// How many actions have a slot that the actor has not given them yet.
+    /// Number of claimed actions to which the actor has not given their slot yet.
     pub(crate) claimed: usize,
 }
 
@@ -81,7 +81,7 @@ impl Step<'_> {
         }
     }
 
-    /// How many actions may start, by the slots as they are now.
+    /// Returns the number of actions that may start, by the slots as they are now.
     pub(crate) fn may_claim(&self) -> usize {
         let Some(server) = &self.world.server else { return 0 };
         let paused = server.queue().is_some_and(|queue| queue.paused);
@@ -235,7 +235,7 @@ impl Inbox {
         self.controls.is_empty() && self.submissions.is_empty()
     }
 
-    /// Whether the actor of this generation lives.
+    /// Returns true if the actor of this generation lives.
     pub(crate) const fn is_of(&self, generation: Generation) -> bool {
         self.open && self.generation == generation
     }

@@ -1,4 +1,4 @@
-//! What must always hold, what each step must not do, and what a model must reach at some time.
+//! Laws about states, about steps, and about states that a model must reach.
 //!
 //! Q1 to Q14 have the ids that the crate's documentation gives them. The others, with words for
 //! names, are what the queue owes beyond them. Each law is written once, as a pure predicate: about

@@ -1,21 +1,21 @@
 //! The protocol of one queue, checked in every order of events that a few commands and crashes allow.
 //!
 //! The rules are not repeated here: each step that changes a row asks [`actiond_actors::lifecycle`].
-//! What is modelled is what stands around them: what is durable, what is gathered and in flight, what
+//! The model is of the protocol around them: what is durable, what is gathered and in flight, what
 //! the slots do, and what is lost when the queue's actor or the whole server dies.
 //!
-//! - `setup`: how a model is set up, and the mistakes that it can have built in;
-//! - `world`: all that there is, as plain data;
+//! - `setup`: the setup of a model, and the mistakes that it can have built in;
+//! - `world`: the state, as plain data;
 //! - `inbox`, `store`, `queue`, `rebuild`, `worker`: what each part does in one step;
-//! - `steps`: which steps are possible, and the `stateright` model itself;
+//! - `steps`: the possible steps, and the `stateright` model itself;
 //! - `laws`: Q1 to Q14 and a few more, as pure predicates; `moves`: the table of Q3;
-//! - `reach`: what a model must come to;
+//! - `reach`: states that a model must reach;
 //! - `holds`: the tests that the protocol keeps every law; `larger`: the same, by hand;
 //! - `fails`: the tests that each of a list of mistakes breaks one;
 //! - `circles`: the test that no events follow each other for ever;
 //! - `owners`: a model of its own, of two servers that share a store.
 //!
-//! What is left out, larger bounds and results: `docs/model.md`.
+//! Omissions, larger bounds and results are in `docs/model.md`.
 
 #![allow(
     clippy::unwrap_used,

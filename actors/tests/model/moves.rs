@@ -1,8 +1,8 @@
-//! Which moves an action may make and what may cause each: the table of the design, written down by hand;
-//! and what may become of an end.
+//! The moves that an action may make and their causes: the table of the design, written by hand;
+//! and the possible outcomes of an end.
 //!
-//! It is not taken from `lifecycle`, which the model asks for every step: what that allows by mistake
-//! would else be legal here as well.
+//! It is not taken from `lifecycle`, which the model asks for every step: a mistake there
+//! would otherwise be legal here as well.
 
 use actiond_actors::State;
 use actiond_actors::lifecycle::OnRestart;
@@ -11,7 +11,7 @@ use crate::laws::Happened;
 use crate::setup::{Ask, Setup};
 use crate::world::{Control, End, Wish, Worker, World};
 
-/// What kind of thing moves an action.
+/// The cause of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     Cancel,

@@ -1,4 +1,4 @@
-//! What a model must come to at some time: one that never gets there shows nothing.
+//! States that a model must reach: one that never gets there proves nothing.
 
 use actiond_actors::State;
 

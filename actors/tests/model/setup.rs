@@ -1,5 +1,5 @@
-//! How a model is set up: what there is at first, what happens at most, what clients ask, and which
-//! mistake is built in.
+//! The setup of a model: initial state, limits on events, requests of clients, and a
+//! built-in mistake.
 
 use actiond_actors::lifecycle::{Command, OnRestart};
 
@@ -7,7 +7,7 @@ use crate::laws::Law;
 use crate::reach::Reach;
 use crate::world::Id;
 
-/// How a model is set up: what happens at most, and which mistake is built in.
+/// The setup of a model: limits on events, and a built-in mistake.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     /// The priorities of the actions that wait when it begins.
@@ -15,16 +15,16 @@ pub(crate) struct Setup {
     /// `MaximumThreads`.
     pub(crate) slots: usize,
     pub(crate) on_restart: OnRestart,
-    /// Whether this kind of action can pause.
+    /// True if this kind of action can pause.
     pub(crate) can_pause: bool,
     /// The work runs on threads, which can't be forced but only abandoned.
     pub(crate) on_thread: bool,
     /// The clock may show 0, 1 or 2 whenever it is asked.
     pub(crate) clock_jumps: bool,
-    /// Which requests clients make, each as often as they like within `requests`.
+    /// The requests that clients make, each any number of times within `requests`.
     pub(crate) asks: &'static [Ask],
     pub(crate) requests: u8,
-    /// How many submissions go into one batch.
+    /// Maximum number of submissions in one batch.
     pub(crate) submissions: usize,
     pub(crate) actor_crashes: u8,
     pub(crate) server_crashes: u8,
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
     /// Reports of earlier attempts that turn up again, as from a server that was cut off.
     pub(crate) late_reports: u8,
     pub(crate) shutdowns: u8,
-    /// What must be reached: a model that never gets there shows nothing.
+    /// The states that must be reached: a model that never gets there proves nothing.
     pub(crate) reaches: &'static [Reach],
     /// The mistake.
     pub(crate) fault: Option<Fault>,
@@ -73,7 +73,7 @@ pub(crate) enum Fault {
     NoRecovery,
     /// Recovery writes over actions that have ended.
     RecoveryOverwrites,
-    /// What starts is chosen before the transaction that starts it, and not looked at again.
+    /// Actions to start are chosen before the transaction that starts them, and not checked again.
     ClaimNotAtomic,
     /// An action that was stopped is tried again.
     RetryAfterStop,
@@ -103,7 +103,7 @@ pub(crate) enum Fault {
     PauseInMemory,
     /// A slot that is freed wakes nobody.
     NoPumpOnSlotFreed,
-    /// A rebuilt actor takes what runs for lost.
+    /// A rebuilt actor takes running attempts for lost.
     LiveForgotten,
     /// A rebuilt actor does not pass on what the rows say of the attempts that still run.
     WishesNotRenewed,
@@ -128,11 +128,11 @@ pub(crate) enum Fault {
     OldBatchTakes,
     /// A dead actor's batch claims while there is no other actor yet.
     ClosedClaims,
-    /// What was claimed and has no worker yet is not taken off the free slots.
+    /// Actions that were claimed and have no worker yet are not subtracted from the free slots.
     ClaimedForgotten,
     /// The free slots are counted after the controls were taken.
     SlotsReadLate,
-    /// What must be written some time comes back only when the actor hears that it failed.
+    /// Changes that must be retried come back only when the actor hears of the failure.
     PutBackLate,
     /// A dead actor's controls come back to its successor. The only one that breaks nothing: they come
     /// before its recovery is sealed, which then decides anew, and reports are dropped the second time.
@@ -206,7 +206,7 @@ impl Fault {
     }
 }
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
     Submit,

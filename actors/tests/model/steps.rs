@@ -1,4 +1,4 @@
-//! Which steps are possible, and the model as `stateright` sees it.
+//! The possible steps, and the model as `stateright` sees it.
 
 use actiond_actors::State;
 use stateright::{Model, Property};
@@ -32,7 +32,7 @@ impl Step<'_> {
     }
 }
 
-/// What can happen next.
+/// A step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     ClientAsks(Ask, Time),
@@ -61,7 +61,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// Whether it comes of what is under way: nobody may wait for a client, or for a crash, to help.
+    /// Returns true if it follows from earlier steps: progress must not depend on a client or a crash.
     const fn comes_by_itself(self) -> bool {
         match self {
             Self::StoreSeals
@@ -212,7 +212,7 @@ impl Setup {
         }
     }
 
-    /// Whether anything is still under way that goes on by itself.
+    /// Returns true if a step is still possible that comes by itself.
     pub(crate) fn can_go_on(&self, world: &World) -> bool {
         let mut events = Vec::new();
         self.may_happen(world, &mut events);

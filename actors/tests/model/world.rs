@@ -1,6 +1,6 @@
-//! All that there is in the model, as plain data.
+//! The state of the model, as plain data.
 //!
-//! Three kinds of things: what survives a crash of the server ([`Durable`]), what dies with it
+//! It has three parts: what survives a crash of the server ([`Durable`]), what is lost with it
 //! ([`Server`], with the batches on their way to the store), and what clients know ([`Clients`]).
 
 use actiond_actors::State;
@@ -16,7 +16,7 @@ pub(crate) type Id = u8;
 pub(crate) type Request = u8;
 /// A moment on the wall clock, which may jump.
 pub(crate) type Time = u8;
-/// Which of a server's queue actors, one after the other, something belongs to.
+/// Number of a queue actor among those that a server has one after the other.
 pub(crate) type Generation = u8;
 
 /// A small set of small numbers.
@@ -81,7 +81,7 @@ impl Row {
     }
 }
 
-/// What survives a crash.
+/// The part that survives a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Durable {
     pub(crate) rows: Vec<Row>,
@@ -106,7 +106,7 @@ impl Durable {
         self.row(id).map(|row| row.state)
     }
 
-    /// Those that wait, in the order in which they start.
+    /// Returns the waiting rows, in the order in which they start.
     pub(crate) fn next(&self) -> Vec<Row> {
         let mut next: Vec<Row> =
             self.rows.iter().filter(|row| row.state == State::Queued).copied().collect();
@@ -122,7 +122,7 @@ pub(crate) struct Key {
     pub(crate) number: u8,
 }
 
-/// How an attempt ended; what an interruption means stands in the [`Setup`].
+/// The end of an attempt; the effect of an interruption depends on the [`Setup`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     Finished,
@@ -153,7 +153,7 @@ pub(crate) enum Control {
     Recover(Vec<Key>),
 }
 
-/// Who gets the answer.
+/// The receiver of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Port {
     Client(Request),
@@ -168,7 +168,7 @@ pub(crate) struct New {
     pub(crate) request: Request,
 }
 
-/// What the rules said of a command.
+/// The decision on a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Said {
     Moved,
@@ -183,23 +183,23 @@ pub(crate) struct Affected {
     pub(crate) said: Said,
 }
 
-/// What the store answers.
+/// The answer of the store to a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Reply {
     Durable {
         controls: Vec<(Control, Port, Option<Vec<Affected>>)>,
         submissions: Vec<(Request, Option<Id>)>,
         claimed: Vec<Key>,
-        /// How many could have been claimed.
+        /// Number of actions that could have been claimed.
         claim: usize,
-        /// Whether the queue is paused and how many wait, after the batch.
+        /// The queue after the batch: true if it is paused, and the number of waiting actions.
         seen: (bool, u8),
     },
-    /// With what is to be tried again, where the actor puts that back (only by mistake).
+    /// With the controls to be retried, if the actor puts them back (only by mistake).
     Failed(Vec<(Control, Port)>),
 }
 
-/// What an attempt is asked to do, as in the worker.
+/// The wish for an attempt, as in the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Wish {
     Run,
@@ -208,7 +208,7 @@ pub(crate) enum Wish {
     Force,
 }
 
-/// An attempt, as queue, worker and work share it.
+/// An attempt, as shared by queue, worker and work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Attempt {
     pub(crate) key: Key,
@@ -216,11 +216,11 @@ pub(crate) struct Attempt {
     pub(crate) wish: Wish,
     pub(crate) interrupted: bool,
     pub(crate) ended: Option<End>,
-    /// The queue has not let go of it: its end is not durable as far as it knows.
+    /// True while the queue keeps it, because its end is not durable as far as the queue knows.
     pub(crate) listed: bool,
 }
 
-/// What a worker has in its mailbox.
+/// A message in a worker's mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ToWorker {
     Run(Key),
@@ -238,18 +238,18 @@ pub(crate) enum Worker {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {
     pub(crate) worker: Worker,
-    /// Noted by the worker, also if no queue actor hears it.
+    /// Set by the worker, even if there is no queue actor.
     pub(crate) idle: bool,
     pub(crate) inbox: Vec<ToWorker>,
     pub(crate) running: Option<Key>,
-    /// What runs was given up and is only waited for.
+    /// True if the running work was abandoned, and its thread is only waited for.
     pub(crate) abandoned: bool,
     /// Attempts whose grace period runs.
     pub(crate) timers: Vec<Key>,
 }
 
-/// What the queue actor has in its mailbox. A client's command is taken as it is sent: one that waits
-/// there is one that is sent later.
+/// A message in the queue actor's mailbox. A client's command is taken as it is sent: one that waits
+/// there is the same as one that is sent later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ToQueue {
     Submissions,
@@ -266,7 +266,7 @@ pub(crate) enum ToQueue {
 /// The queue actor's own memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Queue {
-    /// How many batches it has not heard of yet.
+    /// Number of batches in flight.
     pub(crate) in_flight: u8,
     pub(crate) backing_off: bool,
     /// The pause as the actor alone knows it (only by mistake).
@@ -275,14 +275,14 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Actor {
-    /// It is dead; what is told to it is lost.
+    /// It is dead; messages to it are lost.
     Down,
-    /// Its address is known, it has not looked at anything yet.
+    /// Its address is known, but it has not begun yet.
     Published,
     Up(Queue),
 }
 
-/// How far the shutdown is.
+/// The phase of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Running,
@@ -291,7 +291,7 @@ pub(crate) enum Phase {
     Forced,
 }
 
-/// What dies with the server.
+/// The part that is lost with the server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
     pub(crate) actor: Actor,
@@ -304,7 +304,7 @@ pub(crate) struct Server {
     pub(crate) slots: Vec<Slot>,
     pub(crate) free: Set,
     pub(crate) attempts: Vec<Attempt>,
-    /// Whether the queue was paused and how many waited, after the last change it knows of.
+    /// The queue after the last change that the server knows of: true if it was paused, and the number of waiting actions.
     pub(crate) seen: (bool, u8),
     /// The actions whose end somebody waits for.
     pub(crate) waiters: Set,
@@ -343,7 +343,7 @@ impl Server {
         }
     }
 
-    /// How many more attempts may run.
+    /// Returns the number of attempts that may still start.
     pub(crate) const fn free_slots(&self, slots: usize) -> usize {
         slots.saturating_sub(self.slots.len() - self.free.len())
     }
@@ -359,12 +359,12 @@ impl Server {
     }
 }
 
-/// What clients know and have done.
+/// The clients: what they know and have done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Clients {
-    /// How many requests were made.
+    /// Number of requests that were made.
     pub(crate) made: Request,
-    /// Which of them have their answer, or know that none will come.
+    /// The requests that have their answer, or get none.
     pub(crate) closed: Set,
     /// The ids they were told of.
     pub(crate) submitted: Set,
@@ -373,7 +373,7 @@ pub(crate) struct Clients {
     pub(crate) pause: Pause,
 }
 
-/// What clients know of the queue's pause.
+/// The queue's pause, as clients know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Pause {
     #[default]
@@ -384,7 +384,7 @@ pub(crate) enum Pause {
     Told,
 }
 
-/// What has happened already of what happens only so often.
+/// Number of events so far of each limited kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Spent {
     pub(crate) actor_crashes: u8,
@@ -395,14 +395,14 @@ pub(crate) struct Spent {
     pub(crate) shutdowns: u8,
 }
 
-/// All that there is.
+/// The whole state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) durable: Durable,
     pub(crate) server: Option<Server>,
     pub(crate) clients: Clients,
     pub(crate) spent: Spent,
-    /// Which actions have run, where none may run twice.
+    /// The actions that have run, if none may run twice.
     pub(crate) ran: Set,
     /// The laws about steps that were broken on the way here.
     pub(crate) broken: Vec<Law>,

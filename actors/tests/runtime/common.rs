@@ -1,4 +1,4 @@
-//! What the tests of a running system have in common.
+//! Shared helpers of the tests of a running system.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use actiond_actors::{
 };
 use tempfile::TempDir;
 
-/// Longer than any test takes: what is not to happen by itself.
+/// Time limit that is longer than any test, for things that must not happen by themselves.
 pub(crate) const NEVER: Duration = Duration::from_secs(3_600);
-/// How long a test waits for what is to happen.
+/// Time for which a test waits for something that must happen.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 #[expect(
@@ -37,7 +37,7 @@ pub(crate) fn graceless(number: usize) -> QueueSettings {
 }
 
 pub(crate) fn builder(directory: &Path) -> Builder {
-    // What these tests ask does not hang on the disk being flushed.
+    // These tests do not depend on fsync.
     System::builder(directory).durability(Durability::Normal)
 }
 
@@ -53,12 +53,12 @@ impl Home {
         Self::at(tempfile::tempdir().unwrap(), settings, script).await
     }
 
-    /// Starts in this directory, as soon as whoever had it before has let go of it.
+    /// Starts in this directory, as soon as it is no longer in use.
     pub(crate) async fn at(directory: TempDir, settings: QueueSettings, script: &Script) -> Self {
         Self::by(Arc::new(SystemClock), directory, settings, script).await
     }
 
-    /// The same, with this clock on its wall.
+    /// Starts in this directory with this clock.
     pub(crate) async fn by(
         clock: Arc<dyn Clock>,
         directory: TempDir,
@@ -87,7 +87,7 @@ impl Home {
         Self { directory, system, work }
     }
 
-    /// Ends as a server does that is killed.
+    /// Ends as a killed server does.
     pub(crate) fn crash(self) -> TempDir {
         let Self { directory, system, work } = self;
         drop((system, work));
@@ -113,7 +113,7 @@ impl Faulty {
         Self::observed(settings, script, observer(Interest::NONE, |_, _| {})).await
     }
 
-    /// The same, and this observer is told what happens.
+    /// Starts with this observer.
     pub(crate) async fn observed(
         settings: QueueSettings,
         script: &Script,
@@ -137,7 +137,7 @@ impl Faulty {
 
     /// Returns once nothing is on its way to the store.
     pub(crate) async fn settled(&self) {
-        // Each is answered only behind all that came before it.
+        // Each is answered only after all that came before it.
         self.work.resume_queue().await.unwrap();
         self.work.resume_queue().await.unwrap();
     }
@@ -173,13 +173,13 @@ pub(crate) async fn state(queue: &QueueHandle, id: ActionId) -> State {
     queue.status(id).await.unwrap().record.state
 }
 
-/// Waits until the action is in this state; for one that it stays in.
+/// Waits until the action is in this state, which must be one that it stays in.
 pub(crate) async fn until(queue: &QueueHandle, id: ActionId, wanted: State) {
     let what = format!("action {id} is {wanted}");
     eventually(what, async || state(queue, id).await == wanted).await;
 }
 
-/// Waits until the attempt has heard of a pause: then its watch stands. Also for one that has ended.
+/// Waits until the attempt has noticed a pause, by its processing time, which stands still then. Also works for one that has ended.
 pub(crate) async fn heard_pause(queue: &QueueHandle, id: ActionId) {
     let mut last = None;
     eventually("its watch stands", async || {
@@ -189,7 +189,7 @@ pub(crate) async fn heard_pause(queue: &QueueHandle, id: ActionId) {
     .await;
 }
 
-/// Waits until so many have ended: the queue's counts follow what the store says a moment later.
+/// Waits until this number of actions has ended: the queue's counts follow the store's with a delay.
 pub(crate) async fn until_finished(queue: &QueueHandle, number: u64) {
     let what = format!("{number} of {} have ended", queue.name());
     eventually(what, async || queue.summary().counts.finished() == number).await;

@@ -99,7 +99,7 @@ impl Damaged {
         looks: u64,
     ) -> (Vec<Record>, Option<StoreError>) {
         let store = SqliteStore::open(self.directory.path(), Durability::Normal).unwrap();
-        store.look_at(looks);
+        store.limit_rows_per_page(looks);
         let (mut listed, mut damage) = (Vec::new(), None);
         let mut next = Some(Cursor::start(start));
         while let Some(cursor) = next {

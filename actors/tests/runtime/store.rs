@@ -41,7 +41,7 @@ struct Tired(Directory, u64);
 impl StoreFactory for Tired {
     fn open(&self) -> Arc<dyn Store> {
         let store = SqliteStore::open(self.0.0.path(), Durability::Normal).unwrap();
-        store.look_at(self.1);
+        store.limit_rows_per_page(self.1);
         Arc::new(store)
     }
 }
@@ -65,7 +65,7 @@ mod tired {
 /// A store with a hundred actions, of which every fiftieth is cancelled; a page looks at ten.
 async fn hundred(directory: &TempDir) -> (SqliteStore, QueueId) {
     let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
-    store.look_at(10);
+    store.limit_rows_per_page(10);
     let queue = store.open_queue("Work").await.unwrap().id;
     let submissions = (0..100).map(new_action).collect();
     let cancel = |id| Control::command(ActionId::new(id).unwrap(), Command::Cancel);
@@ -218,7 +218,7 @@ async fn a_page_looks_at_so_many_rows() {
 async fn a_listing_goes_on_where_a_page_ended() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
-    sqlite.look_at(2);
+    sqlite.limit_rows_per_page(2);
     let script = Script::always(nothing());
     let system =
         builder(directory.path()).store(Arc::new(sqlite)).queue("Work", threads(1), script);

@@ -1,12 +1,12 @@
 //! One case for each rule of commands, starts, ends and recovery.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use super::model::Model;
 use super::{Bench, StoreFactory, an_end};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
-use crate::store::{Affected, Batch, BatchReply, Control, Record, Rejected, StoreError};
+use crate::store::{Affected, Batch, Control, Record, Rejected};
 
 /// A queue is found again under its name in any case, and no other is.
 pub async fn a_queue_is_found_in_any_case(factory: &impl StoreFactory) {
@@ -222,7 +222,7 @@ pub async fn only_the_latest_attempt_can_end(factory: &impl StoreFactory) {
     assert_eq!(bench.end(unknown, 1, Ended::Failed).await, Err(Rejected::Unknown));
 }
 
-/// What is listed as live is left alone, unless it is another attempt; the rest goes as is asked.
+/// Attempts that are listed as live are not recovered; other attempts and actions are.
 pub async fn recovery_spares_what_runs(factory: &impl StoreFactory) {
     let store = factory.open();
     for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
@@ -372,71 +372,4 @@ pub async fn queues_do_not_see_each_other(factory: &impl StoreFactory) {
     other.control(lost).await.unwrap();
     assert_eq!(bench.record(id).await.state, State::Processing);
     assert!(!bench.state().await.paused);
-}
-
-/// What is enlisted once a batch was sealed is sealed after that one was answered.
-pub async fn batches_are_sealed_when_their_turn_comes(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
-    let (said, heard) = mpsc::channel();
-    let (done, all) = tokio::sync::oneshot::channel();
-    let submit = Batch { submissions: vec![bench.new_action(0)], ..bench.batch() };
-    let claim = Batch { claim: 2, ..bench.batch() };
-    let (store, later) = (Arc::clone(&bench.store), said.clone());
-    bench.store.enlist(Box::new(move || {
-        said.send("first sealed").unwrap();
-        store.enlist(Box::new(move || {
-            later.send("second sealed").unwrap();
-            (claim, Box::new(move |reply| done.send(reply.unwrap().claimed.len()).unwrap()))
-        }));
-        let answered = move |reply: Result<BatchReply, StoreError>| {
-            assert!(matches!(&reply.unwrap().submissions[..], [Ok(_)]));
-            said.send("first answered").unwrap();
-        };
-        (submit, Box::new(answered))
-    }));
-    assert_eq!(all.await, Ok(1), "the second batch comes after the first");
-    let heard: Vec<_> = heard.try_iter().collect();
-    assert_eq!(heard, ["first sealed", "first answered", "second sealed"]);
-}
-
-/// A batch that comes when the store is closed is sealed, and answered.
-pub async fn a_batch_that_is_late_is_answered(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
-    bench.store.close().await;
-    let (said, heard) = tokio::sync::oneshot::channel();
-    let batch = bench.batch();
-    let answered = move |reply: Result<BatchReply, StoreError>| drop(said.send(reply.map(drop)));
-    bench.store.enlist(Box::new(move || (batch, Box::new(answered))));
-    assert_eq!(heard.await, Ok(Err(StoreError::Closed)));
-}
-
-/// Many batches of several queues on their way at once: each is answered, no id comes twice, the
-/// order within a queue is kept.
-pub async fn callers_at_the_same_time(factory: &impl StoreFactory) {
-    let store = factory.open();
-    let mut benches = Vec::new();
-    for name in ["A", "B", "C"] {
-        benches.push(Bench::open_queue(Arc::clone(&store), name).await);
-    }
-    let commits = (0..300).map(|number: i32| {
-        let bench = &benches[usize::try_from(number).unwrap() % 3];
-        let submissions = vec![bench.new_action(number), bench.new_action(number)];
-        store.commit(Batch { submissions, ..bench.batch() })
-    });
-    let replies = futures_util::future::join_all(commits).await;
-    let mut ids = Vec::new();
-    let mut last = [0; 3];
-    for (number, reply) in replies.into_iter().enumerate() {
-        let reply = reply.unwrap();
-        assert_eq!(reply.counts.queued(), u64::try_from(number / 3 + 1).unwrap() * 2);
-        for submitted in reply.submissions {
-            let id = submitted.unwrap().id.get();
-            assert!(id > last[number % 3]);
-            last[number % 3] = id;
-            ids.push(id);
-        }
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), 600);
 }

@@ -1,4 +1,4 @@
-//! Random batches for several queues, held against the model; then random listings of what they
+//! Random batches for several queues, compared with the model; then random listings of what they
 //! left behind.
 //!
 //! Stores list few actions in another way than many, so one history is long enough for both.
@@ -17,14 +17,14 @@ use crate::lifecycle::{Command, Ended, OnRestart};
 use crate::store::query::{Cursor, Query, Range, SortKey, States};
 use crate::store::{Batch, Control, NewAction, QueueId, Retention, Store};
 
-/// Where the clock of a history stands at first.
+/// Time at which the clock of a history starts.
 pub(super) const BEGIN: i64 = 50_000;
 
-/// One batch, in terms that fit whatever is there when it is made.
+/// One batch, described so that it fits any contents of the store.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     queue: Index,
-    /// By how much the clock moves before it; it may go back.
+    /// Time by which the clock moves before it; may be negative.
     pub(super) passes: i64,
     acts: Vec<(Index, Act)>,
     submissions: Vec<New>,
@@ -157,7 +157,7 @@ fn queries(until: i64) -> impl Strategy<Value = Query> {
         })
 }
 
-/// Makes a batch of the step's terms for what the model holds.
+/// Makes the step's batch for the contents of the model.
 pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) -> Batch {
     let queue = *step.queue.get(queues);
     let rows = &model.queues[&queue].rows;

@@ -1,6 +1,6 @@
-//! A plain store in memory: each answer of a real one is held against it.
+//! A plain store in memory, with which each answer of a real one is compared.
 //!
-//! It asks the same rules as every store, and has none of what makes stores fast: no index, no
+//! It uses the same rules as every store, but nothing that makes stores fast: no index, no
 //! counts, no pages. Where a store has a choice (ids, how much goes in one step of retention) the
 //! model checks that the choice is allowed and follows it.
 
@@ -36,7 +36,7 @@ pub(super) struct Row {
 }
 
 impl Model {
-    /// Applies the batch and fails where the store's answer is another than it must be.
+    /// Applies the batch and fails if the store's answer is wrong.
     pub(super) fn apply(&mut self, batch: &Batch, reply: &BatchReply) {
         let Self { last_id, queues } = self;
         let queue = queues.entry(batch.queue).or_default();
@@ -70,8 +70,8 @@ impl Model {
     }
 
     /// Applies the batch and returns the answer of a store that gives out ids one by one, and for
-    /// which what is to be deleted is little enough for one step.
-    pub(super) fn foresee(&mut self, batch: &Batch) -> BatchReply {
+    /// which one step is enough for all deletions.
+    pub(super) fn predict(&mut self, batch: &Batch) -> BatchReply {
         let Self { last_id, queues } = self;
         let queue = queues.entry(batch.queue).or_default();
         let controls = batch.controls.iter().map(|c| queue.control(batch.now, c)).collect();
@@ -132,7 +132,7 @@ impl Queue {
         counts
     }
 
-    /// The record as a read of this one action gives it: with its place in the queue.
+    /// Returns the record as a read of this one action does: with its place in the queue.
     fn record(&self, id: ActionId) -> Option<Record> {
         let mut record = self.rows.get(&id)?.record.clone();
         if record.state == State::Queued {
@@ -143,7 +143,7 @@ impl Queue {
         Some(record)
     }
 
-    /// Those that wait, the next to start first (Q8).
+    /// Returns the waiting actions, the next to start first (Q8).
     fn waiting(&self) -> Vec<ActionId> {
         let mut waiting: Vec<_> = self
             .rows
@@ -156,7 +156,7 @@ impl Queue {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The ids of a listing, in its order.
+    /// Returns the ids of a listing, in its order.
     pub(super) fn list(&self, query: &Query) -> Vec<ActionId> {
         let mut listed: Vec<&Record> =
             self.rows.values().map(|row| &row.record).filter(|r| query.matches(r)).collect();
@@ -306,7 +306,7 @@ impl Queue {
         }
     }
 
-    /// The final actions that need not be kept, in the order in which they go.
+    /// Returns the final actions that need not be kept, in the order of their deletion.
     fn due(&self, batch: &Batch) -> Vec<ActionId> {
         let ended = self.ended();
         let too_many = batch
@@ -326,7 +326,7 @@ impl Queue {
         due
     }
 
-    /// The final actions, those that ended first at the beginning.
+    /// Returns the final actions, in the order of their ends.
     fn ended(&self) -> Vec<(Timestamp, ActionId)> {
         let records = self.rows.values().map(|row| &row.record);
         let mut ended: Vec<_> = records.filter_map(|r| Some((r.finished_at?, r.id))).collect();

@@ -1,5 +1,5 @@
-//! Several owners on one store: what each may recover, report and start, and what it hears of the others. A factory
-//! that opens no store beside another passes these.
+//! Cases about several owners of one store: their recovery, ends, starts and notices. A factory
+//! that opens no store beside another passes them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::store::{
 };
 use crate::worker::Wish;
 
-/// How long a notice may take.
+/// Maximum time for a notice to arrive.
 const SOON: Duration = Duration::from_secs(5);
 
-/// A command that names another queue time than the action's own is that to an unknown action, in every state.
+/// A command with another queue time than the action's own is one to an unknown action, in every state.
 pub async fn a_command_means_the_action_of_that_time(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let id = bench.submit(0).await;
@@ -33,7 +33,7 @@ pub async fn a_command_means_the_action_of_that_time(factory: &impl StoreFactory
     assert_eq!(bench.control(stop).await.unwrap()[0].state, State::Stopping);
 }
 
-/// With one owner or several, whoever reclaims is told how stands what it runs itself, and changes nothing of it.
+/// An owner that reclaims gets the states of its own running actions and changes none of them, also if it is the only one.
 pub async fn what_runs_is_named_to_its_owner(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let mut ids = Vec::new();
@@ -74,7 +74,7 @@ impl<'f, F: StoreFactory> Pair<'f, F> {
         Some(Self { factory, a, b, lease })
     }
 
-    /// Lets the leases of all run out that are not kept up here.
+    /// Lets the leases expire of all but these owners, which are renewed.
     async fn run_out(&self, kept: &[&Bench]) {
         for _ in 0..4 {
             self.factory.pass(self.lease / 3).await;
@@ -85,7 +85,7 @@ impl<'f, F: StoreFactory> Pair<'f, F> {
     }
 }
 
-/// What a recovery moved; who it names beside that stays.
+/// Returns the actions that a recovery moved, without those that it reports as they are.
 async fn moved(bench: &Bench, control: Control) -> Vec<(ActionId, State)> {
     let affected = bench.control(control).await.unwrap();
     let is_moved = |a: &&Affected| matches!(a.verdict, Verdict::Move(_));
@@ -94,7 +94,7 @@ async fn moved(bench: &Bench, control: Control) -> Vec<(ActionId, State)> {
     moved
 }
 
-/// What another owner runs is left alone until its lease is over by the store's clock; a lease that is kept up holds.
+/// Actions of another owner are not recovered until its lease expires by the store's clock; a renewed lease holds.
 pub async fn only_expired_leases_are_recovered(factory: &impl StoreFactory) {
     let Some(pair) = Pair::open(factory).await else { return };
     let Pair { a, b, .. } = &pair;
@@ -157,7 +157,7 @@ pub async fn an_end_of_a_former_owner_is_stale(factory: &impl StoreFactory) {
     assert_eq!(b.end(id, 2, Ended::Failed).await, Ok(State::Error));
 }
 
-/// An owner whose lease is over, or was lost, claims nothing; its commands and submissions are taken. As a new owner it
+/// An owner whose lease has expired, or was lost, claims nothing; its commands and submissions are accepted. As a new owner it
 /// claims again.
 pub async fn an_owner_without_a_lease_starts_nothing(factory: &impl StoreFactory) {
     let Some(pair) = Pair::open(factory).await else { return };
@@ -184,7 +184,7 @@ pub async fn an_owner_without_a_lease_starts_nothing(factory: &impl StoreFactory
     assert_eq!(reply.owner, owner);
 }
 
-/// Whoever closes a store gives its lease up: what it ran is recovered at once.
+/// Closing a store gives its lease up: its actions are recovered at once.
 pub async fn a_closed_owner_gives_its_lease_up(factory: &impl StoreFactory) {
     let Some(pair) = Pair::open(factory).await else { return };
     let Pair { a, b, .. } = &pair;
@@ -223,7 +223,7 @@ impl Heard {
     }
 }
 
-/// What one owner asks of an action that another runs comes to that one, for this attempt; to nobody else.
+/// A command for an action of another owner reaches that owner as a notice, with the attempt, and no other owner.
 pub async fn a_wish_reaches_the_owner_as_a_notice(factory: &impl StoreFactory) {
     let Some(pair) = Pair::open(factory).await else { return };
     let Pair { a, b, .. } = &pair;

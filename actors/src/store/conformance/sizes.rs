@@ -6,8 +6,8 @@ use crate::lifecycle::Ended;
 use crate::report::Node;
 use crate::store::{AttemptEnd, Control, NewAction};
 
-/// Where it fits it is what other reads give; where it does not, all else of the action is there, and how large it is. With as
-/// much room as that says it is read.
+/// A value that fits is the same as by other reads. Of one that does not, the rest of the action and the size are returned;
+/// with a limit of that size it is read.
 pub async fn what_is_too_large_is_told_by_its_size(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let given = Parameters::from_iter([("text", "é\"\n".repeat(1_000))]);

@@ -15,47 +15,47 @@ use crate::action::{Parameters, Value};
 use crate::store::query::{Cursor, Query};
 use crate::store::{Batch, BatchReply, Counts, NewAction, QueueId, Record, Store, StoreError};
 
-/// How many actions a page has at most when the store is read.
+/// Maximum number of actions of a page when the store is read.
 const PAGE: usize = 250;
 
 /// Batches for several queues, drawn from a seed, and all that was acknowledged of them.
 ///
 /// A *group* is one batch, or several that are committed as one transaction: a store that died has
 /// all of the last group or none of it. The store must give out ids one by one, as
-/// [`SqliteStore`](crate::store::sqlite::SqliteStore) does: else a group without an answer can't be foreseen.
+/// [`SqliteStore`](crate::store::sqlite::SqliteStore) does: else a group without an answer can't be predicted.
 pub struct Witness {
     runner: TestRunner,
     names: Vec<String>,
     queues: Vec<QueueId>,
     now: i64,
-    /// What the store held after each group since it was opened; the first is what was found.
+    /// Contents of the store after each group since it was opened; the first is what was found then.
     versions: Vec<Model>,
-    /// What it holds if the group that was not answered is there.
+    /// Contents of the store if the group without an answer was committed.
     unanswered: Option<Model>,
     group: Vec<(Batch, BatchReply)>,
 }
 
-/// What a store held when it was opened again.
+/// Result of the check when a store was opened again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// How many acknowledged groups are missing; those before them are all there.
+    /// Number of acknowledged groups that are missing; all before them are there.
     pub lost: usize,
-    /// Whether the group that was not answered is there.
+    /// True if the group without an answer is there.
     pub unanswered_kept: bool,
 }
 
-/// Why a store is not as any number of whole groups left it.
+/// Error of a store whose contents are not those after any number of whole groups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// It can't be read or written.
+    /// The store can't be read or written.
     #[error("the store fails: {0}")]
     Fails(#[from] StoreError),
-    /// It holds something else.
+    /// The store holds something else.
     #[error("{0}")]
     Differs(String),
 }
 
-/// All that a store can be asked about one queue.
+/// All that can be read of one queue.
 #[derive(Debug, PartialEq)]
 struct Contents {
     paused: bool,
@@ -89,7 +89,7 @@ impl Witness {
         }
     }
 
-    /// Returns how many groups were acknowledged since the store was opened.
+    /// Returns the number of groups that were acknowledged since the store was opened.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.versions.len() - 1
@@ -138,7 +138,7 @@ impl Witness {
         Ok(found)
     }
 
-    /// Returns the next group, of at most so many batches: to be committed as one transaction.
+    /// Returns the next group, of at most this number of batches, to be committed as one transaction.
     pub fn next_group(&mut self, most: usize) -> Vec<Batch> {
         let number = self.draw(1..=most);
         let mut model = self.latest().clone();
@@ -151,27 +151,27 @@ impl Witness {
             self.now += step.passes;
             let mut batch = batch(&model, &self.queues, self.now, &step);
             self.enlarge(&mut batch);
-            let foreseen = model.foresee(&batch);
-            self.group.push((batch, foreseen));
+            let predicted = model.predict(&batch);
+            self.group.push((batch, predicted));
         }
         self.unanswered = Some(model);
         self.group.iter().map(|(batch, _)| batch.clone()).collect()
     }
 
-    /// Notes that the store has acknowledged the whole group, and fails where an answer is wrong.
+    /// Notes that the store has acknowledged the whole group, and fails if an answer is wrong.
     pub fn acknowledge(&mut self, replies: &[BatchReply]) {
         assert_eq!(replies.len(), self.group.len());
         let mut model = self.latest().clone();
-        for ((batch, foreseen), reply) in self.group.iter().zip(replies) {
+        for ((batch, predicted), reply) in self.group.iter().zip(replies) {
             model.apply(batch, reply);
-            assert_eq!(reply.submissions, foreseen.submissions, "ids are given out one by one");
+            assert_eq!(reply.submissions, predicted.submissions, "ids are given out one by one");
         }
         self.group.clear();
         self.unanswered = None;
         self.versions.push(model);
     }
 
-    /// Now and then something larger than a page of the database, so that batches differ in size.
+    /// Makes some parameters larger than a page of the database, so that batches differ in size.
     fn enlarge(&mut self, batch: &mut Batch) {
         for new in &mut batch.submissions {
             let size =
@@ -205,7 +205,7 @@ impl Witness {
         self.queues.iter().map(contents).collect()
     }
 
-    /// Says how far the contents are from those after the last acknowledged group.
+    /// Describes the difference between the contents and those after the last acknowledged group.
     fn difference(&self, contents: &BTreeMap<QueueId, Contents>) -> String {
         let mut text = "the store holds no whole number of groups; beside the last one".to_owned();
         for (id, wanted) in self.holds(self.latest()) {

@@ -1,8 +1,8 @@
-//! What each change of a batch does to the rows, within the transaction that [`super::write`] keeps: controls and ends
+//! The changes of a batch to the rows, within a transaction of [`super::write`]: controls and ends
 //! here, submissions and starts in [`super::starts`].
 //!
-//! No rule about states stands here: each change reads the row, asks [`crate::lifecycle`] and writes
-//! what that says.
+//! There are no rules about states here: each change reads the row, asks [`crate::lifecycle`] and writes
+//! the outcome.
 
 use std::cmp::Reverse;
 
@@ -27,7 +27,7 @@ impl Writer<'_> {
             controls.push(self.control(batch, control)?);
         }
         let mut submissions = Vec::with_capacity(batch.submissions.len());
-        // Where there is a slot for each, and for all that wait, they start as they come and need not be
+        // If there is a slot for each, and for all that wait, they start at once and need not be
         // written as waiting first.
         let queue = self.queue_mut(batch.queue)?;
         let all = queue.counts.queued().saturating_add(batch.submissions.len() as u64);
@@ -38,7 +38,7 @@ impl Writer<'_> {
         let mut started = Vec::new();
         let mut repeats = Vec::new();
         for (index, submission) in batch.submissions.iter().enumerate() {
-            let last_id = self.known.last_id;
+            let last_id = self.tables.last_id;
             let submitted = self.submit(batch, submission, at_once)?;
             if let Ok(Submitted { id, queued_at }) = submitted {
                 if id.get() <= last_id {
@@ -110,7 +110,7 @@ impl Writer<'_> {
                 for row in self.running_rows(batch.queue)? {
                     let command = Command::Recover(*on_restart);
                     if live.contains(&(row.id, row.attempt)) {
-                        // Named with its state, of which the attempt may not have heard.
+                        // Reported with its state, since a notice of that may have got lost.
                         affected.push(row.affected(None, Verdict::Stay));
                     } else if let Ok(verdict) = decide(row.state, command) {
                         affected.push(self.carry_out(batch, &row, command, verdict)?);
@@ -119,14 +119,14 @@ impl Writer<'_> {
                 Ok(Ok(affected))
             }
             Control::Reclaim { .. } => {
-                // There is no other owner; what this one runs is named with its state.
+                // There is no other owner. The actions of this one are reported with their states.
                 let rows = self.running_rows(batch.queue)?;
                 Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
         }
     }
 
-    /// Gives a command to every action that holds a slot; those that refuse it are left alone.
+    /// Gives a command to every action that holds a slot; those that refuse it stay as they are.
     fn command_running(&mut self, batch: &Batch, command: Command) -> Applied<Vec<Affected>> {
         let mut affected = Vec::new();
         for row in self.running_rows(batch.queue)? {
@@ -137,7 +137,7 @@ impl Writer<'_> {
         Ok(affected)
     }
 
-    /// Writes what the rules said of a command.
+    /// Writes the outcome of a command.
     fn carry_out(
         &mut self,
         batch: &Batch,
@@ -167,8 +167,8 @@ impl Writer<'_> {
         }
         match decide(row.state, Command::End(end.ended)) {
             Ok(Verdict::Move(state)) => {
-                let unsaid = || error_of(Command::End(end.ended), state);
-                let error = end.error.as_deref().or_else(unsaid);
+                let default_error = || error_of(Command::End(end.ended), state);
+                let error = end.error.as_deref().or_else(default_error);
                 let AttemptEnd { report, percent, processing_ms, .. } = end;
                 let (percent, processing_ms) = (*percent, *processing_ms);
                 let report = report.as_str();
@@ -180,8 +180,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Moves an action to another state, with the times that go with it (Q9); the outcome is kept if
-    /// that state is final. Returns how it stands then.
+    /// Moves an action to another state, with the times that go with it (Q9); the outcome is written if
+    /// that state is final. Returns the action as it is then.
     pub(super) fn move_to(
         &mut self,
         batch: &Batch,
@@ -220,8 +220,8 @@ impl Writer<'_> {
         Ok(moved.affected(finished_at, Verdict::Move(state)))
     }
 
-    /// Keeps what is known of a row true after it was written: the counts (Q10) and what runs. `from` is
-    /// its state before, if it had one. Returns what an action was given that waits no more, if that was kept.
+    /// Updates the data in memory after a row was written: the counts (Q10) and the running rows. `from` is
+    /// the row's state before, if it existed. If the action no longer waits, returns its parameters from the cache.
     pub(super) fn note(
         &mut self,
         queue: QueueId,
@@ -234,14 +234,14 @@ impl Writer<'_> {
             self.running.remove(&row.id);
         }
         let waits_no_more = from == Some(State::Queued) && row.state != State::Queued;
-        let given = if waits_no_more { self.parameters.take(row.id) } else { None };
+        let cached = if waits_no_more { self.parameters.take(row.id) } else { None };
         let queue = self.queue_mut(queue)?;
         if let Some(from) = from {
             queue.counts.take(from);
         }
         queue.counts.add(row.state, 1);
-        queue.changed = true;
-        Ok(given)
+        queue.dirty = true;
+        Ok(cached)
     }
 
     pub(super) fn row(&self, queue: QueueId, id: ActionId) -> Applied<Option<Row>> {
@@ -276,13 +276,13 @@ impl Writer<'_> {
 
     fn set_paused(&mut self, queue: QueueId, paused: bool) -> Applied<()> {
         let queue = self.queue_mut(queue)?;
-        queue.changed |= queue.paused != paused;
+        queue.dirty |= queue.paused != paused;
         queue.paused = paused;
         Ok(())
     }
 }
 
-/// What is kept of an attempt that ended.
+/// The columns that the end of an action sets.
 #[derive(Default)]
 pub(super) struct Outcome<'a> {
     pub(super) processing_ms: i64,

@@ -1,6 +1,6 @@
-//! Checkpoints of the write-ahead log beside the writing thread: the pages are copied into the database and
-//! synced here while that writes on. What comes into the log meanwhile is little; the writing thread
-//! copies that itself, and the log begins anew ([`super::write`]).
+//! Checkpoints of the write-ahead log on a thread of their own: pages are copied into the database and
+//! synced while the writing thread goes on. The few pages that it writes meanwhile it copies itself, and then the log
+//! restarts ([`super::write`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,64 +9,64 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::spawn;
+use super::threads::spawn;
 use crate::store::StoreError;
 
-/// Thread that makes a checkpoint when asked. Its drop ends the thread and closes its connection.
+/// A thread that makes checkpoints on request. Its drop ends the thread and closes the connection.
 pub(super) struct Checkpointer {
-    ask: Option<mpsc::Sender<()>>,
+    requests: Option<mpsc::Sender<()>>,
     busy: Arc<AtomicBool>,
-    /// Whether the last checkpoint failed.
+    /// True if the last checkpoint failed.
     failed: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (ask, asked) = mpsc::channel();
+        let (requests, requested) = mpsc::channel();
         let [busy, failed] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let thread = spawn("actiond-ckpt", {
             let (busy, failed) = (Arc::clone(&busy), Arc::clone(&failed));
             move || {
-                while asked.recv().is_ok() {
-                    // Whoever asked looks how far it came.
+                while requested.recv().is_ok() {
+                    // The writer finds out how many pages were copied.
                     failed.store(checkpoint(&connection).is_err(), Ordering::Relaxed);
                     busy.store(false, Ordering::Release);
                 }
             }
         })?;
-        Ok(Self { ask: Some(ask), busy, failed, thread: Some(thread) })
+        Ok(Self { requests: Some(requests), busy, failed, thread: Some(thread) })
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// Whether what was asked for last failed, for another reason than that somebody still reads. To be asked when it
-    /// is not busy.
+    /// Returns true if the last checkpoint failed, for another reason than that a reader still has a snapshot. Only
+    /// valid while it is not busy.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Copies what is in the log now; false if the thread is gone. It must not be busy.
-    pub(super) fn ask(&self) -> bool {
+    /// Requests a checkpoint of the log as it is now; returns false if the thread is gone. It must not be busy.
+    pub(super) fn request(&self) -> bool {
         self.busy.store(true, Ordering::Release);
-        self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok())
+        self.requests.as_ref().is_some_and(|requests| requests.send(()).is_ok())
     }
 }
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        self.ask = None;
+        self.requests = None;
         if let Some(thread) = self.thread.take() {
-            // It only ever ends by itself.
+            // It does not panic, so there is no error.
             let _ = thread.join();
         }
     }
 }
 
-/// Copies as much as no reader still looks at, and returns whether that was all. What fails here is tried
-/// again by the writing thread, which tells if it matters.
+/// Copies all pages of the log that no reader's snapshot blocks, and returns true if that was all of them. A failure is
+/// retried by the writing thread, which reports it if it matters.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))

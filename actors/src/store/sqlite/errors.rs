@@ -1,4 +1,4 @@
-//! What errors of the database mean.
+//! Meaning of SQLite's errors.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::store::StoreError;
 
-/// Whether the database failed because a part of its file can't be read, or holds what it can't: other parts may
-/// still be read.
+/// Returns true if a part of the file can't be read or has invalid content. Other parts may still be readable.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
     matches!(store_error(error, Path::new("")), StoreError::Corrupt { .. })
@@ -17,11 +16,11 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         )
 }
 
-/// Says what an error of the database means to the caller of the store.
+/// Converts an error of SQLite's to one for the caller of the store.
 pub(super) fn store_error(error: &rusqlite::Error, path: &Path) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
-        // The index of the log has no room.
+        // There is no space for the index of the log.
         _ if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
             StoreError::Full
         }

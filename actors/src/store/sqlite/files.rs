@@ -1,7 +1,7 @@
-//! Whether the database is still where it was opened, as it was left, and still this server's alone. What is written to a file that was deleted or
-//! moved away is written nowhere that the next server looks, and no call of the system's fails: so
-//! the path is looked at now and then. Why it is as it is: `docs/adr/0010-a-database-that-is-gone.md`.
-//! Who asks: [`super::write`].
+//! Checks that the database files are still at their paths, unchanged by others, and locked. Writes to a file that was
+//! deleted or moved away succeed, but the next server will not find them: so
+//! the paths are checked at intervals. The reasons are in `docs/adr/0010-a-database-that-is-gone.md`. Used by
+//! [`super::write`].
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _};
@@ -13,114 +13,113 @@ use super::lock::Locks;
 use super::own_files::OwnFiles;
 use crate::store::StoreError;
 
-/// How much time passes between two looks, at least: each is some microseconds of the writing thread.
-pub(super) const EVERY: Duration = Duration::from_secs(1);
+/// Minimum time between two checks: each takes some microseconds of the writing thread.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A log that begins anew is cut to this where it is longer; else no file becomes shorter. In bytes.
-pub(super) const LOG_IS_CUT_TO: u64 = 64 << 20;
+/// Length in bytes to which SQLite truncates a longer log when it restarts. No other file is ever truncated.
+pub(super) const JOURNAL_SIZE_LIMIT: u64 = 64 << 20;
 
-/// What stays the same as long as a path leads to the same file.
+/// Identity of a file, whatever path leads to it: device and inode.
 #[cfg(unix)]
-pub(super) type Identity = (u64, u64);
-/// A file that is open can't be deleted or moved away: that there is one says enough.
+pub(super) type FileId = (u64, u64);
+/// Identity of a file. Here an open file can't be deleted or moved away, so that it exists is enough.
 #[cfg(not(unix))]
-pub(super) type Identity = ();
+pub(super) type FileId = ();
 
-/// Where the files of a database were when it was opened.
+/// The files of an open database.
 #[derive(Debug)]
 pub(super) struct DatabaseFiles {
-    files: Vec<Noted>,
-    /// What keeps others from it.
+    files: Vec<WatchedFile>,
+    /// The locks that keep other servers away.
     locks: Option<Locks>,
-    looked: Instant,
-    /// The first of the files that was not there at the last look.
-    gone: Option<PathBuf>,
-    /// Another server had a lock of ours then.
-    taken: Option<StoreError>,
-    /// Somebody else has written to this file, or cut it. What this process believes of it is wrong from then on.
+    last_check: Instant,
+    /// The first of the files that was missing at the last check.
+    missing: Option<PathBuf>,
+    /// Set if another server had one of our locks at the last check.
+    lock_error: Option<StoreError>,
+    /// The file that somebody else wrote to or truncated. What this process knows of its contents is wrong from then on.
     overwritten: Option<PathBuf>,
-    /// Nobody else in this process opens them meanwhile.
+    /// Keeps others in this process from opening them.
     #[cfg(unix)]
     _own: Option<OwnFiles>,
 }
 
 #[derive(Debug)]
-struct Noted {
+struct WatchedFile {
     path: PathBuf,
-    is: Identity,
-    /// How long it was at the last look.
+    id: FileId,
+    /// Its length at the last check.
     length: u64,
-    /// It is open if it is the log. The database must not be: to close it would take SQLite's locks away.
+    /// The open file if it is the log. The database must not be opened: closing it would drop SQLite's locks.
     log: Option<File>,
-    /// What stood at the head of the log at the last look.
-    head: Option<Head>,
+    /// The header of the log at the last check.
+    header: Option<LogHeader>,
 }
 
-/// What SQLite writes at the head of a log that begins anew: a number that is one higher each time, and one that is
-/// another each time.
+/// The part of the log's header that SQLite changes when it restarts the log: the number grows by one, the salt is random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
+struct LogHeader {
     number: u32,
     salt: [u8; 8],
 }
 
 impl DatabaseFiles {
-    /// Notes what is at these paths now. Where there is no file, nothing is looked for later.
-    pub(super) fn note(
+    /// Notes the files at these paths as they are now. Paths without a file are ignored.
+    pub(super) fn watch(
         paths: impl IntoIterator<Item = PathBuf>,
         locks: Option<Locks>,
         now: Instant,
     ) -> Self {
         let files = paths.into_iter().filter_map(|path| {
-            // So that a message says where, and a directory above that was moved is noticed too.
+            // Absolute, so that messages are clear and a moved parent directory is noticed too.
             let path = std::path::absolute(&path).unwrap_or(path);
             let file = fs::metadata(&path).ok()?;
-            let (is, length) = (identity_of(&file), file.len());
+            let (id, length) = (file_id_of(&file), file.len());
             let is_log = path.extension().is_some_and(|extension| extension == "db-wal");
             let log = is_log.then(|| File::open(&path).ok()).flatten();
-            let head = log.as_ref().and_then(Head::of);
-            Some(Noted { path, is, length, log, head })
+            let header = log.as_ref().and_then(LogHeader::of);
+            Some(WatchedFile { path, id, length, log, header })
         });
-        let files: Vec<Noted> = files.collect();
+        let files: Vec<WatchedFile> = files.collect();
         Self {
             #[cfg(unix)]
             _own: files.first().and_then(|file| {
-                let held = files.iter().map(|file| file.is).collect();
-                Some(OwnFiles::holding(file.path.parent()?, held))
+                let open = files.iter().map(|file| file.id).collect();
+                Some(OwnFiles::with_open(file.path.parent()?, open))
             }),
             files,
             locks,
-            looked: now,
-            gone: None,
-            taken: None,
+            last_check: now,
+            missing: None,
+            lock_error: None,
             overwritten: None,
         }
     }
 
-    /// Says whether all is where it was, and as it was left, by a look that is a second old at most.
+    /// Checks the files, or returns the result of the last check if that is less than a second ago.
     pub(super) fn check(&mut self, now: Instant) -> Result<(), StoreError> {
-        if now.saturating_duration_since(self.looked) >= EVERY {
-            self.looked = now;
-            self.look();
+        if now.saturating_duration_since(self.last_check) >= CHECK_INTERVAL {
+            self.last_check = now;
+            self.check_now();
         } else {
-            // Each time, through its open file: what is written behind a log that was cut would hide that.
-            self.look_at_content(|file| file.log.is_some());
+            // The log each time: once it grows again, a truncation could no longer be seen.
+            self.check_content(|file| file.log.is_some());
         }
         if let Some(path) = &self.overwritten {
             return Err(StoreError::Io(format!("{} {OVERWRITTEN}", path.display())));
         }
-        match (&self.gone, &self.taken) {
+        match (&self.missing, &self.lock_error) {
             (None, None) => Ok(()),
             (Some(path), _) => Err(StoreError::Io(format!("{} {GONE}", path.display()))),
             (None, Some(error)) => Err(error.clone()),
         }
     }
 
-    /// Looks now, and logs what has changed.
-    pub(super) fn look(&mut self) {
-        let gone = self.files.iter().find(|file| is_gone(&file.path, &file.is));
-        let gone = gone.map(|file| file.path.clone());
-        match (&gone, &self.gone) {
+    /// Checks everything now, and logs changes.
+    pub(super) fn check_now(&mut self) {
+        let missing = self.files.iter().find(|file| is_missing(&file.path, &file.id));
+        let missing = missing.map(|file| file.path.clone());
+        match (&missing, &self.missing) {
             (Some(path), None) => log::error!(
                 "{} {GONE}: every change is refused until it is back; the next server will not find what this one has acknowledged",
                 path.display()
@@ -130,20 +129,20 @@ impl DatabaseFiles {
             }
             _ => {}
         }
-        self.gone = gone;
-        if self.gone.is_none() {
-            self.look_at_content(|_| true);
-            self.look_at_locks();
+        self.missing = missing;
+        if self.missing.is_none() {
+            self.check_content(|_| true);
+            self.check_locks();
         }
     }
 
-    /// Whether somebody else has written to one of the files: nothing more may be written then.
+    /// Returns true if somebody else has written to one of the files: nothing more may be written then.
     pub(super) const fn is_overwritten(&self) -> bool {
         self.overwritten.is_some()
     }
 
-    /// Looks whether these files are as this process has left them, as far as that shows. That can't be mended.
-    fn look_at_content(&mut self, which: impl Fn(&Noted) -> bool) {
+    /// Checks these files for writes by others, as far as their length and the log's header show that. It is final.
+    fn check_content(&mut self, which: impl Fn(&WatchedFile) -> bool) {
         if self.overwritten.is_some() {
             return;
         }
@@ -158,32 +157,32 @@ impl DatabaseFiles {
         self.overwritten = Some(file.path.clone());
     }
 
-    /// In the directory that it was: another one has locks of its own.
-    fn look_at_locks(&mut self) {
-        let taken = self.locks.as_mut().and_then(|locks| locks.look().err());
-        match (&taken, &self.taken) {
+    /// Checks the locks. Only called while the files are at their paths: another directory there has its own locks.
+    fn check_locks(&mut self) {
+        let lock_error = self.locks.as_mut().and_then(|locks| locks.check().err());
+        match (&lock_error, &self.lock_error) {
             (Some(error), None) => log::error!("{error}: every change is refused until that ends"),
             (None, Some(_)) => log::info!("the data directory is ours again: changes are taken"),
             _ => {}
         }
-        self.taken = taken;
+        self.lock_error = lock_error;
     }
 }
 
-impl Noted {
+impl WatchedFile {
     fn is_overwritten(&mut self) -> bool {
         let file = self.log.as_ref().map_or_else(|| fs::metadata(&self.path), File::metadata);
         let Ok(file) = file else { return false };
-        let (was, is) = (self.head, self.log.as_ref().and_then(Head::of));
+        let (was, is) = (self.header, self.log.as_ref().and_then(LogHeader::of));
         let went_back = was.zip(is).is_some_and(|(was, is)| is.went_back(was));
-        let is_cut = file.len() < self.length.min(LOG_IS_CUT_TO);
+        let is_cut = file.len() < self.length.min(JOURNAL_SIZE_LIMIT);
         self.length = file.len();
-        self.head = is;
+        self.header = is;
         is_cut || went_back
     }
 }
 
-impl Head {
+impl LogHeader {
     fn of(mut log: &File) -> Option<Self> {
         let mut bytes = [0; 24];
         log.rewind().and_then(|()| log.read_exact(&mut bytes)).ok()?;
@@ -201,26 +200,26 @@ const OVERWRITTEN: &str = "was written to or cut by somebody else";
 
 const GONE: &str = "was deleted or moved, or another file is in its place";
 
-/// Only what is certain counts: a path that can't be followed for another reason may still lead there.
-fn is_gone(path: &Path, was: &Identity) -> bool {
-    match identity(path) {
+/// Returns true only if that is certain: a path that can't be followed for another reason may still lead to the file.
+fn is_missing(path: &Path, was: &FileId) -> bool {
+    match file_id(path) {
         Ok(is) => is != *was,
         Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
 
-pub(super) fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(|file| identity_of(&file))
+pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
+    fs::metadata(path).map(|file| file_id_of(&file))
 }
 
 #[cfg(unix)]
-pub(super) fn identity_of(file: &fs::Metadata) -> Identity {
+pub(super) fn file_id_of(file: &fs::Metadata) -> FileId {
     use std::os::unix::fs::MetadataExt as _;
     (file.dev(), file.ino())
 }
 
 #[cfg(not(unix))]
-pub(super) const fn identity_of(_: &fs::Metadata) -> Identity {}
+pub(super) const fn file_id_of(_: &fs::Metadata) -> FileId {}
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -236,9 +235,9 @@ mod tests {
         fs::write(&log, "").unwrap();
         let mut now = Instant::now();
         let mut files =
-            DatabaseFiles::note([file.clone(), log.clone(), data.join("none")], None, now);
+            DatabaseFiles::watch([file.clone(), log.clone(), data.join("none")], None, now);
         let mut later = || {
-            now += EVERY;
+            now += CHECK_INTERVAL;
             files.check(now)
         };
         assert_eq!(later(), Ok(()));
@@ -291,15 +290,19 @@ mod tests {
             fs::write(&file, [0; 100]).unwrap();
             fs::write(&log, head(7, 1)).unwrap();
             let began = Instant::now();
-            let mut files = DatabaseFiles::note([file.clone(), log.clone()], None, began);
+            let mut files = DatabaseFiles::watch([file.clone(), log.clone()], None, began);
             fs::write(changed, &text).unwrap();
             let length = text.len();
-            assert_eq!(files.check(began + EVERY).is_ok(), expected, "{changed:?} {length}");
+            assert_eq!(
+                files.check(began + CHECK_INTERVAL).is_ok(),
+                expected,
+                "{changed:?} {length}"
+            );
             assert_eq!(files.is_overwritten(), !expected);
             if !expected {
                 fs::write(&file, [0; 100]).unwrap();
                 fs::write(&log, head(7, 1)).unwrap();
-                let error = files.check(began + 2 * EVERY).unwrap_err().to_string();
+                let error = files.check(began + 2 * CHECK_INTERVAL).unwrap_err().to_string();
                 let named = format!("{} was written to or cut", changed.display());
                 assert!(error.contains(&named), "{error}");
             }
@@ -312,7 +315,7 @@ mod tests {
         let log = home.path().join("actions.db-wal");
         fs::write(&log, head(7, 1)).unwrap();
         let began = Instant::now();
-        let mut files = DatabaseFiles::note([log.clone()], None, began);
+        let mut files = DatabaseFiles::watch([log.clone()], None, began);
         assert_eq!(files.check(began), Ok(()));
         let longer = [head(7, 1), vec![0; 100]].concat();
         fs::write(&log, longer).unwrap();
@@ -326,13 +329,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let log = home.path().join("actions.db-wal");
         let file = File::create(&log).unwrap();
-        file.set_len(2 * LOG_IS_CUT_TO).unwrap();
+        file.set_len(2 * JOURNAL_SIZE_LIMIT).unwrap();
         let began = Instant::now();
-        let mut files = DatabaseFiles::note([log], None, began);
-        file.set_len(LOG_IS_CUT_TO).unwrap();
-        assert_eq!(files.check(began + EVERY), Ok(()));
-        file.set_len(LOG_IS_CUT_TO - 1).unwrap();
-        assert!(files.check(began + 2 * EVERY).is_err());
+        let mut files = DatabaseFiles::watch([log], None, began);
+        file.set_len(JOURNAL_SIZE_LIMIT).unwrap();
+        assert_eq!(files.check(began + CHECK_INTERVAL), Ok(()));
+        file.set_len(JOURNAL_SIZE_LIMIT - 1).unwrap();
+        assert!(files.check(began + 2 * CHECK_INTERVAL).is_err());
     }
 
     #[test]
@@ -341,10 +344,10 @@ mod tests {
         let file = home.path().join("actions.db");
         fs::write(&file, "").unwrap();
         let began = Instant::now();
-        let mut files = DatabaseFiles::note([file.clone()], None, began);
+        let mut files = DatabaseFiles::watch([file.clone()], None, began);
         fs::remove_file(&file).unwrap();
-        assert_eq!(files.check(began + EVERY / 2), Ok(()));
-        assert!(files.check(began + EVERY).is_err(), "the first change after a second");
-        assert!(files.check(began + EVERY).is_err(), "and those that follow");
+        assert_eq!(files.check(began + CHECK_INTERVAL / 2), Ok(()));
+        assert!(files.check(began + CHECK_INTERVAL).is_err(), "the first change after a second");
+        assert!(files.check(began + CHECK_INTERVAL).is_err(), "and those that follow");
     }
 }

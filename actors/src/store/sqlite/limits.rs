@@ -1,4 +1,4 @@
-//! What the system lets be written: how large a file may become, and which file takes nothing.
+//! Limits of the system on writes: the maximum size of a file, and files that can't be written.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use rusqlite::ffi;
 
 use crate::store::StoreError;
 
-/// How large a file of this process may become, in bytes (`ulimit -f`); `None` where nothing limits it.
+/// Returns the maximum size of a file of this process, in bytes (`ulimit -f`); `None` if there is no limit.
 #[cfg(unix)]
 pub(super) fn file_size_limit() -> Option<u64> {
     use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
     let (now, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
-    // A number of other sizes elsewhere.
+    // On some systems the type has another size.
     #[allow(clippy::useless_conversion, reason = "it is not u64 on every system")]
     (now != RLIM_INFINITY).then(|| now.into())
 }
@@ -21,8 +21,8 @@ pub(super) const fn file_size_limit() -> Option<u64> {
     None
 }
 
-/// Says which of these files takes no change, whatever room there is, and why: one that was made immutable,
-/// say, or whose disk was mounted anew for reading only.
+/// Returns an error that names the first of these files that can't be written for another reason than a full disk: it was
+/// made immutable, say, or its disk was remounted read-only.
 #[cfg(unix)]
 pub(super) fn unwritable(files: &[&Path]) -> Option<StoreError> {
     use nix::unistd::{AccessFlags, access};
@@ -37,7 +37,7 @@ pub(super) const fn unwritable(_: &[&Path]) -> Option<StoreError> {
     None
 }
 
-/// Whether the database failed because something could not be written.
+/// Returns true if the database failed because a write failed.
 pub(super) fn is_failed_write(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_extended_error_code(),

@@ -1,12 +1,12 @@
-//! How a page of a listing is found.
+//! Pages of listings.
 //!
-//! There are two ways. Where some filter matches few actions, those are taken by that filter's index
-//! and sorted; else the sort key's index is walked and what does not match is passed over. Both stop as
-//! soon as the page is full, so the ten newest cost the same among a thousand and a million. Both stop
-//! as well when they have looked at so many rows that other lists have waited long enough: then the
-//! page is short, and the next one goes on from there.
+//! There are two access paths. If a filter matches few actions, they are read by that filter's index
+//! and sorted. Otherwise the sort key's index is scanned, and rows that do not match are skipped. Both stop as
+//! soon as the page is full, so the ten newest cost the same among a thousand and a million. Both also
+//! stop when their row budget is used up, so that other listings do not wait too long: then the
+//! page is short, and the next one continues from there.
 //!
-//! Where an index is damaged there is a third way: [`super::salvage`].
+//! If an index is damaged, [`super::salvage`] goes on without it.
 
 use std::fmt::Write as _;
 
@@ -18,31 +18,31 @@ use crate::action::{ActionId, State, Timestamp};
 use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
 use crate::store::{QueueId, StoreError};
 
-/// How many rows a page looks at: some milliseconds where the database is in memory.
-pub(super) const LOOKS: u64 = 10_000;
+/// Number of rows that a page may examine: some milliseconds if the database is in memory.
+pub(super) const ROW_BUDGET: u64 = 10_000;
 
-/// Up to how many actions a filter may match to be taken by its own index.
+/// Maximum number of actions that a filter may match for its own index to be used.
 const FEW: u64 = 1_000;
 
-/// How many rows are skipped at the cost of one that is looked at, where the index alone tells which are listed.
-const SKIPS: u64 = 16;
+/// Number of index entries that are skipped at the cost of one row, if the index alone tells what is listed.
+const SKIPS_PER_ROW: u64 = 16;
 
-/// A page under way.
+/// The search for one page.
 pub(super) struct Search {
     pub(super) cursor: Cursor,
     found: Vec<Found>,
     limit: usize,
-    /// How many rows may still be looked at.
-    pub(super) looks: u64,
-    /// What could not be read.
+    /// Number of rows that may still be examined.
+    pub(super) row_budget: u64,
+    /// The first read error.
     pub(super) damage: Option<StoreError>,
 }
 
-/// An action that is listed, and where the listing goes on behind it.
+/// An action that is listed, and the cursor after it.
 type Found = (ActionId, Cursor);
 
 impl Search {
-    /// Takes the action that the cursor has come to into the page, or passes it over where the listing begins later.
+    /// Adds the action at the cursor to the page, or skips it if the listing begins later.
     pub(super) fn take(&mut self, id: ActionId) {
         if self.cursor.skip > 0 {
             self.cursor.skip -= 1;
@@ -51,26 +51,28 @@ impl Search {
         }
     }
 
-    /// Whether the page is full, or has looked at enough.
+    /// Returns true if the page is full or its row budget is used up.
     pub(super) const fn is_over(&self) -> bool {
-        self.found.len() >= self.limit || self.looks == 0
+        self.found.len() >= self.limit || self.row_budget == 0
     }
 }
 
-/// Where a search stopped.
+/// The point at which a search stopped.
 pub(super) enum Stop {
-    /// The page is full, or has looked at enough.
+    /// The page is full, or its row budget is used up.
     Early,
     AtTheEnd,
 }
 
 #[cfg(feature = "testing")]
 impl super::SqliteStore {
-    /// Lets each page look at so many rows, at least one: what happens behind them is under test.
-    pub fn look_at(&self, rows: u64) {
-        let job = move |reader: &Reader| reader.looks.set(rows.max(1));
-        // A store that is closed has no pages.
-        let _ = self.pages.send(super::ReadJob::Run(super::turns::Turn::Short, Box::new(job)));
+    /// Sets the number of rows that each page may examine (at least one), for tests.
+    pub fn limit_rows_per_page(&self, rows: u64) {
+        let job = move |reader: &Reader| reader.row_budget.set(rows.max(1));
+        // Fails only if the store is closed.
+        let _ = self
+            .pages
+            .send(super::threads::ReadJob::Run(super::read_queue::ReadClass::Short, Box::new(job)));
     }
 }
 
@@ -82,19 +84,18 @@ impl Reader {
         cursor: Cursor,
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
-        let most = limit.bytes;
         let read = || {
-            let (found, looks) = (Vec::new(), self.looks.get());
-            let (limit, damage) = (limit.actions, None);
-            let mut search = Search { cursor, found, limit, looks, damage };
+            let (found, row_budget) = (Vec::new(), self.row_budget.get());
+            let mut search =
+                Search { cursor, found, limit: limit.actions, row_budget, damage: None };
             let next = self.find(queue, query, &mut search)?;
-            self.records(queue, cursor, search, most, next)
+            self.records(queue, cursor, search, limit.bytes, next)
         };
         read().map_err(|e| store_error(&e, &self.path))
     }
 
-    /// Finds the actions of a page; returns where the next one begins. What an index can't tell any more, the
-    /// actions themselves do.
+    /// Finds the actions of a page; returns the cursor of the next one. If an index is damaged, the table is read
+    /// without it.
     fn find(
         &self,
         queue: QueueId,
@@ -110,7 +111,7 @@ impl Reader {
         self.search_one_by_one(queue, query, search)
     }
 
-    /// Finds the actions of a page by an index; returns where the next one begins.
+    /// Finds the actions of a page by an index; returns the cursor of the next one.
     fn search(
         &self,
         queue: QueueId,
@@ -138,13 +139,13 @@ impl Reader {
         }
     }
 
-    /// Reads the actions of a page that begins at `start`; `next` is where the next one begins if all of them fit.
+    /// Reads the actions of a page that begins at `start`; `next` is the cursor of the next one if all of them fit.
     fn records(
         &self,
         queue: QueueId,
         start: Cursor,
         search: Search,
-        most: usize,
+        max_bytes: usize,
         next: Option<Cursor>,
     ) -> rusqlite::Result<Page> {
         let damage = search.damage;
@@ -152,7 +153,7 @@ impl Reader {
         let mut read_up_to = start;
         let begun = !search.found.is_empty();
         for (id, behind) in search.found {
-            match self.record_or_its_rest(queue, id, most.saturating_sub(page.bytes)) {
+            match self.record_or_its_rest(queue, id, max_bytes.saturating_sub(page.bytes)) {
                 Ok(Some(Ok((record, bytes)))) => {
                     page.records.push(record);
                     page.bytes += bytes;
@@ -172,7 +173,7 @@ impl Reader {
         Ok(page)
     }
 
-    /// Goes on with a search among the actions that have the time that is sorted by.
+    /// Continues a search among the actions that have the sort key's time.
     fn search_segment(
         &self,
         queue: QueueId,
@@ -186,8 +187,8 @@ impl Reader {
             return Ok(Stop::AtTheEnd);
         }
         let column = column(query.sort);
-        let way = self.way(queue, query)?;
-        let mut rows = way.from(queue);
+        let path = self.access_path(queue, query)?;
+        let mut rows = path.from(queue);
         let _ = write!(rows, " AND {column} IS NOT NULL");
         for (key, range) in ranges(query) {
             if key == query.sort {
@@ -198,17 +199,17 @@ impl Reader {
             let sign = if query.descending { '<' } else { '>' };
             let _ = write!(rows, " AND ({column}, id) {sign} ({}, {id})", time.0);
         }
-        // Where the index alone tells, its rows need not be looked at, nor those that are skipped.
-        let all = way.index == walking_index(query.sort) && implied(query);
-        let most = search.looks.saturating_sub(1).saturating_mul(SKIPS);
-        let skip = if all { search.cursor.skip.min(most) } else { 0 };
-        let looks = search.looks - skip.div_ceil(SKIPS);
+        // If the index alone tells what is listed, rows need not be read, and entries can be skipped.
+        let all = path.index == sort_index(query.sort) && lists_whole_range(query);
+        let max_skip = search.row_budget.saturating_sub(1).saturating_mul(SKIPS_PER_ROW);
+        let skip = if all { search.cursor.skip.min(max_skip) } else { 0 };
+        let row_budget = search.row_budget - skip.div_ceil(SKIPS_PER_ROW);
         let more = if all { "" } else { ", state, priority, queued_at, started_at, finished_at" };
         let order = if query.descending { "DESC" } else { "ASC" };
-        // Numbers only: nothing that a client wrote is part of the text.
+        // Only numbers are formatted into the text, nothing that a client wrote.
         let mut statement = self.connection.prepare(&format!(
             "SELECT {column}, id{more} {rows} ORDER BY {column} {order}, id {order}
-             LIMIT {looks} OFFSET {skip}"
+             LIMIT {row_budget} OFFSET {skip}"
         ))?;
         let mut skipped = false;
         let mut listed = statement.query([])?;
@@ -216,9 +217,9 @@ impl Reader {
             if !skipped {
                 skipped = true;
                 search.cursor.skip -= skip;
-                search.looks = looks;
+                search.row_budget = row_budget;
             }
-            search.looks = search.looks.saturating_sub(1);
+            search.row_budget = search.row_budget.saturating_sub(1);
             let key = (Timestamp(row.get(0)?), id(row, 1)?);
             search.cursor.after = Some(key);
             if all || is_listed(query, row)? {
@@ -229,61 +230,61 @@ impl Reader {
             }
         }
         if !skipped && skip > 0 {
-            // Nothing left behind the skipped ones: how many were there counts for what comes next.
+            // Nothing is left after the skipped ones: their number must be known to continue.
             let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {skip})");
             let there: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
             search.cursor.skip -= there;
-            search.looks -= there.div_ceil(SKIPS);
+            search.row_budget -= there.div_ceil(SKIPS_PER_ROW);
         }
-        Ok(if search.looks == 0 { Stop::Early } else { Stop::AtTheEnd })
+        Ok(if search.row_budget == 0 { Stop::Early } else { Stop::AtTheEnd })
     }
 
-    /// Chooses where to start from: the index of a filter that matches few, else the sort key's.
-    fn way(&self, queue: QueueId, query: &Query) -> rusqlite::Result<Way> {
-        for way in Way::of_filters(query) {
+    /// Chooses the access path: the index of a filter that matches few, else the sort key's.
+    fn access_path(&self, queue: QueueId, query: &Query) -> rusqlite::Result<AccessPath> {
+        for path in AccessPath::of_filters(query) {
             let sql =
-                format!("SELECT count(*) FROM (SELECT 1 {} LIMIT {})", way.from(queue), FEW + 1);
+                format!("SELECT count(*) FROM (SELECT 1 {} LIMIT {})", path.from(queue), FEW + 1);
             let matches: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
             if matches <= FEW {
-                return Ok(way);
+                return Ok(path);
             }
         }
-        Ok(Way { index: walking_index(query.sort), filter: String::new() })
+        Ok(AccessPath { index: sort_index(query.sort), filter: String::new() })
     }
 }
 
-/// An index, and the filter that it serves: one that its own condition follows from.
-struct Way {
+/// An index, and the filter by which it is scanned, which implies the index's own condition.
+struct AccessPath {
     index: &'static str,
     filter: String,
 }
 
-impl Way {
-    /// The ways to the listed actions but that over the sort key's index.
+impl AccessPath {
+    /// Returns the possible access paths, except for that by the sort key's index.
     fn of_filters(query: &Query) -> Vec<Self> {
-        let mut ways = Vec::new();
+        let mut paths = Vec::new();
         if !query.states.contains(State::Finished) {
             let mut filter = concat!(" AND ", in_by_state!()).to_owned();
             write_states(&mut filter, query.states);
             write_priorities(&mut filter, query);
-            ways.push(Self { index: "by_state", filter });
+            paths.push(Self { index: "by_state", filter });
         }
         if query.min_priority.is_some_and(|min| min > 0)
             || query.max_priority.is_some_and(|max| max < 0)
         {
             let mut filter = concat!(" AND ", in_by_priority!()).to_owned();
             write_priorities(&mut filter, query);
-            ways.push(Self { index: "by_priority", filter });
+            paths.push(Self { index: "by_priority", filter });
         }
         let only_ended = query.states.iter().all(State::is_final);
         for (key, range) in ranges(query) {
             if key != query.sort && (!range.is_open() || (key == SortKey::Finished && only_ended)) {
                 let mut filter = format!(" AND {} IS NOT NULL", column(key));
                 write_range(&mut filter, column(key), range);
-                ways.push(Self { index: walking_index(key), filter });
+                paths.push(Self { index: sort_index(key), filter });
             }
         }
-        ways
+        paths
     }
 
     fn from(&self, queue: QueueId) -> String {
@@ -300,7 +301,7 @@ const fn column(key: SortKey) -> &'static str {
     }
 }
 
-const fn walking_index(key: SortKey) -> &'static str {
+const fn sort_index(key: SortKey) -> &'static str {
     match key {
         SortKey::Queued => "by_queued",
         SortKey::Started => "by_started",
@@ -308,8 +309,8 @@ const fn walking_index(key: SortKey) -> &'static str {
     }
 }
 
-/// Tells whether all that have the time that is sorted by, and in its range, are listed.
-fn implied(query: &Query) -> bool {
+/// Returns true if all actions within the range of the sort key's time are listed.
+fn lists_whole_range(query: &Query) -> bool {
     let without = query.sort.lacking();
     State::ALL.into_iter().all(|state| query.states.contains(state) || without.contains(state))
         && query.min_priority.is_none()
@@ -317,10 +318,10 @@ fn implied(query: &Query) -> bool {
         && ranges(query).into_iter().all(|(key, range)| key == query.sort || range.is_open())
 }
 
-/// Tells whether a row with all that can be filtered by is listed.
+/// Returns true if a row is listed that has all columns for filters.
 pub(super) fn is_listed(query: &Query, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
     let Ok(state) = state(row, 2) else {
-        // Whoever asks for all states will be told of one that can't be read.
+        // A listing of all states includes the row, so that reading it reports the damage.
         return Ok(query.states == States::ALL);
     };
     let (started_at, finished_at): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
@@ -328,7 +329,7 @@ pub(super) fn is_listed(query: &Query, row: &rusqlite::Row<'_>) -> rusqlite::Res
     Ok(query.admits(state, row.get(3)?, Timestamp(row.get(4)?), started_and_finished))
 }
 
-/// The times that a query can filter by.
+/// Returns the ranges of times of a query.
 const fn ranges(query: &Query) -> [(SortKey, Range); 3] {
     [
         (SortKey::Queued, query.queued),

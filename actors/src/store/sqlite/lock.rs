@@ -1,21 +1,21 @@
-//! What keeps a second server from the data that one serves. Two locks, since neither does alone:
+//! Locks that keep a second server away from the data. There are two, since neither is enough alone:
 //!
-//! - one on the database file itself, where the system has locks that SQLite's own don't disturb (Linux). It
-//!   follows the file, by whatever path, link or mount somebody comes, and can't be deleted;
-//! - one on the file `actiond.lock` beside it, everywhere. It names the process, and keeps away versions that
-//!   know no other. Whoever deletes that file takes it away, so it is looked for and taken again ([`super::files`]).
+//! - one on the database file itself, if the system has locks that do not interfere with SQLite's own (Linux). It
+//!   belongs to the file, whatever path, link or mount leads to it, and can't be deleted;
+//! - one on the file `actiond.lock` beside it, on all systems. It names the process, and older versions
+//!   know only this one. It is lost if the file is deleted, so it is checked and taken again ([`super::files`]).
 //!
-//! Why it is as it is: `docs/adr/0010-a-database-that-is-gone.md`.
+//! The reasons are in `docs/adr/0010-a-database-that-is-gone.md`.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::files::{Identity, identity, identity_of};
+use super::files::{FileId, file_id, file_id_of};
 use crate::store::StoreError;
 
-/// Both locks of a data directory. To be dropped after the last connection to its database: to close any
-/// descriptor of that file takes away the locks that SQLite holds on it in this process.
+/// Both locks of a data directory. Must be dropped after the last connection to its database: closing any
+/// descriptor of that file drops the locks that SQLite holds on it in this process.
 #[derive(Debug)]
 pub(super) struct Locks {
     directory: DirectoryLock,
@@ -23,9 +23,9 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Takes both, or none. The file is left alone where it is no `real` one of this system's.
+    /// Takes both, or none. The database file is only locked if it is a `real` file of this system.
     pub(super) fn take(directory: &Path, database: &Path, real: bool) -> Result<Self, StoreError> {
-        // The file first: who is refused then has not touched what the other server looks at.
+        // The database file first: a server that is refused there has not touched the lock file of the other.
         let database = match real.then(|| DatabaseLock::take(database)) {
             None => None,
             Some(Ok(Some(lock))) => Some(lock),
@@ -35,13 +35,13 @@ impl Locks {
         Ok(Self { directory: DirectoryLock::take(directory)?, _database: database })
     }
 
-    /// Whether the lock on the directory is still there; it is taken again if it is not.
+    /// Checks the lock on the directory, and takes it again if its file is gone.
     ///
     /// # Errors
     ///
     /// [`StoreError::InUse`] if another server has it.
-    pub(super) fn look(&mut self) -> Result<(), StoreError> {
-        self.directory.look()
+    pub(super) fn check(&mut self) -> Result<(), StoreError> {
+        self.directory.check()
     }
 }
 
@@ -51,10 +51,9 @@ struct DirectoryLock {
     directory: PathBuf,
     /// It is locked as long as it is open.
     _file: File,
-    /// Which file this is.
-    is: Option<Identity>,
-    /// It was told that there is none and none can be made.
-    told: bool,
+    id: Option<FileId>,
+    /// True once it was logged that the lock is gone and can't be taken again.
+    warned: bool,
 }
 
 fn path_in(directory: &Path) -> PathBuf {
@@ -78,16 +77,16 @@ impl DirectoryLock {
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
-        // The number is only for the message of others; a full disk must not keep the server from starting.
+        // The number is only for other servers' messages; a full disk must not keep this one from starting.
         let _ = writeln!(file, "{}", std::process::id());
-        // By the open file: another may be at its path by now.
-        let is = file.metadata().map(|file| identity_of(&file)).ok();
-        Ok(Self { directory: directory.to_owned(), _file: file, is, told: false })
+        // Of the open file: there may be another at its path by now.
+        let id = file.metadata().map(|file| file_id_of(&file)).ok();
+        Ok(Self { directory: directory.to_owned(), _file: file, id, warned: false })
     }
 
-    fn look(&mut self) -> Result<(), StoreError> {
+    fn check(&mut self) -> Result<(), StoreError> {
         let path = path_in(&self.directory);
-        if identity(&path).ok() == self.is {
+        if file_id(&path).ok() == self.id {
             return Ok(());
         }
         match Self::take(&self.directory) {
@@ -101,7 +100,7 @@ impl DirectoryLock {
             }
             Err(error @ StoreError::InUse { .. }) => Err(error),
             Err(error) => {
-                if !std::mem::replace(&mut self.told, true) {
+                if !std::mem::replace(&mut self.warned, true) {
                     log::warn!(
                         "the lock of the data directory is gone and can't be made again: {error}"
                     );
@@ -116,14 +115,14 @@ fn in_use(directory: &Path, owner: String) -> StoreError {
     StoreError::InUse { path: directory.to_owned(), owner }
 }
 
-/// Who has the directory, as far as its lock file tells.
+/// Returns the holder of the directory's lock, if its file tells.
 fn owner(directory: &Path) -> String {
     File::open(path_in(directory)).map(|file| owner_in(&file)).unwrap_or_default()
 }
 
 fn owner_in(file: &File) -> String {
     let mut owner = String::new();
-    // Only for the message; an unreadable owner is no owner.
+    // Only for the message: if it can't be read, it is left out.
     let _ = file.take(20).read_to_string(&mut owner);
     let owner = owner.trim();
     if owner.is_empty() { String::new() } else { format!(" (process {owner})") }
@@ -144,26 +143,26 @@ mod on_the_file {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc;
 
-    use crate::store::sqlite::files::{Identity, identity, identity_of};
+    use crate::store::sqlite::files::{FileId, file_id, file_id_of};
 
-    /// A lock of one byte far behind all that SQLite locks and writes, which belongs to the open file and not
-    /// to the process, as SQLite's do.
+    /// A lock of one byte far behind all that SQLite locks and writes. It belongs to the open file; SQLite's locks
+    /// belong to the process.
     #[derive(Debug)]
     pub(super) struct DatabaseLock {
         /// It is locked as long as it is open.
         _file: File,
-        is: Identity,
+        id: FileId,
     }
 
-    /// The databases that this process has: to open one of them once more and to close that would take away
-    /// SQLite's locks, so a second store here must be refused without.
-    static HERE: Mutex<Vec<Identity>> = Mutex::new(Vec::new());
+    /// The databases that this process has open. Opening and closing one of them again would drop
+    /// SQLite's locks, so a second store must be refused without that.
+    static OPEN: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
 
     impl DatabaseLock {
-        /// Takes the lock, making the file if there is none; `None` if another has it.
+        /// Takes the lock, and creates the file if there is none; `None` if another server has the lock.
         pub(super) fn take(path: &Path) -> io::Result<Option<Self>> {
-            let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
-            if identity(path).is_ok_and(|is| here.contains(&is)) {
+            let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+            if file_id(path).is_ok_and(|id| open.contains(&id)) {
                 return Ok(None);
             }
             let file = File::options()
@@ -171,27 +170,27 @@ mod on_the_file {
                 .write(true)
                 .create(true)
                 .truncate(false)
-                // As SQLite makes it.
+                // The mode that SQLite would use.
                 .mode(0o644)
                 .open(path)?;
-            let is = identity_of(&file.metadata()?);
+            let id = file_id_of(&file.metadata()?);
             match fcntl(&file, FcntlArg::F_OFD_SETLK(&one_byte())) {
                 Ok(_) => {}
                 Err(Errno::EAGAIN | Errno::EACCES) => return Ok(None),
-                // Some network file systems have no locks, and some systems none of these.
+                // Some network file systems have no locks, and some systems not this kind.
                 Err(error) => log::warn!(
                     "{} can't be locked ({error}): a second server is kept away by actiond.lock alone",
                     path.display()
                 ),
             }
-            here.push(is);
-            Ok(Some(Self { _file: file, is }))
+            open.push(id);
+            Ok(Some(Self { _file: file, id }))
         }
     }
 
     impl Drop for DatabaseLock {
         fn drop(&mut self) {
-            HERE.lock().unwrap_or_else(PoisonError::into_inner).retain(|is| *is != self.is);
+            OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|id| *id != self.id);
         }
     }
 
@@ -206,7 +205,7 @@ mod on_the_file {
     }
 }
 
-/// Where locks of a whole file get in the way of SQLite's own, there is none on the database.
+/// No lock: here a lock on the database file would interfere with SQLite's own.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[derive(Debug)]
 struct DatabaseLock;
@@ -271,9 +270,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = path_in(home.path());
         let mut locks = taken(home.path()).unwrap();
-        assert_eq!(locks.look(), Ok(()));
+        assert_eq!(locks.check(), Ok(()));
         fs::remove_file(&path).unwrap();
-        assert_eq!(locks.look(), Ok(()));
+        assert_eq!(locks.check(), Ok(()));
         let process = std::process::id().to_string();
         assert_eq!(fs::read_to_string(&path).unwrap().trim(), process);
         let again = File::open(&path).unwrap();
@@ -283,16 +282,16 @@ mod tests {
         fs::write(&path, "17").unwrap();
         let other = File::open(&path).unwrap();
         other.lock().unwrap();
-        let error = locks.look().unwrap_err();
+        let error = locks.check().unwrap_err();
         assert!(error.to_string().contains("process 17"), "{error}");
-        assert!(locks.look().is_err());
+        assert!(locks.check().is_err());
         drop(other);
-        assert_eq!(locks.look(), Ok(()));
+        assert_eq!(locks.check(), Ok(()));
         assert_eq!(fs::read_to_string(&path).unwrap().trim(), process);
 
         // None can be made: that alone stops nothing.
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert_eq!(locks.look(), Ok(()));
+        assert_eq!(locks.check(), Ok(()));
     }
 }

@@ -1,9 +1,9 @@
-//! Which files must not be opened by anybody else in this process: those of the databases that it has open.
+//! The files of the databases that this process has open: nothing else in the process may open them.
 //!
-//! SQLite's locks belong to the process (POSIX): to close any descriptor of such a file takes away all of them, though SQLite
-//! still counts on them. The next program that opens the database believes that it is alone, and throws the log away.
-//! So whoever opens files by names that others choose asks here first. A file may have more names than
-//! one (hard links, mounts), so it is known by its device and inode.
+//! SQLite's locks belong to the process (POSIX): closing any descriptor of such a file drops all of them, and SQLite
+//! does not notice. The next program that opens the database finds no locks and discards the log.
+//! So code that opens files by names that others choose must ask here first. A file may have several names
+//! (hard links, mounts), so files are compared by device and inode.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -12,12 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Device and inode.
-type Identity = (u64, u64);
+use super::files::FileId;
 
-/// How long the time of a directory must have stood still before its list of files is believed. Systems take that time from
-/// a clock that ticks every 10 ms at most; of two changes within one tick the second can't be seen by it.
-const STILL: Duration = Duration::from_millis(100);
+/// Age that the modification time of a directory must have before its list of files is reliable. Systems take that time
+/// from a clock that ticks every 10 ms or faster, and it shows only the first of two changes within one tick.
+const RELIABLE_AFTER: Duration = Duration::from_millis(100);
 
 static DIRECTORIES: Mutex<Vec<Directory>> = Mutex::new(Vec::new());
 
@@ -25,39 +24,39 @@ fn directories() -> MutexGuard<'static, Vec<Directory>> {
     DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the files of a directory known for as long as this is kept: all that lie in it directly, also those that come later.
+/// Registers the files of a directory until it is dropped: all that are directly in it, now or later.
 #[derive(Debug)]
 pub struct OwnFiles {
     path: PathBuf,
-    held: Vec<Identity>,
+    open: Vec<FileId>,
 }
 
 impl OwnFiles {
-    /// Begins with a directory in which databases are, or will be.
+    /// Registers a directory in which databases are, or will be.
     #[must_use]
     pub fn of(directory: &Path) -> Self {
-        Self::holding(directory, Vec::new())
+        Self::with_open(directory, Vec::new())
     }
 
-    /// As [`OwnFiles::of`]; these files are open, so they are known wherever they are moved.
-    pub(super) fn holding(directory: &Path, held: Vec<Identity>) -> Self {
+    /// Registers a directory as [`OwnFiles::of`] does. The `open` files stay registered if they are moved.
+    pub(super) fn with_open(directory: &Path, open: Vec<FileId>) -> Self {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let mut directories = directories();
         match directories.iter_mut().find(|known| known.path == path) {
             Some(known) => {
-                known.holders += 1;
-                known.held.extend(&held);
+                known.users += 1;
+                known.open.extend(&open);
             }
             None => directories.push(Directory {
                 path: path.clone(),
-                holders: 1,
-                held: held.clone(),
+                users: 1,
+                open: open.clone(),
                 files: HashSet::new(),
-                seen: None,
+                listed: None,
             }),
         }
-        Self { path, held }
+        Self { path, open }
     }
 }
 
@@ -66,32 +65,32 @@ impl Drop for OwnFiles {
         let mut directories = directories();
         let Some(at) = directories.iter().position(|known| known.path == self.path) else { return };
         let Some(known) = directories.get_mut(at) else { return };
-        known.holders = known.holders.saturating_sub(1);
-        for one in &self.held {
-            if let Some(at) = known.held.iter().position(|held| held == one) {
-                known.held.swap_remove(at);
+        known.users = known.users.saturating_sub(1);
+        for id in &self.open {
+            if let Some(at) = known.open.iter().position(|open| open == id) {
+                known.open.swap_remove(at);
             }
         }
-        if known.holders == 0 {
+        if known.users == 0 {
             directories.swap_remove(at);
         }
     }
 }
 
-/// Tells by its device and inode whether a file is one of them, as it is now. Costs a look at each directory.
+/// Returns true if the file of this device and inode is one of them now. Reads each registered directory if it has changed.
 #[must_use]
 pub fn is_own_inode(device: u64, inode: u64) -> bool {
-    // At all of them: the list of one may be asked for later without a look.
+    // All of them: `was_own_inode` may be called next.
     look_at_own_files();
     was_own_inode(device, inode)
 }
 
-/// Looks at each directory, for those who ask [`was_own_inode`] next.
+/// Reads each registered directory if it has changed, for calls of [`was_own_inode`] that follow.
 pub fn look_at_own_files() {
-    directories().iter_mut().for_each(Directory::look);
+    directories().iter_mut().for_each(Directory::refresh);
 }
 
-/// Tells by its device and inode whether a file was one of them at the last look.
+/// Returns true if the file of this device and inode was one of them when the directories were last read.
 #[must_use]
 pub fn was_own_inode(device: u64, inode: u64) -> bool {
     directories().iter().any(|directory| directory.has((device, inode)))
@@ -100,53 +99,53 @@ pub fn was_own_inode(device: u64, inode: u64) -> bool {
 #[derive(Debug)]
 struct Directory {
     path: PathBuf,
-    /// How many keep it known.
-    holders: usize,
+    /// Number of [`OwnFiles`] that register it.
+    users: usize,
     /// Files of it that are open.
-    held: Vec<Identity>,
-    /// Those that were in it at the last look.
-    files: HashSet<Identity>,
-    seen: Option<Seen>,
+    open: Vec<FileId>,
+    /// Files that were in it when it was last read.
+    files: HashSet<FileId>,
+    listed: Option<Listed>,
 }
 
-/// The directory as it was at the last look.
+/// The directory as it was when it was last read.
 #[derive(Debug)]
-struct Seen {
-    /// What tells it from others, and when it was changed.
-    is: (Identity, i64, i64),
-    /// When it was first seen so.
+struct Listed {
+    /// Its identity and modification time.
+    version: (FileId, i64, i64),
+    /// Time when this version was first seen.
     first: Instant,
-    /// The list was made when it had stood still for long enough.
-    is_sure: bool,
+    /// True if the list was read late enough after the last change ([`RELIABLE_AFTER`]).
+    is_reliable: bool,
 }
 
 impl Directory {
-    fn has(&self, identity: Identity) -> bool {
-        self.files.contains(&identity) || self.held.contains(&identity)
+    fn has(&self, id: FileId) -> bool {
+        self.files.contains(&id) || self.open.contains(&id)
     }
 
-    /// Makes the list anew if it may be another one.
-    fn look(&mut self) {
-        // What can't be seen now may still be open, so the list stays.
+    /// Reads the directory again if it may have changed.
+    fn refresh(&mut self) {
+        // If it can't be read now, its files may still be open, so the list stays.
         let Ok(now) = fs::metadata(&self.path) else { return };
-        let is = ((now.dev(), now.ino()), now.mtime(), now.mtime_nsec());
-        let first = match &self.seen {
-            Some(seen) if seen.is == is && seen.is_sure => return,
-            Some(seen) if seen.is == is => seen.first,
+        let version = ((now.dev(), now.ino()), now.mtime(), now.mtime_nsec());
+        let first = match &self.listed {
+            Some(listed) if listed.version == version && listed.is_reliable => return,
+            Some(listed) if listed.version == version => listed.first,
             _ => Instant::now(),
         };
-        let is_sure = first.elapsed() >= STILL;
+        let is_reliable = first.elapsed() >= RELIABLE_AFTER;
         let Ok(entries) = fs::read_dir(&self.path) else { return };
         let files = entries.flatten().filter_map(|entry| {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 return None;
             }
-            // A link is followed, as SQLite does.
+            // Links are followed, as by SQLite.
             let file = fs::metadata(entry.path()).ok().filter(Metadata::is_file)?;
             Some((file.dev(), file.ino()))
         });
         self.files = files.collect();
-        self.seen = Some(Seen { is, first, is_sure });
+        self.listed = Some(Listed { version, first, is_reliable });
     }
 }
 
@@ -203,22 +202,22 @@ mod tests {
         fs::File::open(home.path()).unwrap().set_modified(long_ago).unwrap();
         let mut directory = Directory {
             path: home.path().to_owned(),
-            holders: 1,
-            held: Vec::new(),
+            users: 1,
+            open: Vec::new(),
             files: HashSet::new(),
-            seen: None,
+            listed: None,
         };
-        directory.look();
-        assert!(directory.seen.as_ref().is_some_and(|seen| !seen.is_sure));
+        directory.refresh();
+        assert!(directory.listed.as_ref().is_some_and(|listed| !listed.is_reliable));
         // As if that had been some time ago.
-        directory.seen.as_mut().unwrap().first -= STILL;
-        directory.look();
-        assert!(directory.seen.as_ref().is_some_and(|seen| seen.is_sure));
+        directory.listed.as_mut().unwrap().first -= RELIABLE_AFTER;
+        directory.refresh();
+        assert!(directory.listed.as_ref().is_some_and(|listed| listed.is_reliable));
         directory.files.clear();
-        directory.look();
+        directory.refresh();
         assert!(directory.files.is_empty(), "it was read again");
         fs::write(home.path().join("b"), "").unwrap();
-        directory.look();
+        directory.refresh();
         assert_eq!(directory.files.len(), 2);
     }
 
@@ -229,7 +228,7 @@ mod tests {
         fs::create_dir(&data).unwrap();
         fs::write(data.join("a.db"), "").unwrap();
         let file = fs::metadata(data.join("a.db")).unwrap();
-        let own = OwnFiles::holding(&data, vec![(file.dev(), file.ino())]);
+        let own = OwnFiles::with_open(&data, vec![(file.dev(), file.ino())]);
         fs::rename(data.join("a.db"), &away).unwrap();
         assert!(is_own(&away));
         fs::remove_dir_all(&data).unwrap();

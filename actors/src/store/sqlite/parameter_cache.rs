@@ -1,16 +1,16 @@
-//! What actions that wait were given, as far as there is room for it: it need not be read back when they start.
-//! Where a few wait all the time, that is a good part of what the writing thread does (`super::write`).
+//! Cache of the parameters of waiting actions, so that they need not be read back when the actions start.
+//! With a short backlog, those reads would be a good part of the writing thread's work (`super::write`).
 
 use std::collections::HashMap;
 
 use crate::action::{ActionId, Parameters};
 
-/// How many actions' parameters are kept.
+/// Maximum number of actions whose parameters are kept.
 const MAX_KEPT: usize = 4_096;
-/// How many bytes of parameters are kept.
+/// Maximum number of bytes of parameters that are kept.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The parameters of actions that wait. They never change, so what is kept is true as long as its action is.
+/// Parameters of waiting actions. They never change, so an entry is valid as long as its action exists.
 #[derive(Debug, Default)]
 pub(super) struct ParameterCache {
     kept: HashMap<ActionId, Parameters>,
@@ -18,7 +18,7 @@ pub(super) struct ParameterCache {
 }
 
 impl ParameterCache {
-    /// Keeps what an action was given. Where there is no room, what came before stays: it starts sooner.
+    /// Keeps an action's parameters. If the cache is full, the older entries stay: their actions start sooner.
     pub(super) fn keep(&mut self, id: ActionId, parameters: &Parameters) {
         let bytes = self.bytes + parameters.byte_len();
         if self.kept.len() < MAX_KEPT && bytes <= MAX_BYTES {
@@ -27,14 +27,14 @@ impl ParameterCache {
         }
     }
 
-    /// Gives away what was kept of an action that waits no more.
+    /// Removes and returns the parameters of an action that no longer waits.
     pub(super) fn take(&mut self, id: ActionId) -> Option<Parameters> {
         let parameters = self.kept.remove(&id)?;
         self.bytes -= parameters.byte_len();
         Some(parameters)
     }
 
-    /// Forgets everything: a transaction failed, and ids that were given out in it will be others'.
+    /// Removes everything, because a transaction was rolled back: the ids that it gave out will be used again.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,8 +1,8 @@
-//! Batches that wait for the writing thread, and their answers: sent also where it ends before.
+//! Batches that wait for the writing thread, and their answers, which are sent even if that thread ends.
 
 use crate::store::{Batch, BatchAnswer, BatchReply, Seal, StoreError};
 
-/// A batch that waits for its turn. Dropped before that, it is answered with [`StoreError::Closed`].
+/// A batch that waits for its turn. Dropped unsealed, it is answered with [`StoreError::Closed`].
 pub(super) struct PendingBatch(Option<Seal>);
 
 /// The answer to a sealed batch. Dropped unsent, it is [`StoreError::Closed`].

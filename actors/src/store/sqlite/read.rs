@@ -1,5 +1,5 @@
-//! How the database is read: single actions here, pages of listings in [`super::list`]. Who reads, and on
-//! which thread: [`super::reader_pool`], and the reading threads of [`super`].
+//! Reads: single actions here, pages of listings in [`super::list`]. They run on the callers' threads
+//! ([`super::reader_pool`]) or on the reading threads ([`super::threads`]).
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::errors::{is_damage, store_error};
-use super::list::LOOKS;
+use super::list::ROW_BUDGET;
 use super::rows::{counts_from_text, record};
 use super::schema::in_by_state;
 use crate::action::{ActionId, Parameters, State};
@@ -20,7 +20,8 @@ const RECORD_WITHOUT_RESULT: &str =
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
      processing_ms, percent, NULL, NULL FROM action WHERE id = ?1 AND queue = ?2";
 
-/// The same without what is too large, whose size stands in the row itself: the rest of it is not read.
+/// The same, with error and result only if they are not too large. Their sizes are in the row itself: SQLite reads no more
+/// than that.
 const RECORD_WITHIN: &str =
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
      CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, bytes
@@ -31,17 +32,17 @@ const RECORD_WITHIN: &str =
 pub(super) struct Reader {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
-    /// How many rows a page looks at.
-    pub(super) looks: Cell<u64>,
+    /// Number of rows that a page may examine.
+    pub(super) row_budget: Cell<u64>,
 }
 
 impl Reader {
     pub(super) fn new(connection: Connection, path: PathBuf) -> rusqlite::Result<Self> {
         connection.pragma_update(None, "cache_size", -8_000)?;
-        Ok(Self { connection, path, looks: Cell::new(LOOKS) })
+        Ok(Self { connection, path, row_budget: Cell::new(ROW_BUDGET) })
     }
 
-    /// Runs several reads on one snapshot: the state at the first of them.
+    /// Runs several reads on one snapshot, taken at the first of them.
     pub(super) fn in_snapshot(&self, reads: impl FnOnce()) {
         let began = self.begin();
         reads();
@@ -50,12 +51,12 @@ impl Reader {
         }
     }
 
-    /// Keeps the state at the next read for all that follow; whether that could be done.
+    /// Begins a snapshot, taken at the next read; returns false if that failed.
     pub(super) fn begin(&self) -> bool {
         self.run("BEGIN").is_ok()
     }
 
-    /// Lets go of that state.
+    /// Ends the snapshot.
     pub(super) fn end(&self) {
         if let Err(error) = self.run("COMMIT") {
             log::warn!("{}: a read transaction did not end: {error}", self.path.display());
@@ -123,18 +124,19 @@ impl Reader {
             .optional()
     }
 
-    /// Reads one action and how many bytes its result and its error have; only that where they are more than `most`.
+    /// Reads one action and the number of bytes of its result and error; only the number, as an `Err`, if it is more than
+    /// `max_bytes`.
     pub(super) fn record_within(
         &self,
         queue: QueueId,
         id: ActionId,
-        most: usize,
+        max_bytes: usize,
     ) -> rusqlite::Result<Option<Result<(Record, usize), usize>>> {
         // SQLite's numbers are signed.
-        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let limit = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         let read = |row: &rusqlite::Row<'_>| {
             let bytes = row.get(11)?;
-            Ok(if bytes <= most { Ok((record(row)?, bytes)) } else { Err(bytes) })
+            Ok(if bytes <= max_bytes { Ok((record(row)?, bytes)) } else { Err(bytes) })
         };
         self.connection
             .prepare_cached(RECORD_WITHIN)?
@@ -142,14 +144,14 @@ impl Reader {
             .optional()
     }
 
-    /// The same, and where the result can't be read all else of the action: its error says so.
+    /// Does the same; if the result can't be read, returns the rest of the action with an error that says so.
     pub(super) fn record_or_its_rest(
         &self,
         queue: QueueId,
         id: ActionId,
-        most: usize,
+        max_bytes: usize,
     ) -> rusqlite::Result<Option<Result<(Record, usize), usize>>> {
-        match self.record_within(queue, id, most) {
+        match self.record_within(queue, id, max_bytes) {
             Err(error) if is_damage(&error) => {
                 let mut statement = self.connection.prepare_cached(RECORD_WITHOUT_RESULT)?;
                 let rest = statement.query_row(params![id.get(), queue.0], record).optional()?;
@@ -166,7 +168,7 @@ impl Reader {
         }
     }
 
-    /// Counts those that start before this one, as far as [`Record::MAX_POSITION`].
+    /// Returns the place of a waiting action in the queue, up to [`Record::MAX_POSITION`].
     pub(super) fn position(&self, queue: QueueId, of: &Record) -> rusqlite::Result<Option<u64>> {
         let ahead: u64 = self
             .connection

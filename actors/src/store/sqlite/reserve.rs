@@ -1,13 +1,12 @@
-//! Room on the disk that is kept back: what cancels, stops and the ends of attempts are written with
-//! once the disk is full.
+//! Disk space kept in reserve, so that cancels, stops and the ends of attempts can be written on a full disk.
 //!
-//! A file beside the database holds the room while all is well. When a transaction finds the disk
-//! full, the file is emptied; from then on submissions are refused without being tried, so that what
-//! it held serves what must get through. Once there is room again the file is filled again.
+//! Normally a file beside the database holds the space. When a transaction finds the disk full, the file
+//! is truncated. From then on submissions are refused without being tried, so that the released space
+//! is left for control. Once there is enough free space the file is allocated again.
 //!
-//! Where the system limits how large a file may become, room is kept in the database file as well: with
-//! submissions it may not grow into the last of what it may have. Why all this is as it is:
-//! `docs/adr/0006-control-on-a-full-disk.md`. Who asks for it: [`super::write`].
+//! If the system limits the size of files, space is reserved in the database file as well: submissions
+//! may not use the last part of it. The reasons are in `docs/adr/0006-control-on-a-full-disk.md`. Used by
+//! [`super::write`].
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
@@ -18,71 +17,71 @@ use fs4::FileExt as _;
 use super::limits::file_size_limit;
 use crate::store::StoreError;
 
-/// The largest reserve, in bytes. A checkpoint is made when the write-ahead log has half of
-/// that (see [`Reserve::log_pages`]), so that this is room enough to make it and go on.
+/// Maximum size of the reserve, in bytes. A checkpoint is made when the write-ahead log has half of
+/// that (see [`Reserve::log_pages`]), so this is enough space to make it and go on.
 const MAX_SIZE: u64 = 32 << 20;
-/// Which part of the whole disk it may take at most.
+/// The reserve takes at most one part of this many of the whole disk.
 const PART_OF_DISK: u64 = 8;
-/// And of the size that a file may have.
+/// The reserve takes at most one part of this many of the maximum size of a file.
 const PART_OF_FILE: u64 = 8;
-/// A page of the database, in bytes: SQLite's default, which a file of ours has.
+/// Size of a page of the database, in bytes: SQLite's default, which our files have.
 pub(super) const PAGE: u64 = 4096;
-/// Number of pages that the log may have before a checkpoint, where there is a reserve of full size.
+/// Maximum number of pages of the log before a checkpoint, with a reserve of full size.
 const LOG_PAGES: u64 = MAX_SIZE / 2 / PAGE;
-/// The same on a full disk: the log grows into the room that is left, so it must stay short.
+/// The same on a full disk: the log grows into the space that is left, so it must stay short.
 const LOG_PAGES_WHEN_FULL: u64 = 256;
 
 /// The reserve of one data directory.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    /// How large it is meant to be, in bytes.
+    /// Its intended size, in bytes.
     size: u64,
-    held: Held,
-    /// How large a file may become here, in bytes, as of the last look.
+    space: Space,
+    /// Maximum size of a file, in bytes, when it was last read.
     limit: Option<u64>,
-    /// Number of pages of the log after which a checkpoint is made at the latest.
+    /// Maximum number of pages of the log before a checkpoint.
     max_log_pages: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
+enum Space {
     /// The file holds all of it.
-    Whole,
-    /// It was given away: the disk counts as full.
-    Given,
-    /// This file system keeps no room for a file: the store does what it can without.
-    Impossible,
+    Allocated,
+    /// The file is empty: the disk counts as full.
+    Released,
+    /// This file system can't allocate space for a file: the store works without a reserve.
+    Unsupported,
 }
 
 impl Reserve {
-    /// Looks for the reserve of an earlier server; makes none yet.
+    /// Looks for the reserve of an earlier server, without creating one.
     pub(super) fn find(directory: &Path) -> Self {
         let path = directory.join("actions.reserve");
-        // Where the size of the disk can't be learned, the disk is taken for a large one.
+        // A disk of unknown size is assumed to be large.
         let size =
             fs4::total_space(directory).map_or(MAX_SIZE, |all| MAX_SIZE.min(all / PART_OF_DISK));
         let limit = file_size_limit();
         let size = limit.map_or(size, |limit| size.min(limit / PART_OF_FILE)) / PAGE * PAGE;
         let there = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() >= size);
-        let held = if there { Held::Whole } else { Held::Given };
-        Self { path, size, held, limit, max_log_pages: LOG_PAGES }
+        let space = if there { Space::Allocated } else { Space::Released };
+        Self { path, size, space, limit, max_log_pages: LOG_PAGES }
     }
 
-    /// Has checkpoints made more often: what happens then is under test.
+    /// Makes checkpoints more frequent, for tests.
     #[cfg(feature = "testing")]
     pub(super) const fn checkpoint_after(&mut self, pages: u64) {
         self.max_log_pages = pages;
     }
 
-    /// Makes the reserve if there is none and the disk has room for it.
-    pub(super) fn make(&mut self) {
-        // A disk may be nearly full at the start: the last of it is not taken from others.
+    /// Creates the reserve if there is none and the disk has space for it.
+    pub(super) fn create(&mut self) {
+        // A disk may be nearly full at the start: the last of its space is left to others.
         let room = self.free() >= self.size.saturating_add(self.size / 8);
-        if room || self.held == Held::Whole {
-            self.fill();
+        if room || self.space == Space::Allocated {
+            self.allocate();
         }
-        if self.is_given() {
+        if self.is_released() {
             log::warn!(
                 "the disk that holds the actions is nearly full ({} bytes are free): submissions are refused until there is room",
                 self.free()
@@ -90,18 +89,18 @@ impl Reserve {
         }
     }
 
-    /// Whether it is given away: submissions must not be tried.
-    pub(super) fn is_given(&self) -> bool {
-        self.held == Held::Given
+    /// Returns true while the space is released: submissions must not be tried.
+    pub(super) fn is_released(&self) -> bool {
+        self.space == Space::Released
     }
 
-    /// Gives the room back to the disk because of this; whether there was any to give.
-    pub(super) fn give(&mut self, why: &StoreError) -> bool {
-        if self.held != Held::Whole {
+    /// Releases the space because of this error; returns false if none was allocated.
+    pub(super) fn release(&mut self, why: &StoreError) -> bool {
+        if self.space != Space::Allocated {
             return false;
         }
-        self.held = Held::Given;
-        if let Err(error) = self.empty() {
+        self.space = Space::Released;
+        if let Err(error) = self.truncate() {
             log::error!("{}: can't be emptied: {error}", self.path.display());
         }
         log::error!(
@@ -113,31 +112,31 @@ impl Reserve {
         true
     }
 
-    /// Takes the room back if the disk has it twice, and the file that holds the database too.
-    pub(super) fn refill(&mut self, extent: Extent) {
+    /// Allocates the space again if the disk has twice as much, and so has the database file within its limit.
+    pub(super) fn reallocate(&mut self, extent: Extent) {
         let fits = self.limit.is_none_or(|limit| extent.left(limit) >= 2 * self.margin());
-        if self.is_given() && fits && is_room(self.free(), extent.spare, self.size) {
-            self.fill();
-            if !self.is_given() {
+        if self.is_released() && fits && is_room(self.free(), extent.spare, self.size) {
+            self.allocate();
+            if !self.is_released() {
                 log::info!("actions can be written as before: submissions are taken");
             }
         }
     }
 
-    /// Looks how large a file may become now; whether that has changed.
-    pub(super) fn look_at_limit(&mut self) -> bool {
+    /// Reads the maximum size of a file again; returns true if it has changed.
+    pub(super) fn refresh_limit(&mut self) -> bool {
         let before = std::mem::replace(&mut self.limit, file_size_limit());
         before != self.limit
     }
 
-    /// Whether a file of so many bytes is as large as it may be, up to what is written at a time. The limit is that of
-    /// now: it may have come since the last look.
+    /// Returns true if a file of this size has no room for another write under the limit. The caller passes the limit
+    /// as it is now, since it may have changed after it was last read.
     pub(super) fn is_at_limit(bytes: u64, limit: Option<u64>) -> bool {
         limit.is_some_and(|limit| bytes.saturating_add(2 * PAGE) > limit)
     }
 
-    /// Whether a database like this one must take no more submissions, though it might: what it holds that it
-    /// does not use is all that is kept for control.
+    /// Returns true if a database of this extent must take no more submissions, because the rest of its space is
+    /// reserved for control.
     pub(super) fn is_used_up(&self, extent: impl FnOnce() -> Extent) -> bool {
         let Some(limit) = self.limit else { return false };
         let (extent, margin) = (extent(), self.margin());
@@ -145,75 +144,75 @@ impl Reserve {
             && extent.left(limit) < margin
     }
 
-    /// How many pages the database may have now, where that is limited.
+    /// Returns the maximum number of pages of the database now, if it is limited.
     pub(super) fn max_pages(&self) -> Option<u64> {
-        let kept = if self.held == Held::Whole { self.margin() } else { 0 };
+        let kept = if self.space == Space::Allocated { self.margin() } else { 0 };
         self.limit.map(|limit| (limit.saturating_sub(kept) / PAGE).max(1))
     }
 
-    /// How much of what a file may have is kept for control.
+    /// Returns the number of bytes of the database file that are reserved for control.
     fn margin(&self) -> u64 {
         self.limit.map_or(self.size, |limit| self.size.min(limit / PART_OF_FILE))
     }
 
-    /// Whether enough is left to start actions: each will want to write its result.
+    /// Returns true if there is enough space to start actions: each has to write its result.
     pub(super) fn has_room_for_starts(&self) -> bool {
         self.free() >= self.size / 2
     }
 
-    /// Number of pages of the log after which a checkpoint is to be made, if that makes the database `growth`
-    /// bytes longer; 0 for never, where that would take all room and still not succeed.
+    /// Returns the number of pages of the log after which a checkpoint is made, if the checkpoint makes the database
+    /// `growth` bytes longer; 0 for never, if it would use up all space and still fail.
     pub(super) fn log_pages(&self, growth: u64) -> u64 {
-        let pages = match self.held {
-            Held::Impossible => self.max_log_pages,
-            Held::Whole => (self.size / 2 / PAGE).max(1).min(self.max_log_pages),
-            Held::Given if growth < self.free() => LOG_PAGES_WHEN_FULL,
-            Held::Given => 0,
+        let pages = match self.space {
+            Space::Unsupported => self.max_log_pages,
+            Space::Allocated => (self.size / 2 / PAGE).max(1).min(self.max_log_pages),
+            Space::Released if growth < self.free() => LOG_PAGES_WHEN_FULL,
+            Space::Released => 0,
         };
-        // The log is a file too, and a transaction goes behind what is in it already.
+        // The log is a file too, and a transaction is appended to it.
         self.limit.map_or(pages, |limit| pages.min((limit / 4 / PAGE).max(1)))
     }
 
-    /// How many bytes of the disk are free for us; 0 if that can't be learned, which leaves the reserve alone.
+    /// Returns the number of bytes that are free for us; 0 if unknown, which leaves the reserve as it is.
     fn free(&self) -> u64 {
         self.path.parent().and_then(|at| fs4::available_space(at).ok()).unwrap_or_default()
     }
 
-    fn empty(&self) -> io::Result<()> {
-        // Kept open by nobody and synced, so that the room is free when this returns.
+    fn truncate(&self) -> io::Result<()> {
+        // Closed and synced, so that the space is free when this returns.
         let file = File::options().write(true).create(true).truncate(true).open(&self.path)?;
         file.sync_all()
     }
 
-    fn fill(&mut self) {
-        self.held = match self.allocate() {
-            Ok(()) => Held::Whole,
+    fn allocate(&mut self) {
+        self.space = match self.allocate_file() {
+            Ok(()) => Space::Allocated,
             Err(error) => {
-                // Half a reserve would take room and be of no use.
-                let _ = self.empty();
+                // Half a reserve would take space and be of no use.
+                let _ = self.truncate();
                 if matches!(
                     error.kind(),
                     ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
                 ) {
-                    Held::Given
+                    Space::Released
                 } else {
                     log::warn!(
                         "{}: no room can be kept back for a full disk: {error}",
                         self.path.display()
                     );
-                    Held::Impossible
+                    Space::Unsupported
                 }
             }
         };
     }
 
-    fn allocate(&self) -> io::Result<()> {
+    fn allocate_file(&self) -> io::Result<()> {
         let mut file = File::options().write(true).create(true).truncate(false).open(&self.path)?;
         match file.allocate(self.size) {
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             other => return other,
         }
-        // No way to ask for room here but to write. Zeros might be kept as a hole.
+        // Here only a write allocates space. Zeros might be stored as a hole.
         let piece = [0xAC; 1 << 16];
         let mut left = self.size;
         while left > 0 {
@@ -225,23 +224,24 @@ impl Reserve {
     }
 }
 
-/// How much of its file a database takes.
+/// Size of a database file and of its unused part.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
+    /// Number of all its pages.
     pub(super) pages: u64,
-    /// How many bytes of them it does not use.
+    /// Number of bytes of its free pages.
     pub(super) spare: u64,
 }
 
 impl Extent {
-    /// How many bytes more it can hold in a file of at most so many.
+    /// Returns the number of bytes that the database can still take, if its file may have `limit` bytes.
     const fn left(self, limit: u64) -> u64 {
         limit.saturating_sub(self.pages.saturating_mul(PAGE)).saturating_add(self.spare)
     }
 }
 
-/// Whether a reserve of `size` bytes can be taken and leaves as much: on the disk, or in pages of the
-/// database that deleted actions have left.
+/// Returns true if a reserve of `size` bytes can be allocated and as much stays free: on the disk, or in free pages of
+/// the database.
 const fn is_room(free: u64, spare: u64, size: u64) -> bool {
     free >= 2 * size || (free >= size && spare >= 2 * size)
 }
@@ -253,16 +253,16 @@ mod tests {
     const EMPTY: Extent = Extent { pages: 1, spare: 0 };
 
     /// Of files of a hundred pages an eighth is kept.
-    fn limited(held: Held) -> Reserve {
+    fn limited(space: Space) -> Reserve {
         let limit = Some(100 * PAGE);
-        Reserve { path: PathBuf::new(), size: 1000 * PAGE, held, limit, max_log_pages: LOG_PAGES }
+        Reserve { path: PathBuf::new(), size: 1000 * PAGE, space, limit, max_log_pages: LOG_PAGES }
     }
 
     #[test]
     fn a_limit_on_files_keeps_the_last_of_the_database_for_control() {
-        let whole = limited(Held::Whole);
+        let whole = limited(Space::Allocated);
         assert_eq!(whole.max_pages(), Some(87));
-        assert_eq!(limited(Held::Given).max_pages(), Some(100));
+        assert_eq!(limited(Space::Released).max_pages(), Some(100));
         assert_eq!(whole.log_pages(0), 25);
         for (pages, spare, used_up) in
             [(87, 0, false), (88, 0, true), (100, 12, true), (100, 13, false), (1_000, 0, true)]
@@ -285,31 +285,31 @@ mod tests {
         {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("actions.reserve");
-            let mut reserve = Reserve { path, size: 100 * PAGE, ..limited(Held::Given) };
-            reserve.refill(Extent { pages, spare: spare * PAGE });
-            assert_eq!(!reserve.is_given(), taken, "{pages} {spare}");
+            let mut reserve = Reserve { path, size: 100 * PAGE, ..limited(Space::Released) };
+            reserve.reallocate(Extent { pages, spare: spare * PAGE });
+            assert_eq!(!reserve.is_released(), taken, "{pages} {spare}");
         }
     }
 
     #[test]
-    fn it_is_taken_given_and_taken_again() {
+    fn it_is_allocated_released_and_allocated_again() {
         let directory = tempfile::tempdir().unwrap();
         let mut reserve = Reserve::find(directory.path());
-        assert!(reserve.is_given());
+        assert!(reserve.is_released());
         let path = directory.path().join("actions.reserve");
         assert!(!path.exists(), "looking for it made it");
-        reserve.make();
-        assert_eq!(reserve.held, Held::Whole);
+        reserve.create();
+        assert_eq!(reserve.space, Space::Allocated);
         let file = File::open(&path).unwrap();
         assert!(file.allocated_size().unwrap() >= reserve.size, "it holds no room");
-        assert!(reserve.give(&StoreError::Full));
-        assert!(reserve.is_given() && !reserve.give(&StoreError::Full));
+        assert!(reserve.release(&StoreError::Full));
+        assert!(reserve.is_released() && !reserve.release(&StoreError::Full));
         assert_eq!(file.allocated_size().unwrap(), 0);
-        reserve.refill(EMPTY);
-        assert!(!reserve.is_given());
+        reserve.reallocate(EMPTY);
+        assert!(!reserve.is_released());
         assert!(file.allocated_size().unwrap() >= reserve.size);
         drop(reserve);
-        assert_eq!(Reserve::find(directory.path()).held, Held::Whole);
+        assert_eq!(Reserve::find(directory.path()).space, Space::Allocated);
     }
 
     #[test]
@@ -317,9 +317,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("actions.reserve")).unwrap();
         let mut reserve = Reserve::find(directory.path());
-        reserve.make();
-        assert_eq!(reserve.held, Held::Impossible);
-        assert!(!reserve.give(&StoreError::Full) && !reserve.is_given());
+        reserve.create();
+        assert_eq!(reserve.space, Space::Unsupported);
+        assert!(!reserve.release(&StoreError::Full) && !reserve.is_released());
         assert_eq!(reserve.log_pages(u64::MAX), LOG_PAGES);
     }
 

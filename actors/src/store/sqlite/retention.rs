@@ -1,4 +1,4 @@
-//! What is deleted: final actions beyond the number and the age that their queue keeps.
+//! Deletion of final actions beyond the number or the age that their queue keeps.
 
 use std::collections::HashSet;
 
@@ -9,34 +9,34 @@ use super::write::{Applied, Writer};
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::{Batch, QueueId};
 
-/// How many old actions one batch deletes at most, besides two for each change it makes: retention
-/// goes in small steps, and still faster than actions can end.
+/// Maximum number of old actions that one batch deletes, besides two for each of its controls: the steps are
+/// small, but deletion is still faster than actions can end.
 const PRUNE_STEP: u64 = 200;
 
 impl Writer<'_> {
-    /// Deletes some of the final actions that need not be kept, the oldest first and at most a step
-    /// of them; tells whether there may be more.
+    /// Deletes final actions that need not be kept, the oldest first, up to one step; returns true if there may be
+    /// more.
     pub(super) fn prune(&mut self, batch: &Batch) -> Applied<bool> {
         let Batch { queue, retention, .. } = *batch;
         let step = PRUNE_STEP.saturating_add(2 * batch.controls.len() as u64);
         let finished = self.queue_mut(queue)?.counts.finished();
         let too_many = retention.max_finished.map_or(0, |max| finished.saturating_sub(max));
-        let mut doomed = Vec::new();
+        let mut prunable = Vec::new();
         if too_many > 0 {
             let wanted = too_many.min(step);
-            doomed = if self.was_set_back(queue, batch.now)? {
+            prunable = if self.was_set_back(queue, batch.now)? {
                 self.first_submitted(queue, wanted)?
             } else {
                 self.oldest(queue, Timestamp(i64::MAX), wanted)?
             };
         }
         if let Some(after) = retention.finished_after {
-            let known: HashSet<ActionId> = doomed.iter().map(|doomed| doomed.id).collect();
-            let left = usize::try_from(step).unwrap_or(usize::MAX).saturating_sub(doomed.len());
+            let known: HashSet<ActionId> = prunable.iter().map(|prunable| prunable.id).collect();
+            let left = usize::try_from(step).unwrap_or(usize::MAX).saturating_sub(prunable.len());
             let too_old = self.oldest(queue, after, step)?;
-            doomed.extend(too_old.into_iter().filter(|old| !known.contains(&old.id)).take(left));
+            prunable.extend(too_old.into_iter().filter(|old| !known.contains(&old.id)).take(left));
         }
-        for Doomed { id, state, has_key } in &doomed {
+        for Prunable { id, state, has_key } in &prunable {
             if *has_key {
                 self.run(
                     "DELETE FROM submission_key WHERE (queue, key) =
@@ -48,15 +48,15 @@ impl Writer<'_> {
             {
                 self.run(sql, [number(*id)])?;
             }
-            self.known.last_is_gone |= id.get() == self.known.last_id;
+            self.tables.last_is_gone |= id.get() == self.tables.last_id;
             self.queue_mut(queue)?.counts.take(*state);
         }
-        self.queue_mut(queue)?.changed |= !doomed.is_empty();
-        Ok(doomed.len() as u64 == step)
+        self.queue_mut(queue)?.dirty |= !prunable.is_empty();
+        Ok(prunable.len() as u64 == step)
     }
 
-    /// Whether something ended later than now: then the clock was set back since, and what ends now
-    /// would seem to have ended first, so that it would be gone before its client could see it.
+    /// Returns true if an action ended later than now, because the clock was set back since. Then an action that ends
+    /// now would seem to have ended first, and would be deleted before its client could read it.
     fn was_set_back(&self, queue: QueueId, now: Timestamp) -> Applied<bool> {
         let mut statement = self.connection.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM action INDEXED BY by_finished
@@ -65,40 +65,40 @@ impl Writer<'_> {
         Ok(statement.query_row(params![queue.0, now.0], |row| row.get(0))?)
     }
 
-    /// The final actions that were submitted first. It looks at all that ended, which is bearable for
-    /// as long as a clock is behind itself, and not for longer.
-    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<Doomed>> {
+    /// Returns the final actions that were submitted first. It reads the index entries of all final actions, which is
+    /// acceptable only while the clock is behind.
+    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<Prunable>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT a.id, a.state, p.submission_key IS NOT NULL
              FROM action a LEFT JOIN parameters p ON p.id = a.id WHERE a.id IN
              (SELECT id FROM action INDEXED BY by_finished
               WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY id LIMIT ?2) ORDER BY a.id",
         )?;
-        let rows = statement.query_map(params![queue.0, limit], Doomed::read)?;
+        let rows = statement.query_map(params![queue.0, limit], Prunable::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The final actions that ended first, and not after this time.
-    fn oldest(&self, queue: QueueId, until: Timestamp, limit: u64) -> Applied<Vec<Doomed>> {
+    /// Returns the final actions that ended first, and not after this time.
+    fn oldest(&self, queue: QueueId, until: Timestamp, limit: u64) -> Applied<Vec<Prunable>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT a.id, a.state, p.submission_key IS NOT NULL
              FROM action a INDEXED BY by_finished LEFT JOIN parameters p ON p.id = a.id
              WHERE a.queue = ?1 AND a.finished_at <= ?2 ORDER BY a.finished_at, a.id LIMIT ?3",
         )?;
-        let rows = statement.query_map(params![queue.0, until.0, limit], Doomed::read)?;
+        let rows = statement.query_map(params![queue.0, until.0, limit], Prunable::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
 /// An action that is to be deleted.
-struct Doomed {
+struct Prunable {
     id: ActionId,
     state: State,
-    /// Whether it was submitted under a key, which goes with it.
+    /// True if it was submitted under a key, which is deleted with it.
     has_key: bool,
 }
 
-impl Doomed {
+impl Prunable {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { id: id(row, 0)?, state: state(row, 1)?, has_key: row.get(2)? })
     }

@@ -1,5 +1,4 @@
-//! Rows as Rust sees them: what the columns of an action hold, and the counts of a queue. Known to all who read and
-//! write, and knows none of them.
+//! Conversion of columns to Rust types: those of an action, and the counts of a queue.
 
 use rusqlite::types::Type;
 
@@ -7,7 +6,7 @@ use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::Verdict;
 use crate::store::{Affected, Counts, Record};
 
-/// What the rules need to know of an action.
+/// The columns of an action that decisions need.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
     pub(super) id: ActionId,
@@ -19,7 +18,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Says how it stands now, and what was decided of it.
+    /// Makes the answer of a control that concerned this action.
     pub(super) fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
         let Self { id, attempt, queued_at, started_at, state, .. } = *self;
         Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
@@ -37,12 +36,12 @@ impl Row {
     }
 }
 
-/// An id as SQLite takes it; ids have at most eleven digits.
+/// Returns an id as SQLite's integer; ids have at most eleven digits.
 pub(super) fn number(id: ActionId) -> i64 {
     i64::try_from(id.get()).unwrap_or(i64::MAX)
 }
 
-/// Reads a whole action from its columns, in the order of `super::read`.
+/// Reads a whole action from its columns, in the order that `super::read` selects them.
 pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     let report = row.get_ref(10)?.as_str_or_null().map_err(|e| unreadable(10, e))?;
     let report = crate::report::read(report).map_err(|e| unreadable(10, e))?;

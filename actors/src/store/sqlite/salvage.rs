@@ -1,7 +1,7 @@
-//! How a listing goes on where an index is damaged, or the page that holds some actions: by their ids, one after the
-//! other, and past those that can't be read. Each id is looked at once, so that a page costs no more than others do.
+//! Listings of a damaged database: without an index, by id, one row at a time, skipping those that can't be read. Each id
+//! is tried once, so that such a page costs no more than others.
 //!
-//! The order is that of the ids then, which is the one in which actions were submitted.
+//! The order is that of the ids, in which the actions were submitted.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ use crate::action::{ActionId, Timestamp};
 use crate::store::QueueId;
 use crate::store::query::{Cursor, Query, SortKey};
 
-/// All that a listing needs to know of an action, as [`is_listed`] takes it.
+/// The columns that a listing needs, in the order of [`is_listed`].
 macro_rules! row {
     ($rest:literal) => {
         concat!(
@@ -30,7 +30,7 @@ const BEFORE: &str = row!("< ?2 ORDER BY id DESC LIMIT ?3");
 const THIS: &str = row!("= ?2");
 
 impl Reader {
-    /// Gives up the index that a search went by, because of this.
+    /// Switches a search from its index to the ids because of this error.
     pub(super) fn begin_one_by_one(
         &self,
         query: &Query,
@@ -42,7 +42,7 @@ impl Reader {
         search.cursor.one_by_one = Some(first);
     }
 
-    /// Goes on with a search by ids; returns where the next page begins.
+    /// Continues a search by id; returns the cursor of the next page.
     pub(super) fn search_one_by_one(
         &self,
         queue: QueueId,
@@ -67,12 +67,12 @@ impl Reader {
         }
     }
 
-    /// Goes from action to action up to the first that can't be reached.
+    /// Scans rows in the order of their ids up to the first that can't be read.
     fn walk(&self, queue: QueueId, query: &Query, search: &mut Search) -> rusqlite::Result<Stop> {
         let sql = if query.descending { BEFORE } else { BEHIND };
         let mut statement = self.connection.prepare_cached(sql)?;
         let from = search.cursor.one_by_one.unwrap_or_default();
-        let mut rows = statement.query(params![queue.0, from, search.looks])?;
+        let mut rows = statement.query(params![queue.0, from, search.row_budget])?;
         while let Some(row) = rows.next()? {
             search.cursor.one_by_one = Some(row.get(0)?);
             self.look_at(query, search, row);
@@ -83,7 +83,7 @@ impl Reader {
         Ok(Stop::AtTheEnd)
     }
 
-    /// Looks at the next id, whether it can be read or not; false if there is none.
+    /// Moves to the next id and tries to read it; returns false if there is none.
     fn step(&self, queue: QueueId, query: &Query, search: &mut Search) -> rusqlite::Result<bool> {
         let at = search.cursor.one_by_one.unwrap_or_default();
         let next = if query.descending { at.saturating_sub(1) } else { at.saturating_add(1) };
@@ -101,17 +101,17 @@ impl Reader {
             })
             .optional();
         if !found {
-            search.looks = search.looks.saturating_sub(1);
+            search.row_budget = search.row_budget.saturating_sub(1);
         }
         match looked {
             Err(error) if !is_damage(&error) => Err(error),
-            // What is wrong with it was noted when it could not be reached.
+            // The damage was noted when the scan failed.
             _ => Ok(true),
         }
     }
 
     fn look_at(&self, query: &Query, search: &mut Search, row: &Row<'_>) {
-        search.looks = search.looks.saturating_sub(1);
+        search.row_budget = search.row_budget.saturating_sub(1);
         let listed = || -> rusqlite::Result<Option<ActionId>> {
             let listed = is_listed(query, row)? && is_still_to_come(query, &search.cursor, row)?;
             Ok(if listed { Some(id(row, 1)?) } else { None })
@@ -127,7 +127,7 @@ impl Reader {
         search.damage.get_or_insert_with(|| store_error(error, &self.path));
     }
 
-    /// The highest id, by whatever still tells it.
+    /// Returns the highest id, by any table that can still be read.
     fn last_id(&self) -> u64 {
         let told = [
             "SELECT max(id) FROM action",
@@ -139,7 +139,7 @@ impl Reader {
     }
 }
 
-/// Whether an action stands behind the last one that was found by the index.
+/// Returns true if an action comes after the last one that was found by the index.
 fn is_still_to_come(query: &Query, cursor: &Cursor, row: &Row<'_>) -> rusqlite::Result<bool> {
     let column = match query.sort {
         SortKey::Queued => 4,
@@ -148,7 +148,7 @@ fn is_still_to_come(query: &Query, cursor: &Cursor, row: &Row<'_>) -> rusqlite::
     };
     let time: Option<i64> = row.get(column)?;
     if time.is_none() != cursor.lacking {
-        // Those that lack the time come last.
+        // Actions that lack the time come last.
         return Ok(time.is_none());
     }
     let Some(after) = cursor.after else { return Ok(true) };

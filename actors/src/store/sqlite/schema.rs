@@ -1,17 +1,17 @@
 //! Tables, indexes and settings of the database file.
 //!
-//! Hot columns (what a command or a listing looks at) stand apart from parameters, and before errors and
+//! Hot columns (those that commands and listings read) are in another table than parameters, and stand before errors and
 //! results. Indexes, each for a filter or a sort key of QueueInfo:
 //!
-//! | index | serves |
+//! | index | used for |
 //! |---|---|
-//! | `by_state` | the next to start (highest priority, then arrival), `State`, place in the queue; without Finished, the state of nearly all |
-//! | `by_priority` | `Min-`/`Max-Priority`; without 0, the priority of nearly all |
+//! | `by_state` | the next to start (highest priority, then arrival), `State`, place in the queue; without Finished, the state of most rows |
+//! | `by_priority` | `Min-`/`Max-Priority`; without 0, the priority of most rows |
 //! | `by_queued` | the default order, `Queued-After`/`-Before` |
 //! | `by_started` | `Sort-By=start-time`, `Started-After`/`-Before` |
 //! | `by_finished` | `Sort-By=finish-time`, `Finished-After`/`-Before`, retention |
 //!
-//! An index ends in the row id, so equal keys are in order of arrival. Why it is as it is:
+//! An index ends in the row id, so equal keys are in order of arrival. The reasons are in
 //! `docs/adr/0007-few-changes-an-action.md`.
 
 use std::path::Path;
@@ -20,15 +20,15 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::Durability;
 use super::errors::store_error;
-use super::files::LOG_IS_CUT_TO;
+use super::files::JOURNAL_SIZE_LIMIT;
 use crate::action::State;
 use crate::store::StoreError;
 
 /// The format that this version writes.
 pub(super) const VERSION: i64 = 2;
 
-/// The rows that `by_state` has. SQLite takes a partial index only for a query that says the same as the
-/// index does, letter for letter: a bound state does not tell it that the state is another one.
+/// Condition of the partial index `by_state`. SQLite uses the index only for a query with the same condition,
+/// letter for letter: it can't derive it from a bound state.
 macro_rules! in_by_state {
     () => {
         "state <> 4"
@@ -36,7 +36,7 @@ macro_rules! in_by_state {
 }
 const _: () = assert!(State::Finished as u8 == 4);
 
-/// The rows that `by_priority` has; see [`in_by_state`].
+/// Condition of the partial index `by_priority`; see [`in_by_state`].
 macro_rules! in_by_priority {
     () => {
         "priority <> 0"
@@ -98,9 +98,9 @@ CREATE INDEX by_finished ON action (queue, finished_at) WHERE finished_at IS NOT
 "
 );
 
-/// What format 1 had in other places: errors and results in a table of their own, every state in
+/// Migration from format 1, which had errors and results in a table of their own, and every state in
 /// `by_state`. The rows are copied in the order of their ids, so that the new trees only grow at their
-/// ends: that is faster than to change each row where it is, and needs neither memory nor temporary files.
+/// ends. That is faster than updating each row in place, and needs neither memory nor temporary files.
 const BEFORE_COPY: &str = "
 ALTER TABLE action RENAME TO action_1;
 DROP INDEX by_state; DROP INDEX by_queued; DROP INDEX by_started; DROP INDEX by_finished;
@@ -112,18 +112,18 @@ INSERT INTO action SELECT a.id, a.queue, a.state, a.priority, a.attempt, a.queue
 DROP TABLE action_1; DROP TABLE outcome;
 ";
 
-/// Why the schema could not be prepared; the path is added by the caller.
-pub(super) enum Problem {
+/// Error of [`prepare`]; the caller adds the path.
+pub(super) enum PrepareError {
     Sqlite(rusqlite::Error),
     NoRoom,
     TooNew(i64),
     Foreign,
 }
 
-impl Problem {
+impl PrepareError {
     pub(super) fn at(self, path: &Path) -> StoreError {
         match self {
-            // Nothing else of ours has it open yet.
+            // This process has no other connection to it yet.
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 StoreError::Io(format!("{} is open in another program: {error}", path.display()))
             }
@@ -140,19 +140,19 @@ impl Problem {
     }
 }
 
-impl From<rusqlite::Error> for Problem {
+impl From<rusqlite::Error> for PrepareError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-/// Sets the writing connection up and creates what is not there.
-pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result<(), Problem> {
+/// Configures the writing connection, and creates or migrates the schema.
+pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result<(), PrepareError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > VERSION {
-        return Err(Problem::TooNew(version));
+        return Err(PrepareError::TooNew(version));
     }
-    // The journal mode is the first write: it must not touch a file that is not ours.
+    // Checked before the journal mode is set, which is the first write: a file that is not ours must stay untouched.
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let ours: i64 = connection.query_row(
@@ -163,9 +163,9 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
         |row| row.get(0),
     )?;
     let wanted = if version == 1 { 6 } else { 5 };
-    // Other programs number their formats too.
+    // Other programs use `user_version` too.
     if tables > 0 && (version <= 0 || ours < wanted) {
-        return Err(Problem::Foreign);
+        return Err(PrepareError::Foreign);
     }
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(
@@ -176,9 +176,9 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
             Durability::Normal => "NORMAL",
         },
     )?;
-    // 4 MB of pages: nearly all that is written stands at the ends of the trees, however long they are.
+    // 4 MB of pages is enough: nearly all writes are at the ends of the trees, however large they are.
     connection.pragma_update(None, "cache_size", -4_000)?;
-    let limit = format!("PRAGMA journal_size_limit = {LOG_IS_CUT_TO}");
+    let limit = format!("PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}");
     connection.query_row(&limit, [], |_| Ok(()))?;
     let steps = match version {
         0 => [CREATE, CREATE_ACTION, ""],
@@ -188,31 +188,31 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
         }
         _ => return Ok(()),
     };
-    // Whatever fails before the commit leaves the file as it was: the connection is given up then.
+    // If anything fails before the commit, the connection is closed and the file stays as it was.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for step in steps {
         connection.execute_batch(step)?;
     }
     connection.pragma_update(None, "user_version", VERSION)?;
     if !has_room_to_checkpoint(connection)? {
-        return Err(Problem::NoRoom);
+        return Err(PrepareError::NoRoom);
     }
     connection.execute_batch("COMMIT")?;
     Ok(())
 }
 
-/// Whether what a transaction has written to the log also has room in the file. Without it the log could
-/// never be copied into the database, and no more be done than to wait for room.
+/// Returns true if there is space to copy what this transaction wrote to the log into the database. Without it the
+/// checkpoint could never be made, and nothing be done but wait for space.
 fn has_room_to_checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, u64>(0));
     let wanted = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
     Ok(connection.path().is_none_or(|path| can_grow_to(Path::new(path), wanted)))
 }
 
-/// Whether the disk has room for a file to become so large, in bytes.
+/// Returns true if the disk has space for a file to grow to this size in bytes.
 fn can_grow_to(path: &Path, wanted: u64) -> bool {
     let there = std::fs::metadata(path).map_or(0, |file| file.len());
-    // Where the room can't be learned, the disk is taken for a large one.
+    // If the free space is unknown, it is assumed to be enough.
     let free = path
         .parent()
         .map_or(u64::MAX, |directory| fs4::available_space(directory).unwrap_or(u64::MAX));

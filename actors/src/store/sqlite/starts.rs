@@ -1,4 +1,4 @@
-//! How actions begin within a transaction: what is submitted, and what is started.
+//! Submissions and starts of actions within a transaction.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::changes::Outcome;
 use super::rows::{Row, number};
 use super::schema::in_by_state;
-use super::write::{Applied, Failure, Writer};
+use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, Verdict, decide, not_before};
@@ -17,7 +17,7 @@ use crate::store::{Batch, Claimed, NewAction, QueueId, Rejected, StoreError, Sub
 pub(super) const FIRST_ATTEMPT: u32 = 1;
 
 impl Writer<'_> {
-    /// Queues an action, or, `at_once`, starts it without a wait.
+    /// Queues an action, or starts it right away if `at_once` is set.
     pub(super) fn submit(
         &mut self,
         batch: &Batch,
@@ -45,12 +45,12 @@ impl Writer<'_> {
                 }
             }
         };
-        let Some(id) = ActionId::new(self.known.last_id + 1) else {
+        let Some(id) = ActionId::new(self.tables.last_id + 1) else {
             return Ok(Err(Rejected::Store(StoreError::Io(
                 "all action ids are used up".to_owned(),
             ))));
         };
-        self.known.last_id = id.get();
+        self.tables.last_id = id.get();
         let (NewAction::Given { queued_at, .. } | NewAction::CopyOf { queued_at, .. }) = new;
         let priority = match (new, &source) {
             (NewAction::Given { priority, .. }, _) => *priority,
@@ -82,7 +82,7 @@ impl Writer<'_> {
         Ok(Ok(Submitted { id, queued_at }))
     }
 
-    /// Writes what a new action is given, and its key; keeps it in memory, too, if the action waits.
+    /// Writes the parameters and the key of a new action; also caches the parameters if the action waits.
     fn write_parameters(
         &mut self,
         queue: QueueId,
@@ -131,7 +131,7 @@ impl Writer<'_> {
         }))
     }
 
-    /// Answers what comes again under the key of a `first` one: with that, if it was given the same.
+    /// Answers a submission under the key of a `first` one: with that one, if it repeats it.
     fn repeat(
         &self,
         key: &SubmissionKey,
@@ -139,10 +139,10 @@ impl Writer<'_> {
         again: &Parameters,
     ) -> Applied<Result<Submitted, Rejected>> {
         match self.parameters(first.id) {
-            Ok(given) if key.is_repeat(&given, again) => Ok(Ok(first)),
+            Ok(before) if key.is_repeat(&before, again) => Ok(Ok(first)),
             Ok(_) => Ok(Err(Rejected::KeyTaken)),
-            // That is the trouble of who asks, not of the action.
-            Err(Failure::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
+            // Only this submission fails: the damaged action stays as it is.
+            Err(ApplyError::Unreadable(_, error)) => Ok(Err(Rejected::Store(error))),
             Err(other) => Err(other),
         }
     }
@@ -165,8 +165,8 @@ impl Writer<'_> {
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
-            let Some((row, started_at, given)) = self.start(batch, row)? else { continue };
-            let parameters = match given {
+            let Some((row, started_at, cached)) = self.start(batch, row)? else { continue };
+            let parameters = match cached {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
@@ -177,8 +177,7 @@ impl Writer<'_> {
         Ok(claimed)
     }
 
-    /// Gives a waiting action a slot, and returns it as it then is, when it started, and what it was given if that
-    /// was kept.
+    /// Starts a waiting action; returns its row after that, its start time, and its parameters if they were cached.
     fn start(
         &mut self,
         batch: &Batch,
@@ -192,12 +191,12 @@ impl Writer<'_> {
             params![number(row.id), state as u8, attempt, started_at.0],
         )?;
         let started = Row { state, attempt, started_at: Some(started_at), ..row };
-        let given = self.note(batch.queue, Some(row.state), started)?;
-        Ok(Some((started, started_at, given)))
+        let cached = self.note(batch.queue, Some(row.state), started)?;
+        Ok(Some((started, started_at, cached)))
     }
 
-    /// Starts an action and ends it at once, because what it was given can't be read.
-    pub(super) fn fail_unread(
+    /// Starts an action and ends it at once, because its parameters can't be read.
+    pub(super) fn fail_unreadable(
         &mut self,
         batch: &Batch,
         id: ActionId,
@@ -221,14 +220,14 @@ impl Writer<'_> {
                 .prepare_cached("SELECT value FROM parameters WHERE id = ?1")?
                 .query_row([number(id)], |row| row.get(0))
         };
-        let text = read().map_err(|e| Failure::Unreadable(id, self.store_error(&e)))?;
+        let text = read().map_err(|e| ApplyError::Unreadable(id, self.store_error(&e)))?;
         serde_json::from_str(&text).map_err(|e| {
             let reason = format!("the parameters of action {id} are unreadable: {e}");
-            Failure::Unreadable(id, self.corrupt(reason))
+            ApplyError::Unreadable(id, self.corrupt(reason))
         })
     }
 }
 
 fn to_json(value: &Parameters) -> Applied<String> {
-    serde_json::to_string(value).map_err(|e| Failure::Store(StoreError::Io(e.to_string())))
+    serde_json::to_string(value).map_err(|e| ApplyError::Store(StoreError::Io(e.to_string())))
 }

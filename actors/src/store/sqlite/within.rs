@@ -1,5 +1,5 @@
-//! Reads of single actions that are bounded by size: what is too large is told by its size, which stands in the row itself,
-//! and not read.
+//! Reads of single actions that are bounded by size. Of a value that is too large only the size is read, which is in the
+//! row itself.
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -9,14 +9,14 @@ use super::rows::record;
 use crate::action::{ActionId, Parameters, State};
 use crate::store::{QueueId, RecordWithin, StoreError};
 
-/// The bytes of an action's error and its result.
+/// Number of bytes of an action's error and result.
 macro_rules! bytes {
     () => {
         "coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0)"
     };
 }
 
-/// An action whose error and result are not too large: nearly all, so the sizes are looked at once.
+/// An action whose error and result are not too large, as nearly all are: one query is enough for them.
 const RECORD: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
      error, report FROM action WHERE id = ?1 AND queue = ?2 AND ",
@@ -24,7 +24,7 @@ const RECORD: &str = concat!(
     " <= ?3"
 );
 
-/// One without the two, and their size.
+/// An action without the two, and their size.
 const REST: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
      NULL, NULL, ",
@@ -32,29 +32,29 @@ const REST: &str = concat!(
     " FROM action WHERE id = ?1 AND queue = ?2"
 );
 
-/// The size of what an action was given, and that where it is not too large.
+/// The size of an action's parameters, and the parameters if they are not too large.
 const PARAMETERS: &str =
     "SELECT octet_length(p.value), CASE WHEN octet_length(p.value) <= ?3 THEN p.value END
      FROM parameters p JOIN action a ON a.id = p.id WHERE p.id = ?1 AND a.queue = ?2";
 
 /// SQLite's numbers are signed.
-fn limit(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
+fn limit(max_bytes: usize) -> i64 {
+    i64::try_from(max_bytes).unwrap_or(i64::MAX)
 }
 
 impl Reader {
-    /// Reads one action with its place in the queue; its error and its result where they have at most so many bytes.
+    /// Reads one action with its place in the queue, and its error and result if they have at most `max_bytes` bytes.
     pub(super) fn record_up_to(
         &self,
         queue: QueueId,
         id: ActionId,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Option<RecordWithin>, StoreError> {
         let read = || -> rusqlite::Result<Option<RecordWithin>> {
             let small = self
                 .connection
                 .prepare_cached(RECORD)?
-                .query_row(params![id.get(), queue.0, limit(most)], record)
+                .query_row(params![id.get(), queue.0, limit(max_bytes)], record)
                 .optional()?;
             let small = small.map(|record| RecordWithin { record, too_large: None });
             let read = match small {
@@ -79,17 +79,17 @@ impl Reader {
         statement.query_row(params![id.get(), queue.0], rest).optional()
     }
 
-    /// Reads what an action was given, if it has at most so many bytes.
+    /// Reads an action's parameters if they have at most `max_bytes` bytes.
     pub(super) fn parameters_up_to(
         &self,
         queue: QueueId,
         id: ActionId,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Option<Result<Parameters, usize>>, StoreError> {
         let read = || -> rusqlite::Result<Option<(usize, Option<String>)>> {
             self.connection
                 .prepare_cached(PARAMETERS)?
-                .query_row(params![id.get(), queue.0, limit(most)], |row| {
+                .query_row(params![id.get(), queue.0, limit(max_bytes)], |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 })
                 .optional()
@@ -98,11 +98,11 @@ impl Reader {
             None => Ok(None),
             Some((bytes, None)) => Ok(Some(Err(bytes))),
             Some((_, Some(text))) => {
-                let given = serde_json::from_str(&text).map_err(|e| StoreError::Corrupt {
+                let parameters = serde_json::from_str(&text).map_err(|e| StoreError::Corrupt {
                     path: self.path.clone(),
                     reason: format!("the parameters of action {id} are unreadable: {e}"),
                 })?;
-                Ok(Some(Ok(given)))
+                Ok(Some(Ok(parameters)))
             }
         }
     }

@@ -1,10 +1,14 @@
-//! What the writing thread does: groups of batches, each group one transaction, and each batch
-//! alone where the group fails. What a change does to the rows is in [`super::changes`], what is
-//! deleted in [`super::retention`], what is done where there is no room for more in `room`, how
-//! its log stays short in `log_length`.
+//! The writer: commits groups of batches, each group as one transaction, and each batch alone if the group
+//! fails.
+//!
+//! - changes to the rows: [`super::changes`], [`super::starts`]; deletion of old actions: [`super::retention`];
+//! - `transaction`: begin, commit and rollback; `cached_tables`: the rows of `meta` and `queue` in memory;
+//! - `room`: a full disk; `log_length`: when checkpoints are made.
 
+mod cached_tables;
 mod log_length;
 mod room;
+mod transaction;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, Statement};
 
 use super::checkpoint::Checkpointer;
 use super::errors::store_error;
@@ -21,100 +25,41 @@ use super::parameter_cache::ParameterCache;
 use super::pending::{PendingAnswer, PendingBatch};
 use super::reader_pool::ReaderPool;
 use super::reserve::Reserve;
-use super::rows::{Row, counts_from_text, counts_to_text};
+use super::rows::{Row, counts_from_text};
 use crate::action::ActionId;
-use crate::store::{Batch, BatchReply, Counts, QueueId, QueueState, Rejected, StoreError, Unread};
+use crate::store::{Batch, BatchReply, QueueId, QueueState, Rejected, StoreError, Unread};
+pub(super) use cached_tables::CachedTables;
+use cached_tables::QueueRow;
+pub(super) use transaction::{Applied, ApplyError};
+use transaction::{Cause, RolledBack};
 
-/// The writing connection, and what it knows without asking.
+/// The writing connection, with all that it keeps in memory.
 pub(super) struct Writer<'c> {
     pub(super) connection: &'c Connection,
-    /// What was run before, by the text's own address: the same text elsewhere is only prepared twice.
+    /// Prepared statements by the address of their text. The same text at another address is just prepared twice.
     statements: Vec<(&'static str, Statement<'c>)>,
     path: PathBuf,
     files: &'c mut DatabaseFiles,
     reserve: Reserve,
-    pub(super) known: Known,
-    /// When the limit on the size of files was looked at.
-    looked: Instant,
-    /// The rows of actions that run, as far as this writer started them: their next change is due
-    /// soon. Forgotten when a transaction fails.
+    pub(super) tables: CachedTables,
+    /// Time of the last check of the limit on the size of files.
+    limit_checked: Instant,
+    /// Rows of running actions that this writer started: they change again soon. Cleared by a rollback.
     pub(super) running: HashMap<ActionId, (QueueId, Row)>,
-    /// What they were given that wait; forgotten then, too.
+    /// Parameters of waiting actions. Cleared by a rollback.
     pub(super) parameters: ParameterCache,
-    /// Those who read must learn of every change.
+    /// The pool of readers, which must be told of every change.
     pool: Arc<ReaderPool>,
-    /// Makes checkpoints beside this thread; without one they are made here alone.
+    /// Makes checkpoints on its own thread; without it they are made on this one.
     checkpointer: Option<Checkpointer>,
-    /// The checkpointer was asked, and what came into the log meanwhile is still to be copied.
+    /// True from a request to the checkpointer until the pages written meanwhile are copied, too.
     is_checkpointing: bool,
-    /// All of the log may be in the database: it begins anew with the next transaction if nobody reads it.
+    /// True if all of the log may be in the database: it restarts with the next transaction if nobody reads it.
     is_checkpointed: bool,
     /// Number of pages of the log after which SQLite makes a checkpoint itself.
     max_log_pages: u64,
-    /// Why submissions are refused while the reserve is given.
-    why: StoreError,
-}
-
-/// What is true of the whole store between transactions; put back when one fails.
-#[derive(Clone)]
-pub(super) struct Known {
-    /// The highest id ever given out.
-    pub(super) last_id: u64,
-    /// Whether its row was deleted, so that nothing but `meta` can tell it any more (Q1).
-    pub(super) last_is_gone: bool,
-    queues: HashMap<QueueId, Queue>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Queue {
-    pub(super) paused: bool,
-    pub(super) counts: Counts,
-    /// Whether its row must be written before the transaction ends.
-    pub(super) changed: bool,
-}
-
-/// A failure that undoes the transaction.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Sqlite(rusqlite::Error),
-    Store(StoreError),
-    /// What this action was given can't be read.
-    Unreadable(ActionId, StoreError),
-}
-
-/// A transaction that was undone.
-struct Failed {
-    error: StoreError,
-    cause: Cause,
-}
-
-/// Why a transaction was undone.
-#[derive(Clone, Copy)]
-enum Cause {
-    /// Nothing more can be written, or not so much: control has what is kept back for it.
-    NoRoom,
-    /// This action can't be read.
-    Unreadable(ActionId),
-    Other,
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-pub(super) type Applied<T> = Result<T, Failure>;
-
-impl Known {
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let last_id = connection.query_row(
-            "SELECT max(last_id, (SELECT coalesce(max(id), 0) FROM action)) FROM meta",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(Self { last_id, last_is_gone: false, queues: HashMap::new() })
-    }
+    /// Error with which submissions are refused while the reserve is released.
+    submission_error: StoreError,
 }
 
 impl<'c> Writer<'c> {
@@ -123,7 +68,7 @@ impl<'c> Writer<'c> {
         path: PathBuf,
         files: &'c mut DatabaseFiles,
         reserve: Reserve,
-        known: Known,
+        tables: CachedTables,
         pool: Arc<ReaderPool>,
         checkpointer: Option<Checkpointer>,
     ) -> Self {
@@ -133,8 +78,8 @@ impl<'c> Writer<'c> {
             path,
             files,
             reserve,
-            known,
-            looked: Instant::now(),
+            tables,
+            limit_checked: Instant::now(),
             running: HashMap::new(),
             parameters: ParameterCache::default(),
             pool,
@@ -142,7 +87,7 @@ impl<'c> Writer<'c> {
             is_checkpointing: false,
             is_checkpointed: false,
             max_log_pages: 0,
-            why: StoreError::Full,
+            submission_error: StoreError::Full,
         };
         writer.limit_log();
         writer
@@ -150,38 +95,40 @@ impl<'c> Writer<'c> {
 
     pub(super) fn open_queue(&mut self, name: &str) -> Result<QueueState, StoreError> {
         if name.contains('\0') {
-            // SQLite's comparison without case ends there: two names would be one queue.
+            // SQLite's case-insensitive comparison stops at a NUL: two names would be one queue.
             return Err(StoreError::Io(format!("the name of queue {name:?} contains a NUL")));
         }
         let open = |writer: &Self| {
             let opened = writer.connection.query_row(
-                // The update that changes nothing makes RETURNING give the row that is already there.
+                // The update changes nothing, but makes RETURNING return the existing row.
                 "INSERT INTO queue (name, counts) VALUES (?1, '[]')
                  ON CONFLICT (name) DO UPDATE SET name = name RETURNING id, paused, counts",
                 [name],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
             );
-            opened.map_err(|e| writer.failed(&e))
+            opened.map_err(|e| writer.rolled_back(&e))
         };
         let opened = match open(self) {
-            Err(Failed { error, cause: Cause::NoRoom }) if self.give_reserve(error.clone()) => {
+            Err(RolledBack { error, cause: Cause::NoRoom })
+                if self.release_reserve(error.clone()) =>
+            {
                 open(self)
             }
             other => other,
         };
-        let (id, paused, counts) = opened.map_err(|failed| failed.error)?;
+        let (id, paused, counts) = opened.map_err(|rolled_back| rolled_back.error)?;
         let counts = counts_from_text(&counts)
             .ok_or_else(|| self.corrupt(format!("the counts of queue {name} are unreadable")))?;
         let id = QueueId(id);
-        self.known.queues.insert(id, Queue { paused, counts, changed: false });
+        self.tables.queues.insert(id, QueueRow { paused, counts, dirty: false });
         Ok(QueueState { id, paused, counts })
     }
 
-    /// Writes the whole group as one transaction and answers each batch of it. If that fails, each
-    /// batch is tried alone, and then its controls without its submissions, so that one caller's
-    /// trouble stays its own and control gets through where it can. Once the disk is full, controls
-    /// have the reserve, and submissions are not tried. Where the file is gone, nothing is: no later
-    /// server would know of it.
+    /// Commits the whole group as one transaction and answers each batch of it. If that fails, each
+    /// batch is tried alone, and then its controls without its submissions, so that a failure stays with
+    /// its caller and controls get through if they can. Once the disk is full, controls
+    /// use the reserve, and submissions are not tried. If the file was deleted or moved, everything is refused: the
+    /// next server would not find the change.
     pub(super) fn commit(&mut self, group: &mut Vec<PendingBatch>) {
         if group.is_empty() {
             return;
@@ -196,12 +143,12 @@ impl<'c> Writer<'c> {
             return;
         }
         let batches: Vec<&Batch> = sealed.iter().map(|(batch, _)| batch).collect();
-        self.look_at_room(now);
-        if self.is_checkpointed || self.reserve.is_given() {
-            // On a full disk the log must begin anew as soon as it can.
-            self.pool.let_go();
+        self.check_room(now);
+        if self.is_checkpointed || self.reserve.is_released() {
+            // On a full disk the log must restart as soon as it can.
+            self.pool.release_snapshots();
         }
-        let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_given() {
+        let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_released() {
             batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
         } else {
             self.commit_all(&batches)
@@ -213,14 +160,14 @@ impl<'c> Writer<'c> {
         self.keep_log_short();
     }
 
-    /// Tells whether something runs, as far as is known here: then nobody may come for hours.
+    /// Returns true if an action runs. While a long one does, no job may arrive for hours.
     pub(super) fn something_runs(&self) -> bool {
-        self.known.queues.values().any(|queue| queue.counts.running() > 0)
+        self.tables.queues.values().any(|queue| queue.counts.running() > 0)
     }
 
-    /// Looks at the files of the database while nothing is asked, so that the log tells what is wrong.
-    pub(super) fn look_at_files(&mut self) {
-        // Whoever wants a change is told by its own look.
+    /// Checks the database files while no job arrives, so that problems are logged.
+    pub(super) fn check_files(&mut self) {
+        // The next commit checks again and returns the error.
         let _ = self.files.check(Instant::now());
     }
 
@@ -229,10 +176,10 @@ impl<'c> Writer<'c> {
             batches.iter().map(|batch| writer.apply(batch)).collect::<Applied<Vec<_>>>()
         }) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
-            Err(Failed { error, cause }) => {
+            Err(RolledBack { error, cause }) => {
                 let batches_of = if batches.len() == 1 { "batch" } else { "batches" };
                 log::warn!("a transaction of {} {batches_of} failed: {error}", batches.len());
-                if matches!(cause, Cause::NoRoom) && self.give_reserve(error.clone()) {
+                if matches!(cause, Cause::NoRoom) && self.release_reserve(error.clone()) {
                     batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
                 } else {
                     batches.iter().map(|batch| self.commit_parts(batch, &error)).collect()
@@ -241,23 +188,24 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Commits what a full disk must not hold up: the controls, and starts while there is room for
-    /// their results. Submissions are refused.
+    /// Commits the parts of a batch that must go on when the disk is full: the controls, and starts while there is
+    /// space for their results. Submissions are refused.
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
         let claim = if self.reserve.has_room_for_starts() { batch.claim } else { 0 };
         let rest = without_submissions(batch, claim);
-        let why = self.why.clone();
-        let committed = match self.commit_parts(&rest, &why) {
+        let error = self.submission_error.clone();
+        let committed = match self.commit_parts(&rest, &error) {
             Err(StoreError::Full) => {
                 self.limit_log();
-                self.commit_parts(&rest, &why)
+                self.commit_parts(&rest, &error)
             }
             other => other,
         };
-        Ok(refusing_submissions(committed?, batch, &why))
+        Ok(refusing_submissions(committed?, batch, &error))
     }
 
-    /// Commits one batch alone, in parts if it must be: what can't be done must not hold up the rest.
+    /// Commits one batch alone, in parts if necessary, so that a part that fails does not block the rest. If
+    /// everything fails, returns the error `first`.
     fn commit_parts(
         &mut self,
         batch: &Batch,
@@ -267,11 +215,11 @@ impl<'c> Writer<'c> {
             Ok(reply) => return Ok(reply),
             Err(failed) => failed,
         };
-        // One action that can't be read is ended, and the others start.
+        // An action whose parameters can't be read is ended, so that the others start.
         let mut unread = Vec::new();
         for _ in 0..batch.claim {
             let Cause::Unreadable(id) = failed.cause else { break };
-            let Ok(ended) = self.give_up(batch, id, &failed.error) else { break };
+            let Ok(ended) = self.fail_unreadable_alone(batch, id, &failed.error) else { break };
             unread.extend(ended);
             failed = match self.commit_one(batch) {
                 Ok(reply) => return Ok(BatchReply { unread, ..reply }),
@@ -290,78 +238,19 @@ impl<'c> Writer<'c> {
         Ok(refusing_submissions(reply, batch, &failed.error))
     }
 
-    fn commit_one(&mut self, batch: &Batch) -> Result<BatchReply, Failed> {
+    fn commit_one(&mut self, batch: &Batch) -> Result<BatchReply, RolledBack> {
         self.transaction(|writer| writer.apply(batch))
     }
 
-    /// Ends an action whose parameters can't be read, so that it holds up no other.
-    fn give_up(
+    /// Ends an action whose parameters can't be read, in a transaction of its own, so that it blocks no other.
+    fn fail_unreadable_alone(
         &mut self,
         batch: &Batch,
         id: ActionId,
         error: &StoreError,
-    ) -> Result<Option<Unread>, Failed> {
+    ) -> Result<Option<Unread>, RolledBack> {
         log::error!("action {id} can't be started: {error}");
-        self.transaction(|writer| writer.fail_unread(batch, id, error))
-    }
-
-    /// Does something as one transaction, or not at all.
-    fn transaction<T>(&mut self, apply: impl FnOnce(&mut Self) -> Applied<T>) -> Result<T, Failed> {
-        let before = self.known.clone();
-        let applied = self.apply_all(apply);
-        if applied.is_err() {
-            self.known = before;
-            self.running.clear();
-            self.parameters.clear();
-            if !self.connection.is_autocommit() {
-                // A failed commit may have rolled back already; then there is nothing to undo.
-                let _ = self.connection.execute_batch("ROLLBACK");
-            }
-        }
-        applied.map_err(|failure| match failure {
-            Failure::Sqlite(error) => self.failed(&error),
-            Failure::Store(error) => Failed { error, cause: Cause::Other },
-            Failure::Unreadable(id, error) => Failed { error, cause: Cause::Unreadable(id) },
-        })
-    }
-
-    fn apply_all<T>(&mut self, apply: impl FnOnce(&mut Self) -> Applied<T>) -> Applied<T> {
-        self.run("BEGIN IMMEDIATE", [])?;
-        let applied = apply(self)?;
-        if std::mem::take(&mut self.known.last_is_gone) {
-            self.run("UPDATE meta SET last_id = ?1", [self.known.last_id])?;
-        }
-        let changed: Vec<_> =
-            self.known.queues.iter().filter(|(_, q)| q.changed).map(|(id, q)| (*id, *q)).collect();
-        for (id, queue) in changed {
-            self.run(
-                "UPDATE queue SET paused = ?2, counts = ?3 WHERE id = ?1",
-                params![id.0, queue.paused, counts_to_text(&queue.counts)],
-            )?;
-            self.queue_mut(id)?.changed = false;
-        }
-        self.run("COMMIT", [])?;
-        Ok(applied)
-    }
-
-    pub(super) fn queue_mut(&mut self, id: QueueId) -> Applied<&mut Queue> {
-        self.known.queues.get_mut(&id).ok_or_else(|| {
-            Failure::Store(StoreError::Io(format!("queue number {} was never opened", id.0)))
-        })
-    }
-
-    /// Runs a statement that is prepared once: the connection's own cache would look it up, and put
-    /// it back, by its whole text each time.
-    pub(super) fn run(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Applied<()> {
-        let prepared = self.statements.iter_mut().find(|(text, _)| std::ptr::eq(*text, sql));
-        if let Some((_, statement)) = prepared {
-            statement.execute(params)?;
-            return Ok(());
-        }
-        let mut statement = self.connection.prepare(sql)?;
-        statement.execute(params)?;
-        self.statements.push((sql, statement));
-        Ok(())
+        self.transaction(|writer| writer.fail_unreadable(batch, id, error))
     }
 
     pub(super) fn corrupt(&self, reason: String) -> StoreError {
@@ -372,16 +261,16 @@ impl<'c> Writer<'c> {
         store_error(error, &self.path)
     }
 
-    /// Writes the write-ahead log into the file, so that a copy of the file alone is complete.
+    /// Copies the write-ahead log into the database, so that a copy of that file alone is complete.
     pub(super) fn close(mut self) {
         self.checkpointer = None;
-        // A store that was dropped and not closed has left the snapshots of its last reads: the checkpoint would
-        // wait for them some seconds, and whoever wants the directory as long.
+        // A store that was dropped and not closed still has the snapshots of its last reads. The checkpoint would
+        // wait some seconds for them, and the directory would stay locked as long.
         self.pool.close();
-        // Else nothing would tell of a file that went while nothing was written.
-        self.files.look();
+        // Otherwise nothing would report a file that disappeared while nothing was written.
+        self.files.check_now();
         if self.files.is_overwritten() {
-            // What this process believes to be in the log must not go into the database.
+            // This process's index of the log may no longer match the files: nothing must be copied by it.
             let kept =
                 self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             if let Err(error) = kept {
@@ -399,12 +288,12 @@ impl<'c> Writer<'c> {
     }
 }
 
-/// The batch as it would be if nobody had submitted.
+/// Returns the batch without its submissions.
 fn without_submissions(batch: &Batch, claim: usize) -> Batch {
     Batch { controls: batch.controls.clone(), submissions: Vec::new(), claim, ..*batch }
 }
 
-/// Makes the answer to [`without_submissions`] that to the batch itself.
+/// Completes the reply to a batch [`without_submissions`]: each of them is refused with this error.
 fn refusing_submissions(mut reply: BatchReply, batch: &Batch, error: &StoreError) -> BatchReply {
     let refused = || Err(Rejected::Store(error.clone()));
     reply.submissions = batch.submissions.iter().map(|_| refused()).collect();

@@ -1,4 +1,4 @@
-//! All that there is, as plain data, and how a model of it is set up.
+//! The state of the model of owners, as plain data, and its setup.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use actiond_actors::lifecycle::{Ended, OnRestart};
 use super::laws::Law;
 
 pub(super) type Id = u8;
-/// Which incarnation of a server, from 1; 0 is nobody.
+/// Number of a server's incarnation, from 1; 0 is nobody.
 pub(super) type Owner = u8;
 
 /// One attempt at one action.
@@ -23,7 +23,7 @@ pub(super) struct Row {
     pub(super) id: Id,
     pub(super) state: State,
     pub(super) attempt: u8,
-    /// Who runs it.
+    /// The owner that runs it.
     pub(super) owner: Owner,
 }
 
@@ -37,18 +37,18 @@ impl Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Lease {
     Holds,
-    /// Its time is over, and nobody has acted on that: it may be renewed.
+    /// It has expired, and nobody has recovered from it: it may be renewed.
     Over,
-    /// Somebody has recovered what its owner ran.
+    /// Another owner has recovered its owner's actions.
     Dead,
 }
 
-/// What a server knows of its lease.
+/// A lease as its server knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Standing {
     /// It holds by the server's own measure.
     Held,
-    /// It is over by that, and nothing was heard of the store.
+    /// It has expired by that measure, and the store was not reached.
     InDoubt,
     /// The store has said that it is lost.
     Lost,
@@ -61,14 +61,14 @@ pub(super) enum Wish {
     Force,
 }
 
-/// Work that is under way, or a start that the server has not heard of yet.
+/// Running work, or a start that the server has not heard of yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Run {
     pub(super) key: Key,
-    /// Under which owner it was claimed.
+    /// The owner that claimed it.
     pub(super) owner: Owner,
     pub(super) wish: Wish,
-    /// It is forced because of the lease, and by nobody's will.
+    /// True if it is forced because of the lease, not by a command.
     pub(super) interrupted: bool,
 }
 
@@ -105,21 +105,21 @@ pub(super) struct Report {
 pub(super) struct Server {
     pub(super) owner: Owner,
     pub(super) standing: Standing,
-    /// Written down as started; the answer is on its way.
+    /// Started in the store; the answer is on its way.
     pub(super) claimed: Vec<Run>,
     pub(super) runs: Vec<Run>,
     pub(super) reports: Vec<Report>,
     /// The actions whose end its clients wait for.
     pub(super) waits: BTreeSet<Id>,
-    /// Submissions that are acknowledged and not written: a mistake's only.
+    /// Submissions that are acknowledged and not written (only by mistake).
     pub(super) unwritten: Vec<Id>,
-    /// It has asked for a start, with its lease in hand and its slot free.
+    /// True if it has enlisted a claim, while its lease held and its slot was free.
     pub(super) sealed: bool,
-    /// What it has picked to start before the transaction: a mistake's only.
+    /// The action that it picked before the transaction (only by mistake).
     pub(super) picked: Option<Id>,
 }
 
-/// What the store tells an owner about what others did.
+/// A notice of the store to an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Notice {
     Steer { to: Owner, key: Key, wish: Wish },
@@ -146,7 +146,7 @@ pub(super) struct Spent {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct World {
     pub(super) rows: Vec<Row>,
-    /// Of each incarnation, the first one's in front.
+    /// The leases of all incarnations, in order.
     pub(super) leases: Vec<Lease>,
     pub(super) servers: [Option<Server>; 2],
     pub(super) notices: BTreeSet<Notice>,
@@ -155,9 +155,9 @@ pub(super) struct World {
     pub(super) acknowledged: BTreeSet<Id>,
     /// The actions of which a client was told that they are cancelled.
     pub(super) told_cancelled: BTreeSet<Id>,
-    /// How often work on each action was begun, by id.
+    /// Number of times that work on each action was begun.
     pub(super) begun: Vec<(Id, u8)>,
-    /// Which ends were believed.
+    /// The attempts whose ends were accepted.
     pub(super) believed: Vec<Key>,
     pub(super) broken: Vec<Law>,
 }
@@ -190,7 +190,7 @@ impl World {
     }
 }
 
-/// What clients ask, of either server.
+/// A request of a client to either server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Ask {
     Submit,
@@ -200,24 +200,24 @@ pub(super) enum Ask {
     Wait(Id),
 }
 
-/// What there is at first, what happens at most, and which mistake is built in.
+/// The setup of the model: initial state, limits on events, and a built-in mistake.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
-    /// How many actions wait at first.
+    /// Number of actions that wait at first.
     pub(super) actions: Id,
     pub(super) on_restart: OnRestart,
-    /// How many slots each server has.
+    /// Number of slots of each server.
     pub(super) slots: usize,
     /// The work ends only when it is asked to.
     pub(super) endless: bool,
     pub(super) asks: &'static [Ask],
     pub(super) most_asks: u8,
     pub(super) crashes: u8,
-    /// How often a server that lives loses touch with the store for longer than its lease.
+    /// Maximum number of times that a live server loses the store for longer than its lease.
     pub(super) cut_offs: u8,
-    /// How many notices are lost.
+    /// Maximum number of lost notices.
     pub(super) lost: u8,
-    /// How many reports are written, and sent again because the answer was lost.
+    /// Maximum number of reports that are written, and sent again because the answer was lost.
     pub(super) repeats: u8,
     pub(super) fault: Option<Fault>,
 }
@@ -245,36 +245,36 @@ impl Setup {
 /// A mistake that a model can have built in; the laws must notice it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// An end is taken of whatever attempt, as long as the action runs somewhere.
+    /// The end of any attempt is accepted, as long as the action runs somewhere.
     EndUnfenced,
-    /// An end is held against the owner, and not against the attempt.
+    /// An end is checked by owner, not by attempt.
     EndByOwnerOnly,
-    /// An end is held against the attempt, and not against the owner. It breaks nothing: no two owners have the
+    /// An end is checked by attempt, not by owner. It breaks nothing: no two owners have the
     /// same attempt at an action, since each start makes a new one.
     EndByAttemptOnly,
-    /// A server that starts takes for lost whatever runs and is not its own, as it may where it is alone.
+    /// A server that starts recovers all running actions, as it may only if it is alone.
     RecoverIgnoresOwner,
-    /// Whatever another owner runs is recovered, whether its lease is over or not.
+    /// Actions of other owners are recovered even if their lease holds.
     RecoverBeforeExpiry,
-    /// Nobody recovers what others ran.
+    /// Nobody recovers the actions of others.
     NoReclaim,
-    /// What ended with its server runs again, also where it may run only once.
+    /// An action that was lost with its server runs again, even if it may run only once.
     FailRunsAgain,
     /// A notice that is lost is never made up for.
     NeverRepeated,
     /// An owner whose lease is over still claims.
     ClaimWithoutLease,
-    /// What starts is chosen before the transaction that starts it, and not looked at again.
+    /// Actions to start are chosen before the transaction that starts them, and not checked again.
     ClaimNotAtomic,
-    /// A start that is heard of after the lease is begun all the same.
+    /// A start is begun even if its answer comes after the lease has expired.
     LateClaimBegun,
-    /// A server measures its lease from the answer, and not from before it asked for it.
+    /// A server measures its lease from the answer, not from the request.
     LeaseMeasuredLate,
     /// A server that has lost its lease goes on under the same number.
     IncarnationReused,
-    /// A server that has lost its lease begins anew before what it ran has ended.
+    /// A server that has lost its lease becomes a new owner before its running actions have ended.
     NewOwnerAtOnce,
-    /// An owner of which others have recovered is renewed as if nothing had been.
+    /// A dead owner's lease is renewed.
     DeadRenewed,
     /// A submission is acknowledged before it is written.
     AckBeforeDurable,

@@ -1,6 +1,6 @@
-//! A disk that knows what was synced from what was only written, and whose power can be cut.
+//! A disk that tells synced data from data that was only written, and whose power can be cut.
 //!
-//! Each file has what is on the medium, what the programs see, and the changes between the two in
+//! Each file has its contents on the medium, those that programs see, and the changes between the two in
 //! their order. A sync moves the changes of one file to the medium. At the cut a random part of the
 //! others gets there too: see [`Disk::after_cut`]. What SQLite keeps in memory beside the files is in
 //! [`super::locks`], how it gets here in [`super::vfs`].
@@ -13,10 +13,10 @@ use fastrand::Rng;
 
 use super::locks::Locks;
 
-/// Whether the disk does what it says.
+/// Honesty of the disk about syncs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Honesty {
-    /// What was synced is on the medium.
+    /// Synced data is on the medium.
     Honest,
     /// Every sync is a lie: nothing gets to the medium before the cut.
     NeverSyncs,
@@ -26,7 +26,7 @@ pub(crate) enum Honesty {
     NeverSyncsNames,
 }
 
-/// What went on when the power was cut.
+/// The operation during which the power was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum During {
     /// A write to the log: a commit.
@@ -64,22 +64,22 @@ struct State {
     names: Names,
     names_on_medium: Names,
     name_changes: Vec<NameChange>,
-    /// How many changes and syncs there were.
+    /// Number of changes and syncs so far.
     operations: u64,
     cut_at: Option<Cut>,
     cut_during: Option<During>,
-    /// How many bytes all files have room for.
+    /// Maximum number of bytes of all files.
     room: Option<usize>,
 }
 
-/// When the power is to be cut.
+/// The point at which the power is to be cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
     /// At an operation of this kind, or of any.
     pub(crate) kind: Option<During>,
     /// At which of them from now, from 1.
     pub(crate) nth: u64,
-    /// Whether a sync is done when it happens, though nobody hears of it; else it is in the middle.
+    /// True if a sync is cut after it is done, but before it returns; else it is cut in the middle.
     pub(crate) late: bool,
 }
 
@@ -150,7 +150,7 @@ impl Disk {
         self.state().cut_during.get_or_insert(During::Nothing);
     }
 
-    /// What went on when the power was cut; `None` while it is there.
+    /// Returns the operation during which the power was cut; `None` while it is on.
     pub(crate) fn cut_during(&self) -> Option<During> {
         self.state().cut_during
     }
@@ -160,7 +160,7 @@ impl Disk {
         self.state().operations
     }
 
-    /// What is on the medium when the power comes back, as a new disk.
+    /// Returns a new disk with the contents of the medium after the cut.
     ///
     /// Of each change that was not synced, each sector is kept, dropped, or torn: then only the first
     /// or the last bytes of what was written to it are there. How many are kept differs from file to
@@ -234,7 +234,7 @@ impl Disk {
         self.state().room = room;
     }
 
-    /// What a file holds; nothing if it is not there.
+    /// Returns the contents of a file; nothing if it does not exist.
     pub(crate) fn content(&self, name: &str) -> Vec<u8> {
         let state = self.state();
         state.names.get(name).map(|file| state.files[*file].seen.clone()).unwrap_or_default()

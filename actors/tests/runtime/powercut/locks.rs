@@ -1,5 +1,5 @@
-//! What SQLite shares between the connections to one database beside its files: the locks, and the
-//! index of the log (which a real system keeps in shared memory). All of it is gone with the power.
+//! State that SQLite shares between connections beside the files: the locks, and the
+//! index of the log (in shared memory on a real system). All of it is lost with the power.
 //!
 //! The library behind [`super::vfs`] gives each connection a copy of the index and asks for it to be
 //! fetched or put back at locks and barriers. Several connections change different words of one region
@@ -18,11 +18,11 @@ use super::disk::Disk;
 
 const REGION: usize = 32_768;
 const WORD: usize = 4;
-/// How many bytes are compared at once.
+/// Number of bytes that are compared at once.
 const BLOCK: usize = 128;
-/// The lock of the index that whoever writes to the log holds.
+/// The lock of the index that the writer of the log holds.
 const WRITE_LOCK: u8 = 0;
-/// The one that whoever makes a checkpoint holds.
+/// The lock of the index that a checkpoint holds.
 const CHECKPOINT_LOCK: u8 = 1;
 
 pub(super) type Region = [u8; REGION];
@@ -34,10 +34,10 @@ pub(crate) struct Locks {
     of_file: BTreeMap<u64, LockKind>,
     of_index: BTreeMap<(u64, u8), Shared>,
     index: Vec<Box<Region>>,
-    /// How often the index was changed.
+    /// Number of changes to the index.
     changes: u64,
     users_of_index: usize,
-    /// Whether whoever wants to write must wait, and whether somebody does.
+    /// True while writers must wait, and true if one does.
     writers_held: bool,
     writer_waits: bool,
 }
@@ -46,7 +46,7 @@ fn higher(one: LockKind, other: LockKind) -> LockKind {
     if one < other { other } else { one }
 }
 
-/// Whether a lock may be held by several.
+/// True if a lock may be held by several.
 type Shared = bool;
 
 impl Disk {
@@ -129,11 +129,11 @@ impl Disk {
 pub(super) struct Index {
     disk: Arc<Disk>,
     handle: u64,
-    /// What its copy was when it was last fetched or put back.
+    /// Its copy as it was last fetched or put back.
     last: BTreeMap<u32, Box<Region>>,
     /// After how many changes each region was fetched.
     fetched: BTreeMap<u32, u64>,
-    /// What is to be put back: all regions at once, for the first one tells what is in the others.
+    /// Changes to be put back, in all regions at once, since the first one describes the others.
     changed: Vec<(usize, usize, [u8; WORD])>,
 }
 
@@ -144,7 +144,7 @@ impl Index {
         Self { disk, handle, last: BTreeMap::new(), fetched: BTreeMap::new(), changed: Vec::new() }
     }
 
-    /// Whether the index was changed since it was fetched. The library fetches it before it asks for a lock and
+    /// Returns true if the index was changed since it was fetched. The library fetches it before it asks for a lock and
     /// never while it holds an exclusive one: a checkpoint would see the log as it was before somebody else
     /// copied all of it and began it anew, and copy pages of the new log to where those of the old one belong. On a real
     /// system the index is the same memory for all.

@@ -5,7 +5,7 @@
 //! - [`systems`]: a running system, and what its clients were told before each cut;
 //! - [`formats`]: a file of an earlier version that is being brought over.
 //!
-//! What is simulated, what is not, and how to run one seed again: `docs/powercut.md`.
+//! The limits of the simulation, and how to run one seed again, are in `docs/powercut.md`.
 
 mod disk;
 mod formats;
@@ -35,7 +35,7 @@ fn seeds(usual: Range<u64>) -> Range<u64> {
     }
 }
 
-/// Whether all seeds of a test run, so that what they must have met in sum can be asked for.
+/// Returns true if all seeds of a test run, so that totals over all of them can be checked.
 fn as_usual() -> bool {
     std::env::var_os("POWERCUT_SEED").is_none() && std::env::var_os("POWERCUT_SEEDS").is_none()
 }
