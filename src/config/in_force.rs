@@ -141,6 +141,28 @@ Type=FileSystemConnector
     }
 
     #[test]
+    fn keys_of_a_kind_are_printed_in_the_order_of_the_reference() {
+        let (text, _) = printed(&[("a.cfg", FULL), ("base.cfg", BASE)]);
+        let reference = super::super::describe(&Kinds::shipped());
+        for (section, title) in [("[Ingest]", "# [Ingest]"), ("[DIR1]", "# [DIR1]")] {
+            let keys = |text: &str, title: &str| -> Vec<String> {
+                let (_, rest) = text.split_once(&format!("\n{title}\n")).unwrap();
+                let own = rest.split("\n\n[").next().unwrap().split("\n# [").next().unwrap();
+                let lines = own.lines().filter(|line| !line.starts_with("//"));
+                let key = |line: &str| {
+                    line.trim_start_matches("# ").split_once('=').map(|k| k.0.to_owned())
+                };
+                lines.filter_map(key).collect()
+            };
+            let known = keys(&reference, title);
+            assert!(known.len() > 4, "{known:?}");
+            let shown: Vec<_> =
+                keys(&text, section).into_iter().filter(|key| known.contains(key)).collect();
+            assert_eq!(shown, known, "{section}");
+        }
+    }
+
+    #[test]
     fn what_is_printed_means_the_same() {
         for text in ["", FULL] {
             let directory = tempfile::tempdir().unwrap();

@@ -134,6 +134,14 @@ impl<'r> KindReader<'_, 'r> {
         all
     }
 
+    /// Tells if [`each_listed`](Self::each_listed) found a name for a section of this form, whether there is such a section
+    /// or not.
+    #[must_use]
+    pub fn lists_any(&self, each: &Section) -> bool {
+        let list = |section: &Section| section.listed.map(|(_, list)| list.name);
+        self.listed.iter().any(|(_, section)| list(section) == list(each))
+    }
+
     fn require_all(&mut self, section: &str, keys: &[&Key]) {
         if let Some(section) = self.reader.ini.section(section) {
             for key in keys.iter().filter(|key| key.is_required()) {

@@ -390,6 +390,13 @@ fn what_is_misspelt_is_told_beside_what_stops_the_start() {
         ("[AsyncActions]\nNumber=x\n0=Work\n[Work]\nType=Echo", vec![]),
         ("[AsyncActions]\n0=Work\n[Work]\nType=Igest\nOutput=idx\nX=1", vec!["t:6: [Work] X has"]),
         ("[FetchTasks]\n0=A b\n[A b]\nDirectoryPathCSVs=a", vec![]),
+        // A task that is listed and bad is a task: that there is none would be false.
+        ("[FetchTasks]\n0=A", vec!["t:1: [FetchTasks] has no effect, because no queue has"]),
+        (
+            "[AsyncActions]\n0=F\n[F]\nType=FileSystemConnector\n[FetchTasks]\n0=A\n\
+             [Ingestion]\nIngestHost=h\nIngestPort=1",
+            vec![],
+        ),
     ];
     for (text, want) in table {
         let error = Settings::parse(text, "t").unwrap_err();

@@ -28,7 +28,7 @@ fn limit(target: &str) -> Duration {
         "render" => 40,
         "ingest_xml" => 30,
         "config" => 20,
-        "mender" | "reference" => 10,
+        "mender" | "reference" | "reply" => 10,
         "removes_csv" => 6,
         // Those that need a tenth of a second: ten times that is nothing on a busy machine.
         _ => 5,

@@ -43,7 +43,15 @@ pub(super) fn record_end(
     let view = attempt.view();
     let report =
         report.map_or_else(|| Written::of(&view.partial), Ok).unwrap_or_else(|unwritable| {
-            (ended, error) = (Ended::Failed, Some(unwritable.to_string()));
+            match ended {
+                // A stop is one without its partial result, too, and says why that is missing.
+                Ended::Stopped => error = Some(unwritable.to_string()),
+                // What is to run again must not end for lack of a partial result.
+                Ended::Interrupted(_) => {}
+                Ended::Finished | Ended::Failed => {
+                    (ended, error) = (Ended::Failed, Some(unwritable.to_string()));
+                }
+            }
             Written::default()
         });
     attempt.set_ended(AttemptEnd {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use actiond_actors::testing::{Gate, eventually};
-use actiond_actors::{OnRestart, Parameters, QueueError, QueueHandle, RunOutcome, State};
+use actiond_actors::testing::{Gate, Script, eventually};
+use actiond_actors::{
+    Failure, Node, OnRestart, Parameters, QueueError, QueueHandle, RunOutcome, State, Work,
+};
 use tokio::task::JoinHandle;
 
-use crate::common::{Home, NEVER, SOON, at_gate, graceless, submit, threads};
+use crate::common::{Home, NEVER, SOON, at_gate, graceless, submit, threads, until};
 
 /// Those who wait learn how their actions stand after what ran was interrupted and that was recorded.
 #[tokio::test]
@@ -35,6 +37,31 @@ async fn who_waits_is_answered_before_the_store_is_closed() {
             let states = [first, second].map(|status| status.unwrap().record.state);
             assert_eq!(states, [ran, State::Queued], "{in_a_hurry}");
         }
+    }
+}
+
+/// A partial result that can't be kept must not cost the action that is to run again.
+#[tokio::test]
+async fn what_is_interrupted_waits_again_whatever_its_partial_result() {
+    for (on_restart, state) in
+        [(OnRestart::Requeue, State::Queued), (OnRestart::Fail, State::Error)]
+    {
+        let script = Script::new(|context| {
+            let deep = (0..60).fold(Node::new("n"), |inner, _| Node::new("n").node(inner));
+            context.set_partial(vec![deep]);
+            Work::task(async move {
+                context.stop_requested().await;
+                Err(Failure::Stopped)
+            })
+        });
+        let home = Home::new(threads(1), &script.on_restart(on_restart)).await;
+        let id = submit(&home.work, "").await;
+        until(&home.work, id, State::Processing).await;
+        let waits = async { tokio::join!(home.work.wait(id, NEVER), home.system.shutdown_now()) };
+        let (status, ()) = tokio::time::timeout(SOON, waits).await.expect("it ends");
+        let record = status.unwrap().record;
+        let error = (state == State::Error).then_some("interrupted by server shutdown");
+        assert_eq!((record.state, record.error.as_deref()), (state, error));
     }
 }
 

@@ -146,9 +146,10 @@ impl Kind for FileSystemConnector {
         let tasks = config.each_listed(TASK, FetchTask::read);
         let (ingest, batch_size) = ingestion(config);
         let fetches = !config.own_queues().is_empty();
-        if fetches && tasks.is_empty() {
+        let lists_tasks = config.lists_any(TASK);
+        if fetches && !lists_tasks {
             config.warning("[FetchTasks] lists no task, so a fetch has nothing to do");
-        } else if !fetches && !tasks.is_empty() && config.knows_all_queues() {
+        } else if !fetches && lists_tasks && config.knows_all_queues() {
             let what = "has no effect, because no queue has Type=FileSystemConnector";
             config.section(FETCH_TASKS).warning_about_all(what);
         }

@@ -105,11 +105,8 @@ pub struct IngestSettings {
 impl IngestSettings {
     fn read(section: &mut SectionReader<'_, '_>, default: PathBuf) -> Self {
         let output = |word| if word == "idx" { Output::Idx } else { Output::Json };
-        let allowed_source_directories = section.paths(ALLOWED_SOURCE_DIRECTORIES);
-        for directory in &allowed_source_directories {
-            section.warn_if_absent(ALLOWED_SOURCE_DIRECTORIES, directory);
-        }
-        Self {
+        // In the order in which the reference lists them: what is in force is printed in that in which it is read.
+        let settings = Self {
             output: section.words(OUTPUT).into_iter().map(output).collect(),
             output_directory: section.directory_to_write(
                 OUTPUT_DIRECTORY,
@@ -118,8 +115,12 @@ impl IngestSettings {
             ),
             max_content_size: section.size(MAX_CONTENT_SIZE),
             max_output_size: section.size(MAX_OUTPUT_SIZE),
-            allowed_source_directories,
+            allowed_source_directories: section.paths(ALLOWED_SOURCE_DIRECTORIES),
+        };
+        for directory in &settings.allowed_source_directories {
+            section.warn_if_absent(ALLOWED_SOURCE_DIRECTORIES, directory);
         }
+        settings
     }
 }
 
