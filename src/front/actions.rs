@@ -6,9 +6,10 @@ use super::served_queue::ServedQueue;
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
 use crate::aci::catalog::{ActionSpec, builtin, validate};
 use crate::aci::error::AciError;
+use crate::aci::queue_info::QUEUE_ACTIONS;
 use crate::aci::request::Pairs;
 use crate::aci::token::Token;
-use crate::aci::words::nearest;
+use crate::aci::words::{find_word, nearest};
 
 /// The actions of one port.
 #[derive(Clone, Copy)]
@@ -67,10 +68,13 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// Returns the part of the action that is asked for, such as `getStatus` of `QueueInfo`, as the client wrote it.
+    /// Returns the part of the action that is asked for, such as `getStatus` of `QueueInfo`, in the spelling of
+    /// the documentation: rules about it must not depend on how the client wrote it.
     pub(super) fn subaction(self, pairs: &Pairs) -> Option<&str> {
         match self {
-            Self::QueueInfo => pairs.given("QueueAction"),
+            Self::QueueInfo => {
+                pairs.given("QueueAction").and_then(|given| find_word(QUEUE_ACTIONS, given))
+            }
             Self::Immediate(_) | Self::Queued(_) => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The front: turns an ACI request into calls to the queues, and their answers into an ACI reply.
 //!
-//! Only this folder knows both the wire (`aci/`) and the runtime (`actiond-actors`).
+//! Only this folder translates between the wire (`aci/`) and the runtime (`actiond-actors`); the kinds of action use a few words of both.
 //!
 //! | module | contents |
 //! |---|---|

@@ -165,8 +165,12 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
         QueueCommand::Stop => queue.stop_all().await,
         QueueCommand::Pause => queue.pause_queue().await,
         QueueCommand::Resume => queue.resume_queue().await,
-        // The others have a token: the parser saw to that.
-        _ => Ok(Vec::new()),
+        QueueCommand::QueueStatus => Ok(Vec::new()),
+        // These have a token: the parser saw to that.
+        QueueCommand::Progress { .. }
+        | QueueCommand::Cancel
+        | QueueCommand::ChangePriority { .. }
+        | QueueCommand::Duplicate => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
     queue_status(served).await.map(ReplyData::Elements)

@@ -6,6 +6,8 @@
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the suite that every store must pass: `conformance` (feature `testing`).
 //!
+//! A system is given a store by [`Builder::store`](crate::Builder::store).
+//!
 //! The rest of this page is for those who implement a store. `examples/memory_store` in this package is a simple one.
 //!
 //! # Rules

@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | task | its checkpoints | its context | dropping it at its next await | once it is dropped |
 //! | thread | its checkpoints | its context | nothing | once it ends by itself; until then it is retired |
-//! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group | once the whole group has gone |
+//! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group | once the whole group has gone, or 10 s after it was killed (logged) |
 //!
 //! A slot is free only after forced work has ended: no more work runs than the queue has slots (Q4).
 

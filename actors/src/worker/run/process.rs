@@ -27,7 +27,8 @@ use crate::perform::{Failure, WorkResult};
 use crate::worker::outcome::panicked;
 use crate::worker::{Attempt, Wish};
 
-/// Time to wait for killed processes: more than any needs that the system can end at all.
+/// Time to wait for killed processes: more than any needs that the system can end at all. It is bounded because the number of
+/// the group is free once its leader was waited for: what is seen there later may be somebody else's.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// Longest time between two looks at them.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -133,8 +134,8 @@ impl ProcessWork {
     }
 }
 
-/// Runs the program to its end, and then the work. Nothing is left of the program's group after this, whatever the work
-/// does.
+/// Runs the program to its end, and then the work. The program itself is gone after this, whatever the work does, and so is its
+/// group, unless the system does not end a member of it within ten seconds of SIGKILL.
 async fn run(
     mut child: tokio::process::Child,
     mut group: Group,
