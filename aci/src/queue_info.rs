@@ -216,12 +216,27 @@ impl QueueInfo {
     /// Reads the parameters of a `QueueInfo` request. `now_ms` and `tz` are for filters that leave out date or zone.
     ///
     /// An empty value counts as not given. Parameters that are not known are ignored; call [`validate`] before, with
-    /// [`QUEUE_INFO`], to refuse them.
+    /// [`QUEUE_INFO`], to refuse them, and then [`QueueInfo::parse_validated`].
     ///
     /// # Errors
     /// The ACI error to send back, if a parameter is missing or has a value that it may not have.
     pub fn parse(pairs: &Pairs, now_ms: i64, tz: &impl TimeZone) -> Result<Self, AciError> {
         validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, false)?;
+        Self::parse_validated(pairs, now_ms, tz)
+    }
+
+    /// Reads parameters as [`QueueInfo::parse`] does, once [`validate`] has accepted them with [`QUEUE_INFO`]. Validation
+    /// decodes the token among others, so a server that polls reach should not do it twice.
+    ///
+    /// Of parameters that were not validated, some wrong values count as not given.
+    ///
+    /// # Errors
+    /// The ACI error to send back, if a command lacks a parameter that it needs, or a time can't be read.
+    pub fn parse_validated(
+        pairs: &Pairs,
+        now_ms: i64,
+        tz: &impl TimeZone,
+    ) -> Result<Self, AciError> {
         let queue = pairs.given("QueueName").map(ToOwned::to_owned);
         let token = match pairs.given("Token") {
             Some(text) => Some(

@@ -20,7 +20,8 @@ use crate::aci::token::Token;
 
 pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciError> {
     let pairs = std::mem::take(&mut call.pairs);
-    let info = QueueInfo::parse(&pairs, call.endpoint.now_ms(), &Local)?;
+    // `dispatch` has validated them.
+    let info = QueueInfo::parse_validated(&pairs, call.endpoint.now_ms(), &Local)?;
     let served = find_queue(call.endpoint, &info)?;
     match &info.token {
         Some(token) => {
