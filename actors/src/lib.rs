@@ -72,7 +72,7 @@
 //! # Limits
 //!
 //! A result may be nested 50 levels deep and take 400 MB as JSON; a longer error text is cut there. SQLite comes
-//! with rusqlite (`bundled`), and cargo takes one version of `libsqlite3-sys` in a program.
+//! with rusqlite (`bundled`). Cargo allows one version of `libsqlite3-sys` in a program, so yours must be the same.
 //!
 //! # Inside
 //!
