@@ -8,8 +8,9 @@ use crate::aci::error::AciError;
 /// Checks that a caller may have an action performed; the error is [`AciError::permission`].
 ///
 /// Everybody may do everything: a caller that reaches the port is let in. This is the place for roles (`spec.role`, and
-/// `Actions` that name an action or one `subaction` of it, such as `QueueInfo.getStatus`: in the spelling of the documentation, however the client wrote it), for keys and certificates of
-/// the `caller`, and for limits to a `queue`. `None` is a queue that there is not, or an action that concerns none.
+/// `Actions` that name an action or one `subaction` of it, such as `QueueInfo.getStatus`), for keys and certificates of the
+/// `caller`, and for limits to a `queue`. A sub-action comes in the spelling of the documentation, however the client wrote
+/// it. `None` is a queue that there is not, or an action that concerns none.
 pub(super) fn authorize(
     caller: &Caller,
     spec: &ActionSpec<'_>,
