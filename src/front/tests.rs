@@ -153,7 +153,9 @@ async fn every_request_passes_where_callers_are_let_in() {
         ("/action=getstatus", "Admin GetStatus"),
         ("/action=GetRequestLog&Tail=wrong", "Admin GetRequestLog"),
         ("/action=QueueInfo&QueueName=work&QueueAction=stop", "Query QueueInfo stop Work"),
-        ("/action=QueueInfo&QueueName=other&QueueAction=wrong", "Query QueueInfo wrong"),
+        ("/action=QueueInfo&QueueName=work&QueueAction=PROGRESS", "Query QueueInfo progress Work"),
+        // One that there is not is no sub-action.
+        ("/action=QueueInfo&QueueName=other&QueueAction=wrong", "Query QueueInfo"),
         (&by_token, "Query QueueInfo progress Work"),
         ("/action=WORK&Priority=wrong", "Index Work  Work"),
     ];
