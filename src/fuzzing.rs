@@ -2,7 +2,8 @@
 //!
 //! Behind the feature `fuzzing` and no part of the public API. `fuzz/` feeds these functions with made-up bytes and
 //! `tests/corpus` with the inputs kept from that; `docs/fuzzing.md` says which rules are checked. Beside this file:
-//! `tree.rs` makes reply trees and compares them with what readers see, `zone.rs` has a clock that changes.
+//! `wire.rs` has the targets of the wire, `tree.rs` makes reply trees and compares them with what readers see, `zone.rs` has a
+//! clock that changes.
 #![allow(
     clippy::panic,
     clippy::missing_panics_doc,

@@ -64,6 +64,7 @@
 //! | [`front`] | the endpoint: turns requests into calls to the queues, and their answers into replies |
 //! | [`aci`] | the wire, requests and replies as plain data: the package `actiond-aci` |
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
+//! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | [`config`] | the configuration file |
 //! | [`cli`] | the program: command line, log, signals |
 //!

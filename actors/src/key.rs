@@ -1,6 +1,7 @@
 //! Keys of submissions, by which a submission can be retried without being queued twice.
 //!
-//! The only place that decides which submissions are the same. The store asks, since it has the parameters of the first.
+//! Only [`SubmissionKey::is_repeat`] decides which submissions are the same; the caller names the parameters that don't count
+//! ([`SubmissionKey::apart_from`]). The store asks, since it has the parameters of the first.
 
 use crate::action::Parameters;
 

@@ -11,6 +11,7 @@
 //! | write the work of one kind of action | [`Perform`], [`Work`] and [`ActionContext`], in [`perform`] |
 //! | build, run and end the queues | [`System`], its [`Builder`], [`QueueSettings`] |
 //! | submit, command, read and list actions | [`QueueHandle`], [`Submission`], [`Listing`] |
+//! | submit again under a key, if the answer was lost | [`SubmissionKey`] |
 //! | know an action's states and the effect of each command | the plain types in [`action`], the rules in [`lifecycle`] |
 //! | make results and show progress | [`Node`], [`Report`] and [`Progress`], in [`report`] |
 //! | be told of each change | [`Observer`], in [`events`] |
@@ -81,15 +82,8 @@
 //! - `worker`: one slot and the attempt in it; `worker::run` runs that as a task, a thread or a process.
 //! - `supervision`: the guardian that rebuilds a queue's actor that died.
 //!
-//! | upheld by | invariants |
-//! |---|---|
-//! | [`lifecycle`], the only place with rules about states | Q3, Q6, Q7, Q9; Q14 for late reports |
-//! | [`store`], in each transaction | Q1, Q2, Q8, Q10, Q12 |
-//! | `queue::batch`, `queue::committed`, `queue::attempts` | Q2, Q5, Q11 |
-//! | `queue::slots`, `queue::inbox`, `worker::run` | Q4 |
-//! | `queue::actor` | Q12, Q13 |
-//! | `queue::waiters`, `system::shutdown` | Q11 for callers that wait |
-//! | `worker::attempt`, `system::lease` | Q6 for stops, Q14 |
+//! The rules about states are in [`lifecycle`] alone. `ARCHITECTURE.md` of the repository has a table of all invariants: the
+//! module that upholds each, and the tests that show it.
 
 pub mod action;
 pub mod clock;

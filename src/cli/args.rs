@@ -1,6 +1,6 @@
 //! The arguments of the command line, also in the vendor's spelling.
 //!
-//! Nothing is done here; what each [`Command`] does is in its own module beside this one.
+//! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`super`] and [`crate::config`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
 //! | `build`, `queues` | make the [`settings`](Settings) |
+//! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `findings`, `unknown` | collect problems and warnings; warn about keys that nothing reads |
 //! | `in_force` | notes the value that each key has in the end, for [`check`] |

@@ -4,6 +4,8 @@
 //! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats its parameters, [`ingest`]
 //! turns documents into batches of files, and [`fetch`] crawls directories and hands the files to a queue that takes
 //! documents, here or elsewhere. A program that embeds the server adds kinds by [`Kinds::with`].
+//!
+//! `kind` has the traits that a kind implements, `registry` the list of kinds.
 
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 

@@ -11,7 +11,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::QueueLink;
-use super::batch::{Port, UnsealedBatch, internal};
+use super::batch::{ReplyTo, UnsealedBatch, internal};
 use super::inbox::{Generation, Look};
 #[cfg(feature = "testing")]
 use super::messages::Crash;
@@ -222,7 +222,7 @@ impl Handler<Change> for QueueActor {
 
     fn handle(&mut self, Change { control, reply }: Change, ctx: &mut Self::Context) {
         let asked = Asked::by(&control);
-        self.shared.inbox().control((control, Port::Client { reply, asked }));
+        self.shared.inbox().control((control, ReplyTo::Client { reply, asked }));
         self.end_back_off(ctx);
         self.pump(ctx);
     }

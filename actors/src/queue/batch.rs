@@ -1,6 +1,8 @@
-//! A batch: sealed when the store begins to write it, answered when it is durable, both on the store's thread.
+//! A batch: sealed when the store begins to write it, and answered when it is durable or has failed. The store's thread calls
+//! both.
 //!
-//! Each control and each submission has a port, by which it gets exactly one answer (Q11).
+//! The answer is passed on to the actor. Where the batch failed, its callers are told here. Each control and each submission
+//! has a recipient, which gets exactly one answer (Q11).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-use super::inbox::{Generation, Sealed, SubmissionPort};
+use super::inbox::{Generation, Sealed, SubmissionReplyTo};
 use super::telling::Asked;
 use super::{QueueActor, QueueLink, QueueShared};
 use crate::action::Timestamp;
@@ -20,7 +22,7 @@ use crate::store::{
 use crate::system::{Standing, Tenure};
 
 /// The recipient of the answer to a control.
-pub(super) enum Port {
+pub(super) enum ReplyTo {
     /// A client. The change is made even if the client has gone.
     Client { reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>, asked: Asked },
     /// The queue itself. The change must be made some time, so it is kept and retried if the store fails.
@@ -28,14 +30,14 @@ pub(super) enum Port {
 }
 
 /// Makes a control of the queue's own.
-pub(super) fn internal(control: Control) -> (Control, Port) {
-    (control.clone(), Port::Internal(control))
+pub(super) fn internal(control: Control) -> (Control, ReplyTo) {
+    (control.clone(), ReplyTo::Internal(control))
 }
 
 /// The recipients of a batch's answers, in the order of the batch.
-pub(super) struct Ports {
-    pub(super) controls: Vec<Port>,
-    pub(super) submissions: Vec<SubmissionPort>,
+pub(super) struct Recipients {
+    pub(super) controls: Vec<ReplyTo>,
+    pub(super) submissions: Vec<SubmissionReplyTo>,
     /// Number of actions that the batch could start.
     pub(super) claim: usize,
     /// The time of its sealing, if an observer wants [`Interest::COMMITTED`].
@@ -47,7 +49,7 @@ pub(super) struct Ports {
 /// The answer to a batch. From the store, to the actor that enlisted it; what is to be retried is in the inbox by then.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Committed(pub(super) Result<(BatchReply, Ports), StoreError>);
+pub(super) struct Committed(pub(super) Result<(BatchReply, Recipients), StoreError>);
 
 /// A batch that an actor has enlisted with the store, before it is sealed.
 pub(super) struct UnsealedBatch {
@@ -66,12 +68,12 @@ impl UnsealedBatch {
         let leased = self.tenure.standing() == Standing::Holds;
         let free = || if leased { shared.slots().available() } else { 0 };
         let Sealed { controls, submissions, claim } = shared.inbox().seal(self.generation, free);
-        let (controls, control_ports) = controls.into_iter().unzip();
-        let (submissions, submission_ports) = submissions.into_iter().unzip();
+        let (controls, control_recipients) = controls.into_iter().unzip();
+        let (submissions, submission_recipients) = submissions.into_iter().unzip();
         let sealed = shared.telling().want(Interest::COMMITTED).then(Instant::now);
-        let ports = Ports {
-            controls: control_ports,
-            submissions: submission_ports,
+        let recipients = Recipients {
+            controls: control_recipients,
+            submissions: submission_recipients,
             claim,
             sealed,
             took: None,
@@ -93,20 +95,20 @@ impl UnsealedBatch {
                 }),
             },
         };
-        (batch, Box::new(move |reply| self.answer(reply, ports)))
+        (batch, Box::new(move |reply| self.answer(reply, recipients)))
     }
 
     /// Passes the answer on to the actor. The inbox is updated before that, for the next batch.
-    fn answer(self, reply: Result<BatchReply, StoreError>, mut ports: Ports) {
-        ports.took = ports.sealed.map(|sealed| sealed.elapsed());
+    fn answer(self, reply: Result<BatchReply, StoreError>, mut recipients: Recipients) {
+        recipients.took = recipients.sealed.map(|sealed| sealed.elapsed());
         let inbox = self.shared.inbox();
         let answer = match reply {
             Ok(reply) => {
                 inbox.note_claimed(self.generation, reply.claimed.len());
-                Ok((reply, ports))
+                Ok((reply, recipients))
             }
             Err(error) => {
-                inbox.put_back(self.generation, ports.fail(&error));
+                inbox.put_back(self.generation, recipients.fail(&error));
                 Err(error)
             }
         };
@@ -114,29 +116,29 @@ impl UnsealedBatch {
     }
 }
 
-impl Ports {
+impl Recipients {
     /// Tells every client that the batch failed, and returns the controls to be retried.
-    fn fail(self, error: &StoreError) -> Vec<(Control, Port)> {
+    fn fail(self, error: &StoreError) -> Vec<(Control, ReplyTo)> {
         for reply in self.submissions {
             // A caller that has gone needs no answer.
             let _ = reply.send(Err(Rejected::Store(error.clone())));
         }
         let mut kept = Vec::new();
-        for port in self.controls {
-            match port {
-                Port::Client { reply, .. } => {
+        for reply_to in self.controls {
+            match reply_to {
+                ReplyTo::Client { reply, .. } => {
                     let _ = reply.send(Err(Rejected::Store(error.clone())));
                 }
                 // The next renewal of the lease repeats it.
-                Port::Internal(Control::Reclaim { .. }) => {}
-                Port::Internal(control) => kept.push(internal(control)),
+                ReplyTo::Internal(Control::Reclaim { .. }) => {}
+                ReplyTo::Internal(control) => kept.push(internal(control)),
             }
         }
         kept
     }
 }
 
-impl Port {
+impl ReplyTo {
     /// Answers the control. An end that was dropped as stale is counted; either way the attempt is forgotten (Q14).
     pub(super) fn answer(self, result: Result<Vec<Affected>, Rejected>, queue: &QueueShared) {
         match self {

@@ -1,14 +1,14 @@
 //! The answer to a batch: what the actor does once a batch is durable, or has failed.
 //!
-//! Only here do the changes of a batch take effect outside of the store: callers are answered, attempts start, workers hear
-//! of stops and pauses, observers are told (Q2, Q5).
+//! Only here does a durable batch take effect outside of the store: its callers are answered, attempts start, workers hear of
+//! stops and pauses, observers are told (Q2, Q5). The callers of a failed batch were answered before ([`super::batch`]).
 
 use std::sync::Arc;
 
 use actix::prelude::*;
 
 use super::QueueActor;
-use super::batch::{Committed, Port, Ports};
+use super::batch::{Committed, Recipients, ReplyTo};
 use super::telling::Asked;
 use crate::action::State;
 use crate::lifecycle::{Ended, OnRestart, Verdict};
@@ -18,41 +18,41 @@ use crate::worker::{Attempt, Wish};
 
 impl QueueActor {
     /// Lets a durable batch take effect.
-    fn on_durable(&mut self, reply: BatchReply, ports: Ports) {
+    fn on_durable(&mut self, reply: BatchReply, recipients: Recipients) {
         self.prune_more = reply.more_to_prune;
         let shared = &*self.shared;
         let (telling, name) = (shared.telling(), shared.name());
         shared.set_counts(reply.counts, reply.paused);
         let mut changes = reply.claimed.len() + reply.unread.len();
-        for (port, result) in ports.controls.into_iter().zip(reply.controls) {
+        for (reply_to, result) in recipients.controls.into_iter().zip(reply.controls) {
             if let Ok(affected) = &result {
                 changes += 1;
                 for action in affected {
                     self.steer(action);
                 }
-                match &port {
-                    Port::Internal(Control::End(end)) => self.tell_end(affected, end),
-                    Port::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
+                match &reply_to {
+                    ReplyTo::Internal(Control::End(end)) => self.tell_end(affected, end),
+                    ReplyTo::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
                         telling.recovered(name, affected);
                     }
-                    Port::Internal(_) => {}
-                    Port::Client { asked, .. } => telling.commanded(name, affected, *asked),
+                    ReplyTo::Internal(_) => {}
+                    ReplyTo::Client { asked, .. } => telling.commanded(name, affected, *asked),
                 }
             }
-            match &port {
-                Port::Internal(Control::Recover { .. }) => {
+            match &reply_to {
+                ReplyTo::Internal(Control::Recover { .. }) => {
                     self.adopt(result.as_deref().unwrap_or_default());
                     shared.set_recovered();
                 }
-                Port::Internal(Control::Reclaim { .. }) => {
+                ReplyTo::Internal(Control::Reclaim { .. }) => {
                     self.remind(result.as_deref().unwrap_or_default());
                 }
                 _ => {}
             }
-            port.answer(result, shared);
+            reply_to.answer(result, shared);
         }
-        let submissions = ports.submissions.into_iter().zip(reply.submissions);
-        for (index, (port, result)) in submissions.enumerate() {
+        let submissions = recipients.submissions.into_iter().zip(reply.submissions);
+        for (index, (reply_to, result)) in submissions.enumerate() {
             if let Ok(submitted) = &result {
                 let is_new = !reply.repeats.contains(&index);
                 changes += usize::from(is_new);
@@ -61,7 +61,7 @@ impl QueueActor {
                 }
             }
             // The caller may have gone; it may submit again under its key.
-            let _ = port.send(result);
+            let _ = reply_to.send(result);
         }
         for Unread { action, error } in &reply.unread {
             self.steer(action);
@@ -82,7 +82,7 @@ impl QueueActor {
             }
         }
         shared.inbox().note_dispatched(started);
-        telling.committed(name, reply.counts.queued(), reply.paused, changes, ports.took);
+        telling.committed(name, reply.counts.queued(), reply.paused, changes, recipients.took);
     }
 
     /// Tells of the end of an attempt. An attempt that was given back before it began was never told of, so only a final
@@ -140,15 +140,15 @@ impl Handler<Committed> for QueueActor {
     fn handle(&mut self, Committed(answer): Committed, ctx: &mut Self::Context) {
         self.in_flight -= 1;
         match answer {
-            Ok((reply, ports)) => {
+            Ok((reply, recipients)) => {
                 self.is_failing = false;
-                self.arm(&reply, ports.claim, ctx);
-                let waits = ports.claim > 0 && !reply.paused && reply.counts.queued() > 0;
+                self.arm(&reply, recipients.claim, ctx);
+                let waits = recipients.claim > 0 && !reply.paused && reply.counts.queued() > 0;
                 if waits && reply.claimed.is_empty() && !self.due.rests {
                     // All but the starts was written. Back off: they would fail again at once.
                     self.back_off(ctx);
                 }
-                self.on_durable(reply, ports);
+                self.on_durable(reply, recipients);
             }
             Err(error) => {
                 // Logged once for as long as it lasts: refused clients may try again at once.

@@ -12,11 +12,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::batch::Port;
+use super::batch::ReplyTo;
 use crate::store::{Control, NewAction, Rejected, Submitted};
 
 /// Sender of the answer to a submission.
-pub(super) type SubmissionPort = oneshot::Sender<Result<Submitted, Rejected>>;
+pub(super) type SubmissionReplyTo = oneshot::Sender<Result<Submitted, Rejected>>;
 
 /// Largest number of submissions in one batch: the next control waits behind no more than these.
 const MAX_SUBMISSIONS: usize = 1024;
@@ -43,8 +43,8 @@ struct Waiting {
     enlisted: bool,
     /// True if the actor has been told of submissions, or will look by itself.
     told: bool,
-    controls: Vec<(Control, Port)>,
-    submissions: VecDeque<(NewAction, SubmissionPort)>,
+    controls: Vec<(Control, ReplyTo)>,
+    submissions: VecDeque<(NewAction, SubmissionReplyTo)>,
     /// Number of actions that were claimed and that the actor has not handed to a worker yet.
     claimed: usize,
 }
@@ -52,8 +52,8 @@ struct Waiting {
 /// The contents of one batch.
 #[derive(Default)]
 pub(super) struct Sealed {
-    pub(super) controls: Vec<(Control, Port)>,
-    pub(super) submissions: Vec<(NewAction, SubmissionPort)>,
+    pub(super) controls: Vec<(Control, ReplyTo)>,
+    pub(super) submissions: Vec<(NewAction, SubmissionReplyTo)>,
     /// Number of actions that may start.
     pub(super) claim: usize,
 }
@@ -74,8 +74,8 @@ impl Inbox {
     pub(super) fn submission(
         &self,
         new: NewAction,
-        reply: SubmissionPort,
-    ) -> Result<bool, (NewAction, SubmissionPort)> {
+        reply: SubmissionReplyTo,
+    ) -> Result<bool, (NewAction, SubmissionReplyTo)> {
         let mut waiting = self.lock();
         if !waiting.open {
             return Err((new, reply));
@@ -90,7 +90,7 @@ impl Inbox {
     }
 
     /// Puts a control in. Called by the actor, which looks afterwards.
-    pub(super) fn control(&self, control: (Control, Port)) {
+    pub(super) fn control(&self, control: (Control, ReplyTo)) {
         self.lock().controls.push(control);
     }
 
@@ -121,11 +121,11 @@ impl Inbox {
         let mut submissions = Vec::with_capacity(waiting.submissions.len().min(MAX_SUBMISSIONS));
         let mut bytes = 0;
         while submissions.len() < MAX_SUBMISSIONS && bytes < MAX_BYTES {
-            let Some((new, port)) = waiting.submissions.pop_front() else { break };
+            let Some((new, reply_to)) = waiting.submissions.pop_front() else { break };
             if let NewAction::Given { parameters, .. } = &new {
                 bytes += parameters.byte_len();
             }
-            submissions.push((new, port));
+            submissions.push((new, reply_to));
         }
         // The actor looks again when it gets the answer.
         waiting.told = !waiting.submissions.is_empty();
@@ -134,7 +134,7 @@ impl Inbox {
 
     /// Puts controls that are to be retried back in front of all that came later. Drops them if there is another actor by
     /// now: it has begun with a recovery of its own.
-    pub(super) fn put_back(&self, generation: Generation, mut controls: Vec<(Control, Port)>) {
+    pub(super) fn put_back(&self, generation: Generation, mut controls: Vec<(Control, ReplyTo)>) {
         let mut waiting = self.lock();
         if waiting.generation == generation {
             controls.append(&mut waiting.controls);
@@ -230,12 +230,12 @@ mod tests {
     }
 
     /// A control that is told from others by its action.
-    fn control(number: u64) -> (Control, Port) {
+    fn control(number: u64) -> (Control, ReplyTo) {
         let id = ActionId::new(number).unwrap();
         internal(Control::command(id, Command::Cancel))
     }
 
-    fn numbers(controls: &[(Control, Port)]) -> Vec<u64> {
+    fn numbers(controls: &[(Control, ReplyTo)]) -> Vec<u64> {
         let number = |control: &Control| match control {
             Control::Command { id, .. } => id.get(),
             _ => 0,

@@ -12,7 +12,7 @@ use actix::{Handler, Message};
 use tokio::sync::watch;
 
 use crate::events::Observers;
-use crate::queue::inbox::{Inbox, SubmissionPort};
+use crate::queue::inbox::{Inbox, SubmissionReplyTo};
 use crate::queue::level::Thresholds;
 use crate::queue::slots::{MOST_SLOTS, Slots};
 use crate::queue::telling::Telling;
@@ -143,8 +143,8 @@ impl QueueShared {
     pub(super) fn submit(
         &self,
         new: NewAction,
-        reply: SubmissionPort,
-    ) -> Result<(), (NewAction, SubmissionPort)> {
+        reply: SubmissionReplyTo,
+    ) -> Result<(), (NewAction, SubmissionReplyTo)> {
         if self.inbox.submission(new, reply)? {
             self.tell(Submissions);
         }

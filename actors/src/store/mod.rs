@@ -4,6 +4,8 @@
 //! - listing with filters, sort keys and pages: [`query`];
 //! - servers that share a store: [`OwnerId`], [`Renewal`], [`Notice`];
 //! - the embedded store, one SQLite file: [`sqlite`];
+//! - reads that are bounded by size: [`RecordWithin`], in `within`;
+//! - errors as clients are shown them, without the names of files: [`StoreError::without_paths`], in `shown`;
 //! - the suite that every store must pass: `conformance` (feature `testing`).
 //!
 //! A system is given a store by [`Builder::store`](crate::Builder::store).

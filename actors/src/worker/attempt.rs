@@ -1,7 +1,7 @@
 //! One attempt at an action, shared by its work (through the context), the worker that watches it, the queue, and readers
 //! that lay its live figures over the stored row.
 //!
-//! Each attempt has its own control token, so a late stop or report reaches no other (Q6, Q14).
+//! Each attempt has a wish and a number of its own, so a late stop or end reaches no other (Q6, Q14).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};

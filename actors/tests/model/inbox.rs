@@ -4,14 +4,14 @@
 use crate::laws::Happened;
 use crate::setup::Fault;
 use crate::steps::Step;
-use crate::world::{Actor, Control, Generation, Key, New, Port, Reply, Request, ToQueue};
+use crate::world::{Actor, Control, Generation, Key, New, Reply, ReplyTo, Request, ToQueue};
 
 /// A batch, sealed: the store writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Batch {
     /// The actor that enlisted it.
     pub(crate) generation: Generation,
-    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) controls: Vec<(Control, ReplyTo)>,
     pub(crate) submissions: Vec<New>,
     pub(crate) claim: usize,
     /// It came too late to take anything: its actor had died.
@@ -31,7 +31,7 @@ pub(crate) struct Inbox {
     pub(crate) asked: bool,
     /// The actor has been told of submissions.
     pub(crate) told: bool,
-    pub(crate) controls: Vec<(Control, Port)>,
+    pub(crate) controls: Vec<(Control, ReplyTo)>,
     pub(crate) submissions: Vec<New>,
     /// Number of claimed actions to which the actor has not given their slot yet.
     pub(crate) claimed: usize,
@@ -55,7 +55,7 @@ impl Step<'_> {
     /// Puts in what must be written some time.
     pub(crate) fn gather(&mut self, control: Control) {
         if let Some(server) = &mut self.world.server {
-            server.inbox.controls.push((control, Port::Own));
+            server.inbox.controls.push((control, ReplyTo::Own));
         }
     }
 
@@ -117,8 +117,8 @@ impl Step<'_> {
         }
         self.happened(&Happened::Sealed { claim: batch.claim });
         if self.setup.has(Fault::AnswerBeforeDurable) {
-            for (_, port) in &batch.controls {
-                if let Port::Client(request) = port {
+            for (_, reply_to) in &batch.controls {
+                if let ReplyTo::Client(request) = reply_to {
                     self.answer(*request, true);
                 }
             }
@@ -147,12 +147,12 @@ impl Step<'_> {
     /// be written some time goes back in front of what came later.
     pub(crate) fn failed(&mut self, batch: Batch) {
         let generation = batch.generation;
-        let mut kept: Vec<(Control, Port)> = Vec::new();
-        for (control, port) in batch.controls {
-            match port {
-                Port::Own => kept.push((control, port)),
-                Port::Client(_) if self.setup.has(Fault::AnswerForgotten) => {}
-                Port::Client(request) => self.answer(request, false),
+        let mut kept: Vec<(Control, ReplyTo)> = Vec::new();
+        for (control, reply_to) in batch.controls {
+            match reply_to {
+                ReplyTo::Own => kept.push((control, reply_to)),
+                ReplyTo::Client(_) if self.setup.has(Fault::AnswerForgotten) => {}
+                ReplyTo::Client(request) => self.answer(request, false),
             }
         }
         for new in batch.submissions {
@@ -207,12 +207,14 @@ impl Step<'_> {
     }
 }
 
-fn asked_by<'a>(ports: impl Iterator<Item = &'a Port>) -> impl Iterator<Item = Request> {
-    ports.filter_map(|port| if let Port::Client(request) = port { Some(*request) } else { None })
+fn asked_by<'a>(recipients: impl Iterator<Item = &'a ReplyTo>) -> impl Iterator<Item = Request> {
+    recipients.filter_map(|reply_to| {
+        if let ReplyTo::Client(request) = reply_to { Some(*request) } else { None }
+    })
 }
 
-fn of_parts(controls: &[(Control, Port)], submissions: &[New]) -> Vec<Request> {
-    let controls = asked_by(controls.iter().map(|(_, port)| port));
+fn of_parts(controls: &[(Control, ReplyTo)], submissions: &[New]) -> Vec<Request> {
+    let controls = asked_by(controls.iter().map(|(_, reply_to)| reply_to));
     controls.chain(submissions.iter().map(|new| new.request)).collect()
 }
 
@@ -240,7 +242,7 @@ impl Inbox {
         self.open && self.generation == generation
     }
 
-    pub(crate) fn put_back(&mut self, mut controls: Vec<(Control, Port)>) {
+    pub(crate) fn put_back(&mut self, mut controls: Vec<(Control, ReplyTo)>) {
         controls.append(&mut self.controls);
         self.controls = controls;
     }
@@ -262,7 +264,7 @@ impl Reply {
     /// The requests that it holds the answers to.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let Self::Durable { controls, submissions, .. } = self else { return Vec::new() };
-        let controls = asked_by(controls.iter().map(|(_, port, _)| port));
+        let controls = asked_by(controls.iter().map(|(_, reply_to, _)| reply_to));
         controls.chain(submissions.iter().map(|(request, _)| *request)).collect()
     }
 }

@@ -6,8 +6,8 @@ use crate::laws::Happened;
 use crate::setup::{Ask, Fault};
 use crate::steps::Step;
 use crate::world::{
-    Actor, Affected, Attempt, Control, End, Id, Key, New, Pause, Phase, Port, Reply, Request, Said,
-    Server, Slot, Time, ToQueue, ToWorker, Wish, Worker, World,
+    Actor, Affected, Attempt, Control, End, Id, Key, New, Pause, Phase, Reply, ReplyTo, Request,
+    Said, Server, Slot, Time, ToQueue, ToWorker, Wish, Worker, World,
 };
 
 impl Step<'_> {
@@ -39,7 +39,7 @@ impl Step<'_> {
             _ => Control::Command(ask.id(), ask),
         };
         let Some(server) = &mut self.world.server else { return };
-        server.inbox.controls.push((control, Port::Client(request)));
+        server.inbox.controls.push((control, ReplyTo::Client(request)));
         if let Some(queue) = server.queue_mut() {
             queue.backing_off = false;
             queue.paused |= ask == Ask::PauseQueue && in_memory;
@@ -77,8 +77,8 @@ impl Step<'_> {
         let (paused, queued) = server.seen;
         let failed = claim > 0 && !paused && queued > 0 && claimed.is_empty();
         queue.backing_off |= failed && !hot_claims;
-        for (control, port, answer) in controls {
-            self.on_control(&control, port, answer);
+        for (control, reply_to, answer) in controls {
+            self.on_control(&control, reply_to, answer);
         }
         for (request, id) in submissions {
             self.answer(request, id.is_some());
@@ -95,7 +95,7 @@ impl Step<'_> {
         self.pump(failed);
     }
 
-    fn on_control(&mut self, control: &Control, port: Port, answer: Option<Vec<Affected>>) {
+    fn on_control(&mut self, control: &Control, reply_to: ReplyTo, answer: Option<Vec<Affected>>) {
         let recovery = matches!(control, Control::Recover(_));
         for affected in answer.iter().flatten() {
             self.steer(affected, recovery);
@@ -109,8 +109,8 @@ impl Step<'_> {
                 ended.iter().for_each(|id| server.waiters.remove(*id));
             }
         }
-        match (port, control) {
-            (Port::Client(request), _) => {
+        match (reply_to, control) {
+            (ReplyTo::Client(request), _) => {
                 self.answer(request, answer.is_some());
                 if let Control::Command(id, _) = control {
                     match answer.and_then(|affected| Some(affected.first()?.state)) {
@@ -120,13 +120,13 @@ impl Step<'_> {
                     }
                 }
             }
-            (Port::Own, Control::End(key, _)) => {
+            (ReplyTo::Own, Control::End(key, _)) => {
                 if let (None, Some(server)) = (answer, &mut self.world.server) {
                     server.dropped = true;
                 }
                 self.release(*key);
             }
-            (Port::Own, _) => {}
+            (ReplyTo::Own, _) => {}
         }
     }
 

@@ -9,7 +9,7 @@ use crate::laws::Happened;
 use crate::moves::Cause;
 use crate::setup::Fault;
 use crate::steps::Step;
-use crate::world::{Affected, Control, End, Key, New, Port, Reply, Row, Said, Time};
+use crate::world::{Affected, Control, End, Key, New, Reply, ReplyTo, Row, Said, Time};
 
 impl Step<'_> {
     /// Writes the sealed batch: controls in their order, then submissions, then claims, or, where
@@ -19,12 +19,12 @@ impl Step<'_> {
         let Some(batch) = self.take_writing() else { return };
         let may = late.unwrap_or(batch.claim);
         let mut controls = Vec::new();
-        for (control, port) in batch.controls {
+        for (control, reply_to) in batch.controls {
             let answer = self.control(&control, now);
-            if let (Some(_), Port::Client(request)) = (&answer, port) {
+            if let (Some(_), ReplyTo::Client(request)) = (&answer, reply_to) {
                 self.applied(request);
             }
-            controls.push((control, port, answer));
+            controls.push((control, reply_to, answer));
         }
         let mut submissions = Vec::new();
         for new in batch.submissions {

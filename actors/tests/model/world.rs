@@ -155,7 +155,7 @@ pub(crate) enum Control {
 
 /// The receiver of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Port {
+pub(crate) enum ReplyTo {
     Client(Request),
     Own,
 }
@@ -187,7 +187,7 @@ pub(crate) struct Affected {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Reply {
     Durable {
-        controls: Vec<(Control, Port, Option<Vec<Affected>>)>,
+        controls: Vec<(Control, ReplyTo, Option<Vec<Affected>>)>,
         submissions: Vec<(Request, Option<Id>)>,
         claimed: Vec<Key>,
         /// Number of actions that could have been claimed.
@@ -196,7 +196,7 @@ pub(crate) enum Reply {
         seen: (bool, u8),
     },
     /// With the controls to be retried, if the actor puts them back (only by mistake).
-    Failed(Vec<(Control, Port)>),
+    Failed(Vec<(Control, ReplyTo)>),
 }
 
 /// The wish for an attempt, as in the worker.

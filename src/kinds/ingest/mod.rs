@@ -1,9 +1,9 @@
 //! Ingest: takes documents in, as a Connector Framework Server does, and writes each action's as
 //! one batch of files that an index server or any other program can take over.
 //!
-//! `documents` reads the parameters, `content` finds each document's text, in files that `sources` opens, `write` makes the
-//! batch durable in the forms of `idx`, `limit` bounds its size, and `tally` counts. To run an action twice gives one batch:
-//! that is why it may be requeued after a crash.
+//! `kind` reads the configuration and `documents` the parameters. `content` finds each document's text, in files that
+//! `sources` opens, `write` makes the batch durable in the forms of `idx`, `limit` bounds its size, and `tally` counts. To run
+//! an action twice gives one batch: that is why it may be requeued after a crash.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -2,8 +2,8 @@
 //!
 //! Here: a client of raw requests, and replies as trees. `forms` and `values` are about requests,
 //! `golden`, `characters` and `server_info` about replies, `errors` and `limits` about what is
-//! refused, `listing` about lists, `keep_alive` about connections that stay
-//! open, `extensions` about what is our own.
+//! refused, `listing` and `streaming` about lists, `keep_alive` about connections that stay open,
+//! `extensions` about what is our own.
 
 mod characters;
 mod errors;
