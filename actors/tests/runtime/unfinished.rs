@@ -158,6 +158,6 @@ async fn a_listener_that_panics_harms_nobody() {
     assert_eq!(end_state(&work, failed).await, State::Error);
     let next = submit(&work, "").await;
     assert_eq!(end_state(&work, next).await, State::Finished);
-    assert_eq!(work.summary().counts.finished(), 2);
+    assert_eq!(work.read_summary().await.unwrap().counts.finished(), 2);
     system.shutdown(Duration::ZERO).await;
 }
