@@ -62,6 +62,7 @@
 //! |---|---|
 //! | [`http`] | the HTTP server and the actix-web service |
 //! | [`front`] | the endpoint: turns requests into calls to the queues, and their answers into replies |
+//! | [`access`] | the rules about who may do what |
 //! | [`aci`] | the wire, requests and replies as plain data: the package `actiond-aci` |
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
@@ -72,6 +73,7 @@
 
 pub use actiond_aci as aci;
 
+pub mod access;
 pub mod cli;
 pub mod config;
 mod documents;

@@ -60,6 +60,24 @@ pub enum StandardRole {
     ServiceStatus,
 }
 
+impl StandardRole {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Admin, Self::Query, Self::Index, Self::ServiceControl, Self::ServiceStatus];
+
+    /// Returns its name, as configurations have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "Admin",
+            Self::Query => "Query",
+            Self::Index => "Index",
+            Self::ServiceControl => "ServiceControl",
+            Self::ServiceStatus => "ServiceStatus",
+        }
+    }
+}
+
 /// One parameter of an action.
 #[derive(Debug, Clone, Copy)]
 pub struct ParamSpec {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actiond_actors::QueueError;
 use actix::Message;
@@ -11,6 +12,7 @@ use futures_util::Stream;
 
 use super::client::Client;
 use super::reply_memory::{ReplyMemory, SMALL};
+use crate::access::KeyHash;
 use crate::aci::error::AciError;
 
 /// A request as it came over HTTP, sent by the HTTP service of the same worker. It gets one reply, also if it is refused
@@ -66,15 +68,31 @@ impl Caller {
     }
 }
 
-/// A key or a password that was sent along. No kind of it is understood yet.
+/// What a caller sent along to be known by.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Credential {}
+pub enum Credential {
+    /// A key, of which only the hash goes further than HTTP.
+    Key(KeyHash),
+}
 
-/// The certificate of a client. None is asked for yet.
+/// The certificate of a client, which was verified when its connection began.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Certificate {}
+pub struct Certificate(Arc<[String]>);
+
+impl Certificate {
+    /// Makes a certificate with these names: its subject, whole and as a common name, and its alternative names.
+    #[must_use]
+    pub fn new(names: Vec<String>) -> Self {
+        Self(names.into())
+    }
+
+    /// Returns true if this is one of its names, in any case.
+    #[must_use]
+    pub fn is(&self, identity: &str) -> bool {
+        self.0.iter().any(|name| name.eq_ignore_ascii_case(identity))
+    }
+}
 
 /// The future of the reply to an [`AciRequest`]. Drop it when the client has gone, so that a wait of an hour does not outlive
 /// its client; commands that a queue has got already are carried out.
