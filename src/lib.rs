@@ -83,3 +83,4 @@ pub mod front;
 pub mod fuzzing;
 pub mod http;
 pub mod kinds;
+pub mod service;

@@ -147,6 +147,12 @@ impl AciError {
         Self::new(504, "ERRORPERMISSION", "Permission denied", format!("Permission denied: {why}"))
     }
 
+    /// Returns true if it is [`AciError::permission`].
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        self.code == "ERRORPERMISSION"
+    }
+
     /// Something in the request is larger than it may be (505); `what` names it, and the setting that limits it.
     #[must_use]
     pub fn too_large(what: &str, size: u64, limit: u64) -> Self {

@@ -29,8 +29,8 @@ pub struct KeyHash([u8; 32]);
 impl KeyHash {
     /// Hashes a key.
     #[must_use]
-    pub fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).into())
+    pub fn of(key: impl AsRef<[u8]>) -> Self {
+        Self(Sha256::digest(key).into())
     }
 
     /// Reads `sha256:` and 64 hexadecimal digits, in any case; `None` if the text is anything else.

@@ -22,6 +22,8 @@ pub use keys::{KeyHash, PREFIX as KEY_PREFIX, generate as generate_key, parse_fi
 pub use pattern::{ALLOWED as ADDRESS_FORMS, AddressPattern, BadPattern, UnknownHost};
 pub use role::{ActionName, Concerned, Members, Role, StandardRoles, Wanted};
 
+use std::net::IpAddr;
+
 use crate::aci::catalog::StandardRole;
 use crate::front::Caller;
 
@@ -43,6 +45,8 @@ pub struct Access {
     roles: Vec<Role>,
     /// The standard roles of everybody, without regard to the queue: most requests need no more.
     of_all: StandardRoles,
+    /// The proxies whose word about the client counts.
+    trusted_proxies: Vec<AddressPattern>,
 }
 
 /// Those of a server whose configuration has no roles.
@@ -76,7 +80,39 @@ impl Access {
             .iter()
             .filter(|role| role.queues.is_none() && role.members.are_all())
             .fold(StandardRoles::NONE, |all, role| all.and(role.standard));
-        Self { roles, of_all }
+        Self { roles, of_all, trusted_proxies: Vec::new() }
+    }
+
+    /// Sets the proxies that are believed when they say who the client is (default none).
+    #[must_use]
+    pub fn trusting(mut self, proxies: Vec<AddressPattern>) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Looks up the names of hosts in all patterns. This may take seconds.
+    ///
+    /// # Errors
+    ///
+    /// A host can't be found; the text names the role.
+    pub fn look_up(&mut self) -> Result<(), String> {
+        for role in &mut self.roles {
+            for pattern in &mut role.members.clients {
+                pattern
+                    .look_up()
+                    .map_err(|error| format!("Clients of the role {}: {error}", role.name))?;
+            }
+        }
+        let mut proxies = self.trusted_proxies.iter_mut();
+        proxies.try_for_each(|proxy| {
+            proxy.look_up().map_err(|error| format!("TrustedProxies: {error}"))
+        })
+    }
+
+    /// Returns true if this is the address of a proxy whose word about the client counts.
+    #[must_use]
+    pub fn trusts(&self, proxy: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|pattern| pattern.matches(proxy))
     }
 
     /// Makes rules by which everybody may do everything, for an application that decides by itself who reaches the endpoint.
@@ -112,6 +148,38 @@ impl Access {
                 .roles
                 .iter()
                 .any(|rule| rule.allows_service(action, role) && rule.members.have(caller))
+    }
+
+    /// Returns true if the caller has this standard role for the whole server.
+    #[must_use]
+    pub fn has_standard(&self, caller: &Caller, standard: StandardRole) -> bool {
+        let has = |role: &Role| {
+            role.queues.is_none() && role.standard.has(standard) && role.members.have(caller)
+        };
+        self.is_open(standard) || self.roles.iter().any(has)
+    }
+
+    /// Returns the words for all who have a standard role: patterns of addresses, certificates, and how many keys.
+    #[must_use]
+    pub fn origins(&self, standard: StandardRole) -> Vec<String> {
+        let mut origins = Vec::new();
+        for role in self.roles.iter().filter(|role| role.standard.has(standard)) {
+            let limit = role.queues.as_ref().map(|queues| format!(" for {}", queues.join(", ")));
+            let limit = limit.unwrap_or_default();
+            let Members { clients, identities, keys } = &role.members;
+            if keys.is_none() {
+                origins.extend(clients.iter().map(|pattern| format!("{pattern}{limit}")));
+            }
+            origins.extend(identities.iter().map(|name| format!("certificate {name}{limit}")));
+            if let Some(keys) = keys.as_ref().filter(|keys| !keys.is_empty()) {
+                origins.push(format!(
+                    "{} key{}{limit}",
+                    keys.len(),
+                    if keys.len() == 1 { "" } else { "s" }
+                ));
+            }
+        }
+        origins
     }
 
     /// Returns true if the caller has any role at all.

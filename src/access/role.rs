@@ -1,7 +1,5 @@
 //! Roles: what a caller may do, and who has them.
 
-use std::net::IpAddr;
-
 use super::keys::KeyHash;
 use super::pattern::AddressPattern;
 use crate::aci::catalog::StandardRole;
@@ -150,7 +148,7 @@ impl Members {
 
     /// Returns true if the caller is a member by its address.
     fn have_address(&self, caller: &Caller) -> bool {
-        self.keys.is_none() && self.clients.iter().any(|pattern| is_at(pattern, caller.address))
+        self.keys.is_none() && self.clients.iter().any(|pattern| is_at(pattern, caller))
     }
 
     pub(super) fn have_key(&self, caller: &Caller) -> bool {
@@ -166,9 +164,13 @@ impl Members {
     }
 }
 
-/// Returns true if a pattern has an address; one at a socket of Unix has none, and is of this machine.
-fn is_at(pattern: &AddressPattern, address: Option<IpAddr>) -> bool {
-    match address {
+/// Returns true if a caller is of a pattern. One at a socket of Unix is of this machine. One behind a proxy that is not trusted
+/// may be anywhere.
+fn is_at(pattern: &AddressPattern, caller: &Caller) -> bool {
+    if caller.is_forwarded {
+        return pattern.is_any();
+    }
+    match caller.address {
         Some(address) => pattern.matches(address),
         None => pattern.is_any() || pattern.is_local(),
     }

@@ -13,10 +13,10 @@ use super::key::Key;
 use super::reader::Reader;
 use super::settings::{
     ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
-    Settings,
+    ServiceSettings, Settings,
 };
 use super::value::{Value, doubts_of_path};
-use super::{queues, table, unknown};
+use super::{access, queues, table, unknown};
 use crate::kinds::Kinds;
 
 /// The inputs of the settings beside the text.
@@ -37,12 +37,14 @@ pub(super) fn settings(
     let ini = Ini::parse(&files, findings);
     let mut reader = Reader { ini: &ini, kinds, findings, in_force: InForce::default() };
     let server = server(&mut reader, overrides);
+    let service = service(&mut reader);
     let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader);
-    let (queues, roles) = queues::queues(&mut reader, &paths.data_directory, *disk);
-    unknown::warn(&ini, &roles, kinds, reader.findings);
+    let (queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
+    let access = access::access(&mut reader, &queues, &mut purposes, *disk);
+    unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.print(reader.findings);
-    (Settings { server, paths, actions, queues }, in_force)
+    (Settings { server, service, access, paths, actions, queues }, in_force)
 }
 
 fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
@@ -78,6 +80,14 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         idle_timeout: seconds(reader, section, table::IDLE_TIMEOUT),
         strict_action_validation: reader.boolean(section, table::STRICT_ACTION_VALIDATION),
     }
+}
+
+fn service(reader: &mut Reader<'_>) -> ServiceSettings {
+    let port = match reader.value(&["Service"], table::SERVICE_PORT) {
+        Some(Value::Integer(port)) => u16::try_from(port).ok(),
+        _ => None,
+    };
+    ServiceSettings { port }
 }
 
 fn paths(reader: &mut Reader<'_>, overrides: &Overrides, disk: Disk) -> PathSettings {

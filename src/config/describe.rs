@@ -1,7 +1,7 @@
 //! Prints the table of settings as a commented `.cfg` file that can be used as it is.
 
 use super::key::{Key, Section};
-use super::table::{ACTIONS, ASYNC_ACTIONS, FIXED, QUEUE, QUEUE_NAME, QUEUE_NUMBER, TYPE};
+use super::table::{ACTIONS, ASYNC_ACTIONS, FIXED, LISTED, QUEUE, QUEUE_NAME, QUEUE_NUMBER, TYPE};
 use crate::kinds::Kinds;
 
 const HEAD: &str = "\
@@ -19,6 +19,8 @@ pub fn describe(kinds: &Kinds) -> String {
     let mut text = HEAD.to_owned();
     for section in FIXED {
         section_into(&mut text, section, kinds);
+        let below = LISTED.into_iter().filter(|listed| listed.is_listed_in(section));
+        below.for_each(|listed| section_into(&mut text, listed, kinds));
     }
     section_into(&mut text, QUEUE, kinds);
     // The first kind is that of the queue that has just been shown.

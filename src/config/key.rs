@@ -173,6 +173,11 @@ impl Section {
         self.listed.is_none().then_some(self.name)
     }
 
+    /// Returns true if this section lists the names of such ones.
+    pub(super) fn is_listed_in(&self, list: &Self) -> bool {
+        self.listed.is_some_and(|(_, own)| own.name == list.name)
+    }
+
     /// Returns the key that lists names, and the one that says how many.
     pub(super) fn list_keys(&self) -> (Option<&'static Key>, Option<&'static Key>) {
         let find = |wanted: fn(&Key) -> bool| self.keys.iter().copied().find(|key| wanted(key));

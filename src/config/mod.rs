@@ -12,7 +12,7 @@
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
-//! | `build`, `queues` | make the [`settings`](Settings) |
+//! | `build`, `queues`, `access` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `findings`, `unknown` | collect problems and warnings; warn about keys that nothing reads |
@@ -22,6 +22,7 @@
 //! To add a key: one entry in `table`, one field in `settings`, one line in `build`. A [`Kind`](crate::kinds::Kind) of action
 //! has [`Key`]s and [`Section`]s of its own, and reads them by a [`KindReader`]. Nothing here knows any kind but by [`Kinds`].
 
+mod access;
 mod build;
 mod describe;
 mod disk;
@@ -53,8 +54,8 @@ pub use findings::{ConfigError, Problem, Warning};
 pub use key::{Key, Section};
 pub use kind_reader::{KindReader, SectionReader};
 pub use settings::{
-    ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueConfig, QueueLimits,
-    ServerSettings, Settings,
+    AccessSettings, ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueConfig,
+    QueueLimits, ServerSettings, ServiceSettings, Settings,
 };
 pub use table::TYPE;
 pub(crate) use table::{QUEUE_KEYS, fixed_section};

@@ -19,7 +19,7 @@ type ListedQueue<'r> = (&'r str, Option<&'r Arc<dyn Kind>>);
 
 /// The purpose of each section whose name was chosen, so that `unknown` can judge their keys.
 #[derive(Debug, Default)]
-pub(super) struct Roles<'r> {
+pub(super) struct Purposes<'r> {
     pub(super) queues: Vec<ListedQueue<'r>>,
     /// The sections that kinds of action list, by their names.
     pub(super) listed: Vec<(&'r str, &'static Section)>,
@@ -27,12 +27,27 @@ pub(super) struct Roles<'r> {
     pub(super) are_whole: bool,
 }
 
+impl<'r> Purposes<'r> {
+    /// Returns true if a section of this name is that of a role.
+    pub(super) fn is_role(&self, name: &str) -> bool {
+        self.listed.iter().any(|(listed, section)| {
+            section.name == table::ROLE.name && listed.eq_ignore_ascii_case(name)
+        })
+    }
+
+    /// Returns the names that are taken.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'r str> {
+        let queues = self.queues.iter().map(|(name, _)| *name);
+        queues.chain(self.listed.iter().map(|(name, _)| *name))
+    }
+}
+
 /// Makes the queues.
 pub(super) fn queues<'r>(
     reader: &mut Reader<'r>,
     data_directory: &Path,
     disk: Disk,
-) -> (Vec<QueueConfig>, Roles<'r>) {
+) -> (Vec<QueueConfig>, Purposes<'r>) {
     let before = reader.findings.problem_count();
     let queues = listed_queues(reader);
     // Another queue may need one that is refused: then it is not reported as missing, too.
@@ -83,7 +98,7 @@ pub(super) fn queues<'r>(
         };
         queue.settings.check(&mut config, &written);
     }
-    (all, Roles { queues, listed, are_whole })
+    (all, Purposes { queues, listed, are_whole })
 }
 
 fn written_by(queue: &QueueConfig) -> impl Iterator<Item = WrittenDirectory> {

@@ -113,6 +113,14 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// Returns a list of texts, which may be empty, if the key is set.
+    pub(super) fn given_texts(&mut self, sections: &[&str], key: &Key) -> Option<Vec<String>> {
+        match self.value(sections, key) {
+            Some(Value::Texts(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
     /// Returns the names that a section lists: good ones, each once, none of a fixed section.
     ///
     /// `refused` says why a name cannot be taken though it is well formed.
@@ -246,6 +254,16 @@ impl<'r> Reader<'r> {
             self.findings.problem(place, reason);
         }
         there
+    }
+
+    /// Adds a problem about a key.
+    pub(super) fn problem_of(
+        &mut self,
+        section: &IniSection<'_>,
+        entry: Entry<'_>,
+        reason: impl Into<String>,
+    ) {
+        self.findings.problem(Self::at(section, entry), reason);
     }
 
     /// Adds a problem about a value that is good by itself, but not together with others.

@@ -11,6 +11,7 @@ use super::build::{self, BuildInputs};
 use super::disk::Disk;
 use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
+use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
 
@@ -19,6 +20,10 @@ pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
 pub struct Settings {
     /// `[Server]`: the HTTP side.
     pub server: ServerSettings,
+    /// `[Service]`: the service port.
+    pub service: ServiceSettings,
+    /// `[AuthorizationRoles]`, and the older keys about clients.
+    pub access: AccessSettings,
     /// `[Paths]`.
     pub paths: PathSettings,
     /// `[Actions]`: what holds for all queues.
@@ -159,6 +164,22 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// `StrictActionValidation`: whether unknown parameters are errors.
     pub strict_action_validation: bool,
+}
+
+/// `[Service]`: the service port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// `ServicePort`: 0 takes any free port; `None` is no service port.
+    pub port: Option<u16>,
+}
+
+/// `[AuthorizationRoles]`, and the older keys about clients.
+#[derive(Debug, Clone, Default)]
+pub struct AccessSettings {
+    /// The roles; the names of hosts in them are not looked up yet.
+    pub roles: Vec<Role>,
+    /// `TrustedProxies`.
+    pub trusted_proxies: Vec<AddressPattern>,
 }
 
 /// `[Paths]`.

@@ -26,10 +26,30 @@ pub(super) const SERVER: &Section = &Section::fixed(
         REPLY_TIMEOUT,
         IDLE_TIMEOUT,
         STRICT_ACTION_VALIDATION,
+        ADMIN_CLIENTS,
+        QUERY_CLIENTS,
+        TRUSTED_PROXIES,
     ],
 );
-/// `[Service]`: known, but it has no key yet.
-pub(super) const SERVICE: &Section = &Section::fixed("Service", "", &[]);
+/// `[Service]`.
+pub(super) const SERVICE: &Section = &Section::fixed(
+    "Service",
+    "The service port, by which programs watch and end the server.",
+    &[SERVICE_PORT, SERVICE_STATUS_CLIENTS, SERVICE_CONTROL_CLIENTS],
+);
+/// `[AuthorizationRoles]`.
+pub(super) const AUTHORIZATION_ROLES: &Section = &Section::fixed(
+    "AuthorizationRoles",
+    "Who may do what. Without roles, this machine may do everything, and everybody who reaches a port all that is not administrative.",
+    &[ROLE_NUMBER, ROLE_NAME],
+);
+/// The section of a role.
+pub(super) const ROLE: &Section = &Section::listed(
+    "Submitters",
+    "role",
+    AUTHORIZATION_ROLES,
+    &[STANDARD_ROLES, ACTIONS_OF_ROLE, SERVICE_ACTIONS, QUEUES, CLIENTS, SSL_IDENTITIES, KEYS],
+);
 /// `[Paths]`.
 pub(super) const PATHS: &Section = &Section::fixed("Paths", "", &[DATA_DIRECTORY]);
 /// `[Actions]`.
@@ -70,7 +90,29 @@ pub(super) const QUEUE: &Section = &Section::listed(
 pub(crate) const QUEUE_KEYS: &[&Key] = QUEUE.keys;
 
 /// The sections with fixed names, in the order in which they are printed.
-pub(super) const FIXED: [&Section; 5] = [SERVER, SERVICE, PATHS, ACTIONS, ASYNC_ACTIONS];
+pub(super) const FIXED: [&Section; 6] =
+    [SERVER, SERVICE, AUTHORIZATION_ROLES, PATHS, ACTIONS, ASYNC_ACTIONS];
+
+/// The keys that keep somebody out. One that is misspelt or in the wrong section is a problem and no warning, or it would let
+/// in whom its author wanted to keep out.
+pub(super) fn restrictions() -> impl Iterator<Item = &'static Key> {
+    let single = [
+        ADMIN_CLIENTS,
+        QUERY_CLIENTS,
+        TRUSTED_PROXIES,
+        SERVICE_STATUS_CLIENTS,
+        SERVICE_CONTROL_CLIENTS,
+    ];
+    // A role's lists of actions let in.
+    let of_roles = [STANDARD_ROLES, QUEUES, CLIENTS, SSL_IDENTITIES, KEYS];
+    single.into_iter().chain(of_roles)
+}
+
+/// Keys of other servers that keep somebody out, by means that this one does not have.
+pub(super) const UNSUPPORTED: &[&str] = &["RequireGSSAuth", "GSSPrincipals"];
+
+/// The form of sections whose names are listed, beside those of queues and of kinds of action.
+pub(super) const LISTED: [&Section; 1] = [ROLE];
 
 /// The queue that there is without `[AsyncActions]`.
 pub(super) const DEFAULT_QUEUE: &str = "Process";
@@ -177,6 +219,117 @@ pub(super) const STRICT_ACTION_VALIDATION: &Key = &Key::with_default(
     "Whether a parameter that an action does not know is an error; otherwise it is ignored.",
 );
 
+pub(super) const ADMIN_CLIENTS: &Key = &Key::optional(
+    "AdminClients",
+    ValueKind::Clients,
+    "localhost",
+    "Clients with the standard role Admin, as a role of its own would have them. Roles say more.",
+);
+
+pub(super) const QUERY_CLIENTS: &Key = &Key::optional(
+    "QueryClients",
+    ValueKind::Clients,
+    "localhost,10.0.0.0/8",
+    "Clients with the standard role Query, as a role of its own would have them. Roles say more.",
+);
+
+pub(super) const TRUSTED_PROXIES: &Key = &Key::optional(
+    "TrustedProxies",
+    ValueKind::Clients,
+    "10.0.0.7",
+    "Proxies whose header X-Forwarded-For is believed: it says who the client is. A request that any other sender has forwarded has no address that a role could let in, but for *.",
+);
+
+pub(super) const SERVICE_PORT: &Key = &Key::optional(
+    "ServicePort",
+    ValueKind::from_to(0, 65_535),
+    "7002",
+    "The service port, at the same address; 0 takes any free one. Without it there is none.",
+);
+
+pub(super) const SERVICE_STATUS_CLIENTS: &Key = &Key::optional(
+    "ServiceStatusClients",
+    ValueKind::Clients,
+    "*",
+    "Clients with the standard role ServiceStatus, as a role of its own would have them.",
+);
+
+pub(super) const SERVICE_CONTROL_CLIENTS: &Key = &Key::optional(
+    "ServiceControlClients",
+    ValueKind::Clients,
+    "localhost",
+    "Clients with the standard role ServiceControl, as a role of its own would have them.",
+);
+
+pub(super) const ROLE_NUMBER: &Key = &Key::optional(
+    "Number",
+    ValueKind::from_to(1, 1000),
+    "1",
+    "How many roles are listed. Without it all numbered keys count.",
+);
+
+pub(super) const ROLE_NAME: &Key = &Key::numbered(
+    "0",
+    ValueKind::Name,
+    "Submitters",
+    "The names of the roles, numbered from 0; each has a section of its own. Who has several may do what any of them allows.",
+);
+
+/// Names of the standard roles, and `*` for all of them.
+pub(super) const STANDARD_ROLE_NAMES: &[&str] =
+    &["Admin", "Query", "Index", "ServiceControl", "ServiceStatus", "*"];
+
+pub(super) const STANDARD_ROLES: &Key = &Key::optional(
+    "StandardRoles",
+    ValueKind::ListOf(STANDARD_ROLE_NAMES),
+    "Query,ServiceStatus",
+    "The groups of actions that the role allows; action=Help says which action needs which. None implies another. Once a role names one of them, that has no other members than those of roles. Else Admin and ServiceControl are for this machine only, and the others for everybody.",
+);
+
+pub(super) const ACTIONS_OF_ROLE: &Key = &Key::optional(
+    "Actions",
+    ValueKind::Texts("names of actions, or of a command of QueueInfo such as QueueInfo.getStatus"),
+    "GetStatus,QueueInfo.getStatus",
+    "Single actions that the role allows as well.",
+);
+
+pub(super) const SERVICE_ACTIONS: &Key = &Key::optional(
+    "ServiceActions",
+    ValueKind::Texts("names of actions of the service port"),
+    "GetStatusInfo",
+    "Single actions of the service port that the role allows as well.",
+);
+
+pub(super) const QUEUES: &Key = &Key::optional(
+    "Queues",
+    ValueKind::Texts("names of queues"),
+    "Process",
+    "The queues to which the role is limited: it allows actions for these alone, and of those about the whole server only what needs Query or is named. Without it there is no limit.",
+);
+
+pub(super) const CLIENTS: &Key = &Key::optional(
+    "Clients",
+    ValueKind::Clients,
+    "localhost,10.0.0.0/8",
+    "Addresses of those who have the role. Names of hosts are looked up when the server starts. Where the role has Keys, an address alone is not enough.",
+);
+
+pub(super) const SSL_IDENTITIES: &Key = &Key::optional(
+    "SSLIdentities",
+    ValueKind::Texts(
+        "subjects or alternative names of client certificates; one that holds a comma stands in double quotes",
+    ),
+    "submitter.example.org",
+    "Client certificates of those who have the role.",
+);
+
+pub(super) const KEYS: &Key = &Key::optional(
+    "Keys",
+    ValueKind::Keys,
+    "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    "Hashes of the keys of those who have the role. A client sends its key as Authorization: Bearer KEY, or as the password of Basic.",
+);
+
 pub(super) const DATA_DIRECTORY: &Key = &Key::with_default(
     "DataDirectory",
     ValueKind::Path,
@@ -276,13 +429,14 @@ pub(crate) fn fixed_section(kinds: &Kinds, name: &str) -> Option<&'static Sectio
 /// Returns all sections that may have keys: the words for the section in a message, and the keys.
 pub(super) fn places(kinds: &Kinds) -> impl Iterator<Item = (String, &'static [&'static Key])> {
     let fixed = FIXED.into_iter().map(|section| (section.describe(), section.keys));
+    let listed = LISTED.into_iter().map(|section| (section.describe(), section.keys));
     let queue = [("the section of a queue".to_owned(), QUEUE.keys)];
     let of_kinds = kinds.iter().flat_map(|kind| {
         let queue = (format!("the section of a queue with Type={}", kind.word()), kind.keys());
         let sections = kind.sections().iter();
         std::iter::once(queue).chain(sections.map(|section| (section.describe(), section.keys)))
     });
-    fixed.chain(queue).chain(of_kinds)
+    fixed.chain(listed).chain(queue).chain(of_kinds)
 }
 
 #[cfg(test)]

@@ -1,41 +1,70 @@
 //! Warns about sections and keys that nothing reads, naming the nearest one that is known.
 
-use super::findings::Findings;
+use super::findings::{Findings, Location};
 use super::ini::{Entry, Ini, IniSection};
 use super::key::Key;
-use super::queues::Roles;
-use super::table::{QUEUE, fixed_section, fixed_sections, places};
+use super::queues::Purposes;
+use super::table::{self, AUTHORIZATION_ROLES, QUEUE, fixed_section, fixed_sections, places};
 use crate::aci::words::{nearest, shorten};
 use crate::kinds::Kinds;
 
-/// Adds a warning for each section and each key that has no effect.
-pub(super) fn warn(ini: &Ini<'_>, roles: &Roles<'_>, kinds: &Kinds, findings: &mut Findings) {
+/// Adds a warning for each section and each key that has no effect, and a problem where it would have kept somebody out.
+pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findings: &mut Findings) {
     for section in ini.sections() {
-        match keys_of(section.name, roles, kinds) {
+        match keys_of(section.name, purposes, kinds) {
+            // What is wrong there is a problem already.
+            Some(_) if purposes.is_role(section.name) => {}
             Some(known) => {
                 let is_known = |name: &str| known.iter().any(|key| key.is(name));
                 for entry in section.entries().filter(|entry| !is_known(entry.key)) {
-                    findings
-                        .warning(Some(entry.line), || unknown_key(section, entry, &known, kinds));
+                    let text = || unknown_key(section, entry, &known, kinds);
+                    if is_restriction(entry.key, &known) {
+                        let place = Location { line: Some(entry.line), ..Location::default() };
+                        findings.problem(place, text());
+                    } else {
+                        findings.warning(Some(entry.line), text);
+                    }
                 }
             }
             // Where a list is bad, what it should have named is no mistake of its own.
-            None if !roles.are_whole && nearest(section.name, fixed_names(kinds)).is_none() => {}
+            None if !purposes.are_whole && nearest(section.name, fixed_names(kinds)).is_none() => {}
+            None if MARKS_OF_ROLES.iter().any(|key| section.get(key.name).is_some()) => {
+                let place = Location {
+                    line: Some(section.line),
+                    section: Some(section.name),
+                    ..Location::default()
+                };
+                let list = AUTHORIZATION_ROLES.name;
+                findings
+                    .problem(place, format!("is built like a role, and [{list}] does not list it"));
+            }
             None => {
                 findings
-                    .warning(Some(section.line), || unknown_section(section.name, roles, kinds));
+                    .warning(Some(section.line), || unknown_section(section.name, purposes, kinds));
             }
         }
     }
 }
 
+/// The keys by which a section is known for that of a role.
+const MARKS_OF_ROLES: [&Key; 3] = [table::STANDARD_ROLES, table::CLIENTS, table::SSL_IDENTITIES];
+
+/// Returns true if a key that nothing reads was meant to keep somebody out: it is misspelt, in the wrong section, or one of
+/// other servers. Such a configuration must not be used.
+fn is_restriction(given: &str, known: &[&Key]) -> bool {
+    let is = |name: &str| name.eq_ignore_ascii_case(given);
+    let misspelt = nearest(given, known.iter().map(|key| key.name));
+    table::UNSUPPORTED.iter().any(|name| is(name))
+        || table::restrictions().any(|key| is(key.name) || misspelt == Some(key.name))
+}
+
 /// Returns the keys that a section may hold; `None` if nothing reads it.
-fn keys_of(name: &str, roles: &Roles<'_>, kinds: &Kinds) -> Option<Vec<&'static Key>> {
+fn keys_of(name: &str, purposes: &Purposes<'_>, kinds: &Kinds) -> Option<Vec<&'static Key>> {
     let is = |other: &str| other.eq_ignore_ascii_case(name);
     if let Some(section) = fixed_section(kinds, name) {
         return Some(section.keys.to_vec());
     }
-    if let Some((_, kind)) = roles.queues.iter().find(|(queue, _)| is(queue)) {
+    if let Some((_, kind)) = purposes.queues.iter().find(|(queue, _)| is(queue)) {
         // Where the type is bad, any may be meant.
         let own = match kind {
             Some(kind) => kind.keys().to_vec(),
@@ -44,7 +73,7 @@ fn keys_of(name: &str, roles: &Roles<'_>, kinds: &Kinds) -> Option<Vec<&'static 
         return Some([QUEUE.keys, &own].concat());
     }
     // Two kinds of action may list sections of the same name.
-    let listed: Vec<_> = roles.listed.iter().filter(|(section, _)| is(section)).collect();
+    let listed: Vec<_> = purposes.listed.iter().filter(|(section, _)| is(section)).collect();
     let keys = listed.iter().flat_map(|(_, section)| section.keys).copied().collect();
     (!listed.is_empty()).then_some(keys)
 }
@@ -66,9 +95,6 @@ fn unknown_key(
     let names = || known.iter().filter(|key| !key.is_numbered()).map(|key| key.name);
     match nearest(entry.key, names()) {
         Some(near) => format!("{start}: there is no such key. Is {near} meant?"),
-        None if known.is_empty() => {
-            format!("{start}: there is no such key; this section has none yet")
-        }
         None => {
             let names: Vec<_> = names().collect();
             format!("{start}: there is no such key; known here are {}", names.join(", "))
@@ -76,10 +102,10 @@ fn unknown_key(
     }
 }
 
-fn unknown_section(section: &str, roles: &Roles<'_>, kinds: &Kinds) -> String {
+fn unknown_section(section: &str, purposes: &Purposes<'_>, kinds: &Kinds) -> String {
     let start = format!("section [{}] has no effect", shorten(section));
-    let queues = roles.queues.iter().map(|(name, _)| *name);
-    let chosen = queues.chain(roles.listed.iter().map(|(name, _)| *name));
+    let queues = purposes.queues.iter().map(|(name, _)| *name);
+    let chosen = queues.chain(purposes.listed.iter().map(|(name, _)| *name));
     match nearest(section, fixed_names(kinds).chain(chosen)) {
         Some(near) => format!("{start}: nothing is called so. Is [{near}] meant?"),
         None => {
@@ -115,8 +141,7 @@ mod tests {
                 "[Server]\nMaximumThreads=1",
                 "[Server] MaximumThreads has no effect here: it belongs into [Actions] or the section of a queue",
             ),
-            ("[Server]\nQueryClients=*", "known here are Port, BindAddress, "),
-            ("[Service]\nServicePort=7002", "this section has none yet"),
+            ("[Server]\nQueryCaches=*", "known here are Port, BindAddress, "),
             (
                 "[Sever]\nPort=1",
                 "t:1: section [Sever] has no effect: nothing is called so. Is [Server] meant?",
@@ -134,6 +159,36 @@ mod tests {
             let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
             assert_eq!(got.len(), 1, "{text:?}: {got:?}");
             assert!(got[0].contains(want), "{text:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_have_kept_somebody_out_stops_the_start() {
+        let table = [
+            (
+                "[Server]\nQueryClient=10.0.0.1",
+                "t:2: [Server] QueryClient has no effect: there is no such key. Is QueryClients meant?",
+            ),
+            ("[Server]\nServiceControlClients=10.0.0.1", "it belongs into [Service]"),
+            ("[Server]\nRequireGSSAuth=true", "[Server] RequireGSSAuth has no effect"),
+            (
+                "[Process]\nType=Echo\nClients=10.0.0.1",
+                "it belongs into the section of a role in [AuthorizationRoles]",
+            ),
+            (
+                "[AdminRole]\nStandardRoles=Admin\nClients=*",
+                "t:1: [AdminRole]: is built like a role, and [AuthorizationRoles] does not list it",
+            ),
+            (
+                "[AuthorizationRoles]\nNumber=1\n0=A\n1=B\n[A]\nClients=*\n[B]\nClients=*",
+                "[B]: is built like a role",
+            ),
+            ("[AuthorisationRoles]\n0=A\n[A]\nClients=*", "[A]: is built like a role"),
+        ];
+        for (text, want) in table {
+            let error = Settings::parse(text, "t").unwrap_err();
+            assert_eq!(error.problems().len(), 1, "{text:?}: {error}");
+            assert!(error.to_string().contains(want), "{text:?}: {error}");
         }
     }
 }

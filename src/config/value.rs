@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use regex::{Regex, RegexBuilder};
 
+use crate::access::{ADDRESS_FORMS, AddressPattern, KEY_PREFIX, KeyHash};
 use crate::aci::words::{find_word, parse_switch, quoted_list};
 use crate::http::browsers::{ANY, normal_host, normal_origin};
 
@@ -54,6 +55,12 @@ pub enum ValueKind {
     Wildcards,
     /// A regular expression.
     Regex,
+    /// Patterns of client addresses with commas between them; may be empty.
+    Clients,
+    /// Hashes of keys and files of such with commas between them; may be empty.
+    Keys,
+    /// Texts with commas between them, of this description; may be empty.
+    Texts(&'static str),
 }
 
 /// A value of its kind.
@@ -67,7 +74,7 @@ pub(super) enum Value {
     /// In the order given, each once, in the spelling of the table.
     Words(Vec<&'static str>),
     Text(String),
-    /// Not empty.
+    /// Empty only for the kinds that may be.
     Texts(Vec<String>),
     Address(IpAddr),
     Regex(Regex),
@@ -128,7 +135,20 @@ impl ValueKind {
             }
             Self::Wildcards => "file name patterns (`*`, `?`) with commas between them".to_owned(),
             Self::Regex => "a regular expression in the syntax of the Rust crate regex".to_owned(),
+            Self::Clients => {
+                format!("{ADDRESS_FORMS}, with commas between them; empty for nobody")
+            }
+            Self::Keys => {
+                "sha256: and 64 hexadecimal digits, as actiond key prints them, or the path of a file with one of them on each line; with commas between them"
+                    .to_owned()
+            }
+            Self::Texts(what) => format!("{what}, with commas between them"),
         }
+    }
+
+    /// Returns true if an empty value means something.
+    const fn may_be_empty(self) -> bool {
+        matches!(self, Self::Clients | Self::Keys | Self::Texts(_))
     }
 
     /// Turns text into a value.
@@ -137,6 +157,10 @@ impl ValueKind {
     ///
     /// The text says what is wrong and what is allowed, as one sentence that can follow the key's name.
     pub(super) fn parse(self, text: &str) -> Result<Value, String> {
+        // Quotes around nothing are how other servers' files write it.
+        if self.may_be_empty() && matches!(text, "" | "\"\"") {
+            return Ok(Value::Texts(Vec::new()));
+        }
         if text.is_empty() {
             return Err(is_empty(&self.allowed()));
         }
@@ -168,7 +192,18 @@ impl ValueKind {
             Self::Origins => items(text, normal_origin).map_err(|what| what + &must_be())?,
             Self::Name => Some(text).filter(|t| is_name(t)).map(|t| Value::Text(t.to_owned())),
             Self::Text | Self::Path => Some(Value::Text(text.to_owned())),
-            Self::Paths | Self::Wildcards => {
+            Self::Clients => {
+                items(text, |item| AddressPattern::parse(item).ok().map(|p| p.to_string()))
+                    .map_err(|what| what + &must_be())?
+            }
+            Self::Keys => items(text, |item| {
+                let is_hash = item
+                    .get(..KEY_PREFIX.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(KEY_PREFIX));
+                (!is_hash || KeyHash::parse(item).is_some()).then(|| item.to_owned())
+            })
+            .map_err(|what| what + &must_be())?,
+            Self::Paths | Self::Wildcards | Self::Texts(_) => {
                 let items = quoted_list(text).map_err(|what| format!("{what}: {}", must_be()))?;
                 Some(Value::Texts(items))
             }

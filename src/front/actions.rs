@@ -3,6 +3,7 @@
 use super::endpoint::Endpoint;
 use super::message::Port;
 use super::served_queue::ServedQueue;
+use crate::access::Concerned;
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
 use crate::aci::catalog::{ActionSpec, builtin, validate};
 use crate::aci::error::AciError;
@@ -10,6 +11,7 @@ use crate::aci::queue_info::QUEUE_ACTIONS;
 use crate::aci::request::Pairs;
 use crate::aci::token::Token;
 use crate::aci::words::{find_word, nearest};
+use crate::service::SERVICE_ACTIONS;
 
 /// The actions of one port.
 #[derive(Clone, Copy)]
@@ -27,6 +29,8 @@ pub(super) enum Action<'a> {
     Immediate(&'static ActionSpec<'static>),
     /// Is queued.
     Queued(&'a ServedQueue),
+    /// Watches or ends the server, on the service port.
+    Service(&'static ActionSpec<'static>),
 }
 
 impl Endpoint {
@@ -39,7 +43,13 @@ impl Endpoint {
 impl<'a> Actions<'a> {
     /// Finds the action of this name, in any case.
     pub(super) fn find(self, name: &str) -> Result<Action<'a>, AciError> {
-        let Port::Aci = self.port;
+        if self.port == Port::Service {
+            let known = SERVICE_ACTIONS.iter();
+            let found = known.clone().find(|spec| spec.name.eq_ignore_ascii_case(name));
+            return found.map(Action::Service).ok_or_else(|| {
+                AciError::unknown_action(name).meant(nearest(name, known.map(|spec| spec.name)))
+            });
+        }
         if let Some(spec) = builtin(name) {
             let is_queue_info = spec.name == QUEUE_INFO.name;
             return Ok(if is_queue_info { Action::QueueInfo } else { Action::Immediate(spec) });
@@ -53,7 +63,9 @@ impl<'a> Actions<'a> {
 
     /// Returns all of them as the help shows them: those that are queued first.
     pub(super) fn specs(self) -> Vec<ActionSpec<'a>> {
-        let Port::Aci = self.port;
+        if self.port == Port::Service {
+            return SERVICE_ACTIONS.to_vec();
+        }
         let queued = self.endpoint.queues().iter().map(ServedQueue::spec);
         queued.chain(BUILTIN.iter().copied()).collect()
     }
@@ -63,7 +75,7 @@ impl<'a> Action<'a> {
     pub(super) fn spec(self) -> ActionSpec<'a> {
         match self {
             Self::QueueInfo => QUEUE_INFO,
-            Self::Immediate(spec) => *spec,
+            Self::Immediate(spec) | Self::Service(spec) => *spec,
             Self::Queued(served) => served.spec(),
         }
     }
@@ -75,21 +87,24 @@ impl<'a> Action<'a> {
             Self::QueueInfo => {
                 pairs.given("QueueAction").and_then(|given| find_word(QUEUE_ACTIONS, given))
             }
-            Self::Immediate(_) | Self::Queued(_) => None,
+            Self::Immediate(_) | Self::Queued(_) | Self::Service(_) => None,
         }
     }
 
-    /// Returns the queue that is concerned, if there is one: the one of the action itself, or the one that `QueueInfo` is about.
-    pub(super) fn queue(self, endpoint: &'a Endpoint, pairs: &Pairs) -> Option<&'a ServedQueue> {
-        match self {
+    /// Returns the queue that is concerned: the one of the action itself, or the one that `QueueInfo` is about.
+    pub(super) fn concerns(self, endpoint: &'a Endpoint, pairs: &Pairs) -> Concerned<'a> {
+        let served = match self {
             Self::QueueInfo => match (pairs.given("QueueName"), pairs.given("Token")) {
                 (Some(name), _) => endpoint.queue(name),
-                (None, Some(token)) => endpoint.queue(&Token::parse(token).ok()?.queue),
+                (None, Some(token)) => {
+                    Token::parse(token).ok().and_then(|token| endpoint.queue(&token.queue))
+                }
                 (None, None) => None,
             },
-            Self::Immediate(_) => None,
+            Self::Immediate(_) | Self::Service(_) => return Concerned::Server,
             Self::Queued(served) => Some(served),
-        }
+        };
+        served.map_or(Concerned::Unknown, |served| Concerned::Queue(served.queue.name()))
     }
 
     /// Checks the parameters.

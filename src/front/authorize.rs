@@ -1,29 +1,92 @@
 //! Permissions: one check for each request, before its parameters are looked at.
 
-use super::message::Caller;
-use super::served_queue::ServedQueue;
-use crate::aci::catalog::ActionSpec;
+use super::actions::Action;
+use super::endpoint::Endpoint;
+use super::message::{Caller, Port};
+use crate::access::{Access, Concerned, Wanted};
 use crate::aci::error::AciError;
+use crate::aci::request::Pairs;
 
-/// Checks that a caller may have an action performed; the error is [`AciError::permission`].
+/// Checks that a caller may have an action performed, and logs it if not.
 ///
-/// Everybody may do everything: a caller that reaches the port is let in. This is the place for roles (`spec.role`, and
-/// `Actions` that name an action or one `subaction` of it, such as `QueueInfo.getStatus`), for keys and certificates of the
-/// `caller`, and for limits to a `queue`. A sub-action comes in the spelling of the documentation, however the client wrote
-/// it. `None` is a queue that there is not, or an action that concerns none.
+/// # Errors
+///
+/// [`AciError::permission`].
 pub(super) fn authorize(
+    endpoint: &Endpoint,
+    port: Port,
     caller: &Caller,
-    spec: &ActionSpec<'_>,
-    subaction: Option<&str>,
-    queue: Option<&ServedQueue>,
+    action: Action<'_>,
+    pairs: &Pairs,
 ) -> Result<(), AciError> {
-    log::trace!(
-        "{caller:?} may have {} performed ({subaction:?}, queue {:?}, role {:?})",
-        spec.name,
-        queue.map(|served| served.queue.name()),
-        spec.role,
-    );
+    let spec = action.spec();
+    let access = endpoint.access();
+    let wanted = || Wanted {
+        action: spec.name,
+        subaction: action.subaction(pairs),
+        role: spec.role,
+        queue: action.concerns(endpoint, pairs),
+    };
     #[cfg(test)]
-    super::tests::judge(caller, spec, subaction, queue)?;
-    Ok(())
+    super::tests::judge(caller, &wanted())?;
+    // So that most requests cost nothing more.
+    if access.is_open(spec.role) {
+        return Ok(());
+    }
+    let wanted = wanted();
+    let is_allowed = match port {
+        Port::Aci => access.allows(caller, &wanted),
+        Port::Service => access.allows_service(caller, wanted.action, wanted.role),
+    };
+    if is_allowed { Ok(()) } else { Err(refused(&access, caller, &wanted)) }
+}
+
+/// Returns the error for a caller who has no role at all, or `None` for any other: what it sends need not even be read.
+pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> Option<AciError> {
+    let access = endpoint.access();
+    if access.knows(caller) {
+        return None;
+    }
+    log::warn!("a request {} was refused: it has no role", sender(caller));
+    Some(AciError::permission(&format!("no role is yours.{}", hint(&access, caller))))
+}
+
+fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {
+    let Wanted { action, role, .. } = wanted;
+    let part = wanted.subaction.map(|part| format!(".{part}")).unwrap_or_default();
+    let what = match wanted.queue {
+        Concerned::Queue(queue) if queue != *action => {
+            format!("{action}{part} for the queue {queue}")
+        }
+        _ => format!("{action}{part}"),
+    };
+    let role = role.name();
+    log::warn!(
+        "a request {} was refused: {what} needs the role {role}, or one that names it",
+        sender(caller)
+    );
+    AciError::permission(&format!(
+        "{what} needs the role {role}, or a role that names it, and that is not yours.{}",
+        hint(access, caller)
+    ))
+}
+
+/// Returns the words for a caller in the log. They never have the text of a key.
+fn sender(caller: &Caller) -> String {
+    let of = caller
+        .address
+        .map_or_else(|| "of a local socket".to_owned(), |address| format!("of {address}"));
+    let passed_on =
+        if caller.is_forwarded { " (passed on by a proxy that is not trusted)" } else { "" };
+    let key = caller.credential.as_ref().map(|key| format!(" with {key:?}")).unwrap_or_default();
+    format!("{of}{passed_on}{key}")
+}
+
+/// Returns what a caller can do about it.
+fn hint(access: &Access, caller: &Caller) -> &'static str {
+    match (access.has_keys(), &caller.credential) {
+        (true, None) => " If you have a key, send it: Authorization: Bearer KEY.",
+        (true, Some(_)) if access.is_wrong_key(caller) => " The key is not known here.",
+        _ => "",
+    }
 }

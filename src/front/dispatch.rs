@@ -20,10 +20,10 @@ use super::actions::{Action, Actions};
 use super::authorize::authorize;
 use super::endpoint::Endpoint;
 use super::list::List;
-use super::message::{AciReply, AciRequest, Caller};
+use super::message::{AciReply, AciRequest, Caller, Port};
 use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
 use super::run_permits::RunPermit;
-use super::{Client, queues, request_log, server_info, submit};
+use super::{Client, queues, request_log, server_info, service, submit};
 use crate::aci::catalog::builtin::HELP;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -37,6 +37,7 @@ const ENVELOPE: usize = 4 << 10;
 /// A request that is being performed, with everything that the parts of the front need of it.
 pub(super) struct Call<'a> {
     pub(super) endpoint: &'a Endpoint,
+    pub(super) port: Port,
     /// The actions that the port offers.
     pub(super) actions: Actions<'a>,
     /// The name of the action, as the client wrote it.
@@ -60,6 +61,8 @@ pub(super) struct Call<'a> {
 pub(super) enum ReplyData {
     Elements(Vec<Element>),
     Html(String),
+    /// A reply of the service port, which has a form of its own.
+    Service(String),
     List(Box<List>),
 }
 
@@ -86,6 +89,7 @@ pub(super) async fn dispatch(
     };
     let call = Call {
         endpoint,
+        port: request.port,
         actions: endpoint.actions(request.port),
         action: &action,
         pairs,
@@ -128,7 +132,7 @@ fn read(
             // A browser at the bare address is shown the help. Nobody else is: clients that would take HTML as well get
             // the error.
             let is_plain = request.is_get && request.body.as_ref().is_ok_and(Bytes::is_empty);
-            if request.wants_html && is_plain && is_bare {
+            if request.port == Port::Aci && request.wants_html && is_plain && is_bare {
                 let (action, pairs) = (HELP.name.to_owned(), Pairs::default());
                 return Ok(ParsedRequest { action, pairs, format: ResponseFormat::default() });
             }
@@ -158,18 +162,13 @@ fn is_bare(target: &str) -> bool {
 /// memory.
 async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
     let action = call.actions.find(call.action)?;
-    let spec = action.spec();
-    authorize(
-        call.caller,
-        &spec,
-        action.subaction(&call.pairs),
-        action.queue(call.endpoint, &call.pairs),
-    )?;
+    authorize(call.endpoint, call.port, call.caller, action, &call.pairs)?;
     action.check(&call.pairs, call.endpoint.limits().strict)?;
     let data = perform(&mut call, action).await?;
     let mut reply = match data {
         ReplyData::Elements(elements) => call.success(&elements),
         ReplyData::Html(page) => AciReply::html(page),
+        ReplyData::Service(text) => AciReply::plain(text),
         // It reserves memory itself, page by page.
         ReplyData::List(list) => return list.into_reply(&call).await,
     };
@@ -191,6 +190,7 @@ async fn perform(call: &mut Call<'_>, action: Action<'_>) -> Result<ReplyData, A
         Action::QueueInfo => queues::queue_info(call).await,
         Action::Immediate(spec) => server_info::answer(call, spec.name),
         Action::Queued(served) => submit::submit(call, served).await.map(ReplyData::Elements),
+        Action::Service(spec) => service::answer(call, spec.name),
     }
 }
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actiond_actors::{Submitted, System};
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
 
 use super::reply_memory::ReplyBudget;
 use super::request_log::{Logged, RequestLog};
 use super::run_permits::RunPermits;
 use super::served_queue::ServedQueue;
+use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
@@ -41,6 +44,10 @@ pub(super) struct Inner {
     pub(super) log: RequestLog,
     pub(super) replies: ReplyBudget,
     uploads: Budget,
+    access: ArcSwap<Access>,
+    pub(super) service_port: Option<u16>,
+    pub(super) service_has_tls: bool,
+    stop: Notify,
 }
 
 impl fmt::Debug for Endpoint {
@@ -76,6 +83,9 @@ pub struct EndpointBuilder {
     browsers: BrowserPolicy,
     described: Vec<(String, String, &'static [ParamSpec])>,
     roles: Vec<(String, StandardRole)>,
+    access: Access,
+    service_port: Option<u16>,
+    service_has_tls: bool,
 }
 
 /// The parameters of a queue that was not described: any.
@@ -163,10 +173,26 @@ impl EndpointBuilder {
     }
 
     /// Sets the standard role that a caller needs to send actions to a queue (default [`StandardRole::Query`], as for all
-    /// actions that are not administrative). Roles are not enforced yet. Without such a queue it has no effect.
+    /// actions that are not administrative). Without such a queue it has no effect.
     #[must_use]
     pub fn role(mut self, queue: impl Into<String>, role: StandardRole) -> Self {
         self.roles.push((queue.into(), role));
+        self
+    }
+
+    /// Sets who may do what (default [`Access::default`]: administrative actions for this machine only, all others for
+    /// everybody). An application that decides by itself who reaches the endpoint sets [`Access::open`].
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Sets the service port, which the server reports, and if it has TLS (default: there is none).
+    #[must_use]
+    pub const fn service_port(mut self, port: u16, has_tls: bool) -> Self {
+        self.service_port = Some(port);
+        self.service_has_tls = has_tls;
         self
     }
 
@@ -229,6 +255,10 @@ impl EndpointBuilder {
                 self.limits.max_upload_memory,
                 self.limits.max_file_upload_size,
             ),
+            access: ArcSwap::from_pointee(self.access),
+            service_port: self.service_port,
+            service_has_tls: self.service_has_tls,
+            stop: Notify::new(),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -263,6 +293,9 @@ impl Endpoint {
             browsers: BrowserPolicy::default(),
             described: Vec::new(),
             roles: Vec::new(),
+            access: Access::default(),
+            service_port: None,
+            service_has_tls: false,
         }
     }
 
@@ -290,6 +323,25 @@ impl Endpoint {
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
         self.inner.limits.max_upload_memory
+    }
+
+    /// Replaces the rules about who may do what. Requests that are being performed go on.
+    pub fn set_access(&self, access: Access) {
+        self.inner.access.store(Arc::new(access));
+    }
+
+    /// Returns the rules about who may do what.
+    pub(crate) fn access(&self) -> Guard<Arc<Access>> {
+        self.inner.access.load()
+    }
+
+    /// Waits until the action `Stop` of the service port is performed.
+    pub async fn stop_requested(&self) {
+        self.inner.stop.notified().await;
+    }
+
+    pub(super) fn request_stop(&self) {
+        self.inner.stop.notify_one();
     }
 
     pub(crate) fn browsers(&self) -> &BrowserPolicy {

@@ -114,7 +114,8 @@ impl List {
         let content_type = call.format.content_type();
         if more {
             let body = AciBody::Stream(sending.stream(out));
-            return Ok(AciReply { content_type, body, memory: ReplyMemory::default() });
+            let memory = ReplyMemory::default();
+            return Ok(AciReply { content_type, body, memory, asks_for_key: false });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()

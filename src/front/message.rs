@@ -46,6 +46,8 @@ pub struct AciRequest {
 pub enum Port {
     /// The one for actions (`[Server] Port`).
     Aci,
+    /// The one by which programs watch and end the server (`[Service] ServicePort`).
+    Service,
 }
 
 /// The sender of a request, as far as it is known.
@@ -54,6 +56,8 @@ pub enum Port {
 pub struct Caller {
     /// The address that it was sent from; `None` over a socket of Unix.
     pub address: Option<IpAddr>,
+    /// True if a proxy on this machine that is not trusted has passed it on, so that the address says nothing of the client.
+    pub is_forwarded: bool,
     /// A key or password by which the caller is somebody.
     pub credential: Option<Credential>,
     /// The certificate of the caller's end of the connection.
@@ -98,7 +102,7 @@ impl Certificate {
 /// its client; commands that a queue has got already are carried out.
 pub type AciAnswer = Pin<Box<dyn Future<Output = AciReply> + Send>>;
 
-/// The reply to an [`AciRequest`]. Its HTTP status is always 200: clients read no other (observed).
+/// The reply to an [`AciRequest`]. Its HTTP status is 200 unless it asks for a key: clients read no other (observed).
 #[derive(Debug)]
 pub struct AciReply {
     /// The content type, to the letter.
@@ -107,6 +111,8 @@ pub struct AciReply {
     pub body: AciBody,
     /// The memory that is reserved for a large body; a stream has its own.
     pub memory: ReplyMemory,
+    /// True if the client is a browser that should ask its user for a key: HTTP status 401.
+    pub asks_for_key: bool,
 }
 
 impl AciReply {
@@ -115,11 +121,20 @@ impl AciReply {
             // It grew while it was written, and its spare capacity is not counted.
             body.shrink_to_fit();
         }
-        Self { content_type, body: AciBody::Whole(body), memory: ReplyMemory::default() }
+        Self {
+            content_type,
+            body: AciBody::Whole(body),
+            memory: ReplyMemory::default(),
+            asks_for_key: false,
+        }
     }
 
     pub(super) fn html(page: String) -> Self {
         Self::whole("text/html; charset=utf-8", page.into_bytes())
+    }
+
+    pub(super) fn plain(text: String) -> Self {
+        Self::whole("text/plain; charset=utf-8", text.into_bytes())
     }
 
     /// Returns the number of bytes in memory: for a whole body, all.

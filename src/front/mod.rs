@@ -12,6 +12,7 @@
 //! | `queues` | the action `QueueInfo` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
+//! | `service` | the actions of the service port |
 //! | `render` | actions, parameters and progress as elements |
 //! | `list` | replies that are lists, which may be streamed |
 //! | `reply_memory` | reservations of memory for large replies |
@@ -39,6 +40,7 @@ mod request_log;
 mod run_permits;
 mod served_queue;
 mod server_info;
+mod service;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -48,8 +50,10 @@ use std::sync::Arc;
 use actix::prelude::*;
 use chrono::Local;
 
+use crate::aci::error::AciError;
 use crate::aci::response;
 use crate::aci::time::error_time;
+pub(crate) use authorize::refused_unread;
 pub use client::{Client, Leaving};
 use dispatch::dispatch;
 pub use endpoint::{Endpoint, EndpointBuilder};
@@ -97,9 +101,27 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
         Err((error, format)) => {
             let time = error_time(logging.endpoint.now_ms(), &Local);
             log::debug!("{:?}: {:?}", logging.text(), error.log_text());
-            AciReply::whole(format.content_type(), response::error(&action, &error, &time, format))
+            let asks_for_key = asks_for_key(&logging.endpoint, &logging.request, &error);
+            let reply = match logging.request.port {
+                Port::Aci => {
+                    let text = response::error(&action, &error, &time, format);
+                    AciReply::whole(format.content_type(), text)
+                }
+                Port::Service => AciReply::plain(service::error(&action, &error)),
+            };
+            AciReply { asks_for_key, ..reply }
         }
     };
     logging.write(&action, success);
     body
+}
+
+/// Returns true if a refused client is a browser that may get further with a key. It asks its user on HTTP status 401, and
+/// knows no other way; one whose user has mistyped the key asks again.
+fn asks_for_key(endpoint: &Endpoint, request: &AciRequest, error: &AciError) -> bool {
+    request.wants_html && error.is_permission() && {
+        let access = endpoint.access();
+        let caller = &request.caller;
+        access.has_keys() && (caller.credential.is_none() || access.is_wrong_key(caller))
+    }
 }

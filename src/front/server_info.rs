@@ -9,25 +9,26 @@ use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
+use super::message::Caller;
 use super::served_queue::ServedQueue;
-use crate::aci::catalog::{ActionSpec, help_elements, help_html, parse_integer};
+use crate::aci::catalog::{ActionSpec, StandardRole, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::time::{error_time, span};
 
 /// The name of the product, which is also the prefix of its error ids.
 const PRODUCT: &str = "ACTIOND";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Any number, as long as it stays the same: the letters ACTD, byte by byte. Typed readers take nothing but a number, and
 /// many no larger one than 2,147,483,647.
-const PRODUCT_UID: u32 = 0x4143_5444;
+pub(super) const PRODUCT_UID: u32 = 0x4143_5444;
 /// The version of ACI itself that real servers of the last years report (observed).
 const ACI_VERSION: &str = "3.0";
 
 pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciError> {
     let endpoint = call.endpoint;
     Ok(ReplyData::Elements(match action {
-        "GetVersion" => get_version(endpoint),
+        "GetVersion" => get_version(call),
         "GetStatus" => get_status(endpoint),
         "GetPid" => vec![Element::text("autn:pid", std::process::id().to_string())],
         "GetChildren" => get_children(endpoint),
@@ -40,7 +41,7 @@ pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciErro
 }
 
 /// Returns the version as a number, which typed readers want: three digits for each part after the first.
-fn build() -> u32 {
+pub(super) fn build() -> u32 {
     let parts = [
         env!("CARGO_PKG_VERSION_MAJOR"),
         env!("CARGO_PKG_VERSION_MINOR"),
@@ -49,14 +50,19 @@ fn build() -> u32 {
     parts.iter().fold(0, |build, part| build * 1_000 + part.parse::<u32>().unwrap_or_default())
 }
 
-fn get_version(endpoint: &Endpoint) -> Vec<Element> {
+fn get_version(call: &Call<'_>) -> Vec<Element> {
+    let endpoint = call.endpoint;
     let inner = &endpoint.inner;
     let uptime = inner.began.elapsed().as_secs();
     let now = endpoint.now_ms();
     let queries = inner.log.total();
     #[expect(clippy::cast_precision_loss, reason = "a rate with two decimals")]
     let qps = queries as f64 / uptime.max(1) as f64;
-    let config = inner.config_path.as_ref().map(|p| p.display().to_string());
+    // Paths of the disk are for those who administer the server; clients expect the elements.
+    let administers = endpoint.access().has_standard(call.caller, StandardRole::Admin);
+    let config = inner.config_path.as_ref().filter(|_| administers);
+    let config = config.map(|path| path.display().to_string());
+    let directory = if administers { directory() } else { String::new() };
     vec![
         Element::text("autn:version", VERSION),
         Element::text("autn:aciversion", ACI_VERSION),
@@ -68,7 +74,7 @@ fn get_version(endpoint: &Endpoint) -> Vec<Element> {
         Element::text("autn:wordsize", usize::BITS.to_string()),
         Element::text("autn:operatingsystem", std::env::consts::OS),
         Element::text("autn:compiler", "rustc"),
-        Element::text("autn:directory", directory()),
+        Element::text("autn:directory", directory),
         Element::text("autn:configpath", config.unwrap_or_default()),
         Element::new("autn:servertime")
             .child(Element::text("autn:epoch", now.div_euclid(1000).to_string()))
@@ -104,8 +110,8 @@ fn get_status(endpoint: &Endpoint) -> Vec<Element> {
         Element::text("version", VERSION),
         Element::text("build", build().to_string()),
         Element::text("aciport", inner.port.to_string()),
-        // There is no service port; clients expect the element.
-        Element::text("serviceport", "0"),
+        // Clients expect the element, also where there is no such port.
+        Element::text("serviceport", inner.service_port.unwrap_or_default().to_string()),
         Element::text("directory", directory()),
         Element::text("acithreads", inner.threads.to_string()),
         Element::text("durability", inner.system.durability()),
@@ -120,8 +126,8 @@ fn get_children(endpoint: &Endpoint) -> Vec<Element> {
         Element::text("autn:name", "actiond"),
         Element::text("autn:host", inner.host.as_str()),
         Element::text("autn:port", inner.port.to_string()),
-        Element::text("autn:serviceport", "0"),
-        Element::text("autn:serviceport_ssl_enabled", "false"),
+        Element::text("autn:serviceport", inner.service_port.unwrap_or_default().to_string()),
+        Element::text("autn:serviceport_ssl_enabled", inner.service_has_tls.to_string()),
         Element::new("autn:children")
             .child(Element::text("autn:num_children", "0"))
             .child(Element::text("autn:controlled", "false")),
@@ -163,29 +169,59 @@ fn get_request_log(call: &Call<'_>) -> Vec<Element> {
     entries.collect()
 }
 
-/// Replies that everything is allowed: there are no roles, and a client that reaches the port may do everything.
+/// The permissions that are shown: the words for the rule and for the client, and the standard role.
+const PERMISSIONS: [(&str, &str, StandardRole); 5] = [
+    ("autn:query", "autn:queryclient", StandardRole::Query),
+    ("autn:admin", "autn:adminclient", StandardRole::Admin),
+    ("autn:servicestatus", "autn:servicestatusclient", StandardRole::ServiceStatus),
+    ("autn:servicecontrol", "autn:servicecontrolclient", StandardRole::ServiceControl),
+    ("autn:index", "autn:indexclient", StandardRole::Index),
+];
+
+/// Shows the standard roles of the caller, or of a client at another address; to administrators also who has them (source: the
+/// pages of later versions).
 fn show_permissions(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
-    let ip = match call.pairs.given("IP") {
+    let requested = match call.pairs.given("IP") {
         Some(text) => {
             let ip: IpAddr = text
                 .parse()
                 .map_err(|_| AciError::invalid("IP", text, "an IPv4 or IPv6 address"))?;
-            Some(ip)
+            Some(Caller::at(Some(ip)))
         }
-        None => call.caller.address,
+        None => None,
     };
-    let rule = |name: &'static str| {
-        Element::new(name)
-            .child(Element::text("autn:enabled", "true"))
-            .child(Element::text("autn:origin", "*"))
+    let access = call.endpoint.access();
+    let is_admin = access.has_standard(call.caller, StandardRole::Admin);
+    // Who else may do what is nobody else's business.
+    let client = match &requested {
+        Some(other) if is_admin || other.address == call.caller.address => other,
+        Some(_) => {
+            let why = "only who has the role Admin may ask about another address.";
+            return Err(AciError::permission(why));
+        }
+        None => call.caller,
     };
-    let rules = ["autn:query", "autn:admin"].map(rule);
-    let requested = Element::new("autn:requested")
-        .child(Element::text("autn:ip", ip.map(|ip| ip.to_string()).unwrap_or_default()))
-        .child(Element::text("autn:ipvalid", ip.is_some().to_string()))
-        .child(Element::text("autn:queryclient", "true"))
-        .child(Element::text("autn:adminclient", "true"));
-    Ok(vec![Element::new("autn:rules").children(rules), requested])
+    let mut elements = Vec::new();
+    if is_admin {
+        let rule = |(name, _, standard): (&'static str, &str, StandardRole)| {
+            let origins = access.origins(standard);
+            Element::new(name)
+                .child(Element::text("autn:enabled", (!origins.is_empty()).to_string()))
+                .children(origins.into_iter().map(|origin| Element::text("autn:origin", origin)))
+        };
+        elements.push(Element::new("autn:rules").children(PERMISSIONS.map(rule)));
+    }
+    let ip = client.address;
+    let has = |(_, name, standard): (&str, &'static str, StandardRole)| {
+        Element::text(name, access.has_standard(client, standard).to_string())
+    };
+    elements.push(
+        Element::new("autn:requested")
+            .child(Element::text("autn:ip", ip.map(|ip| ip.to_string()).unwrap_or_default()))
+            .child(Element::text("autn:ipvalid", ip.is_some().to_string()))
+            .children(PERMISSIONS.map(has)),
+    );
+    Ok(elements)
 }
 
 fn help(call: &Call<'_>) -> Result<ReplyData, AciError> {
@@ -208,6 +244,6 @@ fn help(call: &Call<'_>) -> Result<ReplyData, AciError> {
 
 const TITLE: &str = "actiond: actions";
 
-fn directory() -> String {
+pub(super) fn directory() -> String {
     std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default()
 }

@@ -15,9 +15,9 @@ use bytes::Bytes;
 
 use super::message::{AciBody, AciRequest, Caller, Port};
 use super::reply_memory::{ReplyBudget, ReplyMemory, SMALL};
-use super::served_queue::ServedQueue;
 use super::{Endpoint, answer};
-use crate::aci::catalog::{ActionSpec, StandardRole};
+use crate::access::{Access, Concerned, Wanted};
+use crate::aci::catalog::StandardRole;
 use crate::aci::error::AciError;
 use crate::http::memory::PATIENCE;
 
@@ -28,18 +28,17 @@ thread_local! {
     static FORBIDDEN: RefCell<Option<&'static str>> = const { RefCell::new(None) };
 }
 
-pub(super) fn judge(
-    caller: &Caller,
-    spec: &ActionSpec<'_>,
-    subaction: Option<&str>,
-    queue: Option<&ServedQueue>,
-) -> Result<(), AciError> {
+pub(super) fn judge(caller: &Caller, wanted: &Wanted<'_>) -> Result<(), AciError> {
     let address = caller.address.map(|address| address.to_string()).unwrap_or_default();
-    let queue = queue.map_or("", |served| served.queue.name());
-    let (name, role) = (spec.name, spec.role);
-    let asked = format!("{address} {role:?} {name} {} {queue}", subaction.unwrap_or_default());
+    let queue = match wanted.queue {
+        Concerned::Server => "",
+        Concerned::Queue(name) => name,
+        Concerned::Unknown => "?",
+    };
+    let Wanted { action, subaction, role, .. } = *wanted;
+    let asked = format!("{address} {role:?} {action} {} {queue}", subaction.unwrap_or_default());
     ASKED.with_borrow_mut(|all| all.push(asked.trim_end().to_owned()));
-    if FORBIDDEN.with_borrow(|name| *name == Some(spec.name)) {
+    if FORBIDDEN.with_borrow(|name| *name == Some(action)) {
         return Err(AciError::permission("it is forbidden."));
     }
     Ok(())
@@ -79,8 +78,10 @@ impl Bench {
             .await
             .unwrap();
         let work = system.queue("Work").unwrap();
-        let mut endpoint =
-            Endpoint::builder(system.clone()).role("work", StandardRole::Index).build();
+        let mut endpoint = Endpoint::builder(system.clone())
+            .role("work", StandardRole::Index)
+            .access(Access::open())
+            .build();
         Arc::get_mut(&mut endpoint.inner).unwrap().replies = ReplyBudget::patient(memory, patience);
         Self { system, work, endpoint, store, gate, _directory: directory }
     }
@@ -155,7 +156,7 @@ async fn every_request_passes_where_callers_are_let_in() {
         ("/action=QueueInfo&QueueName=work&QueueAction=stop", "Query QueueInfo stop Work"),
         ("/action=QueueInfo&QueueName=work&QueueAction=PROGRESS", "Query QueueInfo progress Work"),
         // One that there is not is no sub-action.
-        ("/action=QueueInfo&QueueName=other&QueueAction=wrong", "Query QueueInfo"),
+        ("/action=QueueInfo&QueueName=other&QueueAction=wrong", "Query QueueInfo  ?"),
         (&by_token, "Query QueueInfo progress Work"),
         ("/action=WORK&Priority=wrong", "Index Work  Work"),
     ];

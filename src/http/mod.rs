@@ -5,6 +5,7 @@
 //! |---|---|
 //! | here | the service |
 //! | `browsers` | [`BrowserPolicy`]: the web pages that may reach the endpoint |
+//! | `caller` | the sender of a request: address, key and certificate |
 //! | `body` | the body of a request |
 //! | `response` | the response with a reply |
 //! | `memory` | the budgets of memory for bodies and for replies |
@@ -14,6 +15,7 @@
 
 mod body;
 pub(crate) mod browsers;
+mod caller;
 pub mod connection;
 pub(crate) mod memory;
 mod refused;
@@ -25,7 +27,7 @@ use std::rc::Rc;
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, UPGRADE,
+    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -36,7 +38,7 @@ use connection::Connection;
 use memory::Reservation;
 
 use crate::aci::error::AciError;
-use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port};
+use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port, refused_unread};
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
 
@@ -88,17 +90,28 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// # Ok(()) }
 /// ```
 pub fn configure(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
+    configure_port(endpoint, Port::Aci)
+}
+
+/// Mounts the actions of a port in an application: those of the service port in one of their own, as
+/// [`configure`] mounts the others. `Stop` there only notes the wish, for
+/// [`Endpoint::stop_requested`](crate::front::Endpoint::stop_requested).
+pub fn configure_port(
+    endpoint: &Endpoint,
+    port: Port,
+) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
     let endpoint = endpoint.clone();
     move |config| {
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
         let keep_alive = endpoint.idle_timeout().and_then(response::keep_alive);
-        let service = Service { front, endpoint, keep_alive, last_host: LastHost::default() };
+        let service = Service { port, front, endpoint, keep_alive, last_host: LastHost::default() };
         config.app_data(web::Data::new(service)).default_service(web::to(aci));
     }
 }
 
 struct Service {
+    port: Port,
     front: Addr<FrontActor>,
     endpoint: Endpoint,
     /// The header `Keep-Alive` of replies, if they have one. Each worker has its own, so that a copy costs nothing.
@@ -124,8 +137,12 @@ async fn aci(
     // Held until the reply: the parts of the body are in use until then.
     let mut memory = Reservation::of(service.endpoint.uploads());
     let mut is_ahead = false;
+    let caller = caller_of(&request, &service.endpoint).await;
     let (cors, refused) = match judged {
-        Ok(cors) => (cors, not_spoken(&request).or_else(|| key(&request).err())),
+        Ok(cors) => {
+            let refused = not_spoken(&request).or_else(|| key(&request).err());
+            (cors, refused.or_else(|| refused_unread(&service.endpoint, &caller)))
+        }
         Err(refused) => {
             is_ahead = refused.is_ahead;
             (CorsHeaders::default(), Some(logged(&request, refused)))
@@ -150,8 +167,8 @@ async fn aci(
         target,
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
-        port: Port::Aci,
-        caller: Caller::at(request.peer_addr().map(|peer| peer.ip())),
+        port: service.port,
+        caller,
         idempotency_key: key(&request).ok().flatten(),
         is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(takes_html),
@@ -177,11 +194,38 @@ async fn aci(
             reply
         }
     };
+    let asks_for_key = reply.asks_for_key;
     let mut response = response::of(&request, &cors, reply, is_last, keep_alive);
+    if asks_for_key {
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
     if is_ahead {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
+}
+
+/// The question for a key that a browser puts to its user: any name, and the key as the password.
+const CHALLENGE: &str = "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"";
+
+/// Returns the sender of a request. One with a wrong key waits before the rest of its request is read.
+async fn caller_of(request: &HttpRequest, endpoint: &Endpoint) -> Caller {
+    let (caller, is_wrong) = {
+        let access = endpoint.access();
+        let caller = caller::caller(request, &access);
+        let is_wrong = caller.credential.is_some() && access.is_wrong_key(&caller);
+        (caller, is_wrong)
+    };
+    if is_wrong {
+        log::warn!("a request of {} has a key that is not known here", peer_of(request));
+        tokio::time::sleep(caller::WRONG_KEY_DELAY).await;
+    }
+    caller
+}
+
+fn peer_of(request: &HttpRequest) -> String {
+    request.peer_addr().map_or_else(|| "a local socket".to_owned(), |peer| peer.to_string())
 }
 
 /// Logs a request that was not let in, and returns the error for its client.

@@ -1,0 +1,70 @@
+//! The actions of the service port, whose replies have a form of their own (source: the pages about the service port; the
+//! reply of `GetStatus` as a real server sends it was observed).
+
+use std::fmt::Write as _;
+
+use super::dispatch::{Call, ReplyData};
+use super::server_info::{PRODUCT_UID, VERSION, build, directory};
+use crate::aci::catalog::StandardRole;
+use crate::aci::element::escape_text;
+use crate::aci::error::AciError;
+
+pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciError> {
+    let system = call.endpoint.system();
+    let status = if system.is_draining() { "Stopping" } else { "Running" };
+    Ok(ReplyData::Service(match action {
+        "GetStatus" => reply(action, status, ""),
+        "GetStatusInfo" => status_info(call, status),
+        "Stop" => {
+            call.endpoint.request_stop();
+            reply(action, "SUCCESS", "")
+        }
+        other => return Err(AciError::unknown_action(other)),
+    }))
+}
+
+/// Writes an error in the form of the service port.
+pub(super) fn error(action: &str, error: &AciError) -> String {
+    reply(action, "ERROR", &error.description)
+}
+
+fn reply(action: &str, response: &str, data: &str) -> String {
+    let mut text = Vec::new();
+    for (name, value) in
+        [("ACTION", action.to_uppercase().as_str()), ("RESPONSE", response), ("RESPONSEDATA", data)]
+    {
+        text.extend_from_slice(format!("<{name}>").as_bytes());
+        escape_text(value, &mut text);
+        text.extend_from_slice(format!("</{name}>\n").as_bytes());
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn status_info(call: &Call<'_>, status: &str) -> String {
+    let inner = &call.endpoint.inner;
+    let pid = std::process::id().to_string();
+    // A path of the disk is for those who administer the server.
+    let access = call.endpoint.access();
+    let administers = [StandardRole::Admin, StandardRole::ServiceControl]
+        .into_iter()
+        .any(|role| access.has_standard(call.caller, role));
+    let directory = if administers { directory() } else { String::new() };
+    let mut text = "[StatusInfo]\n".to_owned();
+    for (key, value) in [
+        ("ServiceStartTime", inner.began_ms.div_euclid(1000).to_string().as_str()),
+        ("ServiceUtilsVersion", VERSION),
+        ("ServiceName", "actiond"),
+        ("ProductName", "actiond"),
+        ("ProductVersion", VERSION),
+        ("ProductBuild", build().to_string().as_str()),
+        ("ServicePID", &pid),
+        ("ProductUID", PRODUCT_UID.to_string().as_str()),
+        ("ServiceStatus", status),
+        ("ProcessID", &pid),
+        ("Directory", &directory),
+    ] {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{key}={value}");
+    }
+    text
+}
