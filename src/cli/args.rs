@@ -22,6 +22,8 @@ pub enum Command {
     /// Print every setting with its default and meaning, `actiond config`; or check a configuration file and
     /// print what is in force, `actiond config --config FILE`.
     Config(ConfigArgs),
+    /// Make a key and print it with its hash: `actiond key`.
+    Key,
 }
 
 /// The options of `actiond config`.
@@ -80,6 +82,7 @@ impl Args {
             None => Command::Serve(cli.serve),
             Some(Subcommand::Serve(serve)) => Command::Serve(serve),
             Some(Subcommand::Config(config)) => Command::Config(config),
+            Some(Subcommand::Key) => Command::Key,
         };
         Ok(Self { command })
     }
@@ -104,6 +107,8 @@ enum Subcommand {
     Serve(ServeArgs),
     /// Print every setting with its default and meaning, as a configuration file; or check one (--config FILE)
     Config(ConfigArgs),
+    /// Make a key for a client, and print it once with the hash for the server's configuration
+    Key,
 }
 
 /// Reads a port as the configuration does: digits alone.
@@ -170,6 +175,7 @@ mod tests {
             ("-ConfigFile=a=b.cfg --port 1", serve(Some("a=b.cfg"), Some(1), None)),
             ("serve -CONFIGFILE a.cfg", serve(Some("a.cfg"), None, None)),
             ("config", check(None)),
+            ("key", Command::Key),
             ("config --config a.cfg", check(Some("a.cfg"))),
             ("config -configfile a.cfg", check(Some("a.cfg"))),
         ];
@@ -192,6 +198,7 @@ mod tests {
             ("config a.cfg", ErrorKind::UnknownArgument),
             ("--config a.cfg config", ErrorKind::ArgumentConflict),
             ("start", ErrorKind::InvalidSubcommand),
+            ("key a", ErrorKind::UnknownArgument),
             ("--help", ErrorKind::DisplayHelp),
             ("--version", ErrorKind::DisplayVersion),
         ];

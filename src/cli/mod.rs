@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use args::{Args, Command, ConfigArgs};
 
+use crate::access::{KeyHash, generate_key};
 use crate::config;
 use crate::kinds::Kinds;
 
@@ -32,6 +33,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Command::Config(ConfigArgs { config: None }) => print(&config::describe(&kinds)),
         Command::Config(ConfigArgs { config: Some(file) }) => check(&kinds, &file),
         Command::Serve(args) => serve::run(&kinds, &args),
+        Command::Key => key(),
     }
 }
 
@@ -51,6 +53,23 @@ fn check(kinds: &Kinds, file: &Path) -> ExitCode {
             }
             eprintln!("error: the configuration can't be used:\n{error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Makes a key, and prints it with its hash. Nothing keeps the key.
+#[expect(clippy::print_stderr, reason = "no log is set up where only a result is printed")]
+fn key() -> ExitCode {
+    match generate_key() {
+        Ok(key) => print(&format!(
+            "key:  {key}\nhash: {}\n\n\
+             The key is for the client, which sends it as \"Authorization: Bearer KEY\", or as the password of Basic.\n\
+             The hash is for Keys= in the section of a role. The key is printed this once and kept nowhere.\n",
+            KeyHash::of(&key)
+        )),
+        Err(error) => {
+            eprintln!("error: the system gives no random bytes: {error}");
+            ExitCode::FAILURE
         }
     }
 }

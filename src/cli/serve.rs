@@ -1,7 +1,7 @@
 //! `actiond serve`: the configuration becomes queues and an HTTP server, and a signal ends them.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use actiond_actors::{Builder, System};
 use actix_web::App;
 use tokio::net::TcpSocket;
 
-use super::signals::{self, Signals};
+use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
+use crate::access::Access;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, ServerSettings, Settings};
-use crate::front::{Endpoint, EndpointBuilder, log_unfinished};
+use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished};
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
 
@@ -22,6 +23,8 @@ use crate::kinds::{Kinds, Site};
 const HTTP_GRACE: Duration = Duration::from_secs(1);
 /// The shortest time that an idle connection is kept: replies tell clients a second less, and at least one.
 const SHORTEST_IDLE: Duration = Duration::from_secs(2);
+/// Number of HTTP workers of the service port: it has little to do, and must answer also when the others are busy.
+const SERVICE_WORKERS: usize = 1;
 /// Largest number of HTTP workers that [`default_workers`] adds to the number of cores.
 const MAX_MORE_WORKERS: usize = 32;
 
@@ -32,6 +35,8 @@ enum ServeError {
     Config(#[from] config::ConfigError),
     #[error("can't listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error("{0}")]
+    Access(String),
     #[error(transparent)]
     Start(#[from] actiond_actors::StartError),
     #[error("the HTTP server failed: {0}")]
@@ -66,8 +71,7 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
 async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
     // Before anything else takes time: any of these would end the process without a word.
-    #[cfg(unix)]
-    let _survived = signals::survive_others()?;
+    let mut reloads = Reloads::new()?;
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
@@ -75,11 +79,11 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    // The port first: a second server on it must not even look at the data.
-    let wanted = SocketAddr::new(settings.server.bind_address, settings.server.port);
-    let listen = |error| ServeError::Listen { address: wanted, error };
-    let listener = bind(wanted).map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let access = access_of(&settings).await?;
+    // The ports first: a second server on them must not even look at the data.
+    let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
+    let service =
+        settings.service.port.map(|port| listen(settings.server.bind_address, port)).transpose()?;
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let mut signals = Signals::new()?;
@@ -93,27 +97,42 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         .max_reply_memory(settings.server.max_reply_memory)
         .strict(settings.server.strict_action_validation)
         .browsers(browsers(&settings.server))
+        .access(access)
         .threads(workers)
         .idle_timeout(idle)
-        .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())))
-        .build();
-    let mount = http::configure(&endpoint);
+        .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())));
+    let endpoint = match &service {
+        Some((_, address)) => endpoint.service_port(address.port(), false),
+        None => endpoint,
+    };
+    let endpoint = endpoint.build();
     let timeouts = http::server::Timeouts {
         idle,
         request: settings.server.request_timeout,
         reply: settings.server.reply_timeout,
         max_request: http::max_request(&endpoint),
     };
-    let server = http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
-        App::new().configure(mount.clone())
-    })?;
-    let handle = server.handle();
+    let start = |listener, port, workers| {
+        let mount = http::configure_port(&endpoint, port);
+        http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
+            App::new().configure(mount.clone())
+        })
+    };
+    let server = start(listener, Port::Aci, workers)?;
+    let mut handles = vec![server.handle()];
     let mut running = actix_web::rt::spawn(server);
+    if let Some((listener, address)) = service {
+        let server = start(listener, Port::Service, SERVICE_WORKERS)?;
+        handles.push(server.handle());
+        actix_web::rt::spawn(server);
+        log::info!("the service port answers on http://{address}/");
+    }
     let giving_back = actix_web::rt::spawn(memory::give_back());
     log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
 
     tokio::select! {
-        () = end_on_signal(&mut signals, &system, settings.actions.shutdown_grace) => {}
+        () = end_on_wish(&mut signals, &endpoint, settings.actions.shutdown_grace) => {}
+        () = reload(&mut reloads, kinds, args, &endpoint) => {}
         // It may have failed to start its threads. Nobody could reach what would be left.
         ended = &mut running => {
             system.shutdown_now().await;
@@ -121,7 +140,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         }
     }
     giving_back.abort();
-    handle.stop(true).await;
+    futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
     // The server has been told to stop; what is left to learn is whether it did so well.
     running.await.unwrap_or(Ok(()))?;
     log::info!("ended");
@@ -168,9 +187,57 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Waits for a signal, then shuts the queues down; a second signal ends the grace period. Requests are answered meanwhile.
-async fn end_on_signal(signals: &mut Signals, system: &System, grace: Duration) {
-    let name = signals.next().await;
+/// Listens on a port.
+fn listen(address: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let address = SocketAddr::new(address, port);
+    let failed = |error| ServeError::Listen { address, error };
+    let listener = bind(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Makes the rules about who may do what; the names of hosts are looked up.
+async fn access_of(settings: &Settings) -> Result<Access, ServeError> {
+    let config::AccessSettings { roles, trusted_proxies } = settings.access.clone();
+    let mut access = Access::new(roles).trusting(trusted_proxies);
+    let looked_up = actix_web::rt::task::spawn_blocking(move || access.look_up().map(|()| access));
+    looked_up.await.map_err(|error| error.to_string()).flatten().map_err(ServeError::Access)
+}
+
+/// Reads the rules about who may do what again at each SIGHUP. A configuration with an error changes nothing.
+async fn reload(reloads: &mut Reloads, kinds: &Kinds, args: &ServeArgs, endpoint: &Endpoint) {
+    loop {
+        reloads.next().await;
+        match reloaded(kinds, args).await {
+            Ok(access) => {
+                let roles = access.roles().len();
+                endpoint.set_access(access);
+                log::info!(
+                    "SIGHUP: {roles} roles are in force; other settings are read at the start only"
+                );
+            }
+            Err(error) => log::error!("SIGHUP: nothing was changed: {error}"),
+        }
+    }
+}
+
+async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<Access, ServeError> {
+    let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
+    let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    access_of(&settings).await
+}
+
+/// Waits for a signal, or for `Stop` on the service port, then shuts the queues down; a second signal ends the grace period.
+/// Requests are answered meanwhile.
+async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, grace: Duration) {
+    let system = endpoint.system();
+    let name = tokio::select! {
+        name = signals.next() => name,
+        () = endpoint.stop_requested() => "Stop on the service port",
+    };
     log::info!(
         "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
         grace.as_secs()

@@ -69,17 +69,37 @@ impl Signals {
     }
 }
 
-/// Keeps the process alive where a signal that asks for nothing would end it: SIGHUP, and SIGXFSZ where a file
-/// grows beyond what the system allows it (the write then fails, and only its caller gets an error). Returns a guard, which
-/// must be held for as long as that is to last.
-#[cfg(unix)]
-pub(super) fn survive_others() -> io::Result<tokio::signal::unix::Signal> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hang_up = signal(SignalKind::hangup())?;
-    actix_web::rt::spawn(async move {
-        while hang_up.recv().await.is_some() {
-            log::info!("SIGHUP: ignored; the configuration is read at the start only");
+/// SIGHUP, the wish to read parts of the configuration again; and a guard against SIGXFSZ, which would end the process where a
+/// file grows beyond what the system allows it (the write then fails, and only its caller gets an error). From when this is
+/// made until it is dropped, neither ends the process.
+pub(super) struct Reloads {
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    _too_large: tokio::signal::unix::Signal,
+}
+
+impl Reloads {
+    #[cfg(unix)]
+    pub(super) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            _too_large: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next wish.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.hang_up.recv().await.is_some() {
+            return;
         }
-    });
-    signal(SignalKind::from_raw(libc::SIGXFSZ))
+        std::future::pending().await
+    }
 }

@@ -110,6 +110,13 @@ impl<'a> Action<'a> {
     /// Checks the parameters.
     pub(super) fn check(self, pairs: &Pairs, strict: bool) -> Result<(), AciError> {
         let spec = self.spec();
+        // A standard parameter that would have the reply written to a file of the server (source: the pages about Output).
+        if let Some(output) =
+            pairs.given("Output").filter(|output| output.eq_ignore_ascii_case("File"))
+        {
+            let allowed = "none: a reply is never written to a file of the server";
+            return Err(AciError::invalid("Output", output, allowed));
+        }
         // An asynchronous action checks its own parameters when it runs: clients expect a token for anything that can be
         // queued (source: the page "Ingest").
         let judged = !spec.asynchronous || strict;

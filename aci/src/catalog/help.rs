@@ -35,6 +35,7 @@ pub fn help_elements(actions: &[&ActionSpec<'_>]) -> Vec<Element> {
             .child(Element::text("name", spec.name))
             .child(Element::text("summary", spec.summary))
             .child(Element::text("asynchronous", spec.asynchronous.to_string()))
+            .child(Element::text("role", spec.role.name()))
             .child(Element::new("parameters").children(params))
     };
     vec![Element::new("actions").children(actions.iter().map(describe))]
@@ -54,7 +55,7 @@ pub fn help_html(actions: &[&ActionSpec<'_>], title: &str, base: &str) -> String
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p>A request names an action and its parameters; \
          names and fixed words may be written in any case. An asynchronous action is queued and returns a token, which the action \
-         <code>QueueInfo</code> takes.</p>\n<nav>"
+         <code>QueueInfo</code> takes. Each action needs a role, which the administrator gives to clients.</p>\n<nav>"
     );
     for spec in actions {
         let _ = write!(page, "<a href=\"#{}\">{}</a> ", encoded(spec.name), escaped(spec.name));
@@ -71,9 +72,10 @@ fn write_action(spec: &ActionSpec<'_>, actions: &[&ActionSpec<'_>], base: &str, 
     let kind = if spec.asynchronous { " <small>asynchronous</small>" } else { "" };
     let _ = write!(
         page,
-        "<h2 id=\"{}\">{}{kind}</h2>\n<p>{}</p>\n<table><tr><th>Parameter</th><th>Meaning</th><th>Allowed</th></tr>\n",
+        "<h2 id=\"{}\">{}{kind} <small>role {}</small></h2>\n<p>{}</p>\n<table><tr><th>Parameter</th><th>Meaning</th><th>Allowed</th></tr>\n",
         encoded(spec.name),
         escaped(spec.name),
+        spec.role.name(),
         escaped(spec.summary)
     );
     for param in all_params(spec) {
