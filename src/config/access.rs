@@ -100,7 +100,8 @@ fn role<'r>(
     let clients = reader.given_texts(name, table::CLIENTS);
     let identities = reader.given_texts(name, table::SSL_IDENTITIES);
     let keys = reader.given_texts(name, table::KEYS);
-    if clients.is_none() && identities.is_none() && keys.is_none() {
+    let who = [table::CLIENTS, table::SSL_IDENTITIES, table::KEYS];
+    if who.iter().all(|key| section.get(key.name).is_none()) {
         reader.problem_at(
             section.name,
             table::CLIENTS,
@@ -216,4 +217,191 @@ fn hashes(
         }
     }
     hashes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Overrides, Settings, load};
+    use super::*;
+    use crate::access::{Access, Concerned, Wanted};
+    use crate::front::{Caller, Credential};
+    use crate::kinds::Kinds;
+
+    fn roles(text: &str) -> Vec<Role> {
+        let (settings, warnings) = Settings::parse(text, "t").unwrap();
+        assert_eq!(warnings, [], "{text}");
+        settings.access.roles
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        let error = Settings::parse(text, "t").unwrap_err();
+        error.problems().iter().map(ToString::to_string).collect()
+    }
+
+    /// The text of one role with these lines.
+    fn one(lines: &str) -> String {
+        format!("[AuthorizationRoles]\n0=R\n[R]\n{lines}\n")
+    }
+
+    #[test]
+    fn a_role_is_read_key_by_key() {
+        let hash = KeyHash::of("a key");
+        let text = one(&format!(
+            "StandardRoles=query, ServiceStatus\nActions=GetStatus,QueueInfo.stop\nServiceActions=Stop\nQueues=process\n\
+             Clients=localhost,10.0.0.0/8\nSSLIdentities=\"CN=Ada, O=Ours\",b\nKeys={hash}"
+        ));
+        let [role] = &roles(&text)[..] else { panic!("one role") };
+        assert_eq!(role.name, "R");
+        let standard = [StandardRole::Query, StandardRole::ServiceStatus];
+        assert_eq!(role.standard, standard.into_iter().collect());
+        assert_eq!(role.actions, ["GetStatus", "QueueInfo.stop"].map(ActionName::new));
+        assert_eq!(role.service_actions, ["Stop"]);
+        assert_eq!(role.queues.as_deref(), Some(&["process".to_owned()][..]));
+        let clients: Vec<_> = role.members.clients.iter().map(ToString::to_string).collect();
+        assert_eq!(clients, ["localhost", "10.0.0.0/8"]);
+        assert_eq!(role.members.identities, ["CN=Ada, O=Ours", "b"]);
+        assert_eq!(role.members.keys, Some(vec![hash]));
+    }
+
+    #[test]
+    fn nobody_can_be_meant() {
+        for empty in ["", "\"\""] {
+            let [role] = &roles(&one(&format!("StandardRoles=*\nClients={empty}")))[..] else {
+                panic!("one")
+            };
+            assert_eq!(role.standard, StandardRoles::ALL);
+            assert!(role.members.clients.is_empty() && role.members.keys.is_none());
+        }
+        let [role] = &roles(&one("StandardRoles=*\nClients=*\nKeys="))[..] else { panic!("one") };
+        assert_eq!(role.members.keys, Some(vec![]), "an address alone is not enough");
+        assert_eq!(roles("").len(), 0);
+        assert_eq!(roles("[AuthorizationRoles]\n").len(), 0);
+    }
+
+    #[test]
+    fn the_older_keys_are_roles_of_their_own() {
+        let text = "[Server]\nAdminClients=10.0.0.1\nQueryClients=10.*.*.*\n\
+                    [Service]\nServiceStatusClients=\nServiceControlClients=::1\n";
+        let access = Access::new(roles(text));
+        let wanted = |role| Wanted { action: "X", subaction: None, role, queue: Concerned::Server };
+        let at = |address: &str| Caller::at(Some(address.parse().unwrap()));
+        for (address, standard, is_member) in [
+            ("10.0.0.1", StandardRole::Admin, true),
+            ("127.0.0.1", StandardRole::Admin, false),
+            ("10.9.9.9", StandardRole::Query, true),
+            ("127.0.0.1", StandardRole::Query, false),
+            ("127.0.0.1", StandardRole::ServiceStatus, false),
+            ("::1", StandardRole::ServiceControl, true),
+            ("127.0.0.1", StandardRole::ServiceControl, false),
+            ("192.0.2.7", StandardRole::Index, true),
+        ] {
+            assert_eq!(
+                access.allows(&at(address), &wanted(standard)),
+                is_member,
+                "{address} {standard:?}"
+            );
+        }
+        // They add to what roles allow.
+        let both =
+            one("StandardRoles=Admin\nClients=10.0.0.2") + "[Server]\nAdminClients=10.0.0.1\n";
+        let access = Access::new(roles(&both));
+        for address in ["10.0.0.1", "10.0.0.2"] {
+            assert!(access.allows(&at(address), &wanted(StandardRole::Admin)), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_honoured_is_a_problem() {
+        for (lines, want) in [
+            (
+                "Clients=*\nClient=*",
+                "t:5: [R] Client=*: is no key of a role, so it can't be honoured. Is Clients meant?",
+            ),
+            ("Clients=*\nGSSPrincipals=a", "[R] GSSPrincipals=a: is no key of a role"),
+            ("Clients=*\nFoo=a", "It may have StandardRoles, Actions, "),
+            ("StandardRoles=Query", "[R] Clients: is missing, and so are SSLIdentities and Keys"),
+            ("Clients=10.0.0.0/33", "[R] Clients=10.0.0.0/33: must be *, localhost, an address"),
+            ("Clients=a b", "must be *, localhost, an address"),
+            ("Clients=*\nStandardRoles=Querry", "must be one or more of Admin, Query"),
+            ("Clients=*\nStandardRoles=", "StandardRoles=: is empty"),
+            ("Keys=sha256:123", "[R] Keys=sha256:123: must be sha256: and 64 hexadecimal digits"),
+            (
+                "Clients=*\nQueues=Process,Proces",
+                "names Proces, which is no queue: there are Process",
+            ),
+            (
+                "Clients=*\nActions=QueueInfo.getStaus",
+                "names QueueInfo.getStaus, which is no command",
+            ),
+            ("Clients=*\nActions=Process.stop", "only QueueInfo has some, and they are getStatus"),
+        ] {
+            let found = problems(&one(lines));
+            assert_eq!(found.len(), 1, "{lines}: {found:?}");
+            assert!(found[0].contains(want), "{lines}: {found:?}");
+        }
+        for (text, want) in [
+            ("[AuthorizationRoles]\n0=R\n", "t:2: [AuthorizationRoles] 0=R: has no section [R]"),
+            (
+                "[AuthorizationRoles]\n1=R\n[R]\nClients=*\n",
+                "there is no 0=, though a higher number is given",
+            ),
+            (
+                "[AuthorizationRoles]\n0=Process\n[Process]\nType=Echo\n",
+                "the section of that name is no role",
+            ),
+            ("[AuthorizationRoles]\n0=Server\n", "the section of that name has its own meaning"),
+            (
+                "[Server]\nAdminClients=10.0.0\n",
+                "[Server] AdminClients=10.0.0: must be *, localhost",
+            ),
+            ("[Server]\nTrustedProxies=*.1.*.*\n", "[Server] TrustedProxies=*.1.*.*: must be"),
+        ] {
+            let found = problems(text);
+            assert!(found.iter().any(|problem| problem.contains(want)), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_action_that_there_is_not_is_worth_a_warning() {
+        let text = one("Clients=*\nActions=GetStaus,GetTermInfo\nServiceActions=Stopp,SetConfig");
+        let (_, warnings) = Settings::parse(&text, "t").unwrap();
+        let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            got,
+            [
+                "t:5: [R] Actions names GetStaus, which is no action of this server. Is GetStatus meant?",
+                "t:5: [R] Actions names GetTermInfo, which is no action of this server.",
+                "t:6: [R] ServiceActions names Stopp, which is no action of this server. Is Stop meant?",
+                "t:6: [R] ServiceActions names SetConfig, which is no action of this server.",
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_can_be_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, keys) = (directory.path().join("a.cfg"), directory.path().join("keys.txt"));
+        let (one_key, other) = (KeyHash::of("one"), KeyHash::of("other"));
+        let text = one(&format!("StandardRoles=Query\nKeys={other},{}", keys.display()));
+        std::fs::write(&file, text).unwrap();
+        let load = || load(&Kinds::shipped(), Some(&file), &Overrides::default());
+        let error = load().unwrap_err().to_string();
+        assert!(
+            error.contains("a.cfg:5: [R] Keys=") && error.contains("keys.txt: it can't be read: "),
+            "{error}"
+        );
+        std::fs::write(&keys, format!("# of Ada\n{one_key}\n")).unwrap();
+        let (settings, _) = load().unwrap();
+        assert_eq!(settings.access.roles[0].members.keys, Some(vec![other, one_key]));
+        let caller = Caller { credential: Some(Credential::Key(one_key)), ..Caller::default() };
+        assert!(settings.access.roles[0].members.have(&caller));
+        for (bad, why) in [
+            ("sha256:12\n".to_owned(), "whose line 1 is not sha256:"),
+            ("x".repeat(1_000_001), "more than 1000000 bytes"),
+        ] {
+            std::fs::write(&keys, bad).unwrap();
+            let error = load().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 }

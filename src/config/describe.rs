@@ -53,7 +53,7 @@ fn section_into(text: &mut String, section: &Section, kinds: &Kinds) {
     };
     text.push('\n');
     if !heading.is_empty() {
-        line_into(text, &["// ", &heading]);
+        wrap(&heading).iter().for_each(|line| line_into(text, &["// ", line]));
     }
     line_into(text, &[mark, "[", section.name, "]"]);
     // A queue may set most keys of [Actions] too; they are explained there.

@@ -149,7 +149,10 @@ mod tests {
             ("[License]\nA=1\nB=2", "section [License] has no effect: known are Server, "),
             ("[Process]\nOutput=idx", "it belongs into the section of a queue with Type=Ingest"),
             ("[Process]\nDurability=full", "it belongs into [Actions]"),
-            ("[Server]\n0=1", "it belongs into [AsyncActions] or [FetchTasks]"),
+            (
+                "[Server]\n0=1",
+                "it belongs into [AuthorizationRoles] or [AsyncActions] or [FetchTasks]",
+            ),
             ("[Actions]\nMaxFinishedSice=1", "Is MaxFinishedSize meant?"),
             ("[Proces]\nType=Echo", "Is [Process] meant?"),
             ("[FetchTasks]\n01=x", "[FetchTasks] 01 has no effect"),

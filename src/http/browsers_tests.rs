@@ -199,7 +199,10 @@ fn only_listed_origins_are_told_what_they_may_send() {
     let reply = told("Origin: https://tools.example\nSec-Fetch-Site: cross-site");
     assert_eq!(reply.get(ACCESS_CONTROL_ALLOW_ORIGIN).unwrap(), "https://tools.example");
     assert_eq!(reply.get(ACCESS_CONTROL_ALLOW_METHODS).unwrap(), "GET, POST");
-    assert_eq!(reply.get(ACCESS_CONTROL_ALLOW_HEADERS).unwrap(), "Content-Type, Idempotency-Key");
+    assert_eq!(
+        reply.get(ACCESS_CONTROL_ALLOW_HEADERS).unwrap(),
+        "Authorization, Content-Type, Idempotency-Key"
+    );
     assert!(!reply.contains_key(&ALLOWS_PRIVATE));
     let asks = "Origin: https://tools.example\nAccess-Control-Request-Private-Network: true";
     assert_eq!(told(asks).get(&ALLOWS_PRIVATE).unwrap(), "true");
