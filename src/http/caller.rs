@@ -90,3 +90,115 @@ fn credential(request: &HttpRequest) -> Option<Credential> {
     };
     Some(Credential::Key(KeyHash::of(&key)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::access::{AddressPattern, Members, Role};
+
+    fn patterns(texts: &[&str]) -> Vec<AddressPattern> {
+        texts.iter().map(|text| AddressPattern::parse(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_address_is_the_nearest_that_is_not_trusted() {
+        let trusting = Access::default().trusting(patterns(&["10.0.0.0/8", "127.0.0.1"]));
+        for (peer, forwarded, address, is_forwarded) in [
+            ("192.0.2.7", &[][..], "192.0.2.7", false),
+            // Nobody else's word counts.
+            ("192.0.2.7", &["10.1.1.1"], "192.0.2.7", false),
+            ("10.1.1.1", &[], "10.1.1.1", false),
+            ("10.1.1.1", &["192.0.2.7"], "192.0.2.7", false),
+            ("127.0.0.1", &["192.0.2.7"], "192.0.2.7", false),
+            ("::ffff:10.1.1.1", &["::ffff:192.0.2.7"], "192.0.2.7", false),
+            ("10.1.1.1", &["127.0.0.1, 192.0.2.7"], "192.0.2.7", false),
+            ("10.1.1.1", &["192.0.2.7, 10.2.2.2"], "192.0.2.7", false),
+            ("10.1.1.1", &["198.51.100.1", "192.0.2.7 ,10.2.2.2", "10.3.3.3"], "192.0.2.7", false),
+            ("10.1.1.1", &["192.0.2.7:4711"], "192.0.2.7", false),
+            ("10.1.1.1", &["[2001:db8::1]:4711"], "2001:db8::1", false),
+            ("10.1.1.1", &["2001:db8::1"], "2001:db8::1", false),
+            // All of them are trusted.
+            ("10.1.1.1", &["10.2.2.2"], "10.2.2.2", false),
+            // What can't be read may be anybody.
+            ("10.1.1.1", &["unknown"], "10.1.1.1", true),
+            ("10.1.1.1", &[""], "10.1.1.1", true),
+            ("10.1.1.1", &["192.0.2.7, x, 10.2.2.2"], "10.2.2.2", true),
+        ] {
+            let peer = SocketAddr::new(peer.parse().unwrap(), 1);
+            let request =
+                forwarded.iter().fold(TestRequest::get().peer_addr(peer), |request, list| {
+                    request.append_header(("x-forwarded-for", *list))
+                });
+            let caller = caller(&request.to_http_request(), &trusting);
+            let got = (caller.address.unwrap().to_string(), caller.is_forwarded);
+            assert_eq!(got, (address.to_owned(), is_forwarded), "{peer} {forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn many_hops_are_too_many() {
+        let trusting = Access::default().trusting(patterns(&["10.0.0.0/8"]));
+        let hops = "10.1.1.1,".repeat(MAX_HOPS);
+        let peer = SocketAddr::from(([10, 1, 1, 1], 1));
+        let list = |list: &str| {
+            let request = TestRequest::get().peer_addr(peer);
+            caller(&request.append_header(("x-forwarded-for", list)).to_http_request(), &trusting)
+        };
+        assert!(list(&format!("192.0.2.7,{}", hops.trim_end_matches(','))).is_forwarded);
+        assert!(!list(&hops[9..].trim_end_matches(',').to_owned()).is_forwarded);
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_that_is_not_trusted_makes_nobody_local() {
+        let access = Access::default();
+        for header in ["x-forwarded-for", "forwarded"] {
+            for (peer, is_forwarded) in [("127.0.0.1", true), ("::1", true), ("10.1.1.1", false)] {
+                let request =
+                    TestRequest::get().peer_addr(SocketAddr::new(peer.parse().unwrap(), 1));
+                let request = request.insert_header((header, "for=192.0.2.7")).to_http_request();
+                let caller = caller(&request, &access);
+                assert_eq!(caller.is_forwarded, is_forwarded, "{header} {peer}");
+                let is_local =
+                    access.has_standard(&caller, crate::aci::catalog::StandardRole::Admin);
+                assert!(!is_local, "{header} {peer}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_from_either_scheme() {
+        let mut role = Role::default();
+        role.members = Members { keys: Some(Vec::new()), ..Members::default() };
+        let access = Access::new(vec![role]);
+        let sent = |value: &str| {
+            let request = TestRequest::get().insert_header(("authorization", value));
+            caller(&request.to_http_request(), &access).credential
+        };
+        for (value, key) in [
+            ("Bearer secret", "secret"),
+            ("bearer   secret ", "secret"),
+            ("BASIC YTpzZWNyZXQ=", "secret"),
+            ("Basic YTpzZWNyZXQ", "secret"),
+            // Without a user, and with a colon in the key.
+            ("Basic OnNlY3JldDp4", "secret:x"),
+            // All of these are wrong ones.
+            ("Bearer", ""),
+            ("Basic !", ""),
+            ("Basic YQ==", ""),
+            ("Digest secret", ""),
+            ("secret", ""),
+        ] {
+            let Some(Credential::Key(hash)) = sent(value) else { panic!("{value}") };
+            assert_eq!(hash, KeyHash::of(key), "{value}");
+        }
+        let without = TestRequest::get().to_http_request();
+        assert!(caller(&without, &access).credential.is_none());
+        // Where there are no keys, it is not for us.
+        let request = TestRequest::get().insert_header(("authorization", "Bearer secret"));
+        assert!(caller(&request.to_http_request(), &Access::default()).credential.is_none());
+    }
+}

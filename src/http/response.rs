@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, CROSS_ORIGIN_OPENER_POLICY,
+    HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{ConnectionType, Method, Version};
 use actix_web::{HttpRequest, HttpResponse};
@@ -46,6 +46,8 @@ pub(super) fn of(
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.content_type)));
     if reply.content_type.starts_with("text/html") {
         response.insert_header((CONTENT_SECURITY_POLICY, help::CONTENT_SECURITY_POLICY));
+        response.insert_header((REFERRER_POLICY, "no-referrer"));
+        response.insert_header((CROSS_ORIGIN_OPENER_POLICY, "same-origin"));
     }
     // `actix-http` closes each connection whose client offered to change the protocol, so it must say so, or the
     // client's next request is lost.

@@ -94,11 +94,11 @@ fn a_start_says_what_was_recovered_and_what_became_of_it() {
 }
 
 #[test]
-fn a_hang_up_is_ignored_and_a_doubled_signal_is_one_wish() {
+fn a_hang_up_ends_nothing_and_a_doubled_signal_is_one_wish() {
     let home = Home::new(&CONFIG.replace("[Async", "[Actions]\nShutdownGraceSecs=600\n[Async"));
     let server = home.start();
     server.signal("HUP");
-    server.wait_for_line(&["INFO", "SIGHUP: ignored"]);
+    server.wait_for_line(&["INFO", "SIGHUP: ", "roles are in force"]);
     let runs = server.submit("&Sleep=600");
     server.wait_for_status(&runs, "Processing");
     let asked = Instant::now();

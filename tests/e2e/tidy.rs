@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actiond::aci::catalog::{BUILTIN, StandardRole};
+use actiond::service::SERVICE_ACTIONS;
 
 /// Every Rust file below a folder of the repository, with its text.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
@@ -143,13 +144,26 @@ fn every_action_has_a_role_of_its_port() {
     let admin = BUILTIN.iter().filter(|spec| spec.role == StandardRole::Admin);
     let admin: Vec<_> = admin.map(|spec| spec.name).collect();
     assert_eq!(admin, ["GetStatus", "GetRequestLog"], "whoever adds one decides who may send it");
+    let of_service = SERVICE_ACTIONS.iter().map(|spec| (spec.name, spec.role));
+    let expected = [
+        ("GetStatus", StandardRole::ServiceStatus),
+        ("GetStatusInfo", StandardRole::ServiceStatus),
+        ("Stop", StandardRole::ServiceControl),
+    ];
+    assert!(of_service.eq(expected), "and so on the service port");
 }
 
 /// What performs an action, and what asks whether it may be.
 #[test]
 fn only_dispatch_performs_actions_and_asks_first() {
-    let calls =
-        ["queue_info(", "server_info::answer(", "submit::submit(", "perform(", "authorize("];
+    let calls = [
+        "queue_info(",
+        "server_info::answer(",
+        "service::answer(",
+        "submit::submit(",
+        "perform(",
+        "authorize(",
+    ];
     for (path, text) in sources("src/front") {
         let found = lines_with(&text, &calls);
         let found: Vec<_> = found.iter().filter(|line| !line.contains("fn ")).collect();
