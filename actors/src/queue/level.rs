@@ -122,6 +122,10 @@ mod tests {
         assert_eq!(told(started(5), &[5, 0]), ["-", "empty"]);
         assert_eq!(told(started(8), &[9, 4]), ["-", "emptying"]);
         assert_eq!(told(started(12), &[10, 4]), ["-", "emptying"]);
+        // As many as the threshold are not above it.
+        let of = Some(Thresholds::new(10, 0.5, 0.5));
+        assert_eq!(Level::at_start(5, of), Level::Empty(true));
+        assert_eq!(Level::at_start(6, of), Level::Filling);
     }
 
     #[test]
