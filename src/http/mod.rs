@@ -151,7 +151,7 @@ async fn aci(
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         port: Port::Aci,
-        caller: Caller::at(request.peer_addr().map(|peer| peer.ip())),
+        caller: caller(&request, connection.as_deref()),
         idempotency_key: key(&request).ok().flatten(),
         is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(takes_html),
@@ -182,6 +182,12 @@ async fn aci(
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
+}
+
+/// Returns who sent a request, as far as the connection tells.
+fn caller(request: &HttpRequest, connection: Option<&Connection>) -> Caller {
+    let certificate = connection.and_then(Connection::certificate).cloned();
+    Caller { certificate, ..Caller::at(request.peer_addr().map(|peer| peer.ip())) }
 }
 
 /// Logs a request that was not let in, and returns the error for its client.
