@@ -213,3 +213,6 @@ fn is_closed_by_client(stream: &Stream) -> bool {
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tls_tests;

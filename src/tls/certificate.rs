@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use chrono::{DateTime, Utc};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::certificate::{CertificateInner, Raw};
-use x509_cert::der::{Decode as _, Tag, Tagged as _};
+use x509_cert::der::{Decode as _, Encode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
@@ -151,16 +151,16 @@ fn short_name(oid: &str) -> Option<&'static str> {
     })
 }
 
-/// Writes an attribute of a subject; one that is not known, or no text, in hexadecimal digits.
+/// Writes an attribute of a subject; one that is not known, or no text, as the digits of its DER.
 fn attribute(attribute: &AttributeTypeAndValue, equals: &str) -> String {
     let oid = attribute.oid.to_string();
     match (short_name(&oid), text(attribute)) {
         (Some(key), Some(value)) => format!("{key}{equals}{}", escaped(&value)),
         (key, _) => {
             let mut written = format!("{}{equals}#", key.unwrap_or(&oid));
-            for byte in attribute.value.value() {
+            for byte in attribute.value.to_der().unwrap_or_default() {
                 // Writing to a string can't fail.
-                let _ = write!(written, "{byte:02x}");
+                let _ = write!(written, "{byte:02X}");
             }
             written
         }

@@ -23,6 +23,8 @@ mod files;
 mod pem;
 mod stream;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod watch;
 

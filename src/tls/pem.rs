@@ -124,18 +124,16 @@ fn decrypted(der: &[u8], password: Option<&str>) -> Result<PrivateKeyDer<'static
     use pkcs8::pkcs5::Error::{
         AlgorithmParametersInvalid, NoPbes1CryptSupport, UnsupportedAlgorithm,
     };
-    let damaged = |failed: pkcs8::Error| match failed {
-        pkcs8::Error::EncryptedPrivateKey(failed) => Problem::UnknownEncryption(failed.to_string()),
-        other => Problem::Damaged(other.to_string()),
-    };
-    let key = EncryptedPrivateKeyInfoRef::try_from(der).map_err(damaged)?;
+    // A method that the parser does not know looks to it like damage.
+    let unknown = |failed: pkcs8::Error| Problem::UnknownEncryption(failed.to_string());
+    let key = EncryptedPrivateKeyInfoRef::try_from(der).map_err(unknown)?;
     let key =
         key.decrypt(password.ok_or(Problem::PasswordMissing)?).map_err(|failed| match failed {
             pkcs8::Error::EncryptedPrivateKey(
                 AlgorithmParametersInvalid { .. }
                 | NoPbes1CryptSupport
                 | UnsupportedAlgorithm { .. },
-            ) => damaged(failed),
+            ) => unknown(failed),
             _ => Problem::WrongPassword,
         })?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
