@@ -60,6 +60,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`tls`] | certificates, and the handshake with clients of a port that speaks TLS |
 //! | [`http`] | the HTTP server and the actix-web service |
 //! | [`front`] | the endpoint: turns requests into calls to the queues, and their answers into replies |
 //! | [`access`] | the rules about who may do what |
@@ -84,3 +85,4 @@ pub mod fuzzing;
 pub mod http;
 pub mod kinds;
 pub mod service;
+pub mod tls;

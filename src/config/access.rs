@@ -68,15 +68,7 @@ fn role<'r>(
     disk: Disk,
 ) -> Role {
     let name = &[section.name];
-    for entry in section.entries().filter(|entry| !ROLE.keys.iter().any(|key| key.is(entry.key))) {
-        let known = ROLE.keys.iter().map(|key| key.name);
-        let hint = match nearest(entry.key, known.clone()) {
-            Some(near) => format!("Is {near} meant?"),
-            None => format!("It may have {}.", known.collect::<Vec<_>>().join(", ")),
-        };
-        let reason = format!("is no key of a role, so it can't be honoured. {hint}");
-        reader.problem_of(section, entry, reason);
-    }
+    reader.refuse_unknown(section, ROLE.keys, "a role");
     let standard = match reader.value(name, table::STANDARD_ROLES) {
         Some(Value::Words(words)) => standard_roles(&words),
         _ => StandardRoles::NONE,

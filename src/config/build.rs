@@ -16,7 +16,7 @@ use super::settings::{
     ServiceSettings, Settings,
 };
 use super::value::{Value, doubts_of_path};
-use super::{access, queues, table, unknown};
+use super::{access, queues, table, tls, unknown};
 use crate::kinds::Kinds;
 
 /// The inputs of the settings beside the text.
@@ -36,11 +36,13 @@ pub(super) fn settings(
     let files = Files::gather(text, included, findings);
     let ini = Ini::parse(&files, findings);
     let mut reader = Reader { ini: &ini, kinds, findings, in_force: InForce::default() };
-    let server = server(&mut reader, overrides);
-    let service = service(&mut reader);
+    let mut server = server(&mut reader, overrides);
+    let mut service = service(&mut reader);
     let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader);
     let (queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
+    server.tls = tls::tls(&mut reader, "Server", &mut purposes);
+    service.tls = tls::tls(&mut reader, "Service", &mut purposes);
     let access = access::access(&mut reader, &queues, &mut purposes, *disk);
     unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.print(reader.findings);
@@ -79,6 +81,7 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         reply_timeout: seconds(reader, section, table::REPLY_TIMEOUT),
         idle_timeout: seconds(reader, section, table::IDLE_TIMEOUT),
         strict_action_validation: reader.boolean(section, table::STRICT_ACTION_VALIDATION),
+        tls: None,
     }
 }
 
@@ -87,7 +90,7 @@ fn service(reader: &mut Reader<'_>) -> ServiceSettings {
         Some(Value::Integer(port)) => u16::try_from(port).ok(),
         _ => None,
     };
-    ServiceSettings { port }
+    ServiceSettings { port, tls: None }
 }
 
 fn paths(reader: &mut Reader<'_>, overrides: &Overrides, disk: Disk) -> PathSettings {

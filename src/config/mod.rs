@@ -12,7 +12,7 @@
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
-//! | `build`, `queues`, `access` | make the [`settings`](Settings) |
+//! | `build`, `queues`, `access`, `tls` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `findings`, `unknown` | collect problems and warnings; warn about keys that nothing reads |
@@ -39,6 +39,7 @@ mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod unknown;
 mod value;
 

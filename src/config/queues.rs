@@ -30,9 +30,17 @@ pub(super) struct Purposes<'r> {
 impl<'r> Purposes<'r> {
     /// Returns true if a section of this name is that of a role.
     pub(super) fn is_role(&self, name: &str) -> bool {
-        self.listed.iter().any(|(listed, section)| {
-            section.name == table::ROLE.name && listed.eq_ignore_ascii_case(name)
-        })
+        self.is(name, table::ROLE)
+    }
+
+    /// Returns true if a section of this name has options of TLS.
+    pub(super) fn is_ssl(&self, name: &str) -> bool {
+        self.is(name, table::SSL_OPTION)
+    }
+
+    fn is(&self, name: &str, section: &Section) -> bool {
+        let same = |listed: &Section| listed.name == section.name;
+        self.listed.iter().any(|(listed, of)| same(of) && listed.eq_ignore_ascii_case(name))
     }
 
     /// Returns the names that are taken.

@@ -12,7 +12,7 @@ use super::ini::{Entry, Ini, IniSection};
 use super::key::{Key, Section};
 use super::table::{TYPE, fixed_section};
 use super::value::{Value, ValueKind, is_empty};
-use crate::aci::words::shorten;
+use crate::aci::words::{nearest, shorten};
 use crate::kinds::{Kind, Kinds};
 
 /// Largest number of items of a list that has no `Number`.
@@ -256,14 +256,23 @@ impl<'r> Reader<'r> {
         there
     }
 
-    /// Adds a problem about a key.
-    pub(super) fn problem_of(
+    /// Adds a problem for each key of a section that is not among these. It is for sections that keep somebody out, where a
+    /// key that nothing reads is more than a warning; `of` says what the section is about.
+    pub(super) fn refuse_unknown(
         &mut self,
         section: &IniSection<'_>,
-        entry: Entry<'_>,
-        reason: impl Into<String>,
+        known: &[&'static Key],
+        of: &str,
     ) {
-        self.findings.problem(Self::at(section, entry), reason);
+        for entry in section.entries().filter(|entry| !known.iter().any(|key| key.is(entry.key))) {
+            let names = known.iter().map(|key| key.name);
+            let hint = match nearest(entry.key, names.clone()) {
+                Some(near) => format!("Is {near} meant?"),
+                None => format!("It may have {}.", names.collect::<Vec<_>>().join(", ")),
+            };
+            let reason = format!("is no key of {of}, so it can't be honoured. {hint}");
+            self.findings.problem(Self::at(section, entry), reason);
+        }
     }
 
     /// Adds a problem about a value that is good by itself, but not together with others.

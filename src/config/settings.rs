@@ -13,6 +13,7 @@ use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
 use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
+use crate::tls::TlsOptions;
 pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
 
 /// Everything that can be configured.
@@ -164,6 +165,8 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// `StrictActionValidation`: whether unknown parameters are errors.
     pub strict_action_validation: bool,
+    /// `SSLConfig`: the certificate of the port, if it speaks TLS.
+    pub tls: Option<TlsOptions>,
 }
 
 /// `[Service]`: the service port.
@@ -171,6 +174,8 @@ pub struct ServerSettings {
 pub struct ServiceSettings {
     /// `ServicePort`: 0 takes any free port; `None` is no service port.
     pub port: Option<u16>,
+    /// `SSLConfig`: the certificate of the port, if it speaks TLS.
+    pub tls: Option<TlsOptions>,
 }
 
 /// `[AuthorizationRoles]`, and the older keys about clients.

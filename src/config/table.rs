@@ -26,6 +26,7 @@ pub(super) const SERVER: &Section = &Section::fixed(
         REPLY_TIMEOUT,
         IDLE_TIMEOUT,
         STRICT_ACTION_VALIDATION,
+        SSL_CONFIG,
         ADMIN_CLIENTS,
         QUERY_CLIENTS,
         TRUSTED_PROXIES,
@@ -35,7 +36,21 @@ pub(super) const SERVER: &Section = &Section::fixed(
 pub(super) const SERVICE: &Section = &Section::fixed(
     "Service",
     "The service port, by which programs watch and end the server.",
-    &[SERVICE_PORT, SERVICE_STATUS_CLIENTS, SERVICE_CONTROL_CLIENTS],
+    &[SERVICE_PORT, SSL_CONFIG, SERVICE_STATUS_CLIENTS, SERVICE_CONTROL_CLIENTS],
+);
+/// The section that `SSLConfig` names.
+pub(super) const SSL_OPTION: &Section = &Section::listed(
+    "SSLOption0",
+    "port with TLS",
+    SERVER,
+    &[
+        SSL_METHOD,
+        SSL_CERTIFICATE,
+        SSL_PRIVATE_KEY,
+        SSL_PRIVATE_KEY_PASSWORD,
+        SSL_CA_CERTIFICATE,
+        SSL_CHECK_CERTIFICATE,
+    ],
 );
 /// `[AuthorizationRoles]`.
 pub(super) const AUTHORIZATION_ROLES: &Section = &Section::fixed(
@@ -97,6 +112,7 @@ pub(super) const FIXED: [&Section; 6] =
 /// in whom its author wanted to keep out.
 pub(super) fn restrictions() -> impl Iterator<Item = &'static Key> {
     let single = [
+        SSL_CONFIG,
         ADMIN_CLIENTS,
         QUERY_CLIENTS,
         TRUSTED_PROXIES,
@@ -112,7 +128,7 @@ pub(super) fn restrictions() -> impl Iterator<Item = &'static Key> {
 pub(super) const UNSUPPORTED: &[&str] = &["RequireGSSAuth", "GSSPrincipals"];
 
 /// The form of sections whose names are listed, beside those of queues and of kinds of action.
-pub(super) const LISTED: [&Section; 1] = [ROLE];
+pub(super) const LISTED: [&Section; 2] = [SSL_OPTION, ROLE];
 
 /// The queue that there is without `[AsyncActions]`.
 pub(super) const DEFAULT_QUEUE: &str = "Process";
@@ -217,6 +233,55 @@ pub(super) const STRICT_ACTION_VALIDATION: &Key = &Key::with_default(
     ValueKind::Boolean,
     "false",
     "Whether a parameter that an action does not know is an error; otherwise it is ignored.",
+);
+
+pub(super) const SSL_CONFIG: &Key = &Key::optional(
+    "SSLConfig",
+    ValueKind::Name,
+    "SSLOption0",
+    "The section with the certificate of this port, which then speaks TLS and nothing else. Without it the port speaks plain HTTP.",
+);
+
+pub(super) const SSL_METHOD: &Key = &Key::with_default(
+    "SSLMethod",
+    ValueKind::OneOf(&["Negotiate", "None"]),
+    "Negotiate",
+    "Negotiate speaks TLS 1.2 or 1.3, as the client does; None is plain HTTP.",
+);
+
+pub(super) const SSL_CERTIFICATE: &Key = &Key::optional(
+    "SSLCertificate",
+    ValueKind::Path,
+    "./tls/server.crt",
+    "The file of the server's certificate, and below it those of its authorities: PEM, or DER. The section must have it. The files are read again when they change.",
+);
+
+pub(super) const SSL_PRIVATE_KEY: &Key = &Key::optional(
+    "SSLPrivateKey",
+    ValueKind::Path,
+    "./tls/server.key",
+    "The file of the certificate's private key: PKCS#8, PKCS#1 or SEC1. The section must have it.",
+);
+
+pub(super) const SSL_PRIVATE_KEY_PASSWORD: &Key = &Key::optional(
+    "SSLPrivateKeyPassword",
+    ValueKind::Text,
+    "secret",
+    "The password of the private key, if that is encrypted (PKCS#8).",
+);
+
+pub(super) const SSL_CA_CERTIFICATE: &Key = &Key::optional(
+    "SSLCACertificate",
+    ValueKind::Path,
+    "./tls/clients.crt",
+    "The file of the authorities that sign certificates of clients. With it clients are asked for theirs, and bad ones are refused.",
+);
+
+pub(super) const SSL_CHECK_CERTIFICATE: &Key = &Key::with_default(
+    "SSLCheckCertificate",
+    ValueKind::Boolean,
+    "false",
+    "Whether a client must have a certificate; it needs SSLCACertificate.",
 );
 
 pub(super) const ADMIN_CLIENTS: &Key = &Key::optional(

@@ -13,7 +13,7 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
     for section in ini.sections() {
         match keys_of(section.name, purposes, kinds) {
             // What is wrong there is a problem already.
-            Some(_) if purposes.is_role(section.name) => {}
+            Some(_) if purposes.is_role(section.name) || purposes.is_ssl(section.name) => {}
             Some(known) => {
                 let is_known = |name: &str| known.iter().any(|key| key.is(name));
                 for entry in section.entries().filter(|entry| !is_known(entry.key)) {

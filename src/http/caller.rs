@@ -1,6 +1,7 @@
 //! The sender of a request: its address, the key and the certificate that it has sent.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -9,6 +10,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::connection::Connection;
 use crate::access::{Access, KeyHash};
 use crate::front::{Caller, Credential};
 
@@ -33,6 +35,8 @@ pub(super) fn caller(request: &HttpRequest, access: &Access) -> Caller {
     let (address, is_forwarded) = origin(request, peer, access);
     let mut caller = Caller::at(address);
     caller.is_forwarded = is_forwarded;
+    let connection = request.conn_data::<Rc<Connection>>();
+    caller.certificate = connection.and_then(|connection| connection.certificate().cloned());
     // Without keys a header that a proxy wants for itself means nothing.
     caller.credential = access.has_keys().then(|| credential(request)).flatten();
     caller

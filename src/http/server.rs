@@ -1,11 +1,12 @@
 //! The HTTP/1 server: the sockets, the workers and the limits of a connection.
 //!
 //! It does what `HttpServer::listen` of actix-web does, from the same parts, with one addition: each connection is read
-//! through [`MendedStream`] (`connection/mod.rs` says why).
+//! through [`MendedStream`] (`connection/mod.rs` says why). Under that a connection is a bare socket, or TLS over one
+//! ([`crate::tls`]).
 
 use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
-use actix_http::{Request, Response, body::MessageBody};
+use actix_http::{Request, Response, body::MessageBody, error::DispatchError};
 use actix_server::Server;
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
@@ -17,6 +18,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 
 use super::connection::{Connection, CountedBody, MendedStream};
+use crate::front::Certificate;
+use crate::tls::{Stream, Tls};
 
 /// The longest request line, in bytes as it is sent.
 pub const MAX_REQUEST_LINE: usize = 65_000;
@@ -57,7 +60,30 @@ pub const MAX_CONNECTIONS: usize = 25_000;
 /// Largest number of workers that `actix-server` takes.
 const MAX_WORKERS: usize = 512;
 
-/// Serves an actix-web application on `listener`, in `workers` threads of their own (1 to 512; others are clamped).
+/// A socket that waits for clients, and whether they speak TLS to it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Listener {
+    /// Sets what clients must speak: TLS with these certificates, or plain HTTP where there are none.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
+        self
+    }
+}
+
+impl From<TcpListener> for Listener {
+    /// Makes one for plain HTTP.
+    fn from(socket: TcpListener) -> Self {
+        Self { socket, tls: None }
+    }
+}
+
+/// Serves an actix-web application on `listener` (a [`TcpListener`], or a [`Listener`] for TLS), in `workers` threads of their own (1 to 512; others are clamped).
 ///
 /// `app` is called once in each worker. No signal is handled: stop the server through its handle; a graceful stop
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
@@ -71,7 +97,7 @@ const MAX_WORKERS: usize = 512;
 ///
 /// When the listener cannot be made non-blocking or asked for its address.
 pub fn serve<F, I, S, B>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     timeouts: Timeouts,
     workers: usize,
     shutdown_timeout: Duration,
@@ -88,11 +114,13 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
+    let Listener { socket: listener, tls } = listener.into();
     let address = listener.local_addr()?;
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
-        let stopping = stopping.clone();
+        let (stopping, tls) = (stopping.clone(), tls.clone());
+        let ending = stopping.clone();
         let app = app().into_factory().map_err(|error| error.into().error_response());
         // Each connection learns which of its requests are answered.
         let app = apply_fn_factory(app, |request: Request, app: &_| {
@@ -113,25 +141,39 @@ where
             .client_request_timeout(timeouts.request)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .local_addr(address)
-            .on_connect_ext(|stream: &MendedStream<TcpStream>, data| {
+            .on_connect_ext(|stream: &MendedStream<Stream>, data| {
                 if let Some(connection) = stream.connection() {
                     data.insert(Rc::clone(connection));
                 }
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(move |stream: TcpStream| async move {
-            // A socket that refuses is only slower, or about to fail on its own.
-            if let Err(error) = stream.set_nodelay(true) {
-                log::debug!("TCP_NODELAY was refused: {error}");
+        fn_service(move |socket: TcpStream| {
+            let tls = tls.clone().map(|tls| (tls, ending.clone()));
+            async move {
+                prepare(&socket);
+                let peer = socket.peer_addr().ok();
+                let (stream, connection) = match tls {
+                    None => (Stream::Plain(socket), Connection::default()),
+                    // Boxed: a plain connection does not reserve the memory that a handshake needs.
+                    Some((tls, ending)) => Box::pin(async move {
+                        let accepted = tokio::select! {
+                            accepted = tls.accept(socket, timeouts.request) => accepted,
+                            () = ending.notified() => None,
+                        };
+                        // It was told to the log, and actix-server drops the error.
+                        accepted.ok_or(DispatchError::Io(io::ErrorKind::ConnectionAborted.into()))
+                    })
+                    .await
+                    .map(|accepted| {
+                        let certificate = accepted.names.map(Certificate::new);
+                        (Stream::Tls(Box::new(accepted.stream)), Connection::of(certificate))
+                    })?,
+                };
+                let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
+                    .limited(timeouts.reply, timeouts.max_request)
+                    .answered_by(Rc::new(connection), is_closed_by_client);
+                Ok((stream, peer))
             }
-            if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
-                log::debug!("SO_KEEPALIVE was refused: {error}");
-            }
-            let peer = stream.peer_addr().ok();
-            let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
-                .limited(timeouts.reply, timeouts.max_request)
-                .answered_by(Rc::default(), is_closed_by_client);
-            Ok((stream, peer))
         })
         .and_then(http)
     };
@@ -144,6 +186,16 @@ where
         .run())
 }
 
+/// Sets the options of a connection. A socket that refuses is only slower, or about to fail on its own.
+fn prepare(socket: &TcpStream) {
+    if let Err(error) = socket.set_nodelay(true) {
+        log::debug!("TCP_NODELAY was refused: {error}");
+    }
+    if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keepalive()) {
+        log::debug!("SO_KEEPALIVE was refused: {error}");
+    }
+}
+
 /// Returns the TCP keepalive by which a client that has gone silently, such as one whose machine was switched off, is noticed
 /// within a minute.
 fn keepalive() -> TcpKeepalive {
@@ -152,12 +204,15 @@ fn keepalive() -> TcpKeepalive {
 }
 
 /// Returns true if the client has ended its side of the connection, or reset it, though bytes may be left to read.
-fn is_closed_by_client(stream: &TcpStream) -> bool {
+fn is_closed_by_client(stream: &Stream) -> bool {
     // This is what the runtime already knows of the socket, without a system call.
-    let ready = stream.ready(Interest::READABLE).now_or_never();
+    let ready = stream.socket().ready(Interest::READABLE).now_or_never();
     ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }
 
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tls_tests;

@@ -1,36 +1,50 @@
 //! Raw sockets against a running server whose handler tells what it got.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::mpsc,
     thread::JoinHandle,
 };
 
-use actix_web::{App, HttpRequest, HttpResponse, dev::ServerHandle, rt::System, web};
+use actix_web::{
+    App, Handler, HttpRequest, HttpResponse, Responder, dev::ServerHandle, rt::System, web,
+};
 
 use super::{
     super::connection::{OVERSIZED, REFUSED},
     *,
 };
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     handle: ServerHandle,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Running {
     fn start() -> Self {
+        Self::with(None, Timeouts::default(), tell)
+    }
+
+    /// Serves all requests by this handler, with TLS or without.
+    pub(super) fn with<H, F>(tls: Option<Tls>, timeouts: Timeouts, handler: H) -> Self
+    where
+        H: Handler<(HttpRequest, web::Payload), Output = F> + Send,
+        F: Responder + 'static,
+    {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
-                let server =
-                    serve(listener, Timeouts::default(), 1, Duration::from_secs(30), || {
-                        App::new().default_service(web::to(tell))
-                    })?;
+                if let Some(tls) = tls.clone() {
+                    actix_web::rt::spawn(tls.watch(Duration::from_millis(10)));
+                }
+                let listener = Listener::from(listener).tls(tls);
+                let server = serve(listener, timeouts, 1, Duration::from_secs(30), move || {
+                    App::new().default_service(web::to(handler.clone()))
+                })?;
                 sender.send(server.handle()).unwrap();
                 server.await
             })
@@ -38,7 +52,7 @@ impl Running {
         Self { address, handle: receiver.recv().unwrap(), thread: Some(thread) }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(super) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
@@ -72,12 +86,12 @@ async fn tell(request: HttpRequest, payload: web::Payload) -> HttpResponse {
 }
 
 /// Sends bytes and reads one reply; the status line and the body.
-fn ask(stream: &mut TcpStream, request: &[u8]) -> (String, String) {
+pub(super) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> (String, String) {
     stream.write_all(request).unwrap();
     reply(stream)
 }
 
-fn reply(stream: &mut TcpStream) -> (String, String) {
+pub(super) fn reply(stream: &mut impl Read) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -94,7 +108,7 @@ fn reply(stream: &mut TcpStream) -> (String, String) {
     (head.lines().next().unwrap().to_owned(), String::from_utf8(body).unwrap())
 }
 
-fn ends(stream: &mut TcpStream) -> bool {
+pub(super) fn ends(stream: &mut impl Read) -> bool {
     matches!(stream.read(&mut [0]), Ok(0))
 }
 

@@ -149,6 +149,21 @@ impl ReplyDeadline {
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(allowed)));
         timer.as_mut().poll(cx).map(|()| Err(std::io::ErrorKind::TimedOut.into()))
     }
+
+    /// Returns the result of a flush, or an error if the client took nothing for too long. TLS takes some of a reply before the
+    /// client does, and a flush waits for that; elsewhere none ever waits.
+    pub(super) fn check_flush(
+        &mut self,
+        flushed: Poll<std::io::Result<()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if flushed.is_ready() {
+            // Nothing was sent by it, so the time of a client that has ended its side goes on.
+            self.timer = None;
+            return flushed;
+        }
+        self.check(flushed, cx)
+    }
 }
 
 #[cfg(test)]

@@ -283,7 +283,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MendedStream<S> {
         if let Some(backlog) = &mut this.backlog {
             backlog.flushed(cx, || (this.has_gone)(&this.inner));
         }
-        Pin::new(&mut this.inner).poll_flush(cx)
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.reply_deadline.check_flush(flushed, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

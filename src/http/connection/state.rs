@@ -14,7 +14,7 @@ use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 
-use crate::front::{Client, Leaving};
+use crate::front::{Certificate, Client, Leaving};
 
 /// One connection.
 #[derive(Default)]
@@ -30,6 +30,8 @@ pub(in crate::http) struct Connection {
     leaving: Leaving,
     /// Targets that are too long for the parser, by the numbers of their requests.
     targets: RefCell<Vec<(u64, String)>>,
+    /// The certificate by which the client began the connection.
+    certificate: Option<Certificate>,
 }
 
 impl fmt::Debug for Connection {
@@ -43,6 +45,16 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// Makes the state of a connection whose client has this certificate, or none.
+    pub(in crate::http) fn of(certificate: Option<Certificate>) -> Self {
+        Self { certificate, ..Self::default() }
+    }
+
+    /// Returns the client's certificate, which was verified when the connection began.
+    pub(in crate::http) const fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
     /// Begins to answer a request, which counts as answered once the returned guard is dropped.
     pub(in crate::http) fn begin(self: &Rc<Self>) -> Answering {
         self.begun.set(self.begun.get() + 1);

@@ -1,0 +1,107 @@
+//! Makes the settings of TLS. What can't be honoured is a problem and never a warning.
+
+use std::path::PathBuf;
+
+use super::queues::Purposes;
+use super::reader::Reader;
+use super::table::{self, SSL_OPTION};
+use crate::tls::TlsOptions;
+
+/// Makes the settings of the port of a section; `None` where it speaks plain HTTP. The section that it names is added to
+/// `purposes`.
+pub(super) fn tls<'r>(
+    reader: &mut Reader<'r>,
+    of_port: &str,
+    purposes: &mut Purposes<'r>,
+) -> Option<TlsOptions> {
+    let name = reader.text(&[of_port], table::SSL_CONFIG)?;
+    let Some(section) = reader.ini.section(&name) else {
+        let reason = format!("has no section [{name}]");
+        reader.problem_at(of_port, table::SSL_CONFIG, reason);
+        return None;
+    };
+    if purposes.names().any(|taken| taken.eq_ignore_ascii_case(&name)) && !purposes.is_ssl(&name) {
+        let reason = "cannot be taken: the section of that name has another meaning";
+        reader.problem_at(of_port, table::SSL_CONFIG, reason);
+        return None;
+    }
+    if !purposes.is_ssl(&name) {
+        reader.refuse_unknown(section, SSL_OPTION.keys, "an SSL option");
+        purposes.listed.push((section.name, SSL_OPTION));
+    }
+    let of = &[section.name];
+    if reader.word(of, table::SSL_METHOD) == Some("None") {
+        return None;
+    }
+    let has_files = reader.require(section, table::SSL_CERTIFICATE, "the path of a file")
+        & reader.require(section, table::SSL_PRIVATE_KEY, "the path of a file");
+    let path = |text: Option<String>| text.map(PathBuf::from);
+    let options = TlsOptions {
+        certificate: path(reader.text(of, table::SSL_CERTIFICATE)).unwrap_or_default(),
+        private_key: path(reader.text(of, table::SSL_PRIVATE_KEY)).unwrap_or_default(),
+        private_key_password: reader.text(of, table::SSL_PRIVATE_KEY_PASSWORD),
+        ca_certificate: path(reader.text(of, table::SSL_CA_CERTIFICATE)),
+        check_certificate: reader.boolean(of, table::SSL_CHECK_CERTIFICATE),
+    };
+    if options.check_certificate && options.ca_certificate.is_none() {
+        let reason = "needs SSLCACertificate: nothing says which certificates of clients are good";
+        reader.problem_at(section.name, table::SSL_CHECK_CERTIFICATE, reason);
+    }
+    has_files.then_some(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+
+    #[test]
+    fn a_port_speaks_tls_by_the_section_that_it_names() {
+        let text = "[Server]\nSSLConfig=Web\n[Service]\nServicePort=0\nSSLConfig=web\n\
+                    [Web]\nSSLMethod=negotiate\nSSLCertificate=a.crt\nSSLPrivateKey=a.key\nSSLPrivateKeyPassword=x\n\
+                    SSLCACertificate=ca.crt\nSSLCheckCertificate=true\n";
+        let (settings, warnings) = Settings::parse(text, "t").unwrap();
+        assert_eq!(warnings, []);
+        let tls = settings.server.tls.unwrap();
+        assert_eq!(tls.certificate.to_str(), Some("a.crt"));
+        assert_eq!(tls.private_key.to_str(), Some("a.key"));
+        assert_eq!(tls.private_key_password.as_deref(), Some("x"));
+        assert_eq!(tls.ca_certificate.as_deref().and_then(|path| path.to_str()), Some("ca.crt"));
+        assert!(tls.check_certificate);
+        assert_eq!(settings.service.tls, Some(tls));
+
+        let (settings, _) =
+            Settings::parse("[Server]\nSSLConfig=A\n[A]\nSSLMethod=None\n", "t").unwrap();
+        assert_eq!(settings.server.tls, None);
+        let files = "SSLCertificate=a\nSSLPrivateKey=b\n";
+        let (settings, _) =
+            Settings::parse(&format!("[Server]\nSSLConfig=A\n[A]\n{files}"), "t").unwrap();
+        assert!(!settings.server.tls.unwrap().check_certificate);
+        assert_eq!(settings.service.tls, None);
+    }
+
+    #[test]
+    fn what_can_not_be_honoured_is_a_problem() {
+        let files = "SSLCertificate=a\nSSLPrivateKey=b\n";
+        let option = |lines: &str| format!("[Server]\nSSLConfig=A\n[A]\n{lines}");
+        for (text, want) in [
+            ("[Server]\nSSLConfig=A\n".to_owned(), "t:2: [Server] SSLConfig=A: has no section [A]"),
+            (
+                "[Server]\nSSLConfig=Process\n[Process]\nType=Echo\n".to_owned(),
+                "has another meaning",
+            ),
+            ("[Server]\nSSLConfig=Actions\n[Actions]\n".to_owned(), "has another meaning"),
+            (option("SSLCertificate=a\n"), "[A] SSLPrivateKey: is missing"),
+            (option("SSLPrivateKey=a\n"), "[A] SSLCertificate: is missing"),
+            (option(&format!("{files}SSLMethod=SSLV3\n")), "must be one of Negotiate, None"),
+            (option(&format!("{files}SSLCheckCertificate=true\n")), "needs SSLCACertificate"),
+            (
+                option(&format!("{files}SSLCheckCommonName=true\n")),
+                "is no key of an SSL option, so it can't be honoured",
+            ),
+            ("[Server]\nSSLConfg=A\n".to_owned(), "Is SSLConfig meant?"),
+        ] {
+            let error = Settings::parse(&text, "t").unwrap_err().to_string();
+            assert!(error.contains(want), "{text:?}: {error}");
+        }
+    }
+}
