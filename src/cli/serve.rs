@@ -16,8 +16,10 @@ use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, ServerSettings, Settings};
 use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished};
+use crate::http::server::Listener;
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
+use crate::tls::{LOOK_EVERY, Tls, TlsError};
 
 /// Time that open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ enum ServeError {
     Listen { address: SocketAddr, error: io::Error },
     #[error("{0}")]
     Access(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Start(#[from] actiond_actors::StartError),
     #[error("the HTTP server failed: {0}")]
@@ -61,6 +65,10 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
             log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
+        Err(error @ (ServeError::Access(_) | ServeError::Tls(_))) => {
+            log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
+            ExitCode::from(2)
+        }
         Err(error) => {
             log.fatal(module_path!(), format_args!("{error}"));
             ExitCode::FAILURE
@@ -80,6 +88,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         log::warn!("{warning}");
     }
     let access = access_of(&settings).await?;
+    let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
     let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
     let service =
@@ -102,7 +111,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         .idle_timeout(idle)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())));
     let endpoint = match &service {
-        Some((_, address)) => endpoint.service_port(address.port(), false),
+        Some((_, address)) => endpoint.service_port(address.port(), certificates.service.is_some()),
         None => endpoint,
     };
     let endpoint = endpoint.build();
@@ -112,27 +121,33 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         reply: settings.server.reply_timeout,
         max_request: http::max_request(&endpoint),
     };
-    let start = |listener, port, workers| {
+    let start = |listener: TcpListener, tls: &Option<Tls>, port, workers| {
         let mount = http::configure_port(&endpoint, port);
+        let listener = Listener::from(listener).tls(tls.clone());
         http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
             App::new().configure(mount.clone())
         })
     };
-    let server = start(listener, Port::Aci, workers)?;
+    let server = start(listener, &certificates.aci, Port::Aci, workers)?;
     let mut handles = vec![server.handle()];
     let mut running = actix_web::rt::spawn(server);
     if let Some((listener, address)) = service {
-        let server = start(listener, Port::Service, SERVICE_WORKERS)?;
+        let server = start(listener, &certificates.service, Port::Service, SERVICE_WORKERS)?;
         handles.push(server.handle());
         actix_web::rt::spawn(server);
-        log::info!("the service port answers on http://{address}/");
+        let scheme = scheme(&certificates.service);
+        log::info!("the service port answers on {scheme}://{address}/");
+    }
+    for tls in certificates.all() {
+        actix_web::rt::spawn(tls.clone().watch(LOOK_EVERY));
     }
     let giving_back = actix_web::rt::spawn(memory::give_back());
-    log::info!("actiond {} answers on http://{address}/", env!("CARGO_PKG_VERSION"));
+    let scheme = scheme(&certificates.aci);
+    log::info!("actiond {} answers on {scheme}://{address}/", env!("CARGO_PKG_VERSION"));
 
     tokio::select! {
         () = end_on_wish(&mut signals, &endpoint, settings.actions.shutdown_grace) => {}
-        () = reload(&mut reloads, kinds, args, &endpoint) => {}
+        () = reload(&mut reloads, kinds, args, &endpoint, &certificates) => {}
         // It may have failed to start its threads. Nobody could reach what would be left.
         ended = &mut running => {
             system.shutdown_now().await;
@@ -204,14 +219,68 @@ async fn access_of(settings: &Settings) -> Result<Access, ServeError> {
     looked_up.await.map_err(|error| error.to_string()).flatten().map_err(ServeError::Access)
 }
 
-/// Reads the rules about who may do what again at each SIGHUP. A configuration with an error changes nothing.
-async fn reload(reloads: &mut Reloads, kinds: &Kinds, args: &ServeArgs, endpoint: &Endpoint) {
+/// The certificates of both ports. Where both name the same files, they are one.
+struct Certificates {
+    aci: Option<Tls>,
+    service: Option<Tls>,
+}
+
+impl Certificates {
+    async fn load(settings: &Settings) -> Result<Self, ServeError> {
+        let (aci, service) = (settings.server.tls.clone(), settings.service.tls.clone());
+        let service = service.filter(|_| settings.service.port.is_some());
+        let load = move || {
+            let are_same = aci == service;
+            let aci = aci.map(Tls::load).transpose()?;
+            let service =
+                if are_same { aci.clone() } else { service.map(Tls::load).transpose()? };
+            Ok(Self { aci, service })
+        };
+        let loaded = actix_web::rt::task::spawn_blocking(load);
+        loaded.await.map_err(|error| ServeError::Access(error.to_string()))?
+    }
+
+    /// Goes through them, each once.
+    fn all(&self) -> impl Iterator<Item = &Tls> {
+        let aci = self.aci.as_ref();
+        let is_other =
+            move |service: &&Tls| aci.is_none_or(|aci| aci.options() != service.options());
+        aci.into_iter().chain(self.service.as_ref().filter(is_other))
+    }
+
+    /// Returns true if a configuration names the same files.
+    fn are_of(&self, settings: &Settings) -> bool {
+        let service = settings.service.tls.as_ref().filter(|_| settings.service.port.is_some());
+        self.aci.as_ref().map(Tls::options) == settings.server.tls.as_ref()
+            && self.service.as_ref().map(Tls::options) == service
+    }
+}
+
+const fn scheme(tls: &Option<Tls>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
+}
+
+/// Reads the rules about who may do what, and the certificates, again at each SIGHUP. A configuration with an error changes
+/// nothing.
+async fn reload(
+    reloads: &mut Reloads,
+    kinds: &Kinds,
+    args: &ServeArgs,
+    endpoint: &Endpoint,
+    certificates: &Certificates,
+) {
     loop {
         reloads.next().await;
         match reloaded(kinds, args).await {
-            Ok(access) => {
-                let roles = access.roles().len();
+            Ok((settings, access)) => {
+                let roles = settings.access.roles.len();
                 endpoint.set_access(access);
+                for tls in certificates.all() {
+                    tls.reload_and_log().await;
+                }
+                if !certificates.are_of(&settings) {
+                    log::warn!("SIGHUP: SSLConfig has changed; it is read at the start only");
+                }
                 log::info!(
                     "SIGHUP: {roles} roles are in force; other settings are read at the start only"
                 );
@@ -221,13 +290,14 @@ async fn reload(reloads: &mut Reloads, kinds: &Kinds, args: &ServeArgs, endpoint
     }
 }
 
-async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<Access, ServeError> {
+async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<(Settings, Access), ServeError> {
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
     let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
     for warning in warnings {
         log::warn!("{warning}");
     }
-    access_of(&settings).await
+    let access = access_of(&settings).await?;
+    Ok((settings, access))
 }
 
 /// Waits for a signal, or for `Stop` on the service port, then shuts the queues down; a second signal ends the grace period.

@@ -18,6 +18,7 @@ use super::settings::{
 use super::value::{Value, doubts_of_path};
 use super::{access, queues, table, tls, unknown};
 use crate::kinds::Kinds;
+use crate::tls::TlsOptions;
 
 /// The inputs of the settings beside the text.
 pub(super) struct BuildInputs<'a> {
@@ -44,6 +45,14 @@ pub(super) fn settings(
     server.tls = tls::tls(&mut reader, "Server", &mut purposes);
     service.tls = tls::tls(&mut reader, "Service", &mut purposes);
     let access = access::access(&mut reader, &queues, &mut purposes, *disk);
+    let has_authority =
+        |tls: &Option<TlsOptions>| tls.as_ref().is_some_and(|tls| tls.ca_certificate.is_some());
+    if !has_authority(&server.tls) && !has_authority(&service.tls) {
+        for role in access.roles.iter().filter(|role| !role.members.identities.is_empty()) {
+            let reason = "needs a port with SSLConfig and SSLCACertificate: no client can show a certificate";
+            reader.problem_at(&role.name, table::SSL_IDENTITIES, reason);
+        }
+    }
     unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.print(reader.findings);
     (Settings { server, service, access, paths, actions, queues }, in_force)

@@ -71,6 +71,7 @@ fn the_defaults_are_these() {
         reply_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(75),
         strict_action_validation: false,
+        tls: None,
     };
     let limits = QueueLimits {
         maximum_threads: 1,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::queues::Purposes;
 use super::reader::Reader;
-use super::table::{self, SSL_OPTION};
+use super::table::{self, SSL_OPTION, fixed_section};
 use crate::tls::TlsOptions;
 
 /// Makes the settings of the port of a section; `None` where it speaks plain HTTP. The section that it names is added to
@@ -20,7 +20,9 @@ pub(super) fn tls<'r>(
         reader.problem_at(of_port, table::SSL_CONFIG, reason);
         return None;
     };
-    if purposes.names().any(|taken| taken.eq_ignore_ascii_case(&name)) && !purposes.is_ssl(&name) {
+    let is_taken = fixed_section(reader.kinds, &name).is_some()
+        || purposes.names().any(|taken| taken.eq_ignore_ascii_case(&name));
+    if is_taken && !purposes.is_ssl(&name) {
         let reason = "cannot be taken: the section of that name has another meaning";
         reader.problem_at(of_port, table::SSL_CONFIG, reason);
         return None;

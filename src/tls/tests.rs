@@ -1,6 +1,7 @@
 //! Files that can be used, those that can't, and those that change.
 
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::symlink;
 
 use chrono::TimeDelta;

@@ -241,4 +241,33 @@ mod tests {
             assert!(gone(&mut reply_deadline).await);
         });
     }
+
+    /// TLS holds a part of a reply, and the flush of that waits for the client.
+    #[test]
+    fn a_flush_waits_no_longer_than_a_write() {
+        in_paused_time(async {
+            let mut reply_deadline = ReplyDeadline::new(10 * SECOND);
+            async fn flushed(
+                reply_deadline: &mut ReplyDeadline,
+                is_done: bool,
+            ) -> Poll<std::io::Result<()>> {
+                let inner = || if is_done { Poll::Ready(Ok(())) } else { Poll::Pending };
+                poll_fn(|cx| Poll::Ready(reply_deadline.check_flush(inner(), cx))).await
+            }
+            for is_done in [false, true, false] {
+                let flushed = flushed(&mut reply_deadline, is_done).await;
+                assert_eq!(matches!(flushed, Poll::Ready(Ok(()))), is_done);
+                assert_eq!(flushed.is_pending(), !is_done, "it had {SECOND:?} more");
+                tokio::time::sleep(9 * SECOND).await;
+            }
+            tokio::time::sleep(2 * SECOND).await;
+            assert!(matches!(flushed(&mut reply_deadline, false).await, Poll::Ready(Err(_))));
+            // A flush sends nothing, so it gives a client that has ended its side no time.
+            reply_deadline.client_ended();
+            poll_fn(|cx| Poll::Ready(reply_deadline.is_gone(cx))).await;
+            tokio::time::sleep(11 * SECOND).await;
+            assert!(flushed(&mut reply_deadline, true).await.is_ready());
+            assert!(poll_fn(|cx| Poll::Ready(reply_deadline.is_gone(cx))).await);
+        });
+    }
 }
