@@ -242,7 +242,9 @@ mod tests {
             "StandardRoles=query, ServiceStatus\nActions=GetStatus,QueueInfo.stop\nServiceActions=Stop\nQueues=process\n\
              Clients=localhost,10.0.0.0/8\nSSLIdentities=\"CN=Ada, O=Ours\",b\nKeys={hash}"
         ));
-        let [role] = &roles(&text)[..] else { panic!("one role") };
+        let tls =
+            "[Server]\nSSLConfig=A\n[A]\nSSLCertificate=a\nSSLPrivateKey=b\nSSLCACertificate=c\n";
+        let [role] = &roles(&(text + tls))[..] else { panic!("one role") };
         assert_eq!(role.name, "R");
         let standard = [StandardRole::Query, StandardRole::ServiceStatus];
         assert_eq!(role.standard, standard.into_iter().collect());
@@ -316,6 +318,10 @@ mod tests {
             ("Clients=a b", "must be *, localhost, an address"),
             ("Clients=*\nStandardRoles=Querry", "must be one or more of Admin, Query"),
             ("Clients=*\nStandardRoles=", "StandardRoles=: is empty"),
+            (
+                "SSLIdentities=a",
+                "[R] SSLIdentities=a: needs a port with SSLConfig and SSLCACertificate",
+            ),
             ("Keys=sha256:123", "[R] Keys=sha256:123: must be sha256: and 64 hexadecimal digits"),
             (
                 "Clients=*\nQueues=Process,Proces",
