@@ -114,7 +114,8 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     };
     let start = |listener, port, workers| {
         let mount = http::configure_port(&endpoint, port);
-        http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
+        let connections = endpoint.connection_limit();
+        http::server::serve(listener, timeouts, connections, workers, HTTP_GRACE, move || {
             App::new().configure(mount.clone())
         })
     };

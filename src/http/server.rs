@@ -5,7 +5,7 @@
 
 use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
-use actix_http::{Request, Response, body::MessageBody};
+use actix_http::{ConnectionType, Request, Response, body::MessageBody};
 use actix_server::Server;
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
@@ -17,6 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 
 use super::connection::{Connection, CountedBody, MendedStream};
+use super::limits::ConnectionLimit;
 
 /// The longest request line, in bytes as it is sent.
 pub const MAX_REQUEST_LINE: usize = 65_000;
@@ -61,7 +62,8 @@ const MAX_WORKERS: usize = 512;
 ///
 /// `app` is called once in each worker. No signal is handled: stop the server through its handle; a graceful stop
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
-/// awaited or spawned, inside an actix or tokio runtime.
+/// awaited or spawned, inside an actix or tokio runtime. `connections` limits those of each client; all servers that hold
+/// the limit of one endpoint count together.
 ///
 /// Handlers see requests as [`MendedStream`] leaves them, among them the markers for those that were refused: see
 /// [`Marked`](super::connection::Marked).
@@ -73,6 +75,7 @@ const MAX_WORKERS: usize = 512;
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
     timeouts: Timeouts,
+    connections: ConnectionLimit,
     workers: usize,
     shutdown_timeout: Duration,
     app: F,
@@ -93,13 +96,19 @@ where
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
         let stopping = stopping.clone();
+        let connections = connections.clone();
         let app = app().into_factory().map_err(|error| error.into().error_response());
         // Each connection learns which of its requests are answered.
         let app = apply_fn_factory(app, |request: Request, app: &_| {
-            let answering = request.conn_data::<Rc<Connection>>().map(Connection::begin);
+            let connection = request.conn_data::<Rc<Connection>>();
+            let is_last = connection.is_some_and(|connection| connection.is_beyond_limit());
+            let answering = connection.map(Connection::begin);
             let reply = Service::call(app, request);
             async move {
-                let reply: Response<B> = reply.await?.into();
+                let mut reply: Response<B> = reply.await?.into();
+                if is_last {
+                    reply.head_mut().set_connection_type(ConnectionType::Close);
+                }
                 Ok(reply.map_body(|_, body| CountedBody { body, answering }))
             }
         });
@@ -119,19 +128,23 @@ where
                 }
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(move |stream: TcpStream| async move {
-            // A socket that refuses is only slower, or about to fail on its own.
-            if let Err(error) = stream.set_nodelay(true) {
-                log::debug!("TCP_NODELAY was refused: {error}");
-            }
-            if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
-                log::debug!("SO_KEEPALIVE was refused: {error}");
-            }
+        fn_service(move |stream: TcpStream| {
+            // First, so that it counts from here on, however long anything takes.
             let peer = stream.peer_addr().ok();
-            let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
-                .limited(timeouts.reply, timeouts.max_request)
-                .answered_by(Rc::default(), is_closed_by_client);
-            Ok((stream, peer))
+            let place = connections.enter(peer);
+            async move {
+                // A socket that refuses is only slower, or about to fail on its own.
+                if let Err(error) = stream.set_nodelay(true) {
+                    log::debug!("TCP_NODELAY was refused: {error}");
+                }
+                if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive()) {
+                    log::debug!("SO_KEEPALIVE was refused: {error}");
+                }
+                let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
+                    .limited(timeouts.reply, timeouts.max_request)
+                    .answered_by(Rc::new(Connection::counted(place)), is_closed_by_client);
+                Ok((stream, peer))
+            }
         })
         .and_then(http)
     };

@@ -27,10 +27,14 @@ impl Running {
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             System::new().block_on(async move {
-                let server =
-                    serve(listener, Timeouts::default(), 1, Duration::from_secs(30), || {
-                        App::new().default_service(web::to(tell))
-                    })?;
+                let server = serve(
+                    listener,
+                    Timeouts::default(),
+                    ConnectionLimit::default(),
+                    1,
+                    Duration::from_secs(30),
+                    || App::new().default_service(web::to(tell)),
+                )?;
                 sender.send(server.handle()).unwrap();
                 server.await
             })

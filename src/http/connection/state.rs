@@ -14,6 +14,8 @@ use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 
+use super::super::limits::Place;
+use crate::aci::error::AciError;
 use crate::front::{Client, Leaving};
 
 /// One connection.
@@ -30,6 +32,8 @@ pub(in crate::http) struct Connection {
     leaving: Leaving,
     /// Targets that are too long for the parser, by the numbers of their requests.
     targets: RefCell<Vec<(u64, String)>>,
+    /// Its place among those of its client, where these are counted.
+    place: Option<Place>,
 }
 
 impl fmt::Debug for Connection {
@@ -43,6 +47,20 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// Makes a connection that counts among those of its client.
+    pub(in crate::http) fn counted(place: Option<Place>) -> Self {
+        Self { place, ..Self::default() }
+    }
+
+    /// Returns why its first request is refused, after which it ends, if its client has too many.
+    pub(in crate::http) fn refusal(&self) -> Option<AciError> {
+        self.place.as_ref()?.refusal()
+    }
+
+    pub(in crate::http) fn is_beyond_limit(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_beyond)
+    }
+
     /// Begins to answer a request, which counts as answered once the returned guard is dropped.
     pub(in crate::http) fn begin(self: &Rc<Self>) -> Answering {
         self.begun.set(self.begun.get() + 1);
