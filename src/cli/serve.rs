@@ -95,6 +95,8 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
         .max_upload_memory(settings.server.max_upload_memory)
         .max_reply_memory(settings.server.max_reply_memory)
+        .max_connections_per_client(settings.server.max_connections_per_client)
+        .max_requests_per_second_per_client(settings.server.max_requests_per_second_per_client)
         .strict(settings.server.strict_action_validation)
         .browsers(browsers(&settings.server))
         .access(access)
