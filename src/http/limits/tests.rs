@@ -143,11 +143,11 @@ fn the_table_is_bounded_and_forgets_who_asked_least_lately() {
         assert!(!table.take(Client::V4(1), millis(7)), "forgotten after {n}");
     }
 
-    // Buckets that are full again go by themselves.
+    // Buckets that are full again go when others of their shard ask: a hundred are not full at a time.
     for n in 0..5_000 {
-        table.take(Client::V4(n % 100), millis(60_000 + 10 * u64::from(n)));
+        table.take(Client::V4(n), millis(60_000 + 10 * u64::from(n)));
     }
-    assert!(table.len() <= 200, "{}", table.len());
+    assert!(table.len() <= 320, "{}", table.len());
 }
 
 #[test]
