@@ -104,6 +104,8 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
         .max_upload_memory(settings.server.max_upload_memory)
         .max_reply_memory(settings.server.max_reply_memory)
+        .max_connections_per_client(settings.server.max_connections_per_client)
+        .max_requests_per_second_per_client(settings.server.max_requests_per_second_per_client)
         .strict(settings.server.strict_action_validation)
         .browsers(browsers(&settings.server))
         .access(access)
@@ -123,7 +125,8 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     };
     let start = |listener: TcpListener, tls: &Option<Tls>, port, workers| {
         let mount = http::configure_port(&endpoint, port);
-        let listener = Listener::from(listener).tls(tls.clone());
+        let limit = endpoint.connection_limit();
+        let listener = Listener::from(listener).tls(tls.clone()).connections(limit);
         http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
             App::new().configure(mount.clone())
         })
@@ -131,12 +134,11 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     let server = start(listener, &certificates.aci, Port::Aci, workers)?;
     let mut handles = vec![server.handle()];
     let mut running = actix_web::rt::spawn(server);
-    if let Some((listener, address)) = service {
+    let service_address = service.as_ref().map(|(_, address)| *address);
+    if let Some((listener, _)) = service {
         let server = start(listener, &certificates.service, Port::Service, SERVICE_WORKERS)?;
         handles.push(server.handle());
         actix_web::rt::spawn(server);
-        let scheme = scheme(&certificates.service);
-        log::info!("the service port answers on {scheme}://{address}/");
     }
     for tls in certificates.all() {
         actix_web::rt::spawn(tls.clone().watch(LOOK_EVERY));
@@ -144,6 +146,10 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     let giving_back = actix_web::rt::spawn(memory::give_back());
     let scheme = scheme(&certificates.aci);
     log::info!("actiond {} answers on {scheme}://{address}/", env!("CARGO_PKG_VERSION"));
+    if let Some(address) = service_address {
+        let scheme = self::scheme(&certificates.service);
+        log::info!("the service port is {scheme}://{address}/");
+    }
 
     tokio::select! {
         () = end_on_wish(&mut signals, &endpoint, settings.actions.shutdown_grace) => {}

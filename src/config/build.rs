@@ -86,6 +86,12 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         max_file_upload_size: reader.size(section, table::MAX_FILE_UPLOAD_SIZE),
         max_upload_memory: reader.size(section, table::MAX_UPLOAD_MEMORY),
         max_reply_memory: reader.size(section, table::MAX_REPLY_MEMORY),
+        max_connections_per_client: number(reader, section, table::MAX_CONNECTIONS_PER_CLIENT),
+        max_requests_per_second_per_client: number(
+            reader,
+            section,
+            table::MAX_REQUESTS_PER_SECOND_PER_CLIENT,
+        ),
         request_timeout: seconds(reader, section, table::REQUEST_TIMEOUT),
         reply_timeout: seconds(reader, section, table::REPLY_TIMEOUT),
         idle_timeout: seconds(reader, section, table::IDLE_TIMEOUT),
@@ -166,6 +172,10 @@ pub(super) fn limits(reader: &mut Reader<'_>, sections: &[&str]) -> QueueLimits 
         stop_grace: seconds(reader, sections, table::STOP_GRACE_SECS),
         ..QueueLimits::default()
     }
+}
+
+fn number(reader: &mut Reader<'_>, sections: &[&str], key: &Key) -> u32 {
+    u32::try_from(reader.integer(sections, key)).unwrap_or_default()
 }
 
 fn seconds(reader: &mut Reader<'_>, sections: &[&str], key: &Key) -> Duration {

@@ -157,6 +157,10 @@ pub struct ServerSettings {
     pub max_upload_memory: usize,
     /// `MaxReplyMemory`: bytes of large replies at the same time; `usize::MAX` is unlimited.
     pub max_reply_memory: usize,
+    /// `MaxConnectionsPerClient`: of one address at a time; 0 is unlimited.
+    pub max_connections_per_client: u32,
+    /// `MaxRequestsPerSecondPerClient`: of one address; 0 is unlimited.
+    pub max_requests_per_second_per_client: u32,
     /// `RequestTimeout`: for the head of a request, and for its body, at least 1 s.
     pub request_timeout: Duration,
     /// `ReplyTimeout`: without a byte of a reply being taken, or being sent to a client that ended its side, at least 1 s.

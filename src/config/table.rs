@@ -22,6 +22,8 @@ pub(super) const SERVER: &Section = &Section::fixed(
         MAX_FILE_UPLOAD_SIZE,
         MAX_UPLOAD_MEMORY,
         MAX_REPLY_MEMORY,
+        MAX_CONNECTIONS_PER_CLIENT,
+        MAX_REQUESTS_PER_SECOND_PER_CLIENT,
         REQUEST_TIMEOUT,
         REPLY_TIMEOUT,
         IDLE_TIMEOUT,
@@ -205,6 +207,20 @@ pub(super) const MAX_REPLY_MEMORY: &Key = &Key::with_default(
     ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
     "50000000",
     "How many bytes of replies of over 64 KB are held at the same time, until their clients have taken them. One that finds no room waits for some seconds and is then refused; one that is larger has to be alone. Long lists are sent in smaller pieces meanwhile.",
+);
+
+pub(super) const MAX_CONNECTIONS_PER_CLIENT: &Key = &Key::with_default(
+    "MaxConnectionsPerClient",
+    ValueKind::from_to(0, 1_000_000),
+    "0",
+    "How many connections a client may have at a time, on both ports together; 0 is unlimited. One beyond is answered with an error that says so, and closed. A client is an address, of IPv6 a network of 64 bits. Connections of TrustedProxies do not count.",
+);
+
+pub(super) const MAX_REQUESTS_PER_SECOND_PER_CLIENT: &Key = &Key::with_default(
+    "MaxRequestsPerSecondPerClient",
+    ValueKind::from_to(0, 1_000_000),
+    "0",
+    "How many requests a second a client may send, on both ports together, and as many at once after a second without any; 0 is unlimited. What is beyond is answered with an error that says so, and does not count. A client is an address, of IPv6 a network of 64 bits; behind TrustedProxies it is the one that X-Forwarded-For names.",
 );
 
 pub(super) const REQUEST_TIMEOUT: &Key = &Key::with_default(

@@ -17,8 +17,9 @@ use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
-use crate::http::BrowserPolicy;
+use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
+use crate::http::{BrowserPolicy, ConnectionLimit};
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -44,6 +45,8 @@ pub(super) struct Inner {
     pub(super) log: RequestLog,
     pub(super) replies: ReplyBudget,
     uploads: Budget,
+    requests: Option<RequestLimit>,
+    connections: Option<Arc<OpenConnections>>,
     access: ArcSwap<Access>,
     pub(super) service_port: Option<u16>,
     pub(super) service_has_tls: bool,
@@ -67,6 +70,10 @@ pub(super) struct Limits {
     pub(super) max_upload_memory: usize,
     pub(super) max_reply_memory: usize,
     pub(super) strict: bool,
+    /// 0 is none.
+    max_requests_per_second_per_client: u32,
+    /// 0 is none.
+    max_connections_per_client: u32,
 }
 
 /// The settings of an [`Endpoint`] to be built.
@@ -128,6 +135,30 @@ impl EndpointBuilder {
     #[must_use]
     pub const fn max_reply_memory(mut self, bytes: usize) -> Self {
         self.limits.max_reply_memory = bytes;
+        self
+    }
+
+    /// Sets how many requests a second each client may send, and as many at once (default 0: no limit). What is beyond gets
+    /// `ERRORUNAVAILABLE` with the header `Retry-After`, before its body is read, and does not count.
+    ///
+    /// A client is the address that a request comes from, behind a proxy that [`Access`] trusts the one that the proxy names;
+    /// of IPv6 it is a network of 64 bits. Over a socket of Unix there is no address, and no limit. All ports and workers
+    /// count together. Only requests that the endpoint answers count, not those for routes of your own.
+    #[must_use]
+    pub const fn max_requests_per_second_per_client(mut self, number: u32) -> Self {
+        self.limits.max_requests_per_second_per_client = number;
+        self
+    }
+
+    /// Sets how many connections each client may have at a time (default 0: no limit). One beyond gets `ERRORUNAVAILABLE` with
+    /// the header `Retry-After` to its first request, and then ends; it counts until then. Those of proxies that [`Access`]
+    /// trusts do not count.
+    ///
+    /// Only [`server::serve`](crate::http::server::serve) holds this limit, where it is given
+    /// [`Endpoint::connection_limit`]: `HttpServer` does not say when a connection begins and ends.
+    #[must_use]
+    pub const fn max_connections_per_client(mut self, number: u32) -> Self {
+        self.limits.max_connections_per_client = number;
         self
     }
 
@@ -255,6 +286,8 @@ impl EndpointBuilder {
                 self.limits.max_upload_memory,
                 self.limits.max_file_upload_size,
             ),
+            requests: RequestLimit::new(self.limits.max_requests_per_second_per_client),
+            connections: OpenConnections::new(self.limits.max_connections_per_client),
             access: ArcSwap::from_pointee(self.access),
             service_port: self.service_port,
             service_has_tls: self.service_has_tls,
@@ -288,6 +321,8 @@ impl Endpoint {
                 max_upload_memory: 50_000_000,
                 max_reply_memory: 50_000_000,
                 strict: false,
+                max_requests_per_second_per_client: 0,
+                max_connections_per_client: 0,
             },
             prefix: String::new(),
             browsers: BrowserPolicy::default(),
@@ -325,6 +360,12 @@ impl Endpoint {
         self.inner.limits.max_upload_memory
     }
 
+    /// Returns the limit of the connections of each client, for [`server::serve`](crate::http::server::serve).
+    #[must_use]
+    pub fn connection_limit(&self) -> ConnectionLimit {
+        ConnectionLimit::of(self, self.inner.connections.as_ref())
+    }
+
     /// Replaces the rules about who may do what. Requests that are being performed go on.
     pub fn set_access(&self, access: Access) {
         self.inner.access.store(Arc::new(access));
@@ -355,6 +396,10 @@ impl Endpoint {
 
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.inner.idle_timeout
+    }
+
+    pub(crate) fn request_limit(&self) -> Option<&RequestLimit> {
+        self.inner.requests.as_ref()
     }
 
     pub(crate) fn uploads(&self) -> &Budget {

@@ -29,10 +29,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Returns the address of the client that has sent a request; `None` over a socket of Unix.
+pub(super) fn address(request: &HttpRequest, access: &Access) -> Option<IpAddr> {
+    origin(request, access).0
+}
+
 /// Returns the sender of a request.
 pub(super) fn caller(request: &HttpRequest, access: &Access) -> Caller {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-    let (address, is_forwarded) = origin(request, peer, access);
+    let (address, is_forwarded) = origin(request, access);
     let mut caller = Caller::at(address);
     caller.is_forwarded = is_forwarded;
     let connection = request.conn_data::<Rc<Connection>>();
@@ -44,7 +48,8 @@ pub(super) fn caller(request: &HttpRequest, access: &Access) -> Caller {
 
 /// Returns the address of the client, and true if it is only that of a proxy on this machine that nobody told to trust: such
 /// a client is not on this machine, wherever it is.
-fn origin(request: &HttpRequest, peer: Option<IpAddr>, access: &Access) -> (Option<IpAddr>, bool) {
+fn origin(request: &HttpRequest, access: &Access) -> (Option<IpAddr>, bool) {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
     let headers = request.headers();
     let Some(peer) = peer else { return (None, headers.contains_key(&X_FORWARDED_FOR)) };
     if !access.trusts(peer) {

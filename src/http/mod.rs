@@ -7,6 +7,7 @@
 //! | `browsers` | [`BrowserPolicy`]: the web pages that may reach the endpoint |
 //! | `caller` | the sender of a request: address, key and certificate |
 //! | `body` | the body of a request |
+//! | `limits` | what one client may ask for: requests a second, connections at a time |
 //! | `response` | the response with a reply |
 //! | `memory` | the budgets of memory for bodies and for replies |
 //! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
@@ -17,6 +18,7 @@ mod body;
 pub(crate) mod browsers;
 mod caller;
 pub mod connection;
+pub(crate) mod limits;
 pub(crate) mod memory;
 mod refused;
 mod response;
@@ -26,7 +28,7 @@ use std::rc::Rc;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use actix_web::http::{Method, StatusCode, Uri};
@@ -41,6 +43,7 @@ use crate::aci::error::AciError;
 use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port, refused_unread};
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
+pub use limits::ConnectionLimit;
 
 /// The header with a key by which a submission can be repeated without a second action.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -62,7 +65,8 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// program.
 ///
 /// Only [`server::serve`] tells the endpoint that a client has ended its side of a connection, so that nothing runs or waits
-/// for it, and limits how much is read ahead of the replies. Elsewhere a request ends with its connection.
+/// for it, and limits how much is read ahead of the replies, and how many connections a client has. Elsewhere a request ends
+/// with its connection.
 ///
 /// ```
 /// use actix_web::{App, test, web};
@@ -127,9 +131,11 @@ async fn aci(
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     let target = whole(target(request.uri()), connection.as_deref());
     let replaced = refused::read(&target);
+    let beyond = limits::beyond(&request, &service.endpoint, connection.as_deref());
     let browsers = service.endpoint.browsers();
     let judged = browsers.judge(&request, service.endpoint.host(), &service.last_host);
-    if replaced.is_none() && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
+    let is_served = replaced.is_none() && beyond.is_none();
+    if is_served && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // A request that only checks that the server is there must not submit or stop anything.
         let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));
         return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
@@ -137,20 +143,25 @@ async fn aci(
     // Held until the reply: the parts of the body are in use until then.
     let mut memory = Reservation::of(service.endpoint.uploads());
     let mut is_ahead = false;
-    let caller = caller_of(&request, &service.endpoint).await;
-    let (cors, refused) = match judged {
-        Ok(cors) => {
+    let caller = caller_of(&request, &service.endpoint, beyond.is_none()).await;
+    let ends_beyond = beyond.as_ref().map(|beyond| beyond.is_last);
+    let is_beyond = beyond.is_some();
+    let (cors, refused) = match (judged, beyond) {
+        // Nothing else that is wrong with it is told, nor logged.
+        (judged, Some(beyond)) => (judged.unwrap_or_default(), Some(beyond.error)),
+        (Ok(cors), None) => {
             let refused = not_spoken(&request).or_else(|| key(&request).err());
             (cors, refused.or_else(|| refused_unread(&service.endpoint, &caller)))
         }
-        Err(refused) => {
+        (Err(refused), None) => {
             is_ahead = refused.is_ahead;
             (CorsHeaders::default(), Some(logged(&request, refused)))
         }
     };
     let (target, body) = match (replaced, refused) {
         // The bytes after such a head are no body to be read.
-        (Some((error, sent)), _) => {
+        (Some((error, sent)), refused) => {
+            let error = refused.filter(|_| is_beyond).unwrap_or(error);
             (sent.map_or_else(|| target.clone(), ToOwned::to_owned), Err(error))
         }
         (None, Some(error)) => (target, Err(error)),
@@ -162,7 +173,7 @@ async fn aci(
         }
     };
     // Something of the body may still be on its way then.
-    let is_last = body.is_err();
+    let is_last = ends_beyond.unwrap_or(body.is_err());
     let message = AciRequest {
         target,
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
@@ -200,6 +211,10 @@ async fn aci(
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     }
+    if is_beyond {
+        let after = HeaderValue::from_static(limits::RETRY_AFTER);
+        response.headers_mut().insert(RETRY_AFTER, after);
+    }
     if is_ahead {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -209,15 +224,15 @@ async fn aci(
 /// The question for a key that a browser puts to its user: any name, and the key as the password.
 const CHALLENGE: &str = "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"";
 
-/// Returns the sender of a request. One with a wrong key waits before the rest of its request is read.
-async fn caller_of(request: &HttpRequest, endpoint: &Endpoint) -> Caller {
+/// Returns the sender of a request. One with a wrong key waits before the rest of its request is read, if that `is_read`.
+async fn caller_of(request: &HttpRequest, endpoint: &Endpoint, is_read: bool) -> Caller {
     let (caller, is_wrong) = {
         let access = endpoint.access();
         let caller = caller::caller(request, &access);
         let is_wrong = caller.credential.is_some() && access.is_wrong_key(&caller);
         (caller, is_wrong)
     };
-    if is_wrong {
+    if is_wrong && is_read {
         log::warn!("a request of {} has a key that is not known here", peer_of(request));
         tokio::time::sleep(caller::WRONG_KEY_DELAY).await;
     }

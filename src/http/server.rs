@@ -6,7 +6,7 @@
 
 use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
 
-use actix_http::{Request, Response, body::MessageBody, error::DispatchError};
+use actix_http::{ConnectionType, Request, Response, body::MessageBody, error::DispatchError};
 use actix_server::Server;
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
@@ -18,6 +18,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 
 use super::connection::{Connection, CountedBody, MendedStream};
+use super::limits::ConnectionLimit;
 use crate::front::Certificate;
 use crate::tls::{Stream, Tls};
 
@@ -65,9 +66,17 @@ const MAX_WORKERS: usize = 512;
 pub struct Listener {
     socket: TcpListener,
     tls: Option<Tls>,
+    connections: ConnectionLimit,
 }
 
 impl Listener {
+    /// Sets how many connections a client may have (default: any number).
+    #[must_use]
+    pub fn connections(mut self, limit: ConnectionLimit) -> Self {
+        self.connections = limit;
+        self
+    }
+
     /// Sets what clients must speak: TLS with these certificates, or plain HTTP where there are none.
     #[must_use]
     pub fn tls(mut self, tls: Option<Tls>) -> Self {
@@ -79,7 +88,7 @@ impl Listener {
 impl From<TcpListener> for Listener {
     /// Makes one for plain HTTP.
     fn from(socket: TcpListener) -> Self {
-        Self { socket, tls: None }
+        Self { socket, tls: None, connections: ConnectionLimit::default() }
     }
 }
 
@@ -87,7 +96,8 @@ impl From<TcpListener> for Listener {
 ///
 /// `app` is called once in each worker. No signal is handled: stop the server through its handle; a graceful stop
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
-/// awaited or spawned, inside an actix or tokio runtime.
+/// awaited or spawned, inside an actix or tokio runtime. `connections` limits those of each client; all servers that hold
+/// the limit of one endpoint count together.
 ///
 /// Handlers see requests as [`MendedStream`] leaves them, among them the markers for those that were refused: see
 /// [`Marked`](super::connection::Marked).
@@ -114,20 +124,26 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
-    let Listener { socket: listener, tls } = listener.into();
+    let Listener { socket: listener, tls, connections } = listener.into();
     let address = listener.local_addr()?;
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
         let (stopping, tls) = (stopping.clone(), tls.clone());
         let ending = stopping.clone();
+        let connections = connections.clone();
         let app = app().into_factory().map_err(|error| error.into().error_response());
         // Each connection learns which of its requests are answered.
         let app = apply_fn_factory(app, |request: Request, app: &_| {
-            let answering = request.conn_data::<Rc<Connection>>().map(Connection::begin);
+            let connection = request.conn_data::<Rc<Connection>>();
+            let is_last = connection.is_some_and(|connection| connection.is_beyond_limit());
+            let answering = connection.map(Connection::begin);
             let reply = Service::call(app, request);
             async move {
-                let reply: Response<B> = reply.await?.into();
+                let mut reply: Response<B> = reply.await?.into();
+                if is_last {
+                    reply.head_mut().set_connection_type(ConnectionType::Close);
+                }
                 Ok(reply.map_body(|_, body| CountedBody { body, answering }))
             }
         });
@@ -148,12 +164,14 @@ where
             })
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |socket: TcpStream| {
+            // First, so that it counts from here on, however long anything takes.
+            let peer = socket.peer_addr().ok();
+            let place = connections.enter(peer);
             let tls = tls.clone().map(|tls| (tls, ending.clone()));
             async move {
                 prepare(&socket);
-                let peer = socket.peer_addr().ok();
-                let (stream, connection) = match tls {
-                    None => (Stream::Plain(socket), Connection::default()),
+                let (stream, certificate) = match tls {
+                    None => (Stream::Plain(socket), None),
                     // Boxed: a plain connection does not reserve the memory that a handshake needs.
                     Some((tls, ending)) => Box::pin(async move {
                         let accepted = tokio::select! {
@@ -166,12 +184,12 @@ where
                     .await
                     .map(|accepted| {
                         let certificate = accepted.names.map(Certificate::new);
-                        (Stream::Tls(Box::new(accepted.stream)), Connection::of(certificate))
+                        (Stream::Tls(Box::new(accepted.stream)), certificate)
                     })?,
                 };
                 let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
                     .limited(timeouts.reply, timeouts.max_request)
-                    .answered_by(Rc::new(connection), is_closed_by_client);
+                    .answered_by(Rc::new(Connection::of(place, certificate)), is_closed_by_client);
                 Ok((stream, peer))
             }
         })

@@ -18,6 +18,7 @@ mod embedded;
 mod example;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod limits;
 mod logging;
 mod operating;
 mod program;

@@ -14,6 +14,8 @@ use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
 
+use super::super::limits::Place;
+use crate::aci::error::AciError;
 use crate::front::{Certificate, Client, Leaving};
 
 /// One connection.
@@ -32,6 +34,8 @@ pub(in crate::http) struct Connection {
     targets: RefCell<Vec<(u64, String)>>,
     /// The certificate by which the client began the connection.
     certificate: Option<Certificate>,
+    /// Its place among those of its client, where these are counted.
+    place: Option<Place>,
 }
 
 impl fmt::Debug for Connection {
@@ -45,14 +49,23 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Makes the state of a connection whose client has this certificate, or none.
-    pub(in crate::http) fn of(certificate: Option<Certificate>) -> Self {
-        Self { certificate, ..Self::default() }
+    /// Makes the state of a connection with this place among those of its client, whose client has this certificate, or none.
+    pub(in crate::http) fn of(place: Option<Place>, certificate: Option<Certificate>) -> Self {
+        Self { place, certificate, ..Self::default() }
     }
 
     /// Returns the client's certificate, which was verified when the connection began.
     pub(in crate::http) const fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
+    }
+
+    /// Returns why its first request is refused, after which it ends, if its client has too many.
+    pub(in crate::http) fn refusal(&self) -> Option<AciError> {
+        self.place.as_ref()?.refusal()
+    }
+
+    pub(in crate::http) fn is_beyond_limit(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_beyond)
     }
 
     /// Begins to answer a request, which counts as answered once the returned guard is dropped.

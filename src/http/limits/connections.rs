@@ -1,0 +1,118 @@
+//! The limit of open connections. One beyond it is let in all the same, so that its client is told why; it counts too, or a
+//! client could have any number of them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Client;
+use super::refusals::Refusals;
+use crate::aci::error::AciError;
+use crate::front::Endpoint;
+
+const KEY: &str = "MaxConnectionsPerClient";
+
+/// The open connections of each client, where `MaxConnectionsPerClient` limits them. There are no more entries than
+/// connections, whose number is limited for each worker.
+#[derive(Debug)]
+pub(crate) struct OpenConnections {
+    limit: u32,
+    open: Mutex<HashMap<Client, u32>>,
+    refusals: Arc<Refusals>,
+}
+
+impl OpenConnections {
+    /// Makes a limit of so many connections; `None` if it is 0, which is no limit.
+    pub(crate) fn new(limit: u32) -> Option<Arc<Self>> {
+        let refusals = Arc::new(Refusals::new("connections", KEY, limit));
+        (limit > 0).then(|| Arc::new(Self { limit, open: Mutex::default(), refusals }))
+    }
+
+    /// Counts a connection until the returned place is dropped.
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Place {
+        let number = {
+            let mut open = self.lock();
+            let number = open.entry(client).or_default();
+            *number = number.saturating_add(1);
+            *number
+        };
+        let is_beyond = number > self.limit;
+        if is_beyond {
+            self.refusals.note(client);
+        }
+        Place { connections: Arc::clone(self), client, is_beyond }
+    }
+
+    fn leave(&self, client: Client) {
+        let mut open = self.lock();
+        if let Some(number) = open.get_mut(&client) {
+            *number = number.saturating_sub(1);
+            if *number == 0 {
+                open.remove(&client);
+            }
+        }
+    }
+
+    /// Locks the table. Nothing that holds the lock can leave it half changed.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Client, u32>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn clients(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+/// A connection that counts, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    connections: Arc<OpenConnections>,
+    client: Client,
+    is_beyond: bool,
+}
+
+impl Place {
+    pub(crate) const fn is_beyond(&self) -> bool {
+        self.is_beyond
+    }
+
+    /// Returns the error for the first request of a connection beyond the limit, which then ends.
+    pub(crate) fn refusal(&self) -> Option<AciError> {
+        let limit = self.connections.limit;
+        self.is_beyond.then(|| {
+            AciError::unavailable(&format!(
+                "a client may have {limit} connections at a time ({KEY}={limit}), and this one had as many; end one, or use it \
+                 again"
+            ))
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.leave(self.client);
+    }
+}
+
+/// The limit of connections for each client, as [`server::serve`](crate::http::server::serve) holds it: that of an
+/// [`Endpoint`], or none (the default).
+///
+/// A connection beyond it gets an error to its first ACI request, and then ends. Routes of an application's own answer
+/// that request as ever, and the connection ends all the same.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionLimit(Option<(Arc<OpenConnections>, Endpoint)>);
+
+impl ConnectionLimit {
+    /// Makes the limit of an endpoint, which knows the proxies that it trusts.
+    pub(crate) fn of(endpoint: &Endpoint, open: Option<&Arc<OpenConnections>>) -> Self {
+        Self(open.map(|open| (Arc::clone(open), endpoint.clone())))
+    }
+
+    /// Counts a connection, unless nothing limits those of its peer.
+    pub(in crate::http) fn enter(&self, peer: Option<SocketAddr>) -> Option<Place> {
+        let (open, endpoint) = self.0.as_ref()?;
+        let address = peer?.ip().to_canonical();
+        (!endpoint.access().trusts(address)).then(|| open.enter(Client::of(address)))
+    }
+}
