@@ -92,7 +92,8 @@ impl From<TcpListener> for Listener {
     }
 }
 
-/// Serves an actix-web application on `listener` (a [`TcpListener`], or a [`Listener`] for TLS), in `workers` threads of their own (1 to 512; others are clamped).
+/// Serves an actix-web application on `listener`, which is a [`TcpListener`] or, for TLS, a [`Listener`], in `workers` threads of
+/// their own (1 to 512; others are clamped).
 ///
 /// `app` is called once in each worker. No signal is handled: stop the server through its handle; a graceful stop
 /// waits for running requests for at most `shutdown_timeout` (in whole seconds). The returned server runs once it is
