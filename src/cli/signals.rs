@@ -100,6 +100,6 @@ impl Reloads {
         if self.hang_up.recv().await.is_some() {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

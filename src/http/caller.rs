@@ -158,7 +158,7 @@ mod tests {
             caller(&request.append_header(("x-forwarded-for", list)).to_http_request(), &trusting)
         };
         assert!(list(&format!("192.0.2.7,{}", hops.trim_end_matches(','))).is_forwarded);
-        assert!(!list(&hops[9..].trim_end_matches(',').to_owned()).is_forwarded);
+        assert!(!list(hops[9..].trim_end_matches(',')).is_forwarded);
     }
 
     #[test]
@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_key_is_read_from_either_scheme() {
-        let mut role = Role::default();
-        role.members = Members { keys: Some(Vec::new()), ..Members::default() };
+        let members = Members { keys: Some(Vec::new()), ..Members::default() };
+        let role = Role { members, ..Role::default() };
         let access = Access::new(vec![role]);
         let sent = |value: &str| {
             let request = TestRequest::get().insert_header(("authorization", value));
