@@ -28,6 +28,7 @@ mod skip;
 mod steering;
 mod storm;
 mod tidy;
+mod tls;
 mod wire;
 
 mod smoke {

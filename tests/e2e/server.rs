@@ -103,8 +103,10 @@ impl Server {
                 panic!("the server did not come up; it said:\n{}", seen.join("\n"));
             };
             seen.push(line.clone());
-            if let Some((_, rest)) = line.split_once("answers on http://") {
-                break rest.trim_end_matches('/').parse().expect("an address");
+            let told =
+                line.split_once("answers on http").and_then(|(_, rest)| rest.split_once("://"));
+            if let Some((_, address)) = told {
+                break address.trim_end_matches('/').parse().expect("an address");
             }
         };
         Self { child, address, log, said: RefCell::new(seen) }
