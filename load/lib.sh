@@ -118,6 +118,9 @@ start_ceiling() {
   wait_for_reply $! "$ceiling_port" /
 }
 
+# The scheme of the server, and more lines for its configuration: of [Server], and sections.
+scheme=http server_lines='' sections=''
+
 # new_server NAME QUEUE:THREADS...: a server with an empty data directory and these queues with Type=Echo.
 new_server() {
   local number=0 queue
@@ -134,6 +137,7 @@ new_server() {
 [Server]
 Port=$server_port
 BindAddress=127.0.0.1
+$server_lines
 [Paths]
 DataDirectory=$data/actions
 [Actions]
@@ -144,6 +148,7 @@ Number=$#
 EOF
     for queue; do printf '%d=%s\n' $((number++)) "${queue%:*}"; done
     for queue; do printf '[%s]\nType=Echo\nMaximumThreads=%s\n' "${queue%:*}" "${queue#*:}"; done
+    printf '%s\n' "$sections"
   } >"$data/actiond.cfg"
   start_server
 }
@@ -152,7 +157,10 @@ start_server() {
   (cd "$data" && exec "$server" --config actiond.cfg) >>"$log" 2>&1 &
   server_pid=$!
   pids+=("$server_pid")
-  wait_for_reply "$server_pid" "$server_port" "/action=QueueInfo&QueueName=$first_queue&QueueAction=queueStatus"
+  # A port with TLS answers to plain HTTP as well, with an error.
+  wait_for_line "$server_pid" "$server_port" \
+    "GET /action=QueueInfo&QueueName=$first_queue&QueueAction=queueStatus HTTP/1.1"$'\r\nHost: localhost\r\nConnection: close\r\n\r\n' \
+    'HTTP/1.1 [24]00*'
 }
 
 remove_server() {
@@ -165,7 +173,7 @@ remove_server() {
 # aci PARAMETERS: the reply, which must be a success.
 aci() {
   local reply
-  reply=$(curl -gsS --max-time 60 "http://127.0.0.1:$server_port/$1") || die "no reply to $1"
+  reply=$(curl -gsSk --max-time 60 ${KEY:+-H "Authorization: Bearer $KEY"} "$scheme://127.0.0.1:$server_port/$1") || die "no reply to $1"
   [[ $reply == *'<response>SUCCESS</response>'* ]] || die "reply to $1: ${reply:0:300}"
   printf '%s' "$reply"
 }
@@ -207,9 +215,10 @@ requests=0 rps=0 p50_us=0 p99_us=0 errors=0 bad=0
 # start_load PORT CONNECTIONS SECONDS SCRIPT: starts wrk with the settings of the environment. SCRIPT is the name of a
 # file of load/wrk, or a path.
 start_load() {
-  local used=$((threads < $2 ? threads : $2)) script=$4
+  local used=$((threads < $2 ? threads : $2)) script=$4 spoken=http
+  [[ $1 != "${server_port:-}" ]] || spoken=$scheme
   [[ $script == */* ]] || script=load/wrk/$script.lua
-  wrk_args=(-t "$used" -c "$2" -d "${3}s" --timeout 30s --latency -s "$script" "http://127.0.0.1:$1/")
+  wrk_args=(-t "$used" -c "$2" -d "${3}s" --timeout 30s --latency -s "$script" "$spoken://127.0.0.1:$1/")
   THREADS=$used wrk "${wrk_args[@]}" >"$work/wrk.out" &
   wrk_pid=$!
   pids+=("$wrk_pid")

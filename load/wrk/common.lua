@@ -5,6 +5,7 @@
 --                    load generator time, so measure without it and check in a run of its own.
 --   COUNT=N          stop all load after about N replies (at most one per connection more). wrk itself then sleeps until
 --                    its time is over or it gets SIGINT.
+--   KEY=TEXT         a key, sent with each request.
 --   THREADS=N        the -t of wrk, needed with COUNT.
 --   TOKENS_OUT=FILE  write the token of every SAMPLE-th reply to FILE.1, FILE.2, ... (one per thread).
 
@@ -18,6 +19,8 @@ end
 replies, bad = 0, 0
 
 local check = os.getenv("CHECK") or ""
+local key = os.getenv("KEY") or ""
+if key ~= "" then wrk.headers["Authorization"] = "Bearer " .. key end
 local count = tonumber(os.getenv("COUNT") or "")
 local limit = count and math.ceil(count / tonumber(os.getenv("THREADS") or "1"))
 local sample = tonumber(os.getenv("SAMPLE") or "") or 1
