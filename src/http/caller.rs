@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -51,11 +51,13 @@ pub(super) fn caller(request: &HttpRequest, access: &Access) -> Caller {
 fn origin(request: &HttpRequest, access: &Access) -> (Option<IpAddr>, bool) {
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
     let headers = request.headers();
-    let Some(peer) = peer else { return (None, headers.contains_key(&X_FORWARDED_FOR)) };
+    let Some(peer) = peer else { return (None, is_forwarded(headers)) };
     if !access.trusts(peer) {
-        let is_forwarded = peer.is_loopback()
-            && (headers.contains_key(&X_FORWARDED_FOR) || headers.contains_key(FORWARDED));
-        return (Some(peer), is_forwarded);
+        return (Some(peer), peer.is_loopback() && is_forwarded(headers));
+    }
+    if !headers.contains_key(&X_FORWARDED_FOR) {
+        // Its own request, or one that it has forwarded without a word about the client.
+        return (Some(peer), is_forwarded(headers));
     }
     // Each proxy adds the address of whom it got the request from, so the last ones are those to believe.
     let mut nearest = peer;
@@ -66,12 +68,32 @@ fn origin(request: &HttpRequest, access: &Access) -> (Option<IpAddr>, bool) {
         let Some(address) = address_of(hop).filter(|_| count < MAX_HOPS) else {
             return (Some(nearest), true);
         };
+        // The machine of a proxy elsewhere is not this one.
+        if address.is_loopback() && !nearest.is_loopback() {
+            return (Some(nearest), true);
+        }
         nearest = address;
         if !access.trusts(address) {
             break;
         }
     }
     (Some(nearest), false)
+}
+
+/// Returns true if a header says that a proxy has passed the request on. All names are looked at once, which is cheaper than to
+/// look for each.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| {
+        let name = name.as_str();
+        match name.len() {
+            3 => name == "via",
+            9 => name == "forwarded" || name == "x-real-ip",
+            15 => name == "x-forwarded-for",
+            16 => name == "x-forwarded-host",
+            17 => name == "x-forwarded-proto",
+            _ => false,
+        }
+    })
 }
 
 /// Reads an address as proxies write it: perhaps with a port, and an IPv6 one in brackets.
@@ -132,6 +154,11 @@ mod tests {
             ("10.1.1.1", &["2001:db8::1"], "2001:db8::1", false),
             // All of them are trusted.
             ("10.1.1.1", &["10.2.2.2"], "10.2.2.2", false),
+            // A proxy elsewhere means itself by this.
+            ("10.1.1.1", &["127.0.0.1"], "10.1.1.1", true),
+            ("10.1.1.1", &["::1, 10.2.2.2"], "10.2.2.2", true),
+            ("127.0.0.1", &["127.0.0.1"], "127.0.0.1", false),
+            ("127.0.0.1", &["127.0.0.1, 10.2.2.2"], "10.2.2.2", true),
             // What can't be read may be anybody.
             ("10.1.1.1", &["unknown"], "10.1.1.1", true),
             ("10.1.1.1", &[""], "10.1.1.1", true),
@@ -146,6 +173,21 @@ mod tests {
             let got = (caller.address.unwrap().to_string(), caller.is_forwarded);
             assert_eq!(got, (address.to_owned(), is_forwarded), "{peer} {forwarded:?}");
         }
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_names_no_client_speaks_for_itself_only() {
+        let trusting = Access::default().trusting(patterns(&["127.0.0.1"]));
+        let from = |header: Option<&str>| {
+            let request = TestRequest::get().peer_addr(SocketAddr::from(([127, 0, 0, 1], 1)));
+            let request = match header {
+                Some(name) => request.insert_header((name, "192.0.2.7")),
+                None => request,
+            };
+            caller(&request.to_http_request(), &trusting).is_forwarded
+        };
+        assert!(!from(None));
+        assert!(from(Some("forwarded")) && from(Some("x-real-ip")));
     }
 
     #[test]
@@ -164,7 +206,14 @@ mod tests {
     #[test]
     fn a_proxy_on_this_machine_that_is_not_trusted_makes_nobody_local() {
         let access = Access::default();
-        for header in ["x-forwarded-for", "forwarded"] {
+        for header in [
+            "x-forwarded-for",
+            "Forwarded",
+            "Via",
+            "x-real-ip",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+        ] {
             for (peer, is_forwarded) in [("127.0.0.1", true), ("::1", true), ("10.1.1.1", false)] {
                 let request =
                     TestRequest::get().peer_addr(SocketAddr::new(peer.parse().unwrap(), 1));
