@@ -103,7 +103,11 @@ impl Server {
                 panic!("the server did not come up; it said:\n{}", seen.join("\n"));
             };
             seen.push(line.clone());
-            if let Some((_, rest)) = line.split_once("answers on http://") {
+            // The service port has a line of its own, which may come before.
+            let is_of_aci_port = !line.contains("service port");
+            if let Some((_, rest)) = line.split_once("answers on http://")
+                && is_of_aci_port
+            {
                 break rest.trim_end_matches('/').parse().expect("an address");
             }
         };

@@ -258,12 +258,10 @@ fn a_browser_without_a_key_is_asked_for_one_where_there_are_keys() {
         let reply = browse(server.address, target, &here);
         assert!(asks_for_a_key(&reply), "{target}: {}", reply.head);
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{}", reply.head);
-        // Who is no browser, or has sent a key, is not asked.
+        // Who is no browser is not asked.
         let reply = send_to(server.address, &here.get(target));
         assert!(target == "/" || is_refused(&reply), "{target}: {}", reply.head);
         assert_eq!(reply.header("www-authenticate"), None, "{}", reply.head);
-        let reply = browse(server.address, target, &here.clone().with(WRONG));
-        assert!(!asks_for_a_key(&reply) && is_refused(&reply), "{target}: {}", reply.head);
         let reply = browse(server.address, target, &here.clone().with(&key.text));
         assert!(
             reply.head.starts_with("HTTP/1.1 200 ") && !is_refused(&reply),
@@ -275,6 +273,18 @@ fn a_browser_without_a_key_is_asked_for_one_where_there_are_keys() {
     // What is wrong with a request is no reason to ask.
     let reply = browse(server.address, "/action=GetPid&x", &here.with(&key.text));
     assert!(!asks_for_a_key(&reply));
+}
+
+/// What it has sent is told to be wrong in the reply, which is the ACI error as ever.
+#[test]
+fn a_browser_that_has_sent_a_key_is_not_asked_again() {
+    let key = Key::make();
+    let home = Home::new(&with_key("", &key));
+    let server = home.start();
+    for target in ["/", "/action=Help", "/action=GetStatus"] {
+        let reply = browse(server.address, target, &Who::here().with(WRONG));
+        assert!(!asks_for_a_key(&reply) && is_refused(&reply), "{target}: {}", reply.head);
+    }
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn a_connection_has_no_memory() {
     let config = CONFIG.replace("Clients=localhost", &format!("Keys={}", key.hash));
     let home = Home::new(&config);
     let server = home.start();
-    let mut stream = BufReader::new(connect(server.address));
+    let mut talk = Talk::with(server.address);
     let here = Who::here();
     for _ in 0..3 {
         for (who, refused) in [
@@ -208,14 +208,14 @@ fn a_connection_has_no_memory() {
             (Who::at("203.0.113.5").with(&key.text), false),
             (Who::at("203.0.113.5"), true),
         ] {
-            stream.get_mut().write_all(&who.get("/action=GetStatus")).expect("sent");
-            let reply = Reply::try_read(&mut stream).expect("a reply");
+            let reply = talk.say(&who.get("/action=GetStatus"));
             assert_eq!(is_refused(&reply), refused, "{who:?}: {}", reply.body_text());
         }
     }
     // Sent at once, before any is answered.
     let both =
         [here.clone().with(&key.text).get("/action=GetStatus"), here.get("/action=GetStatus")];
+    let mut stream = BufReader::new(connect(server.address));
     stream.get_mut().write_all(&both.concat()).expect("sent");
     for refused in [false, true] {
         let reply = Reply::try_read(&mut stream).expect("a reply");

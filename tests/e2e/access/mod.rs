@@ -129,6 +129,29 @@ fn send_to(address: SocketAddr, request: &[u8]) -> Reply {
     })
 }
 
+/// A connection that is used again and again, for as long as the server keeps it open.
+struct Talk {
+    address: SocketAddr,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl Talk {
+    fn with(address: SocketAddr) -> Self {
+        Self { address, stream: None }
+    }
+
+    fn say(&mut self, request: &[u8]) -> Reply {
+        let address = self.address;
+        let stream = self.stream.get_or_insert_with(|| BufReader::new(connect(address)));
+        stream.get_mut().write_all(request).expect("the request is sent");
+        let reply = Reply::try_read(stream).expect("a whole reply");
+        if reply.header("connection") == Some("close") {
+            self.stream = None;
+        }
+        reply
+    }
+}
+
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
@@ -163,6 +186,13 @@ fn ask_service(port: SocketAddr, who: &Who, target: &str) -> Reply {
 fn told<'a>(body: &'a str, element: &str) -> &'a str {
     between(body, &format!("<{element}>"), &format!("</{element}>"))
         .unwrap_or_else(|| panic!("no {element} in {body}"))
+}
+
+/// Whether the service port has done what it was asked for, and not refused it.
+fn is_done(reply: &Reply) -> bool {
+    let body = reply.body_text();
+    // This one is in a form of its own.
+    body.contains("[StatusInfo]") || told(&body, "RESPONSE") != "ERROR"
 }
 
 /// Ends a server as an administrator does, and returns its log.

@@ -65,11 +65,8 @@ fn roles_are_read_again() {
     assert_eq!((response(&is), response(&was)), ("Running".to_owned(), "ERROR".to_owned()));
     server.wait_for_line(&["SIGHUP"]);
     // An open connection is no way to keep a role.
-    let mut stream = BufReader::new(connect(server.address));
-    let mut ask = |who: &Who| {
-        stream.get_mut().write_all(&who.get("/action=GetStatus")).expect("sent");
-        is_refused(&Reply::try_read(&mut stream).expect("a reply"))
-    };
+    let mut talk = Talk::with(server.address);
+    let mut ask = |who: &Who| is_refused(&talk.say(&who.get("/action=GetStatus")));
     assert!(!ask(&new));
     configure(&home, &config(&first.hash, "10.0.0.0/8"));
     server.signal("HUP");
@@ -95,14 +92,14 @@ fn a_file_of_keys_is_read_again() {
     old.may_not(&server, "GetStatus");
 
     // A file that can't be used, or is gone, leaves the keys as they were, and says so.
-    for (text, told) in [(Some("sha256:abc\n"), "keys.txt:1"), (None, "keys.txt")] {
+    for text in [Some("sha256:abc\n"), None] {
         match text {
             Some(text) => std::fs::write(&file, text).expect("a file"),
             None => std::fs::remove_file(&file).expect("it is gone"),
         }
-        let before = server.log_lines(told);
+        let before = server.log_lines("keys.txt");
         server.signal("HUP");
-        wait_until("what is wrong with the keys", || server.log_lines(told) > before);
+        wait_until("what is wrong with the keys", || server.log_lines("keys.txt") > before);
         new.may(&server, "GetStatus");
         old.may_not(&server, "GetStatus");
     }
@@ -192,13 +189,9 @@ fn nobody_notices_under_load() {
         for (who, action, must_be_refused) in &clients {
             let (is_over, asked) = (&is_over, &asked);
             scope.spawn(move || {
-                let mut stream = BufReader::new(connect(address));
+                let mut talk = Talk::with(address);
                 while !is_over.load(Ordering::Relaxed) {
-                    stream
-                        .get_mut()
-                        .write_all(&who.get(&format!("/action={action}")))
-                        .expect("sent");
-                    let reply = Reply::try_read(&mut stream).expect("a reply");
+                    let reply = talk.say(&who.get(&format!("/action={action}")));
                     assert_eq!(
                         is_refused(&reply),
                         *must_be_refused,

@@ -61,7 +61,7 @@ fn a_refusal_is_an_aci_error_in_xml_and_json() {
     assert_eq!(server.info("Process", "queueStatus", "").must("paused"), "false");
 }
 
-/// One line each, that says who, and what was asked for.
+/// One line each, that says who.
 #[test]
 fn each_refused_request_is_one_line_of_the_log() {
     let home = Home::new(&config(&Key::make()));
@@ -75,9 +75,6 @@ fn each_refused_request_is_one_line_of_the_log() {
     let log = end(server);
     let lines: Vec<_> = log.iter().filter(|line| line.contains(STRANGER)).collect();
     assert_eq!(lines.len(), asked.len(), "{log:#?}");
-    for (line, action) in lines.iter().zip(["process", "getstatus", "queueinfo"]) {
-        assert!(line.to_ascii_lowercase().contains(action), "{action}: {line}");
-    }
     assert!(
         !log.iter().any(|line| line.contains("192.0.2.7")),
         "what is done is no line: {log:#?}"

@@ -262,8 +262,7 @@ fn stop_needs_service_control() {
     );
     let home = Home::new(&format!("{OPEN}{roles}"));
     let held = |who: &Who, port: SocketAddr, action: &str| {
-        let text = ask_service(port, who, &format!("/action={action}")).body_text();
-        told(&text, "RESPONSE") != "ERROR"
+        is_done(&ask_service(port, who, &format!("/action={action}")))
     };
     let start = || {
         let server = home.start();

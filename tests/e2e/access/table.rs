@@ -288,7 +288,7 @@ fn is_refusal(request: &Request, reply: &Reply) -> bool {
         return is_refused(reply);
     }
     assert!(reply.head.starts_with("HTTP/1.1 200 "), "{request:?}: {}", reply.head);
-    told(&reply.body_text(), "RESPONSE") == "ERROR"
+    !is_done(reply)
 }
 
 /// Walks the table with these roles.
