@@ -22,7 +22,7 @@ mod roles;
 mod service;
 mod table;
 
-use std::io::{BufReader, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
@@ -122,11 +122,17 @@ impl Who {
 
 /// Sends a request on a connection of its own and reads the reply.
 fn send_to(address: SocketAddr, request: &[u8]) -> Reply {
-    let mut stream = BufReader::new(connect(address));
-    stream.get_mut().write_all(request).expect("the request is sent");
-    Reply::try_read(&mut stream).unwrap_or_else(|error| {
+    try_send_to(address, request).unwrap_or_else(|error| {
         panic!("no whole reply: {error}, to {}", String::from_utf8_lossy(request))
     })
+}
+
+fn try_send_to(address: SocketAddr, request: &[u8]) -> io::Result<Reply> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(request)?;
+    Reply::try_read(&mut stream)
 }
 
 /// A connection that is used again and again, for as long as the server keeps it open.
