@@ -3,6 +3,7 @@
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use super::super::server::wait_until;
 use super::*;
 
 const HASH: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
@@ -95,6 +96,10 @@ fn roles_and_their_sections() {
     );
     stops("[Submitters]\nStandardRoles=Query\nClients=localhost\n", 1, &["Submitters"]);
     stops("[AuthorisationRoles]\n0=Some\n[Some]\nStandardRoles=*\nClients=\n", 3, &["Some"]);
+    let beyond =
+        "[AuthorizationRoles]\nNumber=1\n0=Some\n1=More\n[Some]\nClients=*\n[More]\nClients=\n";
+    let said = refused(&Home::new(beyond));
+    assert!(said.contains("test.cfg:") && said.contains("More"), "{said}");
     // One that names nobody.
     for lines in ["StandardRoles=Admin", "Actions=GetPid", "StandardRoles=*\nQueues=Process"] {
         let said = refused(&Home::new(&role(lines)));
@@ -247,9 +252,58 @@ fn restrictions_that_are_misspelt_or_in_the_wrong_section() {
         ("[Server]\nTrustedProxy=localhost\n", 2, "TrustedProxies"),
         ("[Service]\nQueryClients=localhost\n", 2, "Server"),
         ("[Server]\nServiceControlClients=localhost\n", 2, "Service"),
+        ("[Actions]\nAdminClients=localhost\n", 2, "Server"),
+        ("[Server]\nClients=localhost\n", 2, "Clients"),
+        ("[AsyncActions]\n0=Process\n[Process]\nType=Echo\nClients=localhost\n", 5, "Clients"),
+        ("[AuthorizationRoles]\nClients=localhost\n", 2, "Clients"),
     ] {
         stops(config, line, &[meant]);
     }
+}
+
+/// The key is right, and the section is not: what it would keep out is let in all the same.
+#[test]
+fn restrictions_in_a_misspelt_section() {
+    for (config, meant) in [
+        ("[Sever]\nQueryClients=localhost\n", "[Server]"),
+        ("[Services]\nServiceStatusClients=localhost\n", "[Service]"),
+        ("[Sever]\nTrustedProxies=localhost\n", "[Server]"),
+    ] {
+        let said = refused(&Home::new(config));
+        assert!(said.contains("test.cfg:") && said.contains(meant), "{config}: {said}");
+    }
+}
+
+/// Sections are often shared by servers, in a file of their own; what is wrong there is told there.
+#[test]
+fn roles_from_another_file() {
+    let home = Home::new(
+        "[Server]\nTrustedProxies=127.0.0.1\n[AuthorizationRoles]\n0=AdminRole\n1=QueryRole\n\
+         [AdminRole] < \"common.cfg\" [AdminRole]\n[QueryRole] < \"common.cfg\" [Viewers]\nQueues=Process\n",
+    );
+    let common = |clients: &str| {
+        let text = format!(
+            "[AdminRole]\nStandardRoles=Admin,ServiceControl,Query,ServiceStatus\nClients=localhost\n\
+             [Viewers]\nStandardRoles=query\nClients={clients}\n"
+        );
+        std::fs::write(home.path().join("common.cfg"), text).expect("a file");
+    };
+    common("192.0.2.*.*");
+    let (_, said) = run(home.command(), "a bad pattern in another file");
+    assert!(said.contains("common.cfg:6:"), "{said}");
+    common("192.0.*.*");
+    let server = home.start();
+    Who::here().may(&server, "GetStatus");
+    let viewer = Who::at("192.0.2.7");
+    viewer.may(&server, "Process&Name=x");
+    viewer.may_not(&server, "GetStatus");
+    Who::at("198.51.100.4").may_not(&server, "GetPid");
+    common("198.51.*.*");
+    server.signal("HUP");
+    wait_until("the roles of the other file", || {
+        Who::at("198.51.100.4").ask(&server, "GetPid").is_success()
+    });
+    viewer.may_not(&server, "Process&Name=x");
 }
 
 /// All that is wrong is told at once.

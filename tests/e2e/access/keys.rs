@@ -322,3 +322,58 @@ fn many_wrong_keys_cost_little_memory_and_nobody_else_waits() {
     let grown = peak().saturating_sub(before);
     assert!(grown < 12_000, "it grew by {grown} KB");
 }
+
+/// As slow at the service port, and no way to the rights of nobody there.
+#[test]
+fn a_wrong_key_is_slow_at_the_service_port_too() {
+    let key = Key::make();
+    let home = Home::new(
+        &config(&key.hash).replace("[Authorization", "[Service]\nServicePort=0\n[Authorization"),
+    );
+    let server = home.start();
+    let port = service_port(&server, &Who::here().with(&key.text));
+    for action in ["GetStatus", "Stop"] {
+        let began = Instant::now();
+        let reply = ask_service(port, &Who::here().with(WRONG), &format!("/action={action}"));
+        assert!(began.elapsed() >= SLOW, "{action} took {:?}", began.elapsed());
+        assert!(!is_done(&reply), "{action}");
+        assert!(
+            !is_done(&ask_service(port, &Who::here(), &format!("/action={action}"))),
+            "{action}"
+        );
+    }
+    assert!(is_done(&ask_service(port, &Who::here().with(&key.text), "/action=GetStatus")));
+    let log = end(server);
+    assert!(!log.iter().any(|line| line.contains(WRONG)), "{log:#?}");
+    assert!(log.iter().any(|line| line.contains("key")), "a wrong key is logged: {log:#?}");
+}
+
+/// However long a wrong key is, the log and the reply stay short, and without it.
+#[test]
+fn a_long_wrong_key_is_one_wrong_key() {
+    let key = Key::make();
+    let home = Home::new(&config(&key.hash));
+    let server = home.start();
+    let long = "secret".repeat(1000);
+    let began = Instant::now();
+    let reply = send_to(server.address, &Who::here().with(&long).get("/action=GetPid"));
+    assert!(is_refused(&reply) && began.elapsed() >= SLOW);
+    assert!(!reply.body_text().contains("secret"), "{}", reply.body_text());
+    let log = end(server);
+    assert!(!log.iter().any(|line| line.contains("secret")), "{log:#?}");
+}
+
+/// One key in two roles has both.
+#[test]
+fn a_key_in_two_roles_adds_them_up() {
+    let key = Key::make();
+    let home = Home::new(&format!(
+        "[AuthorizationRoles]\n0=A\n1=Q\n[A]\nStandardRoles=Admin\nKeys={0}\n[Q]\nStandardRoles=Query\nKeys={0}\n",
+        key.hash
+    ));
+    let server = home.start();
+    for action in ["GetStatus", "GetPid", "Process&Name=x"] {
+        Who::here().with(&key.text).may(&server, action);
+        Who::here().may_not(&server, action);
+    }
+}

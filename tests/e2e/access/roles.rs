@@ -342,3 +342,33 @@ fn what_runs_is_not_stopped_by_who_may_only_look() {
     assert_eq!((queue.must("paused"), queue.number("running")), ("false".into(), 1));
     assert_eq!(queue.number("pending"), 0, "a copy was made: {}", queue.0);
 }
+
+/// Without any proxy: the address is that of the connection, also where it comes in the form of IPv6.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_address_of_the_connection_counts() {
+    let ask = |server: &Server, from: &str| {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let from: SocketAddr = format!("{from}:0").parse().expect("an address");
+        socket.bind(&from.into()).expect("it is free");
+        let to = SocketAddr::from(([127, 0, 0, 1], server.address.port()));
+        socket.connect(&to.into()).expect("a connection");
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.write_all(&Who::here().get("/action=GetPid")).expect("sent");
+        !is_refused(&Reply::read(&mut stream))
+    };
+    for bind in ["127.0.0.1", "0.0.0.0", "::"] {
+        let home = Home::new(&format!(
+            "[Server]\nBindAddress={bind}\n[AuthorizationRoles]\n0=One\n[One]\nStandardRoles=*\nClients=127.0.0.3\n"
+        ));
+        let server = home.start();
+        assert!(ask(&server, "127.0.0.3"), "at {bind}");
+        assert!(!ask(&server, "127.0.0.4"), "at {bind}");
+        // This machine in its usual form, which no role names here.
+        assert!(!ask(&server, "127.0.0.1"), "at {bind}");
+    }
+    let home = Home::new("[Server]\nBindAddress=::\nQueryClients=localhost\n");
+    assert!(ask(&home.start(), "127.0.0.1"), "this machine is not known in the form of IPv6");
+}

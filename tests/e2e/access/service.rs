@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::server::wait_until;
 use super::*;
 
 const OPEN: &str = "
@@ -230,24 +229,9 @@ fn a_signal_after_a_stop_ends_all_patience() {
     server.wait_for_status(&token, "Processing");
     body(port, "/action=Stop");
     server.wait_for_draining();
-    let mut server = Some(server);
-    let began = Instant::now();
-    wait_until("the end", || {
-        let running = server.take().expect("it is there");
-        if running.log_lines("] ended") > 0 {
-            server = Some(running);
-            return true;
-        }
-        if running.log_lines("again") == 0 {
-            running.signal("TERM");
-        }
-        std::thread::sleep(Duration::from_millis(100));
-        server = Some(running);
-        false
-    });
-    let (status, log) = server.expect("it is there").wait();
+    server.signal_again();
+    let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log:#?}");
-    assert!(began.elapsed() < PATIENCE, "{log:#?}");
 }
 
 /// Who may end the server, and who may only look, in each way to say who one is.
@@ -304,4 +288,69 @@ fn a_refusal_is_a_line_of_the_log() {
     server.wait_for_line(&["192.0.2.7"]);
     let log = end(server);
     assert_eq!(log.iter().filter(|line| line.contains("192.0.2.7")).count(), 1, "{log:#?}");
+}
+
+/// Only GET and POST do something, and not what a browser fetches before anybody has asked for it.
+#[test]
+fn other_methods_and_what_is_fetched_ahead_stop_nothing() {
+    let home = Home::new(OPEN);
+    let server = home.start();
+    let port = service_port(&server, &Who::here());
+    for method in ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"] {
+        let mut stream = connect(port);
+        let request = format!(
+            "{method} /action=Stop HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        super::super::server::rest_of(&mut stream);
+    }
+    for ahead in ["Sec-Purpose: prefetch", "Purpose: prefetch", "X-Moz: prefetch"] {
+        let request = format!("GET /action=Stop HTTP/1.1\r\nHost: localhost\r\n{ahead}\r\n\r\n");
+        send_to(port, request.as_bytes());
+    }
+    assert_eq!(body(port, "/action=GetStatus").trim(), RUNNING);
+    assert_eq!(server.ask("GetStatus").success().must("draining"), "false");
+}
+
+/// The limits of the ACI port hold there as well.
+#[cfg(target_os = "linux")]
+#[test]
+fn slow_and_large_requests_have_their_end() {
+    let home = Home::new(
+        &OPEN.replace("[Service]", "RequestTimeout=1\nMaxFileUploadSize=1000\n[Service]"),
+    );
+    let server = home.start();
+    let port = service_port(&server, &Who::here());
+    // A head that never ends, and a body that does not.
+    for begun in [
+        "GET /action=GetStatus HTTP/1.1\r\nHost: local",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\nact",
+    ] {
+        let mut stream = connect(port);
+        stream.write_all(begun.as_bytes()).expect("sent");
+        let began = Instant::now();
+        super::super::server::rest_of(&mut stream);
+        assert!(began.elapsed() < PATIENCE / 2, "{begun}: {:?}", began.elapsed());
+    }
+    let large = format!("action=Stop&x={}", "x".repeat(2_000));
+    assert!(!is_done(&post(port, &Who::here(), "/", &large)));
+    // One that would be larger than any memory, as far as the server takes it.
+    let mut stream = connect(port);
+    let head =
+        "POST /action=GetStatus HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("sent");
+    let piece = [b"10000\r\n".as_slice(), &[b'x'; 65536], b"\r\n"].concat();
+    let began = Instant::now();
+    while stream.write_all(&piece).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "it takes whatever comes");
+    }
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let peak = between(&status, "VmHWM:", "kB")
+        .expect("its peak")
+        .trim()
+        .parse::<u64>()
+        .expect("kilobytes");
+    assert!(peak < 100_000, "it took {peak} KB");
+    assert_eq!(body(port, "/action=GetStatus").trim(), RUNNING);
 }
