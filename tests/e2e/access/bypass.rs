@@ -222,3 +222,54 @@ fn a_connection_has_no_memory() {
         assert_eq!(is_refused(&reply), refused, "{}", reply.body_text());
     }
 }
+
+/// At the service port the same: who may look does not end the server by saying two things at once.
+#[test]
+fn an_action_of_the_service_port_that_is_named_twice() {
+    let roles = CONFIG
+        .replace("[AuthorizationRoles]", "[Service]\nServicePort=0\n[AuthorizationRoles]")
+        .replace(
+            "Actions=QueueInfo.getStatus,GetPid",
+            "StandardRoles=ServiceStatus\nServiceActions=GetStatusInfo\nActions=GetChildren",
+        );
+    let home = Home::new(&roles);
+    let server = home.start();
+    let viewer = Who::at("203.0.113.5");
+    let port = service_port(&server, &viewer);
+    assert!(is_done(&ask_service(port, &viewer, "/action=GetStatus")));
+    for (first, second) in [("GetStatus", "Stop"), ("Stop", "GetStatus"), ("GetStatusInfo", "sToP")]
+    {
+        for target in [
+            format!("/action={first}&action={second}"),
+            format!("/?action={first}&action={second}"),
+            format!("/action={first}&a={second}"),
+            format!("/a={first}&action={second}"),
+            format!("/?ACTION={first}&action={second}"),
+            format!("/action={first}?action={second}"),
+            format!("/{first}?action={second}"),
+            format!("/{first}/action={second}"),
+            format!("/action={first}%26action={second}"),
+            format!("/action={second}%20"),
+            "/action=%53top".to_owned(),
+        ] {
+            ask_service(port, &viewer, &target);
+        }
+        for (target, body) in [
+            (format!("/action={first}"), format!("action={second}")),
+            ("/".to_owned(), format!("action={first}&action={second}")),
+            ("/".to_owned(), format!("action={first}\r\naction={second}")),
+        ] {
+            for kind in [FORM, "text/plain"] {
+                send_to(port, &post(&viewer, &target, kind, &body));
+            }
+        }
+        let parts = [first, second].map(|action| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"action\"\r\n\r\n{action}\r\n")
+        });
+        let body = parts.concat() + "--b--\r\n";
+        send_to(port, &post(&viewer, "/", "multipart/form-data; boundary=b", &body));
+    }
+    assert!(is_done(&ask_service(port, &viewer, "/action=GetStatus")));
+    assert_eq!(server.ask("GetStatus").success().must("draining"), "false");
+    end(server);
+}

@@ -231,7 +231,7 @@ fn a_wrong_key_is_logged_with_the_address_of_who_sent_it() {
     );
 }
 
-/// Sends GetPid with this header for `count` times on one connection; returns how long each took.
+/// Sends `GetPid` with this header for `count` times on one connection; returns how long each took.
 fn again_and_again(address: SocketAddr, who: &Who, count: usize) -> Vec<Duration> {
     let mut talk = Talk::with(address);
     let mut one = || {

@@ -3,7 +3,7 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `table` | every action and command as every kind of caller, in configurations that differ in their roles |
-//! | `roles` | what a refusal looks like, and what one action tells of others: ShowPermissions, Help, GetVersion |
+//! | `roles` | what a refusal looks like, and what one action tells of others: `ShowPermissions`, `Help`, `GetVersion` |
 //! | `bypass` | requests that say something twice or in another way, so that a check could look at the wrong half |
 //! | `keys` | how keys are made and sent, what a wrong one costs, and that no key is ever told |
 //! | `configuration` | restrictions that can't be honoured stop the start |

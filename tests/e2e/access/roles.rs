@@ -1,4 +1,4 @@
-//! What a refusal looks like, and what actions tell of roles: ShowPermissions, Help, GetVersion. And who is at which address.
+//! What a refusal looks like, what `ShowPermissions` and `GetVersion` tell to whom, and who is at which address.
 
 use super::*;
 
@@ -125,7 +125,7 @@ fn show_permissions_tells_what_the_caller_may() {
     let submitter = Who::at(STRANGER).with(&key.text);
     assert_eq!(shown(&submitter, ""), (STRANGER.to_owned(), false, false));
     // Roles add up.
-    assert_eq!(shown(&viewer.clone().with(&key.text), "").1, true);
+    assert!(shown(&viewer.clone().with(&key.text), "").1);
     Who::at(STRANGER).may_not(&server, "ShowPermissions");
     Who::at(STRANGER).with(WRONG).may_not(&server, "ShowPermissions");
 
@@ -153,7 +153,7 @@ fn show_permissions_tells_what_the_caller_may() {
     }
 }
 
-/// The roles of the service port too, wherever ShowPermissions names them.
+/// The roles of the service port too, wherever `ShowPermissions` names them.
 #[test]
 fn show_permissions_tells_the_truth_about_every_standard_role() {
     let roles = [

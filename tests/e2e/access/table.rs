@@ -1,6 +1,6 @@
 //! Every action and command as every kind of caller. What is expected is worked out here from the rules: a caller has a role
 //! by one of its keys, or by the address where the role has no keys; roles add up and none implies another; a standard role
-//! that no role names is for this machine only (Admin, ServiceControl) or for everybody.
+//! that no role names is for this machine only (`Admin`, `ServiceControl`) or for everybody.
 //!
 //! Each configuration is walked twice: first everything that must be refused, after which nothing may have changed, then
 //! everything that must not be.
@@ -47,7 +47,7 @@ const NEEDED: &[(&str, StandardRole)] = &[
     ("Help", StandardRole::Query),
 ];
 
-/// The commands of QueueInfo, and whether they change something.
+/// The commands of `QueueInfo`, and whether they change something.
 const COMMANDS: &[(&str, bool)] = &[
     ("getStatus", false),
     ("getActionParameters", false),
@@ -424,6 +424,42 @@ fn every_action_and_command_is_in_the_table() {
         let section = between(&page, &format!("<h2 id=\"{name}\">"), "</h2>").expect("its heading");
         assert!(section.contains(role), "{name} needs {role}: {section}");
     }
+}
+
+/// So whoever is given those alone may look and not touch.
+#[test]
+fn commands_that_only_look_change_nothing() {
+    let named: Vec<_> = COMMANDS
+        .iter()
+        .filter(|(_, changes)| !changes)
+        .map(|(name, _)| format!("QueueInfo.{name}"))
+        .collect();
+    let home = Home::new(&format!(
+        "[Server]\n{PROXY}[AuthorizationRoles]\n0=All\n1=Look\n[All]\nStandardRoles=*\nClients=localhost\n\
+         [Look]\nActions={}\nClients=192.0.2.7\n{QUEUES}",
+        named.join(",")
+    ));
+    let server = home.start();
+    let waiting = NAMES.map(|queue| {
+        server.info(queue, "pause", "").success();
+        (queue, server.submit_to(queue, "&Priority=3"))
+    });
+    let before = standing(&server, &NAMES);
+    let looks = Who::at("192.0.2.7");
+    for (queue, token) in &waiting {
+        for (command, changes) in COMMANDS {
+            let about = format!(
+                "QueueInfo&QueueName={queue}&QueueAction={command}&Token={token}&Priority=9"
+            );
+            if *changes {
+                looks.may_not(&server, &about);
+            } else {
+                looks.may(&server, &about);
+            }
+        }
+    }
+    assert_eq!(standing(&server, &NAMES), before);
+    end(server);
 }
 
 /// Without roles this machine may do everything, and everybody what is not administrative.
