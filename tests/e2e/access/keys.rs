@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Digest as _;
 
+use super::super::server::wait_until;
 use super::*;
 
 /// Whoever has one of these keys may do everything; nobody else may do anything.
@@ -375,5 +376,61 @@ fn a_key_in_two_roles_adds_them_up() {
     for action in ["GetStatus", "GetPid", "Process&Name=x"] {
         Who::here().with(&key.text).may(&server, action);
         Who::here().may_not(&server, action);
+    }
+}
+
+/// A role whose last key was taken away has nobody: it is still a role with keys, and an address is not enough.
+#[test]
+fn a_role_without_a_key_left_is_open_to_nobody() {
+    let key = Key::make();
+    let home = Home::new(&config("keys.txt").replace("[Holders]", "[Holders]\nClients=*"));
+    let file = home.path().join("keys.txt");
+    for nothing in ["", "\n", "# nobody any more\n"] {
+        std::fs::write(&file, nothing).expect("a file");
+        let server = home.start();
+        for who in [Who::here(), Who::at("192.0.2.7"), Who::here().with(&key.text)] {
+            who.may_not(&server, "GetPid");
+            who.may_not(&server, "Process&Name=x");
+        }
+        // The same where it happens while the server runs.
+        std::fs::write(&file, &key.hash).expect("a file");
+        server.signal("HUP");
+        wait_until("the key", || Who::here().with(&key.text).ask(&server, "GetPid").is_success());
+        std::fs::write(&file, nothing).expect("a file");
+        server.signal("HUP");
+        wait_until("that the key is gone", || {
+            !Who::here().with(&key.text).ask(&server, "Help").is_success()
+        });
+        Who::here().may_not(&server, "GetPid");
+    }
+}
+
+/// Nor is one in which a list was left empty: it names no key, or no queue, and never all.
+#[test]
+fn an_empty_list_is_not_everything() {
+    for line in ["Keys=", "Keys=\"\"", "Queues=", "Queues=\"\""] {
+        let text = format!(
+            "[Server]\n{PROXY}[AuthorizationRoles]\n0=One\n[One]\nStandardRoles=Query\nClients=*\n{line}\n\
+             [AsyncActions]\n0=Process\n[Process]\nType=Echo\n"
+        );
+        let home = Home::new(&text);
+        let mut check = Command::new(env!("CARGO_BIN_EXE_actiond"));
+        check.args(["config", "--config", "test.cfg"]).current_dir(home.path());
+        let is_taken = check.output().expect("it runs").status.success();
+        // A start that is refused lets in nobody either.
+        if is_taken {
+            let server = home.start();
+            for action in ["Process&Name=x", "QueueInfo&QueueName=Process&QueueAction=pause"] {
+                let reply = send_to(
+                    server.address,
+                    &Who::at("192.0.2.7").get(&format!("/action={action}")),
+                );
+                assert!(
+                    is_refused(&reply),
+                    "{line} lets in everybody: {action}: {}",
+                    reply.body_text()
+                );
+            }
+        }
     }
 }

@@ -588,6 +588,19 @@ fn one_older_key_alone_leaves_the_others_as_they_were() {
     }]);
 }
 
+/// Left empty, they name nobody.
+#[test]
+fn older_keys_for_nobody() {
+    let nobody =
+        |section, key, standard| Role { standard, older: Some((section, key)), ..Role::default() };
+    walk(&[
+        nobody("Server", "AdminClients", &["Admin"]),
+        nobody("Server", "QueryClients", &["Query"]),
+        nobody("Service", "ServiceControlClients", &["ServiceControl"]),
+        Role { standard: &["Query"], keys: &[3], ..Role::default() },
+    ]);
+}
+
 /// None implies another: not even Admin that one may look.
 #[test]
 fn each_standard_role_alone() {
