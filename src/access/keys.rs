@@ -97,8 +97,13 @@ pub fn parse_file(text: &str) -> Result<Vec<KeyHash>, usize> {
         if line.is_empty() || ["#", "//", ";"].iter().any(|comment| line.starts_with(comment)) {
             continue;
         }
-        let hash = line.split_whitespace().next().and_then(KeyHash::parse);
-        hashes.push(hash.ok_or(at + 1)?);
+        let mut words = line.split_whitespace();
+        let hash = words.next().and_then(KeyHash::parse).ok_or(at + 1)?;
+        // A second one would be lost.
+        if words.any(|word| KeyHash::parse(word.trim_matches(',')).is_some()) {
+            return Err(at + 1);
+        }
+        hashes.push(hash);
     }
     Ok(hashes)
 }
@@ -154,5 +159,6 @@ mod tests {
         assert_eq!(parse_file(&text), Ok(vec![a, b]));
         assert_eq!(parse_file(""), Ok(vec![]));
         assert_eq!(parse_file(&format!("{a}\nsecret\n{b}")), Err(2));
+        assert_eq!(parse_file(&format!("{a} {b}")), Err(1));
     }
 }

@@ -90,25 +90,6 @@ impl Access {
         self
     }
 
-    /// Looks up the names of hosts in all patterns. This may take seconds.
-    ///
-    /// # Errors
-    ///
-    /// A host can't be found; the text names the role.
-    pub fn look_up(&mut self) -> Result<(), String> {
-        for role in &mut self.roles {
-            for pattern in &mut role.members.clients {
-                pattern
-                    .look_up()
-                    .map_err(|error| format!("Clients of the role {}: {error}", role.name))?;
-            }
-        }
-        let mut proxies = self.trusted_proxies.iter_mut();
-        proxies.try_for_each(|proxy| {
-            proxy.look_up().map_err(|error| format!("TrustedProxies: {error}"))
-        })
-    }
-
     /// Returns true if this is the address of a proxy whose word about the client counts.
     #[must_use]
     pub fn trusts(&self, proxy: IpAddr) -> bool {

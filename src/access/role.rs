@@ -198,7 +198,8 @@ impl Role {
     /// Returns true if it allows this action of the service port, which needs this standard role.
     #[must_use]
     pub fn allows_service(&self, action: &str, role: StandardRole) -> bool {
-        self.standard.has(role)
+        // These are about the whole server.
+        (self.standard.has(role) && self.queues.is_none())
             || self.service_actions.iter().any(|name| name.eq_ignore_ascii_case(action))
     }
 

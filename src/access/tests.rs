@@ -133,6 +133,8 @@ fn a_role_can_be_limited_to_queues() {
     };
     let access = Access::new(vec![limited, locked()]);
     assert!(!access.is_open(StandardRole::Query), "not for all queues");
+    let of_service = |action, role| access.allows_service(&at(AWAY), action, role);
+    assert!(!of_service("GetStatus", StandardRole::Query), "that is about the whole server");
     let other = |queue| Wanted { queue, ..command("stop", "") };
     for (what, is_allowed) in [
         (command("getStatus", "INGEST"), true),

@@ -37,8 +37,6 @@ enum ServeError {
     Config(#[from] config::ConfigError),
     #[error("can't listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
-    #[error("{0}")]
-    Access(String),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -65,7 +63,7 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
             log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
-        Err(error @ (ServeError::Access(_) | ServeError::Tls(_))) => {
+        Err(error @ ServeError::Tls(_)) => {
             log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
@@ -87,7 +85,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let access = access_of(&settings).await?;
+    let access = access_of(&settings);
     let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
     let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
@@ -217,12 +215,10 @@ fn listen(address: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), Serve
     Ok((listener, address))
 }
 
-/// Makes the rules about who may do what; the names of hosts are looked up.
-async fn access_of(settings: &Settings) -> Result<Access, ServeError> {
+/// Makes the rules about who may do what.
+fn access_of(settings: &Settings) -> Access {
     let config::AccessSettings { roles, trusted_proxies } = settings.access.clone();
-    let mut access = Access::new(roles).trusting(trusted_proxies);
-    let looked_up = actix_web::rt::task::spawn_blocking(move || access.look_up().map(|()| access));
-    looked_up.await.map_err(|error| error.to_string()).flatten().map_err(ServeError::Access)
+    Access::new(roles).trusting(trusted_proxies)
 }
 
 /// The certificates of both ports. Where both name the same files, they are one.
@@ -243,7 +239,7 @@ impl Certificates {
             Ok(Self { aci, service })
         };
         let loaded = actix_web::rt::task::spawn_blocking(load);
-        loaded.await.map_err(|error| ServeError::Access(error.to_string()))?
+        loaded.await.map_err(io::Error::other)?
     }
 
     /// Goes through them, each once.
@@ -278,9 +274,9 @@ async fn reload(
     loop {
         reloads.next().await;
         match reloaded(kinds, args).await {
-            Ok((settings, access)) => {
+            Ok(settings) => {
                 let roles = settings.access.roles.len();
-                endpoint.set_access(access);
+                endpoint.set_access(access_of(&settings));
                 for tls in certificates.all() {
                     tls.reload_and_log().await;
                 }
@@ -296,14 +292,18 @@ async fn reload(
     }
 }
 
-async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<(Settings, Access), ServeError> {
+/// Reads the configuration. Names of hosts are looked up, so a thread of its own waits for that.
+async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<Settings, ServeError> {
+    let (kinds, file) = (kinds.clone(), args.config.clone());
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
-    let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
+    let read = actix_web::rt::task::spawn_blocking(move || {
+        config::load(&kinds, file.as_deref(), &overrides)
+    });
+    let (settings, warnings) = read.await.map_err(io::Error::other)??;
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let access = access_of(&settings).await?;
-    Ok((settings, access))
+    Ok(settings)
 }
 
 /// Waits for a signal, or for `Stop` on the service port, then shuts the queues down; a second signal ends the grace period.

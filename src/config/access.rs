@@ -40,10 +40,13 @@ pub(super) fn access<'r>(
     let mut roles = Vec::new();
     if let Some(list) = reader.ini.section(AUTHORIZATION_ROLES.name) {
         let taken: Vec<_> = purposes.names().map(str::to_ascii_lowercase).collect();
+        let before = reader.findings.problem_count();
         let listed = reader.list(list, AUTHORIZATION_ROLES, |name| {
             let is_taken = taken.contains(&name.to_ascii_lowercase());
             is_taken.then(|| "cannot be taken: the section of that name is no role".to_owned())
         });
+        // Where the list is bad, a section that it should have named is no mistake of its own.
+        purposes.are_whole &= reader.findings.problem_count() == before;
         for one in listed {
             purposes.listed.push((one.name, ROLE));
             if let Some(section) = reader.section_of(list, one, None) {
@@ -52,13 +55,13 @@ pub(super) fn access<'r>(
         }
     }
     for (section, key, standard) in OLD {
-        if let Some(Value::Texts(clients)) = reader.value(&[section], key) {
+        if let Some(clients) = patterns(reader, section, key, disk) {
             let standard = StandardRoles::NONE.with(standard);
-            roles.push(Role::of_clients(key.name, standard, patterns(&clients)));
+            roles.push(Role::of_clients(key.name, standard, clients));
         }
     }
-    let trusted_proxies = reader.texts(&["Server"], table::TRUSTED_PROXIES);
-    AccessSettings { roles, trusted_proxies: patterns(&trusted_proxies) }
+    let trusted_proxies = patterns(reader, "Server", table::TRUSTED_PROXIES, disk);
+    AccessSettings { roles, trusted_proxies: trusted_proxies.unwrap_or_default() }
 }
 
 fn role<'r>(
@@ -89,7 +92,7 @@ fn role<'r>(
             reader.problem_at(section.name, table::QUEUES, reason);
         }
     }
-    let clients = reader.given_texts(name, table::CLIENTS);
+    let clients = patterns(reader, section.name, table::CLIENTS, disk);
     let identities = reader.given_texts(name, table::SSL_IDENTITIES);
     let keys = reader.given_texts(name, table::KEYS);
     let who = [table::CLIENTS, table::SSL_IDENTITIES, table::KEYS];
@@ -107,7 +110,7 @@ fn role<'r>(
         service_actions,
         queues: limits,
         members: Members {
-            clients: patterns(&clients.unwrap_or_default()),
+            clients: clients.unwrap_or_default(),
             identities: identities.unwrap_or_default(),
             keys: keys.map(|texts| hashes(reader, section, &texts, disk)),
         },
@@ -175,9 +178,25 @@ fn warn_of_action<'a>(
     reader.warn_at(section.name, key, &text);
 }
 
-/// Reads patterns that were read before, so none is bad.
-fn patterns(texts: &[String]) -> Vec<AddressPattern> {
-    texts.iter().filter_map(|text| AddressPattern::parse(text).ok()).collect()
+/// Reads the patterns of a key, if it is set. The names of hosts among them are looked up, which may take seconds.
+fn patterns(
+    reader: &mut Reader<'_>,
+    section: &str,
+    key: &Key,
+    disk: Disk,
+) -> Option<Vec<AddressPattern>> {
+    let texts = reader.given_texts(&[section], key)?;
+    // None is bad: they were read before.
+    let mut patterns: Vec<_> =
+        texts.iter().filter_map(|text| AddressPattern::parse(text).ok()).collect();
+    if disk == Disk::Real {
+        for pattern in &mut patterns {
+            if let Err(error) = pattern.look_up() {
+                reader.problem_at(section, key, error.to_string());
+            }
+        }
+    }
+    Some(patterns)
 }
 
 /// Reads hashes, and the files that are named among them.
@@ -312,6 +331,7 @@ mod tests {
                 "t:5: [R] Client=*: is no key of a role, so it can't be honoured. Is Clients meant?",
             ),
             ("Clients=*\nGSSPrincipals=a", "[R] GSSPrincipals=a: is no key of a role"),
+            ("Clients=10.0.0.0/8\nclients=*", "t:5: [R] clients=*: was given before"),
             ("Clients=*\nFoo=a", "It may have StandardRoles, Actions, "),
             ("StandardRoles=Query", "[R] Clients: is missing, and so are SSLIdentities and Keys"),
             ("Clients=10.0.0.0/33", "[R] Clients=10.0.0.0/33: must be *, localhost, an address"),

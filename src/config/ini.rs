@@ -37,9 +37,16 @@ pub(super) struct IniSection<'t> {
     pub(super) line: Line,
     entries: Vec<Entry<'t>>,
     index: HashMap<String, usize>,
+    /// Lines that took the place of an earlier one in the same file.
+    doubled: Vec<Entry<'t>>,
 }
 
 impl<'t> IniSection<'t> {
+    /// Goes through the lines that took the place of an earlier one in the same file, which is worth a warning.
+    pub(super) fn doubled(&self) -> impl Iterator<Item = Entry<'t>> {
+        self.doubled.iter().copied()
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<Entry<'t>> {
         self.index.get(&fold(key)).and_then(|at| self.entries.get(*at)).copied()
     }
@@ -59,6 +66,7 @@ impl<'t> IniSection<'t> {
         // To set what was included to another value is what one includes it for.
         let is_own = entry.line.file() == file && earlier.line.file() != file;
         if !is_own {
+            self.doubled.push(entry);
             let earlier = findings.describe(earlier.line, entry.line);
             let section = self.name;
             findings.warning(Some(entry.line), || {
@@ -108,7 +116,8 @@ impl<'t> Ini<'t> {
         let next = self.sections.len();
         let at = *self.index.entry(fold(name)).or_insert(next);
         if at == next {
-            self.sections.push(IniSection { name, line, entries: vec![], index: HashMap::new() });
+            let (entries, index, doubled) = (vec![], HashMap::new(), vec![]);
+            self.sections.push(IniSection { name, line, entries, index, doubled });
         }
         at
     }

@@ -256,14 +256,18 @@ impl<'r> Reader<'r> {
         there
     }
 
-    /// Adds a problem for each key of a section that is not among these. It is for sections that keep somebody out, where a
-    /// key that nothing reads is more than a warning; `of` says what the section is about.
+    /// Adds a problem for each key of a section that is not among these, or is there twice. It is for sections that keep
+    /// somebody out, where that is more than a warning; `of` says what the section is about.
     pub(super) fn refuse_unknown(
         &mut self,
         section: &IniSection<'_>,
         known: &[&'static Key],
         of: &str,
     ) {
+        for entry in section.doubled() {
+            let reason = "was given before: which one counts would be in doubt";
+            self.findings.problem(Self::at(section, entry), reason);
+        }
         for entry in section.entries().filter(|entry| !known.iter().any(|key| key.is(entry.key))) {
             let names = known.iter().map(|key| key.name);
             let hint = match nearest(entry.key, names.clone()) {

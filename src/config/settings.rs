@@ -185,7 +185,7 @@ pub struct ServiceSettings {
 /// `[AuthorizationRoles]`, and the older keys about clients.
 #[derive(Debug, Clone, Default)]
 pub struct AccessSettings {
-    /// The roles; the names of hosts in them are not looked up yet.
+    /// The roles. The names of hosts in them were looked up, if the settings are those of a file.
     pub roles: Vec<Role>,
     /// `TrustedProxies`.
     pub trusted_proxies: Vec<AddressPattern>,

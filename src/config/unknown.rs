@@ -38,6 +38,10 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
                 findings
                     .problem(place, format!("is built like a role, and [{list}] does not list it"));
             }
+            None if table::restrictions().any(|key| section.get(key.name).is_some()) => {
+                let place = Location { line: Some(section.line), ..Location::default() };
+                findings.problem(place, unknown_section(section.name, purposes, kinds));
+            }
             None => {
                 findings
                     .warning(Some(section.line), || unknown_section(section.name, purposes, kinds));
@@ -47,7 +51,8 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
 }
 
 /// The keys by which a section is known for that of a role.
-const MARKS_OF_ROLES: [&Key; 3] = [table::STANDARD_ROLES, table::CLIENTS, table::SSL_IDENTITIES];
+const MARKS_OF_ROLES: [&Key; 4] =
+    [table::STANDARD_ROLES, table::CLIENTS, table::SSL_IDENTITIES, table::KEYS];
 
 /// Returns true if a key that nothing reads was meant to keep somebody out: it is misspelt, in the wrong section, or one of
 /// other servers. Such a configuration must not be used.
@@ -186,6 +191,12 @@ mod tests {
                 "[AuthorizationRoles]\nNumber=1\n0=A\n1=B\n[A]\nClients=*\n[B]\nClients=*",
                 "[B]: is built like a role",
             ),
+            (
+                "[Sever]\nQueryClients=localhost",
+                "t:1: section [Sever] has no effect: nothing is called so. Is [Server] meant?",
+            ),
+            ("[Services]\nSSLConfig=A", "Is [Service] meant?"),
+            ("[Submitters]\nActions=Process\nKeys=", "[Submitters]: is built like a role"),
             ("[AuthorisationRoles]\n0=A\n[A]\nClients=*", "[A]: is built like a role"),
         ];
         for (text, want) in table {

@@ -47,7 +47,7 @@ pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> Option<Aci
     if access.knows(caller) {
         return None;
     }
-    log::warn!("a request {} was refused: it has no role", sender(caller));
+    log::warn!("a request {caller} was refused: it has no role");
     Some(AciError::permission(&format!("no role is yours.{}", hint(&access, caller))))
 }
 
@@ -63,23 +63,12 @@ fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {
     let role = role.name();
     log::warn!(
         "a request {} was refused: {what} needs the role {role}, or one that names it",
-        sender(caller)
+        caller
     );
     AciError::permission(&format!(
         "{what} needs the role {role}, or a role that names it, and that is not yours.{}",
         hint(access, caller)
     ))
-}
-
-/// Returns the words for a caller in the log. They never have the text of a key.
-fn sender(caller: &Caller) -> String {
-    let of = caller
-        .address
-        .map_or_else(|| "of a local socket".to_owned(), |address| format!("of {address}"));
-    let passed_on =
-        if caller.is_forwarded { " (passed on by a proxy that is not trusted)" } else { "" };
-    let key = caller.credential.as_ref().map(|key| format!(" with {key:?}")).unwrap_or_default();
-    format!("{of}{passed_on}{key}")
 }
 
 /// Returns what a caller can do about it.

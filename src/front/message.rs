@@ -72,6 +72,23 @@ impl Caller {
     }
 }
 
+/// The words for a caller in a message to the log: `of 192.0.2.7`. They never have the text of a key.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "of {address}")?,
+            None => f.write_str("of a local socket")?,
+        }
+        if self.is_forwarded {
+            f.write_str(" (passed on by a proxy that does not say for whom, or is not trusted)")?;
+        }
+        match &self.credential {
+            Some(Credential::Key(hash)) => write!(f, " with the key {hash:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What a caller sent along to be known by.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -116,12 +116,11 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
     body
 }
 
-/// Returns true if a refused client is a browser that may get further with a key. It asks its user on HTTP status 401, and
-/// knows no other way; one whose user has mistyped the key asks again.
+/// Returns true if a refused client is a browser that may get further with a key, and has sent none. It asks its user on HTTP
+/// status 401, and knows no other way.
 fn asks_for_key(endpoint: &Endpoint, request: &AciRequest, error: &AciError) -> bool {
-    request.wants_html && error.is_permission() && {
-        let access = endpoint.access();
-        let caller = &request.caller;
-        access.has_keys() && (caller.credential.is_none() || access.is_wrong_key(caller))
-    }
+    request.wants_html
+        && error.is_permission()
+        && request.caller.credential.is_none()
+        && endpoint.access().has_keys()
 }

@@ -142,7 +142,7 @@ async fn aci(
     }
     // Held until the reply: the parts of the body are in use until then.
     let mut memory = Reservation::of(service.endpoint.uploads());
-    let mut is_ahead = false;
+    let (mut is_ahead, is_foreign) = (false, judged.is_err());
     let caller = caller_of(&request, &service.endpoint, beyond.is_none()).await;
     let ends_beyond = beyond.as_ref().map(|beyond| beyond.is_last);
     let is_beyond = beyond.is_some();
@@ -205,7 +205,8 @@ async fn aci(
             reply
         }
     };
-    let asks_for_key = reply.asks_for_key;
+    // No key would help a page of another server.
+    let asks_for_key = reply.asks_for_key && !is_foreign;
     let mut response = response::of(&request, &cors, reply, is_last, keep_alive);
     if asks_for_key {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -233,14 +234,10 @@ async fn caller_of(request: &HttpRequest, endpoint: &Endpoint, is_read: bool) ->
         (caller, is_wrong)
     };
     if is_wrong && is_read {
-        log::warn!("a request of {} has a key that is not known here", peer_of(request));
+        log::warn!("a request {caller} has a key that is not known here");
         tokio::time::sleep(caller::WRONG_KEY_DELAY).await;
     }
     caller
-}
-
-fn peer_of(request: &HttpRequest) -> String {
-    request.peer_addr().map_or_else(|| "a local socket".to_owned(), |peer| peer.to_string())
 }
 
 /// Logs a request that was not let in, and returns the error for its client.

@@ -8,6 +8,7 @@
     reason = "a test may panic, and that is how it fails"
 )]
 
+mod access;
 mod calls;
 mod client;
 mod connector;

@@ -210,9 +210,10 @@ fn show_permissions_tells_of_the_caller_or_of_an_address() {
         assert_eq!(data.names(), ["autn:rules", "autn:requested"]);
         assert_eq!(data.text("autn:requested/autn:ip"), shown);
         assert_eq!(data.text("autn:requested/autn:ipvalid"), "true");
-        for name in ["queryclient", "adminclient"] {
-            assert_eq!(data.text(&format!("autn:requested/autn:{name}")), "true");
-        }
+        assert_eq!(data.text("autn:requested/autn:queryclient"), "true");
+        // By default that is for this machine.
+        let is_local = (shown != "10.2.3.4").to_string();
+        assert_eq!(data.text("autn:requested/autn:adminclient"), is_local, "{shown}");
     }
 }
 
