@@ -29,12 +29,12 @@ fn start(lines: &str) -> (Home, Server, [SocketAddr; 2]) {
     let home = Home::new(&format!("[Server]\n{lines}\n[Service]\nServicePort=0\n"));
     let server = home.start();
     let of = |words: &str| -> SocketAddr {
-        let line = server.wait_for_line(&[words, "answers on http://"]);
-        let (_, rest) = line.split_once("answers on http://").unwrap();
+        let line = server.wait_for_line(&[words, "http://"]);
+        let (_, rest) = line.split_once("http://").unwrap();
         rest.trim_end_matches('/').parse().unwrap()
     };
     let ports =
-        [of(&format!("actiond {} ", env!("CARGO_PKG_VERSION"))), of("the service port answers")];
+        [of(&format!("actiond {} ", env!("CARGO_PKG_VERSION"))), of("the service port is ")];
     (home, server, ports)
 }
 
