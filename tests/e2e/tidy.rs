@@ -171,8 +171,14 @@ fn only_dispatch_performs_actions_and_asks_first() {
             assert!(found.is_empty(), "only dispatch performs: {}: {found:?}", path.display());
             continue;
         }
-        let each =
-            ["authorize(", "perform(", "queue_info(", "server_info::answer(", "submit::submit("];
+        let each = [
+            "authorize(",
+            "perform(",
+            "queue_info(",
+            "server_info::answer(",
+            "submit::submit(",
+            "service::answer(",
+        ];
         assert_eq!(found.len(), each.len(), "each is called once: {found:?}");
         for (line, call) in found.iter().zip(each) {
             assert!(line.contains(call), "callers are let in before anything is done: {found:?}");
