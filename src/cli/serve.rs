@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use actiond_actors::{Builder, System};
+use actix_server::Server;
 use actix_web::App;
+use futures_util::future::{join_all, select_all};
 use tokio::net::TcpSocket;
 
 use super::signals::{Reloads, Signals};
@@ -85,7 +87,6 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let access = access_of(&settings);
     let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
     let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
@@ -97,16 +98,8 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     let system = start_queues(&settings, address.port()).await?;
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
-    let endpoint = describe(&settings, Endpoint::builder(system.clone()))
+    let endpoint = endpoint_builder(&settings, system.clone())
         .address(settings.server.token_host.clone(), address.port())
-        .limits(settings.server.max_input_string, settings.server.max_file_upload_size)
-        .max_upload_memory(settings.server.max_upload_memory)
-        .max_reply_memory(settings.server.max_reply_memory)
-        .max_connections_per_client(settings.server.max_connections_per_client)
-        .max_requests_per_second_per_client(settings.server.max_requests_per_second_per_client)
-        .strict(settings.server.strict_action_validation)
-        .browsers(browsers(&settings.server))
-        .access(access)
         .threads(workers)
         .idle_timeout(idle)
         .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())));
@@ -129,41 +122,54 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
             App::new().configure(mount.clone())
         })
     };
-    let server = start(listener, &certificates.aci, Port::Aci, workers)?;
-    let mut handles = vec![server.handle()];
-    let mut running = actix_web::rt::spawn(server);
+    let mut servers = vec![start(listener, &certificates.aci, Port::Aci, workers)?];
     let service_address = service.as_ref().map(|(_, address)| *address);
     if let Some((listener, _)) = service {
-        let server = start(listener, &certificates.service, Port::Service, SERVICE_WORKERS)?;
-        handles.push(server.handle());
-        actix_web::rt::spawn(server);
+        servers.push(start(listener, &certificates.service, Port::Service, SERVICE_WORKERS)?);
     }
+    let handles: Vec<_> = servers.iter().map(Server::handle).collect();
+    let mut running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
     for tls in certificates.all() {
         actix_web::rt::spawn(tls.clone().watch(LOOK_EVERY));
     }
     let giving_back = actix_web::rt::spawn(memory::give_back());
-    let scheme = scheme(&certificates.aci);
-    log::info!("actiond {} answers on {scheme}://{address}/", env!("CARGO_PKG_VERSION"));
+    let aci_scheme = scheme(&certificates.aci);
+    log::info!("actiond {} answers on {aci_scheme}://{address}/", env!("CARGO_PKG_VERSION"));
     if let Some(address) = service_address {
-        let scheme = self::scheme(&certificates.service);
-        log::info!("the service port is {scheme}://{address}/");
+        log::info!("the service port answers on {}://{address}/", scheme(&certificates.service));
     }
 
     tokio::select! {
         () = end_on_wish(&mut signals, &endpoint, settings.actions.shutdown_grace) => {}
         () = reload(&mut reloads, kinds, args, &endpoint, &certificates) => {}
         // It may have failed to start its threads. Nobody could reach what would be left.
-        ended = &mut running => {
+        (ended, ..) = select_all(&mut running) => {
             system.shutdown_now().await;
             return Err(ended.unwrap_or(Ok(())).map_or_else(Into::into, |()| ServeError::Gone(workers)));
         }
     }
     giving_back.abort();
-    futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
-    // The server has been told to stop; what is left to learn is whether it did so well.
-    running.await.unwrap_or(Ok(()))?;
+    join_all(handles.iter().map(|handle| handle.stop(true))).await;
+    // The servers have been told to stop; what is left to learn is whether they did so well.
+    for ended in join_all(running).await {
+        ended.unwrap_or(Ok(()))?;
+    }
     log::info!("ended");
     Ok(())
+}
+
+/// Begins the endpoint with what the configuration says of it.
+fn endpoint_builder(settings: &Settings, system: System) -> EndpointBuilder {
+    let server = &settings.server;
+    describe(settings, Endpoint::builder(system))
+        .limits(server.max_input_string, server.max_file_upload_size)
+        .max_upload_memory(server.max_upload_memory)
+        .max_reply_memory(server.max_reply_memory)
+        .max_connections_per_client(server.max_connections_per_client)
+        .max_requests_per_second_per_client(server.max_requests_per_second_per_client)
+        .strict(server.strict_action_validation)
+        .browsers(browsers(server))
+        .access(access_of(settings))
 }
 
 /// Returns the policy for web pages and host names.

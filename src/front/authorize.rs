@@ -62,8 +62,7 @@ fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {
     };
     let role = role.name();
     log::warn!(
-        "a request {} was refused: {what} needs the role {role}, or one that names it",
-        caller
+        "a request {caller} was refused: {what} needs the role {role}, or one that names it"
     );
     AciError::permission(&format!(
         "{what} needs the role {role}, or a role that names it, and that is not yours.{}",

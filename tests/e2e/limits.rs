@@ -34,7 +34,7 @@ fn start(lines: &str) -> (Home, Server, [SocketAddr; 2]) {
         rest.trim_end_matches('/').parse().unwrap()
     };
     let ports =
-        [of(&format!("actiond {} ", env!("CARGO_PKG_VERSION"))), of("the service port is ")];
+        [of(&format!("actiond {} ", env!("CARGO_PKG_VERSION"))), of("the service port answers")];
     (home, server, ports)
 }
 
