@@ -101,7 +101,8 @@ impl Work {
     /// Makes work that another program does. Its process leads a process group of its own: a pause is SIGSTOP to that
     /// group, a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, the rest of its group is
     /// killed, and only then is the slot free. Processes that leave the group (`setsid`) are not reached, and none are if
-    /// the server itself is killed.
+    /// the server itself is killed. How the attempt came to its end ([`Came`](crate::Came)), its time limit and its processing
+    /// time go by the end of the process, not by that of its group.
     ///
     /// The future that `accompany` returns feeds the program, reads its output and makes a result of it. If it fails, the
     /// program is killed. A failure after the program was asked to stop counts as a stop.

@@ -101,8 +101,12 @@ fn unknown_key(
     match nearest(entry.key, names()) {
         Some(near) => format!("{start}: there is no such key. Is {near} meant?"),
         None => {
-            let names: Vec<_> = names().collect();
-            format!("{start}: there is no such key; known here are {}", names.join(", "))
+            let shown = |key: &&Key| match key.is_numbered() {
+                true => format!("{0}0 (and {0}1, {0}2 ...)", key.prefix()),
+                false => key.name.to_owned(),
+            };
+            let shown: Vec<_> = known.iter().map(shown).collect();
+            format!("{start}: there is no such key; known here are {}", shown.join(", "))
         }
     }
 }
@@ -160,7 +164,10 @@ mod tests {
             ),
             ("[Actions]\nMaxFinishedSice=1", "Is MaxFinishedSize meant?"),
             ("[Proces]\nType=Echo", "Is [Process] meant?"),
-            ("[FetchTasks]\n01=x", "[FetchTasks] 01 has no effect"),
+            (
+                "[FetchTasks]\n01=x",
+                "[FetchTasks] 01 has no effect: there is no such key; known here are Number, 0 (and 1, 2 ...)",
+            ),
         ];
         for (text, want) in table {
             let (_, warnings) = Settings::parse(text, "t").unwrap();

@@ -144,15 +144,15 @@ impl Builder {
     /// # Errors
     /// [`Fault::Unreachable`] if the host is no name or address, or a header no header.
     pub fn build(self) -> Result<Client, ClientError> {
-        let server = format!("{}:{}", self.host, self.port);
+        // The colons of an IPv6 address are none of a port.
+        let server = match self.host.contains(':') && !self.host.starts_with('[') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        };
         let wrong =
             |what: String| ClientError { server: server.clone(), fault: Fault::Unreachable(what) };
-        let host = match self.host.contains(':') && !self.host.starts_with('[') {
-            true => format!("[{}]", self.host),
-            false => self.host.clone(),
-        };
         let scheme = self.scheme();
-        let url = Url::parse(&format!("{scheme}://{host}:{}/", self.port))
+        let url = Url::parse(&format!("{scheme}://{server}/"))
             .ok()
             .filter(|url| url.port_or_known_default() == Some(self.port))
             .filter(|url| url.path() == "/" && url.username().is_empty() && url.query().is_none())
@@ -214,7 +214,7 @@ impl Client {
         }
     }
 
-    /// Returns the server as errors name it: `HOST:PORT`.
+    /// Returns the server as errors name it: `HOST:PORT`, or `[ADDRESS]:PORT` for an IPv6 address.
     #[must_use]
     pub fn server(&self) -> &str {
         &self.server

@@ -256,8 +256,14 @@ fn what_cannot_be_sent_makes_no_client() {
         let error = Client::builder(host, 1).build().unwrap_err();
         assert_eq!(error.to_string(), format!("{host}:1: the host is no name or address"));
     }
-    for host in ["h", "a-b_c.example.org", "127.0.0.1", "::1", "[::1]"] {
-        Client::builder(host, 65_535).build().unwrap();
+    for (host, server) in [
+        ("h", "h:65535"),
+        ("a-b_c.example.org", "a-b_c.example.org:65535"),
+        ("127.0.0.1", "127.0.0.1:65535"),
+        ("::1", "[::1]:65535"),
+        ("[::1]", "[::1]:65535"),
+    ] {
+        assert_eq!(Client::builder(host, 65_535).build().unwrap().server(), server);
     }
     for (name, value) in [("a b", "x"), ("a", "x\r\ny"), ("", "")] {
         let error = Client::builder("h", 1).header(name, value).build().unwrap_err();

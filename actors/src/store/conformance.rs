@@ -24,7 +24,8 @@
 //! - `submissions`: ids, keys and copies of new actions;
 //! - `retention`: deletion of old final actions;
 //! - `keeping`: exact storage, and opening the store again;
-//! - `owners`: several owners on one store; these pass where only one may open it;
+//! - `owners`: several owners on one store; these pass where only one may open it. Of the notices only
+//!   [`Notice::Steer`](crate::store::Notice::Steer) is checked: a store that sends the others needs tests of its own for them;
 //! - `sizes`: reads that are bounded by size;
 //! - `histories`: random batches, then random listings;
 //! - `witness`: for stores that die in the middle of such a history.
@@ -136,6 +137,8 @@ macro_rules! store_conformance {
             what_runs_is_named_to_its_owner,
             only_expired_leases_are_recovered,
             an_end_of_a_former_owner_is_stale,
+            a_dead_owner_is_dead_in_every_queue,
+            an_expired_owner_does_not_end_itself,
             an_owner_without_a_lease_starts_nothing,
             a_closed_owner_gives_its_lease_up,
             a_wish_reaches_the_owner_as_a_notice,

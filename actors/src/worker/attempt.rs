@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::action::{ActionId, Parameters};
 use crate::events::ActionRef;
-use crate::lifecycle::OnRestart;
+use crate::lifecycle::{Came, OnRestart};
 use crate::perform::StopRequested;
 use crate::queue::{Progressed, QueueShared};
 use crate::report::{self, Progress, Report};
@@ -47,6 +47,8 @@ pub(crate) struct Attempt {
     timed_out: AtomicBool,
     /// The kind of its work, if that is no task.
     run_as: OnceLock<RunAs>,
+    /// The way in which it came to its end, where that is not told by what it was asked last.
+    came: OnceLock<Came>,
     live: Mutex<Live>,
     /// The queue to tell of progress, if an observer wants that. Weak, since the queue holds its attempts.
     progress_to: Option<Weak<QueueShared>>,
@@ -58,6 +60,8 @@ struct Live {
     progress: Progress,
     partial: Report,
     stopwatch: Stopwatch,
+    /// True while time does not count, whatever the attempt is asked.
+    is_held: bool,
     told: ProgressTold,
     /// The end, kept here until it is durable, so that a rebuilt queue actor finds it (Q2).
     ended: Option<Arc<AttemptEnd>>,
@@ -98,10 +102,12 @@ impl Attempt {
             interrupted: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             run_as: OnceLock::new(),
+            came: OnceLock::new(),
             live: Mutex::new(Live {
                 progress: Progress::default(),
                 partial: Report::new(),
                 stopwatch: Stopwatch::started(),
+                is_held: false,
                 told: ProgressTold::Idle,
                 ended: None,
             }),
@@ -154,8 +160,35 @@ impl Attempt {
         });
         if changed {
             let mut live = self.live();
-            if wish == Wish::Pause { live.stopwatch.pause() } else { live.stopwatch.resume() }
+            live.set_stopwatch(wish);
         }
+    }
+
+    /// Counts no time as worked until it is released.
+    #[cfg(unix)]
+    pub(super) fn hold_stopwatch(&self) {
+        let mut live = self.live();
+        live.is_held = true;
+        live.stopwatch.pause();
+    }
+
+    /// Counts time as worked again, unless the attempt is paused.
+    #[cfg(unix)]
+    pub(super) fn release_stopwatch(&self) {
+        let mut live = self.live();
+        live.is_held = false;
+        live.set_stopwatch(self.wish());
+    }
+
+    /// Sets the way in which it came to its end, whatever it is asked from now on.
+    #[cfg(unix)]
+    pub(super) fn set_came(&self, came: Came) {
+        // Its work ends once.
+        let _ = self.came.set(came);
+    }
+
+    pub(super) fn came(&self) -> Option<Came> {
+        self.came.get().copied()
     }
 
     /// Asks it to stop because the server shuts down.
@@ -299,6 +332,17 @@ impl Attempt {
     fn live(&self) -> MutexGuard<'_, Live> {
         // Nothing that holds the lock can leave it half changed.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// Lets the stopwatch go or stand, as the attempt is asked.
+    fn set_stopwatch(&mut self, wish: Wish) {
+        if wish == Wish::Pause || self.is_held {
+            self.stopwatch.pause();
+        } else {
+            self.stopwatch.resume();
+        }
     }
 }
 

@@ -95,11 +95,21 @@ pub(crate) fn outcome<R>(
 
 /// Returns the way in which an attempt came to its end.
 pub(super) fn came(attempt: &Attempt, cut_off: bool) -> Came {
-    match attempt.wish() {
-        Wish::Run | Wish::Pause if !cut_off => Came::ByItself,
+    match attempt.came() {
+        Some(came) if !cut_off => came,
+        None if !cut_off => came_of(attempt.wish(), attempt.has_timed_out()),
         _ if attempt.has_timed_out() => Came::TimedOut,
-        Wish::Stop if !cut_off => Came::Asked,
         _ => Came::Forced,
+    }
+}
+
+/// Returns the way in which work came to its end that was asked for this last.
+pub(super) const fn came_of(wish: Wish, has_timed_out: bool) -> Came {
+    match wish {
+        Wish::Run | Wish::Pause => Came::ByItself,
+        _ if has_timed_out => Came::TimedOut,
+        Wish::Stop => Came::Asked,
+        Wish::Force => Came::Forced,
     }
 }
 

@@ -4,17 +4,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actiond_actors::lifecycle::{OnRestart, Verdict};
 use actiond_actors::store::conformance::{self, StoreFactory, run};
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    Control, NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+    Affected, Batch, BatchAnswer, Control, NoticeSink, OwnerId, QueueId, QueueState, Record,
+    Rejected, Renewal, Retention, Seal, Store, StoreError,
 };
-use actiond_actors::{ActionId, Parameters};
+use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 use crate::Memory;
-use crate::store::MemoryStore;
+use crate::store::{Database, MemoryStore};
 
 const LEASE: Duration = Duration::from_secs(9);
 
@@ -34,12 +36,19 @@ enum Mistake {
     NobodyTold,
     /// A store that is closed keeps its lease.
     LeaseKept,
+    /// A dead owner may end what no one has recovered yet.
+    DeadEnds,
+    /// Who recovers makes every owner dead whose lease is over, itself as well.
+    EndsItself,
 }
 
 /// A store that makes this mistake.
 #[derive(Debug)]
 struct Wrong {
     inner: MemoryStore,
+    database: Database,
+    /// The attempts that it has started.
+    started: Arc<Mutex<Vec<(ActionId, u32)>>>,
     clock: Arc<Mutex<Duration>>,
     first: OwnerId,
     mistake: Mistake,
@@ -52,7 +61,8 @@ impl StoreFactory for Factory {
         let Self(memory, mistake) = self;
         let inner = memory.database.open().unwrap();
         let (first, clock) = (inner.owner(), Arc::clone(&memory.clock));
-        Arc::new(Wrong { inner, clock, first, mistake: *mistake })
+        let (database, started) = (memory.database.clone(), Arc::default());
+        Arc::new(Wrong { inner, database, started, clock, first, mistake: *mistake })
     }
 
     fn open_beside(&self) -> Option<Arc<dyn Store>> {
@@ -61,6 +71,61 @@ impl StoreFactory for Factory {
 
     fn pass(&self, time: Duration) -> BoxFuture<'static, ()> {
         self.0.pass(time)
+    }
+}
+
+impl Wrong {
+    /// Makes all owners dead whose leases are over, by one more of them that recovers in another queue.
+    fn end_all_that_expired(&self) {
+        let other = self.database.open().unwrap();
+        let queue = other.open_queue("Nobody").now_or_never().unwrap().unwrap().id;
+        let reclaim = Control::Reclaim { on_restart: OnRestart::Requeue };
+        let batch = Batch {
+            queue,
+            now: Timestamp(0),
+            controls: vec![reclaim],
+            submissions: Vec::new(),
+            claim: 0,
+            max_queued: None,
+            retention: Retention::default(),
+        };
+        drop(other.commit(batch));
+        // Once that is done.
+        other.close().now_or_never().unwrap();
+    }
+
+    /// Answers that an end was taken if this store has started the attempt and it still stands as running.
+    fn taking_ends(&self, batch: &Batch, answer: BatchAnswer) -> BatchAnswer {
+        let ends = batch.controls.iter().map(|control| {
+            let Control::End(end) = control else { return None };
+            let row = self.inner.record(batch.queue, end.id).now_or_never()?.ok()??;
+            let is_own = self.started.lock().unwrap().contains(&(row.id, end.attempt));
+            let state = State::Finished;
+            let taken = Affected {
+                id: row.id,
+                attempt: row.attempt,
+                queued_at: row.queued_at,
+                started_at: row.started_at,
+                finished_at: row.started_at,
+                state,
+                verdict: Verdict::Move(state),
+            };
+            (is_own && row.attempt == end.attempt && row.state.is_running()).then_some(taken)
+        });
+        let ends: Vec<_> = ends.collect();
+        let started = Arc::clone(&self.started);
+        Box::new(move |mut reply| {
+            if let Ok(reply) = &mut reply {
+                let claimed = reply.claimed.iter().map(|claimed| (claimed.id, claimed.attempt));
+                started.lock().unwrap().extend(claimed);
+                for (control, end) in reply.controls.iter_mut().zip(ends) {
+                    if let (Err(Rejected::Stale), Some(end)) = (&control, end) {
+                        *control = Ok(vec![end]);
+                    }
+                }
+            }
+            answer(reply);
+        })
     }
 }
 
@@ -79,9 +144,19 @@ impl Store for Wrong {
                 Control::Reclaim { .. } if self.mistake == Mistake::RecoversEarly => {
                     *self.clock.lock().unwrap() += LEASE;
                 }
+                Control::Reclaim { .. } | Control::Recover { .. }
+                    if self.mistake == Mistake::EndsItself =>
+                {
+                    self.end_all_that_expired();
+                }
                 _ => {}
             }
         }
+        let answer = if self.mistake == Mistake::DeadEnds {
+            self.taking_ends(&batch, answer)
+        } else {
+            answer
+        };
         if self.mistake == Mistake::ClaimsWithoutLease {
             drop(self.inner.renew());
         }
@@ -160,11 +235,15 @@ impl Store for Wrong {
     }
 }
 
+fn wrong(mistake: Mistake) -> Factory {
+    Factory(Memory::new(LEASE), mistake)
+}
+
 /// The case passes on the store as it is, and fails on one that makes the mistake.
 macro_rules! fails {
     ($case:ident, $mistake:expr) => {
         run(conformance::$case(&Memory::new(LEASE)));
-        let wrong = Factory(Memory::new(LEASE), $mistake);
+        let wrong = wrong($mistake);
         let failed = catch_unwind(AssertUnwindSafe(|| run(conformance::$case(&wrong))));
         assert!(failed.is_err(), "{:?} was not noticed", $mistake);
     };
@@ -179,4 +258,9 @@ fn each_mistake_is_noticed() {
     fails!(an_end_of_a_former_owner_is_stale, Mistake::NumberUsedAgain);
     fails!(a_wish_reaches_the_owner_as_a_notice, Mistake::NobodyTold);
     fails!(a_closed_owner_gives_its_lease_up, Mistake::LeaseKept);
+    fails!(a_dead_owner_is_dead_in_every_queue, Mistake::DeadEnds);
+    fails!(an_expired_owner_does_not_end_itself, Mistake::EndsItself);
+    // What other cases ask for is right of these.
+    run(conformance::an_end_of_a_former_owner_is_stale(&wrong(Mistake::DeadEnds)));
+    run(conformance::only_expired_leases_are_recovered(&wrong(Mistake::EndsItself)));
 }

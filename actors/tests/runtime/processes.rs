@@ -211,6 +211,58 @@ async fn a_grandchild_that_outlives_its_parent_is_killed_with_it() {
     shells.system.shutdown(SOON).await;
 }
 
+/// Runs a test of this binary again, below a process that becomes the parent of orphans and waits for none of them, as
+/// the first process of many a container. Returns true there.
+fn below_a_parent_that_waits_for_nobody(test: &str) -> bool {
+    const ROLE: &str = "ACTIOND_TEST_ROLE";
+    let again = |role: &str| {
+        let test = ["--exact", test, "--nocapture"];
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        assert!(command.args(test).env(ROLE, role).status().unwrap().success(), "see above");
+    };
+    match std::env::var(ROLE).as_deref() {
+        Err(_) => again("parent"),
+        Ok("parent") => {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+            again("child");
+        }
+        Ok(_) => return true,
+    }
+    false
+}
+
+#[test]
+fn an_orphan_that_nobody_waits_for_holds_nothing_up() {
+    let test = "processes::an_orphan_that_nobody_waits_for_holds_nothing_up";
+    if !below_a_parent_that_waits_for_nobody(test) {
+        return;
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut settings = graceless(1);
+        settings.time_limit = Some(Duration::from_secs(3));
+        settings.stop_grace = Duration::from_secs(3);
+        let shells = Shells::new(settings).await;
+        // It is killed with its parent and stays a zombie, for longer than the time limit if it counted.
+        let since = Instant::now();
+        let id = shells.run("sleep 1000 >&- & echo $! > left; exit 0").await;
+        let left = shells.number_in("left").await;
+        let status = end(&shells.work, id).await;
+        assert_eq!(status.record.state, State::Finished, "{:?}", status.record.error);
+        assert_eq!(shells.came(1).await, Some(Came::ByItself));
+        assert!(status.processing < Duration::from_secs(3), "{:?}", status.processing);
+        let stat = std::fs::read_to_string(format!("/proc/{left}/stat")).unwrap();
+        assert!(stat.contains(") Z "), "nobody has waited for it: {stat}");
+
+        let id = shells.run("sleep 1000 & echo $! > under; exec sleep 1000").await;
+        shells.number_in("under").await;
+        shells.work.stop(id).await.unwrap();
+        assert_eq!(end_state(&shells.work, id).await, State::Stopped);
+        assert_eq!(shells.came(2).await, Some(Came::Asked));
+        assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+        shells.system.shutdown(SOON).await;
+    });
+}
+
 /// What leaves the group is out of reach; it holds the pipe open, which must hold up nobody who forces.
 #[tokio::test]
 async fn what_leaves_the_group_holds_nobody_up() {

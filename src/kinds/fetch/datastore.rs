@@ -111,16 +111,15 @@ impl Datastore {
     ///
     /// # Errors
     ///
-    /// Here and in every other function: a text that names the file and says what is wrong with it.
+    /// Here and in every other function: a text for the client, without the path of the file. The log gets all of it.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        let named = |e| describe(path, &e);
         #[cfg(unix)]
         let own = OwnFiles::of(path.parent().unwrap_or(Path::new("")));
         let connection = match IN_ONE_PROCESS {
             Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs),
             None => Connection::open(path),
         };
-        let connection = connection.map_err(named)?;
+        let connection = connection.map_err(|e| fault(path, &e))?;
         let mut store = Self {
             path: path.to_owned(),
             connection,
@@ -129,11 +128,17 @@ impl Datastore {
             #[cfg(unix)]
             _own: own,
         };
-        store.begin().map_err(named)?;
+        let version = store.begin().map_err(|e| fault(path, &e))?;
+        if version > VERSION {
+            let what = format!("has version {version}, and this program knows {VERSION}");
+            log::warn!("the datastore {} {what}", path.display());
+            return Err(format!("the datastore of the task {what}"));
+        }
         Ok(store)
     }
 
-    fn begin(&mut self) -> rusqlite::Result<()> {
+    /// Begins a run, and returns the version that the tables had. If that is a newer one, nothing is changed.
+    fn begin(&mut self) -> rusqlite::Result<i64> {
         self.connection.busy_timeout(Duration::from_secs(5))?;
         // A loss of the last moments is harmless, so no commit waits for the disk.
         self.connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
@@ -141,9 +146,7 @@ impl Datastore {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version: i64 = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version > VERSION {
-            return Err(rusqlite::Error::ToSqlConversionFailure(
-                format!("it has version {version}, this program knows {VERSION}").into(),
-            ));
+            return Ok(version);
         }
         if version == 1 {
             change.execute_batch("ALTER TABLE documents RENAME TO documents_1")?;
@@ -159,7 +162,7 @@ impl Datastore {
         ))?;
         change.commit()?;
         self.run = self.connection.query_row("SELECT last FROM runs", [], |row| row.get(0))?;
-        Ok(())
+        Ok(version)
     }
 
     /// Returns the number of known files.
@@ -263,7 +266,7 @@ impl Datastore {
     }
 
     fn named<T>(&self, result: rusqlite::Result<T>) -> Result<T, String> {
-        result.map_err(|e| describe(&self.path, &e))
+        result.map_err(|e| fault(&self.path, &e))
     }
 }
 
@@ -271,12 +274,19 @@ fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 
-fn describe(path: &Path, error: &rusqlite::Error) -> String {
-    let path = path.display();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => format!(
-            "the datastore {path} is damaged ({error}); move it away, and the next run sends every file again"
-        ),
-        _ => format!("the datastore {path} cannot be used: {error}"),
-    }
+/// Tells the log of an error, with the path of the file and what SQLite says of it, which may name a path as well. Returns the
+/// text for the client: one of few that are known to name none.
+fn fault(path: &Path, error: &rusqlite::Error) -> String {
+    log::warn!("the datastore {} cannot be used: {error}", path.display());
+    let reason = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            return "the datastore of the task is damaged; move it away, and the next run sends every file again"
+                .to_owned();
+        }
+        Some(ErrorCode::CannotOpen) => "it cannot be opened",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another program uses it",
+        Some(ErrorCode::DiskFull) => "its disk is full",
+        _ => "it cannot be read or written",
+    };
+    format!("the datastore of the task cannot be used: {reason}")
 }

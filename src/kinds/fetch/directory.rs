@@ -190,10 +190,10 @@ fn roots(directories: &[PathBuf], own: &mut OwnPaths) -> Result<Vec<PathBuf>, St
         }
         fs::read_dir(&root).map_err(named)?;
         if let Some(around) = own.around(&root).map_err(named)? {
+            let (directory, around) = (directory.display(), around.display());
+            log::warn!("directory {directory} lies in {around}, into which this server writes");
             return Err(format!(
-                "directory {}: it lies in {}, into which this server writes, and that is never fetched",
-                directory.display(),
-                around.display()
+                "directory {directory}: it lies in one into which this server writes, and that is never fetched"
             ));
         }
         if !roots.contains(&root) {

@@ -87,10 +87,12 @@ pub(crate) fn synchronize(
     result.and(committed.map_err(TaskError::Failed))
 }
 
-/// Makes a directory for datastores, unless it is there.
+/// Makes the directory for datastores, unless it is there. The error is for the client, without its path.
 pub(crate) fn make(directory: &Path) -> Result<(), String> {
-    fs::create_dir_all(directory)
-        .map_err(|e| format!("{} cannot be made: {e}", directory.display()))
+    fs::create_dir_all(directory).map_err(|e| {
+        log::warn!("{} cannot be made: {e}", directory.display());
+        format!("DataDirectory cannot be made: {e}")
+    })
 }
 
 struct Run<'t, 'a, 'b, 'w, S: Source> {

@@ -370,17 +370,6 @@ fn a_directory_that_goes_while_it_is_read_fails_its_task_and_nothing_vanishes() 
     assert_eq!(scene.counts(), "ingestupdated=3 seen=3 updated=3");
 }
 
-#[test]
-fn a_damaged_datastore_fails_its_task_and_is_named() {
-    let mut scene = Scene::new();
-    scene.put("a", "");
-    let file = scene.options.data_directory.join("connector_Dir1_datastore.db");
-    fs::create_dir(&scene.options.data_directory).unwrap();
-    fs::write(&file, "x".repeat(5000)).unwrap();
-    let why = scene.failed().0;
-    assert!(why.contains(&*file.to_string_lossy()) && why.contains("damaged"), "{why}");
-}
-
 /// Runs the first task with files that fail to open.
 fn with_unreadable(scene: &mut Scene, unreadable: &BTreeMap<&str, io::ErrorKind>) -> String {
     let root = scene.path("");

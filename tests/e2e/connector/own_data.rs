@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use super::super::durable::names_no_path;
 use super::super::program::said;
 use super::super::server::{Home, Server};
 use super::{
@@ -66,11 +67,35 @@ fn batches_do_not_grow_by_what_was_written_before() {
     assert_eq!(batches.len(), 1);
     assert!(replay(&batches).keys().eq(expected.iter()));
 
-    let error = failed_fetch(&server, "&TaskSections=DIR2").must("error");
-    assert!(
-        error.contains("link/ingest: it lies in ") && error.contains("never fetched"),
-        "{error}"
-    );
+    let ended = failed_fetch(&server, "&TaskSections=DIR2");
+    let told = "directory link/ingest: it lies in one into which this server writes";
+    assert!(ended.must("error").contains(told), "{}", ended.0);
+    names_no_path(&home, &ended);
+    let ingest = home.data().join("ingest").display().to_string();
+    server.wait_for_line(&["WARN", "directory link/ingest lies in ", &ingest]);
+}
+
+/// The client is told what is wrong with the server's own file, the log also where it is.
+#[test]
+fn a_datastore_that_cannot_be_used_is_named_in_the_log_alone() {
+    let home = Home::new(&config(&[("D", "DirectoryPathCSVs=docs")], ""));
+    fs::create_dir(home.path().join("docs")).unwrap();
+    fs::create_dir_all(home.data()).unwrap();
+    let path = home.data().join("connector_D_datastore.db");
+    let server = home.start();
+    fs::create_dir(&path).unwrap();
+    let ended = failed_fetch(&server, "");
+    assert!(ended.must("error").contains("it cannot be opened"), "{}", ended.0);
+    names_no_path(&home, &ended);
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, "junk".repeat(1_000)).unwrap();
+    let ended = failed_fetch(&server, "");
+    assert!(ended.must("error").contains("is damaged; move it away"), "{}", ended.0);
+    names_no_path(&home, &ended);
+    let path = path.display().to_string();
+    for why in ["unable to open database file", "file is not a database"] {
+        server.wait_for_line(&["WARN", "the datastore ", &path, why]);
+    }
 }
 
 #[test]

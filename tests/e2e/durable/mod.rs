@@ -14,7 +14,7 @@ use super::calls::Answer;
 use super::server::{Home, Server, wait_until};
 
 /// Whoever may send requests need not know where the server keeps its data.
-fn names_no_path(home: &Home, answer: &Answer) {
+pub(crate) fn names_no_path(home: &Home, answer: &Answer) {
     let path = home.path().to_str().expect("a path");
     assert!(!answer.0.contains(path) && !answer.0.contains("actions.db"), "{}", answer.0);
 }

@@ -1,5 +1,8 @@
 //! Cases about several owners of one store: their recovery, ends, starts and notices. A factory
 //! that opens no store beside another passes them.
+//!
+//! Of the notices only [`Notice::Steer`] is checked, which a store must send. [`Notice::Work`], [`Notice::Ended`] and
+//! [`Notice::Paused`] only save time and may get lost: a store passes that never sends them, or sends them in vain.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -155,6 +158,52 @@ pub async fn an_end_of_a_former_owner_is_stale(factory: &impl StoreFactory) {
     assert!(owner != former && owner != b.store.owner(), "no number is used again");
     assert_eq!(a.end(id, 1, Ended::Finished).await, Err(Rejected::Stale));
     assert_eq!(b.end(id, 2, Ended::Failed).await, Ok(State::Error));
+}
+
+/// An owner is dead in every queue from the transaction on in which another one recovers its actions, in whichever queue that
+/// is: an end that it reports is stale also while the row still names it.
+pub async fn a_dead_owner_is_dead_in_every_queue(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let in_other = Bench::open_queue(Arc::clone(&a.store), "Other").await;
+    let other_of_b = Bench::open_queue(Arc::clone(&b.store), "Other").await;
+    let (id, other) = (a.submit(0).await, in_other.submit(0).await);
+    assert_eq!(a.claim(1).await[0].id, id);
+    assert_eq!(in_other.claim(1).await[0].id, other);
+    pair.run_out(&[b]).await;
+    let on_restart = OnRestart::Requeue;
+    let recover = Control::Recover { live: Vec::new(), on_restart };
+    assert_eq!(moved(b, recover).await, [(id, State::Queued)]);
+
+    let before = in_other.record(other).await;
+    assert_eq!(before.state, State::Processing, "only the other queue was recovered");
+    assert_eq!(in_other.end(other, 1, Ended::Finished).await, Err(Rejected::Stale));
+    assert_eq!(in_other.record(other).await, before);
+    assert_eq!(a.store.renew().await, Ok(Renewal::Lost));
+    let reclaim = Control::Reclaim { on_restart };
+    assert_eq!(moved(&other_of_b, reclaim).await, [(other, State::Queued)]);
+    assert_eq!(other_of_b.claim(1).await[0].attempt, 2);
+}
+
+/// Only another owner makes one dead whose lease has expired: after recoveries of its own it renews the lease, and what it
+/// runs goes on.
+pub async fn an_expired_owner_does_not_end_itself(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
+        let id = a.submit(0).await;
+        assert_eq!(a.claim(1).await[0].id, id);
+        let live = vec![(id, 1)];
+        for own in [Control::Reclaim { on_restart }, Control::Recover { live, on_restart }] {
+            pair.run_out(&[b]).await;
+            assert_eq!(moved(a, own).await, [], "it runs them itself");
+            assert_eq!(a.store.renew().await, Ok(Renewal::Holds), "nobody else has recovered them");
+        }
+        assert_eq!(moved(b, Control::Reclaim { on_restart }).await, [], "its lease holds again");
+        pair.run_out(&[b]).await;
+        assert_eq!(a.end(id, 1, Ended::Finished).await, Ok(State::Finished), "it is not dead");
+        assert_eq!(a.store.renew().await, Ok(Renewal::Holds));
+    }
 }
 
 /// An owner whose lease has expired, or was lost, claims nothing; its commands and submissions are accepted. As a new owner it

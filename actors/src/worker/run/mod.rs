@@ -4,10 +4,12 @@
 //! |---|---|---|---|---|
 //! | task | its checkpoints | its context | dropping it at its next await | once it is dropped |
 //! | thread | its checkpoints | its context | nothing | once it ends by itself; until then it is retired |
-//! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group | once the whole group has gone, or 10 s after it was killed (logged) |
+//! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group | once nothing of the group runs any more, or 10 s after it was killed (logged) |
 //!
 //! A slot is free only after forced work has ended: no more work runs than the queue has slots (Q4).
 
+#[cfg(unix)]
+mod group;
 #[cfg(unix)]
 pub(crate) mod process;
 

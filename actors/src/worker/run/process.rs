@@ -3,35 +3,29 @@
 //! A process that has ended but was not waited for keeps its number, and with it that of its group. So the group's leader
 //! is waited for only after all others were killed: until then its end is only looked at, and no signal can reach a
 //! process of somebody else.
+//!
+//! The end of the leader is that of the program. By it an attempt has ended by itself, when asked or by force, and the
+//! time until its group is gone is none for which it works.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, test_kill_process_group,
-    waitid, waitpgid,
-};
+use rustix::process::{Pid, Signal};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::group::Group;
 use crate::perform::{Failure, WorkResult};
-use crate::worker::outcome::panicked;
+use crate::worker::outcome::{came_of, panicked};
 use crate::worker::{Attempt, Wish};
-
-/// Time to wait for killed processes: more than any needs that the system can end at all. It is bounded because the number of
-/// the group is free once its leader was waited for: what is seen there later may be somebody else's.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// Longest time between two looks at them.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Makes the future that accompanies a program.
 type Accompany =
@@ -115,10 +109,10 @@ impl ProcessWork {
         let cannot = |error| Failure::Failed(format!("the program can't be started: {error}"));
         let mut child = self.command.process_group(0).spawn().map_err(cannot)?;
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let group = Group { id: id.ok_or_else(|| cannot(Errno::SRCH.into()))?, is_held: true };
+        let group = Group::of(id.ok_or_else(|| cannot(Errno::SRCH.into()))?);
         let (exit, exited) = oneshot::channel();
         let accompanied = ChildProcess {
-            id: group.id.as_raw_pid().cast_unsigned(),
+            id: group.id().as_raw_pid().cast_unsigned(),
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
@@ -149,7 +143,8 @@ async fn run(
         Err(panic) => Err(Failure::Failed(panicked(panic))),
     }));
     let mut result = None;
-    let mut asked = false;
+    // The last wish that has reached the program.
+    let mut wish = Wish::Run;
     let mut wishes = attempt.watch();
     // So that a wish from before this is seen.
     wishes.mark_changed();
@@ -160,8 +155,7 @@ async fn run(
             _ = &mut ended => break,
             // The sender lives in the attempt.
             Ok(()) = wishes.changed() => {
-                let wish = *wishes.borrow_and_update();
-                asked |= wish >= Wish::Stop;
+                wish = *wishes.borrow_and_update();
                 group.steer(wish);
             }
             output = &mut work, if result.is_none() => {
@@ -173,98 +167,71 @@ async fn run(
             }
         }
     }
+    let ended = Ended { wish, work, result };
     group.signal(Signal::KILL);
-    // The wait gives the number free for other processes.
-    group.is_held = false;
-    let status = child.wait().await;
-    group.gone(attempt).await;
-    // The work may have ended without reading it.
-    let _ = exit.send(status);
-    let result = match result {
-        Some(result) => result,
-        None => tokio::select! {
-            biased;
-            result = &mut work => result,
-            // It may wait for something else, say a pipe held by a process that has left the group.
-            _ = wishes.wait_for(|wish| *wish == Wish::Force) => Err(Failure::Stopped),
-        },
+    let gone = async {
+        // The wait gives the number free for other processes.
+        group.let_go();
+        let status = child.wait().await;
+        group.gone(attempt.queue_name()).await;
+        // The work may have ended without reading it.
+        let _ = exit.send(status);
     };
-    match result {
-        // Most programs fail when they are asked to end.
-        Err(_) if asked => Err(Failure::Stopped),
-        result => result,
-    }
+    ended.work_to_its_end(gone, attempt).await
 }
 
-/// A process group.
-struct Group {
-    id: Pid,
-    /// True until its leader is waited for: the number is still its own.
-    is_held: bool,
+/// A program that has ended.
+struct Ended<W> {
+    /// The last wish that had reached it.
+    wish: Wish,
+    work: W,
+    /// The result of the work, if that has ended.
+    result: Option<WorkResult>,
 }
 
-impl Group {
-    /// Passes a wish on as signals.
-    fn steer(&self, wish: Wish) {
-        match wish {
-            Wish::Run => self.signal(Signal::CONT),
-            Wish::Pause => self.signal(Signal::STOP),
-            Wish::Stop => {
-                self.signal(Signal::TERM);
-                // A paused process gets it only then.
-                self.signal(Signal::CONT);
-            }
-            Wish::Force => self.signal(Signal::KILL),
-        }
-    }
-
-    /// Sends a signal to the whole group, while the number is still its own.
-    fn signal(&self, signal: Signal) {
-        if self.is_held
-            && let Err(error) = kill_process_group(self.id, signal)
-            && error != Errno::SRCH
-        {
-            let id = self.id.as_raw_pid();
-            log::warn!("process group {id} can't be sent signal {}: {error}", signal.as_raw());
-        }
-    }
-
-    /// Returns a task that ends once the group's leader has ended. It does not wait for the leader in the sense of `wait`.
-    fn first_has_ended(&self) -> JoinHandle<()> {
-        let id = self.id;
-        tokio::task::spawn_blocking(move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(waitid(WaitId::Pid(id), options), Err(Errno::INTR)) {}
-        })
-    }
-
-    /// Waits until nothing is left of a group whose processes were all killed (Q4).
-    async fn gone(&self, attempt: &Attempt) {
-        let since = Instant::now();
-        let mut wait = Duration::from_millis(1);
+impl<W: Future<Output = WorkResult> + Unpin> Ended<W> {
+    /// Goes on with the work until that has ended and `gone` has come, the end of the wait for the program's group. What is asked
+    /// meanwhile reaches the work, but says nothing of how the program ended.
+    async fn work_to_its_end(
+        self,
+        gone: impl Future<Output = ()>,
+        attempt: &Attempt,
+    ) -> WorkResult {
+        let Self { wish, mut work, mut result } = self;
+        let came = came_of(wish, attempt.has_timed_out());
+        attempt.hold_stopwatch();
+        let mut gone = pin!(gone);
         loop {
-            // If this program is the first process of a container, orphans of the group become its children.
-            while let Ok(Some(_)) = waitpgid(self.id, WaitOptions::NOHANG) {}
-            if test_kill_process_group(self.id) == Err(Errno::SRCH) {
-                return;
+            tokio::select! {
+                biased;
+                () = &mut gone => break,
+                output = &mut work, if result.is_none() => result = Some(output),
             }
-            if since.elapsed() > GONE_WITHIN {
-                let id = self.id.as_raw_pid();
-                let queue = attempt.queue_name();
-                log::warn!(
-                    "queue {queue}: process group {id} was killed and is still there; it is not waited for any longer"
-                );
-                return;
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LOOK_EVERY);
+        }
+        attempt.release_stopwatch();
+        let mut wishes = attempt.watch();
+        let wish_then = *wishes.borrow_and_update();
+        let (result, asked_later) = match result {
+            Some(result) => (result, false),
+            None => tokio::select! {
+                biased;
+                result = &mut work => (result, attempt.wish() > wish_then),
+                // It may wait for something else, say a pipe held by a process that has left the group.
+                _ = wishes.wait_for(|wish| *wish == Wish::Force) => (Err(Failure::Stopped), true),
+            },
+        };
+        let was_asked = wish >= Wish::Stop;
+        let obeyed = matches!(result, Err(Failure::Stopped)) && !was_asked;
+        if !asked_later && !obeyed {
+            attempt.set_came(came);
+        }
+        match result {
+            // Most programs fail when they are asked to end.
+            Err(_) if was_asked => Err(Failure::Stopped),
+            result => result,
         }
     }
 }
 
-/// For a system that ends without a shutdown: nothing else would end the group.
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -69,8 +69,43 @@ fn a_directory_that_lies_in_it_fails_its_task() {
         scene.options.tasks[0].directories = vec![directory.clone()];
         let ended = scene.synchronize_with(&|_| Ok(())).0;
         let Err(TaskError::Failed(why)) = ended else { panic!("{directory:?}: {ended:?}") };
-        let told = format!("directory {}: it lies in ", directory.display());
-        assert!(why.starts_with(&told) && why.contains("never fetched"), "{why}");
+        // The path of the task's directory is the configuration's; that of the server's own is not told.
+        let told = "it lies in one into which this server writes, and that is never fetched";
+        assert_eq!(why, format!("directory {}: {told}", directory.display()));
+    }
+}
+
+/// Who may send requests need not know where the server keeps its data.
+#[cfg(unix)]
+#[test]
+fn errors_name_no_path_of_the_data() {
+    use std::os::unix::fs::symlink;
+
+    type Put = fn(&Path);
+    let table: [(Put, &str); 4] = [
+        (|store| fs::create_dir(store).unwrap(), "it cannot be opened"),
+        (|store| symlink("none/at/all", store).unwrap(), "it cannot be opened"),
+        (|store| fs::write(store, "junk".repeat(1_000)).unwrap(), "is damaged"),
+        (
+            |store| {
+                let data = store.parent().unwrap();
+                fs::remove_dir(data).unwrap();
+                fs::write(data, "").unwrap();
+            },
+            "DataDirectory cannot be made: ",
+        ),
+    ];
+    for (put, told) in table {
+        let mut scene = Scene::new();
+        scene.put("a", "1");
+        let data = scene.options.data_directory.clone();
+        fs::create_dir(&data).unwrap();
+        put(&data.join("connector_Dir1_datastore.db"));
+        let (why, kept) = scene.failed();
+        let all = format!("{why} {kept:?}");
+        assert!(why.contains(told), "{why}");
+        assert!(!all.contains(&*scene.directory.path().to_string_lossy()), "{all}");
+        assert!(!all.contains("datastore.db"), "{all}");
     }
 }
 
