@@ -67,11 +67,8 @@ impl Access {
             all.filter(|role| !named.has(*role) && is_local_by_default(*role) == are_local)
                 .collect()
         };
-        let defaults = [
-            ("the default for this machine", of(true), AddressPattern::local()),
-            ("the default for everybody", of(false), AddressPattern::any()),
-        ];
-        for (name, standard, pattern) in defaults {
+        let defaults = [(of(true), AddressPattern::local()), (of(false), AddressPattern::any())];
+        for (name, (standard, pattern)) in DEFAULTS.into_iter().zip(defaults) {
             if standard != StandardRoles::NONE {
                 roles.push(Role::of_clients(name, standard, vec![pattern]));
             }
@@ -106,6 +103,12 @@ impl Access {
     #[must_use]
     pub fn roles(&self) -> &[Role] {
         &self.roles
+    }
+
+    /// Returns true if there are roles beside the defaults.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        self.roles.iter().any(|role| !DEFAULTS.contains(&role.name.as_str()))
     }
 
     /// Returns true if everybody has this standard role for all queues.
@@ -182,6 +185,9 @@ impl Access {
         caller.credential.is_some() && !self.roles.iter().any(|role| role.members.have_key(caller))
     }
 }
+
+/// The names of the default roles, which no section can have: that for this machine, and that for everybody.
+const DEFAULTS: [&str; 2] = ["the default for this machine", "the default for everybody"];
 
 /// Returns true if a standard role is for this machine only where no role names it (source: the page "Authorization Roles").
 const fn is_local_by_default(role: StandardRole) -> bool {

@@ -59,7 +59,8 @@ fn without_roles_this_machine_administers_and_everybody_asks() {
         access.allows(&Caller::at(None), &wanted("X", StandardRole::Admin)),
         "at a socket of Unix"
     );
-    assert!(!access.has_keys());
+    assert!(!access.has_keys() && !access.has_roles());
+    assert!(Access::new(vec![locked()]).has_roles());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,6 +42,12 @@ enum ServeError {
     Listen { address: SocketAddr, error: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("{0} is gone")]
+    FileGone(PathBuf),
+    #[error(
+        "no role is left, so everybody could do everything: end the server and start it again if that is meant"
+    )]
+    NoRoleLeft,
     #[error(transparent)]
     Start(#[from] actiond_actors::StartError),
     #[error("the HTTP server failed: {0}")]
@@ -277,11 +284,18 @@ async fn reload(
     endpoint: &Endpoint,
     certificates: &Certificates,
 ) {
+    // Whoever replaces a file may have it away for a moment, or empty.
+    let expected = args.config.clone().or_else(|| {
+        let default = PathBuf::from(config::DEFAULT_FILE);
+        default.exists().then_some(default)
+    });
+    let mut had_roles = endpoint.access().has_roles();
     loop {
         reloads.next().await;
-        match reloaded(kinds, args).await {
+        match reloaded(kinds, args, expected.as_deref(), had_roles).await {
             Ok(settings) => {
                 let roles = settings.access.roles.len();
+                had_roles = roles > 0;
                 endpoint.set_access(access_of(&settings));
                 for tls in certificates.all() {
                     tls.reload_and_log().await;
@@ -299,7 +313,15 @@ async fn reload(
 }
 
 /// Reads the configuration. Names of hosts are looked up, so a thread of its own waits for that.
-async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<Settings, ServeError> {
+async fn reloaded(
+    kinds: &Kinds,
+    args: &ServeArgs,
+    expected: Option<&Path>,
+    had_roles: bool,
+) -> Result<Settings, ServeError> {
+    if let Some(gone) = expected.filter(|file| !file.exists()) {
+        return Err(ServeError::FileGone(gone.to_owned()));
+    }
     let (kinds, file) = (kinds.clone(), args.config.clone());
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
     let read = actix_web::rt::task::spawn_blocking(move || {
@@ -309,7 +331,10 @@ async fn reloaded(kinds: &Kinds, args: &ServeArgs) -> Result<Settings, ServeErro
     for warning in warnings {
         log::warn!("{warning}");
     }
-    Ok(settings)
+    match had_roles && settings.access.roles.is_empty() {
+        true => Err(ServeError::NoRoleLeft),
+        false => Ok(settings),
+    }
 }
 
 /// Waits for a signal, or for `Stop` on the service port, then shuts the queues down; a second signal ends the grace period.

@@ -47,7 +47,8 @@ impl<'a> Actions<'a> {
             let known = SERVICE_ACTIONS.iter();
             let found = known.clone().find(|spec| spec.name.eq_ignore_ascii_case(name));
             return found.map(Action::Service).ok_or_else(|| {
-                AciError::unknown_action(name).meant(nearest(name, known.map(|spec| spec.name)))
+                let names: Vec<_> = known.map(|spec| spec.name).collect();
+                AciError::invalid("action", name, &format!("one of {}", names.join(", ")))
             });
         }
         if let Some(spec) = builtin(name) {

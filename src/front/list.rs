@@ -115,7 +115,8 @@ impl List {
         if more {
             let body = AciBody::Stream(sending.stream(out));
             let memory = ReplyMemory::default();
-            return Ok(AciReply { content_type, body, memory, asks_for_key: false });
+            let (is_refused, asks_for_key) = (false, false);
+            return Ok(AciReply { content_type, body, memory, is_refused, asks_for_key });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()

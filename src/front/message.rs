@@ -128,6 +128,8 @@ pub struct AciReply {
     pub body: AciBody,
     /// The memory that is reserved for a large body; a stream has its own.
     pub memory: ReplyMemory,
+    /// True if the request was refused for want of a role, of which the log has a line.
+    pub is_refused: bool,
     /// True if the client is a browser that should ask its user for a key: HTTP status 401.
     pub asks_for_key: bool,
 }
@@ -142,6 +144,7 @@ impl AciReply {
             content_type,
             body: AciBody::Whole(body),
             memory: ReplyMemory::default(),
+            is_refused: false,
             asks_for_key: false,
         }
     }

@@ -109,7 +109,7 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
                 }
                 Port::Service => AciReply::plain(service::error(&action, &error)),
             };
-            AciReply { asks_for_key, ..reply }
+            AciReply { is_refused: error.is_permission(), asks_for_key, ..reply }
         }
     };
     logging.write(&action, success);

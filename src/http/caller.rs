@@ -9,6 +9,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use tokio::sync::Semaphore;
 
 use super::connection::Connection;
 use crate::access::{Access, KeyHash};
@@ -18,7 +19,20 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Time that a request with a wrong key waits before anything of its body is read: nobody can try many, and one that waits
 /// costs its connection only.
-pub(super) const WRONG_KEY_DELAY: Duration = Duration::from_millis(250);
+const WRONG_KEY_DELAY: Duration = Duration::from_millis(250);
+
+/// Number of requests with wrong keys that wait this time at once, in all servers of the process; others wait for their turn
+/// first. So there are 400 a second at most, which do not slow those with good keys, however many clients send them.
+const MAX_WRONG_KEYS: usize = 100;
+
+static WRONG_KEYS: Semaphore = Semaphore::const_new(MAX_WRONG_KEYS);
+
+/// Waits as long as a request with a wrong key has to.
+pub(super) async fn delay_wrong_key() {
+    // It is never closed.
+    let _turn = WRONG_KEYS.acquire().await;
+    tokio::time::sleep(WRONG_KEY_DELAY).await;
+}
 
 /// Largest number of addresses of `X-Forwarded-For` that are looked at.
 const MAX_HOPS: usize = 32;

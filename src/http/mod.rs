@@ -143,7 +143,11 @@ async fn aci(
     // Held until the reply: the parts of the body are in use until then.
     let mut memory = Reservation::of(service.endpoint.uploads());
     let (mut is_ahead, is_foreign) = (false, judged.is_err());
-    let caller = caller_of(&request, &service.endpoint, beyond.is_none()).await;
+    let caller = caller::caller(&request, &service.endpoint.access());
+    let wrong_key = wrong_key(&caller, &service.endpoint).filter(|_| beyond.is_none());
+    if wrong_key.is_some() {
+        caller::delay_wrong_key().await;
+    }
     let ends_beyond = beyond.as_ref().map(|beyond| beyond.is_last);
     let is_beyond = beyond.is_some();
     let (cors, refused) = match (judged, beyond) {
@@ -207,6 +211,10 @@ async fn aci(
     };
     // No key would help a page of another server.
     let asks_for_key = reply.asks_for_key && !is_foreign;
+    // A request that was refused has a line of its own, with the key in it.
+    if let Some(caller) = wrong_key.filter(|_| !reply.is_refused) {
+        log::warn!("a request {caller}, which is not known here, was judged without it");
+    }
     let mut response = response::of(&request, &cors, reply, is_last, keep_alive);
     if asks_for_key {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -225,19 +233,10 @@ async fn aci(
 /// The question for a key that a browser puts to its user: any name, and the key as the password.
 const CHALLENGE: &str = "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"";
 
-/// Returns the sender of a request. One with a wrong key waits before the rest of its request is read, if that `is_read`.
-async fn caller_of(request: &HttpRequest, endpoint: &Endpoint, is_read: bool) -> Caller {
-    let (caller, is_wrong) = {
-        let access = endpoint.access();
-        let caller = caller::caller(request, &access);
-        let is_wrong = caller.credential.is_some() && access.is_wrong_key(&caller);
-        (caller, is_wrong)
-    };
-    if is_wrong && is_read {
-        log::warn!("a request {caller} has a key that is not known here");
-        tokio::time::sleep(caller::WRONG_KEY_DELAY).await;
-    }
-    caller
+/// Returns the words for a caller whose key is a wrong one.
+fn wrong_key(caller: &Caller, endpoint: &Endpoint) -> Option<String> {
+    let is_wrong = caller.credential.is_some() && endpoint.access().is_wrong_key(caller);
+    is_wrong.then(|| caller.to_string())
 }
 
 /// Logs a request that was not let in, and returns the error for its client.

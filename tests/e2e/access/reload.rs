@@ -275,3 +275,37 @@ fn actions_go_on() {
     server.about("Process", "stop", &token).success();
     server.wait_for_status(&waiting, "Finished");
 }
+
+/// Whoever replaces a file may have it away for a moment, or empty, just when the signal comes.
+#[test]
+fn a_file_that_is_gone_or_empty_opens_nothing() {
+    let key = Key::make();
+    let home = Home::new("");
+    let text = config(&key.hash, "192.0.2.7");
+    let (named, default) = (home.path().join("test.cfg"), home.path().join("actiond.cfg"));
+    std::fs::write(&default, &text).expect("the configuration");
+    configure(&home, &text);
+    let mut unnamed = std::process::Command::new(env!("CARGO_BIN_EXE_actiond"));
+    unnamed.arg("--data").arg(home.path().join("other")).args(["--port", "0"]);
+    unnamed.current_dir(home.path());
+    for (file, server) in [(&named, home.start()), (&default, Server::run(unnamed))] {
+        let is_locked = || {
+            Who::here().may_not(&server, "GetPid");
+            Who::here().may_not(&server, "GetStatus");
+        };
+        is_locked();
+        std::fs::remove_file(file).expect("it goes");
+        server.signal("HUP");
+        server.wait_for_line(&["ERROR", "SIGHUP: nothing was changed", "is gone"]);
+        is_locked();
+        std::fs::write(file, "[Server]\n").expect("it is empty");
+        server.signal("HUP");
+        server.wait_for_line(&["ERROR", "SIGHUP: nothing was changed", "no role is left"]);
+        is_locked();
+        std::fs::write(file, &text).expect("it is there again");
+        server.signal("HUP");
+        server.wait_for_line(&["INFO", "SIGHUP: 2 roles are in force"]);
+        is_locked();
+        end(server);
+    }
+}
