@@ -41,14 +41,10 @@ pub(super) fn authorize(
     if is_allowed { Ok(()) } else { Err(refused(&access, caller, &wanted)) }
 }
 
-/// Returns the error for a caller who has no role at all, or `None` for any other: what it sends need not even be read.
-pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> Option<AciError> {
-    let access = endpoint.access();
-    if access.knows(caller) {
-        return None;
-    }
+/// Returns the error for a caller who has no role at all, and logs it: what it sends need not even be read.
+pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> AciError {
     log::warn!("a request {caller} was refused: it has no role");
-    Some(AciError::permission(&format!("no role is yours.{}", hint(&access, caller))))
+    AciError::permission(&format!("no role is yours.{}", hint(&endpoint.access(), caller)))
 }
 
 fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {

@@ -143,8 +143,8 @@ async fn aci(
     // Held until the reply: the parts of the body are in use until then.
     let mut memory = Reservation::of(service.endpoint.uploads());
     let (mut is_ahead, is_foreign) = (false, judged.is_err());
-    let caller = caller::caller(&request, &service.endpoint.access());
-    let wrong_key = wrong_key(&caller, &service.endpoint).filter(|_| beyond.is_none());
+    let (caller, wrong_key, is_known) = sender(&request, &service.endpoint);
+    let wrong_key = wrong_key.filter(|_| beyond.is_none());
     if wrong_key.is_some() {
         caller::delay_wrong_key().await;
     }
@@ -155,7 +155,8 @@ async fn aci(
         (judged, Some(beyond)) => (judged.unwrap_or_default(), Some(beyond.error)),
         (Ok(cors), None) => {
             let refused = not_spoken(&request).or_else(|| key(&request).err());
-            (cors, refused.or_else(|| refused_unread(&service.endpoint, &caller)))
+            let no_role = || (!is_known).then(|| refused_unread(&service.endpoint, &caller));
+            (cors, refused.or_else(no_role))
         }
         (Err(refused), None) => {
             is_ahead = refused.is_ahead;
@@ -233,10 +234,14 @@ async fn aci(
 /// The question for a key that a browser puts to its user: any name, and the key as the password.
 const CHALLENGE: &str = "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"";
 
-/// Returns the words for a caller whose key is a wrong one.
-fn wrong_key(caller: &Caller, endpoint: &Endpoint) -> Option<String> {
-    let is_wrong = caller.credential.is_some() && endpoint.access().is_wrong_key(caller);
-    is_wrong.then(|| caller.to_string())
+/// Returns the sender of a request, the words for it if its key is a wrong one, and true if it has any role.
+fn sender(request: &HttpRequest, endpoint: &Endpoint) -> (Caller, Option<String>, bool) {
+    let access = endpoint.access();
+    let caller = caller::caller(request, &access);
+    let is_wrong = caller.credential.is_some() && access.is_wrong_key(&caller);
+    let wrong_key = is_wrong.then(|| caller.to_string());
+    let is_known = access.knows(&caller);
+    (caller, wrong_key, is_known)
 }
 
 /// Logs a request that was not let in, and returns the error for its client.

@@ -73,14 +73,14 @@ pub(super) struct Beyond {
     pub(super) is_last: bool,
 }
 
-/// Counts a request, and returns why it is not let in, if it is not.
+/// Counts a request, and returns why it is not let in, if it is not; boxed, because nearly all are.
 pub(super) fn beyond(
     request: &HttpRequest,
     endpoint: &Endpoint,
     connection: Option<&Connection>,
-) -> Option<Beyond> {
+) -> Option<Box<Beyond>> {
     if let Some(error) = connection.and_then(Connection::refusal) {
-        return Some(Beyond { error, is_last: true });
+        return Some(Box::new(Beyond { error, is_last: true }));
     }
     let limit = endpoint.request_limit()?;
     // Over a socket of Unix there are no addresses.
@@ -89,5 +89,5 @@ pub(super) fn beyond(
     // What is not read would be taken for the next request.
     let is_whole = !has_body(request)
         && matches!(*request.method(), Method::GET | Method::POST | Method::HEAD | Method::OPTIONS);
-    Some(Beyond { error, is_last: !is_whole })
+    Some(Box::new(Beyond { error, is_last: !is_whole }))
 }
