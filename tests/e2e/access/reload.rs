@@ -285,7 +285,7 @@ fn a_file_that_is_gone_or_empty_opens_nothing() {
     let (named, default) = (home.path().join("test.cfg"), home.path().join("actiond.cfg"));
     std::fs::write(&default, &text).expect("the configuration");
     configure(&home, &text);
-    let mut unnamed = std::process::Command::new(env!("CARGO_BIN_EXE_actiond"));
+    let mut unnamed = Command::new(env!("CARGO_BIN_EXE_actiond"));
     unnamed.arg("--data").arg(home.path().join("other")).args(["--port", "0"]);
     unnamed.current_dir(home.path());
     for (file, server) in [(&named, home.start()), (&default, Server::run(unnamed))] {
