@@ -1,15 +1,30 @@
 //! Warns about sections and keys that nothing reads, naming the nearest one that is known.
 
 use super::findings::{Findings, Location};
-use super::ini::{Entry, Ini, IniSection};
-use super::key::Key;
+use super::ini::{Entry, Ini, IniSection, Lacking};
+use super::key::{Key, Section};
 use super::queues::Purposes;
-use super::table::{self, AUTHORIZATION_ROLES, QUEUE, fixed_section, fixed_sections, places};
+use super::table::{
+    self, AUTHORIZATION_ROLES, QUEUE, SERVER, SERVICE, fixed_section, fixed_sections, places,
+};
 use crate::aci::words::{nearest, shorten};
 use crate::kinds::Kinds;
 
 /// Adds a warning for each section and each key that has no effect, and a problem where it would have kept somebody out.
 pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findings: &mut Findings) {
+    for lacking in ini.lacking() {
+        if guards(lacking, purposes, kinds) {
+            let place = Location { line: Some(lacking.line), ..Location::default() };
+            let reason = format!(
+                "{}, and a restriction of access may be meant. Take the line away, or name what is there",
+                lacking.message()
+            );
+            findings.problem(place, reason);
+        } else {
+            // The vendor's own files take sections from files that hold them only in some installations.
+            findings.warning(Some(lacking.line), || lacking.message());
+        }
+    }
     for section in ini.sections() {
         match keys_of(section.name, purposes, kinds) {
             // What is wrong there is a problem already.
@@ -48,6 +63,29 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
             }
         }
     }
+}
+
+/// Returns true if a line that takes nothing from another file could have taken what keeps somebody out.
+fn guards(lacking: &Lacking<'_>, purposes: &Purposes<'_>, kinds: &Kinds) -> bool {
+    let is_list = |section: &str| misspelt_or(section, &[AUTHORIZATION_ROLES], kinds);
+    let is_of_access =
+        |section: &str| purposes.is_role(section) || purposes.is_ssl(section) || is_list(section);
+    let is_of_port = |section: &str| misspelt_or(section, &[SERVER, SERVICE], kinds);
+    let could_restrict = table::restrictions().any(|key| lacking.could_take(key.name));
+    let is_of_port = match lacking.into {
+        Some(into) if lacking.is_of_main() => is_of_port(into),
+        // A section of another file may be taken under any name.
+        _ => true,
+    };
+    lacking.into.is_some_and(is_of_access)
+        || is_of_access(lacking.from)
+        || could_restrict && is_of_port
+}
+
+/// Returns true if a name is that of one of the sections, or a misspelt one.
+fn misspelt_or(name: &str, sections: &[&Section], kinds: &Kinds) -> bool {
+    let near = nearest(name, fixed_names(kinds));
+    near.is_some_and(|near| sections.iter().any(|section| section.name == near))
 }
 
 /// The keys by which a section is known for that of a role.
@@ -136,7 +174,11 @@ fn fixed_names(kinds: &Kinds) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Settings;
+    use super::super::build::BuildInputs;
+    use super::super::disk::Disk;
+    use super::super::files::Included;
+    use super::super::{Overrides, Settings, Warning};
+    use crate::kinds::Kinds;
 
     #[test]
     fn what_has_no_effect_is_told() {
@@ -174,6 +216,79 @@ mod tests {
             let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
             assert_eq!(got.len(), 1, "{text:?}: {got:?}");
             assert!(got[0].contains(want), "{text:?}: {got:?}");
+        }
+    }
+
+    /// Reads a text that may include `a.cfg`, with this text.
+    fn parse_with(text: &str, other: &str) -> Result<Vec<String>, String> {
+        let included = |name: &str| Included {
+            name: name.to_owned(),
+            text: if name == "a.cfg" { Ok(other.to_owned()) } else { Err("none".to_owned()) },
+        };
+        let (overrides, kinds) = (Overrides::default(), Kinds::shipped());
+        let (overrides, kinds, included) = (&overrides, &kinds, &included);
+        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included };
+        let told = |warnings: Vec<Warning>| warnings.iter().map(ToString::to_string).collect();
+        let read = Settings::parse_among(text, "t", &among);
+        read.map(|(_, warnings, _)| told(warnings)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_include_that_yields_nothing_stops_the_start_where_it_may_restrict() {
+        let role = "[AuthorizationRoles]\n0=R\n[R]\nClients=*\n";
+        let ssl =
+            "[Server]\nSSLConfig=T\n[T]\nSSLCertificate=a\nSSLPrivateKey=b\nSSLCACertificate=c\n";
+        let nested = "[X]\n< \"a.cfg\" [Access] ";
+        for (text, line) in [
+            (format!("{role}< \"a.cfg\" [Viewers] Queues\n"), 5),
+            (format!("{role}< \"a.cfg\" [Viewers]\n"), 0),
+            (format!("{role}[R] < \"a.cfg\" [Viewers]\n"), 5),
+            (format!("{role}[R] < \"a.cfg\" [Full] Que*\n"), 5),
+            (format!("{ssl}< \"a.cfg\" [TLS] SSLCheckCertificate\n"), 7),
+            ("[AuthorizationRoles] < \"a.cfg\" [Roles]\n".to_owned(), 1),
+            ("< \"a.cfg\" [AuthorizationRoles]\n".to_owned(), 1),
+            ("< \"a.cfg\" [AuthorisationRoles]\n".to_owned(), 1),
+            ("[X] < \"a.cfg\" [AuthorizationRoles] 0\n".to_owned(), 1),
+            ("[Server] < \"a.cfg\" [Access]\n".to_owned(), 1),
+            ("< \"a.cfg\" [Sever]\n".to_owned(), 1),
+            ("[Server]\n< \"a.cfg\" [Access] AdminClients\n".to_owned(), 2),
+            ("[Server]\n< \"a.cfg\" [Full] *clients\n".to_owned(), 2),
+            ("[Service]\n< \"a.cfg\" [Access] S?LConfig\n".to_owned(), 2),
+            ("[Server]\n< \"a.cfg\" [Full] Port\n".to_owned(), 0),
+            ("[Server]\n< \"a.cfg\" [None] Log*\n".to_owned(), 0),
+            ("[Actions] < \"a.cfg\" [None]\n".to_owned(), 0),
+            ("[Actions]\n< \"a.cfg\" [None] *Clients\n".to_owned(), 0),
+        ] {
+            let read = parse_with(&text, "[Full]\nA=1\n");
+            if line == 0 {
+                let told = read.unwrap();
+                assert!(
+                    told.iter().any(|told| told.contains("nothing is taken")),
+                    "{text}: {told:?}"
+                );
+                continue;
+            }
+            let error = read.unwrap_err();
+            let start = format!("t:{line}: \"a.cfg\" has no ");
+            assert!(error.lines().any(|told| told.starts_with(&start)), "{text}: {error}");
+            assert!(error.contains("nothing is taken, and a restriction of access may"), "{error}");
+        }
+        // In a file that is included, the section may become any other.
+        for (key, line) in [("AdminClients", 2), ("A*", 2), ("Port", 0)] {
+            let nested = nested.replace("a.cfg", "b.cfg") + key;
+            let included = |name: &str| Included {
+                name: name.to_owned(),
+                text: Ok(if name == "a.cfg" { nested.clone() } else { String::new() }),
+            };
+            let (overrides, kinds) = (Overrides::default(), Kinds::shipped());
+            let (overrides, kinds, included) = (&overrides, &kinds, &included);
+            let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included };
+            let read = Settings::parse_among("[Server] < \"a.cfg\" [X]\n", "t", &among);
+            let error = read.map(drop).map_err(|error| error.to_string());
+            match line {
+                0 => assert_eq!(error, Ok(()), "{key}"),
+                _ => assert!(error.unwrap_err().starts_with(&format!("a.cfg:{line}: ")), "{key}"),
+            }
         }
     }
 

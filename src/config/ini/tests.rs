@@ -18,6 +18,9 @@ fn read(text: &str, others: &[(&str, &str)]) -> (Vec<Pair>, Result<Vec<String>, 
     };
     let files = Files::gather(text, &included, &mut findings);
     let ini = Ini::parse(&files, &mut findings);
+    for lacking in ini.lacking() {
+        findings.warning(Some(lacking.line), || lacking.message());
+    }
     let pair = |section: &IniSection<'_>, entry: Entry<'_>| {
         let (key, value) = (entry.key.to_owned(), entry.value.to_owned());
         (section.name.to_owned(), key, value, findings.place(entry.line))
