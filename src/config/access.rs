@@ -11,7 +11,7 @@ use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
 use super::settings::{AccessSettings, QueueConfig};
-use super::table::{self, AUTHORIZATION_ROLES, ROLE, STANDARD_ROLE_NAMES};
+use super::table::{self, AUTHORIZATION_ROLES, ROLE, SERVER, SERVICE, STANDARD_ROLE_NAMES};
 use super::value::Value;
 use crate::access::{
     ActionName, AddressPattern, KeyHash, Members, Role, StandardRoles, parse_keys,
@@ -37,8 +37,17 @@ pub(super) fn access<'r>(
     purposes: &mut Purposes<'r>,
     disk: Disk,
 ) -> AccessSettings {
+    for port in [SERVER, SERVICE] {
+        if let Some(section) = reader.ini.section(port.name) {
+            let is_known = |name: &str| port.keys.iter().any(|key| key.is(name));
+            reader.refuse_doubled(section, |name| {
+                is_known(name) && table::restrictions().any(|key| key.is(name))
+            });
+        }
+    }
     let mut roles = Vec::new();
     if let Some(list) = reader.ini.section(AUTHORIZATION_ROLES.name) {
+        reader.refuse_doubled(list, |_| true);
         let taken: Vec<_> = purposes.names().map(str::to_ascii_lowercase).collect();
         let before = reader.findings.problem_count();
         let listed = reader.list(list, AUTHORIZATION_ROLES, |name| {
@@ -373,10 +382,61 @@ mod tests {
                 "[Server] AdminClients=10.0.0: must be *, localhost",
             ),
             ("[Server]\nTrustedProxies=*.1.*.*\n", "[Server] TrustedProxies=*.1.*.*: must be"),
+            (
+                "[Server]\nAdminClients=::1\nPort=1\n[server]\nadminclients=*\n",
+                "t:5: [Server] adminclients=*: was given before: which one counts would be in doubt",
+            ),
+            (
+                "[Service]\nServiceControlClients=::1\nServiceControlClients=*\n",
+                "t:3: [Service] ServiceControlClients=*: was given before",
+            ),
+            (
+                "[Server]\nAllowedHosts=a\nAllowedHosts=*\n",
+                "t:3: [Server] AllowedHosts=*: was given",
+            ),
+            (
+                "[Server]\nMaxConnectionsPerClient=1\nMaxConnectionsPerClient=0\n",
+                "MaxConnectionsPerClient=0: was given before",
+            ),
+            (
+                "[AuthorizationRoles]\n0=R\n0=Q\n[R]\nClients=\n[Q]\nClients=*\n",
+                "t:3: [AuthorizationRoles] 0=Q: was given before",
+            ),
+            (
+                "[AuthorizationRoles]\nNumber=1\n0=R\n1=Q\n[R]\nClients=\n",
+                "t:4: [AuthorizationRoles] 1=Q: is not used, because Number=1: give the number of all",
+            ),
         ] {
             let found = problems(text);
             assert!(found.iter().any(|problem| problem.contains(want)), "{text}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_restriction_of_another_file_can_be_overridden_but_not_doubled() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.cfg");
+        let load = |text: &str, base: &str| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::write(directory.path().join("base.cfg"), base).unwrap();
+            let (settings, warnings) = load(&Kinds::shipped(), Some(&file), &Overrides::default())
+                .map_err(|error| error.to_string())?;
+            assert_eq!(warnings, []);
+            Ok::<_, String>(settings.access.roles[0].members.clients[0].to_string())
+        };
+        let base = "[Server]\nAdminClients=10.0.0.1\n";
+        for head in ["< \"base.cfg\"\n[Server]\n", "[Server] < \"base.cfg\" [Server]\n"] {
+            let own = format!("{head}AdminClients=10.0.0.2\n");
+            assert_eq!(load(&own, base), Ok("10.0.0.2".to_owned()));
+        }
+        let twice = "[Server]\nAdminClients=10.0.0.1\nAdminClients=*\n";
+        for text in ["< \"base.cfg\"\n", "[Server]\n< \"base.cfg\" [Server] Admin*\n"] {
+            let error = load(text, twice).unwrap_err();
+            assert!(error.contains("base.cfg:3: [Server] AdminClients=*: was given"), "{error}");
+        }
+        let after = "[Server]\nAdminClients=10.0.0.1\n< \"base.cfg\" [Server] AdminClients\n";
+        let error = load(after, "[Server]\nAdminClients=*\n").unwrap_err();
+        assert!(error.contains("base.cfg:2: [Server] AdminClients=*: was given"), "{error}");
     }
 
     #[test]
