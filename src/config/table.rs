@@ -120,10 +120,20 @@ pub(super) fn restrictions() -> impl Iterator<Item = &'static Key> {
         TRUSTED_PROXIES,
         SERVICE_STATUS_CLIENTS,
         SERVICE_CONTROL_CLIENTS,
+        ALLOWED_HOSTS,
+        MAX_CONNECTIONS_PER_CLIENT,
+        MAX_REQUESTS_PER_SECOND_PER_CLIENT,
     ];
     // A role's lists of actions let in.
     let of_roles = [STANDARD_ROLES, QUEUES, CLIENTS, SSL_IDENTITIES, KEYS];
-    single.into_iter().chain(of_roles)
+    single.into_iter().chain(of_roles).chain(SSL_OPTION.keys.iter().copied())
+}
+
+/// Returns true if a key of this name in `[Server]` or `[Service]` would say who may do something, on whatever server. This
+/// one has no index port, so it has nothing for IndexClients to keep anybody out of.
+pub(super) fn is_list_of_clients(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("clients") && name != "indexclients"
 }
 
 /// Keys of other servers that keep somebody out, by means that this one does not have.

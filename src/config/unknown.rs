@@ -5,7 +5,8 @@ use super::ini::{Entry, Ini, IniSection, Lacking};
 use super::key::{Key, Section};
 use super::queues::Purposes;
 use super::table::{
-    self, AUTHORIZATION_ROLES, QUEUE, SERVER, SERVICE, fixed_section, fixed_sections, places,
+    self, AUTHORIZATION_ROLES, QUEUE, SERVER, SERVICE, SSL_OPTION, fixed_section, fixed_sections,
+    places,
 };
 use crate::aci::words::{nearest, shorten};
 use crate::kinds::Kinds;
@@ -33,13 +34,22 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
                 let is_known = |name: &str| known.iter().any(|key| key.is(name));
                 for entry in section.entries().filter(|entry| !is_known(entry.key)) {
                     let text = || unknown_key(section, entry, &known, kinds);
-                    if is_restriction(entry.key, &known) {
+                    if is_restriction(section.name, entry.key, &known) {
                         let place = Location { line: Some(entry.line), ..Location::default() };
                         findings.problem(place, text());
                     } else {
                         findings.warning(Some(entry.line), text);
                     }
                 }
+            }
+            None if misspelt_or(section.name, &[AUTHORIZATION_ROLES], kinds) => {
+                let place = Location { line: Some(section.line), ..Location::default() };
+                let reason = format!(
+                    "section [{}] has no effect, and it may be meant to list roles. Is [{}] meant?",
+                    shorten(section.name),
+                    AUTHORIZATION_ROLES.name
+                );
+                findings.problem(place, reason);
             }
             // Where a list is bad, what it should have named is no mistake of its own.
             None if !purposes.are_whole && nearest(section.name, fixed_names(kinds)).is_none() => {}
@@ -52,6 +62,16 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
                 let list = AUTHORIZATION_ROLES.name;
                 findings
                     .problem(place, format!("is built like a role, and [{list}] does not list it"));
+            }
+            None if SSL_OPTION.keys.iter().any(|key| section.get(key.name).is_some()) => {
+                let place = Location {
+                    line: Some(section.line),
+                    section: Some(section.name),
+                    ..Location::default()
+                };
+                let reason =
+                    "has options of TLS, and no SSLConfig in [Server] or [Service] names it";
+                findings.problem(place, reason);
             }
             None if table::restrictions().any(|key| section.get(key.name).is_some()) => {
                 let place = Location { line: Some(section.line), ..Location::default() };
@@ -94,7 +114,14 @@ const MARKS_OF_ROLES: [&Key; 4] =
 
 /// Returns true if a key that nothing reads was meant to keep somebody out: it is misspelt, in the wrong section, or one of
 /// other servers. Such a configuration must not be used.
-fn is_restriction(given: &str, known: &[&Key]) -> bool {
+fn is_restriction(section: &str, given: &str, known: &[&Key]) -> bool {
+    let is_in = |other: &Section| other.name.eq_ignore_ascii_case(section);
+    // There a key can only be meant to name a role.
+    if is_in(AUTHORIZATION_ROLES)
+        || (is_in(SERVER) || is_in(SERVICE)) && table::is_list_of_clients(given)
+    {
+        return true;
+    }
     let is = |name: &str| name.eq_ignore_ascii_case(given);
     let misspelt = nearest(given, known.iter().map(|key| key.name));
     table::UNSUPPORTED.iter().any(|name| is(name))
@@ -197,6 +224,8 @@ mod tests {
                 "[Sever]\nPort=1",
                 "t:1: section [Sever] has no effect: nothing is called so. Is [Server] meant?",
             ),
+            // There is no index port.
+            ("[Server]\nIndexClients=::1", "[Server] IndexClients has no effect: there is no such"),
             ("[License]\nA=1\nB=2", "section [License] has no effect: known are Server, "),
             ("[Process]\nOutput=idx", "it belongs into the section of a queue with Type=Ingest"),
             ("[Process]\nDurability=full", "it belongs into [Actions]"),
@@ -311,15 +340,43 @@ mod tests {
             ),
             (
                 "[AuthorizationRoles]\nNumber=1\n0=A\n1=B\n[A]\nClients=*\n[B]\nClients=*",
-                "[B]: is built like a role",
+                "t:4: [AuthorizationRoles] 1=B: is not used, because Number=1",
             ),
+            (
+                "[AuthorizationRoles]\nRole0=A",
+                "t:2: [AuthorizationRoles] Role0 has no effect: there is no such key; known here are Number, 0 (and 1",
+            ),
+            ("[AuthorizationRoles]\n00=A", "t:2: [AuthorizationRoles] 00 has no effect"),
+            (
+                "[AuthorisationRoles]\n0=A",
+                "t:1: section [AuthorisationRoles] has no effect, and it may be meant to list roles. Is [Auth",
+            ),
+            ("[AuthorizationRole]\nNumber=0", "Is [AuthorizationRoles] meant?"),
+            ("[AuthorizationRole]", "t:1: section [AuthorizationRole] has no effect"),
+            (
+                "[Server]\nSSLCheckCertificate=true",
+                "t:2: [Server] SSLCheckCertificate has no effect here: it belongs into the section of a port with TLS",
+            ),
+            ("[Service]\nSSLCACertificate=a", "[Service] SSLCACertificate has no effect here"),
+            ("[Process]\nType=Echo\nSSLMethod=Negotiate", "t:3: [Process] SSLMethod has no effect"),
+            (
+                "[SSLOption0]\nSSLCheckCertificate=true",
+                "t:1: [SSLOption0]: has options of TLS, and no SSLConfig in [Server] or [Service] names it",
+            ),
+            ("[Server]\nAllowedHost=a", "Is AllowedHosts meant?"),
+            ("[Service]\nAllowedHosts=a", "[Service] AllowedHosts has no effect here"),
+            ("[Server]\nMaxConnectionPerClient=1", "Is MaxConnectionsPerClient meant?"),
+            ("[Actions]\nMaxConnectionsPerClient=1", "it belongs into [Server]"),
+            ("[Server]\nMaxRequestPerSecondPerClient=1", "Is MaxRequestsPerSecondPerClient meant?"),
+            ("[Server]\nSuggestClients=::1", "t:2: [Server] SuggestClients has no effect"),
+            ("[Service]\nClients=::1", "t:2: [Service] Clients has no effect here"),
+            ("[Service]\nLicenseClients=::1", "t:2: [Service] LicenseClients has no effect"),
             (
                 "[Sever]\nQueryClients=localhost",
                 "t:1: section [Sever] has no effect: nothing is called so. Is [Server] meant?",
             ),
             ("[Services]\nSSLConfig=A", "Is [Service] meant?"),
             ("[Submitters]\nActions=Process\nKeys=", "[Submitters]: is built like a role"),
-            ("[AuthorisationRoles]\n0=A\n[A]\nClients=*", "[A]: is built like a role"),
         ];
         for (text, want) in table {
             let error = Settings::parse(text, "t").unwrap_err();
