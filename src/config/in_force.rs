@@ -1,6 +1,7 @@
 //! The value of each key that is in force, and its origin: the output of `actiond config --config FILE`.
 
-use super::findings::{Findings, Line};
+use super::findings::{Findings, Line, SECRET};
+use super::table::is_secret;
 
 /// The origin of a value.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,7 @@ impl<'r> InForce<'r> {
             self.0.len() - 1
         });
         let Some((_, keys)) = self.0.get_mut(at) else { return };
+        let value = if is_secret(key, value) { SECRET } else { value };
         let known = Noted { key, value: value.to_owned(), origin };
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
@@ -42,7 +44,7 @@ impl<'r> InForce<'r> {
         }
     }
 
-    /// Prints all of it as a configuration that means the same.
+    /// Prints all of it as a configuration that means the same, but for secrets.
     pub(super) fn print(&self, findings: &Findings) -> String {
         let mut text = String::new();
         for (section, keys) in &self.0 {
@@ -138,6 +140,17 @@ Type=FileSystemConnector
                 format!("[DIR1] DirectoryPathCSVs names {path}: there is no such directory now");
             assert_eq!(*warning, format!("base.cfg:7: {want}"));
         }
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let files = [(
+            "a.cfg",
+            "[Server]\nSSLConfig=A\n[A]\nSSLCertificate=a\nSSLPrivateKey=b\nSSLPrivateKeyPassword=secret\n",
+        )];
+        let (text, _) = printed(&files);
+        assert!(text.contains("// a.cfg:6\nSSLPrivateKeyPassword=***\n"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
     }
 
     #[test]

@@ -4,14 +4,16 @@
 //! compared without regard to case. A comment (`//`, `#`, `;`) has a line of its own or follows a header, so
 //! that a value may hold `//`, `#` and `=`. The file's own keys win over those that it has included above them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use regex::{Regex, RegexBuilder};
 
 use super::files::{Files, lines_of};
-use super::findings::{Findings, Line, Location};
+use super::findings::{Findings, Line, Location, SECRET};
 use super::lines::{self, Content, Include, Part};
+use super::table::is_secret;
 use crate::aci::words::shorten;
 
 /// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
@@ -227,7 +229,7 @@ impl<'t> Parser<'t, '_> {
                         current = NextKey::Skipped;
                     }
                     // A control character would confuse a terminal, so `?` is shown instead.
-                    let shown = shorten(content).replace(char::is_control, "?");
+                    let shown = shown_line(content).replace(char::is_control, "?");
                     self.problem(line, format!("{what}: {shown}"));
                 }
             }
@@ -252,7 +254,7 @@ impl<'t> Parser<'t, '_> {
                 "a key after included sections, without a [Section] of this file before it"
             }
         };
-        self.problem(entry.line, format!("{what}: {}", shorten(shown)));
+        self.problem(entry.line, format!("{what}: {}", shown_line(shown)));
     }
 
     /// Takes what is asked of another file, `into` a section if that is named.
@@ -405,6 +407,16 @@ fn pattern(name: &str) -> Option<Option<Regex>> {
         let escaped = regex::escape(name).replace(r"\*", ".*").replace(r"\?", ".");
         RegexBuilder::new(&format!("^(?:{escaped})$")).case_insensitive(true).build().ok()
     })
+}
+
+/// Returns a line as a message shows it.
+fn shown_line(line: &str) -> Cow<'_, str> {
+    match line.split_once('=') {
+        Some((key, value)) if is_secret(key.trim(), value) => {
+            Cow::Owned(format!("{}={SECRET}", shorten(key)))
+        }
+        _ => shorten(line),
+    }
 }
 
 /// Folds a name for comparison: names of ACI settings are ASCII.

@@ -77,6 +77,11 @@ fn other_lines_are_refused() {
     let table = [
         ("[S]\nnonsense", "t.cfg:2: neither a [Section]"),
         ("A=1", "t.cfg:1: a key before the first [Section]: A=1"),
+        (
+            "SSLPrivateKeyPassword = secret",
+            "before the first [Section]: SSLPrivateKeyPassword =***",
+        ),
+        ("[S]\nKeys=secret\u{0}", "must not hold control characters: Keys=***"),
         ("[S", "t.cfg:1: a section header without its closing ]: [S"),
         ("[S] A=1", "t.cfg:1: text after a section header"),
         ("[S]\n=1", "t.cfg:2: a value without a key: =1"),
