@@ -99,9 +99,9 @@ pub(super) struct Lacking<'t> {
     pub(super) into: Option<&'t str>,
     /// The section that it would come from.
     pub(super) from: &'t str,
+    /// The name of the key, which may have wildcards; `None` where the whole section is taken.
+    pub(super) key: Option<&'t str>,
     file: &'t str,
-    /// The key, if the section is there or not; `None` where the whole section is taken.
-    key: Option<&'t str>,
     has_section: bool,
 }
 

@@ -350,7 +350,7 @@ pub(super) const TRUSTED_PROXIES: &Key = &Key::optional(
     "TrustedProxies",
     ValueKind::Clients,
     "10.0.0.7",
-    "Proxies whose header X-Forwarded-For is believed: it says who the client is. A request that any other sender has forwarded has no address that a role could let in, but for *.",
+    "Proxies whose header X-Forwarded-For is believed: it says who the client is. A request that any other sender has forwarded has no address that a role could let in, but for *. All addresses can't be trusted.",
 );
 
 pub(super) const SERVICE_PORT: &Key = &Key::optional(
@@ -433,7 +433,7 @@ pub(super) const SSL_IDENTITIES: &Key = &Key::optional(
         "subjects or alternative names of client certificates; one that holds a comma stands in double quotes",
     ),
     "submitter.example.org",
-    "Client certificates of those who have the role.",
+    "Client certificates of those who have the role. Each is the whole name: * is none.",
 );
 
 pub(super) const KEYS: &Key = &Key::optional(

@@ -91,7 +91,10 @@ fn guards(lacking: &Lacking<'_>, purposes: &Purposes<'_>, kinds: &Kinds) -> bool
     let is_of_access =
         |section: &str| purposes.is_role(section) || purposes.is_ssl(section) || is_list(section);
     let is_of_port = |section: &str| misspelt_or(section, &[SERVER, SERVICE], kinds);
-    let could_restrict = table::restrictions().any(|key| lacking.could_take(key.name));
+    let ports = [SERVER.keys, SERVICE.keys].concat();
+    let could_restrict = table::restrictions().any(|key| lacking.could_take(key.name))
+        // One that is misspelt takes nothing of what is there.
+        || lacking.key.is_some_and(|key| is_restriction(SERVER.name, key, &ports));
     let is_of_port = match lacking.into {
         Some(into) if lacking.is_of_main() => is_of_port(into),
         // A section of another file may be taken under any name.
@@ -123,7 +126,10 @@ fn is_restriction(section: &str, given: &str, known: &[&Key]) -> bool {
         return true;
     }
     let is = |name: &str| name.eq_ignore_ascii_case(given);
-    let misspelt = nearest(given, known.iter().map(|key| key.name));
+    // At a port, what belongs to the other one or to its TLS may be meant.
+    let others = [SERVER.keys, SERVICE.keys, SSL_OPTION.keys].concat();
+    let others = if is_in(SERVER) || is_in(SERVICE) { others } else { Vec::new() };
+    let misspelt = nearest(given, known.iter().chain(&others).map(|key| key.name));
     table::UNSUPPORTED.iter().any(|name| is(name))
         || table::restrictions().any(|key| is(key.name) || misspelt == Some(key.name))
 }
@@ -163,7 +169,9 @@ fn unknown_key(
     }
     // The name of a numbered list's first item would be an odd proposal.
     let names = || known.iter().filter(|key| !key.is_numbered()).map(|key| key.name);
-    match nearest(entry.key, names()) {
+    let at_port = [SERVER, SERVICE].iter().any(|port| port.name.eq_ignore_ascii_case(section.name));
+    let restriction = || nearest(entry.key, table::restrictions().map(|key| key.name));
+    match nearest(entry.key, names()).or_else(|| at_port.then(restriction).flatten()) {
         Some(near) => format!("{start}: there is no such key. Is {near} meant?"),
         None => {
             let shown = |key: &&Key| match key.is_numbered() {
@@ -283,6 +291,9 @@ mod tests {
             ("[Server]\n< \"a.cfg\" [Access] AdminClients\n".to_owned(), 2),
             ("[Server]\n< \"a.cfg\" [Full] *clients\n".to_owned(), 2),
             ("[Service]\n< \"a.cfg\" [Access] S?LConfig\n".to_owned(), 2),
+            ("[Server]\n< \"a.cfg\" [Full] AdminClient\n".to_owned(), 2),
+            ("[Service]\n< \"a.cfg\" [Full] ServiceControlClint*\n".to_owned(), 2),
+            ("[Service]\n< \"a.cfg\" [Full] RequireGSSAuth\n".to_owned(), 2),
             ("[Server]\n< \"a.cfg\" [Full] Port\n".to_owned(), 0),
             ("[Server]\n< \"a.cfg\" [None] Log*\n".to_owned(), 0),
             ("[Actions] < \"a.cfg\" [None]\n".to_owned(), 0),
@@ -357,6 +368,8 @@ mod tests {
                 "[Server]\nSSLCheckCertificate=true",
                 "t:2: [Server] SSLCheckCertificate has no effect here: it belongs into the section of a port with TLS",
             ),
+            ("[Server]\nSSLCheckCertificat=true", "t:2: [Server] SSLCheckCertificat has no effect"),
+            ("[Service]\nQueryClient=::1", "t:2: [Service] QueryClient has no effect"),
             ("[Service]\nSSLCACertificate=a", "[Service] SSLCACertificate has no effect here"),
             ("[Process]\nType=Echo\nSSLMethod=Negotiate", "t:3: [Process] SSLMethod has no effect"),
             (
