@@ -72,6 +72,9 @@ impl<'r> InForce<'r> {
 mod tests {
     use std::fs;
 
+    use super::super::build::BuildInputs;
+    use super::super::disk::Disk;
+    use super::super::files::Included;
     use super::super::{Overrides, Settings, check, load};
     use crate::kinds::Kinds;
 
@@ -144,13 +147,15 @@ Type=FileSystemConnector
 
     #[test]
     fn a_password_is_not_printed() {
-        let files = [(
-            "a.cfg",
-            "[Server]\nSSLConfig=A\n[A]\nSSLCertificate=a\nSSLPrivateKey=b\nSSLPrivateKeyPassword=secret\n",
-        )];
-        let (text, _) = printed(&files);
-        assert!(text.contains("// a.cfg:6\nSSLPrivateKeyPassword=***\n"), "{text}");
-        assert!(!text.contains("secret"), "{text}");
+        let text = "[Server]\nSSLConfig=A\n\
+                    [A]\nSSLCertificate=a\nSSLPrivateKey=b\nSSLPrivateKeyPassword=secret\n";
+        let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
+        let (overrides, kinds) = (&Overrides::default(), &Kinds::shipped());
+        // There are no such certificates.
+        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included: &included };
+        let (_, _, printed) = Settings::parse_among(text, "t", &among).unwrap();
+        assert!(printed.contains("// t:6\nSSLPrivateKeyPassword=***\n"), "{printed}");
+        assert!(!printed.contains("secret"), "{printed}");
     }
 
     #[test]

@@ -409,11 +409,14 @@ fn pattern(name: &str) -> Option<Option<Regex>> {
     })
 }
 
-/// Returns a line as a message shows it.
+/// Returns a line as a message shows it: without secrets.
 fn shown_line(line: &str) -> Cow<'_, str> {
-    match line.split_once('=') {
-        Some((key, value)) if is_secret(key.trim(), value) => {
-            Cow::Owned(format!("{}={SECRET}", shorten(key)))
+    // The sign may be what is wrong with it.
+    let sign: &[char] = if line.contains('=') { &['='] } else { &[':', ' ', '\t'] };
+    match line.find(sign).and_then(|at| line.split_at_checked(at)) {
+        Some((key, rest)) if is_secret(key.trim(), rest.trim_start_matches(sign).trim()) => {
+            let sign = rest.chars().next().unwrap_or_default();
+            Cow::Owned(format!("{}{sign}{SECRET}", shorten(key)))
         }
         _ => shorten(line),
     }
