@@ -8,9 +8,13 @@ use std::fmt;
 use crate::aci::words::shorten;
 
 use super::MAX_FILE_BYTES;
+use super::table::is_secret;
 
 /// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
+
+/// What is shown in place of a secret.
+pub(super) const SECRET: &str = "***";
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +56,7 @@ pub struct Problem {
     pub section: Option<String>,
     /// Name of the key.
     pub key: Option<String>,
-    /// The value, shortened to 100 characters.
+    /// The value, shortened to 100 characters; `***` for a secret.
     pub value: Option<String>,
     /// The error, and what is allowed.
     pub reason: String,
@@ -207,7 +211,10 @@ impl Findings {
             line: place.line.map(|line| line.number),
             section: place.section.map(shown),
             key: place.key.map(shown),
-            value: place.value.map(shown),
+            value: place.value.map(|value| match place.key {
+                Some(key) if is_secret(key, value) => SECRET.to_owned(),
+                _ => shown(value),
+            }),
             reason: reason.into(),
         };
         if self.problems.iter().any(|(_, known)| *known == problem) {
@@ -284,10 +291,17 @@ mod tests {
         findings.problem(Location { line: Some(Line::new(0, 4)), ..Location::default() }, "is odd");
         findings.problem(Location::default(), "is odd");
         findings.problem(full, "must be a number");
+        for key in ["SSLPrivateKeyPassword", "sslprivatekeypasword", "Keys"] {
+            let line = Some(Line::new(0, 5));
+            let secret = Location { line, section: None, key: Some(key), value: Some("secret") };
+            findings.problem(secret, "is odd");
+        }
         assert_eq!(
             findings.finish().unwrap_err().to_string(),
             "a.cfg: is odd\na.cfg:3: [Server] Port=x: must be a number\n\
-             a.cfg:3: [Server]: is odd\na.cfg:4: is odd"
+             a.cfg:3: [Server]: is odd\na.cfg:4: is odd\n\
+             a.cfg:5: SSLPrivateKeyPassword=***: is odd\na.cfg:5: sslprivatekeypasword=***: is odd\n\
+             a.cfg:5: Keys=***: is odd"
         );
     }
 

@@ -1,6 +1,7 @@
 //! The value of each key that is in force, and its origin: the output of `actiond config --config FILE`.
 
-use super::findings::{Findings, Line};
+use super::findings::{Findings, Line, SECRET};
+use super::table::is_secret;
 
 /// The origin of a value.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,7 @@ impl<'r> InForce<'r> {
             self.0.len() - 1
         });
         let Some((_, keys)) = self.0.get_mut(at) else { return };
+        let value = if is_secret(key, value) { SECRET } else { value };
         let known = Noted { key, value: value.to_owned(), origin };
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
@@ -42,7 +44,7 @@ impl<'r> InForce<'r> {
         }
     }
 
-    /// Prints all of it as a configuration that means the same.
+    /// Prints all of it as a configuration that means the same, but for secrets.
     pub(super) fn print(&self, findings: &Findings) -> String {
         let mut text = String::new();
         for (section, keys) in &self.0 {
@@ -70,6 +72,9 @@ impl<'r> InForce<'r> {
 mod tests {
     use std::fs;
 
+    use super::super::build::BuildInputs;
+    use super::super::disk::Disk;
+    use super::super::files::Included;
     use super::super::{Overrides, Settings, check, load};
     use crate::kinds::Kinds;
 
@@ -138,6 +143,19 @@ Type=FileSystemConnector
                 format!("[DIR1] DirectoryPathCSVs names {path}: there is no such directory now");
             assert_eq!(*warning, format!("base.cfg:7: {want}"));
         }
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let text = "[Server]\nSSLConfig=A\n\
+                    [A]\nSSLCertificate=a\nSSLPrivateKey=b\nSSLPrivateKeyPassword=secret\n";
+        let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
+        let (overrides, kinds) = (&Overrides::default(), &Kinds::shipped());
+        // There are no such certificates.
+        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included: &included };
+        let (_, _, printed) = Settings::parse_among(text, "t", &among).unwrap();
+        assert!(printed.contains("// t:6\nSSLPrivateKeyPassword=***\n"), "{printed}");
+        assert!(!printed.contains("secret"), "{printed}");
     }
 
     #[test]

@@ -4,14 +4,16 @@
 //! compared without regard to case. A comment (`//`, `#`, `;`) has a line of its own or follows a header, so
 //! that a value may hold `//`, `#` and `=`. The file's own keys win over those that it has included above them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 use super::files::{Files, lines_of};
-use super::findings::{Findings, Line, Location};
+use super::findings::{Findings, Line, Location, SECRET};
 use super::lines::{self, Content, Include, Part};
+use super::table::is_secret;
 use crate::aci::words::shorten;
 
 /// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
@@ -85,6 +87,47 @@ pub(super) struct Ini<'t> {
     index: HashMap<String, usize>,
     /// Keys before the first header: only an included file may have them.
     head: Vec<Entry<'t>>,
+    /// The lines of all files that take what is not there.
+    lacking: Vec<Lacking<'t>>,
+}
+
+/// A line that takes from another file what that does not have, so that it yields nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lacking<'t> {
+    pub(super) line: Line,
+    /// The section that it would go into; `None` where that can't be seen.
+    pub(super) into: Option<&'t str>,
+    /// The section that it would come from.
+    pub(super) from: &'t str,
+    /// The name of the key, which may have wildcards; `None` where the whole section is taken.
+    pub(super) key: Option<&'t str>,
+    file: &'t str,
+    has_section: bool,
+}
+
+impl Lacking<'_> {
+    /// Returns true if the section that it goes into is one of the configuration, whatever other files take of it.
+    pub(super) fn is_of_main(&self) -> bool {
+        self.line.file() == MAIN
+    }
+
+    /// Returns true if a key of this name would have been taken.
+    pub(super) fn could_take(&self, key: &str) -> bool {
+        self.key.is_none_or(|name| match pattern(name) {
+            Some(pattern) => pattern.is_none_or(|pattern| pattern.is_match(key)),
+            None => name.eq_ignore_ascii_case(key),
+        })
+    }
+
+    pub(super) fn message(&self) -> String {
+        let (file, from) = (shorten(self.file), shorten(self.from));
+        match self.key.filter(|_| self.has_section) {
+            Some(key) => {
+                format!("\"{file}\" has no key {} in [{from}]: nothing is taken", shorten(key))
+            }
+            None => format!("\"{file}\" has no section [{from}]: nothing is taken"),
+        }
+    }
 }
 
 impl<'t> Ini<'t> {
@@ -97,10 +140,17 @@ impl<'t> Ini<'t> {
             includes: 0,
             done: HashMap::new(),
             under_way: Vec::new(),
+            lacking: Vec::new(),
         };
         let ini = parser.file(MAIN);
+        let lacking = parser.lacking;
         // Nobody else holds that of the file itself.
-        Rc::into_inner(ini).unwrap_or_default()
+        Self { lacking, ..Rc::into_inner(ini).unwrap_or_default() }
+    }
+
+    /// Goes through the lines that take from another file what that does not have.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = &Lacking<'t>> {
+        self.lacking.iter()
     }
 
     pub(super) fn section(&self, name: &str) -> Option<&IniSection<'t>> {
@@ -147,6 +197,7 @@ struct Parser<'t, 'f> {
     done: HashMap<usize, Rc<Ini<'t>>>,
     /// The files that are being read: each is included by the one before it.
     under_way: Vec<usize>,
+    lacking: Vec<Lacking<'t>>,
 }
 
 impl<'t> Parser<'t, '_> {
@@ -178,7 +229,7 @@ impl<'t> Parser<'t, '_> {
                         current = NextKey::Skipped;
                     }
                     // A control character would confuse a terminal, so `?` is shown instead.
-                    let shown = shorten(content).replace(char::is_control, "?");
+                    let shown = shown_line(content).replace(char::is_control, "?");
                     self.problem(line, format!("{what}: {shown}"));
                 }
             }
@@ -203,7 +254,7 @@ impl<'t> Parser<'t, '_> {
                 "a key after included sections, without a [Section] of this file before it"
             }
         };
-        self.problem(entry.line, format!("{what}: {}", shorten(shown)));
+        self.problem(entry.line, format!("{what}: {}", shown_line(shown)));
     }
 
     /// Takes what is asked of another file, `into` a section if that is named.
@@ -244,10 +295,6 @@ impl<'t> Parser<'t, '_> {
                 done
             }
         };
-        // The vendor's own files take sections from files that hold them only in some installations.
-        let missing =
-            |what: String| format!("\"{}\" has no {what}: nothing is taken", shorten(file));
-        let no_section = |name: &str| missing(format!("section [{}]", shorten(name)));
         match part {
             Part::All => {
                 for entry in &from.head {
@@ -261,7 +308,12 @@ impl<'t> Parser<'t, '_> {
             Part::Section(name) => {
                 match from.section(name) {
                     Some(section) => self.copy_section(ini, into, section),
-                    None => self.findings.warning(Some(line), || no_section(name)),
+                    None => {
+                        let into = into.and_then(|at| ini.sections.get(at));
+                        let into = Some(into.map_or(name, |into| into.name));
+                        let (from, key, has_section) = (name, None, false);
+                        self.lacking.push(Lacking { line, into, from, file, key, has_section });
+                    }
                 }
                 *current = NextKey::AfterIncluded;
             }
@@ -270,15 +322,29 @@ impl<'t> Parser<'t, '_> {
                 let keys = section.map(|section| fitting(section, key)).unwrap_or_default();
                 match (section, default) {
                     _ if !keys.is_empty() => {
+                        let doubled = section.into_iter().flat_map(IniSection::doubled);
+                        let of_keys = |entry: &Entry<'t>| {
+                            keys.iter().any(|key| fold(key.key) == fold(entry.key))
+                        };
+                        let doubled: Vec<_> = doubled.filter(of_keys).collect();
                         for entry in keys {
                             self.copy(ini, *current, entry);
                         }
+                        if let NextKey::At(at) = *current {
+                            for entry in doubled {
+                                self.copy_doubled(ini, at, entry);
+                            }
+                        }
                     }
                     (_, Some(value)) => self.put(ini, *current, Entry { key, value, line }, key),
-                    (None, None) => self.findings.warning(Some(line), || no_section(name)),
-                    (Some(_), None) => self.findings.warning(Some(line), || {
-                        missing(format!("key {} in [{}]", shorten(key), shorten(name)))
-                    }),
+                    (section, None) => {
+                        let into = match *current {
+                            NextKey::At(at) => ini.sections.get(at).map(|into| into.name),
+                            _ => None,
+                        };
+                        let (from, key, has_section) = (name, Some(key), section.is_some());
+                        self.lacking.push(Lacking { line, into, from, file, key, has_section });
+                    }
                 }
             }
         }
@@ -290,6 +356,18 @@ impl<'t> Parser<'t, '_> {
             for entry in from.entries() {
                 self.copy(ini, NextKey::At(at), entry);
             }
+            // Which of two lines counts is in doubt wherever they are taken to.
+            for entry in from.doubled() {
+                self.copy_doubled(ini, at, entry);
+            }
+        }
+    }
+
+    fn copy_doubled(&mut self, ini: &mut Ini<'t>, at: usize, entry: Entry<'t>) {
+        if self.has_room(entry.line)
+            && let Some(section) = ini.sections.get_mut(at)
+        {
+            section.doubled.push(entry);
         }
     }
 
@@ -315,13 +393,33 @@ impl<'t> Parser<'t, '_> {
 
 /// Returns the keys whose names fit: `*` stands for any characters, `?` for one.
 fn fitting<'t>(section: &IniSection<'t>, name: &str) -> Vec<Entry<'t>> {
-    if !name.contains(['*', '?']) {
+    let Some(pattern) = pattern(name) else {
         return section.get(name).into_iter().collect();
-    }
-    let escaped = regex::escape(name).replace(r"\*", ".*").replace(r"\?", ".");
-    let fits = RegexBuilder::new(&format!("^(?:{escaped})$")).case_insensitive(true).build();
+    };
     // One that is too large fits no key.
-    section.entries().filter(|e| fits.as_ref().is_ok_and(|f| f.is_match(e.key))).collect()
+    let fits = |entry: &Entry<'t>| pattern.as_ref().is_some_and(|p| p.is_match(entry.key));
+    section.entries().filter(fits).collect()
+}
+
+/// Makes an expression of a name with `*` or `?` in it, which may be too large; `None` for a name without them.
+fn pattern(name: &str) -> Option<Option<Regex>> {
+    name.contains(['*', '?']).then(|| {
+        let escaped = regex::escape(name).replace(r"\*", ".*").replace(r"\?", ".");
+        RegexBuilder::new(&format!("^(?:{escaped})$")).case_insensitive(true).build().ok()
+    })
+}
+
+/// Returns a line as a message shows it: without secrets.
+fn shown_line(line: &str) -> Cow<'_, str> {
+    // The sign may be what is wrong with it.
+    let sign: &[char] = if line.contains('=') { &['='] } else { &[':', ' ', '\t'] };
+    match line.find(sign).and_then(|at| line.split_at_checked(at)) {
+        Some((key, rest)) if is_secret(key.trim(), rest.trim_start_matches(sign).trim()) => {
+            let sign = rest.chars().next().unwrap_or_default();
+            Cow::Owned(format!("{}{sign}{SECRET}", shorten(key)))
+        }
+        _ => shorten(line),
+    }
 }
 
 /// Folds a name for comparison: names of ACI settings are ASCII.

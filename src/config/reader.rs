@@ -10,7 +10,7 @@ use super::findings::{Findings, Location};
 use super::in_force::{InForce, Origin};
 use super::ini::{Entry, Ini, IniSection};
 use super::key::{Key, Section};
-use super::table::{TYPE, fixed_section};
+use super::table::{AUTHORIZATION_ROLES, TYPE, fixed_section};
 use super::value::{Value, ValueKind, is_empty};
 use crate::aci::words::{nearest, shorten};
 use crate::kinds::{Kind, Kinds};
@@ -217,6 +217,14 @@ impl<'r> Reader<'r> {
         }
         for (_, entry) in entries.range(count..) {
             let key = entry.key;
+            // A role that does not count would have kept somebody out.
+            if section.name.eq_ignore_ascii_case(AUTHORIZATION_ROLES.name) {
+                let reason = format!(
+                    "is not used, because Number={count}: give the number of all, or leave Number out"
+                );
+                self.findings.problem(Self::at(section, *entry), reason);
+                continue;
+            }
             self.findings.warning(Some(entry.line), || {
                 format!("[{}] {key}= is not used, because Number={count}", section.name)
             });
@@ -264,10 +272,7 @@ impl<'r> Reader<'r> {
         known: &[&'static Key],
         of: &str,
     ) {
-        for entry in section.doubled() {
-            let reason = "was given before: which one counts would be in doubt";
-            self.findings.problem(Self::at(section, entry), reason);
-        }
+        self.refuse_doubled(section, |_| true);
         for entry in section.entries().filter(|entry| !known.iter().any(|key| key.is(entry.key))) {
             let names = known.iter().map(|key| key.name);
             let hint = match nearest(entry.key, names.clone()) {
@@ -275,6 +280,18 @@ impl<'r> Reader<'r> {
                 None => format!("It may have {}.", names.collect::<Vec<_>>().join(", ")),
             };
             let reason = format!("is no key of {of}, so it can't be honoured. {hint}");
+            self.findings.problem(Self::at(section, entry), reason);
+        }
+    }
+
+    /// Adds a problem for each of these keys of a section that is there twice.
+    pub(super) fn refuse_doubled(
+        &mut self,
+        section: &IniSection<'_>,
+        concerns: impl Fn(&str) -> bool,
+    ) {
+        for entry in section.doubled().filter(|entry| concerns(entry.key)) {
+            let reason = "was given before: which one counts would be in doubt";
             self.findings.problem(Self::at(section, entry), reason);
         }
     }

@@ -5,6 +5,8 @@
 
 use super::key::{Key, Section};
 use super::value::ValueKind;
+use crate::access::KEY_PREFIX;
+use crate::aci::words::nearest;
 use crate::kinds::Kinds;
 
 /// `[Server]`.
@@ -120,10 +122,40 @@ pub(super) fn restrictions() -> impl Iterator<Item = &'static Key> {
         TRUSTED_PROXIES,
         SERVICE_STATUS_CLIENTS,
         SERVICE_CONTROL_CLIENTS,
+        ALLOWED_HOSTS,
+        MAX_CONNECTIONS_PER_CLIENT,
+        MAX_REQUESTS_PER_SECOND_PER_CLIENT,
     ];
     // A role's lists of actions let in.
     let of_roles = [STANDARD_ROLES, QUEUES, CLIENTS, SSL_IDENTITIES, KEYS];
-    single.into_iter().chain(of_roles)
+    single.into_iter().chain(of_roles).chain(SSL_OPTION.keys.iter().copied())
+}
+
+/// Returns true if a key of this name in `[Server]` or `[Service]` would say who may do something, on whatever server. This
+/// one has no index port, so it has nothing for `IndexClients` to keep anybody out of.
+pub(super) fn is_list_of_clients(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("clients") && name != "indexclients"
+}
+
+/// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password, and of a list of keys
+/// with an item that is neither a hash nor looks like a path, so that it is probably the key itself.
+pub(super) fn is_secret(key: &str, value: &str) -> bool {
+    let is_password = key.to_ascii_lowercase().contains("password")
+        || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some();
+    let is_keys = || nearest(key, [KEYS.name]).is_some();
+    !value.is_empty() && (is_password || is_keys() && value.split(',').any(is_probably_key))
+}
+
+/// Returns true if an item of `Keys` is neither a hash, though perhaps an incomplete one, nor looks like a path.
+pub(super) fn is_probably_key(item: &str) -> bool {
+    let item = item.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    let start = item.get(..KEY_PREFIX.len());
+    let rest = start.filter(|start| start.eq_ignore_ascii_case(KEY_PREFIX));
+    let is_hash = rest
+        .and_then(|_| item.get(KEY_PREFIX.len()..))
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    !item.is_empty() && !is_hash && !item.contains(['/', '.'])
 }
 
 /// Keys of other servers that keep somebody out, by means that this one does not have.
@@ -318,7 +350,7 @@ pub(super) const TRUSTED_PROXIES: &Key = &Key::optional(
     "TrustedProxies",
     ValueKind::Clients,
     "10.0.0.7",
-    "Proxies whose header X-Forwarded-For is believed: it says who the client is. A request that any other sender has forwarded has no address that a role could let in, but for *.",
+    "Proxies whose header X-Forwarded-For is believed: it says who the client is. A request that any other sender has forwarded has no address that a role could let in, but for *. All addresses can't be trusted.",
 );
 
 pub(super) const SERVICE_PORT: &Key = &Key::optional(
@@ -401,13 +433,13 @@ pub(super) const SSL_IDENTITIES: &Key = &Key::optional(
         "subjects or alternative names of client certificates; one that holds a comma stands in double quotes",
     ),
     "submitter.example.org",
-    "Client certificates of those who have the role.",
+    "Client certificates of those who have the role. Each is the whole name: * is none.",
 );
 
 pub(super) const KEYS: &Key = &Key::optional(
     "Keys",
     ValueKind::Keys,
-    "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    "sha256:ae58a61b79a9972a6df95531f20098e34c8c260b19511530943a46053a43bd3c",
     "Hashes of the keys of those who have the role. A client sends its key as Authorization: Bearer KEY, or as the password of Basic.",
 );
 
@@ -543,6 +575,26 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), count, "{place}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_known() {
+        for (key, value, want) in [
+            ("SSLPrivateKeyPassword", "x", true),
+            ("sslprivatekeypasword", "x", true),
+            ("Password", "x", true),
+            ("SSLPrivateKey", "x", false),
+            ("Keys", "Z0l4-_", true),
+            ("Key", "\"Z0l4\"", true),
+            ("Keys", "sha256:12,Z0l4", true),
+            ("Keys", "sha256:Z0l4", true),
+            ("Keys", "SHA256:12, ./a,b.txt,/c/d,", false),
+            ("Keys", "", false),
+            ("SSLPrivateKeyPassword", "", false),
+            ("Clients", "Z0l4", false),
+        ] {
+            assert_eq!(is_secret(key, value), want, "{key}={value}");
         }
     }
 

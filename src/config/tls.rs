@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
 use super::table::{self, SSL_OPTION, fixed_section};
@@ -33,6 +34,14 @@ pub(super) fn tls<'r>(
     }
     let of = &[section.name];
     if reader.word(of, table::SSL_METHOD) == Some("None") {
+        // Whoever asks for certificates of clients does not want plain HTTP.
+        let given = |key: &Key| section.get(key.name).is_some();
+        let requires =
+            given(table::SSL_CHECK_CERTIFICATE) && reader.boolean(of, table::SSL_CHECK_CERTIFICATE);
+        if requires || given(table::SSL_CA_CERTIFICATE) {
+            let reason = "can't be together with SSLCheckCertificate=true or SSLCACertificate: plain HTTP has no certificates of clients. Must be Negotiate, or those lines must go";
+            reader.problem_at(section.name, table::SSL_METHOD, reason);
+        }
         return None;
     }
     let has_files = reader.require(section, table::SSL_CERTIFICATE, "the path of a file")
@@ -71,8 +80,11 @@ mod tests {
         assert!(tls.check_certificate);
         assert_eq!(settings.service.tls, Some(tls));
 
-        let (settings, _) =
-            Settings::parse("[Server]\nSSLConfig=A\n[A]\nSSLMethod=None\n", "t").unwrap();
+        let (settings, _) = Settings::parse(
+            "[Server]\nSSLConfig=A\n[A]\nSSLMethod=None\nSSLCheckCertificate=false\n",
+            "t",
+        )
+        .unwrap();
         assert_eq!(settings.server.tls, None);
         let files = "SSLCertificate=a\nSSLPrivateKey=b\n";
         let (settings, _) =
@@ -99,6 +111,18 @@ mod tests {
             (
                 option(&format!("{files}SSLCheckCommonName=true\n")),
                 "is no key of an SSL option, so it can't be honoured",
+            ),
+            (
+                option("SSLMethod=None\nSSLCheckCertificate=true\n"),
+                "t:4: [A] SSLMethod=None: can't be together with SSLCheckCertificate=true or SSLCACertificate",
+            ),
+            (
+                option("SSLMethod=none\nSSLCACertificate=a\n"),
+                "t:4: [A] SSLMethod=none: can't be together with",
+            ),
+            (
+                option("SSLMethod=None\nSSLCheckCertificate=maybe\n"),
+                "t:5: [A] SSLCheckCertificate=maybe: must be true or false",
             ),
             ("[Server]\nSSLConfg=A\n".to_owned(), "Is SSLConfig meant?"),
         ] {

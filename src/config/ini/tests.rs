@@ -18,6 +18,9 @@ fn read(text: &str, others: &[(&str, &str)]) -> (Vec<Pair>, Result<Vec<String>, 
     };
     let files = Files::gather(text, &included, &mut findings);
     let ini = Ini::parse(&files, &mut findings);
+    for lacking in ini.lacking() {
+        findings.warning(Some(lacking.line), || lacking.message());
+    }
     let pair = |section: &IniSection<'_>, entry: Entry<'_>| {
         let (key, value) = (entry.key.to_owned(), entry.value.to_owned());
         (section.name.to_owned(), key, value, findings.place(entry.line))
@@ -74,6 +77,13 @@ fn other_lines_are_refused() {
     let table = [
         ("[S]\nnonsense", "t.cfg:2: neither a [Section]"),
         ("A=1", "t.cfg:1: a key before the first [Section]: A=1"),
+        (
+            "SSLPrivateKeyPassword = secret",
+            "before the first [Section]: SSLPrivateKeyPassword =***",
+        ),
+        ("[S]\nSSLPrivateKeyPassword secret", "SSLPrivateKeyPassword ***"),
+        ("[S]\nKeys: secret", "Keys:***"),
+        ("[S]\nKeys=secret\u{0}", "must not hold control characters: Keys=***"),
         ("[S", "t.cfg:1: a section header without its closing ]: [S"),
         ("[S] A=1", "t.cfg:1: text after a section header"),
         ("[S]\n=1", "t.cfg:2: a value without a key: =1"),
@@ -82,7 +92,7 @@ fn other_lines_are_refused() {
     ];
     for (text, want) in table {
         let got = bad(text, &[]);
-        assert!(got.contains(want), "{text:?}: {got}");
+        assert!(got.contains(want) && !got.contains("secret"), "{text:?}: {got}");
         assert_eq!(got.lines().count(), 1, "{text:?}: {got}");
     }
 }
