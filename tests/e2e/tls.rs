@@ -2,8 +2,11 @@
 //! is tested in `src/tls` and `src/http`.
 
 use std::fs;
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
@@ -217,6 +220,23 @@ fn files_that_change_are_taken_and_bad_ones_are_not() {
     assert_eq!(subject(port), "third");
     fs::write(secure.path("server.key"), key).unwrap();
     assert!(secure.get(port, "/action=GetStatus", &[]).contains("SUCCESS"));
+}
+
+#[test]
+fn the_handshake_of_a_connection_beyond_the_limit_has_a_second() {
+    let secure = Secure::new("MaxConnectionsPerClient=1", "");
+    let server = secure.home.start();
+    let began = Instant::now();
+    let silent = [(); 2].map(|()| TcpStream::connect(server.address).unwrap());
+    silent.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+    // Whichever of them came first to its worker.
+    wait_until("the end of one", || {
+        silent.iter().any(|mut stream| matches!(stream.read(&mut [0]), Ok(0)))
+    });
+    // All others have ten.
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    let reply = secure.get(server.address.port(), "/action=GetVersion", &[]);
+    assert!(reply.contains("MaxConnectionsPerClient=1"), "{reply}");
 }
 
 #[test]
