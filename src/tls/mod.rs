@@ -79,7 +79,6 @@ impl fmt::Debug for TlsOptions {
 pub struct Tls(Arc<Shared>);
 
 struct Shared {
-    options: TlsOptions,
     /// Taken for a moment only; a file is never read meanwhile.
     loaded: Mutex<Loaded>,
     /// Held while the files are read, so that the last to look has the last word.
@@ -90,18 +89,20 @@ struct Shared {
 /// What was read from the files.
 #[derive(Clone)]
 struct Loaded {
+    options: Arc<TlsOptions>,
     config: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
     /// What is wrong with another certificate of the file than the first, which some clients may not need.
     problem_of_another: Option<Problem>,
     /// The files, as they were before they were read.
     seen: Seen,
+    /// Of all that makes a difference to clients.
     digest: [u8; 32],
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("options", &self.0.options).finish_non_exhaustive()
+        f.debug_struct("Tls").field("options", &self.options()).finish_non_exhaustive()
     }
 }
 
@@ -115,36 +116,61 @@ impl Tls {
     ///
     /// The first file that can't be used, and why; or a client certificate is required that nothing could be checked by.
     pub fn load(options: TlsOptions) -> Result<Self, TlsError> {
-        let loaded = Loaded::read(&options, now())?;
-        warn_of_others(&options, &loaded);
+        let loaded = Loaded::read(options, now())?;
+        warn_of_others(&loaded);
         let (loaded, reading) = (Mutex::new(loaded), Mutex::new(()));
-        Ok(Self(Arc::new(Shared { options, loaded, reading, failures: Failures::default() })))
+        Ok(Self(Arc::new(Shared { loaded, reading, failures: Failures::default() })))
+    }
+
+    /// Reads and checks the files as [`load`](Self::load) does, for the error alone: nothing is logged. Blocks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn check(options: &TlsOptions) -> Result<(), TlsError> {
+        Loaded::read(options.clone(), now()).map(drop)
     }
 
     /// Reads the files again, and returns true if they have changed. The next handshake takes them; connections stay as
-    /// they are. Blocks while the files are read. [`reload_and_log`](Self::reload_and_log) does not.
+    /// they are. Blocks while the files are read.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load). All stays as it was then.
     pub fn reload(&self) -> Result<bool, TlsError> {
+        self.read_again(None)
+    }
+
+    /// Takes other options for the same port, and returns true if anything has changed for clients. It is as
+    /// [`reload`](Self::reload) otherwise, and [`watch`](Self::watch) follows the files of these options from here on.
+    /// [`reload_and_log`](Self::reload_and_log) does not block.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load). All stays as it was then, the options too.
+    pub fn reload_with(&self, options: TlsOptions) -> Result<bool, TlsError> {
+        self.read_again(Some(options))
+    }
+
+    fn read_again(&self, options: Option<TlsOptions>) -> Result<bool, TlsError> {
         let _reading = lock(&self.0.reading);
-        let fresh = Loaded::read(&self.0.options, now())?;
+        let options = options.unwrap_or_else(|| TlsOptions::clone(&self.options()));
+        let fresh = Loaded::read(options, now())?;
         let mut loaded = lock(&self.0.loaded);
         if fresh.digest == loaded.digest {
             // The sessions that clients resume stay, too.
-            loaded.seen = fresh.seen;
+            (loaded.options, loaded.seen) = (fresh.options, fresh.seen);
             return Ok(false);
         }
-        warn_of_others(&self.0.options, &fresh);
+        warn_of_others(&fresh);
         *loaded = fresh;
         Ok(true)
     }
 
-    /// Returns the options that it was loaded with.
+    /// Returns the options by which it was loaded last.
     #[must_use]
-    pub fn options(&self) -> &TlsOptions {
-        &self.0.options
+    pub fn options(&self) -> Arc<TlsOptions> {
+        Arc::clone(&lock(&self.0.loaded).options)
     }
 
     /// Returns the time at which the certificate in use expires.
@@ -167,12 +193,12 @@ impl Tls {
 }
 
 impl Loaded {
-    fn read(options: &TlsOptions, now: DateTime<Utc>) -> Result<Self, TlsError> {
+    fn read(options: TlsOptions, now: DateTime<Utc>) -> Result<Self, TlsError> {
         if options.check_certificate && options.ca_certificate.is_none() {
             return Err(TlsError::NoAuthority);
         }
-        let seen = Seen::look(options);
-        let bytes = Bytes::read(options)?;
+        let seen = Seen::look(&options);
+        let bytes = Bytes::read(&options)?;
         let of_certificate = |problem| files::error(&options.certificate, problem);
         let of_key = |problem| files::error(&options.private_key, problem);
 
@@ -222,7 +248,8 @@ impl Loaded {
             certificate: Arc::new(first),
             problem_of_another,
             seen,
-            digest: digest(&bytes),
+            digest: digest(&bytes, options.check_certificate),
+            options: Arc::new(options),
         })
     }
 }
@@ -235,17 +262,20 @@ fn authorities_of(bytes: &[u8]) -> Result<RootCertStore, Problem> {
     Ok(roots)
 }
 
-fn digest(bytes: &Bytes) -> [u8; 32] {
+/// Returns the digest of all that makes a difference to clients.
+fn digest(bytes: &Bytes, check_certificate: bool) -> [u8; 32] {
     let authorities = bytes.ca_certificate.as_deref().unwrap_or_default();
     let all = [bytes.certificate.as_slice(), &bytes.private_key, authorities];
-    let sum = all.iter().fold(Sha256::new(), |sum, file| {
-        sum.chain_update(file.len().to_le_bytes()).chain_update(file)
-    });
+    let sum = Sha256::new().chain_update([u8::from(check_certificate)]);
+    let sum = all
+        .iter()
+        .fold(sum, |sum, file| sum.chain_update(file.len().to_le_bytes()).chain_update(file));
     sum.finalize().into()
 }
 
 /// Warns of what is no reason to stop.
-fn warn_of_others(options: &TlsOptions, loaded: &Loaded) {
+fn warn_of_others(loaded: &Loaded) {
+    let options = &loaded.options;
     let (certificate, key): (&Path, &Path) = (&options.certificate, &options.private_key);
     if files::is_readable_by_all(key) {
         log::warn!("{}: every user of this machine may read this private key", key.display());

@@ -318,6 +318,62 @@ fn a_change_of_the_files_is_noticed() {
     assert_eq!((look(), look()), (vec![], vec![]));
 }
 
+#[test]
+fn other_options_are_taken_and_followed_and_bad_ones_change_nothing() {
+    let place = Place::new();
+    let tls = Tls::load(place.options()).unwrap();
+    let mut watcher = Watcher::new(tls.clone());
+    let (first, options) = (tls.config(), tls.options());
+    let other = place.authority.for_server();
+    place.write("other.pem", other.pem());
+    place.write("other.key", other.key.serialize_pem());
+    let moved = |options: TlsOptions| TlsOptions {
+        certificate: place.path("other.pem"),
+        private_key: place.path("other.key"),
+        ..options
+    };
+    for bad in [
+        TlsOptions { certificate: place.path("other.pem"), ..place.options() },
+        TlsOptions { private_key: place.path("none.key"), ..place.options() },
+        TlsOptions { ca_certificate: Some(place.path("none.pem")), ..place.options() },
+        TlsOptions { check_certificate: true, ..place.options() },
+    ] {
+        assert_eq!(tls.reload_with(bad.clone()).unwrap_err(), Tls::check(&bad).unwrap_err());
+        assert!(Arc::ptr_eq(&first, &tls.config()), "{bad:?}");
+        assert_eq!((tls.options(), watcher.look(now())), (Arc::clone(&options), vec![]));
+    }
+    // Each of these is a change for clients.
+    for (good, is_change) in [
+        (place.options(), false),
+        (moved(place.options()), true),
+        (moved(place.asking(false)), true),
+        (moved(place.asking(true)), true),
+        (moved(place.asking(true)), false),
+        (moved(place.asking(false)), true),
+    ] {
+        Tls::check(&good).unwrap();
+        assert_eq!(tls.reload_with(good.clone()), Ok(is_change), "{good:?}");
+        assert_eq!((tls.options(), watcher.look(now())), (Arc::new(good), vec![]));
+    }
+    // The files of before are nobody's now.
+    place.renew(&place.authority.for_server());
+    assert_eq!(watcher.look(now()), []);
+    let renewed = place.authority.for_server();
+    place.write("other.key", renewed.key.serialize_pem());
+    place.write("other.pem", renewed.pem());
+    assert!(matches!(watcher.look(now()).as_slice(), [Notice::Taken(_)]));
+    // The same bytes elsewhere change nothing but the paths.
+    for end in ["pem", "key"] {
+        fs::copy(place.path(&format!("other.{end}")), place.path(&format!("same.{end}"))).unwrap();
+    }
+    let (certificate, private_key) = (place.path("same.pem"), place.path("same.key"));
+    let same = TlsOptions { certificate, private_key, ..place.asking(false) };
+    let config = tls.config();
+    assert_eq!(tls.reload_with(same.clone()), Ok(false));
+    assert!(Arc::ptr_eq(&config, &tls.config()), "sessions can't be resumed");
+    assert_eq!(*tls.options(), same);
+}
+
 /// Kubernetes replaces the files of a secret by a link to a directory, and certbot links single files.
 #[cfg(unix)]
 #[test]
@@ -381,6 +437,6 @@ fn a_watch_takes_new_files_by_itself() {
         tokio::time::timeout(bound, taken).await.expect("new files are taken");
         watching.abort();
         place.write("server.key", "");
-        tls.reload_and_log().await;
+        tls.reload_and_log(place.options()).await;
     });
 }
