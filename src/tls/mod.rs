@@ -94,6 +94,8 @@ struct Loaded {
     certificate: Arc<Certificate>,
     /// What is wrong with another certificate of the file than the first, which some clients may not need.
     problem_of_another: Option<Problem>,
+    /// Those that certificates of clients are verified by, if there are any.
+    authorities: Authorities,
     /// The files, as they were before they were read.
     seen: Seen,
     /// Of all that makes a difference to clients.
@@ -109,8 +111,8 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// Reads and checks the files. Blocks while they are read.
     ///
-    /// A private key that every user of the machine may read, and other certificates in the file that have expired, are
-    /// warnings in the log.
+    /// A private key that every user of the machine may read, other certificates in the file that have expired, and authorities
+    /// that are not valid now, by which nobody is let in, are warnings in the log.
     ///
     /// # Errors
     ///
@@ -160,6 +162,7 @@ impl Tls {
         if fresh.digest == loaded.digest {
             // The sessions that clients resume stay, too.
             (loaded.options, loaded.seen) = (fresh.options, fresh.seen);
+            loaded.authorities = fresh.authorities;
             return Ok(false);
         }
         warn_of_others(&fresh);
@@ -185,6 +188,16 @@ impl Tls {
 
     fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&lock(&self.0.loaded).config)
+    }
+
+    /// Returns true if other authorities are valid than those that are in use.
+    fn has_outdated_authorities(&self, now: DateTime<Utc>) -> bool {
+        lock(&self.0.loaded).authorities.outdated_at.is_some_and(|at| now > at)
+    }
+
+    /// Returns the time from which on no authority is valid.
+    fn end_of_authorities(&self) -> Option<DateTime<Utc>> {
+        lock(&self.0.loaded).authorities.end
     }
 
     fn seen(&self) -> Seen {
@@ -218,11 +231,14 @@ impl Loaded {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|failed| of_certificate(damaged(failed)))?;
-        let authorities = options.ca_certificate.as_deref().zip(bytes.ca_certificate.as_deref());
-        let builder = match authorities {
+        let mut authorities = Authorities::default();
+        let of_authorities = options.ca_certificate.as_deref().zip(bytes.ca_certificate.as_deref());
+        let builder = match of_authorities {
             None => builder.with_no_client_auth(),
             Some((path, bytes)) => {
-                let roots = authorities_of(bytes).map_err(|problem| files::error(path, problem))?;
+                let roots;
+                (roots, authorities) =
+                    authorities_of(bytes, now).map_err(|problem| files::error(path, problem))?;
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = match options.check_certificate {
@@ -248,24 +264,62 @@ impl Loaded {
             certificate: Arc::new(first),
             problem_of_another,
             seen,
-            digest: digest(&bytes, options.check_certificate),
+            digest: digest(&bytes, &authorities, options.check_certificate),
+            authorities,
             options: Arc::new(options),
         })
     }
 }
 
-fn authorities_of(bytes: &[u8]) -> Result<RootCertStore, Problem> {
+/// What is known of the authorities beside their certificates.
+#[derive(Debug, Clone, Default)]
+struct Authorities {
+    /// Those that have expired or are not valid yet, and so verify nothing: the subject of each, and what is wrong with it.
+    left_out: Vec<(String, Problem)>,
+    /// The time from which on others are valid than now.
+    outdated_at: Option<DateTime<Utc>>,
+    /// The time from which on none is valid any more.
+    end: Option<DateTime<Utc>>,
+}
+
+/// Returns the authorities that are valid now; rustls never asks for the dates of one.
+fn authorities_of(
+    bytes: &[u8],
+    now: DateTime<Utc>,
+) -> Result<(RootCertStore, Authorities), Problem> {
     let mut roots = RootCertStore::empty();
-    for authority in pem::certificates(bytes)? {
-        roots.add(authority).map_err(|failed| Problem::Damaged(failed.to_string()))?;
+    let mut known = Authorities::default();
+    for der in pem::certificates(bytes)? {
+        let authority = certificate::read(&der)?;
+        if !authority.is_authority {
+            return Err(Problem::NotAnAuthority(authority.subject().to_owned()));
+        }
+        let next =
+            [authority.not_before, authority.not_after].into_iter().find(|time| now <= *time);
+        known.outdated_at = known.outdated_at.into_iter().chain(next).min();
+        match authority.check(now) {
+            Ok(()) => {
+                roots.add(der).map_err(|failed| Problem::Damaged(failed.to_string()))?;
+                known.end = known.end.max(Some(authority.not_after));
+            }
+            Err(problem) => known.left_out.push((authority.subject().to_owned(), problem)),
+        }
     }
-    Ok(roots)
+    match known.left_out.first() {
+        Some((subject, problem)) if roots.is_empty() => {
+            Err(Problem::NoValidAuthority(subject.clone(), Box::new(problem.clone())))
+        }
+        _ => Ok((roots, known)),
+    }
 }
 
 /// Returns the digest of all that makes a difference to clients.
-fn digest(bytes: &Bytes, check_certificate: bool) -> [u8; 32] {
+fn digest(bytes: &Bytes, authorities: &Authorities, check_certificate: bool) -> [u8; 32] {
+    // With the dates: a renewed authority has the name of the one before it.
+    let left_out = authorities.left_out.iter();
+    let left_out: String = left_out.map(|(subject, why)| format!("{subject}: {why}\n")).collect();
     let authorities = bytes.ca_certificate.as_deref().unwrap_or_default();
-    let all = [bytes.certificate.as_slice(), &bytes.private_key, authorities];
+    let all = [bytes.certificate.as_slice(), &bytes.private_key, authorities, left_out.as_bytes()];
     let sum = Sha256::new().chain_update([u8::from(check_certificate)]);
     let sum = all
         .iter()
@@ -282,6 +336,10 @@ fn warn_of_others(loaded: &Loaded) {
     }
     if let Some(problem) = &loaded.problem_of_another {
         log::warn!("{}: another certificate than the first: {problem}", certificate.display());
+    }
+    let authorities = options.ca_certificate.as_deref().unwrap_or(Path::new(""));
+    for (subject, problem) in &loaded.authorities.left_out {
+        log::warn!("{}: the authority {subject} is left out: {problem}", authorities.display());
     }
     log::debug!(
         "{}: names in the certificate: {:?}",

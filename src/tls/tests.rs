@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use chrono::TimeDelta;
-use rcgen::{DnType, SanType};
+use rcgen::{DnType, SanType, date_time_ymd};
 
 use super::testing::{Authority, Place, ada, early, expired};
 use super::watch::{Notice, Watcher};
@@ -172,6 +172,45 @@ fn a_certificate_that_nothing_can_check_is_not_required() {
     for check in [true, false] {
         Tls::load(place.asking(check)).unwrap();
     }
+}
+
+#[test]
+fn authorities_that_are_not_valid_now_are_left_out() {
+    let place = Place::new();
+    let until = |name, year| Authority::with(name, |ca| ca.not_after = date_time_ymd(year, 1, 2));
+    let (old, later) = (until("Old", 2020), until("Later", 3000));
+    let early = Authority::with("Early", |ca| ca.not_before = date_time_ymd(2900, 1, 2));
+    let date = |text: &str| format!("{text} 00:00:00 UTC").parse::<DateTime<Utc>>().unwrap();
+    let write = |all: &[&Authority]| {
+        let all: String = all.iter().map(|authority| authority.pem.as_str()).collect();
+        place.write("ca.pem", all);
+    };
+    let read = |at| Loaded::read(place.asking(true), at);
+    let left_out = |at| read(at).map(|loaded| loaded.authorities.left_out);
+    let (is_old, is_early) = (
+        ("CN=Old".to_owned(), Problem::Expired(date("2020-01-02"))),
+        ("CN=Early".to_owned(), Problem::NotYetValid(date("2900-01-02"))),
+    );
+    write(&[&old, &later, &early]);
+    assert_eq!(left_out(now()), Ok(vec![is_old.clone(), is_early]));
+    assert_eq!(left_out(date("2950-01-02")), Ok(vec![is_old.clone()]));
+    // What was read now is read again when that changes, and is another thing for clients then.
+    let first = read(now()).unwrap();
+    assert_eq!(first.authorities.outdated_at, Some(date("2900-01-02")));
+    assert_eq!(first.authorities.end, Some(date("3000-01-02")));
+    assert_ne!(first.digest, read(date("2950-01-02")).unwrap().digest);
+    let tls = Tls::load(place.asking(true)).unwrap();
+    let is_outdated = |at| tls.has_outdated_authorities(date(at));
+    assert_eq!(["2900-01-02", "2900-01-03"].map(is_outdated), [false, true]);
+
+    write(&[&old]);
+    let (subject, problem) = is_old;
+    let problem = Problem::NoValidAuthority(subject, Box::new(problem));
+    assert_eq!(refusal(&place.asking(false)), ("ca.pem".to_owned(), problem));
+    // Any other certificate among them is a mistake.
+    place.write("ca.pem", place.authority.pem.clone() + &place.authority.for_ada().pem());
+    let problem = Problem::NotAnAuthority("CN=Ada,O=Ours".to_owned());
+    assert_eq!(refusal(&place.asking(true)), ("ca.pem".to_owned(), problem));
 }
 
 #[test]

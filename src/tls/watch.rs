@@ -54,7 +54,7 @@ impl Tls {
 
     fn describe(&self) -> String {
         let certificate = self.certificate();
-        let subject = certificate.names.first().map_or("nobody", String::as_str);
+        let subject = certificate.subject();
         let options = self.options();
         let path = options.certificate.display();
         format!("{path}: the certificate of {subject}, good until {}", date(&certificate.not_after))
@@ -116,7 +116,7 @@ impl Watcher {
     pub(super) fn look(&mut self, now: DateTime<Utc>) -> Vec<Notice> {
         let mut notices = Vec::new();
         let seen = Seen::look(&self.tls.options());
-        if seen != self.tls.seen() {
+        if seen != self.tls.seen() || self.tls.has_outdated_authorities(now) {
             notices.extend(self.read(seen));
         } else {
             self.refused = None;
