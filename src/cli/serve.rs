@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, ServerSettings, Settings};
+use crate::documents::beneath;
 use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished};
 use crate::http::server::Listener;
 use crate::http::{self, BrowserPolicy};
@@ -89,6 +90,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     for warning in warnings {
         log::warn!("{warning}");
     }
+    beneath::protect(settings.files.clone());
     let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
     let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
@@ -321,6 +323,7 @@ async fn reload(
         match read.await {
             Ok(settings) => {
                 let roles = settings.access.roles.len();
+                beneath::protect(settings.files.clone());
                 endpoint.set_access(access_of(&settings));
                 certificates.reload(&settings).await;
                 log::info!(

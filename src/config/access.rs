@@ -212,6 +212,7 @@ fn hashes(
             hashes.push(hash);
             continue;
         }
+        reader.files.push(text.into());
         match disk.read_small(Path::new(text)).map(|text| parse_keys(&text)) {
             Ok(Ok(of_file)) => hashes.extend(of_file),
             Ok(Err(line)) => {
