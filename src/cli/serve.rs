@@ -18,11 +18,12 @@ use crate::access::Access;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, ServerSettings, Settings};
+use crate::documents::beneath;
 use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished};
 use crate::http::server::Listener;
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
-use crate::tls::{LOOK_EVERY, Tls, TlsError};
+use crate::tls::{LOOK_EVERY, Tls, TlsError, TlsOptions};
 
 /// Time that open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
@@ -48,6 +49,8 @@ enum ServeError {
         "no role is left, so everybody could do everything: end the server and start it again if that is meant"
     )]
     NoRoleLeft,
+    #[error("{0}; that needs a restart")]
+    NeedsRestart(String),
     #[error(transparent)]
     Start(#[from] actiond_actors::StartError),
     #[error("the HTTP server failed: {0}")]
@@ -94,6 +97,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     for warning in warnings {
         log::warn!("{warning}");
     }
+    beneath::protect(settings.files.clone());
     let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
     let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
@@ -234,49 +238,81 @@ fn access_of(settings: &Settings) -> Access {
     Access::new(roles).trusting(trusted_proxies)
 }
 
-/// The certificates of both ports. Where both name the same files, they are one.
+/// The certificates of both ports. Each port has its own, for they may part when the configuration is read again.
 struct Certificates {
     aci: Option<Tls>,
     service: Option<Tls>,
+    has_service_port: bool,
 }
 
 impl Certificates {
     async fn load(settings: &Settings) -> Result<Self, ServeError> {
-        let (aci, service) = (settings.server.tls.clone(), settings.service.tls.clone());
-        let service = service.filter(|_| settings.service.port.is_some());
+        let [aci, service] = options(settings).map(Option::<&TlsOptions>::cloned);
+        let has_service_port = settings.service.port.is_some();
         let load = move || {
-            let are_same = aci == service;
             let aci = aci.map(Tls::load).transpose()?;
-            let service =
-                if are_same { aci.clone() } else { service.map(Tls::load).transpose()? };
-            Ok(Self { aci, service })
+            let service = service.map(Tls::load).transpose()?;
+            Ok(Self { aci, service, has_service_port })
         };
         let loaded = actix_web::rt::task::spawn_blocking(load);
         loaded.await.map_err(io::Error::other)?
     }
 
-    /// Goes through them, each once.
     fn all(&self) -> impl Iterator<Item = &Tls> {
-        let aci = self.aci.as_ref();
-        let is_other =
-            move |service: &&Tls| aci.is_none_or(|aci| aci.options() != service.options());
-        aci.into_iter().chain(self.service.as_ref().filter(is_other))
+        self.aci.iter().chain(&self.service)
     }
 
-    /// Returns true if a configuration names the same files.
-    fn are_of(&self, settings: &Settings) -> bool {
-        let service = settings.service.tls.as_ref().filter(|_| settings.service.port.is_some());
-        self.aci.as_ref().map(Tls::options) == settings.server.tls.as_ref()
-            && self.service.as_ref().map(Tls::options) == service
+    /// Returns an error if a configuration can't be put in force while the server runs: what it says of ports is another
+    /// than at the start, or files can't be used. Changes nothing.
+    async fn check(&self, settings: &Settings) -> Result<(), ServeError> {
+        let needs_restart = |what: &str| Err(ServeError::NeedsRestart(what.to_owned()));
+        match (self.has_service_port, settings.service.port) {
+            (false, Some(_)) => return needs_restart("[Service] ServicePort is new"),
+            (true, None) => return needs_restart("[Service] ServicePort has gone"),
+            _ => {}
+        }
+        let fresh = options(settings);
+        for ((section, tls), fresh) in
+            [("Server", &self.aci), ("Service", &self.service)].into_iter().zip(fresh)
+        {
+            match (tls, fresh) {
+                (None, Some(_)) => {
+                    return needs_restart(&format!("[{section}] SSLConfig was switched on"));
+                }
+                (Some(_), None) => {
+                    return needs_restart(&format!("[{section}] SSLConfig was switched off"));
+                }
+                _ => {}
+            }
+        }
+        let fresh: Vec<_> = fresh.into_iter().flatten().cloned().collect();
+        let check = move || fresh.iter().try_for_each(Tls::check);
+        let checked = actix_web::rt::task::spawn_blocking(check);
+        Ok(checked.await.map_err(io::Error::other)??)
     }
+
+    /// Takes the certificates of a configuration that was checked.
+    async fn reload(&self, settings: &Settings) {
+        for (tls, fresh) in [&self.aci, &self.service].into_iter().zip(options(settings)) {
+            if let Some((tls, fresh)) = tls.as_ref().zip(fresh) {
+                tls.reload_and_log(fresh.clone()).await;
+            }
+        }
+    }
+}
+
+/// Returns what the configuration says of the certificates of the ACI port and the service port.
+fn options(settings: &Settings) -> [Option<&TlsOptions>; 2] {
+    let service = settings.service.tls.as_ref().filter(|_| settings.service.port.is_some());
+    [settings.server.tls.as_ref(), service]
 }
 
 const fn scheme(tls: &Option<Tls>) -> &'static str {
     if tls.is_some() { "https" } else { "http" }
 }
 
-/// Reads the rules about who may do what, and the certificates, again at each SIGHUP. A configuration with an error changes
-/// nothing.
+/// Reads the rules about who may do what, and the certificates, again at each SIGHUP. A configuration with an error, or with
+/// files that can't be used, changes nothing.
 async fn reload(
     reloads: &mut Reloads,
     kinds: &Kinds,
@@ -292,17 +328,18 @@ async fn reload(
     let mut had_roles = endpoint.access().has_roles();
     loop {
         reloads.next().await;
-        match reloaded(kinds, args, expected.as_deref(), had_roles).await {
+        let read = async {
+            let settings = reloaded(kinds, args, expected.as_deref(), had_roles).await?;
+            certificates.check(&settings).await?;
+            Ok::<_, ServeError>(settings)
+        };
+        match read.await {
             Ok(settings) => {
                 let roles = settings.access.roles.len();
                 had_roles = roles > 0;
+                beneath::protect(settings.files.clone());
                 endpoint.set_access(access_of(&settings));
-                for tls in certificates.all() {
-                    tls.reload_and_log().await;
-                }
-                if !certificates.are_of(&settings) {
-                    log::warn!("SIGHUP: SSLConfig has changed; it is read at the start only");
-                }
+                certificates.reload(&settings).await;
                 log::info!(
                     "SIGHUP: {roles} roles are in force; other settings are read at the start only"
                 );

@@ -301,6 +301,7 @@ fn hashes(
             problem(reader, reason.to_owned());
             continue;
         }
+        reader.files.push(file.to_owned());
         match disk.read_small(file).map(|content| (parse_keys(&content), content)) {
             Ok((Ok(of_file), content)) => {
                 if of_file.contains(&nothing) {

@@ -36,7 +36,8 @@ pub(super) fn settings(
 ) -> (Settings, String) {
     let files = Files::gather(text, included, findings);
     let ini = Ini::parse(&files, findings);
-    let mut reader = Reader { ini: &ini, kinds, findings, in_force: InForce::default() };
+    let mut reader =
+        Reader { ini: &ini, kinds, findings, in_force: InForce::default(), files: Vec::new() };
     let mut server = server(&mut reader, overrides);
     let mut service = service(&mut reader);
     let paths = paths(&mut reader, overrides, *disk);
@@ -55,7 +56,27 @@ pub(super) fn settings(
     }
     unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.print(reader.findings);
-    (Settings { server, service, access, paths, actions, queues }, in_force)
+    let files = match disk {
+        Disk::Real => own_files(reader.files, reader.findings, [&server.tls, &service.tls]),
+        // The name of the text is only for messages.
+        Disk::Unknown => Vec::new(),
+    };
+    (Settings { server, service, access, paths, actions, queues, files }, in_force)
+}
+
+/// Returns the files of the configuration itself, and those that it names and that are for the server alone.
+fn own_files(
+    mut named: Vec<PathBuf>,
+    findings: &Findings,
+    tls: [&Option<TlsOptions>; 2],
+) -> Vec<PathBuf> {
+    named.extend(findings.files().map(PathBuf::from));
+    for TlsOptions { certificate, private_key, ca_certificate, .. } in tls.into_iter().flatten() {
+        named.extend([certificate, private_key].into_iter().chain(ca_certificate).cloned());
+    }
+    named.sort();
+    named.dedup();
+    named
 }
 
 fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {

@@ -189,6 +189,11 @@ impl Findings {
         self.files.push(file.to_owned());
     }
 
+    /// Returns the names of all files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(String::as_str)
+    }
+
     /// Returns the words for a line in a message about line `from`.
     pub(super) fn describe(&self, line: Line, from: Line) -> String {
         if line.file == from.file { format!("line {}", line.number) } else { self.place(line) }

@@ -326,6 +326,28 @@ mod load_tests {
     }
 
     #[test]
+    fn the_settings_know_the_files_that_they_are_made_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let keys = at("keys.txt");
+        std::fs::write(at("shared.cfg"), "[R]\nStandardRoles=Query\n").unwrap();
+        std::fs::write(&keys, format!("sha256:{}\n", "0".repeat(64))).unwrap();
+        let text = format!(
+            "[Server]\nSSLConfig=S\n[S]\nSSLMethod=Negotiate\nSSLCertificate=a.pem\nSSLPrivateKey=a.key\n\
+             SSLCACertificate=ca.pem\n[AuthorizationRoles]\n0=R\n[R] < \"shared.cfg\" [R]\nKeys={}\n",
+            keys.display()
+        );
+        std::fs::write(at("test.cfg"), text).unwrap();
+        let (settings, _) = load(Some(&at("test.cfg")), &Overrides::default()).unwrap();
+        let named = ["a.pem", "a.key", "ca.pem"].map(PathBuf::from);
+        let mut files: Vec<_> =
+            named.into_iter().chain([at("test.cfg"), at("shared.cfg"), keys]).collect();
+        files.sort();
+        assert_eq!(settings.files, files);
+        assert_eq!(Settings::default().files, Vec::<PathBuf>::new());
+    }
+
+    #[test]
     fn bytes_that_are_not_utf_8_are_refused_with_their_line() {
         let error = load_bytes(b"[Server]\nPort=1\nTokenHost=\xe9\n").unwrap_err();
         assert_eq!(error.problems()[0].line, Some(3));

@@ -4,6 +4,7 @@
 //! dropped in the end.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::findings::{Findings, Location};
@@ -25,6 +26,8 @@ pub(super) struct Reader<'r> {
     pub(super) kinds: &'r Kinds,
     pub(super) findings: &'r mut Findings,
     pub(super) in_force: InForce<'r>,
+    /// Files that values name, and whose contents are for the server alone.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// One name out of a numbered list.

@@ -32,6 +32,9 @@ pub struct Settings {
     /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ
     /// only in case.
     pub queues: Vec<QueueConfig>,
+    /// The files that the configuration consists of, and those of keys and certificates that it names. No client is shown
+    /// what is in them. Empty unless it was read from a file.
+    pub files: Vec<PathBuf>,
 }
 
 impl Settings {

@@ -245,7 +245,7 @@ pub(super) const MAX_CONNECTIONS_PER_CLIENT: &Key = &Key::with_default(
     "MaxConnectionsPerClient",
     ValueKind::from_to(0, 1_000_000),
     "0",
-    "How many connections a client may have at a time, on both ports together; 0 is unlimited. One beyond is answered with an error that says so, and closed. A client is an address, of IPv6 a network of 64 bits. Connections of TrustedProxies do not count.",
+    "How many connections a client may have at a time, on both ports together; 0 is unlimited. One beyond has a second to send a request, is answered with an error that says so, and closed; whoever has more than twice as many and 16 is not answered. A client is an address, of IPv6 a network of 64 bits. Connections of TrustedProxies do not count.",
 );
 
 pub(super) const MAX_REQUESTS_PER_SECOND_PER_CLIENT: &Key = &Key::with_default(

@@ -18,7 +18,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 
 use super::connection::{Connection, CountedBody, MendedStream};
-use super::limits::ConnectionLimit;
+use super::limits::{ConnectionLimit, TIME_BEYOND};
 use crate::front::Certificate;
 use crate::tls::{Stream, Tls};
 
@@ -170,17 +170,21 @@ where
             let place = connections.enter(peer);
             let tls = tls.clone().map(|tls| (tls, ending.clone()));
             async move {
+                // Its client has far more than it may: to close it is all that is done for it.
+                let place = place.map_err(|_| closed())?;
+                let beyond = place.as_ref().filter(|place| place.is_beyond()).map(|_| TIME_BEYOND);
                 prepare(&socket);
                 let (stream, certificate) = match tls {
                     None => (Stream::Plain(socket), None),
                     // Boxed: a plain connection does not reserve the memory that a handshake needs.
                     Some((tls, ending)) => Box::pin(async move {
+                        let within = beyond.unwrap_or(timeouts.request);
                         let accepted = tokio::select! {
-                            accepted = tls.accept(socket, timeouts.request) => accepted,
+                            accepted = tls.accept(socket, within) => accepted,
                             () = ending.notified() => None,
                         };
-                        // It was told to the log, and actix-server drops the error.
-                        accepted.ok_or(DispatchError::Io(io::ErrorKind::ConnectionAborted.into()))
+                        // It was told to the log.
+                        accepted.ok_or_else(closed)
                     })
                     .await
                     .map(|accepted| {
@@ -190,6 +194,7 @@ where
                 };
                 let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
                     .limited(timeouts.reply, timeouts.max_request)
+                    .closed_after(beyond)
                     .answered_by(Rc::new(Connection::of(place, certificate)), is_closed_by_client);
                 Ok((stream, peer))
             }
@@ -203,6 +208,11 @@ where
         .disable_signals()
         .listen("aci", listener, service)?
         .run())
+}
+
+/// Returns the error of a connection that ends before anything is read from it; actix-server drops it.
+fn closed() -> DispatchError {
+    DispatchError::Io(io::ErrorKind::ConnectionAborted.into())
 }
 
 /// Sets the options of a connection. A socket that refuses is only slower, or about to fail on its own.

@@ -187,6 +187,21 @@ fn clients_with_certificates_and_without() {
 }
 
 #[test]
+fn an_authority_that_has_expired_lets_nobody_in() {
+    let place = Place::new();
+    let old = Authority::with("Old", |ca| ca.not_after = rcgen::date_time_ymd(2020, 1, 2));
+    place.write("ca.pem", place.authority.pem.clone() + &old.pem);
+    let server = serving(place.asking(false));
+    for (pair, is_let_in) in [(old.for_ada(), false), (place.authority.for_ada(), true)] {
+        for version in VERSIONS {
+            let config = client(&place.authority, Some(&pair), &[version]);
+            let told = attempt(&mut server.secured(&config));
+            assert_eq!(told.is_ok(), is_let_in, "{version:?}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn a_session_that_is_resumed_keeps_the_certificate() {
     let place = Place::new();
     let server = serving(place.asking(true));

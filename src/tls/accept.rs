@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -90,7 +91,7 @@ impl Tls {
                 return None;
             }
         };
-        match names(&stream) {
+        match names(&stream, self.end_of_authorities()) {
             Ok(names) => Some(Accepted { stream, names }),
             Err(why) => {
                 self.log(peer, Failure::Because(why));
@@ -129,16 +130,23 @@ async fn begins_tls(socket: &TcpStream) -> Result<bool, Failure> {
     }
 }
 
-/// Returns the names of a client with a certificate; fails if that is no longer valid: a session that is resumed is not
-/// verified again.
-fn names(stream: &TlsStream<TcpStream>) -> Result<Option<Vec<String>>, String> {
+/// Returns the names of a client with a certificate; fails if that is no longer valid, because a session that is resumed is not
+/// verified again, or if no authority is: the certificates of authorities that are in use stay while there is none better.
+fn names(
+    stream: &TlsStream<TcpStream>,
+    end_of_authorities: Option<DateTime<Utc>>,
+) -> Result<Option<Vec<String>>, String> {
     let (_, session) = stream.get_ref();
     let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) else {
         return Ok(None);
     };
     let of_client = |problem| format!("the client's certificate: {problem}");
     let certificate = certificate::read(certificate).map_err(of_client)?;
-    certificate.check(now()).map_err(of_client)?;
+    let now = now();
+    certificate.check(now).map_err(of_client)?;
+    if end_of_authorities.is_some_and(|end| now > end) {
+        return Err("all authorities for certificates of clients have expired".to_owned());
+    }
     Ok(Some(certificate.names))
 }
 

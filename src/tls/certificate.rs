@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::{Decode as _, Encode as _, Tag, Tagged as _};
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 use x509_cert::name::Name;
 
 use super::error::Problem;
@@ -23,9 +23,16 @@ pub(super) struct Certificate {
     pub(super) not_after: DateTime<Utc>,
     /// The subject in each usual spelling, its common names, and the alternative names.
     pub(super) names: Vec<String>,
+    /// True if it may sign others (basic constraints).
+    pub(super) is_authority: bool,
 }
 
 impl Certificate {
+    /// Returns the name to call it by.
+    pub(super) fn subject(&self) -> &str {
+        self.names.first().map_or("nobody", String::as_str)
+    }
+
     /// Fails if it is not valid at this time.
     pub(super) fn check(&self, now: DateTime<Utc>) -> Result<(), Problem> {
         if now < self.not_before {
@@ -54,11 +61,14 @@ pub(super) fn read(der: &[u8]) -> Result<Certificate, Problem> {
     if let Ok(Some((_, alternative))) = read.get_extension::<SubjectAltName>() {
         alternative.0.iter().filter_map(alternative_name).for_each(|name| names.add_alone(name));
     }
+    let constraints = read.get_extension::<BasicConstraints>();
+    let is_authority = matches!(constraints, Ok(Some((_, constraints))) if constraints.ca);
     let validity = read.validity();
     Ok(Certificate {
         not_before: time(validity.not_before),
         not_after: time(validity.not_after),
         names: names.0,
+        is_authority,
     })
 }
 

@@ -67,6 +67,14 @@ pub enum Problem {
     /// The private key is that of another certificate.
     #[error("the private key does not belong to the first certificate in {}", .0.display())]
     OtherKey(PathBuf),
+    /// A certificate among those of authorities is none of an authority.
+    #[error(
+        "the certificate of {0} is none of an authority (its basic constraints don't say that it may sign others)"
+    )]
+    NotAnAuthority(String),
+    /// All authorities have expired, or are not valid yet; the subject of the first, and what is wrong with it.
+    #[error("none of the authorities in it is valid now: {0}: {1}")]
+    NoValidAuthority(String, Box<Problem>),
     /// The certificate is no longer valid.
     #[error("the certificate expired on {}", date(.0))]
     Expired(DateTime<Utc>),

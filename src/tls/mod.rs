@@ -79,7 +79,6 @@ impl fmt::Debug for TlsOptions {
 pub struct Tls(Arc<Shared>);
 
 struct Shared {
-    options: TlsOptions,
     /// Taken for a moment only; a file is never read meanwhile.
     loaded: Mutex<Loaded>,
     /// Held while the files are read, so that the last to look has the last word.
@@ -90,61 +89,91 @@ struct Shared {
 /// What was read from the files.
 #[derive(Clone)]
 struct Loaded {
+    options: Arc<TlsOptions>,
     config: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
     /// What is wrong with another certificate of the file than the first, which some clients may not need.
     problem_of_another: Option<Problem>,
+    /// Those that certificates of clients are verified by, if there are any.
+    authorities: Authorities,
     /// The files, as they were before they were read.
     seen: Seen,
+    /// Of all that makes a difference to clients.
     digest: [u8; 32],
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("options", &self.0.options).finish_non_exhaustive()
+        f.debug_struct("Tls").field("options", &self.options()).finish_non_exhaustive()
     }
 }
 
 impl Tls {
     /// Reads and checks the files. Blocks while they are read.
     ///
-    /// A private key that every user of the machine may read, and other certificates in the file that have expired, are
-    /// warnings in the log.
+    /// A private key that every user of the machine may read, other certificates in the file that have expired, and authorities
+    /// that are not valid now, by which nobody is let in, are warnings in the log.
     ///
     /// # Errors
     ///
     /// The first file that can't be used, and why; or a client certificate is required that nothing could be checked by.
     pub fn load(options: TlsOptions) -> Result<Self, TlsError> {
-        let loaded = Loaded::read(&options, now())?;
-        warn_of_others(&options, &loaded);
+        let loaded = Loaded::read(options, now())?;
+        warn_of_others(&loaded);
         let (loaded, reading) = (Mutex::new(loaded), Mutex::new(()));
-        Ok(Self(Arc::new(Shared { options, loaded, reading, failures: Failures::default() })))
+        Ok(Self(Arc::new(Shared { loaded, reading, failures: Failures::default() })))
+    }
+
+    /// Reads and checks the files as [`load`](Self::load) does, for the error alone: nothing is logged. Blocks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn check(options: &TlsOptions) -> Result<(), TlsError> {
+        Loaded::read(options.clone(), now()).map(drop)
     }
 
     /// Reads the files again, and returns true if they have changed. The next handshake takes them; connections stay as
-    /// they are. Blocks while the files are read. [`reload_and_log`](Self::reload_and_log) does not.
+    /// they are. Blocks while the files are read.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load). All stays as it was then.
     pub fn reload(&self) -> Result<bool, TlsError> {
+        self.read_again(None)
+    }
+
+    /// Takes other options for the same port, and returns true if anything has changed for clients. It is as
+    /// [`reload`](Self::reload) otherwise, and [`watch`](Self::watch) follows the files of these options from here on.
+    /// [`reload_and_log`](Self::reload_and_log) does not block.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load). All stays as it was then, the options too.
+    pub fn reload_with(&self, options: TlsOptions) -> Result<bool, TlsError> {
+        self.read_again(Some(options))
+    }
+
+    fn read_again(&self, options: Option<TlsOptions>) -> Result<bool, TlsError> {
         let _reading = lock(&self.0.reading);
-        let fresh = Loaded::read(&self.0.options, now())?;
+        let options = options.unwrap_or_else(|| TlsOptions::clone(&self.options()));
+        let fresh = Loaded::read(options, now())?;
         let mut loaded = lock(&self.0.loaded);
         if fresh.digest == loaded.digest {
             // The sessions that clients resume stay, too.
-            loaded.seen = fresh.seen;
+            (loaded.options, loaded.seen) = (fresh.options, fresh.seen);
+            loaded.authorities = fresh.authorities;
             return Ok(false);
         }
-        warn_of_others(&self.0.options, &fresh);
+        warn_of_others(&fresh);
         *loaded = fresh;
         Ok(true)
     }
 
-    /// Returns the options that it was loaded with.
+    /// Returns the options by which it was loaded last.
     #[must_use]
-    pub fn options(&self) -> &TlsOptions {
-        &self.0.options
+    pub fn options(&self) -> Arc<TlsOptions> {
+        Arc::clone(&lock(&self.0.loaded).options)
     }
 
     /// Returns the time at which the certificate in use expires.
@@ -161,18 +190,28 @@ impl Tls {
         Arc::clone(&lock(&self.0.loaded).config)
     }
 
+    /// Returns true if other authorities are valid than those that are in use.
+    fn has_outdated_authorities(&self, now: DateTime<Utc>) -> bool {
+        lock(&self.0.loaded).authorities.outdated_at.is_some_and(|at| now > at)
+    }
+
+    /// Returns the time from which on no authority is valid.
+    fn end_of_authorities(&self) -> Option<DateTime<Utc>> {
+        lock(&self.0.loaded).authorities.end
+    }
+
     fn seen(&self) -> Seen {
         lock(&self.0.loaded).seen.clone()
     }
 }
 
 impl Loaded {
-    fn read(options: &TlsOptions, now: DateTime<Utc>) -> Result<Self, TlsError> {
+    fn read(options: TlsOptions, now: DateTime<Utc>) -> Result<Self, TlsError> {
         if options.check_certificate && options.ca_certificate.is_none() {
             return Err(TlsError::NoAuthority);
         }
-        let seen = Seen::look(options);
-        let bytes = Bytes::read(options)?;
+        let seen = Seen::look(&options);
+        let bytes = Bytes::read(&options)?;
         let of_certificate = |problem| files::error(&options.certificate, problem);
         let of_key = |problem| files::error(&options.private_key, problem);
 
@@ -192,11 +231,14 @@ impl Loaded {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|failed| of_certificate(damaged(failed)))?;
-        let authorities = options.ca_certificate.as_deref().zip(bytes.ca_certificate.as_deref());
-        let builder = match authorities {
+        let mut authorities = Authorities::default();
+        let of_authorities = options.ca_certificate.as_deref().zip(bytes.ca_certificate.as_deref());
+        let builder = match of_authorities {
             None => builder.with_no_client_auth(),
             Some((path, bytes)) => {
-                let roots = authorities_of(bytes).map_err(|problem| files::error(path, problem))?;
+                let roots;
+                (roots, authorities) =
+                    authorities_of(bytes, now).map_err(|problem| files::error(path, problem))?;
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = match options.check_certificate {
@@ -222,36 +264,82 @@ impl Loaded {
             certificate: Arc::new(first),
             problem_of_another,
             seen,
-            digest: digest(&bytes),
+            digest: digest(&bytes, &authorities, options.check_certificate),
+            authorities,
+            options: Arc::new(options),
         })
     }
 }
 
-fn authorities_of(bytes: &[u8]) -> Result<RootCertStore, Problem> {
-    let mut roots = RootCertStore::empty();
-    for authority in pem::certificates(bytes)? {
-        roots.add(authority).map_err(|failed| Problem::Damaged(failed.to_string()))?;
-    }
-    Ok(roots)
+/// What is known of the authorities beside their certificates.
+#[derive(Debug, Clone, Default)]
+struct Authorities {
+    /// Those that have expired or are not valid yet, and so verify nothing: the subject of each, and what is wrong with it.
+    left_out: Vec<(String, Problem)>,
+    /// The time from which on others are valid than now.
+    outdated_at: Option<DateTime<Utc>>,
+    /// The time from which on none is valid any more.
+    end: Option<DateTime<Utc>>,
 }
 
-fn digest(bytes: &Bytes) -> [u8; 32] {
+/// Returns the authorities that are valid now; rustls never asks for the dates of one.
+fn authorities_of(
+    bytes: &[u8],
+    now: DateTime<Utc>,
+) -> Result<(RootCertStore, Authorities), Problem> {
+    let mut roots = RootCertStore::empty();
+    let mut known = Authorities::default();
+    for der in pem::certificates(bytes)? {
+        let authority = certificate::read(&der)?;
+        if !authority.is_authority {
+            return Err(Problem::NotAnAuthority(authority.subject().to_owned()));
+        }
+        let next =
+            [authority.not_before, authority.not_after].into_iter().find(|time| now <= *time);
+        known.outdated_at = known.outdated_at.into_iter().chain(next).min();
+        match authority.check(now) {
+            Ok(()) => {
+                roots.add(der).map_err(|failed| Problem::Damaged(failed.to_string()))?;
+                known.end = known.end.max(Some(authority.not_after));
+            }
+            Err(problem) => known.left_out.push((authority.subject().to_owned(), problem)),
+        }
+    }
+    match known.left_out.first() {
+        Some((subject, problem)) if roots.is_empty() => {
+            Err(Problem::NoValidAuthority(subject.clone(), Box::new(problem.clone())))
+        }
+        _ => Ok((roots, known)),
+    }
+}
+
+/// Returns the digest of all that makes a difference to clients.
+fn digest(bytes: &Bytes, authorities: &Authorities, check_certificate: bool) -> [u8; 32] {
+    // With the dates: a renewed authority has the name of the one before it.
+    let left_out = authorities.left_out.iter();
+    let left_out: String = left_out.map(|(subject, why)| format!("{subject}: {why}\n")).collect();
     let authorities = bytes.ca_certificate.as_deref().unwrap_or_default();
-    let all = [bytes.certificate.as_slice(), &bytes.private_key, authorities];
-    let sum = all.iter().fold(Sha256::new(), |sum, file| {
-        sum.chain_update(file.len().to_le_bytes()).chain_update(file)
-    });
+    let all = [bytes.certificate.as_slice(), &bytes.private_key, authorities, left_out.as_bytes()];
+    let sum = Sha256::new().chain_update([u8::from(check_certificate)]);
+    let sum = all
+        .iter()
+        .fold(sum, |sum, file| sum.chain_update(file.len().to_le_bytes()).chain_update(file));
     sum.finalize().into()
 }
 
 /// Warns of what is no reason to stop.
-fn warn_of_others(options: &TlsOptions, loaded: &Loaded) {
+fn warn_of_others(loaded: &Loaded) {
+    let options = &loaded.options;
     let (certificate, key): (&Path, &Path) = (&options.certificate, &options.private_key);
     if files::is_readable_by_all(key) {
         log::warn!("{}: every user of this machine may read this private key", key.display());
     }
     if let Some(problem) = &loaded.problem_of_another {
         log::warn!("{}: another certificate than the first: {problem}", certificate.display());
+    }
+    let authorities = options.ca_certificate.as_deref().unwrap_or(Path::new(""));
+    for (subject, problem) in &loaded.authorities.left_out {
+        log::warn!("{}: the authority {subject} is left out: {problem}", authorities.display());
     }
     log::debug!(
         "{}: names in the certificate: {:?}",

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use chrono::TimeDelta;
-use rcgen::{DnType, SanType};
+use rcgen::{DnType, SanType, date_time_ymd};
 
 use super::testing::{Authority, Place, ada, early, expired};
 use super::watch::{Notice, Watcher};
@@ -175,6 +175,45 @@ fn a_certificate_that_nothing_can_check_is_not_required() {
 }
 
 #[test]
+fn authorities_that_are_not_valid_now_are_left_out() {
+    let place = Place::new();
+    let until = |name, year| Authority::with(name, |ca| ca.not_after = date_time_ymd(year, 1, 2));
+    let (old, later) = (until("Old", 2020), until("Later", 3000));
+    let early = Authority::with("Early", |ca| ca.not_before = date_time_ymd(2900, 1, 2));
+    let date = |text: &str| format!("{text} 00:00:00 UTC").parse::<DateTime<Utc>>().unwrap();
+    let write = |all: &[&Authority]| {
+        let all: String = all.iter().map(|authority| authority.pem.as_str()).collect();
+        place.write("ca.pem", all);
+    };
+    let read = |at| Loaded::read(place.asking(true), at);
+    let left_out = |at| read(at).map(|loaded| loaded.authorities.left_out);
+    let (is_old, is_early) = (
+        ("CN=Old".to_owned(), Problem::Expired(date("2020-01-02"))),
+        ("CN=Early".to_owned(), Problem::NotYetValid(date("2900-01-02"))),
+    );
+    write(&[&old, &later, &early]);
+    assert_eq!(left_out(now()), Ok(vec![is_old.clone(), is_early]));
+    assert_eq!(left_out(date("2950-01-02")), Ok(vec![is_old.clone()]));
+    // What was read now is read again when that changes, and is another thing for clients then.
+    let first = read(now()).unwrap();
+    assert_eq!(first.authorities.outdated_at, Some(date("2900-01-02")));
+    assert_eq!(first.authorities.end, Some(date("3000-01-02")));
+    assert_ne!(first.digest, read(date("2950-01-02")).unwrap().digest);
+    let tls = Tls::load(place.asking(true)).unwrap();
+    let is_outdated = |at| tls.has_outdated_authorities(date(at));
+    assert_eq!(["2900-01-02", "2900-01-03"].map(is_outdated), [false, true]);
+
+    write(&[&old]);
+    let (subject, problem) = is_old;
+    let problem = Problem::NoValidAuthority(subject, Box::new(problem));
+    assert_eq!(refusal(&place.asking(false)), ("ca.pem".to_owned(), problem));
+    // Any other certificate among them is a mistake.
+    place.write("ca.pem", place.authority.pem.clone() + &place.authority.for_ada().pem());
+    let problem = Problem::NotAnAuthority("CN=Ada,O=Ours".to_owned());
+    assert_eq!(refusal(&place.asking(true)), ("ca.pem".to_owned(), problem));
+}
+
+#[test]
 fn the_password_is_not_shown() {
     let place = Place::new();
     let private_key_password = Some("secret".to_owned());
@@ -318,6 +357,62 @@ fn a_change_of_the_files_is_noticed() {
     assert_eq!((look(), look()), (vec![], vec![]));
 }
 
+#[test]
+fn other_options_are_taken_and_followed_and_bad_ones_change_nothing() {
+    let place = Place::new();
+    let tls = Tls::load(place.options()).unwrap();
+    let mut watcher = Watcher::new(tls.clone());
+    let (first, options) = (tls.config(), tls.options());
+    let other = place.authority.for_server();
+    place.write("other.pem", other.pem());
+    place.write("other.key", other.key.serialize_pem());
+    let moved = |options: TlsOptions| TlsOptions {
+        certificate: place.path("other.pem"),
+        private_key: place.path("other.key"),
+        ..options
+    };
+    for bad in [
+        TlsOptions { certificate: place.path("other.pem"), ..place.options() },
+        TlsOptions { private_key: place.path("none.key"), ..place.options() },
+        TlsOptions { ca_certificate: Some(place.path("none.pem")), ..place.options() },
+        TlsOptions { check_certificate: true, ..place.options() },
+    ] {
+        assert_eq!(tls.reload_with(bad.clone()).unwrap_err(), Tls::check(&bad).unwrap_err());
+        assert!(Arc::ptr_eq(&first, &tls.config()), "{bad:?}");
+        assert_eq!((tls.options(), watcher.look(now())), (Arc::clone(&options), vec![]));
+    }
+    // Each of these is a change for clients.
+    for (good, is_change) in [
+        (place.options(), false),
+        (moved(place.options()), true),
+        (moved(place.asking(false)), true),
+        (moved(place.asking(true)), true),
+        (moved(place.asking(true)), false),
+        (moved(place.asking(false)), true),
+    ] {
+        Tls::check(&good).unwrap();
+        assert_eq!(tls.reload_with(good.clone()), Ok(is_change), "{good:?}");
+        assert_eq!((tls.options(), watcher.look(now())), (Arc::new(good), vec![]));
+    }
+    // The files of before are nobody's now.
+    place.renew(&place.authority.for_server());
+    assert_eq!(watcher.look(now()), []);
+    let renewed = place.authority.for_server();
+    place.write("other.key", renewed.key.serialize_pem());
+    place.write("other.pem", renewed.pem());
+    assert!(matches!(watcher.look(now()).as_slice(), [Notice::Taken(_)]));
+    // The same bytes elsewhere change nothing but the paths.
+    for end in ["pem", "key"] {
+        fs::copy(place.path(&format!("other.{end}")), place.path(&format!("same.{end}"))).unwrap();
+    }
+    let (certificate, private_key) = (place.path("same.pem"), place.path("same.key"));
+    let same = TlsOptions { certificate, private_key, ..place.asking(false) };
+    let config = tls.config();
+    assert_eq!(tls.reload_with(same.clone()), Ok(false));
+    assert!(Arc::ptr_eq(&config, &tls.config()), "sessions can't be resumed");
+    assert_eq!(*tls.options(), same);
+}
+
 /// Kubernetes replaces the files of a secret by a link to a directory, and certbot links single files.
 #[cfg(unix)]
 #[test]
@@ -381,6 +476,6 @@ fn a_watch_takes_new_files_by_itself() {
         tokio::time::timeout(bound, taken).await.expect("new files are taken");
         watching.abort();
         place.write("server.key", "");
-        tls.reload_and_log().await;
+        tls.reload_and_log(place.options()).await;
     });
 }

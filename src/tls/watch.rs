@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::date;
 use super::files::Seen;
-use super::{Tls, TlsError, now};
+use super::{Tls, TlsError, TlsOptions, now};
 
 /// Interval at which [`Tls::watch`] usually looks at the files.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -38,10 +38,11 @@ impl Tls {
         }
     }
 
-    /// Reads the files again because somebody asks for it (SIGHUP), and tells the log what came of it.
-    pub async fn reload_and_log(&self) {
+    /// Takes these options because somebody asks for it (SIGHUP), and tells the log what came of it. It is as
+    /// [`reload_with`](Self::reload_with), without blocking.
+    pub async fn reload_and_log(&self, options: TlsOptions) {
         let tls = self.clone();
-        let read = tokio::task::spawn_blocking(move || match tls.reload() {
+        let read = tokio::task::spawn_blocking(move || match tls.reload_with(options) {
             Ok(true) => Notice::Taken(tls.describe()),
             Ok(false) => Notice::Same(tls.describe()),
             Err(error) => Notice::Refused(error),
@@ -53,8 +54,9 @@ impl Tls {
 
     fn describe(&self) -> String {
         let certificate = self.certificate();
-        let subject = certificate.names.first().map_or("nobody", String::as_str);
-        let path = self.options().certificate.display();
+        let subject = certificate.subject();
+        let options = self.options();
+        let path = options.certificate.display();
         format!("{path}: the certificate of {subject}, good until {}", date(&certificate.not_after))
     }
 }
@@ -113,8 +115,8 @@ impl Watcher {
     /// Looks at the files and at the certificate in use; returns what the log is to be told.
     pub(super) fn look(&mut self, now: DateTime<Utc>) -> Vec<Notice> {
         let mut notices = Vec::new();
-        let seen = Seen::look(self.tls.options());
-        if seen != self.tls.seen() {
+        let seen = Seen::look(&self.tls.options());
+        if seen != self.tls.seen() || self.tls.has_outdated_authorities(now) {
             notices.extend(self.read(seen));
         } else {
             self.refused = None;

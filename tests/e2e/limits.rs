@@ -1,6 +1,6 @@
 //! What one client may ask for: `MaxRequestsPerSecondPerClient` and `MaxConnectionsPerClient`.
 
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -330,15 +330,45 @@ fn a_place_is_given_back_however_a_connection_ends() {
 }
 
 #[test]
-fn one_beyond_that_is_silent_is_closed_by_time() {
-    let (_home, _server, [port, _]) = start(&format!("{CONNECTIONS}\nRequestTimeout=1"));
+fn one_beyond_has_a_second_and_no_more() {
+    let (_home, _server, [port, _]) = start(CONNECTIONS);
     let _held = [wait_for_place(port, "a place"), wait_for_place(port, "another")];
     let began = Instant::now();
-    let mut silent: Vec<_> = (0..20).map(|_| connect(port)).collect();
-    for stream in &mut silent {
-        rest_of(stream);
+    let mut silent: Vec<_> = (0..10).map(|_| connect(port)).collect();
+    for (stream, sent) in silent.iter_mut().zip(["GET /a=GetPid HTTP/1.1\r\n", "G", ""]) {
+        stream.write_all(sent.as_bytes()).unwrap();
     }
+    // Nor does it help to send something all the time.
+    let mut slow = connect(port);
+    slow.write_all(b"GET /").unwrap();
+    while slow.write_all(b"a").is_ok() && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for stream in &mut silent {
+        assert_eq!(rest_of(stream), "");
+    }
+    // RequestTimeout is 30 s.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[test]
+fn whoever_opens_far_more_than_it_may_is_not_answered() {
+    let (_home, server, [port, _]) = start(CONNECTIONS);
+    let began = Instant::now();
+    let mut silent: Vec<_> = (0..200).map(|_| connect(port)).collect();
+    let is_open = |stream: &mut TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    };
+    let open =
+        |all: &mut [TcpStream]| all.iter_mut().map(is_open).filter(|is_open| *is_open).count();
+    // The two that it may have stay; sixteen more, and two, would stay for a second.
+    wait_until("the end of all but those that it may have", || open(&mut silent) <= 2);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(open(&mut silent), 2);
+    server.wait_for_line(&["WARN", "connections of 127.0.0.1 were refused: ", CONNECTIONS]);
+    drop(silent);
+    wait_for_place(port, "a place");
 }
 
 #[test]
@@ -347,7 +377,7 @@ fn connections_of_trusted_proxies_do_not_count() {
     let held: Vec<_> = (0..20).map(|n| enter(port, [ADA, None][n % 2]).unwrap()).collect();
     // The rules are read again: those that come now count.
     let config = home.path().join("test.cfg");
-    std::fs::write(config, format!("[Server]\n{CONNECTIONS}\n")).unwrap();
+    std::fs::write(config, format!("[Server]\n{CONNECTIONS}\n[Service]\nServicePort=0\n")).unwrap();
     server.signal("HUP");
     server.wait_for_line(&["SIGHUP: "]);
     let counted = [enter(port, ADA).unwrap(), enter(port, BOB).unwrap()];

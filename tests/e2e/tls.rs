@@ -2,8 +2,11 @@
 //! is tested in `src/tls` and `src/http`.
 
 use std::fs;
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
@@ -203,7 +206,9 @@ fn files_that_change_are_taken_and_bad_ones_are_not() {
     // By itself, for both ports.
     secure.sign("server", "second", |_| {});
     server.wait_for_line(&["TLS: new connections use ", "CN=second"]);
-    assert_eq!((subject(port), subject(service)), ("second".to_owned(), "second".to_owned()));
+    for port in [port, service] {
+        wait_until("the second certificate", || subject(port) == "second");
+    }
     // Asked for by a signal.
     secure.sign("server", "third", |_| {});
     server.signal("HUP");
@@ -213,10 +218,90 @@ fn files_that_change_are_taken_and_bad_ones_are_not() {
     secure.sign("other", "other", |_| {});
     fs::copy(secure.path("other.key"), secure.path("server.key")).unwrap();
     server.signal("HUP");
-    server.wait_for_line(&["ERROR", "TLS: server.key", "stays in use"]);
+    server.wait_for_line(&["ERROR", "SIGHUP: nothing was changed: server.key: "]);
     assert_eq!(subject(port), "third");
     fs::write(secure.path("server.key"), key).unwrap();
     assert!(secure.get(port, "/action=GetStatus", &[]).contains("SUCCESS"));
+}
+
+#[test]
+fn a_signal_takes_other_files_and_options_for_each_port() {
+    let roles =
+        "[AuthorizationRoles]\n0=All\n[All]\nStandardRoles=Query,ServiceStatus,Admin\nClients=*\n";
+    let secure =
+        Secure::new("", &format!("[Service]\nServicePort=0\nSSLConfig=SSLOption0\n{roles}"));
+    let server = secure.home.start();
+    let port = server.address.port();
+    let service = service_port(&secure, &server, &[]);
+    secure.sign("ada", "Ada", |_| {});
+    let subject = |port: u16| {
+        let with = ["-v", "--cert", "ada.pem", "--key", "ada.key"];
+        let said = secure.curl(port, "/action=GetStatus", &with);
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        between(&said, "subject: CN=", "\n").unwrap_or_else(|| panic!("{said}")).trim().to_owned()
+    };
+    let config = fs::read_to_string(secure.path("test.cfg")).unwrap();
+    let reload = |config: &str| {
+        fs::write(secure.path("test.cfg"), config).unwrap();
+        let lines = || server.log_lines("SIGHUP: ");
+        let before = lines();
+        server.signal("HUP");
+        wait_until("the end of the reload", || lines() > before);
+    };
+
+    // The service port gets files of its own, and the other one asks for certificates.
+    secure.sign("other", "other", |_| {});
+    let apart = config
+        .replace("ServicePort=0\nSSLConfig=SSLOption0", "ServicePort=0\nSSLConfig=SSLOption1")
+        .replace("[Service]\n", "SSLCACertificate=ca.pem\nSSLCheckCertificate=true\n[Service]\n");
+    let apart = format!(
+        "{apart}[SSLOption1]\nSSLMethod=Negotiate\nSSLCertificate=other.pem\nSSLPrivateKey=other.key\n"
+    );
+    reload(&apart);
+    assert_eq!((subject(port), subject(service)), ("localhost".to_owned(), "other".to_owned()));
+    assert!(!secure.curl(port, "/action=GetVersion", &[]).status.success(), "none is required");
+    assert!(secure.curl(service, "/action=GetStatus", &[]).status.success());
+
+    // What can't be put in force changes nothing, neither certificates nor roles.
+    secure.sign("third", "third", |_| {});
+    let closed = apart.replace("Clients=*", "Clients=192.0.2.7").replace("=other.", "=third.");
+    for (bad, why) in [
+        (closed.replace("SSLPrivateKey=third.key", "SSLPrivateKey=none.key"), "none.key"),
+        (closed.replace("[Server]\nSSLConfig=SSLOption0\n", "[Server]\n"), "[Server] SSLConfig"),
+        (
+            closed.replace("ServicePort=0\nSSLConfig=SSLOption1", "ServicePort=0"),
+            "[Service] SSLConfig",
+        ),
+        (closed.replace("ServicePort=0\nSSLConfig=SSLOption1", ""), "[Service] ServicePort"),
+    ] {
+        assert_ne!(bad, closed);
+        reload(&bad);
+        server.wait_for_line(&["ERROR", "SIGHUP: nothing was changed: ", why]);
+        assert_eq!((subject(port), subject(service)), ("localhost".to_owned(), "other".to_owned()));
+        let reply = secure.get(service, "/action=GetStatus", &[]);
+        assert!(reply.contains("SUCCESS") || reply.contains("Running"), "{why}: {reply}");
+    }
+    reload(&closed);
+    assert_eq!(subject(service), "third");
+    let reply = secure.get(service, "/action=GetStatus", &[]);
+    assert!(reply.contains("ERROR"), "{reply}");
+}
+
+#[test]
+fn the_handshake_of_a_connection_beyond_the_limit_has_a_second() {
+    let secure = Secure::new("MaxConnectionsPerClient=1", "");
+    let server = secure.home.start();
+    let began = Instant::now();
+    let silent = [(); 2].map(|()| TcpStream::connect(server.address).unwrap());
+    silent.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+    // Whichever of them came first to its worker.
+    wait_until("the end of one", || {
+        silent.iter().any(|mut stream| matches!(stream.read(&mut [0]), Ok(0)))
+    });
+    // All others have ten.
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    let reply = secure.get(server.address.port(), "/action=GetVersion", &[]);
+    assert!(reply.contains("MaxConnectionsPerClient=1"), "{reply}");
 }
 
 #[test]

@@ -18,6 +18,14 @@ pub(crate) fn directory_id(_: &Path) -> io::Result<DirectoryId> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Does nothing: no client names a file here.
+pub(crate) fn protect(_: impl IntoIterator<Item = PathBuf>) {}
+
+/// Returns nothing, then.
+pub(crate) fn protected() -> Vec<PathBuf> {
+    Vec::new()
+}
+
 impl Root {
     /// Opens a directory; symbolic links in its path are followed now.
     pub(crate) fn resolve(path: &Path) -> io::Result<Self> {

@@ -2,7 +2,8 @@
 //!
 //! The path below is opened one name at a time: each directory relative to the one above it, and no symbolic link is
 //! followed. So whatever is renamed or replaced by a link meanwhile, the file that is opened was below the directory. A file
-//! of the server's own is not opened under any name: to close it would release the locks that SQLite has on it. (openat2 of
+//! of the server's own is not opened under any name: it may hold secrets, and to close one of a database would release the
+//! locks that SQLite has on it. (openat2 of
 //! Linux does that too, but does not tell which directories are on the way, and other systems lack it.)
 
 use std::fs::Metadata;
@@ -20,9 +21,9 @@ mod tests;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{Root, directory_id};
+pub(crate) use elsewhere::{Root, directory_id, protect, protected};
 #[cfg(unix)]
-pub(crate) use ours::is_own_file;
+pub(crate) use ours::{is_own_file, protect, protected};
 #[cfg(unix)]
 pub(crate) use unix::{Root, directory_id};
 
@@ -34,7 +35,7 @@ const NO_FILE: &str = "not a regular file";
 #[cfg(unix)]
 const ITS_OWN: &str = "it lies where the server keeps its own data";
 #[cfg(unix)]
-const OWN_FILE: &str = "it is a file of the server's own, under another name";
+const OWN_FILE: &str = "it is a file of the server's own";
 
 /// The identity of a directory, which tells it from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

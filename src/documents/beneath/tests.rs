@@ -77,6 +77,29 @@ fn files_below_are_opened_and_nothing_else_is() {
 }
 
 #[test]
+fn a_file_that_is_protected_is_not_opened_by_any_name() {
+    let (_directory, at) = scene();
+    let root = Root::resolve(&at.join("in")).unwrap();
+    let stamp = Stamp::of(&fs::metadata(at.join("in/file")).unwrap());
+    let linked = at.join("in/linked");
+    fs::hard_link(at.join("out/file"), &linked).unwrap();
+    assert_eq!(read(&root, "linked").unwrap(), "secret");
+    symlink(at.join("in/file"), at.join("out/by a link")).unwrap();
+    protect([at.join("out/file"), at.join("out/by a link"), at.join("none")]);
+    for below in ["file", "linked"] {
+        assert_eq!(read(&root, below).unwrap_err().to_string(), OWN_FILE, "{below}");
+    }
+    assert!(root.remove(Path::new("file"), &[], stamp).is_err());
+    assert!(at.join("in/file").exists());
+    // What takes its place is protected, and nothing else is.
+    fs::write(at.join("in/new"), "new").unwrap();
+    assert_eq!(read(&root, "new").unwrap(), "new");
+    fs::rename(at.join("in/new"), at.join("in/file")).unwrap();
+    assert_eq!(read(&root, "file").unwrap_err().to_string(), OWN_FILE);
+    assert_eq!(read(&root, "sub/file").unwrap(), "b");
+}
+
+#[test]
 fn the_links_of_a_root_are_followed_once() {
     let (_directory, at) = scene();
     symlink("in", at.join("link")).unwrap();

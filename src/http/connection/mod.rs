@@ -42,6 +42,7 @@ mod target;
 mod tests;
 
 use std::{
+    future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -49,7 +50,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
 
 use backlog::{Backlog, Turn};
 use deadline::{Deadline, ReplyDeadline};
@@ -78,6 +82,8 @@ pub struct MendedStream<S> {
     ended: bool,
     deadline: Deadline,
     reply_deadline: ReplyDeadline,
+    /// The end of the connection, whatever is under way then.
+    close_at: Option<Pin<Box<Sleep>>>,
     /// The longest request whose end is waited for, in bytes.
     max_request: u64,
     /// The requests read ahead of the replies, where it is known who replies.
@@ -103,6 +109,7 @@ impl<S> MendedStream<S> {
             ended: false,
             deadline: Deadline::new(timeout),
             reply_deadline: ReplyDeadline::new(Duration::MAX),
+            close_at: None,
             max_request: u64::MAX,
             backlog: None,
             has_gone: |_| false,
@@ -115,6 +122,13 @@ impl<S> MendedStream<S> {
     pub fn limited(mut self, reply_timeout: Duration, max_request: u64) -> Self {
         self.reply_deadline = ReplyDeadline::new(reply_timeout);
         self.max_request = max_request;
+        self
+    }
+
+    /// Ends the connection after this time, whatever is under way then. Needs a tokio runtime.
+    #[must_use]
+    pub(super) fn closed_after(mut self, time: Option<Duration>) -> Self {
+        self.close_at = time.map(|time| Box::pin(tokio::time::sleep(time)));
         self
     }
 
@@ -154,6 +168,12 @@ impl<S> MendedStream<S> {
     /// Returns true if the client took too long over a request. Registers a waker if not.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         self.deadline.is_over(self.mender.unfinished(), cx)
+    }
+
+    /// Returns true if the time of the connection is over. Registers a waker if not.
+    fn is_to_close(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_over = |close_at: &mut Pin<Box<Sleep>>| close_at.as_mut().poll(cx).is_ready();
+        self.close_at.as_mut().is_some_and(is_over)
     }
 
     /// Returns true if the client sends without end.
@@ -205,6 +225,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for MendedStream<S> {
         let this = self.get_mut();
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
+        }
+        if this.is_to_close(cx) {
+            this.end();
         }
         // Ends: each turn without bytes for the reader either reads some, of which only a bounded amount is kept from
         // the reader, or returns.
@@ -270,6 +293,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MendedStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.is_to_close(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let written = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.reply_deadline.check(written, cx)
     }
@@ -277,7 +303,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MendedStream<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // The dispatcher comes by here each time it is woken, also while a reply is not there yet.
-        if this.reply_deadline.is_gone(cx) {
+        if this.is_to_close(cx) || this.reply_deadline.is_gone(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if let Some(backlog) = &mut this.backlog {
@@ -297,6 +323,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MendedStream<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.is_to_close(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.reply_deadline.check(written, cx)
     }

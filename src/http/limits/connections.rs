@@ -1,9 +1,11 @@
-//! The limit of open connections. One beyond it is let in all the same, so that its client is told why; it counts too, or a
-//! client could have any number of them.
+//! The limit of open connections. One beyond it is let in for a moment all the same, so that its client is told why; it counts
+//! too, or a client could have any number of them. A client that has far more than it may is told nothing: its connections are
+//! closed at once.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Client;
 use super::refusals::Refusals;
@@ -11,6 +13,17 @@ use crate::aci::error::AciError;
 use crate::front::Endpoint;
 
 const KEY: &str = "MaxConnectionsPerClient";
+
+/// Time in which a connection beyond the limit is done: for its TLS handshake, and then for its request and the answer.
+pub(crate) const TIME_BEYOND: Duration = Duration::from_secs(1);
+
+/// How many connections beyond twice the limit a client may have open before further ones are closed at once: where the limit
+/// is small, a browser that opens a few more is still told why.
+const MORE_BEYOND: u32 = 16;
+
+/// A connection that is closed at once, because its client has far more than it may.
+#[derive(Debug)]
+pub(crate) struct FarBeyond;
 
 /// The open connections of each client, where `MaxConnectionsPerClient` limits them. There are no more entries than
 /// connections, whose number is limited for each worker.
@@ -28,19 +41,26 @@ impl OpenConnections {
         (limit > 0).then(|| Arc::new(Self { limit, open: Mutex::default(), refusals }))
     }
 
-    /// Counts a connection until the returned place is dropped.
-    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Place {
+    /// Counts a connection until the returned place is dropped. One that is far beyond the limit gets none.
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Result<Place, FarBeyond> {
+        let most = self.limit.saturating_mul(2).saturating_add(MORE_BEYOND);
         let number = {
             let mut open = self.lock();
             let number = open.entry(client).or_default();
-            *number = number.saturating_add(1);
-            *number
+            let entered = number.saturating_add(1);
+            if entered <= most {
+                *number = entered;
+            }
+            entered
         };
         let is_beyond = number > self.limit;
         if is_beyond {
             self.refusals.note(client);
         }
-        Place { connections: Arc::clone(self), client, is_beyond }
+        if number > most {
+            return Err(FarBeyond);
+        }
+        Ok(Place { connections: Arc::clone(self), client, is_beyond })
     }
 
     fn leave(&self, client: Client) {
@@ -98,8 +118,9 @@ impl Drop for Place {
 /// The limit of connections for each client, as [`server::serve`](crate::http::server::serve) holds it: that of an
 /// [`Endpoint`], or none (the default).
 ///
-/// A connection beyond it gets an error to its first ACI request, and then ends. Routes of an application's own answer
-/// that request as ever, and the connection ends all the same.
+/// A connection beyond it gets an error to its first ACI request, and then ends; it ends after a second at the latest. Routes
+/// of an application's own answer that request as ever, within that second, and the connection ends all the same. One of a
+/// client that has more than twice the limit and 16 open ends at once, without an answer.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionLimit(Option<(Arc<OpenConnections>, Endpoint)>);
 
@@ -109,10 +130,14 @@ impl ConnectionLimit {
         Self(open.map(|open| (Arc::clone(open), endpoint.clone())))
     }
 
-    /// Counts a connection, unless nothing limits those of its peer.
-    pub(in crate::http) fn enter(&self, peer: Option<SocketAddr>) -> Option<Place> {
-        let (open, endpoint) = self.0.as_ref()?;
-        let address = peer?.ip().to_canonical();
-        (!endpoint.access().trusts(address)).then(|| open.enter(Client::of(address)))
+    /// Counts a connection, unless nothing limits those of its peer. One that is far beyond the limit is to be closed at once.
+    pub(in crate::http) fn enter(
+        &self,
+        peer: Option<SocketAddr>,
+    ) -> Result<Option<Place>, FarBeyond> {
+        let Some((open, endpoint)) = self.0.as_ref() else { return Ok(None) };
+        let Some(address) = peer.map(|peer| peer.ip().to_canonical()) else { return Ok(None) };
+        let is_limited = !endpoint.access().trusts(address);
+        is_limited.then(|| open.enter(Client::of(address))).transpose()
     }
 }

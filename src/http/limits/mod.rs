@@ -24,7 +24,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 
 pub use connections::ConnectionLimit;
-pub(crate) use connections::{OpenConnections, Place};
+pub(crate) use connections::{OpenConnections, Place, TIME_BEYOND};
 pub(crate) use rate::RequestLimit;
 
 use super::connection::Connection;

@@ -165,20 +165,21 @@ fn workers_together_let_in_no_more() {
 fn a_place_is_given_back_and_one_beyond_counts_too() {
     let open = OpenConnections::new(2).unwrap();
     let (ada, bob) = (client("192.0.2.7"), client("192.0.2.8"));
-    let first = open.enter(ada);
-    let second = open.enter(ada);
+    let enter = |client| open.enter(client).unwrap();
+    let first = enter(ada);
+    let second = enter(ada);
     assert!(first.refusal().is_none() && second.refusal().is_none());
-    let beyond = open.enter(ada);
+    let beyond = enter(ada);
     let said = beyond.refusal().unwrap();
     assert_eq!((said.number, said.code), (506, "ERRORUNAVAILABLE"));
     assert!(said.description.contains("MaxConnectionsPerClient=2"), "{said}");
-    assert!(open.enter(bob).refusal().is_none(), "another client is affected");
+    assert!(enter(bob).refusal().is_none(), "another client is affected");
     // It stays what it was, and takes a place as long as it is there.
     drop(first);
     assert!(beyond.refusal().is_some());
-    assert!(open.enter(ada).refusal().is_some());
+    assert!(enter(ada).refusal().is_some());
     drop(beyond);
-    let third = open.enter(ada);
+    let third = enter(ada);
     assert!(third.refusal().is_none());
     assert_eq!(open.clients(), 1);
     drop((second, third));
@@ -186,10 +187,29 @@ fn a_place_is_given_back_and_one_beyond_counts_too() {
 }
 
 #[test]
+fn whoever_has_far_more_than_it_may_gets_no_place() {
+    let open = OpenConnections::new(2).unwrap();
+    let (ada, bob) = (client("192.0.2.7"), client("192.0.2.8"));
+    let mut places: Vec<_> = (0..20).map(|_| open.enter(ada).unwrap()).collect();
+    for _ in 0..3 {
+        assert!(open.enter(ada).is_err(), "twice the limit and 16 are open");
+    }
+    assert!(open.enter(bob).is_ok());
+    // One that got no place takes none.
+    places.pop();
+    places.push(open.enter(ada).unwrap());
+    assert!(open.enter(ada).is_err());
+    drop(places);
+    assert_eq!(open.clients(), 0, "an entry is left");
+    // None is too large.
+    assert!(OpenConnections::new(u32::MAX).unwrap().enter(ada).is_ok());
+}
+
+#[test]
 fn without_a_limit_no_connection_counts() {
     let peer: SocketAddr = "192.0.2.7:1".parse().unwrap();
-    assert!(ConnectionLimit::default().enter(Some(peer)).is_none());
-    assert!(ConnectionLimit::default().enter(None).is_none());
+    assert!(ConnectionLimit::default().enter(Some(peer)).unwrap().is_none());
+    assert!(ConnectionLimit::default().enter(None).unwrap().is_none());
 }
 
 #[test]

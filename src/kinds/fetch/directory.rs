@@ -14,7 +14,7 @@ use super::own::OwnPaths;
 use super::source::{Item, Missed, Pending, Source, Step};
 use super::sync::{self, TaskError};
 use super::walk::{Filter, Found, Walk};
-use crate::documents::beneath::{Root, Stamp};
+use crate::documents::beneath::{self, Root, Stamp};
 use crate::documents::found::FoundFiles;
 
 /// Largest number of unreadable paths that are kept; with more of them nothing is taken for vanished.
@@ -62,7 +62,7 @@ impl<'a> Directories<'a> {
         let filter = Filter::new(&task.file_match, task.no_crawl.clone())?;
         // Only once it exists can a path in it be told from a missing one.
         sync::make(data_directory)?;
-        let kept_out = own_directories.iter().cloned();
+        let kept_out = own_directories.iter().cloned().chain(beneath::protected());
         let mut own = OwnPaths::new(std::iter::once(data_directory.to_owned()).chain(kept_out));
         let roots = roots(&task.directories, &mut own)?;
         let mounts = Mounts::new(&roots);

@@ -52,6 +52,15 @@ fn a_client_can_neither_read_nor_delete_what_is_not_allowed() {
         assert!(error.contains(why), "{}: {error}", path.display());
     }
     assert!(database.exists() && written.join("batch.json").exists());
+    // Nor the configuration, by whatever name.
+    let (own, linked) = (home.path().join("test.cfg"), home.path().join("linked"));
+    fs::hard_link(&own, &linked).unwrap();
+    for path in [&own, &linked] {
+        let ended = ingest(&server, &[("adds", &add(path, "temporary"))]);
+        let error = ended.must("error");
+        assert!(error.contains("a file of the server's own"), "{}: {error}", path.display());
+    }
+    assert!(own.exists() && linked.exists());
     let ended = ingest(&server, &[("adds", &add(&note, "temporary"))]);
     assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
     assert!(!note.exists());
