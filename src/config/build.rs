@@ -43,8 +43,8 @@ pub(super) fn settings(
     let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader);
     let (queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
-    server.tls = tls::tls(&mut reader, "Server", &mut purposes);
-    service.tls = tls::tls(&mut reader, "Service", &mut purposes);
+    server.tls = tls::tls(&mut reader, "Server", &mut purposes, *disk);
+    service.tls = tls::tls(&mut reader, "Service", &mut purposes, *disk);
     let access = access::access(&mut reader, &queues, &mut purposes, *disk);
     let has_authority =
         |tls: &Option<TlsOptions>| tls.as_ref().is_some_and(|tls| tls.ca_certificate.is_some());

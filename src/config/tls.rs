@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::disk::Disk;
 use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
 use super::table::{self, SSL_OPTION, fixed_section};
-use crate::tls::TlsOptions;
+use crate::tls::{Tls, TlsError, TlsOptions};
 
 /// Makes the settings of the port of a section; `None` where it speaks plain HTTP. The section that it names is added to
 /// `purposes`.
@@ -14,6 +15,7 @@ pub(super) fn tls<'r>(
     reader: &mut Reader<'r>,
     of_port: &str,
     purposes: &mut Purposes<'r>,
+    disk: Disk,
 ) -> Option<TlsOptions> {
     let name = reader.text(&[of_port], table::SSL_CONFIG)?;
     let Some(section) = reader.ini.section(&name) else {
@@ -57,13 +59,26 @@ pub(super) fn tls<'r>(
     if options.check_certificate && options.ca_certificate.is_none() {
         let reason = "needs SSLCACertificate: nothing says which certificates of clients are good";
         reader.problem_at(section.name, table::SSL_CHECK_CERTIFICATE, reason);
+    } else if has_files
+        && disk == Disk::Real
+        && let Err(error) = Tls::check(&options)
+    {
+        let key = match &error {
+            TlsError::File { path, .. } if *path == options.private_key => table::SSL_PRIVATE_KEY,
+            TlsError::File { path, .. } if Some(path) == options.ca_certificate.as_ref() => {
+                table::SSL_CA_CERTIFICATE
+            }
+            _ => table::SSL_CERTIFICATE,
+        };
+        reader.problem_at(section.name, key, error.to_string());
     }
     has_files.then_some(options)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Settings;
+    use super::super::{Overrides, Settings, check, load};
+    use crate::kinds::Kinds;
 
     #[test]
     fn a_port_speaks_tls_by_the_section_that_it_names() {
@@ -129,5 +144,57 @@ mod tests {
             let error = Settings::parse(&text, "t").unwrap_err().to_string();
             assert!(error.contains(want), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn certificates_that_can_not_be_used_are_a_problem() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.cfg");
+        let write =
+            |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        let file = |name: &str| directory.path().join(name).display().to_string();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let text = format!(
+            "[Server]\nSSLConfig=A\n[Service]\nSSLConfig=A\n[A]\nSSLCertificate={}\nSSLPrivateKey={}\nSSLCACertificate={}\n",
+            file("crt"),
+            file("key"),
+            file("ca")
+        );
+        write("a.cfg", &text);
+        for (crt, private, ca, line, want) in [
+            (
+                "",
+                &*key,
+                "",
+                6,
+                format!("SSLCertificate={0}: {0}: there is no certificate", file("crt")),
+            ),
+            (
+                &*certificate,
+                "",
+                "",
+                7,
+                format!("SSLPrivateKey={0}: {0}: there is no private", file("key")),
+            ),
+            (
+                &certificate,
+                &key,
+                "",
+                8,
+                format!("SSLCACertificate={0}: {0}: there is no", file("ca")),
+            ),
+        ] {
+            for (name, text) in [("crt", crt), ("key", private), ("ca", ca)] {
+                write(name, text);
+            }
+            let error = load(&Kinds::shipped(), Some(&path), &Overrides::default()).unwrap_err();
+            assert_eq!(check(&Kinds::shipped(), &path).unwrap_err(), error);
+            // Both ports have them, and it is told once.
+            assert_eq!(error.problems().len(), 1, "{error}");
+            assert!(error.to_string().contains(&format!("a.cfg:{line}: [A] {want}")), "{error}");
+        }
+        write("a.cfg", text.split("SSLCA").next().unwrap());
+        load(&Kinds::shipped(), Some(&path), &Overrides::default()).unwrap();
     }
 }
