@@ -99,12 +99,6 @@ impl Access {
         Self::new(vec![Role::of_clients("open", StandardRoles::ALL, vec![AddressPattern::any()])])
     }
 
-    /// Returns the roles, the defaults last.
-    #[must_use]
-    pub fn roles(&self) -> &[Role] {
-        &self.roles
-    }
-
     /// Returns true if there are roles beside the defaults.
     #[must_use]
     pub fn has_roles(&self) -> bool {

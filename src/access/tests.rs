@@ -64,6 +64,15 @@ fn without_roles_this_machine_administers_and_everybody_asks() {
 }
 
 #[test]
+fn open_rules_allow_everything_to_everybody() {
+    let access = Access::open();
+    for standard in StandardRole::ALL {
+        assert!(access.is_open(standard) && access.allows(&at(AWAY), &wanted("X", standard)));
+        assert!(access.allows_service(&at(AWAY), "X", standard), "{standard:?}");
+    }
+}
+
+#[test]
 fn a_default_goes_once_a_role_names_the_standard_role() {
     use StandardRole::{Admin, Query, ServiceStatus};
     let access = Access::new(vec![role(&[Query], &["10.*.*.*"])]);
@@ -148,6 +157,21 @@ fn a_role_can_be_limited_to_queues() {
     ] {
         assert_eq!(access.allows(&at(AWAY), &what), is_allowed, "{what:?}");
     }
+}
+
+#[test]
+fn a_standard_role_for_some_queues_is_none_for_the_server() {
+    let limited = Role {
+        queues: Some(vec!["Ingest".to_owned()]),
+        ..role(&[StandardRole::Query, StandardRole::Admin], &["*"])
+    };
+    let access = Access::new(vec![limited, role(&[StandardRole::Query], &[AWAY])]);
+    assert!(access.has_standard(&at(AWAY), StandardRole::Query));
+    assert!(!access.has_standard(&at(HERE), StandardRole::Query), "for one queue only");
+    assert!(!access.has_standard(&at(AWAY), StandardRole::Admin), "for one queue only");
+    assert!(access.has_standard(&at(AWAY), StandardRole::ServiceStatus), "as everybody");
+    assert!(access.has_standard(&at(HERE), StandardRole::ServiceControl), "as this machine");
+    assert_eq!(access.origins(StandardRole::Query), ["* for Ingest", AWAY]);
 }
 
 #[test]

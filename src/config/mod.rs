@@ -329,17 +329,20 @@ mod load_tests {
     fn the_settings_know_the_files_that_they_are_made_of() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        let keys = at("keys.txt");
+        let (keys, certificates) = (at("keys.txt"), crate::tls::testing::Place::new());
         std::fs::write(at("shared.cfg"), "[R]\nStandardRoles=Query\n").unwrap();
         std::fs::write(&keys, format!("sha256:{}\n", "0".repeat(64))).unwrap();
         let text = format!(
-            "[Server]\nSSLConfig=S\n[S]\nSSLMethod=Negotiate\nSSLCertificate=a.pem\nSSLPrivateKey=a.key\n\
-             SSLCACertificate=ca.pem\n[AuthorizationRoles]\n0=R\n[R] < \"shared.cfg\" [R]\nKeys={}\n",
+            "[Server]\nSSLConfig=S\n[S]\nSSLMethod=Negotiate\nSSLCertificate={}\nSSLPrivateKey={}\n\
+             SSLCACertificate={}\n[AuthorizationRoles]\n0=R\n[R] < \"shared.cfg\" [R]\nKeys={}\n",
+            certificates.path("server.pem").display(),
+            certificates.path("server.key").display(),
+            certificates.path("ca.pem").display(),
             keys.display()
         );
         std::fs::write(at("test.cfg"), text).unwrap();
         let (settings, _) = load(Some(&at("test.cfg")), &Overrides::default()).unwrap();
-        let named = ["a.pem", "a.key", "ca.pem"].map(PathBuf::from);
+        let named = ["server.pem", "server.key", "ca.pem"].map(|name| certificates.path(name));
         let mut files: Vec<_> =
             named.into_iter().chain([at("test.cfg"), at("shared.cfg"), keys]).collect();
         files.sort();
