@@ -87,16 +87,12 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
-    let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
     // Before anything else takes time: any of these would end the process without a word.
     let mut reloads = Reloads::new()?;
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
-    let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
+    let settings = load(kinds, args)?;
     beneath::protect(settings.files.clone());
     let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
@@ -167,6 +163,16 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     }
     log::info!("ended");
     Ok(())
+}
+
+/// Reads the configuration, and logs its warnings. Blocks while the names of hosts are looked up.
+fn load(kinds: &Kinds, args: &ServeArgs) -> Result<Settings, config::ConfigError> {
+    let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
+    let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
+    for warning in warnings {
+        log::warn!("{warning}");
+    }
+    Ok(settings)
 }
 
 /// Begins the endpoint with what the configuration says of it.
@@ -262,19 +268,17 @@ impl Certificates {
         self.aci.iter().chain(&self.service)
     }
 
-    /// Returns an error if a configuration can't be put in force while the server runs: what it says of ports is another
-    /// than at the start, or files can't be used. Changes nothing.
-    async fn check(&self, settings: &Settings) -> Result<(), ServeError> {
+    /// Returns an error if a configuration can't be put in force while the server runs, because what it says of ports is
+    /// another than at the start. Its files were checked when it was read.
+    fn check(&self, settings: &Settings) -> Result<(), ServeError> {
         let needs_restart = |what: &str| Err(ServeError::NeedsRestart(what.to_owned()));
         match (self.has_service_port, settings.service.port) {
             (false, Some(_)) => return needs_restart("[Service] ServicePort is new"),
             (true, None) => return needs_restart("[Service] ServicePort has gone"),
             _ => {}
         }
-        let fresh = options(settings);
-        for ((section, tls), fresh) in
-            [("Server", &self.aci), ("Service", &self.service)].into_iter().zip(fresh)
-        {
+        let ports = [("Server", &self.aci), ("Service", &self.service)];
+        for ((section, tls), fresh) in ports.into_iter().zip(options(settings)) {
             match (tls, fresh) {
                 (None, Some(_)) => {
                     return needs_restart(&format!("[{section}] SSLConfig was switched on"));
@@ -285,10 +289,7 @@ impl Certificates {
                 _ => {}
             }
         }
-        let fresh: Vec<_> = fresh.into_iter().flatten().cloned().collect();
-        let check = move || fresh.iter().try_for_each(Tls::check);
-        let checked = actix_web::rt::task::spawn_blocking(check);
-        Ok(checked.await.map_err(io::Error::other)??)
+        Ok(())
     }
 
     /// Takes the certificates of a configuration that was checked.
@@ -330,7 +331,7 @@ async fn reload(
         reloads.next().await;
         let read = async {
             let settings = reloaded(kinds, args, expected.as_deref(), had_roles).await?;
-            certificates.check(&settings).await?;
+            certificates.check(&settings)?;
             Ok::<_, ServeError>(settings)
         };
         match read.await {
@@ -359,15 +360,9 @@ async fn reloaded(
     if let Some(gone) = expected.filter(|file| !file.exists()) {
         return Err(ServeError::FileGone(gone.to_owned()));
     }
-    let (kinds, file) = (kinds.clone(), args.config.clone());
-    let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
-    let read = actix_web::rt::task::spawn_blocking(move || {
-        config::load(&kinds, file.as_deref(), &overrides)
-    });
-    let (settings, warnings) = read.await.map_err(io::Error::other)??;
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
+    let (kinds, args) = (kinds.clone(), args.clone());
+    let read = actix_web::rt::task::spawn_blocking(move || load(&kinds, &args));
+    let settings = read.await.map_err(io::Error::other)??;
     match had_roles && settings.access.roles.is_empty() {
         true => Err(ServeError::NoRoleLeft),
         false => Ok(settings),

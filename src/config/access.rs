@@ -1,7 +1,7 @@
 //! Makes the settings of access: who may do what.
 //!
-//! What can't be honoured here is a problem and never a warning: a role that means less than it says would let in whom its
-//! author wanted to keep out.
+//! A setting that can't be honoured is a problem here and never a warning: a role that means less than it says would let in
+//! whom its author wanted to keep out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -103,7 +103,10 @@ fn role<'r>(
     let actions = reader.texts(name, table::ACTIONS_OF_ROLE);
     let service_actions = reader.texts(name, table::SERVICE_ACTIONS);
     check_actions(reader, section, &actions, queues);
-    check_service_actions(reader, section, &service_actions);
+    for action in &service_actions {
+        let known = SERVICE_ACTIONS.iter().map(|spec| spec.name);
+        check_action(reader, section, table::SERVICE_ACTIONS, action, known);
+    }
     let limits = reader.given_texts(name, table::QUEUES);
     for queue in limits.iter().flatten() {
         if !queues.iter().any(|known| known.name.eq_ignore_ascii_case(queue)) {
@@ -176,28 +179,21 @@ fn check_actions(
         }
         let known = BUILTIN.iter().map(|spec| spec.name);
         let known = known.chain(queues.iter().map(|queue| queue.name.as_str()));
-        if !known.clone().any(|known| known.eq_ignore_ascii_case(action)) {
-            warn_of_action(reader, section, table::ACTIONS_OF_ROLE, action, known);
-        }
+        check_action(reader, section, table::ACTIONS_OF_ROLE, action, known);
     }
 }
 
-fn check_service_actions(reader: &mut Reader<'_>, section: &IniSection<'_>, actions: &[String]) {
-    let known = SERVICE_ACTIONS.iter().map(|spec| spec.name);
-    for action in actions {
-        if !known.clone().any(|known| known.eq_ignore_ascii_case(action)) {
-            warn_of_action(reader, section, table::SERVICE_ACTIONS, action, known.clone());
-        }
-    }
-}
-
-fn warn_of_action<'a>(
+/// Warns about an action that is not among those that are known.
+fn check_action<'a>(
     reader: &mut Reader<'_>,
     section: &IniSection<'_>,
     key: &Key,
     action: &str,
-    known: impl Iterator<Item = &'a str>,
+    known: impl Iterator<Item = &'a str> + Clone,
 ) {
+    if known.clone().any(|known| known.eq_ignore_ascii_case(action)) {
+        return;
+    }
     let hint = nearest(action, known).map(|near| format!(" Is {near} meant?")).unwrap_or_default();
     let text = format!("names {}, which is no action of this server.{hint}", shorten(action));
     reader.warn_at(section.name, key, &text);

@@ -238,8 +238,7 @@ const CHALLENGE: &str = "Basic realm=\"actiond: the password is your key\", char
 fn sender(request: &HttpRequest, endpoint: &Endpoint) -> (Caller, Option<String>, bool) {
     let access = endpoint.access();
     let caller = caller::caller(request, &access);
-    let is_wrong = caller.credential.is_some() && access.is_wrong_key(&caller);
-    let wrong_key = is_wrong.then(|| caller.to_string());
+    let wrong_key = access.is_wrong_key(&caller).then(|| caller.to_string());
     let is_known = access.knows(&caller);
     (caller, wrong_key, is_known)
 }
