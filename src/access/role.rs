@@ -80,7 +80,7 @@ impl ActionName {
     }
 }
 
-/// What a request wants to have performed.
+/// The action that a request wants to have performed.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The name of the action.

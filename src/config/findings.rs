@@ -13,7 +13,7 @@ use super::table::is_secret;
 /// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
 
-/// What is shown in place of a secret.
+/// The text that is shown in place of a secret.
 pub(super) const SECRET: &str = "***";
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.

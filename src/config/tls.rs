@@ -1,4 +1,4 @@
-//! Makes the settings of TLS. What can't be honoured is a problem and never a warning.
+//! Makes the settings of TLS. One that can't be honoured is a problem and never a warning.
 
 use std::path::PathBuf;
 

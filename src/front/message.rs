@@ -89,7 +89,7 @@ impl fmt::Display for Caller {
     }
 }
 
-/// What a caller sent along to be known by.
+/// The proof of who it is that a caller sent along.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Credential {

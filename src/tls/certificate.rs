@@ -1,4 +1,4 @@
-//! What a certificate says: the time for which it is good, and the names of its owner. Pure.
+//! The contents of a certificate: the time for which it is good, and the names of its owner. Pure.
 //!
 //! It judges no certificate: rustls has verified those of clients by then.
 

@@ -13,7 +13,7 @@ pub enum TlsError {
     File {
         /// The file, as it is named in the options.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         problem: Problem,
     },
     /// A client certificate is required, and nothing says which ones are good.
@@ -24,7 +24,7 @@ pub enum TlsError {
     NoAuthority,
 }
 
-/// What is wrong with a file.
+/// The reason for which a file can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -43,7 +43,7 @@ pub enum Problem {
     /// It holds no private key.
     #[error("there is no private key in it")]
     NoKey,
-    /// What it holds is damaged, or of a kind that isn't taken.
+    /// Its contents are damaged, or of a kind that isn't taken.
     #[error("can't be used: {0}")]
     Damaged(String),
     /// Its key is encrypted in the way of old versions of OpenSSL.

@@ -62,7 +62,7 @@ pub(super) fn is_readable_by_all(path: &Path) -> bool {
     }
 }
 
-/// What the three files are, as far as that can be told without reading them: a change of their bytes changes this. Links are
+/// The marks of the three files, which are taken without reading them: a change of their bytes changes these. Links are
 /// followed, so that one that points elsewhere is a change, also if it is the link of a directory above.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen([Option<Mark>; 3]);

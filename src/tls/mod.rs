@@ -86,13 +86,13 @@ struct Shared {
     failures: Failures,
 }
 
-/// What was read from the files.
+/// The contents of the files, as they were read.
 #[derive(Clone)]
 struct Loaded {
     options: Arc<TlsOptions>,
     config: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
-    /// What is wrong with another certificate of the file than the first, which some clients may not need.
+    /// The problem of another certificate of the file than the first, which some clients may not need.
     problem_of_another: Option<Problem>,
     /// Those that certificates of clients are verified by, if there are any.
     authorities: Authorities,
@@ -271,7 +271,7 @@ impl Loaded {
     }
 }
 
-/// What is known of the authorities beside their certificates.
+/// The authorities, beside their certificates.
 #[derive(Debug, Clone, Default)]
 struct Authorities {
     /// Those that have expired or are not valid yet, and so verify nothing: the subject of each, and what is wrong with it.

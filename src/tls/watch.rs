@@ -61,7 +61,7 @@ impl Tls {
     }
 }
 
-/// What the log is to be told.
+/// A message for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
     /// Changed files are in use from now on.
@@ -90,7 +90,7 @@ impl Notice {
     }
 }
 
-/// What was seen and told.
+/// The state of the files at the last look, and of the messages.
 #[derive(Debug)]
 pub(super) struct Watcher {
     tls: Tls,

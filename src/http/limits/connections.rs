@@ -17,8 +17,8 @@ const KEY: &str = "MaxConnectionsPerClient";
 /// Time in which a connection beyond the limit is done: for its TLS handshake, and then for its request and the answer.
 pub(crate) const TIME_BEYOND: Duration = Duration::from_secs(1);
 
-/// How many connections beyond twice the limit a client may have open before further ones are closed at once: where the limit
-/// is small, a browser that opens a few more is still told why.
+/// Number of connections beyond twice the limit that a client may have open before further ones are closed at once: where the
+/// limit is small, a browser that opens a few more is still told why.
 const MORE_BEYOND: u32 = 16;
 
 /// A connection that is closed at once, because its client has far more than it may.

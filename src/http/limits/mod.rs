@@ -1,4 +1,4 @@
-//! What one client may ask for: requests a second, and connections at a time.
+//! The limits of one client: requests a second, and connections at a time.
 //!
 //! A client is an address, of IPv6 a network of 64 bits: to one machine all of those are free to use. A request counts for
 //! the address that [`caller`](super::caller) finds, a connection for that of its peer, unless that is a trusted proxy. The

@@ -1,4 +1,4 @@
-//! What was refused, for the log: one line for each client every few seconds, however much it sends.
+//! Refused requests and connections, for the log: one line for each client every few seconds, however much it sends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ const MAX_LINES: usize = 20;
 /// The refusals of one limit that were not logged yet.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    /// What is refused, in the plural.
+    /// The word for the things that are refused, in the plural.
     what: &'static str,
     key: &'static str,
     limit: u32,

@@ -110,7 +110,7 @@ async fn have_ended(_: Pid) -> bool {
     false
 }
 
-/// What Linux tells of the processes of a group.
+/// The processes of a group, as Linux tells of them.
 #[cfg(target_os = "linux")]
 mod proc {
     use std::fs;
