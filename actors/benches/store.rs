@@ -35,8 +35,13 @@ impl Bench {
 
     fn batch(&self, submissions: usize, controls: Vec<Control>, claim: usize) -> Batch {
         let parameters = Parameters::from_iter([("Reference", "x".repeat(150))]);
-        let new =
-            NewAction::Given { parameters, priority: 0, key: None, queued_at: Timestamp(1_000) };
+        let new = NewAction::Given {
+            not_before: None,
+            parameters,
+            priority: 0,
+            key: None,
+            queued_at: Timestamp(1_000),
+        };
         Batch {
             queue: self.queue,
             now: Timestamp(2_000),
@@ -58,6 +63,8 @@ impl Bench {
     fn running(&self, number: usize) -> Vec<Control> {
         let claimed = self.commit(self.batch(number, Vec::new(), number)).claimed;
         let end = |id, attempt| AttemptEnd {
+            retry_after: None,
+            worker: None,
             id,
             attempt,
             ended: Ended::Finished,

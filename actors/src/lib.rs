@@ -103,13 +103,13 @@ mod worker;
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
 pub use events::{Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
 pub use key::SubmissionKey;
-pub use lifecycle::{Came, OnRestart};
+pub use lifecycle::{Came, OnRestart, Recovery};
 #[cfg(unix)]
 pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopRequested, Wish, Work};
 pub use queue::{
-    ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, StatusWithin,
-    Submission, Summary, Target, TooLarge,
+    ActionStatus, Backoff, Listing, QueueError, QueueHandle, QueueSettings, Relayed,
+    RelayedCommand, RetryPolicy, RunOutcome, StatusWithin, Submission, Summary, Target, TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

@@ -17,6 +17,49 @@ pub enum OnRestart {
     Requeue,
     /// The action ends in Error: it never runs twice.
     Fail,
+    /// The attempt goes on: its work is done elsewhere, and does not end with the server (see
+    /// [`ActionContext::is_resumed`](crate::ActionContext::is_resumed)).
+    Resume,
+}
+
+/// Treatment of the actions that were running when their server went down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovery {
+    /// The fate of each.
+    pub on_restart: OnRestart,
+    /// Number of times that an action may be running when its server dies; at the last of them it ends in Error instead of
+    /// being requeued. 0 = no limit.
+    pub max_restarts: u32,
+}
+
+impl Recovery {
+    /// Default of [`Recovery::max_restarts`].
+    pub const MAX_RESTARTS: u32 = 3;
+
+    /// Returns the command for an action that was running, and that `restarts` servers had died with before.
+    ///
+    /// ```
+    /// use actiond_actors::lifecycle::{Command, OnRestart, Recovery};
+    /// let recovery = Recovery { on_restart: OnRestart::Requeue, max_restarts: 3 };
+    /// assert_eq!(recovery.command(1), Command::Recover(OnRestart::Requeue));
+    /// assert_eq!(recovery.command(2), Command::GiveUp);
+    /// ```
+    #[must_use]
+    pub const fn command(self, restarts: u32) -> Command {
+        let died = restarts.saturating_add(1);
+        match self.on_restart {
+            OnRestart::Requeue if self.max_restarts > 0 && died >= self.max_restarts => {
+                Command::GiveUp
+            }
+            on_restart => Command::Recover(on_restart),
+        }
+    }
+}
+
+impl From<OnRestart> for Recovery {
+    fn from(on_restart: OnRestart) -> Self {
+        Self { on_restart, max_restarts: Self::MAX_RESTARTS }
+    }
 }
 
 /// A command to one action: from a client, or from the queue itself.
@@ -39,6 +82,8 @@ pub enum Command {
     Duplicate,
     /// Show the parameters.
     ReadParameters,
+    /// Start the next attempt as soon as there is a slot: of an action that waits for a time, or has ended in Error.
+    Retry,
     /// Give the action a slot (from the queue itself).
     Start,
     /// Record the end of an attempt (from its worker).
@@ -46,11 +91,13 @@ pub enum Command {
     /// Recover an action that no worker runs any more, because its server went down or lost its lease (from the queue
     /// itself).
     Recover(OnRestart),
+    /// End an action in Error that was running too often when its server died (from the queue itself).
+    GiveUp,
 }
 
 impl Command {
     /// All commands of clients, for tests and models that go through them.
-    pub const OF_CLIENTS: [Self; 8] = [
+    pub const OF_CLIENTS: [Self; 9] = [
         Self::Cancel,
         Self::Stop,
         Self::ChangePriority(1),
@@ -59,6 +106,7 @@ impl Command {
         Self::Resume,
         Self::Duplicate,
         Self::ReadParameters,
+        Self::Retry,
     ];
 
     /// Returns the word for the command in "can't be …".
@@ -71,9 +119,10 @@ impl Command {
             Self::Resume => "resumed",
             Self::Duplicate => "duplicated",
             Self::ReadParameters => "read",
+            Self::Retry => "retried",
             Self::Start => "started",
             Self::End(_) => "ended",
-            Self::Recover(_) => "recovered",
+            Self::Recover(_) | Self::GiveUp => "recovered",
         }
     }
 }
@@ -83,6 +132,10 @@ pub const INTERRUPTED_BY_RESTART: &str = "interrupted by server restart";
 
 /// The error text of an action that a shutdown interrupted.
 pub const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
+
+/// The error text of an action that was running too often when its server died.
+pub const GIVEN_UP: &str =
+    "it was running each time when the server died, too often to be started again (MaxRestarts)";
 
 /// Returns the error text of an action that a command moved to this state, where no attempt gave one.
 ///
@@ -97,6 +150,7 @@ pub const INTERRUPTED_BY_SHUTDOWN: &str = "interrupted by server shutdown";
 pub const fn error_of(command: Command, state: State) -> Option<&'static str> {
     match (command, state) {
         (Command::Recover(_), State::Error) => Some(INTERRUPTED_BY_RESTART),
+        (Command::GiveUp, State::Error) => Some(GIVEN_UP),
         (Command::End(Ended::Interrupted(_)), State::Error) => Some(INTERRUPTED_BY_SHUTDOWN),
         _ => None,
     }
@@ -109,6 +163,12 @@ pub enum Ended {
     Finished,
     /// The work failed.
     Failed,
+    /// The work failed, and is to be tried again ([`AttemptEnd::retry_after`](crate::store::AttemptEnd::retry_after)).
+    Retry,
+    /// The work was given back undone: it counts as no attempt.
+    Released,
+    /// The work was cancelled elsewhere, before it began there.
+    Cancelled,
     /// The work ended because it was asked to stop, or was forced.
     Stopped,
     /// The work ended because the server shuts down.
@@ -172,6 +232,13 @@ impl Refusal {
             }
             (State::Queued, Command::Pause { .. }) => {
                 "it is not running; pause the queue to keep it from starting"
+            }
+            (state, Command::Retry) if !matches!(state, State::Queued | State::Error) => {
+                if state.is_final() {
+                    "only an action that has ended in Error can be tried again, submit it again"
+                } else {
+                    "it is running"
+                }
             }
             (State::Queued, Command::Resume) => {
                 "it is not paused; if the queue is paused, resume the queue"
@@ -239,14 +306,27 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
         (Command::ReadParameters, Queued | Processing | Paused | Stopping) => Stay,
         (Command::ReadParameters, Finished | Error | Cancelled | Stopped) => StatusOnly,
 
+        (Command::Retry, Queued) => Stay,
+        // The only way out of a final state (Q7), and a client has to ask for it.
+        (Command::Retry, Error) => Move(Queued),
+
         (Command::Start, Queued) => Move(Processing),
 
         // Work that was done when the stop came stays done.
         (Command::End(Ended::Finished), Processing | Paused | Stopping) => Move(Finished),
         (Command::End(Ended::Failed), Processing | Paused | Stopping) => Move(Error),
         (Command::End(Ended::Stopped), Processing | Paused | Stopping) => Move(Stopped),
+        (Command::End(Ended::Cancelled), Processing | Paused | Stopping) => Move(Cancelled),
+        (Command::End(Ended::Retry | Ended::Released), Processing | Paused) => Move(Queued),
+        // Who asked for a stop wants no further attempt.
+        (Command::End(Ended::Retry), Stopping) => Move(Error),
+        (Command::End(Ended::Released), Stopping) => Move(Stopped),
 
-        (Command::End(Ended::Interrupted(_)) | Command::Recover(_), Stopping) => Move(Stopped),
+        (Command::Recover(OnRestart::Resume), Processing | Paused | Stopping) => Stay,
+        (Command::GiveUp, Processing | Paused) => Move(Error),
+        (Command::End(Ended::Interrupted(_)) | Command::Recover(_) | Command::GiveUp, Stopping) => {
+            Move(Stopped)
+        }
         (
             Command::End(Ended::Interrupted(OnRestart::Requeue))
             | Command::Recover(OnRestart::Requeue),
@@ -256,7 +336,10 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
             Command::End(Ended::Interrupted(OnRestart::Fail)) | Command::Recover(OnRestart::Fail),
             Processing | Paused,
         ) => Move(Error),
-        (Command::Recover(_), Queued | Finished | Error | Cancelled | Stopped) => Stay,
+        (
+            Command::Recover(_) | Command::GiveUp,
+            Queued | Finished | Error | Cancelled | Stopped,
+        ) => Stay,
 
         _ => return Err(Refusal { state, command }),
     };
@@ -291,14 +374,20 @@ mod tests {
         (Command::Resume, "- = R - - - - -"),
         (Command::Duplicate, "= = = = - - - -"),
         (Command::ReadParameters, "= = = = s s s s"),
+        (Command::Retry, "= - - - - Q - -"),
         (Command::Start, "R - - - - - - -"),
         (Command::End(Ended::Finished), "- F F F - - - -"),
         (Command::End(Ended::Failed), "- E E E - - - -"),
         (Command::End(Ended::Stopped), "- X X X - - - -"),
+        (Command::End(Ended::Retry), "- Q Q E - - - -"),
+        (Command::End(Ended::Released), "- Q Q X - - - -"),
+        (Command::End(Ended::Cancelled), "- C C C - - - -"),
         (Command::End(Ended::Interrupted(OnRestart::Requeue)), "- Q Q X - - - -"),
         (Command::End(Ended::Interrupted(OnRestart::Fail)), "- E E X - - - -"),
         (Command::Recover(OnRestart::Requeue), "= Q Q X = = = ="),
         (Command::Recover(OnRestart::Fail), "= E E X = = = ="),
+        (Command::Recover(OnRestart::Resume), "= = = = = = = ="),
+        (Command::GiveUp, "= E E X = = = ="),
     ];
 
     fn expected(cell: &str) -> Option<Verdict> {
@@ -331,8 +420,11 @@ mod tests {
     }
 
     #[test]
-    fn a_final_state_is_never_left() {
+    fn a_final_state_is_left_only_by_a_retry_of_an_error() {
         for (command, _) in TABLE {
+            if *command == Command::Retry {
+                continue;
+            }
             for state in State::ALL.into_iter().filter(|s| s.is_final()) {
                 assert!(
                     !matches!(decide(state, *command), Ok(Verdict::Move(_))),

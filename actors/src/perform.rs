@@ -16,8 +16,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
-use crate::action::{ActionId, Parameters};
+use crate::action::{ActionId, Parameters, State};
 use crate::lifecycle::OnRestart;
+use crate::queue::{QueueError, Relayed};
 use crate::report::{Progress, Report};
 use crate::system::System;
 use crate::worker::Attempt;
@@ -59,6 +60,32 @@ pub trait Perform: Send + Sync + 'static {
     /// how much of it was done. A kind of action that may run twice returns [`OnRestart::Requeue`].
     fn on_restart(&self) -> OnRestart {
         OnRestart::Fail
+    }
+
+    /// Returns the number of actions that could begin now, beside those that have begun. By default there is no limit but
+    /// the queue's slots. A kind of action that needs something else for each, such as a remote worker that asks for one,
+    /// returns the number of those; when there is more, it calls [`QueueHandle::look_again`](crate::QueueHandle::look_again).
+    ///
+    /// This and the next two are called by threads that must not wait.
+    fn demand(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Reserves what is needed for up to `most` actions to begin, and returns for how many. Each of them is then given to
+    /// [`Perform::perform`], or given back.
+    fn reserve(&self, most: usize) -> usize {
+        most
+    }
+
+    /// Takes back what was reserved for this number of actions, because there were fewer to begin.
+    fn give_back(&self, unused: usize) {
+        let _ = unused;
+    }
+
+    /// Tells whether the work takes commands that the rules refuse for an action that runs: see
+    /// [`ActionContext::relayed`].
+    fn relays(&self) -> bool {
+        false
     }
 }
 
@@ -209,6 +236,63 @@ impl ActionContext {
     #[must_use]
     pub fn system(&self) -> &System {
         &self.system
+    }
+
+    /// Tells whether the attempt began in an earlier server, and its work goes on elsewhere ([`OnRestart::Resume`]).
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.attempt.is_resumed()
+    }
+
+    /// Tells whether the server shuts down and lets go of the attempt, which the next one resumes.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.attempt.is_detached()
+    }
+
+    /// Returns the note that was kept last with this attempt, also by an earlier server.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        self.attempt.note()
+    }
+
+    /// Keeps a note with the attempt instead of the one before, so that a server that resumes it finds it. It is durable once
+    /// this returns `Ok`. Nothing is kept of an action that runs at once.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`] if this attempt does not run any more, or the store's.
+    pub async fn keep_note(&self, note: impl Into<String>) -> Result<(), QueueError> {
+        let Some(id) = self.id() else { return Ok(()) };
+        let note = note.into();
+        let queue = self.system.queue(self.queue_name()).ok_or(QueueError::ShuttingDown)?;
+        queue.keep_note(id, self.attempt_number(), note.clone()).await?;
+        self.attempt.set_note(note);
+        Ok(())
+    }
+
+    /// Sets the name of the remote worker that has the attempt.
+    pub fn set_worker(&self, name: impl Into<String>) {
+        self.attempt.set_worker(name.into());
+    }
+
+    /// Returns a stream of the commands that the rules refuse because the action runs, from now on, where
+    /// [`Perform::relays`] is true. Call it once.
+    #[must_use]
+    pub fn relayed(&self) -> BoxStream<'static, Relayed> {
+        let commands = self.attempt.relayed();
+        stream::unfold(commands, |mut commands| async move {
+            commands.recv().await.map(|command| (command, commands))
+        })
+        .boxed()
+    }
+
+    /// Waits until the end of this attempt is durable, and returns the state of the action then; `None` if that end did not
+    /// count, because another server had recovered the action.
+    pub async fn settled(&self) -> Option<State> {
+        let mut settled = self.attempt.settled();
+        let state = settled.wait_for(Option::is_some).await;
+        state.ok().and_then(|state| *state).flatten()
     }
 
     /// Publishes the attempt's progress. Cheap enough for every few milliseconds.

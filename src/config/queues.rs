@@ -83,10 +83,14 @@ pub(super) fn queues<'r>(
         let limits = build::limits(reader, &[name, "Actions"]);
         if limits.on_restart.is_none() {
             let word = match kind.on_restart() {
-                OnRestart::Requeue => "Requeue",
-                OnRestart::Fail => "Fail",
+                OnRestart::Requeue => Some("Requeue"),
+                OnRestart::Fail => Some("Fail"),
+                // No word stands for it: the kind decides.
+                OnRestart::Resume => None,
             };
-            reader.derived(name, table::ON_RESTART, word, "that of its Type");
+            if let Some(word) = word {
+                reader.derived(name, table::ON_RESTART, word, "that of its Type");
+            }
         }
         all.push(QueueConfig {
             name: (*name).to_owned(),

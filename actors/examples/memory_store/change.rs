@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use actiond_actors::lifecycle::{Command, OnRestart, Refusal, Verdict, decide, is_current};
+use actiond_actors::lifecycle::{Command, Recovery, Refusal, Verdict, decide, is_current};
 use actiond_actors::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Notice, OwnerId, Record,
     Rejected, StoreError, Submitted,
@@ -72,6 +72,7 @@ impl<'d> Change<'d> {
             self.notices.push((To::Others, Notice::Work(batch.queue)));
         }
         BatchReply {
+            resumed: Vec::new(),
             controls,
             submissions,
             repeats,
@@ -106,8 +107,9 @@ impl<'d> Change<'d> {
                 Ok(self.command_running(Command::Resume))
             }
             Control::StopAll => Ok(self.command_running(Command::Stop)),
-            Control::Recover { live, on_restart } => Ok(self.recover(Some(live), *on_restart)),
-            Control::Reclaim { on_restart } => Ok(self.recover(None, *on_restart)),
+            Control::Recover { live, recovery } => Ok(self.recover(Some(live), *recovery)),
+            Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
+            Control::Note { .. } => Err(Rejected::Stale),
         }
     }
 
@@ -130,7 +132,7 @@ impl<'d> Change<'d> {
     fn recover(
         &mut self,
         live: Option<&Vec<(ActionId, u32)>>,
-        on_restart: OnRestart,
+        recovery: Recovery,
     ) -> Vec<Affected> {
         for (id, owner) in &mut *self.owners {
             if *id != self.owner && owner.lease.is_some_and(|end| end <= self.now) {
@@ -149,7 +151,7 @@ impl<'d> Change<'d> {
                 None => true,
             };
             if lost {
-                affected.extend(self.command(id, Command::Recover(on_restart)));
+                affected.extend(self.command(id, recovery.command(0)));
             } else {
                 affected.push(row.affected(Verdict::Stay));
             }
@@ -221,7 +223,7 @@ impl<'d> Change<'d> {
         let is_full = max.is_some_and(|max| self.queue.counts().queued() >= max);
         let rows = &self.queue.rows;
         let (parameters, priority, key, queued_at) = match new {
-            NewAction::Given { parameters, priority, key, queued_at } => {
+            NewAction::Given { parameters, priority, key, queued_at, .. } => {
                 if let Some((key, first)) = key.as_ref().and_then(|key| {
                     let same = |k: &SubmissionKey| k.as_str() == key.as_str();
                     Some((key, rows.values().find(|row| row.key.as_ref().is_some_and(same))?))
@@ -249,6 +251,8 @@ impl<'d> Change<'d> {
         *self.last_id = id.get();
         self.arrived = true;
         let record = Record {
+            not_before: None,
+            worker: None,
             id,
             state: State::Queued,
             priority,
@@ -281,7 +285,14 @@ impl<'d> Change<'d> {
                 let Record { attempt, queued_at, started_at, .. } = row.record;
                 let parameters = row.parameters.clone();
                 let started_at = started_at.unwrap_or(queued_at);
-                claimed.push(Claimed { id, attempt, queued_at, started_at, parameters });
+                claimed.push(Claimed {
+                    id,
+                    attempt,
+                    queued_at,
+                    started_at,
+                    parameters,
+                    failures: 0,
+                });
             }
         }
         claimed

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    BatchAnswer, NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+    BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, Renewal, Seal,
+    Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters};
 use futures_util::FutureExt as _;
@@ -170,6 +171,15 @@ impl Store for MemoryStore {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
         self.read(|data| data.queue(queue).ok().and_then(|queue| queue.record(id)))
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        let _ = (queue, id);
+        ready(Ok(Vec::new())).boxed()
     }
 
     fn parameters(

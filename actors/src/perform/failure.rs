@@ -24,8 +24,15 @@ use std::fmt;
 pub enum Failure {
     /// The work was asked to stop and did.
     Stopped,
-    /// The work failed; the text is shown to the client.
+    /// The work failed; the text is shown to the client. Another attempt may succeed
+    /// ([`QueueSettings::retry`](crate::QueueSettings::retry)).
     Failed(String),
+    /// The work failed, and would fail again; the text is shown to the client.
+    Fatal(String),
+    /// The work was not done and is given back: the action goes back to the queue, and no attempt is counted.
+    Released,
+    /// The work was cancelled where it was to be done, before it began there.
+    Cancelled,
 }
 
 impl Failure {
@@ -33,13 +40,20 @@ impl Failure {
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed(text.into())
     }
+
+    /// Makes a failure that another attempt would only repeat, with this text, which is shown to the client.
+    pub fn fatal(text: impl Into<String>) -> Self {
+        Self::Fatal(text.into())
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stopped => "stopped on request",
-            Self::Failed(text) => text,
+            Self::Failed(text) | Self::Fatal(text) => text,
+            Self::Released => "given back undone",
+            Self::Cancelled => "cancelled where it was to be done",
         })
     }
 }

@@ -15,12 +15,12 @@ use super::batch::{ReplyTo, UnsealedBatch, internal};
 use super::inbox::{Generation, Look};
 #[cfg(feature = "testing")]
 use super::messages::Crash;
-use super::messages::{Change, Drain, EndAll, Progressed, Settle, Submissions};
+use super::messages::{Change, Drain, EndAll, LookAgain, Progressed, Settle, Submissions};
 use super::owners::Due;
 use super::shared::Ending;
 use super::telling::Asked;
 use crate::clock::Clock;
-use crate::lifecycle::OnRestart;
+use crate::lifecycle::{OnRestart, Recovery};
 use crate::perform::Perform;
 use crate::store::{Control, QueueId, Store};
 use crate::supervision::ExitGuard;
@@ -98,7 +98,17 @@ impl QueueActor {
 
     /// Returns the fate of actions that are interrupted: as the settings say, else as their kind does.
     pub(super) fn on_restart(&self) -> OnRestart {
-        self.shared.settings().on_restart.unwrap_or_else(|| self.performer.on_restart())
+        match self.performer.on_restart() {
+            // Its work is done elsewhere, whatever the settings say.
+            OnRestart::Resume => OnRestart::Resume,
+            by_kind => self.shared.settings().on_restart.unwrap_or(by_kind),
+        }
+    }
+
+    /// Returns the treatment of actions whose server has died.
+    pub(super) fn recovery(&self) -> Recovery {
+        let max_restarts = self.shared.settings().max_restarts;
+        Recovery { on_restart: self.on_restart(), max_restarts }
     }
 
     /// Enlists a batch if there is something to write or to start, and no batch is enlisted that takes it.
@@ -117,6 +127,7 @@ impl QueueActor {
                     generation: self.generation,
                     clock: Arc::clone(&self.clock),
                     tenure: Arc::clone(&self.tenure),
+                    performer: Arc::clone(&self.performer),
                     actor: ctx.address(),
                 };
                 self.store.enlist(Box::new(|| batch.seal()));
@@ -141,6 +152,7 @@ impl QueueActor {
             && counts.queued() > 0
             && self.shared.slots().available() > 0
             && !self.shared.inbox().is_draining()
+            && self.performer.demand() > 0
     }
 
     /// Waits a while before the next batch, unless a client sends something.
@@ -178,7 +190,7 @@ impl Actor for QueueActor {
         self.shared.slots().free_idle();
         let attempts = self.shared.slots().attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
-        let recover = Control::Recover { live, on_restart: self.on_restart() };
+        let recover = Control::Recover { live, recovery: self.recovery() };
         self.shared.inbox().control(internal(recover));
         for attempt in attempts {
             self.end_of(&attempt);
@@ -233,6 +245,17 @@ impl Handler<Drain> for QueueActor {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.shared.inbox().drain();
+        self.detach();
+    }
+}
+
+impl Handler<LookAgain> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, LookAgain(reply): LookAgain, ctx: &mut Self::Context) {
+        self.pump(ctx);
+        // The caller may have stopped waiting.
+        let _ = reply.send(self.in_flight > 0);
     }
 }
 

@@ -22,7 +22,12 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 impl QueueActor {
     /// Hands a claimed action to a worker. Its start is durable (Q5).
     pub(super) fn dispatch(&self, claimed: Claimed) {
-        let Claimed { id, attempt, queued_at, parameters, .. } = claimed;
+        self.begin(&Arc::new(self.attempt_of(claimed)));
+    }
+
+    /// Makes the attempt at a claimed action.
+    pub(super) fn attempt_of(&self, claimed: Claimed) -> Attempt {
+        let Claimed { id, attempt, queued_at, parameters, failures, .. } = claimed;
         let attempt = Attempt::new(
             Some(ActionRef { id, queued_at, attempt }),
             self.shared.name_shared(),
@@ -31,7 +36,11 @@ impl QueueActor {
         );
         let watched = self.shared.telling().want(Interest::PROGRESSED);
         let queue = watched.then(|| Arc::downgrade(&self.shared));
-        let attempt = Arc::new(attempt.telling_progress(queue));
+        attempt.telling_progress(queue).retried(self.shared.settings().retry, failures)
+    }
+
+    /// Gives an attempt a slot and a worker.
+    pub(super) fn begin(&self, attempt: &Arc<Attempt>) {
         let start = |slot| {
             WorkerActor::new(
                 slot,
@@ -44,14 +53,14 @@ impl QueueActor {
         };
         // The shutdown may have begun between the claim and its commit.
         let ending = self.shared.ending();
-        self.shared.slots().occupy(&attempt, start, |worker| {
-            worker.do_send(Run(Arc::clone(&attempt)));
+        self.shared.slots().occupy(attempt, start, |worker| {
+            worker.do_send(Run(Arc::clone(attempt)));
             if ending == Some(Ending::Interrupt) {
                 worker.do_send(Interrupt);
             }
         });
         if ending == Some(Ending::Force) {
-            self.shared.force(&attempt);
+            self.shared.force(attempt);
         }
     }
 

@@ -16,6 +16,7 @@ use super::{QueueActor, QueueLink, QueueShared};
 use crate::action::Timestamp;
 use crate::clock::Clock;
 use crate::events::Interest;
+use crate::perform::Perform;
 use crate::store::{
     Affected, Batch, BatchAnswer, BatchReply, Control, QueueId, Rejected, Retention, StoreError,
 };
@@ -58,6 +59,7 @@ pub(super) struct UnsealedBatch {
     pub(super) generation: Generation,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tenure: Arc<Tenure>,
+    pub(super) performer: Arc<dyn Perform>,
     pub(super) actor: Addr<QueueActor>,
 }
 
@@ -68,6 +70,7 @@ impl UnsealedBatch {
         let leased = self.tenure.standing() == Standing::Holds;
         let free = || if leased { shared.slots().available() } else { 0 };
         let Sealed { controls, submissions, claim } = shared.inbox().seal(self.generation, free);
+        let claim = if claim > 0 { self.performer.reserve(claim) } else { 0 };
         let (controls, control_recipients) = controls.into_iter().unzip();
         let (submissions, submission_recipients) = submissions.into_iter().unzip();
         let sealed = shared.telling().want(Interest::COMMITTED).then(Instant::now);
@@ -101,6 +104,10 @@ impl UnsealedBatch {
     /// Passes the answer on to the actor. The inbox is updated before that, for the next batch.
     fn answer(self, reply: Result<BatchReply, StoreError>, mut recipients: Recipients) {
         recipients.took = recipients.sealed.map(|sealed| sealed.elapsed());
+        let started = reply.as_ref().map_or(0, |reply| reply.claimed.len());
+        if started < recipients.claim {
+            self.performer.give_back(recipients.claim - started);
+        }
         let inbox = self.shared.inbox();
         let answer = match reply {
             Ok(reply) => {
@@ -146,6 +153,8 @@ impl ReplyTo {
                 let _ = reply.send(result);
             }
             Self::Internal(Control::End(end)) => {
+                let state = result.as_ref().ok().and_then(|affected| affected.first());
+                let state = state.map(|action| action.state);
                 if let Err(rejected) = result {
                     log::warn!(
                         "queue {}: the end of attempt {} at action {} was dropped: {rejected:?}",
@@ -155,7 +164,9 @@ impl ReplyTo {
                     );
                     queue.count_dropped_report();
                 }
-                queue.slots().release(end.id, end.attempt);
+                if let Some(attempt) = queue.slots().release(end.id, end.attempt) {
+                    attempt.settle(state);
+                }
             }
             Self::Internal(_) => {}
         }

@@ -67,9 +67,17 @@ impl QueueActor {
             self.steer(action);
             telling.unread(name, action, error);
         }
+        for resumed in reply.resumed {
+            self.resume(resumed);
+        }
         let started = reply.claimed.len();
         if started > 0 {
+            // What outlives this server must not begin while that shuts down.
+            let outlives = self.on_restart() == OnRestart::Resume && shared.inbox().is_draining();
             match self.tenure.standing_of(reply.owner) {
+                Standing::Holds if outlives => {
+                    reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
+                }
                 Standing::Holds => {
                     for claimed in reply.claimed {
                         telling.started(name, &claimed);
@@ -90,7 +98,7 @@ impl QueueActor {
     fn tell_end(&self, affected: &[Affected], end: &AttemptEnd) {
         let (telling, name) = (self.shared.telling(), self.shared.name());
         let is_current = |attempt: Arc<Attempt>| attempt.number() == end.attempt;
-        let began = end.ended != Ended::Interrupted(OnRestart::Requeue)
+        let began = end.ended != Ended::Released
             || self.shared.slots().attempt(end.id).is_some_and(is_current);
         if began {
             telling.ended(name, affected, end);

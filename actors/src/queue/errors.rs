@@ -18,6 +18,12 @@ pub enum QueueError {
     /// The action's state does not allow it; nothing was changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The place where the action is done does not allow it; nothing was changed.
+    #[error("{reason}")]
+    RefusedElsewhere {
+        /// The answer from there.
+        reason: String,
+    },
     /// The queue holds as many waiting actions as it may; nothing was changed.
     #[error("the queue is full: {limit} {} waiting", if *limit == 1 { "action is" } else { "actions are" })]
     QueueFull {

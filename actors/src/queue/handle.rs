@@ -14,10 +14,12 @@ use crate::clock::Clock;
 use crate::lifecycle::{Command, Verdict, decide};
 use crate::perform::Perform;
 use crate::queue::{
-    ActionStatus, Change, Link, QueueActor, QueueError, QueueLink, QueueSettings, Submission,
-    Summary, Target,
+    ActionStatus, Change, Link, LookAgain, QueueActor, QueueError, QueueLink, QueueSettings,
+    RelayedCommand, Submission, Summary, Target,
 };
-use crate::store::{Affected, Control, NewAction, QueueId, Record, Rejected, Store, Submitted};
+use crate::store::{
+    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, Store, Submitted,
+};
 use crate::system::WeakSystem;
 use crate::worker::Attempt;
 
@@ -87,9 +89,10 @@ impl QueueHandle {
     /// [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`], [`QueueError::Store`] and
     /// [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
-        let Submission { parameters, priority, key } = submission;
+        let Submission { parameters, priority, key, not_before } = submission;
         let queued_at = self.clock.now();
-        self.send_submission(NewAction::Given { parameters, priority, key, queued_at }).await
+        let new = NewAction::Given { parameters, priority, key, not_before, queued_at };
+        self.send_submission(new).await
     }
 
     /// Queues a copy of an action that has not ended, with its parameters and priority.
@@ -108,7 +111,44 @@ impl QueueHandle {
     ///
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it runs or has ended, or the store's.
     pub async fn cancel(&self, action: impl Into<Target>) -> Result<State, QueueError> {
-        self.command(action.into(), Command::Cancel).await
+        self.command_or_relay(action.into(), Command::Cancel, RelayedCommand::Cancel).await
+    }
+
+    /// Starts the next attempt at an action as soon as there is a slot: one that waits for a time no longer does, and one that
+    /// has ended in Error is queued again, with all of its attempts before it. Returns its state.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it runs or has ended otherwise, or the store's.
+    pub async fn retry(&self, action: impl Into<Target>) -> Result<State, QueueError> {
+        self.command(action.into(), Command::Retry).await
+    }
+
+    /// Returns the past attempts of an action, oldest first, without the one that ended it: see [`Store::history`].
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn history(&self, id: ActionId) -> Result<Vec<PastAttempt>, QueueError> {
+        Ok(self.store.history(self.id, id).await?)
+    }
+
+    /// Makes the queue look whether it can start something, because what its performer waited for is there
+    /// ([`Perform::demand`]). Returns false if nothing can start now.
+    pub async fn look_again(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.shared.tell(LookAgain(reply));
+        answer.await.unwrap_or(false)
+    }
+
+    /// Keeps a note with an attempt that runs.
+    pub(crate) async fn keep_note(
+        &self,
+        id: ActionId,
+        attempt: u32,
+        note: String,
+    ) -> Result<(), QueueError> {
+        self.send_control(Control::Note { id, attempt, note }, Some(id)).await.map(drop)
     }
 
     /// Stops an action: cancels it while it waits, asks it to stop while it runs, forces it if it was asked before. Returns
@@ -131,7 +171,8 @@ impl QueueHandle {
         action: impl Into<Target>,
         priority: i32,
     ) -> Result<State, QueueError> {
-        self.command(action.into(), Command::ChangePriority(priority)).await
+        let relayed = RelayedCommand::ChangePriority(priority);
+        self.command_or_relay(action.into(), Command::ChangePriority(priority), relayed).await
     }
 
     /// Pauses a running action; it keeps its slot. Returns its state.
@@ -245,6 +286,29 @@ impl QueueHandle {
         let is_running = record.state.is_running();
         let attempt = if is_running { self.shared.slots().attempt(record.id) } else { None };
         attempt.filter(|attempt| attempt.number() == record.attempt)
+    }
+
+    /// Gives a command to an action. If it runs and is done elsewhere, the place where it is done decides.
+    async fn command_or_relay(
+        &self,
+        action: Target,
+        command: Command,
+        relayed: RelayedCommand,
+    ) -> Result<State, QueueError> {
+        let refused = match self.command(action, command).await {
+            Err(QueueError::Refused(refused)) if self.performer.relays() => refused,
+            other => return other,
+        };
+        let attempt = self.shared.slots().attempt(action.id);
+        let Some(answer) = attempt.and_then(|attempt| attempt.relay(relayed)) else {
+            return Err(refused.into());
+        };
+        match tokio::time::timeout(DEADLINE, answer).await {
+            Ok(Ok(Ok(state))) => Ok(state),
+            Ok(Ok(Err(reason))) => Err(QueueError::RefusedElsewhere { reason }),
+            Ok(Err(_)) => Err(refused.into()),
+            Err(_) => Err(QueueError::NoAnswer),
+        }
     }
 
     async fn command(&self, action: Target, command: Command) -> Result<State, QueueError> {

@@ -220,6 +220,7 @@ mod tests {
         bytes: usize,
     ) -> (bool, oneshot::Receiver<Result<Submitted, Rejected>>) {
         let new = NewAction::Given {
+            not_before: None,
             parameters: Parameters::from_iter([("Text", "x".repeat(bytes))]),
             priority: 0,
             key: None,

@@ -7,14 +7,14 @@
 //! For callers:
 //! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`within`] and [`run_now`] for more of
 //!   them;
-//! - [`settings`], [`status`], [`errors`]: what they give and get.
+//! - [`settings`] with [`retry`], [`status`], [`errors`]: what they give and get.
 //!
 //! The actor, one of each queue on a server:
 //! - [`actor`]: its parts, and when it enlists a batch (Q12, Q13);
 //! - [`messages`]: the messages to it;
 //! - [`batch`]: a batch from its sealing to its answer (Q11);
 //! - [`committed`]: what follows from a durable batch;
-//! - [`attempts`]: attempts from their start to their end (Q4, Q5);
+//! - [`attempts`]: attempts from their start to their end (Q4, Q5); [`resume`]: those that outlive a server;
 //! - [`owners`]: its part where other servers share its store (Q14);
 //! - [`telling`], and [`level`] for how full the queue is: what observers are told.
 //!
@@ -35,6 +35,9 @@ mod level;
 mod listing;
 mod messages;
 mod owners;
+mod relay;
+mod resume;
+mod retry;
 mod run_now;
 mod settings;
 mod shared;
@@ -53,9 +56,12 @@ pub use listing::{Listing, TooLarge};
 #[cfg(feature = "testing")]
 pub(crate) use messages::Crash;
 pub(crate) use messages::{
-    AttemptEnded, Change, Drain, EndAll, Progressed, Settle, SlotFreed, Submissions, WorkerLost,
+    AttemptEnded, Change, Drain, EndAll, LookAgain, Progressed, Settle, SlotFreed, Submissions,
+    WorkerLost,
 };
 pub(crate) use owners::{LeaseState, Noticed};
+pub use relay::{Relayed, RelayedCommand};
+pub use retry::{Backoff, RetryPolicy};
 pub use run_now::RunOutcome;
 pub use settings::QueueSettings;
 pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};

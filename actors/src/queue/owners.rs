@@ -63,9 +63,11 @@ impl QueueActor {
         let end = AttemptEnd {
             id: claimed.id,
             attempt: claimed.attempt,
-            ended: Ended::Interrupted(OnRestart::Requeue),
+            ended: Ended::Released,
             came: Came::Forced,
             error: None,
+            retry_after: None,
+            worker: None,
             report: Written::default(),
             percent: 0.0,
             processing_ms: 0,
@@ -133,7 +135,7 @@ impl Handler<LeaseState> for QueueActor {
     fn handle(&mut self, lease: LeaseState, ctx: &mut Self::Context) {
         match lease {
             LeaseState::Renewed => {
-                let reclaim = Control::Reclaim { on_restart: self.on_restart() };
+                let reclaim = Control::Reclaim { recovery: self.recovery() };
                 self.shared.inbox().control(internal(reclaim));
                 self.pump(ctx);
             }

@@ -73,8 +73,14 @@ impl QueueHandle {
         let (ended, mut error, report) = outcome(&attempt, result);
         let state = match ended {
             Ended::Finished => State::Finished,
-            Ended::Failed => State::Error,
+            // Nobody tries it again: it is in no queue.
+            Ended::Failed | Ended::Retry => State::Error,
             Ended::Stopped => State::Stopped,
+            Ended::Cancelled => State::Cancelled,
+            Ended::Released => {
+                error = Some("it was given back undone".to_owned());
+                State::Error
+            }
             Ended::Interrupted(_) => {
                 error = Some(INTERRUPTED_BY_SHUTDOWN.to_owned());
                 State::Stopped

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::lifecycle::OnRestart;
+use crate::lifecycle::{OnRestart, Recovery};
+use crate::queue::RetryPolicy;
 
 /// Settings of a queue, fixed once it is built.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,11 @@ pub struct QueueSettings {
     /// Fate of an action that was running when the server went down; `None` = as its kind says
     /// ([`Perform::on_restart`](crate::Perform::on_restart): by default it ends in Error).
     pub on_restart: Option<OnRestart>,
+    /// Attempts at an action that fails (`MaxAttempts` and others; by default there is one).
+    pub retry: RetryPolicy,
+    /// Number of times that an action may be running when its server dies, before it ends in Error instead of being started
+    /// again (`MaxRestarts`; default 3). 0 = no limit.
+    pub max_restarts: u32,
     /// Grace period: time between asking an action to stop and forcing it (`StopGraceSecs`; default 10 s).
     pub stop_grace: Duration,
     /// Time for which an attempt may work, pauses left out; `None` = no limit. After it the attempt is asked to stop,
@@ -40,6 +46,8 @@ impl Default for QueueSettings {
             max_finished_size: Some(100_000),
             max_finished_age: None,
             on_restart: None,
+            retry: RetryPolicy::default(),
+            max_restarts: Recovery::MAX_RESTARTS,
             stop_grace: Duration::from_secs(10),
             time_limit: None,
             filling_threshold: 0.75,

@@ -141,13 +141,13 @@ impl Slots {
         }
     }
 
-    /// Forgets an attempt whose end is durable.
-    pub(crate) fn release(&self, id: ActionId, number: u32) {
+    /// Forgets an attempt whose end is durable, and returns it.
+    pub(crate) fn release(&self, id: ActionId, number: u32) -> Option<Arc<Attempt>> {
         let mut state = lock(&self.state);
-        if state.attempts.get(&id).is_some_and(|(attempt, _)| attempt.number() == number) {
-            state.attempts.remove(&id);
-            self.set_live(&state);
-        }
+        state.attempts.get(&id).filter(|(attempt, _)| attempt.number() == number)?;
+        let (attempt, _) = state.attempts.remove(&id)?;
+        self.set_live(&state);
+        Some(attempt)
     }
 
     /// Returns the attempts that have not durably ended.

@@ -1,6 +1,6 @@
 //! A submission: the input of [`QueueHandle::submit`](super::QueueHandle::submit).
 
-use crate::action::Parameters;
+use crate::action::{Parameters, Timestamp};
 use crate::key::SubmissionKey;
 
 /// An action to be queued.
@@ -14,6 +14,7 @@ pub struct Submission {
     pub(super) parameters: Parameters,
     pub(super) priority: i32,
     pub(super) key: Option<SubmissionKey>,
+    pub(super) not_before: Option<Timestamp>,
 }
 
 impl Submission {
@@ -27,6 +28,14 @@ impl Submission {
     #[must_use]
     pub const fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// Sets the time before which the action must not start. While it waits for that, it costs nothing and keeps no other
+    /// from starting.
+    #[must_use]
+    pub const fn not_before(mut self, time: Timestamp) -> Self {
+        self.not_before = Some(time);
         self
     }
 

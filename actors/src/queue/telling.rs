@@ -37,7 +37,8 @@ impl Asked {
             | Control::End(_)
             | Control::StopAll
             | Control::Recover { .. }
-            | Control::Reclaim { .. } => Self::Other,
+            | Control::Reclaim { .. }
+            | Control::Note { .. } => Self::Other,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
-use crate::lifecycle::{Came, Command, Ended, OnRestart, Refusal, Verdict};
+use crate::lifecycle::{Came, Command, Ended, Recovery, Refusal, Verdict};
 use crate::report::Written;
 use crate::store::{Counts, OwnerId, QueueId, StoreError};
 
@@ -69,14 +69,24 @@ pub enum Control {
         /// The attempts that still run.
         live: Vec<(ActionId, u32)>,
         /// The treatment of the others.
-        on_restart: OnRestart,
+        recovery: Recovery,
     },
     /// Recovers the actions of owners whose lease has expired, and of no others. A store that was itself unavailable may
     /// delay that, so that the owners can renew first. The answer also has each action that this owner
     /// runs, with its state and [`Verdict::Stay`], which makes up for lost notices.
     Reclaim {
         /// The treatment of the recovered actions.
-        on_restart: OnRestart,
+        recovery: Recovery,
+    },
+    /// Keeps a note with the attempt that runs, instead of the one before. It is [`Rejected::Stale`] unless this attempt
+    /// runs, and this owner runs it. [`BatchReply::resumed`] returns it.
+    Note {
+        /// The action.
+        id: ActionId,
+        /// The attempt's number.
+        attempt: u32,
+        /// The note.
+        note: String,
     },
 }
 
@@ -99,8 +109,12 @@ pub struct AttemptEnd {
     pub ended: Ended,
     /// The cause of the end, for those who are told of it. A store need not keep it.
     pub came: Came,
-    /// The error text for the client, if it failed.
+    /// The error text for the client, if it failed. An action that is tried again keeps it while it waits.
     pub error: Option<String>,
+    /// Time to the next attempt, with [`Ended::Retry`]: until then the action is queued and does not start.
+    pub retry_after: Option<Duration>,
+    /// Name of the remote worker that had the action, if one had.
+    pub worker: Option<String>,
     /// The result, or the part of it that there is.
     pub report: Written,
     /// Its progress, from 0 to 100.
@@ -121,10 +135,12 @@ pub enum NewAction {
         /// An idempotency key. A repeated submission under it gets the id of the first one as long as that action is
         /// kept; a different one is [`Rejected::KeyTaken`]. [`SubmissionKey::is_repeat`] tells them apart.
         key: Option<SubmissionKey>,
+        /// Time before which it must not start, if there is one.
+        not_before: Option<Timestamp>,
         /// Time when the submission arrived.
         queued_at: Timestamp,
     },
-    /// A copy, with parameters and priority of an action that has not ended.
+    /// A copy, with parameters, priority and earliest start of an action that has not ended.
     CopyOf {
         /// That action.
         id: ActionId,
@@ -144,6 +160,9 @@ pub struct BatchReply {
     pub repeats: Vec<usize>,
     /// The actions that were started.
     pub claimed: Vec<Claimed>,
+    /// The actions that [`OnRestart::Resume`](crate::OnRestart::Resume) keeps running, of which this owner knew nothing: the
+    /// answer to a [`Control::Recover`] or [`Control::Reclaim`]. From now on it is this owner that runs them.
+    pub resumed: Vec<Resumed>,
     /// The actions that were to start and ended in Error instead, because their parameters can't be read.
     pub unread: Vec<Unread>,
     /// True if there are more actions to delete than this batch deleted.
@@ -230,4 +249,17 @@ pub struct Claimed {
     pub started_at: Timestamp,
     /// The action's parameters.
     pub parameters: Parameters,
+    /// Number of its attempts that have failed since it was submitted or last retried by a client.
+    pub failures: u32,
+}
+
+/// An attempt that goes on after its server went down.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// The action, as when it was started.
+    pub claimed: Claimed,
+    /// Its state: Processing, Paused or Stopping.
+    pub state: State,
+    /// The note that was kept last.
+    pub note: Option<String>,
 }

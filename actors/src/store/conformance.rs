@@ -214,6 +214,7 @@ impl Bench {
 
     fn new_action(&self, priority: i32) -> NewAction {
         NewAction::Given {
+            not_before: None,
             parameters: Parameters::from_iter([("Priority", priority.to_string())]),
             priority,
             key: None,
@@ -286,6 +287,8 @@ fn written(report: &[Node]) -> Written {
 /// An end with something in each of its fields.
 fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
     AttemptEnd {
+        retry_after: None,
+        worker: None,
         id,
         attempt,
         ended,

@@ -61,6 +61,16 @@
 //!
 //! A store may keep actions queued that must not start before some time. Then [`BatchReply::next_due`] is the time until
 //! the first of them may start. The queue claims again then, or earlier if something else happens.
+//! Such an action counts as queued, has no place in the queue, and keeps no other from starting. It costs nothing while it
+//! waits. When several may start from the same moment on, they start as others do: higher priority first, equal ones by
+//! arrival. [`NewAction::Given`] and [`AttemptEnd::retry_after`] set the time; `Command::Retry` removes it.
+//!
+//! # Attempts
+//!
+//! A store counts two things with an action, beside the number of its attempts. *Failures*: ends with [`Ended::Retry`].
+//! *Restarts*: recoveries that requeued it, or gave it up; [`Recovery::command`](crate::lifecycle::Recovery::command) is
+//! asked with their number. `Command::Retry` of an action in Error sets both to 0. [`Store::history`] has each attempt that
+//! ended without ending the action.
 //!
 //! # Failures
 //!
@@ -101,12 +111,13 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
+use crate::lifecycle::Ended;
 #[cfg(doc)]
 use crate::lifecycle::OnRestart;
 use crate::report::Report;
 pub use batch::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Rejected, Retention,
-    Submitted, Unread,
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Rejected, Resumed,
+    Retention, Submitted, Unread,
 };
 pub use counts::Counts;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
@@ -187,6 +198,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         };
         self.parameters(queue, id).map(move |read| Ok(read?.map(within))).boxed()
     }
+
+    /// Reads the past attempts of one action of a queue, oldest first: those that did not end it, the latest
+    /// [`PastAttempt::KEPT`] of them. Of the attempt that ended it, [`Store::record`] tells. Empty for an unknown action.
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>>;
 
     /// Reads the next page of a listing, with at most what `limit` allows. Each page is its own snapshot.
     /// A store that has skipped many actions without filling the page may return a short or even empty one: only
@@ -321,13 +340,41 @@ pub struct Record {
     pub processing_ms: i64,
     /// Its progress, from 0 to 100.
     pub percent: f64,
-    /// The error text, if it ended in Error.
+    /// Time before which it must not start; only while it waits.
+    pub not_before: Option<Timestamp>,
+    /// Name of the remote worker that had its latest attempt, once that has ended.
+    pub worker: Option<String>,
+    /// The error text, if it ended in Error, or if its latest attempt failed and it waits for the next.
     pub error: Option<String>,
     /// Its result.
     pub report: Report,
     /// Its place in the queue, from 1; only while it waits, only from [`Store::record`], and only up to
     /// [`Record::MAX_POSITION`].
     pub position: Option<u64>,
+}
+
+/// An attempt that has ended, as it is kept with its action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// Its number.
+    pub attempt: u32,
+    /// Time when it started.
+    pub started_at: Timestamp,
+    /// Time when it ended.
+    pub ended_at: Timestamp,
+    /// The way in which it ended; `None` if its server went down.
+    pub ended: Option<Ended>,
+    /// Name of the remote worker that had it.
+    pub worker: Option<String>,
+    /// The error text.
+    pub error: Option<String>,
+}
+
+impl PastAttempt {
+    /// Number of past attempts that are kept of an action: the latest.
+    pub const KEPT: usize = 20;
+    /// Maximum length of their error texts in bytes; longer ones are cut.
+    pub const MAX_ERROR: usize = 1_000;
 }
 
 impl Record {

@@ -9,8 +9,8 @@ use super::Gate;
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
-    Batch, BatchAnswer, NoticeSink, OwnerId, QueueId, QueueState, Record, RecordWithin, Rejected,
-    Renewal, Retention, Seal, Store, StoreError,
+    Batch, BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record,
+    RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError,
 };
 
 /// A store with faults around another one. Its clones share the faults, so keep one when the other goes to a system.
@@ -218,6 +218,14 @@ impl Store for FaultyStore {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
         self.counted(self.inner.record(queue, id), |record| !record.report.is_empty())
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        self.inner.history(queue, id)
     }
 
     fn parameters(

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::action::{ActionId, Parameters};
+use crate::action::{ActionId, Parameters, State};
 use crate::events::ActionRef;
 use crate::lifecycle::{Came, OnRestart};
 use crate::perform::StopRequested;
-use crate::queue::{Progressed, QueueShared};
+use crate::queue::lock;
+use crate::queue::{Progressed, QueueShared, Relayed, RelayedCommand, RetryPolicy};
 use crate::report::{self, Progress, Report};
 use crate::store::AttemptEnd;
 use crate::worker::RunAs;
@@ -45,6 +46,20 @@ pub(crate) struct Attempt {
     interrupted: AtomicBool,
     /// True once the time limit is exceeded: a stop is then a failure.
     timed_out: AtomicBool,
+    /// True once the work has failed in a way that another attempt would only repeat.
+    is_fatal: AtomicBool,
+    /// True if it began in an earlier server.
+    is_resumed: bool,
+    retry: RetryPolicy,
+    /// Number of failed attempts before this one.
+    failures: u32,
+    note: Mutex<Option<String>>,
+    /// Name of the remote worker that has it.
+    worker: Mutex<Option<String>>,
+    /// Takes commands for the work, if that has asked for them.
+    relay: Mutex<Option<mpsc::UnboundedSender<Relayed>>>,
+    /// The state of the action once the end of this attempt is durable; `None` in it if that end did not count.
+    settled: watch::Sender<Option<Option<State>>>,
     /// The kind of its work, if that is no task.
     run_as: OnceLock<RunAs>,
     /// The way in which it came to its end, where that is not told by what it was asked last.
@@ -63,6 +78,8 @@ struct Live {
     /// True while time does not count, whatever the attempt is asked.
     is_held: bool,
     told: ProgressTold,
+    /// True once it is to outlive its server: its end is not recorded here.
+    is_detached: bool,
     /// The end, kept here until it is durable, so that a rebuilt queue actor finds it (Q2).
     ended: Option<Arc<AttemptEnd>>,
 }
@@ -101,6 +118,14 @@ impl Attempt {
             wish: watch::Sender::new(Wish::Run),
             interrupted: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
+            is_fatal: AtomicBool::new(false),
+            is_resumed: false,
+            retry: RetryPolicy::default(),
+            failures: 0,
+            note: Mutex::new(None),
+            worker: Mutex::new(None),
+            relay: Mutex::new(None),
+            settled: watch::Sender::new(None),
             run_as: OnceLock::new(),
             came: OnceLock::new(),
             live: Mutex::new(Live {
@@ -109,6 +134,7 @@ impl Attempt {
                 stopwatch: Stopwatch::started(),
                 is_held: false,
                 told: ProgressTold::Idle,
+                is_detached: false,
                 ended: None,
             }),
             progress_to: None,
@@ -118,6 +144,89 @@ impl Attempt {
     /// Sets the queue to tell of progress.
     pub(crate) fn telling_progress(self, queue: Option<Weak<QueueShared>>) -> Self {
         Self { progress_to: queue, ..self }
+    }
+
+    /// Sets the rules for another attempt, and the number of those that have failed before.
+    pub(crate) fn retried(self, retry: RetryPolicy, failures: u32) -> Self {
+        Self { retry, failures, ..self }
+    }
+
+    /// Makes it one that began in an earlier server, which has kept this note.
+    pub(crate) fn resumed(self, note: Option<String>) -> Self {
+        Self { is_resumed: true, note: Mutex::new(note), ..self }
+    }
+
+    pub(crate) const fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// Notes that another attempt would fail, too.
+    pub(crate) fn set_fatal(&self) {
+        self.is_fatal.store(true, Ordering::Release);
+    }
+
+    /// Returns the time to the next attempt if this one has failed, or `None` if there is to be none.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let is_stopped =
+            self.wish() >= Wish::Stop && !self.has_timed_out() && !self.is_interrupted();
+        if self.is_fatal.load(Ordering::Acquire) || is_stopped {
+            return None;
+        }
+        self.retry.after(self.failures.saturating_add(1), fastrand::f64())
+    }
+
+    pub(crate) fn note(&self) -> Option<String> {
+        lock(&self.note).clone()
+    }
+
+    pub(crate) fn set_note(&self, note: String) {
+        *lock(&self.note) = Some(note);
+    }
+
+    pub(crate) fn worker(&self) -> Option<String> {
+        lock(&self.worker).clone()
+    }
+
+    pub(crate) fn set_worker(&self, name: String) {
+        *lock(&self.worker) = Some(name);
+    }
+
+    /// Returns the commands that are passed on to the work from now on.
+    pub(crate) fn relayed(&self) -> mpsc::UnboundedReceiver<Relayed> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *lock(&self.relay) = Some(sender);
+        receiver
+    }
+
+    /// Passes a command on to the work; `None` if that takes none.
+    pub(crate) fn relay(
+        &self,
+        command: RelayedCommand,
+    ) -> Option<oneshot::Receiver<Result<State, String>>> {
+        let (reply, answer) = oneshot::channel();
+        let relay = lock(&self.relay);
+        relay.as_ref()?.send(Relayed { command, reply }).ok()?;
+        Some(answer)
+    }
+
+    /// Lets it outlive its server, unless it has ended: its end is not recorded here any more. Returns false if it has ended.
+    pub(crate) fn detach(&self) -> bool {
+        let mut live = self.live();
+        live.is_detached = live.ended.is_none();
+        live.is_detached
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.live().is_detached
+    }
+
+    /// Notes the state of the action once the end of this attempt is durable, or that this end does not count.
+    pub(crate) fn settle(&self, state: Option<State>) {
+        self.settled.send_replace(Some(state));
+    }
+
+    pub(crate) fn settled(&self) -> watch::Receiver<Option<Option<State>>> {
+        self.settled.subscribe()
     }
 
     pub(crate) const fn action(&self) -> Option<ActionRef> {
@@ -285,7 +394,7 @@ impl Attempt {
     /// Records the end; only the first one counts.
     pub(crate) fn set_ended(&self, end: AttemptEnd) {
         let mut live = self.live();
-        if live.ended.is_none() {
+        if live.ended.is_none() && !live.is_detached {
             live.ended = Some(Arc::new(end));
         }
     }

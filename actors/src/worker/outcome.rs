@@ -47,19 +47,26 @@ pub(super) fn record_end(
                 // A stop is one without its partial result, too, and says why that is missing.
                 Ended::Stopped => error = Some(unwritable.to_string()),
                 // What is to run again must not end for lack of a partial result.
-                Ended::Interrupted(_) => {}
+                Ended::Interrupted(_) | Ended::Retry | Ended::Released | Ended::Cancelled => {}
                 Ended::Finished | Ended::Failed => {
+                    attempt.set_fatal();
                     (ended, error) = (Ended::Failed, Some(unwritable.to_string()));
                 }
             }
             Written::default()
         });
+    let retry_after = if ended == Ended::Failed { attempt.retry_after() } else { None };
+    if retry_after.is_some() {
+        ended = Ended::Retry;
+    }
     attempt.set_ended(AttemptEnd {
         id,
         attempt: attempt.number(),
         ended,
         came,
         error,
+        retry_after,
+        worker: attempt.worker(),
         report,
         percent: view.progress.percent(),
         processing_ms: i64::try_from(view.processing.as_millis()).unwrap_or(i64::MAX),
@@ -88,6 +95,12 @@ pub(crate) fn outcome<R>(
             (Ended::Failed, Some("the work stopped without being asked to".to_owned()), None)
         }
         Ok(Err(Failure::Failed(text))) => (Ended::Failed, Some(text), None),
+        Ok(Err(Failure::Fatal(text))) => {
+            attempt.set_fatal();
+            (Ended::Failed, Some(text), None)
+        }
+        Ok(Err(Failure::Released)) => (Ended::Released, None, None),
+        Ok(Err(Failure::Cancelled)) => (Ended::Cancelled, None, None),
         Err(error) if error.is_cancelled() => without_result(attempt),
         Err(error) => (Ended::Failed, Some(panic_text(error)), None),
     }

@@ -8,8 +8,8 @@ use actiond_actors::lifecycle::{OnRestart, Verdict};
 use actiond_actors::store::conformance::{self, StoreFactory, run};
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    Affected, Batch, BatchAnswer, Control, NoticeSink, OwnerId, QueueId, QueueState, Record,
-    Rejected, Renewal, Retention, Seal, Store, StoreError,
+    Affected, Batch, BatchAnswer, Control, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState,
+    Record, Rejected, Renewal, Retention, Seal, Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use futures_util::FutureExt as _;
@@ -79,7 +79,7 @@ impl Wrong {
     fn end_all_that_expired(&self) {
         let other = self.database.open().unwrap();
         let queue = other.open_queue("Nobody").now_or_never().unwrap().unwrap().id;
-        let reclaim = Control::Reclaim { on_restart: OnRestart::Requeue };
+        let reclaim = Control::Reclaim { recovery: OnRestart::Requeue.into() };
         let batch = Batch {
             queue,
             now: Timestamp(0),
@@ -173,6 +173,14 @@ impl Store for Wrong {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
         self.inner.record(queue, id)
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        self.inner.history(queue, id)
     }
 
     fn parameters(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+    NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
 };
 use actiond_actors::testing::{Gate, Plan, Script, eventually};
 use actiond_actors::{
@@ -67,6 +67,14 @@ impl Store for Line {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
         self.store.record(queue, id)
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        self.store.history(queue, id)
     }
 
     fn parameters(

@@ -81,6 +81,7 @@ fn moves(on_restart: OnRestart) -> impl Iterator<Item = &'static Move> {
     let more = match on_restart {
         OnRestart::Requeue => REQUEUED,
         OnRestart::Fail => FAILED,
+        OnRestart::Resume => &[],
     };
     MOVES.iter().chain(more)
 }
@@ -128,6 +129,7 @@ pub(crate) fn ends_are_true(setup: &Setup, world: &World, happened: &Happened) -
                 (End::Stopped, ..) => return false,
                 (End::Interrupted, _, OnRestart::Requeue) => State::Queued,
                 (End::Interrupted, _, OnRestart::Fail) => State::Error,
+                (End::Interrupted, _, OnRestart::Resume) => return false,
             };
             to == written && said.is_none_or(|said| said == end)
         }

@@ -265,6 +265,7 @@ async fn a_start_whose_answer_is_lost_is_recovered() {
         let id = home.work.submit(to_do("").key("k")).await.unwrap().id;
         let record = end(&home.work, id).await.record;
         match on_restart {
+            OnRestart::Resume => unreachable!("not among those tried"),
             OnRestart::Requeue => {
                 assert_eq!((record.state, record.attempt), (State::Finished, 2));
                 assert_eq!(script.started(), [id]);

@@ -188,6 +188,7 @@ impl OldFile {
         let queue = store.open_queue(QUEUES[0]).await.unwrap().id;
         let keyed = self.of(queue).find(|old| old.key.is_some()).unwrap();
         let new = |key: Option<&String>, parameters: &Parameters| NewAction::Given {
+            not_before: None,
             parameters: parameters.clone(),
             // After all that waits.
             priority: -100,
@@ -236,6 +237,8 @@ fn old(number: u64) -> Old {
         _ => vec![Node::text("done", format!("number {number} \"\\\0"))],
     };
     let record = Record {
+        not_before: None,
+        worker: None,
         id: ActionId::new(number).unwrap(),
         state,
         priority: [0, 0, 0, 7, -7][usize::try_from(number % 5).unwrap()],

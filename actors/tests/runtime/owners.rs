@@ -8,8 +8,8 @@ use std::time::Duration;
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{
-    BatchAnswer, Notice, NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal, Seal, Store,
-    StoreError,
+    BatchAnswer, Notice, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, Renewal,
+    Seal, Store, StoreError,
 };
 use actiond_actors::testing::{FaultyStore, Gate, Script, eventually};
 use actiond_actors::{
@@ -100,6 +100,14 @@ impl Store for Scripted {
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
         self.inner.record(queue, id)
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        self.inner.history(queue, id)
     }
 
     fn parameters(

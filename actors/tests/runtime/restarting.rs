@@ -227,6 +227,7 @@ async fn nothing_that_was_acknowledged_is_lost_when_the_server_dies() {
         let fell = match on_restart {
             OnRestart::Requeue => (State::Queued, None),
             OnRestart::Fail => (State::Error, Some("interrupted by server restart")),
+            OnRestart::Resume => unreachable!("not among those tried"),
         };
         for id in [runs, thread] {
             until(&home.work, id, fell.0).await;
@@ -309,6 +310,7 @@ async fn the_queue_s_own_setting_says_what_becomes_of_what_ran() {
         let wanted = match on_restart {
             OnRestart::Requeue => (State::Finished, 2),
             OnRestart::Fail => (State::Error, 1),
+            OnRestart::Resume => unreachable!("not among those tried"),
         };
         assert_eq!((record.state, record.attempt), wanted);
     }

@@ -94,6 +94,7 @@ async fn a_store_that_is_dropped_lets_go_of_its_directory() {
 
 fn new_action(queued_at: i64) -> NewAction {
     NewAction::Given {
+        not_before: None,
         parameters: Parameters::default(),
         priority: 0,
         key: None,
@@ -264,7 +265,13 @@ async fn the_reserve_is_beside_the_data_and_made_once() {
 /// A batch of one action that is given this.
 fn with_note(queue: QueueId, note: &str) -> Batch {
     let parameters = [("Note", note)].into_iter().collect();
-    let new = NewAction::Given { parameters, priority: 0, key: None, queued_at: Timestamp(1) };
+    let new = NewAction::Given {
+        not_before: None,
+        parameters,
+        priority: 0,
+        key: None,
+        queued_at: Timestamp(1),
+    };
     Batch { submissions: vec![new], ..empty(queue) }
 }
 

@@ -184,12 +184,13 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             Act::Recover(mask, on_restart) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));
                 let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
-                Control::Recover { live, on_restart: *on_restart }
+                Control::Recover { live, recovery: (*on_restart).into() }
             }
         }
     });
     let submissions = step.submissions.iter().enumerate().map(|(place, new)| match new {
         New::Given { priority, key, late } => NewAction::Given {
+            not_before: None,
             parameters: Parameters::from_iter([("Place", place.to_string())]),
             priority: *priority,
             key: key.map(|key| format!("key {key}").into()),

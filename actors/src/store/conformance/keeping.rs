@@ -36,6 +36,7 @@ pub async fn a_place_in_the_queue(factory: &impl StoreFactory) {
 
 async fn keeps(bench: &Bench, parameters: Parameters) {
     let new = NewAction::Given {
+        not_before: None,
         parameters: parameters.clone(),
         priority: 0,
         key: None,

@@ -93,6 +93,7 @@ impl Model {
         let claimed = claimed.collect();
         queue.delete(queue.due(batch));
         BatchReply {
+            resumed: Vec::new(),
             controls,
             submissions,
             repeats,
@@ -208,14 +209,15 @@ impl Queue {
                 Ok(self.command_running(now, Command::Resume))
             }
             Control::StopAll => Ok(self.command_running(now, Command::Stop)),
-            Control::Recover { live, on_restart } => {
-                let command = Command::Recover(*on_restart);
+            Control::Recover { live, recovery } => {
+                let command = recovery.command(0);
                 let lost = self.rows.values_mut().filter(|row| row.record.state.is_running());
                 Ok(lost
                     .filter(|row| !live.contains(&(row.record.id, row.record.attempt)))
                     .filter_map(|row| row.command(now, command).ok())
                     .collect())
             }
+            Control::Note { .. } => Err(Rejected::Stale),
             // The model has one owner.
             Control::Reclaim { .. } => Ok(Vec::new()),
         }
@@ -235,7 +237,7 @@ impl Queue {
     ) -> Result<Submitted, Rejected> {
         let full = batch.max_queued.is_some_and(|max| self.counts().queued() >= max);
         let (parameters, priority, key, queued_at) = match new {
-            NewAction::Given { parameters, priority, key, queued_at } => {
+            NewAction::Given { parameters, priority, key, queued_at, .. } => {
                 let first = key
                     .as_ref()
                     .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
@@ -263,6 +265,8 @@ impl Queue {
         assert!(chosen.get() > *last_id, "{chosen} was used before (Q1)");
         *last_id = chosen.get();
         let record = Record {
+            not_before: None,
+            worker: None,
             id: chosen,
             state: State::Queued,
             priority,
@@ -291,7 +295,14 @@ impl Queue {
         row.command(batch.now, Command::Start).unwrap();
         let Record { attempt, queued_at, started_at, .. } = row.record;
         let started_at = started_at.expect("it has just started");
-        Claimed { id, attempt, queued_at, started_at, parameters: row.parameters.clone() }
+        Claimed {
+            id,
+            attempt,
+            queued_at,
+            started_at,
+            parameters: row.parameters.clone(),
+            failures: 0,
+        }
     }
 
     fn claim(&mut self, batch: &Batch, reply: &BatchReply) {

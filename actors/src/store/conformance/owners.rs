@@ -47,7 +47,8 @@ pub async fn what_runs_is_named_to_its_owner(factory: &impl StoreFactory) {
     bench.command(ids[1], Command::Pause { supported: true }).await.unwrap();
     bench.command(ids[2], Command::Stop).await.unwrap();
     for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
-        let mut named = bench.control(Control::Reclaim { on_restart }).await.unwrap();
+        let mut named =
+            bench.control(Control::Reclaim { recovery: on_restart.into() }).await.unwrap();
         named.sort_by_key(|action| action.id);
         let states: Vec<_> = named.iter().map(|a| (a.id, a.attempt, a.state, a.verdict)).collect();
         let stays = |n: usize, state| (ids[n], 1, state, Verdict::Stay);
@@ -112,19 +113,30 @@ pub async fn only_expired_leases_are_recovered(factory: &impl StoreFactory) {
         assert_eq!(b.claim(1).await[0].id, ids[2]);
         a.command(ids[1], Command::Stop).await.unwrap();
         let live = vec![(ids[2], 1)];
-        for spared in [Control::Reclaim { on_restart }, Control::Recover { live, on_restart }] {
+        for spared in [
+            Control::Reclaim { recovery: on_restart.into() },
+            Control::Recover { live, recovery: on_restart.into() },
+        ] {
             assert_eq!(moved(b, spared.clone()).await, []);
-            let none = Control::Recover { live: Vec::new(), on_restart };
+            let none = Control::Recover { live: Vec::new(), recovery: on_restart.into() };
             assert_eq!(moved(a, none).await, [], "it runs nothing");
         }
         pair.run_out(&[a, b, &dies]).await;
-        assert_eq!(moved(b, Control::Reclaim { on_restart }).await, [], "all were kept up");
+        assert_eq!(
+            moved(b, Control::Reclaim { recovery: on_restart.into() }).await,
+            [],
+            "all were kept up"
+        );
 
         pair.run_out(&[a, b]).await;
         let fell = if on_restart == OnRestart::Fail { State::Error } else { State::Queued };
         let lost = [(ids[0], fell), (ids[1], State::Stopped)];
-        assert_eq!(moved(a, Control::Reclaim { on_restart }).await, lost);
-        assert_eq!(moved(a, Control::Reclaim { on_restart }).await, [], "once is enough");
+        assert_eq!(moved(a, Control::Reclaim { recovery: on_restart.into() }).await, lost);
+        assert_eq!(
+            moved(a, Control::Reclaim { recovery: on_restart.into() }).await,
+            [],
+            "once is enough"
+        );
         assert_eq!(b.record(ids[2]).await.state, State::Processing);
         assert_eq!(b.record(ids[3]).await.state, State::Queued);
         assert_eq!(b.end(ids[2], 1, Ended::Finished).await, Ok(State::Finished));
@@ -144,7 +156,7 @@ pub async fn an_end_of_a_former_owner_is_stale(factory: &impl StoreFactory) {
     assert_eq!(b.end(id, 1, Ended::Finished).await, Err(Rejected::Stale), "it runs it not");
 
     pair.run_out(&[b]).await;
-    let reclaim = Control::Reclaim { on_restart: OnRestart::Requeue };
+    let reclaim = Control::Reclaim { recovery: OnRestart::Requeue.into() };
     assert_eq!(moved(b, reclaim).await, [(id, State::Queued)]);
     assert_eq!(a.end(id, 1, Ended::Finished).await, Err(Rejected::Stale));
     assert_eq!(b.claim(1).await[0].attempt, 2);
@@ -172,7 +184,7 @@ pub async fn a_dead_owner_is_dead_in_every_queue(factory: &impl StoreFactory) {
     assert_eq!(in_other.claim(1).await[0].id, other);
     pair.run_out(&[b]).await;
     let on_restart = OnRestart::Requeue;
-    let recover = Control::Recover { live: Vec::new(), on_restart };
+    let recover = Control::Recover { live: Vec::new(), recovery: on_restart.into() };
     assert_eq!(moved(b, recover).await, [(id, State::Queued)]);
 
     let before = in_other.record(other).await;
@@ -180,7 +192,7 @@ pub async fn a_dead_owner_is_dead_in_every_queue(factory: &impl StoreFactory) {
     assert_eq!(in_other.end(other, 1, Ended::Finished).await, Err(Rejected::Stale));
     assert_eq!(in_other.record(other).await, before);
     assert_eq!(a.store.renew().await, Ok(Renewal::Lost));
-    let reclaim = Control::Reclaim { on_restart };
+    let reclaim = Control::Reclaim { recovery: on_restart.into() };
     assert_eq!(moved(&other_of_b, reclaim).await, [(other, State::Queued)]);
     assert_eq!(other_of_b.claim(1).await[0].attempt, 2);
 }
@@ -194,12 +206,19 @@ pub async fn an_expired_owner_does_not_end_itself(factory: &impl StoreFactory) {
         let id = a.submit(0).await;
         assert_eq!(a.claim(1).await[0].id, id);
         let live = vec![(id, 1)];
-        for own in [Control::Reclaim { on_restart }, Control::Recover { live, on_restart }] {
+        for own in [
+            Control::Reclaim { recovery: on_restart.into() },
+            Control::Recover { live, recovery: on_restart.into() },
+        ] {
             pair.run_out(&[b]).await;
             assert_eq!(moved(a, own).await, [], "it runs them itself");
             assert_eq!(a.store.renew().await, Ok(Renewal::Holds), "nobody else has recovered them");
         }
-        assert_eq!(moved(b, Control::Reclaim { on_restart }).await, [], "its lease holds again");
+        assert_eq!(
+            moved(b, Control::Reclaim { recovery: on_restart.into() }).await,
+            [],
+            "its lease holds again"
+        );
         pair.run_out(&[b]).await;
         assert_eq!(a.end(id, 1, Ended::Finished).await, Ok(State::Finished), "it is not dead");
         assert_eq!(a.store.renew().await, Ok(Renewal::Holds));
@@ -216,7 +235,7 @@ pub async fn an_owner_without_a_lease_starts_nothing(factory: &impl StoreFactory
     let waits = a.submit(0).await;
     pair.run_out(&[b]).await;
     assert!(a.claim(1).await.is_empty(), "its lease is over");
-    assert_eq!(moved(b, Control::Reclaim { on_restart: OnRestart::Fail }).await.len(), 1);
+    assert_eq!(moved(b, Control::Reclaim { recovery: OnRestart::Fail.into() }).await.len(), 1);
     assert_eq!(a.record(runs).await.state, State::Error);
     for _ in 0..2 {
         assert!(a.claim(1).await.is_empty(), "its lease is lost");
@@ -240,7 +259,7 @@ pub async fn a_closed_owner_gives_its_lease_up(factory: &impl StoreFactory) {
     let id = a.submit(0).await;
     a.claim(1).await;
     a.store.close().await;
-    let reclaim = Control::Reclaim { on_restart: OnRestart::Requeue };
+    let reclaim = Control::Reclaim { recovery: OnRestart::Requeue.into() };
     assert_eq!(moved(b, reclaim).await, [(id, State::Queued)]);
     assert_eq!(b.store.queue_state(b.queue).await.unwrap().counts.queued(), 1);
 }
@@ -376,6 +395,7 @@ pub async fn ids_and_keys_are_one_for_all_owners(factory: &impl StoreFactory) {
     ids.dedup();
     assert_eq!(ids.len(), 40);
     let keyed = |text: &str| NewAction::Given {
+        not_before: None,
         parameters: Parameters::from_iter([("Text", text)]),
         priority: 0,
         key: Some("key".into()),

@@ -12,6 +12,7 @@ pub async fn what_is_too_large_is_told_by_its_size(factory: &impl StoreFactory) 
     let bench = Bench::open(factory).await;
     let given = Parameters::from_iter([("text", "é\"\n".repeat(1_000))]);
     let new = NewAction::Given {
+        not_before: None,
         parameters: given.clone(),
         priority: 3,
         key: None,

@@ -46,6 +46,7 @@ pub async fn an_id_is_never_used_again(factory: &impl StoreFactory) {
 pub async fn a_key_names_one_action(factory: &impl StoreFactory) {
     let mut bench = Bench::open(factory).await;
     let keyed = |key: &str, queued_at| NewAction::Given {
+        not_before: None,
         parameters: Parameters::from_iter([("Key", key)]),
         priority: 0,
         key: Some(key.into()),
@@ -83,6 +84,7 @@ pub async fn a_key_names_one_action(factory: &impl StoreFactory) {
 pub async fn a_repeated_key_changes_nothing(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let keyed = |text: &str, priority| NewAction::Given {
+        not_before: None,
         parameters: Parameters::from_iter([("Text", text)]),
         priority,
         key: Some("key".into()),
@@ -102,6 +104,7 @@ pub async fn a_repeated_key_changes_nothing(factory: &impl StoreFactory) {
 pub async fn a_taken_key_is_refused(factory: &impl StoreFactory) {
     let mut bench = Bench::open(factory).await;
     let keyed = |pairs: &[(&str, &str)]| NewAction::Given {
+        not_before: None,
         parameters: Parameters::from_iter(pairs.iter().copied()),
         priority: 0,
         key: Some(SubmissionKey::from("key").apart_from(&["Wait"])),

@@ -51,6 +51,7 @@ impl Writer<'_> {
                         queued_at,
                         started_at: not_before(batch.now, queued_at),
                         parameters: parameters.clone(),
+                        failures: 0,
                     };
                     started.push((Reverse(*priority), claimed));
                 }
@@ -68,6 +69,7 @@ impl Writer<'_> {
             submissions,
             repeats,
             claimed,
+            resumed: Vec::new(),
             unread: Vec::new(),
             more_to_prune,
             counts: queue.counts,
@@ -105,10 +107,10 @@ impl Writer<'_> {
                 self.command_running(batch, Command::Resume).map(Ok)
             }
             Control::StopAll => self.command_running(batch, Command::Stop).map(Ok),
-            Control::Recover { live, on_restart } => {
+            Control::Recover { live, recovery } => {
                 let mut affected = Vec::new();
                 for row in self.running_rows(batch.queue)? {
-                    let command = Command::Recover(*on_restart);
+                    let command = recovery.command(0);
                     if live.contains(&(row.id, row.attempt)) {
                         // Reported with its state, since a notice of that may have got lost.
                         affected.push(row.affected(None, Verdict::Stay));
@@ -123,6 +125,7 @@ impl Writer<'_> {
                 let rows = self.running_rows(batch.queue)?;
                 Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
+            Control::Note { .. } => Ok(Err(Rejected::Stale)),
         }
     }
 

@@ -48,7 +48,9 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
-use crate::store::{QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError};
+use crate::store::{
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
+};
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
 use pending::PendingBatch;
@@ -106,6 +108,15 @@ impl Store for SqliteStore {
             Some(record) => ready(record).boxed(),
             None => read(&self.single, ReadClass::Short, record),
         }
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        let _ = (queue, id);
+        ready(Ok(Vec::new())).boxed()
     }
 
     fn parameters(

@@ -55,6 +55,8 @@ pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         finished_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
         processing_ms: row.get(7)?,
         percent: row.get(8)?,
+        not_before: None,
+        worker: None,
         error: row.get(9)?,
         report,
         position: None,
