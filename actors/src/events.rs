@@ -194,10 +194,12 @@ pub enum QueueEvent<'a> {
         /// True if it had been asked before and is forced now.
         forced: bool,
     },
-    /// An action that a shutdown or a crash interrupted was put back into the queue.
+    /// An action was put back into the queue: its latest attempt did not end it, or a client wants another one.
     Requeued {
         /// The action.
         action: ActionRef,
+        /// The reason.
+        why: Requeue<'a>,
     },
     /// The priority of a waiting action was set, perhaps to the one that it had.
     PriorityChanged {
@@ -264,6 +266,26 @@ pub enum QueueEvent<'a> {
     },
 }
 
+/// The reason why an action was put back into the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Requeue<'a> {
+    /// A shutdown or a crash interrupted its attempt.
+    Interrupted,
+    /// Its attempt failed, and it is to be tried again ([`QueueSettings::retry`](crate::QueueSettings::retry)).
+    #[non_exhaustive]
+    Failed {
+        /// The error text: any text, of any length.
+        error: Option<&'a str>,
+        /// Time until the next attempt may start.
+        after: Duration,
+    },
+    /// Its work was given back undone ([`Failure::Released`](crate::Failure::Released)).
+    Released,
+    /// It had ended in Error, and a client wants it to be tried again.
+    Asked,
+}
+
 impl QueueEvent<'_> {
     /// Returns the interest that this event belongs to.
     #[must_use]
@@ -297,7 +319,7 @@ impl QueueEvent<'_> {
             | Self::Paused { action }
             | Self::Resumed { action }
             | Self::Stopping { action, .. }
-            | Self::Requeued { action }
+            | Self::Requeued { action, .. }
             | Self::PriorityChanged { action, .. }
             | Self::Ended { action, .. } => Some(*action),
             Self::QueuePaused

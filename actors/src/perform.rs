@@ -71,8 +71,9 @@ pub trait Perform: Send + Sync + 'static {
         usize::MAX
     }
 
-    /// Reserves what is needed for up to `most` actions to begin, and returns for how many. Each of them is then given to
-    /// [`Perform::perform`], or given back.
+    /// Reserves what is needed for up to `most` actions to begin, and returns for how many, at most `most`. Each of them is then
+    /// given to [`Perform::perform`], or given back. Nothing is reserved for an attempt that is resumed
+    /// ([`OnRestart::Resume`]), and for an action that runs at once.
     fn reserve(&self, most: usize) -> usize {
         most
     }

@@ -5,7 +5,7 @@ use actiond_actors::events::{Interest, Observer, Unfinished, observer};
 use crate::aci::token;
 
 /// Makes an [observer](actiond_actors::Builder::observer) that writes a line of the log at level info for each action that
-/// ended otherwise than Finished, or was interrupted and runs again, with queue, token and outcome. `host` and `port` are
+/// ended otherwise than Finished, or was put back into the queue, with queue, token and outcome. `host` and `port` are
 /// those of [`EndpointBuilder::address`](super::EndpointBuilder::address). Use it in place of the lines that the system writes
 /// itself, which have ids ([`Builder::log_unfinished`](actiond_actors::Builder::log_unfinished)).
 pub fn log_unfinished(host: impl Into<String>, port: u16) -> impl Observer {

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::{Interest, Observer, QueueEvent, observer};
+use super::{Interest, Observer, QueueEvent, Requeue, observer};
 use crate::action::{ActionId, State, Timestamp};
 
 /// Number of characters of an error text in one line of a log.
 const MAX_LOGGED_CHARS: usize = 500;
 
-/// An action that ended otherwise than Finished, or was interrupted and runs again.
+/// An action that ended otherwise than Finished, or was put back into the queue.
 ///
 /// Displays as one line, such as `Error: no such file`.
 #[derive(Debug, Clone, Copy)]
@@ -18,33 +18,43 @@ pub struct Unfinished<'a> {
     pub id: ActionId,
     /// The time at which it was queued.
     pub queued_at: Timestamp,
-    /// The action's state: Error, Cancelled or Stopped; or Queued if it was interrupted and runs again.
+    /// The action's state: Error, Cancelled or Stopped; or Queued if it was put back into the queue.
     pub state: State,
     /// The error text, if there is one: any text, of any length.
     pub error: Option<&'a str>,
+    /// The reason why it was put back into the queue, if it was.
+    pub requeued: Option<Requeue<'a>>,
 }
 
 impl<'a> Unfinished<'a> {
     /// Returns the unfinished action that an event is about, or `None` for other events. Needs [`Interest::UNFINISHED`].
     #[must_use]
     pub fn of(event: &QueueEvent<'a>) -> Option<Self> {
-        let (action, state, error) = match *event {
+        let (action, state, error, requeued) = match *event {
             QueueEvent::Ended { action, state, error, .. } if state != State::Finished => {
-                (action, state, error)
+                (action, state, error, None)
             }
-            QueueEvent::Requeued { action } => (action, State::Queued, None),
+            QueueEvent::Requeued { action, why } => {
+                let error = if let Requeue::Failed { error, .. } = why { error } else { None };
+                (action, State::Queued, error, Some(why))
+            }
             _ => return None,
         };
-        Some(Self { id: action.id, queued_at: action.queued_at, state, error })
+        Some(Self { id: action.id, queued_at: action.queued_at, state, error, requeued })
     }
 }
 
 impl fmt::Display for Unfinished<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.state == State::Queued {
-            return f.write_str("interrupted, it runs again");
+        match self.requeued {
+            Some(Requeue::Interrupted) => f.write_str("interrupted, it runs again")?,
+            Some(Requeue::Failed { after, .. }) => {
+                write!(f, "failed, it is tried again in {:.1} s", after.as_secs_f64())?;
+            }
+            Some(Requeue::Released) => f.write_str("given back undone, it runs again")?,
+            Some(Requeue::Asked) => f.write_str("is tried again, as a client asked")?,
+            None => f.write_str(self.state.name())?,
         }
-        f.write_str(self.state.name())?;
         self.error.map_or(Ok(()), |error| write!(f, ": {}", OneLine(error)))
     }
 }

@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 
 use super::QueueLink;
 use super::batch::{ReplyTo, UnsealedBatch, internal};
+use super::due::Due;
 use super::inbox::{Generation, Look};
 #[cfg(feature = "testing")]
 use super::messages::Crash;
 use super::messages::{Change, Drain, EndAll, LookAgain, Progressed, Settle, Submissions};
-use super::owners::Due;
 use super::shared::Ending;
 use super::telling::Asked;
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ pub(crate) struct QueueActor {
     store: Arc<dyn Store>,
     pub(super) tenure: Arc<Tenure>,
     pub(super) performer: Arc<dyn Perform>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) system: WeakSystem,
     /// Tells the guardian that this actor is gone when it is dropped, for whatever reason.
     _exit: ExitGuard,
@@ -147,7 +147,7 @@ impl QueueActor {
     fn can_start(&self) -> bool {
         let (counts, paused) = self.shared.counts();
         !paused
-            && !self.due.rests
+            && !self.due.rests(&*self.clock)
             && self.tenure.standing() == Standing::Holds
             && counts.queued() > 0
             && self.shared.slots().available() > 0
@@ -179,8 +179,9 @@ impl Actor for QueueActor {
     /// as after a crash of this actor.
     fn started(&mut self, ctx: &mut Self::Context) {
         // Messages to an actor that died are lost, so their meaning is read from the shared state.
-        if self.system.upgrade().is_none_or(|system| system.is_draining()) {
+        if self.is_ending() {
             self.shared.inbox().drain();
+            self.detach_all();
         }
         match self.shared.ending() {
             Some(Ending::Interrupt) => ctx.notify(EndAll::Interrupt),
@@ -245,7 +246,7 @@ impl Handler<Drain> for QueueActor {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.shared.inbox().drain();
-        self.detach();
+        self.detach_all();
     }
 }
 

@@ -11,8 +11,10 @@ use actix::prelude::*;
 use super::QueueActor;
 use super::batch::internal;
 use super::messages::{AttemptEnded, EndAll, Progressed, SlotFreed, WorkerLost};
+use super::reserved::give_back;
 use super::shared::Ending;
 use crate::events::{ActionRef, Interest};
+use crate::lifecycle::OnRestart;
 use crate::store::{Claimed, Control};
 use crate::worker::{Attempt, Interrupt, Run, WorkerActor, record_loss};
 
@@ -51,8 +53,9 @@ impl QueueActor {
             )
             .start()
         };
-        // The shutdown may have begun between the claim and its commit.
-        let ending = self.shared.ending();
+        // The shutdown may have begun between the claim and its commit. What outlives the server is detached by the message
+        // that tells this actor so.
+        let ending = self.shared.ending().filter(|_| attempt.on_restart() != OnRestart::Resume);
         self.shared.slots().occupy(attempt, start, |worker| {
             worker.do_send(Run(Arc::clone(attempt)));
             if ending == Some(Ending::Interrupt) {
@@ -68,6 +71,9 @@ impl QueueActor {
     /// ended first: a slot never counts as free while its attempt still counts as running (Q4).
     pub(super) fn replace_worker(&self, slot: usize) {
         for attempt in self.shared.slots().orphans(slot) {
+            if !attempt.is_resumed() && !attempt.has_begun() {
+                give_back(&*self.performer, 1);
+            }
             record_loss(&attempt);
             self.end_of(&attempt);
         }

@@ -11,6 +11,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 
 use super::inbox::{Generation, Sealed, SubmissionReplyTo};
+use super::reserved::Reserved;
 use super::telling::Asked;
 use super::{QueueActor, QueueLink, QueueShared};
 use crate::action::Timestamp;
@@ -41,6 +42,10 @@ pub(super) struct Recipients {
     pub(super) submissions: Vec<SubmissionReplyTo>,
     /// Number of actions that the batch could start.
     pub(super) claim: usize,
+    /// What was reserved for those that it starts.
+    pub(super) reserved: Reserved,
+    /// The time of the batch.
+    pub(super) now: Timestamp,
     /// The time of its sealing, if an observer wants [`Interest::COMMITTED`].
     pub(super) sealed: Option<Instant>,
     /// Time from the sealing to the answer.
@@ -70,19 +75,22 @@ impl UnsealedBatch {
         let leased = self.tenure.standing() == Standing::Holds;
         let free = || if leased { shared.slots().available() } else { 0 };
         let Sealed { controls, submissions, claim } = shared.inbox().seal(self.generation, free);
-        let claim = if claim > 0 { self.performer.reserve(claim) } else { 0 };
+        let reserved = Reserved::up_to(claim, Arc::clone(&self.performer));
+        let claim = reserved.left();
         let (controls, control_recipients) = controls.into_iter().unzip();
         let (submissions, submission_recipients) = submissions.into_iter().unzip();
         let sealed = shared.telling().want(Interest::COMMITTED).then(Instant::now);
+        let now = self.clock.now();
         let recipients = Recipients {
             controls: control_recipients,
             submissions: submission_recipients,
             claim,
+            reserved,
+            now,
             sealed,
             took: None,
         };
         let settings = shared.settings();
-        let now = self.clock.now();
         let batch = Batch {
             queue: self.queue,
             now,
@@ -104,10 +112,7 @@ impl UnsealedBatch {
     /// Passes the answer on to the actor. The inbox is updated before that, for the next batch.
     fn answer(self, reply: Result<BatchReply, StoreError>, mut recipients: Recipients) {
         recipients.took = recipients.sealed.map(|sealed| sealed.elapsed());
-        let started = reply.as_ref().map_or(0, |reply| reply.claimed.len());
-        if started < recipients.claim {
-            self.performer.give_back(recipients.claim - started);
-        }
+        recipients.reserved.keep(reply.as_ref().map_or(0, |reply| reply.claimed.len()));
         let inbox = self.shared.inbox();
         let answer = match reply {
             Ok(reply) => {

@@ -11,14 +11,14 @@ use super::QueueActor;
 use super::batch::{Committed, Recipients, ReplyTo};
 use super::telling::Asked;
 use crate::action::State;
-use crate::lifecycle::{Ended, OnRestart, Verdict};
+use crate::lifecycle::{Ended, Verdict};
 use crate::store::{Affected, AttemptEnd, BatchReply, Control, StoreError, Unread};
 use crate::system::Standing;
 use crate::worker::{Attempt, Wish};
 
 impl QueueActor {
     /// Lets a durable batch take effect.
-    fn on_durable(&mut self, reply: BatchReply, recipients: Recipients) {
+    fn on_durable(&mut self, reply: BatchReply, mut recipients: Recipients) {
         self.prune_more = reply.more_to_prune;
         let shared = &*self.shared;
         let (telling, name) = (shared.telling(), shared.name());
@@ -32,9 +32,9 @@ impl QueueActor {
                 }
                 match &reply_to {
                     ReplyTo::Internal(Control::End(end)) => self.tell_end(affected, end),
-                    ReplyTo::Internal(Control::Recover { .. } | Control::Reclaim { .. }) => {
-                        telling.recovered(name, affected);
-                    }
+                    ReplyTo::Internal(
+                        Control::Recover { recovery, .. } | Control::Reclaim { recovery },
+                    ) => telling.recovered(name, affected, *recovery),
                     ReplyTo::Internal(_) => {}
                     ReplyTo::Client { asked, .. } => telling.commanded(name, affected, *asked),
                 }
@@ -67,24 +67,23 @@ impl QueueActor {
             self.steer(action);
             telling.unread(name, action, error);
         }
-        for resumed in reply.resumed {
-            self.resume(resumed);
+        if !reply.resumed.is_empty() {
+            self.resume_all(reply.resumed, reply.owner);
         }
         let started = reply.claimed.len();
         if started > 0 {
-            // What outlives this server must not begin while that shuts down.
-            let outlives = self.on_restart() == OnRestart::Resume && shared.inbox().is_draining();
             match self.tenure.standing_of(reply.owner) {
-                Standing::Holds if outlives => {
-                    reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
-                }
-                Standing::Holds => {
+                // What outlives a server must not begin while that shuts down.
+                Standing::Holds if !self.outlives_now() => {
                     for claimed in reply.claimed {
                         telling.started(name, &claimed);
+                        recipients.reserved.begin_one();
                         self.dispatch(claimed);
                     }
                 }
-                Standing::InDoubt => reply.claimed.iter().for_each(|c| self.give_back(c)),
+                Standing::Holds | Standing::InDoubt => {
+                    reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
+                }
                 // Other owners have recovered what was claimed.
                 Standing::Over => {}
             }
@@ -150,9 +149,9 @@ impl Handler<Committed> for QueueActor {
         match answer {
             Ok((reply, recipients)) => {
                 self.is_failing = false;
-                self.arm(&reply, recipients.claim, ctx);
+                self.arm(&reply, recipients.now, recipients.claim, ctx);
                 let waits = recipients.claim > 0 && !reply.paused && reply.counts.queued() > 0;
-                if waits && reply.claimed.is_empty() && !self.due.rests {
+                if waits && reply.claimed.is_empty() && !self.due.rests(&*self.clock) {
                     // All but the starts was written. Back off: they would fail again at once.
                     self.back_off(ctx);
                 }

@@ -288,7 +288,7 @@ impl QueueHandle {
         attempt.filter(|attempt| attempt.number() == record.attempt)
     }
 
-    /// Gives a command to an action. If it runs and is done elsewhere, the place where it is done decides.
+    /// Gives a command to an action. If it runs, or waits, elsewhere, the place where it is done decides.
     async fn command_or_relay(
         &self,
         action: Target,
@@ -296,7 +296,12 @@ impl QueueHandle {
         relayed: RelayedCommand,
     ) -> Result<State, QueueError> {
         let refused = match self.command(action, command).await {
-            Err(QueueError::Refused(refused)) if self.performer.relays() => refused,
+            Err(QueueError::Refused(refused))
+                if matches!(refused.state, State::Processing | State::Paused)
+                    && self.performer.relays() =>
+            {
+                refused
+            }
             other => return other,
         };
         let attempt = self.shared.slots().attempt(action.id);

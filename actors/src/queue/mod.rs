@@ -12,10 +12,11 @@
 //! The actor, one of each queue on a server:
 //! - [`actor`]: its parts, and when it enlists a batch (Q12, Q13);
 //! - [`messages`]: the messages to it;
-//! - [`batch`]: a batch from its sealing to its answer (Q11);
+//! - [`batch`]: a batch from its sealing to its answer (Q11); [`reserved`]: what its starts need;
 //! - [`committed`]: what follows from a durable batch;
 //! - [`attempts`]: attempts from their start to their end (Q4, Q5); [`resume`]: those that outlive a server;
 //! - [`owners`]: its part where other servers share its store (Q14);
+//! - [`due`]: when to look for actions that must not start yet;
 //! - [`telling`], and [`level`] for how full the queue is: what observers are told.
 //!
 //! The parts that outlive the actor, so that its successor goes on with them:
@@ -28,6 +29,7 @@ mod actor;
 mod attempts;
 mod batch;
 mod committed;
+mod due;
 mod errors;
 mod handle;
 mod inbox;
@@ -36,6 +38,7 @@ mod listing;
 mod messages;
 mod owners;
 mod relay;
+mod reserved;
 mod resume;
 mod retry;
 mod run_now;

@@ -1,5 +1,4 @@
-//! A queue's part where other servers share its store: it hears of their changes, keeps to the lease (Q14), and looks
-//! again once an action may start that may not start yet.
+//! A queue's part where other servers share its store: it hears of their changes, and keeps to the lease (Q14).
 
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::committed::wish_of;
 use super::{QueueActor, QueueShared};
 use crate::lifecycle::{Came, Ended, OnRestart, Verdict};
 use crate::report::Written;
-use crate::store::{Affected, AttemptEnd, BatchReply, Claimed, Control, Notice};
+use crate::store::{Affected, AttemptEnd, Claimed, Control, Notice};
 use crate::system::Standing;
 
 /// A change by another owner, of which the store has sent a notice. From the system.
@@ -31,32 +30,7 @@ pub(crate) enum LeaseState {
     Over(oneshot::Sender<()>),
 }
 
-/// Queued actions that may not start yet.
-#[derive(Default)]
-pub(super) struct Due {
-    /// Fires when the first of them may start.
-    timer: Option<SpawnHandle>,
-    /// True if all queued actions are of that kind: no claim is made until then.
-    pub(super) rests: bool,
-}
-
 impl QueueActor {
-    /// Sets the timer for the next look as an answer says. `claim` is the number of actions that the batch could start.
-    pub(super) fn arm(&mut self, reply: &BatchReply, claim: usize, ctx: &mut Context<Self>) {
-        self.due.rests = reply.next_due.is_some() && reply.claimed.len() < claim;
-        if let Some(timer) = self.due.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if let Some(after) = reply.next_due {
-            self.due.timer = Some(ctx.run_later(after, |queue, ctx| {
-                queue.due.timer = None;
-                queue.due.rests = false;
-                queue.look = true;
-                queue.pump(ctx);
-            }));
-        }
-    }
-
     /// Returns a claimed action to the queue: another server may have started it by now. It never ran here, so it is
     /// requeued even where its kind must not run twice.
     pub(super) fn give_back(&self, claimed: &Claimed) {
@@ -96,7 +70,8 @@ impl QueueActor {
 
 impl QueueShared {
     /// Forces the attempts that must not run while the lease stands like this. While it is in doubt, an action that may run
-    /// only once is spared: no other server starts it.
+    /// only once is spared: no other server starts it. An attempt that outlives servers is let go of once the lease is over:
+    /// it goes on with another one.
     pub(crate) fn end_unleased(&self, standing: Standing) {
         if standing == Standing::Holds {
             return;
@@ -104,8 +79,10 @@ impl QueueShared {
         for attempt in
             self.slots().attempts().into_iter().filter(|attempt| attempt.ended().is_none())
         {
-            if standing == Standing::Over || attempt.on_restart() == OnRestart::Requeue {
-                self.force(&attempt);
+            match (standing, attempt.on_restart()) {
+                (Standing::Over, OnRestart::Resume) => drop(self.detach(&attempt)),
+                (Standing::Over, _) | (_, OnRestart::Requeue) => self.force(&attempt),
+                _ => {}
             }
         }
     }

@@ -1,24 +1,43 @@
 //! Attempts whose work is done elsewhere, so that they outlive their server ([`OnRestart::Resume`]).
 //!
 //! A shutdown detaches them: nothing of their end is recorded, and their rows stay as they are. The next start finds the rows
-//! ([`Control::Recover`](crate::store::Control::Recover)), and they go on here with the same number.
+//! ([`Control::Recover`](crate::store::Control::Recover)), and they go on here with the same number. The same is done where
+//! the lease on the store is lost: then another server goes on with them.
 
 use std::sync::Arc;
 
-use super::QueueActor;
 use super::committed::wish_of;
+use super::{QueueActor, QueueShared};
 use crate::lifecycle::OnRestart;
-use crate::store::Resumed;
+use crate::store::{OwnerId, Resumed};
+use crate::system::Standing;
 use crate::worker::{Attempt, Wish};
 
 impl QueueActor {
-    /// Goes on with an attempt that began in an earlier server, or in one whose lease has expired.
-    pub(super) fn resume(&self, resumed: Resumed) {
-        let Resumed { claimed, state, note } = resumed;
-        if self.shared.inbox().is_draining() {
-            // It outlives this server, too.
+    /// Tells whether the server shuts down. The message that says so may be on its way.
+    pub(super) fn is_ending(&self) -> bool {
+        self.shared.inbox().is_draining()
+            || self.system.upgrade().is_none_or(|system| system.is_draining())
+    }
+
+    /// Tells whether the server shuts down and an attempt of this queue would outlive it.
+    pub(super) fn outlives_now(&self) -> bool {
+        self.on_restart() == OnRestart::Resume && self.is_ending()
+    }
+
+    /// Goes on with attempts that began in an earlier server, or in one whose lease has expired.
+    pub(super) fn resume_all(&self, all: Vec<Resumed>, owner: OwnerId) {
+        if self.is_ending() || self.tenure.standing_of(owner) == Standing::Over {
+            // They outlive this server, too.
             return;
         }
+        log::info!("queue {}: attempts that go on elsewhere: {}", self.shared.name(), all.len());
+        for resumed in all {
+            self.resume(resumed);
+        }
+    }
+
+    fn resume(&self, Resumed { claimed, state, note }: Resumed) {
         let (id, number) = (claimed.id, claimed.attempt);
         let attempt = Arc::new(self.attempt_of(claimed).resumed(note));
         let wish = wish_of(state);
@@ -31,19 +50,29 @@ impl QueueActor {
     }
 
     /// Lets go of the attempts that outlive this server.
-    pub(super) fn detach(&self) {
-        for attempt in self.shared.slots().attempts() {
-            if attempt.on_restart() == OnRestart::Resume && attempt.detach() {
-                self.let_go(&attempt);
-            }
+    pub(super) fn detach_all(&self) {
+        let attempts = self.shared.slots().attempts();
+        let all = attempts.iter().filter(|attempt| attempt.on_restart() == OnRestart::Resume);
+        let detached = all.filter(|attempt| self.shared.detach(attempt)).count();
+        if detached > 0 {
+            let name = self.shared.name();
+            log::info!(
+                "queue {name}: attempts that go on elsewhere without this server: {detached}"
+            );
         }
     }
+}
 
-    /// Drops the work of a detached attempt.
-    fn let_go(&self, attempt: &Attempt) {
-        if let Some(id) = attempt.id() {
-            self.shared.slots().steer(id, attempt.number(), Wish::Force);
-            self.shared.slots().release(id, attempt.number());
+impl QueueShared {
+    /// Lets go of an attempt that outlives this server, and drops its work here. Returns false if it has ended.
+    pub(crate) fn detach(&self, attempt: &Attempt) -> bool {
+        let detached = attempt.detach();
+        if detached && let Some(id) = attempt.id() {
+            self.slots().steer(id, attempt.number(), Wish::Force);
+            self.slots().release(id, attempt.number());
+            // Whoever waits for its end waits in vain.
+            attempt.settle(None);
         }
+        detached
     }
 }

@@ -12,7 +12,8 @@ use crate::worker::{Attempt, Wish, outcome, start};
 /// Outcome of an action that ran at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOutcome {
-    /// [`State::Finished`], [`State::Error`] or [`State::Stopped`].
+    /// [`State::Finished`], [`State::Error`] or [`State::Stopped`]; [`State::Cancelled`] if it was cancelled where it was to be
+    /// done.
     pub state: State,
     /// The error text: of its failure, or that a shutdown interrupted it.
     pub error: Option<String>,

@@ -10,8 +10,10 @@ use std::time::Duration;
 use super::level::{Level, Thresholds};
 use super::lock;
 use crate::action::State;
-use crate::events::{ActionRef, Interest, Observers, QueueEvent};
-use crate::lifecycle::{Ended, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, Verdict};
+use crate::events::{ActionRef, Interest, Observers, QueueEvent, Requeue};
+use crate::lifecycle::{
+    Ended, GIVEN_UP, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Recovery, Verdict,
+};
 use crate::store::{Affected, AttemptEnd, Claimed, Control, Submitted};
 use crate::worker::Attempt;
 
@@ -89,10 +91,11 @@ struct Last {
 }
 
 /// Facts about an end that the store's answer does not hold.
-#[derive(Default)]
 struct End<'a> {
     of: Option<&'a AttemptEnd>,
     error: Option<&'a str>,
+    /// The reason why the action was put back, if it was.
+    requeue: Requeue<'a>,
 }
 
 impl Telling {
@@ -148,7 +151,8 @@ impl Telling {
         }
         for action in affected {
             self.steered(queue, action, asked);
-            self.ended_as(queue, action, &End::default());
+            let end = End { of: None, error: None, requeue: Requeue::Asked };
+            self.ended_as(queue, action, &end);
         }
     }
 
@@ -183,18 +187,31 @@ impl Telling {
                     error = error.or(Some(INTERRUPTED_BY_SHUTDOWN));
                 }
             }
-            self.ended_as(queue, action, &End { of: Some(end), error });
+            let requeue = match end.ended {
+                Ended::Retry => {
+                    Requeue::Failed { error, after: end.retry_after.unwrap_or_default() }
+                }
+                Ended::Released => Requeue::Released,
+                _ => Requeue::Interrupted,
+            };
+            self.ended_as(queue, action, &End { of: Some(end), error, requeue });
         }
     }
 
-    /// Tells of recovered actions, and logs their numbers.
-    pub(super) fn recovered(&self, queue: &str, affected: &[Affected]) {
+    /// Tells of actions that were recovered in this way, and logs their numbers.
+    pub(super) fn recovered(&self, queue: &str, affected: &[Affected], recovery: Recovery) {
+        let lost = match recovery.on_restart {
+            // Given up: it would have been put back otherwise.
+            OnRestart::Requeue => GIVEN_UP,
+            OnRestart::Fail | OnRestart::Resume => INTERRUPTED_BY_RESTART,
+        };
         let mut tally = Tally::default();
         for action in affected {
             if let Verdict::Move(state) = action.verdict {
                 tally.add(state);
-                let error = (state == State::Error).then_some(INTERRUPTED_BY_RESTART);
-                self.ended_as(queue, action, &End { of: None, error });
+                let error = (state == State::Error).then_some(lost);
+                let end = End { of: None, error, requeue: Requeue::Interrupted };
+                self.ended_as(queue, action, &end);
             }
         }
         let total = tally.total();
@@ -206,7 +223,8 @@ impl Telling {
 
     /// Tells of an action that ended because its parameters can't be read.
     pub(super) fn unread(&self, queue: &str, action: &Affected, error: &str) {
-        self.ended_as(queue, action, &End { of: None, error: Some(error) });
+        let end = End { of: None, error: Some(error), requeue: Requeue::Interrupted };
+        self.ended_as(queue, action, &end);
     }
 
     /// Tells of an action that this ended or requeued; of others nothing.
@@ -220,7 +238,7 @@ impl Telling {
         }
         let action = action(of);
         let event = if state == State::Queued {
-            QueueEvent::Requeued { action }
+            QueueEvent::Requeued { action, why: end.requeue }
         } else {
             let millis = end.of.map_or(0, |end| u64::try_from(end.processing_ms).unwrap_or(0));
             QueueEvent::Ended {

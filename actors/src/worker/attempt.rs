@@ -32,6 +32,9 @@ pub enum Wish {
     Force,
 }
 
+/// Number of commands that wait for the work to take them.
+const MAX_RELAYED: usize = 64;
+
 /// One attempt at an action.
 #[derive(Debug)]
 pub(crate) struct Attempt {
@@ -48,6 +51,8 @@ pub(crate) struct Attempt {
     timed_out: AtomicBool,
     /// True once the work has failed in a way that another attempt would only repeat.
     is_fatal: AtomicBool,
+    /// True once its performer has been asked for its work.
+    has_begun: AtomicBool,
     /// True if it began in an earlier server.
     is_resumed: bool,
     retry: RetryPolicy,
@@ -57,7 +62,7 @@ pub(crate) struct Attempt {
     /// Name of the remote worker that has it.
     worker: Mutex<Option<String>>,
     /// Takes commands for the work, if that has asked for them.
-    relay: Mutex<Option<mpsc::UnboundedSender<Relayed>>>,
+    relay: Mutex<Option<mpsc::Sender<Relayed>>>,
     /// The state of the action once the end of this attempt is durable; `None` in it if that end did not count.
     settled: watch::Sender<Option<Option<State>>>,
     /// The kind of its work, if that is no task.
@@ -119,6 +124,7 @@ impl Attempt {
             interrupted: AtomicBool::new(false),
             timed_out: AtomicBool::new(false),
             is_fatal: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
             is_resumed: false,
             retry: RetryPolicy::default(),
             failures: 0,
@@ -160,6 +166,15 @@ impl Attempt {
         self.is_resumed
     }
 
+    /// Notes that its performer is asked for its work.
+    pub(super) fn set_begun(&self) {
+        self.has_begun.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
     /// Notes that another attempt would fail, too.
     pub(crate) fn set_fatal(&self) {
         self.is_fatal.store(true, Ordering::Release);
@@ -192,20 +207,20 @@ impl Attempt {
     }
 
     /// Returns the commands that are passed on to the work from now on.
-    pub(crate) fn relayed(&self) -> mpsc::UnboundedReceiver<Relayed> {
-        let (sender, receiver) = mpsc::unbounded_channel();
+    pub(crate) fn relayed(&self) -> mpsc::Receiver<Relayed> {
+        let (sender, receiver) = mpsc::channel(MAX_RELAYED);
         *lock(&self.relay) = Some(sender);
         receiver
     }
 
-    /// Passes a command on to the work; `None` if that takes none.
+    /// Passes a command on to the work; `None` if that takes none, or no more for now.
     pub(crate) fn relay(
         &self,
         command: RelayedCommand,
     ) -> Option<oneshot::Receiver<Result<State, String>>> {
         let (reply, answer) = oneshot::channel();
         let relay = lock(&self.relay);
-        relay.as_ref()?.send(Relayed { command, reply }).ok()?;
+        relay.as_ref()?.try_send(Relayed { command, reply }).ok()?;
         Some(answer)
     }
 

@@ -141,6 +141,10 @@ impl WorkerActor {
         else {
             return;
         };
+        if attempt.is_detached() && attempt.run_as() == RunAs::Task {
+            // First, so that the work sees no wish that is not meant for it: it goes on with another server.
+            running.work.abort();
+        }
         attempt.ask(Wish::Force);
         match attempt.run_as().forcing() {
             Forcing::Drop => running.work.abort(),
@@ -162,6 +166,8 @@ impl WorkerActor {
             self.slot.number
         );
         let (ended, _) = stopped(attempt);
+        // Another attempt would run beside this one (Q14).
+        attempt.set_fatal();
         let text = "the work did not stop when asked and was abandoned; \
                     its slot stays taken until it ends by itself";
         let came = came(attempt, true);

@@ -158,7 +158,7 @@ impl Server {
         let notes = observer(interest, move |_, event| {
             let line = match event {
                 QueueEvent::Started { action, .. } => format!("started {}", action.attempt),
-                QueueEvent::Requeued { action } => format!("requeued {}", action.attempt),
+                QueueEvent::Requeued { action, .. } => format!("requeued {}", action.attempt),
                 QueueEvent::Ended { action, state, .. } => format!("{state} {}", action.attempt),
                 other => format!("{other:?}"),
             };

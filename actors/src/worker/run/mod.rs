@@ -59,6 +59,7 @@ pub(crate) async fn start(
     held: impl Send + 'static,
 ) -> WorkResult {
     let attempt = Arc::clone(&context.attempt);
+    attempt.set_begun();
     let Work(kind) = performer.perform(context);
     let run_as = match &kind {
         WorkKind::Done(_) | WorkKind::Task(_) => RunAs::Task,
