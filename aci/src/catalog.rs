@@ -5,6 +5,7 @@
 
 pub mod builtin;
 pub mod help;
+mod start;
 
 use super::error::AciError;
 use super::request::{PairValue, Pairs};
@@ -14,6 +15,7 @@ use super::words::{find_word, list, nearest, parse_bool};
 
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
 pub use help::{help_elements, help_html};
+pub use start::{MAX_START_SECS, START_FORMS, parse_start};
 
 /// The description of an action, for the validation of requests and for the help.
 ///
@@ -124,6 +126,8 @@ pub enum ParamKind {
     Queue,
     /// A time as [`parse_filter`] reads it.
     Time,
+    /// A time before which an action must not start, as [`parse_start`] reads it.
+    EarliestStart,
 }
 
 impl ParamKind {
@@ -143,10 +147,11 @@ impl ParamKind {
             Self::Token => "a token that this server returned".to_owned(),
             Self::Queue => "the name of a queue".to_owned(),
             Self::Time => FILTER_FORMS.to_owned(),
+            Self::EarliestStart => START_FORMS.to_owned(),
         }
     }
 
-    /// Returns true if a value, already trimmed, is one of this kind.
+    /// Returns true if a value is one of this kind. It must be trimmed, but for [`ParamKind::EarliestStart`].
     #[must_use]
     pub fn accepts(self, text: &str) -> bool {
         match self {
@@ -163,6 +168,7 @@ impl ParamKind {
             Self::Token => Token::parse(text).is_ok(),
             Self::Queue => !text.is_empty(),
             Self::Time => parse_filter(text, 0, &chrono::Utc).is_ok(),
+            Self::EarliestStart => start::is_start(text),
         }
     }
 }
@@ -223,9 +229,12 @@ pub fn validate(
 
 fn check(param: &ParamSpec, value: &PairValue) -> Result<(), AciError> {
     match value {
-        PairValue::Text(text) if text.trim().is_empty() || param.kind.accepts(text.trim()) => {
-            Ok(())
+        PairValue::Text(text) if text.trim().is_empty() => Ok(()),
+        PairValue::Text(text) if param.kind == ParamKind::EarliestStart => {
+            let read = param.kind.accepts(text).then_some(());
+            read.ok_or_else(|| AciError::invalid(param.name, text, &param.kind.allowed()))
         }
+        PairValue::Text(text) if param.kind.accepts(text.trim()) => Ok(()),
         PairValue::Text(text) => Err(AciError::invalid(param.name, text, &param.kind.allowed())),
         PairValue::Bytes(_) if param.kind == ParamKind::Text => Ok(()),
         PairValue::Bytes(_) => Err(AciError::invalid(param.name, "(bytes)", &param.kind.allowed())),

@@ -39,6 +39,7 @@ const LISTS: &[(&str, &str)] = &[
     ("responsedata", "logentry"),
     ("responsedata", "request"),
     ("parameters", "parameter"),
+    ("history", "attempt"),
     ("progress", "stage"),
     ("stage", "stage"),
 ];

@@ -25,6 +25,7 @@ pub const QUEUE_ACTIONS: &[&str] = &[
     "resume",
     "changePriority",
     "duplicate",
+    "retry",
 ];
 
 /// A `QueueInfo` request.
@@ -38,7 +39,7 @@ pub struct QueueInfo {
     pub command: QueueCommand,
 }
 
-/// The command of a `QueueInfo` request. `Progress`, `Cancel`, `ChangePriority` and `Duplicate` always have a token.
+/// The command of a `QueueInfo` request. `Progress`, `Cancel`, `ChangePriority`, `Duplicate` and `Retry` always have a token.
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueueCommand {
     /// Show status and results of one action, or of those that the query selects.
@@ -69,6 +70,8 @@ pub enum QueueCommand {
     },
     /// Queue a copy of an action.
     Duplicate,
+    /// Start the next attempt at an action at once, also at one that has ended in an error.
+    Retry,
 }
 
 /// The selection and the order of the actions that `getStatus` shows.
@@ -96,6 +99,8 @@ pub struct StatusQuery {
     pub max_results: Option<u64>,
     /// Time to wait for the action to end, 0 to 3600 seconds.
     pub wait_secs: Option<f64>,
+    /// True to show each attempt at an action that is named by its token.
+    pub history: bool,
 }
 
 impl Default for StatusQuery {
@@ -112,6 +117,7 @@ impl Default for StatusQuery {
             start: 1,
             max_results: None,
             wait_secs: None,
+            history: false,
         }
     }
 }
@@ -268,6 +274,7 @@ impl QueueInfo {
                     .ok_or_else(|| AciError::missing("Priority", &PRIORITY.allowed()))?,
             },
             "duplicate" => QueueCommand::Duplicate,
+            "retry" => QueueCommand::Retry,
             _ => return Err(AciError::missing("QueueAction", &QUEUE_ACTIONS.join(", "))),
         };
         let needs_token = matches!(
@@ -276,6 +283,7 @@ impl QueueInfo {
                 | QueueCommand::Cancel
                 | QueueCommand::ChangePriority { .. }
                 | QueueCommand::Duplicate
+                | QueueCommand::Retry
         );
         if needs_token && token.is_none() {
             return Err(AciError::missing(
@@ -339,6 +347,7 @@ impl StatusQuery {
             start: number(pairs, "Start").unwrap_or(1),
             max_results: number(pairs, "MaxResults"),
             wait_secs: pairs.given("Wait").and_then(parse_seconds),
+            history: pairs.given("History").and_then(parse_bool).unwrap_or(false),
         })
     }
 }

@@ -12,8 +12,8 @@ use super::ini::Ini;
 use super::key::Key;
 use super::reader::Reader;
 use super::settings::{
-    ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueLimits, ServerSettings,
-    ServiceSettings, Settings,
+    ActionsSettings, Backoff, Durability, OnRestart, Overrides, PathSettings, QueueLimits,
+    RetryPolicy, ServerSettings, ServiceSettings, Settings,
 };
 use super::value::{Value, doubts_of_path};
 use super::{access, queues, table, tls, unknown};
@@ -190,6 +190,16 @@ pub(super) fn limits(reader: &mut Reader<'_>, sections: &[&str]) -> QueueLimits 
             "Fail" => OnRestart::Fail,
             _ => OnRestart::Requeue,
         }),
+        max_restarts: number(reader, sections, table::MAX_RESTARTS),
+        retry: RetryPolicy {
+            max_attempts: number(reader, sections, table::MAX_ATTEMPTS),
+            delay: seconds(reader, sections, table::RETRY_DELAY_SECS),
+            backoff: match reader.word(sections, table::RETRY_BACKOFF) {
+                Some("exponential") => Backoff::Exponential,
+                _ => Backoff::Fixed,
+            },
+            max_delay: seconds(reader, sections, table::RETRY_MAX_DELAY_SECS),
+        },
         stop_grace: seconds(reader, sections, table::STOP_GRACE_SECS),
         ..QueueLimits::default()
     }

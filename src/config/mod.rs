@@ -55,8 +55,8 @@ pub use findings::{ConfigError, Problem, Warning};
 pub use key::{Key, Section};
 pub use kind_reader::{KindReader, SectionReader};
 pub use settings::{
-    AccessSettings, ActionsSettings, Durability, OnRestart, Overrides, PathSettings, QueueConfig,
-    QueueLimits, ServerSettings, ServiceSettings, Settings,
+    AccessSettings, ActionsSettings, Backoff, Durability, OnRestart, Overrides, PathSettings,
+    QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings, Settings,
 };
 pub use table::TYPE;
 pub(crate) use table::{QUEUE_KEYS, fixed_section};

@@ -14,7 +14,9 @@ use super::findings::{ConfigError, Findings, Warning};
 use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::tls::TlsOptions;
-pub use actiond_actors::{Durability, OnRestart, QueueSettings as QueueLimits};
+pub use actiond_actors::{
+    Backoff, Durability, OnRestart, QueueSettings as QueueLimits, RetryPolicy,
+};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]

@@ -81,6 +81,11 @@ pub(super) const ACTIONS: &Section = &Section::fixed(
         MAX_FINISHED_SIZE,
         MAX_FINISHED_AGE,
         ON_RESTART,
+        MAX_RESTARTS,
+        MAX_ATTEMPTS,
+        RETRY_DELAY_SECS,
+        RETRY_BACKOFF,
+        RETRY_MAX_DELAY_SECS,
         STOP_GRACE_SECS,
         SHUTDOWN_GRACE_SECS,
         DURABILITY,
@@ -100,6 +105,11 @@ pub(super) const QUEUE: &Section = &Section::listed(
         MAX_FINISHED_SIZE,
         MAX_FINISHED_AGE,
         ON_RESTART,
+        MAX_RESTARTS,
+        MAX_ATTEMPTS,
+        RETRY_DELAY_SECS,
+        RETRY_BACKOFF,
+        RETRY_MAX_DELAY_SECS,
         STOP_GRACE_SECS,
         TYPE,
     ],
@@ -483,6 +493,41 @@ pub(super) const ON_RESTART: &Key = &Key::optional(
     ValueKind::OneOf(&["Requeue", "Fail"]),
     "Requeue",
     "What becomes of an action that was running when the server died: it runs again, or it ends in Error. The default is that of the queue's Type.",
+);
+
+pub(super) const MAX_RESTARTS: &Key = &Key::with_default(
+    "MaxRestarts",
+    ValueKind::from_to(0, 1_000_000),
+    "3",
+    "How many times an action may be running when the server dies; with the last it ends in Error instead of running again (OnRestart=Requeue). 0 is unlimited.",
+);
+
+pub(super) const MAX_ATTEMPTS: &Key = &Key::with_default(
+    "MaxAttempts",
+    ValueKind::from_to(1, 1_000_000),
+    "1",
+    "How many attempts an action has: one that fails is tried again until as many have failed. A failure that its Type calls final is not tried again.",
+);
+
+pub(super) const RETRY_DELAY_SECS: &Key = &Key::with_default(
+    "RetryDelaySecs",
+    ValueKind::Seconds { max: 30 * DAY },
+    "10",
+    "How many seconds lie between an attempt that fails and the next one.",
+);
+
+pub(super) const RETRY_BACKOFF: &Key = &Key::with_default(
+    "RetryBackoff",
+    ValueKind::OneOf(&["fixed", "exponential"]),
+    "fixed",
+    "exponential doubles RetryDelaySecs with each attempt that fails, and takes off a random part of up to half of it.",
+);
+
+pub(super) const RETRY_MAX_DELAY_SECS: &Key = &Key::with_default(
+    "RetryMaxDelaySecs",
+    ValueKind::Seconds { max: 30 * DAY },
+    "3600",
+    "Up to how many seconds RetryBackoff=exponential lets the time grow; a longer RetryDelaySecs stays as it is.",
 );
 
 pub(super) const STOP_GRACE_SECS: &Key = &Key::with_default(

@@ -81,6 +81,13 @@ fn the_defaults_are_these() {
         max_finished_size: Some(100_000),
         max_finished_age: None,
         on_restart: None,
+        retry: RetryPolicy {
+            max_attempts: 1,
+            delay: Duration::from_secs(10),
+            backoff: Backoff::Fixed,
+            max_delay: Duration::from_secs(3600),
+        },
+        max_restarts: 3,
         stop_grace: Duration::from_secs(10),
         ..QueueLimits::default()
     };
@@ -150,8 +157,10 @@ fn a_queue_overrides_what_holds_for_all() {
     let settings = good(
         "[Actions]\nMaximumThreads=4\nMaxQueueSize=9\nMaxFinishedSize=-1\nMaxFinishedAge=60\n\
          OnRestart=fail\nStopGraceSecs=0\nDurability=NORMAL\nShutdownGraceSecs=3\n\
+         MaxAttempts=5\nRetryDelaySecs=0\nRetryBackoff=Exponential\nRetryMaxDelaySecs=60\nMaxRestarts=0\n\
          [AsyncActions]\n0=A\n1=B\n[A]\nType=Echo\n[B]\nType=Echo\nMaximumThreads=2\n\
-         MaxQueueSize=0\nMaxFinishedSize=5\nMaxFinishedAge=0\nOnRestart=Requeue\nStopGraceSecs=7\n",
+         MaxQueueSize=0\nMaxFinishedSize=5\nMaxFinishedAge=0\nOnRestart=Requeue\nStopGraceSecs=7\n\
+         MaxAttempts=2\nRetryDelaySecs=9\nRetryBackoff=fixed\nRetryMaxDelaySecs=3\nMaxRestarts=1\n",
     );
     let all = QueueLimits {
         maximum_threads: 4,
@@ -159,6 +168,13 @@ fn a_queue_overrides_what_holds_for_all() {
         max_finished_size: None,
         max_finished_age: Some(Duration::from_secs(60)),
         on_restart: Some(OnRestart::Fail),
+        retry: RetryPolicy {
+            max_attempts: 5,
+            delay: Duration::ZERO,
+            backoff: Backoff::Exponential,
+            max_delay: Duration::from_secs(60),
+        },
+        max_restarts: 0,
         stop_grace: Duration::ZERO,
         ..QueueLimits::default()
     };
@@ -168,6 +184,13 @@ fn a_queue_overrides_what_holds_for_all() {
         max_finished_size: Some(5),
         max_finished_age: None,
         on_restart: Some(OnRestart::Requeue),
+        retry: RetryPolicy {
+            max_attempts: 2,
+            delay: Duration::from_secs(9),
+            backoff: Backoff::Fixed,
+            max_delay: Duration::from_secs(3),
+        },
+        max_restarts: 1,
         stop_grace: Duration::from_secs(7),
         ..QueueLimits::default()
     };

@@ -219,7 +219,7 @@ impl Sending {
         let Record { id, queued_at, .. } = status.record;
         let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
         match self.shows {
-            Shows::Status => Ok(Some(render::action(status, token, now))),
+            Shows::Status => Ok(Some(render::action(status, token, now, None))),
             Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {
                     Ok(Some(render::request(token, state, parameters.as_ref())))

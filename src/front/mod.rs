@@ -14,6 +14,7 @@
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
 //! | `render` | actions, parameters and progress as elements |
+//! | `attempts` | the attempts at an action as elements |
 //! | `list` | replies that are lists, which may be streamed |
 //! | `reply_memory` | reservations of memory for large replies |
 //! | `errors` | errors of the queues, for the client and for the log |
@@ -25,6 +26,7 @@
 //! | `ends` | the lines of the log about actions that did not finish |
 
 mod actions;
+mod attempts;
 mod authorize;
 mod client;
 mod dispatch;

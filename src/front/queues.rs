@@ -101,8 +101,14 @@ async fn one_action(
             let look = target.look(SMALL).await?;
             let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
             let status = status.map_err(|e| target.error(&e))?;
+            // After the status: the attempt that this shows is never missing.
+            let past = if query.history {
+                Some(queue.history(*id).await.map_err(|e| target.error(&e))?)
+            } else {
+                None
+            };
             let now = target.endpoint.system().clock().now();
-            let action = render::action(status, target.token(), now);
+            let action = render::action(status, target.token(), now, past);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(served).await,
@@ -136,6 +142,7 @@ async fn one_action(
             queue.change_priority(target.action(), priority).await
         }
         QueueCommand::Stop => queue.stop(target.action()).await,
+        QueueCommand::Retry => queue.retry(target.action()).await,
     };
     let state = done.map_err(|e| target.error(&e))?;
     Ok(vec![Element::text("token", target.token()), Element::text("status", state.name())])
@@ -171,7 +178,8 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
         QueueCommand::Progress { .. }
         | QueueCommand::Cancel
         | QueueCommand::ChangePriority { .. }
-        | QueueCommand::Duplicate => Ok(Vec::new()),
+        | QueueCommand::Duplicate
+        | QueueCommand::Retry => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
     queue_status(served).await.map(ReplyData::Elements)

@@ -2,36 +2,50 @@
 
 use chrono::Local;
 
+use actiond_actors::store::PastAttempt;
 use actiond_actors::{
     ActionStatus, Content as ReportContent, Node, Parameters, Progress, Report, Stage, StageStatus,
     State, Timestamp, Value,
 };
 
+use super::attempts;
 use crate::aci::element::{Content, Element};
 use crate::aci::request::is_reserved;
 use crate::aci::shown::ShownParameter;
 use crate::aci::time::queue_time;
 
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
-/// `priority` and `position` are our own.
-pub(super) fn action(status: ActionStatus, token: String, now: Timestamp) -> Element {
+/// `priority`, `position` and what tells of attempts are our own. `past` is the attempts before the latest, if they are asked
+/// for.
+pub(super) fn action(
+    status: ActionStatus,
+    token: String,
+    now: Timestamp,
+    past: Option<Vec<PastAttempt>>,
+) -> Element {
     let mut children = times(&status, now);
     let record = status.record;
+    let waits: Vec<Element> = attempts::waits(&record, now).collect();
+    let history = past.map(|past| attempts::history(past, &record));
     children.extend(record.error.map(|error| Element::text("error", error)));
     children.extend(report(record.report));
     children.push(Element::text("priority", record.priority.to_string()));
     if let Some(position) = record.position {
         children.push(Element::text("position", position.to_string()));
     }
+    children.extend(waits.into_iter().chain(history));
     children.push(Element::text("token", token));
     Element::new("action").children(children)
+}
+
+/// A time as an element.
+pub(super) fn time(name: &'static str, at: Timestamp) -> Element {
+    Element::text(name, queue_time(at.millis(), &Local))
 }
 
 /// Status and times: local time, cut to the second, and whole seconds (observed).
 fn times(status: &ActionStatus, now: Timestamp) -> Vec<Element> {
     let record = &status.record;
-    let time =
-        |name: &'static str, at: Timestamp| Element::text(name, queue_time(at.millis(), &Local));
     let mut elements = vec![
         Element::text("status", record.state.name()),
         time("queued_time", record.queued_at),

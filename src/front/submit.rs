@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::{
-    OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Value,
+    OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Timestamp, Value,
 };
+use chrono::Local;
 
 use super::dispatch::Call;
 use super::errors::queue_error;
 use super::render;
 use super::served_queue::ServedQueue;
-use crate::aci::catalog::{parse_integer, parse_seconds};
+use crate::aci::catalog::{parse_integer, parse_seconds, parse_start};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
@@ -19,6 +20,7 @@ use crate::aci::words::parse_bool;
 use crate::aci::words::shorten;
 
 const KEY: &str = "Idempotency-Key";
+const NOT_BEFORE: &str = "NotBefore";
 
 /// Parameters that are not part of the action: a repeated submission may differ in them.
 const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
@@ -29,6 +31,9 @@ const FREE_KEY: &str = "a key that no action was sent with that is still kept, o
 /// The reason for which an action that runs at once takes no key.
 const NO_KEY: &str =
     "none with Synchronous: nothing is kept of an action that runs at once, so it would run again";
+
+/// The reason for which an action that runs at once waits for no time.
+const NO_WAIT: &str = "none with Synchronous: such an action runs at once, and waits for nothing";
 
 pub(super) async fn submit(
     call: &mut Call<'_>,
@@ -54,6 +59,7 @@ pub(super) async fn submit(
     if let (true, Some(key)) = (at_once, &key) {
         return Err(AciError::invalid(KEY, key, NO_KEY));
     }
+    let not_before = not_before(call, at_once)?;
     let shown = key.clone();
     // All parameters but the action itself (observed), so that an action can be passed on as it came.
     let parameters: Parameters = std::mem::take(&mut call.pairs)
@@ -71,6 +77,9 @@ pub(super) async fn submit(
     }
 
     let mut submission = Submission::new(parameters).priority(priority);
+    if let Some(start) = not_before {
+        submission = submission.not_before(start);
+    }
     if let Some(key) = key {
         submission = submission.key(SubmissionKey::from(key).apart_from(NOT_MEANT));
     }
@@ -88,6 +97,21 @@ pub(super) async fn submit(
     let mut reply = vec![token];
     reply.extend(outcome(call, served, submitted, patience).await);
     Ok(reply)
+}
+
+/// Returns the time before which the action must not start, unless that has passed.
+fn not_before(call: &Call<'_>, at_once: bool) -> Result<Option<Timestamp>, AciError> {
+    let pairs = &call.pairs;
+    let (Some(_), Some(text)) = (pairs.given(NOT_BEFORE), pairs.get(NOT_BEFORE)) else {
+        return Ok(None);
+    };
+    if at_once {
+        return Err(AciError::invalid(NOT_BEFORE, text, NO_WAIT));
+    }
+    let now = call.endpoint.now_ms();
+    let start = parse_start(text, now, &Local);
+    let start = start.map_err(|allowed| AciError::invalid(NOT_BEFORE, text, &allowed))?;
+    Ok((start > now).then_some(Timestamp(start)))
 }
 
 /// Waits for an action that was queued, and returns its outcome: empty if it has not ended, or there is no memory for its
@@ -145,6 +169,7 @@ async fn run_now(
         State::Stopped if has_left => CLIENT_LEFT,
         State::Stopped => "it was stopped",
         State::Error => "it gave no reason",
+        State::Cancelled => "it was cancelled where it was to be done",
         _ => return Ok(render::report(outcome.report).collect()),
     };
     let why = outcome.error.as_deref().unwrap_or(otherwise);

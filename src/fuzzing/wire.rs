@@ -328,7 +328,8 @@ fn check_queue_info(asked: &QueueInfo) {
         QueueCommand::Progress { .. }
         | QueueCommand::Cancel
         | QueueCommand::ChangePriority { .. }
-        | QueueCommand::Duplicate => assert!(asked.token.is_some(), "{asked:?}"),
+        | QueueCommand::Duplicate
+        | QueueCommand::Retry => assert!(asked.token.is_some(), "{asked:?}"),
         QueueCommand::GetActionParameters
         | QueueCommand::QueueStatus
         | QueueCommand::Stop

@@ -36,6 +36,11 @@ pub const COMMON: &[ParamSpec] = &[
 pub const ASYNC_COMMON: &[ParamSpec] = &[
     optional("Priority", PRIORITY, "Actions of higher priority start first; 0 if not set."),
     optional(
+        "NotBefore",
+        ParamKind::EarliestStart,
+        "The action does not start before this time; until then it waits in the queue.",
+    ),
+    optional(
         "Wait",
         ParamKind::Seconds { max: MAX_WAIT_SECS },
         "Waits that long for the action to end and replies with its result; with the token if the time is over.",
@@ -65,7 +70,7 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         required(
             "QueueAction",
             ParamKind::OneOf(QUEUE_ACTIONS),
-            "What to do with the queue or with one action in it. A stop that comes too late changes nothing: the action ends Finished.",
+            "What to do with the queue or with one action in it. A stop that comes too late changes nothing: the action ends Finished. retry starts the next attempt at once, also of an action that has ended in Error.",
         ),
         optional(
             "QueueName",
@@ -75,7 +80,7 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         optional(
             "Token",
             ParamKind::Token,
-            "One action in the queue; required for cancel, changePriority, progress and duplicate.",
+            "One action in the queue; required for cancel, changePriority, progress, duplicate and retry.",
         ),
         optional(
             "Priority",
@@ -151,6 +156,11 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
             "Wait",
             ParamKind::Seconds { max: MAX_WAIT_SECS },
             "For getStatus with a token: waits that long for the action to end.",
+        ),
+        optional(
+            "History",
+            ParamKind::Boolean,
+            "For getStatus with a token: true shows each attempt at the action; false if not set.",
         ),
         optional(
             "AllStages",

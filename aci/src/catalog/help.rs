@@ -126,6 +126,7 @@ fn sample(kind: ParamKind) -> String {
             words.first().copied().unwrap_or_default().to_owned()
         }
         ParamKind::Time => "2014-07-17 15:00:00".to_owned(),
+        ParamKind::EarliestStart => "+90".to_owned(),
     }
 }
 

@@ -37,7 +37,7 @@ fn values_are_checked_by_kind() {
     let token = Token { host: "h".to_owned(), port: 1, queue: "Q".to_owned(), queued_ms: 1, id: 1 }
         .encode();
     let words: &[&str] = &["one", "two"];
-    let table: [(ParamKind, &[&str], &[&str]); 9] = [
+    let table: [(ParamKind, &[&str], &[&str]); 10] = [
         (ParamKind::Text, &["", "x"], &[]),
         (
             ParamKind::Integer { min: -1, max: 5 },
@@ -59,6 +59,7 @@ fn values_are_checked_by_kind() {
         ),
         (ParamKind::Queue, &["Fetch"], &[""]),
         (ParamKind::Time, &["2014-07-17 15:00:00", "15:00", "0"], &["", "soon"]),
+        (ParamKind::EarliestStart, &["+90", " 90", "15:00", "1405636260"], &["90", "soon", "-1"]),
     ];
     for (kind, good, bad) in table {
         good.iter().for_each(|text| assert!(kind.accepts(text), "{kind:?} {text}"));
@@ -70,7 +71,7 @@ fn values_are_checked_by_kind() {
 #[test]
 fn requests_are_checked_by_table() {
     type Row<'a> = (&'a [(&'a str, &'a str)], bool, Result<(), &'a str>);
-    let table: [Row<'_>; 13] = [
+    let table: [Row<'_>; 16] = [
         (&[("text", "x")], false, Ok(())),
         (
             &[
@@ -101,6 +102,15 @@ fn requests_are_checked_by_table() {
             &[("Text", "x"), ("Wait", "3601")],
             false,
             Err("The parameter Wait has the value '3601'."),
+        ),
+        (&[("Text", "x"), ("NotBefore", " 90")], false, Ok(())),
+        (&[("Text", "x"), ("NotBefore", " ")], true, Ok(())),
+        (
+            &[("Text", "x"), ("NotBefore", "90")],
+            false,
+            Err(
+                "The parameter NotBefore has the value '90'. Allowed: + and seconds from now, such as +90",
+            ),
         ),
         (&[("Text", "x"), ("Other", "1")], false, Ok(())),
         (&[("Text", "x"), ("Other", "1")], true, Err("The action has no parameter 'Other',")),

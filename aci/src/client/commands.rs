@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::queue_info::{Action, Progress, QueueStatus, Status};
+use super::queue_info::{Action, Attempt, Progress, QueueStatus, Status};
 use super::tree::{children, first, into_children, take, text_of, value};
 use super::{Client, ClientError, Fault, List, Reply};
 use crate::element::Element;
@@ -97,6 +97,28 @@ impl Client {
         priority: i32,
     ) -> Result<Option<Status>, ClientError> {
         self.steer("changePriority", token, vec![("Priority", priority.to_string())]).await
+    }
+
+    /// Starts the next attempt at an action at once, also at one that has ended in an error. Returns its state, if the server
+    /// tells it. Servers other than actiond do not know this command.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn retry(&self, token: &str) -> Result<Option<Status>, ClientError> {
+        self.steer("retry", token, Vec::new()).await
+    }
+
+    /// Returns each attempt at an action that the server still keeps, the first one first; none if the server tells none.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`Fault::Lacks`] if an attempt has no number or outcome.
+    pub async fn history(&self, token: &str) -> Result<Vec<Attempt>, ClientError> {
+        let more = vec![("History", "true".to_owned())];
+        let reply = self.ask("getStatus", &About::Token(token), more).await?;
+        let actions = take(reply.data, "actions").map(into_children).unwrap_or_default();
+        let action =
+            take(actions, "action").ok_or_else(|| self.error(Fault::Lacks("the action")))?;
+        Attempt::read_all(&action).map_err(|fault| self.error(fault))
     }
 
     /// Queues a copy of an action and returns its token.

@@ -69,7 +69,7 @@ mod wait;
 
 pub use fault::{ClientError, Fault, Refusal};
 pub use list::List;
-pub use queue_info::{Action, Progress, QueueStatus, Stage, Status, Time};
+pub use queue_info::{Action, Attempt, Progress, QueueStatus, Stage, Status, Time};
 pub use reply::Reply;
 #[cfg(feature = "client-tls")]
 pub use tls::Trust;

@@ -79,6 +79,12 @@ pub struct Time {
     pub local: Option<NaiveDateTime>,
 }
 
+impl Time {
+    fn read(text: String) -> Self {
+        Self { local: parse_queue_time(&text), text }
+    }
+}
+
 /// An action as `getStatus` shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
@@ -100,7 +106,13 @@ pub struct Action {
     pub priority: Option<i32>,
     /// The position in the queue, from 1 for the next action to start, if the server tells it.
     pub position: Option<u64>,
-    /// The reason for which it did not end as `Finished`.
+    /// The number of its latest attempt, if there is more than one or it waits for the next.
+    pub attempt: Option<u32>,
+    /// The time of its next attempt, if it waits for that.
+    pub next_attempt: Option<Time>,
+    /// The time before which it does not start, if it waits for that.
+    pub not_before: Option<Time>,
+    /// The reason for which it did not end as `Finished`; or for which its latest attempt failed, while it waits for the next.
     pub error: Option<String>,
     /// The result; partial while it runs.
     pub results: Vec<Element>,
@@ -110,39 +122,109 @@ impl Action {
     /// Reads an element `action`.
     ///
     /// Results stand between the other elements, and may have the name of one: of status, times and error the first
-    /// counts, of the rest the last, as servers write them.
+    /// counts, of the rest the last, as servers write them. What only actiond tells stands behind the priority.
     pub(super) fn read(element: Element) -> Result<Self, Fault> {
         let mut results = into_children(element);
-        let mut take = |name: &str, last: bool| {
-            let at = match last {
-                true => results.iter().rposition(|element| is(element, name)),
-                false => results.iter().position(|element| is(element, name)),
-            };
-            at.map(|at| text_of(&results.remove(at)).to_owned())
-        };
-        let status = take("status", false).ok_or(Fault::Lacks("the status of an action"))?;
-        let time = |text: String| Time { local: parse_queue_time(&text), text };
-        let queued = take("queued_time", false).map(time);
-        let in_queue = take("time_in_queue", false);
-        let started = take("process_start_time", false).map(time);
-        let processing = take("time_processing", false);
-        let ended = take("process_end_time", false).map(time);
+        let results = &mut results;
+        let status = take_first(results, "status");
+        let status = status.ok_or(Fault::Lacks("the status of an action"))?;
+        let queued = take_first(results, "queued_time").map(Time::read);
+        let in_queue = take_first(results, "time_in_queue");
+        let started = take_first(results, "process_start_time").map(Time::read);
+        let processing = take_first(results, "time_processing");
+        let ended = take_first(results, "process_end_time").map(Time::read);
         let status = Status::read(status.trim());
-        // One that runs, or has done its work, may call a result so.
-        let has_failed = status.has_ended() && status != Status::Finished;
-        let error = if has_failed { take("error", false) } else { None };
+        // One that runs, or has done its work, may call a result so; one that waits has none.
+        let may_have_failed = !matches!(
+            status,
+            Status::Processing | Status::Paused | Status::Stopping | Status::Finished
+        );
+        let error = if may_have_failed { take_first(results, "error") } else { None };
+        // The attempts have a call of their own.
+        take_told(results, "history");
+        let attempt = take_told(results, "attempt").and_then(|text| text.trim().parse().ok());
+        let next_attempt = take_told(results, "next_attempt_time").map(Time::read);
+        let not_before = take_told(results, "not_before").map(Time::read);
+        let token = take_last(results, "token").unwrap_or_default().trim().to_owned();
+        let priority = take_last(results, "priority").and_then(|text| text.trim().parse().ok());
+        let position = take_last(results, "position").and_then(|text| text.trim().parse().ok());
         Ok(Self {
-            token: take("token", true).unwrap_or_default().trim().to_owned(),
+            token,
             queued,
             started,
             ended,
             in_queue: in_queue.and_then(|text| seconds(&text)),
             processing: processing.and_then(|text| seconds(&text)),
-            priority: take("priority", true).and_then(|text| text.trim().parse().ok()),
-            position: take("position", true).and_then(|text| text.trim().parse().ok()),
+            priority,
+            position,
+            attempt,
+            next_attempt,
+            not_before,
             status,
             error,
-            results,
+            results: std::mem::take(results),
+        })
+    }
+}
+
+/// Takes the text of the first element of this name.
+fn take_first(results: &mut Vec<Element>, name: &str) -> Option<String> {
+    let at = results.iter().position(|element| is(element, name))?;
+    Some(text_of(&results.remove(at)).to_owned())
+}
+
+/// Takes the text of the last element of this name.
+fn take_last(results: &mut Vec<Element>, name: &str) -> Option<String> {
+    let at = results.iter().rposition(|element| is(element, name))?;
+    Some(text_of(&results.remove(at)).to_owned())
+}
+
+/// Takes the text of the last element of this name if it stands behind the priority: what else is called so is a result.
+fn take_told(results: &mut Vec<Element>, name: &str) -> Option<String> {
+    let priority = results.iter().rposition(|element| is(element, "priority"))?;
+    let at = results.iter().rposition(|element| is(element, name)).filter(|at| *at > priority)?;
+    Some(text_of(&results.remove(at)).to_owned())
+}
+
+/// An attempt at an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The number, from 1.
+    pub number: u32,
+    /// The time at which it began.
+    pub started: Option<Time>,
+    /// The time at which it ended.
+    pub ended: Option<Time>,
+    /// The state of the action while it runs, and that in which it ended; or `Released`, `Interrupted` or `Lost`, which are
+    /// [`Status::Other`].
+    pub outcome: Status,
+    /// The remote worker that had it.
+    pub worker: Option<String>,
+    /// The reason for which it failed.
+    pub error: Option<String>,
+}
+
+impl Attempt {
+    /// Reads the history of an action.
+    pub(super) fn read_all(action: &Element) -> Result<Vec<Self>, Fault> {
+        let all = children(action);
+        let behind = all.iter().rposition(|element| is(element, "priority")).unwrap_or(all.len());
+        let told = all.get(behind..).unwrap_or_default();
+        let history = first(told, "history").map(children).unwrap_or_default();
+        history.iter().filter(|element| is(element, "attempt")).map(Self::read).collect()
+    }
+
+    fn read(attempt: &Element) -> Result<Self, Fault> {
+        let told = children(attempt);
+        let text = |name| first(told, name).map(|element| text_of(element).to_owned());
+        let outcome = text("outcome").ok_or(Fault::Lacks("the outcome of an attempt"))?;
+        Ok(Self {
+            number: value(told, "number").ok_or(Fault::Lacks("the number of an attempt"))?,
+            started: text("start_time").map(Time::read),
+            ended: text("end_time").map(Time::read),
+            outcome: Status::read(outcome.trim()),
+            worker: text("worker"),
+            error: text("error"),
         })
     }
 }

@@ -153,7 +153,7 @@ fn every_command_is_read_in_any_case() {
 #[test]
 fn what_a_command_needs_must_be_there() {
     let encoded = token().encode();
-    let table: [(&[(&str, &str)], &str); 12] = [
+    let table: [(&[(&str, &str)], &str); 13] = [
         (&[], "The parameter QueueAction is required"),
         (&[("QueueAction", " "), ("QueueName", "Fetch")], "The parameter QueueAction is required"),
         (
@@ -174,6 +174,7 @@ fn what_a_command_needs_must_be_there() {
             &[("QueueAction", "duplicate"), ("QueueName", "Fetch")],
             "The parameter Token is required",
         ),
+        (&[("QueueAction", "retry"), ("QueueName", "Fetch")], "The parameter Token is required"),
         (
             &[("QueueAction", "changePriority"), ("QueueName", "Fetch"), ("Priority", "1")],
             "The parameter Token is required",
@@ -228,6 +229,7 @@ fn filters_are_read() {
         ("Start", "3"),
         ("MaxResults", "0"),
         ("Wait", "1.5"),
+        ("History", "Yes"),
     ]);
     let expected = StatusQuery {
         states: Some(vec![StateFilter::Queued, StateFilter::Processing, StateFilter::Error]),
@@ -238,6 +240,7 @@ fn filters_are_read() {
         start: 3,
         max_results: Some(0),
         wait_secs: Some(1.5),
+        history: true,
         ..StatusQuery::default()
     };
     assert_eq!(query, expected);
@@ -299,6 +302,7 @@ fn bad_filters_name_parameter_value_and_what_is_allowed() {
         ("Finished-After", "yesterday", "2014-07-17 15:00:00"),
         ("MaxDepth", "-1", "0 to 4294967295"),
         ("AllStages", "maybe", "true or false"),
+        ("History", "all", "true or false"),
     ];
     for (name, value, allowed) in table {
         let error = read(&[("QueueAction", "getStatus"), ("QueueName", "Fetch"), (name, value)])

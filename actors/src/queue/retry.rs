@@ -11,7 +11,7 @@ pub struct RetryPolicy {
     pub delay: Duration,
     /// Growth of that time (`RetryBackoff`).
     pub backoff: Backoff,
-    /// Maximum of that time (`RetryMaxDelaySecs`; default one hour).
+    /// Time up to which it grows (`RetryMaxDelaySecs`; default one hour); a longer `delay` stays as it is.
     pub max_delay: Duration,
 }
 
@@ -54,17 +54,14 @@ impl RetryPolicy {
         if failures >= self.max_attempts {
             return None;
         }
-        let delay = match self.backoff {
+        Some(match self.backoff {
             Backoff::Fixed => self.delay,
             Backoff::Exponential => {
                 let doublings = failures.saturating_sub(1).min(31);
-                self.delay.saturating_mul(1 << doublings)
+                let grown = self.delay.saturating_mul(1 << doublings);
+                let delay = grown.min(self.max_delay.max(self.delay));
+                delay.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0)
             }
-        };
-        let delay = delay.min(self.max_delay);
-        Some(match self.backoff {
-            Backoff::Fixed => delay,
-            Backoff::Exponential => delay.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0),
         })
     }
 }
@@ -102,15 +99,29 @@ mod tests {
 
     #[test]
     fn no_number_of_failures_overflows() {
+        let hour = Duration::from_secs(3600);
         let policy = RetryPolicy {
             max_attempts: u32::MAX,
-            delay: Duration::MAX,
+            delay: hour,
             backoff: Backoff::Exponential,
-            max_delay: Duration::from_secs(1),
+            max_delay: 2 * hour,
         };
-        for failures in [1, 31, 32, 33, u32::MAX - 1] {
-            assert_eq!(policy.after(failures, 0.0), Some(Duration::from_secs(1)), "{failures}");
+        for failures in [2, 31, 32, 33, u32::MAX - 1] {
+            assert_eq!(policy.after(failures, 0.0), Some(2 * hour), "{failures}");
         }
         assert_eq!(policy.after(u32::MAX, 0.0), None);
+    }
+
+    #[test]
+    fn a_long_delay_is_not_cut() {
+        for backoff in [Backoff::Fixed, Backoff::Exponential] {
+            let policy = RetryPolicy {
+                max_attempts: 9,
+                delay: Duration::from_secs(7200),
+                backoff,
+                ..RetryPolicy::default()
+            };
+            assert_eq!(policy.after(8, 0.0), Some(policy.delay), "{backoff:?}");
+        }
     }
 }
