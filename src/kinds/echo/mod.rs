@@ -126,7 +126,7 @@ fn sleep_of(parameters: &Parameters) -> Result<Option<Duration>, Failure> {
     let seconds = given.as_text().and_then(parse_seconds);
     match seconds.filter(|&seconds| seconds <= f64::from(MAX_SLEEP_SECS)) {
         Some(seconds) => Ok(Some(Duration::from_secs_f64(seconds)).filter(|d| !d.is_zero())),
-        None => Err(Failure::failed(format!(
+        None => Err(Failure::fatal(format!(
             "Sleep: \"{}\" is not allowed; allowed is a number of seconds from 0 to {MAX_SLEEP_SECS}, \
              such as 1.5",
             shorten(&String::from_utf8_lossy(given.as_bytes()))

@@ -165,7 +165,7 @@ impl Inner {
             let Some(found) = all().find(|(task, _)| task.name.eq_ignore_ascii_case(name)) else {
                 let known: Vec<_> =
                     self.options.tasks.iter().map(|task| task.name.as_str()).collect();
-                return Err(Failure::failed(format!(
+                return Err(Failure::fatal(format!(
                     "{parameter}: \"{}\" is not a task; allowed are {}",
                     shorten(name),
                     known.join(", ")

@@ -75,7 +75,7 @@ pub(super) fn given<'p>(
         Some(Value::Text(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
         Some(Value::Bytes(bytes)) if bytes.is_empty() => Ok(None),
         Some(Value::Bytes(_)) => {
-            Err(Failure::failed(format!("{name}: bytes that are no UTF-8 text are not allowed")))
+            Err(Failure::fatal(format!("{name}: bytes that are no UTF-8 text are not allowed")))
         }
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn sections(parameters: &Parameters) -> Result<Option<(&'static str, 
     let [tasks, config] = [given(parameters, TASK_SECTIONS)?, given(parameters, CONFIG_SECTION)?];
     match (tasks, config) {
         (Some(tasks), Some(config)) if !tasks.eq_ignore_ascii_case(config) => {
-            Err(Failure::failed(format!(
+            Err(Failure::fatal(format!(
                 "{CONFIG_SECTION}: \"{}\" is not allowed beside {TASK_SECTIONS}=\"{}\"; both name the tasks to run, so give one of them",
                 shorten(config),
                 shorten(tasks)
@@ -110,7 +110,7 @@ pub(super) fn sections(parameters: &Parameters) -> Result<Option<(&'static str, 
 
 /// The refusal of a list of tasks in which there is none.
 pub(super) fn names_none(name: &str) -> Failure {
-    Failure::failed(format!(
+    Failure::fatal(format!(
         "{name}: it names no task; name those to run, or leave it out to run all of them"
     ))
 }
@@ -124,12 +124,12 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
     match given(parameters, FETCH_ACTION)? {
         Some(name) if name.eq_ignore_ascii_case(SYNCHRONIZE) => {}
         None => {
-            return Err(Failure::failed(format!(
+            return Err(Failure::fatal(format!(
                 "{FETCH_ACTION} is missing; allowed is {SYNCHRONIZE}"
             )));
         }
         Some(other) => {
-            return Err(Failure::failed(format!(
+            return Err(Failure::fatal(format!(
                 "{FETCH_ACTION}: \"{}\" is not allowed; allowed is {SYNCHRONIZE}",
                 shorten(other)
             )));
@@ -143,13 +143,13 @@ pub(super) fn check(parameters: &Parameters) -> Result<Option<Node>, Failure> {
             |specs: &[ParamSpec]| specs.iter().any(|p| p.name.eq_ignore_ascii_case(name));
         // An empty setting is a setting, but an empty parameter counts as missing.
         if name.trim_start().starts_with('[') || (is_in(SETTINGS) && !is_empty(value)) {
-            return Err(Failure::failed(format!(
+            return Err(Failure::fatal(format!(
                 "{}: settings can't be given with an action here; set them in the configuration file",
                 shorten(name)
             )));
         }
         if is_in(NARROWING) && !is_empty(value) {
-            return Err(Failure::failed(format!(
+            return Err(Failure::fatal(format!(
                 "{}: {SYNCHRONIZE} can't take this into account; leave it out, and the tasks run as they are configured",
                 shorten(name)
             )));

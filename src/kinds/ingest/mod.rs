@@ -130,13 +130,13 @@ fn run(
         if text.is_empty() {
             continue;
         }
-        let wrong = |e| Failure::failed(format!("{name}: {e}"));
+        let wrong = |e| Failure::fatal(format!("{name}: {e}"));
         for document in Documents::new(text).map_err(wrong)? {
             documents.push(document.map_err(wrong)?);
             context.checkpoint()?;
         }
     }
-    let removes = csv::read(given.removes).map_err(|e| Failure::failed(format!("removes: {e}")))?;
+    let removes = csv::read(given.removes).map_err(|e| Failure::fatal(format!("removes: {e}")))?;
 
     let fingerprint =
         write::fingerprint([given.adds, given.updates, given.removes].map(str::as_bytes));
@@ -274,7 +274,7 @@ impl<'a> Given<'a> {
             let bytes = parameters.get_value(name).map_or(&[][..], |value| value.as_bytes());
             match std::str::from_utf8(bytes) {
                 Ok(text) => Ok(text.trim_end()),
-                Err(error) => Err(Failure::failed(format!(
+                Err(error) => Err(Failure::fatal(format!(
                     "{name}: byte {} is not UTF-8; allowed is text in UTF-8",
                     error.valid_up_to() + 1
                 ))),
@@ -283,7 +283,7 @@ impl<'a> Given<'a> {
         let given =
             Self { adds: text("adds")?, updates: text("updates")?, removes: text("removes")? };
         if [given.adds, given.updates, given.removes].iter().all(|text| text.trim().is_empty()) {
-            return Err(Failure::failed(
+            return Err(Failure::fatal(
                 "there is nothing to ingest: give adds (XML), updates (XML) or removes (references, separated by commas)",
             ));
         }

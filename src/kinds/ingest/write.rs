@@ -248,7 +248,7 @@ fn sync_directory(directory: Option<&Path>) -> io::Result<()> {
 
 fn failed(path: &Path, error: io::Error) -> Failure {
     let error = match error.downcast::<TooMuch>() {
-        Ok(too_much) => return Failure::failed(too_much.to_string()),
+        Ok(too_much) => return Failure::fatal(too_much.to_string()),
         Err(error) => error,
     };
     log::warn!("{} cannot be written: {error}", path.display());

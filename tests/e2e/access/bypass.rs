@@ -30,6 +30,10 @@ Type=Echo
 Type=Echo
 ";
 
+/// The commands that change something.
+const CHANGES: [&str; 7] =
+    ["cancel", "stop", "pause", "resume", "changePriority", "duplicate", "retry"];
+
 /// Both queues paused, with a waiting action each. Nothing may change in these queues.
 fn with_waiting(untouched: &[&str], test: impl FnOnce(&Server, &str, &str)) {
     let home = Home::new(CONFIG);
@@ -105,7 +109,7 @@ fn whatever_form_a_request_has() {
 fn a_command_that_is_named_twice() {
     with_waiting(&["Process", "Other"], |server, own, other| {
         let viewer = Who::at("203.0.113.5");
-        for command in ["cancel", "stop", "pause", "resume", "changePriority", "duplicate"] {
+        for command in CHANGES {
             for (queue, token) in [("Process", own), ("Other", other)] {
                 let about = format!("QueueInfo&QueueName={queue}&Token={token}&Priority=9");
                 for (first, second) in [("getStatus", command), (command, "getStatus")] {
@@ -137,7 +141,7 @@ fn a_queue_and_a_token_of_another() {
         let mine = format!("QueueInfo&QueueName=Process&QueueAction=getStatus&Token={own}");
         limited.may(server, &mine);
         limited.may(server, &mine.replace("&QueueName=Process", ""));
-        for command in ["cancel", "stop", "pause", "resume", "changePriority", "duplicate"] {
+        for command in CHANGES {
             let about = format!("QueueInfo&QueueAction={command}&Priority=9");
             limited.may_not(server, &format!("{about}&Token={other}"));
             for queues in [

@@ -323,7 +323,8 @@ fn what_runs_is_not_stopped_by_who_may_only_look() {
     let token = server.submit("&Sleep=600");
     server.wait_for_status(&token, "Processing");
     let viewer = Who::at("192.0.2.7");
-    for command in ["stop", "pause", "cancel", "changePriority&Priority=1", "duplicate", "resume"] {
+    let commands = ["stop", "pause", "cancel", "changePriority&Priority=1", "duplicate", "retry"];
+    for command in commands.into_iter().chain(["resume"]) {
         for of in [format!("&Token={token}"), String::new()] {
             viewer.may_not(
                 &server,

@@ -59,6 +59,7 @@ const COMMANDS: &[(&str, bool)] = &[
     ("resume", true),
     ("changePriority", true),
     ("duplicate", true),
+    ("retry", true),
 ];
 
 /// The actions of the service port.

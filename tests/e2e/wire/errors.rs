@@ -35,6 +35,7 @@ const BAD_FILTERS: &[Bad] = &[
     ("Wait", "3601", "seconds from 0 to 3600"),
     ("AllStages", "maybe", "true or false"),
     ("MaxDepth", "-1", "a whole number from 0"),
+    ("History", "all", "true or false"),
     ("Token", "rubbish", "a token that this server returned"),
     ("Token", "MTAuMi4xMDUuMzQ6MTIzNDpGRVRDSDoxNDAyOTU3MzY4", "a token that this server"),
     ("ResponseFormat", "yaml", "xml, json, simplejson"),
@@ -47,7 +48,7 @@ const BAD_ELSEWHERE: &[(&str, Bad)] = &[
         (
             "QueueAction",
             "explode",
-            "getStatus, getActionParameters, queueStatus, progress, cancel, stop, pause, resume, changePriority, duplicate",
+            "getStatus, getActionParameters, queueStatus, progress, cancel, stop, pause, resume, changePriority, duplicate, retry",
         ),
     ),
     ("QueueInfo&QueueAction=getStatus", ("QueueName", "Nope", "one of Fetch, Ingest, Process")),
@@ -58,6 +59,14 @@ const BAD_ELSEWHERE: &[(&str, Bad)] = &[
     ("Process", ("Priority", "high", "from -2147483648 to 2147483647")),
     ("Process", ("Priority", "2147483648", "from -2147483648 to 2147483647")),
     ("Process", ("Wait", "1e3", "seconds from 0 to 3600")),
+    (
+        "Process",
+        ("NotBefore", "tomorrow", "+ and seconds from now, such as +90, or a time such as"),
+    ),
+    ("Process", ("NotBefore", "90", "+ and seconds from now")),
+    ("Process", ("NotBefore", "+315576001", "at most ten years from now")),
+    ("Process", ("NotBefore", "9999-12-30", "at most ten years from now")),
+    ("Process&Synchronous=true", ("NotBefore", "+1", "none with Synchronous")),
     ("Process", ("Synchronous", "maybe", "true or false")),
     ("Process", ("Sync", "2", "true or false")),
     ("GetRequestLog", ("Tail", "0", "a whole number from 1")),
@@ -83,6 +92,7 @@ const MISSING: &[(&str, &str, &str)] = &[
         "Token",
         "for changePriority",
     ),
+    ("/action=QueueInfo&QueueAction=retry&QueueName=Process", "Token", "for retry"),
 ];
 
 fn check_bad(client: Client, before: &str, (name, value, allowed): Bad) {
@@ -175,6 +185,7 @@ fn tokens_of_no_action_are_refused_and_change_nothing() {
             "resume",
             "changePriority&Priority=9",
             "duplicate",
+            "retry",
         ] {
             let reply =
                 client.queue_info("Process", &format!("QueueAction={action}&Token={unknown}"));
@@ -227,6 +238,10 @@ fn commands_that_the_state_does_not_allow_say_what_to_do_instead() {
         refuse(action, &queued, "Finished", "it has ended");
     }
     refuse("duplicate", &queued, "Finished", "submit it again");
+    refuse("retry", &queued, "Finished", "submit it again");
+    let stopped = client.submit("Process&Sleep=600");
+    client.wait_for("Process", &stopped, "Processing");
+    refuse("retry", &stopped, "Processing", "it is running");
 }
 
 #[test]

@@ -135,8 +135,8 @@ fn a_command_by_a_token_of_another_data_directory_steers_nothing() {
         };
         let unknown = fault(&ask("getStatus", &other));
         let commands = ["stop", "cancel", "pause", "resume", "changePriority&Priority=3"];
-        for command in commands.into_iter().chain(["duplicate", "progress", "getActionParameters"])
-        {
+        let others = ["duplicate", "retry", "progress", "getActionParameters"];
+        for command in commands.into_iter().chain(others) {
             let refused = fault(&ask(command, &other));
             assert_eq!((refused.number, &refused.string), (502, &unknown.string), "{command}");
             assert_eq!(refused.description, unknown.description, "{command}");
