@@ -19,6 +19,12 @@ pub(super) fn waits(record: &Record, now: Timestamp) -> impl Iterator<Item = Ele
     attempt.into_iter().chain(until.map(|start| time(name, start)))
 }
 
+/// Returns the error to show. That of the attempt before says nothing of an action that runs again.
+pub(super) fn error(record: &Record) -> Option<&str> {
+    let is_of_earlier = record.state.is_running() && record.attempt > 1;
+    record.error.as_deref().filter(|_| !is_of_earlier)
+}
+
 /// Returns the attempts as they are asked for with `History=true`: those that did not end the action, and its latest one,
 /// which may still run.
 pub(super) fn history(past: Vec<PastAttempt>, record: &Record) -> Element {
@@ -51,7 +57,7 @@ fn latest(record: &Record, started_at: Timestamp) -> Element {
         ended_at: record.finished_at,
         outcome: record.state.name(),
         worker: record.worker.clone(),
-        error: record.error.clone(),
+        error: error(record).map(str::to_owned),
     })
 }
 
@@ -148,6 +154,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_action_that_runs_again_shows_no_error_of_before() {
+        let with = |state, attempt| {
+            let error = Some("no luck".to_owned());
+            let record = Record { error, ..record(state, attempt) };
+            error_shown(&record)
+        };
+        assert!(with(State::Error, 2) && with(State::Queued, 1));
+        assert!(with(State::Processing, 1), "its result can't be read");
+        assert!(!with(State::Processing, 2) && !with(State::Stopping, 3));
+    }
+
+    fn error_shown(record: &Record) -> bool {
+        error(record).is_some()
+    }
+
     fn past(attempt: u32, ended: Option<Ended>) -> PastAttempt {
         PastAttempt {
             attempt,
@@ -176,18 +198,18 @@ mod tests {
 
     #[test]
     fn the_latest_attempt_is_shown_once() {
-        let retried = past(1, Some(Ended::Retry));
+        let retried = [past(1, Some(Ended::Retry))];
         let none: [&str; 0] = [];
         assert_eq!(shown(&[], &record(State::Queued, 0)), none);
         assert_eq!(shown(&[], &record(State::Processing, 1)), ["1 Processing"]);
-        assert_eq!(shown(&[retried.clone()], &record(State::Queued, 1)), ["1 Error"]);
+        assert_eq!(shown(&retried, &record(State::Queued, 1)), ["1 Error"]);
         let running = record(State::Processing, 2);
-        assert_eq!(shown(&[retried.clone()], &running), ["1 Error", "2 Processing"]);
+        assert_eq!(shown(&retried, &running), ["1 Error", "2 Processing"]);
         // It ended after the record was read.
-        let ended = [retried.clone(), past(2, Some(Ended::Retry)), past(3, None)];
+        let ended = [past(1, Some(Ended::Retry)), past(2, Some(Ended::Retry)), past(3, None)];
         assert_eq!(shown(&ended, &running), ["1 Error", "2 Error"]);
         // Cancelled while it waited for the next attempt.
-        assert_eq!(shown(&[retried], &record(State::Cancelled, 1)), ["1 Error"]);
+        assert_eq!(shown(&retried, &record(State::Cancelled, 1)), ["1 Error"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn action(
     let record = status.record;
     let waits: Vec<Element> = attempts::waits(&record, now).collect();
     let history = past.map(|past| attempts::history(past, &record));
-    children.extend(record.error.map(|error| Element::text("error", error)));
+    children.extend(attempts::error(&record).map(|error| Element::text("error", error)));
     children.extend(report(record.report));
     children.push(Element::text("priority", record.priority.to_string()));
     if let Some(position) = record.position {

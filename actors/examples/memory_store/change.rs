@@ -82,6 +82,7 @@ impl<'d> Change<'d> {
             counts,
             paused: self.queue.paused,
             owner: self.owner,
+            deferred: 0,
             next_due: None,
         }
     }

@@ -147,9 +147,8 @@ impl QueueActor {
     fn can_start(&self) -> bool {
         let (counts, paused) = self.shared.counts();
         !paused
-            && !self.due.rests(&*self.clock)
+            && self.due.has_ready(counts.queued(), &*self.clock)
             && self.tenure.standing() == Standing::Holds
-            && counts.queued() > 0
             && self.shared.slots().available() > 0
             && !self.shared.inbox().is_draining()
             && self.performer.demand() > 0

@@ -149,9 +149,10 @@ impl Handler<Committed> for QueueActor {
         match answer {
             Ok((reply, recipients)) => {
                 self.is_failing = false;
-                self.arm(&reply, recipients.now, recipients.claim, ctx);
-                let waits = recipients.claim > 0 && !reply.paused && reply.counts.queued() > 0;
-                if waits && reply.claimed.is_empty() && !self.due.rests(&*self.clock) {
+                self.arm(&reply, recipients.now, ctx);
+                let ready = reply.counts.queued() > reply.deferred;
+                let waits = recipients.claim > 0 && !reply.paused && ready;
+                if waits && reply.claimed.is_empty() {
                     // All but the starts was written. Back off: they would fail again at once.
                     self.back_off(ctx);
                 }

@@ -15,23 +15,22 @@ use crate::store::BatchReply;
 /// Longest time between two looks at the clock.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// The next time at which an action may start that must not start yet.
+/// The queued actions that must not start yet, as of the latest batch.
 #[derive(Default)]
 pub(super) struct Due {
-    /// That time, if there is such an action.
+    number: u64,
+    /// The time of the first of them.
     at: Option<Timestamp>,
-    /// True if no queued action could start before it.
-    rests: bool,
     timer: Option<SpawnHandle>,
 }
 
 impl Due {
-    /// Tells whether no queued action may start yet.
-    pub(super) fn rests(&self, clock: &dyn Clock) -> bool {
-        self.rests && self.left(clock).is_some_and(|left| !left.is_zero())
+    /// Tells whether one of so many queued actions may start.
+    pub(super) fn has_ready(&self, queued: u64, clock: &dyn Clock) -> bool {
+        queued > self.number || (queued > 0 && self.left(clock).is_none_or(|left| left.is_zero()))
     }
 
-    /// Returns the time until the first action may start, if there is one that must not start yet.
+    /// Returns the time until the first of them may start, if there is one.
     fn left(&self, clock: &dyn Clock) -> Option<Duration> {
         let millis = self.at?.0.saturating_sub(clock.now().0);
         Some(Duration::from_millis(u64::try_from(millis).unwrap_or_default()))
@@ -39,23 +38,14 @@ impl Due {
 }
 
 impl QueueActor {
-    /// Notes what the answer to a batch of this time says of actions that must not start yet. `claim` is the number of
-    /// actions that the batch could start.
-    pub(super) fn arm(
-        &mut self,
-        reply: &BatchReply,
-        now: Timestamp,
-        claim: usize,
-        ctx: &mut Context<Self>,
-    ) {
+    /// Notes what the answer to a batch of this time says of actions that must not start yet.
+    pub(super) fn arm(&mut self, reply: &BatchReply, now: Timestamp, ctx: &mut Context<Self>) {
+        self.due.number = reply.deferred;
         self.due.at = reply.next_due.map(|after| {
             // A part of a millisecond later rather than before the time.
             let millis = after.as_nanos().div_ceil(1_000_000);
             Timestamp(now.0.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX)))
         });
-        // One that could not be read has used up a claim.
-        let started = reply.claimed.len() + reply.unread.len();
-        self.due.rests = reply.next_due.is_some() && started < claim;
         self.set_due_timer(ctx);
     }
 
@@ -70,8 +60,7 @@ impl QueueActor {
             if queue.due.left(&*queue.clock).is_some_and(|left| !left.is_zero()) {
                 queue.set_due_timer(ctx);
             } else {
-                queue.due.at = None;
-                // Nothing is written unless something can start: see `can_start`.
+                // Nothing is written unless something can start now.
                 queue.pump(ctx);
             }
         }));
@@ -84,16 +73,16 @@ mod tests {
     use crate::testing::ManualClock;
 
     #[test]
-    fn it_rests_until_the_clock_shows_the_time() {
+    fn nothing_is_ready_until_the_clock_shows_the_time() {
         let clock = ManualClock::at(1_000);
-        let due = |at, rests| Due { at, rests, timer: None };
-        assert!(!due(None, true).rests(&clock));
-        let later = Some(Timestamp(3_000));
-        assert!(!due(later, false).rests(&clock), "something else may wait");
-        let due = due(later, true);
-        for (set, rests) in [(2_999, true), (3_000, false), (4_000, false), (0, true)] {
+        let none = Due::default();
+        assert!(none.has_ready(1, &clock) && !none.has_ready(0, &clock));
+        let two = Due { number: 2, at: Some(Timestamp(3_000)), timer: None };
+        for (set, ready) in [(2_999, false), (3_000, true), (4_000, true), (0, false)] {
             clock.set(Timestamp(set));
-            assert_eq!(due.rests(&clock), rests, "{set}");
+            assert_eq!(two.has_ready(2, &clock), ready, "{set}");
+            assert!(two.has_ready(3, &clock), "{set}: another one waits for a slot alone");
+            assert!(!two.has_ready(0, &clock), "{set}");
         }
     }
 }

@@ -183,8 +183,9 @@ pub struct BatchReply {
     ///
     /// [`Store::owner`]: crate::store::Store::owner
     pub owner: OwnerId,
-    /// Time until the first of the actions that must not start yet may start. Actions that only wait for a slot do
-    /// not count.
+    /// Number of queued actions that must not start yet.
+    pub deferred: u64,
+    /// Time until the first of them may start; `None` if there are none.
     pub next_due: Option<Duration>,
 }
 

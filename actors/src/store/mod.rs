@@ -59,8 +59,9 @@
 //!
 //! # Delayed starts
 //!
-//! A store may keep actions queued that must not start before some time. Then [`BatchReply::next_due`] is the time until
-//! the first of them may start. The queue claims again then, or earlier if something else happens.
+//! A store may keep actions queued that must not start before some time. Then [`BatchReply::deferred`] is their number, and
+//! [`BatchReply::next_due`] the time until the first of them may start. The queue claims again then, or earlier if something
+//! else happens.
 //! Such an action counts as queued, has no place in the queue, and keeps no other from starting. It costs nothing while it
 //! waits. When several may start from the same moment on, they start as others do: higher priority first, equal ones by
 //! arrival. [`NewAction::Given`] and [`AttemptEnd::retry_after`] set the time; `Command::Retry` removes it.

@@ -82,6 +82,8 @@ impl Store for Scripted {
             let answer: BatchAnswer = Box::new(move |mut reply| {
                 if let Ok(reply) = &mut reply {
                     reply.next_due = due;
+                    // All that waits waits for that time.
+                    reply.deferred = if due.is_some() { reply.counts.queued() } else { 0 };
                     reply.owner = owner;
                 }
                 answer(reply);

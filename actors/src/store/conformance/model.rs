@@ -68,6 +68,7 @@ impl Model {
         assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
         assert_eq!(reply.paused, queue.paused);
         assert_eq!(reply.next_due, queue.next_due(batch.now));
+        assert_eq!(reply.deferred, queue.deferred());
     }
 
     /// Applies the batch and returns the answer of a store that gives out ids one by one, and for
@@ -107,6 +108,7 @@ impl Model {
             counts: queue.counts(),
             paused: queue.paused,
             owner: OwnerId::SOLE,
+            deferred: queue.deferred(),
             next_due: queue.next_due(batch.now),
         }
     }
@@ -154,6 +156,12 @@ impl Queue {
         for row in self.rows.values_mut() {
             row.record.not_before = row.record.not_before.filter(|time| *time > now);
         }
+    }
+
+    /// Returns the number of actions that must not start yet.
+    fn deferred(&self) -> u64 {
+        let rows = self.rows.values().filter(|row| row.record.not_before.is_some());
+        u64::try_from(rows.count()).unwrap()
     }
 
     fn next_due(&self, now: Timestamp) -> Option<Duration> {

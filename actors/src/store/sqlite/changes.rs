@@ -84,6 +84,7 @@ impl Writer<'_> {
             counts: queue.counts,
             paused: queue.paused,
             owner: OwnerId::SOLE,
+            deferred: queue.deferred.number(),
             next_due,
         })
     }
