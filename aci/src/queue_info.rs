@@ -96,6 +96,8 @@ pub struct StatusQuery {
     pub max_results: Option<u64>,
     /// Time to wait for the action to end, 0 to 3600 seconds.
     pub wait_secs: Option<f64>,
+    /// True to show the last lines that running actions have logged (our extension).
+    pub log: bool,
 }
 
 impl Default for StatusQuery {
@@ -112,6 +114,7 @@ impl Default for StatusQuery {
             start: 1,
             max_results: None,
             wait_secs: None,
+            log: false,
         }
     }
 }
@@ -339,6 +342,7 @@ impl StatusQuery {
             start: number(pairs, "Start").unwrap_or(1),
             max_results: number(pairs, "MaxResults"),
             wait_secs: pairs.given("Wait").and_then(parse_seconds),
+            log: pairs.given("Log").and_then(parse_bool).unwrap_or(false),
         })
     }
 }

@@ -101,12 +101,12 @@ pub mod testing;
 mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
-pub use events::{Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
+pub use events::{ActionRef, Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
 pub use key::SubmissionKey;
 pub use lifecycle::{Came, OnRestart};
 #[cfg(unix)]
 pub use perform::ChildProcess;
-pub use perform::{ActionContext, Failure, Perform, StopRequested, Wish, Work};
+pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
 pub use queue::{
     ActionStatus, Listing, QueueError, QueueHandle, QueueSettings, RunOutcome, StatusWithin,
     Submission, Summary, Target, TooLarge,

@@ -102,7 +102,9 @@ async fn one_action(
             let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
             let status = status.map_err(|e| target.error(&e))?;
             let now = target.endpoint.system().clock().now();
-            let action = render::action(status, target.token(), now);
+            let shows_log = query.log && status.record.state.is_running();
+            let log = shows_log.then(|| queue.log_of(&status));
+            let action = render::action(status, log, target.token(), now);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(served).await,
@@ -150,7 +152,7 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
                 query: store_query(&query),
                 start: query.start.saturating_sub(1),
                 max_results: query.max_results.unwrap_or(u64::MAX),
-                shows: Shows::Status,
+                shows: Shows::Status { log: query.log },
             })));
         }
         QueueCommand::GetActionParameters => {

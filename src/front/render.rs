@@ -1,5 +1,7 @@
 //! Actions, parameters and progress as elements.
 
+use std::sync::Arc;
+
 use chrono::Local;
 
 use actiond_actors::{
@@ -14,11 +16,17 @@ use crate::aci::time::queue_time;
 
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
 /// `priority` and `position` are our own.
-pub(super) fn action(status: ActionStatus, token: String, now: Timestamp) -> Element {
+pub(super) fn action(
+    status: ActionStatus,
+    log: Option<Vec<Arc<str>>>,
+    token: String,
+    now: Timestamp,
+) -> Element {
     let mut children = times(&status, now);
     let record = status.record;
     children.extend(record.error.map(|error| Element::text("error", error)));
     children.extend(report(record.report));
+    children.extend(log.map(self::log));
     children.push(Element::text("priority", record.priority.to_string()));
     if let Some(position) = record.position {
         children.push(Element::text("position", position.to_string()));
@@ -45,6 +53,11 @@ fn times(status: &ActionStatus, now: Timestamp) -> Vec<Element> {
         elements.push(time("process_end_time", finished_at));
     }
     elements
+}
+
+/// The last lines that a running action has logged.
+fn log(lines: Vec<Arc<str>>) -> Element {
+    Element::new("log").children(lines.iter().map(|line| Element::text("line", &**line)))
 }
 
 /// A result as it stands beside the status.

@@ -21,7 +21,7 @@ mod registry;
 #[cfg(test)]
 mod system_tests;
 
-pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, Site, WrittenDirectory};
+pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, MakeToken, Site, WrittenDirectory};
 pub use registry::{KindRefused, Kinds};
 
 /// The part of its [`ActionContext`] that blocking work needs; a trait, so that the work can be tested
