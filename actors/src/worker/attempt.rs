@@ -217,10 +217,16 @@ impl Attempt {
     }
 
     /// Asks it to stop because this time limit is exceeded.
-    pub(crate) fn time_out(&self, limit: Duration) {
+    pub(crate) fn time_out_after(&self, limit: Duration) {
         // It is exceeded once.
         let _ = self.timed_out.set(limit);
         self.ask(Wish::Stop);
+    }
+
+    /// Does the same, for tests of what follows.
+    #[cfg(test)]
+    pub(crate) fn time_out(&self) {
+        self.time_out_after(Duration::from_secs(1));
     }
 
     pub(crate) fn has_timed_out(&self) -> bool {

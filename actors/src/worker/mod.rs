@@ -182,7 +182,7 @@ impl WorkerActor {
             if worked < limit {
                 worker.watch_time(attempt, limit - worked, ctx);
             } else {
-                attempt.time_out(limit);
+                attempt.time_out_after(limit);
                 ctx.run_later(worker.grace, move |worker, _| worker.force(&attempt));
             }
         });

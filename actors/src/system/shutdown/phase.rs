@@ -93,7 +93,7 @@ impl Admitted {
         tokio::select! {
             _ = self.0.wait_for(|phase| *phase > Phase::Draining) => attempt.interrupt(),
             () = attempt.stop_requested() => {}
-            limit = time_is_over => attempt.time_out(limit),
+            limit = time_is_over => attempt.time_out_after(limit),
         }
         let forced = self.0.wait_for(|phase| *phase == Phase::Ending(Ending::Force));
         // Forced either way: by the shutdown, or because the grace period is over.
