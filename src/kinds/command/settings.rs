@@ -164,7 +164,7 @@ impl CommandSettings {
             Some("failed") => Keep::Failed,
             _ => Keep::Never,
         };
-        if directory.is_some() && section.gives(KEEP_WORKING_DIRECTORY) {
+        if directory.is_some() && keep != Keep::Never {
             section.warning(
                 KEEP_WORKING_DIRECTORY,
                 "has no effect: a WorkingDirectory is always kept",

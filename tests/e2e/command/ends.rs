@@ -101,9 +101,9 @@ fn progress_and_log_are_seen_live() {
 #[test]
 fn a_daemon_that_left_does_not_keep_the_action() {
     // It holds all pipes, in a session of its own.
-    let script = "setsid sleep 5 & echo $!; exit 0";
+    let script = "setsid sh -c \"echo > up; exec sleep 5\" & while [ ! -e up ]; do sleep 0.01; done; echo out";
     let (_home, server) = shell(script, "");
     let answer = run(&server, "");
-    assert_eq!(answer.must("status"), "Finished", "{}", answer.0);
+    assert_eq!(answer.must("output"), "out", "{}", answer.0);
     assert!(answer.number("time_processing") < 4, "{}", answer.0);
 }

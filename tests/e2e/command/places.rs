@@ -53,7 +53,7 @@ fn directories_are_kept_as_the_configuration_says() {
 
 #[test]
 fn what_a_dead_server_left_is_removed() {
-    let script = "echo x > made; echo ready >&2; exec sleep 1000";
+    let script = "echo x > made; exec sleep 60";
     let (home, server) = shell(script, "");
     let token = server.submit_to("Run", "");
     wait_until("a program that works", || {
