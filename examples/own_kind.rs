@@ -43,6 +43,12 @@ const PAUSE: &Key = &Key::with_default(
     "How many seconds there are between two greetings.",
 );
 
+const PARAMS: &[ParamSpec] = &[ParamSpec::required(
+    "Mood",
+    ParamKind::OneOf(&["cheerful", "solemn"]),
+    "How the greetings end.",
+)];
+
 /// `Type=Greet`.
 #[derive(Debug)]
 struct GreetKind;
@@ -57,12 +63,7 @@ impl Kind for GreetKind {
     }
 
     fn params(&self) -> &'static [ParamSpec] {
-        &[ParamSpec {
-            name: "Mood",
-            kind: ParamKind::OneOf(&["cheerful", "solemn"]),
-            required: true,
-            summary: "How the greetings end.",
-        }]
+        PARAMS
     }
 
     fn on_restart(&self) -> OnRestart {

@@ -7,6 +7,8 @@ pub mod builtin;
 pub mod help;
 mod start;
 
+use std::borrow::Cow;
+
 use super::error::AciError;
 use super::request::{PairValue, Pairs};
 use super::time::{FILTER_FORMS, parse_filter};
@@ -26,7 +28,7 @@ pub use start::{MAX_START_SECS, START_FORMS, parse_start};
 ///     summary: "Ends at once.",
 ///     asynchronous: true,
 ///     role: StandardRole::Query,
-///     params: &[ParamSpec { name: "Sleep", kind: ParamKind::Seconds { max: 60 }, required: false, summary: "Runs that long." }],
+///     params: &[ParamSpec::optional("Sleep", ParamKind::Seconds { max: 60 }, "Runs that long.")],
 /// };
 /// // The same under the name of the queue that an administrator gave it.
 /// let process = ActionSpec { name: "Process", ..ECHO };
@@ -81,16 +83,30 @@ impl StandardRole {
 }
 
 /// One parameter of an action.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ParamSpec {
     /// The name; [`ANY`] says that parameters of any other name are welcome too.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The values that it may have.
     pub kind: ParamKind,
-    /// True if a request without it (or with an empty value) is refused.
+    /// True if a request without it is refused. An empty value counts as none, but for [`ParamKind::Argument`].
     pub required: bool,
     /// The meaning, in a sentence or two.
-    pub summary: &'static str,
+    pub summary: Cow<'static, str>,
+}
+
+impl ParamSpec {
+    /// Describes a parameter that may be left out, in a table.
+    #[must_use]
+    pub const fn optional(name: &'static str, kind: ParamKind, summary: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), kind, required: false, summary: Cow::Borrowed(summary) }
+    }
+
+    /// Describes a parameter that must be given, in a table.
+    #[must_use]
+    pub const fn required(name: &'static str, kind: ParamKind, summary: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), kind, required: true, summary: Cow::Borrowed(summary) }
+    }
 }
 
 /// The name of a [`ParamSpec`] that is for parameters of any other name.
@@ -102,6 +118,8 @@ pub const ANY: &str = "*";
 pub enum ParamKind {
     /// Any text, or the bytes of a multipart part.
     Text,
+    /// Any text or bytes without a NUL byte, as programs take them for arguments; also none at all.
+    Argument,
     /// A whole number from `min` to `max`.
     Integer {
         /// The least value.
@@ -136,6 +154,7 @@ impl ParamKind {
     pub fn allowed(self) -> String {
         match self {
             Self::Text => "any text".to_owned(),
+            Self::Argument => "any text without a NUL byte".to_owned(),
             Self::Integer { min, max: i64::MAX } => format!("a whole number, {min} or more"),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Seconds { max } => format!("seconds from 0 to {max}, such as 1.5"),
@@ -156,6 +175,7 @@ impl ParamKind {
     pub fn accepts(self, text: &str) -> bool {
         match self {
             Self::Text => true,
+            Self::Argument => !text.contains('\0'),
             Self::Integer { min, max } => {
                 parse_integer(text).is_some_and(|number| (min..=max).contains(&number))
             }
@@ -204,40 +224,49 @@ pub fn validate(
     let known = || spec.params.iter().chain(common.iter().copied().flatten());
     for (name, value) in pairs.iter() {
         match known().find(|param| param.name.eq_ignore_ascii_case(name)) {
-            Some(param) => check(param, value)?,
-            None if strict && spec.find(ANY).is_none() => {
-                return Err(AciError::unknown_parameter(
-                    name,
-                    nearest(name, known().map(|param| param.name).filter(|known| *known != ANY)),
-                ));
-            }
-            None => {}
+            Some(param) => check(param, name, value)?,
+            None => match (spec.find(ANY), value) {
+                (Some(any), PairValue::Text(_)) => check(any, name, value)?,
+                // Nobody knows what such bytes are for.
+                (Some(_), PairValue::Bytes(_)) => {}
+                (None, _) if strict => {
+                    let names = known().map(|param| &*param.name).filter(|known| *known != ANY);
+                    return Err(AciError::unknown_parameter(name, nearest(name, names)));
+                }
+                (None, _) => {}
+            },
         }
     }
     for param in known().filter(|param| param.required) {
-        let is_given = match pairs.value(param.name) {
+        let is_given = match pairs.value(&param.name) {
+            Some(_) if param.kind == ParamKind::Argument => true,
             Some(PairValue::Text(text)) => !text.trim().is_empty(),
             Some(PairValue::Bytes(bytes)) => !bytes.is_empty(),
             None => false,
         };
         if !is_given {
-            return Err(AciError::missing(param.name, &param.kind.allowed()));
+            return Err(AciError::missing(&param.name, &param.kind.allowed()));
         }
     }
     Ok(())
 }
 
-fn check(param: &ParamSpec, value: &PairValue) -> Result<(), AciError> {
+/// Checks the value that a request gives under this name.
+fn check(param: &ParamSpec, name: &str, value: &PairValue) -> Result<(), AciError> {
+    let name = if param.name == ANY { name } else { &param.name };
     match value {
         PairValue::Text(text) if text.trim().is_empty() => Ok(()),
         PairValue::Text(text) if param.kind == ParamKind::EarliestStart => {
             let read = param.kind.accepts(text).then_some(());
-            read.ok_or_else(|| AciError::invalid(param.name, text, &param.kind.allowed()))
+            read.ok_or_else(|| AciError::invalid(name, text, &param.kind.allowed()))
         }
         PairValue::Text(text) if param.kind.accepts(text.trim()) => Ok(()),
-        PairValue::Text(text) => Err(AciError::invalid(param.name, text, &param.kind.allowed())),
+        PairValue::Text(text) => Err(AciError::invalid(name, text, &param.kind.allowed())),
         PairValue::Bytes(_) if param.kind == ParamKind::Text => Ok(()),
-        PairValue::Bytes(_) => Err(AciError::invalid(param.name, "(bytes)", &param.kind.allowed())),
+        PairValue::Bytes(bytes) if param.kind == ParamKind::Argument && !bytes.contains(&0) => {
+            Ok(())
+        }
+        PairValue::Bytes(_) => Err(AciError::invalid(name, "(bytes)", &param.kind.allowed())),
     }
 }
 

@@ -26,7 +26,7 @@
 //!     summary: "Greets somebody.",
 //!     asynchronous: false,
 //!     role: StandardRole::Query,
-//!     params: &[ParamSpec { name: "Name", kind: ParamKind::Text, required: true, summary: "A name." }],
+//!     params: &[ParamSpec::required("Name", ParamKind::Text, "A name.")],
 //! };
 //!
 //! /// The work of the action.

@@ -101,6 +101,8 @@ pub struct StatusQuery {
     pub wait_secs: Option<f64>,
     /// True to show each attempt at an action that is named by its token.
     pub history: bool,
+    /// True to show the last lines that running actions have logged (our extension).
+    pub log: bool,
 }
 
 impl Default for StatusQuery {
@@ -118,6 +120,7 @@ impl Default for StatusQuery {
             max_results: None,
             wait_secs: None,
             history: false,
+            log: false,
         }
     }
 }
@@ -348,6 +351,7 @@ impl StatusQuery {
             max_results: number(pairs, "MaxResults"),
             wait_secs: pairs.given("Wait").and_then(parse_seconds),
             history: pairs.given("History").and_then(parse_bool).unwrap_or(false),
+            log: pairs.given("Log").and_then(parse_bool).unwrap_or(false),
         })
     }
 }

@@ -101,12 +101,14 @@ pub mod testing;
 mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
-pub use events::{Interest, Observer, OneLine, QueueEvent, Requeue, Unfinished, observer};
+pub use events::{
+    ActionRef, Interest, Observer, OneLine, QueueEvent, Requeue, Unfinished, observer,
+};
 pub use key::SubmissionKey;
 pub use lifecycle::{Came, OnRestart, Recovery};
 #[cfg(unix)]
 pub use perform::ChildProcess;
-pub use perform::{ActionContext, Failure, Perform, StopRequested, Wish, Work};
+pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
 pub use queue::{
     ActionStatus, Backoff, Listing, QueueError, QueueHandle, QueueSettings, Relayed,
     RelayedCommand, RetryPolicy, RunOutcome, StatusWithin, Submission, Summary, Target, TooLarge,

@@ -17,16 +17,17 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
 use crate::action::{ActionId, Parameters, State};
+use crate::events::ActionRef;
 use crate::lifecycle::OnRestart;
 use crate::queue::{QueueError, Relayed};
 use crate::report::{Progress, Report};
 use crate::system::System;
 use crate::worker::Attempt;
-pub use crate::worker::Wish;
 #[cfg(unix)]
 pub use crate::worker::run::process::ChildProcess;
 #[cfg(unix)]
 use crate::worker::run::process::ProcessWork;
+pub use crate::worker::{StopReason, Wish};
 pub use failure::{Failure, StopRequested};
 
 /// The work of one kind of action.
@@ -214,6 +215,12 @@ impl ActionContext {
         self.attempt.id()
     }
 
+    /// Returns the action as events name it, or `None` if it runs at once without a queue.
+    #[must_use]
+    pub fn action(&self) -> Option<ActionRef> {
+        self.attempt.action()
+    }
+
     /// Returns the name of the queue.
     #[must_use]
     pub fn queue_name(&self) -> &str {
@@ -304,6 +311,24 @@ impl ActionContext {
     /// Publishes a partial result. Clients see it at once, and it is kept if the attempt ends without a result.
     pub fn set_partial(&self, report: Report) {
         self.attempt.set_partial(report);
+    }
+
+    /// Keeps a line of what the work says. The last 100 lines can be read while the attempt runs
+    /// ([`QueueHandle::log_of`](crate::QueueHandle::log_of)); of each, 1,000 bytes are kept.
+    pub fn log(&self, line: &str) {
+        self.attempt.log(line);
+    }
+
+    /// Returns the lines that [`ActionContext::log`] has kept, the oldest first.
+    #[must_use]
+    pub fn logged(&self) -> Vec<Arc<str>> {
+        self.attempt.log_lines()
+    }
+
+    /// Returns the reason for which the attempt is asked to stop, or `None` if it is not.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.attempt.stop_reason()
     }
 
     /// Tells whether the attempt has been asked to stop.

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::{Builder, System};
@@ -19,7 +20,7 @@ use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, ServerSettings, Settings};
 use crate::documents::beneath;
-use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished};
+use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished, tokens};
 use crate::http::server::Listener;
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
@@ -406,19 +407,29 @@ async fn start_queues(
         .flat_map(|queue| queue.settings.writes_to())
         .map(|(_, path)| path)
         .collect();
-    let site = Site::new(data, &written);
+    let tokens = tokens(settings.server.token_host.clone(), port);
+    let site = Site::new(data, &written).with_tokens(Arc::new(tokens));
     let add = |builder: Builder, queue: &config::QueueConfig| {
         let mut limits = queue.limits.clone();
         limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));
+        queue.settings.adjust(&mut limits);
         builder.queue_of(queue.name.clone(), limits, queue.settings.performer(&site))
     };
     let builder = settings.queues.iter().fold(builder, add);
-    builder.start().await
+    let system = builder.start().await?;
+    for queue in &settings.queues {
+        queue.settings.started(&site);
+    }
+    Ok(system)
 }
 
-/// Describes each queue by the table of its kind, for the help.
+/// Describes the parameters of each queue, for the help and for the check of submissions.
 fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
     settings.queues.iter().fold(builder, |builder, queue| {
-        builder.describe(queue.name.clone(), queue.kind.summary(), queue.kind.params())
+        let (name, summary) = (queue.name.clone(), queue.kind.summary());
+        match queue.settings.params() {
+            Some(params) => builder.describe_and_check(name, summary, params),
+            None => builder.describe(name, summary, queue.kind.params()),
+        }
     })
 }

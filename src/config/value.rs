@@ -47,6 +47,8 @@ pub enum ValueKind {
     Name,
     /// Any text.
     Text,
+    /// Any text of this description, or none.
+    TextOrEmpty(&'static str),
     /// The path of a file or directory.
     Path,
     /// Paths with commas between them.
@@ -143,6 +145,7 @@ impl ValueKind {
                     .to_owned()
             }
             Self::Texts(what) => format!("{what}, with commas between them"),
+            Self::TextOrEmpty(what) => format!("{what}, or empty"),
         }
     }
 
@@ -160,6 +163,9 @@ impl ValueKind {
         // Quotes around nothing are how other servers' files write it.
         if self.may_be_empty() && matches!(text, "" | "\"\"") {
             return Ok(Value::Texts(Vec::new()));
+        }
+        if text.is_empty() && matches!(self, Self::TextOrEmpty(_)) {
+            return Ok(Value::Text(String::new()));
         }
         if text.is_empty() {
             return Err(is_empty(&self.allowed()));
@@ -191,7 +197,7 @@ impl ValueKind {
             Self::Hosts => items(text, normal_host).map_err(|what| what + &must_be())?,
             Self::Origins => items(text, normal_origin).map_err(|what| what + &must_be())?,
             Self::Name => Some(text).filter(|t| is_name(t)).map(|t| Value::Text(t.to_owned())),
-            Self::Text | Self::Path => Some(Value::Text(text.to_owned())),
+            Self::Text | Self::TextOrEmpty(_) | Self::Path => Some(Value::Text(text.to_owned())),
             Self::Clients => {
                 items(text, |item| AddressPattern::parse(item).ok().map(|p| p.to_string()))
                     .map_err(|what| what + &must_be())?

@@ -119,8 +119,9 @@ impl<'a> Action<'a> {
             return Err(AciError::invalid("Output", output, allowed));
         }
         // An asynchronous action checks its own parameters when it runs: clients expect a token for anything that can be
-        // queued (source: the page "Ingest").
-        let judged = !spec.asynchronous || strict;
+        // queued (source: the page "Ingest"). Some kinds are our own, and say so at once.
+        let is_checked = matches!(self, Self::Queued(served) if served.is_checked);
+        let judged = !spec.asynchronous || strict || is_checked;
         let judged = ActionSpec { params: if judged { spec.params } else { &[] }, ..spec };
         validate(&judged, judged.common(), pairs, strict)
     }

@@ -88,20 +88,28 @@ pub struct EndpointBuilder {
     limits: Limits,
     prefix: String,
     browsers: BrowserPolicy,
-    described: Vec<(String, String, &'static [ParamSpec])>,
+    described: Vec<Described>,
     roles: Vec<(String, StandardRole)>,
     access: Access,
     service_port: Option<u16>,
     service_has_tls: bool,
 }
 
+/// A description of the actions of a queue.
+#[derive(Debug, Clone)]
+struct Described {
+    queue: String,
+    summary: String,
+    params: Arc<[ParamSpec]>,
+    is_checked: bool,
+}
+
 /// The parameters of a queue that was not described: any.
-const UNDESCRIBED: &[ParamSpec] = &[ParamSpec {
-    name: crate::aci::catalog::ANY,
-    kind: crate::aci::catalog::ParamKind::Text,
-    required: false,
-    summary: "Whatever the action takes.",
-}];
+const UNDESCRIBED: &[ParamSpec] = &[ParamSpec::optional(
+    crate::aci::catalog::ANY,
+    crate::aci::catalog::ParamKind::Text,
+    "Whatever the action takes.",
+)];
 
 impl EndpointBuilder {
     /// Sets the host and the port that tokens carry (default `127.0.0.1` and 7000): those under which
@@ -190,16 +198,38 @@ impl EndpointBuilder {
         self
     }
 
-    /// Describes the actions of a queue for the help and for the check of parameters. Without such a queue it has
-    /// no effect.
+    /// Describes the actions of a queue for the help, and for the check of parameters where the endpoint is
+    /// [strict](Self::strict). Without such a queue it has no effect.
     #[must_use]
     pub fn describe(
-        mut self,
+        self,
         queue: impl Into<String>,
         summary: impl Into<String>,
-        params: &'static [ParamSpec],
+        params: impl Into<Arc<[ParamSpec]>>,
     ) -> Self {
-        self.described.push((queue.into(), summary.into(), params));
+        self.described(queue.into(), summary.into(), params.into(), false)
+    }
+
+    /// Describes the actions of a queue as [`describe`](Self::describe) does, and checks the parameters of each: one that lacks
+    /// a parameter, or has a value that is not allowed, is not queued.
+    #[must_use]
+    pub fn describe_and_check(
+        self,
+        queue: impl Into<String>,
+        summary: impl Into<String>,
+        params: impl Into<Arc<[ParamSpec]>>,
+    ) -> Self {
+        self.described(queue.into(), summary.into(), params.into(), true)
+    }
+
+    fn described(
+        mut self,
+        queue: String,
+        summary: String,
+        params: Arc<[ParamSpec]>,
+        is_checked: bool,
+    ) -> Self {
+        self.described.push(Described { queue, summary, params, is_checked });
         self
     }
 
@@ -258,15 +288,18 @@ impl EndpointBuilder {
     pub fn build(self) -> Endpoint {
         let queues = self.system.queues().into_iter().map(|queue| {
             let described =
-                self.described.iter().find(|(name, ..)| name.eq_ignore_ascii_case(queue.name()));
-            let (summary, params) = described.map_or_else(
-                || ("An asynchronous action.".to_owned(), UNDESCRIBED),
-                |(_, summary, params)| (summary.clone(), *params),
-            );
+                self.described.iter().find(|of| of.queue.eq_ignore_ascii_case(queue.name()));
+            let Described { summary, params, is_checked, .. } =
+                described.cloned().unwrap_or_else(|| Described {
+                    queue: String::new(),
+                    summary: "An asynchronous action.".to_owned(),
+                    params: UNDESCRIBED.into(),
+                    is_checked: false,
+                });
             let role = self.roles.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(queue.name()));
             let role = role.map_or(StandardRole::Query, |(_, role)| *role);
             let (upper, permits) = (queue.name().to_uppercase(), RunPermits::new(self.threads));
-            ServedQueue { queue, upper, permits, summary, params, role }
+            ServedQueue { queue, upper, permits, summary, params, is_checked, role }
         });
         let inner = Inner {
             queues: queues.collect(),

@@ -3,6 +3,7 @@
 //! client takes. Each reserves memory for its page and its output ([`ReplyMemory`]); where none is free, pages and output are
 //! so small that they need none.
 
+use std::sync::Arc;
 use std::vec;
 
 use actiond_actors::store::Record;
@@ -57,7 +58,10 @@ pub(super) struct List {
 /// The part of each action that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
-    Status,
+    Status {
+        /// With the last lines that running actions have logged.
+        log: bool,
+    },
     Parameters,
 }
 
@@ -93,7 +97,7 @@ impl List {
     pub(super) async fn into_reply(self, call: &Call<'_>) -> Result<AciReply, AciError> {
         let name = self.served.queue.name().to_owned();
         let writer = match self.shows {
-            Shows::Status => ListWriter::new(call.action, call.format),
+            Shows::Status { .. } => ListWriter::new(call.action, call.format),
             Shows::Parameters => ListWriter::requests(call.action, call.format),
         };
         let mut sending = Sending {
@@ -211,6 +215,18 @@ impl Sending {
         }
     }
 
+    /// Reads the log of a running action, and reserves memory for it in addition to the page.
+    async fn log(&mut self, status: &ActionStatus) -> Result<Vec<Arc<str>>, QueueError> {
+        let lines = self.served.queue.log_of(status);
+        let bytes = twice(self.results + lines.iter().map(|line| line.len()).sum::<usize>());
+        self.memory.reset_patience();
+        let replies = &self.endpoint.inner.replies;
+        while !replies.try_reserve(bytes, &mut self.memory) {
+            replies.reserve(bytes, &mut self.memory).await?;
+        }
+        Ok(lines)
+    }
+
     async fn element(
         &mut self,
         status: ActionStatus,
@@ -219,7 +235,14 @@ impl Sending {
         let Record { id, queued_at, .. } = status.record;
         let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
         match self.shows {
-            Shows::Status => Ok(Some(render::action(status, token, now, None))),
+            Shows::Status { log } => {
+                let log = match log && status.record.state.is_running() {
+                    true => Some(self.log(&status).await?),
+                    false => None,
+                };
+                let more = render::More { log, ..render::More::default() };
+                Ok(Some(render::action(status, token, now, more)))
+            }
             Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {
                     Ok(Some(render::request(token, state, parameters.as_ref())))

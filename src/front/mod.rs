@@ -23,7 +23,7 @@
 //! | [`endpoint`] | the state that all front actors of a server share |
 //! | `served_queue` | a queue as clients see it |
 //! | `request_log` | the latest requests |
-//! | `ends` | the lines of the log about actions that did not finish |
+//! | `ends` | tokens outside of replies; the lines of the log about actions that did not finish |
 
 mod actions;
 mod attempts;
@@ -59,7 +59,7 @@ pub(crate) use authorize::refused_unread;
 pub use client::{Client, Leaving};
 use dispatch::dispatch;
 pub use endpoint::{Endpoint, EndpointBuilder};
-pub use ends::log_unfinished;
+pub use ends::{log_unfinished, tokens};
 pub use message::{
     AciAnswer, AciBody, AciReply, AciRequest, Caller, Certificate, Credential, ListStream, Port,
 };

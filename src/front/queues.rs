@@ -108,7 +108,10 @@ async fn one_action(
                 None
             };
             let now = target.endpoint.system().clock().now();
-            let action = render::action(status, target.token(), now, past);
+            let shows_log = query.log && status.record.state.is_running();
+            let log = shows_log.then(|| queue.log_of(&status));
+            let more = render::More { past, log };
+            let action = render::action(status, target.token(), now, more);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(served).await,
@@ -157,7 +160,7 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
                 query: store_query(&query),
                 start: query.start.saturating_sub(1),
                 max_results: query.max_results.unwrap_or(u64::MAX),
-                shows: Shows::Status,
+                shows: Shows::Status { log: query.log },
             })));
         }
         QueueCommand::GetActionParameters => {

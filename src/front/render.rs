@@ -1,5 +1,7 @@
 //! Actions, parameters and progress as elements.
 
+use std::sync::Arc;
+
 use chrono::Local;
 
 use actiond_actors::store::PastAttempt;
@@ -14,14 +16,22 @@ use crate::aci::request::is_reserved;
 use crate::aci::shown::ShownParameter;
 use crate::aci::time::queue_time;
 
+/// Parts of an action that are shown only if they are asked for.
+#[derive(Default)]
+pub(super) struct More {
+    /// The attempts before the latest.
+    pub(super) past: Option<Vec<PastAttempt>>,
+    /// The last lines that the running attempt has logged.
+    pub(super) log: Option<Vec<Arc<str>>>,
+}
+
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
-/// `priority`, `position` and what tells of attempts are our own. `past` is the attempts before the latest, if they are asked
-/// for.
+/// `priority`, `position` and what tells of attempts are our own.
 pub(super) fn action(
     status: ActionStatus,
     token: String,
     now: Timestamp,
-    past: Option<Vec<PastAttempt>>,
+    More { past, log }: More,
 ) -> Element {
     let mut children = times(&status, now);
     let record = status.record;
@@ -29,6 +39,7 @@ pub(super) fn action(
     let history = past.map(|past| attempts::history(past, &record));
     children.extend(attempts::error(&record).map(|error| Element::text("error", error)));
     children.extend(report(record.report));
+    children.extend(log.map(self::log));
     children.push(Element::text("priority", record.priority.to_string()));
     if let Some(position) = record.position {
         children.push(Element::text("position", position.to_string()));
@@ -59,6 +70,11 @@ fn times(status: &ActionStatus, now: Timestamp) -> Vec<Element> {
         elements.push(time("process_end_time", finished_at));
     }
     elements
+}
+
+/// The last lines that a running action has logged.
+fn log(lines: Vec<Arc<str>>) -> Element {
+    Element::new("log").children(lines.iter().map(|line| Element::text("line", &**line)))
 }
 
 /// A result as it stands beside the status.

@@ -1,5 +1,7 @@
 //! A queue as clients see it.
 
+use std::sync::Arc;
+
 use actiond_actors::QueueHandle;
 
 use super::run_permits::RunPermits;
@@ -14,7 +16,9 @@ pub(super) struct ServedQueue {
     /// For its actions that run at once (`Synchronous=true`).
     pub(super) permits: RunPermits,
     pub(super) summary: String,
-    pub(super) params: &'static [ParamSpec],
+    pub(super) params: Arc<[ParamSpec]>,
+    /// Submissions are checked against them.
+    pub(super) is_checked: bool,
     pub(super) role: StandardRole,
 }
 
@@ -25,7 +29,7 @@ impl ServedQueue {
             summary: &self.summary,
             asynchronous: true,
             role: self.role,
-            params: self.params,
+            params: &self.params,
         }
     }
 }

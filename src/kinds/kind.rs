@@ -8,10 +8,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actiond_actors::{OnRestart, Perform};
+use actiond_actors::{ActionRef, OnRestart, Perform};
 
 use crate::aci::catalog::ParamSpec;
-use crate::config::{Key, KindReader, Section};
+use crate::config::{Key, KindReader, QueueLimits, Section};
 
 /// A kind of action: what `Type` of a queue's section names.
 ///
@@ -25,7 +25,9 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
     /// Returns a summary of its actions, in a sentence, for Help.
     fn summary(&self) -> &'static str;
 
-    /// Returns the parameters of its actions, for Help and for the check of submissions.
+    /// Returns the parameters of its actions, for Help, and for the check of submissions where that is strict
+    /// ([`EndpointBuilder::strict`](crate::front::EndpointBuilder::strict)). Where they depend on the configuration of a queue,
+    /// [`ConfiguredQueue::params`] returns them.
     fn params(&self) -> &'static [ParamSpec];
 
     /// Returns the fate of an action that was running when the server died, unless the key `OnRestart` sets it. By default it
@@ -70,11 +72,24 @@ pub trait ConfiguredQueue: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Returns the parameters of its actions, where they are others than those of the kind. Each submission is checked against
+    /// them.
+    fn params(&self) -> Option<Vec<ParamSpec>> {
+        None
+    }
+
+    /// Changes the settings that every queue has, where the keys of the kind are about them.
+    fn adjust(&self, _limits: &mut QueueLimits) {}
+
     /// Checks the directories into which all queues write, once all queues have been read.
     fn check(&self, _config: &mut KindReader<'_, '_>, _written: &[WrittenDirectory]) {}
 
     /// Builds the performer of the queue's actions; called once at each start of the server.
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform>;
+
+    /// Hears that the queues have started: from now on the data directory belongs to this server alone. Nothing of an earlier
+    /// one runs any more.
+    fn started(&self, _site: &Site<'_>) {}
 }
 
 /// The queues of a kind; made by [`KindReader::each_queue`], which knows them.
@@ -93,10 +108,14 @@ pub struct WrittenDirectory {
     pub path: PathBuf,
 }
 
+/// Makes the token by which clients know an action of the queue of this name.
+pub type MakeToken = Arc<dyn Fn(&str, ActionRef) -> String + Send + Sync>;
+
 /// The server around the performers that are being built.
 pub struct Site<'a> {
     data_directory: &'a Path,
     written: &'a [PathBuf],
+    token: MakeToken,
     shared: RefCell<HashMap<TypeId, Box<dyn Any>>>,
 }
 
@@ -110,10 +129,25 @@ impl fmt::Debug for Site<'_> {
 }
 
 impl<'a> Site<'a> {
-    /// Makes a site of the server's data directory and the directories into which queues write.
+    /// Makes a site of the server's data directory and the directories into which queues write. Its tokens are the ids of
+    /// actions; [`with_tokens`](Self::with_tokens) sets others.
     #[must_use]
     pub fn new(data_directory: &'a Path, written: &'a [PathBuf]) -> Self {
-        Self { data_directory, written, shared: RefCell::default() }
+        let token: MakeToken = Arc::new(|_, action| action.id.to_string());
+        Self { data_directory, written, token, shared: RefCell::default() }
+    }
+
+    /// Sets the tokens by which clients know actions.
+    #[must_use]
+    pub fn with_tokens(mut self, token: MakeToken) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Returns what makes the tokens by which clients know actions.
+    #[must_use]
+    pub fn tokens(&self) -> MakeToken {
+        Arc::clone(&self.token)
     }
 
     /// Returns the server's data directory.

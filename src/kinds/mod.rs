@@ -3,7 +3,7 @@
 //! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which describes its parameters for Help and its keys
 //! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats its parameters, [`ingest`]
 //! turns documents into batches of files, and [`fetch`] crawls directories and hands the files to a queue that takes
-//! documents, here or elsewhere. A program that embeds the server adds kinds by [`Kinds::with`].
+//! documents, here or elsewhere. `command` runs a program for each action, on Unix. A program that embeds the server adds kinds by [`Kinds::with`].
 //!
 //! `kind` has the traits that a kind implements, `registry` the list of kinds.
 
@@ -11,6 +11,8 @@ use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
 pub(crate) use crate::aci::words::shorten;
 
+#[cfg(unix)]
+pub mod command;
 pub mod echo;
 pub mod fetch;
 pub mod ingest;
@@ -21,7 +23,7 @@ mod registry;
 #[cfg(test)]
 mod system_tests;
 
-pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, Site, WrittenDirectory};
+pub use kind::{ConfiguredQueue, ConfiguredQueues, Kind, MakeToken, Site, WrittenDirectory};
 pub use registry::{KindRefused, Kinds};
 
 /// The part of its [`ActionContext`] that blocking work needs; a trait, so that the work can be tested

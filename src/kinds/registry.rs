@@ -40,13 +40,16 @@ pub enum KindRefused {
 }
 
 impl Kinds {
-    /// Returns the kinds that ship with the server: `Echo`, `Ingest` and `FileSystemConnector`.
+    /// Returns the kinds that ship with the server: `Echo`, `Ingest` and `FileSystemConnector`, and on Unix
+    /// `Command`.
     #[must_use]
     pub fn shipped() -> Self {
         Self(vec![
             Arc::new(echo::EchoKind),
             Arc::new(ingest::IngestKind),
             Arc::new(fetch::FileSystemConnector),
+            #[cfg(unix)]
+            Arc::new(super::command::CommandKind),
         ])
     }
 
@@ -148,7 +151,7 @@ mod tests {
 
         let kinds = with(&kinds, Other("Other", &[], &[OURS])).unwrap();
         assert!(kinds.find("OTHER").is_some());
-        assert_eq!(kinds.allowed(), "one of Echo, Ingest, FileSystemConnector, Other");
+        assert_eq!(kinds.allowed(), "one of Echo, Ingest, FileSystemConnector, Command, Other");
         assert_eq!(refused(&kinds, Other("other", &[], &[])), KindRefused::Word("other"));
         let section = KindRefused::Section { word: "More", section: "Ours" };
         assert_eq!(refused(&kinds, Other("More", &[], &[OURS])), section);

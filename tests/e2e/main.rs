@@ -11,6 +11,8 @@
 mod access;
 mod calls;
 mod client;
+#[cfg(unix)]
+mod command;
 mod connector;
 mod draining;
 mod durable;

@@ -85,9 +85,10 @@ fn kinds_of_action_meet_in_documents_only() {
     });
     assert_none_in(documents, &["actiond_actors"], rule);
     for (kind, others) in [
-        ("echo", ["fetch", "ingest"]),
-        ("fetch", ["echo", "ingest"]),
-        ("ingest", ["echo", "fetch"]),
+        ("command", ["echo", "fetch", "ingest"]),
+        ("echo", ["command", "fetch", "ingest"]),
+        ("fetch", ["command", "echo", "ingest"]),
+        ("ingest", ["command", "echo", "fetch"]),
     ] {
         let words = others.map(|other| [format!("kinds::{other}"), format!("super::{other}::")]);
         let words: Vec<_> = words.iter().flatten().map(String::as_str).collect();
@@ -97,8 +98,10 @@ fn kinds_of_action_meet_in_documents_only() {
 
 #[test]
 fn kinds_of_action_are_known_by_the_registry_only() {
-    let words: Vec<_> =
-        ["echo", "fetch", "ingest"].iter().map(|kind| format!("kinds::{kind}")).collect();
+    let words: Vec<_> = ["command", "echo", "fetch", "ingest"]
+        .iter()
+        .map(|kind| format!("kinds::{kind}"))
+        .collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     for (path, text) in ["src/config", "src/cli", "src/front", "src/http"].map(sources).concat() {
         if path.file_name().is_some_and(|name| name == "tests.rs") {

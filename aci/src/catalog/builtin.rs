@@ -10,22 +10,14 @@ pub const MAX_WAIT_SECS: u32 = 3600;
 /// Every priority that an action can have (no range is documented, so this is our choice).
 pub const PRIORITY: ParamKind = ParamKind::Integer { min: i32::MIN as i64, max: i32::MAX as i64 };
 
-const fn optional(name: &'static str, kind: ParamKind, summary: &'static str) -> ParamSpec {
-    ParamSpec { name, kind, required: false, summary }
-}
-
-const fn required(name: &'static str, kind: ParamKind, summary: &'static str) -> ParamSpec {
-    ParamSpec { name, kind, required: true, summary }
-}
-
 /// Parameters of every action (source: the documentation of standard ACI parameters).
 pub const COMMON: &[ParamSpec] = &[
-    optional(
+    ParamSpec::optional(
         "ActionID",
         ParamKind::Text,
         "Your name for this request; the server repeats it in its log.",
     ),
-    optional(
+    ParamSpec::optional(
         "ResponseFormat",
         ParamKind::OneOf(ResponseFormat::NAMES),
         "The form of the reply; xml if not set.",
@@ -34,24 +26,28 @@ pub const COMMON: &[ParamSpec] = &[
 
 /// Parameters of every asynchronous action. `Synchronous` and `Sync` are documented, the rest is our choice.
 pub const ASYNC_COMMON: &[ParamSpec] = &[
-    optional("Priority", PRIORITY, "Actions of higher priority start first; 0 if not set."),
-    optional(
+    ParamSpec::optional(
+        "Priority",
+        PRIORITY,
+        "Actions of higher priority start first; 0 if not set.",
+    ),
+    ParamSpec::optional(
         "NotBefore",
         ParamKind::EarliestStart,
         "The action does not start before this time; until then it waits in the queue.",
     ),
-    optional(
+    ParamSpec::optional(
         "Wait",
         ParamKind::Seconds { max: MAX_WAIT_SECS },
         "Waits that long for the action to end and replies with its result; with the token if the time is over.",
     ),
-    optional(
+    ParamSpec::optional(
         "Synchronous",
         ParamKind::Boolean,
         "Set to true to run the action at once and reply with its result.",
     ),
-    optional("Sync", ParamKind::Boolean, "The same as Synchronous."),
-    optional(
+    ParamSpec::optional("Sync", ParamKind::Boolean, "The same as Synchronous."),
+    ParamSpec::optional(
         "Idempotency-Key",
         ParamKind::Text,
         "A text of your choice: the same request with the same key returns the token of the first instead of queuing the action again; another request with it is refused.",
@@ -67,112 +63,117 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
     // For each of its commands: none is marked as administrative in the pages seen.
     role: StandardRole::Query,
     params: &[
-        required(
+        ParamSpec::required(
             "QueueAction",
             ParamKind::OneOf(QUEUE_ACTIONS),
             "What to do with the queue or with one action in it. A stop that comes too late changes nothing: the action ends Finished. retry starts the next attempt at once, also of an action that has ended in Error.",
         ),
-        optional(
+        ParamSpec::optional(
             "QueueName",
             ParamKind::Queue,
             "The queue; there is one for each asynchronous action. May be left out if Token is set.",
         ),
-        optional(
+        ParamSpec::optional(
             "Token",
             ParamKind::Token,
             "One action in the queue; required for cancel, changePriority, progress, duplicate and retry.",
         ),
-        optional(
+        ParamSpec::optional(
             "Priority",
             PRIORITY,
             "For changePriority, which requires it: the new priority. Higher ones start first.",
         ),
-        optional(
+        ParamSpec::optional(
             "State",
             ParamKind::ListOf(StateFilter::WORDS),
             "For getStatus: only actions in these states; all if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "Sort-By",
             ParamKind::OneOf(&["queue-time", "start-time", "finish-time"]),
             "For getStatus: the time to sort by; queue-time if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "Sort-Order",
             ParamKind::OneOf(&["ascending", "descending"]),
             "For getStatus: descending, the newest first, if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "Start",
             ParamKind::Integer { min: 1, max: i64::MAX },
             "For getStatus: the place of the first action to return; 1 if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "MaxResults",
             ParamKind::Integer { min: 0, max: i64::MAX },
             "For getStatus: how many actions to return at most; all if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "Min-Priority",
             PRIORITY,
             "For getStatus: only actions of this priority or a higher one.",
         ),
-        optional(
+        ParamSpec::optional(
             "Max-Priority",
             PRIORITY,
             "For getStatus: only actions of this priority or a lower one.",
         ),
-        optional(
+        ParamSpec::optional(
             "Queued-After",
             ParamKind::Time,
             "For getStatus: only actions queued after this second.",
         ),
-        optional(
+        ParamSpec::optional(
             "Queued-Before",
             ParamKind::Time,
             "For getStatus: only actions queued before this second.",
         ),
-        optional(
+        ParamSpec::optional(
             "Started-After",
             ParamKind::Time,
             "For getStatus: only actions started after this second.",
         ),
-        optional(
+        ParamSpec::optional(
             "Started-Before",
             ParamKind::Time,
             "For getStatus: only actions started before this second.",
         ),
-        optional(
+        ParamSpec::optional(
             "Finished-After",
             ParamKind::Time,
             "For getStatus: only actions that ended after this second.",
         ),
-        optional(
+        ParamSpec::optional(
             "Finished-Before",
             ParamKind::Time,
             "For getStatus: only actions that ended before this second.",
         ),
-        optional(
+        ParamSpec::optional(
             "Wait",
             ParamKind::Seconds { max: MAX_WAIT_SECS },
             "For getStatus with a token: waits that long for the action to end.",
         ),
-        optional(
+        ParamSpec::optional(
             "History",
             ParamKind::Boolean,
             "For getStatus with a token: true shows each attempt at the action; false if not set.",
         ),
-        optional(
+        ParamSpec::optional(
+            "Log",
+            ParamKind::Boolean,
+            "For getStatus: true shows the last lines that running actions have logged; false if not set.",
+        ),
+        ParamSpec::optional(
             "AllStages",
             ParamKind::Boolean,
             "For progress: true shows finished and pending stages in full; false if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "MaxDepth",
             ParamKind::Integer { min: 0, max: u32::MAX as i64 },
             "For progress: levels of stages to show; 0 for none, all if not set.",
         ),
-        optional(
+        ParamSpec::optional(
             "Synchronous",
             ParamKind::Boolean,
             "Has no effect: QueueInfo always answers at once.",
@@ -186,7 +187,7 @@ pub const HELP: ActionSpec<'static> = ActionSpec {
     summary: "Lists the actions of this server with their parameters.",
     asynchronous: false,
     role: StandardRole::Query,
-    params: &[optional(
+    params: &[ParamSpec::optional(
         "HelpAction",
         ParamKind::Text,
         "The name of one action, to show only that.",
@@ -216,7 +217,7 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
         summary: "Shows the latest requests.",
         asynchronous: false,
         role: StandardRole::Admin,
-        params: &[optional(
+        params: &[ParamSpec::optional(
             "Tail",
             ParamKind::Integer { min: 1, max: u32::MAX as i64 },
             "How many entries to show; all that are kept if not set.",
@@ -227,7 +228,7 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
         summary: "Shows what a client may do.",
         asynchronous: false,
         role: StandardRole::Query,
-        params: &[optional(
+        params: &[ParamSpec::optional(
             "IP",
             ParamKind::Text,
             "The client's address; that of the caller if not set.",

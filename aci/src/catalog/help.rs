@@ -26,8 +26,8 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
 pub fn help_elements(actions: &[&ActionSpec<'_>]) -> Vec<Element> {
     let describe = |spec: &&ActionSpec<'_>| {
         let params = all_params(spec).map(|param| {
-            Element::text("parameter", param.summary)
-                .attribute("name", param.name)
+            Element::text("parameter", param.summary.clone())
+                .attribute("name", param.name.clone())
                 .attribute("required", param.required.to_string())
                 .attribute("allowed", param.kind.allowed())
         });
@@ -79,13 +79,13 @@ fn write_action(spec: &ActionSpec<'_>, actions: &[&ActionSpec<'_>], base: &str, 
         escaped(spec.summary)
     );
     for param in all_params(spec) {
-        let name = if param.name == super::ANY { "any other name" } else { param.name };
+        let name = if param.name == super::ANY { "any other name" } else { &param.name };
         let required = if param.required { " <small>required</small>" } else { "" };
         let _ = writeln!(
             page,
             "<tr><td><code>{}</code>{required}</td><td>{}</td><td>{}</td></tr>",
             escaped(name),
-            escaped(param.summary),
+            escaped(&param.summary),
             escaped(&param.kind.allowed())
         );
     }
@@ -111,14 +111,16 @@ pub(super) fn examples(spec: &ActionSpec<'_>, actions: &[&ActionSpec<'_>]) -> Ve
     }
     let mut example = format!("action={}", encoded(spec.name));
     for param in spec.params.iter().filter(|param| param.required) {
-        let _ = write!(example, "&{}={}", encoded(param.name), encoded(&sample(param.kind)));
+        let _ = write!(example, "&{}={}", encoded(&param.name), encoded(&sample(param.kind)));
     }
     vec![example]
 }
 
 fn sample(kind: ParamKind) -> String {
     match kind {
-        ParamKind::Text | ParamKind::Token | ParamKind::Queue => "...".to_owned(),
+        ParamKind::Text | ParamKind::Argument | ParamKind::Token | ParamKind::Queue => {
+            "...".to_owned()
+        }
         ParamKind::Integer { min, max } => 1.clamp(min, max.max(min)).to_string(),
         ParamKind::Seconds { .. } => "1".to_owned(),
         ParamKind::Boolean => "true".to_owned(),
@@ -133,7 +135,7 @@ fn sample(kind: ParamKind) -> String {
 /// Returns the action's own parameters, then those common ones whose names it does not use itself.
 fn all_params<'a>(spec: &'a ActionSpec<'_>) -> impl Iterator<Item = &'a ParamSpec> {
     let common =
-        spec.common().iter().copied().flatten().filter(|param| spec.find(param.name).is_none());
+        spec.common().iter().copied().flatten().filter(|param| spec.find(&param.name).is_none());
     spec.params.iter().chain(common)
 }
 

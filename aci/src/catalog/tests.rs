@@ -12,19 +12,9 @@ const SPEC: ActionSpec<'static> = ActionSpec {
     asynchronous: true,
     role: StandardRole::Query,
     params: &[
-        ParamSpec { name: "Text", kind: ParamKind::Text, required: true, summary: "Some text." },
-        ParamSpec {
-            name: "Number",
-            kind: ParamKind::Integer { min: -1, max: 5 },
-            required: false,
-            summary: "A number.",
-        },
-        ParamSpec {
-            name: "Delay",
-            kind: ParamKind::Seconds { max: 60 },
-            required: false,
-            summary: "A delay.",
-        },
+        ParamSpec::required("Text", ParamKind::Text, "Some text."),
+        ParamSpec::optional("Number", ParamKind::Integer { min: -1, max: 5 }, "A number."),
+        ParamSpec::optional("Delay", ParamKind::Seconds { max: 60 }, "A delay."),
     ],
 };
 
@@ -139,7 +129,7 @@ fn strict_errors_name_the_nearest_parameter() {
 
 #[test]
 fn an_action_may_take_any_parameter() {
-    let any = ParamSpec { name: ANY, kind: ParamKind::Text, required: false, summary: "Anything." };
+    let any = ParamSpec::optional(ANY, ParamKind::Text, "Anything.");
     let spec = ActionSpec { params: &[any], ..SPEC };
     assert_eq!(verdict(&spec, &[("[Section]Key", "1")], true), Ok(()));
     assert!(verdict(&spec, &[("Priority", "high")], true).is_err());
@@ -151,6 +141,30 @@ fn bytes_are_only_for_text() {
         let mut pairs: Pairs = [("Text", "x")].into_iter().collect();
         pairs.push(name, PairValue::Bytes(vec![0xFF]));
         assert_eq!(validate(&SPEC, SPEC.common(), &pairs, false).is_ok(), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_argument_is_anything_without_a_nul_byte() {
+    let specs = [
+        ParamSpec::required("In", ParamKind::Argument, "A file."),
+        ParamSpec::optional(ANY, ParamKind::Argument, "Anything."),
+    ];
+    let spec = ActionSpec { params: &specs, ..SPEC };
+    for text in ["", " ", "-x", "a\nb"] {
+        assert_eq!(verdict(&spec, &[("in", text), ("Other", text)], true), Ok(()), "{text:?}");
+    }
+    let names_it = |error: AciError, name: &str| assert!(error.description.contains(name));
+    names_it(verdict(&spec, &[("In", "a\0b")], false).unwrap_err(), "parameter In ");
+    names_it(
+        verdict(&spec, &[("In", ""), ("Other", "\0")], false).unwrap_err(),
+        "parameter Other ",
+    );
+    assert_eq!(verdict(&spec, &[], false).unwrap_err().code, "ERRORPARAMMISSING");
+    for (name, bytes, expected) in [("In", 255, true), ("In", 0, false), ("Other", 0, true)] {
+        let mut pairs: Pairs = [("In", "x")].into_iter().collect();
+        pairs.push(name, PairValue::Bytes(vec![bytes]));
+        assert_eq!(validate(&spec, spec.common(), &pairs, false).is_ok(), expected, "{name}");
     }
 }
 
@@ -216,7 +230,7 @@ proptest! {
         for spec in [&QUEUE_INFO, &SPEC] {
             let _ = verdict(spec, &[(&name, &text)], true);
             for param in spec.params {
-                let _ = verdict(spec, &[(param.name, &text)], false);
+                let _ = verdict(spec, &[(&param.name, &text)], false);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::queue_info::{Action, Attempt, Progress, QueueStatus, Status};
-use super::tree::{children, first, into_children, take, text_of, value};
+use super::tree::{child, children, first, into_children, is, take, text_of, value};
 use super::{Client, ClientError, Fault, List, Reply};
 use crate::element::Element;
 use crate::request::{PairValue, Pairs};
@@ -138,6 +138,27 @@ impl Client {
         let all = vec![("AllStages", "true".to_owned())];
         let reply = self.ask("progress", &About::Token(token), all).await?;
         Progress::read(&reply.data).map_err(|fault| self.error(fault))
+    }
+
+    /// Returns the last lines that a running action has logged, the oldest first; none of one that does not run, or where the
+    /// server does not know `Log`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn log(&self, token: &str) -> Result<Vec<String>, ClientError> {
+        let more = vec![("Log", "true".to_owned())];
+        let reply = self.ask("getStatus", &About::Token(token), more).await?;
+        let action = first(&reply.data, "actions").and_then(|actions| child(actions, "action"));
+        let action = action.ok_or_else(|| self.error(Fault::Lacks("the action")))?;
+        let status = child(action, "status").map(text_of).unwrap_or_default();
+        if Status::read(status.trim()).has_ended() {
+            // What an ended one calls so is its result.
+            return Ok(Vec::new());
+        }
+        // A partial result of that name would stand before it.
+        let log = children(action).iter().rfind(|element| is(element, "log"));
+        let lines = log.map(children).unwrap_or_default();
+        Ok(lines.iter().filter(|line| is(line, "line")).map(|l| text_of(l).to_owned()).collect())
     }
 
     /// Returns the parameters of an action; `None` if the server no longer has them, as for actions that have ended.

@@ -344,7 +344,7 @@ proptest! {
     #[test]
     fn no_value_makes_it_panic(which in 0..QUEUE_INFO.params.len(), text in any::<String>(), number in any::<i64>(), action in 0..QUEUE_ACTIONS.len()) {
         for text in [text, number.to_string()] {
-            let _ = read(&[("QueueAction", QUEUE_ACTIONS[action]), ("QueueName", "q"), (QUEUE_INFO.params[which].name, &text)]);
+            let _ = read(&[("QueueAction", QUEUE_ACTIONS[action]), ("QueueName", "q"), (&QUEUE_INFO.params[which].name, &text)]);
         }
     }
 }

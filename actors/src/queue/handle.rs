@@ -261,6 +261,15 @@ impl QueueHandle {
         Ok((state, parameters))
     }
 
+    /// Returns the last lines that the running attempt of this status has logged ([`ActionContext::log`]), the oldest first.
+    /// There are none once it has ended.
+    ///
+    /// [`ActionContext::log`]: crate::ActionContext::log
+    #[must_use]
+    pub fn log_of(&self, status: &ActionStatus) -> Vec<Arc<str>> {
+        self.live_attempt(&status.record).map(|attempt| attempt.log_lines()).unwrap_or_default()
+    }
+
     /// Makes the queue's actor panic, for tests of its guardian.
     #[cfg(feature = "testing")]
     pub fn crash_actor(&self) {

@@ -18,6 +18,7 @@ use crate::queue::{Progressed, QueueShared, Relayed, RelayedCommand, RetryPolicy
 use crate::report::{self, Progress, Report};
 use crate::store::AttemptEnd;
 use crate::worker::RunAs;
+use crate::worker::log::AttemptLog;
 
 /// A wish: what an attempt is asked to do. After a stop only a harder wish is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,17 @@ pub enum Wish {
 
 /// Number of commands that wait for the work to take them.
 const MAX_RELAYED: usize = 64;
+/// The reason for which an attempt is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// A client wants it.
+    Client,
+    /// It has worked for as long as its queue lets it: a stop is a failure.
+    TimeLimit,
+    /// The server shuts down.
+    Shutdown,
+}
 
 /// One attempt at an action.
 #[derive(Debug)]
@@ -47,8 +59,8 @@ pub(crate) struct Attempt {
     wish: watch::Sender<Wish>,
     /// True once the server shuts down: a stop is then an interruption, not a client's will.
     interrupted: AtomicBool,
-    /// True once the time limit is exceeded: a stop is then a failure.
-    timed_out: AtomicBool,
+    /// The time limit, once that is exceeded: a stop is then a failure.
+    timed_out: OnceLock<Duration>,
     /// True once the work has failed in a way that another attempt would only repeat.
     is_fatal: AtomicBool,
     /// True once its performer has been asked for its work.
@@ -70,6 +82,7 @@ pub(crate) struct Attempt {
     /// The way in which it came to its end, where that is not told by what it was asked last.
     came: OnceLock<Came>,
     live: Mutex<Live>,
+    log: AttemptLog,
     /// The queue to tell of progress, if an observer wants that. Weak, since the queue holds its attempts.
     progress_to: Option<Weak<QueueShared>>,
 }
@@ -122,7 +135,7 @@ impl Attempt {
             on_restart,
             wish: watch::Sender::new(Wish::Run),
             interrupted: AtomicBool::new(false),
-            timed_out: AtomicBool::new(false),
+            timed_out: OnceLock::new(),
             is_fatal: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             is_resumed: false,
@@ -143,6 +156,7 @@ impl Attempt {
                 is_detached: false,
                 ended: None,
             }),
+            log: AttemptLog::default(),
             progress_to: None,
         }
     }
@@ -325,14 +339,36 @@ impl Attempt {
         self.interrupted.load(Ordering::Acquire)
     }
 
-    /// Asks it to stop because its time limit is exceeded.
-    pub(crate) fn time_out(&self) {
-        self.timed_out.store(true, Ordering::Release);
+    /// Asks it to stop because this time limit is exceeded.
+    pub(crate) fn time_out_after(&self, limit: Duration) {
+        // It is exceeded once.
+        let _ = self.timed_out.set(limit);
         self.ask(Wish::Stop);
     }
 
+    /// Does the same, for tests of what follows.
+    #[cfg(test)]
+    pub(crate) fn time_out(&self) {
+        self.time_out_after(Duration::from_secs(1));
+    }
+
     pub(crate) fn has_timed_out(&self) -> bool {
-        self.timed_out.load(Ordering::Acquire)
+        self.time_limit_exceeded().is_some()
+    }
+
+    /// Returns the time limit, if that is exceeded.
+    pub(crate) fn time_limit_exceeded(&self) -> Option<Duration> {
+        self.timed_out.get().copied()
+    }
+
+    /// Returns the reason for which it is asked to stop, if it is.
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        let reason = match () {
+            () if self.has_timed_out() => StopReason::TimeLimit,
+            () if self.is_interrupted() => StopReason::Shutdown,
+            () => StopReason::Client,
+        };
+        (self.wish() >= Wish::Stop).then_some(reason)
     }
 
     /// Sets the kind of its work. Called before the wish is read; a force sets the wish and then reads the kind, so one of
@@ -359,6 +395,16 @@ impl Attempt {
     pub(crate) fn set_partial(self: &Arc<Self>, mut report: Report) {
         report::cut(&mut report);
         self.publish(|live| live.partial = report);
+    }
+
+    /// Keeps a line of its log.
+    pub(crate) fn log(&self, line: &str) {
+        self.log.add(line);
+    }
+
+    /// Returns the last lines of its log.
+    pub(crate) fn log_lines(&self) -> Vec<Arc<str>> {
+        self.log.lines()
     }
 
     /// Changes the live figures, and tells the queue if it is to look at them.

@@ -4,10 +4,12 @@
 //! any time. It ends the attempt exactly once, whatever happens to the work, and only then is its slot free (Q4).
 //!
 //! - [`attempt`]: the attempt, shared with its work (Q14);
+//! - `log`: the last lines that it has logged;
 //! - [`mod@outcome`]: the end of an attempt;
 //! - [`run`]: the ways to run work, and to force it.
 
 mod attempt;
+mod log;
 mod outcome;
 pub(crate) mod run;
 
@@ -23,8 +25,8 @@ use crate::perform::{ActionContext, Failure, Perform};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
 use crate::report::Written;
 use crate::system::WeakSystem;
-pub use attempt::Wish;
 pub(crate) use attempt::{Attempt, LiveView};
+pub use attempt::{StopReason, Wish};
 use outcome::{Outcome, came, record_end, stopped, worker_died, written};
 pub(crate) use outcome::{outcome, record_loss};
 use run::Forcing;
@@ -110,7 +112,7 @@ impl WorkerActor {
         }
         let slot = self.slot.number;
         if running.abandoned {
-            log::info!("queue {}: retired slot {slot} is free again", self.queue.name());
+            ::log::info!("queue {}: retired slot {slot} is free again", self.queue.name());
             self.queue.slots().note_idle(slot);
             self.queue.tell(SlotFreed { slot });
         } else {
@@ -159,7 +161,7 @@ impl WorkerActor {
 
     /// Ends an attempt whose thread runs on.
     fn abandon(&self, attempt: &Arc<Attempt>) {
-        log::warn!(
+        ::log::warn!(
             "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
             self.queue.name(),
             attempt.id().map_or(0, ActionId::get),
@@ -186,7 +188,7 @@ impl WorkerActor {
             if worked < limit {
                 worker.watch_time(attempt, limit - worked, ctx);
             } else {
-                attempt.time_out();
+                attempt.time_out_after(limit);
                 ctx.run_later(worker.grace, move |worker, _| worker.force(&attempt));
             }
         });

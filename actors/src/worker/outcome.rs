@@ -134,8 +134,8 @@ fn without_result<R>(attempt: &Attempt) -> Outcome<R> {
 
 /// Returns the meaning of a stop, which depends on its reason: the time limit, a shutdown or a client.
 pub(super) fn stopped(attempt: &Attempt) -> (Ended, Option<String>) {
-    if attempt.has_timed_out() {
-        (Ended::Failed, Some("it ran for longer than it may".to_owned()))
+    if let Some(limit) = attempt.time_limit_exceeded() {
+        (Ended::Failed, Some(format!("timed out after {} s", limit.as_secs_f64())))
     } else if attempt.is_interrupted() {
         (Ended::Interrupted(attempt.on_restart()), None)
     } else {

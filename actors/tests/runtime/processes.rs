@@ -409,14 +409,14 @@ async fn work_is_stopped_that_takes_longer_than_it_may() {
     for (number, run) in table.into_iter().enumerate() {
         let status = end(&shells.work, shells.run(run).await).await;
         assert_eq!(status.record.state, State::Error);
-        assert_eq!(status.record.error.as_deref(), Some("it ran for longer than it may"));
+        assert_eq!(status.record.error.as_deref(), Some("timed out after 1 s"));
         assert_eq!(shells.came(number + 1).await, Some(Came::TimedOut));
         assert!(status.processing >= Duration::from_secs(1));
     }
     assert_eq!(end_state(&shells.work, shells.run("true").await).await, State::Finished);
     let at_once = shells.work.run_now(Parameters::from_iter([("Run", DEAF)])).await.unwrap();
     assert_eq!(at_once.state, State::Error);
-    assert_eq!(at_once.error.as_deref(), Some("it ran for longer than it may"));
+    assert_eq!(at_once.error.as_deref(), Some("timed out after 1 s"));
     // Pauses don't count.
     let id = shells.run("echo $$ > held; exec sleep 0.3").await;
     shells.number_in("held").await;
@@ -445,7 +445,7 @@ async fn the_time_is_over_for_tasks_and_threads() {
         let error = record.error.unwrap();
         let abandoned = what == "block deaf";
         assert_eq!(error.contains("was abandoned"), abandoned, "{error}");
-        assert_eq!(error == "it ran for longer than it may", !abandoned, "{error}");
+        assert_eq!(error == "timed out after 0.02 s", !abandoned, "{error}");
     }
     gate.open();
     system.shutdown(SOON).await;

@@ -21,24 +21,13 @@ pub const MAX_SLEEP_SECS: u32 = 31_536_000;
 
 /// The parameters of an Echo action.
 pub const PARAMS: &[ParamSpec] = &[
-    ParamSpec {
-        name: "Sleep",
-        kind: ParamKind::Seconds { max: MAX_SLEEP_SECS },
-        required: false,
-        summary: "How long the action runs, in seconds, before it ends.",
-    },
-    ParamSpec {
-        name: "Fail",
-        kind: ParamKind::Text,
-        required: false,
-        summary: "Makes the action end in Error with this text.",
-    },
-    ParamSpec {
-        name: ANY,
-        kind: ParamKind::Text,
-        required: false,
-        summary: "Anything else is repeated in the result.",
-    },
+    ParamSpec::optional(
+        "Sleep",
+        ParamKind::Seconds { max: MAX_SLEEP_SECS },
+        "How long the action runs, in seconds, before it ends.",
+    ),
+    ParamSpec::optional("Fail", ParamKind::Text, "Makes the action end in Error with this text."),
+    ParamSpec::optional(ANY, ParamKind::Text, "Anything else is repeated in the result."),
 ];
 
 /// `Type=Echo`.

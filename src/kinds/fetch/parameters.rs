@@ -15,24 +15,17 @@ const CONFIG_SECTION: &str = "ConfigSection";
 
 /// The parameters of a Fetch action.
 pub const PARAMS: &[ParamSpec] = &[
-    ParamSpec {
-        name: FETCH_ACTION,
-        kind: ParamKind::OneOf(&[SYNCHRONIZE]),
-        required: true,
-        summary: "What to do: Synchronize tells Ingest what is new, changed or gone.",
-    },
-    ParamSpec {
-        name: TASK_SECTIONS,
-        kind: ParamKind::Text,
-        required: false,
-        summary: "The tasks to run, separated by commas; without it, all of them.",
-    },
-    ParamSpec {
-        name: CONFIG_SECTION,
-        kind: ParamKind::Text,
-        required: false,
-        summary: "The same as TaskSections.",
-    },
+    ParamSpec::required(
+        FETCH_ACTION,
+        ParamKind::OneOf(&[SYNCHRONIZE]),
+        "What to do: Synchronize tells Ingest what is new, changed or gone.",
+    ),
+    ParamSpec::optional(
+        TASK_SECTIONS,
+        ParamKind::Text,
+        "The tasks to run, separated by commas; without it, all of them.",
+    ),
+    ParamSpec::optional(CONFIG_SECTION, ParamKind::Text, "The same as TaskSections."),
 ];
 
 /// Parameters that narrow or change a run on servers that know them (source: the connectors' documentation of

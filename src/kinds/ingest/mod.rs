@@ -38,24 +38,21 @@ mod write;
 
 /// The parameters of an Ingest action; at least one of them is needed.
 pub const PARAMS: &[ParamSpec] = &[
-    ParamSpec {
-        name: "adds",
-        kind: ParamKind::Text,
-        required: false,
-        summary: "Documents to add, in XML: adds/add/document with reference, metadata, pages, and a source.",
-    },
-    ParamSpec {
-        name: "updates",
-        kind: ParamKind::Text,
-        required: false,
-        summary: "Documents whose fields change, in XML: updates/update with reference and metadata.",
-    },
-    ParamSpec {
-        name: "removes",
-        kind: ParamKind::Text,
-        required: false,
-        summary: "References of documents to remove, separated by commas; one that holds a comma is put in double quotes.",
-    },
+    ParamSpec::optional(
+        "adds",
+        ParamKind::Text,
+        "Documents to add, in XML: adds/add/document with reference, metadata, pages, and a source.",
+    ),
+    ParamSpec::optional(
+        "updates",
+        ParamKind::Text,
+        "Documents whose fields change, in XML: updates/update with reference and metadata.",
+    ),
+    ParamSpec::optional(
+        "removes",
+        ParamKind::Text,
+        "References of documents to remove, separated by commas; one that holds a comma is put in double quotes.",
+    ),
 ];
 
 /// A form in which a batch is written.

@@ -85,7 +85,7 @@ impl Admitted {
         let time_is_over = async {
             match settings.time_limit {
                 // An error means that it was asked to stop before that, which another branch waits for.
-                Some(limit) if attempt.sleep(limit).await.is_ok() => {}
+                Some(limit) if attempt.sleep(limit).await.is_ok() => limit,
                 Some(_) | None => std::future::pending().await,
             }
         };
@@ -93,7 +93,7 @@ impl Admitted {
         tokio::select! {
             _ = self.0.wait_for(|phase| *phase > Phase::Draining) => attempt.interrupt(),
             () = attempt.stop_requested() => {}
-            () = time_is_over => attempt.time_out(),
+            limit = time_is_over => attempt.time_out_after(limit),
         }
         let forced = self.0.wait_for(|phase| *phase == Phase::Ending(Ending::Force));
         // Forced either way: by the shutdown, or because the grace period is over.
