@@ -27,6 +27,8 @@ use crate::events::Observers;
 use crate::queue::{QueueActor, QueueHandle, QueueShared, lock};
 use crate::store::{Store, StoreError};
 use crate::supervision::Guardian;
+#[cfg(unix)]
+use crate::worker::run::programs::Programs;
 use actor_thread::ActorThread;
 use builder::NewQueue;
 pub use builder::{Builder, StartError};
@@ -87,6 +89,8 @@ struct Inner {
     shutdown: Shutdown,
     queues: RwLock<Vec<QueueHandle>>,
     observers: Observers,
+    #[cfg(unix)]
+    programs: Arc<Programs>,
 }
 
 impl Inner {
@@ -134,6 +138,12 @@ impl System {
     /// Tells whether the last user has dropped the system. Work that still runs may hold it even then.
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.inner.actors).is_empty()
+    }
+
+    /// Returns the programs that its actions run.
+    #[cfg(unix)]
+    pub(crate) fn programs(&self) -> &Arc<Programs> {
+        &self.inner.programs
     }
 
     /// Returns the runtime of the actions' own work.

@@ -400,6 +400,7 @@ async fn start_queues(
     let builder = System::builder(data)
         .durability(settings.actions.durability)
         .log_unfinished(false)
+        .adopt_orphans(true)
         .observer(log_unfinished(settings.server.token_host.clone(), port));
     let written: Vec<_> = settings
         .queues

@@ -1,9 +1,14 @@
 //! The builder of a system: its parts, and the steps of a start.
 
 use std::fmt;
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
+
+#[cfg(unix)]
+use tokio::runtime::Handle;
 
 use super::actor_thread::ActorThread;
 use super::lease::Tenure;
@@ -15,26 +20,35 @@ use crate::perform::Perform;
 use crate::queue::{MOST_SLOTS, QueueSettings};
 use crate::store::sqlite::{Durability, SqliteStore};
 use crate::store::{Store, StoreError};
+#[cfg(unix)]
+use crate::worker::run::programs::{self, Programs};
 
 /// Time that a start waits for the recovery of what ran before. Bounded, since a store that can't be written, say because
 /// the disk is full, can still be read.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Time that a start waits for the end of programs that outlived an earlier server. They are given up earlier, unless the
+/// system does not answer.
+#[cfg(unix)]
+const SURVIVORS_WITHIN: Duration = Duration::from_secs(15);
+
 /// A [`System`] to be started. Made by [`System::builder`].
 #[derive(Debug)]
 pub struct Builder {
+    directory: PathBuf,
     source: StoreSource,
     clock: Arc<dyn Clock>,
     threads: Option<usize>,
     queues: Vec<NewQueue>,
     observers: Observers,
     log_unfinished: bool,
+    adopt_orphans: bool,
 }
 
 #[derive(Debug)]
 /// The store to use: one to be opened, or one that is open.
 enum StoreSource {
-    Directory(PathBuf, Durability),
+    Directory(Durability),
     Store(Arc<dyn Store>),
 }
 
@@ -69,16 +83,19 @@ pub enum StartError {
 impl Builder {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self {
-            source: StoreSource::Directory(directory, Durability::Full),
+            directory,
+            source: StoreSource::Directory(Durability::Full),
             clock: Arc::new(SystemClock),
             threads: None,
             queues: Vec::new(),
             observers: Observers::default(),
             log_unfinished: true,
+            adopt_orphans: false,
         }
     }
 
-    /// Keeps the actions in this store instead of an SQLite file. On a store that several servers share the system renews
+    /// Keeps the actions in this store instead of an SQLite file. The directory is then used only to record the programs
+    /// that run ([`Work::process`](crate::Work::process)): those belong to this machine. On a store that several servers share the system renews
     /// a lease, and ends what it runs where it has lost that: see [`crate::store`].
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
@@ -89,7 +106,7 @@ impl Builder {
     /// Sets the durability of an acknowledged change in the SQLite file (default: [`Durability::Full`]).
     #[must_use]
     pub fn durability(mut self, wanted: Durability) -> Self {
-        if let StoreSource::Directory(_, durability) = &mut self.source {
+        if let StoreSource::Directory(durability) = &mut self.source {
             *durability = wanted;
         }
         self
@@ -125,6 +142,22 @@ impl Builder {
         self
     }
 
+    /// Makes the whole process adopt the orphans among its descendants or not (default: not). It stays so until the process
+    /// ends, for all systems in it. Linux only; elsewhere a line of the log says so.
+    ///
+    /// With it a process is found at the end of its program ([`Work::process`](crate::Work::process)) even if it has left the
+    /// group of the program, has cleared its environment and has lost its parent, where the server can't make cgroups.
+    /// Orphans become children of this process, are killed once no program runs that may have started them, and are waited
+    /// for.
+    ///
+    /// Whatever else in this process starts programs must leave them in the process group of this process, as the standard
+    /// library does, or they are taken for orphans. So it is for programs that are servers and nothing else.
+    #[must_use]
+    pub const fn adopt_orphans(mut self, adopted: bool) -> Self {
+        self.adopt_orphans = adopted;
+        self
+    }
+
     /// Adds a queue. The case of ASCII letters in its name does not matter. A queue that the store holds and that is not
     /// added stays there, unseen, until it is added again.
     #[must_use]
@@ -153,7 +186,8 @@ impl Builder {
     ///
     /// Actions that waited when the store was last closed, or its server last crashed, wait again. Actions that ran then
     /// are recovered as their queue's settings say ([`OnRestart`](crate::OnRestart)); this returns once that is done, or
-    /// after five seconds.
+    /// after five seconds. Before that, programs that outlived that server are ended, with what they started
+    /// ([`Work::process`](crate::Work::process)).
     ///
     /// This and all calls that wait need a tokio runtime with timers around them, as `#[actix::main]`,
     /// `#[tokio::main]` and actix-web make it. The system has threads of its own and may outlive that runtime.
@@ -170,8 +204,8 @@ impl Builder {
         }
         let store: Arc<dyn Store> = match self.source {
             StoreSource::Store(store) => store,
-            StoreSource::Directory(directory, durability) => {
-                Arc::new(SqliteStore::open(&directory, durability)?)
+            StoreSource::Directory(durability) => {
+                Arc::new(SqliteStore::open(&self.directory, durability)?)
             }
         };
         let tenure = Arc::new(Tenure::begin(&*store).await?);
@@ -190,6 +224,8 @@ impl Builder {
             .max_blocking_threads(slots.max(64))
             .enable_all()
             .build()?;
+        #[cfg(unix)]
+        let programs = programs(&self.directory, self.adopt_orphans, executor.handle()).await;
         let mut observers = self.observers;
         if self.log_unfinished {
             observers.add(Arc::new(log_unfinished()));
@@ -205,6 +241,8 @@ impl Builder {
             shutdown: Shutdown::new(),
             queues: RwLock::new(Vec::new()),
             observers,
+            #[cfg(unix)]
+            programs,
         });
         let alive = Arc::new(Alive(Arc::clone(&inner)));
         let system = System { inner, _alive: Some(alive) };
@@ -218,4 +256,19 @@ impl Builder {
         }
         Ok(system)
     }
+}
+
+/// Ends the programs that an earlier server of this directory has left running, and takes in those to come.
+#[cfg(unix)]
+async fn programs(directory: &Path, adopt_orphans: bool, executor: &Handle) -> Arc<Programs> {
+    if adopt_orphans && let Err(error) = programs::adopt_orphans() {
+        log::warn!("orphans of programs are not adopted: {error}");
+    }
+    let programs = Arc::new(Programs::new(directory));
+    let ends = Arc::clone(&programs);
+    let ended = executor.spawn_blocking(move || ends.end_survivors());
+    if tokio::time::timeout(SURVIVORS_WITHIN, ended).await.is_err() {
+        log::error!("the programs that an earlier server left running are not ended yet");
+    }
+    programs
 }

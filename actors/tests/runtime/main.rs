@@ -14,6 +14,8 @@
 //! - `unfinished`: what is told of actions that did not finish;
 //! - `examples`: the programs in `examples/`;
 //! - `processes`: work that is a program of its own, wishes as a stream, time limits;
+//! - `leftovers`: what programs leave behind when they end;
+//! - `survivors`: what programs leave behind when their server is killed;
 //! - `observing`: what observers are told;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
@@ -39,6 +41,8 @@ mod examples;
 mod failing;
 mod files;
 mod formats;
+#[cfg(target_os = "linux")]
+mod leftovers;
 mod observing;
 mod owners;
 mod pausing;
@@ -49,5 +53,7 @@ mod queueing;
 mod restarting;
 mod running;
 mod store;
+#[cfg(target_os = "linux")]
+mod survivors;
 mod unfinished;
 mod workers;

@@ -1,20 +1,17 @@
-//! The process group of a program: signals to it, and the wait until nothing of it runs any more (Q4).
+//! The process group of a program: signals to it, and the wait until it is gone (Q4).
 
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, test_kill_process_group,
-    waitid, waitpgid,
+    Pid, Signal, WaitOptions, getpgid, kill_process, kill_process_group, test_kill_process_group,
+    waitpgid,
 };
-use tokio::task::JoinHandle;
 
+use super::GONE_WITHIN;
 use crate::worker::Wish;
 
-/// Time to wait for killed processes: more than any needs that the system can end at all. It is bounded because the number of
-/// the group is free once its leader was waited for: what is seen there later may be somebody else's.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// Longest time between two looks at them.
+/// Longest time between two looks at killed processes.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A process group.
@@ -53,10 +50,17 @@ impl Group {
         }
     }
 
-    /// Sends a signal to the whole group, while the number is still its own.
+    /// Sends a signal to the whole group, while the number is still its own. A leader that has changed to another group
+    /// gets it, too.
     pub(super) fn signal(&self, signal: Signal) {
-        if self.is_held
-            && let Err(error) = kill_process_group(self.id, signal)
+        if !self.is_held {
+            return;
+        }
+        let mut sent = kill_process_group(self.id, signal);
+        if getpgid(Some(self.id)).is_ok_and(|group| group != self.id) {
+            sent = kill_process(self.id, signal);
+        }
+        if let Err(error) = sent
             && error != Errno::SRCH
         {
             let id = self.id.as_raw_pid();
@@ -64,24 +68,16 @@ impl Group {
         }
     }
 
-    /// Returns a task that ends once the group's leader has ended. It does not wait for the leader in the sense of `wait`.
-    pub(super) fn first_has_ended(&self) -> JoinHandle<()> {
-        let id = self.id;
-        tokio::task::spawn_blocking(move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(waitid(WaitId::Pid(id), options), Err(Errno::INTR)) {}
-        })
-    }
-
-    /// Waits until nothing of a group runs any more whose processes were all killed (Q4). One that has ended and is not
-    /// waited for does not run: its parent may take its time, or never do it, as the first process of many a container.
+    /// Waits until a group is gone whose processes were all killed and whose leader was waited for. For systems that don't
+    /// tell more of processes: one that has ended counts until it is waited for. The wait is bounded because the number is
+    /// free by now: what is seen there later may be somebody else's.
     pub(super) async fn gone(&self, queue: &str) {
         let since = Instant::now();
         let mut wait = Duration::from_millis(1);
         loop {
             // If this program is the first process of a container, orphans of the group become its children.
             while let Ok(Some(_)) = waitpgid(self.id, WaitOptions::NOHANG) {}
-            if test_kill_process_group(self.id) == Err(Errno::SRCH) || have_ended(self.id).await {
+            if test_kill_process_group(self.id) == Err(Errno::SRCH) {
                 return;
             }
             if since.elapsed() > GONE_WITHIN {
@@ -97,64 +93,6 @@ impl Group {
     }
 }
 
-/// Tells whether all processes of a group have ended. Nothing follows from false: the system may not tell.
-#[cfg(target_os = "linux")]
-async fn have_ended(group: Pid) -> bool {
-    // It looks at all processes of the system, once a thread is free for that.
-    let looks = tokio::task::spawn_blocking(move || proc::have_ended(group));
-    matches!(tokio::time::timeout(Duration::from_secs(1), looks).await, Ok(Ok(true)))
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn have_ended(_: Pid) -> bool {
-    false
-}
-
-/// The processes of a group, as Linux tells of them.
-#[cfg(target_os = "linux")]
-mod proc {
-    use std::fs;
-
-    use rustix::process::Pid;
-
-    /// Tells whether there are processes of this group, and all have ended.
-    pub(super) fn have_ended(group: Pid) -> bool {
-        let Ok(entries) = fs::read_dir("/proc") else { return false };
-        let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-        let mut is_there = false;
-        for entry in entries.flatten() {
-            if !entry.file_name().to_str().is_some_and(is_process) {
-                continue;
-            }
-            // One that can't be read has gone meanwhile.
-            let stat = fs::read(entry.path().join("stat")).unwrap_or_default();
-            match has_ended(&stat, group) {
-                Some(true) => is_there = true,
-                Some(false) => return false,
-                None => {}
-            }
-        }
-        // Where none is shown, they are hidden or have gone: the next look tells.
-        is_there
-    }
-
-    /// Reads from `/proc/PID/stat` whether the process has ended; `None` if it is not of this group.
-    pub(super) fn has_ended(stat: &[u8], group: Pid) -> Option<bool> {
-        // The name of the program may hold anything.
-        let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-        let mut fields =
-            std::str::from_utf8(stat.get(behind_name..)?).ok()?.split_ascii_whitespace();
-        let state = fields.next()?;
-        let of: i32 = fields.nth(1)?.parse().ok()?;
-        if of != group.as_raw_pid() {
-            return None;
-        }
-        // While another thread of it runs, the process does.
-        let threads: u32 = fields.nth(14)?.parse().ok()?;
-        Some(matches!(state, "Z" | "X") && threads <= 1)
-    }
-}
-
 /// For a system that ends without a shutdown: nothing else would end the group.
 impl Drop for Group {
     fn drop(&mut self) {
@@ -162,7 +100,6 @@ impl Drop for Group {
     }
 }
 
-#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt as _;
@@ -170,49 +107,18 @@ mod tests {
 
     use super::*;
 
-    fn pid(number: u32) -> Pid {
-        Pid::from_raw(number.cast_signed()).unwrap()
-    }
-
-    #[test]
-    fn what_has_ended_is_told_from_what_runs() {
-        let rest = "41 0 -1 4194560 99 0 0 0 0 0 0 0 20 0";
-        for (start, threads, want) in [
-            ("42 (sleep) S 1 41", 1, Some(false)),
-            ("42 (sleep) D 1 41", 1, Some(false)),
-            ("42 (sleep) T 1 41", 1, Some(false)),
-            ("42 (sleep) Z 1 41", 1, Some(true)),
-            ("42 (sleep) Z 1 41", 0, Some(true)),
-            ("42 (sleep) X 1 41", 0, Some(true)),
-            ("42 (server) Z 1 41", 2, Some(false)),
-            ("42 (sleep) Z 1 40", 1, None),
-            ("42 (sleep) S 41 40", 1, None),
-            ("42 (a) Z 1 41) S 1 41", 1, Some(false)),
-            ("42 (\u{FF}\n) Z 1 41", 1, Some(true)),
-        ] {
-            let stat = format!("{start} {rest} {threads} 0 12345 5 6 7\n");
-            assert_eq!(proc::has_ended(stat.as_bytes(), pid(41)), want, "{stat}");
-        }
-        for stat in
-            ["", "42", "42 (sleep)", "42 (sleep) Z", "42 (sleep) Z 1 x", "42 (sleep) Z 1 41 41"]
-        {
-            assert_eq!(proc::has_ended(stat.as_bytes(), pid(41)), None, "{stat}");
-        }
-    }
-
-    /// A real one, for which nobody waits.
     #[tokio::test]
-    async fn a_zombie_does_not_run() {
-        let mut sleeps = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
-        let group = pid(sleeps.id());
-        assert!(!have_ended(group).await);
-        kill_process_group(group, Signal::KILL).unwrap();
-        let since = Instant::now();
-        while !have_ended(group).await {
-            assert!(since.elapsed() < GONE_WITHIN);
-        }
-        assert_eq!(test_kill_process_group(group), Ok(()), "its number is still taken");
-        sleeps.wait().unwrap();
-        assert!(!have_ended(group).await, "nothing is there of which it could be told");
+    async fn a_group_is_gone_once_all_of_it_has_ended() {
+        let mut leader = Command::new("sh");
+        let leader = leader.arg("-c").arg("sleep 1000 & exit 0").process_group(0);
+        let mut leader = leader.spawn().unwrap();
+        let mut group = Group::of(Pid::from_raw(leader.id().cast_signed()).unwrap());
+        tokio::task::spawn_blocking(move || leader.wait().unwrap()).await.unwrap();
+        let gone = tokio::time::timeout(Duration::from_millis(20), group.gone("q"));
+        assert!(gone.await.is_err(), "one of it runs");
+        group.signal(Signal::KILL);
+        group.let_go();
+        let gone = tokio::time::timeout(GONE_WITHIN / 2, group.gone("q"));
+        gone.await.expect("it is gone");
     }
 }

@@ -4,20 +4,47 @@
 //! |---|---|---|---|---|
 //! | task | its checkpoints | its context | dropping it at its next await | once it is dropped |
 //! | thread | its checkpoints | its context | nothing | once it ends by itself; until then it is retired |
-//! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group | once nothing of the group runs any more, or 10 s after it was killed (logged) |
+//! | process | SIGSTOP to its group | SIGTERM to its group | SIGKILL to its group and cgroup | once nothing that it started runs any more, or 10 s after that was killed (logged) |
 //!
 //! A slot is free only after forced work has ended: no more work runs than the queue has slots (Q4).
+//!
+//! A program may start others, which may leave its process group. When its first process has ended, what is left of it is
+//! killed and waited for. What counts as left of it depends on the machine:
+//!
+//! | what a program has started | with a cgroup | Linux, orphans adopted | Linux | other Unix |
+//! |---|---|---|---|---|
+//! | is in its group | found | found | found | found |
+//! | has left the group (`setsid`, `setpgid`, a daemon) | found | found | found by its environment | not found |
+//! | and has cleared its environment, its parent lives | found | found | found | not found |
+//! | and has cleared its environment, its parent has gone | found | found, at the end of the last program that ran when it began | only if it was seen before | not found |
+//! | all that, and the server was killed (`kill -9`) | found by the next start | not found | not found | not found |
+//! | was started by another service for it (`systemctl`, `docker`, `at`) | not found | not found | not found | not found |
+//!
+//! After a `kill -9` of the server the next start finds the first processes, their groups, their descendants and all that
+//! has their mark in its environment, on every Linux. A cgroup can be made by a server that may write in its own
+//! (`cgroup`): as root, or where systemd delegates it (`Delegate=yes`).
 
+#[cfg(unix)]
+mod ended;
 #[cfg(unix)]
 mod group;
 #[cfg(unix)]
 pub(crate) mod process;
+#[cfg(unix)]
+#[cfg_attr(not(target_os = "linux"), path = "programs/elsewhere.rs")]
+pub(crate) mod programs;
 
 use std::sync::Arc;
+#[cfg(unix)]
+use std::time::Duration;
 
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
 use crate::worker::Wish;
 use crate::worker::outcome::panic_text;
+
+/// Time to wait for killed processes: more than any needs that the system can end at all.
+#[cfg(unix)]
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Kind of an attempt's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +87,8 @@ pub(crate) async fn start(
 ) -> WorkResult {
     let attempt = Arc::clone(&context.attempt);
     attempt.set_begun();
+    #[cfg(unix)]
+    let programs = Arc::clone(context.system.programs());
     let Work(kind) = performer.perform(context);
     let run_as = match &kind {
         WorkKind::Done(_) | WorkKind::Task(_) => RunAs::Task,
@@ -82,7 +111,7 @@ pub(crate) async fn start(
             work()
         }),
         #[cfg(unix)]
-        WorkKind::Process(process) => process.start(attempt, held)?,
+        WorkKind::Process(process) => process.start(attempt, &programs, held)?,
     };
     match outlives.await {
         Ok(result) => result,

@@ -1,11 +1,11 @@
-//! Work that is a child process, in a process group of its own, which is paused, ended and waited for as a whole (Q4).
+//! Work that is a child process, in a process group of its own, which is paused and ended as a whole (Q4).
 //!
 //! A process that has ended but was not waited for keeps its number, and with it that of its group. So the group's leader
-//! is waited for only after all others were killed: until then its end is only looked at, and no signal can reach a
+//! is waited for only after all others have ended: until then its end is only looked at, and no signal can reach a
 //! process of somebody else.
 //!
 //! The end of the leader is that of the program. By it an attempt has ended by itself, when asked or by force, and the
-//! time until its group is gone is none for which it works.
+//! time until all that it started is gone is none for which it works.
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +22,10 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::ended::has_ended;
 use super::group::Group;
+use super::programs::{Program, Programs};
+use crate::lifecycle::Came;
 use crate::perform::{Failure, WorkResult};
 use crate::worker::outcome::{came_of, panicked};
 use crate::worker::{Attempt, Wish};
@@ -50,22 +53,36 @@ pub struct ChildProcess {
     pub stdout: Option<ChildStdout>,
     /// The error output of the process.
     pub stderr: Option<ChildStderr>,
-    exit: oneshot::Receiver<io::Result<ExitStatus>>,
+    exit: oneshot::Receiver<Exit>,
+    came: Option<Came>,
 }
 
+/// The exit status of a program, and how its end came.
+type Exit = (io::Result<ExitStatus>, Came);
+
 impl ChildProcess {
-    /// Waits until the process and all of its group have ended, and returns its exit status. Call it once. Read the pipes
-    /// before or meanwhile, since a process blocks on a full pipe.
+    /// Waits until the process and all that it started have ended, and returns its exit status. Call it once. Read the
+    /// pipes before or meanwhile, since a process blocks on a full pipe.
     ///
     /// # Errors
     ///
     /// If the exit status is not known, or was returned before.
     pub async fn exited(&mut self) -> Result<ExitStatus, Failure> {
         let unknown = || Failure::failed("how the program ended was told before");
-        let status = (&mut self.exit).await.map_err(|_| unknown())?;
+        let (status, came) = (&mut self.exit).await.map_err(|_| unknown())?;
+        self.came = Some(came);
         status.map_err(|error| {
             Failure::Failed(format!("how the program ended is not known: {error}"))
         })
+    }
+
+    /// Returns how the end of the process came, once [`exited`](Self::exited) has told of it: by itself, after it was
+    /// asked to stop, by force, or because its time was over.
+    ///
+    /// A program that ends by itself just as it is asked to stop counts as asked.
+    #[must_use]
+    pub const fn came(&self) -> Option<Came> {
+        self.came
     }
 }
 
@@ -99,17 +116,23 @@ impl ProcessWork {
         })
     }
 
-    /// Starts the program, and a task that passes the attempt's wishes on to it. The task ends once the whole group is gone,
-    /// and must not be aborted before.
+    /// Starts the program, and a task that passes the attempt's wishes on to it. The task ends once nothing of the program
+    /// runs any more, and must not be aborted before.
     pub(super) fn start(
         mut self,
         attempt: Arc<Attempt>,
+        programs: &Arc<Programs>,
         held: impl Send + 'static,
     ) -> Result<JoinHandle<WorkResult>, Failure> {
         let cannot = |error| Failure::Failed(format!("the program can't be started: {error}"));
+        let mut program = programs.begin(&attempt);
+        if let Some((variable, mark)) = program.mark() {
+            self.command.env(variable, mark);
+        }
         let mut child = self.command.process_group(0).spawn().map_err(cannot)?;
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = Group::of(id.ok_or_else(|| cannot(Errno::SRCH.into()))?);
+        program.started(group.id(), attempt.queue_name());
         let (exit, exited) = oneshot::channel();
         let accompanied = ChildProcess {
             id: group.id().as_raw_pid().cast_unsigned(),
@@ -117,23 +140,25 @@ impl ProcessWork {
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             exit: exited,
+            came: None,
         };
         // Called within the future, where a panic is caught.
         let work = async move { (self.accompany)(accompanied).await };
         Ok(tokio::spawn(async move {
-            let result = run(child, group, exit, work, &attempt).await;
+            let result = run(child, group, program, exit, work, &attempt).await;
             drop(held);
             result
         }))
     }
 }
 
-/// Runs the program to its end, and then the work. The program itself is gone after this, whatever the work does, and so is its
-/// group, unless the system does not end a member of it within ten seconds of SIGKILL.
+/// Runs the program to its end, and then the work. The program itself is gone after this, whatever the work does, and so is
+/// what it has started, unless the system does not end a process of that within ten seconds of SIGKILL.
 async fn run(
     mut child: tokio::process::Child,
     mut group: Group,
-    exit: oneshot::Sender<io::Result<ExitStatus>>,
+    mut program: Program,
+    exit: oneshot::Sender<Exit>,
     work: impl Future<Output = WorkResult>,
     attempt: &Attempt,
 ) -> WorkResult {
@@ -148,7 +173,7 @@ async fn run(
     let mut wishes = attempt.watch();
     // So that a wish from before this is seen.
     wishes.mark_changed();
-    let mut ended = group.first_has_ended();
+    let mut ended = pin!(has_ended(group.id()));
     loop {
         tokio::select! {
             biased;
@@ -157,6 +182,9 @@ async fn run(
             Ok(()) = wishes.changed() => {
                 wish = *wishes.borrow_and_update();
                 group.steer(wish);
+                if wish == Wish::Force {
+                    program.kill();
+                }
             }
             output = &mut work, if result.is_none() => {
                 if output.is_err() {
@@ -167,15 +195,22 @@ async fn run(
             }
         }
     }
-    let ended = Ended { wish, work, result };
+    let came = came_of(wish, attempt.has_timed_out());
+    let ended = Ended { wish, came, work, result };
     group.signal(Signal::KILL);
     let gone = async {
+        let queue = attempt.queue_name();
+        let is_gone = program.gone(queue).await;
         // The wait gives the number free for other processes.
         group.let_go();
         let status = child.wait().await;
-        group.gone(attempt.queue_name()).await;
+        if !is_gone {
+            group.gone(queue).await;
+        }
+        // Only now: until it was waited for it must not be taken for an orphan.
+        drop(program);
         // The work may have ended without reading it.
-        let _ = exit.send(status);
+        let _ = exit.send((status, came));
     };
     ended.work_to_its_end(gone, attempt).await
 }
@@ -184,6 +219,8 @@ async fn run(
 struct Ended<W> {
     /// The last wish that had reached it.
     wish: Wish,
+    /// How its end came.
+    came: Came,
     work: W,
     /// The result of the work, if that has ended.
     result: Option<WorkResult>,
@@ -197,8 +234,7 @@ impl<W: Future<Output = WorkResult> + Unpin> Ended<W> {
         gone: impl Future<Output = ()>,
         attempt: &Attempt,
     ) -> WorkResult {
-        let Self { wish, mut work, mut result } = self;
-        let came = came_of(wish, attempt.has_timed_out());
+        let Self { wish, came, mut work, mut result } = self;
         attempt.hold_stopwatch();
         let mut gone = pin!(gone);
         loop {

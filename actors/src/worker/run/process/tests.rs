@@ -36,7 +36,8 @@ async fn ended(
         afterwards(&attempt);
         output
     };
-    let ended = Ended { wish, work: Box::pin(work), result: None };
+    let came = came_of(wish, attempt.has_timed_out());
+    let ended = Ended { wish, came, work: Box::pin(work), result: None };
     let result = ended.work_to_its_end(gone, &attempt).await;
     (result, outcome::came(&attempt, false))
 }
@@ -87,7 +88,7 @@ async fn work_that_waits_for_something_else_is_given_up() {
     let attempt = attempt();
     let work = Box::pin(std::future::pending::<WorkResult>());
     let gone = async { attempt.ask(Wish::Force) };
-    let ended = Ended { wish: Wish::Stop, work, result: None };
+    let ended = Ended { wish: Wish::Stop, came: Came::Asked, work, result: None };
     assert_eq!(ended.work_to_its_end(gone, &attempt).await, Err(Failure::Stopped));
     assert_eq!(outcome::came(&attempt, false), Came::Forced);
 }
@@ -103,8 +104,12 @@ async fn the_wait_for_the_group_is_no_time_of_work() {
         attempt.ask(Wish::Stop);
         assert_eq!(attempt.progress().1, before);
     };
-    let ended =
-        Ended { wish: Wish::Run, work: std::future::pending(), result: Some(Ok(Vec::new())) };
+    let ended = Ended {
+        wish: Wish::Run,
+        came: Came::ByItself,
+        work: std::future::pending(),
+        result: Some(Ok(Vec::new())),
+    };
     assert_eq!(ended.work_to_its_end(gone, &attempt).await, Ok(Vec::new()));
     let since = Instant::now();
     while attempt.progress().1 == before {

@@ -1,0 +1,195 @@
+//! The census: which processes belong to which program.
+//!
+//! A process belongs to a program if it is in the group of its leader, if its parent belongs to the program, or if its
+//! environment has the program's mark. What it was found to be stays true: neither leaving the group nor the death of its
+//! parent changes that. What has done all of that, and has cleared its environment, before it was seen first, is an
+//! *orphan*: it is known for one only where this process adopts orphans.
+//!
+//! Most processes are strangers. They are looked at once, as long as looks follow one another quickly: in between numbers
+//! are not used again, and a stranger never becomes anything else.
+
+use std::collections::{HashMap, HashSet};
+
+use super::proc::{Marked, Process, Stat};
+
+/// Serial number of a program in this process.
+pub(super) type Serial = u64;
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// This process.
+    Server,
+    /// A process that something else in this process started: it is in the group of this process.
+    Child,
+    /// The first process of a program.
+    Leader(Serial),
+    /// A process that a program has started.
+    Program(Serial),
+    /// An adopted process, or a descendant of one, of which it is not known who started it.
+    Orphan,
+    Stranger,
+}
+
+/// The programs that run when a look begins.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// Their leaders, for which nobody has waited, by number.
+    pub(super) leaders: HashMap<i32, (u64, Serial)>,
+    pub(super) marks: HashMap<String, Serial>,
+    pub(super) server: i32,
+    /// The group of this process.
+    pub(super) group: i32,
+    /// True if this process adopts orphans.
+    pub(super) adopts: bool,
+}
+
+/// Source of what is known of a process.
+pub(super) trait Look {
+    fn all(&self) -> std::io::Result<Vec<i32>>;
+    fn stat(&self, process: i32) -> Option<Stat>;
+    fn mark(&self, process: i32) -> Marked;
+}
+
+/// A process that was seen, and is no stranger.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) process: Process,
+    pub(super) of: Of,
+    pub(super) has_ended: bool,
+    pub(super) is_own_child: bool,
+}
+
+/// The processes that were seen, from one look to the next.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    known: HashMap<i32, (u64, Of)>,
+}
+
+impl Census {
+    /// Looks at all processes, and returns those that are no strangers, without leaders and this process. `quickly` says
+    /// that the last look was a short time ago.
+    ///
+    /// # Errors
+    ///
+    /// If processes are not shown here.
+    pub(super) fn look(
+        &mut self,
+        at: &impl Look,
+        roster: &Roster,
+        quickly: bool,
+    ) -> std::io::Result<Vec<Seen>> {
+        let before = std::mem::take(&mut self.known);
+        let all = at.all()?;
+        self.known.reserve(all.len());
+        let (mut seen, mut rest) = (Vec::new(), Vec::new());
+        for id in all {
+            if let Some((start, serial)) = roster.leaders.get(&id) {
+                self.known.insert(id, (*start, Of::Leader(*serial)));
+                continue;
+            }
+            let earlier = before.get(&id);
+            if let Some(known @ (_, Of::Stranger)) = earlier
+                && quickly
+            {
+                self.known.insert(id, *known);
+                continue;
+            }
+            // One that is not there has gone meanwhile.
+            let Some(stat) = at.stat(id) else { continue };
+            match earlier {
+                _ if id == roster.server => {
+                    self.known.insert(id, (stat.start, Of::Server));
+                }
+                Some((start, of @ Of::Program(_))) if *start == stat.start => {
+                    self.known.insert(id, (stat.start, *of));
+                    seen.push((id, stat));
+                }
+                // Others may prove to belong to a program that was just being started.
+                _ => rest.push((id, stat)),
+            }
+        }
+        if !self.known.contains_key(&roster.server) {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
+        // Parents first. Where no parent is known of any, those are next whose parents are not shown.
+        let mut parents_are_shown = true;
+        while !rest.is_empty() {
+            let waiting = rest.len();
+            let shown: HashSet<i32> = match parents_are_shown {
+                true => HashSet::new(),
+                false => rest.iter().map(|(id, _)| *id).collect(),
+            };
+            let mut later = Vec::new();
+            for (id, stat) in rest {
+                let parent = self.known.get(&stat.parent).map(|(_, of)| *of);
+                let is_next =
+                    stat.parent == 0 || !parents_are_shown && !shown.contains(&stat.parent);
+                if parent.is_some() || is_next {
+                    self.settle(id, &stat, parent, roster, at, &mut seen);
+                } else {
+                    later.push((id, stat));
+                }
+            }
+            rest = later;
+            if rest.len() == waiting && !std::mem::replace(&mut parents_are_shown, false) {
+                // They are one another's parents: numbers were used again during the look.
+                break;
+            }
+        }
+        let known = &self.known;
+        let seen = seen.into_iter().filter_map(|(id, stat)| {
+            let (start, of) = *known.get(&id)?;
+            Some(Seen {
+                process: Process { id, start },
+                of,
+                has_ended: stat.has_ended,
+                is_own_child: stat.parent == roster.server,
+            })
+        });
+        Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Server)).collect())
+    }
+
+    /// Finds out what a process is that was not seen before.
+    fn settle(
+        &mut self,
+        id: i32,
+        stat: &Stat,
+        parent: Option<Of>,
+        roster: &Roster,
+        at: &impl Look,
+        seen: &mut Vec<(i32, Stat)>,
+    ) {
+        let in_group = roster.leaders.get(&stat.group).map(|(_, serial)| Of::Program(*serial));
+        let of_parent = match parent {
+            Some(Of::Leader(serial) | Of::Program(serial)) => Some(Of::Program(serial)),
+            _ => None,
+        };
+        if let Some(of) = in_group.or(of_parent) {
+            self.known.insert(id, (stat.start, of));
+            seen.push((id, *stat));
+            return;
+        }
+        let marked = if stat.is_of_kernel { Marked::No } else { at.mark(id) };
+        let by_mark = match &marked {
+            Marked::By(mark) => roster.marks.get(mark).map(|serial| Of::Program(*serial)),
+            Marked::No | Marked::Empty => None,
+        };
+        let of = match (by_mark, parent) {
+            (Some(of), _) => of,
+            (None, Some(Of::Server)) if stat.group == roster.group => Of::Child,
+            (None, Some(Of::Server)) if roster.adopts => Of::Orphan,
+            (None, Some(Of::Server | Of::Child)) => Of::Child,
+            (None, Some(Of::Orphan)) => Of::Orphan,
+            // Its parent has gone meanwhile, or it is just being started: the next look tells.
+            (None, None) if stat.parent != 0 => return,
+            (None, _) if marked == Marked::Empty && !stat.has_ended => return,
+            (None, _) => Of::Stranger,
+        };
+        self.known.insert(id, (stat.start, of));
+        seen.push((id, *stat));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! The end of programs that outlived an earlier server of this data directory.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, getpid};
+
+use super::cgroup;
+use super::proc::{self, Marked, Process, Stat};
+use super::records::Record;
+
+/// Time between two looks at what was killed.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// What is known of the programs of the earlier server.
+pub(super) struct Left<'a> {
+    pub(super) records: &'a [Record],
+    /// The beginning of their marks.
+    pub(super) id: &'a str,
+    pub(super) cgroup: Option<&'a Path>,
+}
+
+/// The survivors that were found.
+#[derive(Debug, Default)]
+pub(super) struct Survivors {
+    /// The number of processes of each action, and its queue where that is known. Action 0 stands for those that ran at
+    /// once, and for those of which it is not known.
+    pub(super) of: BTreeMap<(u64, Option<String>), usize>,
+    /// Those that can't be ended.
+    pub(super) remain: Vec<i32>,
+}
+
+impl Survivors {
+    pub(super) fn number(&self) -> usize {
+        self.of.values().sum()
+    }
+}
+
+/// Most actions that are named in the log.
+const MOST_NAMED: usize = 20;
+
+impl fmt::Display for Survivors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, ((action, queue), processes)) in self.of.iter().take(MOST_NAMED).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            let several = if *processes == 1 { "" } else { "es" };
+            match action {
+                0 => write!(f, "{comma}an action that ran at once or is not known")?,
+                action => write!(f, "{comma}action {action}")?,
+            }
+            if let Some(queue) = queue {
+                write!(f, " of queue {queue}")?;
+            }
+            write!(f, " ({processes} process{several})")?;
+        }
+        match self.of.len().saturating_sub(MOST_NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more actions"),
+        }
+    }
+}
+
+/// Ends them, and returns once they have ended or the time is over.
+pub(super) fn end(left: &Left<'_>, until: Instant) -> Survivors {
+    let mut found = BTreeMap::new();
+    let mut survivors = Survivors::default();
+    loop {
+        // Held first, so that none of them starts another one while they are collected, and the death of a parent takes
+        // no child out of reach. What has passed from one process to the next meanwhile is found by the next look.
+        while collect(left, &mut found) > 0 && Instant::now() < until {}
+        let live: Vec<_> = found.keys().copied().filter(|process| process.lives()).collect();
+        if live.is_empty() {
+            break;
+        }
+        for process in &live {
+            let _ = process.signal(Signal::KILL);
+        }
+        if Instant::now() >= until {
+            survivors.remain = live.iter().map(|process| process.id).collect();
+            break;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    for of in found.into_values() {
+        *survivors.of.entry(of).or_default() += 1;
+    }
+    survivors
+}
+
+type Action = (u64, Option<String>);
+
+/// Adds the survivors that are not found yet, stops them and returns their number.
+fn collect(left: &Left<'_>, found: &mut BTreeMap<Process, Action>) -> usize {
+    let own = getpid().as_raw_pid();
+    let all: BTreeMap<i32, Stat> = proc::all()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|id| Some((id, Stat::of(id)?)))
+        .filter(|(id, stat)| *id != own && *id > 1 && !stat.has_ended && !stat.is_of_kernel)
+        .collect();
+    let in_cgroup = left.cgroup.map(cgroup::members).unwrap_or_default();
+    let mut fresh = Vec::new();
+    for (&id, stat) in &all {
+        let process = Process { id, start: stat.start };
+        if let Entry::Vacant(entry) = found.entry(process)
+            && let Some(of) = left.owner_of(process, stat, &all, &in_cgroup)
+        {
+            entry.insert(of);
+            fresh.push(process);
+        }
+    }
+    // And all that descends from them.
+    loop {
+        let before = fresh.len();
+        for (&id, stat) in &all {
+            let Some(parent) = all.get(&stat.parent) else { continue };
+            let parent = Process { id: stat.parent, start: parent.start };
+            let process = Process { id, start: stat.start };
+            if let Some(of) = found.get(&parent).cloned()
+                && let Entry::Vacant(entry) = found.entry(process)
+            {
+                entry.insert(of);
+                fresh.push(process);
+            }
+        }
+        if fresh.len() == before {
+            break;
+        }
+    }
+    for process in &fresh {
+        let _ = process.signal(Signal::STOP);
+    }
+    fresh.len()
+}
+
+impl Left<'_> {
+    /// Returns the action that started a process, or `None` if that is not known to be one of them.
+    fn owner_of(
+        &self,
+        process: Process,
+        stat: &Stat,
+        all: &BTreeMap<i32, Stat>,
+        in_cgroup: &[Process],
+    ) -> Option<Action> {
+        let is_of = |record: &&Record| {
+            // A number is not used again while a group has it, so the group is another one if its first process is.
+            let has_leader =
+                all.get(&record.leader.id).is_none_or(|s| s.start == record.leader.start);
+            record.leader == process
+                || (stat.group == record.leader.id
+                    && has_leader
+                    && stat.session == record.session
+                    && stat.start >= record.leader.start)
+        };
+        if let Some(record) = self.records.iter().find(is_of) {
+            return Some((record.action, Some(record.queue.clone())));
+        }
+        if let Marked::By(mark) = proc::mark_of(process.id)
+            && let Some(action) = mark.strip_prefix(self.id).and_then(|rest| rest.strip_prefix('.'))
+        {
+            let action = action.split('.').next().and_then(|id| id.parse().ok()).unwrap_or(0);
+            let queue = self.records.iter().find(|record| action != 0 && record.action == action);
+            return Some((action, queue.map(|record| record.queue.clone())));
+        }
+        in_cgroup.contains(&process).then_some((0, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::worker::run::programs::proc::MARK;
+
+    /// Runs something in a shell, in a group of its own.
+    fn shell(run: &str, mark: &str) -> (Child, Process, Stat) {
+        let child =
+            Command::new("sh").arg("-c").arg(run).env(MARK, mark).process_group(0).spawn().unwrap();
+        let id = child.id().cast_signed();
+        let stat = Stat::of(id).unwrap();
+        (child, Process { id, start: stat.start }, stat)
+    }
+
+    fn record(leader: Process, session: i32, action: u64) -> Record {
+        Record { leader, session, action, attempt: 1, queue: "Convert".to_owned() }
+    }
+
+    /// Waits until the process has this number of children, and returns them.
+    fn children_of(parent: Process, number: usize) -> Vec<Process> {
+        loop {
+            let children = proc::all().unwrap().into_iter().filter_map(|id| {
+                let stat = Stat::of(id)?;
+                (stat.parent == parent.id).then_some(Process { id, start: stat.start })
+            });
+            let children: Vec<_> = children.collect();
+            if children.len() == number {
+                return children;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[test]
+    fn those_of_the_records_end_with_their_descendants_and_nothing_else_does() {
+        // Its child is in a session of its own, and has no mark.
+        let run = "env -i setsid sleep 1000 & trap '' TERM; wait";
+        let (mut recorded, leader, stat) = shell(run, "x");
+        let child = children_of(leader, 1)[0];
+        let (mut reused, other, _) = shell("exec sleep 1000", "x");
+        let records = [
+            record(leader, stat.session, 17),
+            // Each names a process that is somebody else's by now.
+            record(Process { start: other.start - 1, ..other }, stat.session, 18),
+            record(Process { id: i32::MAX, start: 1 }, stat.session, 19),
+        ];
+        let left = Left { records: &records, id: "0123456789abcdef", cgroup: None };
+        let survivors = end(&left, soon());
+        assert!(!leader.lives() && !child.lives());
+        assert!(other.lives(), "it only has a number that was used before");
+        assert_eq!(survivors.to_string(), "action 17 of queue Convert (2 processes)");
+        assert_eq!((survivors.number(), survivors.remain.len()), (2, 0));
+        reused.kill().unwrap();
+        reused.wait().unwrap();
+        recorded.wait().unwrap();
+    }
+
+    #[test]
+    fn a_group_ends_whose_leader_has_gone() {
+        let (mut leader, process, stat) = shell("sleep 1000 & exit 0", "x");
+        leader.wait().unwrap();
+        let member = |all: Vec<i32>| {
+            let of = |id: &i32| Stat::of(*id).is_some_and(|stat| stat.group == process.id);
+            all.into_iter().find(of)
+        };
+        let member = member(proc::all().unwrap()).unwrap();
+        let member = Process { id: member, start: Stat::of(member).unwrap().start };
+        for (session, ends) in [(stat.session + 1, false), (stat.session, true)] {
+            let records = [record(process, session, 17)];
+            end(&Left { records: &records, id: "0123456789abcdef", cgroup: None }, soon());
+            assert_eq!(!member.lives(), ends, "of another session it is another group");
+        }
+    }
+
+    #[test]
+    fn what_has_the_mark_of_the_directory_ends() {
+        let id = "00000000000000aa";
+        let (mut marked, process, _) = shell("exec sleep 1000", "00000000000000aa.17.2");
+        let (mut other, kept, _) = shell("exec sleep 1000", "00000000000000ab.17.2");
+        let survivors = end(&Left { records: &[], id, cgroup: None }, soon());
+        assert_eq!(survivors.to_string(), "action 17 (1 process)");
+        assert!(!process.lives());
+        assert!(kept.lives(), "it is of another directory");
+        other.kill().unwrap();
+        other.wait().unwrap();
+        marked.wait().unwrap();
+    }
+}
