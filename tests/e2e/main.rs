@@ -9,8 +9,12 @@
 )]
 
 mod access;
+#[cfg(target_os = "linux")]
+mod attempts;
 mod calls;
 mod client;
+#[cfg(target_os = "linux")]
+mod command;
 mod connector;
 mod draining;
 mod durable;
@@ -25,6 +29,8 @@ mod operating;
 mod program;
 mod readme;
 mod server;
+#[cfg(target_os = "linux")]
+mod shop;
 mod skip;
 mod steering;
 mod storm;
