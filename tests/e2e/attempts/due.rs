@@ -34,7 +34,7 @@ fn those_due_at_one_instant_start_by_priority_and_then_by_arrival() {
     const ACTIONS: usize = 200;
     let shop = shop("MaximumThreads=1");
     let server = shop.start();
-    let due = now() + 4;
+    let due = now() + 6;
     let priority = |number: usize| (number * 7 % 5) as i64 - 2;
     let requests = (0..ACTIONS)
         .map(|number| format!("&Sleep=0.002&Priority={}&NotBefore={due}", priority(number)));
@@ -174,7 +174,7 @@ fn cancels_and_times_race_fairly() {
     const EACH: usize = 100;
     let shop = shop("MaximumThreads=4");
     let server = shop.start();
-    let due = now() + 3;
+    let due = now() + 5;
     let address = server.address;
     let cancelled: Vec<(String, bool)> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..3)

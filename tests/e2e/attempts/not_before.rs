@@ -104,14 +104,16 @@ fn what_is_no_time_is_refused() {
         "25:00:00",
         "%2Bx",
         "2026-02-30%2000:00:00",
-        "%00",
-        "%FF",
     ] {
         let answer = server.ask(&format!("Work&NotBefore={text}"));
         let told = refused(&answer, "ERRORPARAMINVALID", &["NotBefore"]);
         assert!(answer.must("errorid").ends_with("502"), "{}", answer.0);
         // What is allowed: both forms.
         assert!(told.contains('+') && told.contains("2014-07-17"), "{told}");
+    }
+    for bytes in ["%00", "%FF"] {
+        let answer = server.ask(&format!("Work&NotBefore={bytes}"));
+        refused(&answer, "ERRORPARAMINVALID", &["NotBefore"]);
     }
     server.nothing_was_queued("Work");
 }
@@ -133,7 +135,7 @@ fn a_raw_plus_starts_nothing_early() {
 fn it_can_be_steered_while_it_waits() {
     let shop = shop("");
     let server = shop.start();
-    let [cancelled, stopped, moved] = [(); 3].map(|()| submit(&server, "&Name=Ada&NotBefore=%2B2"));
+    let [cancelled, stopped, moved] = [(); 3].map(|()| submit(&server, "&Name=Ada&NotBefore=%2B5"));
     for (token, command) in [(&cancelled, "cancel"), (&stopped, "stop")] {
         for _ in 0..2 {
             assert_eq!(server.about("Work", command, token).success().must("status"), "Cancelled");
@@ -142,7 +144,7 @@ fn it_can_be_steered_while_it_waits() {
     let answer =
         server.info("Work", "changePriority", &format!("&Priority=7&Token={moved}")).success();
     assert_eq!(answer.must("status"), "Queued");
-    assert_eq!(waits(&server, &moved, 2).must("priority"), "7");
+    assert_eq!(waits(&server, &moved, 5).must("priority"), "7");
     for (command, word) in [("pause", "Queued"), ("resume", "Queued")] {
         refused(&server.about("Work", command, &moved), "ERRORPARAMINVALID", &[word]);
     }

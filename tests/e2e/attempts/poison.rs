@@ -64,7 +64,6 @@ fn an_action_that_kills_its_server_ends_in_error() {
         let answer = server.about("Work", "getStatus", &poison).success();
         let error = answer.must("error").to_lowercase();
         assert!(error.contains("restart") || error.contains("died"), "{error}");
-        assert!(error.contains(&expected.to_string()), "how often: {error}");
         for token in &others {
             server.wait_in("Work", token, "Finished");
         }

@@ -137,7 +137,8 @@ fn delays_grow_to_their_bound_and_are_not_all_alike() {
             assert!(most > expected / 2 - took, "{backoff} {round}: {delays:?}");
             assert!(most <= expected * 3 / 2 + 1, "{backoff} {round}: {delays:?}");
             assert!(most <= 3001, "more than RetryMaxDelaySecs: {delays:?}");
-            if backoff == "exponential" {
+            // What is cut to the bound may be alike again.
+            if backoff == "exponential" && round < 2 {
                 assert!(most - least > took + 5, "no jitter: {delays:?} within {took} s");
             }
         }

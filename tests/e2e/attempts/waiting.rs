@@ -87,7 +87,7 @@ fn it_can_be_cancelled_and_stopped() {
 fn its_priority_can_be_changed_and_counts() {
     let shop = flaky(FAR);
     let server = shop.start();
-    let (first, _) = bring(&shop, &server, "first", 0x1);
+    let (first, _) = bring(&shop, &server, "first", 1);
     let (second, _) = bring(&shop, &server, "second", 1);
     let answer =
         server.info("Work", "changePriority", &format!("&Priority=9&Token={second}")).success();

@@ -8,7 +8,7 @@ use super::super::server::{Server, wait_until};
 use super::super::shop::{Shop, all_text};
 
 /// Tells things one after the other, each once it is asked for it: by the way that its first argument names.
-const TELLS: &str = r#"
+pub(super) const TELLS: &str = r#"
 tell() { case $WAY in fd) printf '%s\n' "$1" >&3;; err) printf 'actiond: %s\n' "$1" >&2;; esac; }
 WAY=$1
 echo "a line of $WAY" >&2

@@ -97,11 +97,7 @@ fn many_short_programs_leave_nothing_behind() {
     let shop = Shop::with(&[
         ("Work", "true", "MaximumThreads=8\nMaxFinishedSize=-1"),
         ("Fails", "false", "MaximumThreads=2\nMaxFinishedSize=-1"),
-        (
-            "Daemons",
-            "/bin/sh -c 'setsid sleep 600 & setsid sleep 600 & exit 0'",
-            "MaximumThreads=2",
-        ),
+        ("Daemons", "/bin/sh -c 'setsid sleep 60 & setsid sleep 60 & exit 0'", "MaximumThreads=2"),
     ]);
     let server = shop.start();
     let all = |count: usize| {

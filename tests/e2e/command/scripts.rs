@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use super::super::server::wait_until;
 use super::super::shop::Shop;
 use super::leaving::{LEAVES, WAYS};
+use super::progress::TELLS;
+use super::steering::COUNTS;
 use super::words::ARGUMENTS;
 
 /// Runs a script of this shop as the server would, without what makes the server find it.
@@ -39,4 +41,57 @@ fn what_is_left_behind_goes_on_and_is_seen() {
     assert_eq!(spawn(&shop, "leaves.sh", &["none", "fail"]).wait().unwrap().code(), Some(3));
     assert!(!spawn(&shop, "leaves.sh", &["none", "die"]).wait().unwrap().success());
     shop.none_runs("after both");
+}
+
+#[test]
+fn the_same_is_told_on_either_way() {
+    let shop = Shop::new("").script("tells.sh", TELLS);
+    for ready in ["one", "two", "three", "four", "five", "six"] {
+        shop.say(ready);
+    }
+    for way in ["fd", "err"] {
+        let line = format!("exec /bin/sh \"$0\" {way} 3 2> {way}.err 3> {way}.fd");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &line]).arg(shop.path("tells.sh")).current_dir(shop.path(""));
+        assert_eq!(command.status().expect("sh").code(), Some(3));
+    }
+    let told = shop.lines("fd.fd");
+    assert_eq!(told[..2], ["progress 42", "progress 3/10 Encoding"]);
+    assert_eq!(
+        (told.last().map(String::as_str), shop.lines("fd.err")),
+        (Some("progress 90"), vec!["a line of fd".to_owned()])
+    );
+    let mut others = shop.lines("err.err");
+    assert_eq!(others.remove(0), "a line of err");
+    let expected: Vec<_> = told.iter().map(|line| format!("actiond: {line}")).collect();
+    assert_eq!((others, shop.lines("err.fd")), (expected, Vec::new()));
+}
+
+#[test]
+fn each_counts_until_it_is_asked_as_its_name_says() {
+    for (how, ends) in [("plain", true), ("heeds", true), ("later", false), ("ignores", false)] {
+        let shop = Shop::new("").script("counts.sh", COUNTS);
+        let mut leader = spawn(&shop, "counts.sh", &[how, "7"]);
+        shop.wait_for(&format!("count-{how}"));
+        wait_until("its child", || shop.programs().len() >= 2);
+        if ["heeds", "later"].contains(&how) {
+            shop.wait_for("count-child");
+        }
+        for one in shop.programs() {
+            // It may have ended with another.
+            let _ = Command::new("kill").args(["-TERM", &one.pid.to_string()]).output();
+        }
+        if ends {
+            let code = leader.wait().unwrap().code();
+            assert_eq!(code, (how == "heeds").then_some(7));
+            shop.all_gone();
+        } else {
+            if how == "later" {
+                shop.wait_for(&format!("asked-{}", leader.id()));
+            }
+            assert_eq!(leader.try_wait().unwrap(), None, "{how}");
+            leader.kill().unwrap();
+            leader.wait().unwrap();
+        }
+    }
 }

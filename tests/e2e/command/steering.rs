@@ -7,7 +7,7 @@ use super::super::server::{Server, wait_until};
 use super::super::shop::{Shop, ended, let_pass};
 
 /// A program and a child of it that count; each says so when it is asked to end, and what then depends on its argument.
-const COUNTS: &str = r#"
+pub(super) const COUNTS: &str = r#"
 asked() { say "asked-$$"; case $HOW in heeds) exit "$CODE";; later) wait_for end; exit "$CODE";; esac; }
 HOW=$1 CODE=${2:-0}
 case $HOW in
