@@ -9,6 +9,8 @@
 )]
 
 mod access;
+#[cfg(target_os = "linux")]
+mod attempts;
 mod calls;
 mod client;
 #[cfg(unix)]
@@ -25,8 +27,12 @@ mod limits;
 mod logging;
 mod operating;
 mod program;
+#[cfg(target_os = "linux")]
+mod programs;
 mod readme;
 mod server;
+#[cfg(target_os = "linux")]
+mod shop;
 mod skip;
 mod steering;
 mod storm;

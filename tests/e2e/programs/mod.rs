@@ -1,0 +1,27 @@
+//! Actions that are programs (`Type=Command`), with real programs: shell scripts, `perl`, `tar`.
+//!
+//! | module | what it tests |
+//! |---|---|
+//! | `words` | how `Command` and the parameters become arguments, what is refused, Help |
+//! | `surroundings` | standard input, environment, working directory, user |
+//! | `results` | what the program wrote becomes the result |
+//! | `floods` | programs that write far too much, or where they should not |
+//! | `progress` | progress, partial results and the log |
+//! | `ends` | exit codes, signals, time-outs, waiting for the result |
+//! | `steering` | stop, pause and resume |
+//! | `leaving` | programs that leave others behind |
+//! | `killed` | the server is killed while programs run |
+//! | `real` | `tar` on a real tree, many short programs |
+//! | `scripts` | the scripts themselves, without a server |
+
+mod ends;
+mod floods;
+mod killed;
+mod leaving;
+mod progress;
+mod real;
+mod results;
+mod scripts;
+mod steering;
+mod surroundings;
+mod words;
