@@ -238,7 +238,7 @@ mod tests {
             while !cgroup.is_empty() {
                 std::thread::yield_now();
             }
-            fs::create_dir(cgroup.path.join("of-the-program")).unwrap();
+            fs::create_dir_all(cgroup.path.join("of-the-program")).unwrap();
             home.give_back(cgroup);
         }
         let gone = home.admit(Process { id: i32::MAX, start: 0 }).unwrap_err();

@@ -128,6 +128,7 @@ pub(super) fn mark_of(process: i32) -> Marked {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -171,6 +172,10 @@ mod tests {
         let mut sleeps = Command::new("sleep").arg("1000").env(MARK, "a.1.2").spawn().unwrap();
         let id = sleeps.id().cast_signed();
         let start = Stat::of(id).unwrap().start;
+        // It shows its environment once its program has begun.
+        while mark_of(id) == Marked::Empty {
+            std::thread::yield_now();
+        }
         assert_eq!(mark_of(id), Marked::By("a.1.2".to_owned()));
         assert!(all().unwrap().contains(&id));
         let process = Process { id, start };
@@ -194,7 +199,12 @@ mod tests {
                 command.env("NOT_ACTIOND_PROCESS", "a.1.2");
             }
             let mut sleeps = command.spawn().unwrap();
-            assert_eq!(mark_of(sleeps.id().cast_signed()), want);
+            let since = Instant::now();
+            let mut mark = Marked::Empty;
+            while mark == Marked::Empty && since.elapsed() < Duration::from_millis(100) {
+                mark = mark_of(sleeps.id().cast_signed());
+            }
+            assert_eq!(mark, want);
             sleeps.kill().unwrap();
             sleeps.wait().unwrap();
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid};
 
+use super::census::BEGUN_WITHIN;
 use super::cgroup;
 use super::proc::{self, Marked, Process, Stat};
 use super::records::Record;
@@ -67,13 +68,19 @@ impl fmt::Display for Survivors {
 pub(super) fn end(left: &Left<'_>, until: Instant) -> Survivors {
     let mut found = BTreeMap::new();
     let mut survivors = Survivors::default();
+    let mut looked_again = false;
     loop {
         // Held first, so that none of them starts another one while they are collected, and the death of a parent takes
         // no child out of reach. What has passed from one process to the next meanwhile is found by the next look.
         while collect(left, &mut found) > 0 && Instant::now() < until {}
         let live: Vec<_> = found.keys().copied().filter(|process| process.lives()).collect();
         if live.is_empty() {
-            break;
+            if std::mem::replace(&mut looked_again, true) {
+                break;
+            }
+            // One that is just beginning a program shows its environment after that.
+            std::thread::sleep(BEGUN_WITHIN);
+            continue;
         }
         for process in &live {
             let _ = process.signal(Signal::KILL);
