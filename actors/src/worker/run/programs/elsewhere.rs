@@ -42,7 +42,6 @@ impl Program {
     pub(super) const fn kill(&self) {}
 
     /// Returns false: it can't be told here what belongs to it.
-    #[expect(clippy::unused_async, reason = "on Linux it waits")]
     pub(super) async fn gone(&mut self, _: &str) -> bool {
         false
     }
