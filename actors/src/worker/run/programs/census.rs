@@ -29,6 +29,8 @@ pub(super) enum Of {
     Program(Serial),
     /// An adopted process, or a descendant of one, of which it is not known who started it.
     Orphan,
+    /// A process that shows no environment: it has cleared it, or is just beginning a program.
+    Silent,
     Stranger,
 }
 
@@ -138,13 +140,20 @@ impl Census {
                 let is_next =
                     stat.parent == 0 || !parents_are_shown && !shown.contains(&stat.parent);
                 if parent.is_some() || is_next {
-                    if let Some(of) = settle(id, &stat, parent, roster, at) {
+                    let of = settle(id, &stat, parent, roster, at);
+                    let process = Process { id, start: stat.start };
+                    // Where orphans are adopted, no stranger is their parent.
+                    let is_anothers = parent.is_some() && roster.adopts;
+                    let is_clear = !matches!(of, None | Some(Of::Silent)) || is_anothers;
+                    let since = match is_clear {
+                        true => self.unsure.remove(&process).unwrap_or(now),
+                        false => *self.unsure.entry(process).or_insert(now),
+                    };
+                    // A parent that is never shown is a stranger.
+                    let is_old = now.duration_since(since) >= BEGUN_WITHIN;
+                    if let Some(of) = of.or(is_old.then_some(Of::Stranger)) {
                         self.known.insert(id, (stat.start, of));
                         seen.push((id, stat));
-                    } else if parent.is_none() || !roster.adopts {
-                        // Where orphans are adopted, no stranger is their parent.
-                        let process = Process { id, start: stat.start };
-                        self.unsure.entry(process).or_insert(now);
                     }
                 } else {
                     later.push((id, stat));
@@ -156,7 +165,6 @@ impl Census {
                 break;
             }
         }
-        self.unsure.retain(|process, _| !self.known.contains_key(&process.id));
         let known = &self.known;
         let seen = seen.into_iter().filter_map(|(id, stat)| {
             let (start, of) = *known.get(&id)?;
@@ -167,7 +175,7 @@ impl Census {
                 is_own_child: stat.parent == roster.server,
             })
         });
-        Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Server)).collect())
+        Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Silent | Of::Server)).collect())
     }
 
     /// Tells whether there are processes of which nothing could be told, and the next look may tell it.
@@ -196,8 +204,7 @@ fn settle(id: i32, stat: &Stat, parent: Option<Of>, roster: &Roster, at: &impl L
         Some(Of::Orphan) => Some(Of::Orphan),
         // Its parent has gone meanwhile.
         None if stat.parent != 0 => None,
-        // It is about to begin a program, or has cleared its environment.
-        _ if marked == Marked::Empty && !stat.has_ended => None,
+        _ if marked == Marked::Empty && !stat.has_ended => Some(Of::Silent),
         _ => Some(Of::Stranger),
     }
 }

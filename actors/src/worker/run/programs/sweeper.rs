@@ -19,7 +19,7 @@ use crate::worker::run::GONE_WITHIN;
 /// Time between two looks while programs run and this process adopts orphans.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for which numbers of processes are taken not to be used again.
-const QUICKLY: Duration = Duration::from_secs(1);
+const QUICKLY: Duration = Duration::from_secs(3);
 /// Longest rest between two looks: they take no more than half of one core.
 const LONGEST_REST: Duration = Duration::from_millis(20);
 
