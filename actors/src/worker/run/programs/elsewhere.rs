@@ -25,6 +25,8 @@ impl Programs {
     /// Ends nothing: survivors are not found here.
     pub(crate) const fn end_survivors(&self) {}
 
+    pub(crate) const fn close(&self) {}
+
     pub(super) fn begin(self: &Arc<Self>, _: &Attempt) -> Program {
         Program
     }

@@ -132,6 +132,13 @@ impl Programs {
         }
     }
 
+    /// Removes the cgroups, since no more programs are started.
+    pub(crate) fn close(&self) {
+        if let Some(opened) = self.opened().as_mut() {
+            opened.cgroups = Cgroups::Off;
+        }
+    }
+
     fn opened(&self) -> MutexGuard<'_, Option<Opened>> {
         // Nothing that holds the lock can leave it half changed.
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
