@@ -128,13 +128,23 @@ impl Work {
     }
 
     /// Makes work that another program does. Its process leads a process group of its own: a pause is SIGSTOP to that
-    /// group, a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, the rest of its group is
-    /// killed, and only then is the slot free. Processes that leave the group (`setsid`) are not reached, and none are if
-    /// the server itself is killed. How the attempt came to its end ([`Came`](crate::Came)), its time limit and its processing
-    /// time go by the end of the process, not by that of its group.
+    /// group, a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, all that it started and
+    /// left behind is killed, and only once that has ended is the slot free, or ten seconds later. How the attempt came to
+    /// its end ([`Came`](crate::Came)), its time limit and its processing time go by the end of the process, not by that of
+    /// what it left behind.
+    ///
+    /// On Linux that includes processes that have left the group (`setsid`, daemons). They are known by their parents, by the
+    /// variable `ACTIOND_PROCESS`, which is added to the environment of the program, and by a cgroup for each program
+    /// where the server may make one. Without cgroups, a daemon that has cleared its environment is found only if this
+    /// process adopts orphans: [`Builder::adopt_orphans`](crate::Builder::adopt_orphans). Elsewhere only the group is ended.
+    /// What another service starts for the program is nowhere reached.
+    ///
+    /// If the server is killed, the program runs on. It is recorded below the directory of the system (`processes/`), and on
+    /// Linux the next start of a system there ends it, with all that it started, before any action is recovered.
     ///
     /// The future that `accompany` returns feeds the program, reads its output and makes a result of it. If it fails, the
-    /// program is killed. A failure after the program was asked to stop counts as a stop.
+    /// program is killed. A failure after the program was asked to stop counts as a stop, and the partial result is kept;
+    /// [`ChildProcess::came`] tells it apart before.
     ///
     /// ```
     /// use actiond_actors::{ActionContext, Failure, Node, Perform, Work};

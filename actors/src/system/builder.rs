@@ -224,6 +224,10 @@ impl Builder {
             .max_blocking_threads(slots.max(64))
             .enable_all()
             .build()?;
+        #[cfg(not(unix))]
+        if self.adopt_orphans {
+            log::warn!("orphans of programs are not adopted on this system");
+        }
         #[cfg(unix)]
         let programs = programs(&self.directory, self.adopt_orphans, executor.handle()).await;
         let mut observers = self.observers;

@@ -129,6 +129,8 @@ impl System {
         if let Some(keeper) = lock(&self.inner.keeper).take() {
             keeper.abort();
         }
+        #[cfg(unix)]
+        self.programs().close();
         self.inner.store.close().await;
     }
 

@@ -48,18 +48,19 @@ async fn what_has_left_the_group_ends_before_the_slot_is_free() {
                 continue;
             }
             let id = shells.run(&format!("{run}{AND_ENDS}")).await;
-            let next = "kill -0 $(cat left) 2>&1; rm left; echo gone";
+            // One that has ended may wait for its parent, for a moment.
+            let next =
+                "grep -q ') [^Z]' /proc/$(cat left)/stat 2>&1 && echo runs; rm left; echo next";
             let next = shells.run(next).await;
             let left = shells.number_in("left").await;
             assert_eq!(end_state(&shells.work, id).await, State::Finished, "{run}");
             assert!(!runs(left), "{run}");
             let status = end(&shells.work, next).await;
-            assert!(said_by(&status).contains("No such process"), "{run}: {}", said_by(&status));
+            let said = said_by(&status);
+            assert!(said.contains("next") && !said.contains("runs"), "{run}: {said}");
         }
         shells.system.shutdown(SOON).await;
-        let Shells { directory, system, work, .. } = shells;
-        drop((system, work));
-        eventually("its cgroups are removed", async || !has_cgroups(&directory)).await;
+        assert!(!has_cgroups(&shells.directory), "they are removed");
     }
 }
 
@@ -74,16 +75,22 @@ async fn an_orphan_is_adopted_and_ended_that_has_nothing_by_which_it_could_be_kn
     // While another program runs that may have started it, it runs too.
     let other = shells.run("echo $$ > other; while [ ! -e go ]; do sleep 0.01; done").await;
     shells.number_in("other").await;
-    std::fs::remove_file(shells.path("left")).unwrap();
-    // Its parent has gone before anybody can look.
-    let id = shells.run(&format!("{CLEARED}{AND_ENDS}")).await;
-    let left = shells.number_in("left").await;
-    assert_eq!(end_state(&shells.work, id).await, State::Finished);
-    let was_left = runs(left);
+    let mut orphan = None;
+    // Its parent has gone before anybody can look, but for a look that comes just then.
+    for _ in 0..3 {
+        std::fs::remove_file(shells.path("left")).unwrap();
+        let id = shells.run(&format!("{CLEARED}{AND_ENDS}")).await;
+        let left = shells.number_in("left").await;
+        assert_eq!(end_state(&shells.work, id).await, State::Finished);
+        if runs(left) {
+            orphan = Some(left);
+            break;
+        }
+    }
+    let orphan = orphan.expect("it may have been of the other one");
     std::fs::write(shells.path("go"), "").unwrap();
     assert_eq!(end_state(&shells.work, other).await, State::Finished);
-    assert!(!runs(left));
-    assert!(was_left, "it may have been of the other one");
+    assert!(!runs(orphan));
     shells.system.shutdown(SOON).await;
 }
 

@@ -57,18 +57,41 @@ impl Server {
         Self(command.stdout(Stdio::null()).spawn().unwrap())
     }
 
-    fn kill(mut self) {
+    /// Kills it, as `kill -9` does.
+    fn kill(self) {}
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 }
 
-async fn numbers(at: &Path) -> Vec<(&'static str, i32)> {
-    let mut numbers = Vec::new();
-    for (file, _) in RUNS {
-        numbers.push((file, number_in(&at.join(file)).await));
+/// The processes of a server, by their files. None of them outlives its test.
+#[derive(Debug)]
+struct Numbers(Vec<(&'static str, i32)>);
+
+impl Numbers {
+    async fn of(at: &Path) -> Self {
+        let mut numbers = Self(Vec::new());
+        for (file, _) in RUNS {
+            numbers.0.push((file, number_in(&at.join(file)).await));
+        }
+        numbers
     }
-    numbers
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, i32)> {
+        self.0.iter().copied()
+    }
+}
+
+impl Drop for Numbers {
+    fn drop(&mut self) {
+        for (_, process) in self.iter().filter(|(_, process)| runs(*process)) {
+            let _ = Command::new("kill").arg("-9").arg(process.to_string()).status();
+        }
+    }
 }
 
 fn running(directory: &TempDir) -> PathBuf {
@@ -85,7 +108,7 @@ fn the_next_start_ends_what_outlived_its_server_and_nothing_else() {
         for directory in [without_cgroups(), tempfile::tempdir().unwrap()] {
             let at = directory.path();
             let server = Server::new(test, at);
-            let mut numbers = numbers(at).await;
+            let mut numbers = Numbers::of(at).await;
             eventually("all are recorded", async || {
                 let records = std::fs::read_to_string(running(&directory)).unwrap_or_default();
                 records.lines().filter(|line| line.trim_end().ends_with('#')).count() == RUNS.len()
@@ -93,22 +116,21 @@ fn the_next_start_ends_what_outlived_its_server_and_nothing_else() {
             .await;
             server.kill();
             if !has_cgroups(&directory) {
-                let (_, out_of_reach) = numbers.pop().unwrap();
-                Command::new("kill").arg(out_of_reach.to_string()).status().unwrap();
+                drop(Numbers(numbers.0.split_off(RUNS.len() - 1)));
             }
             assert!(
-                numbers.iter().all(|(_, process)| runs(*process)),
+                numbers.iter().all(|(_, process)| runs(process)),
                 "they outlive it: {numbers:?}"
             );
 
             // Damage, and records that name the processes of somebody else.
-            let mut strangers =
-                [(); 2].map(|()| Command::new("sleep").arg("1000").spawn().unwrap());
+            let stranger = || Server(Command::new("sleep").arg("1000").spawn().unwrap());
+            let mut strangers = [stranger(), stranger()];
             let mut records = std::fs::read_to_string(running(&directory)).unwrap();
             let line = records.lines().next().unwrap().to_owned();
             let (number, rest) = line.split_once(' ').unwrap();
             for stranger in &strangers {
-                let line = format!("{} {rest}", stranger.id());
+                let line = format!("{} {rest}", stranger.0.id());
                 records += &format!("{:<255}\n", line.trim_end());
             }
             records += &format!("{:<255}\n", &line[..40]);
@@ -117,13 +139,11 @@ fn the_next_start_ends_what_outlived_its_server_and_nothing_else() {
             std::fs::write(running(&directory), records).unwrap();
 
             let system = start(at, OnRestart::Fail).await;
-            for (what, process) in &numbers {
-                assert!(!runs(*process), "{what} outlived the start");
+            for (what, process) in numbers.iter() {
+                assert!(!runs(process), "{what} outlived the start");
             }
             for stranger in &mut strangers {
-                assert!(stranger.try_wait().unwrap().is_none(), "it is somebody else's");
-                stranger.kill().unwrap();
-                stranger.wait().unwrap();
+                assert!(stranger.0.try_wait().unwrap().is_none(), "it is somebody else's");
             }
             let work = system.queue("work").unwrap();
             assert_eq!(work.summary().counts.finished(), RUNS.len() as u64, "they failed");
@@ -145,16 +165,12 @@ fn what_was_not_recorded_is_found_by_its_mark() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let directory = without_cgroups();
         let server = Server::new(test, directory.path());
-        let numbers = numbers(directory.path()).await;
+        let numbers = Numbers::of(directory.path()).await;
         server.kill();
         std::fs::write(running(&directory), "").unwrap();
         let system = start(directory.path(), OnRestart::Fail).await;
-        for (what, process) in numbers {
-            let is_known = what != "cleared";
-            assert_eq!(!runs(process), is_known, "{what}");
-            if !is_known {
-                Command::new("kill").arg(process.to_string()).status().unwrap();
-            }
+        for (what, process) in numbers.iter() {
+            assert_eq!(!runs(process), what != "cleared", "{what}");
         }
         system.shutdown(SOON).await;
     });
@@ -171,9 +187,9 @@ fn an_action_is_requeued_after_its_survivors_have_ended() {
         let directory = without_cgroups();
         let at = directory.path().to_owned();
         let server = Server::new(test, &at);
-        let numbers = numbers(&at).await;
+        let numbers = Numbers::of(&at).await;
         server.kill();
-        let survivors: Vec<_> = numbers.iter().map(|(_, process)| *process).take(4).collect();
+        let survivors: Vec<_> = numbers.iter().map(|(_, process)| process).take(4).collect();
         let (seen, sees) = std::sync::mpsc::channel();
         let script = Script::new(move |_| {
             let _ = seen.send(survivors.iter().copied().filter(|process| runs(*process)).count());
@@ -189,6 +205,5 @@ fn an_action_is_requeued_after_its_survivors_have_ended() {
         .await;
         assert_eq!(sees.try_iter().collect::<Vec<_>>(), [0; 5]);
         system.shutdown(SOON).await;
-        Command::new("kill").arg(numbers[4].1.to_string()).status().unwrap();
     });
 }

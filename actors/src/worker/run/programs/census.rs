@@ -9,6 +9,7 @@
 //! are not used again, and a stranger never becomes anything else.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use super::proc::{Marked, Process, Stat};
 
@@ -28,6 +29,8 @@ pub(super) enum Of {
     Program(Serial),
     /// An adopted process, or a descendant of one, of which it is not known who started it.
     Orphan,
+    /// A process that shows no environment: it has cleared it, or is just beginning a program.
+    Silent,
     Stranger,
 }
 
@@ -60,10 +63,15 @@ pub(super) struct Seen {
     pub(super) is_own_child: bool,
 }
 
+/// Time within which a process that begins a program shows its environment.
+pub(super) const BEGUN_WITHIN: Duration = Duration::from_millis(20);
+
 /// The processes that were seen, from one look to the next.
 #[derive(Debug, Default)]
 pub(super) struct Census {
     known: HashMap<i32, (u64, Of)>,
+    /// Those of which nothing could be told yet, and when they were first seen so.
+    unsure: HashMap<Process, Instant>,
 }
 
 impl Census {
@@ -78,10 +86,16 @@ impl Census {
         at: &impl Look,
         roster: &Roster,
         quickly: bool,
+        now: Instant,
     ) -> std::io::Result<Vec<Seen>> {
         let before = std::mem::take(&mut self.known);
         let all = at.all()?;
         self.known.reserve(all.len());
+        let still_there: HashSet<i32> = match self.unsure.is_empty() {
+            true => HashSet::new(),
+            false => all.iter().copied().collect(),
+        };
+        self.unsure.retain(|process, _| still_there.contains(&process.id));
         let (mut seen, mut rest) = (Vec::new(), Vec::new());
         for id in all {
             if let Some((start, serial)) = roster.leaders.get(&id) {
@@ -126,7 +140,21 @@ impl Census {
                 let is_next =
                     stat.parent == 0 || !parents_are_shown && !shown.contains(&stat.parent);
                 if parent.is_some() || is_next {
-                    self.settle(id, &stat, parent, roster, at, &mut seen);
+                    let of = settle(id, &stat, parent, roster, at);
+                    let process = Process { id, start: stat.start };
+                    // Where orphans are adopted, no stranger is their parent.
+                    let is_anothers = parent.is_some() && roster.adopts;
+                    let is_clear = !matches!(of, None | Some(Of::Silent)) || is_anothers;
+                    let since = match is_clear {
+                        true => self.unsure.remove(&process).unwrap_or(now),
+                        false => *self.unsure.entry(process).or_insert(now),
+                    };
+                    // A parent that is never shown is a stranger.
+                    let is_old = now.duration_since(since) >= BEGUN_WITHIN;
+                    if let Some(of) = of.or(is_old.then_some(Of::Stranger)) {
+                        self.known.insert(id, (stat.start, of));
+                        seen.push((id, stat));
+                    }
                 } else {
                     later.push((id, stat));
                 }
@@ -147,47 +175,37 @@ impl Census {
                 is_own_child: stat.parent == roster.server,
             })
         });
-        Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Server)).collect())
+        Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Silent | Of::Server)).collect())
     }
 
-    /// Finds out what a process is that was not seen before.
-    fn settle(
-        &mut self,
-        id: i32,
-        stat: &Stat,
-        parent: Option<Of>,
-        roster: &Roster,
-        at: &impl Look,
-        seen: &mut Vec<(i32, Stat)>,
-    ) {
-        let in_group = roster.leaders.get(&stat.group).map(|(_, serial)| Of::Program(*serial));
-        let of_parent = match parent {
-            Some(Of::Leader(serial) | Of::Program(serial)) => Some(Of::Program(serial)),
-            _ => None,
-        };
-        if let Some(of) = in_group.or(of_parent) {
-            self.known.insert(id, (stat.start, of));
-            seen.push((id, *stat));
-            return;
-        }
-        let marked = if stat.is_of_kernel { Marked::No } else { at.mark(id) };
-        let by_mark = match &marked {
-            Marked::By(mark) => roster.marks.get(mark).map(|serial| Of::Program(*serial)),
-            Marked::No | Marked::Empty => None,
-        };
-        let of = match (by_mark, parent) {
-            (Some(of), _) => of,
-            (None, Some(Of::Server)) if stat.group == roster.group => Of::Child,
-            (None, Some(Of::Server)) if roster.adopts => Of::Orphan,
-            (None, Some(Of::Server | Of::Child)) => Of::Child,
-            (None, Some(Of::Orphan)) => Of::Orphan,
-            // Its parent has gone meanwhile, or it is just being started: the next look tells.
-            (None, None) if stat.parent != 0 => return,
-            (None, _) if marked == Marked::Empty && !stat.has_ended => return,
-            (None, _) => Of::Stranger,
-        };
-        self.known.insert(id, (stat.start, of));
-        seen.push((id, *stat));
+    /// Tells whether there are processes of which nothing could be told, and the next look may tell it.
+    pub(super) fn is_unsure(&self, now: Instant) -> bool {
+        self.unsure.values().any(|since| now.duration_since(*since) < BEGUN_WITHIN)
+    }
+}
+
+/// Finds out what a process is whose parent is this. `None` if that can't be told yet.
+fn settle(id: i32, stat: &Stat, parent: Option<Of>, roster: &Roster, at: &impl Look) -> Option<Of> {
+    if let Some((_, serial)) = roster.leaders.get(&stat.group) {
+        return Some(Of::Program(*serial));
+    }
+    if let Some(Of::Leader(serial) | Of::Program(serial)) = parent {
+        return Some(Of::Program(serial));
+    }
+    let marked = if stat.is_of_kernel { Marked::No } else { at.mark(id) };
+    if let Marked::By(mark) = &marked
+        && let Some(serial) = roster.marks.get(mark)
+    {
+        return Some(Of::Program(*serial));
+    }
+    match parent {
+        Some(Of::Server) if stat.group != roster.group && roster.adopts => Some(Of::Orphan),
+        Some(Of::Server | Of::Child) => Some(Of::Child),
+        Some(Of::Orphan) => Some(Of::Orphan),
+        // Its parent has gone meanwhile.
+        None if stat.parent != 0 => None,
+        _ if marked == Marked::Empty && !stat.has_ended => Some(Of::Silent),
+        _ => Some(Of::Stranger),
     }
 }
 

@@ -187,6 +187,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::worker::run::programs::proc::tests::Kept;
 
     #[test]
     fn the_own_cgroup_is_found_where_it_is_mounted() {
@@ -225,7 +226,7 @@ mod tests {
             let mut command = Command::new("sh");
             let mut leader = command.arg("-c").arg("read go; setsid sleep 1000 & exit 0");
             leader = leader.stdin(std::process::Stdio::piped());
-            let mut leader = leader.spawn().unwrap();
+            let mut leader = Kept(leader.spawn().unwrap());
             let id = leader.id().cast_signed();
             let cgroup = home.admit(Process { id, start: 0 }).unwrap();
             assert_eq!(cgroup.path, path.join("0"), "it is used again");
@@ -238,7 +239,7 @@ mod tests {
             while !cgroup.is_empty() {
                 std::thread::yield_now();
             }
-            fs::create_dir(cgroup.path.join("of-the-program")).unwrap();
+            fs::create_dir_all(cgroup.path.join("of-the-program")).unwrap();
             home.give_back(cgroup);
         }
         let gone = home.admit(Process { id: i32::MAX, start: 0 }).unwrap_err();

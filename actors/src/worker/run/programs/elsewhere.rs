@@ -25,6 +25,8 @@ impl Programs {
     /// Ends nothing: survivors are not found here.
     pub(crate) const fn end_survivors(&self) {}
 
+    pub(crate) const fn close(&self) {}
+
     pub(super) fn begin(self: &Arc<Self>, _: &Attempt) -> Program {
         Program
     }
@@ -42,7 +44,6 @@ impl Program {
     pub(super) const fn kill(&self) {}
 
     /// Returns false: it can't be told here what belongs to it.
-    #[expect(clippy::unused_async, reason = "on Linux it waits")]
     pub(super) async fn gone(&mut self, _: &str) -> bool {
         false
     }

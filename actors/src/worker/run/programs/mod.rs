@@ -76,35 +76,37 @@ impl Programs {
             // No server has run a program.
             return;
         }
-        let mut opened = self.opened();
         let since = Instant::now();
         let records = loop {
             match Records::open(&self.directory) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if since.elapsed() > FREE_WITHIN {
-                        break Err(error);
-                    }
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && since.elapsed() < FREE_WITHIN =>
+                {
                     std::thread::sleep(LOOK_EVERY);
                 }
                 records => break records,
             }
         };
-        let opened = opened.insert(Opened::with(records, &self.directory));
-        let Some(records) = &mut opened.records else { return };
-        let read = records.read().unwrap_or_else(|error| {
-            log::error!("{}: records of programs can't be read: {error}", self.directory.display());
-            Vec::new()
-        });
-        let cgroup = records.cgroup().filter(|path| cgroup::is_one(path));
-        let left = Left { records: &read, id: records.id(), cgroup: cgroup.as_deref() };
-        let survivors = survivors::end(&left, Instant::now() + GONE_WITHIN);
-        say(&survivors);
-        if let Some(path) = &cgroup {
-            cgroup::remove(path);
+        let mut fresh = Opened::with(records, &self.directory);
+        if let Some(records) = &mut fresh.records {
+            let directory = self.directory.display();
+            let read = records.read().unwrap_or_else(|error| {
+                log::error!("{directory}: records of programs can't be read: {error}");
+                Vec::new()
+            });
+            let cgroup = records.cgroup().filter(|path| cgroup::is_one(path));
+            let left = Left { records: &read, id: records.id(), cgroup: cgroup.as_deref() };
+            say(&survivors::end(&left, Instant::now() + GONE_WITHIN));
+            if let Some(path) = &cgroup {
+                cgroup::remove(path);
+            }
+            if let Err(error) = records.clear() {
+                log::error!("{directory}: records of programs can't be cleared: {error}");
+            }
         }
-        if let Err(error) = records.clear() {
-            log::error!("{}: records can't be cleared: {error}", self.directory.display());
-        }
+        // Not locked before: a look at a process may hang in the system.
+        *self.opened() = Some(fresh);
     }
 
     /// Takes in a program that is about to be started for this attempt.
@@ -127,6 +129,13 @@ impl Programs {
             entry,
             cgroup: None,
             line: None,
+        }
+    }
+
+    /// Removes the cgroups, since no more programs are started.
+    pub(crate) fn close(&self) {
+        if let Some(opened) = self.opened().as_mut() {
+            opened.cgroups = Cgroups::Off;
         }
     }
 

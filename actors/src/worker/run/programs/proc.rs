@@ -126,10 +126,37 @@ pub(super) fn mark_of(process: i32) -> Marked {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::Command;
+pub(super) mod tests {
+    use std::ops::{Deref, DerefMut};
+    use std::process::{Child, Command};
+    use std::time::{Duration, Instant};
 
     use super::*;
+
+    /// A child that does not outlive its test.
+    pub(in super::super) struct Kept(pub(in super::super) Child);
+
+    impl Deref for Kept {
+        type Target = Child;
+
+        fn deref(&self) -> &Child {
+            &self.0
+        }
+    }
+
+    impl DerefMut for Kept {
+        fn deref_mut(&mut self) -> &mut Child {
+            &mut self.0
+        }
+    }
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            // It may have been waited for.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
 
     #[test]
     fn what_has_ended_is_told_from_what_runs() {
@@ -168,9 +195,14 @@ mod tests {
     /// A real one, for which nobody waits; and one whose number is meant with another start.
     #[test]
     fn a_signal_reaches_only_the_process_that_is_meant() {
-        let mut sleeps = Command::new("sleep").arg("1000").env(MARK, "a.1.2").spawn().unwrap();
+        let sleeps = Command::new("sleep").arg("1000").env(MARK, "a.1.2").spawn();
+        let mut sleeps = Kept(sleeps.unwrap());
         let id = sleeps.id().cast_signed();
         let start = Stat::of(id).unwrap().start;
+        // It shows its environment once its program has begun.
+        while mark_of(id) == Marked::Empty {
+            std::thread::yield_now();
+        }
         assert_eq!(mark_of(id), Marked::By("a.1.2".to_owned()));
         assert!(all().unwrap().contains(&id));
         let process = Process { id, start };
@@ -193,10 +225,13 @@ mod tests {
             if !clear {
                 command.env("NOT_ACTIOND_PROCESS", "a.1.2");
             }
-            let mut sleeps = command.spawn().unwrap();
-            assert_eq!(mark_of(sleeps.id().cast_signed()), want);
-            sleeps.kill().unwrap();
-            sleeps.wait().unwrap();
+            let sleeps = Kept(command.spawn().unwrap());
+            let since = Instant::now();
+            let mut mark = Marked::Empty;
+            while mark == Marked::Empty && since.elapsed() < Duration::from_millis(100) {
+                mark = mark_of(sleeps.id().cast_signed());
+            }
+            assert_eq!(mark, want);
         }
     }
 }

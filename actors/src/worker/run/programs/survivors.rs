@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid};
 
+use super::census::BEGUN_WITHIN;
 use super::cgroup;
 use super::proc::{self, Marked, Process, Stat};
 use super::records::Record;
@@ -67,13 +68,19 @@ impl fmt::Display for Survivors {
 pub(super) fn end(left: &Left<'_>, until: Instant) -> Survivors {
     let mut found = BTreeMap::new();
     let mut survivors = Survivors::default();
+    let mut looked_again = false;
     loop {
         // Held first, so that none of them starts another one while they are collected, and the death of a parent takes
         // no child out of reach. What has passed from one process to the next meanwhile is found by the next look.
         while collect(left, &mut found) > 0 && Instant::now() < until {}
         let live: Vec<_> = found.keys().copied().filter(|process| process.lives()).collect();
         if live.is_empty() {
-            break;
+            if std::mem::replace(&mut looked_again, true) {
+                break;
+            }
+            // One that is just beginning a program shows its environment after that.
+            std::thread::sleep(BEGUN_WITHIN);
+            continue;
         }
         for process in &live {
             let _ = process.signal(Signal::KILL);
@@ -172,18 +179,19 @@ impl Left<'_> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt as _;
-    use std::process::{Child, Command};
+    use std::process::Command;
 
     use super::*;
     use crate::worker::run::programs::proc::MARK;
+    use crate::worker::run::programs::proc::tests::Kept;
 
     /// Runs something in a shell, in a group of its own.
-    fn shell(run: &str, mark: &str) -> (Child, Process, Stat) {
+    fn shell(run: &str, mark: &str) -> (Kept, Process, Stat) {
         let child =
             Command::new("sh").arg("-c").arg(run).env(MARK, mark).process_group(0).spawn().unwrap();
         let id = child.id().cast_signed();
         let stat = Stat::of(id).unwrap();
-        (child, Process { id, start: stat.start }, stat)
+        (Kept(child), Process { id, start: stat.start }, stat)
     }
 
     fn record(leader: Process, session: i32, action: u64) -> Record {
@@ -213,9 +221,9 @@ mod tests {
     fn those_of_the_records_end_with_their_descendants_and_nothing_else_does() {
         // Its child is in a session of its own, and has no mark.
         let run = "env -i setsid sleep 1000 & trap '' TERM; wait";
-        let (mut recorded, leader, stat) = shell(run, "x");
+        let (_recorded, leader, stat) = shell(run, "x");
         let child = children_of(leader, 1)[0];
-        let (mut reused, other, _) = shell("exec sleep 1000", "x");
+        let (_reused, other, _) = shell("exec sleep 1000", "x");
         let records = [
             record(leader, stat.session, 17),
             // Each names a process that is somebody else's by now.
@@ -228,9 +236,6 @@ mod tests {
         assert!(other.lives(), "it only has a number that was used before");
         assert_eq!(survivors.to_string(), "action 17 of queue Convert (2 processes)");
         assert_eq!((survivors.number(), survivors.remain.len()), (2, 0));
-        reused.kill().unwrap();
-        reused.wait().unwrap();
-        recorded.wait().unwrap();
     }
 
     #[test]
@@ -253,14 +258,11 @@ mod tests {
     #[test]
     fn what_has_the_mark_of_the_directory_ends() {
         let id = "00000000000000aa";
-        let (mut marked, process, _) = shell("exec sleep 1000", "00000000000000aa.17.2");
-        let (mut other, kept, _) = shell("exec sleep 1000", "00000000000000ab.17.2");
+        let (_marked, process, _) = shell("exec sleep 1000", "00000000000000aa.17.2");
+        let (_other, kept, _) = shell("exec sleep 1000", "00000000000000ab.17.2");
         let survivors = end(&Left { records: &[], id, cgroup: None }, soon());
         assert_eq!(survivors.to_string(), "action 17 (1 process)");
         assert!(!process.lives());
         assert!(kept.lives(), "it is of another directory");
-        other.kill().unwrap();
-        other.wait().unwrap();
-        marked.wait().unwrap();
     }
 }

@@ -19,7 +19,7 @@ use crate::worker::run::GONE_WITHIN;
 /// Time between two looks while programs run and this process adopts orphans.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for which numbers of processes are taken not to be used again.
-const QUICKLY: Duration = Duration::from_secs(1);
+const QUICKLY: Duration = Duration::from_secs(3);
 /// Longest rest between two looks: they take no more than half of one core.
 const LONGEST_REST: Duration = Duration::from_millis(20);
 
@@ -56,8 +56,8 @@ enum Ask {
     Sweep(Serial, oneshot::Sender<Swept>),
 }
 
-/// Number of the processes that belong to a program and had not ended; they were killed. `None` if processes are not
-/// shown here.
+/// Number of the processes that belong to a program, or may do so, and had not ended; they were killed. `None` if
+/// processes are not shown here.
 type Swept = Option<usize>;
 
 /// A program that is known to the sweeper, until this is dropped.
@@ -203,9 +203,10 @@ impl Sweeper {
             adopts: ADOPTS.load(Ordering::Relaxed),
         };
         drop(programs);
-        let quickly = self.looked.is_some_and(|looked| looked.elapsed() < QUICKLY);
-        self.looked = Some(Instant::now());
-        self.census.look(&Machine, &roster, quickly).ok()
+        let now = Instant::now();
+        let quickly = self.looked.is_some_and(|looked| now.duration_since(looked) < QUICKLY);
+        self.looked = Some(now);
+        self.census.look(&Machine, &roster, quickly, now).ok()
     }
 
     fn answer(&mut self, asks: Vec<Ask>, seen: Option<&[Seen]>) {
@@ -224,7 +225,9 @@ impl Sweeper {
             let of = |seen: &&Seen| seen.of == Of::Program(serial) && !seen.has_ended;
             let left = seen.iter().filter(of).map(|seen| seen.process);
             // Any program that ends now may have started those orphans.
-            let number = left.map(kill).count() + hopeful;
+            let number = left.map(kill).count()
+                + hopeful
+                + usize::from(self.census.is_unsure(Instant::now()));
             // Nobody waits for the answer if the system has been dropped.
             let _ = reply.send(Some(number));
         }

@@ -92,7 +92,7 @@ fn a_process_belongs_to_a_program_by_group_parent_or_mark() {
         world.put(216, 215, 216, "");
         world.put(217, SERVER, 211, ""); // adopted, and nobody knows from whom
         world.put(218, 217, 211, "");
-        let seen = Census::default().look(&world, &roster(adopts), false).unwrap();
+        let seen = Census::default().look(&world, &roster(adopts), false, Instant::now()).unwrap();
         let orphan = if adopts { Of::Orphan } else { Of::Child };
         for (id, want) in [
             (210, Some(Of::Program(1))),
@@ -118,39 +118,42 @@ fn a_process_belongs_to_a_program_by_group_parent_or_mark() {
 #[test]
 fn what_a_process_was_found_to_be_stays_true_until_its_number_is_used_again() {
     let world = World::new();
+    let now = Instant::now();
     let mut census = Census::default();
     world.put(201, SERVER, 201, "");
     world.put(210, 201, 201, "");
-    let seen = census.look(&world, &roster(true), false).unwrap();
+    let seen = census.look(&world, &roster(true), false, now).unwrap();
     assert_eq!(of(&seen, 210), Some(Of::Program(1)));
     world.put(210, SERVER, 210, "");
     world.put(211, 210, 210, "");
-    let seen = census.look(&world, &roster(true), true).unwrap();
+    let seen = census.look(&world, &roster(true), true, now).unwrap();
     assert_eq!(of(&seen, 210), Some(Of::Program(1)), "it is no orphan");
     assert_eq!(of(&seen, 211), Some(Of::Program(1)));
     world.gone(210);
     world.put(210, 1, 210, "PATH");
     world.processes.borrow_mut().get_mut(&210).unwrap().0.start += 1;
-    let seen = census.look(&world, &roster(true), true).unwrap();
+    let seen = census.look(&world, &roster(true), true, now).unwrap();
     assert_eq!(of(&seen, 210), None, "a stranger has its number");
 }
 
 #[test]
 fn what_was_seen_before_its_program_was_known_is_looked_at_again() {
     let world = World::new();
+    let now = Instant::now();
     let mut census = Census::default();
     world.put(201, SERVER, 201, "");
     world.put(210, 201, 201, "");
     let early = Roster { leaders: HashMap::new(), marks: HashMap::new(), ..roster(true) };
-    let seen = census.look(&world, &early, false).unwrap();
+    let seen = census.look(&world, &early, false, now).unwrap();
     assert_eq!((of(&seen, 201), of(&seen, 210)), (Some(Of::Orphan), Some(Of::Orphan)));
-    let seen = census.look(&world, &roster(true), true).unwrap();
+    let seen = census.look(&world, &roster(true), true, now).unwrap();
     assert_eq!((of(&seen, 201), of(&seen, 210)), (None, Some(Of::Program(1))));
 }
 
 #[test]
 fn a_stranger_is_looked_at_once_as_long_as_looks_are_quick() {
     let world = World::new();
+    let now = Instant::now();
     let mut census = Census::default();
     for id in 300..400 {
         world.put(id, 90, 90, "PATH");
@@ -160,14 +163,15 @@ fn a_stranger_is_looked_at_once_as_long_as_looks_are_quick() {
     world.put(401, 999, 401, "PATH");
     let mut looks = |quickly| {
         let before = world.looked_at.get();
-        census.look(&world, &roster(true), quickly).unwrap();
+        census.look(&world, &roster(false), quickly, now).unwrap();
         world.looked_at.get() - before
     };
     assert_eq!(looks(true), 106);
     assert_eq!(looks(true), 3, "this process and those two");
     assert_eq!(looks(false), 106);
+    assert!(census.is_unsure(now), "soon more can be told");
     world.put(400, 90, 90, "a.1.1");
-    let seen = census.look(&world, &roster(true), true).unwrap();
+    let seen = census.look(&world, &roster(false), true, now).unwrap();
     assert_eq!(of(&seen, 400), Some(Of::Program(1)));
 }
 
@@ -175,5 +179,33 @@ fn a_stranger_is_looked_at_once_as_long_as_looks_are_quick() {
 fn nothing_is_told_where_processes_are_not_shown() {
     let world = World::new();
     world.gone(SERVER);
-    assert!(Census::default().look(&world, &roster(true), false).is_err());
+    assert!(Census::default().look(&world, &roster(true), false, Instant::now()).is_err());
+}
+
+#[test]
+fn a_look_that_can_not_tell_says_so_for_a_moment() {
+    for (adopts, parent, environment, want) in [
+        (false, 90, "", true),
+        (false, 999, "PATH", true),
+        (false, 90, "PATH", false),
+        (false, 90, "ended", false),
+        // Where orphans are adopted, it can only be somebody else's.
+        (true, 90, "", false),
+        (true, 999, "PATH", true),
+    ] {
+        let world = World::new();
+        let mut census = Census::default();
+        let now = Instant::now();
+        let later = now + BEGUN_WITHIN;
+        world.put(300, parent, 300, environment);
+        census.look(&world, &roster(adopts), false, now).unwrap();
+        assert_eq!(census.is_unsure(now), want, "{adopts} {parent} {environment}");
+        census.look(&world, &roster(adopts), true, later).unwrap();
+        assert!(!census.is_unsure(later), "it never tells: {adopts} {parent} {environment}");
+        world.put(301, parent, 301, environment);
+        census.look(&world, &roster(adopts), true, later).unwrap();
+        world.gone(301);
+        census.look(&world, &roster(adopts), true, later).unwrap();
+        assert!(!census.is_unsure(later), "it has gone: {adopts} {parent} {environment}");
+    }
 }
