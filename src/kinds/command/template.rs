@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn values_take_their_places() {
-        let table: &[(&str, &[(&str, &str)], &[&str])] = &[
+        type Row = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+        let table: &[Row] = &[
             ("p", &[], &[]),
             ("p a 'b c' \"d\"", &[], &["a", "b c", "d"]),
             ("p {A}", &[("a", "x y; $(z) \" ' * \\ \n -")], &["x y; $(z) \" ' * \\ \n -"]),
