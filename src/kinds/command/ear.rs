@@ -11,6 +11,9 @@ use super::result::{self, Form, Kept};
 /// Number of bytes that are read at once.
 const CHUNK: usize = 1 << 14;
 
+/// Largest partial result, and largest output that is parsed here, in bytes: other work waits meanwhile.
+const MAX_AT_ONCE: usize = 256_000;
+
 /// Number of bytes of a line for the server beside a partial result.
 const WORD: usize = 64;
 
@@ -37,8 +40,12 @@ impl Ear {
     }
 
     /// Returns the number of bytes of a line for the server that are kept.
-    pub(super) const fn most_told(&self) -> usize {
-        self.most.saturating_add(WORD)
+    pub(super) fn most_told(&self) -> usize {
+        self.most_of_partial() + WORD
+    }
+
+    fn most_of_partial(&self) -> usize {
+        self.most.min(MAX_AT_ONCE)
     }
 
     /// Keeps standard output.
@@ -52,7 +59,7 @@ impl Ear {
             Some(Told::Progress(progress)) => self.context.set_progress(progress),
             Some(Told::Partial(bytes)) => {
                 let mut kept = Kept { is_cut: line.is_cut, ..Kept::default() };
-                kept.add(bytes, self.most);
+                kept.add(bytes, self.most_of_partial());
                 let report = result::read(&kept, Form::Any);
                 self.context.set_partial(report.clone());
                 self.heard().partial = report;
@@ -67,10 +74,13 @@ impl Ear {
         (output, partial)
     }
 
-    /// Returns the result so far.
+    /// Returns the result so far; that of a long output is the last partial result.
     pub(super) fn so_far(&self) -> Report {
         let heard = self.heard();
-        so_far(&heard.output, heard.partial.clone())
+        match heard.output.bytes.len() <= MAX_AT_ONCE {
+            true => so_far(&heard.output, heard.partial.clone()),
+            false => heard.partial.clone(),
+        }
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {

@@ -1,6 +1,7 @@
 //! The performer of a queue's actions: it starts the program of each.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ const PROGRESS_FD: i32 = 3;
 
 /// The performer of Command actions.
 pub(super) struct Performer {
+    /// The program: an absolute path, or a name that was not found.
+    pub(super) program: PathBuf,
     pub(super) settings: Arc<CommandSettings>,
     pub(super) place: Place,
     pub(super) environment: Environment,
@@ -56,8 +59,8 @@ impl Performer {
         }
         let input = input::json(given, &template.takes);
 
-        let mut command = Command::new(&self.settings.program);
-        command.args(arguments).env_clear().envs(environment);
+        let mut command = Command::new(&self.program);
+        command.arg0(&template.program).args(arguments).env_clear().envs(environment);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let workplace = match &self.settings.directory {
             Some(directory) => {

@@ -181,7 +181,7 @@ async fn forced(context: &ActionContext) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn last_wish(context: &ActionContext) -> Wish {

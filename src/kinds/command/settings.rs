@@ -1,6 +1,8 @@
 //! `Type=Command` in the configuration: its keys, and what is read of them.
 
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,8 +117,6 @@ pub struct CommandSettings {
     /// The queue's name.
     name: String,
     pub(super) template: Template,
-    /// The program: as the command names it, or an absolute path.
-    pub(super) program: PathBuf,
     /// The directory in which all programs work.
     pub(super) directory: Option<PathBuf>,
     keep: Keep,
@@ -147,7 +147,6 @@ impl CommandSettings {
             }
             Template::nothing()
         });
-        let program = program(&template.program);
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let directory = given(section.text(WORKING_DIRECTORY)).map(PathBuf::from);
         if looks
@@ -176,7 +175,6 @@ impl CommandSettings {
         Self {
             name: section.name().to_owned(),
             template,
-            program,
             directory: directory.map(|path| std::path::absolute(&path).unwrap_or(path)),
             keep,
             environment: environment(section),
@@ -238,6 +236,7 @@ impl ConfiguredQueue for CommandSettings {
         let given = self.environment.iter();
         environment.extend(given.map(|(name, value)| (name.into(), value.into())));
         Arc::new(Performer {
+            program: program(&self.template.program, environment.get(OsStr::new("PATH"))),
             settings: Arc::new(self.clone()),
             place: self.place(site),
             environment,
@@ -252,11 +251,20 @@ impl ConfiguredQueue for CommandSettings {
     }
 }
 
-/// Returns a program as it is started: a path is one of the server's working directory, not of the program's.
-fn program(name: &str) -> PathBuf {
-    let path = Path::new(name);
-    let is_path = name.contains('/');
-    is_path.then(|| std::path::absolute(path).ok()).flatten().unwrap_or_else(|| path.to_owned())
+/// Returns the path of a program: one with a `/` is below the server's working directory, not the program's own. Any other
+/// is looked for now, which saves looking for it at each start; where there is none, each start says so.
+fn program(name: &str, path: Option<&OsString>) -> PathBuf {
+    let as_named = PathBuf::from(name);
+    if name.contains('/') {
+        return std::path::absolute(&as_named).unwrap_or(as_named);
+    }
+    let is_program = |path: &PathBuf| {
+        let found = path.metadata();
+        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let directories = path.into_iter().flat_map(std::env::split_paths);
+    let mut found = directories.filter(|path| path.is_absolute()).map(|path| path.join(name));
+    found.find(is_program).unwrap_or(as_named)
 }
 
 /// Reads the variables of the environment.

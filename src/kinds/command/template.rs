@@ -127,6 +127,11 @@ impl Template {
                 "has {{{place}}}, which names no parameter: a name is made of letters, digits, `_`, `-` and `.`; {{{{ is a brace"
             ));
         }
+        if name.eq_ignore_ascii_case("action") {
+            return Err(format!(
+                "has {{{place}}}, which is the name of the queue in every request: choose another"
+            ));
+        }
         if let Some(known) =
             self.takes.iter().position(|taken| taken.name.eq_ignore_ascii_case(name))
         {
@@ -218,7 +223,8 @@ mod tests {
 
     #[test]
     fn values_take_their_places() {
-        let table: &[(&str, &[(&str, &str)], &[&str])] = &[
+        type Row = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+        let table: &[Row] = &[
             ("p", &[], &[]),
             ("p a 'b c' \"d\"", &[], &["a", "b c", "d"]),
             ("p {A}", &[("a", "x y; $(z) \" ' * \\ \n -")], &["x y; $(z) \" ' * \\ \n -"]),
@@ -258,6 +264,7 @@ mod tests {
             ("p {:x}", "names no parameter"),
             ("p {a b}", "without its }"),
             ("p '{a b}'", "names no parameter"),
+            ("p {Action?}", "the name of the queue in every request"),
             ("p {A} {a?}", "the parameter a in two forms"),
             ("p {A:1} {A:2}", "the parameter A in two forms"),
             ("{A} b", "lets a parameter name the program"),

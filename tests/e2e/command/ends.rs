@@ -1,5 +1,7 @@
 //! How a program's end becomes that of the action, and what it says on the way.
 
+use actiond::aci::client::Client;
+
 use super::*;
 use crate::server::wait_until;
 
@@ -74,6 +76,11 @@ fn progress_and_log_are_seen_live() {
             && answer.value("pages").as_deref() == Some("7")
     });
     assert_eq!(answer.values("line").len(), 3, "{}", answer.0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = Client::builder("127.0.0.1", server.address.port()).build().unwrap();
+    let mut log = runtime.block_on(client.log(&token)).unwrap();
+    log.sort();
+    assert_eq!(log, ["hello", "nonsense", "ready"]);
     let in_list = server.info("Run", "getStatus", "&Log=true");
     assert_eq!(in_list.values("line").len(), 3, "{}", in_list.0);
     let without = server.about("Run", "getStatus", &token);
@@ -96,6 +103,7 @@ fn progress_and_log_are_seen_live() {
     let answer = server.outcome("Run", &token);
     assert_eq!((answer.must("status"), answer.must("output")), ("Finished".into(), "end".into()));
     assert!(answer.values("log").is_empty() && with_log().values("log").is_empty());
+    assert!(runtime.block_on(client.log(&token)).unwrap().is_empty());
 }
 
 #[test]

@@ -43,6 +43,13 @@ fn too_much_output_is_cut_and_blocks_nobody() {
     assert_eq!(answer.must("output"), "x".repeat(1_000));
     assert_eq!(answer.must("output_truncated"), "true");
 
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()));
+    let peak = status.ok().and_then(|status| {
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?.to_owned();
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    assert!(peak.is_none_or(|kilobytes| kilobytes < 150_000), "{peak:?} KB were used");
+
     let (_home, server) = shell("printf \"<a>12345</a><b/>\"", "MaxOutputBytes=12");
     let answer = run(&server, "");
     assert_eq!(answer.must("output"), "<a>12345</a>");
