@@ -38,7 +38,7 @@ pub(crate) struct QueueActor {
     store: Arc<dyn Store>,
     pub(super) tenure: Arc<Tenure>,
     pub(super) performer: Arc<dyn Perform>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) system: WeakSystem,
     /// Tells the guardian that this actor is gone when it is dropped, for whatever reason.
     _exit: ExitGuard,

@@ -2,6 +2,7 @@
 //! again once an action may start that may not start yet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 use super::batch::internal;
 use super::committed::wish_of;
 use super::{QueueActor, QueueShared};
+use crate::action::Timestamp;
 use crate::lifecycle::{Came, Ended, OnRestart, Verdict};
 use crate::report::Written;
 use crate::store::{Affected, AttemptEnd, BatchReply, Claimed, Control, Notice};
@@ -31,10 +33,14 @@ pub(crate) enum LeaseState {
     Over(oneshot::Sender<()>),
 }
 
+/// Maximum time between two looks at the clock while actions wait for a time: the clock may be set, and the timer of a machine
+/// that sleeps stands still. Such a look costs no transaction.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(60);
+
 /// Queued actions that may not start yet.
 #[derive(Default)]
 pub(super) struct Due {
-    /// Fires when the first of them may start.
+    /// Fires when the first of them may start, or the clock is to be looked at.
     timer: Option<SpawnHandle>,
     /// True if all queued actions are of that kind: no claim is made until then.
     pub(super) rests: bool,
@@ -48,13 +54,25 @@ impl QueueActor {
             ctx.cancel_future(timer);
         }
         if let Some(after) = reply.next_due {
-            self.due.timer = Some(ctx.run_later(after, |queue, ctx| {
-                queue.due.timer = None;
-                queue.due.rests = false;
-                queue.look = true;
-                queue.pump(ctx);
-            }));
+            let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+            self.wait_until(Timestamp(self.clock.now().0.saturating_add(after)), ctx);
         }
+    }
+
+    /// Looks again once the clock shows this time.
+    fn wait_until(&mut self, time: Timestamp, ctx: &mut Context<Self>) {
+        let left = u64::try_from(time.0.saturating_sub(self.clock.now().0)).unwrap_or_default();
+        let left = Duration::from_millis(left).min(LOOK_AT_CLOCK);
+        self.due.timer = Some(ctx.run_later(left, move |queue, ctx| {
+            queue.due.timer = None;
+            if queue.clock.now() < time {
+                queue.wait_until(time, ctx);
+                return;
+            }
+            queue.due.rests = false;
+            queue.look = true;
+            queue.pump(ctx);
+        }));
     }
 
     /// Returns a claimed action to the queue: another server may have started it by now. It never ran here, so it is

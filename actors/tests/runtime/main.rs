@@ -48,6 +48,7 @@ mod processes;
 mod queueing;
 mod restarting;
 mod running;
+mod starting_later;
 mod store;
 mod unfinished;
 mod workers;
