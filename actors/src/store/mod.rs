@@ -69,7 +69,8 @@
 //! that is set back earlier makes the wait longer.
 //!
 //! [`BatchReply::next_due`] is the time until the first of the others may start. The queue looks again then, or earlier if
-//! something else happens. It is exact in each reply: the queue knows no other.
+//! something else happens. It is exact in each reply: the queue knows no other. Only where a fault kept a store from starting
+//! what may start, it is at most a second: the queue would take it that all that waits has to wait until then.
 //!
 //! Where very many are due at once, a store may forget their times in steps of at least a thousand a batch. While it has not
 //! forgotten all of them it starts nothing in that queue, since the highest priority may be among the rest, and `next_due` is so short
