@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::schema::in_by_not_before;
 use super::write::{Applied, Writer};
@@ -106,10 +106,12 @@ impl Writer<'_> {
         let first: Option<i64> = self
             .connection
             .prepare_cached(concat!(
-                "SELECT min(not_before) FROM action INDEXED BY by_not_before WHERE queue = ?1 AND ",
-                in_by_not_before!()
+                "SELECT not_before FROM action INDEXED BY by_not_before WHERE queue = ?1 AND ",
+                in_by_not_before!(),
+                " ORDER BY not_before LIMIT 1"
             ))?
-            .query_row([queue.0], |row| row.get(0))?;
+            .query_row([queue.0], |row| row.get(0))
+            .optional()?;
         let first = first.map(Timestamp);
         self.queue_mut(queue)?.deferred.first = first;
         Ok(first)
