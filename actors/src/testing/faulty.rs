@@ -13,6 +13,9 @@ use crate::store::{
     RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError,
 };
 
+/// Time after which a queue looks again whose claims failed while others of its actions wait for a time.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// A store with faults around another one. Its clones share the faults, so keep one when the other goes to a system.
 ///
 /// A commit that fails changes nothing. A commit that is held has either not been made yet
@@ -180,7 +183,8 @@ impl Store for FaultyStore {
                 };
                 return (nothing, Box::new(|_| answer(Err(error))));
             }
-            if store.faults().claims {
+            let no_claims = store.faults().claims;
+            if no_claims {
                 batch.claim = 0;
             }
             let refused = no_submissions.map(|error| {
@@ -192,6 +196,10 @@ impl Store for FaultyStore {
                 after.wait_blocking();
                 if let (Ok(reply), Some(refused)) = (&mut reply, refused) {
                     reply.submissions = refused;
+                }
+                if let (Ok(reply), true) = (&mut reply, no_claims) {
+                    // What may start is still to be started.
+                    reply.next_due = reply.next_due.map(|due| due.min(LOOK_AGAIN));
                 }
                 answer(reply);
             });

@@ -52,6 +52,7 @@ mod processes;
 mod queueing;
 mod restarting;
 mod running;
+mod starting_later;
 mod store;
 #[cfg(target_os = "linux")]
 mod survivors;

@@ -6,18 +6,24 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::schema::in_by_not_before;
 use super::write::{Applied, Writer};
 use crate::action::Timestamp;
-use crate::store::{Batch, QueueId};
+use crate::store::{Batch, BatchReply, QueueId};
 
 /// Maximum number of actions that one transaction moves: some tens of milliseconds.
 pub(super) const STEP: u64 = 5_000;
 
-/// Time after which a queue looks again if due actions could not be moved.
+/// Time after which a queue looks again if due actions could not be moved, or nothing could be started.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Completes the reply to a batch that started nothing though there may be something to start: a queue that only waits for a
+/// time must not wait for that.
+pub(super) fn looking_again(reply: BatchReply) -> BatchReply {
+    BatchReply { next_due: reply.next_due.map(|due| due.min(LOOK_AGAIN)), ..reply }
+}
 
 /// The deferred actions of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,10 +106,12 @@ impl Writer<'_> {
         let first: Option<i64> = self
             .connection
             .prepare_cached(concat!(
-                "SELECT min(not_before) FROM action INDEXED BY by_not_before WHERE queue = ?1 AND ",
-                in_by_not_before!()
+                "SELECT not_before FROM action INDEXED BY by_not_before WHERE queue = ?1 AND ",
+                in_by_not_before!(),
+                " ORDER BY not_before LIMIT 1"
             ))?
-            .query_row([queue.0], |row| row.get(0))?;
+            .query_row([queue.0], |row| row.get(0))
+            .optional()?;
         let first = first.map(Timestamp);
         self.queue_mut(queue)?.deferred.first = first;
         Ok(first)

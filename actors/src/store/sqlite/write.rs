@@ -199,7 +199,8 @@ impl<'c> Writer<'c> {
     /// space for their results. Submissions are refused.
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
         let has_room = self.reserve.has_room_for_starts();
-        let rest = without_submissions(batch, if has_room { batch.claim } else { 0 });
+        let claim = if has_room { batch.claim } else { 0 };
+        let rest = without_submissions(batch, claim);
         let moves = has_room.then_some(deferred::STEP);
         let error = self.submission_error.clone();
         let committed = match self.commit_parts(&rest, &error, moves) {
@@ -209,7 +210,8 @@ impl<'c> Writer<'c> {
             }
             other => other,
         };
-        Ok(refusing_submissions(committed?, batch, &error))
+        let reply = refusing_submissions(committed?, batch, &error);
+        Ok(if claim < batch.claim { deferred::looking_again(reply) } else { reply })
     }
 
     /// Commits one batch alone, in parts if necessary, so that a part that fails does not block the rest. If
@@ -236,14 +238,15 @@ impl<'c> Writer<'c> {
             };
         }
         if let Ok(reply) = self.commit_one(&Batch { claim: 0, ..batch.clone() }, None) {
-            return Ok(with_unread(reply, unread));
+            return Ok(deferred::looking_again(with_unread(reply, unread)));
         }
         if batch.submissions.is_empty() {
             return Err(failed.error);
         }
         let controls = without_submissions(batch, 0);
         let reply = self.commit_one(&controls, None).map_err(|_| first.clone())?;
-        Ok(refusing_submissions(with_unread(reply, unread), batch, &failed.error))
+        let reply = deferred::looking_again(with_unread(reply, unread));
+        Ok(refusing_submissions(reply, batch, &failed.error))
     }
 
     /// Commits one batch, and moves so many due actions meanwhile.
