@@ -1,9 +1,12 @@
-//! Cost of the store: commits of several sizes, and the newest of many actions.
+//! Cost of the store: commits of several sizes, the newest of many actions, and actions that may not start yet.
 //!
 //! `cargo bench -p actiond-actors --bench store`. The data is in the target directory, which must be on the disk to be
 //! measured; a temporary directory may be in memory.
 
 #![allow(clippy::expect_used, missing_docs, reason = "a benchmark is no library, and may panic")]
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use actiond_actors::lifecycle::{Came, Ended};
 use actiond_actors::report::Written;
@@ -53,6 +56,19 @@ impl Bench {
         }
     }
 
+    /// Queues this number of actions that may start at that time, with ten priorities.
+    fn defer(&self, number: usize, time: i64) {
+        for _ in 0..number.div_ceil(1_000) {
+            let mut batch = self.batch(1_000, Vec::new(), 0);
+            for (new, number) in batch.submissions.iter_mut().zip(0..) {
+                if let NewAction::Given { priority, not_before, .. } = new {
+                    (*priority, *not_before) = (number % 10, Some(Timestamp(time)));
+                }
+            }
+            self.commit(batch);
+        }
+    }
+
     fn commit(&self, batch: Batch) -> BatchReply {
         let committed: BoxFuture<'static, Result<BatchReply, StoreError>> =
             self.store.commit(batch);
@@ -61,21 +77,25 @@ impl Bench {
 
     /// Submits and claims this many, and returns the ends that finish them.
     fn running(&self, number: usize) -> Vec<Control> {
-        let claimed = self.commit(self.batch(number, Vec::new(), number)).claimed;
-        let end = |id, attempt| AttemptEnd {
-            retry_after: None,
-            worker: None,
-            id,
-            attempt,
-            ended: Ended::Finished,
-            came: Came::ByItself,
-            error: None,
-            report: Written::default(),
-            percent: 100.0,
-            processing_ms: 1,
-        };
-        claimed.into_iter().map(|c| Control::End(end(c.id, c.attempt).into())).collect()
+        ends(self.commit(self.batch(number, Vec::new(), number)))
     }
+}
+
+/// Returns the ends that finish what was claimed.
+fn ends(reply: BatchReply) -> Vec<Control> {
+    let end = |id, attempt| AttemptEnd {
+        retry_after: None,
+        worker: None,
+        id,
+        attempt,
+        ended: Ended::Finished,
+        came: Came::ByItself,
+        error: None,
+        report: Written::default(),
+        percent: 100.0,
+        processing_ms: 1,
+    };
+    reply.claimed.into_iter().map(|c| Control::End(end(c.id, c.attempt).into())).collect()
 }
 
 fn store(c: &mut Criterion) {
@@ -120,5 +140,45 @@ fn store(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, store);
+/// What may not start yet costs a claim nothing, and what is due at one instant starts soon.
+fn deferred(c: &mut Criterion) {
+    let mut group = c.benchmark_group("claims");
+    group.sample_size(20);
+    for number in [0, 1_000_000] {
+        let bench = Bench::new();
+        bench.defer(number, i64::MAX);
+        let running = RefCell::new(Vec::new());
+        group.bench_function(format!("64 beside {number} that may not start yet"), |b| {
+            b.iter_batched(
+                || bench.commit(bench.batch(64, running.take(), 0)),
+                |_| running.replace(ends(bench.commit(bench.batch(0, Vec::new(), 64)))),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+
+    let bench = Bench::new();
+    bench.defer(100_000, 3_000);
+    let (begin, mut started, mut first) = (Instant::now(), 0, Duration::ZERO);
+    let (mut longest, mut running) = (Duration::ZERO, Vec::new());
+    while started < 100_000 {
+        let since = Instant::now();
+        let due = Batch { now: Timestamp(3_000), ..bench.batch(0, running, 256) };
+        let reply = bench.commit(due);
+        longest = longest.max(since.elapsed());
+        if started == 0 {
+            first = begin.elapsed();
+        }
+        started += reply.claimed.len();
+        running = ends(reply);
+    }
+    let all = begin.elapsed();
+    println!(
+        "100,000 due at once: the first starts after {first:?}, all have started and nearly all ended after {all:?}; \
+         the longest batch takes {longest:?}"
+    );
+}
+
+criterion_group!(benches, store, deferred);
 criterion_main!(benches);

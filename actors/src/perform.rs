@@ -262,7 +262,7 @@ impl ActionContext {
     ///
     /// # Errors
     ///
-    /// [`QueueError::UnknownAction`] if this attempt does not run any more, or the store's.
+    /// [`QueueError::UnknownAction`] if this attempt does not run any more, [`QueueError::NoteTooLong`], or the store's.
     pub async fn keep_note(&self, note: impl Into<String>) -> Result<(), QueueError> {
         let Some(id) = self.id() else { return Ok(()) };
         let note = note.into();

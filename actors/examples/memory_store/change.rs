@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use actiond_actors::lifecycle::{Command, Recovery, Refusal, Verdict, decide, is_current};
+use actiond_actors::lifecycle::{Command, Ended, Recovery, Refusal, Verdict, decide, is_current};
 use actiond_actors::store::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Notice, OwnerId, Record,
-    Rejected, StoreError, Submitted,
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Notice, OwnerId,
+    PastAttempt, Record, Rejected, Resumed, StoreError, Submitted,
 };
-use actiond_actors::{ActionId, State, SubmissionKey, Wish};
+use actiond_actors::{ActionId, State, SubmissionKey, Timestamp, Wish};
 
 use super::data::{Owner, Queue, Row};
 
@@ -34,6 +34,7 @@ pub(crate) struct Change<'d> {
     /// Time by the database's clock, for leases. The rows have the time of the batch, which is the server's.
     now: Duration,
     pub(crate) notices: Vec<(To, Notice)>,
+    resumed: Vec<Resumed>,
     /// True once an action came to wait.
     arrived: bool,
 }
@@ -47,12 +48,23 @@ impl<'d> Change<'d> {
         owner: OwnerId,
         now: Duration,
     ) -> Self {
-        Self { queue, last_id, owners, batch, owner, now, notices: Vec::new(), arrived: false }
+        Self {
+            queue,
+            last_id,
+            owners,
+            batch,
+            owner,
+            now,
+            notices: Vec::new(),
+            resumed: Vec::new(),
+            arrived: false,
+        }
     }
 
     pub(crate) fn apply(&mut self) -> BatchReply {
         let batch = self.batch;
         let controls = batch.controls.iter().map(|control| self.control(control)).collect();
+        self.arrived |= self.queue.let_due_start(batch.now);
         let mut submissions = Vec::with_capacity(batch.submissions.len());
         let mut repeats = Vec::new();
         for (index, new) in batch.submissions.iter().enumerate() {
@@ -72,7 +84,7 @@ impl<'d> Change<'d> {
             self.notices.push((To::Others, Notice::Work(batch.queue)));
         }
         BatchReply {
-            resumed: Vec::new(),
+            resumed: std::mem::take(&mut self.resumed),
             controls,
             submissions,
             repeats,
@@ -82,8 +94,8 @@ impl<'d> Change<'d> {
             counts,
             paused: self.queue.paused,
             owner: self.owner,
-            deferred: 0,
-            next_due: None,
+            deferred: self.queue.deferred(),
+            next_due: self.queue.next_due(batch.now),
         }
     }
 
@@ -110,7 +122,11 @@ impl<'d> Change<'d> {
             Control::StopAll => Ok(self.command_running(Command::Stop)),
             Control::Recover { live, recovery } => Ok(self.recover(Some(live), *recovery)),
             Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
-            Control::Note { .. } => Err(Rejected::Stale),
+            Control::Note { id, attempt, note } => {
+                let row = self.current(*id, *attempt)?;
+                row.note = Some(note.clone());
+                Ok(vec![row.affected(Verdict::Stay)])
+            }
         }
     }
 
@@ -152,7 +168,16 @@ impl<'d> Change<'d> {
                 None => true,
             };
             if lost {
-                affected.extend(self.command(id, recovery.command(0)));
+                let command = recovery.command(row.restarts);
+                match self.command(id, command) {
+                    Ok(Affected { verdict: Verdict::Stay, .. }) => {
+                        // It goes on, and from now on this owner runs it.
+                        let Some(row) = self.queue.rows.get_mut(&id) else { continue };
+                        row.owner = Some(self.owner);
+                        self.resumed.push(row.resumed());
+                    }
+                    other => affected.extend(other),
+                }
             } else {
                 affected.push(row.affected(Verdict::Stay));
             }
@@ -164,21 +189,44 @@ impl<'d> Change<'d> {
         self.owners.get(&owner).is_none_or(|owner| owner.lease.is_none())
     }
 
-    /// Applies the end of an attempt, if this owner runs it.
-    fn end(&mut self, end: &AttemptEnd) -> Result<Vec<Affected>, Rejected> {
-        let row = self.queue.rows.get(&end.id).ok_or(Rejected::Unknown)?;
-        let current = is_current(row.record.state, row.record.attempt, end.attempt);
-        if !current || row.owner != Some(self.owner) || self.is_dead(self.owner) {
+    /// Returns the action, if this attempt runs and this owner runs it.
+    fn current(&mut self, id: ActionId, attempt: u32) -> Result<&mut Row, Rejected> {
+        let is_dead = self.is_dead(self.owner);
+        let row = self.queue.rows.get_mut(&id).ok_or(Rejected::Unknown)?;
+        let current = is_current(row.record.state, row.record.attempt, attempt);
+        if !current || row.owner != Some(self.owner) || is_dead {
             return Err(Rejected::Stale);
         }
+        Ok(row)
+    }
+
+    /// Applies the end of an attempt, if this owner runs it.
+    fn end(&mut self, end: &AttemptEnd) -> Result<Vec<Affected>, Rejected> {
+        let last_error = self.current(end.id, end.attempt)?.record.error.clone();
         let affected = self.command(end.id, Command::End(end.ended)).map_err(Rejected::Refused)?;
-        if let Some(row) = self.queue.rows.get_mut(&end.id).filter(|_| affected.state.is_final()) {
-            let record = &mut row.record;
+        let now = self.batch.now;
+        let Some(row) = self.queue.rows.get_mut(&end.id) else { return Ok(vec![affected]) };
+        let record = &mut row.record;
+        record.worker.clone_from(&end.worker);
+        if affected.state.is_final() {
             record.processing_ms = end.processing_ms;
             record.percent = if affected.state == State::Finished { 100.0 } else { end.percent };
             record.error = end.error.clone().or_else(|| record.error.take());
             // It was written by a server, so it can be read.
             record.report = end.report.nodes().unwrap_or_default();
+        } else {
+            record.error = end.error.clone().or(last_error);
+            if let Some(past) = row.past.last_mut() {
+                past.worker.clone_from(&end.worker);
+                past.error = end.error.as_deref().map(|error| PastAttempt::cut(error).to_owned());
+            }
+            if end.ended == Ended::Retry {
+                row.failures += 1;
+                let wait = end.retry_after.map_or(0, |wait| wait.as_millis());
+                let wait = i64::try_from(wait).unwrap_or(i64::MAX);
+                let time = Timestamp(now.0.saturating_add(wait));
+                record.not_before = Some(time).filter(|time| *time > now);
+            }
         }
         Ok(vec![affected])
     }
@@ -194,6 +242,10 @@ impl<'d> Change<'d> {
         let runs_at = row.owner;
         if let Command::ChangePriority(priority) = command {
             row.record.priority = priority;
+        }
+        if command == Command::Retry {
+            row.record.not_before = None;
+            self.arrived = true;
         }
         if let Verdict::Move(state) = verdict {
             row.move_to(state, now, command);
@@ -223,8 +275,8 @@ impl<'d> Change<'d> {
         let max = self.batch.max_queued;
         let is_full = max.is_some_and(|max| self.queue.counts().queued() >= max);
         let rows = &self.queue.rows;
-        let (parameters, priority, key, queued_at) = match new {
-            NewAction::Given { parameters, priority, key, queued_at, .. } => {
+        let (parameters, priority, key, not_before, queued_at) = match new {
+            NewAction::Given { parameters, priority, key, not_before, queued_at } => {
                 if let Some((key, first)) = key.as_ref().and_then(|key| {
                     let same = |k: &SubmissionKey| k.as_str() == key.as_str();
                     Some((key, rows.values().find(|row| row.key.as_ref().is_some_and(same))?))
@@ -235,13 +287,16 @@ impl<'d> Change<'d> {
                     let Record { id, queued_at, .. } = first.record;
                     return Ok(Submitted { id, queued_at });
                 }
-                (parameters.clone(), *priority, key.clone(), *queued_at)
+                (parameters.clone(), *priority, key.clone(), *not_before, *queued_at)
             }
             NewAction::CopyOf { .. } if is_full => return Err(Rejected::QueueFull),
             NewAction::CopyOf { id, queued_at } => {
                 let row = rows.get(id).ok_or(Rejected::Unknown)?;
                 decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
-                (row.parameters.clone(), row.record.priority, None, *queued_at)
+                let Row { parameters, record, .. } = row;
+                // What waits for its next attempt waits for a time that concerns only that.
+                let not_before = record.not_before.filter(|_| record.attempt == 0);
+                (parameters.clone(), record.priority, None, not_before, *queued_at)
             }
         };
         if is_full {
@@ -252,7 +307,7 @@ impl<'d> Change<'d> {
         *self.last_id = id.get();
         self.arrived = true;
         let record = Record {
-            not_before: None,
+            not_before: not_before.filter(|time| *time > self.batch.now),
             worker: None,
             id,
             state: State::Queued,
@@ -267,7 +322,7 @@ impl<'d> Change<'d> {
             report: Vec::new(),
             position: None,
         };
-        self.queue.rows.insert(id, Row { record, parameters, key, owner: None });
+        self.queue.rows.insert(id, Row::new(record, parameters, key));
         Ok(Submitted { id, queued_at })
     }
 
@@ -283,17 +338,7 @@ impl<'d> Change<'d> {
                 && let Some(row) = self.queue.rows.get_mut(&id)
             {
                 row.owner = Some(self.owner);
-                let Record { attempt, queued_at, started_at, .. } = row.record;
-                let parameters = row.parameters.clone();
-                let started_at = started_at.unwrap_or(queued_at);
-                claimed.push(Claimed {
-                    id,
-                    attempt,
-                    queued_at,
-                    started_at,
-                    parameters,
-                    failures: 0,
-                });
+                claimed.push(row.claimed());
             }
         }
         claimed

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actiond_actors::lifecycle::{Command, Verdict, error_of, not_before};
+use actiond_actors::lifecycle::{Command, Verdict, error_of, not_before, outcome_of_error};
 use actiond_actors::store::{
-    Affected, Batch, BatchReply, Notice, NoticeSink, OwnerId, QueueId, QueueState, Record, Renewal,
-    StoreError,
+    Affected, Batch, BatchReply, Claimed, Notice, NoticeSink, OwnerId, PastAttempt, QueueId,
+    QueueState, Record, Renewal, Resumed, StoreError,
 };
 use actiond_actors::{ActionId, Counts, Parameters, State, SubmissionKey, Timestamp};
 
@@ -33,6 +33,11 @@ pub(crate) struct Row {
     pub(crate) key: Option<SubmissionKey>,
     /// The owner that runs it, while it runs.
     pub(crate) owner: Option<OwnerId>,
+    pub(crate) failures: u32,
+    pub(crate) restarts: u32,
+    pub(crate) note: Option<String>,
+    /// The attempts that ended without ending the action.
+    pub(crate) past: Vec<PastAttempt>,
 }
 
 #[derive(Default)]
@@ -132,25 +137,105 @@ fn unknown(queue: QueueId) -> StoreError {
 }
 
 impl Row {
+    /// Makes that of a new action.
+    pub(crate) const fn new(
+        record: Record,
+        parameters: Parameters,
+        key: Option<SubmissionKey>,
+    ) -> Self {
+        Self {
+            record,
+            parameters,
+            key,
+            owner: None,
+            failures: 0,
+            restarts: 0,
+            note: None,
+            past: Vec::new(),
+        }
+    }
+
     /// Writes another state, with the times that go with it (Q9).
     pub(crate) fn move_to(&mut self, state: State, now: Timestamp, command: Command) {
+        match state {
+            State::Queued => self.queue_again(now, command),
+            _ if state.is_final() => {
+                let record = &mut self.record;
+                let earlier = record.started_at.unwrap_or(record.queued_at);
+                record.finished_at = Some(not_before(now, earlier));
+                record.error = error_of(command, state).map(str::to_owned);
+                record.not_before = None;
+                if state == State::Cancelled {
+                    // Also where it was cancelled elsewhere: it never ran.
+                    record.started_at = None;
+                }
+            }
+            _ => {}
+        }
         let record = &mut self.record;
         record.state = state;
         if command == Command::Start {
             record.attempt += 1;
             record.started_at = Some(not_before(now, record.queued_at));
-        }
-        if state == State::Queued {
-            record.started_at = None;
-        }
-        if state.is_final() {
-            let earlier = record.started_at.unwrap_or(record.queued_at);
-            record.finished_at = Some(not_before(now, earlier));
-            record.error = error_of(command, state).map(str::to_owned);
+            record.worker = None;
         }
         if !state.is_running() {
             self.owner = None;
+            self.note = None;
         }
+    }
+
+    /// Keeps the attempt that is over, and lets the action wait for the next.
+    fn queue_again(&mut self, now: Timestamp, command: Command) {
+        let record = &mut self.record;
+        let started_at = record.started_at.take().unwrap_or(record.queued_at);
+        let mut past = PastAttempt {
+            attempt: record.attempt,
+            started_at,
+            ended_at: not_before(now, started_at),
+            ended: None,
+            worker: None,
+            error: None,
+        };
+        match command {
+            Command::End(ended) => past.ended = Some(ended),
+            Command::Retry => {
+                let error = record.error.as_deref();
+                past.ended_at = record.finished_at.take().unwrap_or(started_at);
+                past.ended = outcome_of_error(error);
+                past.worker.clone_from(&record.worker);
+                past.error = error.map(|error| PastAttempt::cut(error).to_owned());
+                (record.processing_ms, record.percent) = (0, 0.0);
+                record.report.clear();
+                (self.failures, self.restarts) = (0, 0);
+            }
+            _ => {
+                record.worker = None;
+                self.restarts += 1;
+            }
+        }
+        self.past.push(past);
+        if self.past.len() > PastAttempt::KEPT {
+            self.past.remove(0);
+        }
+    }
+
+    /// Returns the action as whoever runs it gets it.
+    pub(crate) fn claimed(&self) -> Claimed {
+        let Record { id, attempt, queued_at, started_at, .. } = self.record;
+        Claimed {
+            id,
+            attempt,
+            queued_at,
+            started_at: started_at.unwrap_or(queued_at),
+            parameters: self.parameters.clone(),
+            failures: self.failures,
+        }
+    }
+
+    pub(crate) fn resumed(&self) -> Resumed {
+        let (state, note) = (self.record.state, self.note.clone());
+        Resumed { claimed: self.claimed(), state, note }
     }
 
     pub(crate) fn affected(&self, verdict: Verdict) -> Affected {
@@ -170,10 +255,32 @@ impl Queue {
         self.rows.values().map(|row| row.record.state).collect()
     }
 
-    /// Returns the waiting actions, the next to start first (Q8).
+    /// Forgets the times that have come, before which actions must not start; returns true if there were any.
+    pub(crate) fn let_due_start(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        for row in self.rows.values_mut() {
+            let left = row.record.not_before.filter(|time| *time > now);
+            any |= left != row.record.not_before;
+            row.record.not_before = left;
+        }
+        any
+    }
+
+    /// Returns the number of actions that must not start yet.
+    pub(crate) fn deferred(&self) -> u64 {
+        self.rows.values().filter(|row| row.record.not_before.is_some()).count() as u64
+    }
+
+    /// Returns the time until the first of the actions may start that must not start yet.
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Duration> {
+        let first = self.rows.values().filter_map(|row| row.record.not_before).min()?;
+        u64::try_from(first.0.saturating_sub(now.0)).ok().map(Duration::from_millis)
+    }
+
+    /// Returns the actions that may start, the next to start first (Q8).
     pub(crate) fn waiting(&self) -> Vec<ActionId> {
         let waiting = self.rows.values().map(|row| &row.record);
-        let waiting = waiting.filter(|record| record.state == State::Queued);
+        let waiting = waiting.filter(|r| r.state == State::Queued && r.not_before.is_none());
         let mut waiting: Vec<_> = waiting.map(|r| (Reverse(r.priority), r.id)).collect();
         waiting.sort_unstable();
         waiting.into_iter().map(|(_, id)| id).collect()

@@ -178,8 +178,10 @@ impl Store for MemoryStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
-        let _ = (queue, id);
-        ready(Ok(Vec::new())).boxed()
+        self.read(|data| {
+            let row = data.queue(queue).ok().and_then(|queue| queue.rows.get(&id));
+            row.map(|row| row.past.clone()).unwrap_or_default()
+        })
     }
 
     fn parameters(

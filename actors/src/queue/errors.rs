@@ -33,6 +33,14 @@ pub enum QueueError {
     /// Another submission has the same key, and its action is still kept; nothing was changed.
     #[error("something else was submitted under the same key before")]
     KeyTaken,
+    /// The note is too long to be kept; nothing was changed.
+    #[error("a note of {bytes} bytes can't be kept: it may have {limit}")]
+    NoteTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The maximum ([`Control::MAX_NOTE`](crate::store::Control::MAX_NOTE)).
+        limit: usize,
+    },
     /// The server shuts down and takes no new actions.
     #[error("the server is shutting down and takes no new actions")]
     ShuttingDown,

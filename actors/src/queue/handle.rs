@@ -148,6 +148,10 @@ impl QueueHandle {
         attempt: u32,
         note: String,
     ) -> Result<(), QueueError> {
+        let (bytes, limit) = (note.len(), Control::MAX_NOTE);
+        if bytes > limit {
+            return Err(QueueError::NoteTooLong { bytes, limit });
+        }
         self.send_control(Control::Note { id, attempt, note }, Some(id)).await.map(drop)
     }
 

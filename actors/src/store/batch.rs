@@ -22,7 +22,8 @@ pub struct Batch {
     pub submissions: Vec<NewAction>,
     /// Number of actions that may start: the slots that are free after the controls.
     pub claim: usize,
-    /// Number of waiting actions at which submissions are refused; `None` = no limit.
+    /// Number of waiting actions at which submissions are refused, also of those that may not start yet; `None` = no
+    /// limit. Nothing but submissions is refused for it.
     pub max_queued: Option<u64>,
     /// The final actions that are kept; older ones are deleted.
     pub retention: Retention,
@@ -79,7 +80,8 @@ pub enum Control {
         recovery: Recovery,
     },
     /// Keeps a note with the attempt that runs, instead of the one before. It is [`Rejected::Stale`] unless this attempt
-    /// runs, and this owner runs it. [`BatchReply::resumed`] returns it.
+    /// runs, and this owner runs it. [`BatchReply::resumed`] returns it. The queue lets no note through that is longer than
+    /// [`Control::MAX_NOTE`].
     Note {
         /// The action.
         id: ActionId,
@@ -91,6 +93,9 @@ pub enum Control {
 }
 
 impl Control {
+    /// Maximum length of a note in bytes.
+    pub const MAX_NOTE: usize = 64 * 1024;
+
     /// Makes a command to the action of this id, whenever that was queued.
     #[must_use]
     pub const fn command(id: ActionId, command: Command) -> Self {
@@ -140,7 +145,8 @@ pub enum NewAction {
         /// Time when the submission arrived.
         queued_at: Timestamp,
     },
-    /// A copy, with parameters, priority and earliest start of an action that has not ended.
+    /// A copy of an action that has not ended, with its parameters and priority, and with its earliest start if it was
+    /// never started.
     CopyOf {
         /// That action.
         id: ActionId,
@@ -185,7 +191,7 @@ pub struct BatchReply {
     pub owner: OwnerId,
     /// Number of queued actions that must not start yet.
     pub deferred: u64,
-    /// Time until the first of them may start; `None` if there are none.
+    /// Time until the first of them may start, by [`Batch::now`]; `None` if there are none.
     pub next_due: Option<Duration>,
 }
 

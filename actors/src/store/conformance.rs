@@ -22,6 +22,8 @@
 //! - `commands`: one case for each rule of commands, starts, ends and recovery;
 //! - `batches`: when batches are sealed and answered, and concurrent callers;
 //! - `submissions`: ids, keys and copies of new actions;
+//! - `attempts`: retries, releases, restarts, notes, and past attempts;
+//! - `deferred`: actions that may not start before a time;
 //! - `retention`: deletion of old final actions;
 //! - `keeping`: exact storage, and opening the store again;
 //! - `owners`: several owners on one store; these pass where only one may open it. Of the notices only
@@ -39,8 +41,10 @@
     reason = "a case of the suite fails by a panic"
 )]
 
+mod attempts;
 mod batches;
 mod commands;
+mod deferred;
 mod histories;
 mod keeping;
 mod model;
@@ -64,8 +68,10 @@ use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
     Rejected, Retention, Store, Submitted,
 };
+pub use attempts::*;
 pub use batches::*;
 pub use commands::*;
+pub use deferred::*;
 pub use histories::*;
 pub use keeping::*;
 pub use owners::*;
@@ -120,6 +126,24 @@ macro_rules! store_conformance {
             a_repeated_key_changes_nothing,
             a_taken_key_is_refused,
             copies_carry_parameters_and_priority,
+            a_failure_that_is_tried_again_waits,
+            a_stop_ends_all_attempts,
+            what_is_given_back_counts_no_failure,
+            an_error_is_tried_again_when_asked,
+            the_history_tells_how_an_error_came,
+            an_action_that_runs_at_each_death_is_given_up,
+            attempts_go_on_after_a_restart,
+            a_note_belongs_to_its_attempt,
+            the_latest_past_attempts_are_kept,
+            what_is_cancelled_elsewhere_never_started,
+            an_action_waits_for_its_time,
+            a_time_in_the_past_is_none,
+            what_is_due_starts_in_order_of_priority,
+            what_waits_for_a_time_is_in_nobodys_way,
+            many_are_due_at_once,
+            a_clock_that_is_set_lets_no_time_go_back,
+            commands_reach_what_waits_for_a_time,
+            a_copy_waits_for_the_same_time,
             retention_by_number,
             retention_by_number_after_the_clock_was_set_back,
             retention_by_age,
@@ -145,6 +169,7 @@ macro_rules! store_conformance {
             counts_and_pause_are_seen_by_both,
             no_two_owners_start_the_same,
             ids_and_keys_are_one_for_all_owners,
+            who_recovers_an_attempt_runs_it,
         }
     };
     ($factory:expr => $($case:ident),+ $(,)?) => { $(

@@ -59,19 +59,44 @@
 //!
 //! # Delayed starts
 //!
-//! A store may keep actions queued that must not start before some time. Then [`BatchReply::deferred`] is their number, and
-//! [`BatchReply::next_due`] the time until the first of them may start. The queue claims again then, or earlier if something
-//! else happens.
-//! Such an action counts as queued, has no place in the queue, and keeps no other from starting. It costs nothing while it
-//! waits. When several may start from the same moment on, they start as others do: higher priority first, equal ones by
-//! arrival. [`NewAction::Given`] and [`AttemptEnd::retry_after`] set the time; `Command::Retry` removes it.
+//! An action may be queued that must not start before some time: [`NewAction::Given`] and [`AttemptEnd::retry_after`] set
+//! it, and `Command::Retry` removes it. Until then the action counts as queued, also for [`Batch::max_queued`]; it has no
+//! place in the queue, keeps no other from starting, and costs nothing. [`Record::not_before`] shows the time.
+//!
+//! The clock is the queue's: a time has come when a batch has a [`Batch::now`] that is not before it. The first such batch
+//! forgets the time, after its controls and before its submissions, and from then on the action waits as others do: higher priority
+//! first, equal ones by arrival, whichever was due first. A clock that is set back later does not bring the time back, and one
+//! that is set back earlier makes the wait longer.
+//!
+//! [`BatchReply::deferred`] is the number of the others, and [`BatchReply::next_due`] the time until the first of them may
+//! start. The queue looks again then, or earlier if something else happens. Both are exact in each reply: the queue knows no
+//! others.
+//!
+//! Where very many are due at once, a store may forget their times in steps of at least a thousand a batch. While it has not
+//! forgotten all of them it starts nothing in that queue, since the highest priority may be among the rest, and `next_due` is so short
+//! that the queue looks again at once.
 //!
 //! # Attempts
 //!
-//! A store counts two things with an action, beside the number of its attempts. *Failures*: ends with [`Ended::Retry`].
-//! *Restarts*: recoveries that requeued it, or gave it up; [`Recovery::command`](crate::lifecycle::Recovery::command) is
-//! asked with their number. `Command::Retry` of an action in Error sets both to 0. [`Store::history`] has each attempt that
-//! ended without ending the action.
+//! An attempt that ends without ending its action leaves a [`PastAttempt`], and the action is queued again as it was: with its
+//! id, queue time, priority, parameters and key. [`Store::history`] reads them, oldest first. They are deleted with the
+//! action. What shows the attempt that runs, or has ended the action, is the [`Record`].
+//!
+//! A store counts two things with an action, beside the number of its attempts:
+//!
+//! - *failures*: ends with [`Ended::Retry`] that queued it again;
+//! - *restarts*: recoveries that queued it again. [`Recovery::command`](crate::lifecycle::Recovery::command) is asked with
+//!   their number, and says when it is enough.
+//!
+//! `Command::Retry` of an action that has ended in Error queues it again, too, with both counts 0 and its last error. It is
+//! refused for no lack of room: a control always gets through. Its past attempt has the outcome that
+//! [`outcome_of_error`](crate::lifecycle::outcome_of_error) tells.
+//!
+//! # Attempts that go on
+//!
+//! A recovery with [`OnRestart::Resume`] changes no row. It returns each attempt in [`BatchReply::resumed`] that this owner does not
+//! know ([`Control::Recover`]) or that a dead owner ran, and writes this owner into its row. If the parameters of one can't be
+//! read, the action ends in Error and is in [`BatchReply::unread`]. A [`Control::Note`] is kept with the attempt until that ends.
 //!
 //! # Failures
 //!
@@ -200,8 +225,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         self.parameters(queue, id).map(move |read| Ok(read?.map(within))).boxed()
     }
 
-    /// Reads the past attempts of one action of a queue, oldest first: those that did not end it, the latest
-    /// [`PastAttempt::KEPT`] of them. Of the attempt that ended it, [`Store::record`] tells. Empty for an unknown action.
+    /// Reads the past attempts of one action of a queue, oldest first: the latest [`PastAttempt::KEPT`] of those that did not
+    /// end it. [`Store::record`] tells of the attempt that did. Empty for an unknown action.
     fn history(
         &self,
         queue: QueueId,
@@ -341,20 +366,20 @@ pub struct Record {
     pub processing_ms: i64,
     /// Its progress, from 0 to 100.
     pub percent: f64,
-    /// Time before which it must not start; only while it waits.
+    /// Time before which it must not start; only while it waits for that.
     pub not_before: Option<Timestamp>,
     /// Name of the remote worker that had its latest attempt, once that has ended.
     pub worker: Option<String>,
-    /// The error text, if it ended in Error, or if its latest attempt failed and it waits for the next.
+    /// The error text, if it ended in Error. If it did not end, that of its latest attempt that has failed.
     pub error: Option<String>,
     /// Its result.
     pub report: Report,
-    /// Its place in the queue, from 1; only while it waits, only from [`Store::record`], and only up to
+    /// Its place in the queue, from 1; only while it may start, only from [`Store::record`], and only up to
     /// [`Record::MAX_POSITION`].
     pub position: Option<u64>,
 }
 
-/// An attempt that has ended, as it is kept with its action.
+/// An attempt that has ended without ending its action, or whose action was tried again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastAttempt {
     /// Its number.

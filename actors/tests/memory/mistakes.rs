@@ -1,4 +1,7 @@
-//! The suite can fail: a store that does one thing wrong where several share it fails the case that asks for it.
+//! The suite can fail: a store that does one thing wrong fails the case that asks for it. Mistakes about attempts and earliest
+//! starts are in `attempts`; the others are those of a store that several share.
+
+mod attempts;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -40,6 +43,7 @@ enum Mistake {
     DeadEnds,
     /// Who recovers makes every owner dead whose lease is over, itself as well.
     EndsItself,
+    Attempts(attempts::Mistake),
 }
 
 /// A store that makes this mistake.
@@ -152,10 +156,18 @@ impl Store for Wrong {
                 _ => {}
             }
         }
-        let answer = if self.mistake == Mistake::DeadEnds {
-            self.taking_ends(&batch, answer)
-        } else {
-            answer
+        let answer = match self.mistake {
+            Mistake::DeadEnds => self.taking_ends(&batch, answer),
+            Mistake::Attempts(mistake) => {
+                mistake.spoil(&mut batch, &self.inner);
+                Box::new(move |mut reply| {
+                    if let Ok(reply) = &mut reply {
+                        mistake.spoil_reply(reply);
+                    }
+                    answer(reply);
+                })
+            }
+            _ => answer,
         };
         if self.mistake == Mistake::ClaimsWithoutLease {
             drop(self.inner.renew());
@@ -172,7 +184,9 @@ impl Store for Wrong {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
-        self.inner.record(queue, id)
+        let record = self.inner.record(queue, id);
+        let Mistake::Attempts(mistake) = self.mistake else { return record };
+        record.map(move |read| Ok(read?.map(|record| mistake.spoil_record(record)))).boxed()
     }
 
     fn history(
@@ -180,7 +194,9 @@ impl Store for Wrong {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
-        self.inner.history(queue, id)
+        let history = self.inner.history(queue, id);
+        let Mistake::Attempts(mistake) = self.mistake else { return history };
+        history.map(move |read| Ok(mistake.spoil_history(read?))).boxed()
     }
 
     fn parameters(
@@ -256,6 +272,8 @@ macro_rules! fails {
         assert!(failed.is_err(), "{:?} was not noticed", $mistake);
     };
 }
+
+use fails;
 
 #[test]
 fn each_mistake_is_noticed() {

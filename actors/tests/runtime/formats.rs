@@ -1,69 +1,22 @@
 //! Database files that an earlier version wrote: opened, they hold what they held, in today's format.
 
-use std::cmp::Reverse;
+mod earlier;
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use actiond_actors::lifecycle::Command;
 use actiond_actors::report::{Node, Report};
 use actiond_actors::store::conformance::run;
 use actiond_actors::store::query::{Cursor, Query, SortKey, States};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{
-    Batch, NewAction, QueueId, Record, Rejected, Retention, Store, StoreError, Submitted,
+    Batch, Control, NewAction, QueueId, Record, Rejected, Retention, Store, StoreError, Submitted,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use rusqlite::{Connection, params};
 
-/// What version 1 made of an empty file.
-const FORMAT_1: &str = "
-PRAGMA journal_mode = WAL;
-BEGIN;
-CREATE TABLE meta (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    last_id INTEGER NOT NULL
-) STRICT;
-INSERT INTO meta VALUES (1, 0);
-CREATE TABLE queue (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
-    paused INTEGER NOT NULL DEFAULT 0,
-    counts TEXT NOT NULL
-) STRICT;
-CREATE TABLE action (
-    id INTEGER PRIMARY KEY,
-    queue INTEGER NOT NULL,
-    state INTEGER NOT NULL,
-    priority INTEGER NOT NULL,
-    attempt INTEGER NOT NULL DEFAULT 0,
-    queued_at INTEGER NOT NULL,
-    started_at INTEGER,
-    finished_at INTEGER,
-    processing_ms INTEGER NOT NULL DEFAULT 0,
-    percent REAL NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX by_state ON action (queue, state, priority DESC);
-CREATE INDEX by_queued ON action (queue, queued_at);
-CREATE INDEX by_started ON action (queue, started_at) WHERE started_at IS NOT NULL;
-CREATE INDEX by_finished ON action (queue, finished_at) WHERE finished_at IS NOT NULL;
-CREATE TABLE parameters (
-    id INTEGER PRIMARY KEY,
-    submission_key TEXT,
-    value TEXT NOT NULL
-) STRICT;
-CREATE TABLE outcome (
-    id INTEGER PRIMARY KEY,
-    error TEXT,
-    report TEXT
-) STRICT;
-CREATE TABLE submission_key (
-    queue INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    id INTEGER NOT NULL,
-    PRIMARY KEY (queue, key)
-) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 1;
-COMMIT;
-";
-
-/// The highest id that version 1 had given out: of an action that is gone.
+/// The highest id that had been given out: of an action that is gone.
 const LAST_ID: u64 = 200;
 const QUEUES: [&str; 2] = ["Work", "Paused"];
 
@@ -83,9 +36,9 @@ impl OldFile {
         Self((1..=actions).map(old).collect())
     }
 
-    /// Writes the file as version 1 would have left it.
-    pub(crate) fn write(&self, to: &Connection) {
-        to.execute_batch(FORMAT_1).unwrap();
+    /// Writes the file as the version of this format would have left it.
+    pub(crate) fn write(&self, format: u8, to: &Connection) {
+        to.execute_batch(earlier::format(format)).unwrap();
         to.execute_batch("BEGIN").unwrap();
         to.execute("UPDATE meta SET last_id = ?1", [LAST_ID]).unwrap();
         for (place, name) in QUEUES.into_iter().enumerate() {
@@ -100,7 +53,8 @@ impl OldFile {
         for Old { queue, record, parameters, key } in &self.0 {
             let id = record.id.get();
             to.execute(
-                "INSERT INTO action VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at, finished_at,
+                 processing_ms, percent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 params![
                     id,
                     queue.0,
@@ -128,11 +82,11 @@ impl OldFile {
             let report =
                 (!record.report.is_empty()).then(|| serde_json::to_string(&record.report).unwrap());
             if record.error.is_some() || report.is_some() {
-                to.execute(
-                    "INSERT INTO outcome VALUES (?1, ?2, ?3)",
-                    params![id, record.error, report],
-                )
-                .unwrap();
+                let outcome = match format {
+                    1 => "INSERT INTO outcome VALUES (?1, ?2, ?3)",
+                    _ => "UPDATE action SET error = ?2, report = ?3 WHERE id = ?1",
+                };
+                to.execute(outcome, params![id, record.error, report]).unwrap();
             }
         }
         to.execute_batch("COMMIT").unwrap();
@@ -183,7 +137,7 @@ impl OldFile {
         Ok(())
     }
 
-    /// Goes on where version 1 stopped: keys, claims and ids.
+    /// Goes on where the earlier version stopped: keys, claims, ids, and what it did not know.
     async fn go_on(&self, store: &dyn Store) {
         let queue = store.open_queue(QUEUES[0]).await.unwrap().id;
         let keyed = self.of(queue).find(|old| old.key.is_some()).unwrap();
@@ -223,6 +177,35 @@ impl OldFile {
         }
         assert_eq!(reply.claimed.len(), next.len());
         assert_eq!(reply.counts.finished(), 3);
+
+        // The last of them is among those that were kept.
+        let failed = self.of(queue).filter(|old| old.record.state == State::Error);
+        let failed = failed.max_by_key(|old| (old.record.finished_at, old.record.id)).unwrap();
+        let (id, error) = (failed.record.id, failed.record.error.clone());
+        let later = NewAction::Given {
+            parameters: Parameters::default(),
+            priority: 0,
+            key: None,
+            not_before: Some(Timestamp(9_500)),
+            queued_at: Timestamp(9_000),
+        };
+        let batch = Batch {
+            queue,
+            now: Timestamp(9_000),
+            controls: vec![Control::command(id, Command::Retry)],
+            submissions: vec![later],
+            claim: 0,
+            max_queued: None,
+            retention: Retention::default(),
+        };
+        let reply = store.commit(batch).await.unwrap();
+        assert!(reply.controls[0].is_ok(), "{reply:?}");
+        assert_eq!(reply.next_due, Some(Duration::from_millis(500)));
+        let again = store.record(queue, id).await.unwrap().unwrap();
+        assert_eq!((again.state, &again.error), (State::Queued, &error));
+        let history = store.history(queue, id).await.unwrap();
+        assert_eq!(history.len(), 1);
+        assert_eq!((history[0].attempt, &history[0].error), (1, &error));
     }
 }
 
@@ -286,22 +269,33 @@ fn queries() -> Vec<Query> {
     queries
 }
 
-/// The format, and the tables and indexes with the text that made them.
-fn schema(of: &Connection) -> (i64, Vec<(String, Option<String>)>) {
+/// The format; the tables and indexes, with the text that made those of the actions; and the columns of the actions.
+type Schema = (i64, Vec<(String, Option<String>)>, Vec<(String, String, bool, Option<String>)>);
+
+fn schema(of: &Connection) -> Schema {
     let version = of.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     let mut statement = of
-        .prepare("SELECT name, CASE WHEN tbl_name = 'action' THEN sql END FROM sqlite_schema ORDER BY name")
+        .prepare(
+            "SELECT name, CASE WHEN tbl_name = 'action' AND type = 'index' THEN sql END
+             FROM sqlite_schema ORDER BY name",
+        )
         .unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    (version, rows.collect::<Result<_, _>>().unwrap())
+    let rows = rows.collect::<Result<_, _>>().unwrap();
+    let mut statement = of
+        .prepare("SELECT name, type, \"notnull\", dflt_value FROM pragma_table_info('action')")
+        .unwrap();
+    let columns = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .unwrap();
+    (version, rows, columns.collect::<Result<_, _>>().unwrap())
 }
 
-#[test]
-fn a_file_of_format_1_is_brought_over() {
+fn is_brought_over(format: u8) {
     let (directory, fresh) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let database = directory.path().join("actions.db");
     let file = OldFile::new(150);
-    file.write(&Connection::open(&database).unwrap());
+    file.write(format, &Connection::open(&database).unwrap());
     run(async {
         // The second time there is nothing to be done.
         for _ in 0..2 {
@@ -321,17 +315,37 @@ fn a_file_of_format_1_is_brought_over() {
     assert_eq!(check, "ok");
 }
 
-/// Neither a file of format 1 without one of its tables, nor one of format 2 without, is ours.
+#[test]
+fn a_file_of_format_1_is_brought_over() {
+    is_brought_over(1);
+}
+
+#[test]
+fn a_file_of_format_2_is_brought_over() {
+    is_brought_over(2);
+}
+
+/// A file that lacks one of its format's tables is not ours.
 #[test]
 fn a_file_that_lacks_a_table_is_refused() {
-    for (version, missing) in [(1, "outcome"), (1, "parameters"), (2, "parameters")] {
+    for (format, version, missing) in [
+        (1, 1, "outcome"),
+        (1, 1, "parameters"),
+        (2, 2, "parameters"),
+        // Format 3 has one table more than format 2.
+        (2, 3, ""),
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("actions.db");
         let other = Connection::open(&database).unwrap();
         other
-            .execute_batch(&FORMAT_1.replace("journal_mode = WAL", "journal_mode = DELETE"))
+            .execute_batch(
+                &earlier::format(format).replace("journal_mode = WAL", "journal_mode = DELETE"),
+            )
             .unwrap();
-        other.execute_batch(&format!("DROP TABLE {missing}")).unwrap();
+        if !missing.is_empty() {
+            other.execute_batch(&format!("DROP TABLE {missing}")).unwrap();
+        }
         other.pragma_update(None, "user_version", version).unwrap();
         drop(other);
         let before = std::fs::read(&database).unwrap();

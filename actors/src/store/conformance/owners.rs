@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, StoreFactory, an_end};
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
+use crate::lifecycle::{Command, Ended, OnRestart, Recovery, Verdict};
 use crate::store::{
     Affected, Batch, Claimed, Control, NewAction, Notice, Rejected, Renewal, Store,
 };
@@ -410,4 +410,38 @@ pub async fn ids_and_keys_are_one_for_all_owners(factory: &impl StoreFactory) {
     assert_eq!(b.command(first.id, Command::Cancel).await, Ok(State::Cancelled));
     let end = Control::End(an_end(first.id, 0, Ended::Finished).into());
     assert_eq!(b.control(end).await, Err(Rejected::Stale));
+}
+
+/// An attempt that goes on after its owner's death is its finder's, with all that was kept with it: its ends and notes count,
+/// the former owner's no more. An owner under its lease keeps what it runs.
+pub async fn who_recovers_an_attempt_runs_it(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let recovery = Recovery { on_restart: OnRestart::Resume, max_restarts: 1 };
+    let id = a.submit(0).await;
+    assert_eq!(a.claim(1).await[0].id, id);
+    let note = |attempt, note: &str| Control::Note { id, attempt, note: note.to_owned() };
+    a.control(note(1, "of a")).await.unwrap();
+    assert_eq!(b.control(note(1, "of b")).await, Err(Rejected::Stale), "it runs it not");
+    let resumed = async |bench: &Bench, control: Control| {
+        let reply = bench.commit(Batch { controls: vec![control], ..bench.batch() }).await;
+        let told = reply.resumed.iter().map(|r| (r.claimed.id, r.claimed.attempt, r.note.clone()));
+        told.collect::<Vec<_>>()
+    };
+    let recover = || Control::Recover { live: Vec::new(), recovery };
+    let reclaim = || Control::Reclaim { recovery };
+    for control in [recover(), reclaim()] {
+        assert_eq!(resumed(b, control).await, [], "its owner has its lease");
+    }
+    pair.run_out(&[b]).await;
+    assert_eq!(resumed(b, reclaim()).await, [(id, 1, Some("of a".to_owned()))]);
+    assert_eq!(resumed(b, reclaim()).await, [], "now it is its own");
+    assert_eq!(a.store.renew().await, Ok(Renewal::Lost));
+    assert_eq!(a.control(note(1, "late")).await, Err(Rejected::Stale));
+    assert_eq!(a.end(id, 1, Ended::Finished).await, Err(Rejected::Stale));
+    assert_eq!(b.record(id).await.state, State::Processing);
+    b.control(note(1, "of b")).await.unwrap();
+    // As after a restart of `b`.
+    assert_eq!(resumed(b, recover()).await, [(id, 1, Some("of b".to_owned()))]);
+    assert_eq!(b.end(id, 1, Ended::Finished).await, Ok(State::Finished));
 }
