@@ -131,11 +131,7 @@ async fn a_time_limit_is_a_failure_but_a_thread_that_runs_on_is_not_doubled() {
     settings.time_limit = Some(Duration::from_millis(20));
     let home = Home::new(settings, &at_gate(&gate)).await;
     let id = submit(&home.work, "wait").await;
-    eventually("it waits for its next attempt", async || {
-        let record = home.work.status(id).await.unwrap().record;
-        record.state == State::Queued && record.attempt == 1
-    })
-    .await;
+    waits_again(&home.work, id).await;
     let id = submit(&home.work, "block deaf").await;
     let record = end(&home.work, id).await.record;
     assert_eq!((record.state, record.attempt), (State::Error, 1));
@@ -148,6 +144,22 @@ async fn timed(settings: QueueSettings, script: &Script) -> (Home, ManualClock) 
     let directory = tempfile::tempdir().unwrap();
     let home = Home::by(Arc::new(clock.clone()), directory, settings, script).await;
     (home, clock)
+}
+
+/// Waits until the first attempt has failed, and the action waits for the next one.
+async fn waits_again(queue: &QueueHandle, id: ActionId) {
+    eventually("it waits for its next attempt", async || {
+        let record = queue.status(id).await.unwrap().record;
+        record.state == State::Queued && record.attempt == 1
+    })
+    .await;
+}
+
+/// Returns once nothing is on its way to the store.
+async fn quiet(queue: &QueueHandle) {
+    // Each is answered only after all that came before it.
+    queue.resume_queue().await.unwrap();
+    queue.resume_queue().await.unwrap();
 }
 
 fn later(clock: &ManualClock, by: Duration) -> Timestamp {
@@ -170,13 +182,14 @@ async fn it_waits_for_its_next_attempt_and_holds_up_nothing() {
         let work = home.work.clone();
         async move { work.wait(id, SOON).await }
     });
-    eventually("it waits", async || state(&home.work, id).await == State::Queued).await;
+    waits_again(&home.work, id).await;
     let record = home.work.status(id).await.unwrap().record;
     assert_eq!((record.attempt, record.error.as_deref()), (1, Some("no luck")));
     assert_eq!(record.not_before, Some(later(&clock, HOUR)));
     assert_eq!(record.position, None, "it is in nobody's way");
     let other = submit(&home.work, "").await;
     assert_eq!(end_state(&home.work, other).await, State::Finished);
+    quiet(&home.work).await;
 
     clock.advance(HOUR - Duration::from_millis(1));
     assert!(!home.work.look_again().await, "its time has not come");
@@ -201,11 +214,7 @@ async fn commands_work_on_what_waits_for_its_next_attempt() {
     let (home, clock) = timed(attempts(2, HOUR), &fails_first()).await;
     let waits = async || {
         let id = submit(&home.work, "fail").await;
-        eventually("it waits", async || {
-            let record = home.work.status(id).await.unwrap().record;
-            record.state == State::Queued && record.attempt == 1
-        })
-        .await;
+        waits_again(&home.work, id).await;
         id
     };
     let (cancelled, stopped, moved, now) =
@@ -344,6 +353,7 @@ async fn what_must_not_start_yet_starts_in_its_time_by_priority() {
     assert_eq!(end_state(&home.work, first).await, State::Finished);
     let record = home.work.status(due[0]).await.unwrap().record;
     assert_eq!((record.state, record.not_before), (State::Queued, Some(at(HOUR))));
+    quiet(&home.work).await;
     assert!(!home.work.look_again().await);
 
     clock.advance(HOUR);
@@ -355,6 +365,7 @@ async fn what_must_not_start_yet_starts_in_its_time_by_priority() {
     assert_eq!(state(&home.work, last).await, State::Queued);
     // A clock that is set back does not bring it closer.
     clock.go_back(HOUR);
+    quiet(&home.work).await;
     assert!(!home.work.look_again().await);
     clock.advance(2 * HOUR);
     home.work.look_again().await;

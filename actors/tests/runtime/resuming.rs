@@ -100,8 +100,9 @@ async fn an_attempt_goes_on_in_the_next_server() {
         elsewhere.gate.until_waiting(1).await;
         let other = submit(&home.work, "").await;
         elsewhere.gate.until_waiting(2).await;
-        let seen = elsewhere.seen();
-        assert_eq!(seen, [first(1), resumed(1, Wish::Run), first(1)], "crashes: {crashes}");
+        let all = [first(1), resumed(1, Wish::Run), first(1)];
+        let seen = format!("{all:?} is seen, crashes: {crashes}");
+        eventually(seen, async || elsewhere.seen() == all).await;
         elsewhere.gate.open();
         let record = end(&home.work, id).await.record;
         assert_eq!((record.state, record.attempt), (State::Finished, 1));
@@ -142,9 +143,9 @@ async fn what_it_was_asked_last_holds_in_the_next_server() {
     // Nobody obeys it; the grace period has begun anew, and is short.
     assert_eq!(end_state(&home.work, stopping).await, State::Stopped);
     assert_eq!(state(&home.work, paused).await, State::Paused);
-    let wishes: Vec<_> =
-        elsewhere.seen().into_iter().filter(|seen| seen.is_resumed).map(|s| s.wishes[0]).collect();
-    assert!(wishes.contains(&Wish::Pause) && wishes.contains(&Wish::Stop), "{wishes:?}");
+    let pause = resumed(1, Wish::Pause);
+    eventually("the other one knows of its pause", async || elsewhere.seen().contains(&pause))
+        .await;
     // A stop right after the start reaches it, too.
     assert_eq!(home.work.stop(paused).await, Ok(State::Stopping));
     let record = end(&home.work, paused).await.record;
@@ -335,6 +336,10 @@ impl Permits {
 impl Perform for Permits {
     fn perform(&self, context: ActionContext) -> Work {
         self.script.perform(context)
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        Perform::on_restart(&self.script)
     }
 
     fn demand(&self) -> usize {
