@@ -12,6 +12,8 @@
 //! | build, run and end the queues | [`System`], its [`Builder`], [`QueueSettings`] |
 //! | submit, command, read and list actions | [`QueueHandle`], [`Submission`], [`Listing`] |
 //! | submit again under a key, if the answer was lost | [`SubmissionKey`] |
+//! | try again what failed, or start it later | [`RetryPolicy`] in the settings, [`QueueHandle::retry`], [`Submission::not_before`] |
+//! | have work done elsewhere that outlives the server | [`OnRestart::Resume`], [`ActionContext::keep_note`], [`Perform::reserve`] |
 //! | know an action's states and the effect of each command | the plain types in [`action`], the rules in [`lifecycle`] |
 //! | make results and show progress | [`Node`], [`Report`] and [`Progress`], in [`report`] |
 //! | be told of each change | [`Observer`], in [`events`] |
@@ -55,7 +57,7 @@
 //! - **Durability** (Q2): an acknowledged submission, command or end survives a crash of the process, and by default of the
 //!   machine ([`Durability`]).
 //! - **States** (Q3, Q7, Q9, Q10): an action is in one state, moves only as [`lifecycle`] says, and never leaves a final
-//!   state. Its times are in order even if the clock is set back. The counts of a queue equal its rows.
+//!   state, but for an Error that a client wants to be tried again. Its times are in order even if the clock is set back. The counts of a queue equal its rows.
 //! - **Slots** (Q4): no more actions hold a slot than the queue has. Forced work has ended before its slot is used again:
 //!   a task is dropped, a process is gone with its group. A thread can't be forced; its slot is retired until it ends.
 //! - **Starts** (Q5, Q14): an action starts only after its start is durable, and at most one attempt at it runs. Where
@@ -63,7 +65,7 @@
 //!   action that may run only once ([`OnRestart::Fail`]) is never begun twice.
 //! - **Stops** (Q6): a cancelled action never starts. A stop reaches only the attempt that it was meant for.
 //! - **Order** (Q8, Q12, Q13): higher priority first, equal ones by arrival. A paused queue starts nothing. One that is
-//!   not paused, and has a free slot, starts what waits.
+//!   not paused, and has a free slot, starts what waits, unless that waits for a time.
 //! - **Answers** (Q11): each call gets one answer, or [`QueueError::NoAnswer`] where the change may have been made.
 //! - **Panics**: one in an action ends that action in Error. One in a queue's actor has it rebuilt. One in an observer is
 //!   logged.

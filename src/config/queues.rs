@@ -81,6 +81,9 @@ pub(super) fn queues<'r>(
     for (name, kind) in &queues {
         let (Some(kind), Some(settings)) = (kind, configured.remove(name)) else { continue };
         let limits = build::limits(reader, &[name, "Actions"]);
+        if kind.on_restart() == OnRestart::Resume {
+            warn_of_restarts(reader, name, kind.word());
+        }
         if limits.on_restart.is_none() {
             let word = match kind.on_restart() {
                 OnRestart::Requeue => Some("Requeue"),
@@ -111,6 +114,21 @@ pub(super) fn queues<'r>(
         queue.settings.check(&mut config, &written);
     }
     (all, Purposes { queues, listed, are_whole })
+}
+
+/// Warns of keys that have no effect on a queue whose actions outlive the server.
+fn warn_of_restarts(reader: &mut Reader<'_>, queue: &str, kind: &str) {
+    let Some(section) = reader.ini.section(queue) else { return };
+    for key in [table::ON_RESTART, table::MAX_RESTARTS] {
+        if let Some(entry) = section.get(key.name) {
+            reader.findings.warning(Some(entry.line), || {
+                format!(
+                    "[{queue}] {} has no effect: what Type={kind} runs goes on elsewhere when the server ends",
+                    key.name
+                )
+            });
+        }
+    }
 }
 
 fn written_by(queue: &QueueConfig) -> impl Iterator<Item = WrittenDirectory> {

@@ -204,6 +204,7 @@ async fn commands_are_performed_once_whatever_room_there_is() {
         for (command, action, says) in [
             ("changePriority&Priority=7", waits, "<status>Queued"),
             ("duplicate", waits, "<token>"),
+            ("retry", waits, "<status>Queued"),
             ("cancel", waits, "<status>Cancelled"),
             ("stop", runs, "<status>Stopping"),
         ] {

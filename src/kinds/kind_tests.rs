@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use actiond_actors::Perform;
+use actiond_actors::{OnRestart, Perform};
 
 use super::echo::Echo;
 use super::fetch::{FetchSettings, IngestTarget};
@@ -131,7 +131,7 @@ fn kinds_learn_of_one_another_where_documents_go_and_what_is_written() {
         *archived.written.lock().unwrap(),
         ["[Keep] ArchiveDirectory=kept", "[Ingest] OutputDirectory=./actions/ingest"]
     );
-    assert_eq!(settings.queues[1].kind.on_restart(), actiond_actors::OnRestart::Fail);
+    assert_eq!(settings.queues[1].kind.on_restart(), OnRestart::Fail);
 }
 
 #[test]
@@ -167,4 +167,46 @@ fn sections_of_a_kind_are_judged_like_all_others() {
         assert!(settings.is_ok(), "{more}: {settings:?}");
         assert!(warnings.iter().any(|found| found.contains(warning)), "{more}: {warnings:#?}");
     }
+}
+
+/// A kind whose actions run elsewhere.
+#[derive(Debug)]
+struct Far;
+
+impl Kind for Far {
+    fn word(&self) -> &'static str {
+        "Far"
+    }
+
+    fn summary(&self) -> &'static str {
+        "Has them run elsewhere."
+    }
+
+    fn params(&self) -> &'static [ParamSpec] {
+        &[]
+    }
+
+    fn on_restart(&self) -> OnRestart {
+        OnRestart::Resume
+    }
+
+    fn read(&self, config: &mut KindReader<'_, '_>) -> ConfiguredQueues {
+        config.each_queue(|_| Arc::new(Echo))
+    }
+}
+
+#[test]
+fn what_runs_elsewhere_has_no_fate_at_a_restart() {
+    let kinds = Kinds::shipped().with(Far).unwrap();
+    let text = "[Actions]\nOnRestart=Fail\n[AsyncActions]\n0=A\n[A]\nType=far\n";
+    let warned = |text: &str| {
+        let parsed = Settings::parse_with_kinds(text, "t", &Overrides::default(), &kinds);
+        parsed.unwrap().1.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(text), [""; 0], "what holds for all is not about this one");
+    let told = warned(&format!("{text}OnRestart=Requeue\nMaxRestarts=1\n"));
+    for (warning, key) in told.iter().zip(["OnRestart", "MaxRestarts"]) {
+        assert!(warning.contains(&format!("[A] {key} has no effect")), "{warning}");
+    }
+    assert_eq!(told.len(), 2);
 }

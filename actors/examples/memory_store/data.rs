@@ -266,6 +266,11 @@ impl Queue {
         any
     }
 
+    /// Returns the number of actions that must not start yet.
+    pub(crate) fn deferred(&self) -> u64 {
+        self.rows.values().filter(|row| row.record.not_before.is_some()).count() as u64
+    }
+
     /// Returns the time until the first of the actions may start that must not start yet.
     pub(crate) fn next_due(&self, now: Timestamp) -> Option<Duration> {
         let first = self.rows.values().filter_map(|row| row.record.not_before).min()?;

@@ -68,10 +68,9 @@
 //! first, equal ones by arrival, whichever was due first. A clock that is set back later does not bring the time back, and one
 //! that is set back earlier makes the wait longer.
 //!
-//! [`BatchReply::deferred`] is the number of those whose time has not come, and [`BatchReply::next_due`] the time until the
-//! first of them may start. The queue looks again then, or earlier if
-//! something else happens. It is exact in each reply: the queue knows no other. Only where a fault kept a store from starting
-//! what may start, it is at most a second: the queue would take it that all that waits has to wait until then.
+//! [`BatchReply::deferred`] is the number of the others, and [`BatchReply::next_due`] the time until the first of them may
+//! start. The queue looks again then, or earlier if something else happens. Both are exact in each reply: the queue knows no
+//! others.
 //!
 //! Where very many are due at once, a store may forget their times in steps of at least a thousand a batch. While it has not
 //! forgotten all of them it starts nothing in that queue, since the highest priority may be among the rest, and `next_due` is so short

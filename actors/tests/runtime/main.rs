@@ -5,6 +5,8 @@
 //! - `formats`: database files that an earlier version wrote;
 //! - `running`: how actions end, stop and are forced; progress; actions that run at once;
 //! - `pausing`: actions that are paused and resumed one by one;
+//! - `attempts`: retries, earliest starts, and actions that their server dies with;
+//! - `resuming`: attempts that outlive a server, and what is reserved for those that begin;
 //! - `queueing`: order, limits, pause and resume, keys, copies, waits;
 //! - `clocks`: a wall clock that jumps;
 //! - `draining`: a shutdown and those who wait for an answer meanwhile;
@@ -31,6 +33,7 @@
     reason = "a test may panic"
 )]
 
+mod attempts;
 mod clocks;
 mod common;
 mod crashing;
@@ -51,6 +54,7 @@ mod powercut;
 mod processes;
 mod queueing;
 mod restarting;
+mod resuming;
 mod running;
 mod starting_later;
 mod store;

@@ -3,8 +3,9 @@
 //! Here: a client of raw requests, and replies as trees. `forms` and `values` are about requests,
 //! `golden`, `characters` and `server_info` about replies, `errors` and `limits` about what is
 //! refused, `listing` and `streaming` about lists, `keep_alive` about connections that stay open,
-//! `extensions` about what is our own.
+//! `extensions` about what is our own, and `attempts` about several attempts and later starts.
 
+mod attempts;
 mod characters;
 mod errors;
 mod extensions;

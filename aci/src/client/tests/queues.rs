@@ -74,6 +74,51 @@ async fn an_action_is_read_in_either_order() {
     assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
+#[tokio::test]
+async fn attempts_are_told_apart_from_results_of_their_names() {
+    let history = "<history><attempt><number>1</number><start_time>2015-Aug-17 17:40:49</start_time>\
+        <end_time>2015-Aug-17 17:40:50</end_time><outcome>Lost</outcome><worker>w</worker><error>e</error></attempt>\
+        <attempt><number>2</number><start_time>2015-Aug-17 17:41:49</start_time><outcome>Processing</outcome></attempt></history>";
+    let waits = format!(
+        "<status>Queued</status><error>no luck</error><priority>0</priority><attempt>1</attempt>\
+         <next_attempt_time>2015-Aug-17 17:40:49</next_attempt_time>{history}<token>{TOKEN}</token>"
+    );
+    let later = "<status>Queued</status><priority>0</priority><not_before>2015-Aug-17 17:40:49</not_before><token>t</token>";
+    // A result has all of these names; the attempt behind it is the server's.
+    let ended = "<status>Finished</status><history>h</history><attempt>9</attempt><not_before>n</not_before>\
+        <next_attempt_time>a</next_attempt_time><priority>0</priority><attempt>2</attempt><token>t</token>";
+    let bad = "<status>Queued</status><priority>0</priority><history><attempt/></history><token>t</token>";
+    let reply = |action: &str| success(&format!("<actions><action>{action}</action></actions>"));
+    let replies = [&waits, later, ended, &waits, ended, bad].map(reply);
+    let (port, served) = server(replies);
+    let client = client(port);
+
+    let action = client.status(TOKEN).await.unwrap();
+    assert_eq!((action.attempt, action.error.as_deref()), (Some(1), Some("no luck")));
+    assert_eq!(action.next_attempt.unwrap().text, "2015-Aug-17 17:40:49");
+    assert_eq!((action.not_before, action.results), (None, Vec::new()));
+    let action = client.status(TOKEN).await.unwrap();
+    assert_eq!(action.not_before.unwrap().local.unwrap().to_string(), "2015-08-17 17:40:49");
+    assert_eq!((action.attempt, action.next_attempt), (None, None));
+    let action = client.status(TOKEN).await.unwrap();
+    assert_eq!((action.attempt, action.not_before, action.next_attempt), (Some(2), None, None));
+    let names: Vec<_> = action.results.iter().map(|element| &*element.name).collect();
+    assert_eq!(names, ["history", "attempt", "not_before", "next_attempt_time"]);
+
+    let attempts = client.history(TOKEN).await.unwrap();
+    assert_eq!(attempts.len(), 2);
+    assert_eq!((attempts[0].number, &attempts[0].outcome), (1, &Status::Other("Lost".to_owned())));
+    assert_eq!(attempts[0].worker.as_deref(), Some("w"));
+    assert_eq!(attempts[0].error.as_deref(), Some("e"));
+    assert_eq!(attempts[0].ended.as_ref().unwrap().text, "2015-Aug-17 17:40:50");
+    assert_eq!((&attempts[1].outcome, &attempts[1].ended), (&Status::Processing, &None));
+    assert_eq!(client.history(TOKEN).await, Ok(Vec::new()));
+    let lacks = Fault::Lacks("the outcome of an attempt");
+    assert_eq!(client.history(TOKEN).await.unwrap_err().fault, lacks);
+    let sent = asked(&served.join().unwrap()[3]);
+    assert!(sent.contains(&("History".to_owned(), "true".to_owned())), "{sent:?}");
+}
+
 #[test]
 fn words_of_states() {
     for word in ["Queued", "Processing", "Paused", "Stopping"] {
@@ -101,6 +146,7 @@ async fn each_command_is_asked_for_by_its_name() {
         done(),
         done(),
         done(),
+        done(),
         // Another server need not tell the state.
         success(""),
         done(),
@@ -118,6 +164,7 @@ async fn each_command_is_asked_for_by_its_name() {
     assert_eq!(client.pause(TOKEN).await, paused);
     assert_eq!(client.resume(TOKEN).await, paused);
     assert_eq!(client.change_priority(TOKEN, -7).await, paused);
+    assert_eq!(client.retry(TOKEN).await, paused);
     assert_eq!(client.stop("no token of anybody's").await, Ok(None));
     assert_eq!(client.duplicate(TOKEN).await.unwrap(), TOKEN);
     let status = client.queue_status("Fetch").await.unwrap();
@@ -146,6 +193,7 @@ async fn each_command_is_asked_for_by_its_name() {
         format!("QueueAction=pause {one}"),
         format!("QueueAction=resume {one}"),
         format!("QueueAction=changePriority {one} Priority=-7"),
+        format!("QueueAction=retry {one}"),
         "QueueAction=stop Token=no token of anybody's".to_owned(),
         format!("QueueAction=duplicate {one}"),
         "QueueAction=queueStatus QueueName=Fetch".to_owned(),
