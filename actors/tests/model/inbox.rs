@@ -71,10 +71,13 @@ impl Step<'_> {
             return;
         }
         let known = queue.in_flight == 0 && !queue.paused;
-        let can_start = known && !inbox.draining && !paused && queued > 0 && free;
+        let waits = queued > 0 && !queue.rests;
+        let can_start = known && !inbox.draining && !paused && waits && free;
+        let look = queue.look && queue.in_flight == 0;
         inbox.told = false;
-        inbox.asked = (can_start || !inbox.is_empty()) && !queue.backing_off;
+        inbox.asked = (look || can_start || !inbox.is_empty()) && !queue.backing_off;
         if inbox.asked {
+            queue.look = false;
             queue.in_flight += 1;
             server.enlisted.push(inbox.generation);
             self.happened(&Happened::Enlisted { hot: after_failure });
