@@ -25,6 +25,8 @@ pub(crate) enum Happened {
     Moved { row: Row, to: State, cause: Cause },
     /// An action is given a slot.
     Claimed { row: Row },
+    /// The store has claimed; fewer than it could, if `short`.
+    Served { short: bool },
     /// The end of this attempt is reported; its work came back so, if it did.
     Reported { key: Key, returned: Option<End>, end: End },
     /// The end of this attempt is written into this row, as this state.
@@ -97,7 +99,7 @@ laws! {
     /// A paused queue starts nothing.
     Q12: nothing_to_hold, claims_need_no_pause;
     /// Not paused, a free slot, something waits: something starts.
-    Q13: at_rest_slots_are_busy, anything;
+    Q13: at_rest_slots_are_busy, claims_leave_nothing;
     /// One live attempt at each action, and only the latest one's end is written.
     Q14: one_attempt_lives, ends_are_current;
     /// What the work did is what is reported and written; it was stopped only if it was asked to.
@@ -199,8 +201,10 @@ fn stops_are_kept(_: &Setup, world: &World, happened: &Happened) -> bool {
         }
         Happened::Stopped { key } => {
             let interrupted = world.server.as_ref().and_then(|s| s.attempt(*key));
+            // To one that is over a stop is nothing.
             let asked = |row: &Row| {
-                row.attempt == key.number && (row.state == State::Stopping || row.state.is_final())
+                let runs = matches!(row.state, State::Processing | State::Paused);
+                row.attempt != key.number || !runs
             };
             interrupted.is_none_or(|attempt| attempt.interrupted || attempt.timed_out)
                 || world.durable.row(key.id).is_none_or(asked)
@@ -307,8 +311,7 @@ fn at_rest(world: &World) -> Option<&Server> {
     let queue = server.queue()?;
     let quiet = queue.in_flight == 0
         && !queue.backing_off
-        && !queue.look
-        && !queue.is_ripe(&world.durable)
+        && !(queue.timer && queue.is_due(world.durable.not_due()))
         && server.mailbox.is_empty()
         && server.store_rests()
         && server.slots.iter().all(|slot| slot.inbox.is_empty());
@@ -323,6 +326,11 @@ fn at_rest_slots_are_busy(setup: &Setup, world: &World) -> bool {
     let Some(server) = at_rest(world) else { return true };
     let waits = waiting(world).next().is_some() && !world.durable.paused;
     server.phase > Phase::Running || !waits || server.works().count() >= setup.slots
+}
+
+fn claims_leave_nothing(_: &Setup, world: &World, happened: &Happened) -> bool {
+    let Happened::Served { short: true } = happened else { return true };
+    world.durable.paused || waiting(world).next().is_none()
 }
 
 fn at_rest_running_runs(_: &Setup, world: &World) -> bool {

@@ -15,7 +15,8 @@
 //! - `fails`: the tests that each of a list of mistakes breaks one;
 //! - `retried`: both for retries, restarts, and starts that must wait;
 //! - `circles`: the test that no events follow each other for ever;
-//! - `owners`: a model of its own, of two servers that share a store.
+//! - `owners`: a model of its own, of two servers that share a store;
+//! - `remote`: another one, of workers elsewhere that ask for actions.
 //!
 //! Omissions, larger bounds and results are in `docs/model.md`.
 
@@ -38,6 +39,7 @@ mod owners;
 mod queue;
 mod reach;
 mod rebuild;
+mod remote;
 mod retried;
 mod retries;
 mod setup;

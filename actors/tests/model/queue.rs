@@ -85,7 +85,7 @@ impl Step<'_> {
         let (paused, queued) = server.seen;
         let Actor::Up(queue) = &mut server.actor else { return };
         // Something should have been claimed, as far as the actor knows.
-        let waits = queued > 0 && !queue.rests;
+        let waits = usize::from(queued) > queue.not_due.len() && !queue.rests;
         let failed = claim > 0 && !paused && waits && claimed.is_empty();
         queue.backing_off |= failed && !hot_claims;
         for (control, reply_to, answer) in controls {

@@ -55,7 +55,7 @@ pub(crate) const GIVEN_UP: Setup = Setup {
     server_crashes: 3,
     asks: &[Ask::Retry(1), Ask::Stop(1)],
     requests: 1,
-    reaches: &[Reach::REQUEUED, Reach::FAILED_BY_CRASH, Reach::BEGUN_ANEW],
+    reaches: &[Reach::RUNS_AGAIN, Reach::FAILED_BY_CRASH, Reach::BEGUN_ANEW],
     ..Setup::QUIET
 };
 /// Some may not start yet.
@@ -72,15 +72,14 @@ pub(crate) const NOT_BEFORE: Setup = Setup {
 pub(crate) const NOT_BEFORE_FAILS: Setup = Setup {
     waiting: &[0, 0],
     not_due: &[2],
-    store_failures: 2,
+    store_failures: 1,
     asks: &[Ask::SubmitLater, Ask::PauseQueue, Ask::ResumeQueue, Ask::Duplicate(2)],
-    requests: 2,
+    requests: 1,
     reaches: &[Reach::BACKING_OFF, Reach::PASSED_BY],
     ..Setup::QUIET
 };
 /// Threads whose time is over, and that do not stop.
 pub(crate) const TIMED_OUT: Setup = Setup {
-    waiting: &[0, 0],
     slots: 2,
     attempts: 2,
     on_thread: true,

@@ -28,9 +28,9 @@ pub(crate) fn nothing_starts_early(_: &Setup, _: &World, happened: &Happened) ->
 pub(crate) fn tries_are_counted(setup: &Setup, world: &World, happened: &Happened) -> bool {
     let Happened::Ended { reported, end, row, to } = happened else { return true };
     let left = row.counted.0 + 1 < setup.attempts;
-    let server = world.server.as_ref();
     // Beside a thread that was given up there must be no other.
-    let given_up = || server.is_some_and(|server| server.works().any(|key| key == *reported));
+    let attempt = || world.server.as_ref()?.attempt(*reported);
+    let given_up = || attempt().is_some_and(|a| a.timed_out && a.wish == Wish::Force);
     match (end, row.state) {
         (End::Retry, _) if *to == State::Queued => left,
         (End::Failed, State::Processing | State::Paused) => !left || given_up(),
@@ -77,10 +77,13 @@ impl Step<'_> {
     pub(crate) fn arm(&mut self, not_due: Set, recovers: bool, unclaimed: bool) {
         let lost = recovers && self.setup.has(Fault::TimerOfDeadLost);
         let unclaimed = unclaimed || self.setup.has(Fault::RestsUnclaimed);
+        let rests =
+            self.setup.has(Fault::RestsUnclaimed) || self.setup.has(Fault::RestsAfterFailure);
         let Some(server) = &mut self.world.server else { return };
         let Actor::Up(queue) = &mut server.actor else { return };
-        queue.rests = !not_due.is_empty() && unclaimed;
-        queue.timer = if lost { Set::default() } else { not_due };
+        queue.rests = rests && !not_due.is_empty() && unclaimed;
+        queue.timer = !not_due.is_empty() && !lost;
+        queue.not_due = not_due;
     }
 
     /// The timer fires.
@@ -88,10 +91,11 @@ impl Step<'_> {
         let in_vain = self.setup.has(Fault::TimerInVain);
         let Some(server) = &mut self.world.server else { return };
         let Actor::Up(queue) = &mut server.actor else { return };
-        queue.timer = Set::default();
-        queue.rests &= in_vain;
-        queue.look |= !in_vain;
-        self.pump(false);
+        queue.timer = false;
+        queue.rests = false;
+        if !in_vain {
+            self.pump(false);
+        }
     }
 
     /// Returns how a failure of this attempt is reported.

@@ -200,9 +200,9 @@ pub(crate) enum Fault {
     TimerOfDeadLost,
     /// A queue whose timer fires does not know that it may claim again.
     TimerInVain,
-    /// A queue takes all that waits for not due, though it had no slot to claim with.
+    /// A queue takes all that waits for not due if some is, though it had no slot to claim with.
     RestsUnclaimed,
-    /// The store tells of what may not start yet, though it could not start what may.
+    /// The same if it claimed less than it could, though the starts could not be written.
     RestsAfterFailure,
 }
 

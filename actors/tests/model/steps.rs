@@ -162,7 +162,7 @@ impl Setup {
                 if queue.backing_off && !self.has(Fault::NeverTriesAgain) {
                     events.push(Event::QueueTimer);
                 }
-                if queue.is_ripe(&world.durable) {
+                if queue.timer && queue.is_due(world.durable.not_due()) {
                     events.push(Event::QueueDue);
                 }
                 if world.spent.actor_crashes < self.actor_crashes {

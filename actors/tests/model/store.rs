@@ -12,7 +12,7 @@ use crate::moves::Cause;
 use crate::retries;
 use crate::setup::{Fault, Setup};
 use crate::steps::Step;
-use crate::world::{Affected, Control, End, Id, Key, New, Reply, ReplyTo, Row, Said, Set, Time};
+use crate::world::{Affected, Control, End, Id, Key, New, Reply, ReplyTo, Row, Said, Time};
 
 impl Step<'_> {
     /// Writes the sealed batch: controls in their order, then submissions, then claims, or, where
@@ -41,9 +41,7 @@ impl Step<'_> {
         let claimed = self.claim(most, &batch.picked, now);
         let counts = self.world.durable.counts;
         let seen = (self.world.durable.paused, counts[State::Queued as usize]);
-        // Where what may start could not be started, the queue must not wait for something else.
-        let told = claims || self.setup.has(Fault::RestsAfterFailure);
-        let not_due = if told { self.world.durable.not_due() } else { Set::default() };
+        let not_due = self.world.durable.not_due();
         let reply = Reply::Durable { controls, submissions, claimed, claim: may, seen, not_due };
         self.written(batch.generation, reply);
     }
@@ -274,6 +272,7 @@ impl Step<'_> {
                 claimed.push(row.key());
             }
         }
+        self.happened(&Happened::Served { short: claimed.len() < claim });
         claimed
     }
 

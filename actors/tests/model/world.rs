@@ -306,18 +306,23 @@ pub(crate) struct Queue {
     pub(crate) backing_off: bool,
     /// The pause as the actor alone knows it (only by mistake).
     pub(crate) paused: bool,
-    /// The timer fires when the first of these may start; none is set if there are none.
-    pub(crate) timer: Set,
-    /// All that is queued may not start yet, so that no claim is made until the timer fires.
+    /// The actions that may not start yet: the queue knows their number, and the time of the first.
+    pub(crate) not_due: Set,
+    /// The timer is set for that time.
+    pub(crate) timer: bool,
+    /// No claim is made whatever waits (only by mistake).
     pub(crate) rests: bool,
-    /// Something may start that it can't know of.
-    pub(crate) look: bool,
 }
 
 impl Queue {
-    /// The time has come for which the timer is set.
-    pub(crate) fn is_ripe(&self, durable: &Durable) -> bool {
-        self.timer.has_more_than(durable.not_due())
+    /// The clock shows the time of the first that may not start yet, or a later one.
+    pub(crate) const fn is_due(&self, not_due: Set) -> bool {
+        self.not_due.has_more_than(not_due)
+    }
+
+    /// One of so many queued actions may start, as far as the queue knows.
+    pub(crate) const fn has_ready(&self, queued: u8, not_due: Set) -> bool {
+        queued as usize > self.not_due.len() || (queued > 0 && self.is_due(not_due))
     }
 }
 
