@@ -5,7 +5,7 @@
 //! the slots do, and what is lost when the queue's actor or the whole server dies.
 //!
 //! - `setup`: the setup of a model, and the mistakes that it can have built in;
-//! - `world`: the state, as plain data;
+//! - `world`: the state, as plain data; `set`: a set of numbers in it;
 //! - `inbox`, `store`, `queue`, `rebuild`, `worker`: what each part does in one step;
 //! - `retries`: retries, restarts, and starts that must wait for a time;
 //! - `steps`: the possible steps, and the `stateright` model itself;
@@ -42,6 +42,7 @@ mod rebuild;
 mod remote;
 mod retried;
 mod retries;
+mod set;
 mod setup;
 mod steps;
 mod store;
