@@ -44,10 +44,12 @@ pub(super) fn look(setup: &Setup, world: &mut World, rests: bool) {
     };
     let kept = world.acknowledged.iter().all(finished);
     let enough = world.running() <= setup.slots;
-    let waits = |worker: &Worker| matches!(worker, Worker::Says(..));
-    let unanswered = rests && world.workers.iter().any(waits);
     let server = world.server.as_ref();
     let at_rest = server.filter(|s| s.batch.is_none() && !s.recovers && s.ends.is_empty());
+    let unanswered = at_rest.is_some_and(|server| {
+        let here = |key| server.jobs.iter().any(|job| job.key == key);
+        world.workers.iter().any(|worker| matches!(worker, Worker::Says(key, _) if !here(*key)))
+    });
     let forgotten = at_rest.is_some_and(|server| {
         let asks = |name: &usize| world.workers[*name] == Worker::Asks;
         (0..world.workers.len()).filter(asks).any(|name| !server.takers.contains(&name))

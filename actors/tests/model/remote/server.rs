@@ -33,7 +33,11 @@ impl Step<'_> {
         let reserved: Vec<Name> = server.takers.drain(..most).collect();
         let claim = if setup.has(Fault::DemandIgnored) { free } else { reserved.len() };
         let ends = std::mem::take(&mut server.ends);
+        let too_many = claim > reserved.len();
         server.batch = Some(Batch { heard: true, live, ends, claim, reserved, answer: None });
+        if too_many {
+            self.world.broke(Law::Demand);
+        }
         Some(())
     }
 
@@ -58,9 +62,6 @@ impl Step<'_> {
                 (row.state, row.attempt, row.ended) = (state, row.attempt + 1, None);
                 answer.claimed.push((row.key(), row.failures));
             }
-        }
-        if answer.claimed.len() > batch.reserved.len() {
-            self.world.broke(Law::Demand);
         }
         let server = self.server()?;
         if let (true, Some(batch)) = (batch.heard, &mut server.batch) {
