@@ -1,6 +1,7 @@
 //! Retries, restarts and starts that must wait for a time: the models that keep every law, and the mistakes that each break
 //! one.
 
+use crate::circles::find;
 use crate::fails::fails;
 use crate::holds::holds;
 use crate::reach::Reach;
@@ -129,6 +130,15 @@ fn threads_whose_time_is_over() {
 #[test]
 fn a_shutdown_between_attempts() {
     holds("shutdown between attempts", SHUT_DOWN);
+}
+
+/// So the law about ends leaves out none: see [`crate::circles`].
+#[test]
+fn every_way_ends() {
+    let waits = Setup { waiting: &[0, 0], not_due: &[2], store_failures: 1, ..Setup::QUIET };
+    for setup in [TRIED_AGAIN, BEGUN_ANEW, GIVEN_UP, waits] {
+        assert_eq!(find(&setup), None);
+    }
 }
 
 #[test]
