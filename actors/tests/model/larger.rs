@@ -4,7 +4,9 @@
 
 use crate::holds::*;
 use crate::reach::Reach;
-use crate::retried::{GIVEN_UP, NOT_BEFORE, NOT_BEFORE_FAILS, TIMED_OUT, TRIED_AGAIN};
+use crate::retried::{
+    GIVEN_UP, NOT_BEFORE, NOT_BEFORE_FAILS, TIMED_OUT, TRIED_AGAIN, TWO_TRIED_AGAIN,
+};
 use crate::setup::{Ask, Setup};
 
 #[test]
@@ -59,6 +61,8 @@ fn shutdowns() {
 #[ignore = "takes minutes"]
 fn attempts() {
     holds("large: tried again", Setup { requests: 3, actor_crashes: 1, ..TRIED_AGAIN });
+    let two = Setup { delays: true, server_crashes: 1, ..TWO_TRIED_AGAIN };
+    holds("large: two tried again", two);
     holds("large: given up", Setup { requests: 2, actor_crashes: 1, ..GIVEN_UP });
     holds("large: not before", Setup { requests: 2, store_failures: 1, ..NOT_BEFORE });
     let failing = Setup { requests: 2, store_failures: 2, ..NOT_BEFORE_FAILS };

@@ -29,16 +29,24 @@ const AT_ONCE: Setup = Setup {
     reaches: &[Reach::RUNS_AGAIN, Reach::ORPHAN, Reach::FAILED_FOR_GOOD],
     ..Setup::QUIET
 };
-/// Two actions on two slots, and a server and an actor that die.
-const TWO_TRIED_AGAIN: Setup = Setup {
+/// Two actions on two slots, at once.
+pub(crate) const TWO_TRIED_AGAIN: Setup = Setup {
     waiting: &[0, 1],
     slots: 2,
+    attempts: 2,
+    delays: false,
+    late_reports: 1,
+    reaches: &[Reach::RUNS_AGAIN, Reach::BOTH_AGAIN, Reach::REPORT_DROPPED],
+    ..Setup::QUIET
+};
+/// A server that dies between and during two attempts.
+const CUT_OFF: Setup = Setup {
     attempts: 2,
     server_crashes: 1,
     late_reports: 1,
     asks: &[Ask::Retry(1)],
     requests: 1,
-    reaches: &[Reach::RUNS_AGAIN, Reach::BOTH_AGAIN, Reach::WAITS_FOR_TIME, Reach::REPORT_DROPPED],
+    reaches: &[Reach::RUNS_AGAIN, Reach::WAITS_FOR_TIME, Reach::CUT_OFF, Reach::REPORT_DROPPED],
     ..Setup::QUIET
 };
 /// A client's retry of what has failed for good, which begins anew with both counts.
@@ -104,6 +112,7 @@ fn what_fails_is_tried_again() {
     holds("tried again", TRIED_AGAIN);
     holds("tried again at once", AT_ONCE);
     holds("two tried again", TWO_TRIED_AGAIN);
+    holds("tried again by the next server", CUT_OFF);
 }
 
 #[test]
