@@ -72,7 +72,7 @@ pub(crate) const NOT_BEFORE: Setup = Setup {
     waiting: &[1, 0, 0],
     not_due: &[1, 3],
     actor_crashes: 1,
-    asks: &[Ask::Retry(1), Ask::Cancel(3), Ask::ChangePriority(3)],
+    asks: &[Ask::Retry(1), Ask::Cancel(3)],
     requests: 1,
     reaches: &[Reach::PASSED_BY],
     ..Setup::QUIET

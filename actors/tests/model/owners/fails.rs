@@ -56,6 +56,11 @@ fn an_end_that_is_held_against_its_attempt_alone_where_another_owner_goes_on_wit
 }
 
 #[test]
+fn a_recovery_that_overtakes_what_a_former_owner_had_to_report() {
+    fails(Fault::RecoversFirst, resumed(&CUT_OFF));
+}
+
+#[test]
 fn an_attempt_that_is_resumed_without_a_lease() {
     fails(Fault::ResumedOver, resumed(&CUT_OFF));
 }

@@ -325,7 +325,10 @@ impl Step<'_> {
             events.push(Event::Renews(number));
         }
         let holds = standing == Standing::Held && world.lease(owner) == Lease::Holds;
-        if holds && (self.has_to_reclaim(owner) || self.has_to_look(server)) {
+        // What was to be reported under a former owner comes first: an attempt that this server takes over may be the same.
+        let former = server.reports.iter().any(|report| report.owner != owner);
+        let in_order = !former || setup.has(Fault::RecoversFirst);
+        if holds && in_order && (self.has_to_reclaim(owner) || self.has_to_look(server)) {
             events.push(Event::Reclaims(number));
         }
         // What runs only once need not be forced while nothing is known: nobody starts it anew.

@@ -54,10 +54,7 @@ impl Step<'_> {
         }
         let ended = Command::End(report.end.ended(self.setup.on_restart));
         let Ok(Verdict::Move(state)) = decide(row.state, ended) else { return };
-        // One that goes on elsewhere is the same attempt under each owner: then only its owner now tells of it.
-        let goes_on = self.setup.on_restart == OnRestart::Resume;
-        let owner = if goes_on { from } else { report.owner };
-        if row.key() != report.key || row.owner != owner {
+        if row.key() != report.key || row.owner != report.owner {
             self.world.broke(Law::Q14);
         }
         if self.world.believed.contains(&report.key) {

@@ -254,6 +254,8 @@ pub(super) enum Fault {
     /// An end is checked by attempt, not by owner. It breaks nothing where each start makes a new attempt: then no two
     /// owners have the same one. An attempt that is resumed is that of two.
     EndByAttemptOnly,
+    /// A server that goes on as another owner recovers before it has reported what it ran as the former one.
+    RecoversFirst,
     /// An attempt is resumed though the lease was lost meanwhile under which it was taken over.
     ResumedOver,
 
@@ -293,7 +295,10 @@ impl Fault {
             Self::LateClaimBegun | Self::LeaseMeasuredLate | Self::IncarnationReused => Law::Q5,
             Self::ClaimNotAtomic => Law::Q6,
             Self::NeverRepeated => Law::Q11,
-            Self::EndUnfenced | Self::EndByOwnerOnly | Self::EndByAttemptOnly => Law::Q14,
+            Self::EndUnfenced
+            | Self::EndByOwnerOnly
+            | Self::EndByAttemptOnly
+            | Self::RecoversFirst => Law::Q14,
             Self::FailRunsAgain => Law::Once,
             Self::RecoverIgnoresOwner | Self::RecoverBeforeExpiry => Law::Spared,
             Self::ClaimWithoutLease => Law::Leased,
