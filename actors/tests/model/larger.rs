@@ -61,7 +61,8 @@ fn shutdowns() {
 #[ignore = "takes minutes"]
 fn attempts() {
     holds("large: tried again", Setup { requests: 3, actor_crashes: 1, ..TRIED_AGAIN });
-    let two = Setup { delays: true, server_crashes: 1, ..TWO_TRIED_AGAIN };
+    let asks = &[Ask::Retry(1)];
+    let two = Setup { delays: true, server_crashes: 1, asks, requests: 1, ..TWO_TRIED_AGAIN };
     holds("large: two tried again", two);
     holds("large: given up", Setup { requests: 2, actor_crashes: 1, ..GIVEN_UP });
     holds("large: not before", Setup { requests: 2, store_failures: 1, ..NOT_BEFORE });
