@@ -116,7 +116,8 @@ impl UnsealedBatch {
         let inbox = self.shared.inbox();
         let answer = match reply {
             Ok(reply) => {
-                inbox.note_claimed(self.generation, reply.claimed.len());
+                let begin = reply.claimed.len() + reply.resumed.len();
+                inbox.note_claimed(self.generation, begin);
                 Ok((reply, recipients))
             }
             Err(error) => {

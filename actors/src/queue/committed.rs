@@ -24,6 +24,7 @@ impl QueueActor {
         let (telling, name) = (shared.telling(), shared.name());
         shared.set_counts(reply.counts, reply.paused);
         let mut changes = reply.claimed.len() + reply.unread.len();
+        let resumed = reply.resumed.len();
         for (reply_to, result) in recipients.controls.into_iter().zip(reply.controls) {
             if let Ok(affected) = &result {
                 changes += 1;
@@ -88,7 +89,7 @@ impl QueueActor {
                 Standing::Over => {}
             }
         }
-        shared.inbox().note_dispatched(started);
+        shared.inbox().note_dispatched(started + resumed);
         telling.committed(name, reply.counts.queued(), reply.paused, changes, recipients.took);
     }
 

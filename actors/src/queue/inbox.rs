@@ -45,7 +45,7 @@ struct Waiting {
     told: bool,
     controls: Vec<(Control, ReplyTo)>,
     submissions: VecDeque<(NewAction, SubmissionReplyTo)>,
-    /// Number of actions that were claimed and that the actor has not handed to a worker yet.
+    /// Number of actions that were claimed or resumed and that the actor has not handed to a worker yet.
     claimed: usize,
 }
 
@@ -115,8 +115,13 @@ impl Inbox {
             return Sealed::default();
         }
         waiting.enlisted = false;
+        // A recovery may resume attempts, which take slots: how many is not known before it is written (Q4).
+        let resumes = waiting.controls.iter().any(|(control, _)| control.may_resume());
         // Slots first: one that is free by now has its attempt's end among the controls (Q4).
-        let claim = if waiting.draining { 0 } else { free().saturating_sub(waiting.claimed) };
+        let claim = match waiting.draining || resumes {
+            true => 0,
+            false => free().saturating_sub(waiting.claimed),
+        };
         let controls = std::mem::take(&mut waiting.controls);
         let mut submissions = Vec::with_capacity(waiting.submissions.len().min(MAX_SUBMISSIONS));
         let mut bytes = 0;
@@ -142,7 +147,7 @@ impl Inbox {
         }
     }
 
-    /// Notes that so many actions were claimed, before the next batch is sealed (Q4).
+    /// Notes that so many actions were claimed or resumed, before the next batch is sealed (Q4).
     pub(super) fn note_claimed(&self, generation: Generation, number: usize) {
         let mut waiting = self.lock();
         if waiting.generation == generation {
@@ -150,7 +155,7 @@ impl Inbox {
         }
     }
 
-    /// Notes that so many of the claimed actions occupy their slots now.
+    /// Notes that so many of those actions occupy their slots now.
     pub(super) fn note_dispatched(&self, number: usize) {
         let mut waiting = self.lock();
         waiting.claimed = waiting.claimed.saturating_sub(number);
@@ -209,7 +214,7 @@ mod tests {
     use super::super::batch::internal;
     use super::*;
     use crate::action::{ActionId, Parameters, Timestamp};
-    use crate::lifecycle::Command;
+    use crate::lifecycle::{Command, OnRestart, Recovery};
 
     fn put(inbox: &Inbox) -> (bool, oneshot::Receiver<Result<Submitted, Rejected>>) {
         put_bytes(inbox, 0)
@@ -303,6 +308,21 @@ mod tests {
         assert_eq!(inbox.seal(generation, || 1).claim, 0);
         inbox.note_dispatched(1);
         assert_eq!(inbox.seal(generation, || 3).claim, 3);
+    }
+
+    #[test]
+    fn nothing_is_claimed_beside_a_recovery_that_may_resume_attempts() {
+        let (inbox, generation) = opened();
+        for (on_restart, claim) in [(OnRestart::Resume, 0), (OnRestart::Requeue, 2)] {
+            let recovery = Recovery::from(on_restart);
+            for control in
+                [Control::Recover { live: Vec::new(), recovery }, Control::Reclaim { recovery }]
+            {
+                inbox.control(internal(control));
+                assert_eq!(inbox.seal(generation, || 2).claim, claim, "{on_restart:?}");
+                assert_eq!(inbox.seal(generation, || 2).claim, 2, "the next one may");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
-use crate::lifecycle::{Came, Command, Ended, Recovery, Refusal, Verdict};
+use crate::lifecycle::{Came, Command, Ended, OnRestart, Recovery, Refusal, Verdict};
 use crate::report::Written;
 use crate::store::{Counts, OwnerId, QueueId, StoreError};
 
@@ -100,6 +100,16 @@ impl Control {
     #[must_use]
     pub const fn command(id: ActionId, command: Command) -> Self {
         Self::Command { id, queued_at: None, command }
+    }
+
+    /// Tells whether attempts may be resumed by this.
+    pub(crate) fn may_resume(&self) -> bool {
+        match self {
+            Self::Recover { recovery, .. } | Self::Reclaim { recovery } => {
+                recovery.on_restart == OnRestart::Resume
+            }
+            _ => false,
+        }
     }
 }
 

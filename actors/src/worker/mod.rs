@@ -205,6 +205,10 @@ impl Drop for WorkerActor {
         if let Some(running) = self.running.take() {
             running.work.abort();
             if !running.abandoned {
+                if running.attempt.run_as() != RunAs::Task {
+                    // A thread or a process may go on for a while, and another attempt would run beside it (Q14).
+                    running.attempt.set_fatal();
+                }
                 self.report(&running.attempt, Came::Forced, worker_died(), None);
                 // A thread has to look at it, since nothing can force it; the task that runs a process kills it.
                 running.attempt.ask(Wish::Force);

@@ -47,7 +47,7 @@ where
     false
 }
 
-fn find(setup: &Setup) -> Option<Vec<Event>> {
+pub(crate) fn find(setup: &Setup) -> Option<Vec<Event>> {
     let mut way = Vec::new();
     let mut seen = HashMap::new();
     setup.init_states().iter().any(|w| circle(setup, w, &mut seen, &mut way)).then_some(way)

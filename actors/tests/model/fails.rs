@@ -8,7 +8,7 @@ use crate::setup::{Ask, Fault, Setup};
 use crate::steps::Event;
 
 /// Finds a shortest way to the law that the mistake breaks.
-fn fails(fault: Fault, setup: Setup) {
+pub(crate) fn fails(fault: Fault, setup: Setup) {
     let law = fault.breaks().name();
     let right = setup.clone().checker().threads(2).spawn_bfs().join();
     right.assert_properties();

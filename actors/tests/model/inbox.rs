@@ -61,6 +61,7 @@ impl Step<'_> {
 
     /// The actor enlists a batch if there is something to write and none that will take it.
     pub(crate) fn pump(&mut self, after_failure: bool) {
+        let not_due = self.world.durable.not_due();
         let Some(server) = &mut self.world.server else { return };
         let busy_rounds = self.setup.has(Fault::BusyRounds);
         let free = busy_rounds || server.free_slots(self.setup.slots) > 0;
@@ -71,7 +72,8 @@ impl Step<'_> {
             return;
         }
         let known = queue.in_flight == 0 && !queue.paused;
-        let can_start = known && !inbox.draining && !paused && queued > 0 && free;
+        let waits = queue.has_ready(queued, not_due) && !queue.rests;
+        let can_start = known && !inbox.draining && !paused && waits && free;
         inbox.told = false;
         inbox.asked = (can_start || !inbox.is_empty()) && !queue.backing_off;
         if inbox.asked {

@@ -4,6 +4,9 @@
 
 use crate::holds::*;
 use crate::reach::Reach;
+use crate::retried::{
+    GIVEN_UP, NOT_BEFORE, NOT_BEFORE_FAILS, TIMED_OUT, TRIED_AGAIN, TWO_TRIED_AGAIN,
+};
 use crate::setup::{Ask, Setup};
 
 #[test]
@@ -51,6 +54,21 @@ fn shutdowns() {
     let asks = &[Ask::Submit, Ask::Stop(1), Ask::Pause(1)];
     holds("large: shutdown", Setup { asks, requests: 2, store_failures: 1, ..SHUTDOWN });
     holds("large: shutdown, Fail", Setup { waiting: &[0, 0], requests: 2, ..SHUTDOWN_FAIL });
+}
+
+/// Retries, restarts and starts that must wait.
+#[test]
+#[ignore = "takes minutes"]
+fn attempts() {
+    holds("large: tried again", Setup { requests: 3, actor_crashes: 1, ..TRIED_AGAIN });
+    let asks = &[Ask::Retry(1)];
+    let two = Setup { delays: true, server_crashes: 1, asks, requests: 1, ..TWO_TRIED_AGAIN };
+    holds("large: two tried again", two);
+    holds("large: given up", Setup { requests: 2, actor_crashes: 1, ..GIVEN_UP });
+    holds("large: not before", Setup { requests: 2, store_failures: 1, ..NOT_BEFORE });
+    let failing = Setup { requests: 2, store_failures: 2, ..NOT_BEFORE_FAILS };
+    holds("large: not before, store fails", failing);
+    holds("large: timed out", Setup { waiting: &[0, 0], ..TIMED_OUT });
 }
 
 /// All at once: two actions on two slots, every command, a crash at every point, a worker's death, late reports.

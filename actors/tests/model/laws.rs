@@ -10,6 +10,9 @@ use stateright::Property;
 
 use crate::inbox::Batch;
 use crate::moves::{Cause, ends_are_true, moves_are_legal};
+use crate::retries::{
+    nothing_starts_early, restarts_are_counted, retries_wait_for_nothing, tries_are_counted,
+};
 use crate::setup::Setup;
 use crate::world::{
     Control, End, Id, Key, Pause, Phase, Queue, Request, Row, Server, ToQueue, Wish, World,
@@ -22,6 +25,8 @@ pub(crate) enum Happened {
     Moved { row: Row, to: State, cause: Cause },
     /// An action is given a slot.
     Claimed { row: Row },
+    /// The store has claimed; fewer than it could, if `short`.
+    Served { short: bool },
     /// The end of this attempt is reported; its work came back so, if it did.
     Reported { key: Key, returned: Option<End>, end: End },
     /// The end of this attempt is written into this row, as this state.
@@ -30,6 +35,8 @@ pub(crate) enum Happened {
     Ran { key: Key, crowded: bool },
     /// An attempt is asked or forced to stop.
     Stopped { key: Key },
+    /// A client's retry has been written into this row.
+    Retried { row: Row },
     /// A client gets an answer, with the change made or not.
     Answered { request: Request, accepted: bool },
     /// A batch is enlisted; `hot` because the last one failed, though nothing has come since.
@@ -79,7 +86,7 @@ laws! {
     Q5: nothing_to_hold, starts_are_durable;
     /// A cancelled action never starts, nor one that was stopped; a stop reaches only its attempt.
     Q6: nothing_to_hold, stops_are_kept;
-    /// A final state is final.
+    /// A final state is final, but for an Error that a client wants tried again.
     Q7: nothing_to_hold, final_is_final;
     /// Higher priority first, equal ones by arrival.
     Q8: nothing_to_hold, first_comes_first;
@@ -92,11 +99,19 @@ laws! {
     /// A paused queue starts nothing.
     Q12: nothing_to_hold, claims_need_no_pause;
     /// Not paused, a free slot, something waits: something starts.
-    Q13: at_rest_slots_are_busy, anything;
+    Q13: at_rest_slots_are_busy, claims_leave_nothing;
     /// One live attempt at each action, and only the latest one's end is written.
     Q14: one_attempt_lives, ends_are_current;
     /// What the work did is what is reported and written; it was stopped only if it was asked to.
     Ends: nothing_to_hold, ends_are_true;
+    /// Nothing starts before its time.
+    NotBefore: nothing_to_hold, nothing_starts_early;
+    /// A failure is followed by another attempt, as often as the queue allows.
+    Tries: nothing_to_hold, tries_are_counted;
+    /// What a client wants tried again waits for a slot and for nothing else.
+    Retried: nothing_to_hold, retries_wait_for_nothing;
+    /// An action is given up once it ran too often when its server died.
+    GivesUp: nothing_to_hold, restarts_are_counted;
     /// All ends at last, unless the queue is paused.
     AtLast: at_last_all_has_ended, anything;
     /// What counts as running is run by somebody.
@@ -186,10 +201,12 @@ fn stops_are_kept(_: &Setup, world: &World, happened: &Happened) -> bool {
         }
         Happened::Stopped { key } => {
             let interrupted = world.server.as_ref().and_then(|s| s.attempt(*key));
+            // To one that is over a stop is nothing.
             let asked = |row: &Row| {
-                row.attempt == key.number && (row.state == State::Stopping || row.state.is_final())
+                let runs = matches!(row.state, State::Processing | State::Paused);
+                row.attempt != key.number || !runs
             };
-            interrupted.is_none_or(|attempt| attempt.interrupted)
+            interrupted.is_none_or(|attempt| attempt.interrupted || attempt.timed_out)
                 || world.durable.row(key.id).is_none_or(asked)
         }
         _ => true,
@@ -197,7 +214,13 @@ fn stops_are_kept(_: &Setup, world: &World, happened: &Happened) -> bool {
 }
 
 fn final_is_final(_: &Setup, _: &World, happened: &Happened) -> bool {
-    !matches!(happened, Happened::Moved { row, .. } if row.state.is_final())
+    match happened {
+        Happened::Moved { row, cause: Cause::Retry, .. } => {
+            !row.state.is_final() || row.state == State::Error
+        }
+        Happened::Moved { row, .. } => !row.state.is_final(),
+        _ => true,
+    }
 }
 
 /// Not asked of `Durable::next`, by which the store claims.
@@ -210,8 +233,9 @@ fn first_comes_first(_: &Setup, world: &World, happened: &Happened) -> bool {
     })
 }
 
+/// What waits for a slot and for nothing else.
 fn waiting(world: &World) -> impl Iterator<Item = &Row> {
-    world.durable.rows.iter().filter(|row| row.state == State::Queued)
+    world.durable.rows.iter().filter(|row| row.state == State::Queued && !row.waits)
 }
 
 fn times_are_in_order(_: &Setup, world: &World) -> bool {
@@ -287,6 +311,7 @@ fn at_rest(world: &World) -> Option<&Server> {
     let queue = server.queue()?;
     let quiet = queue.in_flight == 0
         && !queue.backing_off
+        && !(queue.timer && queue.is_due(world.durable.not_due()))
         && server.mailbox.is_empty()
         && server.store_rests()
         && server.slots.iter().all(|slot| slot.inbox.is_empty());
@@ -303,6 +328,11 @@ fn at_rest_slots_are_busy(setup: &Setup, world: &World) -> bool {
     server.phase > Phase::Running || !waits || server.works().count() >= setup.slots
 }
 
+fn claims_leave_nothing(_: &Setup, world: &World, happened: &Happened) -> bool {
+    let Happened::Served { short: true } = happened else { return true };
+    world.durable.paused || waiting(world).next().is_none()
+}
+
 fn at_rest_running_runs(_: &Setup, world: &World) -> bool {
     let Some(server) = at_rest(world) else { return true };
     let mut running = world.durable.rows.iter().filter(|row| row.state.is_running());
@@ -316,14 +346,16 @@ fn wishes_follow(_: &Setup, world: &World) -> bool {
     let adopted = |queue: &Queue| queue.in_flight == 0 && !recovers;
     let known = server.queue().is_some_and(adopted) && server.store_rests();
     !known
-        || server.attempts.iter().filter(|a| a.listed && a.ended.is_none() && !a.interrupted).all(
-            |a| match world.durable.state(a.key.id) {
+        || server
+            .attempts
+            .iter()
+            .filter(|a| a.listed && a.ended.is_none() && !a.interrupted && !a.timed_out)
+            .all(|a| match world.durable.state(a.key.id) {
                 Some(State::Processing) => a.wish == Wish::Run,
                 Some(State::Paused) => a.wish == Wish::Pause,
                 Some(State::Stopping) => a.wish >= Wish::Stop,
                 _ => false,
-            },
-        )
+            })
 }
 
 fn at_rest_nobody_waits(_: &Setup, world: &World) -> bool {

@@ -18,6 +18,7 @@ pub(crate) enum Cause {
     Stop,
     Pause,
     Resume,
+    Retry,
     /// A command that moves nothing.
     Other,
     /// It is given a slot.
@@ -35,6 +36,7 @@ impl Cause {
             Control::Command(_, Ask::Stop(_)) | Control::StopAll => Self::Stop,
             Control::Command(_, Ask::Pause(_)) | Control::PauseQueue => Self::Pause,
             Control::Command(_, Ask::Resume(_)) | Control::ResumeQueue => Self::Resume,
+            Control::Command(_, Ask::Retry(_)) => Self::Retry,
             Control::Command(..) => Self::Other,
             Control::End(..) => Self::End,
             Control::Recover(_) => Self::Recovery,
@@ -61,6 +63,8 @@ const MOVES: &[Move] = &[
     (State::Stopping, State::Error, Cause::End),
     (State::Stopping, State::Stopped, Cause::End),
     (State::Stopping, State::Stopped, Cause::Recovery),
+    // The only way out of a final state.
+    (State::Error, State::Queued, Cause::Retry),
 ];
 
 /// What else may happen where an action goes back to the queue: an end that is a shutdown's, too.
@@ -71,26 +75,32 @@ const REQUEUED: &[Move] = &[
     (State::Paused, State::Queued, Cause::Recovery),
 ];
 
-/// What else may happen where an action must not run twice.
+/// What else may happen where an action that fails is tried again.
+const TRIED_AGAIN: &[Move] =
+    &[(State::Processing, State::Queued, Cause::End), (State::Paused, State::Queued, Cause::End)];
+
+/// What else may happen where an action must not run twice, or not as often as its server dies.
 const FAILED: &[Move] = &[
     (State::Processing, State::Error, Cause::Recovery),
     (State::Paused, State::Error, Cause::Recovery),
 ];
 
-fn moves(on_restart: OnRestart) -> impl Iterator<Item = &'static Move> {
-    let more = match on_restart {
+fn moves(setup: &Setup) -> impl Iterator<Item = &'static Move> {
+    let more = match setup.on_restart {
         OnRestart::Requeue => REQUEUED,
         OnRestart::Fail => FAILED,
         OnRestart::Resume => &[],
     };
-    MOVES.iter().chain(more)
+    let tried_again: &[Move] = if setup.attempts > 1 { TRIED_AGAIN } else { &[] };
+    let given_up: &[Move] = if setup.max_restarts > 0 { FAILED } else { &[] };
+    MOVES.iter().chain(more).chain(tried_again).chain(given_up)
 }
 
 /// Q3.
 pub(crate) fn moves_are_legal(setup: &Setup, _: &World, happened: &Happened) -> bool {
     match happened {
         Happened::Moved { row, to, cause } => {
-            moves(setup.on_restart).any(|legal| *legal == (row.state, *to, *cause))
+            moves(setup).any(|legal| *legal == (row.state, *to, *cause))
         }
         _ => true,
     }
@@ -106,24 +116,29 @@ pub(crate) fn ends_are_true(setup: &Setup, world: &World, happened: &Happened) -
                 let slot = usize::from(attempt.slot);
                 world.server.as_ref().is_some_and(|s| s.slots[slot].worker == Worker::Dead)
             };
+            let ended_it = attempt.wish >= Wish::Stop;
             let stopped = match end {
-                End::Stopped => !attempt.interrupted,
-                End::Interrupted => attempt.interrupted,
-                End::Finished | End::Failed => false,
+                End::Stopped => !attempt.interrupted && !attempt.timed_out,
+                End::Interrupted => attempt.interrupted && !attempt.timed_out,
+                End::Failed | End::Retry => attempt.timed_out,
+                End::Finished => false,
             };
+            let by_client = ended_it && !attempt.interrupted && !attempt.timed_out;
+            let failed = end == End::Failed || (end == End::Retry && !by_client);
             match returned {
                 Some(End::Finished) => end == End::Finished,
-                Some(End::Failed) => end == End::Failed,
-                Some(End::Stopped | End::Interrupted) => stopped && attempt.wish >= Wish::Stop,
+                Some(End::Failed | End::Retry) => failed,
+                Some(End::Stopped | End::Interrupted) => stopped && ended_it,
                 // A worker that died, or a thread that was given up.
-                None => (end == End::Failed && died()) || (stopped && attempt.wish == Wish::Force),
+                None => (failed && died()) || (stopped && attempt.wish == Wish::Force),
             }
         }
         Happened::Ended { reported, end, row, to } => {
             let said = attempt(reported).and_then(|attempt| attempt.ended);
             let written = match (end, row.state, setup.on_restart) {
                 (End::Finished, ..) => State::Finished,
-                (End::Failed, ..) => State::Error,
+                (End::Failed, ..) | (End::Retry, State::Stopping, _) => State::Error,
+                (End::Retry, ..) => State::Queued,
                 (End::Stopped | End::Interrupted, State::Stopping, _) => State::Stopped,
                 // Nobody asked it to.
                 (End::Stopped, ..) => return false,
@@ -149,7 +164,7 @@ mod tests {
         (State::Paused, State::Stopped, Cause::End),
     ];
 
-    fn commands(on_restart: OnRestart) -> [(Command, Cause); 12] {
+    fn commands(on_restart: OnRestart) -> [(Command, Cause); 15] {
         let interrupted = Ended::Interrupted(on_restart);
         [
             (Command::Cancel, Cause::Cancel),
@@ -164,6 +179,9 @@ mod tests {
             (Command::End(Ended::Stopped), Cause::End),
             (Command::End(interrupted), Cause::End),
             (Command::Recover(on_restart), Cause::Recovery),
+            (Command::Retry, Cause::Retry),
+            (Command::End(Ended::Retry), Cause::End),
+            (Command::GiveUp, Cause::Recovery),
         ]
     }
 
@@ -171,6 +189,7 @@ mod tests {
     #[test]
     fn the_rules_make_these_moves_and_no_others() {
         for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
+            let setup = Setup { on_restart, attempts: 2, max_restarts: 2, ..Setup::QUIET };
             let mut made = Vec::new();
             for (command, cause) in commands(on_restart) {
                 for from in State::ALL {
@@ -180,9 +199,9 @@ mod tests {
                 }
             }
             for one in &made {
-                assert!(moves(on_restart).chain(TRUSTED).any(|legal| legal == one), "{one:?}");
+                assert!(moves(&setup).chain(TRUSTED).any(|legal| legal == one), "{one:?}");
             }
-            for legal in moves(on_restart) {
+            for legal in moves(&setup) {
                 assert!(made.contains(legal), "no rule makes {legal:?}");
             }
         }

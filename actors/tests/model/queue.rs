@@ -22,10 +22,16 @@ impl Step<'_> {
         let control = match ask {
             Ask::Wait(id) => return self.wait(request, id),
             Ask::Submit => {
-                return self.leave(New { copy_of: None, queued_at, request }, to_old_actor);
+                let new = New { copy_of: None, queued_at, waits: false, request };
+                return self.leave(new, to_old_actor);
+            }
+            Ask::SubmitLater => {
+                let new = New { copy_of: None, queued_at, waits: true, request };
+                return self.leave(new, to_old_actor);
             }
             Ask::Duplicate(id) => {
-                return self.leave(New { copy_of: Some(id), queued_at, request }, to_old_actor);
+                let new = New { copy_of: Some(id), queued_at, waits: false, request };
+                return self.leave(new, to_old_actor);
             }
             Ask::PauseQueue => {
                 self.world.clients.pause = Pause::Asked(request);
@@ -62,20 +68,25 @@ impl Step<'_> {
         let Some(server) = &mut self.world.server else { return };
         let Actor::Up(queue) = &mut server.actor else { return };
         queue.in_flight -= 1;
-        let (controls, submissions, claimed, claim) = match reply {
+        let (controls, submissions, claimed, claim, not_due) = match reply {
             Reply::Failed(kept) => {
                 queue.backing_off = !hot_retry;
                 server.inbox.put_back(kept);
                 return self.pump(true);
             }
-            Reply::Durable { controls, submissions, claimed, claim, seen } => {
+            Reply::Durable { controls, submissions, claimed, claim, seen, not_due } => {
                 server.seen = seen;
-                (controls, submissions, claimed, claim)
+                (controls, submissions, claimed, claim, not_due)
             }
         };
-        // Something should have been claimed, as far as the actor knows.
+        let recovers = controls.iter().any(|c| matches!(c.0, Control::Recover(_)));
+        self.arm(not_due, recovers, claimed.len() < claim);
+        let Some(server) = &mut self.world.server else { return };
         let (paused, queued) = server.seen;
-        let failed = claim > 0 && !paused && queued > 0 && claimed.is_empty();
+        let Actor::Up(queue) = &mut server.actor else { return };
+        // Something should have been claimed, as far as the actor knows.
+        let waits = usize::from(queued) > queue.not_due.len() && !queue.rests;
+        let failed = claim > 0 && !paused && waits && claimed.is_empty();
         queue.backing_off |= failed && !hot_claims;
         for (control, reply_to, answer) in controls {
             self.on_control(&control, reply_to, answer);
@@ -113,9 +124,17 @@ impl Step<'_> {
             (ReplyTo::Client(request), _) => {
                 self.answer(request, answer.is_some());
                 if let Control::Command(id, _) = control {
-                    match answer.and_then(|affected| Some(affected.first()?.state)) {
+                    let answer = answer.and_then(|affected| affected.first().copied());
+                    // A client has asked for another attempt since.
+                    let tried_again = self.world.durable.row(*id).is_some_and(|row| {
+                        let retried = row.state == State::Queued && row.counted == (0, 0);
+                        answer.is_some_and(|a| retried || a.key.number != row.attempt)
+                    });
+                    match answer.map(|affected| affected.state) {
                         Some(State::Cancelled) => self.world.clients.told_cancelled.insert(*id),
-                        Some(State::Stopping) => self.world.clients.told_stopping.insert(*id),
+                        Some(State::Stopping) if !tried_again => {
+                            self.world.clients.told_stopping.insert(*id);
+                        }
                         _ => {}
                     }
                 }
@@ -171,6 +190,7 @@ impl Step<'_> {
     }
 
     pub(crate) fn dispatch(&mut self, key: Key) {
+        let failures = self.world.durable.row(key.id).map_or(0, |row| row.failures);
         let Some(server) = &mut self.world.server else { return };
         let slot = server.free.pop().unwrap_or_else(|| {
             server.slots.push(Slot {
@@ -186,8 +206,16 @@ impl Step<'_> {
         for attempt in server.attempts.iter_mut().filter(|attempt| attempt.key.id == key.id) {
             attempt.listed = false;
         }
-        let (wish, interrupted, ended) = (Wish::Run, false, None);
-        server.attempts.push(Attempt { key, slot, wish, interrupted, ended, listed: true });
+        server.attempts.push(Attempt {
+            key,
+            slot,
+            wish: Wish::Run,
+            interrupted: false,
+            timed_out: false,
+            ended: None,
+            failures,
+            listed: true,
+        });
         server.attempts.sort_by_key(|attempt| attempt.key);
         // It was claimed before the shutdown, and its commit came back after.
         let late =
@@ -267,13 +295,14 @@ impl Step<'_> {
     /// A worker has died. The ends of what it was given are put in before its slot is free.
     fn on_worker_lost(&mut self, number: u8) {
         let later = self.setup.has(Fault::LossToldLater);
+        let attempts = self.setup.attempts;
         let Some(server) = &mut self.world.server else { return };
         let mut lost = vec![number];
         if self.setup.has(Fault::LostTogether) {
             lost = (0..server.slots.len() as u8).collect();
         }
         lost.retain(|number| server.slots[usize::from(*number)].worker == Worker::Dead);
-        let ends = server.forget_lost(&lost);
+        let ends = server.forget_lost(&lost, attempts);
         for (key, end) in ends {
             if later {
                 let Some(server) = &mut self.world.server else { return };

@@ -112,6 +112,28 @@ impl Reach {
     pub(crate) const CUT_OFF: Self = Self("a server ends while work runs", |_, w| {
         w.server.is_none() && any_row(w, |r| r.state.is_running())
     });
+    pub(crate) const WAITS_FOR_TIME: Self = Self("an action waits for its next attempt", |_, w| {
+        any_row(w, |r| r.waits && r.attempt > 0)
+    });
+    pub(crate) const CANCELLED_AGAIN: Self =
+        Self("an action is cancelled between two attempts", |_, w| {
+            any_row(w, |r| r.state == State::Cancelled && r.attempt > 0)
+        });
+    pub(crate) const FAILED_FOR_GOOD: Self = Self("the last attempt fails", |m, w| {
+        any_row(w, |r| r.state == State::Error && r.attempt >= m.attempts)
+    });
+    pub(crate) const BEGUN_ANEW: Self = Self("a client begins anew", |m, w| {
+        let most = m.attempts + m.max_restarts;
+        any_row(w, |r| r.state.is_running() && r.attempt >= most && r.counted == (0, 0))
+    });
+    pub(crate) const PASSED_BY: Self = Self("an action starts past one that may not", |_, w| {
+        any_row(w, |r| r.waits) && any_row(w, |r| r.state.is_running())
+    });
+    pub(crate) const GIVEN_UP_THREAD: Self =
+        Self("a thread outlives its action, whose time was over", |_, w| {
+            let failed = any_row(w, |r| r.state == State::Error && r.attempt == 1);
+            failed && server(w, |s| s.slots.iter().any(|slot| slot.abandoned))
+        });
     pub(crate) const WAITS: Self =
         Self("somebody waits for an end", |_, w| server(w, |s| !s.waiters.is_empty()));
     pub(crate) const DUPLICATED: Self = Self("a copy runs beside its source", |_, w| {

@@ -10,6 +10,7 @@ impl Step<'_> {
     pub(crate) fn start_queue(&mut self) {
         let forgets_drain = self.setup.has(Fault::DrainForgotten);
         let unnoticed = self.setup.has(Fault::DeathUnnoticed);
+        let attempts = self.setup.attempts;
         let Some(server) = &mut self.world.server else { return };
         server.actor = Actor::Up(Queue::default());
         // Messages to an actor that died are lost: read what they said.
@@ -28,7 +29,7 @@ impl Step<'_> {
                 lost.push(number);
             }
         }
-        server.forget_lost(&lost);
+        server.forget_lost(&lost, attempts);
         let listed = || server.attempts.iter().filter(|attempt| attempt.listed);
         let live = listed().map(|attempt| attempt.key).collect();
         let ended: Vec<(Key, End)> =
@@ -76,14 +77,17 @@ impl Step<'_> {
 
 impl Server {
     /// Lets go of workers that have died, and returns how what they never ran has ended.
-    pub(crate) fn forget_lost(&mut self, lost: &[u8]) -> Vec<(Key, End)> {
+    pub(crate) fn forget_lost(&mut self, lost: &[u8], attempts: u8) -> Vec<(Key, End)> {
         for number in lost {
             self.slots[usize::from(*number)].worker = Worker::None;
             self.free.insert(*number);
         }
-        let attempts = self.attempts.iter_mut();
-        let unheard = attempts.filter(|a| a.listed && a.ended.is_none() && lost.contains(&a.slot));
-        let end = |attempt: &mut Attempt| (attempt.key, *attempt.ended.insert(End::Failed));
+        let all = self.attempts.iter_mut();
+        let unheard = all.filter(|a| a.listed && a.ended.is_none() && lost.contains(&a.slot));
+        let end = |attempt: &mut Attempt| {
+            let end = attempt.failure(attempts);
+            (attempt.key, *attempt.ended.insert(end))
+        };
         unheard.map(end).collect()
     }
 }

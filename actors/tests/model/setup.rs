@@ -12,6 +12,14 @@ use crate::world::Id;
 pub(crate) struct Setup {
     /// The priorities of the actions that wait when it begins.
     pub(crate) waiting: &'static [i8],
+    /// Those of them that may not start yet.
+    pub(crate) not_due: &'static [Id],
+    /// `MaxAttempts`.
+    pub(crate) attempts: u8,
+    /// An action is tried again after some time, not at once.
+    pub(crate) delays: bool,
+    /// `MaxRestarts`; 0 = no limit.
+    pub(crate) max_restarts: u8,
     /// `MaximumThreads`.
     pub(crate) slots: usize,
     pub(crate) on_restart: OnRestart,
@@ -19,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) can_pause: bool,
     /// The work runs on threads, which can't be forced but only abandoned.
     pub(crate) on_thread: bool,
+    /// An attempt may have worked for longer than it may.
+    pub(crate) time_limit: bool,
     /// The clock may show 0, 1 or 2 whenever it is asked.
     pub(crate) clock_jumps: bool,
     /// The requests that clients make, each any number of times within `requests`.
@@ -43,10 +53,15 @@ impl Setup {
     /// One action on one slot, and nothing that disturbs it.
     pub(crate) const QUIET: Self = Self {
         waiting: &[0],
+        not_due: &[],
+        attempts: 1,
+        delays: true,
+        max_restarts: 0,
         slots: 1,
         on_restart: OnRestart::Requeue,
         can_pause: true,
         on_thread: false,
+        time_limit: false,
         clock_jumps: false,
         asks: &[],
         requests: 0,
@@ -161,6 +176,34 @@ pub(crate) enum Fault {
     NeverTriesAgain,
     /// A queue whose slots are all taken asks the store for starts, and asks again.
     BusyRounds,
+    /// Failures are not counted.
+    FailuresForgotten,
+    /// A client's retry of an action in Error does not begin to count anew.
+    FailuresKept,
+    /// An action that fails after it was asked to stop is tried again.
+    StopForgotten,
+    /// A thread that was given up because its time was over is tried again beside itself.
+    AbandonedRetried,
+    /// A retry that a client asks for leaves any final state.
+    RetryOfAny,
+    /// A retry that a client asks for waits for its time all the same.
+    RetryWaits,
+    /// Restarts are not counted.
+    RestartsForgotten,
+    /// An action is given up at the first restart.
+    GivenUpAtOnce,
+    /// Claims do not look at the time before which an action may not start.
+    StartsEarly,
+    /// Claims end at the first action that may not start yet.
+    NotDueBlocks,
+    /// The timer for what may not start yet is set only after a submission.
+    TimerOfDeadLost,
+    /// A queue whose timer fires does not know that it may claim again.
+    TimerInVain,
+    /// A queue takes all that waits for not due if some is, though it had no slot to claim with.
+    RestsUnclaimed,
+    /// The same if it claimed less than it could, though the starts could not be written.
+    RestsAfterFailure,
 }
 
 impl Fault {
@@ -169,7 +212,7 @@ impl Fault {
         match self {
             Self::IdsFromMemory => Law::Q1,
             Self::AnswerBeforeDurable => Law::Q2,
-            Self::RetryAfterStop | Self::CancelStops => Law::Q3,
+            Self::RetryAfterStop | Self::CancelStops | Self::StopForgotten => Law::Q3,
             Self::SlotFreedFirst
             | Self::StaleSlotFreed
             | Self::ClosedClaims
@@ -194,6 +237,17 @@ impl Fault {
                 Law::Ends
             }
             Self::NeverTriesAgain | Self::BusyRounds => Law::AtLast,
+            Self::FailuresForgotten | Self::FailuresKept => Law::Tries,
+            Self::AbandonedRetried => Law::Q14,
+            Self::RetryOfAny => Law::Q7,
+            Self::RestartsForgotten | Self::GivenUpAtOnce => Law::GivesUp,
+            Self::StartsEarly => Law::NotBefore,
+            Self::RetryWaits => Law::Retried,
+            Self::NotDueBlocks
+            | Self::TimerOfDeadLost
+            | Self::TimerInVain
+            | Self::RestsUnclaimed
+            | Self::RestsAfterFailure => Law::Q13,
             Self::NoRecovery | Self::OldBatchTakes => Law::Run,
             Self::AskedSurvives | Self::OldActorTold => Law::Fetched,
             Self::WishesNotRenewed | Self::SteeredTwice => Law::Wishes,
@@ -210,12 +264,16 @@ impl Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
     Submit,
+    /// A submission that may not start yet.
+    SubmitLater,
     Duplicate(Id),
     Cancel(Id),
     Stop(Id),
     ChangePriority(Id),
     Pause(Id),
     Resume(Id),
+    /// Start the next attempt as soon as there is a slot.
+    Retry(Id),
     PauseQueue,
     ResumeQueue,
     StopAll,
@@ -232,6 +290,7 @@ impl Ask {
             Self::ChangePriority(id) => (id, Command::ChangePriority(1)),
             Self::Pause(id) => (id, Command::Pause { supported: can_pause }),
             Self::Resume(id) => (id, Command::Resume),
+            Self::Retry(id) => (id, Command::Retry),
             _ => return None,
         })
     }
@@ -245,8 +304,13 @@ impl Ask {
             | Self::ChangePriority(id)
             | Self::Pause(id)
             | Self::Resume(id)
+            | Self::Retry(id)
             | Self::Wait(id) => id,
-            Self::Submit | Self::PauseQueue | Self::ResumeQueue | Self::StopAll => 0,
+            Self::Submit
+            | Self::SubmitLater
+            | Self::PauseQueue
+            | Self::ResumeQueue
+            | Self::StopAll => 0,
         }
     }
 }

@@ -7,8 +7,8 @@ use crate::inbox::Inbox;
 use crate::laws::{self, Happened, Law};
 use crate::setup::{Ask, Fault, Setup};
 use crate::world::{
-    Actor, Clients, Durable, End, Key, Phase, Row, Server, Set, Spent, Time, ToQueue, Wish, Worker,
-    World,
+    Actor, Clients, Durable, End, Id, Key, Phase, Row, Server, Set, Spent, Time, ToQueue, Wish,
+    Worker, World,
 };
 
 /// One step under way: the world as it becomes.
@@ -46,10 +46,14 @@ pub(crate) enum Event {
     /// Before what came earlier (only by mistake).
     QueueHearsReply,
     QueueTimer,
+    /// The time has come before which this action must not start.
+    TimeComes(Id),
+    QueueDue,
     LateReport(Key, End),
     WorkerHears(u8),
     WorkReturns(u8, End),
     GraceEnds(u8, Key),
+    TimesOut(u8, Key),
     WorkerDies(u8),
     ActorCrashes,
     ActorPublished,
@@ -69,6 +73,8 @@ impl Event {
             | Self::QueueHears
             | Self::QueueHearsReply
             | Self::QueueTimer
+            | Self::TimeComes(_)
+            | Self::QueueDue
             | Self::WorkerHears(_)
             | Self::WorkReturns(..)
             | Self::GraceEnds(..)
@@ -83,6 +89,7 @@ impl Event {
             | Self::StoreFails
             | Self::LateReport(..)
             | Self::WorkerDies(_)
+            | Self::TimesOut(..)
             | Self::ActorCrashes
             | Self::Shutdown(Phase::Running | Phase::Draining)
             | Self::ServerCrashes => false,
@@ -103,7 +110,7 @@ impl Setup {
             if ask.id() != 0 && world.durable.row(ask.id()).is_none() {
                 continue;
             }
-            let submits = matches!(ask, Ask::Submit | Ask::Duplicate(_));
+            let submits = matches!(ask, Ask::Submit | Ask::SubmitLater | Ask::Duplicate(_));
             if server.queue().is_none() && !submits {
                 continue;
             }
@@ -131,6 +138,9 @@ impl Setup {
             let Some(attempt) = slot.running.and_then(|key| server.attempt(key)) else { continue };
             events.push(Event::WorkReturns(number, End::Finished));
             events.push(Event::WorkReturns(number, End::Failed));
+            if self.time_limit && attempt.wish < Wish::Stop {
+                events.push(Event::TimesOut(number, attempt.key));
+            }
             if attempt.wish >= Wish::Stop || self.has(Fault::UnaskedStopTaken) {
                 events.push(Event::WorkReturns(number, End::Stopped));
             }
@@ -151,6 +161,9 @@ impl Setup {
                 }
                 if queue.backing_off && !self.has(Fault::NeverTriesAgain) {
                     events.push(Event::QueueTimer);
+                }
+                if queue.timer && queue.is_due(world.durable.not_due()) {
+                    events.push(Event::QueueDue);
                 }
                 if world.spent.actor_crashes < self.actor_crashes {
                     events.push(Event::ActorCrashes);
@@ -189,6 +202,8 @@ impl Setup {
     }
 
     fn may_happen(&self, world: &World, events: &mut Vec<Event>) {
+        let waiting = world.durable.rows.iter().filter(|row| row.waits);
+        events.extend(waiting.map(|row| Event::TimeComes(row.id)));
         let Some(server) = &world.server else {
             events.push(Event::ServerStarts);
             return;
@@ -251,7 +266,8 @@ impl Model for Setup {
         };
         let mut clients = Clients::default();
         for (id, priority) in (1..).zip(self.waiting) {
-            durable.rows.push(Row::queued(id, *priority, 0));
+            let waits = self.not_due.contains(&id);
+            durable.rows.push(Row { waits, ..Row::queued(id, *priority, 0) });
             durable.counts[State::Queued as usize] += 1;
             clients.submitted.insert(id);
         }
@@ -294,6 +310,8 @@ impl Model for Setup {
             Event::QueueHears => step.queue_hears(),
             Event::QueueHearsReply => step.queue_hears_reply(),
             Event::QueueTimer => step.on_timer(),
+            Event::TimeComes(id) => step.time_comes(id),
+            Event::QueueDue => step.on_due(),
             Event::LateReport(key, end) => {
                 spent.late_reports += 1;
                 step.late_report(key, end);
@@ -301,6 +319,7 @@ impl Model for Setup {
             Event::WorkerHears(slot) => step.worker_hears(slot),
             Event::WorkReturns(slot, end) => step.work_returns(slot, end),
             Event::GraceEnds(slot, key) => step.grace_ends(slot, key),
+            Event::TimesOut(slot, key) => step.times_out(slot, key),
             Event::WorkerDies(slot) => {
                 spent.worker_deaths += 1;
                 step.worker_dies(slot);

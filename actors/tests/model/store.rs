@@ -2,14 +2,17 @@
 
 use actiond_actors::State;
 use actiond_actors::Timestamp;
-use actiond_actors::lifecycle::{Command, OnRestart, Verdict, decide, is_current, not_before};
+use actiond_actors::lifecycle::{
+    Command, OnRestart, Recovery, Verdict, decide, is_current, not_before,
+};
 
 use crate::inbox::Batch;
 use crate::laws::Happened;
 use crate::moves::Cause;
-use crate::setup::Fault;
+use crate::retries;
+use crate::setup::{Fault, Setup};
 use crate::steps::Step;
-use crate::world::{Affected, Control, End, Key, New, Reply, ReplyTo, Row, Said, Time};
+use crate::world::{Affected, Control, End, Id, Key, New, Reply, ReplyTo, Row, Said, Time};
 
 impl Step<'_> {
     /// Writes the sealed batch: controls in their order, then submissions, then claims, or, where
@@ -38,7 +41,8 @@ impl Step<'_> {
         let claimed = self.claim(most, &batch.picked, now);
         let counts = self.world.durable.counts;
         let seen = (self.world.durable.paused, counts[State::Queued as usize]);
-        let reply = Reply::Durable { controls, submissions, claimed, claim: may, seen };
+        let not_due = self.world.durable.not_due();
+        let reply = Reply::Durable { controls, submissions, claimed, claim: may, seen, not_due };
         self.written(batch.generation, reply);
     }
 
@@ -92,7 +96,12 @@ impl Step<'_> {
         if cause == Cause::Cancel && self.setup.has(Fault::CancelStops) && row.state.is_running() {
             command = Command::Stop;
         }
-        let verdict = decide(row.state, command).ok()?;
+        let verdict = match decide(row.state, command) {
+            Err(_) if cause == Cause::Retry && row.state.is_final() => {
+                self.setup.has(Fault::RetryOfAny).then_some(Verdict::Move(State::Queued))?
+            }
+            decided => decided.ok()?,
+        };
         if let (Command::ChangePriority(priority), Some(row)) =
             (command, self.world.durable.row_mut(row.id))
         {
@@ -106,6 +115,9 @@ impl Step<'_> {
             Verdict::Force => (row.state, Said::Forced),
             Verdict::Stay | Verdict::StatusOnly => (row.state, Said::Stayed),
         };
+        if cause == Cause::Retry {
+            self.retry(row.id, said);
+        }
         Some(Affected { key: row.key(), state, said })
     }
 
@@ -126,14 +138,40 @@ impl Step<'_> {
             } else if row.state.is_running() && lives {
                 affected.push(Affected { key: row.key(), state: row.state, said: Said::Stayed });
             } else if row.state.is_running() {
-                let recover = Command::Recover(self.setup.on_restart);
+                let Setup { on_restart, max_restarts, .. } = *self.setup;
+                let recovery = Recovery { on_restart, max_restarts: max_restarts.into() };
+                let recover = match recovery.command(row.restarts.into()) {
+                    Command::Recover(_) if self.setup.has(Fault::GivenUpAtOnce) => Command::GiveUp,
+                    command => command,
+                };
                 affected.extend(self.command(&row, recover, Cause::Recovery, now));
+                let counted = max_restarts > 0 && !self.setup.has(Fault::RestartsForgotten);
+                if let Some(row) = self.world.durable.row_mut(row.id) {
+                    row.restarts += u8::from(counted && row.state == State::Queued);
+                }
             }
         }
         if self.setup.has(Fault::CountsForgotten) {
             self.world.durable.counts = counts;
         }
         affected
+    }
+
+    /// A client wants the next attempt now, of an action that waits or that has failed for good.
+    fn retry(&mut self, id: Id, said: Said) {
+        let (kept, waits) = (Fault::FailuresKept, Fault::RetryWaits);
+        let (kept, waits) = (self.setup.has(kept), self.setup.has(waits));
+        if said == Said::Moved {
+            self.world.clients.told_stopping.remove(id);
+        }
+        let Some(row) = self.world.durable.row_mut(id) else { return };
+        row.waits &= waits;
+        if said == Said::Moved {
+            row.restarts = 0;
+            row.failures = if kept { row.failures } else { 0 };
+        }
+        let row = *row;
+        self.happened(&Happened::Retried { row });
     }
 
     fn end(&mut self, key: Key, end: End, now: Time) -> Option<Vec<Affected>> {
@@ -152,21 +190,35 @@ impl Step<'_> {
             {
                 State::Stopped
             }
+            Ok(Verdict::Move(State::Error))
+                if end == End::Retry && self.setup.has(Fault::StopForgotten) =>
+            {
+                State::Queued
+            }
             Ok(Verdict::Move(state)) => state,
             _ => return None,
         };
         self.happened(&Happened::Ended { reported: key, end, row, to: state });
         self.move_to(&row, state, Cause::End, now);
+        let counted = !self.setup.has(Fault::FailuresForgotten);
+        let delays = self.setup.delays;
+        if let (End::Retry, State::Queued, Some(row)) =
+            (end, state, self.world.durable.row_mut(key.id))
+        {
+            row.failures += u8::from(counted);
+            row.counted.0 += 1;
+            row.waits = delays;
+        }
         Some(vec![Affected { key, state, said: Said::Moved }])
     }
 
     fn submit(&mut self, new: New) -> Option<u8> {
-        let priority = match new.copy_of {
-            None => 0,
+        let (priority, waits) = match new.copy_of {
+            None => (0, new.waits),
             Some(id) => {
                 let row = self.world.durable.row(id)?;
                 decide(row.state, Command::Duplicate).ok()?;
-                row.priority
+                (row.priority, row.waits)
             }
         };
         let durable = &mut self.world.durable;
@@ -176,7 +228,7 @@ impl Step<'_> {
             durable.last_id + 1
         };
         durable.last_id = id;
-        durable.rows.push(Row::queued(id, priority, new.queued_at));
+        durable.rows.push(Row { waits, ..Row::queued(id, priority, new.queued_at) });
         durable.counts[State::Queued as usize] += 1;
         Some(id)
     }
@@ -186,6 +238,14 @@ impl Step<'_> {
         let mut next = durable.next();
         if self.setup.has(Fault::ClaimNotAtomic) {
             next = picked.iter().filter_map(|key| durable.row(key.id)).copied().collect();
+        }
+        if self.setup.has(Fault::StartsEarly) || self.setup.has(Fault::NotDueBlocks) {
+            let queued = durable.rows.iter().filter(|row| row.state == State::Queued);
+            next = queued.copied().collect();
+            next.sort_by_key(|row| (-row.priority, row.id));
+        }
+        if self.setup.has(Fault::NotDueBlocks) {
+            next = next.into_iter().take_while(|row| !row.waits).collect();
         }
         if self.setup.has(Fault::LatestFirst) {
             next.reverse();
@@ -212,6 +272,7 @@ impl Step<'_> {
                 claimed.push(row.key());
             }
         }
+        self.happened(&Happened::Served { short: claimed.len() < claim });
         claimed
     }
 
@@ -222,11 +283,14 @@ impl Step<'_> {
         *left = left.saturating_sub(1);
         counts[state as usize] += 1;
         let finished_at = self.not_before(now, row.started_at.unwrap_or(row.queued_at));
+        let counted = retries::count(self.setup, row, state, cause);
         if let Some(row) = self.world.durable.row_mut(row.id) {
             row.state = state;
             if state == State::Queued {
-                row.started_at = None;
+                (row.started_at, row.finished_at) = (None, None);
             }
+            row.waits = false;
+            row.counted = counted;
             if state.is_final() {
                 row.finished_at = Some(finished_at);
             }

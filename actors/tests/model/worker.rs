@@ -56,7 +56,7 @@ impl Step<'_> {
         }
     }
 
-    fn begin_grace(&mut self, slot: u8, key: Key) {
+    pub(crate) fn begin_grace(&mut self, slot: u8, key: Key) {
         if let Some(slot) = self.slot_mut(slot)
             && !slot.timers.contains(&key)
         {
@@ -99,12 +99,17 @@ impl Step<'_> {
             return;
         }
         slot.abandoned = true;
-        let end = self.stopped(key);
+        let end = match self.stopped(key) {
+            // Not again beside itself.
+            End::Retry if !self.setup.has(Fault::AbandonedRetried) => End::Failed,
+            end => end,
+        };
         self.report(key, None, end, None);
     }
 
     fn stopped(&mut self, key: Key) -> End {
         match self.attempt_mut(key) {
+            Some(attempt) if attempt.timed_out => self.failure(key),
             Some(attempt) if attempt.interrupted => End::Interrupted,
             _ => End::Stopped,
         }
@@ -134,7 +139,11 @@ impl Step<'_> {
             let returned = Some(end);
             let asked = self.attempt_mut(key).is_some_and(|attempt| attempt.wish >= Wish::Stop);
             let taken = asked && self.setup.has(Fault::FinishTakenForStop);
-            let end = if end == End::Stopped || taken { self.stopped(key) } else { end };
+            let end = match end {
+                _ if end == End::Stopped || taken => self.stopped(key),
+                End::Failed => self.failure(key),
+                end => end,
+            };
             self.report(key, returned, end, (!first).then_some(number));
         }
     }
@@ -147,7 +156,8 @@ impl Step<'_> {
         slot.timers.clear();
         let abandoned = std::mem::take(&mut slot.abandoned);
         if let (Some(key), false) = (slot.running.take(), abandoned) {
-            self.report(key, None, End::Failed, None);
+            let end = self.failure(key);
+            self.report(key, None, end, None);
         }
         if let Some(server) = &mut self.world.server {
             server.tell(ToQueue::WorkerLost(number));

@@ -8,6 +8,7 @@ use actiond_actors::lifecycle::{Ended, OnRestart};
 
 use crate::inbox::{Batch, Inbox};
 use crate::laws::Law;
+pub(crate) use crate::set::Set;
 use crate::setup::Ask;
 
 /// An action's number, from 1.
@@ -19,38 +20,6 @@ pub(crate) type Time = u8;
 /// Number of a queue actor among those that a server has one after the other.
 pub(crate) type Generation = u8;
 
-/// A small set of small numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Set(u32);
-
-impl Set {
-    pub(crate) fn insert(&mut self, n: u8) {
-        self.0 |= 1 << n;
-    }
-
-    pub(crate) fn remove(&mut self, n: u8) {
-        self.0 &= !(1 << n);
-    }
-
-    pub(crate) const fn contains(self, n: u8) -> bool {
-        self.0 & (1 << n) != 0
-    }
-
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) const fn len(self) -> usize {
-        self.0.count_ones() as usize
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<u8> {
-        let first = (0..32).find(|n| self.contains(*n))?;
-        self.remove(first);
-        Some(first)
-    }
-}
-
 /// One row, as the store keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
@@ -61,6 +30,14 @@ pub(crate) struct Row {
     pub(crate) queued_at: Time,
     pub(crate) started_at: Option<Time>,
     pub(crate) finished_at: Option<Time>,
+    /// True while it may not start: the time for that has not come.
+    pub(crate) waits: bool,
+    /// Number of its failures, as the store counts them.
+    pub(crate) failures: u8,
+    /// Number of servers that have died while it ran, as the store counts them.
+    pub(crate) restarts: u8,
+    /// The same numbers, as the laws count them.
+    pub(crate) counted: (u8, u8),
 }
 
 impl Row {
@@ -73,6 +50,10 @@ impl Row {
             queued_at,
             started_at: None,
             finished_at: None,
+            waits: false,
+            failures: 0,
+            restarts: 0,
+            counted: (0, 0),
         }
     }
 
@@ -106,10 +87,17 @@ impl Durable {
         self.row(id).map(|row| row.state)
     }
 
-    /// Returns the waiting rows, in the order in which they start.
+    /// The queued actions that may not start yet.
+    pub(crate) fn not_due(&self) -> Set {
+        let mut not_due = Set::default();
+        self.rows.iter().filter(|row| row.waits).for_each(|row| not_due.insert(row.id));
+        not_due
+    }
+
+    /// Returns the rows that may start, in the order in which they do.
     pub(crate) fn next(&self) -> Vec<Row> {
-        let mut next: Vec<Row> =
-            self.rows.iter().filter(|row| row.state == State::Queued).copied().collect();
+        let due = |row: &&Row| row.state == State::Queued && !row.waits;
+        let mut next: Vec<Row> = self.rows.iter().filter(due).copied().collect();
         next.sort_by_key(|row| (-row.priority, row.id));
         next
     }
@@ -127,6 +115,8 @@ pub(crate) struct Key {
 pub(crate) enum End {
     Finished,
     Failed,
+    /// It failed, and is to be tried again.
+    Retry,
     Stopped,
     Interrupted,
 }
@@ -136,6 +126,7 @@ impl End {
         match self {
             Self::Finished => Ended::Finished,
             Self::Failed => Ended::Failed,
+            Self::Retry => Ended::Retry,
             Self::Stopped => Ended::Stopped,
             Self::Interrupted => Ended::Interrupted(on_restart),
         }
@@ -165,6 +156,8 @@ pub(crate) enum ReplyTo {
 pub(crate) struct New {
     pub(crate) copy_of: Option<Id>,
     pub(crate) queued_at: Time,
+    /// It may not start yet.
+    pub(crate) waits: bool,
     pub(crate) request: Request,
 }
 
@@ -194,6 +187,8 @@ pub(crate) enum Reply {
         claim: usize,
         /// The queue after the batch: true if it is paused, and the number of waiting actions.
         seen: (bool, u8),
+        /// The actions that may not start yet; the time of the first of them is told.
+        not_due: Set,
     },
     /// With the controls to be retried, if the actor puts them back (only by mistake).
     Failed(Vec<(Control, ReplyTo)>),
@@ -215,7 +210,11 @@ pub(crate) struct Attempt {
     pub(crate) slot: u8,
     pub(crate) wish: Wish,
     pub(crate) interrupted: bool,
+    /// It was asked to stop because its time is over.
+    pub(crate) timed_out: bool,
     pub(crate) ended: Option<End>,
+    /// Number of failed attempts before it.
+    pub(crate) failures: u8,
     /// True while the queue keeps it, because its end is not durable as far as the queue knows.
     pub(crate) listed: bool,
 }
@@ -271,6 +270,24 @@ pub(crate) struct Queue {
     pub(crate) backing_off: bool,
     /// The pause as the actor alone knows it (only by mistake).
     pub(crate) paused: bool,
+    /// The actions that may not start yet: the queue knows their number, and the time of the first.
+    pub(crate) not_due: Set,
+    /// The timer is set for that time.
+    pub(crate) timer: bool,
+    /// No claim is made whatever waits (only by mistake).
+    pub(crate) rests: bool,
+}
+
+impl Queue {
+    /// The clock shows the time of the first that may not start yet, or a later one.
+    pub(crate) const fn is_due(&self, not_due: Set) -> bool {
+        self.not_due.has_more_than(not_due)
+    }
+
+    /// One of so many queued actions may start, as far as the queue knows.
+    pub(crate) const fn has_ready(&self, queued: u8, not_due: Set) -> bool {
+        queued as usize > self.not_due.len() || (queued > 0 && self.is_due(not_due))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

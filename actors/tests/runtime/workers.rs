@@ -2,7 +2,10 @@
 //! one ran ends in Error, and its slot gets a new one once nothing of it runs any more.
 
 use actiond_actors::testing::{Gate, Script, eventually};
-use actiond_actors::{ActionContext, ActionId, OnRestart, Perform, QueueHandle, State, Work};
+use actiond_actors::{
+    ActionContext, ActionId, OnRestart, Perform, QueueHandle, QueueSettings, RetryPolicy, State,
+    Work,
+};
 
 use crate::common::{
     Home, at_gate, builder, end, end_state, nothing, state, submit, threads, to_do,
@@ -68,7 +71,9 @@ async fn the_thread_of_a_dead_worker_keeps_its_slot() {
     for stopped_before in [false, true] {
         let gate = Gate::new();
         let script = at_gate(&gate);
-        let home = Home::new(threads(1), &script).await;
+        // Another attempt would run beside it.
+        let retry = RetryPolicy { max_attempts: 2, ..RetryPolicy::default() };
+        let home = Home::new(QueueSettings { retry, ..threads(1) }, &script).await;
         let ran = submit(&home.work, "block deaf").await;
         let waits = submit(&home.work, "").await;
         gate.until_waiting(1).await;

@@ -8,7 +8,7 @@ use super::world::{Fault, Setup};
 
 /// Finds a shortest way to the law that the mistake breaks.
 fn fails(fault: Fault, setup: Setup) {
-    let law = fault.breaks().expect("a mistake that breaks a law").name();
+    let law = fault.breaks().name();
     let right = setup.clone().checker().threads(2).spawn_bfs().join();
     assert!(right.discovery(law).is_none(), "{law} does not hold without {fault:?}");
     let wrong = Setup { fault: Some(fault), ..setup };
@@ -30,20 +30,39 @@ fn once(setup: &Setup) -> Setup {
     Setup { on_restart: OnRestart::Fail, ..setup.clone() }
 }
 
+fn resumed(setup: &Setup) -> Setup {
+    Setup { on_restart: OnRestart::Resume, ..setup.clone() }
+}
+
 #[test]
 fn an_end_that_is_not_held_against_its_attempt() {
     fails(Fault::EndUnfenced, CUT_OFF);
     fails(Fault::EndByOwnerOnly, CUT_OFF);
 }
 
-/// Each start makes a new attempt, so no two owners have the same one; stores hold ends against both all the same.
+/// Each start makes a new attempt, so no two owners have the same one.
 #[test]
-fn an_end_that_is_held_against_its_attempt_alone_breaks_nothing() {
+fn an_end_that_is_held_against_its_attempt_alone_breaks_nothing_where_each_start_makes_one() {
     for setup in [CRASH, CUT_OFF] {
-        assert_eq!(Fault::EndByAttemptOnly.breaks(), None);
         let wrong = Setup { fault: Some(Fault::EndByAttemptOnly), ..setup };
         wrong.checker().threads(2).spawn_bfs().join().assert_properties();
     }
+}
+
+/// An attempt that goes on elsewhere is that of two owners, one after the other.
+#[test]
+fn an_end_that_is_held_against_its_attempt_alone_where_another_owner_goes_on_with_it() {
+    fails(Fault::EndByAttemptOnly, resumed(&CUT_OFF));
+}
+
+#[test]
+fn a_recovery_that_overtakes_what_a_former_owner_had_to_report() {
+    fails(Fault::RecoversFirst, resumed(&CUT_OFF));
+}
+
+#[test]
+fn an_attempt_that_is_resumed_without_a_lease() {
+    fails(Fault::ResumedOver, resumed(&CUT_OFF));
 }
 
 #[test]

@@ -109,6 +109,14 @@ impl Step<'_> {
         let late = self.setup.has(Fault::LateClaimBegun);
         let server = self.server(number)?;
         let run = server.claimed.remove(0);
+        let is_over = run.owner != server.owner || server.standing == Standing::Lost;
+        if run.resumed {
+            // In doubt it goes on: work elsewhere is spared until the lease is known to be lost.
+            if !is_over || self.setup.has(Fault::ResumedOver) {
+                self.server(number)?.runs.push(run);
+            }
+            return Some(());
+        }
         if run.owner != server.owner || (server.standing == Standing::Lost && !late) {
             // Others have recovered it.
             return Some(());
@@ -214,6 +222,11 @@ impl Step<'_> {
     }
 
     fn force_all(&mut self, number: usize) -> Option<()> {
+        if self.setup.on_restart == OnRestart::Resume {
+            // It is let go: it goes on with another owner.
+            self.server(number)?.runs.clear();
+            return Some(());
+        }
         for run in &mut self.server(number)?.runs {
             if run.wish < Wish::Force {
                 (run.wish, run.interrupted) = (Wish::Force, true);
@@ -312,7 +325,10 @@ impl Step<'_> {
             events.push(Event::Renews(number));
         }
         let holds = standing == Standing::Held && world.lease(owner) == Lease::Holds;
-        if holds && (self.has_to_reclaim(owner) || self.has_to_look(server)) {
+        // What was to be reported under a former owner comes first: an attempt that this server takes over may be the same.
+        let former = server.reports.iter().any(|report| report.owner != owner);
+        let in_order = !former || setup.has(Fault::RecoversFirst);
+        if holds && in_order && (self.has_to_reclaim(owner) || self.has_to_look(server)) {
             events.push(Event::Reclaims(number));
         }
         // What runs only once need not be forced while nothing is known: nobody starts it anew.
@@ -438,8 +454,7 @@ impl Model for Setup {
 
     fn actions(&self, world: &World, events: &mut Vec<Event>) {
         // What comes after a broken law shows nothing.
-        let decisive =
-            |law: &Law| self.fault.and_then(Fault::breaks).is_none_or(|breaks| breaks == *law);
+        let decisive = |law: &Law| self.fault.is_none_or(|fault| fault.breaks() == *law);
         if !world.broken.iter().any(decisive) {
             Step { setup: self, world: world.clone() }.all(events);
         }

@@ -35,7 +35,7 @@ impl Step<'_> {
         let row = self.world.rows.iter_mut().find(|row| row.id == id)?;
         row.attempt += 1;
         row.owner = owner;
-        Some(Run { key: row.key(), owner, wish: Wish::Run, interrupted: false })
+        Some(Run { key: row.key(), owner, wish: Wish::Run, interrupted: false, resumed: false })
     }
 
     /// Takes the end of an attempt from this owner, or drops it as stale.
@@ -93,12 +93,27 @@ impl Step<'_> {
                     Some(Fault::FailRunsAgain) => OnRestart::Requeue,
                     _ => self.setup.on_restart,
                 };
-                if let Ok(Verdict::Move(state)) = decide(row.state, Command::Recover(how)) {
-                    self.move_to(&row, state);
+                match decide(row.state, Command::Recover(how)) {
+                    Ok(Verdict::Move(state)) => self.move_to(&row, state),
+                    Ok(Verdict::Stay) => self.take_over(&row, owner),
+                    _ => {}
                 }
             }
         }
         own
+    }
+
+    /// The attempt goes on under this owner, which hears of it.
+    fn take_over(&mut self, row: &Row, owner: Owner) {
+        let (key, id) = (row.key(), row.id);
+        let wish = if row.state == State::Stopping { Wish::Stop } else { Wish::Run };
+        for row in self.world.rows.iter_mut().filter(|row| row.id == id) {
+            row.owner = owner;
+        }
+        let servers = self.world.servers.iter_mut().flatten();
+        for server in servers.filter(|server| server.owner == owner) {
+            server.claimed.push(Run { key, owner, wish, interrupted: false, resumed: true });
+        }
     }
 
     /// Whether [`Step::reclaim`] would change a row or a lease.

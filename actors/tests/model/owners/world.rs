@@ -70,6 +70,8 @@ pub(super) struct Run {
     pub(super) wish: Wish,
     /// True if it is forced because of the lease, not by a command.
     pub(super) interrupted: bool,
+    /// It began under another owner, and goes on elsewhere.
+    pub(super) resumed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -249,9 +251,14 @@ pub(super) enum Fault {
     EndUnfenced,
     /// An end is checked by owner, not by attempt.
     EndByOwnerOnly,
-    /// An end is checked by attempt, not by owner. It breaks nothing: no two owners have the
-    /// same attempt at an action, since each start makes a new one.
+    /// An end is checked by attempt, not by owner. It breaks nothing where each start makes a new attempt: then no two
+    /// owners have the same one. An attempt that is resumed is that of two.
     EndByAttemptOnly,
+    /// A server that goes on as another owner recovers before it has reported what it ran as the former one.
+    RecoversFirst,
+    /// An attempt is resumed though the lease was lost meanwhile under which it was taken over.
+    ResumedOver,
+
     /// A server that starts recovers all running actions, as it may only if it is alone.
     RecoverIgnoresOwner,
     /// Actions of other owners are recovered even if their lease holds.
@@ -281,20 +288,22 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// The law that this mistake breaks; `None` where it breaks none.
-    pub(super) const fn breaks(self) -> Option<Law> {
-        Some(match self {
+    /// The law that this mistake breaks.
+    pub(super) const fn breaks(self) -> Law {
+        match self {
             Self::AckBeforeDurable => Law::Q2,
             Self::LateClaimBegun | Self::LeaseMeasuredLate | Self::IncarnationReused => Law::Q5,
             Self::ClaimNotAtomic => Law::Q6,
             Self::NeverRepeated => Law::Q11,
-            Self::EndUnfenced | Self::EndByOwnerOnly => Law::Q14,
+            Self::EndUnfenced
+            | Self::EndByOwnerOnly
+            | Self::EndByAttemptOnly
+            | Self::RecoversFirst => Law::Q14,
             Self::FailRunsAgain => Law::Once,
             Self::RecoverIgnoresOwner | Self::RecoverBeforeExpiry => Law::Spared,
             Self::ClaimWithoutLease => Law::Leased,
-            Self::NewOwnerAtOnce => Law::OneHere,
+            Self::NewOwnerAtOnce | Self::ResumedOver => Law::OneHere,
             Self::NoReclaim | Self::DeadRenewed => Law::AtLast,
-            Self::EndByAttemptOnly => return None,
-        })
+        }
     }
 }
