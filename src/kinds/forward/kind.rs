@@ -27,14 +27,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FORWARD_TO: &Key = &Key::optional(
     "ForwardTo",
     ValueKind::Texts(FORM),
-    "http://media.example.org:14000",
+    "https://media.example.org:14000",
     "The servers that do the actions, with commas between them. This or ForwardTo0 must be given.",
 );
 
 const FORWARD_TO_NUMBERED: &Key = &Key::numbered(
     "ForwardTo0",
     ValueKind::Text,
-    "http://media.example.org:14000",
+    "https://media0.example.org:14000",
     "The same as a numbered list: ForwardTo0, ForwardTo1 and so on.",
 );
 

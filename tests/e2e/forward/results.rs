@@ -52,7 +52,7 @@ fn bytes_go_on_as_bytes() {
     let body = b"--b\r\nContent-Disposition: form-data; name=\"action\"\r\n\r\nProcess\r\n--b\r\nContent-Disposition: form-data; \
                  name=\"File\"\r\n\r\n\xFF\x00\r\n--b--\r\n";
     let mut request = format!(
-        "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
