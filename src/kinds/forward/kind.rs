@@ -18,9 +18,6 @@ use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::aci::client::{Client, Trust};
 use crate::config::{Key, KindReader, ON_RESTART, SectionReader, ValueKind};
 
-/// Longest reply that is read, in bytes: the results of the other servers are in them.
-const MAX_REPLY_BYTES: usize = 64 << 20;
-
 /// Time that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -101,6 +98,13 @@ const FORWARD_MAX_REQUESTS: &Key = &Key::with_default(
     "How many looks, and how many other requests, each server gets at once.",
 );
 
+const FORWARD_MAX_REPLY_BYTES: &Key = &Key::with_default(
+    "ForwardMaxReplyBytes",
+    ValueKind::from_to(10_000, 400_000_000),
+    "16000000",
+    "The longest reply of another server that is read; an action with a longer result ends in Error. While one is read it may take forty times its size.",
+);
+
 const FORWARD_MARKER: &Key = &Key::with_default(
     "ForwardMarker",
     ValueKind::OneOf(&[IDEMPOTENCY_KEY, "ActionID"]),
@@ -150,6 +154,7 @@ impl Kind for ForwardKind {
             FORWARD_POLL_MIN_MS,
             FORWARD_POLL_MAX_MS,
             FORWARD_MAX_REQUESTS,
+            FORWARD_MAX_REPLY_BYTES,
             FORWARD_MARKER,
         ]
     }
@@ -182,6 +187,7 @@ struct Access {
     authorities: Option<String>,
     timeout: Duration,
     most: usize,
+    max_reply_bytes: usize,
 }
 
 /// A queue with Type=Forward.
@@ -227,7 +233,8 @@ impl ForwardSettings {
             section.problem(FORWARD_POLL_MIN_MS, "must not be more than ForwardPollMaxMs");
         }
         let most = section.size(FORWARD_MAX_REQUESTS);
-        let access = Access { key, authorities, timeout, most };
+        let max_reply_bytes = section.size(FORWARD_MAX_REPLY_BYTES);
+        let access = Access { key, authorities, timeout, most, max_reply_bytes };
         let marker = section.word(FORWARD_MARKER).unwrap_or(IDEMPOTENCY_KEY);
         let is_unread = access.authorities.is_none() && section.gives(FORWARD_CA_FILE);
         let servers = if is_unread {
@@ -317,7 +324,7 @@ fn clients(addresses: &[Address], access: &Access) -> Result<Vec<(String, Client
         let mut builder = Client::builder(&address.host, address.port)
             .timeout(access.timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(access.timeout))
-            .max_reply_bytes(MAX_REPLY_BYTES);
+            .max_reply_bytes(access.max_reply_bytes);
         if let Some(Secret(key)) = &access.key {
             builder = builder.header("Authorization", format!("Bearer {key}"));
         }

@@ -44,6 +44,7 @@ impl Trouble {
                 Self::Refused(format!("{fault}: the action there may not be one that is queued"))
             }
             Fault::TooLong(_) if asked == Asked::Token => Self::Refused(fault.to_string()),
+            Fault::TooLong(_) if asked == Asked::Other => Self::Failed(fault.to_string()),
             _ => away(fault.to_string(), true),
         }
     }
