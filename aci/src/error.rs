@@ -87,6 +87,12 @@ impl AciError {
         )
     }
 
+    /// The queue takes no such action (502); `why` says why not.
+    #[must_use]
+    pub fn not_taken(queue: &str, why: &str) -> Self {
+        Self::bad("Not taken", format!("{} takes no such action: {why}.", shorten(queue)))
+    }
+
     /// A parameter that the action does not have, where such are refused (502); `nearest` is a known name like it.
     #[must_use]
     pub fn unknown_parameter(name: &str, nearest: Option<&str>) -> Self {

@@ -134,13 +134,27 @@ impl Token {
 /// Returns the name of the queue in a token, also in one of another kind of server.
 #[must_use]
 pub fn queue_of(token: &str) -> Option<String> {
+    fields_of(token).map(|(queue, _)| queue)
+}
+
+/// Returns the queue time in a token, in milliseconds since 1970, also in one of another kind of server; `None` in the older form,
+/// which has no time.
+#[must_use]
+pub fn queued_ms_of(token: &str) -> Option<i64> {
+    let (_, number) = fields_of(token)?;
+    let (time, id) = number.split_at_checked(TIME_DIGITS)?;
+    if is_digits(time) && !id.is_empty() { time.parse().ok() } else { None }
+}
+
+/// Returns the queue and the number in a token.
+fn fields_of(token: &str) -> Option<(String, String)> {
     let token = token.trim();
     let plain = if token.len() > MAX_LENGTH { None } else { BASE64.decode(token).ok() };
     let plain = String::from_utf8(plain?).ok()?;
     let mut fields = plain.rsplitn(4, ':');
-    let (_number, queue) = (fields.next()?, fields.next()?);
+    let (number, queue) = (fields.next()?, fields.next()?);
     let (port, _host) = (fields.next()?, fields.next()?);
-    (is_digits(port) && !queue.is_empty()).then(|| queue.to_owned())
+    (is_digits(port) && !queue.is_empty()).then(|| (queue.to_owned(), number.to_owned()))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -152,6 +166,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_queue_time_is_read_of_other_servers_too() {
+        for (plain, time) in [
+            ("10.15.75.239:7030:FETCH:1667557418363-1682507182", Some(1_667_557_418_363)),
+            ("16.28.94.172:1234:FETCH:143982964946601268845536", Some(1_439_829_649_466)),
+            ("10.2.105.34:1234:FETCH:1402957368", None),
+            ("10.2.105.112:7004:FETCH:-659042282", None),
+            ("FOO-123", None),
+        ] {
+            assert_eq!(queued_ms_of(&BASE64.encode(plain)), time, "{plain}");
+        }
+    }
 
     fn token(host: &str, id: u64) -> Token {
         Token {

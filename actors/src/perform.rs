@@ -84,6 +84,13 @@ pub trait Perform: Send + Sync + 'static {
         let _ = unused;
     }
 
+    /// Returns the reason for which no action with these parameters is taken, or `None` if it is. Asked before an action is queued,
+    /// or run at once, so it must be quick.
+    fn refusal(&self, parameters: &Parameters) -> Option<String> {
+        let _ = parameters;
+        None
+    }
+
     /// Tells whether the work takes commands that the rules refuse for an action that runs: see
     /// [`ActionContext::relayed`].
     fn relays(&self) -> bool {

@@ -227,6 +227,22 @@ impl SectionReader<'_, '_> {
         texts.collect()
     }
 
+    /// Returns the text of the small file that the key names. One that can't be read is a problem. `None` without the key, or where
+    /// the disk is not looked at.
+    pub fn small_file(&mut self, key: &'static Key) -> Option<String> {
+        let path = PathBuf::from(self.text(key)?);
+        if self.disk == Disk::Unknown {
+            return None;
+        }
+        match self.disk.read_small(&path) {
+            Ok(text) => Some(text),
+            Err(why) => {
+                self.problem(key, format!("can't be used: {why}"));
+                None
+            }
+        }
+    }
+
     /// Returns paths.
     pub fn paths(&mut self, key: &'static Key) -> Vec<PathBuf> {
         self.texts(key).into_iter().map(PathBuf::from).collect()

@@ -59,7 +59,7 @@ pub use settings::{
     QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings, Settings,
 };
 pub use table::TYPE;
-pub(crate) use table::{QUEUE_KEYS, fixed_section};
+pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};
 pub use value::ValueKind;
 
 use crate::kinds::Kinds;

@@ -148,11 +148,18 @@ pub(super) fn is_list_of_clients(name: &str) -> bool {
     name.ends_with("clients") && name != "indexclients"
 }
 
-/// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password, and of a list of keys
-/// with an item that is neither a hash nor looks like a path, so that it is probably the key itself.
+/// Names of keys whose values are keys for other servers, and names that are like those and no secret.
+const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];
+const NO_FOREIGN_KEYS: [&str; 2] = ["ForwardKeyFile", "ForwardTo"];
+
+/// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password or of a key for another
+/// server, and of a list of keys with an item that is neither a hash nor looks like a path, so that it is probably the key
+/// itself.
 pub(super) fn is_secret(key: &str, value: &str) -> bool {
+    let foreign = nearest(key, FOREIGN_KEYS.into_iter().chain(NO_FOREIGN_KEYS));
     let is_password = key.to_ascii_lowercase().contains("password")
-        || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some();
+        || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some()
+        || foreign.is_some_and(|name| FOREIGN_KEYS.contains(&name));
     let is_keys = || nearest(key, [KEYS.name]).is_some();
     !value.is_empty() && (is_password || is_keys() && value.split(',').any(is_probably_key))
 }
@@ -488,7 +495,7 @@ pub(super) const MAX_FINISHED_AGE: &Key = &Key::with_default(
     "How long ended actions are kept, in seconds; 0 is for ever.",
 );
 
-pub(super) const ON_RESTART: &Key = &Key::optional(
+pub(crate) const ON_RESTART: &Key = &Key::optional(
     "OnRestart",
     ValueKind::OneOf(&["Requeue", "Fail"]),
     "Requeue",
@@ -630,6 +637,10 @@ mod tests {
             ("sslprivatekeypasword", "x", true),
             ("Password", "x", true),
             ("SSLPrivateKey", "x", false),
+            ("ForwardKey", "x", true),
+            ("forwardkay", "x", true),
+            ("ForwardKeyFile", "x", false),
+            ("ForwardTo", "x", false),
             ("Keys", "Z0l4-_", true),
             ("Key", "\"Z0l4\"", true),
             ("Keys", "sha256:12,Z0l4", true),

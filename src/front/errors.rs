@@ -15,6 +15,7 @@ pub(super) fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) 
         QueueError::RefusedElsewhere { reason } => {
             AciError::refused(token.unwrap_or_default(), reason)
         }
+        QueueError::NotTaken { reason } => AciError::not_taken(queue, reason),
         QueueError::QueueFull { limit } => AciError::queue_full(queue, *limit),
         QueueError::Unavailable { reason } => AciError::unavailable(reason),
         // The store says which file it is about, and what the system said of it.

@@ -15,6 +15,7 @@ pub(crate) use crate::aci::words::shorten;
 pub mod command;
 pub mod echo;
 pub mod fetch;
+pub mod forward;
 pub mod ingest;
 mod kind;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::kind::Kind;
-use super::{echo, fetch, ingest};
+use super::{echo, fetch, forward, ingest};
 use crate::config::{QUEUE_KEYS, fixed_section};
 
 /// The kinds of action that a server knows: those that ship, and those of a program that embeds it.
@@ -40,7 +40,7 @@ pub enum KindRefused {
 }
 
 impl Kinds {
-    /// Returns the kinds that ship with the server: `Echo`, `Ingest` and `FileSystemConnector`, and on Unix
+    /// Returns the kinds that ship with the server: `Echo`, `Ingest`, `FileSystemConnector` and `Forward`, and on Unix
     /// `Command`.
     #[must_use]
     pub fn shipped() -> Self {
@@ -50,6 +50,7 @@ impl Kinds {
             Arc::new(fetch::FileSystemConnector),
             #[cfg(unix)]
             Arc::new(super::command::CommandKind),
+            Arc::new(forward::ForwardKind),
         ])
     }
 
@@ -141,7 +142,7 @@ mod tests {
         let with = |kinds: &Kinds, kind| kinds.clone().with(kind);
         let kinds = Kinds::shipped();
         let refused = |kinds: &Kinds, kind| with(kinds, kind).map(drop).unwrap_err();
-        for word in ["echo", "INGEST", "FileSystemConnector"] {
+        for word in ["echo", "INGEST", "FileSystemConnector", "forward"] {
             assert_eq!(refused(&kinds, Other(word, &[], &[])), KindRefused::Word(word));
         }
         let key = KindRefused::Key { word: "Other", key: "maximumthreads" };
@@ -151,7 +152,7 @@ mod tests {
 
         let kinds = with(&kinds, Other("Other", &[], &[OURS])).unwrap();
         assert!(kinds.find("OTHER").is_some());
-        assert_eq!(kinds.allowed(), "one of Echo, Ingest, FileSystemConnector, Command, Other");
+        assert!(kinds.allowed().ends_with(", Forward, Other"), "{}", kinds.allowed());
         assert_eq!(refused(&kinds, Other("other", &[], &[])), KindRefused::Word("other"));
         let section = KindRefused::Section { word: "More", section: "Ours" };
         assert_eq!(refused(&kinds, Other("More", &[], &[OURS])), section);

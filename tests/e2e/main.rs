@@ -21,6 +21,7 @@ mod durable;
 mod embedded;
 #[cfg(unix)]
 mod example;
+mod forward;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod limits;

@@ -38,17 +38,17 @@ impl Client {
         self.status_after(token, Duration::ZERO).await
     }
 
-    /// Returns the state of an action once it has ended or this time has passed, if the server knows `Wait`.
-    pub(super) async fn status_after(
-        &self,
-        token: &str,
-        wait: Duration,
-    ) -> Result<Action, ClientError> {
+    /// Returns the state of an action once it has ended or this time has passed, if the server knows `Wait`; others reply at
+    /// once. [`wait`](Self::wait) asks again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status_after(&self, token: &str, wait: Duration) -> Result<Action, ClientError> {
         let mut more = Vec::new();
         if !wait.is_zero() {
             more.push(("Wait", format!("{:.3}", wait.as_secs_f64())));
         }
-        let pairs = pairs("getStatus", &About::Token(token), more);
+        let pairs = self.pairs("getStatus", &About::Token(token), more);
         let reply = self.send_and_wait("QueueInfo", pairs, wait).await?;
         let actions = take(reply.data, "actions").map(into_children).unwrap_or_default();
         let action = take(actions, "action").ok_or(Fault::Lacks("the action"));
@@ -168,16 +168,24 @@ impl Client {
     pub async fn parameters(&self, token: &str) -> Result<Option<Pairs>, ClientError> {
         let reply = self.ask("getActionParameters", &About::Token(token), Vec::new()).await?;
         let request = first(&reply.data, "request").map(children).unwrap_or_default();
-        let Some(parameters) = first(request, "parameters") else { return Ok(None) };
-        let read = |element: &Element| {
-            let shown = ShownParameter {
-                attributes: element.attributes.clone(),
-                text: Some(text_of(element).to_owned()).filter(|text| !text.is_empty()),
-            };
-            shown.read().ok_or_else(|| self.error(Fault::Lacks("the value of a parameter")))
+        parameters_in(request).map_err(|fault| self.error(fault))
+    }
+
+    /// Returns the tokens and the parameters of all actions of a queue that have not ended. A value that the server left out is
+    /// missing among them.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn all_parameters(&self, queue: &str) -> Result<Vec<(String, Pairs)>, ClientError> {
+        let reply = self.whole("getActionParameters", queue).await?;
+        let requests = reply.data.iter().filter(|element| is(element, "request")).map(children);
+        let read = |request: &[Element]| {
+            let token = first(request, "token").map(text_of).unwrap_or_default().trim().to_owned();
+            let parameters = first(request, "parameters").map(children).unwrap_or_default();
+            let given: Vec<_> = parameters.iter().filter_map(parameter).collect();
+            (token, Pairs::from(given))
         };
-        let given = children(parameters).iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(given.into()))
+        Ok(requests.map(read).collect())
     }
 
     /// Returns the state of a queue.
@@ -240,7 +248,7 @@ impl Client {
         about: &About<'_>,
         more: Vec<(&str, String)>,
     ) -> Result<Reply, ClientError> {
-        self.send("QueueInfo", pairs(queue_action, about, more)).await
+        self.send("QueueInfo", self.pairs(queue_action, about, more)).await
     }
 
     fn token_in(&self, reply: &Reply) -> Result<String, ClientError> {
@@ -250,22 +258,40 @@ impl Client {
             token => Ok(token.to_owned()),
         }
     }
+
+    /// Makes the parameters of a `QueueInfo` request. Other servers want the name of the queue beside a token.
+    fn pairs(&self, queue_action: &str, about: &About<'_>, more: Vec<(&str, String)>) -> Pairs {
+        let mut pairs = Pairs::default();
+        let mut push = |name: &str, value: String| pairs.push(name, PairValue::Text(value));
+        push("QueueAction", queue_action.to_owned());
+        match about {
+            About::Queue(queue) => push("QueueName", (*queue).to_owned()),
+            About::Token(token) => {
+                if let Some(queue) =
+                    queue_of(token).or_else(|| Some((**self.queue.as_ref()?).to_owned()))
+                {
+                    push("QueueName", queue);
+                }
+                push("Token", (*token).to_owned());
+            }
+        }
+        more.into_iter().for_each(|(name, value)| push(name, value));
+        pairs
+    }
 }
 
-/// Makes the parameters of a `QueueInfo` request. Other servers want the name of the queue beside a token.
-fn pairs(queue_action: &str, about: &About<'_>, more: Vec<(&str, String)>) -> Pairs {
-    let mut pairs = Pairs::default();
-    let mut push = |name: &str, value: String| pairs.push(name, PairValue::Text(value));
-    push("QueueAction", queue_action.to_owned());
-    match about {
-        About::Queue(queue) => push("QueueName", (*queue).to_owned()),
-        About::Token(token) => {
-            if let Some(queue) = queue_of(token) {
-                push("QueueName", queue);
-            }
-            push("Token", (*token).to_owned());
-        }
-    }
-    more.into_iter().for_each(|(name, value)| push(name, value));
-    pairs
+/// Reads the parameters in an element `request`; `None` if the server no longer has them.
+fn parameters_in(request: &[Element]) -> Result<Option<Pairs>, Fault> {
+    let Some(parameters) = first(request, "parameters") else { return Ok(None) };
+    let read = |element| parameter(element).ok_or(Fault::Lacks("the value of a parameter"));
+    let given = children(parameters).iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(given.into()))
+}
+
+fn parameter(element: &Element) -> Option<(String, PairValue)> {
+    let shown = ShownParameter {
+        attributes: element.attributes.clone(),
+        text: Some(text_of(element).to_owned()).filter(|text| !text.is_empty()),
+    };
+    shown.read()
 }

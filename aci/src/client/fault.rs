@@ -22,8 +22,10 @@ pub struct ClientError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// No connection was made, or it broke before the reply was whole. In the second case the server may have done what it was
-    /// asked.
+    /// No connection was made, so the server did nothing.
+    #[error("{0}")]
+    NotConnected(String),
+    /// The connection broke before the reply was whole. The server may have done what it was asked.
     #[error("{0}")]
     Unreachable(String),
     /// The reply was not whole in time. The server may have done what it was asked, or may still do it.

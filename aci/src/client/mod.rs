@@ -46,6 +46,7 @@
 //! | `reply`, `tree` | replies, and the search in them |
 //! | `tls` | HTTPS |
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -86,6 +87,8 @@ pub struct Client {
     server: String,
     timeout: Duration,
     max_reply: usize,
+    /// The queue that is named beside tokens that tell none.
+    queue: Option<Arc<str>>,
 }
 
 /// The settings of a [`Client`] to be built.
@@ -142,7 +145,7 @@ impl Builder {
     /// Makes the client; it connects when it is first used.
     ///
     /// # Errors
-    /// [`Fault::Unreachable`] if the host is no name or address, or a header no header.
+    /// [`Fault::NotConnected`] if the host is no name or address, a header no header, or a certificate can't be trusted.
     pub fn build(self) -> Result<Client, ClientError> {
         // The colons of an IPv6 address are none of a port.
         let server = match self.host.contains(':') && !self.host.starts_with('[') {
@@ -150,7 +153,7 @@ impl Builder {
             false => format!("{}:{}", self.host, self.port),
         };
         let wrong =
-            |what: String| ClientError { server: server.clone(), fault: Fault::Unreachable(what) };
+            |what: String| ClientError { server: server.clone(), fault: Fault::NotConnected(what) };
         let scheme = self.scheme();
         let url = Url::parse(&format!("{scheme}://{server}/"))
             .ok()
@@ -184,7 +187,8 @@ impl Builder {
             http.https_only(self.trust.is_some()).tls_backend_preconfigured(config)
         };
         let http = http.build().map_err(|error| wrong(root_cause(&error)))?;
-        Ok(Client { http, url, server, timeout: self.timeout, max_reply: self.max_reply })
+        let Self { timeout, max_reply, .. } = self;
+        Ok(Client { http, url, server, timeout, max_reply, queue: None })
     }
 
     #[cfg(feature = "client-tls")]
@@ -220,6 +224,12 @@ impl Client {
         &self.server
     }
 
+    /// Returns the same client, which names this queue beside tokens of which it can't read theirs. It shares the connections.
+    #[must_use]
+    pub fn for_queue(&self, queue: &str) -> Self {
+        Self { queue: Some(queue.into()), ..self.clone() }
+    }
+
     /// Sends an action and reads the reply. Parameters go as a form, or as a multipart form where one is bytes.
     ///
     /// A request that failed is not sent again: the server may have done what it was asked.
@@ -253,9 +263,10 @@ impl Client {
         patience: Duration,
     ) -> Result<String, Fault> {
         let body = body::Body::new(action, parameters);
-        let failed = |error: reqwest::Error| match error.is_timeout() && !error.is_connect() {
-            true => Fault::TimedOut(patience),
-            false => Fault::Unreachable(root_cause(&error)),
+        let failed = |error: reqwest::Error| match (error.is_connect(), error.is_timeout()) {
+            (true, _) => Fault::NotConnected(root_cause(&error)),
+            (false, true) => Fault::TimedOut(patience),
+            (false, false) => Fault::Unreachable(root_cause(&error)),
         };
         let request = self
             .http

@@ -213,7 +213,7 @@ async fn nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let Fault::Unreachable(why) = fault(port).await else { panic!("there is somebody") };
+    let Fault::NotConnected(why) = fault(port).await else { panic!("there is somebody") };
     assert!(why.contains("refused"), "{why}");
 }
 

@@ -24,6 +24,12 @@ pub enum QueueError {
         /// The answer from there.
         reason: String,
     },
+    /// Its kind takes no action with these parameters ([`Perform::refusal`](crate::Perform::refusal)); nothing was changed.
+    #[error("{reason}")]
+    NotTaken {
+        /// The reason.
+        reason: String,
+    },
     /// The queue holds as many waiting actions as it may; nothing was changed.
     #[error("the queue is full: {limit} {} waiting", if *limit == 1 { "action is" } else { "actions are" })]
     QueueFull {

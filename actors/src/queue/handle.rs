@@ -86,10 +86,11 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`], [`QueueError::Store`] and
-    /// [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
+    /// [`QueueError::NotTaken`], [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`],
+    /// [`QueueError::Store`] and [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
         let Submission { parameters, priority, key, not_before } = submission;
+        self.check(&parameters)?;
         let queued_at = self.clock.now();
         let new = NewAction::Given { parameters, priority, key, not_before, queued_at };
         self.send_submission(new).await
@@ -286,6 +287,13 @@ impl QueueHandle {
     pub fn crash_worker(&self, slot: usize) -> impl Future<Output = ()> + use<> {
         let dies = self.shared.slots().crash_worker(slot);
         async { drop(dies.await) }
+    }
+
+    /// Asks the kind of action whether it takes one with these parameters.
+    pub(super) fn check(&self, parameters: &Parameters) -> Result<(), QueueError> {
+        self.performer
+            .refusal(parameters)
+            .map_or(Ok(()), |reason| Err(QueueError::NotTaken { reason }))
     }
 
     /// Lays the figures of the running attempt over the stored row.

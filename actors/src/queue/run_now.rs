@@ -27,7 +27,7 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// [`QueueError::ShuttingDown`].
+    /// [`QueueError::NotTaken`] or [`QueueError::ShuttingDown`].
     pub async fn run_now(&self, parameters: Parameters) -> Result<RunOutcome, QueueError> {
         self.run_now_until(parameters, std::future::pending(), ()).await
     }
@@ -38,13 +38,14 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// [`QueueError::ShuttingDown`].
+    /// [`QueueError::NotTaken`] or [`QueueError::ShuttingDown`].
     pub async fn run_now_until(
         &self,
         parameters: Parameters,
         until: impl Future<Output = ()>,
         held: impl Send + 'static,
     ) -> Result<RunOutcome, QueueError> {
+        self.check(&parameters)?;
         let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
         let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
         let attempt = Arc::new(Attempt::new(

@@ -70,7 +70,7 @@ async fn a_server_is_trusted_by_its_authority_and_by_no_other() {
             continue;
         };
         let error = client.send("GetPid", Pairs::default()).await.unwrap_err();
-        assert!(matches!(error.fault, Fault::Unreachable(_)), "{error}");
+        assert!(matches!(error.fault, Fault::NotConnected(_)), "{error}");
         assert!(!served.join().unwrap());
     }
 }

@@ -1,0 +1,290 @@
+//! What moves an attempt on: the events of its steps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actiond_actors::clock::{Clock as _, SystemClock};
+use actiond_actors::{Failure, Progress, QueueError, Relayed, RelayedCommand, Report, State, Wish};
+use tokio::time::Instant;
+
+use super::super::find::Found;
+use super::super::last_stop::Where;
+use super::super::server::{Known, Place};
+use super::super::step::{Event, Order, Seen};
+use super::super::translate;
+use super::super::trouble::Trouble;
+use super::{FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop};
+use crate::aci::client::{Action, Progress as Told, Status};
+
+/// The longest time to the next try where a server answers and yet does not do what it should.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// Time to the next try to keep a note.
+const NOTE_RETRY: Duration = Duration::from_secs(1);
+/// Time within which the end of a cancelled action must be durable for its client to hear of it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+impl Forwarding {
+    /// Moves on by what came of a step. Returns the result once there is one.
+    pub(super) fn on(&mut self, event: Event) -> Result<Option<Report>, Failure> {
+        match event {
+            Event::Waited => {}
+            Event::Greeted(place, Ok(known)) => self.begin(place, known),
+            // It is left alone for a while; another may take it.
+            Event::Greeted(_, Err(_)) => {}
+            Event::Noted(kept) => self.on_noted(kept)?,
+            Event::Sent(sent) => self.on_sent(sent)?,
+            Event::Found(found) => self.on_found(found)?,
+            Event::Seen(Ok(seen)) => return self.on_seen(*seen),
+            Event::Seen(Err(trouble)) => self.on_unseen(trouble)?,
+            Event::Ordered(order, answer) => self.on_ordered(order, answer)?,
+        }
+        Ok(None)
+    }
+
+    /// Begins to send it to a server: the key first, which is kept before anything is sent.
+    fn begin(&mut self, place: Place, known: Known) {
+        let key = self.way.key(&self.options.sender);
+        let since = SystemClock.now().millis();
+        self.context.set_worker(place.server().url.clone());
+        let sending = Sending { key, since, known: Some(known) };
+        self.phase = Phase::Sending { place, sending, is_noted: false, in_doubt: false };
+    }
+
+    fn on_noted(&mut self, kept: Result<(), QueueError>) -> Result<(), Failure> {
+        match kept {
+            Ok(()) => {
+                self.retry_at = None;
+                match &mut self.phase {
+                    Phase::Choosing { told } => *told = false,
+                    Phase::Sending { is_noted, .. } | Phase::There { is_noted, .. } => {
+                        *is_noted = true;
+                    }
+                }
+                Ok(())
+            }
+            // It does not run any more, for the store.
+            Err(error @ QueueError::UnknownAction { .. }) => Err(error.into()),
+            Err(error) => {
+                log::warn!("queue {}: {error}", self.context.queue_name());
+                self.retry_at = Some(Instant::now() + NOTE_RETRY);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_sent(&mut self, sent: Result<String, Trouble>) -> Result<(), Failure> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Choosing { told: true });
+        let Phase::Sending { place, sending, in_doubt, .. } = phase else {
+            self.phase = phase;
+            return Ok(());
+        };
+        let server = Arc::clone(place.server());
+        let doubt = |in_doubt| Phase::Sending { place, sending, is_noted: true, in_doubt };
+        match sent {
+            Ok(token) => {
+                server.note_full(&self.options.action, None);
+                self.arrive(doubt(true), token);
+            }
+            Err(Trouble::Away { maybe: false, .. }) if !in_doubt => {}
+            Err(Trouble::Away { .. }) => self.phase = doubt(true),
+            Err(Trouble::Busy(why)) => server.note_full(&self.options.action, Some(&why)),
+            Err(trouble) => {
+                let what = format!("{}: {}", server.url, trouble.text());
+                return Err(match trouble {
+                    Trouble::Failed(_) => Failure::failed(what),
+                    _ => Failure::fatal(what),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn on_found(&mut self, found: Result<Found, Trouble>) -> Result<(), Failure> {
+        match found {
+            Ok(Found::Token(token)) => {
+                let phase = std::mem::replace(&mut self.phase, Phase::Choosing { told: true });
+                self.arrive(phase, token);
+            }
+            Ok(Found::Nothing) => self.phase = Phase::Choosing { told: true },
+            Ok(Found::Unclear(why)) => {
+                let url = self.url();
+                self.last_stop.set(Where::Nowhere);
+                return Err(Failure::fatal(format!(
+                    "whether {url} has done it is not known: {why}. It is not sent again by itself; QueueAction=retry sends it again"
+                )));
+            }
+            // It is left alone for a while, if it is away.
+            Err(Trouble::Away { .. }) => {}
+            Err(trouble) => self.try_later(&trouble),
+        }
+        Ok(())
+    }
+
+    /// Notes that a server has the action.
+    fn arrive(&mut self, phase: Phase, token: String) {
+        self.retry_after = FIRST_RETRY;
+        self.retry_at = None;
+        self.phase = match phase {
+            Phase::Sending { place, sending, .. } => {
+                Phase::There { place, sending, token, is_noted: false }
+            }
+            other => other,
+        };
+    }
+
+    /// Returns how the action stands there: its result once it has one.
+    fn on_seen(&mut self, Seen { action, progress }: Seen) -> Result<Option<Report>, Failure> {
+        let Action { status, error, results, ended, .. } = action;
+        self.retry_after = FIRST_RETRY;
+        self.interval = self.interval.saturating_mul(2).min(self.options.longest_look);
+        let url = self.url();
+        let has_ended =
+            status.has_ended() && (!matches!(status, Status::Other(_)) || ended.is_some());
+        if status != Status::Finished && results != self.partial {
+            self.context.set_partial(translate::report(results.clone()));
+            self.partial.clone_from(&results);
+        }
+        if !has_ended {
+            let is_first = self.seen.is_none();
+            if is_first && status == Status::Stopping && self.wish >= Wish::Stop {
+                self.passed_on.stop = Stop::Yes;
+            }
+            if is_first && status == Status::Paused {
+                self.passed_on.pause = self.wish == Wish::Pause;
+            }
+            match progress {
+                Some(Ok(progress)) if self.title(&status, &url).is_none() => {
+                    self.context.set_progress(translate::progress(&progress));
+                }
+                Some(Err(())) => {
+                    self.tells_progress = false;
+                    self.show_held(&status, &url, None);
+                }
+                other => self.show_held(&status, &url, other.and_then(Result::ok).as_ref()),
+            }
+            self.seen = Some(status);
+            return Ok(None);
+        }
+        self.last_stop.set(Where::Nowhere);
+        let is_asked = self.wish >= Wish::Stop;
+        match status {
+            Status::Finished => Ok(Some(translate::report(results))),
+            Status::Stopped | Status::Cancelled if is_asked => Err(Failure::Stopped),
+            Status::Cancelled => Err(Failure::Cancelled),
+            Status::Stopped => {
+                Err(Failure::fatal(format!("it was stopped at {url}, and not by this server")))
+            }
+            Status::Error => Err(Failure::failed(
+                error.unwrap_or_else(|| format!("it failed at {url}, which gave no reason")),
+            )),
+            other => Err(Failure::failed(
+                error.unwrap_or_else(|| format!("it ended at {url} as {other}")),
+            )),
+        }
+    }
+
+    /// Returns the title of what holds the action there, if it is not simply at work.
+    fn title(&self, status: &Status, url: &str) -> Option<String> {
+        if let Some(why) = &self.passed_on.no_pause {
+            return Some(format!("not paused, because {url} refused it: {why}"));
+        }
+        match status {
+            Status::Queued => Some(format!("queued at {url}")),
+            Status::Paused if self.wish != Wish::Pause => Some(format!("paused at {url}")),
+            Status::Other(word) => Some(format!("{word} at {url}")),
+            _ => None,
+        }
+    }
+
+    fn show_held(&self, status: &Status, url: &str, so_far: Option<&Told>) {
+        match self.title(status, url) {
+            Some(title) => self.context.set_progress(translate::waiting(title, so_far)),
+            // It tells no progress, so there is none; what was waited for before is over.
+            None => self.context.set_progress(Progress::default()),
+        }
+    }
+
+    fn on_unseen(&mut self, trouble: Trouble) -> Result<(), Failure> {
+        let url = self.url();
+        match trouble {
+            Trouble::Away { .. } => {}
+            Trouble::Unknown => {
+                self.last_stop.set(Where::Nowhere);
+                let token = match &self.phase {
+                    Phase::There { token, .. } => token.as_str(),
+                    Phase::Choosing { .. } | Phase::Sending { .. } => "",
+                };
+                return Err(Failure::failed(format!(
+                    "{url} does not know the action any more, whose token there was {token}; what became of it is not known"
+                )));
+            }
+            Trouble::Refused(why) => return Err(Failure::fatal(format!("{url}: {why}"))),
+            trouble @ (Trouble::Busy(_) | Trouble::Failed(_)) => self.try_later(&trouble),
+        }
+        Ok(())
+    }
+
+    fn on_ordered(
+        &mut self,
+        order: Order,
+        answer: Result<Option<Status>, Trouble>,
+    ) -> Result<(), Failure> {
+        self.interval = self.options.first_look;
+        let is_away = matches!(answer, Err(Trouble::Away { .. } | Trouble::Busy(_)));
+        match order {
+            // They are sent again.
+            Order::Stop | Order::CancelInstead | Order::Pause | Order::Resume if is_away => {}
+            Order::Stop if answer.is_err() => self.passed_on.stop = Stop::Refused,
+            // If that was refused, too, it has ended meanwhile, which the next look shows.
+            Order::Stop | Order::CancelInstead => self.passed_on.stop = Stop::Yes,
+            Order::Pause => {
+                self.passed_on.pause = true;
+                self.passed_on.no_pause = answer.err().map(|trouble| trouble.text().to_owned());
+            }
+            Order::Resume => {
+                self.passed_on = PassedOn { stop: self.passed_on.stop, ..PassedOn::default() }
+            }
+            Order::Relayed(relayed) => return self.on_relayed(relayed, answer),
+        }
+        Ok(())
+    }
+
+    /// Answers a command that was passed on.
+    fn on_relayed(
+        &mut self,
+        relayed: Relayed,
+        answer: Result<Option<Status>, Trouble>,
+    ) -> Result<(), Failure> {
+        match (relayed.command, answer) {
+            (_, Err(trouble)) => {
+                relayed.answer(Err(format!("{}: {}", self.url(), trouble.text())));
+                Ok(())
+            }
+            (RelayedCommand::ChangePriority(_), Ok(_)) => {
+                relayed.answer(Ok(State::Processing));
+                Ok(())
+            }
+            (RelayedCommand::Cancel, Ok(_)) => Err(self.cancelled(relayed)),
+        }
+    }
+
+    /// Ends the attempt as cancelled, and answers the command once that is durable.
+    pub(super) fn cancelled(&self, relayed: Relayed) -> Failure {
+        let context = self.context.clone();
+        self.last_stop.set(Where::Nowhere);
+        tokio::spawn(async move {
+            // Without an answer the command counts as refused.
+            if let Ok(state) = tokio::time::timeout(ANSWER_WITHIN, context.settled()).await {
+                relayed.answer(state.ok_or_else(|| "another server has the action".to_owned()));
+            }
+        });
+        Failure::Cancelled
+    }
+
+    /// Waits longer and longer where a server answers, and not as it should.
+    fn try_later(&mut self, trouble: &Trouble) {
+        self.show(format!("waiting for {}: {}", self.url(), trouble.text()));
+        self.retry_at = Some(Instant::now() + self.retry_after);
+        self.retry_after = self.retry_after.saturating_mul(2).min(LONGEST_RETRY);
+    }
+}
