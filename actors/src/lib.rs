@@ -101,7 +101,7 @@ pub mod testing;
 mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
-pub use events::{Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
+pub use events::{ActionRef, Interest, Observer, OneLine, QueueEvent, Unfinished, observer};
 pub use key::SubmissionKey;
 pub use lifecycle::{Came, OnRestart, Recovery};
 #[cfg(unix)]

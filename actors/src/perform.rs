@@ -17,6 +17,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 
 use crate::action::{ActionId, Parameters, State};
+use crate::events::ActionRef;
 use crate::lifecycle::OnRestart;
 use crate::queue::{QueueError, Relayed};
 use crate::report::{Progress, Report};
@@ -211,6 +212,24 @@ impl ActionContext {
     #[must_use]
     pub fn id(&self) -> Option<ActionId> {
         self.attempt.id()
+    }
+
+    /// Returns the action as events name it, or `None` if it runs at once without a queue.
+    #[must_use]
+    pub fn action(&self) -> Option<ActionRef> {
+        self.attempt.action()
+    }
+
+    /// Returns the priority with which the attempt was started.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.attempt.priority()
+    }
+
+    /// Returns what the attempt is asked to do now.
+    #[must_use]
+    pub fn wish(&self) -> Wish {
+        self.attempt.wish()
     }
 
     /// Returns the name of the queue.

@@ -282,7 +282,7 @@ impl<'d> Change<'d> {
                 && let Some(row) = self.queue.rows.get_mut(&id)
             {
                 row.owner = Some(self.owner);
-                let Record { attempt, queued_at, started_at, .. } = row.record;
+                let Record { attempt, queued_at, started_at, priority, .. } = row.record;
                 let parameters = row.parameters.clone();
                 let started_at = started_at.unwrap_or(queued_at);
                 claimed.push(Claimed {
@@ -290,6 +290,7 @@ impl<'d> Change<'d> {
                     attempt,
                     queued_at,
                     started_at,
+                    priority,
                     parameters,
                     failures: 0,
                 });

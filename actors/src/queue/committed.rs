@@ -77,6 +77,7 @@ impl QueueActor {
             match self.tenure.standing_of(reply.owner) {
                 Standing::Holds if outlives => {
                     reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
+                    self.performer.give_back(started);
                 }
                 Standing::Holds => {
                     for claimed in reply.claimed {
@@ -84,9 +85,12 @@ impl QueueActor {
                         self.dispatch(claimed);
                     }
                 }
-                Standing::InDoubt => reply.claimed.iter().for_each(|c| self.give_back(c)),
+                Standing::InDoubt => {
+                    reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
+                    self.performer.give_back(started);
+                }
                 // Other owners have recovered what was claimed.
-                Standing::Over => {}
+                Standing::Over => self.performer.give_back(started),
             }
         }
         shared.inbox().note_dispatched(started);
@@ -174,5 +178,6 @@ impl Handler<Committed> for QueueActor {
             }
         }
         self.pump(ctx);
+        self.answer_looks();
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::actor_thread::ActorThread;
 use super::lease::Tenure;
 use super::shutdown::phase::Shutdown;
@@ -203,6 +205,7 @@ impl Builder {
             keeper: Mutex::new(None),
             clock: self.clock,
             shutdown: Shutdown::new(),
+            draining: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
             observers,
         });

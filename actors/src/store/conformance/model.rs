@@ -293,13 +293,14 @@ impl Queue {
     fn start(&mut self, batch: &Batch, id: ActionId) -> Claimed {
         let row = self.rows.get_mut(&id).unwrap();
         row.command(batch.now, Command::Start).unwrap();
-        let Record { attempt, queued_at, started_at, .. } = row.record;
+        let Record { attempt, queued_at, started_at, priority, .. } = row.record;
         let started_at = started_at.expect("it has just started");
         Claimed {
             id,
             attempt,
             queued_at,
             started_at,
+            priority,
             parameters: row.parameters.clone(),
             failures: 0,
         }
@@ -310,10 +311,11 @@ impl Queue {
         let next = self.next_to_start(batch);
         assert_eq!(claimed, next, "the highest priority first, equal ones by arrival (Q8)");
         for claimed in &reply.claimed {
-            let Claimed { attempt, queued_at, started_at, parameters, .. } =
+            let Claimed { attempt, queued_at, started_at, priority, parameters, .. } =
                 self.start(batch, claimed.id);
             assert_eq!((claimed.attempt, &claimed.parameters), (attempt, &parameters));
             assert_eq!((claimed.queued_at, claimed.started_at), (queued_at, started_at));
+            assert_eq!(claimed.priority, priority);
         }
     }
 

@@ -171,7 +171,8 @@ impl Writer<'_> {
                 None => self.parameters(row.id)?,
             };
             let Row { id, attempt, queued_at, priority, .. } = row;
-            let started = Claimed { id, attempt, queued_at, started_at, parameters, failures: 0 };
+            let started =
+                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures: 0 };
             claimed.push((Reverse(priority), started));
         }
         Ok(claimed)
