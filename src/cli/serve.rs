@@ -416,9 +416,14 @@ async fn start_queues(
     builder.start().await
 }
 
-/// Describes each queue by the table of its kind, for the help.
+/// Describes each queue by the table of its kind, for the help, and tells where its actions are taken.
 fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
     settings.queues.iter().fold(builder, |builder, queue| {
-        builder.describe(queue.name.clone(), queue.kind.summary(), queue.kind.params())
+        let builder =
+            builder.describe(queue.name.clone(), queue.kind.summary(), queue.kind.params());
+        match queue.settings.desk() {
+            Some(desk) => builder.desk(queue.name.clone(), desk),
+            None => builder,
+        }
     })
 }

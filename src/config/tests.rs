@@ -245,7 +245,7 @@ fn bad_values_are_refused_in_full_words() {
         ("[Actions]\nOnRestart=Retry", "must be one of Requeue, Fail"),
         ("[Actions]\nDurability=none", "must be one of full, normal"),
         ("[Process]\nMaximumThreads=x", "t:2: [Process] MaximumThreads=x: must be a whole number"),
-        ("[Process]\nType=Command", "must be one of Echo, Ingest, FileSystemConnector"),
+        ("[Process]\nType=Wobble", "must be one of Echo, Ingest, FileSystemConnector, Remote"),
         ("[AsyncActions]", "t:1: [AsyncActions] 0: is missing: at least one queue is needed"),
         ("[AsyncActions]\nNumber=0", "from 1 to 1000"),
         (

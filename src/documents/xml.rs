@@ -81,6 +81,8 @@ pub(crate) struct StrictReader<'a> {
     reader: Reader<&'a [u8]>,
     open: Vec<(String, usize)>,
     root_seen: bool,
+    /// There may be more than one root element.
+    is_sequence: bool,
 }
 
 impl<'a> StrictReader<'a> {
@@ -94,7 +96,12 @@ impl<'a> StrictReader<'a> {
         let config = reader.config_mut();
         config.check_comments = true;
         config.expand_empty_elements = true;
-        Ok(Self { text, reader, open: Vec::new(), root_seen: false })
+        Ok(Self { text, reader, open: Vec::new(), root_seen: false, is_sequence: false })
+    }
+
+    /// Starts to read a sequence of one or more elements; between them there may be white space, comments and instructions.
+    pub(crate) fn of_sequence(text: &'a str) -> Result<Self, ParseError> {
+        Ok(Self { is_sequence: true, ..Self::new(text)? })
     }
 
     /// Makes an error at this byte offset.
@@ -165,7 +172,7 @@ impl<'a> StrictReader<'a> {
         if !is_name(name) {
             return Err(self.error(at, format!("\"{}\" is no name for an element", shorten(name))));
         }
-        if self.open.is_empty() && self.root_seen {
+        if self.open.is_empty() && self.root_seen && !self.is_sequence {
             return Err(self.error(at, format!("a second root element, {}", shorten(name))));
         }
         if self.open.len() >= MAX_DEPTH {

@@ -19,7 +19,7 @@ use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
-use super::{AciBody, AciReply, ListStream, render};
+use super::{AciBody, AciReply, ListStream, render, work};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
@@ -216,10 +216,13 @@ impl Sending {
         status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
-        let Record { id, queued_at, .. } = status.record;
+        let Record { id, queued_at, attempt, .. } = status.record;
         let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
         match self.shows {
-            Shows::Status => Ok(Some(render::action(status, token, now))),
+            Shows::Status => {
+                let holder = work::holder(&self.served, id, attempt);
+                Ok(Some(render::action(status, token, now).children(holder)))
+            }
             Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {
                     Ok(Some(render::request(token, state, parameters.as_ref())))

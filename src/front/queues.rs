@@ -13,6 +13,7 @@ use super::list::{List, Shows};
 use super::render;
 use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
+use super::work;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
@@ -102,7 +103,8 @@ async fn one_action(
             let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
             let status = status.map_err(|e| target.error(&e))?;
             let now = target.endpoint.system().clock().now();
-            let action = render::action(status, target.token(), now);
+            let holder = work::holder(served, *id, status.record.attempt);
+            let action = render::action(status, target.token(), now).children(holder);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(served).await,

@@ -4,6 +4,7 @@ use actiond_actors::QueueHandle;
 
 use super::run_permits::RunPermits;
 use crate::aci::catalog::{ActionSpec, ParamSpec, StandardRole};
+use crate::desk::Desk;
 
 /// An asynchronous action as the help shows it: a queue, and what its actions take.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(super) struct ServedQueue {
     pub(super) summary: String,
     pub(super) params: &'static [ParamSpec],
     pub(super) role: StandardRole,
+    /// The desk at which workers elsewhere take its actions, if they do.
+    pub(super) desk: Option<Desk>,
 }
 
 impl ServedQueue {

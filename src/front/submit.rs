@@ -30,6 +30,9 @@ const FREE_KEY: &str = "a key that no action was sent with that is still kept, o
 const NO_KEY: &str =
     "none with Synchronous: nothing is kept of an action that runs at once, so it would run again";
 
+/// The reason for which an action that a worker elsewhere does is not run at once.
+const NOT_AT_ONCE: &str = "false: a worker elsewhere does this action, so it is queued until one takes it; Wait waits for its result";
+
 pub(super) async fn submit(
     call: &mut Call<'_>,
     served: &ServedQueue,
@@ -53,6 +56,10 @@ pub(super) async fn submit(
     }
     if let (true, Some(key)) = (at_once, &key) {
         return Err(AciError::invalid(KEY, key, NO_KEY));
+    }
+    if at_once && served.desk.is_some() {
+        let name = if is_set("Synchronous") { "Synchronous" } else { "Sync" };
+        return Err(AciError::invalid(name, "true", NOT_AT_ONCE));
     }
     let shown = key.clone();
     // All parameters but the action itself (observed), so that an action can be passed on as it came.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::kind::Kind;
-use super::{echo, fetch, ingest};
+use super::{echo, fetch, ingest, remote};
 use crate::config::{QUEUE_KEYS, fixed_section};
 
 /// The kinds of action that a server knows: those that ship, and those of a program that embeds it.
@@ -40,13 +40,14 @@ pub enum KindRefused {
 }
 
 impl Kinds {
-    /// Returns the kinds that ship with the server: `Echo`, `Ingest` and `FileSystemConnector`.
+    /// Returns the kinds that ship with the server: `Echo`, `Ingest`, `FileSystemConnector` and `Remote`.
     #[must_use]
     pub fn shipped() -> Self {
         Self(vec![
             Arc::new(echo::EchoKind),
             Arc::new(ingest::IngestKind),
             Arc::new(fetch::FileSystemConnector),
+            Arc::new(remote::RemoteKind),
         ])
     }
 
@@ -138,7 +139,7 @@ mod tests {
         let with = |kinds: &Kinds, kind| kinds.clone().with(kind);
         let kinds = Kinds::shipped();
         let refused = |kinds: &Kinds, kind| with(kinds, kind).map(drop).unwrap_err();
-        for word in ["echo", "INGEST", "FileSystemConnector"] {
+        for word in ["echo", "INGEST", "FileSystemConnector", "remote"] {
             assert_eq!(refused(&kinds, Other(word, &[], &[])), KindRefused::Word(word));
         }
         let key = KindRefused::Key { word: "Other", key: "maximumthreads" };
@@ -148,12 +149,13 @@ mod tests {
 
         let kinds = with(&kinds, Other("Other", &[], &[OURS])).unwrap();
         assert!(kinds.find("OTHER").is_some());
-        assert_eq!(kinds.allowed(), "one of Echo, Ingest, FileSystemConnector, Other");
+        assert_eq!(kinds.allowed(), "one of Echo, Ingest, FileSystemConnector, Remote, Other");
         assert_eq!(refused(&kinds, Other("other", &[], &[])), KindRefused::Word("other"));
         let section = KindRefused::Section { word: "More", section: "Ours" };
         assert_eq!(refused(&kinds, Other("More", &[], &[OURS])), section);
         // The shipped ones keep to it as well.
         let again = Kinds(Vec::new()).with(echo::EchoKind).unwrap().with(ingest::IngestKind);
-        assert!(again.unwrap().with(fetch::FileSystemConnector).is_ok());
+        let again = again.unwrap().with(fetch::FileSystemConnector).unwrap();
+        assert!(again.with(remote::RemoteKind).is_ok());
     }
 }

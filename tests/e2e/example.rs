@@ -138,7 +138,7 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
     for part in [
         "# Number=4\n",
         "# 3=Greet\n",
-        "Allowed: one of Echo, Ingest, FileSystemConnector, Greet.\n",
+        "Allowed: one of Echo, Ingest, FileSystemConnector, Remote, Greet.\n",
         "\n\n// Greets everybody on its list.\n# [Greet]\n# Type=Greet\n",
         "// Allowed: any text.\n# Salutation=Hello\n",
         "\n# Guest0=Ada\n",
@@ -180,7 +180,10 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
         ),
         ("[Process]\nType=Greet\nSalutation=", "[Process] Salutation=: is empty"),
         ("[Process]\nType=Greet\nSalutation=a\nGuest1=b", "there is no Guest0=, though a higher"),
-        ("[Process]\nType=Great", "must be one of Echo, Ingest, FileSystemConnector, Greet"),
+        (
+            "[Process]\nType=Great",
+            "must be one of Echo, Ingest, FileSystemConnector, Remote, Greet",
+        ),
     ] {
         let (_, error) = configured(&home, config);
         assert!(error.contains(problem), "{config}: {error}");

@@ -24,6 +24,8 @@ mod logging;
 mod operating;
 mod program;
 mod readme;
+#[cfg(target_os = "linux")]
+mod remote;
 mod server;
 mod skip;
 mod steering;

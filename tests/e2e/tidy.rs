@@ -85,9 +85,10 @@ fn kinds_of_action_meet_in_documents_only() {
     });
     assert_none_in(documents, &["actiond_actors"], rule);
     for (kind, others) in [
-        ("echo", ["fetch", "ingest"]),
-        ("fetch", ["echo", "ingest"]),
-        ("ingest", ["echo", "fetch"]),
+        ("echo", ["fetch", "ingest", "remote"]),
+        ("fetch", ["echo", "ingest", "remote"]),
+        ("ingest", ["echo", "fetch", "remote"]),
+        ("remote", ["echo", "fetch", "ingest"]),
     ] {
         let words = others.map(|other| [format!("kinds::{other}"), format!("super::{other}::")]);
         let words: Vec<_> = words.iter().flatten().map(String::as_str).collect();
@@ -98,7 +99,7 @@ fn kinds_of_action_meet_in_documents_only() {
 #[test]
 fn kinds_of_action_are_known_by_the_registry_only() {
     let words: Vec<_> =
-        ["echo", "fetch", "ingest"].iter().map(|kind| format!("kinds::{kind}")).collect();
+        ["echo", "fetch", "ingest", "remote"].iter().map(|kind| format!("kinds::{kind}")).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     for (path, text) in ["src/config", "src/cli", "src/front", "src/http"].map(sources).concat() {
         if path.file_name().is_some_and(|name| name == "tests.rs") {
@@ -158,6 +159,7 @@ fn every_action_has_a_role_of_its_port() {
 fn only_dispatch_performs_actions_and_asks_first() {
     let calls = [
         "queue_info(",
+        "queue_work(",
         "server_info::answer(",
         "service::answer(",
         "submit::submit(",
@@ -175,6 +177,7 @@ fn only_dispatch_performs_actions_and_asks_first() {
             "authorize(",
             "perform(",
             "queue_info(",
+            "queue_work(",
             "server_info::answer(",
             "submit::submit(",
             "service::answer(",

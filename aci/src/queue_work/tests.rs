@@ -90,7 +90,8 @@ fn what_is_missing_or_wrong_is_named() {
     let with = |more: (&'static str, &'static str)| {
         heartbeat.iter().copied().chain([more]).collect::<Vec<_>>()
     };
-    let table: [(Vec<(&str, &str)>, u16, &str); 13] = [
+    type Given<'a> = Vec<(&'a str, &'a str)>;
+    let table: [(Given<'_>, u16, &str); 13] = [
         (vec![], 501, "WorkAction"),
         (vec![("WorkAction", "steal")], 502, "take, heartbeat, finish, fail, release"),
         (vec![("WorkAction", "take")], 501, "QueueName"),

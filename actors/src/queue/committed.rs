@@ -77,7 +77,6 @@ impl QueueActor {
             match self.tenure.standing_of(reply.owner) {
                 Standing::Holds if outlives => {
                     reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
-                    self.performer.give_back(started);
                 }
                 Standing::Holds => {
                     for claimed in reply.claimed {
@@ -85,12 +84,9 @@ impl QueueActor {
                         self.dispatch(claimed);
                     }
                 }
-                Standing::InDoubt => {
-                    reply.claimed.iter().for_each(|claimed| self.give_back(claimed));
-                    self.performer.give_back(started);
-                }
+                Standing::InDoubt => reply.claimed.iter().for_each(|c| self.give_back(c)),
                 // Other owners have recovered what was claimed.
-                Standing::Over => self.performer.give_back(started),
+                Standing::Over => {}
             }
         }
         shared.inbox().note_dispatched(started);
