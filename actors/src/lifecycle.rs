@@ -156,6 +156,23 @@ pub const fn error_of(command: Command, state: State) -> Option<&'static str> {
     }
 }
 
+/// Returns the outcome of the attempt that left this error text with its action: `None` if its server went down. So a store
+/// need not keep the outcome of what has ended in Error, for the case that it is tried again.
+///
+/// ```
+/// use actiond_actors::lifecycle::{Ended, INTERRUPTED_BY_RESTART, outcome_of_error};
+/// assert_eq!(outcome_of_error(Some(INTERRUPTED_BY_RESTART)), None);
+/// assert_eq!(outcome_of_error(Some("the disk is full")), Some(Ended::Failed));
+/// ```
+#[must_use]
+pub fn outcome_of_error(error: Option<&str>) -> Option<Ended> {
+    match error {
+        Some(INTERRUPTED_BY_RESTART | GIVEN_UP) => None,
+        Some(INTERRUPTED_BY_SHUTDOWN) => Some(Ended::Interrupted(OnRestart::Fail)),
+        _ => Some(Ended::Failed),
+    }
+}
+
 /// Outcome of an attempt, as its worker reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {

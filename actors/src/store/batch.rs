@@ -149,6 +149,14 @@ pub enum NewAction {
     },
 }
 
+impl NewAction {
+    /// Returns true if it is given a time before which it must not start, and that has not come yet.
+    #[must_use]
+    pub fn is_deferred(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Given { not_before: Some(time), .. } if *time > now)
+    }
+}
+
 /// The answers to a [`Batch`], in the order of its parts.
 #[derive(Debug)]
 pub struct BatchReply {

@@ -287,13 +287,14 @@ fn written(report: &[Node]) -> Written {
 /// An end with something in each of its fields.
 fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
     AttemptEnd {
-        retry_after: None,
-        worker: None,
+        retry_after: (ended == Ended::Retry).then_some(Duration::from_millis(40)),
+        worker: Some(format!("worker {attempt}")),
         id,
         attempt,
         ended,
         came: Came::Asked,
-        error: (ended == Ended::Failed).then(|| "the disk said \"no\"".to_owned()),
+        error: matches!(ended, Ended::Failed | Ended::Retry)
+            .then(|| format!("the disk said \"no\" to attempt {attempt}")),
         report: written(&[Node::text("done", format!("attempt {attempt}"))]),
         percent: 37.5,
         processing_ms: 1_234,

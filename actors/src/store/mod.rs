@@ -375,6 +375,19 @@ impl PastAttempt {
     pub const KEPT: usize = 20;
     /// Maximum length of their error texts in bytes; longer ones are cut.
     pub const MAX_ERROR: usize = 1_000;
+
+    /// Cuts an error text to [`PastAttempt::MAX_ERROR`], between two characters.
+    ///
+    /// ```
+    /// use actiond_actors::store::PastAttempt;
+    /// assert_eq!(PastAttempt::cut("no"), "no");
+    /// assert_eq!(PastAttempt::cut(&"é".repeat(600)).len(), 1_000);
+    /// assert_eq!(PastAttempt::cut(&"€".repeat(600)).len(), 999);
+    /// ```
+    #[must_use]
+    pub fn cut(error: &str) -> &str {
+        error.get(..error.floor_char_boundary(Self::MAX_ERROR)).unwrap_or(error)
+    }
 }
 
 impl Record {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::Model;
 use super::{Bench, StoreFactory, an_end};
 use crate::action::{ActionId, State, Timestamp};
-use crate::lifecycle::{Command, Ended, OnRestart, Verdict};
+use crate::lifecycle::{Command, Ended, OnRestart, Recovery, Verdict};
 use crate::store::{Affected, Batch, Control, Record, Rejected};
 
 /// A queue is found again under its name in any case, and no other is.
@@ -81,9 +81,20 @@ pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
         .into_iter()
         .filter(|c| !matches!(c, Command::Duplicate | Command::ReadParameters));
     let both = [OnRestart::Requeue, OnRestart::Fail];
-    let ends = [Ended::Finished, Ended::Failed, Ended::Stopped]
-        .into_iter()
-        .chain(both.map(Ended::Interrupted));
+    let by_itself = [
+        Ended::Finished,
+        Ended::Failed,
+        Ended::Stopped,
+        Ended::Retry,
+        Ended::Released,
+        Ended::Cancelled,
+    ];
+    let ends = by_itself.into_iter().chain(both.map(Ended::Interrupted));
+    let recoveries = both.map(Recovery::from).into_iter().chain([
+        Recovery { on_restart: OnRestart::Resume, max_restarts: 0 },
+        // It is given up the first time.
+        Recovery { on_restart: OnRestart::Requeue, max_restarts: 1 },
+    ]);
     for state in State::ALL {
         let given = commands.clone().map(|command| {
             Box::new(move |id| Control::command(id, command)) as Box<dyn Fn(ActionId) -> Control>
@@ -91,8 +102,8 @@ pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
         let ended = ends.clone().map(|ended| {
             Box::new(move |id| Control::End(an_end(id, 1, ended).into())) as Box<dyn Fn(_) -> _>
         });
-        let recovered = both.into_iter().map(|on_restart| {
-            Box::new(move |_| Control::Recover { live: Vec::new(), recovery: on_restart.into() })
+        let recovered = recoveries.clone().map(|recovery| {
+            Box::new(move |_| Control::Recover { live: Vec::new(), recovery })
                 as Box<dyn Fn(_) -> _>
         });
         for control in given.chain(ended).chain(recovered) {

@@ -13,7 +13,7 @@ use proptest::test_runner::{TestCaseError, TestRunner};
 use super::model::Model;
 use super::{StoreFactory, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Ended, OnRestart};
+use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
 use crate::store::query::{Cursor, Query, Range, SortKey, States};
 use crate::store::{Batch, Control, NewAction, QueueId, Retention, Store};
 
@@ -41,13 +41,20 @@ enum Act {
     Pause(bool),
     Resume,
     StopAll,
-    Recover(u8, OnRestart),
+    Recover(u8, Recovery),
+    /// Of the latest attempt, or of an earlier one.
+    Note(u32),
 }
 
 #[derive(Debug, Clone)]
 enum New {
-    Given { priority: i32, key: Option<u8>, late: i64 },
+    Given { priority: i32, key: Option<u8>, late: i64, not_before: Option<i64> },
     CopyOf(Index),
+}
+
+/// Number of attempts by which a report is late.
+fn before() -> impl Strategy<Value = u32> {
+    prop_oneof![9 => Just(0_u32), 1 => 1..3_u32]
 }
 
 fn acts() -> impl Strategy<Value = Act> {
@@ -57,23 +64,31 @@ fn acts() -> impl Strategy<Value = Act> {
         (-2..3).prop_map(Command::ChangePriority),
         any::<bool>().prop_map(|supported| Command::Pause { supported }),
         Just(Command::Resume),
+        Just(Command::Retry),
     ];
     let on_restart = prop_oneof![Just(OnRestart::Requeue), Just(OnRestart::Fail)];
+    let recovery = (prop_oneof![2 => on_restart.clone(), 1 => Just(OnRestart::Resume)], 0..4_u32);
+    let recovery =
+        recovery.prop_map(|(on_restart, max_restarts)| Recovery { on_restart, max_restarts });
     let ended = prop_oneof![
         3 => Just(Ended::Finished),
         2 => Just(Ended::Failed),
         1 => Just(Ended::Stopped),
-        1 => on_restart.clone().prop_map(Ended::Interrupted),
+        3 => Just(Ended::Retry),
+        1 => Just(Ended::Released),
+        1 => Just(Ended::Cancelled),
+        1 => on_restart.prop_map(Ended::Interrupted),
     ];
     prop_oneof![
         20 => command.prop_map(Act::Command),
         // Now and then the end of an earlier attempt.
-        20 => (ended, prop_oneof![9 => Just(0_u32), 1 => 1..3_u32])
+        20 => (ended, before())
             .prop_map(|(ended, before)| Act::End(ended, before)),
         1 => any::<bool>().prop_map(Act::Pause),
         2 => Just(Act::Resume),
         1 => Just(Act::StopAll),
-        1 => (any::<u8>(), on_restart).prop_map(|(mask, how)| Act::Recover(mask, how)),
+        2 => (any::<u8>(), recovery).prop_map(|(mask, how)| Act::Recover(mask, how)),
+        3 => before().prop_map(Act::Note),
     ]
 }
 
@@ -83,8 +98,15 @@ pub(super) fn steps(
     keep: bool,
 ) -> impl Strategy<Value = Step> {
     let new = prop_oneof![
-        12 => (-3..4, proptest::option::weighted(0.1, 0..20_u8), -40..40_i64)
-            .prop_map(|(priority, key, late)| New::Given { priority, key, late }),
+        12 => (
+            -3..4,
+            proptest::option::weighted(0.1, 0..20_u8),
+            -40..40_i64,
+            proptest::option::weighted(0.3, -40..300_i64),
+        )
+            .prop_map(|(priority, key, late, not_before)| {
+                New::Given { priority, key, late, not_before }
+            }),
         1 => any::<Index>().prop_map(New::CopyOf),
     ];
     let rarely = move |limits: std::ops::Range<u64>| {
@@ -181,16 +203,21 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             Act::Pause(supported) => Control::PauseQueue { supported: *supported },
             Act::Resume => Control::ResumeQueue,
             Act::StopAll => Control::StopAll,
-            Act::Recover(mask, on_restart) => {
+            Act::Note(before) => {
+                let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
+                let attempt = attempt.saturating_sub(*before);
+                Control::Note { id, attempt, note: format!("note at {now}") }
+            }
+            Act::Recover(mask, recovery) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));
                 let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
-                Control::Recover { live, recovery: (*on_restart).into() }
+                Control::Recover { live, recovery: *recovery }
             }
         }
     });
     let submissions = step.submissions.iter().enumerate().map(|(place, new)| match new {
-        New::Given { priority, key, late } => NewAction::Given {
-            not_before: None,
+        New::Given { priority, key, late, not_before } => NewAction::Given {
+            not_before: not_before.map(|from_now| Timestamp(now + from_now)),
             parameters: Parameters::from_iter([("Place", place.to_string())]),
             priority: *priority,
             key: key.map(|key| format!("key {key}").into()),

@@ -4,16 +4,19 @@
 //! counts, no pages. Where a store has a choice (ids, how much goes in one step of retention) the
 //! model checks that the choice is allowed and follows it.
 
+mod row;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::key::SubmissionKey;
-use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_current, not_before};
+use crate::lifecycle::{Command, Verdict, decide, is_current};
 use crate::store::query::Query;
 use crate::store::{
     Affected, Batch, BatchReply, Claimed, Control, Counts, NewAction, OwnerId, QueueId, Record,
-    Rejected, Store, Submitted,
+    Rejected, Resumed, Store, Submitted,
 };
+pub(super) use row::Row;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
@@ -28,19 +31,13 @@ pub(super) struct Queue {
     pub(super) gone: Vec<ActionId>,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) record: Record,
-    pub(super) parameters: Parameters,
-    key: Option<SubmissionKey>,
-}
-
 impl Model {
     /// Applies the batch and fails if the store's answer is wrong.
     pub(super) fn apply(&mut self, batch: &Batch, reply: &BatchReply) {
         let Self { last_id, queues } = self;
         let queue = queues.entry(batch.queue).or_default();
         assert_eq!(reply.controls.len(), batch.controls.len());
+        let mut resumed = Vec::new();
         for (control, answer) in batch.controls.iter().zip(&reply.controls) {
             let mut answer = answer.clone();
             if let Ok(affected) = &mut answer {
@@ -50,8 +47,11 @@ impl Model {
                     affected.retain(|a| matches!(a.verdict, Verdict::Move(_)));
                 }
             }
-            assert_eq!(answer, queue.control(batch.now, control), "{control:?}");
+            let expected = queue.control(batch.now, control, &mut resumed);
+            assert_eq!(answer, expected, "{control:?}");
         }
+        assert_same(&reply.resumed, &resumed);
+        queue.let_due_start(batch.now);
         assert_eq!(reply.submissions.len(), batch.submissions.len());
         let mut repeats = Vec::new();
         for (index, (new, answer)) in batch.submissions.iter().zip(&reply.submissions).enumerate() {
@@ -67,6 +67,7 @@ impl Model {
         queue.prune(batch, reply);
         assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
         assert_eq!(reply.paused, queue.paused);
+        assert_eq!(reply.next_due, queue.next_due(batch.now));
     }
 
     /// Applies the batch and returns the answer of a store that gives out ids one by one, and for
@@ -74,7 +75,10 @@ impl Model {
     pub(super) fn predict(&mut self, batch: &Batch) -> BatchReply {
         let Self { last_id, queues } = self;
         let queue = queues.entry(batch.queue).or_default();
-        let controls = batch.controls.iter().map(|c| queue.control(batch.now, c)).collect();
+        let mut resumed = Vec::new();
+        let control = |control| queue.control(batch.now, control, &mut resumed);
+        let controls = batch.controls.iter().map(control).collect();
+        queue.let_due_start(batch.now);
         let mut repeats = Vec::new();
         let submissions = batch
             .submissions
@@ -93,7 +97,7 @@ impl Model {
         let claimed = claimed.collect();
         queue.delete(queue.due(batch));
         BatchReply {
-            resumed: Vec::new(),
+            resumed,
             controls,
             submissions,
             repeats,
@@ -103,7 +107,7 @@ impl Model {
             counts: queue.counts(),
             paused: queue.paused,
             owner: OwnerId::SOLE,
-            next_due: None,
+            next_due: queue.next_due(batch.now),
         }
     }
 
@@ -115,10 +119,13 @@ impl Model {
                 assert_eq!(read, queue.record(*action));
                 let given = store.parameters(*id, *action).await.unwrap();
                 assert_eq!(given.as_ref(), queue.rows.get(action).map(|row| &row.parameters));
+                let past = store.history(*id, *action).await.unwrap();
+                assert_eq!(past, queue.rows[action].past);
             }
             for action in &queue.gone {
                 assert_eq!(store.record(*id, *action).await.unwrap(), None);
                 assert_eq!(store.parameters(*id, *action).await.unwrap(), None);
+                assert_eq!(store.history(*id, *action).await.unwrap(), []);
             }
         }
     }
@@ -136,21 +143,31 @@ impl Queue {
     /// Returns the record as a read of this one action does: with its place in the queue.
     fn record(&self, id: ActionId) -> Option<Record> {
         let mut record = self.rows.get(&id)?.record.clone();
-        if record.state == State::Queued {
-            let place = self.waiting().iter().position(|waiting| *waiting == id).unwrap() + 1;
-            let place = u64::try_from(place).unwrap();
-            record.position = (place <= Record::MAX_POSITION).then_some(place);
-        }
+        let before = self.waiting().iter().position(|waiting| *waiting == id);
+        let place = before.map(|before| u64::try_from(before).unwrap() + 1);
+        record.position = place.filter(|place| *place <= Record::MAX_POSITION);
         Some(record)
     }
 
-    /// Returns the waiting actions, the next to start first (Q8).
+    /// Forgets the times that have come before which actions must not start.
+    fn let_due_start(&mut self, now: Timestamp) {
+        for row in self.rows.values_mut() {
+            row.record.not_before = row.record.not_before.filter(|time| *time > now);
+        }
+    }
+
+    fn next_due(&self, now: Timestamp) -> Option<Duration> {
+        let first = self.rows.values().filter_map(|row| row.record.not_before).min()?;
+        Some(Duration::from_millis((first.0 - now.0).try_into().unwrap()))
+    }
+
+    /// Returns the actions that may start, the next to start first (Q8).
     fn waiting(&self) -> Vec<ActionId> {
         let mut waiting: Vec<_> = self
             .rows
             .values()
             .map(|row| &row.record)
-            .filter(|record| record.state == State::Queued)
+            .filter(|record| record.state == State::Queued && record.not_before.is_none())
             .map(|record| (std::cmp::Reverse(record.priority), record.id))
             .collect();
         waiting.sort_unstable();
@@ -173,7 +190,12 @@ impl Queue {
         listed.into_iter().map(|record| record.id).collect()
     }
 
-    fn control(&mut self, now: Timestamp, control: &Control) -> Result<Vec<Affected>, Rejected> {
+    fn control(
+        &mut self,
+        now: Timestamp,
+        control: &Control,
+        resumed: &mut Vec<Resumed>,
+    ) -> Result<Vec<Affected>, Rejected> {
         match control {
             Control::Command { id, queued_at, command } => {
                 let meant = |row: &&mut Row| queued_at.is_none_or(|at| at == row.record.queued_at);
@@ -181,24 +203,8 @@ impl Queue {
                 row.command(now, *command).map(|affected| vec![affected])
             }
             Control::End(end) => {
-                let row = self.rows.get_mut(&end.id).ok_or(Rejected::Unknown)?;
-                if !is_current(row.record.state, row.record.attempt, end.attempt) {
-                    return Err(Rejected::Stale);
-                }
-                let affected = row.command(now, Command::End(end.ended))?;
-                if affected.state.is_final() {
-                    row.record.processing_ms = end.processing_ms;
-                    row.record.percent =
-                        if affected.state == State::Finished { 100.0 } else { end.percent };
-                    let fell = end.ended == Ended::Interrupted(OnRestart::Fail)
-                        && affected.state == State::Error;
-                    row.record.error = end.error.clone();
-                    if fell && end.error.is_none() {
-                        row.record.error = Some("interrupted by server shutdown".to_owned());
-                    }
-                    row.record.report = end.report.nodes().unwrap();
-                }
-                Ok(vec![affected])
+                let row = self.current(end.id, end.attempt)?;
+                row.end(now, end).map(|affected| vec![affected])
             }
             Control::PauseQueue { supported } => {
                 self.paused = true;
@@ -210,17 +216,35 @@ impl Queue {
             }
             Control::StopAll => Ok(self.command_running(now, Command::Stop)),
             Control::Recover { live, recovery } => {
-                let command = recovery.command(0);
-                let lost = self.rows.values_mut().filter(|row| row.record.state.is_running());
-                Ok(lost
-                    .filter(|row| !live.contains(&(row.record.id, row.record.attempt)))
-                    .filter_map(|row| row.command(now, command).ok())
-                    .collect())
+                let mut affected = Vec::new();
+                for row in self.rows.values_mut().filter(|row| row.record.state.is_running()) {
+                    if live.contains(&(row.record.id, row.record.attempt)) {
+                        continue;
+                    }
+                    let recovered = row.command(now, recovery.command(row.restarts))?;
+                    if recovered.verdict == Verdict::Stay {
+                        resumed.push(row.resumed());
+                    } else {
+                        affected.push(recovered);
+                    }
+                }
+                Ok(affected)
             }
-            Control::Note { .. } => Err(Rejected::Stale),
+            Control::Note { id, attempt, note } => {
+                let row = self.current(*id, *attempt)?;
+                row.note = Some(note.clone());
+                Ok(vec![row.affected(Verdict::Stay)])
+            }
             // The model has one owner.
             Control::Reclaim { .. } => Ok(Vec::new()),
         }
+    }
+
+    /// Returns the action, if this attempt runs.
+    fn current(&mut self, id: ActionId, attempt: u32) -> Result<&mut Row, Rejected> {
+        let row = self.rows.get_mut(&id).ok_or(Rejected::Unknown)?;
+        let is_current = is_current(row.record.state, row.record.attempt, attempt);
+        if is_current { Ok(row) } else { Err(Rejected::Stale) }
     }
 
     fn command_running(&mut self, now: Timestamp, command: Command) -> Vec<Affected> {
@@ -236,8 +260,8 @@ impl Queue {
         last_id: &mut u64,
     ) -> Result<Submitted, Rejected> {
         let full = batch.max_queued.is_some_and(|max| self.counts().queued() >= max);
-        let (parameters, priority, key, queued_at) = match new {
-            NewAction::Given { parameters, priority, key, queued_at, .. } => {
+        let (parameters, priority, key, not_before, queued_at) = match new {
+            NewAction::Given { parameters, priority, key, not_before, queued_at } => {
                 let first = key
                     .as_ref()
                     .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
@@ -248,14 +272,17 @@ impl Queue {
                     let Record { id, queued_at, .. } = *record;
                     return Ok(Submitted { id, queued_at });
                 }
-                (parameters.clone(), *priority, key.clone(), *queued_at)
+                (parameters.clone(), *priority, key.clone(), *not_before, *queued_at)
             }
             NewAction::CopyOf { id, queued_at } => match self.rows.get(id) {
-                _ if full => (Parameters::default(), 0, None, *queued_at),
+                _ if full => (Parameters::default(), 0, None, None, *queued_at),
                 None => return Err(Rejected::Unknown),
                 Some(row) => {
                     decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
-                    (row.parameters.clone(), row.record.priority, None, *queued_at)
+                    // What waits for its next attempt waits for a time that concerns only that.
+                    let not_before = row.record.not_before.filter(|_| row.record.attempt == 0);
+                    let Row { parameters, record, .. } = row;
+                    (parameters.clone(), record.priority, None, not_before, *queued_at)
                 }
             },
         };
@@ -265,7 +292,7 @@ impl Queue {
         assert!(chosen.get() > *last_id, "{chosen} was used before (Q1)");
         *last_id = chosen.get();
         let record = Record {
-            not_before: None,
+            not_before: not_before.filter(|time| *time > batch.now),
             worker: None,
             id: chosen,
             state: State::Queued,
@@ -280,7 +307,7 @@ impl Queue {
             report: Vec::new(),
             position: None,
         };
-        self.rows.insert(chosen, Row { record, parameters, key });
+        self.rows.insert(chosen, Row::new(record, parameters, key));
         Ok(Submitted { id: chosen, queued_at })
     }
 
@@ -293,17 +320,7 @@ impl Queue {
     fn start(&mut self, batch: &Batch, id: ActionId) -> Claimed {
         let row = self.rows.get_mut(&id).unwrap();
         row.command(batch.now, Command::Start).unwrap();
-        let Record { attempt, queued_at, started_at, priority, .. } = row.record;
-        let started_at = started_at.expect("it has just started");
-        Claimed {
-            id,
-            attempt,
-            queued_at,
-            started_at,
-            priority,
-            parameters: row.parameters.clone(),
-            failures: 0,
-        }
+        row.claimed()
     }
 
     fn claim(&mut self, batch: &Batch, reply: &BatchReply) {
@@ -311,11 +328,7 @@ impl Queue {
         let next = self.next_to_start(batch);
         assert_eq!(claimed, next, "the highest priority first, equal ones by arrival (Q8)");
         for claimed in &reply.claimed {
-            let Claimed { attempt, queued_at, started_at, priority, parameters, .. } =
-                self.start(batch, claimed.id);
-            assert_eq!((claimed.attempt, &claimed.parameters), (attempt, &parameters));
-            assert_eq!((claimed.queued_at, claimed.started_at), (queued_at, started_at));
-            assert_eq!(claimed.priority, priority);
+            assert_same_claim(claimed, &self.start(batch, claimed.id));
         }
     }
 
@@ -373,35 +386,23 @@ fn next(last_id: u64) -> ActionId {
     ActionId::new(last_id + 1).unwrap()
 }
 
-impl Row {
-    /// Gives the action a command and writes what the rules say, with the times (Q9).
-    fn command(&mut self, now: Timestamp, command: Command) -> Result<Affected, Rejected> {
-        let record = &mut self.record;
-        let verdict = decide(record.state, command).map_err(Rejected::Refused)?;
-        if let Command::ChangePriority(priority) = command {
-            record.priority = priority;
-        }
-        if let Verdict::Move(state) = verdict {
-            match state {
-                State::Queued => record.started_at = None,
-                _ if state.is_final() => {
-                    let earlier = record.started_at.unwrap_or(record.queued_at);
-                    record.finished_at = Some(not_before(now, earlier));
-                }
-                _ => {}
-            }
-            if command == Command::Start {
-                record.attempt += 1;
-                record.started_at = Some(not_before(now, record.queued_at));
-            }
-            if state == State::Error && command == Command::Recover(OnRestart::Fail) {
-                record.error = Some("interrupted by server restart".to_owned());
-            }
-            record.state = state;
-        }
-        let Record { id, attempt, queued_at, started_at, state, .. } = *record;
-        let ends = state.is_final() && verdict == Verdict::Move(state);
-        let finished_at = record.finished_at.filter(|_| ends);
-        Ok(Affected { id, attempt, queued_at, started_at, finished_at, state, verdict })
+fn assert_same_claim(found: &Claimed, expected: &Claimed) {
+    let Claimed { id, attempt, queued_at, started_at, priority, parameters, failures } = expected;
+    assert_eq!((found.id, found.attempt, found.failures), (*id, *attempt, *failures));
+    assert_eq!((found.queued_at, found.started_at), (*queued_at, *started_at));
+    assert_eq!((found.priority, &found.parameters), (*priority, parameters));
+}
+
+fn assert_same(found: &[Resumed], expected: &[Resumed]) {
+    let in_order = |resumed: &[Resumed]| {
+        let mut resumed = resumed.to_vec();
+        resumed.sort_by_key(|resumed| resumed.claimed.id);
+        resumed
+    };
+    let (found, expected) = (in_order(found), in_order(expected));
+    assert_eq!(found.len(), expected.len(), "as many go on");
+    for (found, expected) in found.into_iter().zip(expected) {
+        assert_same_claim(&found.claimed, &expected.claimed);
+        assert_eq!((found.state, &found.note), (expected.state, &expected.note));
     }
 }

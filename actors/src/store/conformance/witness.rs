@@ -13,7 +13,9 @@ use super::histories::{BEGIN, Step, batch, steps};
 use super::model::Model;
 use crate::action::{Parameters, Value};
 use crate::store::query::{Cursor, Query};
-use crate::store::{Batch, BatchReply, Counts, NewAction, QueueId, Record, Store, StoreError};
+use crate::store::{
+    Batch, BatchReply, Counts, NewAction, PastAttempt, QueueId, Record, Store, StoreError,
+};
 
 /// Maximum number of actions of a page when the store is read.
 const PAGE: usize = 250;
@@ -55,12 +57,15 @@ pub enum Damage {
     Differs(String),
 }
 
+/// All that can be read of one action.
+type Row = (Record, Parameters, Vec<PastAttempt>);
+
 /// All that can be read of one queue.
 #[derive(Debug, PartialEq)]
 struct Contents {
     paused: bool,
     counts: Counts,
-    rows: Vec<(Record, Parameters)>,
+    rows: Vec<Row>,
 }
 
 impl fmt::Debug for Witness {
@@ -199,7 +204,9 @@ impl Witness {
             let none = Default::default();
             let queue = model.queues.get(id).unwrap_or(&none);
             let rows = queue.rows.values();
-            let rows = rows.map(|row| (row.record.clone(), row.parameters.clone())).collect();
+            let rows =
+                rows.map(|row| (row.record.clone(), row.parameters.clone(), row.past.clone()));
+            let rows = rows.collect();
             (*id, Contents { paused: queue.paused, counts: queue.counts(), rows })
         };
         self.queues.iter().map(contents).collect()
@@ -210,7 +217,7 @@ impl Witness {
         let mut text = "the store holds no whole number of groups; beside the last one".to_owned();
         for (id, wanted) in self.holds(self.latest()) {
             let found = &contents[&id];
-            let ids = |of: &Contents| of.rows.iter().map(|(r, _)| r.id.get()).collect::<Vec<_>>();
+            let ids = |of: &Contents| of.rows.iter().map(|(r, ..)| r.id.get()).collect::<Vec<_>>();
             if *found != wanted {
                 let (found_ids, wanted_ids) = (ids(found), ids(&wanted));
                 let other = wanted.rows.iter().find(|row| !found.rows.contains(row));
@@ -226,7 +233,7 @@ impl Witness {
 }
 
 /// Reads every action of a queue, by id.
-async fn rows(store: &dyn Store, queue: QueueId) -> Result<Vec<(Record, Parameters)>, Damage> {
+async fn rows(store: &dyn Store, queue: QueueId) -> Result<Vec<Row>, Damage> {
     let mut rows = Vec::new();
     let mut cursor = Some(Cursor::start(0));
     while let Some(from) = cursor {
@@ -235,10 +242,11 @@ async fn rows(store: &dyn Store, queue: QueueId) -> Result<Vec<(Record, Paramete
             let Some(parameters) = store.parameters(queue, record.id).await? else {
                 return Err(Damage::Differs(format!("action {} has no parameters", record.id)));
             };
-            rows.push((record, parameters));
+            let past = store.history(queue, record.id).await?;
+            rows.push((record, parameters, past));
         }
         cursor = page.next;
     }
-    rows.sort_by_key(|(record, _)| record.id);
+    rows.sort_by_key(|(record, ..)| record.id);
     Ok(rows)
 }

@@ -1,5 +1,6 @@
-//! The changes of a batch to the rows, within a transaction of [`super::write`]: controls and ends
-//! here, submissions and starts in [`super::starts`].
+//! The changes of a batch to the rows, within a transaction of [`super::write`]: controls and ends here, submissions and
+//! starts in [`super::starts`], further attempts in [`super::attempts`], actions that may not start yet in
+//! [`super::deferred`].
 //!
 //! There are no rules about states here: each change reads the row, asks [`crate::lifecycle`] and writes
 //! the outcome.
@@ -8,6 +9,7 @@ use std::cmp::Reverse;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::attempts::{Again, Found};
 use super::rows::{Row, number};
 use super::schema::in_by_state;
 use super::starts::FIRST_ATTEMPT;
@@ -23,28 +25,32 @@ impl Writer<'_> {
     /// Applies a batch within a transaction: controls, submissions, claims, retention.
     pub(super) fn apply(&mut self, batch: &Batch) -> Applied<BatchReply> {
         let mut controls = Vec::with_capacity(batch.controls.len());
+        let mut found = Found::default();
         for control in &batch.controls {
-            controls.push(self.control(batch, control)?);
+            controls.push(self.control(batch, control, &mut found)?);
         }
+        let more_due = self.move_due(batch)?;
         let mut submissions = Vec::with_capacity(batch.submissions.len());
         // If there is a slot for each, and for all that wait, they start at once and need not be
         // written as waiting first.
         let queue = self.queue_mut(batch.queue)?;
-        let all = queue.counts.queued().saturating_add(batch.submissions.len() as u64);
+        let new = batch.submissions.len() as u64;
+        let all = queue.counts.queued().saturating_add(new);
         let at_once = !queue.paused
-            && all <= batch.claim as u64
+            && !more_due
+            && queue.ready().saturating_add(new) <= batch.claim as u64
             && batch.max_queued.is_none_or(|max| all <= max)
             && batch.submissions.iter().all(|new| matches!(new, NewAction::Given { .. }));
         let mut started = Vec::new();
         let mut repeats = Vec::new();
         for (index, submission) in batch.submissions.iter().enumerate() {
             let last_id = self.tables.last_id;
-            let submitted = self.submit(batch, submission, at_once)?;
+            let starts = at_once && !submission.is_deferred(batch.now);
+            let submitted = self.submit(batch, submission, starts)?;
             if let Ok(Submitted { id, queued_at }) = submitted {
                 if id.get() <= last_id {
                     repeats.push(index);
-                } else if at_once && let NewAction::Given { parameters, priority, .. } = submission
-                {
+                } else if starts && let NewAction::Given { parameters, priority, .. } = submission {
                     let claimed = Claimed {
                         id,
                         attempt: FIRST_ATTEMPT,
@@ -59,24 +65,27 @@ impl Writer<'_> {
             }
             submissions.push(submitted);
         }
-        started.append(&mut self.claim(batch)?);
+        if !more_due {
+            started.append(&mut self.claim(batch)?);
+        }
         // The highest priority first, equal ones by arrival (Q8).
         started.sort_by_key(|(priority, claimed)| (*priority, claimed.id));
         let claimed = started.into_iter().map(|(_, claimed)| claimed).collect();
         let more_to_prune = self.prune(batch)?;
+        let next_due = self.next_due(batch, more_due)?;
         let queue = self.queue_mut(batch.queue)?;
         Ok(BatchReply {
             controls,
             submissions,
             repeats,
             claimed,
-            resumed: Vec::new(),
-            unread: Vec::new(),
+            resumed: found.resumed,
+            unread: found.unread,
             more_to_prune,
             counts: queue.counts,
             paused: queue.paused,
             owner: OwnerId::SOLE,
-            next_due: None,
+            next_due,
         })
     }
 
@@ -84,6 +93,7 @@ impl Writer<'_> {
         &mut self,
         batch: &Batch,
         control: &Control,
+        found: &mut Found,
     ) -> Applied<Result<Vec<Affected>, Rejected>> {
         match control {
             Control::Command { id, queued_at, command } => {
@@ -111,12 +121,16 @@ impl Writer<'_> {
             Control::Recover { live, recovery } => {
                 let mut affected = Vec::new();
                 for row in self.running_rows(batch.queue)? {
-                    let command = recovery.command(0);
+                    let command = recovery.command(row.restarts);
                     if live.contains(&(row.id, row.attempt)) {
                         // Reported with its state, since a notice of that may have got lost.
                         affected.push(row.affected(None, Verdict::Stay));
                     } else if let Ok(verdict) = decide(row.state, command) {
-                        affected.push(self.carry_out(batch, &row, command, verdict)?);
+                        if verdict == Verdict::Stay {
+                            self.resume(batch, &row, found)?;
+                        } else {
+                            affected.push(self.carry_out(batch, &row, command, verdict)?);
+                        }
                     }
                 }
                 Ok(Ok(affected))
@@ -126,7 +140,7 @@ impl Writer<'_> {
                 let rows = self.running_rows(batch.queue)?;
                 Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
-            Control::Note { .. } => Ok(Err(Rejected::Stale)),
+            Control::Note { id, attempt, note } => self.keep_note(batch.queue, *id, *attempt, note),
         }
     }
 
@@ -149,11 +163,17 @@ impl Writer<'_> {
         command: Command,
         verdict: Verdict,
     ) -> Applied<Affected> {
-        if let Command::ChangePriority(priority) = command {
-            self.run(
+        match (command, verdict) {
+            (Command::ChangePriority(priority), _) => self.run(
                 "UPDATE action SET priority = ?2 WHERE id = ?1",
                 params![number(row.id), priority],
-            )?;
+            )?,
+            (Command::Retry, Verdict::Move(_)) => return self.retry(batch, row),
+            (Command::Retry, _) => return self.let_start(batch, row),
+            (_, Verdict::Move(State::Queued)) => {
+                return self.requeue(batch, row, &Again::lost(row));
+            }
+            _ => {}
         }
         let Verdict::Move(state) = verdict else {
             return Ok(row.affected(None, verdict));
@@ -170,13 +190,17 @@ impl Writer<'_> {
             return Ok(Err(Rejected::Stale));
         }
         match decide(row.state, Command::End(end.ended)) {
+            Ok(Verdict::Move(State::Queued)) => {
+                let again = Again::ended(batch, &row, end);
+                self.requeue(batch, &row, &again).map(|affected| Ok(vec![affected]))
+            }
             Ok(Verdict::Move(state)) => {
                 let default_error = || error_of(Command::End(end.ended), state);
                 let error = end.error.as_deref().or_else(default_error);
                 let AttemptEnd { report, percent, processing_ms, .. } = end;
                 let (percent, processing_ms) = (*percent, *processing_ms);
-                let report = report.as_str();
-                let outcome = Outcome { processing_ms, percent, error, report };
+                let (report, worker) = (report.as_str(), end.worker.as_deref());
+                let outcome = Outcome { processing_ms, percent, error, report, worker };
                 self.move_to(batch, &row, state, outcome).map(|affected| Ok(vec![affected]))
             }
             Ok(_) => Ok(Err(Rejected::Stale)),
@@ -184,8 +208,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Moves an action to another state, with the times that go with it (Q9); the outcome is written if
-    /// that state is final. Returns the action as it is then.
+    /// Moves an action to another state than Queued, with the times that go with it (Q9); the outcome is written if that
+    /// state is final. Returns the action as it is then.
     pub(super) fn move_to(
         &mut self,
         batch: &Batch,
@@ -196,40 +220,36 @@ impl Writer<'_> {
         let id = number(row.id);
         let mut moved = Row { state, ..*row };
         let mut finished_at = None;
-        match state {
-            State::Queued => {
+        if state.is_final() {
+            let earlier = row.started_at.unwrap_or(row.queued_at);
+            let ended_at = not_before(batch.now, earlier);
+            finished_at = Some(ended_at);
+            moved.not_before = None;
+            let Outcome { processing_ms, percent, error, report, worker } = outcome;
+            let percent = if state == State::Finished { 100.0 } else { percent };
+            self.run(
+                "UPDATE action SET state = ?2, finished_at = ?3, processing_ms = ?4, percent = ?5, error = ?6,
+                 report = ?7, not_before = NULL, worker = coalesce(?8, worker), note = NULL WHERE id = ?1",
+                params![id, state as u8, ended_at.0, processing_ms, percent, error, report, worker],
+            )?;
+            if state == State::Cancelled && row.started_at.is_some() {
+                // It was cancelled elsewhere, and never ran.
                 moved.started_at = None;
-                self.run(
-                    "UPDATE action SET state = ?2, started_at = NULL WHERE id = ?1",
-                    params![id, state as u8],
-                )?;
+                self.run("UPDATE action SET started_at = NULL WHERE id = ?1", [id])?;
             }
-            _ if state.is_final() => {
-                let earlier = row.started_at.unwrap_or(row.queued_at);
-                let ended_at = not_before(batch.now, earlier);
-                finished_at = Some(ended_at);
-                let Outcome { processing_ms, percent, error, report } = outcome;
-                let percent = if state == State::Finished { 100.0 } else { percent };
-                self.run(
-                    "UPDATE action SET state = ?2, finished_at = ?3, processing_ms = ?4,
-                     percent = ?5, error = ?6, report = ?7 WHERE id = ?1",
-                    params![id, state as u8, ended_at.0, processing_ms, percent, error, report],
-                )?;
-            }
-            _ => {
-                self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
-            }
+        } else {
+            self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
         }
-        self.note(batch.queue, Some(row.state), moved)?;
+        self.note(batch.queue, Some(row), moved)?;
         Ok(moved.affected(finished_at, Verdict::Move(state)))
     }
 
-    /// Updates the data in memory after a row was written: the counts (Q10) and the running rows. `from` is
-    /// the row's state before, if it existed. If the action no longer waits, returns its parameters from the cache.
+    /// Updates the data in memory after a row was written: the counts (Q10), the deferred actions and the running rows.
+    /// `from` is the row before, if it existed. If the action no longer waits, returns its parameters from the cache.
     pub(super) fn note(
         &mut self,
         queue: QueueId,
-        from: Option<State>,
+        from: Option<&Row>,
         row: Row,
     ) -> Applied<Option<Parameters>> {
         if row.state.is_running() {
@@ -237,13 +257,20 @@ impl Writer<'_> {
         } else {
             self.running.remove(&row.id);
         }
-        let waits_no_more = from == Some(State::Queued) && row.state != State::Queued;
+        let waited = from.is_some_and(|from| from.state == State::Queued);
+        let waits_no_more = waited && row.state != State::Queued;
         let cached = if waits_no_more { self.parameters.take(row.id) } else { None };
         let queue = self.queue_mut(queue)?;
         if let Some(from) = from {
-            queue.counts.take(from);
+            queue.counts.take(from.state);
+            if let Some(not_before) = from.not_before {
+                queue.deferred.take(not_before);
+            }
         }
         queue.counts.add(row.state, 1);
+        if let Some(not_before) = row.not_before {
+            queue.deferred.add(not_before);
+        }
         queue.dirty = true;
         Ok(cached)
     }
@@ -255,8 +282,8 @@ impl Writer<'_> {
         Ok(self
             .connection
             .prepare_cached(
-                "SELECT id, state, attempt, queued_at, started_at, priority FROM action
-                 WHERE id = ?1 AND queue = ?2",
+                "SELECT id, state, attempt, queued_at, started_at, priority, failures, restarts, not_before
+                 FROM action WHERE id = ?1 AND queue = ?2",
             )?
             .query_row(params![number(id), queue.0], Row::read)
             .optional()?)
@@ -265,7 +292,7 @@ impl Writer<'_> {
     fn running_rows(&self, queue: QueueId) -> Applied<Vec<Row>> {
         let mut rows = Vec::new();
         let mut statement = self.connection.prepare_cached(concat!(
-            "SELECT id, state, attempt, queued_at, started_at, priority
+            "SELECT id, state, attempt, queued_at, started_at, priority, failures, restarts, not_before
              FROM action INDEXED BY by_state WHERE queue = ?1 AND state = ?2 AND ",
             in_by_state!(),
             " ORDER BY id"
@@ -293,4 +320,5 @@ pub(super) struct Outcome<'a> {
     pub(super) percent: f64,
     pub(super) error: Option<&'a str>,
     pub(super) report: Option<&'a str>,
+    pub(super) worker: Option<&'a str>,
 }

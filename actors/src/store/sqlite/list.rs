@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use super::errors::{is_damage, store_error};
 use super::read::Reader;
 use super::rows::{id, state};
-use super::schema::{in_by_priority, in_by_state};
+use super::schema::{DEFERRED, in_by_priority, in_by_state};
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
 use crate::store::{QueueId, StoreError};
@@ -339,7 +339,9 @@ const fn ranges(query: &Query) -> [(SortKey, Range); 3] {
 }
 
 fn write_states(sql: &mut String, states: States) {
-    let numbers: Vec<String> = states.iter().map(|s| (s as u8).to_string()).collect();
+    let deferred = states.contains(State::Queued).then_some(DEFERRED);
+    let numbers = states.iter().map(|state| state as u8).chain(deferred);
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
     let _ = write!(sql, " AND state IN ({})", numbers.join(","));
 }
 

@@ -2,8 +2,8 @@
 //!
 //! - opening: `open`; tables and indexes: `schema`; the lock that keeps a second server away: `lock`;
 //! - the threads and their jobs: `threads`, batches that wait for the writer: `pending`;
-//! - the writer: transactions in `write`, each change in `changes` and `starts`, deletion of old actions in
-//!   `retention`, the parameters of waiting actions in `parameter_cache`;
+//! - the writer: transactions in `write`, each change in `changes`, `starts` and `attempts`, actions that may not start yet
+//!   in `deferred`, deletion of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
 //! - a full disk and other limits: disk space kept in reserve in `reserve`, limits of the system in `limits`;
 //! - checks that nobody else moved or changed the files: `files`; files that this process must not open: `own_files`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
@@ -15,8 +15,10 @@
 //! into the next one, from all queues together. Batches are sealed as the transaction begins. Reads
 //! that wait share a snapshot in the same way.
 
+mod attempts;
 mod changes;
 mod checkpoint;
+mod deferred;
 mod errors;
 mod files;
 mod limits;
@@ -115,8 +117,7 @@ impl Store for SqliteStore {
         queue: QueueId,
         id: ActionId,
     ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
-        let _ = (queue, id);
-        ready(Ok(Vec::new())).boxed()
+        read(&self.single, ReadClass::Short, move |reader| reader.history(queue, id))
     }
 
     fn parameters(

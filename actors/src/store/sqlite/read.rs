@@ -14,19 +14,24 @@ use crate::action::{ActionId, Parameters, State};
 use crate::store::{QueueId, QueueState, Record, StoreError};
 
 const RECORD: &str = "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
-     processing_ms, percent, error, report FROM action WHERE id = ?1 AND queue = ?2";
+     processing_ms, percent, error, report, not_before, worker FROM action WHERE id = ?1 AND queue = ?2";
 
 const RECORD_WITHOUT_RESULT: &str =
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
-     processing_ms, percent, NULL, NULL FROM action WHERE id = ?1 AND queue = ?2";
+     processing_ms, percent, NULL, NULL, not_before, worker FROM action WHERE id = ?1 AND queue = ?2";
 
 /// The same, with error and result only if they are not too large. Their sizes are in the row itself: SQLite reads no more
 /// than that.
 const RECORD_WITHIN: &str =
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, bytes
+     CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, not_before, worker, bytes
      FROM (SELECT *, coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0) AS bytes
          FROM action WHERE id = ?1 AND queue = ?2)";
+
+/// Returns true if an action waits and is not deferred: it has a place in the queue.
+pub(super) fn may_start(record: &Record) -> bool {
+    record.state == State::Queued && record.not_before.is_none()
+}
 
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -74,7 +79,7 @@ impl Reader {
                 .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
         };
         let (paused, text) = read().map_err(|e| store_error(&e, &self.path))?;
-        let counts = counts_from_text(&text).ok_or_else(|| StoreError::Corrupt {
+        let (counts, _) = counts_from_text(&text).ok_or_else(|| StoreError::Corrupt {
             path: self.path.clone(),
             reason: format!("the counts of queue number {} are unreadable", id.0),
         })?;
@@ -88,7 +93,7 @@ impl Reader {
     ) -> Result<Option<Record>, StoreError> {
         let read = || -> rusqlite::Result<Option<Record>> {
             let Some(mut record) = self.record_of(queue, id)? else { return Ok(None) };
-            if record.state == State::Queued {
+            if may_start(&record) {
                 record.position = self.position(queue, &record)?;
             }
             Ok(Some(record))
@@ -135,7 +140,7 @@ impl Reader {
         // SQLite's numbers are signed.
         let limit = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         let read = |row: &rusqlite::Row<'_>| {
-            let bytes = row.get(11)?;
+            let bytes = row.get(13)?;
             Ok(if bytes <= max_bytes { Ok((record(row)?, bytes)) } else { Err(bytes) })
         };
         self.connection

@@ -36,13 +36,16 @@ impl Writer<'_> {
             let too_old = self.oldest(queue, after, step)?;
             prunable.extend(too_old.into_iter().filter(|old| !known.contains(&old.id)).take(left));
         }
-        for Prunable { id, state, has_key } in &prunable {
+        for Prunable { id, state, has_history, has_key } in &prunable {
             if *has_key {
                 self.run(
                     "DELETE FROM submission_key WHERE (queue, key) =
                      (SELECT ?2, submission_key FROM parameters WHERE id = ?1)",
                     params![number(*id), queue.0],
                 )?;
+            }
+            if *has_history {
+                self.run("DELETE FROM history WHERE id = ?1", [number(*id)])?;
             }
             for sql in ["DELETE FROM action WHERE id = ?1", "DELETE FROM parameters WHERE id = ?1"]
             {
@@ -69,7 +72,7 @@ impl Writer<'_> {
     /// acceptable only while the clock is behind.
     fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<Prunable>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT a.id, a.state, p.submission_key IS NOT NULL
+            "SELECT a.id, a.state, a.attempt, p.submission_key IS NOT NULL
              FROM action a LEFT JOIN parameters p ON p.id = a.id WHERE a.id IN
              (SELECT id FROM action INDEXED BY by_finished
               WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY id LIMIT ?2) ORDER BY a.id",
@@ -81,7 +84,7 @@ impl Writer<'_> {
     /// Returns the final actions that ended first, and not after this time.
     fn oldest(&self, queue: QueueId, until: Timestamp, limit: u64) -> Applied<Vec<Prunable>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT a.id, a.state, p.submission_key IS NOT NULL
+            "SELECT a.id, a.state, a.attempt, p.submission_key IS NOT NULL
              FROM action a INDEXED BY by_finished LEFT JOIN parameters p ON p.id = a.id
              WHERE a.queue = ?1 AND a.finished_at <= ?2 ORDER BY a.finished_at, a.id LIMIT ?3",
         )?;
@@ -94,12 +97,21 @@ impl Writer<'_> {
 struct Prunable {
     id: ActionId,
     state: State,
+    /// True if it may have past attempts, which are deleted with it.
+    has_history: bool,
     /// True if it was submitted under a key, which is deleted with it.
     has_key: bool,
 }
 
 impl Prunable {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { id: id(row, 0)?, state: state(row, 1)?, has_key: row.get(2)? })
+        let (state, attempts) = (state(row, 1)?, row.get::<_, u32>(2)?);
+        Ok(Self {
+            id: id(row, 0)?,
+            state,
+            // A past attempt is not the last, or was followed by a wait in which the action was cancelled.
+            has_history: attempts > 1 || (attempts == 1 && state == State::Cancelled),
+            has_key: row.get(3)?,
+        })
     }
 }

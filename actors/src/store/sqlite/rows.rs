@@ -1,10 +1,11 @@
-//! Conversion of columns to Rust types: those of an action, and the counts of a queue.
+//! Conversion of columns to Rust types: those of an action, of its past attempts, and the counts of a queue.
 
 use rusqlite::types::Type;
 
+use super::schema::DEFERRED;
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::Verdict;
-use crate::store::{Affected, Counts, Record};
+use crate::store::{Affected, Counts, PastAttempt, Record};
 
 /// The columns of an action that decisions need.
 #[derive(Clone, Copy)]
@@ -15,9 +16,21 @@ pub(super) struct Row {
     pub(super) queued_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
     pub(super) priority: i32,
+    pub(super) failures: u32,
+    pub(super) restarts: u32,
+    /// Time before which it may not start, if it is deferred.
+    pub(super) not_before: Option<Timestamp>,
 }
 
 impl Row {
+    /// Returns the number by which its state is stored.
+    pub(super) const fn stored_state(&self) -> u8 {
+        match self.not_before {
+            Some(_) => DEFERRED,
+            None => self.state as u8,
+        }
+    }
+
     /// Makes the answer of a control that concerned this action.
     pub(super) fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
         let Self { id, attempt, queued_at, started_at, state, .. } = *self;
@@ -26,12 +39,25 @@ impl Row {
 
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
+            failures: row.get(6)?,
+            restarts: row.get(7)?,
+            not_before: row.get::<_, Option<i64>>(8)?.map(Timestamp),
+            ..Self::read_fresh(row)?
+        })
+    }
+
+    /// Reads the row of an action that may start and never did, from the first columns.
+    pub(super) fn read_fresh(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
             id: id(row, 0)?,
             state: state(row, 1)?,
             attempt: row.get(2)?,
             queued_at: Timestamp(row.get(3)?),
             started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp),
             priority: row.get(5)?,
+            failures: 0,
+            restarts: 0,
+            not_before: None,
         })
     }
 }
@@ -55,8 +81,8 @@ pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         finished_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
         processing_ms: row.get(7)?,
         percent: row.get(8)?,
-        not_before: None,
-        worker: None,
+        not_before: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        worker: row.get(12)?,
         error: row.get(9)?,
         report,
         position: None,
@@ -73,6 +99,9 @@ pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Act
 
 pub(super) fn state(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<State> {
     let number: i64 = row.get(column)?;
+    if number == i64::from(DEFERRED) {
+        return Ok(State::Queued);
+    }
     usize::try_from(number)
         .ok()
         .and_then(|index| State::ALL.get(index).copied())
@@ -86,15 +115,33 @@ fn unreadable(
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
-pub(super) fn counts_to_text(counts: &Counts) -> String {
-    format!("{:?}", State::ALL.map(|state| counts.of(state)))
+/// Reads a past attempt from its columns, in the order that `super::history` selects them.
+pub(super) fn past_attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<PastAttempt> {
+    let ended = row.get_ref(3)?.as_str_or_null().map_err(|e| unreadable(3, e))?;
+    Ok(PastAttempt {
+        attempt: row.get(0)?,
+        started_at: Timestamp(row.get(1)?),
+        ended_at: Timestamp(row.get(2)?),
+        ended: ended.map(serde_json::from_str).transpose().map_err(|e| unreadable(3, e))?,
+        worker: row.get(4)?,
+        error: row.get(5)?,
+    })
 }
 
-pub(super) fn counts_from_text(text: &str) -> Option<Counts> {
+/// Returns the counts as they are stored, with the number of deferred actions.
+pub(super) fn counts_to_text(counts: &Counts, deferred: u64) -> String {
+    let mut numbers = State::ALL.map(|state| counts.of(state)).to_vec();
+    numbers.push(deferred);
+    format!("{numbers:?}")
+}
+
+/// Reads the counts, and the number of deferred actions.
+pub(super) fn counts_from_text(text: &str) -> Option<(Counts, u64)> {
     let numbers: Vec<u64> = serde_json::from_str(text).ok()?;
     let mut counts = Counts::default();
-    for (state, number) in State::ALL.into_iter().zip(numbers) {
-        counts.add(state, number);
+    for (state, number) in State::ALL.into_iter().zip(&numbers) {
+        counts.add(state, *number);
     }
-    Some(counts)
+    let deferred = numbers.get(State::ALL.len()).copied().unwrap_or_default();
+    Some((counts, deferred))
 }

@@ -10,6 +10,10 @@
 //! | `by_queued` | the default order, `Queued-After`/`-Before` |
 //! | `by_started` | `Sort-By=start-time`, `Started-After`/`-Before` |
 //! | `by_finished` | `Sort-By=finish-time`, `Finished-After`/`-Before`, retention |
+//! | `by_not_before` | the deferred actions: queued ones that may not start yet, the first of them first |
+//!
+//! A deferred action has a state number of its own in the file ([`DEFERRED`]), so that it stands nowhere in the order of
+//! those that may start. It is [`State::Queued`] to everybody else.
 //!
 //! An index ends in the row id, so equal keys are in order of arrival. The reasons are in
 //! `docs/adr/0007-few-changes-an-action.md`.
@@ -25,7 +29,11 @@ use crate::action::State;
 use crate::store::StoreError;
 
 /// The format that this version writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
+
+/// The state number of an action that is queued and may not start before its `not_before`.
+pub(super) const DEFERRED: u8 = 8;
+const _: () = assert!(State::ALL.len() == DEFERRED as usize);
 
 /// Condition of the partial index `by_state`. SQLite uses the index only for a query with the same condition,
 /// letter for letter: it can't derive it from a bound state.
@@ -43,7 +51,38 @@ macro_rules! in_by_priority {
     };
 }
 
-pub(super) use {in_by_priority, in_by_state};
+/// Condition of the partial index `by_not_before`; see [`in_by_state`].
+macro_rules! in_by_not_before {
+    () => {
+        "state = 8"
+    };
+}
+const _: () = assert!(DEFERRED == 8);
+
+pub(super) use {in_by_not_before, in_by_priority, in_by_state};
+
+/// The columns of `action` that few rows use, each between these two texts. Empty, each costs a byte of the row.
+macro_rules! rare_columns {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "not_before INTEGER",
+            $after,
+            $before,
+            "failures INTEGER NOT NULL DEFAULT 0",
+            $after,
+            $before,
+            "restarts INTEGER NOT NULL DEFAULT 0",
+            $after,
+            $before,
+            "worker TEXT",
+            $after,
+            $before,
+            "note TEXT",
+            $after
+        )
+    };
+}
 
 const CREATE: &str = "
 CREATE TABLE meta (
@@ -55,7 +94,8 @@ CREATE TABLE queue (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE COLLATE NOCASE,
     paused INTEGER NOT NULL DEFAULT 0,
-    counts TEXT NOT NULL -- actions by state, as a JSON array in the order of the state numbers
+    counts TEXT NOT NULL -- actions by state, as a JSON array in the order of the state numbers; then the deferred ones,
+                         -- which are among the queued ones too
 ) STRICT;
 CREATE TABLE parameters (
     id INTEGER PRIMARY KEY,
@@ -83,8 +123,10 @@ CREATE TABLE action (
     finished_at INTEGER,
     processing_ms INTEGER NOT NULL DEFAULT 0,
     percent REAL NOT NULL DEFAULT 0,
-    error TEXT, -- the last two may be long: what looks at the others must not read them
-    report TEXT
+    error TEXT, -- these two may be long: what looks at those before must not read them
+    report TEXT",
+    rare_columns!(",\n    ", ""),
+    "
 ) STRICT;
 CREATE INDEX by_state ON action (queue, state, priority DESC) WHERE ",
     in_by_state!(),
@@ -98,6 +140,28 @@ CREATE INDEX by_finished ON action (queue, finished_at) WHERE finished_at IS NOT
 "
 );
 
+const CREATE_HISTORY: &str = concat!(
+    "
+CREATE TABLE history ( -- attempts that ended without ending their action
+    id INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    ended TEXT, -- as JSON; NULL if the server went down
+    worker TEXT,
+    error TEXT,
+    PRIMARY KEY (id, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX by_not_before ON action (queue, not_before) WHERE ",
+    in_by_not_before!(),
+    ";
+"
+);
+
+/// Migration from format 2, which knew one attempt after another, and nothing that waits for a time. The new columns are at the
+/// end of a row, so the rows stay as they are.
+const ADD_COLUMNS: &str = rare_columns!("ALTER TABLE action ADD COLUMN ", ";\n");
+
 /// Migration from format 1, which had errors and results in a table of their own, and every state in
 /// `by_state`. The rows are copied in the order of their ids, so that the new trees only grow at their
 /// ends. That is faster than updating each row in place, and needs neither memory nor temporary files.
@@ -106,7 +170,9 @@ ALTER TABLE action RENAME TO action_1;
 DROP INDEX by_state; DROP INDEX by_queued; DROP INDEX by_started; DROP INDEX by_finished;
 ";
 const COPY: &str = "
-INSERT INTO action SELECT a.id, a.queue, a.state, a.priority, a.attempt, a.queued_at, a.started_at,
+INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at, finished_at,
+    processing_ms, percent, error, report)
+    SELECT a.id, a.queue, a.state, a.priority, a.attempt, a.queued_at, a.started_at,
     a.finished_at, a.processing_ms, a.percent, o.error, o.report
     FROM action_1 a LEFT JOIN outcome o ON o.id = a.id ORDER BY a.id;
 DROP TABLE action_1; DROP TABLE outcome;
@@ -158,11 +224,11 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     let ours: i64 = connection.query_row(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
          AND (name IN ('meta', 'queue', 'action', 'parameters', 'submission_key')
-              OR name = 'outcome' AND ?1 = 1)",
+              OR name = 'outcome' AND ?1 = 1 OR name = 'history' AND ?1 > 2)",
         [version],
         |row| row.get(0),
     )?;
-    let wanted = if version == 1 { 6 } else { 5 };
+    let wanted = if version == 2 { 5 } else { 6 };
     // Other programs use `user_version` too.
     if tables > 0 && (version <= 0 || ours < wanted) {
         return Err(PrepareError::Foreign);
@@ -181,13 +247,14 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     let limit = format!("PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}");
     connection.query_row(&limit, [], |_| Ok(()))?;
     let steps = match version {
-        0 => [CREATE, CREATE_ACTION, ""],
-        1 => {
-            log::info!("the action database is brought from format 1 to format {VERSION}");
-            [BEFORE_COPY, CREATE_ACTION, COPY]
-        }
+        0 => [CREATE, CREATE_ACTION, CREATE_HISTORY, ""],
+        1 => [BEFORE_COPY, CREATE_ACTION, CREATE_HISTORY, COPY],
+        2 => [ADD_COLUMNS, CREATE_HISTORY, "", ""],
         _ => return Ok(()),
     };
+    if version > 0 {
+        log::info!("the action database is brought from format {version} to format {VERSION}");
+    }
     // If anything fails before the commit, the connection is closed and the file stays as it was.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for step in steps {

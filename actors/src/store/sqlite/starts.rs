@@ -56,39 +56,59 @@ impl Writer<'_> {
             (NewAction::Given { priority, .. }, _) => *priority,
             (NewAction::CopyOf { .. }, source) => source.as_ref().map_or(0, |row| row.priority),
         };
+        let deferred = match (new, &source) {
+            (NewAction::Given { not_before, .. }, _) => *not_before,
+            // What waits for its next attempt waits for a time that concerns only that.
+            (NewAction::CopyOf { .. }, source) => {
+                source.as_ref().filter(|row| row.attempt == 0).and_then(|row| row.not_before)
+            }
+        };
+        let deferred = deferred.filter(|time| *time > batch.now);
         let (state, attempt, started_at) = match decide(State::Queued, Command::Start) {
             Ok(Verdict::Move(state)) if at_once => {
                 (state, FIRST_ATTEMPT, Some(not_before(batch.now, *queued_at)))
             }
             _ => (State::Queued, 0, None),
         };
+        let queued_at = *queued_at;
+        let row = Row {
+            id,
+            state,
+            attempt,
+            queued_at,
+            started_at,
+            priority,
+            failures: 0,
+            restarts: 0,
+            not_before: deferred,
+        };
         self.run(
-            "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at, not_before)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 number(id),
                 batch.queue.0,
-                state as u8,
+                row.stored_state(),
                 priority,
                 attempt,
                 queued_at.0,
-                started_at.map(|time| time.0)
+                started_at.map(|time| time.0),
+                deferred.map(|time| time.0)
             ],
         )?;
-        self.write_parameters(batch.queue, id, new, state == State::Queued)?;
-        let queued_at = *queued_at;
-        let row = Row { id, state, attempt, queued_at, started_at, priority };
+        let starts_soon = state == State::Queued && deferred.is_none();
+        self.write_parameters(batch.queue, id, new, starts_soon)?;
         self.note(batch.queue, None, row)?;
         Ok(Ok(Submitted { id, queued_at }))
     }
 
-    /// Writes the parameters and the key of a new action; also caches the parameters if the action waits.
+    /// Writes the parameters and the key of a new action; also caches the parameters if the action starts soon.
     fn write_parameters(
         &mut self,
         queue: QueueId,
         id: ActionId,
         new: &NewAction,
-        waits: bool,
+        starts_soon: bool,
     ) -> Applied<()> {
         let (parameters, key) = match new {
             NewAction::Given { parameters, key, .. } => (parameters, key),
@@ -103,7 +123,7 @@ impl Writer<'_> {
             "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
             params![number(id), key.as_ref().map(SubmissionKey::as_str), to_json(parameters)?],
         )?;
-        if waits {
+        if starts_soon {
             self.parameters.keep(id, parameters);
         }
         if let Some(key) = key {
@@ -150,7 +170,7 @@ impl Writer<'_> {
     /// Gives free slots to the waiting actions that are next (Q8), unless the queue is paused (Q12).
     pub(super) fn claim(&mut self, batch: &Batch) -> Applied<Vec<(Reverse<i32>, Claimed)>> {
         let queue = self.queue_mut(batch.queue)?;
-        if batch.claim == 0 || queue.paused || queue.counts.queued() == 0 {
+        if batch.claim == 0 || queue.paused || queue.ready() == 0 {
             return Ok(Vec::new());
         }
         let next: Vec<Row> = self
@@ -161,21 +181,28 @@ impl Writer<'_> {
                 in_by_state!(),
                 " ORDER BY priority DESC, id LIMIT ?3"
             ))?
-            .query_map(params![batch.queue.0, State::Queued as u8, batch.claim], Row::read)?
+            .query_map(params![batch.queue.0, State::Queued as u8, batch.claim], Row::read_fresh)?
             .collect::<rusqlite::Result<_>>()?;
         let mut claimed = Vec::with_capacity(next.len());
         for row in next {
+            let row = self.with_counters(batch.queue, row)?;
             let Some((row, started_at, cached)) = self.start(batch, row)? else { continue };
             let parameters = match cached {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
-            let Row { id, attempt, queued_at, priority, .. } = row;
+            let Row { id, attempt, queued_at, priority, failures, .. } = row;
             let started =
-                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures: 0 };
+                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
             claimed.push((Reverse(priority), started));
         }
         Ok(claimed)
+    }
+
+    /// Reads the counters of an action that was started before. Most start for the first time, and have none.
+    fn with_counters(&self, queue: QueueId, row: Row) -> Applied<Row> {
+        let again = if row.attempt > 0 { self.row(queue, row.id)? } else { None };
+        Ok(again.unwrap_or(row))
     }
 
     /// Starts a waiting action; returns its row after that, its start time, and its parameters if they were cached.
@@ -188,11 +215,11 @@ impl Writer<'_> {
         let attempt = row.attempt.saturating_add(1);
         let started_at = not_before(batch.now, row.queued_at);
         self.run(
-            "UPDATE action SET state = ?2, attempt = ?3, started_at = ?4 WHERE id = ?1",
+            "UPDATE action SET state = ?2, attempt = ?3, started_at = ?4, worker = NULL WHERE id = ?1",
             params![number(row.id), state as u8, attempt, started_at.0],
         )?;
-        let started = Row { state, attempt, started_at: Some(started_at), ..row };
-        let cached = self.note(batch.queue, Some(row.state), started)?;
+        let started = Row { state, attempt, started_at: Some(started_at), not_before: None, ..row };
+        let cached = self.note(batch.queue, Some(&row), started)?;
         Ok(Some((started, started_at, cached)))
     }
 
@@ -205,17 +232,27 @@ impl Writer<'_> {
     ) -> Applied<Option<Unread>> {
         let Some(row) = self.row(batch.queue, id)? else { return Ok(None) };
         let Some((row, ..)) = self.start(batch, row)? else { return Ok(None) };
+        self.end_unreadable(batch, &row, error)
+    }
+
+    /// Ends an action that runs, because its parameters can't be read.
+    pub(super) fn end_unreadable(
+        &mut self,
+        batch: &Batch,
+        row: &Row,
+        error: &StoreError,
+    ) -> Applied<Option<Unread>> {
         let Ok(Verdict::Move(state)) = decide(row.state, Command::End(Ended::Failed)) else {
             return Ok(None);
         };
-        log::warn!("what action {id} was given can't be read: {error}");
+        log::warn!("what action {} was given can't be read: {error}", row.id);
         let error = format!("what the action was given can't be read: {}", error.without_paths());
         let outcome = Outcome { error: Some(&error), ..Outcome::default() };
-        let action = self.move_to(batch, &row, state, outcome)?;
+        let action = self.move_to(batch, row, state, outcome)?;
         Ok(Some(Unread { action, error }))
     }
 
-    fn parameters(&self, id: ActionId) -> Applied<Parameters> {
+    pub(super) fn parameters(&self, id: ActionId) -> Applied<Parameters> {
         let read = || -> rusqlite::Result<String> {
             self.connection
                 .prepare_cached("SELECT value FROM parameters WHERE id = ?1")?

@@ -4,9 +4,9 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::errors::store_error;
-use super::read::Reader;
+use super::read::{Reader, may_start};
 use super::rows::record;
-use crate::action::{ActionId, Parameters, State};
+use crate::action::{ActionId, Parameters};
 use crate::store::{QueueId, RecordWithin, StoreError};
 
 /// Number of bytes of an action's error and result. Few actions have an error, and a test of that is cheaper for SQLite than a
@@ -20,7 +20,7 @@ macro_rules! bytes {
 /// An action whose error and result are not too large, as nearly all are: one query is enough for them.
 const RECORD: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     error, report FROM action WHERE id = ?1 AND queue = ?2 AND ",
+     error, report, not_before, worker FROM action WHERE id = ?1 AND queue = ?2 AND ",
     bytes!(),
     " <= ?3"
 );
@@ -28,7 +28,7 @@ const RECORD: &str = concat!(
 /// An action without the two, and their size.
 const REST: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     NULL, NULL, ",
+     NULL, NULL, not_before, worker, ",
     bytes!(),
     " FROM action WHERE id = ?1 AND queue = ?2"
 );
@@ -63,7 +63,7 @@ impl Reader {
                 None => self.rest(queue, id)?,
             };
             let Some(mut within) = read else { return Ok(None) };
-            if within.record.state == State::Queued {
+            if may_start(&within.record) {
                 within.record.position = self.position(queue, &within.record)?;
             }
             Ok(Some(within))
@@ -75,7 +75,7 @@ impl Reader {
     fn rest(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<RecordWithin>> {
         let mut statement = self.connection.prepare_cached(REST)?;
         let rest = |row: &rusqlite::Row<'_>| {
-            Ok(RecordWithin { record: record(row)?, too_large: Some(row.get(11)?) })
+            Ok(RecordWithin { record: record(row)?, too_large: Some(row.get(13)?) })
         };
         statement.query_row(params![id.get(), queue.0], rest).optional()
     }

@@ -19,6 +19,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Statement};
 
 use super::checkpoint::Checkpointer;
+use super::deferred::{self, Deferred};
 use super::errors::store_error;
 use super::files::DatabaseFiles;
 use super::parameter_cache::ParameterCache;
@@ -48,6 +49,8 @@ pub(super) struct Writer<'c> {
     pub(super) running: HashMap<ActionId, (QueueId, Row)>,
     /// Parameters of waiting actions. Cleared by a rollback.
     pub(super) parameters: ParameterCache,
+    /// Number of due actions that this transaction may still move; `None` if it must not move any.
+    pub(super) moves_left: Option<u64>,
     /// The pool of readers, which must be told of every change.
     pool: Arc<ReaderPool>,
     /// Makes checkpoints on its own thread; without it they are made on this one.
@@ -82,6 +85,7 @@ impl<'c> Writer<'c> {
             limit_checked: Instant::now(),
             running: HashMap::new(),
             parameters: ParameterCache::default(),
+            moves_left: None,
             pool,
             checkpointer,
             is_checkpointing: false,
@@ -117,10 +121,11 @@ impl<'c> Writer<'c> {
             other => other,
         };
         let (id, paused, counts) = opened.map_err(|rolled_back| rolled_back.error)?;
-        let counts = counts_from_text(&counts)
+        let (counts, deferred) = counts_from_text(&counts)
             .ok_or_else(|| self.corrupt(format!("the counts of queue {name} are unreadable")))?;
         let id = QueueId(id);
-        self.tables.queues.insert(id, QueueRow { paused, counts, dirty: false });
+        let deferred = Deferred::new(deferred);
+        self.tables.queues.insert(id, QueueRow { paused, counts, deferred, dirty: false });
         Ok(QueueState { id, paused, counts })
     }
 
@@ -173,6 +178,7 @@ impl<'c> Writer<'c> {
 
     fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
         match self.transaction(|writer| {
+            writer.moves_left = Some(deferred::STEP);
             batches.iter().map(|batch| writer.apply(batch)).collect::<Applied<Vec<_>>>()
         }) {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
@@ -182,7 +188,8 @@ impl<'c> Writer<'c> {
                 if matches!(cause, Cause::NoRoom) && self.release_reserve(error.clone()) {
                     batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
                 } else {
-                    batches.iter().map(|batch| self.commit_parts(batch, &error)).collect()
+                    let moves = Some(deferred::STEP);
+                    batches.iter().map(|batch| self.commit_parts(batch, &error, moves)).collect()
                 }
             }
         }
@@ -191,13 +198,14 @@ impl<'c> Writer<'c> {
     /// Commits the parts of a batch that must go on when the disk is full: the controls, and starts while there is
     /// space for their results. Submissions are refused.
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
-        let claim = if self.reserve.has_room_for_starts() { batch.claim } else { 0 };
-        let rest = without_submissions(batch, claim);
+        let has_room = self.reserve.has_room_for_starts();
+        let rest = without_submissions(batch, if has_room { batch.claim } else { 0 });
+        let moves = has_room.then_some(deferred::STEP);
         let error = self.submission_error.clone();
-        let committed = match self.commit_parts(&rest, &error) {
+        let committed = match self.commit_parts(&rest, &error, moves) {
             Err(StoreError::Full) => {
                 self.limit_log();
-                self.commit_parts(&rest, &error)
+                self.commit_parts(&rest, &error, moves)
             }
             other => other,
         };
@@ -210,8 +218,9 @@ impl<'c> Writer<'c> {
         &mut self,
         batch: &Batch,
         first: &StoreError,
+        moves: Option<u64>,
     ) -> Result<BatchReply, StoreError> {
-        let mut failed = match self.commit_one(batch) {
+        let mut failed = match self.commit_one(batch, moves) {
             Ok(reply) => return Ok(reply),
             Err(failed) => failed,
         };
@@ -221,25 +230,28 @@ impl<'c> Writer<'c> {
             let Cause::Unreadable(id) = failed.cause else { break };
             let Ok(ended) = self.fail_unreadable_alone(batch, id, &failed.error) else { break };
             unread.extend(ended);
-            failed = match self.commit_one(batch) {
-                Ok(reply) => return Ok(BatchReply { unread, ..reply }),
+            failed = match self.commit_one(batch, moves) {
+                Ok(reply) => return Ok(with_unread(reply, unread)),
                 Err(failed) => failed,
             };
         }
-        if let Ok(reply) = self.commit_one(&Batch { claim: 0, ..batch.clone() }) {
-            return Ok(BatchReply { unread, ..reply });
+        if let Ok(reply) = self.commit_one(&Batch { claim: 0, ..batch.clone() }, None) {
+            return Ok(with_unread(reply, unread));
         }
         if batch.submissions.is_empty() {
             return Err(failed.error);
         }
         let controls = without_submissions(batch, 0);
-        let reply = self.commit_one(&controls).map_err(|_| first.clone())?;
-        let reply = BatchReply { unread, ..reply };
-        Ok(refusing_submissions(reply, batch, &failed.error))
+        let reply = self.commit_one(&controls, None).map_err(|_| first.clone())?;
+        Ok(refusing_submissions(with_unread(reply, unread), batch, &failed.error))
     }
 
-    fn commit_one(&mut self, batch: &Batch) -> Result<BatchReply, RolledBack> {
-        self.transaction(|writer| writer.apply(batch))
+    /// Commits one batch, and moves so many due actions meanwhile.
+    fn commit_one(&mut self, batch: &Batch, moves: Option<u64>) -> Result<BatchReply, RolledBack> {
+        self.transaction(|writer| {
+            writer.moves_left = moves;
+            writer.apply(batch)
+        })
     }
 
     /// Ends an action whose parameters can't be read, in a transaction of its own, so that it blocks no other.
@@ -291,6 +303,12 @@ impl<'c> Writer<'c> {
 /// Returns the batch without its submissions.
 fn without_submissions(batch: &Batch, claim: usize) -> Batch {
     Batch { controls: batch.controls.clone(), submissions: Vec::new(), claim, ..*batch }
+}
+
+/// Adds the actions that were ended before the batch, because their parameters can't be read.
+fn with_unread(mut reply: BatchReply, before: Vec<Unread>) -> BatchReply {
+    reply.unread.splice(..0, before);
+    reply
 }
 
 /// Completes the reply to a batch [`without_submissions`]: each of them is refused with this error.

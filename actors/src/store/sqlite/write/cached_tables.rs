@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
+use crate::store::sqlite::deferred::Deferred;
 use crate::store::{Counts, QueueId};
 
 /// The contents of `meta` and `queue`, as of the transaction under way; restored when it is rolled back.
@@ -21,8 +22,17 @@ pub(in crate::store::sqlite) struct CachedTables {
 pub(in crate::store::sqlite) struct QueueRow {
     pub(in crate::store::sqlite) paused: bool,
     pub(in crate::store::sqlite) counts: Counts,
+    /// The deferred actions; they are counted as queued, too.
+    pub(in crate::store::sqlite) deferred: Deferred,
     /// True if it must be written before the transaction ends.
     pub(in crate::store::sqlite) dirty: bool,
+}
+
+impl QueueRow {
+    /// Returns the number of actions that may start.
+    pub(in crate::store::sqlite) fn ready(&self) -> u64 {
+        self.counts.queued().saturating_sub(self.deferred.number())
+    }
 }
 
 impl CachedTables {

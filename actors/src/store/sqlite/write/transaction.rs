@@ -77,7 +77,7 @@ impl Writer<'_> {
         for (id, queue) in dirty {
             self.run(
                 "UPDATE queue SET paused = ?2, counts = ?3 WHERE id = ?1",
-                params![id.0, queue.paused, counts_to_text(&queue.counts)],
+                params![id.0, queue.paused, counts_to_text(&queue.counts, queue.deferred.number())],
             )?;
             self.queue_mut(id)?.dirty = false;
         }
