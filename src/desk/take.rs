@@ -31,7 +31,10 @@ pub(super) struct Taker {
 pub(super) type TakerRef = Arc<Taker>;
 
 struct TakerState {
+    /// False once it has gone.
     is_open: bool,
+    /// False once its time is over.
+    takes_more: bool,
     /// Number of actions that it would take beside those that are reserved or here.
     free: usize,
     reserved: usize,
@@ -39,6 +42,8 @@ struct TakerState {
     bytes: usize,
     /// True if a reserved place was given back.
     was_given_back: bool,
+    /// True if it wants to know of a place that was given back. One that waits for a single queue need not wake for that.
+    minds_giving_back: bool,
 }
 
 /// An action that was handed to a worker. It goes back to its queue if it is dropped before it is accepted: the worker has not
@@ -69,11 +74,13 @@ impl Taker {
     fn new(worker: Arc<str>, places: usize) -> Self {
         let state = TakerState {
             is_open: true,
+            takes_more: true,
             free: places,
             reserved: 0,
             got: Vec::new(),
             bytes: 0,
             was_given_back: false,
+            minds_giving_back: true,
         };
         Self { worker, state: Mutex::new(state), changed: Notify::new() }
     }
@@ -99,7 +106,9 @@ impl Taker {
             state.free += 1;
             state.was_given_back = true;
         }
-        self.wake(&state);
+        if state.minds_giving_back {
+            self.wake(&state);
+        }
     }
 
     /// Gives it a job for a reserved place; false if it takes no more.
@@ -152,7 +161,7 @@ impl Taker {
 impl TakerState {
     /// Returns the number of places that can be reserved. Once something is here the reply is under way.
     fn room(&self) -> usize {
-        if self.is_open && self.got.is_empty() { self.free } else { 0 }
+        if self.is_open && self.takes_more && self.got.is_empty() { self.free } else { 0 }
     }
 }
 
@@ -183,7 +192,11 @@ impl Place {
 
     /// Takes nothing that is not reserved yet, waits for that, and returns what is here.
     async fn close_decided(&mut self) -> Vec<Handed> {
-        self.taker.lock().free = 0;
+        {
+            let mut state = self.taker.lock();
+            state.takes_more = false;
+            state.minds_giving_back = true;
+        }
         // A queue that has crashed meanwhile may never say.
         let _ = tokio::time::timeout(DECIDED_WITHIN, self.taker.decided()).await;
         self.close()
@@ -232,6 +245,7 @@ pub(crate) async fn take(
     if patience.is_zero() {
         return place.close_decided().await;
     }
+    taker.lock().minds_giving_back = queues.len() > 1;
     loop {
         {
             let mut state = taker.lock();

@@ -12,6 +12,7 @@
 
 mod asked;
 mod ends;
+mod examples;
 
 mod leases;
 mod steering;
