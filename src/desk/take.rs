@@ -267,3 +267,52 @@ pub(crate) async fn take(
     }
     place.close()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn waiting_at(desks: &[&Desk], places: usize) -> Place {
+        let taker = Arc::new(Taker::new("w".into(), places));
+        let mut place = Place { taker, joined: Vec::new() };
+        desks.iter().for_each(|desk| place.join(desk));
+        place
+    }
+
+    #[test]
+    fn each_place_is_reserved_once_at_whatever_desk() {
+        let [a, b] = [1, 2].map(|secs| Desk::new(Duration::from_secs(secs)));
+        assert_eq!((a.demand(), a.reserve(3)), (0, 0));
+        let both = waiting_at(&[&a, &b], 2);
+        let one = waiting_at(&[&a], 1);
+        assert_eq!((b.reserve(1), a.reserve(9)), (1, 2));
+        assert_eq!((a.demand(), b.demand(), b.reserve(1)), (0, 0, 0));
+        // The one that came last gives its place back first.
+        a.give_back(1);
+        assert_eq!((a.demand(), b.demand()), (1, 0));
+        a.give_back(9);
+        assert_eq!((a.demand(), b.demand(), b.reserve(9)), (1, 1, 1));
+        drop(one);
+        assert_eq!((a.demand(), a.waiting(), b.waiting()), (0, 1, 1));
+        drop(both);
+        assert_eq!((a.waiting(), b.waiting(), b.reserve(1)), (0, 0, 0));
+        // What is given back after that is nobody's.
+        b.give_back(2);
+        assert_eq!(b.demand(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_waits_for_what_is_reserved_and_takes_no_more() {
+        let desk = Desk::new(Duration::from_secs(1));
+        let mut place = waiting_at(&[&desk], 2);
+        assert_eq!(desk.reserve(1), 1);
+        let mut closing = Box::pin(place.close_decided());
+        assert!(closing.as_mut().now_or_never().is_none());
+        assert_eq!(desk.reserve(1), 0);
+        desk.give_back(1);
+        assert!(closing.await.is_empty());
+        assert_eq!(desk.waiting(), 0);
+    }
+}
