@@ -65,10 +65,10 @@ class Server:
             try:
                 return self.try_call(parameters)
             except (OSError, xml.ParseError, Unavailable) as error:
-                if time.monotonic() + pause > until or ending.is_set():
+                if time.monotonic() + pause > until:
                     raise
                 print(f"{parameters['WorkAction']}: {error}; again in {pause} s", file=sys.stderr)
-            ending.wait(pause)
+            time.sleep(pause)
             pause = min(pause * 2, 10)
 
     def try_call(self, parameters):
@@ -174,6 +174,14 @@ class Job:
 
 
 ending = threading.Event()
+waiting = threading.Event()
+
+
+def end(*_):
+    """Ends this program: at once while it waits for work, else once what it has is given back."""
+    ending.set()
+    if waiting.is_set():
+        sys.exit()
 
 
 def main():
@@ -181,12 +189,17 @@ def main():
     name = name[0] if name else f"{socket.gethostname()}-{os.getpid()}"
     server = Server(address, os.environ.get("ACTIOND_KEY"))
     for sent in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sent, lambda *_: ending.set())
+        signal.signal(sent, end)
     while not ending.is_set():
+        waiting.set()
         try:
             data = server.call(60, WorkAction="take", QueueName=queues, Worker=name, Wait=20)
         except (OSError, xml.ParseError, Unavailable):
             continue
+        except Refused as error:
+            sys.exit(str(error))
+        finally:
+            waiting.clear()
         for element in data.iter("work"):
             Job(server, element, name).run()
 

@@ -49,20 +49,26 @@ progress() {
     printf '%s' "${3-}" >"$files/Partial.new" && mv "$files/Partial.new" "$files/Partial"
 }
 
-# Sends one request: its time limit, then NAME=VALUE or NAME@FILE. Prints the reply's data; 0: success, 1: it may pass,
-# 2: refused, or the action is not this worker's any more.
+# Sends one request: its time limit, then NAME=VALUE or NAME@FILE. Sets `reply` to the reply's data; 0: success, 1: it may
+# pass, 2: refused, or the action is not this worker's any more.
 try_call() {
-    local limit=$1 data=() reply one
+    local limit=$1 data=() one caller
     shift
     for one in "$@"; do data+=(--data-urlencode "$one"); done
     [ -z "${ACTIOND_KEY-}" ] || data+=(--header "Authorization: Bearer $ACTIOND_KEY")
-    reply=$(curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
-        --data-urlencode ResponseFormat=simplejson "$address") || return 1
-    case $(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' <<<"$reply") in
-    ok) jq -c '.autnresponse.responsedata // {}' <<<"$reply" ;;
+    # Waited for, since a signal is only heard between commands or in `wait`.
+    curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
+        --data-urlencode ResponseFormat=simplejson "$address" >"$files/reply" &
+    caller=$!
+    wait "$caller" || {
+        kill "$caller" 2>/dev/null
+        return 1
+    }
+    case $(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' "$files/reply") in
+    ok) reply=$(jq -c '.autnresponse.responsedata // {}' "$files/reply") ;;
     ERRORUNAVAILABLE | '') return 1 ;;
     *)
-        jq -r '.autnresponse.responsedata.error.errordescription' <<<"$reply" >&2
+        jq -r '.autnresponse.responsedata.error.errordescription' "$files/reply" >&2
         return 2
         ;;
     esac
@@ -75,7 +81,8 @@ call() {
     while :; do
         try_call "$limit" "$@"
         code=$?
-        [ $code = 1 ] && ((--times > 0)) && [ -z "$is_ending" ] || return $code
+        # Once it is to end, what it has to say is still said; it takes nothing more.
+        [ $code = 1 ] && ((--times > 0)) && { [ -z "$is_ending" ] || [ "$1" != WorkAction=take ]; } || return $code
         sleep $pause
         pause=$((pause < 10 ? pause * 2 : 10))
     done
@@ -84,18 +91,18 @@ call() {
 say() {
     local word=$1
     shift
-    call 60 30 "WorkAction=$word" "Token=$token" "Attempt=$attempt" "$@" >/dev/null
+    call 60 30 "WorkAction=$word" "Token=$token" "Attempt=$attempt" "$@"
 }
 
-# Reports on the work while it runs, every two seconds or at once if it is to pause or to stop. Prints the last wish.
+# Reports on the work while it runs, every second or at once if it is to pause or to stop. Sets `last_wish`.
 attend() {
-    local wish=run told=run reply code heard=$SECONDS news one
+    local wish=run told=run code heard=$SECONDS news one
     while kill -0 "$leader" 2>/dev/null; do
         news=()
         for one in Progress Stage Partial; do
             [ ! -e "$files/$one" ] || news+=("$one@$files/$one")
         done
-        reply=$(try_call 30 WorkAction=heartbeat "Token=$token" "Attempt=$attempt" "Worker=$name" Wait=1 "${news[@]}")
+        try_call 30 WorkAction=heartbeat "Token=$token" "Attempt=$attempt" "Worker=$name" Wait=1 "${news[@]}"
         code=$?
         case $code in
         0) wish=$(jq -r .wish <<<"$reply") heard=$SECONDS ;;
@@ -145,10 +152,12 @@ one_job() {
 }
 
 while [ -z "$is_ending" ]; do
-    if taken=$(call 10 50 WorkAction=take "QueueName=$queues" "Worker=$name" Wait=20); then
-        jq -c '.work[0] // empty' <<<"$taken" >"$files/job"
+    call 10 50 WorkAction=take "QueueName=$queues" "Worker=$name" Wait=20
+    case $? in
+    0)
+        jq -c '.work[0] // empty' <<<"$reply" >"$files/job"
         [ ! -s "$files/job" ] || one_job
-    elif [ $? = 2 ]; then
-        exit 1
-    fi
+        ;;
+    2) exit 1 ;;
+    esac
 done
