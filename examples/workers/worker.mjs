@@ -42,20 +42,23 @@ for (const sent of ["SIGTERM", "SIGINT"]) process.on(sent, () => ending.abort())
 /** Sends one request. Errors other than `Lost` and `Refused` may pass by themselves. */
 async function tryCall(parameters, signal) {
   const body = new URLSearchParams({ action: "QueueWork", ResponseFormat: "simplejson", ...parameters });
-  const limits = [AbortSignal.timeout(1000 * (Number(parameters.Wait ?? 0) + 30))];
-  if (signal) limits.push(signal);
   const limit = new AbortController();
-  for (const one of limits) {
-    if (one.aborted) limit.abort();
-    one.addEventListener("abort", () => limit.abort(), { once: true });
+  const abort = () => limit.abort();
+  const timer = setTimeout(abort, 1000 * (Number(parameters.Wait ?? 0) + 30));
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
+  try {
+    const reply = await fetch(address, { method: "POST", body, headers, signal: limit.signal });
+    const { response, responsedata } = (await reply.json()).autnresponse;
+    if (response === "SUCCESS") return responsedata ?? {};
+    const { errorcode, errordescription } = responsedata.error;
+    if (errorcode === "ERRORWORKLOST") throw new Lost(errordescription);
+    if (errorcode === "ERRORUNAVAILABLE") throw new Error(errordescription);
+    throw new Refused(errordescription);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
   }
-  const reply = await fetch(address, { method: "POST", body, headers, signal: limit.signal });
-  const { response, responsedata } = (await reply.json()).autnresponse;
-  if (response === "SUCCESS") return responsedata ?? {};
-  const { errorcode, errordescription } = responsedata.error;
-  if (errorcode === "ERRORWORKLOST") throw new Lost(errordescription);
-  if (errorcode === "ERRORUNAVAILABLE") throw new Error(errordescription);
-  throw new Refused(errordescription);
 }
 
 /** Sends a request again until it is answered, for this many seconds. */
