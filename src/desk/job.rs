@@ -248,9 +248,9 @@ impl Job {
         self.end(Err(failure))
     }
 
-    /// Gives it back to the queue, unless it has ended.
+    /// Gives it back to the queue, unless it has ended. If it was asked to stop, that counts as a stop.
     pub(crate) fn release(&self) -> bool {
-        self.end(Err(Failure::Released))
+        self.fail(Failure::Released)
     }
 
     fn end(&self, outcome: Result<Report, Failure>) -> bool {

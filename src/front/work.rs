@@ -4,6 +4,7 @@
 //! row tells what became of it, so a repeated word has the same answer also in another process, and a late one of a worker
 //! that has lost its action changes nothing.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,8 +97,10 @@ async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError>
     // Without memory for the reply they go back to their queues.
     let bytes = got.iter().map(Handed::byte_len).sum();
     call.reserve_memory(bytes).await?;
-    let jobs = got.into_iter().filter_map(Handed::accept);
-    Ok(jobs.filter_map(|job| work(endpoint, &job)).collect())
+    let mut jobs: Vec<_> = got.into_iter().filter_map(Handed::accept).collect();
+    // They began beside one another.
+    jobs.sort_by_key(|job| (Reverse(job.priority()), job.action().id));
+    Ok(jobs.iter().filter_map(|job| work(endpoint, job)).collect())
 }
 
 /// An action as its worker gets it.

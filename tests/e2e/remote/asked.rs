@@ -112,6 +112,10 @@ fn a_role_may_be_for_single_words_and_queues() {
 [AuthorizationRoles]
 0=Everybody
 1=Renderers
+2=Nobody
+[Nobody]
+StandardRoles=Query
+Clients=
 [Everybody]
 StandardRoles=Admin
 Actions=Render,Print,QueueInfo

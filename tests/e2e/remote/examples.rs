@@ -46,9 +46,13 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // So that a shell can end what it has started.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        wait_until("the end of the worker", || self.0.try_wait().expect("its status").is_some());
+        if self.0.try_wait().expect("its status").is_none() {
+            // So that a shell can end what it has started.
+            let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+            wait_until("the end of the worker", || {
+                self.0.try_wait().expect("its status").is_some()
+            });
+        }
     }
 }
 
