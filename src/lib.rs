@@ -77,6 +77,7 @@ pub use actiond_aci as aci;
 pub mod access;
 pub mod cli;
 pub mod config;
+pub mod desk;
 mod documents;
 pub mod front;
 #[cfg(feature = "fuzzing")]

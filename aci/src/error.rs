@@ -194,6 +194,20 @@ impl AciError {
         )
     }
 
+    /// The action with this token is not the worker's who speaks of it, or not any more (507); `why` says what became of it.
+    #[must_use]
+    pub fn work_lost(token: &str, why: &str) -> Self {
+        Self::new(
+            507,
+            "ERRORWORKLOST",
+            "The work is not yours any more",
+            format!(
+                "The action with the token {} is not yours any more: {why}. Nothing was changed; drop what you have of it.",
+                shorten(token)
+            ),
+        )
+    }
+
     /// The server broke one of its own rules (500).
     #[must_use]
     pub fn internal(text: &str) -> Self {

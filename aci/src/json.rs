@@ -38,6 +38,8 @@ const LISTS: &[(&str, &str)] = &[
     ("queues", "queue"),
     ("responsedata", "logentry"),
     ("responsedata", "request"),
+    ("responsedata", "work"),
+    ("workers", "worker"),
     ("parameters", "parameter"),
     ("history", "attempt"),
     ("progress", "stage"),

@@ -70,6 +70,7 @@
 //! | [`catalog`] | the table of actions and parameters, by which requests are validated and the help is written |
 //! | [`words`] | truth values, lists, the nearest known name, and the shortening of what a message repeats |
 //! | [`queue_info`] | the commands of the action `QueueInfo` |
+//! | [`queue_work`] | the commands of the action `QueueWork`, by which workers take actions and report |
 //! | [`token`] | the token, by which a client names one action |
 //! | [`time`] | times in replies and in filters |
 //! | [`error`] | errors, with the texts that clients and the log get |
@@ -95,6 +96,7 @@ pub mod error;
 pub mod json;
 pub mod multipart;
 pub mod queue_info;
+pub mod queue_work;
 pub mod request;
 pub mod response;
 pub mod shown;

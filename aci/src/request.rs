@@ -104,6 +104,12 @@ impl Pairs {
             .map(|(_, value)| value)
     }
 
+    /// Takes the value under this name out; of several the last counts.
+    pub fn take(&mut self, name: &str) -> Option<PairValue> {
+        let place = self.0.iter().rposition(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(self.0.remove(place).1)
+    }
+
     /// Goes through all pairs in order, repeated names included.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &PairValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

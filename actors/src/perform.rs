@@ -238,6 +238,18 @@ impl ActionContext {
         self.attempt.action()
     }
 
+    /// Returns the priority with which the attempt was started.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.attempt.priority()
+    }
+
+    /// Returns what the attempt is asked to do now.
+    #[must_use]
+    pub fn wish(&self) -> Wish {
+        self.attempt.wish()
+    }
+
     /// Returns the name of the queue.
     #[must_use]
     pub fn queue_name(&self) -> &str {

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -87,6 +88,8 @@ struct Inner {
     keeper: Mutex<Option<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
+    /// True once the shutdown has begun.
+    draining: watch::Sender<bool>,
     queues: RwLock<Vec<QueueHandle>>,
     observers: Observers,
     #[cfg(unix)]

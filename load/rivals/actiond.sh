@@ -38,7 +38,7 @@ Number=2
 [Submit]
 Type=Echo
 [Finish]
-Type=Echo
+Type=${finish_type:-Echo}
 MaximumThreads=64
 EOF
   fi

@@ -424,13 +424,17 @@ async fn start_queues(
     Ok(system)
 }
 
-/// Describes the parameters of each queue, for the help and for the check of submissions.
+/// Describes the parameters of each queue, for the help and for the check of submissions, and tells where its actions are taken.
 fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
     settings.queues.iter().fold(builder, |builder, queue| {
         let (name, summary) = (queue.name.clone(), queue.kind.summary());
-        match queue.settings.params() {
+        let builder = match queue.settings.params() {
             Some(params) => builder.describe_and_check(name, summary, params),
             None => builder.describe(name, summary, queue.kind.params()),
+        };
+        match queue.settings.desk() {
+            Some(desk) => builder.desk(queue.name.clone(), desk),
+            None => builder,
         }
     })
 }

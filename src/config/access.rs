@@ -18,8 +18,9 @@ use crate::access::{
     ActionName, AddressPattern, KeyHash, Members, Role, StandardRoles, parse_keys,
 };
 use crate::aci::catalog::StandardRole;
-use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
+use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO, QUEUE_WORK};
 use crate::aci::queue_info::QUEUE_ACTIONS;
+use crate::aci::queue_work::WORK_ACTIONS;
 use crate::aci::words::{find_word, nearest, quoted_list, shorten};
 use crate::service::SERVICE_ACTIONS;
 
@@ -165,13 +166,16 @@ fn check_actions(
             None => (named.as_str(), None),
         };
         if let Some(command) = command {
-            let is_command = action.eq_ignore_ascii_case(QUEUE_INFO.name)
-                && find_word(QUEUE_ACTIONS, command).is_some();
+            let with_commands = [(QUEUE_INFO.name, QUEUE_ACTIONS), (QUEUE_WORK.name, WORK_ACTIONS)];
+            let is_command = with_commands.iter().any(|(name, commands)| {
+                action.eq_ignore_ascii_case(name) && find_word(commands, command).is_some()
+            });
             if !is_command {
-                let commands = QUEUE_ACTIONS.join(", ");
                 let reason = format!(
-                    "names {}, which is no command: only QueueInfo has some, and they are {commands}",
-                    shorten(named)
+                    "names {}, which is no command: only QueueInfo and QueueWork have some, and they are {}, and {}",
+                    shorten(named),
+                    QUEUE_ACTIONS.join(", "),
+                    WORK_ACTIONS.join(", ")
                 );
                 reader.problem_at(section.name, table::ACTIONS_OF_ROLE, reason);
             }
@@ -457,7 +461,10 @@ mod tests {
                 "Clients=*\nActions=QueueInfo.getStaus",
                 "names QueueInfo.getStaus, which is no command",
             ),
-            ("Clients=*\nActions=Process.stop", "only QueueInfo has some, and they are getStatus"),
+            (
+                "Clients=*\nActions=Process.stop",
+                "only QueueInfo and QueueWork have some, and they are getStatus",
+            ),
         ] {
             let found = problems(&one(lines));
             assert_eq!(found.len(), 1, "{lines}: {found:?}");

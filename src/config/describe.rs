@@ -152,7 +152,9 @@ mod tests {
             .collect();
         let (settings, warnings) = Settings::parse(&text.join("\n"), "printed").unwrap();
         assert_eq!(warnings, []);
-        let [echo, ingest, fetch, ..] = &settings.queues[..] else { panic!("{settings:?}") };
+        let [echo, ingest, fetch, .., forward] = &settings.queues[..] else {
+            panic!("{settings:?}")
+        };
         assert!(echo.settings::<Echo>().is_some());
         assert!(ingest.settings::<IngestSettings>().is_some());
         assert!(fetch.settings::<FetchSettings>().is_some());

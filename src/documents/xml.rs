@@ -100,7 +100,6 @@ impl<'a> StrictReader<'a> {
     }
 
     /// Starts to read a sequence of one or more elements; between them there may be white space, comments and instructions.
-    #[cfg(unix)]
     pub(crate) fn of_sequence(text: &'a str) -> Result<Self, ParseError> {
         Ok(Self { is_sequence: true, ..Self::new(text)? })
     }

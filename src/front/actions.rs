@@ -4,10 +4,11 @@ use super::endpoint::Endpoint;
 use super::message::Port;
 use super::served_queue::ServedQueue;
 use crate::access::Concerned;
-use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO};
+use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO, QUEUE_WORK};
 use crate::aci::catalog::{ActionSpec, builtin, validate};
 use crate::aci::error::AciError;
 use crate::aci::queue_info::QUEUE_ACTIONS;
+use crate::aci::queue_work::{WORK_ACTIONS, queue_names};
 use crate::aci::request::Pairs;
 use crate::aci::token::Token;
 use crate::aci::words::{find_word, nearest};
@@ -25,6 +26,8 @@ pub(super) struct Actions<'a> {
 pub(super) enum Action<'a> {
     /// Shows a queue and steers its actions.
     QueueInfo,
+    /// Hands actions to workers elsewhere, and hears of them.
+    QueueWork,
     /// Shows something about the server.
     Immediate(&'static ActionSpec<'static>),
     /// Is queued.
@@ -52,8 +55,11 @@ impl<'a> Actions<'a> {
             });
         }
         if let Some(spec) = builtin(name) {
-            let is_queue_info = spec.name == QUEUE_INFO.name;
-            return Ok(if is_queue_info { Action::QueueInfo } else { Action::Immediate(spec) });
+            return Ok(match spec.name {
+                name if name == QUEUE_INFO.name => Action::QueueInfo,
+                name if name == QUEUE_WORK.name => Action::QueueWork,
+                _ => Action::Immediate(spec),
+            });
         }
         self.endpoint.queue(name).map(Action::Queued).ok_or_else(|| {
             let known = self.endpoint.queues().iter().map(|served| served.queue.name());
@@ -76,6 +82,7 @@ impl<'a> Action<'a> {
     pub(super) fn spec(self) -> ActionSpec<'a> {
         match self {
             Self::QueueInfo => QUEUE_INFO,
+            Self::QueueWork => QUEUE_WORK,
             Self::Immediate(spec) | Self::Service(spec) => *spec,
             Self::Queued(served) => served.spec(),
         }
@@ -88,24 +95,37 @@ impl<'a> Action<'a> {
             Self::QueueInfo => {
                 pairs.given("QueueAction").and_then(|given| find_word(QUEUE_ACTIONS, given))
             }
+            Self::QueueWork => {
+                pairs.given("WorkAction").and_then(|given| find_word(WORK_ACTIONS, given))
+            }
             Self::Immediate(_) | Self::Queued(_) | Self::Service(_) => None,
         }
     }
 
-    /// Returns the queue that is concerned: the one of the action itself, or the one that `QueueInfo` is about.
-    pub(super) fn concerns(self, endpoint: &'a Endpoint, pairs: &Pairs) -> Concerned<'a> {
-        let served = match self {
-            Self::QueueInfo => match (pairs.given("QueueName"), pairs.given("Token")) {
-                (Some(name), _) => endpoint.queue(name),
-                (None, Some(token)) => {
-                    Token::parse(token).ok().and_then(|token| endpoint.queue(&token.queue))
-                }
-                (None, None) => None,
-            },
-            Self::Immediate(_) | Self::Service(_) => return Concerned::Server,
-            Self::Queued(served) => Some(served),
+    /// Returns the queues that are concerned: the one of the action itself, or those that `QueueInfo` or `QueueWork` is about.
+    pub(super) fn concerns(self, endpoint: &'a Endpoint, pairs: &Pairs) -> Vec<Concerned<'a>> {
+        let named = |name: &str| {
+            let served = endpoint.queue(name);
+            served.map_or(Concerned::Unknown, |served| Concerned::Queue(served.queue.name()))
         };
-        served.map_or(Concerned::Unknown, |served| Concerned::Queue(served.queue.name()))
+        let of_token = |token: &str| {
+            Token::parse(token).map_or(Concerned::Unknown, |token| named(&token.queue))
+        };
+        let one = match self {
+            Self::QueueInfo => match (pairs.given("QueueName"), pairs.given("Token")) {
+                (Some(name), _) => named(name),
+                (None, Some(token)) => of_token(token),
+                (None, None) => Concerned::Unknown,
+            },
+            Self::QueueWork if self.subaction(pairs) == Some("take") => {
+                let names = queue_names(pairs.given("QueueName").unwrap_or_default());
+                return names.into_iter().map(named).collect();
+            }
+            Self::QueueWork => pairs.given("Token").map_or(Concerned::Unknown, of_token),
+            Self::Immediate(_) | Self::Service(_) => Concerned::Server,
+            Self::Queued(served) => Concerned::Queue(served.queue.name()),
+        };
+        vec![one]
     }
 
     /// Checks the parameters.

@@ -21,24 +21,34 @@ pub(super) fn authorize(
 ) -> Result<(), AciError> {
     let spec = action.spec();
     let access = endpoint.access();
-    let wanted = || Wanted {
+    let wanted = |queue| Wanted {
         action: spec.name,
         subaction: action.subaction(pairs),
         role: spec.role,
-        queue: action.concerns(endpoint, pairs),
+        queue,
     };
     #[cfg(test)]
-    super::tests::judge(caller, &wanted())?;
+    for queue in action.concerns(endpoint, pairs) {
+        super::tests::judge(caller, &wanted(queue))?;
+    }
     // So that most requests cost nothing more.
     if access.is_open(spec.role) {
         return Ok(());
     }
-    let wanted = wanted();
-    let is_allowed = match port {
-        Port::Aci => access.allows(caller, &wanted),
-        Port::Service => access.allows_service(caller, wanted.action, wanted.role),
-    };
-    if is_allowed { Ok(()) } else { Err(refused(&access, caller, &wanted)) }
+    let mut concerned = action.concerns(endpoint, pairs);
+    if concerned.is_empty() {
+        concerned.push(Concerned::Unknown);
+    }
+    for wanted in concerned.into_iter().map(wanted) {
+        let is_allowed = match port {
+            Port::Aci => access.allows(caller, &wanted),
+            Port::Service => access.allows_service(caller, wanted.action, wanted.role),
+        };
+        if !is_allowed {
+            return Err(refused(&access, caller, &wanted));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the error for a caller who has no role at all, and logs it: what it sends need not even be read.

@@ -23,7 +23,7 @@ use super::list::List;
 use super::message::{AciReply, AciRequest, Caller, Port};
 use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
 use super::run_permits::RunPermit;
-use super::{Client, queues, request_log, server_info, service, submit};
+use super::{Client, queues, request_log, server_info, service, submit, work};
 use crate::aci::catalog::builtin::HELP;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -188,6 +188,7 @@ async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
 async fn perform(call: &mut Call<'_>, action: Action<'_>) -> Result<ReplyData, AciError> {
     match action {
         Action::QueueInfo => queues::queue_info(call).await,
+        Action::QueueWork => work::queue_work(call).await.map(ReplyData::Elements),
         Action::Immediate(spec) => server_info::answer(call, spec.name),
         Action::Queued(served) => submit::submit(call, served).await.map(ReplyData::Elements),
         Action::Service(spec) => service::answer(call, spec.name),

@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
+use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
@@ -90,6 +91,7 @@ pub struct EndpointBuilder {
     browsers: BrowserPolicy,
     described: Vec<Described>,
     roles: Vec<(String, StandardRole)>,
+    desks: Vec<(String, Desk)>,
     access: Access,
     service_port: Option<u16>,
     service_has_tls: bool,
@@ -241,6 +243,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the desk at which workers elsewhere take the actions of a queue (`QueueWork`): that of its performer. Without such a
+    /// queue it has no effect.
+    #[must_use]
+    pub fn desk(mut self, queue: impl Into<String>, desk: Desk) -> Self {
+        self.desks.push((queue.into(), desk));
+        self
+    }
+
     /// Sets who may do what (default [`Access::default`]: administrative actions for this machine only, all others for
     /// everybody). An application that decides by itself who reaches the endpoint sets [`Access::open`].
     #[must_use]
@@ -299,7 +309,9 @@ impl EndpointBuilder {
             let role = self.roles.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(queue.name()));
             let role = role.map_or(StandardRole::Query, |(_, role)| *role);
             let (upper, permits) = (queue.name().to_uppercase(), RunPermits::new(self.threads));
-            ServedQueue { queue, upper, permits, summary, params, is_checked, role }
+            let desk = self.desks.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(queue.name()));
+            let desk = desk.map(|(_, desk)| desk.clone());
+            ServedQueue { queue, upper, permits, summary, params, is_checked, role, desk }
         });
         let inner = Inner {
             queues: queues.collect(),
@@ -361,6 +373,7 @@ impl Endpoint {
             browsers: BrowserPolicy::default(),
             described: Vec::new(),
             roles: Vec::new(),
+            desks: Vec::new(),
             access: Access::default(),
             service_port: None,
             service_has_tls: false,

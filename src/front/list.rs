@@ -20,7 +20,7 @@ use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
-use super::{AciBody, AciReply, ListStream, render};
+use super::{AciBody, AciReply, ListStream, render, work};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
@@ -232,7 +232,7 @@ impl Sending {
         status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
-        let Record { id, queued_at, .. } = status.record;
+        let Record { id, queued_at, attempt, .. } = status.record;
         let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
         match self.shows {
             Shows::Status { log } => {
@@ -241,7 +241,8 @@ impl Sending {
                     false => None,
                 };
                 let more = render::More { log, ..render::More::default() };
-                Ok(Some(render::action(status, token, now, more)))
+                let holder = work::holder(&self.served, id, attempt);
+                Ok(Some(render::action(status, token, now, more).children(holder)))
             }
             Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {

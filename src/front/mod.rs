@@ -10,6 +10,7 @@
 //! | `actions` | the actions that each port offers |
 //! | `authorize` | permissions |
 //! | `queues` | the action `QueueInfo` |
+//! | `work` | the action `QueueWork` |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
@@ -46,6 +47,7 @@ mod service;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ use super::list::{List, Shows};
 use super::render;
 use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
+use super::work;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
@@ -111,7 +112,8 @@ async fn one_action(
             let shows_log = query.log && status.record.state.is_running();
             let log = shows_log.then(|| queue.log_of(&status));
             let more = render::More { past, log };
-            let action = render::action(status, target.token(), now, more);
+            let holder = work::holder(served, *id, status.record.attempt);
+            let action = render::action(status, target.token(), now, more).children(holder);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(served).await,

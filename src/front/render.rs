@@ -98,7 +98,14 @@ pub(super) fn request(token: String, state: State, parameters: Option<&Parameter
     let request = Element::new("request")
         .child(Element::text("token", token))
         .child(Element::text("status", state.name()));
-    let Some(parameters) = parameters else { return request };
+    match parameters {
+        Some(parameters) => request.child(self::parameters(parameters)),
+        None => request,
+    }
+}
+
+/// Parameters as they were sent, without those that the server gave.
+pub(super) fn parameters(parameters: &Parameters) -> Element {
     let given = parameters.iter().filter(|(name, _)| !is_reserved(name));
     let each = given.map(|(name, value)| {
         let ShownParameter { attributes, text } = match value {
@@ -108,7 +115,7 @@ pub(super) fn request(token: String, state: State, parameters: Option<&Parameter
         let content = text.map_or_else(|| Content::Elements(Vec::new()), Content::Text);
         Element { attributes, content, ..Element::new("parameter") }
     });
-    request.child(Element::new("parameters").children(each))
+    Element::new("parameters").children(each)
 }
 
 /// The `action` of a `progress` reply.

@@ -6,6 +6,7 @@ use actiond_actors::QueueHandle;
 
 use super::run_permits::RunPermits;
 use crate::aci::catalog::{ActionSpec, ParamSpec, StandardRole};
+use crate::desk::Desk;
 
 /// An asynchronous action as the help shows it: a queue, and what its actions take.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(super) struct ServedQueue {
     /// Submissions are checked against them.
     pub(super) is_checked: bool,
     pub(super) role: StandardRole,
+    /// The desk at which workers elsewhere take its actions, if they do.
+    pub(super) desk: Option<Desk>,
 }
 
 impl ServedQueue {

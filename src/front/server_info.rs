@@ -11,6 +11,7 @@ use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
 use super::message::Caller;
 use super::served_queue::ServedQueue;
+use super::work;
 use crate::aci::catalog::{ActionSpec, StandardRole, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -104,6 +105,7 @@ fn get_status(endpoint: &Endpoint) -> Vec<Element> {
             .child(Element::text("running", summary.counts.running().to_string()))
             .child(Element::text("finished", summary.counts.finished().to_string()))
             .child(Element::text("maximumthreads", settings.maximum_threads.to_string()))
+            .children(work::workers(endpoint, served))
     };
     vec![
         Element::text("product", "actiond"),

@@ -34,6 +34,8 @@ const NO_KEY: &str =
 
 /// The reason for which an action that runs at once waits for no time.
 const NO_WAIT: &str = "none with Synchronous: such an action runs at once, and waits for nothing";
+/// The reason for which an action that a worker elsewhere does is not run at once.
+const NOT_AT_ONCE: &str = "false: a worker elsewhere does this action, so it is queued until one takes it; Wait waits for its result";
 
 pub(super) async fn submit(
     call: &mut Call<'_>,
@@ -58,6 +60,10 @@ pub(super) async fn submit(
     }
     if let (true, Some(key)) = (at_once, &key) {
         return Err(AciError::invalid(KEY, key, NO_KEY));
+    }
+    if at_once && served.desk.is_some() {
+        let name = if is_set("Synchronous") { "Synchronous" } else { "Sync" };
+        return Err(AciError::invalid(name, "true", NOT_AT_ONCE));
     }
     let not_before = not_before(call, at_once)?;
     let shown = key.clone();

@@ -20,10 +20,13 @@ use tokio_util::codec::Decoder as _;
 use super::tree::check_reply;
 use super::zone::{Changing, FIRST, LAST};
 use super::{MAX_MESSAGE, check_message, split, sure};
+use crate::aci::catalog::builtin::QUEUE_WORK;
+use crate::aci::catalog::validate;
 use crate::aci::client::{Fault, Reply};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo};
+use crate::aci::queue_work::{MAX_QUEUES, QueueWork};
 use crate::aci::request::{self, MAX_PAIRS, PairValue, Pairs, RawRequest};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::{FILTER_FORMS, error_time, parse_filter, queue_time, span};
@@ -68,6 +71,19 @@ pub fn request(data: &[u8]) {
     }
     match QueueInfo::parse(&read.pairs, NOW_MS, &Changing(3600)) {
         Ok(asked) => check_queue_info(&asked),
+        Err(error) => check_error(&read.action, &error),
+    }
+    let before = size(&read.pairs);
+    let mut pairs = read.pairs;
+    let valid = validate(&QUEUE_WORK, QUEUE_WORK.common(), &pairs, false);
+    match valid.and_then(|()| QueueWork::parse_validated(&mut pairs)) {
+        Ok(QueueWork::Take(take)) => {
+            assert!((1..=MAX_QUEUES).contains(&take.queues.len()), "{take:?}");
+            assert!((1..=100).contains(&take.max) && take.wait_secs <= 3600.0, "{take:?}");
+        }
+        Ok(QueueWork::Report(report)) => {
+            assert!(report.attempt > 0 && size(&pairs) <= before, "{report:?}");
+        }
         Err(error) => check_error(&read.action, &error),
     }
 }

@@ -12,6 +12,7 @@ use actiond_actors::{ActionRef, OnRestart, Perform};
 
 use crate::aci::catalog::ParamSpec;
 use crate::config::{Key, KindReader, QueueLimits, Section};
+use crate::desk::Desk;
 
 /// A kind of action: what `Type` of a queue's section names.
 ///
@@ -83,6 +84,11 @@ pub trait ConfiguredQueue: Any + fmt::Debug + Send + Sync {
 
     /// Checks the directories into which all queues write, once all queues have been read.
     fn check(&self, _config: &mut KindReader<'_, '_>, _written: &[WrittenDirectory]) {}
+
+    /// Returns the desk at which workers elsewhere take the queue's actions (`QueueWork`), if they do.
+    fn desk(&self) -> Option<Desk> {
+        None
+    }
 
     /// Builds the performer of the queue's actions; called once at each start of the server.
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform>;

@@ -3,9 +3,11 @@
 //! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which describes its parameters for Help and its keys
 //! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats its parameters, [`ingest`]
 //! turns documents into batches of files, and [`fetch`] crawls directories and hands the files to a queue that takes
-//! documents, here or elsewhere. `command` runs a program for each action, on Unix. A program that embeds the server adds kinds by [`Kinds::with`].
+//! documents, here or elsewhere. `command` runs a program for each action, on Unix; [`remote`] leaves the work to workers
+//! elsewhere, [`forward`] to another server. A program that embeds the server adds kinds by [`Kinds::with`].
 //!
-//! `kind` has the traits that a kind implements, `registry` the list of kinds.
+//! `kind` has the traits that a kind implements, `registry` the list of kinds, `results` the forms in which a
+//! result may come from outside.
 
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
@@ -21,6 +23,8 @@ mod kind;
 #[cfg(test)]
 mod kind_tests;
 mod registry;
+pub mod remote;
+pub(crate) mod results;
 #[cfg(test)]
 mod system_tests;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::kind::Kind;
-use super::{echo, fetch, forward, ingest};
+use super::{echo, fetch, forward, ingest, remote};
 use crate::config::{QUEUE_KEYS, fixed_section};
 
 /// The kinds of action that a server knows: those that ship, and those of a program that embeds it.
@@ -40,8 +40,8 @@ pub enum KindRefused {
 }
 
 impl Kinds {
-    /// Returns the kinds that ship with the server: `Echo`, `Ingest`, `FileSystemConnector` and `Forward`, and on Unix
-    /// `Command`.
+    /// Returns the kinds that ship with the server: `Echo`, `Ingest`, `FileSystemConnector`, `Remote` and `Forward`, and on
+    /// Unix `Command`.
     #[must_use]
     pub fn shipped() -> Self {
         Self(vec![
@@ -50,6 +50,7 @@ impl Kinds {
             Arc::new(fetch::FileSystemConnector),
             #[cfg(unix)]
             Arc::new(super::command::CommandKind),
+            Arc::new(remote::RemoteKind),
             Arc::new(forward::ForwardKind),
         ])
     }
@@ -142,7 +143,7 @@ mod tests {
         let with = |kinds: &Kinds, kind| kinds.clone().with(kind);
         let kinds = Kinds::shipped();
         let refused = |kinds: &Kinds, kind| with(kinds, kind).map(drop).unwrap_err();
-        for word in ["echo", "INGEST", "FileSystemConnector", "forward"] {
+        for word in ["echo", "INGEST", "FileSystemConnector", "remote", "forward"] {
             assert_eq!(refused(&kinds, Other(word, &[], &[])), KindRefused::Word(word));
         }
         let key = KindRefused::Key { word: "Other", key: "maximumthreads" };
@@ -158,6 +159,7 @@ mod tests {
         assert_eq!(refused(&kinds, Other("More", &[], &[OURS])), section);
         // The shipped ones keep to it as well.
         let again = Kinds(Vec::new()).with(echo::EchoKind).unwrap().with(ingest::IngestKind);
-        assert!(again.unwrap().with(fetch::FileSystemConnector).is_ok());
+        let again = again.unwrap().with(fetch::FileSystemConnector).unwrap();
+        assert!(again.with(remote::RemoteKind).is_ok());
     }
 }

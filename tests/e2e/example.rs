@@ -136,9 +136,9 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
     let printed = Command::new(built("own_kind")).arg("config").output().expect("it runs");
     let printed = String::from_utf8(printed.stdout).expect("text");
     for part in [
-        "# Number=5\n",
-        "# 4=Greet\n",
-        "Allowed: one of Echo, Ingest, FileSystemConnector, Command, Greet.\n",
+        "# Number=7\n",
+        "# 6=Greet\n",
+        "Allowed: one of Echo, Ingest, FileSystemConnector, Command, Remote, Forward, Greet.\n",
         "\n\n// Greets everybody on its list.\n# [Greet]\n# Type=Greet\n",
         "// Allowed: any text.\n# Salutation=Hello\n",
         "\n# Guest0=Ada\n",
@@ -182,7 +182,7 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
         ("[Process]\nType=Greet\nSalutation=a\nGuest1=b", "there is no Guest0=, though a higher"),
         (
             "[Process]\nType=Great",
-            "must be one of Echo, Ingest, FileSystemConnector, Command, Greet",
+            "must be one of Echo, Ingest, FileSystemConnector, Command, Remote, Forward, Greet",
         ),
     ] {
         let (_, error) = configured(&home, config);

@@ -31,6 +31,8 @@ mod program;
 #[cfg(target_os = "linux")]
 mod programs;
 mod readme;
+#[cfg(target_os = "linux")]
+mod remote;
 mod server;
 #[cfg(target_os = "linux")]
 mod shop;

@@ -174,6 +174,7 @@ fn every_action_has_a_role_of_its_port() {
 fn only_dispatch_performs_actions_and_asks_first() {
     let calls = [
         "queue_info(",
+        "queue_work(",
         "server_info::answer(",
         "service::answer(",
         "submit::submit(",
@@ -191,6 +192,7 @@ fn only_dispatch_performs_actions_and_asks_first() {
             "authorize(",
             "perform(",
             "queue_info(",
+            "queue_work(",
             "server_info::answer(",
             "submit::submit(",
             "service::answer(",

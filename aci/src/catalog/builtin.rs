@@ -2,6 +2,7 @@
 
 use super::{ActionSpec, ParamKind, ParamSpec, StandardRole};
 use crate::queue_info::{QUEUE_ACTIONS, StateFilter};
+use crate::queue_work::{MAX_TAKEN, WORK_ACTIONS};
 use crate::response::ResponseFormat;
 
 /// The longest time in seconds that a request may wait for an action to end (our choice).
@@ -181,6 +182,82 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
     ],
 };
 
+/// `QueueWork` (our choice): the protocol of workers that do the actions of queues elsewhere.
+pub const QUEUE_WORK: ActionSpec<'static> = ActionSpec {
+    name: "QueueWork",
+    summary: "Hands the actions of queues with Type=Remote to workers, and takes their progress and results.",
+    asynchronous: false,
+    role: StandardRole::Query,
+    params: &[
+        ParamSpec::required(
+            "WorkAction",
+            ParamKind::OneOf(WORK_ACTIONS),
+            "What the worker wants: work, or to say something of work that it has.",
+        ),
+        ParamSpec::optional(
+            "QueueName",
+            ParamKind::Queue,
+            "For take, which requires it: the queues to take from, with commas between them. The first that has something is taken from.",
+        ),
+        ParamSpec::optional(
+            "Worker",
+            ParamKind::Text,
+            "For take and heartbeat: your name for the worker, which others are shown.",
+        ),
+        ParamSpec::optional(
+            "Max",
+            ParamKind::Integer { min: 1, max: MAX_TAKEN },
+            "For take: how many actions to take at most; 1 if not set.",
+        ),
+        ParamSpec::optional(
+            "Wait",
+            ParamKind::Seconds { max: MAX_WAIT_SECS },
+            "For take: waits that long for something to do. For heartbeat: waits that long for another wish, at most a third of the lease.",
+        ),
+        ParamSpec::optional(
+            "Token",
+            ParamKind::Token,
+            "For all but take, which require it: the action, as take replied.",
+        ),
+        ParamSpec::optional(
+            "Attempt",
+            ParamKind::Integer { min: 1, max: u32::MAX as i64 },
+            "For all but take, which require it: the attempt, as take replied.",
+        ),
+        ParamSpec::optional(
+            "Progress",
+            ParamKind::Text,
+            "For heartbeat: percent done, from 0 to 100.",
+        ),
+        ParamSpec::optional(
+            "Stage",
+            ParamKind::Text,
+            "For heartbeat: what is being done, in a few words.",
+        ),
+        ParamSpec::optional(
+            "Partial",
+            ParamKind::Text,
+            "For heartbeat: the result so far, in the same forms as Result.",
+        ),
+        ParamSpec::optional(
+            "Log",
+            ParamKind::Text,
+            "For heartbeat: lines to show with the action.",
+        ),
+        ParamSpec::optional(
+            "Result",
+            ParamKind::Text,
+            "For finish: the result: XML elements, a JSON object, or any text.",
+        ),
+        ParamSpec::optional("Error", ParamKind::Text, "For fail: why it failed."),
+        ParamSpec::optional(
+            "Retry",
+            ParamKind::Boolean,
+            "For fail: false if another attempt would only fail again; true if not set.",
+        ),
+    ],
+};
+
 /// `Help`: this table.
 pub const HELP: ActionSpec<'static> = ActionSpec {
     name: "Help",
@@ -204,6 +281,7 @@ pub fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
 /// `GetRequestLog`, which shows what others sent (our choice).
 pub const BUILTIN: &[ActionSpec<'static>] = &[
     QUEUE_INFO,
+    QUEUE_WORK,
     plain("GetVersion", "Shows version, build, time and uptime of the server."),
     ActionSpec {
         role: StandardRole::Admin,

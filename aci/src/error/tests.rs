@@ -85,6 +85,13 @@ fn each_kind_has_its_number_code_and_texts() {
             "is 12, at most 10",
         ),
         (AciError::unavailable("ending"), "ACTIONDX506", "0x1FA", "ERRORUNAVAILABLE", "ending"),
+        (
+            AciError::work_lost("MTA=", "attempt 1 is over"),
+            "ACTIONDX507",
+            "0x1FB",
+            "ERRORWORKLOST",
+            "the token MTA= is not yours any more: attempt 1 is over.",
+        ),
         (AciError::internal("Q3"), "ACTIONDX500", "0x1F4", "ERRORINTERNAL", "Q3"),
     ];
     for (error, id, raw, code, says) in table {
@@ -105,7 +112,7 @@ macro_rules! each_kind {
 }
 
 /// An error of every kind, with the name of what makes it.
-fn of_every_kind(word: &str) -> [(&'static str, AciError); 14] {
+fn of_every_kind(word: &str) -> [(&'static str, AciError); 15] {
     each_kind! {
         unknown_action(word);
         missing(word, word);
@@ -120,6 +127,7 @@ fn of_every_kind(word: &str) -> [(&'static str, AciError); 14] {
         too_large(word, 2, 1);
         failed(word, word);
         unavailable(word);
+        work_lost(word, word);
         internal(word);
     }
 }

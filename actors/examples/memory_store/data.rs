@@ -222,8 +222,9 @@ impl Row {
 
     /// Returns the action as whoever runs it gets it.
     pub(crate) fn claimed(&self) -> Claimed {
-        let Record { id, attempt, queued_at, started_at, .. } = self.record;
+        let Record { id, attempt, queued_at, started_at, priority, .. } = self.record;
         Claimed {
+            priority,
             id,
             attempt,
             queued_at,
@@ -275,11 +276,6 @@ impl Queue {
     pub(crate) fn next_due(&self, now: Timestamp) -> Option<Duration> {
         let first = self.rows.values().filter_map(|row| row.record.not_before).min()?;
         u64::try_from(first.0.saturating_sub(now.0)).ok().map(Duration::from_millis)
-    }
-
-    /// Returns the number of actions that must not start yet.
-    pub(crate) fn deferred(&self) -> u64 {
-        self.rows.values().filter(|row| row.record.not_before.is_some()).count() as u64
     }
 
     /// Returns the actions that may start, the next to start first (Q8).

@@ -57,6 +57,8 @@ pub(crate) struct QueueActor {
     pub(super) due: Due,
     /// Those to tell once nothing waits and nothing is in flight.
     settle: Vec<oneshot::Sender<()>>,
+    /// Those to tell once so many batches are answered, or nothing is in flight.
+    looks: Vec<(usize, oneshot::Sender<()>)>,
 }
 
 impl QueueActor {
@@ -93,6 +95,7 @@ impl QueueActor {
             look: false,
             due: Due::default(),
             settle: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -139,6 +142,18 @@ impl QueueActor {
                         let _ = settled.send(());
                     }
                 }
+            }
+        }
+    }
+
+    /// Answers those who asked it to look, once it has. Called for each answer to a batch.
+    pub(super) fn answer_looks(&mut self) {
+        let rests = self.in_flight == 0;
+        for (left, reply) in std::mem::take(&mut self.looks) {
+            match left.saturating_sub(1) {
+                left if left > 0 && !rests => self.looks.push((left, reply)),
+                // The caller may have stopped waiting.
+                _ => drop(reply.send(())),
             }
         }
     }
@@ -254,8 +269,13 @@ impl Handler<LookAgain> for QueueActor {
 
     fn handle(&mut self, LookAgain(reply): LookAgain, ctx: &mut Self::Context) {
         self.pump(ctx);
-        // The caller may have stopped waiting.
-        let _ = reply.send(self.in_flight > 0);
+        // Of those in flight each may have been sealed before: the one after them is not.
+        if self.in_flight > 0 && !reply.is_closed() {
+            self.looks.push((self.in_flight + 1, reply));
+        } else {
+            // The caller may not wait.
+            let _ = reply.send(());
+        }
     }
 }
 

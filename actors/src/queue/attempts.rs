@@ -29,7 +29,7 @@ impl QueueActor {
 
     /// Makes the attempt at a claimed action.
     pub(super) fn attempt_of(&self, claimed: Claimed) -> Attempt {
-        let Claimed { id, attempt, queued_at, parameters, failures, .. } = claimed;
+        let Claimed { id, attempt, queued_at, priority, parameters, failures, .. } = claimed;
         let attempt = Attempt::new(
             Some(ActionRef { id, queued_at, attempt }),
             self.shared.name_shared(),
@@ -38,7 +38,10 @@ impl QueueActor {
         );
         let watched = self.shared.telling().want(Interest::PROGRESSED);
         let queue = watched.then(|| Arc::downgrade(&self.shared));
-        attempt.telling_progress(queue).retried(self.shared.settings().retry, failures)
+        attempt
+            .telling_progress(queue)
+            .of_priority(priority)
+            .retried(self.shared.settings().retry, failures)
     }
 
     /// Gives an attempt a slot and a worker.

@@ -175,5 +175,6 @@ impl Handler<Committed> for QueueActor {
             }
         }
         self.pump(ctx);
+        self.answer_looks();
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State};
@@ -135,11 +136,13 @@ impl QueueHandle {
     }
 
     /// Makes the queue look whether it can start something, because what its performer waited for is there
-    /// ([`Perform::demand`]). Returns false if nothing can start now.
-    pub async fn look_again(&self) -> bool {
+    /// ([`Perform::demand`]). The returned future is ready once it has looked and what it claimed by that is durable; it need
+    /// not be awaited.
+    pub fn look_again(&self) -> impl Future<Output = ()> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         self.shared.tell(LookAgain(reply));
-        answer.await.unwrap_or(false)
+        // An actor that has died has looked at nothing; the next one looks when it starts.
+        answer.map(drop)
     }
 
     /// Keeps a note with an attempt that runs.

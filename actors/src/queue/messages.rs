@@ -23,11 +23,11 @@ pub(crate) struct Change {
     pub(crate) reply: oneshot::Sender<Result<Vec<Affected>, Rejected>>,
 }
 
-/// Look whether something can start: something that the queue's performer waited for is there. From a handle; answered with
-/// true if a batch is under way that may start something, with false if nothing can start now.
+/// Look whether something can start: something that the queue's performer waited for is there. From a handle; answered once a
+/// batch that was sealed after this is durable, or there is none to make.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct LookAgain(pub(crate) oneshot::Sender<bool>);
+pub(crate) struct LookAgain(pub(crate) oneshot::Sender<()>);
 
 /// An attempt has ended, and `freed`, if it is set, is free by that. One message for both: a slot never counts as free
 /// while its attempt still counts as running (Q4). From its worker.

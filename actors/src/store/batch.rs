@@ -272,6 +272,8 @@ pub struct Claimed {
     pub queued_at: Timestamp,
     /// Time when this attempt started.
     pub started_at: Timestamp,
+    /// Its priority.
+    pub priority: i32,
     /// The action's parameters.
     pub parameters: Parameters,
     /// Number of its attempts that have failed since it was submitted or last retried by a client.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::actor_thread::ActorThread;
 use super::lease::Tenure;
@@ -243,6 +244,7 @@ impl Builder {
             keeper: Mutex::new(None),
             clock: self.clock,
             shutdown: Shutdown::new(),
+            draining: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
             observers,
             #[cfg(unix)]

@@ -29,9 +29,16 @@ impl System {
         self.inner.shutdown.has_begun()
     }
 
+    /// Waits until the system refuses new actions because it shuts down.
+    pub async fn drained(&self) {
+        // The sender lives in the system, so waiting can't fail.
+        let _ = self.inner.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+
     /// Begins a shutdown: from now on submissions are refused and nothing starts.
     pub fn drain(&self) {
         self.inner.shutdown.go_on_to(Phase::Draining);
+        self.inner.draining.send_replace(true);
         for queue in self.queues() {
             queue.shared.tell(Drain);
         }

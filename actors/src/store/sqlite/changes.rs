@@ -56,6 +56,7 @@ impl Writer<'_> {
                         attempt: FIRST_ATTEMPT,
                         queued_at,
                         started_at: not_before(batch.now, queued_at),
+                        priority: *priority,
                         parameters: parameters.clone(),
                         failures: 0,
                     };

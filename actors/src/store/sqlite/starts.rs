@@ -192,7 +192,8 @@ impl Writer<'_> {
                 None => self.parameters(row.id)?,
             };
             let Row { id, attempt, queued_at, priority, failures, .. } = row;
-            let started = Claimed { id, attempt, queued_at, started_at, parameters, failures };
+            let started =
+                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
             claimed.push((Reverse(priority), started));
         }
         Ok(claimed)

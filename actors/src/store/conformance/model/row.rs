@@ -143,9 +143,10 @@ impl Row {
     }
 
     pub(super) fn claimed(&self) -> Claimed {
-        let Record { id, attempt, queued_at, started_at, .. } = self.record;
+        let Record { id, attempt, queued_at, started_at, priority, .. } = self.record;
         let (started_at, parameters) = (started_at.unwrap(), self.parameters.clone());
-        Claimed { id, attempt, queued_at, started_at, parameters, failures: self.failures }
+        let failures = self.failures;
+        Claimed { id, attempt, queued_at, started_at, priority, parameters, failures }
     }
 
     pub(super) fn resumed(&self) -> Resumed {

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# A worker for actiond in shell. It needs bash, curl and jq.
+#
+#     worker.sh http://localhost:7000 Render [NAME]
+#
+# It takes actions of the queue Render one after the other, does them in `work`, and reports. Several queues are named with
+# commas between them. If the environment has ACTIOND_KEY, that is sent as the key.
+#
+# Put your own work into `work`, which is run in a process group of its own. `parameter NAME DEFAULT` prints a parameter;
+# `progress PERCENT STAGE PARTIAL` shows how far it is; what it prints is the result, and its exit code tells whether it failed
+# (3: another attempt would only fail again). It is stopped (SIGSTOP) while the action is paused, and ended when that is to stop.
+
+set -u
+
+work() {
+    # This one only sleeps, in steps.
+    local steps step
+    steps=$(parameter Steps 10)
+    for ((step = 1; step <= steps; step++)); do
+        sleep "$(parameter StepSecs 0.1)"
+        progress $((100 * step / steps)) "step $step of $steps" "{\"steps\": $step}"
+    done
+    if [ -n "$(parameter Fail '')" ]; then
+        parameter Fail '' >&2
+        return 1
+    fi
+    printf '{"steps": %d, "language": "shell"}' "$steps"
+}
+
+address=$1 queues=$2 name=${3:-$(hostname)-$$}
+files=$(mktemp -d)
+leader='' is_ending=''
+
+# The whole group of the work, or nothing.
+signal_work() { [ -z "$leader" ] || kill "-$1" -- "-$leader" 2>/dev/null || true; }
+cleanup() { signal_work KILL; rm -rf "$files"; }
+trap cleanup EXIT
+trap 'is_ending=1' TERM INT
+
+parameter() {
+    jq -r --arg name "$1" --arg default "$2" \
+        '[.parameters.parameter[]? | select(."@name" == $name) | ."@value" // ."$"] | .[0] // $default' "$files/job"
+}
+
+# What the next heartbeat tells. Moved into place, so that it is never half there.
+progress() {
+    printf '%s' "$1" >"$files/Progress.new" && mv "$files/Progress.new" "$files/Progress"
+    printf '%s' "$2" >"$files/Stage.new" && mv "$files/Stage.new" "$files/Stage"
+    printf '%s' "${3-}" >"$files/Partial.new" && mv "$files/Partial.new" "$files/Partial"
+}
+
+# Sends one request: its time limit, then NAME=VALUE or NAME@FILE. Sets `reply` to the reply's data; 0: success, 1: it may
+# pass, 2: refused, or the action is not this worker's any more.
+try_call() {
+    local limit=$1 data=() one caller
+    shift
+    for one in "$@"; do data+=(--data-urlencode "$one"); done
+    [ -z "${ACTIOND_KEY-}" ] || data+=(--header "Authorization: Bearer $ACTIOND_KEY")
+    # Waited for, since a signal is only heard between commands or in `wait`.
+    curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
+        --data-urlencode ResponseFormat=simplejson "$address" >"$files/reply" &
+    caller=$!
+    wait "$caller" || {
+        kill "$caller" 2>/dev/null
+        return 1
+    }
+    case $(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' "$files/reply") in
+    ok) reply=$(jq -c '.autnresponse.responsedata // {}' "$files/reply") ;;
+    ERRORUNAVAILABLE | '') return 1 ;;
+    *)
+        jq -r '.autnresponse.responsedata.error.errordescription' "$files/reply" >&2
+        return 2
+        ;;
+    esac
+}
+
+# Sends a request again until it is answered, this many times.
+call() {
+    local times=$1 limit=$2 pause=1 code
+    shift 2
+    while :; do
+        try_call "$limit" "$@"
+        code=$?
+        # Once it is to end, what it has to say is still said; it takes nothing more.
+        [ $code = 1 ] && ((--times > 0)) && { [ -z "$is_ending" ] || [ "$1" != WorkAction=take ]; } || return $code
+        sleep $pause
+        pause=$((pause < 10 ? pause * 2 : 10))
+    done
+}
+
+say() {
+    local word=$1
+    shift
+    call 60 30 "WorkAction=$word" "Token=$token" "Attempt=$attempt" "$@"
+}
+
+# Reports on the work while it runs, every second or at once if it is to pause or to stop. Sets `last_wish`.
+attend() {
+    local wish=run told=run code heard=$SECONDS news one
+    while kill -0 "$leader" 2>/dev/null; do
+        news=()
+        for one in Progress Stage Partial; do
+            [ ! -e "$files/$one" ] || news+=("$one@$files/$one")
+        done
+        try_call 30 WorkAction=heartbeat "Token=$token" "Attempt=$attempt" "Worker=$name" Wait=1 "${news[@]}"
+        code=$?
+        case $code in
+        0) wish=$(jq -r .wish <<<"$reply") heard=$SECONDS ;;
+        1) ((SECONDS - heard < 10 * lease)) || wish=force ;; # The server may be starting again.
+        *) wish=force ;;
+        esac
+        [ -z "$is_ending" ] || wish=stop
+        if [ "$wish" != "$told" ]; then
+            case $wish in
+            pause) signal_work STOP ;;
+            run) signal_work CONT ;;
+            stop) signal_work TERM && signal_work CONT ;;
+            *) signal_work KILL ;;
+            esac
+            told=$wish
+        fi
+        [ $code = 0 ] || sleep 0.5
+    done
+    last_wish=$wish
+}
+
+one_job() {
+    token=$(jq -r .token <"$files/job") attempt=$(jq -r .attempt <"$files/job") lease=$(jq -r .leasesecs <"$files/job")
+    rm -f "$files"/{Progress,Stage,Partial}
+    set -m # So that the work leads a process group.
+    (
+        trap - TERM INT EXIT
+        work >"$files/result" 2>"$files/errors"
+    ) &
+    leader=$!
+    set +m
+    attend
+    wait "$leader" 2>/dev/null
+    local code=$?
+    leader=''
+    case $last_wish:$code in
+    force:*) ;;
+    *:0) say finish "Result@$files/result" ;;
+    stop:*)
+        # What there is of the result is kept.
+        [ ! -e "$files/Partial" ] || say heartbeat "Partial@$files/Partial"
+        say release
+        ;;
+    *:3) say fail "Error@$files/errors" Retry=false ;;
+    *) say fail "Error@$files/errors" ;;
+    esac
+}
+
+while [ -z "$is_ending" ]; do
+    call 10 50 WorkAction=take "QueueName=$queues" "Worker=$name" Wait=20
+    case $? in
+    0)
+        jq -c '.work[0] // empty' <<<"$reply" >"$files/job"
+        [ ! -s "$files/job" ] || one_job
+        ;;
+    2) exit 1 ;;
+    esac
+done

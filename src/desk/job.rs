@@ -1,0 +1,298 @@
+//! A job: an attempt that a worker elsewhere has, under a lease.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actiond_actors::{
+    ActionContext, ActionRef, Failure, Parameters, Progress, Report, Stage, StageStatus, State,
+    Wish,
+};
+use futures_util::StreamExt as _;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// Time within which the end of an action is written, or who waits for that is told to ask again.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// Time after which a worker that was told to stop is told again, if it waits for news.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// An attempt that a worker has.
+pub(crate) struct Job {
+    context: ActionContext,
+    action: ActionRef,
+    lease: Duration,
+    state: Mutex<JobState>,
+    /// Wakes its work once it is to end.
+    ended: Notify,
+    /// True once its work has ended, or was dropped.
+    over: watch::Sender<bool>,
+}
+
+struct JobState {
+    /// The worker's name; unknown after a restart, until it is heard of.
+    worker: Option<Arc<str>>,
+    /// Time of the worker's last word.
+    heard: Instant,
+    /// True once there was a word in this server.
+    was_heard: bool,
+    /// The wish that the worker was told last.
+    told: Wish,
+    end: Ending,
+}
+
+/// The way to the end of a job.
+enum Ending {
+    /// It has not ended.
+    None,
+    /// It is to end like this.
+    Asked(Result<Report, Failure>),
+    /// Its work has taken that up.
+    Taken,
+}
+
+/// The worker that has a job, as others are shown it.
+pub(crate) struct Holder {
+    pub(crate) action: ActionRef,
+    pub(crate) worker: Option<Arc<str>>,
+    /// Time since its last word, or since the server started if there was none since.
+    pub(crate) silence: Duration,
+}
+
+/// What a worker says while it works.
+#[derive(Default)]
+pub(crate) struct News {
+    pub(crate) worker: Option<String>,
+    pub(crate) percent: Option<f64>,
+    pub(crate) stage: Option<String>,
+    pub(crate) partial: Option<Report>,
+    pub(crate) log: Option<String>,
+}
+
+/// What became of a job that was to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Its end is durable, and its action in this state.
+    As(State),
+    /// Another server had taken the action over.
+    Elsewhere,
+    /// That is not known yet.
+    Unknown,
+}
+
+impl Job {
+    pub(super) fn new(context: ActionContext, action: ActionRef, lease: Duration) -> Self {
+        Self {
+            context,
+            action,
+            lease,
+            state: Mutex::new(JobState {
+                worker: None,
+                heard: Instant::now(),
+                was_heard: false,
+                told: Wish::Run,
+                end: Ending::None,
+            }),
+            ended: Notify::new(),
+            over: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) const fn action(&self) -> ActionRef {
+        self.action
+    }
+
+    pub(crate) const fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    pub(crate) fn queue_name(&self) -> &str {
+        self.context.queue_name()
+    }
+
+    pub(crate) fn parameters(&self) -> &Parameters {
+        self.context.parameters()
+    }
+
+    pub(crate) fn priority(&self) -> i32 {
+        self.context.priority()
+    }
+
+    /// Begins its lease: this worker gets it now.
+    pub(super) fn give_to(&self, worker: &Arc<str>) {
+        let mut state = self.lock();
+        state.worker = Some(Arc::clone(worker));
+        state.heard = Instant::now();
+        state.was_heard = true;
+        drop(state);
+        self.context.set_worker(&**worker);
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        let state = self.lock();
+        let (worker, silence) = (state.worker.clone(), state.heard.elapsed());
+        Holder { action: self.action, worker, silence }
+    }
+
+    /// Waits for its end and returns its outcome; a silent worker loses it.
+    pub(super) async fn done(&self) -> Result<Report, Failure> {
+        loop {
+            let until = {
+                let mut state = self.lock();
+                if let Ending::Asked(_) = state.end
+                    && let Ending::Asked(outcome) = std::mem::replace(&mut state.end, Ending::Taken)
+                {
+                    return outcome;
+                }
+                let until = state.heard + self.lease;
+                if until <= Instant::now() {
+                    state.end = Ending::Taken;
+                    return Err(Failure::failed(self.lost_text(&state)));
+                }
+                until
+            };
+            // A heartbeat wakes nobody: when its time is over, the work looks again.
+            let _ = tokio::time::timeout_at(until, self.ended.notified()).await;
+        }
+    }
+
+    fn lost_text(&self, state: &JobState) -> String {
+        let lease = self.lease.as_secs();
+        match (&state.worker, state.was_heard) {
+            (Some(worker), true) => format!("the worker {worker} was not heard of for {lease} s"),
+            _ => format!("its worker was not heard of for {lease} s after the server was started"),
+        }
+    }
+
+    /// Takes news of its worker, and renews its lease. False if it has ended.
+    pub(crate) fn hear(&self, news: News) -> bool {
+        let mut state = self.lock();
+        if !matches!(state.end, Ending::None) {
+            return false;
+        }
+        state.heard = Instant::now();
+        state.was_heard = true;
+        let News { worker, percent, stage, partial, log } = news;
+        if let Some(worker) = worker
+            && state.worker.as_deref() != Some(&*worker)
+        {
+            state.worker = Some(Arc::from(&*worker));
+            self.context.set_worker(worker);
+        }
+        drop(state);
+        match (percent, stage) {
+            (None, None) => {}
+            (Some(percent), None) => self.context.set_progress(Progress::of_percent(percent)),
+            (percent, Some(title)) => {
+                let stage = Stage::new(title).at(StageStatus::Processing);
+                let stage = stage.percent(percent.unwrap_or_default());
+                self.context.set_progress(Progress::of_stages(vec![stage]));
+            }
+        }
+        if let Some(partial) = partial {
+            self.context.set_partial(partial);
+        }
+        if let Some(log) = log {
+            log.lines().for_each(|line| self.keep_line(line));
+        }
+        true
+    }
+
+    /// Keeps a line that its worker has logged.
+    fn keep_line(&self, line: &str) {
+        let queue = self.context.queue_name();
+        log::debug!("queue {queue}: action {}: {line:?}", self.action.id.get());
+    }
+
+    /// Returns what its worker is to do, once that is something else than it was told last; what it is told anyway once the time
+    /// is over. `None` if the job is over.
+    pub(crate) async fn wish(&self, patience: Duration) -> Option<Wish> {
+        let mut over = self.over.subscribe();
+        let told = self.lock().told;
+        // Whoever was told to stop must not miss it if that reply was lost, and must not ask in circles.
+        let patience = if told >= Wish::Stop { patience.min(TELL_AGAIN) } else { patience };
+        if !patience.is_zero() && self.context.wish() == told {
+            let changed = async {
+                let mut wishes = self.context.wishes();
+                while let Some(wish) = wishes.next().await {
+                    if wish != told {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                _ = over.wait_for(|over| *over) => {}
+                () = tokio::time::sleep(patience) => {}
+            }
+        }
+        if *over.borrow() {
+            return None;
+        }
+        let wish = self.context.wish();
+        let mut state = self.lock();
+        state.told = wish;
+        // It was here until now.
+        state.heard = Instant::now();
+        Some(wish)
+    }
+
+    /// Lets it end like this, unless it has ended.
+    pub(crate) fn finish(&self, report: Report) -> bool {
+        self.end(Ok(report))
+    }
+
+    /// Lets it fail, unless it has ended. If it was asked to stop, that counts as a stop.
+    pub(crate) fn fail(&self, failure: Failure) -> bool {
+        let failure = if self.context.is_stop_requested() { Failure::Stopped } else { failure };
+        self.end(Err(failure))
+    }
+
+    /// Gives it back to the queue, unless it has ended. If it was asked to stop, that counts as a stop.
+    pub(crate) fn release(&self) -> bool {
+        self.fail(Failure::Released)
+    }
+
+    fn end(&self, outcome: Result<Report, Failure>) -> bool {
+        let mut state = self.lock();
+        if !matches!(state.end, Ending::None) || *self.over.borrow() {
+            return false;
+        }
+        state.end = Ending::Asked(outcome);
+        drop(state);
+        self.ended.notify_one();
+        true
+    }
+
+    /// Waits until its end is durable.
+    pub(crate) async fn settled(&self) -> Settled {
+        let let_go = async {
+            let mut over = self.over.subscribe();
+            // The sender lives here, so waiting can't fail.
+            let _ = over.wait_for(|over| *over).await;
+            if !self.context.is_detached() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            state = self.context.settled() => match state {
+                Some(state) => Settled::As(state),
+                None if self.context.is_detached() => Settled::Unknown,
+                None => Settled::Elsewhere,
+            },
+            // The server shuts down; the next one goes on with it.
+            () = let_go => Settled::Unknown,
+            () = tokio::time::sleep(WRITTEN_WITHIN) => Settled::Unknown,
+        }
+    }
+
+    pub(super) fn set_over(&self) {
+        self.over.send_replace(true);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JobState> {
+        // Nothing that holds the lock can leave it half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,132 @@
+//! The workers of `examples/workers`, as they are: each does its work, obeys, and outlives a server that is killed.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::super::server::{Home, Server, wait_until};
+use super::super::skip::skipped;
+use super::CONFIG;
+
+/// A worker that runs. It is killed when this is dropped.
+struct Worker(Child);
+
+impl Worker {
+    /// Starts a worker of this language, unless what it needs is missing.
+    fn start(language: &str, server: &Server, name: &str) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workers");
+        let (needs, file): (&[&str], _) = match language {
+            "Python" => (&["python3"], "worker.py"),
+            "JavaScript" => (&["node"], "worker.mjs"),
+            _ => (&["bash", "curl", "jq"], "worker.sh"),
+        };
+        for program in needs {
+            let there = Command::new(program)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            if !there.is_ok_and(|status| status.success()) {
+                skipped(&format!("the worker in {language}"), &format!("there is no {program}"));
+                return None;
+            }
+        }
+        let mut command = Command::new(needs[0]);
+        command.arg(folder.join(file)).arg(format!("http://{}", server.address));
+        command.args(["Render", name]).stdin(Stdio::null()).stdout(Stdio::null());
+        Some(Self(command.spawn().expect("it starts")))
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn end(mut self) {
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(asked.expect("kill").success());
+        wait_until("the end of the worker", || self.0.try_wait().expect("its status").is_some());
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.0.try_wait().expect("its status").is_none() {
+            // So that a shell can end what it has started.
+            let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+            wait_until("the end of the worker", || {
+                self.0.try_wait().expect("its status").is_some()
+            });
+        }
+    }
+}
+
+/// A server in this home on the port that an earlier one had, so that its workers find it.
+fn again_at(home: &Home, port: u16) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    command.arg("--config").arg(home.path().join("test.cfg")).arg("--data").arg(home.data());
+    command.args(["--port", &port.to_string()]).current_dir(home.path());
+    Server::run(command)
+}
+
+fn does_all(language: &str) {
+    let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nStopGraceSecs=20\n"));
+    let server = home.start();
+    let Some(worker) = Worker::start(language, &server, "example") else { return };
+
+    let token = server.submit_to("Render", "&Steps=3&StepSecs=0.01&Name=%3C%26%C3%B6");
+    let ended = server.outcome("Render", &token);
+    let found = (ended.must("status"), ended.must("steps"), ended.must("language"));
+    assert_eq!(found, ("Finished".into(), "3".into(), language.into()), "{}", ended.0);
+
+    let token = server.submit_to("Render", "&Steps=1&StepSecs=0&Fail=no%20light%20%3C%26%3E");
+    let ended = server.outcome("Render", &token);
+    assert_eq!(ended.must("status"), "Error");
+    assert!(ended.must("error").contains("no light <&>"), "{}", ended.0);
+
+    let token = server.submit_to("Render", "&Steps=1000&StepSecs=0.05");
+    let percent = |token: &str| server.about("Render", "progress", token).must("percent");
+    wait_until("its progress", || percent(&token) != "0");
+    assert_eq!(server.about("Render", "getStatus", &token).must("worker"), "example");
+    server.about("Render", "pause", &token).success();
+    // What was under way when it heard of that may still come.
+    let mut last = (percent(&token), std::time::Instant::now());
+    wait_until("that it pauses", || {
+        let now = percent(&token);
+        if now != last.0 {
+            last = (now, std::time::Instant::now());
+        }
+        last.1.elapsed().as_secs() >= 5
+    });
+    server.about("Render", "resume", &token).success();
+    wait_until("that it goes on", || percent(&token) != last.0);
+    server.about("Render", "stop", &token).success();
+    let ended = server.outcome("Render", &token);
+    assert_eq!(ended.must("status"), "Stopped", "{}", ended.0);
+    assert!(ended.number("steps") > 0, "the partial result is kept: {}", ended.0);
+
+    // It outlives its server, and reports to the next one.
+    let token = server.submit_to("Render", "&Steps=40&StepSecs=0.05");
+    wait_until("its start", || server.status_in("Render", &token) == "Processing");
+    let port = server.address.port();
+    server.kill();
+    let server = again_at(&home, port);
+    let ended = server.outcome("Render", &token);
+    assert_eq!((ended.must("status"), ended.must("steps")), ("Finished".into(), "40".into()));
+
+    // One that is asked to end gives back what it has.
+    let token = server.submit_to("Render", "&Steps=1000&StepSecs=0.05");
+    wait_until("its start", || server.status_in("Render", &token) == "Processing");
+    worker.end();
+    wait_until("that it is given back", || server.status_in("Render", &token) == "Queued");
+}
+
+#[test]
+fn the_worker_in_python_does_all() {
+    does_all("Python");
+}
+
+#[test]
+fn the_worker_in_javascript_does_all() {
+    does_all("JavaScript");
+}
+
+#[test]
+fn the_worker_in_shell_does_all() {
+    does_all("shell");
+}

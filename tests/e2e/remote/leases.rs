@@ -1,0 +1,127 @@
+//! Silence, late words, and servers that die with work out.
+
+use std::time::{Duration, Instant};
+
+use super::super::server::{Home, Server, wait_until};
+use super::{CONFIG, Work, take, take_one};
+
+fn short_leases() -> Home {
+    Home::new(&CONFIG.replace("[Render]\n", "[Render]\nLeaseSecs=2\n"))
+}
+
+#[test]
+fn a_silent_worker_loses_its_action_and_is_told_so() {
+    let home = short_leases();
+    let server = home.start();
+    let token = server.submit_to("Render", "");
+    let work = take_one(&server, "Render");
+    let ended = server.outcome("Render", &token);
+    assert_eq!(ended.must("status"), "Error");
+    assert_eq!(ended.must("error"), "the worker tester was not heard of for 2 s");
+    for word in ["heartbeat", "finish", "fail", "release"] {
+        let why = work.has_lost(&server, word);
+        assert!(why.contains("has ended as Error (the worker tester was not heard of"), "{why}");
+    }
+    assert_eq!(server.about("Render", "getStatus", &token).must("error"), ended.must("error"));
+}
+
+#[test]
+fn heartbeats_keep_an_action_also_while_it_is_paused() {
+    let home = short_leases();
+    let server = home.start();
+    let token = server.submit_to("Render", "");
+    let work = take_one(&server, "Render");
+    server.about("Render", "pause", &token).success();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        // Each waits for a third of the lease.
+        let answer = work.must(&server, "heartbeat", &[("Wait", "60"), ("Worker", "other name")]);
+        assert_eq!(answer.must("wish"), "pause");
+    }
+    let status = server.about("Render", "getStatus", &token);
+    assert_eq!(
+        (status.must("status"), status.must("worker")),
+        ("Paused".into(), "other name".into())
+    );
+    server.about("Render", "resume", &token).success();
+    assert_eq!(work.must(&server, "heartbeat", &[]).must("wish"), "run");
+    work.must(&server, "finish", &[]);
+}
+
+/// Ends a server in one of two ways with work out, and returns the next one.
+fn restarted(home: &Home, server: Server, kill: bool) -> Server {
+    if kill {
+        server.kill();
+    } else {
+        server.signal("TERM");
+        let (status, said) = server.wait();
+        assert!(status.success(), "{said:?}");
+    }
+    home.start()
+}
+
+#[test]
+fn workers_go_on_and_report_to_the_next_server() {
+    let home = Home::new(CONFIG);
+    let mut server = home.start();
+    for kill in [true, false] {
+        let tokens: Vec<_> = (0..4).map(|_| server.submit_to("Render", "")).collect();
+        let works = take(&server, "Render", "&Max=4");
+        works[0].must(&server, "heartbeat", &[("Progress", "40")]);
+        assert_eq!(works.len(), 4);
+        server.about("Render", "pause", &tokens[1]).success();
+        server = restarted(&home, server, kill);
+        assert!(take(&server, "Render", "").is_empty(), "all its slots are taken");
+        assert_eq!(works[0].must(&server, "heartbeat", &[]).must("wish"), "run");
+        assert_eq!(works[1].must(&server, "heartbeat", &[]).must("wish"), "pause");
+        server.about("Render", "resume", &tokens[1]).success();
+        works[1].must(&server, "finish", &[("Result", "<a/>")]);
+        assert_eq!(works[0].must(&server, "finish", &[]).must("status"), "Finished");
+        assert_eq!(works[2].must(&server, "fail", &[("Error", "x")]).must("status"), "Error");
+        assert_eq!(works[3].must(&server, "release", &[]).must("status"), "Queued");
+        let again: Work = take_one(&server, "Render");
+        assert_eq!((again.token.as_str(), again.attempt.as_str()), (tokens[3].as_str(), "2"));
+        again.must(&server, "finish", &[]);
+        // Their repetition has the same answer in the next process.
+        server = restarted(&home, server, kill);
+        assert_eq!(works[0].must(&server, "finish", &[]).must("status"), "Finished");
+        assert_eq!(works[2].must(&server, "fail", &[("Error", "x")]).must("status"), "Error");
+        works[2].has_lost(&server, "finish");
+        works[3].has_lost(&server, "finish");
+    }
+}
+
+#[test]
+fn a_worker_that_died_with_the_server_is_missed() {
+    let home = short_leases();
+    let server = home.start();
+    let token = server.submit_to("Render", "");
+    take_one(&server, "Render");
+    let server = restarted(&home, server, true);
+    let ended = server.outcome("Render", &token);
+    let error = ended.must("error");
+    assert!(error.contains("not heard of for 2 s after the server was started"), "{error}");
+}
+
+#[test]
+fn a_stop_is_kept_over_a_restart() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    let token = server.submit_to("Render", "");
+    let work = take_one(&server, "Render");
+    server.about("Render", "stop", &token).success();
+    let server = restarted(&home, server, true);
+    assert_eq!(work.must(&server, "heartbeat", &[]).must("wish"), "stop");
+    assert_eq!(work.must(&server, "release", &[]).must("status"), "Stopped");
+}
+
+#[test]
+fn a_lost_action_is_free_for_others_at_once() {
+    let home = Home::new(&CONFIG.replace("[Print]\n", "[Print]\nLeaseSecs=1\nMaximumThreads=1\n"));
+    let server = home.start();
+    let lost = server.submit_to("Print", "");
+    let next = server.submit_to("Print", "");
+    take_one(&server, "Print");
+    assert_eq!(take_one(&server, "Print").token, next, "its slot is free");
+    wait_until("the end of the lost one", || server.status_in("Print", &lost) == "Error");
+}
