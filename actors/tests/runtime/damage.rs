@@ -39,17 +39,31 @@ impl Damaged {
         database.execute_batch("BEGIN").unwrap();
         for id in 1..=ACTIONS {
             let ended = id.is_multiple_of(3);
-            let state = if ended { State::Finished } else { State::Queued };
+            // Of those that wait some may not start yet: these have a number of their own in the file.
+            let deferred = !ended && id.is_multiple_of(5);
+            let state = if ended { State::Finished } else { State::Queued } as u8;
+            let (state, not_before) = if deferred { (8, Some(9_000_000)) } else { (state, None) };
             // Neither order is that of the ids.
             let started = ended.then_some(100_000 - id);
             let finished = ended.then_some(200_000 + (id * 7) % 1_000);
             let report = if is_large(id) { large.as_str() } else { None };
             database
                 .prepare_cached(
-                    "INSERT INTO action VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, 1, 100, NULL, ?7)",
+                    "INSERT INTO action (id, queue, state, priority, attempt, queued_at, started_at, finished_at,
+                     processing_ms, percent, report, not_before)
+                     VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, 1, 100, ?7, ?8)",
                 )
                 .unwrap()
-                .execute(params![id, queue.0, state as u8, 1_000 + id, started, finished, report])
+                .execute(params![
+                    id,
+                    queue.0,
+                    state,
+                    1_000 + id,
+                    started,
+                    finished,
+                    report,
+                    not_before
+                ])
                 .unwrap();
         }
         database.execute_batch("COMMIT").unwrap();
