@@ -26,20 +26,17 @@ const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 /// An environment.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
 
-/// Returns the environment that all programs of a queue get.
+/// Returns the part of the server's environment that programs get.
 pub(super) fn base(
     of_server: impl Iterator<Item = (OsString, OsString)>,
     inherits_all: bool,
-    given: &[(String, String)],
 ) -> Environment {
     let is_passed_on = |name: &OsStr| match inherits_all {
         // Those of an action in which the server itself may run say nothing of its actions.
         true => !name.as_bytes().starts_with(OWN.as_bytes()),
         false => PASSED_ON.iter().any(|passed| name == *passed),
     };
-    let mut environment: Environment = of_server.filter(|(name, _)| is_passed_on(name)).collect();
-    environment.extend(given.iter().map(|(name, value)| (name.into(), value.into())));
-    environment
+    of_server.filter(|(name, _)| is_passed_on(name)).collect()
 }
 
 /// Adds a variable for each parameter, but for those that no environment can hold. Where two have the same variable, one that
@@ -149,14 +146,13 @@ mod tests {
             let all = [("PATH", "/bin"), ("SECRET", "x"), ("ACTIOND_TOKEN", "y"), ("LANG", "C")];
             all.into_iter().map(|(name, value)| (name.into(), value.into()))
         };
-        let given = [("LANG".to_owned(), "C.UTF-8".to_owned()), ("A".to_owned(), "=".to_owned())];
         let shown = |environment: Environment| {
             let all = environment.iter();
             let all = all.map(|(n, v)| format!("{}={}", n.to_string_lossy(), v.to_string_lossy()));
             all.collect::<Vec<_>>()
         };
-        assert_eq!(shown(base(of_server(), false, &given)), ["A==", "LANG=C.UTF-8", "PATH=/bin"]);
-        let all = shown(base(of_server(), true, &[]));
+        assert_eq!(shown(base(of_server(), false)), ["LANG=C", "PATH=/bin"]);
+        let all = shown(base(of_server(), true));
         assert_eq!(all, ["LANG=C", "PATH=/bin", "SECRET=x"]);
     }
 }

@@ -227,7 +227,7 @@ impl ConfiguredQueue for CommandSettings {
     }
 
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform> {
-        let mut environment = input::base(std::env::vars_os(), self.inherits, &[]);
+        let mut environment = input::base(std::env::vars_os(), self.inherits);
         if let Some(Account { name, home, .. }) = &self.account {
             environment.insert("HOME".into(), home.into());
             environment.insert("USER".into(), name.into());
@@ -246,8 +246,8 @@ impl ConfiguredQueue for CommandSettings {
 
     fn started(&self, site: &Site<'_>) {
         let place = self.place(site);
-        // It may be much, and nothing waits for it.
-        std::thread::spawn(move || place.clear());
+        // It may be much, and nothing waits for it. Without a thread the next start does it.
+        let _ = std::thread::Builder::new().spawn(move || place.clear());
     }
 }
 
