@@ -128,6 +128,7 @@ impl QueueActor {
                     clock: Arc::clone(&self.clock),
                     tenure: Arc::clone(&self.tenure),
                     performer: Arc::clone(&self.performer),
+                    may_resume: self.on_restart() == OnRestart::Resume,
                     actor: ctx.address(),
                 };
                 self.store.enlist(Box::new(|| batch.seal()));

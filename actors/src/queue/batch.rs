@@ -65,6 +65,8 @@ pub(super) struct UnsealedBatch {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tenure: Arc<Tenure>,
     pub(super) performer: Arc<dyn Perform>,
+    /// True if attempts of this queue outlive servers, so that a recovery may find some.
+    pub(super) may_resume: bool,
     pub(super) actor: Addr<QueueActor>,
 }
 
@@ -75,6 +77,11 @@ impl UnsealedBatch {
         let leased = self.tenure.standing() == Standing::Holds;
         let free = || if leased { shared.slots().available() } else { 0 };
         let Sealed { controls, submissions, claim } = shared.inbox().seal(self.generation, free);
+        let recovers = |(control, _): &(Control, ReplyTo)| {
+            matches!(control, Control::Recover { .. } | Control::Reclaim { .. })
+        };
+        // The slots may be needed for what is found to go on (Q4).
+        let claim = if self.may_resume && controls.iter().any(recovers) { 0 } else { claim };
         let reserved = Reserved::up_to(claim, Arc::clone(&self.performer));
         let claim = reserved.left();
         let (controls, control_recipients) = controls.into_iter().unzip();
@@ -116,7 +123,9 @@ impl UnsealedBatch {
         let inbox = self.shared.inbox();
         let answer = match reply {
             Ok(reply) => {
-                inbox.note_claimed(self.generation, reply.claimed.len());
+                // What goes on needs a slot as what starts does.
+                let number = reply.claimed.len() + reply.resumed.len();
+                inbox.note_claimed(self.generation, number);
                 Ok((reply, recipients))
             }
             Err(error) => {

@@ -67,7 +67,8 @@ impl QueueActor {
             self.steer(action);
             telling.unread(name, action, error);
         }
-        if !reply.resumed.is_empty() {
+        let resumed = reply.resumed.len();
+        if resumed > 0 {
             self.resume_all(reply.resumed, reply.owner);
         }
         let started = reply.claimed.len();
@@ -88,7 +89,7 @@ impl QueueActor {
                 Standing::Over => {}
             }
         }
-        shared.inbox().note_dispatched(started);
+        shared.inbox().note_dispatched(started + resumed);
         telling.committed(name, reply.counts.queued(), reply.paused, changes, recipients.took);
     }
 
