@@ -2,8 +2,8 @@
 //!
 //! A kind is a folder here and a line in [`Kinds::shipped`]: a [`Kind`], which describes its parameters for Help and its keys
 //! for the configuration, and a performer of the runtime, which does the work. [`echo`] repeats its parameters, [`ingest`]
-//! turns documents into batches of files, and [`fetch`] crawls directories and hands the files to a queue that takes
-//! documents, here or elsewhere. A program that embeds the server adds kinds by [`Kinds::with`].
+//! turns documents into batches of files, [`fetch`] crawls directories and hands the files to a queue that takes
+//! documents, here or elsewhere, and [`forward`] has its actions done by other servers. A program that embeds the server adds kinds by [`Kinds::with`].
 //!
 //! `kind` has the traits that a kind implements, `registry` the list of kinds.
 
