@@ -22,7 +22,6 @@ import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as xml
 
-
 def work(job):
     """The work of one action. This one only sleeps, in steps."""
     steps = int(job.parameters.get("Steps", "10"))
@@ -34,22 +33,17 @@ def work(job):
         raise RuntimeError(job.parameters["Fail"])
     return {"steps": steps, "language": "Python"}
 
-
 class Stopped(Exception):
     """The action is to stop, or this program is to end."""
-
 
 class Fatal(Exception):
     """The action failed, and would fail again."""
 
-
 class Lost(Exception):
     """The action is not this worker's any more."""
 
-
 class Refused(Exception):
     """The server does not want this request, now or later."""
-
 
 class Server:
     """Calls to the server. What may succeed later is tried again."""
@@ -86,10 +80,8 @@ class Server:
             raise Unavailable(why)
         raise Refused(why)
 
-
 class Unavailable(Exception):
     """The server can't do it now, but may later."""
-
 
 class Job:
     """An action that this worker has, and a thread that keeps it."""
@@ -172,37 +164,24 @@ class Job:
         finally:
             self.over = True
 
-
 ending = threading.Event()
-waiting = threading.Event()
-
-
-def end(*_):
-    """Ends this program: at once while it waits for work, else once what it has is given back."""
-    ending.set()
-    if waiting.is_set():
-        sys.exit()
-
 
 def main():
     address, queues, *name = sys.argv[1:]
     name = name[0] if name else f"{socket.gethostname()}-{os.getpid()}"
     server = Server(address, os.environ.get("ACTIOND_KEY"))
     for sent in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sent, end)
+        signal.signal(sent, lambda *_: ending.set())
     while not ending.is_set():
-        waiting.set()
         try:
-            data = server.call(60, WorkAction="take", QueueName=queues, Worker=name, Wait=20)
+            # No longer than it may take to end: an action whose reply is broken off is missing for the time of its lease.
+            data = server.call(20, WorkAction="take", QueueName=queues, Worker=name, Wait=5)
         except (OSError, xml.ParseError, Unavailable):
             continue
         except Refused as error:
             sys.exit(str(error))
-        finally:
-            waiting.clear()
         for element in data.iter("work"):
             Job(server, element, name).run()
-
 
 if __name__ == "__main__":
     main()
