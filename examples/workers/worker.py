@@ -22,6 +22,7 @@ import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as xml
 
+
 def work(job):
     """The work of one action. This one only sleeps, in steps."""
     steps = int(job.parameters.get("Steps", "10"))
@@ -33,17 +34,22 @@ def work(job):
         raise RuntimeError(job.parameters["Fail"])
     return {"steps": steps, "language": "Python"}
 
+
 class Stopped(Exception):
     """The action is to stop, or this program is to end."""
+
 
 class Fatal(Exception):
     """The action failed, and would fail again."""
 
+
 class Lost(Exception):
     """The action is not this worker's any more."""
 
+
 class Refused(Exception):
     """The server does not want this request, now or later."""
+
 
 class Server:
     """Calls to the server. What may succeed later is tried again."""
@@ -80,8 +86,10 @@ class Server:
             raise Unavailable(why)
         raise Refused(why)
 
+
 class Unavailable(Exception):
     """The server can't do it now, but may later."""
+
 
 class Job:
     """An action that this worker has, and a thread that keeps it."""
@@ -164,7 +172,9 @@ class Job:
         finally:
             self.over = True
 
+
 ending = threading.Event()
+
 
 def main():
     address, queues, *name = sys.argv[1:]
@@ -182,6 +192,7 @@ def main():
             sys.exit(str(error))
         for element in data.iter("work"):
             Job(server, element, name).run()
+
 
 if __name__ == "__main__":
     main()
