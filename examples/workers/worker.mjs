@@ -35,7 +35,7 @@ const [address, queues, name = `${hostname()}-${process.pid}`] = process.argv.sl
 const headers = process.env.ACTIOND_KEY ? { Authorization: `Bearer ${process.env.ACTIOND_KEY}` } : {};
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// Aborted once this program is to end: whoever waits for work then waits no more.
+// Aborted once this program is to end.
 const ending = new AbortController();
 for (const sent of ["SIGTERM", "SIGINT"]) process.on(sent, () => ending.abort());
 
@@ -150,8 +150,9 @@ class Job {
 
 while (!ending.signal.aborted) {
   try {
-    const take = { WorkAction: "take", QueueName: queues, Worker: name, Wait: "20" };
-    const { work: taken = [] } = await call(60, take, ending.signal);
+    // No longer than it may take to end: an action whose reply is broken off is missing for the time of its lease.
+    const take = { WorkAction: "take", QueueName: queues, Worker: name, Wait: "5" };
+    const { work: taken = [] } = await call(20, take);
     for (const one of taken) await new Job(one).run();
   } catch (error) {
     if (error instanceof Refused) {

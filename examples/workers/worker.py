@@ -174,14 +174,6 @@ class Job:
 
 
 ending = threading.Event()
-waiting = threading.Event()
-
-
-def end(*_):
-    """Ends this program: at once while it waits for work, else once what it has is given back."""
-    ending.set()
-    if waiting.is_set():
-        sys.exit()
 
 
 def main():
@@ -189,17 +181,15 @@ def main():
     name = name[0] if name else f"{socket.gethostname()}-{os.getpid()}"
     server = Server(address, os.environ.get("ACTIOND_KEY"))
     for sent in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sent, end)
+        signal.signal(sent, lambda *_: ending.set())
     while not ending.is_set():
-        waiting.set()
         try:
-            data = server.call(60, WorkAction="take", QueueName=queues, Worker=name, Wait=20)
+            # No longer than it may take to end: an action whose reply is broken off is missing for the time of its lease.
+            data = server.call(20, WorkAction="take", QueueName=queues, Worker=name, Wait=5)
         except (OSError, xml.ParseError, Unavailable):
             continue
         except Refused as error:
             sys.exit(str(error))
-        finally:
-            waiting.clear()
         for element in data.iter("work"):
             Job(server, element, name).run()
 

@@ -52,18 +52,12 @@ progress() {
 # Sends one request: its time limit, then NAME=VALUE or NAME@FILE. Sets `reply` to the reply's data; 0: success, 1: it may
 # pass, 2: refused, or the action is not this worker's any more.
 try_call() {
-    local limit=$1 data=() one caller
+    local limit=$1 data=() one
     shift
     for one in "$@"; do data+=(--data-urlencode "$one"); done
     [ -z "${ACTIOND_KEY-}" ] || data+=(--header "Authorization: Bearer $ACTIOND_KEY")
-    # Waited for, since a signal is only heard between commands or in `wait`.
     curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
-        --data-urlencode ResponseFormat=simplejson "$address" >"$files/reply" &
-    caller=$!
-    wait "$caller" || {
-        kill "$caller" 2>/dev/null
-        return 1
-    }
+        --data-urlencode ResponseFormat=simplejson "$address" >"$files/reply" || return 1
     case $(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' "$files/reply") in
     ok) reply=$(jq -c '.autnresponse.responsedata // {}' "$files/reply") ;;
     ERRORUNAVAILABLE | '') return 1 ;;
@@ -151,8 +145,9 @@ one_job() {
     esac
 }
 
+# It waits for no longer than it may take to end: an action whose reply is broken off would be missing for the time of its lease.
 while [ -z "$is_ending" ]; do
-    call 10 50 WorkAction=take "QueueName=$queues" "Worker=$name" Wait=20
+    call 10 35 WorkAction=take "QueueName=$queues" "Worker=$name" Wait=5
     case $? in
     0)
         jq -c '.work[0] // empty' <<<"$reply" >"$files/job"
