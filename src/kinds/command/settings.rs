@@ -44,7 +44,7 @@ const COMMAND: &Key = &Key::required(
 const WORKING_DIRECTORY: &Key = &Key::optional(
     "WorkingDirectory",
     ValueKind::TextOrEmpty("the path of a directory that is there"),
-    "/srv/films",
+    "/tmp",
     "The directory in which the programs work. By default, or if it is empty, each has a fresh one below the data directory.",
 );
 
@@ -86,7 +86,7 @@ const INHERIT_ENVIRONMENT: &Key = &Key::with_default(
 const USER: &Key = &Key::optional(
     "User",
     ValueKind::TextOrEmpty("the name or the number of a user"),
-    "nobody",
+    "",
     "The user as which the programs run; the server has to run as root for that. By default, or if it is empty, it is the server's own.",
 );
 
