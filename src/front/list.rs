@@ -61,6 +61,8 @@ pub(super) enum Shows {
     Status {
         /// With the last lines that running actions have logged.
         log: bool,
+        /// With each attempt.
+        history: bool,
     },
     Parameters,
 }
@@ -235,12 +237,17 @@ impl Sending {
         let Record { id, queued_at, attempt, .. } = status.record;
         let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
         match self.shows {
-            Shows::Status { log } => {
+            Shows::Status { log, history } => {
+                // Only the latest attempt is in the list already.
+                let past = match history && attempt > 1 {
+                    true => Some(self.served.queue.history(id).await?),
+                    false => history.then(Vec::new),
+                };
                 let log = match log && status.record.state.is_running() {
                     true => Some(self.log(&status).await?),
                     false => None,
                 };
-                let more = render::More { log, ..render::More::default() };
+                let more = render::More { past, log };
                 let holder = work::holder(&self.served, id, attempt);
                 Ok(Some(render::action(status, token, now, more).children(holder)))
             }

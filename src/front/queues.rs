@@ -162,7 +162,7 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
                 query: store_query(&query),
                 start: query.start.saturating_sub(1),
                 max_results: query.max_results.unwrap_or(u64::MAX),
-                shows: Shows::Status { log: query.log },
+                shows: Shows::Status { log: query.log, history: query.history },
             })));
         }
         QueueCommand::GetActionParameters => {

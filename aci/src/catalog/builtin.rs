@@ -157,7 +157,7 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ParamSpec::optional(
             "History",
             ParamKind::Boolean,
-            "For getStatus with a token: true shows each attempt at the action; false if not set.",
+            "For getStatus: true shows each attempt at an action; false if not set.",
         ),
         ParamSpec::optional(
             "Log",

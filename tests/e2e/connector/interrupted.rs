@@ -107,7 +107,7 @@ fn a_large_tree_shows_live_figures_pauses_and_stops_within_a_second() {
 fn a_fetch_that_is_killed_runs_again_and_loses_no_file() {
     let home = home(
         &[("DIR1", "DirectoryPathCSVs=tree")],
-        "[Ingestion]\nIngestBatchSize=5\n[Actions]\nMaximumThreads=2",
+        "[Ingestion]\nIngestBatchSize=5\n[Actions]\nMaximumThreads=2\nMaxRestarts=0",
     );
     let server = home.start();
     let token = start_fetch(&server, "");
