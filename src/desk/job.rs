@@ -193,15 +193,9 @@ impl Job {
             self.context.set_partial(partial);
         }
         if let Some(log) = log {
-            log.lines().for_each(|line| self.keep_line(line));
+            log.lines().for_each(|line| self.context.log(line));
         }
         true
-    }
-
-    /// Keeps a line that its worker has logged.
-    fn keep_line(&self, line: &str) {
-        let queue = self.context.queue_name();
-        log::debug!("queue {queue}: action {}: {line:?}", self.action.id.get());
     }
 
     /// Returns what its worker is to do, once that is something else than it was told last; what it is told anyway once the time

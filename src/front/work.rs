@@ -25,7 +25,7 @@ use crate::aci::queue_work::{Heartbeat, QueueWork, Take, Word, WorkReport};
 use crate::aci::request::PairValue;
 use crate::desk::job::{Job, News, Settled};
 use crate::desk::{self, Desk, Handed};
-use crate::kinds::results;
+use crate::kinds::results::{self, Form};
 
 /// Time for which a word about an attempt that is to be here is held until it is: after a start it takes a moment until all are.
 const HERE_WITHIN: Duration = Duration::from_secs(3);
@@ -157,7 +157,7 @@ impl<'a> Attempted<'a> {
         match word {
             Word::Heartbeat(heartbeat) => self.heartbeat(heartbeat).await,
             Word::Finish { result } => {
-                let report = result.map(|result| results::read(bytes_of(&result)));
+                let report = result.map(|result| results::read(bytes_of(&result), Form::Any));
                 self.end(&End::Finish, |job| job.finish(report.unwrap_or_default())).await
             }
             Word::Fail { mut error, retry } => {
@@ -178,7 +178,7 @@ impl<'a> Attempted<'a> {
     /// Renews the lease, and replies with what the worker is to do.
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<Vec<Element>, AciError> {
         let Heartbeat { worker, progress, stage, partial, log, wait_secs } = heartbeat;
-        let partial = partial.map(|partial| results::read(bytes_of(&partial)));
+        let partial = partial.map(|partial| results::read(bytes_of(&partial), Form::Any));
         if let Whereabouts::Here(job) = self.whereabouts().await?
             && job.hear(News { worker, percent: progress, stage, partial, log })
         {

@@ -13,18 +13,51 @@ const MAX_ELEMENTS: usize = 200_000;
 const MAX_DEPTH: usize = 50;
 
 /// The name of the element that holds what is no structured result.
-const OUTPUT: &str = "output";
+pub(crate) const OUTPUT: &str = "output";
+
+/// The form that a result must have to be more than text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// XML elements, or a JSON object.
+    Any,
+    #[cfg(unix)]
+    Xml,
+    #[cfg(unix)]
+    Json,
+}
+
+impl Form {
+    const fn may_be_xml(self) -> bool {
+        match self {
+            Self::Any => true,
+            #[cfg(unix)]
+            Self::Xml => true,
+            #[cfg(unix)]
+            Self::Json => false,
+        }
+    }
+
+    const fn may_be_json(self) -> bool {
+        match self {
+            Self::Any => true,
+            #[cfg(unix)]
+            Self::Xml => false,
+            #[cfg(unix)]
+            Self::Json => true,
+        }
+    }
+}
 
 /// Returns the result in these bytes; empty if they are only white space.
-pub(crate) fn read(bytes: &[u8]) -> Report {
+pub(crate) fn read(bytes: &[u8], form: Form) -> Report {
     let text = String::from_utf8_lossy(bytes);
     let trimmed = text.strip_prefix('\u{FEFF}').unwrap_or(&text).trim_ascii();
     if trimmed.is_empty() {
         return Report::new();
     }
     let structured = match trimmed.as_bytes().first() {
-        Some(b'<') => elements(trimmed),
-        Some(b'{') => members(trimmed),
+        Some(b'<') if form.may_be_xml() => elements(trimmed),
+        Some(b'{') if form.may_be_json() => members(trimmed),
         _ => None,
     };
     structured.unwrap_or_else(|| vec![Node::text(OUTPUT, without_last_end(&text))])
@@ -141,53 +174,98 @@ mod tests {
     }
 
     #[test]
-    fn each_form_becomes_elements() {
-        let a = Node::new("a").node(Node::text("b", "x <y> & z"));
-        let table = [
-            ("<a>\n <b>x &lt;y&gt; <![CDATA[& z]]></b></a>\n", vec![a]),
+    fn xml_becomes_elements() {
+        let a = || Node::new("a").node(Node::text("b", "x <y> & z"));
+        let b = || Node::text("c", " 1\n").attribute("d", "2");
+        for (text, expected) in [
+            ("<a><b>x &lt;y&gt; <![CDATA[& z]]></b></a>\n", vec![a()]),
             (
-                "<?xml version=\"1.0\"?><a/> <c d='2'> 1\n</c>",
-                vec![Node::new("a"), Node::text("c", " 1\n").attribute("d", 2)],
+                " <a>\n  <b>x &lt;y&gt; &amp; z</b>\n</a> <!-- and --> <c d='2'> 1\n</c>",
+                vec![a(), b()],
             ),
-            (
-                r#" {"a": "x", "b": [1, {"d": null}, [2, 3]], "e": [], "f": {"g": true}} "#,
-                vec![
-                    Node::text("a", "x"),
-                    Node::text("b", "1"),
-                    Node::new("b").node(Node::new("d")),
-                    Node::new("b").node(Node::text("item", "2")).node(Node::text("item", "3")),
-                    Node::new("f").node(Node::text("g", "true")),
-                ],
-            ),
-            ("{}", Report::new()),
-            (" \n", Report::new()),
-        ];
-        for (text, expected) in table {
-            assert_eq!(read(text.as_bytes()), expected, "{text}");
+            ("<?xml version=\"1.0\"?>\n<a/>", vec![Node::new("a")]),
+            ("\u{FEFF}<a></a><a/>", vec![Node::new("a"), Node::new("a")]),
+            ("<a> </a>", vec![Node::text("a", " ")]),
+        ] {
+            assert_eq!(read(text.as_bytes(), Form::Any), expected, "{text}");
         }
     }
 
     #[test]
+    fn a_json_object_becomes_elements() {
+        let text = r#" {"a": "x", "b": 1.50, "c": [1, {"d": null}, [2, 3]], "e": [], "f": {"g": true}, "h i": {}} "#;
+        let expected = vec![
+            Node::text("a", "x"),
+            Node::text("b", "1.5"),
+            Node::text("c", "1"),
+            Node::new("c").node(Node::new("d")),
+            Node::new("c").node(Node::text("item", "2")).node(Node::text("item", "3")),
+            Node::new("f").node(Node::text("g", "true")),
+            Node::new("h i"),
+        ];
+        assert_eq!(read(text.as_bytes(), Form::Any), expected);
+        assert_eq!(read(b"{}", Form::Json), Report::new());
+    }
+
+    #[test]
     fn anything_else_is_text() {
-        for text in [" hello ", "<a>", "<a>x<b/></a>", "<!DOCTYPE a><a/>", "[1]", "{} {}", "<a/>{}"]
-        {
-            assert_eq!(read(text.as_bytes()), output(text), "{text}");
+        for text in [
+            "hello",
+            " hello ",
+            "<a>",
+            "<a/>text",
+            "<a>x<b/></a>",
+            "<a></b>",
+            "<!DOCTYPE a><a/>",
+            "<a>&x;</a>",
+            "<1/>",
+            "[1]",
+            "1",
+            "{\"a\":}",
+            "{} {}",
+            "<a/>{}",
+            "{a: 1}",
+        ] {
+            assert_eq!(read(text.as_bytes(), Form::Any), output(text), "{text}");
         }
-        assert_eq!(read(b"a\r\n"), output("a"));
-        assert_eq!(read(b"a\xFFb"), output("a\u{FFFD}b"));
+        assert_eq!(read(b"a\n", Form::Any), output("a"));
+        assert_eq!(read(b"a\r\n", Form::Any), output("a"));
+        assert_eq!(read(b"a\n\n", Form::Any), output("a\n"));
+        assert_eq!(read(b"{\"a\":1}", Form::Xml), output("{\"a\":1}"));
+        assert_eq!(read(b"<a/>", Form::Json), output("<a/>"));
+        assert_eq!(read(b"a\xFFb", Form::Any), output("a\u{FFFD}b"));
+        assert_eq!(read(b"<a>\xFF</a>", Form::Any), vec![Node::text("a", "\u{FFFD}")]);
+        for blank in ["", " \n"] {
+            assert_eq!(read(blank.as_bytes(), Form::Any), Report::new());
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_or_too_much_is_text() {
         let nested = |depth| "<a>".repeat(depth) + &"</a>".repeat(depth);
-        assert_eq!(read(nested(MAX_DEPTH).as_bytes())[0].name, "a");
+        assert_eq!(read(nested(MAX_DEPTH).as_bytes(), Form::Any)[0].name, "a");
         let deep = nested(MAX_DEPTH + 1);
-        assert_eq!(read(deep.as_bytes()), output(&deep));
-        let many = "<a/>".repeat(MAX_ELEMENTS + 1);
-        assert_eq!(read(many.as_bytes())[0].name, OUTPUT);
+        assert_eq!(read(deep.as_bytes(), Form::Any), output(&deep));
+        let nested = |depth| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+        assert_eq!(read(nested(MAX_DEPTH).as_bytes(), Form::Any)[0].name, "a");
+        for depth in [MAX_DEPTH + 1, 10_000] {
+            let deep = nested(depth);
+            assert_eq!(read(deep.as_bytes(), Form::Any), output(&deep));
+        }
+        for many in
+            ["<a/>".repeat(MAX_ELEMENTS + 1), format!("{{\"a\":[1{}]}}", ",1".repeat(MAX_ELEMENTS))]
+        {
+            assert_eq!(read(many.as_bytes(), Form::Any)[0].name, OUTPUT);
+        }
+        let lists = format!("{{\"a\":{}{}}}", "[".repeat(60), "]".repeat(60));
+        assert_eq!(read(lists.as_bytes(), Form::Any), output(&lists));
     }
 
     proptest! {
         #[test]
         fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "[<>/a{}\\[\\]\":,1& ]{0,100}") {
-            let _ = read(&bytes);
-            let _ = read(text.as_bytes());
+            let _ = read(&bytes, Form::Any);
+            let _ = read(text.as_bytes(), Form::Any);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Performer {
     fn begin(&self, context: ActionContext) -> Result<(Command, Run), Failure> {
         let template = &self.settings.template;
         let given = context.parameters();
-        let arguments = template.arguments(given).map_err(Failure::failed)?;
+        let arguments = template.arguments(given).map_err(Failure::fatal)?;
         let mut environment = self.environment.clone();
         input::add_parameters(&mut environment, given, &template.takes);
         let own = |name: &str| format!("{}{name}", input::OWN).into();

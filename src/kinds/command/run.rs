@@ -4,9 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::{ActionContext, ChildProcess, Failure, Node, Report, StopReason, Wish};
-use futures_util::{FutureExt as _, StreamExt as _};
-use nix::sys::signal::Signal;
+use actiond_actors::{ActionContext, Came, ChildProcess, Failure, Node, Report, StopReason, Wish};
+use futures_util::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -49,7 +48,7 @@ impl Run {
     pub(super) async fn accompany(self, child: ChildProcess) -> Result<Report, Failure> {
         let Self { settings, context, workplace, input, progress } = self;
         let ear = Ear::new(context.clone(), settings.max_output);
-        let end = hear_out(child, &context, &ear, &input, progress).await?;
+        let (end, came) = hear_out(child, &context, &ear, &input, progress).await?;
         drop(input);
 
         let stop = context.stop_reason();
@@ -81,8 +80,7 @@ impl Run {
         let result = if is_success {
             Ok(report)
         } else {
-            let is_forced =
-                last_wish(&context) == Wish::Force && end == End::Signal(Signal::SIGKILL as i32);
+            let is_forced = came == Some(Came::Forced);
             context.set_partial(without_success(report, &context, Some(end), is_forced));
             Err(match stop {
                 Some(_) => Failure::Stopped,
@@ -101,7 +99,7 @@ async fn hear_out(
     ear: &Ear,
     input: &[u8],
     mut progress: pipe::Receiver,
-) -> Result<End, Failure> {
+) -> Result<(End, Option<Came>), Failure> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let fed = async {
         if let Some(mut stdin) = stdin {
@@ -148,7 +146,7 @@ async fn hear_out(
         // All that the group has written is in the pipes.
         let _ = tokio::time::timeout(LEFT_WITHIN, heard).await;
     }
-    Ok(End::of(status))
+    Ok((End::of(status), child.came()))
 }
 
 /// Adds to a result how the program ended that gave it, and what it said if it failed.
@@ -182,9 +180,4 @@ async fn forced(context: &ActionContext) {
         }
     }
     std::future::pending::<()>().await;
-}
-
-fn last_wish(context: &ActionContext) -> Wish {
-    // The present wish comes at once.
-    context.wishes().next().now_or_never().flatten().unwrap_or(Wish::Run)
 }

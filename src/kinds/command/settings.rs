@@ -83,7 +83,7 @@ const INHERIT_ENVIRONMENT: &Key = &Key::with_default(
     "Whether the programs get the whole environment of the server. By default they get PATH, HOME, LANG and TZ of it.",
 );
 
-const USER: &Key = &Key::optional(
+const USER: &Key = &Key::with_default(
     "User",
     ValueKind::TextOrEmpty("the name or the number of a user"),
     "",

@@ -287,7 +287,8 @@ fn a_kill_of_the_server_changes_no_time() {
     let answer = ended(&server, "Work", &soon, Duration::from_secs(20));
     assert_eq!(answer.must("status"), "Finished");
     assert!(seconds(&answer.must("process_start_time")) >= seconds(&before[0]), "{}", answer.0);
-    waits(&server, &late, 600);
+    let shown = server.about("Work", "getStatus", &late).must("not_before");
+    assert_eq!(shown, before[1]);
 
     // Its time comes while no server is there.
     let soon = submit(&server, &format!("&Name=Ada&NotBefore={}", now() + 2));
@@ -303,7 +304,7 @@ fn a_clean_restart_changes_no_time() {
     let shop = shop("");
     let server = shop.start();
     let late = submit(&server, "&Name=Ada&NotBefore=%2B600");
-    let before = waits(&server, &late, 600).must("not_before");
+    let before = server.about("Work", "getStatus", &late).must("not_before");
     server.signal("TERM");
     // It waits for nothing that may not start.
     let began = Instant::now();
@@ -311,5 +312,5 @@ fn a_clean_restart_changes_no_time() {
     assert!(status.success(), "{said:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let server = shop.start();
-    assert_eq!(waits(&server, &late, 600).must("not_before"), before);
+    assert_eq!(server.about("Work", "getStatus", &late).must("not_before"), before);
 }
