@@ -151,8 +151,12 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
         // With a host of its own to send to, IngestQueue would have no effect.
         .filter(|line| !line.starts_with("IngestHost=") && !line.starts_with("IngestPort="))
-        // Nor are there such certificates, and a key stands in the configuration or in a file.
-        .filter(|line| !["SSL", "[SSL", "ForwardKey="].iter().any(|start| line.starts_with(start)))
+        // Nor are there such certificates and keys.
+        .filter(|line| {
+            !["SSL", "[SSL", "ForwardKey", "ForwardCAFile"]
+                .iter()
+                .any(|start| line.starts_with(start))
+        })
         .collect();
     // The directories of the examples are not there.
     let (_, warnings) = configured(&home, &marks_taken_away.join("\n"));
