@@ -19,6 +19,28 @@ const MAX_TEXT: usize = 9_000_000;
 /// Number of characters that are kept free for attributes beside name and value.
 const BESIDE: usize = 100;
 
+/// Names of the elements in which `getStatus` tells how an action stands; its result stands beside them. A result that came
+/// from outside should have none of them at its top, or readers take one for the other.
+pub const STATUS_ELEMENTS: &[&str] = &[
+    "status",
+    "queued_time",
+    "time_in_queue",
+    "process_start_time",
+    "time_processing",
+    "process_end_time",
+    "error",
+    "priority",
+    "position",
+    "attempt",
+    "next_attempt_time",
+    "not_before",
+    "history",
+    "log",
+    "worker",
+    "last_word",
+    "token",
+];
+
 /// A parameter as a reply shows it: an element `parameter` with these attributes and this text.
 ///
 /// - `name` and `value`, as they were sent;

@@ -3,6 +3,7 @@
 use actiond_actors::{Content, Node, Report};
 use serde_json::Value;
 
+use crate::aci::shown::STATUS_ELEMENTS;
 use crate::documents::xml::{Piece, StrictReader};
 
 /// Largest number of elements and attributes of a result; one with more is shown as text. Each takes much more memory than
@@ -60,7 +61,15 @@ pub(crate) fn read(bytes: &[u8], form: Form) -> Report {
         Some(b'{') if form.may_be_json() => members(trimmed),
         _ => None,
     };
-    structured.unwrap_or_else(|| vec![Node::text(OUTPUT, without_last_end(&text))])
+    let is_status = |node: &Node| STATUS_ELEMENTS.contains(&&*node.name);
+    match structured {
+        // Beside those of getStatus nobody could tell which is which.
+        Some(report) if report.iter().any(is_status) => {
+            vec![Node { content: Content::Nodes(report), ..Node::new(OUTPUT) }]
+        }
+        Some(report) => report,
+        None => vec![Node::text(OUTPUT, without_last_end(&text))],
+    }
 }
 
 /// Leaves out the line end behind the last line, which most programs write.
@@ -205,6 +214,16 @@ mod tests {
         ];
         assert_eq!(read(text.as_bytes(), Form::Any), expected);
         assert_eq!(read(b"{}", Form::Json), Report::new());
+    }
+
+    #[test]
+    fn what_reads_like_a_status_is_set_apart() {
+        let apart = |nodes| vec![Node { content: Content::Nodes(nodes), ..Node::new(OUTPUT) }];
+        let ok = || vec![Node::text("status", "ok"), Node::text("n", "1")];
+        assert_eq!(read(br#"{"status":"ok","n":1}"#, Form::Any), apart(ok()));
+        assert_eq!(read(b"<status>ok</status><n>1</n>", Form::Any), apart(ok()));
+        let inner = Node::new("a").node(Node::text("error", "none"));
+        assert_eq!(read(br#"{"a":{"error":"none"}}"#, Form::Any), [inner]);
     }
 
     #[test]

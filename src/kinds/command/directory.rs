@@ -1,7 +1,9 @@
 //! The directory in which a program works: a fresh one for each action, or one for all.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -167,10 +169,19 @@ impl Drop for Fresh {
     }
 }
 
-/// Removes a directory and all in it. No link is followed.
+/// Removes a directory and all in it. No link is followed, and nothing below which something is mounted is touched: that
+/// would delete what belongs to others.
 fn remove(path: &Path) {
     // Most are empty.
     if fs::remove_dir(path).is_ok() {
+        return;
+    }
+    if let Some(mount) = mounted_below(path) {
+        log::warn!(
+            "the working directory {} is left, since something is mounted at {}: unmount that, and remove it",
+            path.display(),
+            mount.display()
+        );
         return;
     }
     let mut removed = fs::remove_dir_all(path);
@@ -183,6 +194,29 @@ fn remove(path: &Path) {
     {
         log::warn!("the working directory {} can't be removed: {error}", path.display());
     }
+}
+
+/// Returns a mount point at this directory or below it. Whoever may not mount has none there: what it mounts in a name space of
+/// its own is not seen from here.
+fn mounted_below(path: &Path) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    mounts.lines().filter_map(mount_point).find(|mount| mount.starts_with(&path))
+}
+
+/// Returns the mount point in a line of `mountinfo`.
+fn mount_point(line: &str) -> Option<PathBuf> {
+    let mut unescaped = Vec::new();
+    let mut rest = line.split(' ').nth(4)?.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        // Blanks and backslashes are three octal digits behind a backslash.
+        let octal = (*first == b'\\').then(|| behind.get(..3)).flatten();
+        let byte =
+            octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        unescaped.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { behind.get(3..).unwrap_or_default() } else { behind };
+    }
+    Some(PathBuf::from(OsString::from_vec(unescaped)))
 }
 
 /// Gives itself the right to empty the directories that a program has closed.
@@ -234,5 +268,31 @@ impl Before {
             return Some((kept, form));
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_their_blanks() {
+        for (line, want) in [
+            ("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw", Some("/mnt2")),
+            ("36 35 98:0 / /a\\040b\\134c rw - ext3 x rw", Some("/a b\\c")),
+            ("36 35 98:0 / /a\\04", Some("/a\\04")),
+            ("36 35 98:0", None),
+        ] {
+            assert_eq!(mount_point(line), want.map(PathBuf::from), "{line}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_mounted_is_seen() {
+        assert!(mounted_below(Path::new("/proc")).is_some());
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("a")).unwrap();
+        assert_eq!(mounted_below(directory.path()), None);
     }
 }

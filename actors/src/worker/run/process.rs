@@ -14,6 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use rustix::io::Errno;
@@ -29,6 +30,9 @@ use crate::lifecycle::Came;
 use crate::perform::{Failure, WorkResult};
 use crate::worker::outcome::{came_of, panicked};
 use crate::worker::{Attempt, Wish};
+
+/// Time between two looks at those of a group that were asked to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Makes the future that accompanies a program.
 type Accompany =
@@ -180,8 +184,11 @@ async fn run(
             _ = &mut ended => break,
             // The sender lives in the attempt.
             Ok(()) = wishes.changed() => {
-                wish = *wishes.borrow_and_update();
-                group.steer(wish);
+                let before = std::mem::replace(&mut wish, *wishes.borrow_and_update());
+                // Nobody has paused it: one that holds itself goes on when it wants to.
+                if (before, wish) != (Wish::Run, Wish::Run) {
+                    group.steer(wish);
+                }
                 if wish == Wish::Force {
                     program.kill();
                 }
@@ -193,6 +200,15 @@ async fn run(
                 }
                 result = Some(output);
             }
+        }
+    }
+    // The others of its group were asked to stop as well, and have as long for it.
+    while wish == Wish::Stop && program.has_others(group.id()).await {
+        tokio::select! {
+            biased;
+            Ok(()) = wishes.changed() => wish = *wishes.borrow_and_update(),
+            output = &mut work, if result.is_none() => result = Some(output),
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
     let came = came_of(wish, attempt.has_timed_out());

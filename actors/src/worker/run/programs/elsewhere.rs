@@ -40,6 +40,11 @@ impl Program {
 
     pub(super) const fn started(&mut self, _: Pid, _: &str) {}
 
+    /// Returns false: it can't be told here.
+    pub(super) async fn has_others(&self, _: Pid) -> bool {
+        false
+    }
+
     /// Kills what is known of it beside its group.
     pub(super) const fn kill(&self) {}
 

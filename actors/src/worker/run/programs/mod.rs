@@ -164,7 +164,15 @@ fn say(survivors: &Survivors) {
 impl Opened {
     fn with(records: io::Result<Records>, directory: &Path) -> Self {
         match records {
-            Ok(records) => {
+            Ok(mut records) => {
+                match records.take_over() {
+                    Ok(None) => {}
+                    Ok(Some(server)) => log::warn!(
+                        "{}: this is a copy of the directory of a server that runs (process {server}), whose programs are left alone",
+                        directory.display()
+                    ),
+                    Err(error) => log::error!("{}: can't be written: {error}", directory.display()),
+                }
                 let id = records.id().to_owned();
                 Self { id, records: Some(records), cgroups: Cgroups::NotTried }
             }
@@ -253,6 +261,17 @@ impl Program {
         }
         drop(opened);
         self.entry.led_by(leader);
+    }
+
+    /// Tells whether another process of its group runs than this leader, for which nobody has waited.
+    pub(super) async fn has_others(&self, leader: Pid) -> bool {
+        let leader = leader.as_raw_pid();
+        let look = move || {
+            let of_group =
+                |id: i32| Stat::of(id).is_some_and(|stat| stat.group == leader && !stat.has_ended);
+            proc::all().unwrap_or_default().into_iter().any(|id| id != leader && of_group(id))
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or(false)
     }
 
     /// Kills all that is in its cgroup, if it has one.

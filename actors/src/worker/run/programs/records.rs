@@ -10,7 +10,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::proc::Process;
+use super::proc::{Process, Stat};
 
 /// Length of a line, with its end.
 const LINE: usize = 256;
@@ -102,6 +102,32 @@ impl Records {
         &self.id
     }
 
+    /// Notes that this server has the records from now on. If the one that had them runs, the directory is a copy: nothing in it
+    /// tells of programs of this one, so all of it is forgotten, and the process of the other one is returned.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written.
+    pub(super) fn take_over(&mut self) -> io::Result<Option<i32>> {
+        let path = self.directory.join("server");
+        let own = std::process::id().cast_signed();
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        let other = of_server(&before, &self.boot).filter(|server| server.id != own);
+        let other = other.filter(|server| server.lives());
+        if other.is_some() {
+            self.id = new_id();
+            write_whole(&self.directory.join("id"), &self.id)?;
+            fs::remove_file(self.directory.join("cgroup")).or_else(|error| {
+                if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+            })?;
+            self.clear()?;
+        }
+        if let Some(stat) = Stat::of(own) {
+            write_whole(&path, &format!("{own} {} {}", stat.start, self.boot))?;
+        }
+        Ok(other.map(|server| server.id))
+    }
+
     /// Reads what an earlier server has written.
     pub(super) fn read(&self) -> io::Result<Vec<Record>> {
         let mut bytes = Vec::new();
@@ -164,6 +190,13 @@ impl Records {
     pub(super) fn cgroup_name(&self) -> String {
         format!("actiond-{}", self.id)
     }
+}
+
+/// Reads the process of a server, unless it was written before the machine was started.
+fn of_server(text: &str, boot: &str) -> Option<Process> {
+    let mut fields = text.split_whitespace();
+    let server = Process { id: fields.next()?.parse().ok()?, start: fields.next()?.parse().ok()? };
+    (fields.next()? == boot && server.id > 1).then_some(server)
 }
 
 /// Returns a random id.
@@ -230,6 +263,36 @@ mod tests {
         assert_eq!(odd.queue, "a??? ");
         let long = Record::parse(&record_of(42, &"ö".repeat(200)).line(boot), boot).unwrap();
         assert_eq!(long.queue, "ö".repeat(48));
+    }
+
+    #[test]
+    fn a_copy_of_the_records_of_a_server_that_runs_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().join("processes");
+        let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let server = other.id().cast_signed();
+        let start = Stat::of(server).unwrap().start;
+        let mut records = Records::open(&at).unwrap();
+        let (id, boot) = (records.id().to_owned(), records.boot.clone());
+        let noted = |start: u64, boot: &str| {
+            fs::write(at.join("server"), format!("{server} {start} {boot}\n")).unwrap();
+        };
+        for (start, boot) in [(start + 1, &*boot), (start, "another")] {
+            noted(start, boot);
+            records.add(&record_of(42, "q")).unwrap();
+            assert_eq!(records.take_over().unwrap(), None);
+            assert_eq!((records.id(), records.read().unwrap().len() > 0), (&*id, true));
+            drop(records);
+            records = Records::open(&at).unwrap();
+        }
+        noted(start, &boot);
+        assert_eq!(records.take_over().unwrap(), Some(server));
+        assert_ne!(records.id(), id);
+        assert_eq!(records.read().unwrap(), []);
+        // From now on they are those of this one.
+        assert_eq!(records.take_over().unwrap(), None);
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]
