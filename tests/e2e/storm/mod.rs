@@ -6,7 +6,8 @@
 //! - [`ledger`]: what is known; [`seen`]: what may be seen after what; [`audit`]: what holds at the end;
 //!   [`enough`]: whether anything was shown at all;
 //! - [`crowd`]: a few who steer beside very many who submit;
-//! - here: storms of a server that lives; [`kills`]: of one that is killed again and again.
+//! - here: storms of a server that lives; [`kills`]: of one that is killed again and again;
+//! - `works`: storms over programs and workers, which are killed too.
 //!
 //! `ACTIOND_STORM_SEED=N` takes another seed and `ACTIOND_STORM_SECONDS=N` makes each storm last
 //! that long. A seed repeats what each client tries, not how the threads happen to run.
@@ -19,6 +20,8 @@ mod kills;
 mod ledger;
 mod seen;
 mod watch;
+#[cfg(target_os = "linux")]
+mod works;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

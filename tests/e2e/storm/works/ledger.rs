@@ -1,0 +1,108 @@
+//! What clients of a storm have asked and were told, and what was found wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An action that was submitted.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) mark: String,
+    /// Its place in [`QUEUES`](super::QUEUES).
+    pub(super) queue: usize,
+    pub(super) request: String,
+    pub(super) is_deaf: bool,
+    /// None while the reply is on its way, or was lost with the server.
+    pub(super) token: Option<String>,
+    /// Whether such a command was sent, accepted or not.
+    pub(super) stop: bool,
+    pub(super) cancel: bool,
+    /// How it stood when it was last shown.
+    pub(super) seen: String,
+    /// How many were sent.
+    pub(super) retries: usize,
+    /// A final state that was shown, and how many retries had been sent before that was asked for.
+    pub(super) ended: Option<(String, usize)>,
+}
+
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) lives: usize,
+    pub(super) entries: Vec<Entry>,
+    pub(super) requests: usize,
+    /// How often each kind of thing happened.
+    pub(super) happened: BTreeMap<String, usize>,
+    wrong: BTreeMap<&'static str, Vec<String>>,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger(Mutex<Books>);
+
+/// What a storm must have seen at least once to have shown anything.
+const MUST: [&str; 13] = [
+    "programs: Finished",
+    "programs: Error",
+    "workers: Finished",
+    "workers: Error",
+    "Stopped",
+    "Cancelled",
+    "attempt of programs: exit code 3",
+    "attempt of programs: signal 9",
+    "attempt of workers: lease",
+    "interrupted by server restart",
+    "begun again",
+    "done finish",
+    "done fail",
+];
+
+impl Ledger {
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        // Somebody who failed fails the test; the others may go on until then.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin_life(&self) {
+        self.books().lives += 1;
+    }
+
+    /// Notes an illegal outcome.
+    pub(super) fn found(&self, wrong: &'static str, what: impl Into<String>) {
+        self.books().wrong.entry(wrong).or_default().push(what.into());
+    }
+
+    pub(super) fn happened(&self, what: impl Into<String>) {
+        *self.books().happened.entry(what.into()).or_default() += 1;
+    }
+
+    /// Prints what happened; fails if an illegal outcome was found.
+    pub(super) fn judge(&self, seed: u64) {
+        let books = self.books();
+        let mut table = format!(
+            "storm of seed {seed} over programs and workers: {} requests, {} actions, {} lives of the server\n",
+            books.requests,
+            books.entries.len(),
+            books.lives
+        );
+        for (what, times) in &books.happened {
+            writeln!(table, "{times:>6}  {what}").expect("text");
+        }
+        let illegal: usize = books.wrong.values().map(Vec::len).sum();
+        writeln!(table, "{illegal:>6}  illegal outcomes").expect("text");
+        for (wrong, found) in &books.wrong {
+            writeln!(table, "{wrong} ({} times):", found.len()).expect("text");
+            for what in found.iter().take(5) {
+                writeln!(table, "    {what}").expect("text");
+            }
+        }
+        eprintln!("{table}");
+        assert!(illegal == 0, "to run this storm again: ACTIOND_STORM_SEED={seed}\n{table}");
+    }
+
+    /// A storm in which these did not happen shows nothing of them.
+    pub(super) fn must_have_happened(&self) {
+        let books = self.books();
+        let missing: Vec<_> =
+            MUST.iter().filter(|what| !books.happened.contains_key(**what)).collect();
+        assert!(missing.is_empty(), "these never happened: {missing:?}");
+    }
+}
