@@ -39,7 +39,7 @@ type Start = Box<dyn FnOnce(&mut Command) -> io::Result<Child> + Send>;
 
 /// A program to be run, and the maker of the future that accompanies it.
 pub(crate) struct ProcessWork {
-    command: Command,
+    command: Box<Command>,
     start: Start,
     accompany: Accompany,
 }
@@ -98,7 +98,7 @@ impl fmt::Debug for ProcessWork {
 
 impl ProcessWork {
     pub(crate) fn new<F>(
-        command: Command,
+        command: impl Into<Box<Command>>,
         start: impl FnOnce(&mut Command) -> io::Result<Child> + Send + 'static,
         accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
     ) -> Self
@@ -106,7 +106,7 @@ impl ProcessWork {
         F: Future<Output = WorkResult> + Send + 'static,
     {
         let accompany = Box::new(|child| accompany(child).boxed());
-        Self { command, start: Box::new(start), accompany }
+        Self { command: command.into(), start: Box::new(start), accompany }
     }
 
     /// Drops something once the work has ended.
