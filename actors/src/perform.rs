@@ -190,7 +190,50 @@ impl Work {
     where
         F: Future<Output = Result<Report, Failure>> + Send + 'static,
     {
-        Self(WorkKind::Process(ProcessWork::new(command, accompany)))
+        Self::process_started_by(command, tokio::process::Command::spawn, accompany)
+    }
+
+    /// Makes work that runs a program as [`Work::process`] does, where `start` starts it: for something that must be done
+    /// just before or after that, such as to hold a lock while a program inherits a file.
+    ///
+    /// It is given the command with what the runtime has added to it, and returns the child that this command started and
+    /// nobody has waited for. It must not change the process group. It runs where futures do, so it must not block for long.
+    ///
+    /// ```
+    /// use actiond_actors::{ActionContext, Perform, Work};
+    /// use std::sync::Mutex;
+    ///
+    /// /// Held while a program is started that must not inherit what others are given.
+    /// static STARTS: Mutex<()> = Mutex::new(());
+    ///
+    /// struct True;
+    ///
+    /// impl Perform for True {
+    ///     fn perform(&self, _: ActionContext) -> Work {
+    ///         let command = tokio::process::Command::new("true");
+    ///         let start = |command: &mut tokio::process::Command| {
+    ///             let _held = STARTS.lock().map_err(|_| std::io::ErrorKind::Other)?;
+    ///             command.spawn()
+    ///         };
+    ///         Work::process_started_by(command, start, |mut child| async move {
+    ///             child.exited().await?;
+    ///             Ok(Vec::new())
+    ///         })
+    ///     }
+    /// }
+    /// ```
+    #[cfg(unix)]
+    pub fn process_started_by<F>(
+        command: tokio::process::Command,
+        start: impl FnOnce(&mut tokio::process::Command) -> std::io::Result<tokio::process::Child>
+        + Send
+        + 'static,
+        accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Report, Failure>> + Send + 'static,
+    {
+        Self(WorkKind::Process(ProcessWork::new(command, start, accompany)))
     }
 
     /// Makes work that is already done.

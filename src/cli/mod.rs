@@ -24,6 +24,9 @@ use crate::kinds::Kinds;
 /// A program with a kind of action of its own passes [`Kinds::with`]: see `examples/own_kind.rs`.
 #[must_use]
 pub fn run_with(kinds: Kinds) -> ExitCode {
+    // Before anything is opened.
+    #[cfg(unix)]
+    crate::kinds::command::reserve();
     let args = match Args::parse_from(std::env::args_os()) {
         Ok(args) => args,
         // Prints help, version or what is wrong, and ends the program with the right code.

@@ -6,13 +6,15 @@
 //! | `template` | the command line, with places for parameters |
 //! | `input` | the parameters as JSON, and the environment |
 //! | `directory` | working directories, and the result files in them |
-//! | `perform` | the start of a program |
+//! | `perform` | what a program needs to start |
+//! | `descriptor` | its start, with a pipe as its descriptor 3 |
 //! | `run` | its run: it is fed and heard, and its end is made the action's |
 //! | `ear`, `lines` | its output, progress, partial results and log |
 //! | `result`, `end` | its result and its end in the words of a reply |
 //!
 //! The runtime steers, ends and waits for processes ([`Work::process`](actiond_actors::Work::process)).
 
+mod descriptor;
 mod directory;
 mod ear;
 mod end;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use super::{ConfiguredQueues, Kind};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::config::{Key, KindReader};
+pub(crate) use descriptor::reserve;
 pub use settings::CommandSettings;
 
 /// The parameters of a command of which nothing is known.

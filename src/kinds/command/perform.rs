@@ -1,23 +1,20 @@
 //! The performer of a queue's actions: it starts the program of each.
 
-use std::io;
+use std::io::{self, PipeWriter};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use actiond_actors::{ActionContext, Failure, Perform, Work};
-use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 use super::super::MakeToken;
+use super::descriptor::{PROGRESS_FD, spawn};
 use super::directory::{Before, Place};
 use super::input::{self, Environment};
 use super::run::{Run, Workplace};
 use super::settings::CommandSettings;
-
-/// The descriptor on which a program tells its progress.
-const PROGRESS_FD: i32 = 3;
 
 /// The performer of Command actions.
 pub(super) struct Performer {
@@ -32,7 +29,11 @@ pub(super) struct Performer {
 impl Perform for Performer {
     fn perform(&self, context: ActionContext) -> Work {
         match self.begin(context) {
-            Ok((command, run)) => Work::process(command, |child| run.accompany(child)),
+            Ok((command, told, run)) => {
+                let forks = self.settings.account.is_some();
+                let start = move |command: &mut Command| spawn(command, told, forks);
+                Work::process_started_by(command, start, |child| run.accompany(child))
+            }
             Err(failure) => Work::done(Err(failure)),
         }
     }
@@ -43,8 +44,8 @@ impl Perform for Performer {
 }
 
 impl Performer {
-    /// Makes all that a program needs.
-    fn begin(&self, context: ActionContext) -> Result<(Command, Run), Failure> {
+    /// Makes all that a program needs, with its end of the pipe for its progress.
+    fn begin(&self, context: ActionContext) -> Result<(Command, PipeWriter, Run), Failure> {
         let template = &self.settings.template;
         let given = context.parameters();
         let arguments = template.arguments(given).map_err(Failure::fatal)?;
@@ -82,17 +83,15 @@ impl Performer {
         if let Some(account) = &self.settings.account {
             command.uid(account.user.as_raw()).gid(account.group.as_raw());
         }
-        let progress = progress_pipe(&mut command)
+        let (progress, told) = progress_pipe()
             .map_err(|error| Failure::failed(format!("no pipe can be made: {error}")))?;
         let settings = Arc::clone(&self.settings);
-        Ok((command, Run { settings, context, workplace, input, progress }))
+        Ok((command, told, Run { settings, context, workplace, input, progress }))
     }
 }
 
-/// Gives a program the end of a pipe, and returns the other one.
-fn progress_pipe(command: &mut Command) -> io::Result<pipe::Receiver> {
+/// Makes the pipe on which a program tells its progress.
+fn progress_pipe() -> io::Result<(pipe::Receiver, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    let mapping = FdMapping { parent_fd: writer.into(), child_fd: PROGRESS_FD };
-    command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-    pipe::Receiver::from_owned_fd(reader.into())
+    Ok((pipe::Receiver::from_owned_fd(reader.into())?, writer))
 }

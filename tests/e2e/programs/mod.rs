@@ -3,6 +3,7 @@
 //! | module | what it tests |
 //! |---|---|
 //! | `words` | how `Command` and the parameters become arguments, what is refused, Help |
+//! | `descriptor` | descriptor 3, however the program is started |
 //! | `surroundings` | standard input, environment, working directory, user |
 //! | `results` | what the program wrote becomes the result |
 //! | `floods` | programs that write far too much, or where they should not |
@@ -14,6 +15,7 @@
 //! | `real` | `tar` on a real tree, many short programs |
 //! | `scripts` | the scripts themselves, without a server |
 
+mod descriptor;
 mod ends;
 mod floods;
 mod killed;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -38,9 +38,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 type Accompany =
     Box<dyn FnOnce(ChildProcess) -> Pin<Box<dyn Future<Output = WorkResult> + Send>> + Send>;
 
+/// Starts a program.
+type Start = Box<dyn FnOnce(&mut Command) -> io::Result<Child> + Send>;
+
 /// A program to be run, and the maker of the future that accompanies it.
 pub(crate) struct ProcessWork {
-    command: Command,
+    command: Box<Command>,
+    start: Start,
     accompany: Accompany,
 }
 
@@ -98,20 +102,22 @@ impl fmt::Debug for ProcessWork {
 
 impl ProcessWork {
     pub(crate) fn new<F>(
-        command: Command,
+        command: impl Into<Box<Command>>,
+        start: impl FnOnce(&mut Command) -> io::Result<Child> + Send + 'static,
         accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
     ) -> Self
     where
         F: Future<Output = WorkResult> + Send + 'static,
     {
-        Self { command, accompany: Box::new(|child| accompany(child).boxed()) }
+        let accompany = Box::new(|child| accompany(child).boxed());
+        Self { command: command.into(), start: Box::new(start), accompany }
     }
 
     /// Drops something once the work has ended.
     #[cfg(feature = "testing")]
     pub(crate) fn holding(self, held: impl Send + 'static) -> Self {
-        let Self { command, accompany } = self;
-        Self::new(command, |child| {
+        let Self { command, start, accompany } = self;
+        Self::new(command, start, |child| {
             let work = accompany(child);
             async move {
                 let _held = held;
@@ -133,7 +139,7 @@ impl ProcessWork {
         if let Some((variable, mark)) = program.mark() {
             self.command.env(variable, mark);
         }
-        let mut child = self.command.process_group(0).spawn().map_err(cannot)?;
+        let mut child = (self.start)(self.command.process_group(0)).map_err(cannot)?;
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = Group::of(id.ok_or_else(|| cannot(Errno::SRCH.into()))?);
         program.started(group.id(), attempt.queue_name());
@@ -159,7 +165,7 @@ impl ProcessWork {
 /// Runs the program to its end, and then the work. The program itself is gone after this, whatever the work does, and so is
 /// what it has started, unless the system does not end a process of that within ten seconds of SIGKILL.
 async fn run(
-    mut child: tokio::process::Child,
+    mut child: Child,
     mut group: Group,
     mut program: Program,
     exit: oneshot::Sender<Exit>,
