@@ -157,7 +157,7 @@ impl Job {
                 let until = state.heard + self.lease;
                 if until <= Instant::now() {
                     state.end = Ending::Taken;
-                    if self.context.is_stop_requested() {
+                    if self.context.stop_reason() == Some(StopReason::Client) {
                         self.context.set_forced();
                     }
                     return Err(self.or_stopped(Failure::failed(self.lost_text(&state))));
