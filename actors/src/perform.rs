@@ -18,7 +18,7 @@ use futures_util::stream::{self, BoxStream};
 
 use crate::action::{ActionId, Parameters, State};
 use crate::events::ActionRef;
-use crate::lifecycle::OnRestart;
+use crate::lifecycle::{Came, OnRestart};
 use crate::queue::{QueueError, Relayed};
 use crate::report::{Progress, Report};
 use crate::system::System;
@@ -383,6 +383,18 @@ impl ActionContext {
     /// Publishes a partial result. Clients see it at once, and it is kept if the attempt ends without a result.
     pub fn set_partial(&self, report: Report) {
         self.attempt.set_partial(report);
+    }
+
+    /// Returns the partial result that was published last.
+    #[must_use]
+    pub fn partial(&self) -> Report {
+        self.attempt.view().partial
+    }
+
+    /// Notes that the work was given up rather than that it ended, so that its end counts as forced ([`Came`](crate::Came)). For
+    /// work that is done elsewhere and is not heard of any more.
+    pub fn set_forced(&self) {
+        self.attempt.set_came(Came::Forced);
     }
 
     /// Keeps a line of what the work says. The last 100 lines can be read while the attempt runs

@@ -13,13 +13,14 @@ import { hostname } from "node:os";
 
 async function work(job) {
   // This one only sleeps, in steps.
-  const steps = Number(job.parameters.Steps ?? 10);
+  const steps = Number(job.parameter("Steps") ?? 10);
   for (let step = 1; step <= steps; step++) {
     await job.checkpoint();
-    await sleep(1000 * Number(job.parameters.StepSecs ?? 0.1));
+    await sleep(1000 * Number(job.parameter("StepSecs") ?? 0.1));
     job.progress((100 * step) / steps, `step ${step} of ${steps}`, { steps: step });
   }
-  if (job.parameters.Fail !== undefined) throw new Error(job.parameters.Fail);
+  const fail = job.parameter("Fail");
+  if (fail !== undefined) throw new Error(fail);
   return { steps, language: "JavaScript" };
 }
 
@@ -49,7 +50,9 @@ async function tryCall(parameters, signal) {
   if (signal?.aborted) abort();
   try {
     const reply = await fetch(address, { method: "POST", body, headers, signal: limit.signal });
-    const { response, responsedata } = (await reply.json()).autnresponse;
+    const text = await reply.text();
+    if (!text.startsWith("{")) throw refusedAs(reply, text);
+    const { response, responsedata } = JSON.parse(text).autnresponse;
     if (response === "SUCCESS") return responsedata ?? {};
     const { errorcode, errordescription } = responsedata.error;
     if (errorcode === "ERRORWORKLOST") throw new Lost(errordescription);
@@ -59,6 +62,36 @@ async function tryCall(parameters, signal) {
     clearTimeout(timer);
     signal?.removeEventListener("abort", abort);
   }
+}
+
+/** The error of a reply that is not JSON: XML, where the server could not read so much of the request as the wish for JSON. */
+function refusedAs(reply, text) {
+  const of = (name) => text.match(new RegExp(`<${name}>([^<]*)</${name}>`))?.[1];
+  const why = of("errordescription") ?? `HTTP status ${reply.status}`;
+  const mayPass = of("errorcode") === "ERRORUNAVAILABLE" || [408, 429].includes(reply.status) || reply.status >= 500 || (reply.ok && !of("errorcode"));
+  return mayPass ? new Error(why) : new Refused(why);
+}
+
+/** Decodes base64: text where it is UTF-8, else a Buffer. */
+function decoded(base64) {
+  const bytes = Buffer.from(base64, "base64");
+  const text = bytes.toString("utf8");
+  return Buffer.from(text, "utf8").equals(bytes) ? text : bytes;
+}
+
+/** Returns parameters by their names in small letters. */
+function read(parameters) {
+  const all = new Map();
+  for (const one of parameters.parameter ?? []) {
+    const name = one["@name_encoding"] === "base64" ? decoded(one["@name"]) : one["@name"];
+    const value = one["@value"] ?? one.$;
+    if (value === undefined && Number(one["@length"] ?? 0) > 0) {
+      throw new Fatal(`the value of ${name} is too long to be sent: ${one["@length"]} bytes`);
+    }
+    const key = String(name).toLowerCase();
+    if (!all.has(key)) all.set(key, one["@encoding"] === "base64" ? decoded(value ?? "") : (value ?? ""));
+  }
+  return all;
 }
 
 /** Sends a request again until it is answered, for this many seconds. */
@@ -82,12 +115,25 @@ class Job {
     const { token, attempt, leasesecs, parameters } = taken;
     this.named = { Token: token, Attempt: attempt };
     this.lease = Number(leasesecs);
-    this.parameters = Object.fromEntries(
-      (parameters.parameter ?? []).map((one) => [one["@name"], one["@value"] ?? one.$ ?? ""]),
-    );
+    this.given = parameters ?? {};
     this.wish = "run";
     this.news = {};
     this.over = new AbortController();
+  }
+
+  /** Returns a parameter, whose name may be in any case: text, or a Buffer where it is no text. */
+  parameter(name) {
+    return this.parameters.get(name.toLowerCase());
+  }
+
+  /** Says how it ended. What the server does not take will not be taken later: the action fails, and says why. */
+  async tell(word, told) {
+    try {
+      await this.say(word, 600, told);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      await this.say("fail", 600, { Error: `${word} was refused: ${error.message}`.slice(0, 1000), Retry: "false" });
+    }
   }
 
   /** Waits while the action is paused. */
@@ -130,6 +176,7 @@ class Job {
     const kept = this.keep();
     let [word, told] = ["finish", {}];
     try {
+      this.parameters = read(this.given);
       const result = await work(this);
       told = { Result: typeof result === "object" ? JSON.stringify(result) : String(result ?? "") };
     } catch (error) {
@@ -141,7 +188,7 @@ class Job {
     await kept;
     try {
       if (word === "release" && this.news.Partial) await this.say("heartbeat", 5, this.news);
-      if (word) await this.say(word, 600, told);
+      if (word) await this.tell(word, told);
     } catch (error) {
       console.error(error.message);
     }

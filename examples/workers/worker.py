@@ -10,6 +10,7 @@ Put your own work into `work`. Call `job.checkpoint()` often: it waits while the
 it is to stop. Return a dict, XML or any text; raise `Fatal` where another attempt would only fail again.
 """
 
+import base64
 import json
 import os
 import signal
@@ -51,6 +52,39 @@ class Refused(Exception):
     """The server does not want this request, now or later."""
 
 
+class Parameters(dict):
+    """Parameters by their names, in whatever case. A value is text, or bytes where it is no text."""
+
+    def __init__(self, element):
+        super().__init__()
+        for one in element.iter("parameter"):
+            name, value = one.get("name"), one.get("value", one.text)
+            if one.get("name_encoding") == "base64":
+                name = decoded(name)
+            if value is None and one.get("length", "0") != "0":
+                raise Fatal(f"the value of {name} is too long to be sent: {one.get('length')} bytes")
+            value = value or ""
+            self.setdefault(str(name).lower(), decoded(value) if one.get("encoding") == "base64" else value)
+
+    def get(self, name, default=None):
+        return super().get(name.lower(), default)
+
+    def __getitem__(self, name):
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name):
+        return super().__contains__(name.lower())
+
+
+def decoded(text):
+    """Decodes base64: text where it is UTF-8, else bytes."""
+    value = base64.b64decode(text)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 class Server:
     """Calls to the server. What may succeed later is tried again."""
 
@@ -74,8 +108,12 @@ class Server:
     def try_call(self, parameters):
         body = urllib.parse.urlencode({"action": "QueueWork", **parameters}).encode()
         request = urllib.request.Request(self.address, body, self.headers)
-        with urllib.request.urlopen(request, timeout=float(parameters.get("Wait", 0)) + 30) as reply:
-            tree = xml.fromstring(reply.read())
+        try:
+            with urllib.request.urlopen(request, timeout=float(parameters.get("Wait", 0)) + 30) as reply:
+                tree = xml.fromstring(reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                tree = self.error_of(error)
         if tree.findtext("response") == "SUCCESS":
             return tree.find("responsedata")
         code = tree.findtext(".//errorcode")
@@ -85,6 +123,17 @@ class Server:
         if code == "ERRORUNAVAILABLE":
             raise Unavailable(why)
         raise Refused(why)
+
+
+    @staticmethod
+    def error_of(error):
+        """The reply that came with a status that is none of success."""
+        try:
+            return xml.fromstring(error.read())
+        except xml.ParseError:
+            why = f"HTTP status {error.code} {error.reason}"
+            may_pass = error.code in (408, 429) or error.code >= 500
+            raise (Unavailable if may_pass else Refused)(why) from error
 
 
 class Unavailable(Exception):
@@ -98,9 +147,7 @@ class Job:
         self.server, self.name = server, name
         self.token, self.attempt = element.findtext("token"), element.findtext("attempt")
         self.lease = float(element.findtext("leasesecs"))
-        self.parameters = {
-            one.get("name"): one.get("value", one.text or "") for one in element.iter("parameter")
-        }
+        self.element = element
         self.wish, self.news, self.over = "run", {}, False
         self.changed = threading.Condition()
         threading.Thread(target=self.keep, daemon=True).start()
@@ -148,8 +195,16 @@ class Job:
             patience, WorkAction=word, Token=self.token, Attempt=self.attempt, **parameters
         )
 
+    def tell(self, word, told):
+        """Says how it ended. What the server does not take will not be taken later: the action fails, and says why."""
+        try:
+            self.say(word, 600, **told)
+        except Refused as error:
+            self.say("fail", 600, Error=f"{word} was refused: {error}"[:1000], Retry="false")
+
     def run(self):
         try:
+            self.parameters = Parameters(self.element)
             result = work(self)
             if isinstance(result, dict):
                 result = json.dumps(result)
@@ -166,8 +221,8 @@ class Job:
             if word == "release" and self.news:
                 self.say("heartbeat", 5, **self.news)
             if word:
-                self.say(word, 600, **told)
-        except (Lost, Refused) as error:
+                self.tell(word, told)
+        except (Lost, Refused, OSError, xml.ParseError, Unavailable) as error:
             print(error, file=sys.stderr)
         finally:
             self.over = True

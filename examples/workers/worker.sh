@@ -37,9 +37,13 @@ cleanup() { signal_work KILL; rm -rf "$files"; }
 trap cleanup EXIT
 trap 'is_ending=1' TERM INT
 
+# The case of the name does not matter. Of a value that is no text, what a shell can hold is printed.
 parameter() {
-    jq -r --arg name "$1" --arg default "$2" \
-        '[.parameters.parameter[]? | select(."@name" == $name) | ."@value" // ."$"] | .[0] // $default' "$files/job"
+    jq -r --arg name "$1" --arg default "$2" '
+        def plain($encoding): if $encoding == "base64" then @base64d else . end;
+        [.parameters.parameter[]? | . as $one
+            | select($one."@name" | plain($one."@name_encoding") | ascii_downcase == ($name | ascii_downcase))
+            | $one."@value" // $one."$" // "" | plain($one."@encoding")] | .[0] // $default' "$files/job"
 }
 
 # What the next heartbeat tells. Moved into place, so that it is never half there.
@@ -49,20 +53,34 @@ progress() {
     printf '%s' "${3-}" >"$files/Partial.new" && mv "$files/Partial.new" "$files/Partial"
 }
 
-# Sends one request: its time limit, then NAME=VALUE or NAME@FILE. Sets `reply` to the reply's data; 0: success, 1: it may
-# pass, 2: refused, or the action is not this worker's any more.
+# Sends one request: its time limit, then NAME=VALUE or NAME@FILE. Sets `reply` to the reply's data, or `refused` to the reason;
+# 0: success, 1: it may pass, 2: refused, 3: the action is not this worker's any more.
 try_call() {
-    local limit=$1 data=() one
+    local limit=$1 data=() one status code
     shift
     for one in "$@"; do data+=(--data-urlencode "$one"); done
     [ -z "${ACTIOND_KEY-}" ] || data+=(--header "Authorization: Bearer $ACTIOND_KEY")
-    curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
-        --data-urlencode ResponseFormat=simplejson "$address" >"$files/reply" || return 1
-    case $(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' "$files/reply") in
+    : >"$files/reply"
+    status=$(curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
+        --data-urlencode ResponseFormat=simplejson --output "$files/reply" --write-out '%{http_code}' "$address") || return 1
+    if [ "$(head -c 1 "$files/reply")" = '{' ]; then
+        code=$(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' "$files/reply")
+        refused=$(jq -r '.autnresponse.responsedata.error?.errordescription // ""' "$files/reply")
+    else
+        # XML, where the server could not read so much of the request as the wish for JSON.
+        code=$(sed -n 's:.*<errorcode>\([^<]*\)</errorcode>.*:\1:p' "$files/reply")
+        refused=$(sed -n 's:.*<errordescription>\([^<]*\)</errordescription>.*:\1:p' "$files/reply")
+        case $code:$status in
+        :408 | :429) ;;
+        :4*) code=HTTP refused="HTTP status $status" ;;
+        esac
+    fi
+    case $code in
     ok) reply=$(jq -c '.autnresponse.responsedata // {}' "$files/reply") ;;
     ERRORUNAVAILABLE | '') return 1 ;;
     *)
-        jq -r '.autnresponse.responsedata.error.errordescription' "$files/reply" >&2
+        echo "$refused" >&2
+        [ "$code" != ERRORWORKLOST ] || return 3
         return 2
         ;;
     esac
@@ -86,6 +104,12 @@ say() {
     local word=$1
     shift
     call 60 30 "WorkAction=$word" "Token=$token" "Attempt=$attempt" "$@"
+}
+
+# Says how it ended. What the server does not take will not be taken later: the action fails, and says why.
+tell() {
+    say "$@"
+    [ $? != 2 ] || say fail "Error=$1 was refused: $refused" Retry=false
 }
 
 # Reports on the work while it runs, every second or at once if it is to pause or to stop. Sets `last_wish`.
@@ -121,6 +145,13 @@ attend() {
 one_job() {
     token=$(jq -r .token <"$files/job") attempt=$(jq -r .attempt <"$files/job") lease=$(jq -r .leasesecs <"$files/job")
     rm -f "$files"/{Progress,Stage,Partial}
+    local missing
+    missing=$(jq -r '[.parameters.parameter[]? | select(."@length" // "0" | tonumber > 0)
+        | select(has("@value") or has("$") | not) | ."@name"] | join(", ")' "$files/job")
+    if [ -n "$missing" ]; then
+        say fail "Error=too long to be sent: $missing" Retry=false
+        return
+    fi
     set -m # So that the work leads a process group.
     (
         trap - TERM INT EXIT
@@ -134,14 +165,14 @@ one_job() {
     leader=''
     case $last_wish:$code in
     force:*) ;;
-    *:0) say finish "Result@$files/result" ;;
+    *:0) tell finish "Result@$files/result" ;;
     stop:*)
         # What there is of the result is kept.
         [ ! -e "$files/Partial" ] || say heartbeat "Partial@$files/Partial"
         say release
         ;;
-    *:3) say fail "Error@$files/errors" Retry=false ;;
-    *) say fail "Error@$files/errors" ;;
+    *:3) tell fail "Error@$files/errors" Retry=false ;;
+    *) tell fail "Error@$files/errors" ;;
     esac
 }
 

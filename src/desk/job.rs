@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use actiond_actors::{
     ActionContext, ActionRef, Failure, Parameters, Progress, Report, Stage, StageStatus, State,
-    Wish,
+    StopReason, Wish,
 };
 use futures_util::StreamExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::kinds::results;
+
 /// Time within which the end of an action is written, or who waits for that is told to ask again.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Time after which a worker that was told to stop is told again, if it waits for news.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// An attempt that a worker has.
 pub(crate) struct Job {
@@ -136,6 +138,14 @@ impl Job {
 
     /// Waits for its end and returns its outcome; a silent worker loses it.
     pub(super) async fn done(&self) -> Result<Report, Failure> {
+        let outcome = self.ended().await;
+        if let Err(failure) = &outcome {
+            self.show_log(failure);
+        }
+        outcome
+    }
+
+    async fn ended(&self) -> Result<Report, Failure> {
         loop {
             let until = {
                 let mut state = self.lock();
@@ -147,12 +157,30 @@ impl Job {
                 let until = state.heard + self.lease;
                 if until <= Instant::now() {
                     state.end = Ending::Taken;
-                    return Err(Failure::failed(self.lost_text(&state)));
+                    if self.context.stop_reason() == Some(StopReason::Client) {
+                        self.context.set_forced();
+                    }
+                    return Err(self.or_stopped(Failure::failed(self.lost_text(&state))));
                 }
                 until
             };
             // A heartbeat wakes nobody: when its time is over, the work looks again.
             let _ = tokio::time::timeout_at(until, self.ended.notified()).await;
+        }
+    }
+
+    /// Adds to the partial result what the worker has logged, if the attempt failed.
+    fn show_log(&self, failure: &Failure) {
+        let failed = match failure {
+            Failure::Failed(_) | Failure::Fatal(_) => true,
+            Failure::Stopped => self.context.stop_reason() == Some(StopReason::TimeLimit),
+            _ => false,
+        };
+        let logged = self.context.logged();
+        if failed && !logged.is_empty() {
+            let mut report = self.context.partial();
+            report.push(results::log(&logged));
+            self.context.set_partial(report);
         }
     }
 
@@ -199,7 +227,7 @@ impl Job {
     }
 
     /// Returns what its worker is to do, once that is something else than it was told last; what it is told anyway once the time
-    /// is over. `None` if the job is over.
+    /// is over. `None` if the job is over here, also if that is because the server shuts down.
     pub(crate) async fn wish(&self, patience: Duration) -> Option<Wish> {
         let mut over = self.over.subscribe();
         let told = self.lock().told;
@@ -224,6 +252,10 @@ impl Job {
             return None;
         }
         let wish = self.context.wish();
+        if self.context.is_detached() {
+            // It goes on with the next server. Whatever is wished here was meant for the work here, not for the worker.
+            return None;
+        }
         let mut state = self.lock();
         state.told = wish;
         // It was here until now.
@@ -238,8 +270,12 @@ impl Job {
 
     /// Lets it fail, unless it has ended. If it was asked to stop, that counts as a stop.
     pub(crate) fn fail(&self, failure: Failure) -> bool {
-        let failure = if self.context.is_stop_requested() { Failure::Stopped } else { failure };
-        self.end(Err(failure))
+        self.end(Err(self.or_stopped(failure)))
+    }
+
+    /// Returns this failure, or a stop if it was asked to stop.
+    fn or_stopped(&self, failure: Failure) -> Failure {
+        if self.context.is_stop_requested() { Failure::Stopped } else { failure }
     }
 
     /// Gives it back to the queue, unless it has ended. If it was asked to stop, that counts as a stop.

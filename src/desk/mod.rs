@@ -25,6 +25,9 @@ use job::{Holder, Job};
 pub(crate) use take::{Handed, take};
 use take::{Taker, TakerRef};
 
+/// Number of attempts of which it is known that their workers were told to drop them; those before are told at once again.
+const MAX_FORCED: usize = 256;
+
 /// The desk of one queue. Cheap to clone.
 ///
 /// It belongs to a performer, whose [`demand`](actiond_actors::Perform::demand), `reserve`, `give_back` and `perform` it does,
@@ -45,6 +48,8 @@ struct State {
     /// One entry for each action that may be claimed, or was and has not begun.
     reserved: VecDeque<TakerRef>,
     jobs: HashMap<ActionId, Arc<Job>>,
+    /// The last attempts whose workers were told to drop what they have.
+    forced: VecDeque<(ActionId, u32)>,
 }
 
 impl fmt::Debug for Desk {
@@ -174,6 +179,19 @@ impl Desk {
         ids.sort_unstable();
         let shown = ids.iter().take(most).filter_map(|id| state.jobs.get(id));
         (shown.map(|job| job.holder()).collect(), ids.len())
+    }
+
+    /// Notes that the worker of this attempt is told to drop it. False if it was told that before.
+    pub(crate) fn tell_force(&self, id: ActionId, attempt: u32) -> bool {
+        let mut state = self.lock();
+        if state.forced.contains(&(id, attempt)) {
+            return false;
+        }
+        if state.forced.len() >= MAX_FORCED {
+            state.forced.pop_front();
+        }
+        state.forced.push_back((id, attempt));
+        true
     }
 
     /// Returns the number of workers that wait.

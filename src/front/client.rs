@@ -81,6 +81,19 @@ impl Client {
         self.since(|standing| standing.left.or(standing.goes_on)).await;
     }
 
+    /// Waits until the client has ended its side of the connection, and no longer: for what must not reach one that has left.
+    pub async fn left(&self) {
+        let Some(standing) = &self.0 else { return std::future::pending().await };
+        // It can't fail: the sender is held here.
+        let _ = standing.subscribe().wait_for(|standing| standing.left.is_some()).await;
+    }
+
+    /// Returns true if the client has ended its side of the connection.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.0.as_ref().is_some_and(|standing| standing.borrow().left.is_some())
+    }
+
     async fn since(&self, which: fn(&Standing) -> Option<Instant>) {
         let Some(standing) = &self.0 else { return std::future::pending().await };
         let mut standing = standing.subscribe();

@@ -231,7 +231,7 @@ impl Sending {
 
     async fn element(
         &mut self,
-        status: ActionStatus,
+        mut status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
         let Record { id, queued_at, attempt, .. } = status.record;
@@ -248,7 +248,7 @@ impl Sending {
                     false => None,
                 };
                 let more = render::More { past, log };
-                let holder = work::holder(&self.served, id, attempt);
+                let holder = work::holder(&self.served, &mut status.record);
                 Ok(Some(render::action(status, token, now, more).children(holder)))
             }
             Shows::Parameters => match self.parameters(id).await {

@@ -101,7 +101,7 @@ async fn one_action(
             let wait = Duration::try_from_secs_f64(query.wait_secs.unwrap_or_default());
             let look = target.look(SMALL).await?;
             let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
-            let status = status.map_err(|e| target.error(&e))?;
+            let mut status = status.map_err(|e| target.error(&e))?;
             // After the status: the attempt that this shows is never missing.
             let past = if query.history {
                 Some(queue.history(*id).await.map_err(|e| target.error(&e))?)
@@ -112,7 +112,7 @@ async fn one_action(
             let shows_log = query.log && status.record.state.is_running();
             let log = shows_log.then(|| queue.log_of(&status));
             let more = render::More { past, log };
-            let holder = work::holder(served, *id, status.record.attempt);
+            let holder = work::holder(served, &mut status.record);
             let action = render::action(status, target.token(), now, more).children(holder);
             return Ok(vec![Element::new("actions").child(action)]);
         }

@@ -54,29 +54,29 @@ pub(super) async fn queue_work(call: &mut Call<'_>) -> Result<Vec<Element>, AciE
 /// Returns the queue of this name and its desk.
 fn find_desk<'a>(
     endpoint: &'a Endpoint,
-    parameter: &str,
     name: &str,
 ) -> Result<(&'a ServedQueue, &'a Desk), AciError> {
-    let found = endpoint.queue(name).and_then(|served| Some((served, served.desk.as_ref()?)));
-    found.ok_or_else(|| {
+    desk_of(endpoint, name).ok_or_else(|| {
         let all = endpoint.queues().iter().filter(|served| served.desk.is_some());
         let names: Vec<_> = all.map(|served| served.queue.name()).collect();
         let allowed = match names.is_empty() {
             true => "none: no queue of this server has Type=Remote".to_owned(),
             false => format!("a queue with Type=Remote: {}", names.join(", ")),
         };
-        AciError::invalid(parameter, name, &allowed)
+        AciError::invalid("QueueName", name, &allowed)
     })
+}
+
+fn desk_of<'a>(endpoint: &'a Endpoint, name: &str) -> Option<(&'a ServedQueue, &'a Desk)> {
+    endpoint.queue(name).and_then(|served| Some((served, served.desk.as_ref()?)))
 }
 
 /// Waits for actions, and replies with those that the worker gets.
 async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError> {
     let Take { queues, worker, max, wait_secs } = take;
     let endpoint = call.endpoint;
-    let served: Vec<_> = queues
-        .iter()
-        .map(|name| find_desk(endpoint, "QueueName", name))
-        .collect::<Result<_, _>>()?;
+    let served: Vec<_> =
+        queues.iter().map(|name| find_desk(endpoint, name)).collect::<Result<_, _>>()?;
     let system = endpoint.system();
     if system.is_draining() {
         return Err(AciError::unavailable(&QueueError::ShuttingDown.to_string()));
@@ -87,8 +87,11 @@ async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError>
     let worker = worker.as_deref().unwrap_or("unnamed");
     let patience = Duration::try_from_secs_f64(wait_secs).unwrap_or_default();
     let client = call.client;
+    let waits_long = !patience.is_zero();
     let until = async {
         tokio::select! {
+            // At once: an action that reaches nobody is missing until its lease ends.
+            () = client.left(), if waits_long => {}
             () = client.waits_no_more() => {}
             () = system.drained() => {}
         }
@@ -97,6 +100,10 @@ async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError>
     // Without memory for the reply they go back to their queues.
     let bytes = got.iter().map(Handed::byte_len).sum();
     call.reserve_memory(bytes).await?;
+    if waits_long && client.has_left() {
+        // What came in the same moment goes back, too.
+        return Ok(Vec::new());
+    }
     let mut jobs: Vec<_> = got.into_iter().filter_map(Handed::accept).collect();
     // They began beside one another.
     jobs.sort_by_key(|job| (Reverse(job.priority()), job.action().id));
@@ -145,7 +152,8 @@ impl<'a> Attempted<'a> {
     fn find(call: &Call<'a>, report: &WorkReport, given: &'a str) -> Result<Self, AciError> {
         let endpoint = call.endpoint;
         let token = &report.token;
-        let (served, desk) = find_desk(endpoint, "Token", &token.queue)?;
+        let (served, desk) = desk_of(endpoint, &token.queue)
+            .ok_or_else(|| AciError::invalid("Token", given, "a token that take replied"))?;
         let id = ActionId::new(token.id).filter(|_| token.queue == served.upper);
         let id = id.ok_or_else(|| unknown_token(served.queue.name(), given))?;
         let queued_at = Timestamp(token.queued_ms);
@@ -179,24 +187,33 @@ impl<'a> Attempted<'a> {
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<Vec<Element>, AciError> {
         let Heartbeat { worker, progress, stage, partial, log, wait_secs } = heartbeat;
         let partial = partial.map(|partial| results::read(bytes_of(&partial), Form::Any));
+        // So that the lease is never lost while it waits.
+        let patience = Duration::try_from_secs_f64(wait_secs).unwrap_or_default();
+        let patience = patience.min(self.desk.lease() / 3);
         if let Whereabouts::Here(job) = self.whereabouts().await?
             && job.hear(News { worker, percent: progress, stage, partial, log })
         {
-            // So that the lease is never lost while it waits.
-            let patience = Duration::try_from_secs_f64(wait_secs).unwrap_or_default();
-            let wish = job.wish(patience.min(job.lease() / 3));
+            let wish = job.wish(patience);
             let wish = tokio::select! {
                 biased;
                 wish = wish => wish,
                 () = self.client.waits_no_more() => job.wish(Duration::ZERO).await,
             };
             if let Some(wish) = wish {
+                if wish == Wish::Force {
+                    self.desk.tell_force(self.id, self.attempt);
+                }
                 return Ok(self.wished(wish));
             }
         }
         match self.past().await? {
             // It did not obey in time, and learns of it now.
             record if self.is_latest(&record) && record.state == State::Stopped => {
+                if !self.desk.tell_force(self.id, self.attempt) {
+                    // Nor may it ask in circles.
+                    let pause = patience.min(desk::job::TELL_AGAIN);
+                    let _ = tokio::time::timeout(pause, self.client.waits_no_more()).await;
+                }
                 Ok(self.wished(Wish::Force))
             }
             record => Err(self.lost(&record)),
@@ -385,11 +402,14 @@ const fn bytes_of(value: &PairValue) -> &[u8] {
     }
 }
 
-/// Who has a running action, and for how long there was no word of them: for `getStatus`.
-pub(super) fn holder(served: &ServedQueue, id: ActionId, attempt: u32) -> Vec<Element> {
-    let Some(holder) = served.desk.as_ref().and_then(|desk| desk.holder(id, attempt)) else {
+/// Who has a running action, and for how long there was no word of them: for `getStatus`. Also noted in the record, whose history
+/// shows it.
+pub(super) fn holder(served: &ServedQueue, record: &mut Record) -> Vec<Element> {
+    let desk = served.desk.as_ref();
+    let Some(holder) = desk.and_then(|desk| desk.holder(record.id, record.attempt)) else {
         return Vec::new();
     };
+    record.worker = holder.worker.as_deref().map(str::to_owned);
     let worker = holder.worker.map(|worker| Element::text("worker", &*worker));
     let heard = Element::text("last_word", holder.silence.as_secs().to_string());
     worker.into_iter().chain([heard]).collect()

@@ -1,5 +1,7 @@
 //! Results that come from outside: XML elements, a JSON object, or text.
 
+use std::sync::Arc;
+
 use actiond_actors::{Content, Node, Report};
 use serde_json::Value;
 
@@ -47,6 +49,11 @@ impl Form {
             Self::Json => true,
         }
     }
+}
+
+/// Returns the element of a result that holds what the work has said.
+pub(crate) fn log(said: &[Arc<str>]) -> Node {
+    said.iter().fold(Node::new("log"), |log, line| log.node(Node::text("line", &**line)))
 }
 
 /// Returns the result in these bytes; empty if they are only white space.

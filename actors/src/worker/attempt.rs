@@ -330,8 +330,7 @@ impl Attempt {
     }
 
     /// Sets the way in which it came to its end, whatever it is asked from now on.
-    #[cfg(unix)]
-    pub(super) fn set_came(&self, came: Came) {
+    pub(crate) fn set_came(&self, came: Came) {
         // Its work ends once.
         let _ = self.came.set(came);
     }

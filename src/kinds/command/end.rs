@@ -54,11 +54,6 @@ impl End {
     }
 }
 
-/// Returns the lines that a program said as an element of a result.
-pub(super) fn log(said: &[Arc<str>]) -> Node {
-    said.iter().fold(Node::new("log"), |log, line| log.node(Node::text("line", &**line)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 
 use super::directory::{Before, Fresh};
 use super::ear::{Ear, hear, so_far};
-use super::end::{self, End};
+use super::end::End;
 use super::lines::Lines;
 use super::result;
 use super::settings::CommandSettings;
+use crate::kinds::results;
 
 /// Time to read what is left in pipes that a process outside of the program's group still holds open.
 const LEFT_WITHIN: Duration = Duration::from_millis(500);
@@ -165,7 +166,7 @@ fn without_success(
         Some(StopReason::Shutdown) => {}
         _ => {
             report.extend(end.map(End::node));
-            report.push(end::log(&context.logged()));
+            report.push(results::log(&context.logged()));
         }
     }
     report

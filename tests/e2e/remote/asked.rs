@@ -22,7 +22,11 @@ fn what_is_wrong_is_named_and_changes_nothing() {
         ("WorkAction=take&QueueName=Render&Max=0".to_owned(), "ERRORPARAMINVALID", "Max"),
         ("WorkAction=take&QueueName=Render&Max=101".to_owned(), "ERRORPARAMINVALID", "Max"),
         ("WorkAction=take&QueueName=Render&Wait=-1".to_owned(), "ERRORPARAMINVALID", "Wait"),
-        (format!("WorkAction=finish&Token={echo}&Attempt=1"), "ERRORPARAMINVALID", "Type=Remote"),
+        (
+            format!("WorkAction=finish&Token={echo}&Attempt=1"),
+            "ERRORPARAMINVALID",
+            "a token that take replied",
+        ),
         ("WorkAction=finish&Token=x&Attempt=1".to_owned(), "ERRORPARAMINVALID", "Token"),
         (format!("WorkAction=finish&Token={}", work.token), "ERRORPARAMMISSING", "Attempt"),
         (

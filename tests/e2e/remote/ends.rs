@@ -32,6 +32,23 @@ fn a_result_in_any_form_is_shown_with_the_action() {
 }
 
 #[test]
+fn a_failed_action_shows_what_its_worker_has_logged() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    for retry in ["true", "false"] {
+        let token = server.submit_to("Render", "");
+        let work = take_one(&server, "Render");
+        let news = [("Partial", "<frames>3</frames>"), ("Log", "loads\nburns")];
+        work.must(&server, "heartbeat", &news);
+        work.must(&server, "fail", &[("Error", "no light"), ("Retry", retry)]);
+        let ended = server.about("Render", "getStatus", &token).success();
+        assert_eq!((ended.must("error"), ended.must("frames")), ("no light".into(), "3".into()));
+        let log = "<log><line>loads</line><line>burns</line></log>";
+        assert!(ended.0.contains(log), "{}", ended.0);
+    }
+}
+
+#[test]
 fn each_word_may_be_repeated_by_whoever_had_the_work() {
     let home = Home::new(CONFIG);
     let server = home.start();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::super::calls::Answer;
 use super::super::server::{Home, Server, wait_until};
 use super::super::skip::skipped;
 use super::CONFIG;
@@ -64,6 +65,20 @@ fn again_at(home: &Home, port: u16) -> Server {
     Server::run(command)
 }
 
+/// Submits an action with a parameter that is a file, which workers get in base64.
+fn submit_steps_as_file(server: &Server) -> String {
+    let part = |name: &str, rest: &str, value: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{rest}\r\n\r\n{value}\r\n")
+    };
+    let steps = part("STEPS", "; filename=\"f\"\r\nContent-Type: application/octet-stream", "3");
+    let body = [part("action", "", "Render"), part("stepsecs", "", "0.01"), steps].concat();
+    let body = format!("{body}--b--\r\n");
+    let head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b";
+    let length = body.len();
+    let request = format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+    Answer(server.send(request.as_bytes()).body_text()).success().must("token")
+}
+
 fn does_all(language: &str) {
     let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nStopGraceSecs=20\n"));
     let server = home.start();
@@ -73,6 +88,10 @@ fn does_all(language: &str) {
     let ended = server.outcome("Render", &token);
     let found = (ended.must("status"), ended.must("steps"), ended.must("language"));
     assert_eq!(found, ("Finished".into(), "3".into(), language.into()), "{}", ended.0);
+
+    // Names in whatever case, and a value that is sent in base64.
+    let token = submit_steps_as_file(&server);
+    assert_eq!(server.outcome("Render", &token).must("steps"), "3");
 
     let token = server.submit_to("Render", "&Steps=1&StepSecs=0&Fail=no%20light%20%3C%26%3E");
     let ended = server.outcome("Render", &token);

@@ -106,6 +106,48 @@ fn a_worker_that_died_with_the_server_is_missed() {
 }
 
 #[test]
+fn a_shutdown_tells_no_worker_to_drop_its_work() {
+    let home = Home::new(&CONFIG.replace("MaximumThreads=4", "MaximumThreads=20"));
+    let server = home.start();
+    for _ in 0..20 {
+        server.submit_to("Render", "");
+    }
+    let works = take(&server, "Render", "&Max=20");
+    assert_eq!(works.len(), 20);
+    let wait = |work: &Work| work.begin(&server, "heartbeat", &[("Wait", "9")]);
+    let waits: Vec<_> = works.iter().map(wait).collect();
+    // So that all of them wait.
+    server.ask("GetStatus").success();
+    server.signal("TERM");
+    for heartbeat in waits {
+        let answer = heartbeat.answer();
+        match answer.value("wish") {
+            Some(wish) => assert_eq!(wish, "run"),
+            None => assert_eq!(answer.error().0, "ERRORUNAVAILABLE", "{}", answer.0),
+        }
+    }
+    let (status, said) = server.wait();
+    assert!(status.success(), "{said:?}");
+    let server = home.start();
+    for work in works {
+        assert_eq!(work.must(&server, "finish", &[]).must("status"), "Finished");
+    }
+}
+
+#[test]
+fn a_stopped_action_whose_worker_is_dead_is_stopped() {
+    let home = short_leases();
+    let server = home.start();
+    let token = server.submit_to("Render", "");
+    let work = take_one(&server, "Render");
+    work.must(&server, "heartbeat", &[("Partial", "<frames>3</frames>")]);
+    server.about("Render", "stop", &token).success();
+    let ended = server.outcome("Render", &token);
+    assert_eq!((ended.must("status"), ended.must("frames")), ("Stopped".into(), "3".into()));
+    assert_eq!(work.must(&server, "heartbeat", &[]).must("wish"), "force");
+}
+
+#[test]
 fn a_stop_is_kept_over_a_restart() {
     let home = Home::new(CONFIG);
     let server = home.start();

@@ -54,6 +54,9 @@ fn a_worker_that_does_not_obey_is_told_at_its_next_word() {
         }
         wait_until("the end of its patience", || server.status_in("Render", &token) == "Stopped");
         assert_eq!(work.must(&server, "heartbeat", &[("Wait", "9")]).must("wish"), "force");
+        let began = Instant::now();
+        assert_eq!(work.must(&server, "heartbeat", &[("Wait", "9")]).must("wish"), "force");
+        assert!(began.elapsed() >= Duration::from_millis(900), "it would ask in circles");
         let why = work.has_lost(&server, "finish");
         assert!(why.contains("has ended as Stopped"), "{why}");
         assert_eq!(server.status_in("Render", &token), "Stopped");

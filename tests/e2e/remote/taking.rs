@@ -30,6 +30,12 @@ fn a_worker_gets_all_that_it_needs() {
     let status = server.about("Render", "getStatus", &token);
     assert_eq!((status.must("status"), status.must("worker")), ("Processing".into(), "w1".into()));
     status.number("last_word");
+    let history = server.info("Render", "getStatus", &format!("&Token={token}&History=true"));
+    assert!(history.with(|document| {
+        let mut attempts =
+            document.descendants().filter(|node| node.tag_name().name() == "attempt");
+        attempts.any(|attempt| attempt.descendants().any(|node| node.text() == Some("w1")))
+    }));
     let server_status = server.ask("GetStatus").success();
     assert_eq!(
         (server_status.must("working"), server_status.must("waiting")),
@@ -114,6 +120,21 @@ fn a_worker_that_has_left_gets_nothing() {
     assert_eq!(server.status_in("Render", &token), "Queued");
     let work = take_one(&server, "Render");
     assert_eq!((work.token, work.attempt.as_str()), (token, "1"));
+}
+
+#[test]
+fn nothing_is_lost_that_comes_just_after_a_worker_has_left() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    for round in 0..3 {
+        let gone = Begun::ask(&server, "QueueWork&WorkAction=take&QueueName=Render&Wait=600");
+        wait_for_workers(&server, 1);
+        drop(gone);
+        let token = server.submit_to("Render", "");
+        let work = take_one(&server, "Render");
+        assert_eq!(work.token, token, "round {round}");
+        work.must(&server, "finish", &[]);
+    }
 }
 
 #[test]
