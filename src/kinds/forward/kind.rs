@@ -21,6 +21,9 @@ use crate::config::{Key, KindReader, ON_RESTART, SectionReader, ValueKind};
 /// Time that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The least time after a lost answer for which a server may still take what it was sent.
+const LEAST_DOUBT: Duration = Duration::from_secs(10);
+
 const FORWARD_TO: &Key = &Key::optional(
     "ForwardTo",
     ValueKind::Texts(FORM),
@@ -355,6 +358,7 @@ impl ConfiguredQueue for ForwardSettings {
             marker: self.marker,
             first_look: self.first_look,
             longest_look: self.longest_look,
+            doubt: self.access.timeout.max(LEAST_DOUBT),
             sender: site.shared(Sender::random),
         })))
     }

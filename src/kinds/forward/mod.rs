@@ -52,6 +52,8 @@ struct Options {
     /// Time to the first look at an action there, and the longest to which it grows.
     first_look: Duration,
     longest_look: Duration,
+    /// Time after a lost answer for which a server may still take what it was sent.
+    doubt: Duration,
     sender: Sender,
 }
 

@@ -170,6 +170,17 @@ impl Server {
         self.order(Asked::Other, async |client| sought.find(client, known).await).await
     }
 
+    /// Returns the tokens of the actions that it has under this key, but for this one.
+    pub(super) async fn find_others(
+        &self,
+        outgoing: &Outgoing,
+        token: &str,
+    ) -> Result<Vec<String>, Trouble> {
+        let known = self.known().await?;
+        let sought = outgoing.sought(known);
+        self.order(Asked::Other, async |client| sought.find_others(client, token).await).await
+    }
+
     /// Learns from an answer whether the server is there.
     async fn heard<T>(&self, answer: Result<T, ClientError>, asked: Asked) -> Result<T, Trouble> {
         let trouble = match answer {

@@ -13,7 +13,7 @@ use super::super::server::{Known, Place};
 use super::super::step::{Event, Order, Seen};
 use super::super::translate;
 use super::super::trouble::Trouble;
-use super::{FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop};
+use super::{Doubt, Earlier, FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop};
 use crate::aci::client::{Action, Progress as Told, Status};
 
 /// The longest time to the next try where a server answers and yet does not do what it should.
@@ -37,17 +37,22 @@ impl Forwarding {
             Event::Seen(Ok(seen)) => return self.on_seen(*seen),
             Event::Seen(Err(trouble)) => self.on_unseen(trouble)?,
             Event::Ordered(order, answer) => self.on_ordered(order, answer)?,
+            Event::SoughtEarlier(ended) => self.on_sought_earlier(ended),
         }
         Ok(None)
     }
 
-    /// Begins to send it to a server: the key first, which is kept before anything is sent.
+    /// Begins to send it to a server: the key first, which is kept before anything is sent. What is sent again keeps its key,
+    /// so that the first is known if it is there after all.
     fn begin(&mut self, place: Place, known: Known) {
-        let key = self.way.key(&self.options.sender);
-        let since = SystemClock.now().millis();
+        let now = SystemClock.now().millis();
+        let (key, since) = match &self.earlier {
+            Some(earlier) => (earlier.key().to_owned(), earlier.since_at(place.server(), now)),
+            None => (self.way.key(&self.options.sender), now),
+        };
         self.context.set_worker(place.server().url.clone());
         let sending = Sending { key, since, known: Some(known) };
-        self.phase = Phase::Sending { place, sending, is_noted: false, in_doubt: false };
+        self.phase = Phase::Sending { place, sending, is_noted: false, in_doubt: None };
     }
 
     fn on_noted(&mut self, kept: Result<(), QueueError>) -> Result<(), Failure> {
@@ -83,10 +88,12 @@ impl Forwarding {
         match sent {
             Ok(token) => {
                 server.note_full(&self.options.action, None);
-                self.arrive(doubt(true), token);
+                self.arrive(doubt(in_doubt), token);
             }
-            Err(Trouble::Away { maybe: false, .. }) if !in_doubt => {}
-            Err(Trouble::Away { .. }) => self.phase = doubt(true),
+            Err(Trouble::Away { maybe: false, .. }) if in_doubt.is_none() => {}
+            Err(Trouble::Away { .. }) => {
+                self.phase = doubt(Some(Doubt::new(self.options.doubt)));
+            }
             Err(Trouble::Busy(why)) => server.note_full(&self.options.action, Some(&why)),
             Err(trouble) => {
                 let what = format!("{}: {}", server.url, trouble.text());
@@ -105,7 +112,13 @@ impl Forwarding {
                 let phase = std::mem::replace(&mut self.phase, Phase::Choosing { told: true });
                 self.arrive(phase, token);
             }
-            Ok(Found::Nothing) => self.phase = Phase::Choosing { told: true },
+            // It may still be on its way.
+            Ok(Found::Nothing | Found::Unclear(_))
+                if self.doubt().is_some_and(|d| !d.is_over()) =>
+            {
+                self.seek_later();
+            }
+            Ok(Found::Nothing) => self.give_up_sending(),
             Ok(Found::Unclear(why)) => {
                 let url = self.url();
                 self.last_stop.set(Where::Nowhere);
@@ -118,6 +131,34 @@ impl Forwarding {
             Err(trouble) => self.try_later(&trouble),
         }
         Ok(())
+    }
+
+    const fn doubt(&self) -> Option<Doubt> {
+        match self.phase {
+            Phase::Sending { in_doubt, .. } => in_doubt,
+            Phase::Choosing { .. } | Phase::There { .. } => None,
+        }
+    }
+
+    /// Searches again later, and for the last time when nothing can be on its way any more.
+    fn seek_later(&mut self) {
+        let what = "whether it has the action is not known";
+        self.show(format!("waiting for {}: {what}", self.url()));
+        let next = Instant::now() + self.retry_after;
+        let last = self.doubt().map_or(next, |doubt| doubt.until);
+        self.retry_at = Some(next.min(last));
+        self.retry_after = self.retry_after.saturating_mul(2).min(LONGEST_RETRY);
+    }
+
+    /// Takes what was sent for lost.
+    fn give_up_sending(&mut self) {
+        self.retry_after = FIRST_RETRY;
+        self.retry_at = None;
+        let phase = std::mem::replace(&mut self.phase, Phase::Choosing { told: true });
+        if let Phase::Sending { place, sending, .. } = phase {
+            let outgoing = self.outgoing(&sending);
+            self.earlier = Some(Earlier::new(place.server(), outgoing));
+        }
     }
 
     /// Notes that a server has the action.
