@@ -106,6 +106,8 @@ struct PassedOn {
     /// The answer to a pause that was refused.
     no_pause: Option<String>,
     stop: Stop,
+    /// Time of the latest, unless the server was away since: then it may have forgotten what it was told.
+    at: Option<Instant>,
 }
 
 /// Whether a stop was passed on.

@@ -20,6 +20,8 @@ use crate::aci::client::{Action, Progress as Told, Status};
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Time to the next try to keep a note.
 const NOTE_RETRY: Duration = Duration::from_secs(1);
+/// Time within which the other server shows that it does what it was told; then it is told again.
+const OBEYED_WITHIN: Duration = Duration::from_secs(5);
 /// Time within which the end of a cancelled action must be durable for its client to hear of it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -193,6 +195,7 @@ impl Forwarding {
             if is_first && status == Status::Paused {
                 self.passed_on.pause = self.wish == Wish::Pause;
             }
+            self.pass_on_again(&status);
             match progress {
                 Some(Ok(progress)) if self.title(&status, &url).is_none() => {
                     self.context.set_progress(translate::progress(&progress));
@@ -224,6 +227,29 @@ impl Forwarding {
         }
     }
 
+    /// Notes that a wish has to be passed on again: the server has forgotten it, as one does that was killed, or the action has
+    /// begun to run there since it was refused.
+    fn pass_on_again(&mut self, status: &Status) {
+        let has_begun = *status == Status::Processing && self.seen == Some(Status::Queued);
+        if has_begun && self.passed_on.no_pause.take().is_some() {
+            self.passed_on.pause = false;
+        }
+        let is_soon = self.passed_on.at.is_some_and(|at| at.elapsed() < OBEYED_WITHIN);
+        if is_soon {
+            return;
+        }
+        let may_run = matches!(status, Status::Processing | Status::Queued | Status::Paused);
+        match self.wish {
+            Wish::Pause if *status == Status::Processing && self.passed_on.no_pause.is_none() => {
+                self.passed_on.pause = false;
+            }
+            Wish::Stop | Wish::Force if may_run && self.passed_on.stop == Stop::Yes => {
+                self.passed_on.stop = Stop::No;
+            }
+            _ => {}
+        }
+    }
+
     /// Returns the title of what holds the action there, if it is not simply at work.
     fn title(&self, status: &Status, url: &str) -> Option<String> {
         if let Some(why) = &self.passed_on.no_pause {
@@ -248,7 +274,7 @@ impl Forwarding {
     fn on_unseen(&mut self, trouble: Trouble) -> Result<(), Failure> {
         let url = self.url();
         match trouble {
-            Trouble::Away { .. } => {}
+            Trouble::Away { .. } => self.passed_on.at = None,
             Trouble::Unknown => {
                 self.last_stop.set(Where::Nowhere);
                 let token = match &self.phase {
@@ -271,6 +297,7 @@ impl Forwarding {
         answer: Result<Option<Status>, Trouble>,
     ) -> Result<(), Failure> {
         self.interval = self.options.first_look;
+        self.passed_on.at = Some(Instant::now());
         let is_away = matches!(answer, Err(Trouble::Away { .. } | Trouble::Busy(_)));
         match order {
             // They are sent again.
