@@ -26,6 +26,7 @@ use super::last_stop::{LastStop, Where};
 use super::note::{Note, Way};
 use super::outgoing::Outgoing;
 use super::server::{Known, Place, Server};
+use super::servers::NoneNow;
 use super::step::{Order, Step};
 use super::translate;
 use super::{Options, way_of};
@@ -95,6 +96,8 @@ pub(super) struct Forwarding {
     seen: Option<Status>,
     partial: Vec<Element>,
     tells_progress: bool,
+    /// Time since when nothing but answers came that waiting alone does not mend.
+    hopeless_since: Option<Instant>,
     /// A sending that came to nothing, as far as is known.
     earlier: Option<Earlier>,
     last_stop: LastStop,
@@ -136,6 +139,7 @@ impl Forwarding {
             seen: None,
             partial: Vec::new(),
             tells_progress: true,
+            hopeless_since: None,
             earlier: None,
             last_stop: LastStop::new(context.clone()),
             options: Arc::clone(options),
@@ -240,9 +244,12 @@ impl Forwarding {
             Phase::Choosing { told } => match self.options.servers.choose(&self.options.action) {
                 Ok(place) => Ok(Step::greet(place)),
                 Err(_) if *told => Ok(Step::note(&self.context, &Note::nowhere())),
-                Err(none_now) => {
-                    self.show(format!("waiting for {}: {}", none_now.url, none_now.why));
-                    Ok(Step::wait_until(none_now.until))
+                Err(NoneNow { until, url, why, lasts }) => {
+                    self.show(format!("waiting for {url}: {why}"));
+                    match self.end_of_patience(lasts) {
+                        Some(end) if end <= now => Err(Failure::failed(format!("{url}: {why}"))),
+                        end => Ok(Step::wait_until(end.map_or(until, |end| until.min(end)))),
+                    }
                 }
             },
             Phase::Sending { is_noted: false, .. } | Phase::There { is_noted: false, .. } => {
@@ -260,11 +267,15 @@ impl Forwarding {
             Phase::Sending { place, in_doubt, sending, .. } => {
                 let server = place.server();
                 if let Some((until, why)) = server.away().filter(|_| in_doubt.is_some()) {
+                    let url = server.url.clone();
+                    let lasts = server.absence_lasts();
                     self.show(format!(
-                        "waiting for {}: {why}; whether it has the action is not known",
-                        server.url
+                        "waiting for {url}: {why}; whether it has the action is not known"
                     ));
-                    return Ok(Step::wait_until(until));
+                    return match self.end_of_patience(lasts) {
+                        Some(end) if end <= now => Err(unclear(&url, &why)),
+                        end => Ok(Step::wait_until(end.map_or(until, |end| until.min(end)))),
+                    };
                 }
                 if let Some(retry_at) = retry_at {
                     return Ok(Step::wait_until(retry_at));
@@ -359,6 +370,17 @@ impl Forwarding {
         Ok(())
     }
 
+    /// Returns the time at which the attempt ends unless servers answer in another way, after an answer that waiting alone does
+    /// not mend.
+    fn end_of_patience(&mut self, lasts: bool) -> Option<Instant> {
+        if !lasts {
+            self.hopeless_since = None;
+            return None;
+        }
+        let since = self.hopeless_since.get_or_insert_with(Instant::now);
+        since.checked_add(self.options.patience)
+    }
+
     fn show(&self, title: String) {
         self.context.set_progress(translate::waiting(title, None));
     }
@@ -411,4 +433,11 @@ impl Forwarding {
             },
         });
     }
+}
+
+/// The end of an attempt of which nobody can say whether a server has done it.
+fn unclear(url: &str, why: &str) -> Failure {
+    Failure::fatal(format!(
+        "whether {url} has done it is not known: {why}. It is not sent again by itself; QueueAction=retry sends it again"
+    ))
 }

@@ -24,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The least time after a lost answer for which a server may still take what it was sent.
 const LEAST_DOUBT: Duration = Duration::from_secs(10);
 
+/// The longest time for which servers are tried that answer in a way that waiting alone does not mend.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
 const FORWARD_TO: &Key = &Key::optional(
     "ForwardTo",
     ValueKind::Texts(FORM),
@@ -358,6 +361,7 @@ impl ConfiguredQueue for ForwardSettings {
             marker: self.marker,
             first_look: self.first_look,
             longest_look: self.longest_look,
+            patience: self.access.timeout.saturating_mul(2).min(MOST_PATIENCE),
             doubt: self.access.timeout.max(LEAST_DOUBT),
             sender: site.shared(Sender::random),
         })))

@@ -54,6 +54,8 @@ struct Options {
     longest_look: Duration,
     /// Time after a lost answer for which a server may still take what it was sent.
     doubt: Duration,
+    /// Time after which an attempt ends where servers answer in a way that waiting alone does not mend.
+    patience: Duration,
     sender: Sender,
 }
 

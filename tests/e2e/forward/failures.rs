@@ -43,6 +43,28 @@ fn a_server_that_answers_nothing_is_waited_for() {
     assert_eq!(vendor.tasks().len(), 1);
 }
 
+/// Where waiting changes nothing the attempt ends, and the next one is made after its time.
+#[test]
+fn a_server_that_speaks_no_aci_is_not_waited_for_without_end() {
+    let vendor = Vendor::start();
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=1"));
+    let server = home.start();
+    for status in [200, 302, 401, 404] {
+        vendor.set_pages(Some(status));
+        let ended = server.outcome("Process", &server.submit(""));
+        assert_eq!(ended.must("status"), "Error", "{status}: {}", ended.0);
+        assert!(ended.must("error").contains(&vendor.url()), "{status}: {}", ended.0);
+    }
+    // That may pass.
+    vendor.set_pages(Some(503));
+    let token = server.submit("");
+    wait_for_progress(&server, &token, "503");
+    vendor.set_pages(None);
+    vendor.wait_for_tasks(1);
+    vendor.finish(0, "");
+    server.wait_for_status(&token, "Finished");
+}
+
 /// A free port, for a server that is to be configured with its own address.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

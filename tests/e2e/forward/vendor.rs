@@ -48,6 +48,8 @@ struct State {
     mood: Mood,
     /// It is there, and closes each connection.
     is_broken: bool,
+    /// It is no ACI server: this is the status of its replies, which are pages.
+    pages: Option<u16>,
     obeys: bool,
     /// Submissions that it got, and those that it let in.
     received: usize,
@@ -97,6 +99,11 @@ impl Vendor {
 
     pub(super) fn set_broken(&self, is_broken: bool) {
         self.state().is_broken = is_broken;
+    }
+
+    /// Lets it reply with pages of this status to all that it is asked.
+    pub(super) fn set_pages(&self, status: Option<u16>) {
+        self.state().pages = status;
     }
 
     /// Waits until it has got so many submissions, taken or not.
@@ -167,6 +174,17 @@ impl Vendor {
         while let Some((content_type, body)) = self.read(&mut stream) {
             if self.state().is_broken {
                 return;
+            }
+            let pages = self.state().pages;
+            if let Some(status) = pages {
+                let page = "<html><body>Who are you?</body></html>";
+                let length = page.len();
+                let reply =
+                    format!("HTTP/1.1 {status} No\r\nContent-Length: {length}\r\n\r\n{page}");
+                if stream.get_mut().write_all(reply.as_bytes()).is_err() {
+                    return;
+                }
+                continue;
             }
             let raw = RawRequest {
                 target: "/",

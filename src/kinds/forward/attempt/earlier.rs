@@ -32,6 +32,10 @@ impl Earlier {
         Self { server: Arc::clone(server), outgoing, looks: 0, tries: 0, next: None }
     }
 
+    pub(super) fn url(&self) -> &str {
+        &self.server.url
+    }
+
     pub(super) fn key(&self) -> &str {
         &self.outgoing.key
     }

@@ -13,7 +13,7 @@ use super::super::server::{Known, Place};
 use super::super::step::{Event, Order, Seen};
 use super::super::translate;
 use super::super::trouble::Trouble;
-use super::{Doubt, Earlier, FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop};
+use super::{Doubt, Earlier, FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop, unclear};
 use crate::aci::client::{Action, Progress as Told, Status};
 
 /// The longest time to the next try where a server answers and yet does not do what it should.
@@ -93,7 +93,10 @@ impl Forwarding {
                 self.arrive(doubt(in_doubt), token);
             }
             Err(Trouble::Away { maybe: false, .. }) if in_doubt.is_none() => {}
-            Err(Trouble::Away { .. }) => {
+            Err(Trouble::Away { lasts, .. }) => {
+                if lasts {
+                    self.hopeless_since.get_or_insert_with(Instant::now);
+                }
                 self.phase = doubt(Some(Doubt::new(self.options.doubt)));
             }
             Err(Trouble::Busy(why)) => server.note_full(&self.options.action, Some(&why)),
@@ -120,13 +123,20 @@ impl Forwarding {
             {
                 self.seek_later();
             }
-            Ok(Found::Nothing) => self.give_up_sending(),
+            Ok(Found::Nothing) => {
+                self.give_up_sending();
+                let is_hopeless = self
+                    .hopeless_since
+                    .is_some_and(|since| since.elapsed() >= self.options.patience);
+                if let (true, Some(earlier)) = (is_hopeless, &self.earlier) {
+                    let what = "it does not have the action, and answers it with no reply of an ACI server";
+                    return Err(Failure::failed(format!("{}: {what}", earlier.url())));
+                }
+            }
             Ok(Found::Unclear(why)) => {
                 let url = self.url();
                 self.last_stop.set(Where::Nowhere);
-                return Err(Failure::fatal(format!(
-                    "whether {url} has done it is not known: {why}. It is not sent again by itself; QueueAction=retry sends it again"
-                )));
+                return Err(unclear(&url, why));
             }
             // It is left alone for a while, if it is away.
             Err(Trouble::Away { .. }) => {}
@@ -165,6 +175,7 @@ impl Forwarding {
 
     /// Notes that a server has the action.
     fn arrive(&mut self, phase: Phase, token: String) {
+        self.hopeless_since = None;
         self.retry_after = FIRST_RETRY;
         self.retry_at = None;
         self.phase = match phase {
