@@ -255,14 +255,23 @@ impl ForwardSettings {
 
 /// Reads the addresses; at least one must be given.
 fn addresses(section: &mut SectionReader<'_, '_>) -> Vec<Address> {
+    let problems_before = section.problem_count();
     let (listed, numbered) = (section.texts(FORWARD_TO), section.texts(FORWARD_TO_NUMBERED));
     let given = [(FORWARD_TO, listed), (FORWARD_TO_NUMBERED, numbered)];
-    let is_given = section.gives(FORWARD_TO) || section.gives(FORWARD_TO_NUMBERED);
+    let is_listed = section.gives(FORWARD_TO);
+    let is_given = is_listed || section.gives(FORWARD_TO_NUMBERED);
+    if is_listed && section.gives(FORWARD_TO_NUMBERED) {
+        section.problem(FORWARD_TO_NUMBERED, "can't stand beside ForwardTo");
+    }
     let mut addresses: Vec<Address> = Vec::new();
-    let mut are_good = true;
+    // A list with a hole was told of as it was read.
+    let mut are_good = section.problem_count() == problems_before;
     for (key, texts) in given {
         for text in texts {
             match Address::parse(&text) {
+                None if Address::lacks_port(&text) => {
+                    section.problem(key, format!("lacks the port: it must be {FORM}"));
+                }
                 None => section.problem(key, format!("must be {FORM}")),
                 Some(address) if addresses.contains(&address) => {
                     section.problem(key, format!("names {address} twice"));

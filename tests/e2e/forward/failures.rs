@@ -108,7 +108,11 @@ fn a_configuration_that_cannot_be_used_stops_the_start() {
         ("ForwardTo=media:14000", "must be URLs such as"),
         ("ForwardTo=http://h:1,http://H:1/", "names http://h:1 twice"),
         ("ForwardTo0=http://h:1\nForwardTo2=http://h:2", "ForwardTo1"),
+        ("ForwardTo1=http://h:1", "ForwardTo0"),
         ("ForwardTo0=ftp://h:1", "must be URLs such as"),
+        ("ForwardTo=http://h", "lacks the port"),
+        ("ForwardTo=http://u:s3cret@h:1", "ForwardTo=***: must be URLs such as"),
+        ("ForwardTo=http://h:1\nForwardTo0=http://h:2", "can't stand beside ForwardTo"),
         ("ForwardTo=http://h:1\nOnRestart=Fail", "OnRestart=Fail: has no meaning here"),
         ("ForwardTo=http://h:1\nForwardKeyFile=none.txt", "ForwardKeyFile"),
         ("ForwardTo=http://h:1\nForwardKey=s3 cret", "must be a key of visible ASCII"),
@@ -127,6 +131,8 @@ fn a_configuration_that_cannot_be_used_stops_the_start() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(words), "{lines}: {said}");
         assert!(!said.contains("s3"), "{said}");
+        assert!(!said.contains("is missing") || lines.is_empty(), "{lines}: {said}");
+        assert!(!said.contains("has no effect"), "{lines}: {said}");
     }
 }
 

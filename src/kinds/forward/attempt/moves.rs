@@ -336,7 +336,9 @@ impl Forwarding {
     ) -> Result<(), Failure> {
         match (relayed.command, answer) {
             (_, Err(trouble)) => {
-                relayed.answer(Err(format!("{}: {}", self.url(), trouble.text())));
+                // A full stop follows here.
+                let text = trouble.text().trim_end().trim_end_matches('.');
+                relayed.answer(Err(format!("{}: {text}", self.url())));
                 Ok(())
             }
             (RelayedCommand::ChangePriority(_), Ok(_)) => {
