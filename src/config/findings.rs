@@ -250,6 +250,11 @@ impl Findings {
         self.problems.len() + self.more_problems
     }
 
+    /// Tells whether a line has a problem, so that it needs no warning besides.
+    pub(super) fn has_problem_at(&self, line: Line) -> bool {
+        self.problems.iter().any(|(at, _)| *at == Some(line))
+    }
+
     /// Returns the warnings, as those of an error if there is a problem; both are in the order of the files.
     pub(super) fn finish(mut self) -> Result<Vec<Warning>, ConfigError> {
         self.problems.sort_by_key(|(line, _)| *line);

@@ -294,6 +294,12 @@ impl SectionReader<'_, '_> {
         self.reader.ini.section(self.name).is_some_and(|section| section.get(key.name).is_some())
     }
 
+    /// Returns the number of problems so far, so that a caller can see if a step added one.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.reader.findings.problem_count()
+    }
+
     /// Notes the derived value of a key without a fixed default that is not given, and the reason.
     pub fn derived(&mut self, key: &'static Key, value: &str, how: &'static str) {
         self.reader.derived(self.name, key, value, how);

@@ -120,7 +120,8 @@ pub(super) fn queues<'r>(
 fn warn_of_restarts(reader: &mut Reader<'_>, queue: &str, kind: &str) {
     let Some(section) = reader.ini.section(queue) else { return };
     for key in [table::ON_RESTART, table::MAX_RESTARTS] {
-        if let Some(entry) = section.get(key.name) {
+        let entry = section.get(key.name);
+        if let Some(entry) = entry.filter(|entry| !reader.findings.has_problem_at(entry.line)) {
             reader.findings.warning(Some(entry.line), || {
                 format!(
                     "[{queue}] {} has no effect: what Type={kind} runs goes on elsewhere when the server ends",

@@ -150,18 +150,29 @@ pub(super) fn is_list_of_clients(name: &str) -> bool {
 
 /// Names of keys whose values are keys for other servers, and names that are like those and no secret.
 const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];
-const NO_FOREIGN_KEYS: [&str; 2] = ["ForwardKeyFile", "ForwardTo"];
+const NO_FOREIGN_KEYS: [&str; 3] = ["ForwardKeyFile", "ForwardTo", "ForwardMarker"];
 
 /// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password or of a key for another
-/// server, and of a list of keys with an item that is neither a hash nor looks like a path, so that it is probably the key
-/// itself.
+/// server, an address with a password in it, and a list of keys with an item that is neither a hash nor looks like a path, so
+/// that it is probably the key itself.
 pub(super) fn is_secret(key: &str, value: &str) -> bool {
     let foreign = nearest(key, FOREIGN_KEYS.into_iter().chain(NO_FOREIGN_KEYS));
     let is_password = key.to_ascii_lowercase().contains("password")
         || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some()
         || foreign.is_some_and(|name| FOREIGN_KEYS.contains(&name));
     let is_keys = || nearest(key, [KEYS.name]).is_some();
-    !value.is_empty() && (is_password || is_keys() && value.split(',').any(is_probably_key))
+    !value.is_empty()
+        && (is_password
+            || has_password(value)
+            || is_keys() && value.split(',').any(is_probably_key))
+}
+
+/// Returns true if a value names addresses of which one has a password, as `http://NAME:PASSWORD@HOST` has.
+fn has_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let host = rest.split(['/', '?', '#', ',']).next().unwrap_or_default();
+        host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
 }
 
 /// Returns true if an item of `Keys` is neither a hash, though perhaps an incomplete one, nor looks like a path.
@@ -640,6 +651,10 @@ mod tests {
             ("ForwardKey", "x", true),
             ("forwardkay", "x", true),
             ("ForwardKeyFile", "x", false),
+            ("ForwardMarker", "Idempotency-Key", false),
+            ("ForwardTo", "http://u:p@h:1", true),
+            ("ForwardTo", "http://h:1,http://u:p@h:1", true),
+            ("ForwardTo", "http://[::1]:1", false),
             ("ForwardTo", "x", false),
             ("Keys", "Z0l4-_", true),
             ("Key", "\"Z0l4\"", true),

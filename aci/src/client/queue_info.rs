@@ -142,6 +142,9 @@ impl Action {
         let error = if may_have_failed { take_first(results, "error") } else { None };
         // The attempts have a call of their own.
         take_told(results, "history");
+        // Who has it there, and for how long there was no word of them, is no part of a result either.
+        take_told(results, "worker");
+        take_told(results, "last_word");
         let attempt = take_told(results, "attempt").and_then(|text| text.trim().parse().ok());
         let next_attempt = take_told(results, "next_attempt_time").map(Time::read);
         let not_before = take_told(results, "not_before").map(Time::read);

@@ -14,6 +14,8 @@ pub(super) struct Absence {
     failures: u32,
     until: Option<Instant>,
     why: String,
+    /// Waiting alone will not help, as far as the latest failure says.
+    lasts: bool,
 }
 
 impl Absence {
@@ -28,6 +30,15 @@ impl Absence {
         self.failures = self.failures.saturating_add(1);
         // A part by chance, so that servers that failed together are not asked together.
         self.until = now.checked_add(grown.mul_f64(0.5 + fastrand::f64() / 2.0));
+    }
+
+    /// Notes whether the latest failure is one that waiting alone does not mend.
+    pub(super) const fn set_lasts(&mut self, lasts: bool) {
+        self.lasts = lasts;
+    }
+
+    pub(super) const fn lasts(&self) -> bool {
+        self.lasts
     }
 
     /// Notes that it answered.

@@ -37,6 +37,12 @@ impl Address {
         is_host.then(|| Self { https, host: host.to_ascii_lowercase(), port })
     }
 
+    /// Tells whether a text would be an address if it had a port.
+    pub(super) fn lacks_port(text: &str) -> bool {
+        let bare = text.strip_suffix('/').unwrap_or(text);
+        Self::parse(text).is_none() && Self::parse(&format!("{bare}:1")).is_some()
+    }
+
     /// Tells whether what is sent there stays on this machine.
     pub(super) fn is_local(&self) -> bool {
         let bare = self.host.trim_matches(['[', ']']);
@@ -78,6 +84,16 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Address::parse(text).map(|a| a.to_string()).as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_port_is_known() {
+        for text in ["http://h", "https://media.example.org/", "http://[::1]"] {
+            assert!(Address::lacks_port(text), "{text}");
+        }
+        for text in ["http://h:1", "http://h:", "http://h:0", "http://h/x", "ftp://h", "h", ""] {
+            assert!(!Address::lacks_port(text), "{text}");
         }
     }
 

@@ -10,6 +10,7 @@
 //!     └──────── in doubt: it may have been taken
 //! ```
 
+mod earlier;
 mod moves;
 
 use std::collections::VecDeque;
@@ -20,10 +21,12 @@ use actiond_actors::{ActionContext, Failure, Relayed, RelayedCommand, Report, Wi
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
+use self::earlier::Earlier;
 use super::last_stop::{LastStop, Where};
 use super::note::{Note, Way};
 use super::outgoing::Outgoing;
 use super::server::{Known, Place, Server};
+use super::servers::NoneNow;
 use super::step::{Order, Step};
 use super::translate;
 use super::{Options, way_of};
@@ -38,7 +41,7 @@ enum Phase {
     /// At no server. `told` is true if a note says otherwise.
     Choosing { told: bool },
     /// On its way to a server under a key. `is_noted` once that is kept, `in_doubt` if it may have been taken.
-    Sending { place: Place, sending: Sending, is_noted: bool, in_doubt: bool },
+    Sending { place: Place, sending: Sending, is_noted: bool, in_doubt: Option<Doubt> },
     /// At a server. `is_noted` once its token is kept.
     There { place: Place, sending: Sending, token: String, is_noted: bool },
 }
@@ -49,6 +52,27 @@ struct Sending {
     since: i64,
     /// What is known of the server; nothing yet in an attempt that was resumed.
     known: Option<Known>,
+}
+
+/// Whether a server has taken an action is not known.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// Time until which it may still take it: a search that began earlier and does not find it says nothing.
+    until: Instant,
+    /// Start of the latest search.
+    searched_at: Instant,
+}
+
+impl Doubt {
+    fn new(time: Duration) -> Self {
+        let now = Instant::now();
+        Self { until: now + time, searched_at: now }
+    }
+
+    /// Tells whether the latest search would have seen it, had it been taken.
+    fn is_over(&self) -> bool {
+        self.searched_at >= self.until
+    }
 }
 
 /// One attempt.
@@ -72,6 +96,10 @@ pub(super) struct Forwarding {
     seen: Option<Status>,
     partial: Vec<Element>,
     tells_progress: bool,
+    /// Time since when nothing but answers came that waiting alone does not mend.
+    hopeless_since: Option<Instant>,
+    /// A sending that came to nothing, as far as is known.
+    earlier: Option<Earlier>,
     last_stop: LastStop,
 }
 
@@ -81,6 +109,8 @@ struct PassedOn {
     /// The answer to a pause that was refused.
     no_pause: Option<String>,
     stop: Stop,
+    /// Time of the latest, unless the server was away since: then it may have forgotten what it was told.
+    at: Option<Instant>,
 }
 
 /// Whether a stop was passed on.
@@ -109,6 +139,8 @@ impl Forwarding {
             seen: None,
             partial: Vec::new(),
             tells_progress: true,
+            hopeless_since: None,
+            earlier: None,
             last_stop: LastStop::new(context.clone()),
             options: Arc::clone(options),
             context,
@@ -138,7 +170,11 @@ impl Forwarding {
         self.context.set_worker(url);
         self.phase = match token {
             Some(token) => Phase::There { place, sending, token, is_noted: true },
-            None => Phase::Sending { place, sending, is_noted: true, in_doubt: true },
+            // It may have been on its way until now.
+            None => {
+                let in_doubt = Some(Doubt::new(self.options.doubt));
+                Phase::Sending { place, sending, is_noted: true, in_doubt }
+            }
         };
         self.tell_last_stop();
         Ok(())
@@ -198,15 +234,22 @@ impl Forwarding {
         self.tell_last_stop();
         let now = Instant::now();
         let retry_at = self.retry_at.filter(|retry_at| *retry_at > now);
+        match &mut self.phase {
+            Phase::Sending { in_doubt: Some(doubt), .. } => doubt.searched_at = now,
+            Phase::Choosing { .. } | Phase::Sending { .. } | Phase::There { .. } => {}
+        }
         match &self.phase {
             Phase::Choosing { .. } if self.wish >= Wish::Stop => Err(Failure::Stopped),
             Phase::Choosing { .. } if self.wish == Wish::Pause => Ok(Step::nothing()),
             Phase::Choosing { told } => match self.options.servers.choose(&self.options.action) {
                 Ok(place) => Ok(Step::greet(place)),
                 Err(_) if *told => Ok(Step::note(&self.context, &Note::nowhere())),
-                Err(none_now) => {
-                    self.show(format!("waiting for {}: {}", none_now.url, none_now.why));
-                    Ok(Step::wait_until(none_now.until))
+                Err(NoneNow { until, url, why, lasts }) => {
+                    self.show(format!("waiting for {url}: {why}"));
+                    match self.end_of_patience(lasts) {
+                        Some(end) if end <= now => Err(Failure::failed(format!("{url}: {why}"))),
+                        end => Ok(Step::wait_until(end.map_or(until, |end| until.min(end)))),
+                    }
                 }
             },
             Phase::Sending { is_noted: false, .. } | Phase::There { is_noted: false, .. } => {
@@ -215,26 +258,30 @@ impl Forwarding {
                     None => Step::note(&self.context, &self.note()),
                 })
             }
-            Phase::Sending { in_doubt: false, .. } if self.wish >= Wish::Stop => {
+            Phase::Sending { in_doubt: None, .. } if self.wish >= Wish::Stop => {
                 Err(Failure::Stopped)
             }
-            Phase::Sending { in_doubt: false, .. } if self.wish == Wish::Pause => {
+            Phase::Sending { in_doubt: None, .. } if self.wish == Wish::Pause => {
                 Ok(Step::nothing())
             }
             Phase::Sending { place, in_doubt, sending, .. } => {
                 let server = place.server();
-                if let Some((until, why)) = server.away().filter(|_| *in_doubt) {
+                if let Some((until, why)) = server.away().filter(|_| in_doubt.is_some()) {
+                    let url = server.url.clone();
+                    let lasts = server.absence_lasts();
                     self.show(format!(
-                        "waiting for {}: {why}; whether it has the action is not known",
-                        server.url
+                        "waiting for {url}: {why}; whether it has the action is not known"
                     ));
-                    return Ok(Step::wait_until(until));
+                    return match self.end_of_patience(lasts) {
+                        Some(end) if end <= now => Err(unclear(&url, &why)),
+                        end => Ok(Step::wait_until(end.map_or(until, |end| until.min(end)))),
+                    };
                 }
                 if let Some(retry_at) = retry_at {
                     return Ok(Step::wait_until(retry_at));
                 }
                 let outgoing = self.outgoing(sending);
-                let known = sending.known.filter(|_| !*in_doubt);
+                let known = sending.known.filter(|_| in_doubt.is_none());
                 let perhaps =
                     Where::Perhaps { server: Arc::clone(server), outgoing: outgoing.clone() };
                 self.last_stop.set(perhaps);
@@ -259,6 +306,9 @@ impl Forwarding {
                 }
                 if let Some(order) = self.order() {
                     return Ok(Step::order(server, &self.options.action, token, order));
+                }
+                if let Some(step) = self.seek_earlier(token) {
+                    return Ok(step);
                 }
                 if let Some(retry_at) = retry_at {
                     return Ok(Step::wait_until(retry_at));
@@ -299,7 +349,7 @@ impl Forwarding {
         if matches!(self.phase, Phase::There { .. }) {
             return Ok(());
         }
-        let is_nowhere = !matches!(self.phase, Phase::Sending { in_doubt: true, .. });
+        let is_nowhere = !matches!(self.phase, Phase::Sending { in_doubt: Some(_), .. });
         while let Some(relayed) = self.relayed.pop_front() {
             match relayed.command {
                 RelayedCommand::Cancel if is_nowhere => return Err(self.cancelled(relayed)),
@@ -318,6 +368,17 @@ impl Forwarding {
             }
         }
         Ok(())
+    }
+
+    /// Returns the time at which the attempt ends unless servers answer in another way, after an answer that waiting alone does
+    /// not mend.
+    fn end_of_patience(&mut self, lasts: bool) -> Option<Instant> {
+        if !lasts {
+            self.hopeless_since = None;
+            return None;
+        }
+        let since = self.hopeless_since.get_or_insert_with(Instant::now);
+        since.checked_add(self.options.patience)
     }
 
     fn show(&self, title: String) {
@@ -359,7 +420,7 @@ impl Forwarding {
 
     fn tell_last_stop(&self) {
         self.last_stop.set(match &self.phase {
-            Phase::Choosing { .. } | Phase::Sending { in_doubt: false, .. } => Where::Nowhere,
+            Phase::Choosing { .. } | Phase::Sending { in_doubt: None, .. } => Where::Nowhere,
             Phase::Sending { place, sending, .. } => Where::Perhaps {
                 server: Arc::clone(place.server()),
                 outgoing: self.outgoing(sending),
@@ -372,4 +433,11 @@ impl Forwarding {
             },
         });
     }
+}
+
+/// The end of an attempt of which nobody can say whether a server has done it.
+fn unclear(url: &str, why: &str) -> Failure {
+    Failure::fatal(format!(
+        "whether {url} has done it is not known: {why}. It is not sent again by itself; QueueAction=retry sends it again"
+    ))
 }

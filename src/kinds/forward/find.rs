@@ -95,6 +95,18 @@ impl Sought {
         })
     }
 
+    /// Returns those that have not ended and carry the key, but for the one with this token.
+    pub(super) async fn find_others(
+        &self,
+        client: &Client,
+        token: &str,
+    ) -> Result<Vec<String>, ClientError> {
+        let all = client.all_parameters(&self.action).await?;
+        let others =
+            all.into_iter().filter(|(other, parameters)| other != token && self.is_it(parameters));
+        Ok(others.map(|(other, _)| other).collect())
+    }
+
     fn is_it(&self, parameters: &Pairs) -> bool {
         parameters.get(self.marker) == Some(self.key.as_str())
     }

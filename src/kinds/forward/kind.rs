@@ -21,6 +21,12 @@ use crate::config::{Key, KindReader, ON_RESTART, SectionReader, ValueKind};
 /// Time that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The least time after a lost answer for which a server may still take what it was sent.
+const LEAST_DOUBT: Duration = Duration::from_secs(10);
+
+/// The longest time for which servers are tried that answer in a way that waiting alone does not mend.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
 const FORWARD_TO: &Key = &Key::optional(
     "ForwardTo",
     ValueKind::Texts(FORM),
@@ -249,14 +255,23 @@ impl ForwardSettings {
 
 /// Reads the addresses; at least one must be given.
 fn addresses(section: &mut SectionReader<'_, '_>) -> Vec<Address> {
+    let problems_before = section.problem_count();
     let (listed, numbered) = (section.texts(FORWARD_TO), section.texts(FORWARD_TO_NUMBERED));
     let given = [(FORWARD_TO, listed), (FORWARD_TO_NUMBERED, numbered)];
-    let is_given = section.gives(FORWARD_TO) || section.gives(FORWARD_TO_NUMBERED);
+    let is_listed = section.gives(FORWARD_TO);
+    let is_given = is_listed || section.gives(FORWARD_TO_NUMBERED);
+    if is_listed && section.gives(FORWARD_TO_NUMBERED) {
+        section.problem(FORWARD_TO_NUMBERED, "can't stand beside ForwardTo");
+    }
     let mut addresses: Vec<Address> = Vec::new();
-    let mut are_good = true;
+    // A list with a hole was told of as it was read.
+    let mut are_good = section.problem_count() == problems_before;
     for (key, texts) in given {
         for text in texts {
             match Address::parse(&text) {
+                None if Address::lacks_port(&text) => {
+                    section.problem(key, format!("lacks the port: it must be {FORM}"));
+                }
                 None => section.problem(key, format!("must be {FORM}")),
                 Some(address) if addresses.contains(&address) => {
                     section.problem(key, format!("names {address} twice"));
@@ -355,6 +370,8 @@ impl ConfiguredQueue for ForwardSettings {
             marker: self.marker,
             first_look: self.first_look,
             longest_look: self.longest_look,
+            patience: self.access.timeout.saturating_mul(2).min(MOST_PATIENCE),
+            doubt: self.access.timeout.max(LEAST_DOUBT),
             sender: site.shared(Sender::random),
         })))
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actiond_actors::ActionContext;
+use tokio::time::Instant;
 
 use super::find::Found;
 use super::outgoing::Outgoing;
@@ -12,6 +13,8 @@ use super::trouble::{Asked, Trouble};
 
 /// Time that a last stop may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Time for which a server may still take what it was sent.
+const DOUBT: Duration = Duration::from_secs(10);
 /// Time between its tries.
 const BETWEEN: Duration = Duration::from_millis(500);
 
@@ -102,13 +105,14 @@ async fn stop(place: Where) -> bool {
     true
 }
 
-/// Searches until the server answers.
+/// Searches until it is found, or can't come any more.
 async fn find(server: &Arc<Server>, outgoing: &Outgoing) -> Found {
+    let until = Instant::now() + DOUBT;
     loop {
-        let found = server.find(outgoing).await;
-        match found {
-            Ok(found) => return found,
-            Err(_) => tokio::time::sleep(BETWEEN).await,
+        let is_last = Instant::now() >= until;
+        match server.find(outgoing).await {
+            Ok(found) if is_last || matches!(found, Found::Token(_)) => return found,
+            Ok(_) | Err(_) => tokio::time::sleep(BETWEEN).await,
         }
     }
 }

@@ -52,6 +52,10 @@ struct Options {
     /// Time to the first look at an action there, and the longest to which it grows.
     first_look: Duration,
     longest_look: Duration,
+    /// Time after a lost answer for which a server may still take what it was sent.
+    doubt: Duration,
+    /// Time after which an attempt ends where servers answer in a way that waiting alone does not mend.
+    patience: Duration,
     sender: Sender,
 }
 

@@ -100,6 +100,17 @@ impl Server {
         lock(&self.away).left()
     }
 
+    /// Tells whether it is away for a reason that waiting alone does not mend.
+    pub(super) fn absence_lasts(&self) -> bool {
+        lock(&self.away).lasts()
+    }
+
+    fn note_away(&self, trouble: &Trouble) {
+        let mut away = lock(&self.away);
+        away.note(trouble.text());
+        away.set_lasts(matches!(trouble, Trouble::Away { lasts: true, .. }));
+    }
+
     /// Returns the time until which it is sent none of these actions, and why.
     pub(super) fn takes_no(&self, action: &str) -> Option<(Instant, String)> {
         self.away().or_else(|| lock(&self.full).get(action)?.left())
@@ -124,7 +135,7 @@ impl Server {
         }
         if let Some((_, why)) = self.away() {
             // Another request has just asked in vain.
-            return Err(Trouble::Away { why, maybe: false });
+            return Err(Trouble::Away { why, maybe: false, lasts: self.absence_lasts() });
         }
         let found = match self.client.send("GetVersion", Pairs::default()).await {
             Ok(reply) => Known::read(&reply, SystemClock.now().millis()),
@@ -134,7 +145,7 @@ impl Server {
             }
             Err(ClientError { fault, .. }) => {
                 let trouble = Trouble::of(fault, Asked::Other);
-                lock(&self.away).note(trouble.text());
+                self.note_away(&trouble);
                 return Err(trouble);
             }
         };
@@ -170,6 +181,17 @@ impl Server {
         self.order(Asked::Other, async |client| sought.find(client, known).await).await
     }
 
+    /// Returns the tokens of the actions that it has under this key, but for this one.
+    pub(super) async fn find_others(
+        &self,
+        outgoing: &Outgoing,
+        token: &str,
+    ) -> Result<Vec<String>, Trouble> {
+        let known = self.known().await?;
+        let sought = outgoing.sought(known);
+        self.order(Asked::Other, async |client| sought.find_others(client, token).await).await
+    }
+
     /// Learns from an answer whether the server is there.
     async fn heard<T>(&self, answer: Result<T, ClientError>, asked: Asked) -> Result<T, Trouble> {
         let trouble = match answer {
@@ -180,8 +202,8 @@ impl Server {
             Err(ClientError { fault, .. }) => Trouble::of(fault, asked),
         };
         match &trouble {
-            Trouble::Away { why, .. } => {
-                lock(&self.away).note(why);
+            Trouble::Away { .. } => {
+                self.note_away(&trouble);
                 // It may be another one when it comes back.
                 *self.known.lock().await = None;
             }

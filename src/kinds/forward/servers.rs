@@ -35,6 +35,8 @@ pub(super) struct NoneNow {
     /// The first server, and why it takes none.
     pub(super) url: String,
     pub(super) why: String,
+    /// Waiting alone will not help with any of them.
+    pub(super) lasts: bool,
 }
 
 impl Servers {
@@ -57,10 +59,19 @@ impl Servers {
                         chosen = Some(server);
                     }
                 }
-                Some((until, why)) => match &mut none_now {
-                    Some(none_now) => none_now.until = none_now.until.min(until),
-                    None => none_now = Some(NoneNow { until, url: server.url.clone(), why }),
-                },
+                Some((until, why)) => {
+                    let lasts = server.away().is_some() && server.absence_lasts();
+                    match &mut none_now {
+                        Some(none_now) => {
+                            none_now.until = none_now.until.min(until);
+                            none_now.lasts &= lasts;
+                        }
+                        None => {
+                            let url = server.url.clone();
+                            none_now = Some(NoneNow { until, url, why, lasts });
+                        }
+                    }
+                }
             }
         }
         match (chosen, none_now) {
@@ -68,7 +79,8 @@ impl Servers {
             (None, Some(none_now)) => Err(none_now),
             (None, None) => {
                 let until = Instant::now() + NO_SERVER;
-                Err(NoneNow { until, url: "a server".to_owned(), why: self.none.clone() })
+                let url = "a server".to_owned();
+                Err(NoneNow { until, url, why: self.none.clone(), lasts: false })
             }
         }
     }

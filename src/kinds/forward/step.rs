@@ -13,7 +13,7 @@ use super::note::Note;
 use super::outgoing::Outgoing;
 use super::server::{Known, Place, Server};
 use super::trouble::{Asked, Trouble};
-use crate::aci::client::{Action, Progress, Status};
+use crate::aci::client::{Action, Client, ClientError, Fault, Progress, Status};
 
 /// What is done next.
 pub(super) struct Step {
@@ -34,6 +34,8 @@ pub(super) enum Event {
     Found(Result<Found, Trouble>),
     Seen(Result<Box<Seen>, Trouble>),
     Ordered(Order, Result<Option<Status>, Trouble>),
+    /// The tokens of those that came late and were told to end.
+    SoughtEarlier(Result<Vec<String>, Trouble>),
 }
 
 /// How an action stands there. Its progress is `Err` if the server does not tell it.
@@ -106,6 +108,14 @@ impl Step {
         })
     }
 
+    /// Ends what came late of an earlier sending, all under its key but the one with this token.
+    pub(super) fn end_earlier(server: &Arc<Server>, outgoing: Outgoing, token: &str) -> Self {
+        let (server, token) = (Arc::clone(server), token.to_owned());
+        Self::whole(
+            async move { Event::SoughtEarlier(end_others(&server, &outgoing, &token).await) },
+        )
+    }
+
     /// Looks at the action in this time: an actiond is asked to answer then or at its end.
     pub(super) fn look(
         server: &Arc<Server>,
@@ -153,6 +163,29 @@ async fn send(server: &Server, outgoing: &Outgoing, known: Known) -> Result<Stri
     server
         .order(Asked::Submit, async |client| client.submit(&outgoing.action, parameters).await)
         .await
+}
+
+async fn end_others(
+    server: &Server,
+    outgoing: &Outgoing,
+    token: &str,
+) -> Result<Vec<String>, Trouble> {
+    let others = server.find_others(outgoing, token).await?;
+    for other in &others {
+        let end = async |client: &Client| {
+            let client = client.for_queue(&outgoing.action);
+            match client.stop(other).await {
+                // What waits is not stopped but cancelled; what has ended refuses both.
+                Err(ClientError { fault: Fault::Refused(_), .. }) => client.cancel(other).await,
+                answer => answer,
+            }
+        };
+        match server.order(Asked::Other, end).await {
+            Err(trouble @ Trouble::Away { .. }) => return Err(trouble),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(others)
 }
 
 async fn look(

@@ -8,8 +8,9 @@ const OURS: &str = "ACTIOND";
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// It did not answer, or not as a server does that works. `maybe` is true if it may have done what it was asked.
-    Away { why: String, maybe: bool },
+    /// It did not answer, or not as a server does that works. `maybe` is true if it may have done what it was asked, `lasts` if
+    /// waiting alone will not help: it is no ACI server, or does not let this one in.
+    Away { why: String, maybe: bool, lasts: bool },
     /// It takes nothing now, and did nothing.
     Busy(String),
     /// It said no, and will do so again.
@@ -33,7 +34,8 @@ pub(super) enum Asked {
 
 impl Trouble {
     pub(super) fn of(fault: Fault, asked: Asked) -> Self {
-        let away = |why: String, maybe| Self::Away { why, maybe };
+        let lasts = lasts(&fault);
+        let away = |why: String, maybe| Self::Away { why, maybe, lasts };
         match fault {
             Fault::NotConnected(_) => away(fault.to_string(), false),
             Fault::Status(status) if status < 500 => away(fault.to_string(), false),
@@ -56,7 +58,7 @@ impl Trouble {
             "ERRORQUEUEFULL" => Self::Busy(text),
             // What may have been taken is told apart from what surely was not by the words of a shutdown alone.
             "ERRORUNAVAILABLE" if text.contains("takes no new actions") => Self::Busy(text),
-            "ERRORUNAVAILABLE" => Self::Away { why: text, maybe: true },
+            "ERRORUNAVAILABLE" => Self::Away { why: text, maybe: true, lasts: false },
             _ if is_of_parameter && asked == Asked::Token => Self::Unknown,
             _ if is_of_parameter || refusal.code == "ERRORNOTIMPLEMENTED" => Self::Refused(text),
             _ => Self::Failed(text),
@@ -70,6 +72,28 @@ impl Trouble {
             Self::Busy(text) | Self::Refused(text) | Self::Failed(text) => text,
             Self::Unknown => "it does not know the action any more",
         }
+    }
+}
+
+/// Beginnings of what is said of a connection to something that is not what it was taken for.
+const OTHER_THAN_THOUGHT: [&str; 4] = [
+    "invalid peer certificate",
+    "received corrupt message",
+    "received fatal alert",
+    "invalid HTTP",
+];
+
+/// Tells whether waiting alone will not help.
+fn lasts(fault: &Fault) -> bool {
+    match fault {
+        // It asks for patience.
+        Fault::Status(408 | 425 | 429) => false,
+        Fault::Status(status) => *status < 500,
+        Fault::NotAci(_) => true,
+        Fault::NotConnected(why) | Fault::Unreachable(why) => {
+            OTHER_THAN_THOUGHT.iter().any(|beginning| why.starts_with(beginning))
+        }
+        _ => false,
     }
 }
 
@@ -116,6 +140,29 @@ mod tests {
             (refused("ERRORQUEUEFULL", ""), None),
         ] {
             assert_eq!(maybe(fault.clone()), expected, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_waiting_does_not_mend_is_told_apart() {
+        let text = |text: &str| text.to_owned();
+        for (fault, expected) in [
+            (Fault::NotConnected(text("Connection refused (os error 111)")), false),
+            (Fault::NotConnected(text("invalid peer certificate: UnknownIssuer")), true),
+            (Fault::Unreachable(text("invalid HTTP version parsed")), true),
+            (Fault::Unreachable(text("connection reset")), false),
+            (Fault::Status(301), true),
+            (Fault::Status(401), true),
+            (Fault::Status(404), true),
+            (Fault::Status(429), false),
+            (Fault::Status(500), false),
+            (Fault::Status(503), false),
+            (Fault::NotAci(text("<html>")), true),
+            (Fault::TimedOut(Duration::from_secs(1)), false),
+        ] {
+            let trouble = Trouble::of(fault.clone(), Asked::Other);
+            let is_so = matches!(trouble, Trouble::Away { lasts, .. } if lasts == expected);
+            assert!(is_so, "{fault:?}: {trouble:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::server::{Home, wait_until};
 use super::vendor::Vendor;
-use super::{only_one, there, to, url_of, wait_for_progress};
+use super::{only_one, start_on, there, to, url_of, wait_for_progress};
 
 #[test]
 fn pause_resume_and_stop_pass_through() {
@@ -101,6 +101,48 @@ fn a_pause_that_is_refused_is_told() {
     wait_for_progress(&server, &token, "queued at");
     server.about("Process", "pause", &token).success();
     wait_for_progress(&server, &token, "refused it");
+    vendor.finish(0, "");
+    server.wait_for_status(&token, "Finished");
+}
+
+/// A server that was killed knows of no pause, and runs what it had.
+#[test]
+fn a_pause_outlives_the_other_server() {
+    let (home_there, other) = there("OnRestart=Requeue");
+    let port = other.address.port();
+    let home = Home::new(&to(&url_of(&other), ""));
+    let server = home.start();
+    let token = server.submit("&Sleep=600");
+    let theirs = only_one(&other);
+    other.wait_for_status(&theirs, "Processing");
+    server.about("Process", "pause", &token).success();
+    other.wait_for_status(&theirs, "Paused");
+    other.kill();
+    wait_for_progress(&server, &token, "waiting for");
+    let other = start_on(&home_there, port);
+    other.wait_for_status(&theirs, "Paused");
+    assert_eq!(server.status(&token), "Paused");
+    server.about("Process", "resume", &token).success();
+    other.wait_for_status(&theirs, "Processing");
+    server.about("Process", "stop", &token).success();
+    server.wait_for_status(&token, "Stopped");
+}
+
+/// A pause is refused while the action waits, and wished for again once it runs.
+#[test]
+fn what_could_not_be_paused_yet_is_paused_once_it_runs() {
+    let vendor = Vendor::start();
+    let home = Home::new(&to(&vendor.url(), ""));
+    let server = home.start();
+    let token = server.submit("");
+    vendor.wait_for_tasks(1);
+    vendor.change(0, |task| task.status = "Queued");
+    wait_for_progress(&server, &token, "queued at");
+    server.about("Process", "pause", &token).success();
+    wait_for_progress(&server, &token, "refused it");
+    vendor.change(0, |task| task.status = "Processing");
+    wait_until("a pause there", || vendor.tasks()[0].status == "Paused");
+    assert_eq!(vendor.tasks()[0].told, ["pause", "pause"]);
     vendor.finish(0, "");
     server.wait_for_status(&token, "Finished");
 }

@@ -1,5 +1,7 @@
 //! Servers that die in between: an action is there once, whatever dies when.
 
+use actiond::aci::request::Pairs;
+
 use super::super::server::{Home, wait_until};
 use super::vendor::{Mood, Vendor};
 use super::{only_one, start_on, there, to, url_of, wait_for_progress};
@@ -76,12 +78,68 @@ fn an_action_whose_token_is_not_known_is_found_by_its_key() {
     assert_eq!(vendor.tasks().len(), 1, "it was sent twice");
 }
 
+/// It died while the other server was about to take the action: the first search is too early.
+#[test]
+fn an_action_that_is_taken_late_is_found() {
+    let vendor = Vendor::start();
+    vendor.set_mood(Mood::Hold);
+    let home = Home::new(&to(&vendor.url(), ""));
+    let server = home.start();
+    let token = server.submit("&Source=a");
+    vendor.wait_for_received(1);
+    server.kill();
+    let server = home.start();
+    vendor.wait_for_searches(1);
+    vendor.let_in();
+    wait_until("a look", || vendor.load().0 > 0);
+    vendor.finish(0, "<seen>7</seen>");
+    assert_eq!(server.outcome("Process", &token).number("seen"), 7);
+    assert_eq!(vendor.tasks().len(), 1, "it was sent twice");
+}
+
+/// The same, where the time for the request is over before the other server takes the action.
+#[test]
+fn an_action_that_is_taken_after_the_time_of_a_request_is_found() {
+    let vendor = Vendor::start();
+    vendor.set_mood(Mood::Hold);
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=1"));
+    let server = home.start();
+    let token = server.submit("&Source=a");
+    vendor.wait_for_searches(2);
+    vendor.let_in();
+    wait_until("a look", || vendor.load().0 > 0);
+    vendor.finish(0, "<seen>7</seen>");
+    assert_eq!(server.outcome("Process", &token).number("seen"), 7);
+    assert_eq!(vendor.tasks().len(), 1, "it was sent twice");
+}
+
+/// What is taken after all patience, so that the action was sent again, is found by its key and ended.
+#[test]
+fn an_action_that_comes_after_it_was_sent_again_is_ended() {
+    let vendor = Vendor::start();
+    vendor.set_mood(Mood::Hold);
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=1"));
+    let server = home.start();
+    let token = server.submit("&Source=a");
+    vendor.wait_for_received(1);
+    vendor.set_mood(Mood::Take);
+    let again = vendor.wait_for_tasks(1).remove(0);
+    vendor.let_in();
+    let late = vendor.wait_for_tasks(2).remove(1);
+    let key = |parameters: &Pairs| parameters.get("Idempotency-Key").map(ToOwned::to_owned);
+    assert_eq!(key(&again.parameters), key(&late.parameters));
+    wait_until("a stop", || vendor.tasks()[1].told == ["stop"]);
+    vendor.finish(0, "<seen>7</seen>");
+    assert_eq!(server.outcome("Process", &token).number("seen"), 7);
+    assert_eq!(vendor.tasks()[0].told, Vec::<String>::new());
+}
+
 /// It died before the other server had taken anything.
 #[test]
 fn an_action_that_is_nowhere_is_sent() {
     let vendor = Vendor::start();
     vendor.set_mood(Mood::Drop);
-    let home = Home::new(&to(&vendor.url(), ""));
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=1"));
     let server = home.start();
     let token = server.submit("&Source=a");
     wait_for_progress(&server, &token, "is not known");
@@ -99,7 +157,7 @@ fn an_action_that_is_nowhere_is_sent() {
 fn an_action_that_may_have_been_done_is_not_sent_again() {
     let vendor = Vendor::start();
     vendor.set_mood(Mood::TakeInSilence);
-    let home = Home::new(&to(&vendor.url(), ""));
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=5"));
     let server = home.start();
     let token = server.submit("&Source=a");
     vendor.wait_for_tasks(1);

@@ -43,6 +43,28 @@ fn a_server_that_answers_nothing_is_waited_for() {
     assert_eq!(vendor.tasks().len(), 1);
 }
 
+/// Where waiting changes nothing the attempt ends, and the next one is made after its time.
+#[test]
+fn a_server_that_speaks_no_aci_is_not_waited_for_without_end() {
+    let vendor = Vendor::start();
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=1"));
+    let server = home.start();
+    for status in [200, 302, 401, 404] {
+        vendor.set_pages(Some(status));
+        let ended = server.outcome("Process", &server.submit(""));
+        assert_eq!(ended.must("status"), "Error", "{status}: {}", ended.0);
+        assert!(ended.must("error").contains(&vendor.url()), "{status}: {}", ended.0);
+    }
+    // That may pass.
+    vendor.set_pages(Some(503));
+    let token = server.submit("");
+    wait_for_progress(&server, &token, "503");
+    vendor.set_pages(None);
+    vendor.wait_for_tasks(1);
+    vendor.finish(0, "");
+    server.wait_for_status(&token, "Finished");
+}
+
 /// A free port, for a server that is to be configured with its own address.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -86,7 +108,11 @@ fn a_configuration_that_cannot_be_used_stops_the_start() {
         ("ForwardTo=media:14000", "must be URLs such as"),
         ("ForwardTo=http://h:1,http://H:1/", "names http://h:1 twice"),
         ("ForwardTo0=http://h:1\nForwardTo2=http://h:2", "ForwardTo1"),
+        ("ForwardTo1=http://h:1", "ForwardTo0"),
         ("ForwardTo0=ftp://h:1", "must be URLs such as"),
+        ("ForwardTo=http://h", "lacks the port"),
+        ("ForwardTo=http://u:s3cret@h:1", "ForwardTo=***: must be URLs such as"),
+        ("ForwardTo=http://h:1\nForwardTo0=http://h:2", "can't stand beside ForwardTo"),
         ("ForwardTo=http://h:1\nOnRestart=Fail", "OnRestart=Fail: has no meaning here"),
         ("ForwardTo=http://h:1\nForwardKeyFile=none.txt", "ForwardKeyFile"),
         ("ForwardTo=http://h:1\nForwardKey=s3 cret", "must be a key of visible ASCII"),
@@ -105,6 +131,8 @@ fn a_configuration_that_cannot_be_used_stops_the_start() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(words), "{lines}: {said}");
         assert!(!said.contains("s3"), "{said}");
+        assert!(!said.contains("is missing") || lines.is_empty(), "{lines}: {said}");
+        assert!(!said.contains("has no effect"), "{lines}: {said}");
     }
 }
 

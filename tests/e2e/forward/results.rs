@@ -44,6 +44,31 @@ fn an_actiond_does_it_and_says_so_at_once() {
     assert!(at_once.0.contains("value=\"Bob\""), "{}", at_once.0);
 }
 
+/// What the other server tells beside the result is not taken for a part of it.
+#[test]
+fn what_is_told_of_an_attempt_there_is_no_result() {
+    let vendor = Vendor::start();
+    let home = Home::new(&to(&vendor.url(), ""));
+    let server = home.start();
+    let token = server.submit("");
+    vendor.wait_for_tasks(1);
+    vendor.change(0, |task| {
+        task.beside = "<seen>5</seen><priority>0</priority><attempt>2</attempt><next_attempt_time>2015-Aug-17 17:40:49</next_attempt_time>\
+            <not_before>2015-Aug-17 17:40:49</not_before><history/><worker>far</worker><last_word>3</last_word>"
+            .to_owned();
+    });
+    wait_until("its partial result", || {
+        server.about("Process", "getStatus", &token).0.contains("<seen>5</seen>")
+    });
+    let status = server.about("Process", "getStatus", &token).success();
+    for name in ["attempt", "next_attempt_time", "not_before", "history", "worker", "last_word"] {
+        assert!(!status.0.contains(&format!("<{name}")), "{name}: {}", status.0);
+    }
+    assert_eq!(status.values("priority").len(), 1, "{}", status.0);
+    vendor.finish(0, "");
+    server.wait_for_status(&token, "Finished");
+}
+
 #[test]
 fn bytes_go_on_as_bytes() {
     let (_there, other) = there("");

@@ -136,10 +136,11 @@ fn https_is_spoken_to_servers_of_a_trusted_authority_alone() {
     assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
 
     // Nobody else trusts it.
-    let home = Home::new(&to(&url, ""));
+    let home = Home::new(&to(&url, "ForwardTimeoutSecs=1"));
     let server = home.start();
     let token = server.submit("&Name=Ada");
     wait_for_progress(&server, &token, "waiting for https://localhost");
-    server.about("Process", "stop", &token).success();
-    server.wait_for_status(&token, "Stopped");
+    let ended = server.outcome("Process", &token);
+    assert_eq!(ended.must("status"), "Error");
+    assert!(ended.must("error").contains("certificate"), "{}", ended.0);
 }

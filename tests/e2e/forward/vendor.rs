@@ -34,6 +34,8 @@ pub(super) enum Mood {
     Take,
     /// It takes the action, and never replies.
     TakeInSilence,
+    /// It has got the action, and takes it once it is let in.
+    Hold,
     /// It closes the connection and takes nothing.
     Drop,
     /// It replies with this error code.
@@ -46,7 +48,14 @@ struct State {
     mood: Mood,
     /// It is there, and closes each connection.
     is_broken: bool,
+    /// It is no ACI server: this is the status of its replies, which are pages.
+    pages: Option<u16>,
     obeys: bool,
+    /// Submissions that it got, and those that it let in.
+    received: usize,
+    is_open: bool,
+    /// Searches for an action by its parameters.
+    searches: usize,
     looks: usize,
     now: usize,
     most: usize,
@@ -90,6 +99,26 @@ impl Vendor {
 
     pub(super) fn set_broken(&self, is_broken: bool) {
         self.state().is_broken = is_broken;
+    }
+
+    /// Lets it reply with pages of this status to all that it is asked.
+    pub(super) fn set_pages(&self, status: Option<u16>) {
+        self.state().pages = status;
+    }
+
+    /// Waits until it has got so many submissions, taken or not.
+    pub(super) fn wait_for_received(&self, count: usize) {
+        wait_until(&format!("{count} submissions"), || self.state().received >= count);
+    }
+
+    /// Waits until it was searched for an action so many times.
+    pub(super) fn wait_for_searches(&self, count: usize) {
+        wait_until(&format!("{count} searches"), || self.state().searches >= count);
+    }
+
+    /// Takes what it holds.
+    pub(super) fn let_in(&self) {
+        self.state().is_open = true;
     }
 
     /// Lets it accept stops, pauses and the like without doing what they say.
@@ -145,6 +174,17 @@ impl Vendor {
         while let Some((content_type, body)) = self.read(&mut stream) {
             if self.state().is_broken {
                 return;
+            }
+            let pages = self.state().pages;
+            if let Some(status) = pages {
+                let page = "<html><body>Who are you?</body></html>";
+                let length = page.len();
+                let reply =
+                    format!("HTTP/1.1 {status} No\r\nContent-Length: {length}\r\n\r\n{page}");
+                if stream.get_mut().write_all(reply.as_bytes()).is_err() {
+                    return;
+                }
+                continue;
             }
             let raw = RawRequest {
                 target: "/",
@@ -226,8 +266,16 @@ impl Vendor {
 
     fn submit(&self, pairs: &Pairs) -> Option<(&'static str, String)> {
         let mut state = self.state();
+        state.received += 1;
         match state.mood {
             Mood::Take | Mood::TakeInSilence => {}
+            Mood::Hold => {
+                drop(state);
+                while !self.state().is_open {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                state = self.state();
+            }
             Mood::Drop => return None,
             Mood::Refuse(code) => return Some(error(code, "Refused as the test wants it")),
         }
@@ -276,6 +324,7 @@ impl Vendor {
                     ))
                 }
                 "getactionparameters" => {
+                    state.searches += 1;
                     let unended = state.tasks.iter().filter(|task| !task.has_ended());
                     Some(unended.map(Task::request).collect())
                 }

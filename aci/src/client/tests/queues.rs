@@ -86,7 +86,8 @@ async fn attempts_are_told_apart_from_results_of_their_names() {
     let later = "<status>Queued</status><priority>0</priority><not_before>2015-Aug-17 17:40:49</not_before><token>t</token>";
     // A result has all of these names; the attempt behind it is the server's.
     let ended = "<status>Finished</status><history>h</history><attempt>9</attempt><not_before>n</not_before>\
-        <next_attempt_time>a</next_attempt_time><priority>0</priority><attempt>2</attempt><token>t</token>";
+        <next_attempt_time>a</next_attempt_time><worker>r</worker><priority>0</priority><attempt>2</attempt><token>t</token>\
+        <worker>w</worker><last_word>3</last_word>";
     let bad = "<status>Queued</status><priority>0</priority><history><attempt/></history><token>t</token>";
     let reply = |action: &str| success(&format!("<actions><action>{action}</action></actions>"));
     let replies = [&waits, later, ended, &waits, ended, bad].map(reply);
@@ -103,7 +104,7 @@ async fn attempts_are_told_apart_from_results_of_their_names() {
     let action = client.status(TOKEN).await.unwrap();
     assert_eq!((action.attempt, action.not_before, action.next_attempt), (Some(2), None, None));
     let names: Vec<_> = action.results.iter().map(|element| &*element.name).collect();
-    assert_eq!(names, ["history", "attempt", "not_before", "next_attempt_time"]);
+    assert_eq!(names, ["history", "attempt", "not_before", "next_attempt_time", "worker"]);
 
     let attempts = client.history(TOKEN).await.unwrap();
     assert_eq!(attempts.len(), 2);

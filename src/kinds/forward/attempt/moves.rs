@@ -13,13 +13,15 @@ use super::super::server::{Known, Place};
 use super::super::step::{Event, Order, Seen};
 use super::super::translate;
 use super::super::trouble::Trouble;
-use super::{FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop};
+use super::{Doubt, Earlier, FIRST_RETRY, Forwarding, PassedOn, Phase, Sending, Stop, unclear};
 use crate::aci::client::{Action, Progress as Told, Status};
 
 /// The longest time to the next try where a server answers and yet does not do what it should.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Time to the next try to keep a note.
 const NOTE_RETRY: Duration = Duration::from_secs(1);
+/// Time within which the other server shows that it does what it was told; then it is told again.
+const OBEYED_WITHIN: Duration = Duration::from_secs(5);
 /// Time within which the end of a cancelled action must be durable for its client to hear of it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -37,17 +39,22 @@ impl Forwarding {
             Event::Seen(Ok(seen)) => return self.on_seen(*seen),
             Event::Seen(Err(trouble)) => self.on_unseen(trouble)?,
             Event::Ordered(order, answer) => self.on_ordered(order, answer)?,
+            Event::SoughtEarlier(ended) => self.on_sought_earlier(ended),
         }
         Ok(None)
     }
 
-    /// Begins to send it to a server: the key first, which is kept before anything is sent.
+    /// Begins to send it to a server: the key first, which is kept before anything is sent. What is sent again keeps its key,
+    /// so that the first is known if it is there after all.
     fn begin(&mut self, place: Place, known: Known) {
-        let key = self.way.key(&self.options.sender);
-        let since = SystemClock.now().millis();
+        let now = SystemClock.now().millis();
+        let (key, since) = match &self.earlier {
+            Some(earlier) => (earlier.key().to_owned(), earlier.since_at(place.server(), now)),
+            None => (self.way.key(&self.options.sender), now),
+        };
         self.context.set_worker(place.server().url.clone());
         let sending = Sending { key, since, known: Some(known) };
-        self.phase = Phase::Sending { place, sending, is_noted: false, in_doubt: false };
+        self.phase = Phase::Sending { place, sending, is_noted: false, in_doubt: None };
     }
 
     fn on_noted(&mut self, kept: Result<(), QueueError>) -> Result<(), Failure> {
@@ -83,10 +90,15 @@ impl Forwarding {
         match sent {
             Ok(token) => {
                 server.note_full(&self.options.action, None);
-                self.arrive(doubt(true), token);
+                self.arrive(doubt(in_doubt), token);
             }
-            Err(Trouble::Away { maybe: false, .. }) if !in_doubt => {}
-            Err(Trouble::Away { .. }) => self.phase = doubt(true),
+            Err(Trouble::Away { maybe: false, .. }) if in_doubt.is_none() => {}
+            Err(Trouble::Away { lasts, .. }) => {
+                if lasts {
+                    self.hopeless_since.get_or_insert_with(Instant::now);
+                }
+                self.phase = doubt(Some(Doubt::new(self.options.doubt)));
+            }
             Err(Trouble::Busy(why)) => server.note_full(&self.options.action, Some(&why)),
             Err(trouble) => {
                 let what = format!("{}: {}", server.url, trouble.text());
@@ -105,13 +117,26 @@ impl Forwarding {
                 let phase = std::mem::replace(&mut self.phase, Phase::Choosing { told: true });
                 self.arrive(phase, token);
             }
-            Ok(Found::Nothing) => self.phase = Phase::Choosing { told: true },
+            // It may still be on its way.
+            Ok(Found::Nothing | Found::Unclear(_))
+                if self.doubt().is_some_and(|d| !d.is_over()) =>
+            {
+                self.seek_later();
+            }
+            Ok(Found::Nothing) => {
+                self.give_up_sending();
+                let is_hopeless = self
+                    .hopeless_since
+                    .is_some_and(|since| since.elapsed() >= self.options.patience);
+                if let (true, Some(earlier)) = (is_hopeless, &self.earlier) {
+                    let what = "it does not have the action, and answers it with no reply of an ACI server";
+                    return Err(Failure::failed(format!("{}: {what}", earlier.url())));
+                }
+            }
             Ok(Found::Unclear(why)) => {
                 let url = self.url();
                 self.last_stop.set(Where::Nowhere);
-                return Err(Failure::fatal(format!(
-                    "whether {url} has done it is not known: {why}. It is not sent again by itself; QueueAction=retry sends it again"
-                )));
+                return Err(unclear(&url, why));
             }
             // It is left alone for a while, if it is away.
             Err(Trouble::Away { .. }) => {}
@@ -120,8 +145,37 @@ impl Forwarding {
         Ok(())
     }
 
+    const fn doubt(&self) -> Option<Doubt> {
+        match self.phase {
+            Phase::Sending { in_doubt, .. } => in_doubt,
+            Phase::Choosing { .. } | Phase::There { .. } => None,
+        }
+    }
+
+    /// Searches again later, and for the last time when nothing can be on its way any more.
+    fn seek_later(&mut self) {
+        let what = "whether it has the action is not known";
+        self.show(format!("waiting for {}: {what}", self.url()));
+        let next = Instant::now() + self.retry_after;
+        let last = self.doubt().map_or(next, |doubt| doubt.until);
+        self.retry_at = Some(next.min(last));
+        self.retry_after = self.retry_after.saturating_mul(2).min(LONGEST_RETRY);
+    }
+
+    /// Takes what was sent for lost.
+    fn give_up_sending(&mut self) {
+        self.retry_after = FIRST_RETRY;
+        self.retry_at = None;
+        let phase = std::mem::replace(&mut self.phase, Phase::Choosing { told: true });
+        if let Phase::Sending { place, sending, .. } = phase {
+            let outgoing = self.outgoing(&sending);
+            self.earlier = Some(Earlier::new(place.server(), outgoing));
+        }
+    }
+
     /// Notes that a server has the action.
     fn arrive(&mut self, phase: Phase, token: String) {
+        self.hopeless_since = None;
         self.retry_after = FIRST_RETRY;
         self.retry_at = None;
         self.phase = match phase {
@@ -152,6 +206,7 @@ impl Forwarding {
             if is_first && status == Status::Paused {
                 self.passed_on.pause = self.wish == Wish::Pause;
             }
+            self.pass_on_again(&status);
             match progress {
                 Some(Ok(progress)) if self.title(&status, &url).is_none() => {
                     self.context.set_progress(translate::progress(&progress));
@@ -183,6 +238,29 @@ impl Forwarding {
         }
     }
 
+    /// Notes that a wish has to be passed on again: the server has forgotten it, as one does that was killed, or the action has
+    /// begun to run there since it was refused.
+    fn pass_on_again(&mut self, status: &Status) {
+        let has_begun = *status == Status::Processing && self.seen == Some(Status::Queued);
+        if has_begun && self.passed_on.no_pause.take().is_some() {
+            self.passed_on.pause = false;
+        }
+        let is_soon = self.passed_on.at.is_some_and(|at| at.elapsed() < OBEYED_WITHIN);
+        if is_soon {
+            return;
+        }
+        let may_run = matches!(status, Status::Processing | Status::Queued | Status::Paused);
+        match self.wish {
+            Wish::Pause if *status == Status::Processing && self.passed_on.no_pause.is_none() => {
+                self.passed_on.pause = false;
+            }
+            Wish::Stop | Wish::Force if may_run && self.passed_on.stop == Stop::Yes => {
+                self.passed_on.stop = Stop::No;
+            }
+            _ => {}
+        }
+    }
+
     /// Returns the title of what holds the action there, if it is not simply at work.
     fn title(&self, status: &Status, url: &str) -> Option<String> {
         if let Some(why) = &self.passed_on.no_pause {
@@ -207,7 +285,7 @@ impl Forwarding {
     fn on_unseen(&mut self, trouble: Trouble) -> Result<(), Failure> {
         let url = self.url();
         match trouble {
-            Trouble::Away { .. } => {}
+            Trouble::Away { .. } => self.passed_on.at = None,
             Trouble::Unknown => {
                 self.last_stop.set(Where::Nowhere);
                 let token = match &self.phase {
@@ -230,6 +308,7 @@ impl Forwarding {
         answer: Result<Option<Status>, Trouble>,
     ) -> Result<(), Failure> {
         self.interval = self.options.first_look;
+        self.passed_on.at = Some(Instant::now());
         let is_away = matches!(answer, Err(Trouble::Away { .. } | Trouble::Busy(_)));
         match order {
             // They are sent again.
@@ -257,7 +336,9 @@ impl Forwarding {
     ) -> Result<(), Failure> {
         match (relayed.command, answer) {
             (_, Err(trouble)) => {
-                relayed.answer(Err(format!("{}: {}", self.url(), trouble.text())));
+                // A full stop follows here.
+                let text = trouble.text().trim_end().trim_end_matches('.');
+                relayed.answer(Err(format!("{}: {text}", self.url())));
                 Ok(())
             }
             (RelayedCommand::ChangePriority(_), Ok(_)) => {
