@@ -281,7 +281,7 @@ mod tests {
             noted(start, boot);
             records.add(&record_of(42, "q")).unwrap();
             assert_eq!(records.take_over().unwrap(), None);
-            assert_eq!((records.id(), records.read().unwrap().len() > 0), (&*id, true));
+            assert_eq!((records.id(), records.read().unwrap().is_empty()), (&*id, false));
             drop(records);
             records = Records::open(&at).unwrap();
         }
