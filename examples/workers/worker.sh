@@ -63,9 +63,11 @@ try_call() {
     : >"$files/reply"
     status=$(curl --silent --max-time "$limit" "${data[@]}" --data-urlencode action=QueueWork \
         --data-urlencode ResponseFormat=simplejson --output "$files/reply" --write-out '%{http_code}' "$address") || return 1
-    if [ "$(head -c 1 "$files/reply")" = '{' ]; then
+    local first=''
+    read -r -N 1 first <"$files/reply"
+    if [ "$first" = '{' ]; then
         code=$(jq -r '.autnresponse | if .response == "SUCCESS" then "ok" else .responsedata.error.errorcode end' "$files/reply")
-        refused=$(jq -r '.autnresponse.responsedata.error?.errordescription // ""' "$files/reply")
+        [ "$code" = ok ] || refused=$(jq -r '.autnresponse.responsedata.error.errordescription // ""' "$files/reply")
     else
         # XML, where the server could not read so much of the request as the wish for JSON.
         code=$(sed -n 's:.*<errorcode>\([^<]*\)</errorcode>.*:\1:p' "$files/reply")
