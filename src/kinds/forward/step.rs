@@ -180,9 +180,9 @@ async fn end_others(
                 answer => answer,
             }
         };
-        match server.order(Asked::Other, end).await {
-            Err(trouble @ Trouble::Away { .. }) => return Err(trouble),
-            Ok(_) | Err(_) => {}
+        let answer = server.order(Asked::Other, end).await;
+        if let Err(trouble @ Trouble::Away { .. }) = answer {
+            return Err(trouble);
         }
     }
     Ok(others)
