@@ -146,7 +146,7 @@ mod tests {
             .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned())
             // With a host of its own to send to, IngestQueue would have no effect; a key stands in the configuration or in a file.
             .filter(|line| {
-                let left_out = ["IngestHost=", "IngestPort=", "ForwardKey="];
+                let left_out = ["IngestHost=", "IngestPort=", "ForwardKey=", "ForwardTo="];
                 !left_out.iter().any(|key| line.starts_with(key))
             })
             .collect();

@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn what_reads_like_a_status_is_set_apart() {
         let apart = |nodes| vec![Node { content: Content::Nodes(nodes), ..Node::new(OUTPUT) }];
-        let ok = || vec![Node::text("status", "ok"), Node::text("n", "1")];
-        assert_eq!(read(br#"{"status":"ok","n":1}"#, Form::Any), apart(ok()));
-        assert_eq!(read(b"<status>ok</status><n>1</n>", Form::Any), apart(ok()));
+        let ok = || vec![Node::text("n", "1"), Node::text("status", "ok")];
+        assert_eq!(read(br#"{"n":1,"status":"ok"}"#, Form::Any), apart(ok()));
+        assert_eq!(read(b"<n>1</n><status>ok</status>", Form::Any), apart(ok()));
         let inner = Node::new("a").node(Node::text("error", "none"));
         assert_eq!(read(br#"{"a":{"error":"none"}}"#, Form::Any), [inner]);
     }

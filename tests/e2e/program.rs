@@ -112,7 +112,11 @@ fn the_printed_configuration_starts_a_server() {
         .lines()
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
         // There are no such certificates, and the port may be another's.
-        .filter(|line| !["SSL", "[SSL", "ServicePort="].iter().any(|key| line.starts_with(key)))
+        .filter(|line| {
+            !["SSL", "[SSL", "ServicePort=", "ForwardTo=", "ForwardKey", "ForwardCAFile"]
+                .iter()
+                .any(|key| line.starts_with(key))
+        })
         .collect();
     let home = Home::new(&all.join("\n"));
     let server = home.start();

@@ -58,7 +58,7 @@ fn a_server_that_speaks_no_aci_is_not_waited_for_without_end() {
     // That may pass.
     vendor.set_pages(Some(503));
     let token = server.submit("");
-    wait_for_progress(&server, &token, "503");
+    wait_for_progress(&server, &token, "waiting for");
     vendor.set_pages(None);
     vendor.wait_for_tasks(1);
     vendor.finish(0, "");
