@@ -26,7 +26,7 @@ use crate::kinds::Kinds;
 pub fn run_with(kinds: Kinds) -> ExitCode {
     // Before anything is opened.
     #[cfg(unix)]
-    crate::kinds::command::reserve();
+    crate::kinds::reserve_descriptor();
     let args = match Args::parse_from(std::env::args_os()) {
         Ok(args) => args,
         // Prints help, version or what is wrong, and ends the program with the right code.

@@ -12,6 +12,8 @@
 use actiond_actors::{ActionContext, Progress, Report, StopRequested};
 
 pub(crate) use crate::aci::words::shorten;
+#[cfg(unix)]
+pub(crate) use command::reserve as reserve_descriptor;
 
 #[cfg(unix)]
 pub mod command;

@@ -104,7 +104,10 @@ fn kinds_of_action_meet_in_documents_only() {
     assert_none_in(documents, &["actiond_actors"], rule);
     let kinds = kinds();
     for kind in &kinds {
-        let others = kinds.iter().filter(|other| *other != kind);
+        // A module of its own may be named like another kind.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kinds").join(kind);
+        let is_own = |other: &String| folder.join(other).with_extension("rs").exists();
+        let others = kinds.iter().filter(|other| *other != kind && !is_own(other));
         let words = others.map(|other| [format!("kinds::{other}"), format!("super::{other}::")]);
         let words: Vec<_> = words.flatten().collect();
         let words: Vec<_> = words.iter().map(String::as_str).collect();

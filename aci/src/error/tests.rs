@@ -112,12 +112,13 @@ macro_rules! each_kind {
 }
 
 /// An error of every kind, with the name of what makes it.
-fn of_every_kind(word: &str) -> [(&'static str, AciError); 15] {
+fn of_every_kind(word: &str) -> [(&'static str, AciError); 16] {
     each_kind! {
         unknown_action(word);
         missing(word, word);
         invalid(word, word, word);
         refused(word, word);
+        not_taken(word, word);
         unknown_parameter(word, Some(word));
         reserved(word, word);
         malformed(word);

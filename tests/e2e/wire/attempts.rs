@@ -60,8 +60,8 @@ fn an_action_that_waits_for_its_next_attempt_says_so() {
     assert_eq!(status.text("status"), "Queued");
     assert_eq!((status.text("attempt"), status.text("error")), ("1", "no luck"));
     assert!(is_time(status.text("next_attempt_time")), "{status:?}");
-    // A list shows it, too, but no history.
-    let list = client.queue_info("Process", "QueueAction=getStatus&History=true");
+    // A list shows it, too.
+    let list = client.queue_info("Process", "QueueAction=getStatus");
     assert_eq!(list.one("responsedata/actions/action").names(), names);
 
     let mut with_history = names.to_vec();

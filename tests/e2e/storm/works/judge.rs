@@ -191,6 +191,11 @@ impl Case<'_> {
         }
     }
 
+    /// Tells whether a worker got this attempt.
+    fn was_taken(&self, number: u32) -> bool {
+        self.lines().any(|line| line.what == "take" && line.attempt == number)
+    }
+
     fn attempts(&self) {
         let rising = self.history.windows(2).all(|two| two[0].number < two[1].number);
         self.must(rising, "the numbers of attempts do not rise");
@@ -201,7 +206,10 @@ impl Case<'_> {
                 ("Finished", true) => self.has("end", number, "0"),
                 ("Finished", false) => self.has("say", number, "finish"),
                 ("Lost", programs) => programs && self.ledger.books().lives > 1,
-                ("Released", programs) => !programs && self.has("say", number, "release"),
+                // By its worker, or by the server: the worker that asked had gone.
+                ("Released", programs) => {
+                    !programs && (self.has("say", number, "release") || !self.was_taken(number))
+                }
                 ("Stopped", _) => self.entry.stop,
                 ("Error", _) if attempt.was_lost() => self.queue.programs,
                 ("Error", true) if error.starts_with("exit code 3") => self.has("end", number, "3"),
