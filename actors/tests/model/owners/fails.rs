@@ -61,11 +61,6 @@ fn a_recovery_that_overtakes_what_a_former_owner_had_to_report() {
 }
 
 #[test]
-fn an_attempt_that_is_resumed_without_a_lease() {
-    fails(Fault::ResumedOver, resumed(&CUT_OFF));
-}
-
-#[test]
 fn a_recovery_that_takes_what_another_owner_runs() {
     fails(Fault::RecoverIgnoresOwner, CRASH);
     fails(Fault::RecoverBeforeExpiry, CRASH);

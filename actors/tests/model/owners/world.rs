@@ -257,7 +257,6 @@ pub(super) enum Fault {
     /// A server that goes on as another owner recovers before it has reported what it ran as the former one.
     RecoversFirst,
     /// An attempt is resumed though the lease was lost meanwhile under which it was taken over.
-    ResumedOver,
 
     /// A server that starts recovers all running actions, as it may only if it is alone.
     RecoverIgnoresOwner,
@@ -302,7 +301,7 @@ impl Fault {
             Self::FailRunsAgain => Law::Once,
             Self::RecoverIgnoresOwner | Self::RecoverBeforeExpiry => Law::Spared,
             Self::ClaimWithoutLease => Law::Leased,
-            Self::NewOwnerAtOnce | Self::ResumedOver => Law::OneHere,
+            Self::NewOwnerAtOnce => Law::OneHere,
             Self::NoReclaim | Self::DeadRenewed => Law::AtLast,
         }
     }
