@@ -256,8 +256,6 @@ pub(super) enum Fault {
     EndByAttemptOnly,
     /// A server that goes on as another owner recovers before it has reported what it ran as the former one.
     RecoversFirst,
-    /// An attempt is resumed though the lease was lost meanwhile under which it was taken over.
-
     /// A server that starts recovers all running actions, as it may only if it is alone.
     RecoverIgnoresOwner,
     /// Actions of other owners are recovered even if their lease holds.
