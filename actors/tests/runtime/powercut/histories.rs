@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::path::Path;
 use std::sync::Arc;
 
+use actiond_actors::Timestamp;
 use actiond_actors::store::conformance::{Damage, Found, Witness};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{Batch, BatchReply, Store, StoreError};
@@ -202,7 +203,8 @@ impl Run {
         }
         // The writing thread takes all that comes while it is busy.
         self.disk.hold_writers();
-        let mut before = store.commit(nothing(&group[0]));
+        // At a time at which nothing is due: it must change nothing.
+        let mut before = store.commit(Batch { now: Timestamp(0), ..nothing(&group[0]) });
         let mut answer = None;
         self.disk.until_writer_waits(|| {
             answer = (&mut before).now_or_never();
