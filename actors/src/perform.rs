@@ -137,7 +137,7 @@ impl Work {
     /// Makes work that another program does. Its process leads a process group of its own: a pause is SIGSTOP to that
     /// group, a stop SIGTERM, and a force SIGKILL. When the process has ended, by itself or not, all that it started and
     /// left behind is killed, and only once that has ended is the slot free, or ten seconds later. How the attempt came to
-    /// its end ([`Came`](crate::Came)), its time limit and its processing time go by the end of the process, not by that of
+    /// its end ([`Came`]), its time limit and its processing time go by the end of the process, not by that of
     /// what it left behind.
     ///
     /// On Linux that includes processes that have left the group (`setsid`, daemons). They are known by their parents, by the
@@ -391,7 +391,7 @@ impl ActionContext {
         self.attempt.view().partial
     }
 
-    /// Notes that the work was given up rather than that it ended, so that its end counts as forced ([`Came`](crate::Came)). For
+    /// Notes that the work was given up rather than that it ended, so that its end counts as forced ([`Came`]). For
     /// work that is done elsewhere and is not heard of any more.
     pub fn set_forced(&self) {
         self.attempt.set_came(Came::Forced);

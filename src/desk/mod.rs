@@ -7,7 +7,7 @@
 //!                    └──────── handed over ◄── Job ◄── the attempt begins ◄────────────────────────┘
 //! ```
 //!
-//! A queue claims no more than it has reserved takers for, so nothing is out that nobody asked for. A [`job::Job`] is an attempt
+//! A queue claims no more than it has reserved takers for, so nothing is out that nobody asked for. A `Job` is an attempt
 //! that a worker has; it ends by a word of the worker, or when its lease has run out. Nothing here speaks a protocol: that is
 //! for `front::work`.
 
