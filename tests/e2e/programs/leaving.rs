@@ -84,7 +84,8 @@ fn a_stop_reaches_what_left() {
     for how in WAYS {
         let token = submit(&server, how, "stay");
         shop.wait_for(&format!("there-{how}"));
-        assert!(!shop.daemons().is_empty(), "{how}: there is nothing to be found");
+        // It may not have begun its own program yet.
+        wait_until(&format!("what is left: {how}"), || !shop.daemons().is_empty());
         server.about("Work", "stop", &token).success();
         let answer = ended(&server, "Work", &token, Duration::from_secs(25));
         assert_eq!(answer.must("status"), "Stopped", "{how}: {}", answer.0);
