@@ -55,11 +55,20 @@ fn a_server_that_speaks_no_aci_is_not_waited_for_without_end() {
         assert_eq!(ended.must("status"), "Error", "{status}: {}", ended.0);
         assert!(ended.must("error").contains(&vendor.url()), "{status}: {}", ended.0);
     }
-    // That may pass.
+}
+
+#[test]
+fn a_server_that_is_not_available_is_waited_for() {
+    let vendor = Vendor::start();
     vendor.set_pages(Some(503));
+    let home = Home::new(&to(&vendor.url(), "ForwardTimeoutSecs=1"));
+    let server = home.start();
     let token = server.submit("");
-    wait_for_progress(&server, &token, "waiting for");
-    assert_eq!(server.status_in("Process", &token), "Processing");
+    wait_for_progress(&server, &token, "503");
+    vendor.set_pages(None);
+    vendor.wait_for_tasks(1);
+    vendor.finish(0, "");
+    server.wait_for_status(&token, "Finished");
 }
 
 /// A free port, for a server that is to be configured with its own address.
