@@ -4,6 +4,7 @@
 //! - listing with filters, sort keys and pages: [`query`];
 //! - servers that share a store: [`OwnerId`], [`Renewal`], [`Notice`];
 //! - the embedded store, one SQLite file: [`sqlite`];
+//! - the store that several servers share, in PostgreSQL: `postgres` (feature `postgres`);
 //! - reads that are bounded by size: [`RecordWithin`], in `within`;
 //! - errors as clients are shown them, without the names of files: [`StoreError::without_paths`], in `shown`;
 //! - the suite that every store must pass: `conformance` (feature `testing`).
@@ -123,6 +124,9 @@ mod batch;
 pub mod conformance;
 mod counts;
 mod owner;
+mod pending;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod query;
 mod shown;
 pub mod sqlite;

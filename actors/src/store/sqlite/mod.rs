@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, one thread that writes, one that makes checkpoints, two that read.
 //!
 //! - opening: `open`; tables and indexes: `schema`; the lock that keeps a second server away: `lock`;
-//! - the threads and their jobs: `threads`, batches that wait for the writer: `pending`;
+//! - the threads and their jobs: `threads`, batches that wait for the writer: `store::pending`;
 //! - the writer: transactions in `write`, each change in `changes`, `starts` and `attempts`, actions that may not start yet
 //!   in `deferred`, deletion of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
 //! - a full disk and other limits: disk space kept in reserve in `reserve`, limits of the system in `limits`;
@@ -28,7 +28,6 @@ mod open;
 #[cfg(unix)]
 mod own_files;
 mod parameter_cache;
-mod pending;
 mod read;
 mod read_queue;
 mod reader_pool;
@@ -49,13 +48,13 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
+use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
     PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
 };
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
-use pending::PendingBatch;
 use read::Reader;
 use read_queue::ReadClass;
 use reader_pool::ReaderPool;

@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::files;
-use super::pending::PendingBatch;
 use super::read::Reader;
 use super::read_queue::{ReadClass, ReadQueue};
 use super::write::Writer;
+use crate::store::pending::PendingBatch;
 use crate::store::{QueueState, StoreError};
 
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! Batches that wait for the writing thread, and their answers, which are sent even if that thread ends.
+//! Batches that wait for a store's writer, and their answers, which are sent even if the writer ends.
 
 use crate::store::{Batch, BatchAnswer, BatchReply, Seal, StoreError};
 

@@ -1,0 +1,184 @@
+//! One connection: its settings, its task, and what is waited for and for how long.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_postgres::{AsyncMessage, Client, Notification};
+
+use super::errors::Failure;
+use super::schema::quoted;
+use super::settings::{Incoming, Settings};
+
+/// Pauses between two tries to connect: each is twice as long as the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// What is set in every session. Plans are made once: all are walks along an index, and a plan by the statistics of a
+/// table that was empty a minute ago would read all of it.
+const SESSION: &str = "
+    SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off;
+    SET default_transaction_isolation = 'read committed';
+    SET default_transaction_read_only = off;
+    SET client_min_messages = warning;
+";
+
+/// Time after which the database ends a statement of ours.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time after which it ends a transaction of a server that does not go on with it, because it was frozen or cut off: until then
+/// that holds up others.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time after which a statement no longer waits for others.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects, and sets the session.
+///
+/// # Errors
+///
+/// Any failure, also if it takes longer than the settings' patience.
+pub(super) async fn connect(settings: &Settings) -> Result<(Client, Incoming), Failure> {
+    within(settings.patience, settings.connect.dial(settings.patience)).await
+}
+
+/// Sets the session of a connection whose task runs.
+pub(super) async fn begin_session(client: &Client, schema: &str) -> Result<(), tokio_postgres::Error> {
+    let text = format!(
+        "{SESSION}
+         SET search_path TO {}, pg_temp;
+         SET statement_timeout = {};
+         SET idle_in_transaction_session_timeout = {};
+         SET lock_timeout = {};",
+        quoted(schema),
+        STATEMENT_TIMEOUT.as_millis(),
+        IDLE_TIMEOUT.as_millis(),
+        LOCK_TIMEOUT.as_millis(),
+    );
+    client.batch_execute(&text).await
+}
+
+/// The failure of what was not answered in time.
+pub(super) fn no_answer() -> Failure {
+    Failure::Lost("it does not answer".to_owned())
+}
+
+/// Passes answers to the client, and notifications to whoever wants them, until the connection ends.
+pub(super) async fn drive(
+    mut incoming: Incoming,
+    notifications: Option<mpsc::UnboundedSender<Notification>>,
+) {
+    while let Some(message) = incoming.next().await {
+        match message {
+            Ok(AsyncMessage::Notification(notification)) => {
+                // Nobody may want them.
+                drop(notifications.as_ref().map(|wanted| wanted.send(notification)));
+            }
+            Ok(AsyncMessage::Notice(notice)) => log::debug!("PostgreSQL: {notice}"),
+            Ok(_) => {}
+            Err(error) => {
+                log::debug!("a connection to PostgreSQL has ended: {error}");
+                return;
+            }
+        }
+    }
+}
+
+/// A connection that is made when it is needed, and again after it was lost.
+pub(super) struct Link<P> {
+    settings: Arc<Settings>,
+    open: Option<Arc<Open<P>>>,
+    pause: Duration,
+    /// The time before which nothing is tried, and why.
+    failed: Option<(Instant, Failure)>,
+}
+
+/// A connection, with the statements that are prepared in it.
+pub(super) struct Open<P> {
+    pub(super) client: Client,
+    pub(super) prepared: P,
+    _task: Task,
+}
+
+/// The task of a connection, which ends with whoever holds this.
+pub(super) struct Task(tokio::task::AbortHandle);
+
+impl Task {
+    pub(super) fn of(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What is done with a new connection before it is used.
+pub(super) trait Prepare: Sized {
+    async fn prepare(client: &Client) -> Result<Self, Failure>;
+}
+
+impl<P: Prepare> Link<P> {
+    pub(super) const fn new(settings: Arc<Settings>) -> Self {
+        Self { settings, open: None, pause: PAUSES.0, failed: None }
+    }
+
+    /// Returns the connection. Where one can't be made, tries again only after a pause, and fails at once meanwhile.
+    pub(super) async fn get(&mut self) -> Result<Arc<Open<P>>, Failure> {
+        if let Some(open) = self.open.as_ref().filter(|open| !open.client.is_closed()) {
+            return Ok(Arc::clone(open));
+        }
+        self.open = None;
+        if let Some((until, failure)) = &self.failed
+            && Instant::now() < *until
+        {
+            return Err(failure.clone());
+        }
+        match self.connect().await {
+            Ok(open) => {
+                (self.pause, self.failed) = (PAUSES.0, None);
+                self.open = Some(Arc::clone(&open));
+                Ok(open)
+            }
+            Err(failure) => {
+                self.failed = Some((Instant::now() + self.pause, failure.clone()));
+                self.pause = PAUSES.1.min(self.pause * 2);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Gives the connection up, so that the next use makes another.
+    pub(super) fn give_up(&mut self) {
+        self.open = None;
+    }
+
+    async fn connect(&self) -> Result<Arc<Open<P>>, Failure> {
+        let (client, incoming) = connect(&self.settings).await?;
+        let task = Task::of(drive(incoming, None));
+        let prepare = async {
+            begin_session(&client, &self.settings.schema).await?;
+            P::prepare(&client).await
+        };
+        let prepared = within(self.settings.patience, prepare).await?;
+        Ok(Arc::new(Open { client, prepared, _task: task }))
+    }
+}
+
+/// Runs something with an answer of the database's, and fails if that takes too long.
+pub(super) async fn within<T, E: Into<Failure>>(
+    patience: Duration,
+    what: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    match timeout(patience, what).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(no_answer()),
+    }
+}

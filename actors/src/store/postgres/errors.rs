@@ -1,0 +1,112 @@
+//! Meaning of the errors of a database and of the way to it.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use super::schema::{NEWER, NOT_NEXT, VERSION};
+use crate::store::StoreError;
+
+/// What has gone wrong, by what can be done about it.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// The connection is of no use any more.
+    Lost(String),
+    /// Another transaction was in the way: the same again may succeed.
+    Conflict(String),
+    /// The batch that was told is not the one that the database expects next.
+    NotNext,
+    /// It would fail again.
+    Refused(StoreError),
+}
+
+impl Failure {
+    pub(super) fn of(error: &Error) -> Self {
+        let Some(told) = error.as_db_error() else {
+            return Self::Lost(with_cause(error));
+        };
+        let text = format!("{} ({})", told.message(), told.code().code());
+        let code = told.code();
+        match code.code() {
+            NEWER => return Self::Refused(too_new(told)),
+            NOT_NEXT => return Self::NotNext,
+            _ => {}
+        }
+        if [
+            &SqlState::ADMIN_SHUTDOWN,
+            &SqlState::CRASH_SHUTDOWN,
+            &SqlState::CANNOT_CONNECT_NOW,
+            &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            &SqlState::READ_ONLY_SQL_TRANSACTION,
+            &SqlState::TOO_MANY_CONNECTIONS,
+        ]
+        .contains(&code)
+            || code.code().starts_with("08")
+        {
+            return Self::Lost(text);
+        }
+        match *code {
+            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
+                Self::Conflict(text)
+            }
+            SqlState::DISK_FULL => Self::Refused(StoreError::Full),
+            SqlState::LOCK_NOT_AVAILABLE | SqlState::QUERY_CANCELED | SqlState::OUT_OF_MEMORY => {
+                Self::Refused(StoreError::Unavailable(text))
+            }
+            SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
+                Self::Refused(corrupt(text))
+            }
+            _ => Self::Refused(StoreError::Io(text)),
+        }
+    }
+
+    /// Returns the error for who has asked, where nothing was changed.
+    pub(super) fn told(self) -> StoreError {
+        match self {
+            Self::Lost(text) | Self::Conflict(text) => StoreError::Unavailable(text),
+            Self::NotNext => {
+                StoreError::Unavailable("the database does not know this server's last batch".into())
+            }
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Returns the error of a database that holds something that this program did not write.
+pub(super) fn corrupt(reason: String) -> StoreError {
+    StoreError::Corrupt { path: PathBuf::from("in PostgreSQL"), reason }
+}
+
+/// Returns the error of a schema that a newer version has migrated.
+pub(super) fn newer(found: i64) -> StoreError {
+    StoreError::TooNew { path: PathBuf::from("in PostgreSQL"), found, known: VERSION.into() }
+}
+
+fn too_new(told: &DbError) -> StoreError {
+    newer(told.detail().and_then(|found| found.parse().ok()).unwrap_or_default())
+}
+
+/// The texts of the errors below are more telling than those above.
+fn with_cause(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        text = format!("{text}: {below}");
+        cause = below.source();
+    }
+    text
+}

@@ -1,0 +1,170 @@
+//! The lease of this server, by the database's clock: opened, renewed, given up. On a connection of its own, so that nothing
+//! else holds it up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio_postgres::Client;
+
+use super::connection::{Link, Open, within};
+use super::errors::{Failure, newer};
+use super::message::statements;
+use super::moment::Moment;
+use super::notices::Peers;
+use super::owner::Owner;
+use super::schema::VERSION;
+use super::settings::Settings;
+use crate::store::{OwnerId, Renewal};
+
+/// Time after which nothing is kept any more of a dead server that has left nothing behind.
+macro_rules! kept_for {
+    () => {
+        "interval '1 hour'"
+    };
+}
+
+statements! {
+    /// Statements about the lease.
+    Lease {
+        open: "INSERT INTO server (id, opened_at, seen_at, expires_at)
+            SELECT nextval('server_id'), now, now, now + $1 * interval '1 microsecond'
+            FROM (SELECT clock_timestamp() AS now) AS clock RETURNING id",
+
+        renew: concat!(
+            "UPDATE server SET seen_at = clock_timestamp(),
+                expires_at = clock_timestamp() + $2 * interval '1 microsecond'
+             WHERE id = $1 AND NOT dead
+             RETURNING (SELECT version FROM meta), EXISTS (SELECT 1 FROM server other WHERE other.id <> $1 AND NOT other.dead)"
+        ),
+
+        give_up: "UPDATE server SET dead = true WHERE id = $1",
+
+        // The counts of servers that are no more become those of this one, or there would be ever more to add up.
+        sweep: concat!(
+            "WITH gone AS (
+                SELECT s.id FROM server s WHERE s.dead AND s.seen_at < clock_timestamp() - ", kept_for!(), "
+                    AND NOT EXISTS (SELECT 1 FROM live l WHERE l.server = s.id AND l.state BETWEEN 1 AND 3)
+                ORDER BY s.id LIMIT 20 FOR UPDATE SKIP LOCKED
+            ), taken AS (
+                DELETE FROM tally t USING gone WHERE t.server = gone.id RETURNING t.*
+            ), counted AS (
+                INSERT INTO tally AS t SELECT queue, $1, sum(queued), sum(processing), sum(paused), sum(stopping),
+                    sum(finished), sum(error), sum(cancelled), sum(stopped), sum(deferred)
+                FROM taken GROUP BY queue
+                ON CONFLICT (queue, server) DO UPDATE SET queued = t.queued + excluded.queued,
+                    processing = t.processing + excluded.processing, paused = t.paused + excluded.paused,
+                    stopping = t.stopping + excluded.stopping, finished = t.finished + excluded.finished,
+                    error = t.error + excluded.error, cancelled = t.cancelled + excluded.cancelled,
+                    stopped = t.stopped + excluded.stopped, deferred = t.deferred + excluded.deferred
+            ) DELETE FROM server s USING gone WHERE s.id = gone.id"
+        ),
+    }
+}
+
+/// The lease, and the connection by which it is renewed.
+pub(super) struct Keeper {
+    settings: Arc<Settings>,
+    owner: Arc<Owner>,
+    peers: Arc<Peers>,
+    link: Mutex<Link<Lease>>,
+    succeeded: mpsc::UnboundedSender<()>,
+}
+
+/// Opens the lease of a new owner.
+pub(super) async fn open(client: &Client, lease: Duration) -> Result<OwnerId, Failure> {
+    let statements = <Lease as super::connection::Prepare>::prepare(client).await?;
+    let row = client.query_one(&statements.open, &[&micros(lease)]).await?;
+    Ok(OwnerId(row.try_get(0)?))
+}
+
+fn micros(lease: Duration) -> f64 {
+    lease.as_secs_f64() * 1e6
+}
+
+impl Keeper {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        owner: Arc<Owner>,
+        peers: Arc<Peers>,
+        succeeded: mpsc::UnboundedSender<()>,
+    ) -> Self {
+        let link = Mutex::new(Link::new(Arc::clone(&settings)));
+        Self { settings, owner, peers, link, succeeded }
+    }
+
+    /// Renews the lease.
+    pub(super) async fn renew(&self) -> Result<Renewal, Failure> {
+        let owner = self.owner.id();
+        // Measured from before it is asked for: from the answer it would last too long.
+        let asked = Moment::now();
+        let micros = micros(self.settings.lease);
+        self.ask(async |open: &Open<Lease>| {
+            let (client, lease) = (&open.client, &open.prepared);
+            if self.owner.is_given_up(owner) {
+                client.execute(&lease.give_up, &[&owner.0]).await?;
+                return Ok(Renewal::Lost);
+            }
+            let Some(row) = client.query_opt(&lease.renew, &[&owner.0, &micros]).await? else {
+                return Ok(Renewal::Lost);
+            };
+            let found: i32 = row.try_get(0)?;
+            if found != VERSION {
+                return Err(newer(found.into()).into());
+            }
+            self.owner.hold(owner, asked);
+            self.peers.note(row.try_get(1)?);
+            client.execute(&lease.sweep, &[&owner.0]).await?;
+            Ok(Renewal::Holds)
+        })
+        .await
+    }
+
+    /// Begins the lease of another owner, which this server is from now on.
+    pub(super) async fn new_owner(&self) -> Result<OwnerId, Failure> {
+        let asked = Moment::now();
+        let micros = micros(self.settings.lease);
+        let owner = self
+            .ask(async |open: &Open<Lease>| {
+                let row = open.client.query_one(&open.prepared.open, &[&micros]).await?;
+                Ok(OwnerId(row.try_get(0)?))
+            })
+            .await?;
+        self.owner.succeed(owner, asked);
+        // The task that listens ends only with the store.
+        let _ = self.succeeded.send(());
+        Ok(owner)
+    }
+
+    /// Gives the lease up.
+    pub(super) async fn give_up(&self) -> Result<(), Failure> {
+        let owner = self.owner.id();
+        self.ask(async |open: &Open<Lease>| {
+            open.client.execute(&open.prepared.give_up, &[&owner.0]).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Asks the database, and notes whether it was reached.
+    async fn ask<T>(
+        &self,
+        what: impl AsyncFnOnce(&Open<Lease>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut link = self.link.lock().await;
+        let answer = async {
+            let open = link.get().await?;
+            within(self.settings.patience, what(&open)).await
+        };
+        let answer = answer.await;
+        match &answer {
+            Err(Failure::Lost(_)) => {
+                link.give_up();
+                self.owner.miss();
+            }
+            Err(_) => {}
+            Ok(_) => self.owner.reach(),
+        }
+        answer
+    }
+}

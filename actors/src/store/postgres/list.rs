@@ -1,0 +1,441 @@
+//! Pages of listings.
+//!
+//! A listing walks the index of its sort key through both tables at once, and what its filters do not admit is left out. If its
+//! filters match few actions, those are read by them instead, and sorted. Both end as soon as the page is full; a walk also ends
+//! when it has looked at so many actions that others would wait too long for it: then the page is short, and the next one goes
+//! on from there.
+
+use deadpool_postgres::Object;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::columns::{action_id, id_number, state, time};
+use super::errors::Failure;
+use super::read::{Reader, bytes, done_columns, live_columns, queue_number, record};
+use crate::action::{ActionId, State, Timestamp};
+use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
+use crate::store::{QueueId, StoreError};
+
+/// Number of actions that a page may look at: some ten milliseconds.
+const BUDGET: usize = 10_000;
+
+/// Number of actions that the first look of a walk is for, where some may be left out; later ones are for more.
+const FIRST_LOOK: usize = 64;
+
+/// Maximum number of actions that filters may match for them to be read by those.
+const FEW: usize = 1_000;
+
+/// Number of index entries that are skipped at the cost of one action, if all of them are listed.
+const SKIPS_FOR_ONE: usize = 16;
+
+type Value<'a> = &'a (dyn ToSql + Sync);
+
+/// The columns by which listings are filtered and sorted.
+const KEYS: &str = "id, state, priority, queued_at, started_at";
+
+/// Actions in the order in which they were found, each with its error and result as long as all of them fit.
+const RECORDS: &str = concat!(
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
+        CASE WHEN total <= $3 THEN error END, CASE WHEN total <= $3 THEN report END, bytes, total, at
+     FROM (SELECT *, sum(bytes) OVER (ORDER BY at) AS total
+        FROM (SELECT *, (", bytes!(), ")::int8 AS bytes
+            FROM unnest($2::int8[]) WITH ORDINALITY AS e(of_id, at)
+            JOIN LATERAL (
+                SELECT ", live_columns!(), " FROM live l WHERE l.id = e.of_id AND l.queue = $1
+                UNION ALL
+                SELECT ", done_columns!(), " FROM done d WHERE d.queue = $1 AND d.id = e.of_id
+            ) AS action ON true) AS sized) AS added ORDER BY at"
+);
+
+/// The search for one page.
+struct Search {
+    cursor: Cursor,
+    /// The actions that are listed, each with the cursor after it.
+    found: Vec<(ActionId, Cursor)>,
+    limit: usize,
+    budget: usize,
+}
+
+/// An action that is looked at.
+struct Seen {
+    id: ActionId,
+    state: State,
+    priority: i32,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+impl Seen {
+    fn read(row: &Row) -> Result<Self, Failure> {
+        Ok(Self {
+            id: action_id(row, 0)?,
+            state: state(row.try_get(1)?)?,
+            priority: row.try_get(2)?,
+            queued_at: Timestamp(row.try_get(3)?),
+            started_at: time(row, 4)?,
+            finished_at: time(row, 5)?,
+        })
+    }
+
+    fn key(&self, sort: SortKey) -> Option<(Timestamp, ActionId)> {
+        let time = match sort {
+            SortKey::Queued => Some(self.queued_at),
+            SortKey::Started => self.started_at,
+            SortKey::Finished => self.finished_at,
+        };
+        Some((time?, self.id))
+    }
+
+    fn is_admitted(&self, query: &Query) -> bool {
+        let times = (self.started_at, self.finished_at);
+        query.admits(self.state, self.priority, self.queued_at, times)
+    }
+}
+
+impl Search {
+    /// Adds the action at the cursor to the page, or skips it if the listing begins later.
+    fn take(&mut self, id: ActionId) {
+        if self.cursor.skip > 0 {
+            self.cursor.skip -= 1;
+        } else {
+            self.found.push((id, self.cursor));
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.found.len() >= self.limit || self.budget == 0
+    }
+}
+
+impl Reader {
+    /// Reads a page of a listing, on a snapshot of its own.
+    pub(super) async fn page(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        cursor: Cursor,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
+        self.with(async |client: &Object| {
+            client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let page = page(client, queue_number(queue), query, cursor, limit).await;
+            let ended = client.batch_execute("COMMIT").await;
+            let page = page?;
+            ended?;
+            Ok(page)
+        })
+        .await
+    }
+}
+
+async fn page(
+    client: &Object,
+    queue: i32,
+    query: &Query,
+    start: Cursor,
+    limit: PageLimit,
+) -> Result<Page, Failure> {
+    let mut search =
+        Search { cursor: start, found: Vec::new(), limit: limit.actions, budget: BUDGET };
+    let next = search_all(client, queue, query, &mut search).await?;
+    let mut page = Page { records: Vec::new(), next, bytes: 0, damage: None, too_large: None };
+    let begun = start.begun || !search.found.is_empty();
+    page.next = page.next.map(|next| Cursor { begun, ..next });
+    if search.found.is_empty() {
+        return Ok(page);
+    }
+    let ids: Vec<i64> = search.found.iter().map(|(id, _)| id_number(*id)).collect();
+    let most = i64::try_from(limit.bytes).unwrap_or(i64::MAX);
+    let statement = client.prepare_cached(RECORDS).await?;
+    let rows = client.query(&statement, &[&queue, &ids, &most]).await?;
+    let mut read_up_to = start;
+    for row in &rows {
+        let bytes: i64 = row.try_get(13)?;
+        let bytes = usize::try_from(bytes).unwrap_or_default();
+        if page.bytes + bytes > limit.bytes {
+            return Ok(Page { next: Some(read_up_to), too_large: Some(bytes), ..page });
+        }
+        page.records.push(record(row)?);
+        page.bytes += bytes;
+        let at = usize::try_from(row.try_get::<_, i64>(15)?).unwrap_or_default();
+        if let Some((_, behind)) = at.checked_sub(1).and_then(|at| search.found.get(at)) {
+            read_up_to = Cursor { begun: true, ..*behind };
+        }
+    }
+    Ok(page)
+}
+
+/// Finds the actions of a page; returns the cursor of the next one.
+async fn search_all(
+    client: &Object,
+    queue: i32,
+    query: &Query,
+    search: &mut Search,
+) -> Result<Option<Cursor>, Failure> {
+    loop {
+        let lacking = query.sort.lacking();
+        let segment = if search.cursor.lacking {
+            let states = query.states.and(lacking);
+            Query { sort: SortKey::Queued, states, ..query.clone() }
+        } else {
+            query.clone()
+        };
+        if search.is_over() {
+            return Ok(Some(search.cursor));
+        }
+        // Without the time of the sort key no action is in a limited range of it.
+        let has_any = segment.states != States::NONE;
+        if has_any && !search_segment(client, queue, &segment, search).await? {
+            return Ok(Some(search.cursor));
+        }
+        if search.cursor.lacking || lacking == States::NONE {
+            return Ok(None);
+        }
+        search.cursor = Cursor { lacking: true, after: None, ..search.cursor };
+    }
+}
+
+/// Goes on with a search among the actions that have the sort key's time; returns true if it has come to their end.
+async fn search_segment(
+    client: &Object,
+    queue: i32,
+    query: &Query,
+    search: &mut Search,
+) -> Result<bool, Failure> {
+    let all = lists_all(query);
+    if !all && let Some(few) = few(client, queue, query).await? {
+        return Ok(list_few(few, query, search));
+    }
+    let walk = Walk::of(query);
+    let mut look = FIRST_LOOK;
+    while !search.is_over() {
+        let skip = if all {
+            let most = search.budget.saturating_sub(1).saturating_mul(SKIPS_FOR_ONE);
+            search.cursor.skip.min(u64::try_from(most).unwrap_or(u64::MAX))
+        } else {
+            0
+        };
+        let skipped = usize::try_from(skip).unwrap_or_default().div_ceil(SKIPS_FOR_ONE);
+        search.budget = search.budget.saturating_sub(skipped);
+        let wanted = search.limit - search.found.len();
+        let number = if all { wanted } else { look.max(wanted) }.min(search.budget.max(1));
+        let rows = walk.look(client, queue, query, &search.cursor, skip, number).await?;
+        if rows.is_empty() && skip > 0 {
+            // Nothing is left behind the skipped ones: their number must be known to go on.
+            let there = walk.count(client, queue, query, &search.cursor, skip).await?;
+            search.cursor.skip -= there.min(search.cursor.skip);
+            return Ok(true);
+        }
+        search.cursor.skip -= skip;
+        search.budget = search.budget.saturating_sub(rows.len());
+        for row in &rows {
+            let seen = Seen::read(row)?;
+            search.cursor.after = seen.key(query.sort);
+            if seen.is_admitted(query) {
+                search.take(seen.id);
+            }
+            if search.found.len() >= search.limit {
+                return Ok(false);
+            }
+        }
+        if rows.len() < number {
+            return Ok(true);
+        }
+        look = look.saturating_mul(4);
+    }
+    Ok(false)
+}
+
+/// Goes on among few actions; returns true if it has come to their end.
+fn list_few(mut few: Vec<Seen>, query: &Query, search: &mut Search) -> bool {
+    few.retain(|seen| seen.key(query.sort).is_some() && seen.is_admitted(query));
+    few.sort_by_key(|seen| seen.key(query.sort));
+    if query.descending {
+        few.reverse();
+    }
+    for seen in few {
+        let key = seen.key(query.sort);
+        let is_behind = search.cursor.after.is_none_or(|after| {
+            key.is_some_and(|key| if query.descending { key < after } else { key > after })
+        });
+        if is_behind {
+            search.cursor.after = key;
+            search.take(seen.id);
+            if search.found.len() >= search.limit {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// The walk along the index of a sort key.
+struct Walk {
+    sql: String,
+    from: i64,
+    until: i64,
+}
+
+impl Walk {
+    fn of(query: &Query) -> Self {
+        let column = column(query.sort);
+        let (sign, order) = if query.descending { ("<", "DESC") } else { (">", "ASC") };
+        let range = ranges(query).into_iter().find(|(key, _)| *key == query.sort);
+        let Range { from, until } = range.map(|(_, range)| range).unwrap_or_default();
+        let part = |table: &str, finished: &str, filter: &str| {
+            format!(
+                "(SELECT {KEYS}, {finished} AS finished_at FROM {table} WHERE queue = $1{filter}
+                  AND {column} >= $2 AND {column} <= $3 AND ({column}, id) {sign} ($4, $5)
+                  ORDER BY {column} {order}, id {order} LIMIT $6 + $7)"
+            )
+        };
+        let mut parts = Vec::new();
+        if query.states.iter().any(|state| !state.is_final()) && query.sort != SortKey::Finished {
+            let running = if query.sort == SortKey::Started { RUNNING } else { "" };
+            parts.push(part("live", "NULL::int8", running));
+        }
+        if query.states.iter().any(State::is_final) {
+            parts.push(part("done", "finished_at", ""));
+        }
+        if parts.is_empty() {
+            // Nothing of what is wanted has the sort key's time.
+            parts.push(part("done", "finished_at", " AND false"));
+        }
+        let sql = format!(
+            "SELECT {KEYS}, finished_at FROM ({}) AS walk ORDER BY {column} {order}, id {order} LIMIT $6 OFFSET $7",
+            parts.join(" UNION ALL ")
+        );
+        let from = from.map_or(i64::MIN, Timestamp::millis);
+        let until = until.map_or(i64::MAX, |until| until.0.saturating_sub(1));
+        Self { sql, from, until }
+    }
+
+    async fn look(
+        &self,
+        client: &Object,
+        queue: i32,
+        query: &Query,
+        cursor: &Cursor,
+        skip: u64,
+        number: usize,
+    ) -> Result<Vec<Row>, Failure> {
+        let (time, id) = after(query, cursor);
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let skip = i64::try_from(skip).unwrap_or(i64::MAX);
+        let values: [Value<'_>; 7] =
+            [&queue, &self.from, &self.until, &time, &id, &number, &skip];
+        let statement = client.prepare_cached(&self.sql).await?;
+        Ok(client.query(&statement, &values).await?)
+    }
+
+    /// Counts the actions behind the cursor, up to a number.
+    async fn count(
+        &self,
+        client: &Object,
+        queue: i32,
+        query: &Query,
+        cursor: &Cursor,
+        most: u64,
+    ) -> Result<u64, Failure> {
+        let (time, id) = after(query, cursor);
+        let (most, none) = (i64::try_from(most).unwrap_or(i64::MAX), 0_i64);
+        let values: [Value<'_>; 7] = [&queue, &self.from, &self.until, &time, &id, &most, &none];
+        let sql = format!("SELECT count(*) FROM ({}) AS counted", self.sql);
+        let statement = client.prepare_cached(&sql).await?;
+        let row = client.query_one(&statement, &values).await?;
+        Ok(u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default())
+    }
+}
+
+/// Returns the key behind which a walk begins.
+fn after(query: &Query, cursor: &Cursor) -> (i64, i64) {
+    match cursor.after {
+        Some((time, id)) => (time.0, id_number(id)),
+        None if query.descending => (i64::MAX, i64::MAX),
+        None => (i64::MIN, i64::MIN),
+    }
+}
+
+const RUNNING: &str = " AND state BETWEEN 1 AND 3";
+
+/// Reads the actions that may match the filters, if those match few.
+async fn few(client: &Object, queue: i32, query: &Query) -> Result<Option<Vec<Seen>>, Failure> {
+    let Some(parts) = parts_of_few(query) else { return Ok(None) };
+    let selects: Vec<String> = parts
+        .iter()
+        .map(|(table, filter)| {
+            let finished = if *table == "live" { "NULL::int8 AS finished_at" } else { "finished_at" };
+            format!("(SELECT {KEYS}, {finished} FROM {table} WHERE queue = $1{filter} LIMIT $2)")
+        })
+        .collect();
+    if selects.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let sql = selects.join(" UNION ALL ");
+    // Times are in the text, so there is nothing to keep of it.
+    let statement = client.prepare(&sql).await?;
+    let limit = i64::try_from(FEW + 1).unwrap_or(i64::MAX);
+    let rows = client.query(&statement, &[&queue, &limit]).await?;
+    if rows.len() > FEW {
+        return Ok(None);
+    }
+    rows.iter().map(Seen::read).collect::<Result<_, _>>().map(Some)
+}
+
+/// Returns the tables in which all that matches is found by another index than the sort key's, with the conditions for that.
+/// Only numbers are formatted into them, nothing that a client wrote.
+fn parts_of_few(query: &Query) -> Option<Vec<(&'static str, String)>> {
+    let mut parts = Vec::new();
+    let has_time = |range: Range| !range.is_open();
+    let (started, finished) = (has_time(query.started), has_time(query.finished));
+    if query.states.iter().any(|state| !state.is_final()) && !finished {
+        let waits = query.states.contains(State::Queued) && !started;
+        parts.push(("live", if waits { String::new() } else { RUNNING.to_owned() }));
+    }
+    if query.states.iter().any(State::is_final) {
+        let by = |key: SortKey, range: Range| (key != query.sort && has_time(range)).then_some(key);
+        let other = by(SortKey::Finished, query.finished)
+            .or_else(|| by(SortKey::Started, query.started))
+            .or_else(|| by(SortKey::Queued, query.queued));
+        let filter = match other {
+            _ if !query.states.contains(State::Finished) => " AND state <> 4".to_owned(),
+            Some(key) => {
+                let (_, range) = ranges(query).into_iter().find(|(of, _)| *of == key)?;
+                let from = range.from.map_or(i64::MIN, Timestamp::millis);
+                let until = range.until.map_or(i64::MAX, Timestamp::millis);
+                let column = column(key);
+                format!(" AND {column} >= '{from}'::int8 AND {column} < '{until}'::int8")
+            }
+            None => return None,
+        };
+        parts.push(("done", filter));
+    }
+    Some(parts)
+}
+
+const fn column(key: SortKey) -> &'static str {
+    match key {
+        SortKey::Queued => "queued_at",
+        SortKey::Started => "started_at",
+        SortKey::Finished => "finished_at",
+    }
+}
+
+/// Returns the ranges of times of a query.
+const fn ranges(query: &Query) -> [(SortKey, Range); 3] {
+    [
+        (SortKey::Queued, query.queued),
+        (SortKey::Started, query.started),
+        (SortKey::Finished, query.finished),
+    ]
+}
+
+/// Tells whether all actions are listed that have the sort key's time in its range.
+fn lists_all(query: &Query) -> bool {
+    let without = query.sort.lacking();
+    State::ALL.into_iter().all(|state| query.states.contains(state) || without.contains(state))
+        && query.min_priority.is_none()
+        && query.max_priority.is_none()
+        && ranges(query).into_iter().all(|(key, range)| key == query.sort || range.is_open())
+}

@@ -1,0 +1,183 @@
+//! The connection that listens for the notices of other servers.
+//!
+//! It may go dead in silence, so it is pinged; and what was said while it was away is lost, so every queue looks once it is
+//! back. A pooler that gives a session to others between transactions would swallow every notice: it is recognised by a text
+//! that does not come back.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_postgres::{Client, Notification};
+
+use super::connection::{Task, begin_session, connect, drive, within};
+use super::errors::Failure;
+use super::notices::{Channels, Peers, Said, read, write};
+use super::owner::Owner;
+use super::settings::Settings;
+use crate::store::{Notice, NoticeSink, QueueId, StoreError};
+
+/// Pauses between two tries to listen again: each is twice as long as the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What is done with notices, and which queues are told that they may have missed some.
+#[derive(Default)]
+pub(super) struct Audience {
+    sink: Mutex<Option<NoticeSink>>,
+    queues: Mutex<BTreeSet<QueueId>>,
+}
+
+impl std::fmt::Debug for Audience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audience").field("queues", &self.queues).finish_non_exhaustive()
+    }
+}
+
+impl Audience {
+    pub(super) fn set_sink(&self, sink: NoticeSink) {
+        *lock(&self.sink) = Some(sink);
+    }
+
+    pub(super) fn add_queue(&self, queue: QueueId) {
+        lock(&self.queues).insert(queue);
+    }
+
+    fn tell(&self, notice: Notice) {
+        let sink = lock(&self.sink).clone();
+        if let Some(sink) = sink {
+            sink(notice);
+        }
+    }
+
+    /// Has every queue look for what it may have missed.
+    fn look(&self) {
+        let queues = lock(&self.queues).clone();
+        for queue in queues {
+            self.tell(Notice::Work(queue));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing that holds the lock can leave it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection that listens.
+pub(super) struct Ear {
+    client: Client,
+    channels: Channels,
+    heard: mpsc::UnboundedReceiver<Notification>,
+    _task: Task,
+}
+
+impl Ear {
+    /// Begins to listen for an owner, and makes sure that something is heard. Other servers are told that this one is there.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the connection, or that nothing is heard.
+    pub(super) async fn open(settings: &Settings, owner: &Owner) -> Result<Self, Failure> {
+        let (client, incoming) = connect(settings).await?;
+        let (say, mut heard) = mpsc::unbounded_channel();
+        let task = Task::of(drive(incoming, Some(say)));
+        within(settings.patience, begin_session(&client, &settings.schema)).await?;
+        let channels = within(settings.patience, Channels::of(&client)).await?;
+        let own = channels.of_owner(owner.id());
+        let listen = format!("LISTEN {}; LISTEN {own}", channels.of_all());
+        within(settings.patience, client.batch_execute(&listen)).await?;
+        // From another connection: a pooler may give both ends of one to the same session.
+        let number = fastrand::u64(..);
+        let (other, incoming) = connect(settings).await?;
+        let _driver = Task::of(drive(incoming, None));
+        let test = write(owner.id(), &Said::Test(number)).concat();
+        let hello = write(owner.id(), &Said::Hello).concat();
+        let say = "SELECT pg_notify($1, $2), pg_notify($3, $4)";
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&own, &test, &channels.of_all(), &hello];
+        within(settings.patience, other.query(say, &values)).await?;
+        let deadline = Instant::now() + settings.patience;
+        loop {
+            let next = tokio::time::timeout_at(deadline, heard.recv()).await;
+            match next {
+                Ok(Some(text)) if read(text.payload(), owner.id()) == Some(Said::Test(number)) => {
+                    break;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(Failure::Lost("it has closed the connection".to_owned())),
+                Err(_) => return Err(not_heard()),
+            }
+        }
+        Ok(Self { client, channels, heard, _task: task })
+    }
+}
+
+fn not_heard() -> Failure {
+    let reason = "a NOTIFY does not reach the connection that listens. Is there a pooler in transaction mode between? \
+                  actiond needs direct connections, or a pooler in session mode";
+    Failure::Refused(StoreError::Io(reason.to_owned()))
+}
+
+/// Passes notices on as long as the store is open. `succeeded` tells that this server is another owner now.
+pub(super) async fn listen(
+    settings: Arc<Settings>,
+    owner: Arc<Owner>,
+    peers: Arc<Peers>,
+    audience: Arc<Audience>,
+    mut ear: Ear,
+    mut succeeded: mpsc::UnboundedReceiver<()>,
+) {
+    let mut ping = interval((settings.lease / 3).max(Duration::from_millis(100)));
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let failure = loop {
+            tokio::select! {
+                text = ear.heard.recv() => match text {
+                    Some(text) => match read(text.payload(), owner.id()) {
+                        Some(Said::Notices(notices)) => {
+                            peers.note(true);
+                            notices.into_iter().for_each(|notice| audience.tell(notice));
+                        }
+                        Some(Said::Hello) => peers.note(true),
+                        Some(Said::Test(_)) | None => {}
+                    },
+                    None => break Failure::Lost("it has closed the connection".to_owned()),
+                },
+                _ = ping.tick() => {
+                    if let Err(failure) = within(settings.patience, ear.client.check_connection()).await {
+                        break failure;
+                    }
+                }
+                there = succeeded.recv() => {
+                    if there.is_none() {
+                        return;
+                    }
+                    let own = ear.channels.of_owner(owner.id());
+                    let listen = ear.client.batch_execute(&format!("LISTEN {own}")).await;
+                    if let Err(error) = listen {
+                        break error.into();
+                    }
+                }
+            }
+        };
+        log::warn!("the connection that listens for other servers is lost: {failure:?}");
+        owner.miss();
+        let mut pause = PAUSES.0;
+        ear = loop {
+            // The store may be closed meanwhile, which ends this task.
+            match timeout(settings.patience * 4, Ear::open(&settings, &owner)).await {
+                Ok(Ok(ear)) => break ear,
+                Ok(Err(Failure::Refused(error))) => log::error!("{error}"),
+                Ok(Err(failure)) => log::debug!("can't listen yet: {failure:?}"),
+                Err(_) => log::debug!("can't listen yet: it does not answer"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = PAUSES.1.min(pause * 2);
+        };
+        log::info!("this server hears others again");
+        owner.reach();
+        audience.look();
+    }
+}

@@ -1,0 +1,325 @@
+//! The store that several servers share: PostgreSQL.
+//!
+//! - what it is opened with: `settings`; tables and their versions: `schema`;
+//! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
+//! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
+//! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
+//! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`;
+//! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
+//!
+//! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
+//!
+//! Where the database is away, calls fail within the settings' patience with [`StoreError::Unavailable`], and connections are
+//! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
+
+mod columns;
+mod connection;
+mod errors;
+mod lease;
+mod list;
+mod listen;
+mod message;
+mod moment;
+mod notices;
+mod owner;
+mod read;
+mod schema;
+mod settings;
+mod write;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::action::{ActionId, Parameters};
+use crate::store::pending::PendingBatch;
+use crate::store::query::{Cursor, Page, PageLimit, Query};
+use crate::store::{
+    NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
+    Store, StoreError,
+};
+use connection::{Task, begin_session, connect, drive, within};
+use errors::Failure;
+use lease::Keeper;
+use listen::{Audience, Ear};
+use moment::Moment;
+use notices::Peers;
+use owner::Owner;
+use read::{Asked, Reader};
+pub use settings::{Connect, Settings};
+use write::{Job, Writer};
+
+/// A store in a schema of a PostgreSQL database, which other servers may have open, too.
+pub struct PostgresStore {
+    writer: mpsc::UnboundedSender<Job>,
+    single: mpsc::UnboundedSender<Asked>,
+    shared: Arc<Shared>,
+    runtime: Handle,
+    lease: Duration,
+    durability: &'static str,
+    /// Ends the thread when it is dropped.
+    thread: Arc<Mutex<Option<Thread>>>,
+}
+
+struct Thread {
+    stop: oneshot::Sender<()>,
+    handle: JoinHandle<()>,
+}
+
+/// What the calls of the store need on its thread.
+struct Shared {
+    owner: Arc<Owner>,
+    keeper: Keeper,
+    reader: Reader,
+    audience: Arc<Audience>,
+}
+
+/// What is made on the store's thread when it is opened.
+struct Opened {
+    writer: mpsc::UnboundedSender<Job>,
+    single: mpsc::UnboundedSender<Asked>,
+    shared: Arc<Shared>,
+    durability: &'static str,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("owner", &self.owner())
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Opens the store as a new owner. Creates the schema, or brings it to this version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the database can't be reached, [`StoreError::TooNew`] if a newer version has migrated the
+    /// schema, and [`StoreError::Io`] if it can't be used for another reason.
+    pub async fn open(settings: Settings) -> Result<Self, StoreError> {
+        let settings = Arc::new(settings);
+        let lease = settings.lease;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| StoreError::Io(format!("no runtime: {e}")))?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name("postgres-store".to_owned()).spawn(move || {
+            // The sender is dropped with the store, if that is not closed.
+            drop(runtime.block_on(stopped));
+        });
+        let thread = thread.map_err(|e| StoreError::Io(format!("no thread: {e}")))?;
+        let thread = Arc::new(Mutex::new(Some(Thread { stop, handle: thread })));
+        let opened = handle.spawn(open(settings)).await.unwrap_or_else(|error| {
+            Err(Failure::Refused(StoreError::Io(format!("opening failed: {error}"))))
+        });
+        let Opened { writer, single, shared, durability } = opened.map_err(Failure::told)?;
+        Ok(Self { writer, single, shared, runtime: handle, lease, durability, thread })
+    }
+
+    /// Does something on the store's thread. If that has ended, the answer is [`StoreError::Closed`].
+    fn ask<T: Send + 'static>(
+        &self,
+        what: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let answer = self.runtime.spawn(what);
+        async move { answer.await.unwrap_or(Err(StoreError::Closed)) }.boxed()
+    }
+
+    fn read_one(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        // If the thread has ended, it comes back and is dropped with its `reply`.
+        drop(self.single.send(Asked { queue, id, max_bytes, reply }));
+        answer.map(|answer| answer.unwrap_or(Err(StoreError::Closed))).boxed()
+    }
+}
+
+/// Opens everything on the store's thread.
+async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
+    if settings.schema.is_empty() || settings.schema.contains('\0') {
+        let reason = format!("{:?} can't be the name of a schema", settings.schema);
+        return Err(StoreError::Io(reason).into());
+    }
+    let (client, incoming) = connect(&settings).await?;
+    let _task = Task::of(drive(incoming, None));
+    within(settings.patience, begin_session(&client, &settings.schema)).await?;
+    // A migration may take its time.
+    client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+    schema::migrate(&client, &settings.schema).await?;
+    let durable = client
+        .query_one(
+            "SELECT current_setting('synchronous_commit') <> 'off' AND current_setting('fsync')::bool",
+            &[],
+        )
+        .await?;
+    let durability = if durable.try_get(0)? { "full" } else { "normal" };
+    let asked = Moment::now();
+    let owner = lease::open(&client, settings.lease).await?;
+    let owner = Arc::new(Owner::new(owner, asked, settings.lease));
+
+    let ear = Ear::open(&settings, &owner).await?;
+    let (peers, audience) = (Arc::new(Peers::default()), Arc::new(Audience::default()));
+    // Known after the first renewal. Until then others are told in vain.
+    peers.note(true);
+    let (succeeded, successions) = mpsc::unbounded_channel();
+    tokio::spawn(listen::listen(
+        Arc::clone(&settings),
+        Arc::clone(&owner),
+        Arc::clone(&peers),
+        Arc::clone(&audience),
+        ear,
+        successions,
+    ));
+    let (notices, outgoing) = mpsc::unbounded_channel();
+    tokio::spawn(notices::send(Arc::clone(&settings), Arc::clone(&peers), outgoing));
+    let (writer, jobs) = mpsc::unbounded_channel();
+    let writing = Writer::new(Arc::clone(&settings), Arc::clone(&owner), notices);
+    tokio::spawn(writing.run(jobs));
+    let reader = Reader::new(&settings)?;
+    let (single, asked) = mpsc::unbounded_channel();
+    tokio::spawn(reader.clone().read_groups(asked));
+    let keeper = Keeper::new(settings, Arc::clone(&owner), peers, succeeded);
+    let shared = Arc::new(Shared { owner, keeper, reader, audience });
+    Ok(Opened { writer, single, shared, durability })
+}
+
+impl Store for PostgresStore {
+    fn open_queue(&self, name: &str) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        // If the thread has ended, it comes back and is dropped with its `reply`.
+        drop(self.writer.send(Job::Open(name.to_owned(), reply)));
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let opened = answer.await.unwrap_or(Err(StoreError::Closed))?;
+            shared.audience.add_queue(opened.id);
+            Ok(opened)
+        }
+        .boxed()
+    }
+
+    fn enlist(&self, seal: Seal) {
+        // If the thread has ended, the batch comes back and is answered as it is dropped.
+        drop(self.writer.send(Job::Commit(PendingBatch::new(seal))));
+    }
+
+    fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.queue_state(queue).await })
+    }
+
+    fn record(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Record>, StoreError>> {
+        let read = self.read_one(queue, id, usize::MAX);
+        read.map(|read| Ok(read?.map(|within| within.record))).boxed()
+    }
+
+    fn record_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Option<RecordWithin>, StoreError>> {
+        self.read_one(queue, id, max_bytes)
+    }
+
+    fn parameters(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
+        let read = self.parameters_within(queue, id, usize::MAX);
+        read.map(|read| Ok(read?.and_then(Result::ok))).boxed()
+    }
+
+    fn parameters_within(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Option<Result<Parameters, usize>>, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.parameters(queue, id, max_bytes).await })
+    }
+
+    fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> BoxFuture<'static, Result<Vec<PastAttempt>, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.history(queue, id).await })
+    }
+
+    fn page(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<Page, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.page(queue, &query, cursor, limit).await })
+    }
+
+    fn owner(&self) -> OwnerId {
+        self.shared.owner.id()
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(self.lease)
+    }
+
+    fn renew(&self) -> BoxFuture<'static, Result<Renewal, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.keeper.renew().await.map_err(Failure::told) })
+    }
+
+    fn new_owner(&self) -> BoxFuture<'static, Result<OwnerId, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.keeper.new_owner().await.map_err(Failure::told) })
+    }
+
+    fn notices(&self, sink: NoticeSink) {
+        self.shared.audience.set_sink(sink);
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Thread { stop, handle }) = thread else { return ready(()).boxed() };
+        let (reply, written) = oneshot::channel();
+        drop(self.writer.send(Job::Close(reply)));
+        let shared = Arc::clone(&self.shared);
+        let given_up = self.ask(async move {
+            // Batches that were enlisted before are written before.
+            drop(written.await);
+            shared.keeper.give_up().await.map_err(Failure::told)
+        });
+        async move {
+            if let Err(error) = given_up.await {
+                log::warn!("the lease on the store was not given up, it expires: {error}");
+            }
+            // The thread has nothing else to do; reads that wait are answered as it ends.
+            let _ = stop.send(());
+            drop(handle.join());
+        }
+        .boxed()
+    }
+
+    fn durability(&self) -> &'static str {
+        self.durability
+    }
+}

@@ -1,0 +1,320 @@
+//! Reads of single actions, grouped, and of queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, Error, Row};
+
+use super::columns::{Tally, id_number, parameters, state, text, time};
+use super::connection::{begin_session, drive, no_answer, within};
+use super::errors::{Failure, corrupt};
+use super::settings::Settings;
+use super::write::sums;
+use crate::action::{ActionId, Parameters, Timestamp};
+use crate::store::{
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, StoreError,
+};
+
+/// Maximum number of actions that are read together.
+const MAX_GROUP: usize = 64;
+
+/// Number of groups that are read at the same time.
+const GROUPS: usize = 2;
+
+/// The columns of an action that waits or runs (`l`), or has ended (`d`), with its error and result as `error` and `report`.
+macro_rules! live_columns {
+    () => {
+        "l.id, l.state, l.priority, l.attempt, l.queued_at, l.started_at, NULL::int8 AS finished_at,
+         0::int8 AS processing_ms, 0::float8 AS percent, l.not_before, l.worker, l.error, NULL::bytea AS report"
+    };
+}
+macro_rules! done_columns {
+    () => {
+        "d.id, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at, d.processing_ms, d.percent,
+         NULL::int8 AS not_before, d.worker, d.error, d.report"
+    };
+}
+pub(super) use {done_columns, live_columns};
+
+/// The size of an action's error and result. It is in the row itself: neither is read for it.
+macro_rules! bytes {
+    () => {
+        "coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0)"
+    };
+}
+pub(super) use bytes;
+
+/// Each action of a group, with its error and result if they are not too large, and its place while it may start.
+const RECORDS: &str = concat!(
+    "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
+        CASE WHEN bytes <= most THEN error END, CASE WHEN bytes <= most THEN report END, bytes, at, ahead
+     FROM (SELECT *, ", bytes!(), " AS bytes
+        FROM unnest($1::int4[], $2::int8[], $3::int8[]) WITH ORDINALITY AS e(of_queue, of_id, most, at)
+        JOIN LATERAL (
+            SELECT ", live_columns!(), ",
+                CASE WHEN l.state = 0 THEN
+                    (SELECT count(*) FROM (SELECT 1 FROM live b WHERE b.queue = l.queue AND b.state = 0
+                        AND b.priority > l.priority LIMIT $4) AS higher) +
+                    (SELECT count(*) FROM (SELECT 1 FROM live b WHERE b.queue = l.queue AND b.state = 0
+                        AND b.priority = l.priority AND b.id < l.id LIMIT $4) AS earlier)
+                END AS ahead
+            FROM live l WHERE l.id = e.of_id AND l.queue = e.of_queue
+            UNION ALL
+            SELECT ", done_columns!(), ", NULL::int8
+            FROM done d WHERE d.queue = e.of_queue AND d.id = e.of_id
+        ) AS action ON true) AS sized"
+);
+
+const PARAMETERS: &str = "
+    SELECT octet_length(parameters), CASE WHEN octet_length(parameters) <= $3 THEN parameters END FROM (
+        SELECT parameters FROM live WHERE id = $2 AND queue = $1
+        UNION ALL SELECT parameters FROM done WHERE queue = $1 AND id = $2
+    ) AS action";
+
+const HISTORY: &str = "
+    SELECT attempt, started_at, ended_at, ended, worker, error FROM history
+    WHERE id = $2 AND (EXISTS (SELECT 1 FROM live WHERE id = $2 AND queue = $1)
+        OR EXISTS (SELECT 1 FROM done WHERE queue = $1 AND id = $2))
+    ORDER BY attempt";
+
+const QUEUE: &str = concat!("SELECT q.paused, ", sums!("q.id"), " FROM queue q WHERE q.id = $1");
+
+/// A read of one action that waits for its group.
+pub(super) struct Asked {
+    pub(super) queue: QueueId,
+    pub(super) id: ActionId,
+    pub(super) max_bytes: usize,
+    pub(super) reply: oneshot::Sender<Result<Option<RecordWithin>, StoreError>>,
+}
+
+/// The connections that read.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pool: Pool,
+    patience: Duration,
+}
+
+/// Makes connections for the pool.
+struct Dialler(Arc<Settings>);
+
+impl deadpool_postgres::Connect for Dialler {
+    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
+        async {
+            let (client, incoming) = self.0.connect.dial(self.0.patience).await?;
+            let task = tokio::spawn(drive(incoming, None));
+            begin_session(&client, &self.0.schema).await?;
+            Ok((client, task))
+        }
+        .boxed()
+    }
+}
+
+impl Reader {
+    pub(super) fn new(settings: &Arc<Settings>) -> Result<Self, Failure> {
+        let manager = Manager::from_connect(
+            Config::new(),
+            Dialler(Arc::clone(settings)),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let patience = settings.patience;
+        let timeouts =
+            Timeouts { wait: Some(patience), create: Some(patience), recycle: Some(patience) };
+        let pool = Pool::builder(manager)
+            .max_size(settings.readers.max(1))
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Failure::Refused(StoreError::Io(error.to_string())))?;
+        Ok(Self { pool, patience })
+    }
+
+    /// Reads with a connection of the pool. One that does not answer is closed.
+    pub(super) async fn with<T>(
+        &self,
+        read: impl AsyncFnOnce(&Object) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let object = match self.pool.get().await {
+            Ok(object) => object,
+            Err(PoolError::Backend(error)) => return Err(Failure::of(&error).told()),
+            Err(PoolError::Timeout(_)) => return Err(no_answer().told()),
+            Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+        };
+        let answer = within(self.patience, read(&object)).await;
+        if matches!(answer, Err(Failure::Lost(_))) {
+            drop(Object::take(object));
+        }
+        answer.map_err(Failure::told)
+    }
+
+    pub(super) async fn queue_state(&self, queue: QueueId) -> Result<QueueState, StoreError> {
+        self.with(async |client: &Object| {
+            let statement = client.prepare_cached(QUEUE).await?;
+            let number = queue_number(queue);
+            let row = client.query_opt(&statement, &[&number]).await?;
+            let unknown = || StoreError::Io(format!("queue number {} was never opened", queue.0));
+            let row = row.ok_or_else(unknown)?;
+            let counts = Tally::read(&row, 1)?.counts();
+            Ok(QueueState { id: queue, paused: row.try_get(0)?, counts })
+        })
+        .await
+    }
+
+    /// Reads an action's parameters, or their size if they have more than `max_bytes` bytes.
+    pub(super) async fn parameters(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        max_bytes: usize,
+    ) -> Result<Option<Result<Parameters, usize>>, StoreError> {
+        self.with(async |client: &Object| {
+            let statement = client.prepare_cached(PARAMETERS).await?;
+            let most = i32::try_from(max_bytes).unwrap_or(i32::MAX);
+            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+                [&queue_number(queue), &id_number(id), &most];
+            let Some(row) = client.query_opt(&statement, &values).await? else { return Ok(None) };
+            let Some(text) = row.try_get::<_, Option<&[u8]>>(1)? else {
+                let bytes: i32 = row.try_get(0)?;
+                return Ok(Some(Err(usize::try_from(bytes).unwrap_or_default())));
+            };
+            let read = parameters(text).map_err(|error| {
+                corrupt(format!("the parameters of action {id} are unreadable: {error}"))
+            })?;
+            Ok(Some(Ok(read)))
+        })
+        .await
+    }
+
+    pub(super) async fn history(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+    ) -> Result<Vec<PastAttempt>, StoreError> {
+        self.with(async |client: &Object| {
+            let statement = client.prepare_cached(HISTORY).await?;
+            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
+                [&queue_number(queue), &id_number(id)];
+            let rows = client.query(&statement, &values).await?;
+            rows.iter().map(past_attempt).collect()
+        })
+        .await
+    }
+
+    /// Reads single actions as long as the store is open: those that wait, together.
+    pub(super) async fn read_groups(self, mut asked: mpsc::UnboundedReceiver<Asked>) {
+        let groups = Arc::new(Semaphore::new(GROUPS));
+        while let Some(first) = asked.recv().await {
+            let Ok(permit) = Arc::clone(&groups).acquire_owned().await else { return };
+            let mut group = vec![first];
+            while group.len() < MAX_GROUP
+                && let Ok(next) = asked.try_recv()
+            {
+                group.push(next);
+            }
+            let reader = self.clone();
+            tokio::spawn(async move {
+                reader.read_group(group).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn read_group(&self, group: Vec<Asked>) {
+        let queues: Vec<i32> = group.iter().map(|asked| queue_number(asked.queue)).collect();
+        let ids: Vec<i64> = group.iter().map(|asked| id_number(asked.id)).collect();
+        let most: Vec<i64> = group
+            .iter()
+            .map(|asked| i64::try_from(asked.max_bytes).unwrap_or(i64::MAX))
+            .collect();
+        let counted = i64::try_from(Record::MAX_POSITION).unwrap_or(i64::MAX);
+        let rows = self
+            .with(async |client: &Object| {
+                let statement = client.prepare_cached(RECORDS).await?;
+                Ok(client.query(&statement, &[&queues, &ids, &most, &counted]).await?)
+            })
+            .await;
+        let mut found: Vec<Result<Option<RecordWithin>, StoreError>> =
+            group.iter().map(|_| Ok(None)).collect();
+        match rows {
+            Err(error) => found.fill(Err(error)),
+            Ok(rows) => {
+                for row in &rows {
+                    let at = row.try_get::<_, i64>(14).unwrap_or_default();
+                    let at = usize::try_from(at).unwrap_or_default().checked_sub(1);
+                    if let Some((place, asked)) =
+                        at.and_then(|at| Some((found.get_mut(at)?, group.get(at)?)))
+                    {
+                        let read = record_within(row, asked.max_bytes);
+                        *place = read.map(Some).map_err(Failure::told);
+                    }
+                }
+            }
+        }
+        for (asked, found) in group.into_iter().zip(found) {
+            // The caller may have gone.
+            drop(asked.reply.send(found));
+        }
+    }
+}
+
+/// The number of a queue in the database.
+pub(super) fn queue_number(queue: QueueId) -> i32 {
+    i32::try_from(queue.0).unwrap_or_default()
+}
+
+fn record_within(row: &Row, max_bytes: usize) -> Result<RecordWithin, Failure> {
+    let mut record = record(row)?;
+    let bytes = usize::try_from(row.try_get::<_, i32>(13)?).unwrap_or_default();
+    let ahead: Option<i64> = row.try_get(15)?;
+    record.position = ahead
+        .and_then(|ahead| u64::try_from(ahead).ok())
+        .filter(|ahead| *ahead < Record::MAX_POSITION)
+        .map(|ahead| ahead + 1);
+    Ok(RecordWithin { record, too_large: (bytes > max_bytes).then_some(bytes) })
+}
+
+/// Reads an action from its columns, in the order in which the statements here have them.
+pub(super) fn record(row: &Row) -> Result<Record, Failure> {
+    let id = super::columns::action_id(row, 0)?;
+    let report: Option<&[u8]> = row.try_get(12)?;
+    let report = match report {
+        None => Vec::new(),
+        Some(report) => serde_json::from_slice(report)
+            .map_err(|error| corrupt(format!("the result of action {id} is unreadable: {error}")))?,
+    };
+    Ok(Record {
+        id,
+        state: state(row.try_get(1)?)?,
+        priority: row.try_get(2)?,
+        attempt: u32::try_from(row.try_get::<_, i32>(3)?).unwrap_or_default(),
+        queued_at: Timestamp(row.try_get(4)?),
+        started_at: time(row, 5)?,
+        finished_at: time(row, 6)?,
+        processing_ms: row.try_get(7)?,
+        percent: row.try_get(8)?,
+        not_before: time(row, 9)?,
+        worker: text(row, 10)?,
+        error: text(row, 11)?,
+        report,
+        position: None,
+    })
+}
+
+fn past_attempt(row: &Row) -> Result<PastAttempt, Failure> {
+    let ended: Option<&str> = row.try_get(3)?;
+    let ended = ended.map(serde_json::from_str).transpose();
+    Ok(PastAttempt {
+        attempt: u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default(),
+        started_at: Timestamp(row.try_get(1)?),
+        ended_at: Timestamp(row.try_get(2)?),
+        ended: ended.map_err(|error| corrupt(format!("a past attempt is unreadable: {error}")))?,
+        worker: text(row, 4)?,
+        error: text(row, 5)?,
+    })
+}

@@ -1,0 +1,332 @@
+//! Controls and ends: what the rules say of each, on the rows as the controls before have left them. Nothing here asks the
+//! database.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::row::{Column, Outcome, Row, Table};
+use crate::action::{ActionId, State, Timestamp};
+use crate::lifecycle::{
+    Command, Ended, Recovery, Verdict, decide, error_of, is_current, not_before, outcome_of_error,
+};
+use crate::store::postgres::columns::Tally;
+use crate::store::postgres::notices::To;
+use crate::store::{
+    Affected, AttemptEnd, Batch, Control, Notice, OwnerId, PastAttempt, Rejected,
+};
+use crate::worker::Wish;
+
+/// The changes of a batch to actions that exist.
+pub(super) struct Controls<'b> {
+    batch: &'b Batch,
+    owner: OwnerId,
+    /// True if others may have recovered what this owner ran.
+    is_dead: bool,
+    pub(super) rows: BTreeMap<ActionId, Row<'b>>,
+    pub(super) past: Vec<(ActionId, PastAttempt)>,
+    pub(super) paused: bool,
+    /// The attempts that go on here, as they were then.
+    pub(super) resumed: Vec<Row<'b>>,
+    pub(super) notices: Vec<(To, Notice)>,
+    /// True once an action came to wait.
+    pub(super) arrived: bool,
+}
+
+impl<'b> Controls<'b> {
+    pub(super) const fn of(
+        batch: &'b Batch,
+        owner: OwnerId,
+        is_dead: bool,
+        rows: BTreeMap<ActionId, Row<'b>>,
+        paused: bool,
+    ) -> Self {
+        Self {
+            batch,
+            owner,
+            is_dead,
+            rows,
+            past: Vec::new(),
+            paused,
+            resumed: Vec::new(),
+            notices: Vec::new(),
+            arrived: false,
+        }
+    }
+
+    /// Decides all controls, in their order.
+    pub(super) fn decide(&mut self) -> Vec<Result<Vec<Affected>, Rejected>> {
+        let batch = self.batch;
+        batch.controls.iter().map(|control| self.control(control)).collect()
+    }
+
+    /// Returns what the controls have changed of the counts.
+    pub(super) fn change(&self) -> Tally {
+        let mut change = Tally::default();
+        for row in self.rows.values().filter(|row| row.is_changed) {
+            change.add(row.before.state, -1);
+            change.add(row.state, 1);
+            change.defer(i64::from(row.not_before.is_some()) - i64::from(row.before.is_deferred));
+        }
+        change
+    }
+
+    fn control(&mut self, control: &'b Control) -> Result<Vec<Affected>, Rejected> {
+        match control {
+            Control::Command { id, queued_at, command } => {
+                let row = self.rows.get(id).ok_or(Rejected::Unknown)?;
+                if queued_at.is_some_and(|at| at != row.queued_at) {
+                    return Err(Rejected::Unknown);
+                }
+                self.command(*id, *command).map(|affected| vec![affected])
+            }
+            Control::End(end) => self.end(end).map(|affected| vec![affected]),
+            Control::PauseQueue { supported } => {
+                self.set_paused(true);
+                Ok(self.command_running(Command::Pause { supported: *supported }))
+            }
+            Control::ResumeQueue => {
+                self.set_paused(false);
+                Ok(self.command_running(Command::Resume))
+            }
+            Control::StopAll => Ok(self.command_running(Command::Stop)),
+            Control::Recover { live, recovery } => Ok(self.recover(Some(live), *recovery)),
+            Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
+            Control::Note { id, attempt, note } => {
+                let row = self.current(*id, *attempt)?;
+                (row.note, row.is_changed) = (Column::Is(Some(note.as_str())), true);
+                Ok(vec![row.affected(Verdict::Stay)])
+            }
+        }
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+        let notice = Notice::Paused { queue: self.batch.queue, paused };
+        self.notices.push((To::Others, notice));
+    }
+
+    /// Gives a command to every action that holds a slot; those that refuse it stay as they are.
+    fn command_running(&mut self, command: Command) -> Vec<Affected> {
+        self.running().into_iter().filter_map(|id| self.command(id, command).ok()).collect()
+    }
+
+    fn running(&self) -> Vec<ActionId> {
+        self.rows.values().filter(|row| row.state.is_running()).map(|row| row.id).collect()
+    }
+
+    /// Recovers the actions of dead owners, and those of this owner that are not `live`. What this owner goes on with is
+    /// reported with its state, since a notice of that may have got lost.
+    fn recover(&mut self, live: Option<&[(ActionId, u32)]>, recovery: Recovery) -> Vec<Affected> {
+        let mut affected = Vec::new();
+        for id in self.running() {
+            let Some(row) = self.rows.get(&id) else { continue };
+            let is_lost = if row.owner == Some(self.owner) {
+                live.is_some_and(|live| !live.contains(&(id, row.attempt)))
+            } else if row.is_orphan {
+                true
+            } else {
+                // Another owner runs it under its lease.
+                continue;
+            };
+            if !is_lost {
+                affected.push(row.affected(Verdict::Stay));
+                continue;
+            }
+            match self.command(id, recovery.command(row.restarts)) {
+                Ok(Affected { verdict: Verdict::Stay, .. }) => {
+                    // It goes on, and from now on this owner runs it.
+                    let Some(row) = self.rows.get_mut(&id) else { continue };
+                    row.taken |= row.owner != Some(self.owner);
+                    row.is_changed |= row.taken;
+                    (row.owner, row.is_orphan) = (Some(self.owner), self.is_dead);
+                    self.resumed.push(row.clone());
+                }
+                recovered => affected.extend(recovered),
+            }
+        }
+        affected
+    }
+
+    /// Returns the action, if this attempt runs and this owner runs it.
+    fn current(&mut self, id: ActionId, attempt: u32) -> Result<&mut Row<'b>, Rejected> {
+        let row = self.rows.get_mut(&id).ok_or(Rejected::Unknown)?;
+        let runs = is_current(row.state, row.attempt, attempt) && row.owner == Some(self.owner);
+        if runs && !self.is_dead { Ok(row) } else { Err(Rejected::Stale) }
+    }
+
+    fn end(&mut self, end: &'b AttemptEnd) -> Result<Affected, Rejected> {
+        let batch = self.batch;
+        let row = self.current(end.id, end.attempt)?;
+        let command = Command::End(end.ended);
+        let verdict = decide(row.state, command).map_err(Rejected::Refused)?;
+        let Verdict::Move(state) = verdict else { return Err(Rejected::Stale) };
+        if state == State::Queued {
+            let again = Again::ended(batch, row, end);
+            self.requeue(end.id, &again);
+        } else {
+            let error = end.error.as_deref().or_else(|| error_of(command, state));
+            row.worker = Column::Is(end.worker.clone());
+            let percent = if state == State::Finished { 100.0 } else { end.percent };
+            let (processing_ms, report) = (end.processing_ms, end.report.as_str());
+            let outcome = Outcome { processing_ms, percent, report };
+            self.finish(end.id, state, error, outcome);
+        }
+        self.affected(end.id, verdict)
+    }
+
+    /// Gives one action a command.
+    fn command(&mut self, id: ActionId, command: Command) -> Result<Affected, Rejected> {
+        let Some(row) = self.rows.get_mut(&id) else { return Err(Rejected::Unknown) };
+        let verdict = decide(row.state, command).map_err(Rejected::Refused)?;
+        let (attempt, runs_at) = (row.attempt, row.owner);
+        match (command, verdict) {
+            (Command::ChangePriority(priority), _) => {
+                (row.priority, row.is_changed) = (priority, true);
+            }
+            (Command::Retry, Verdict::Move(_)) => self.retry(id),
+            (Command::Retry, _) => {
+                row.is_changed |= row.not_before.take().is_some();
+                self.arrived = true;
+            }
+            (_, Verdict::Move(State::Queued)) => {
+                let again = Again::lost(row);
+                self.requeue(id, &again);
+            }
+            (_, Verdict::Move(state)) if state.is_final() => {
+                self.finish(id, state, error_of(command, state), Outcome::default());
+            }
+            (_, Verdict::Move(state)) => (row.state, row.is_changed) = (state, true),
+            _ => {}
+        }
+        let wish = match verdict {
+            Verdict::Force => Some(Wish::Force),
+            Verdict::Move(State::Stopping) => Some(Wish::Stop),
+            Verdict::Move(State::Paused) => Some(Wish::Pause),
+            Verdict::Move(State::Processing) => Some(Wish::Run),
+            _ => None,
+        };
+        if let (Some(wish), Some(owner)) = (wish, runs_at.filter(|owner| *owner != self.owner)) {
+            let steer = Notice::Steer { queue: self.batch.queue, id, attempt, wish };
+            self.notices.push((To::Owner(owner), steer));
+        }
+        self.affected(id, verdict)
+    }
+
+    fn affected(&self, id: ActionId, verdict: Verdict) -> Result<Affected, Rejected> {
+        self.rows.get(&id).map(|row| row.affected(verdict)).ok_or(Rejected::Unknown)
+    }
+
+    /// Moves an action to a final state, with the times that go with it (Q9).
+    fn finish(
+        &mut self,
+        id: ActionId,
+        state: State,
+        error: Option<&str>,
+        outcome: Outcome<'b>,
+    ) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        row.finished_at =
+            Some(not_before(self.batch.now, row.started_at.unwrap_or(row.queued_at)));
+        if state == State::Cancelled {
+            // It may have been cancelled elsewhere, and never ran.
+            row.started_at = None;
+        }
+        (row.state, row.not_before, row.outcome) = (state, None, outcome);
+        row.error = Column::Is(error.map(str::to_owned));
+        (row.note, row.owner, row.is_changed) = (Column::Is(None), None, true);
+        self.notices.push((To::Others, Notice::Ended { queue: self.batch.queue, id }));
+    }
+
+    /// Moves an action back to the queue whose attempt has ended.
+    fn requeue(&mut self, id: ActionId, again: &Again<'_>) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        let started_at = row.started_at.take().unwrap_or(row.queued_at);
+        let past = PastAttempt {
+            attempt: row.attempt,
+            started_at,
+            ended_at: not_before(self.batch.now, started_at),
+            ended: again.ended,
+            worker: again.worker.map(str::to_owned),
+            error: again.error.map(|error| PastAttempt::cut(error).to_owned()),
+        };
+        row.state = State::Queued;
+        (row.failures, row.restarts) = (again.failures, again.restarts);
+        (row.not_before, row.owner) = (again.not_before, None);
+        row.worker = Column::Is(again.worker.map(str::to_owned));
+        if let Some(error) = again.error {
+            row.error = Column::Is(Some(error.to_owned()));
+        }
+        (row.note, row.is_changed) = (Column::Is(None), true);
+        self.past.push((id, past));
+        self.arrived = true;
+    }
+
+    /// Moves an action back to the queue that has ended in Error, as if it had never failed.
+    fn retry(&mut self, id: ActionId) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        let (worker, error) = row.end_of();
+        let started_at = row.started_at.unwrap_or(row.queued_at);
+        let past = PastAttempt {
+            attempt: row.attempt,
+            started_at,
+            ended_at: row.finished_at.unwrap_or(started_at),
+            ended: outcome_of_error(error),
+            worker: worker.map(str::to_owned),
+            error: error.map(|error| PastAttempt::cut(error).to_owned()),
+        };
+        row.state = State::Queued;
+        (row.started_at, row.finished_at, row.not_before) = (None, None, None);
+        (row.failures, row.restarts) = (0, 0);
+        (row.outcome, row.owner, row.is_changed) = (Outcome::default(), None, true);
+        self.past.push((id, past));
+        self.arrived = true;
+    }
+}
+
+impl Row<'_> {
+    /// Tells whether it has ended, and is moved back to the queue.
+    pub(super) fn is_restored(&self) -> bool {
+        self.is_changed && self.before.table == Table::Done
+    }
+}
+
+/// An attempt that has ended, and whose action goes back to the queue.
+struct Again<'a> {
+    ended: Option<Ended>,
+    worker: Option<&'a str>,
+    error: Option<&'a str>,
+    failures: u32,
+    restarts: u32,
+    not_before: Option<Timestamp>,
+}
+
+impl<'a> Again<'a> {
+    /// Makes that of an attempt that its worker has ended.
+    fn ended(batch: &Batch, row: &Row<'_>, end: &'a AttemptEnd) -> Self {
+        let failed = end.ended == Ended::Retry;
+        let wait = end.retry_after.filter(|wait| failed && *wait >= Duration::from_millis(1));
+        Self {
+            ended: Some(end.ended),
+            worker: end.worker.as_deref(),
+            error: end.error.as_deref(),
+            failures: row.failures.saturating_add(u32::from(failed)),
+            restarts: row.restarts,
+            not_before: wait.map(|wait| {
+                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                Timestamp(batch.now.0.saturating_add(wait))
+            }),
+        }
+    }
+
+    /// Makes that of an attempt whose server died.
+    const fn lost(row: &Row<'_>) -> Self {
+        Self {
+            ended: None,
+            worker: None,
+            error: None,
+            failures: row.failures,
+            restarts: row.restarts.saturating_add(1),
+            not_before: None,
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The second half of a transaction: all that was decided, in one message that ends with the commit.
+
+use std::collections::HashMap;
+
+use super::Session;
+use super::controls::Controls;
+use super::decided::{Brought, Decided};
+use super::row::{Column, Row, number};
+use super::statements::Statements;
+use crate::action::{ActionId, State, Timestamp};
+use crate::lifecycle::{Command, Verdict, decide};
+use crate::store::postgres::columns::{Tally, claimed, id_number, parameters, text, time};
+use crate::store::postgres::errors::{Failure, corrupt};
+use crate::store::postgres::message::{Answers, Message, Place, values};
+use crate::store::{Claimed, Control, OwnerId, PastAttempt, Resumed, StoreError};
+
+/// Maximum number of bytes of results in one statement: the database holds each of them several times.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Maximum number of due actions that one batch lets start.
+const DUE_STEP: i64 = 5_000;
+
+/// The places of a batch's answers in the message.
+#[derive(Default)]
+struct Places {
+    claimed: Option<Place>,
+    due: Option<Place>,
+    pruned: Vec<Place>,
+    first_due: Option<Place>,
+}
+
+/// What can't be read of an action that starts or goes on.
+pub(super) type Unreadable = (ActionId, u32, String);
+
+/// Writes what was decided, and commits.
+pub(super) async fn finish(
+    session: &Session,
+    (owner, batch): (OwnerId, i64),
+    decided: &[Decided<'_>],
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Vec<Brought>, Failure> {
+    let statements = &session.prepared.statements;
+    let mut message = Message::to(&session.client);
+    let mut places = Vec::with_capacity(decided.len());
+    for decided in decided {
+        write_controls(&mut message, statements, batch, decided)?;
+        places.push(write_rest(&mut message, statements, (owner, batch), decided)?);
+    }
+    message.add(&statements.commit, vec![]);
+    let mut answers = message.answers().await?;
+    places.iter().map(|places| places.read(&mut answers, unreadable)).collect()
+}
+
+/// Writes the controls and ends of a batch.
+fn write_controls<'a>(
+    message: &mut Message<'a>,
+    statements: &'a Statements,
+    batch: i64,
+    decided: &'a Decided<'_>,
+) -> Result<(), Failure> {
+    let Decided { queue, controls, .. } = decided;
+    let restored: Vec<i64> = controls
+        .rows
+        .values()
+        .filter(|row| row.is_restored())
+        .map(|row| id_number(row.id))
+        .collect();
+    if !restored.is_empty() {
+        message.add(&statements.restore, values![*queue, restored]);
+    }
+    let updated: Vec<&Row<'_>> = decided.updated().collect();
+    if !updated.is_empty() {
+        message.add(&statements.update, update(batch, &updated));
+    }
+    let mut finished: Vec<&Row<'_>> = Vec::new();
+    let mut bytes = 0;
+    for row in decided.finished() {
+        let more = row.outcome.report.map_or(0, str::len) + error_of(row).map_or(0, <[u8]>::len);
+        if bytes + more > MAX_BYTES && !finished.is_empty() {
+            message.add(&statements.finish, finish_values(&finished));
+            finished.clear();
+            bytes = 0;
+        }
+        bytes += more;
+        finished.push(row);
+    }
+    if !finished.is_empty() {
+        message.add(&statements.finish, finish_values(&finished));
+    }
+    remember(message, statements, controls)?;
+    // The pause is what everybody waits for who starts something in this queue.
+    let pauses = |control: &Control| matches!(control, Control::PauseQueue { .. } | Control::ResumeQueue);
+    if decided.batch.controls.iter().any(pauses) {
+        message.add(&statements.pause, values![*queue, controls.paused]);
+    }
+    Ok(())
+}
+
+type Values<'a> = Vec<crate::store::postgres::message::Value<'a>>;
+
+fn update<'a>(batch: i64, rows: &[&'a Row<'_>]) -> Values<'a> {
+    fn each<T>(rows: &[&Row<'_>], column: impl Fn(&Row<'_>) -> T) -> Vec<T> {
+        rows.iter().map(|row| column(row)).collect()
+    }
+    let small = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    let notes: Vec<Option<&[u8]>> =
+        rows.iter().map(|row| (*row.note.changed()?).map(str::as_bytes)).collect();
+    values![
+        batch,
+        each(rows, |row| id_number(row.id)),
+        each(rows, |row| row.stored_state()),
+        each(rows, |row| row.priority),
+        each(rows, |row| row.started_at.map(Timestamp::millis)),
+        each(rows, |row| row.not_before.map(Timestamp::millis)),
+        each(rows, |row| small(row.failures)),
+        each(rows, |row| small(row.restarts)),
+        each(rows, |row| row.owner.map(|owner| owner.0)),
+        each(rows, |row| row.taken),
+        each(rows, |row| row.worker.is_changed()),
+        texts(rows, |row| &row.worker),
+        each(rows, |row| row.error.is_changed()),
+        texts(rows, |row| &row.error),
+        each(rows, |row| row.note.is_changed()),
+        notes,
+    ]
+}
+
+fn finish_values<'a>(rows: &[&'a Row<'_>]) -> Values<'a> {
+    fn each<T>(rows: &[&Row<'_>], column: impl Fn(&Row<'_>) -> T) -> Vec<T> {
+        rows.iter().map(|row| column(row)).collect()
+    }
+    let reports: Vec<Option<&[u8]>> =
+        rows.iter().map(|row| row.outcome.report.map(str::as_bytes)).collect();
+    values![
+        each(rows, |row| id_number(row.id)),
+        each(rows, |row| number(row.state)),
+        each(rows, |row| row.priority),
+        each(rows, |row| row.started_at.map(Timestamp::millis)),
+        each(rows, |row| row.finished_at.map(Timestamp::millis)),
+        each(rows, |row| row.outcome.processing_ms),
+        each(rows, |row| row.outcome.percent),
+        each(rows, |row| row.worker.is_changed()),
+        texts(rows, |row| &row.worker),
+        texts(rows, |row| &row.error),
+        reports,
+    ]
+}
+
+fn texts<'a>(
+    rows: &[&'a Row<'_>],
+    column: impl Fn(&'a Row<'_>) -> &'a Column<Option<String>>,
+) -> Vec<Option<&'a [u8]>> {
+    rows.iter().map(|row| column(row).changed()?.as_deref().map(str::as_bytes)).collect()
+}
+
+fn error_of<'a>(row: &'a Row<'_>) -> Option<&'a [u8]> {
+    row.error.changed()?.as_deref().map(str::as_bytes)
+}
+
+/// Writes the attempts that have not ended their actions, and forgets those that are too many.
+fn remember<'a>(
+    message: &mut Message<'a>,
+    statements: &'a Statements,
+    controls: &'a Controls<'_>,
+) -> Result<(), Failure> {
+    if controls.past.is_empty() {
+        return Ok(());
+    }
+    let number = |attempt: u32| i32::try_from(attempt).unwrap_or(i32::MAX);
+    let kept = i32::try_from(PastAttempt::KEPT).unwrap_or(i32::MAX);
+    let (mut ids, mut attempts, mut started, mut ended_at) = (vec![], vec![], vec![], vec![]);
+    let (mut ended, mut workers, mut errors) = (vec![], vec![], vec![]);
+    let (mut of, mut last) = (vec![], vec![]);
+    for (id, past) in &controls.past {
+        ids.push(id_number(*id));
+        attempts.push(number(past.attempt));
+        started.push(past.started_at.0);
+        ended_at.push(past.ended_at.0);
+        let text = past.ended.as_ref().map(serde_json::to_string).transpose();
+        ended.push(text.map_err(|error| StoreError::Io(error.to_string()))?);
+        workers.push(past.worker.as_deref().map(str::as_bytes));
+        errors.push(past.error.as_deref().map(str::as_bytes));
+        // Each attempt before the last has left one.
+        if number(past.attempt) > kept {
+            of.push(id_number(*id));
+            last.push(number(past.attempt) - kept);
+        }
+    }
+    message.add(
+        &statements.remember,
+        values![ids, attempts, started, ended_at, ended, workers, errors],
+    );
+    if !of.is_empty() {
+        message.add(&statements.forget, values![of, last]);
+    }
+    Ok(())
+}
+
+/// Writes the submissions of a batch, starts what may start, and deletes what need not be kept.
+fn write_rest<'a>(
+    message: &mut Message<'a>,
+    statements: &'a Statements,
+    (owner, batch): (OwnerId, i64),
+    decided: &'a Decided<'_>,
+) -> Result<Places, Failure> {
+    let mut places = Places::default();
+    let (queue, now) = (decided.queue, decided.batch.now.0);
+    let change = decided.change();
+    let deletes = decided.prune.by_number > 0 || decided.prune.by_age > 0;
+    if change != Tally::default() || decided.has_due || decided.claim > 0 || deletes {
+        let [a, b, c, d, e, f, g, h, i] = change.columns();
+        message.add(&statements.count, values![queue, owner.0, a, b, c, d, e, f, g, h, i]);
+    }
+    if decided.has_due {
+        let values = values![queue, now, DUE_STEP, owner.0];
+        places.due = Some(message.add(&statements.let_due_start, values));
+    }
+    submit(message, statements, (owner, batch), decided)?;
+    if decided.claim > 0
+        && let Ok(Verdict::Move(state)) = decide(State::Queued, Command::Start)
+    {
+        let slots = i64::try_from(decided.claim).unwrap_or(i64::MAX);
+        let values = values![queue, slots, now, owner.0, batch, number(state)];
+        places.claimed = Some(message.add(&statements.claim, values));
+    }
+    if decided.prune.by_number > 0 {
+        for statement in [&statements.prune_first_ended, &statements.prune_first_submitted] {
+            let values = values![queue, now, decided.prune.by_number, owner.0];
+            places.pruned.push(message.add(statement, values));
+        }
+    }
+    if let Some(after) = decided.batch.retention.finished_after.filter(|_| decided.prune.by_age > 0)
+    {
+        let values = values![queue, after.0, decided.prune.by_age, owner.0];
+        places.pruned.push(message.add(&statements.prune_old, values));
+    }
+    if decided.may_be_deferred() {
+        places.first_due = Some(message.add(&statements.first_due, values![queue]));
+    }
+    Ok(places)
+}
+
+fn submit<'a>(
+    message: &mut Message<'a>,
+    statements: &'a Statements,
+    (owner, batch): (OwnerId, i64),
+    decided: &'a Decided<'_>,
+) -> Result<(), Failure> {
+    let (queue, new) = (decided.queue, &decided.submissions);
+    let given = &new.given;
+    if !given.is_empty() {
+        let parameters = given
+            .iter()
+            .map(|new| serde_json::to_vec(new.parameters))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| StoreError::Io(error.to_string()))?;
+        let keys: Vec<Option<&[u8]>> = given.iter().map(|new| new.key.map(str::as_bytes)).collect();
+        let values = values![
+            queue,
+            owner.0,
+            batch,
+            given.iter().map(|new| id_number(new.id)).collect::<Vec<_>>(),
+            given.iter().map(|new| new.state).collect::<Vec<_>>(),
+            given.iter().map(|new| new.priority).collect::<Vec<_>>(),
+            given.iter().map(|new| new.attempt()).collect::<Vec<_>>(),
+            given.iter().map(|new| new.queued_at.0).collect::<Vec<_>>(),
+            given.iter().map(|new| new.started_at.map(Timestamp::millis)).collect::<Vec<_>>(),
+            given.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
+            keys,
+            parameters,
+        ];
+        message.add(&statements.submit, values);
+        let named = given.iter().filter_map(|new| Some((new.key?.as_bytes(), id_number(new.id))));
+        let (keys, ids): (Vec<&[u8]>, Vec<i64>) = named.unzip();
+        if !keys.is_empty() {
+            message.add(&statements.name_keys, values![keys, ids, queue]);
+        }
+    }
+    let unused = new.unused_keys();
+    if !unused.is_empty() {
+        message.add(&statements.give_keys_back, values![unused, queue]);
+    }
+    let copied = &new.copied;
+    if !copied.is_empty() {
+        let values = values![
+            queue,
+            copied.iter().map(|new| id_number(new.id)).collect::<Vec<_>>(),
+            copied.iter().map(|new| id_number(new.source)).collect::<Vec<_>>(),
+            copied.iter().map(|new| new.state).collect::<Vec<_>>(),
+            copied.iter().map(|new| new.priority).collect::<Vec<_>>(),
+            copied.iter().map(|new| new.queued_at.0).collect::<Vec<_>>(),
+            copied.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
+        ];
+        message.add(&statements.copy, values);
+    }
+    Ok(())
+}
+
+impl Places {
+    fn read(
+        &self,
+        answers: &mut Answers,
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Brought, Failure> {
+        let mut brought = Brought::default();
+        if let Some(place) = self.claimed {
+            brought.claimed = read_claimed(&answers.take(place), unreadable)?;
+        }
+        if let Some(row) = self.due.and_then(|place| answers.take(place).pop()) {
+            brought.due = row.try_get(0)?;
+        }
+        let ended = [State::Finished, State::Error, State::Cancelled, State::Stopped];
+        for place in &self.pruned {
+            for row in answers.take(*place) {
+                for (column, state) in ended.into_iter().enumerate() {
+                    brought.pruned.add(state, row.try_get(column)?);
+                }
+            }
+        }
+        if let Some(row) = self.first_due.and_then(|place| answers.take(place).pop()) {
+            brought.first_due = time(&row, 0)?;
+        }
+        Ok(brought)
+    }
+}
+
+/// Reads the actions that were started. Those are left out of which the parameters can't be read.
+pub(super) fn read_claimed(
+    rows: &[tokio_postgres::Row],
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Vec<Claimed>, Failure> {
+    let mut started = Vec::with_capacity(rows.len());
+    for row in rows {
+        match claimed(row)? {
+            (claimed, Ok(())) => started.push(claimed),
+            (claimed, Err(error)) => unreadable.push((claimed.id, claimed.attempt, error)),
+        }
+    }
+    Ok(started)
+}
+
+/// Reads what attempts need that go on here: their parameters and notes, as they were before the batch.
+pub(super) async fn read_resumed(
+    session: &Session,
+    decided: &[Decided<'_>],
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Vec<Vec<Resumed>>, Failure> {
+    let rows = decided.iter().flat_map(|decided| &decided.controls.resumed);
+    let ids: Vec<i64> = rows.map(|row| id_number(row.id)).collect();
+    if ids.is_empty() {
+        return Ok(decided.iter().map(|_| Vec::new()).collect());
+    }
+    let found = session.client.query(&session.prepared.statements.resumed, &[&ids]).await?;
+    let found: HashMap<i64, &tokio_postgres::Row> =
+        found.iter().map(|row| Ok((row.try_get(0)?, row))).collect::<Result<_, Failure>>()?;
+    let mut all = Vec::with_capacity(decided.len());
+    for decided in decided {
+        let mut of_queue = Vec::new();
+        for row in &decided.controls.resumed {
+            let stored = found
+                .get(&id_number(row.id))
+                .ok_or_else(|| corrupt(format!("action {} is gone while it is locked", row.id)))?;
+            let Row { id, attempt, queued_at, priority, failures, state, .. } = *row;
+            let parameters = match parameters(stored.try_get(1)?) {
+                Ok(parameters) => parameters,
+                Err(error) => {
+                    unreadable.push((id, attempt, error));
+                    continue;
+                }
+            };
+            let note = match &row.note {
+                Column::Stored => text(stored, 2)?,
+                Column::Is(note) => note.map(str::to_owned),
+            };
+            let started_at = row.started_at.unwrap_or(queued_at);
+            let claimed =
+                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
+            of_queue.push(Resumed { claimed, state, note });
+        }
+        all.push(of_queue);
+    }
+    Ok(all)
+}

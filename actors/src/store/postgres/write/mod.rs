@@ -1,0 +1,400 @@
+//! The writer: one connection, and one transaction at a time, for the batches of all queues that wait.
+//!
+//! A transaction is two messages. The first begins it, locks, and reads all that must be known (`begin`); then the rules are asked
+//! (`decided`, by way of `controls` and `submissions`); the second writes what they say, starts what may start, and commits
+//! (`finish`). The rows in memory: `row`; the statements: `statements`; a commit whose answer was lost: `lost`.
+
+mod begin;
+mod controls;
+mod decided;
+mod finish;
+mod lost;
+mod row;
+mod statements;
+mod submissions;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::Client;
+
+use super::columns::Tally;
+use super::connection::{Link, Open, Prepare, within};
+use super::errors::{Failure, corrupt};
+use super::notices::{Outgoing, To};
+use super::owner::Owner;
+use super::settings::Settings;
+use crate::lifecycle::{Came, Ended};
+use crate::report::Written;
+use crate::store::pending::{PendingAnswer, PendingBatch};
+use crate::store::{
+    AttemptEnd, Batch, BatchReply, Control, Notice, OwnerId, QueueId, QueueState, Rejected,
+    Retention, StoreError, Unread,
+};
+use decided::Decided;
+use finish::Unreadable;
+use statements::Statements;
+pub(super) use statements::sums;
+
+/// Maximum number of batches that are sealed together.
+const MAX_GROUP: usize = 256;
+
+/// Number of times that a transaction is tried again that another one was in the way of.
+const MAX_CONFLICTS: u32 = 8;
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
+    Commit(PendingBatch),
+    Close(oneshot::Sender<()>),
+}
+
+/// The statements of a connection, and the number by which locks of this schema differ from those of others.
+pub(super) struct Prepared {
+    statements: Statements,
+    area: i32,
+}
+
+/// The writing connection.
+type Session = Open<Prepared>;
+
+impl Prepare for Prepared {
+    async fn prepare(client: &Client) -> Result<Self, Failure> {
+        let statements = Statements::prepare(client).await?;
+        let area = client
+            .query_one(
+                "SELECT oid::int8 FROM pg_catalog.pg_namespace WHERE nspname = current_schema()",
+                &[],
+            )
+            .await?;
+        // The number is unsigned; what counts is that it is the same for all servers.
+        let area = area.try_get::<_, i64>(0)?.to_le_bytes();
+        let area = area.first_chunk().copied().map(i32::from_le_bytes).unwrap_or_default();
+        Ok(Self { statements, area })
+    }
+}
+
+/// The writer, which its task owns.
+pub(super) struct Writer {
+    link: Link<Prepared>,
+    settings: Arc<Settings>,
+    owner: Arc<Owner>,
+    notices: mpsc::UnboundedSender<Outgoing>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        owner: Arc<Owner>,
+        notices: mpsc::UnboundedSender<Outgoing>,
+    ) -> Self {
+        Self { link: Link::new(Arc::clone(&settings)), settings, owner, notices }
+    }
+
+    /// Takes all jobs that wait, writes them, answers, and repeats, until it is told to close, or the store is gone.
+    pub(super) async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        while let Some(first) = jobs.recv().await {
+            let mut group = Vec::new();
+            let mut next = Some(first);
+            while let Some(job) = next {
+                match job {
+                    Job::Commit(batch) => group.push(batch),
+                    Job::Open(name, reply) => {
+                        // A queue that is opened again must see its earlier batches applied.
+                        self.commit(&mut group).await;
+                        // The caller may have gone.
+                        drop(reply.send(self.open_queue(&name).await.map_err(Failure::told)));
+                    }
+                    Job::Close(reply) => {
+                        self.commit(&mut group).await;
+                        let _ = reply.send(());
+                        return;
+                    }
+                }
+                next = if group.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
+            }
+            self.commit(&mut group).await;
+        }
+    }
+
+    /// Returns the connection, and notes whether the database is there.
+    async fn session(&mut self) -> Result<Arc<Session>, Failure> {
+        let session = self.link.get().await;
+        if session.is_err() {
+            self.owner.miss();
+        }
+        session
+    }
+
+    /// Gives the connection up if it is of no use after this failure.
+    fn mind(&mut self, failure: &Failure) {
+        if matches!(failure, Failure::Lost(_)) {
+            self.link.give_up();
+            self.owner.miss();
+        }
+    }
+
+    async fn open_queue(&mut self, name: &str) -> Result<QueueState, Failure> {
+        let session = self.session().await?;
+        let opened = within(self.settings.patience, open_queue(&session, name)).await;
+        if let Err(failure) = &opened {
+            self.mind(failure);
+        }
+        opened
+    }
+
+    /// Seals the batches, and writes and answers them: those of different queues in one transaction.
+    async fn commit(&mut self, group: &mut Vec<PendingBatch>) {
+        let mut sealed: Vec<(Batch, PendingAnswer)> =
+            group.drain(..).filter_map(PendingBatch::seal).collect();
+        while !sealed.is_empty() {
+            let mut round: Vec<(Batch, PendingAnswer)> = Vec::new();
+            let mut later = Vec::new();
+            for (batch, pending) in sealed {
+                let of_queue = |other: &QueueId| *other == batch.queue;
+                let mut taken = round.iter().map(|(other, _)| &other.queue);
+                if taken.any(of_queue) {
+                    later.push((batch, pending));
+                } else {
+                    round.push((batch, pending));
+                }
+            }
+            let batches: Vec<&Batch> = round.iter().map(|(batch, _)| batch).collect();
+            let answers = self.commit_all(&batches).await;
+            for ((_, pending), answer) in round.into_iter().zip(answers) {
+                pending.send(answer);
+            }
+            sealed = later;
+        }
+    }
+
+    /// Commits batches as one transaction. If that fails, each is tried alone, and then its controls without its submissions, so
+    /// that a failure stays with its caller.
+    async fn commit_all(&mut self, batches: &[&Batch]) -> Vec<Result<BatchReply, StoreError>> {
+        let error = match self.transaction(batches).await {
+            Ok(replies) => return replies.into_iter().map(Ok).collect(),
+            Err(error) => error,
+        };
+        if concerns_all(&error) {
+            return batches.iter().map(|_| Err(error.clone())).collect();
+        }
+        log::warn!("a transaction of {} batches failed: {error}", batches.len());
+        let mut answers = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let answer = if batches.len() > 1 {
+                self.transaction(&[batch]).await
+            } else {
+                Err(error.clone())
+            };
+            answers.push(match answer {
+                Ok(mut replies) => replies.pop().ok_or(StoreError::Closed),
+                Err(error) if concerns_all(&error) || batch.submissions.is_empty() => Err(error),
+                Err(error) => self.commit_controls(batch, &error).await,
+            });
+        }
+        answers
+    }
+
+    /// Commits a batch without its submissions, which are refused with this error.
+    async fn commit_controls(
+        &mut self,
+        batch: &Batch,
+        error: &StoreError,
+    ) -> Result<BatchReply, StoreError> {
+        let rest = Batch { controls: batch.controls.clone(), submissions: Vec::new(), ..*batch };
+        let mut replies = self.transaction(&[&rest]).await?;
+        let mut reply = replies.pop().ok_or(StoreError::Closed)?;
+        let refused = || Err(Rejected::Store(error.clone()));
+        reply.submissions = batch.submissions.iter().map(|_| refused()).collect();
+        Ok(reply)
+    }
+
+    /// Commits batches of different queues as one transaction, tells other servers, and ends the actions that can't be read.
+    async fn transaction(&mut self, batches: &[&Batch]) -> Result<Vec<BatchReply>, StoreError> {
+        let mut unreadable = Vec::new();
+        let mut replies = self.commit_once(batches, &mut unreadable).await?;
+        for (id, attempt, error) in unreadable {
+            log::error!("action {id} can't be started: {error}");
+            let reason = format!("the parameters of action {id} are unreadable: {error}");
+            let error = corrupt(reason).without_paths();
+            let error = format!("what the action was given can't be read: {error}");
+            for (batch, reply) in batches.iter().zip(&mut replies) {
+                let end = failed(&error, id, attempt);
+                let ended = self.end_unreadable(batch, end).await;
+                if let Some((action, after)) = ended {
+                    (reply.counts, reply.deferred) = (after.counts, after.deferred);
+                    reply.unread.push(Unread { action, error: error.clone() });
+                }
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Ends an action that was started and can't run, if it is one of this batch's queue.
+    async fn end_unreadable(
+        &mut self,
+        batch: &Batch,
+        end: AttemptEnd,
+    ) -> Option<(crate::store::Affected, BatchReply)> {
+        let batch = Batch {
+            queue: batch.queue,
+            now: batch.now,
+            controls: vec![Control::End(Arc::new(end))],
+            submissions: Vec::new(),
+            claim: 0,
+            max_queued: None,
+            retention: Retention::default(),
+        };
+        let mut replies = self.commit_once(&[&batch], &mut Vec::new()).await.ok()?;
+        let mut reply = replies.pop()?;
+        let affected = reply.controls.pop()?.ok()?.pop()?;
+        Some((affected, reply))
+    }
+
+    /// Commits batches of different queues, and again while other transactions are in the way.
+    async fn commit_once(
+        &mut self,
+        batches: &[&Batch],
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Vec<BatchReply>, StoreError> {
+        let mut conflicts = 0;
+        loop {
+            unreadable.clear();
+            match self.attempt(batches, unreadable).await {
+                Ok((replies, notices)) => {
+                    if !notices.is_empty() {
+                        // The task that sends them ends only with the store.
+                        drop(self.notices.send(Outgoing { from: replies_owner(&replies), notices }));
+                    }
+                    return Ok(replies);
+                }
+                Err(Failure::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
+                Err(Failure::NotNext) if conflicts < MAX_CONFLICTS => {
+                    conflicts += 1;
+                    self.learn_batch().await?;
+                }
+                Err(failure) => return Err(failure.told()),
+            }
+        }
+    }
+
+    /// Makes one attempt at a transaction.
+    async fn attempt(
+        &mut self,
+        batches: &[&Batch],
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<(Vec<BatchReply>, Vec<(To, Notice)>), Failure> {
+        let session = self.session().await?;
+        let patience = self.settings.patience;
+        let (owner, last) = self.owner.last_batch();
+        let this = (owner, last + 1);
+        let prepared = within(patience, self.prepare(&session, this, batches, unreadable)).await;
+        let (decided, resumed) = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                self.mind(&failure);
+                self.roll_back(&session).await;
+                return Err(failure);
+            }
+        };
+        let finished = within(patience, finish::finish(&session, this, &decided, unreadable)).await;
+        let brought = match finished {
+            Ok(brought) => brought,
+            Err(Failure::Lost(reason)) => {
+                drop(session);
+                self.mind(&Failure::Lost(reason.clone()));
+                self.find_out(this, reason, &decided, unreadable).await?
+            }
+            Err(failure) => {
+                // The commit behind what has failed has rolled back, if it was sent.
+                self.roll_back(&session).await;
+                return Err(failure);
+            }
+        };
+        self.owner.note_batch(owner, this.1);
+        self.owner.reach();
+        let mut notices = Vec::new();
+        let replies = decided
+            .into_iter()
+            .zip(brought)
+            .zip(resumed)
+            .map(|((decided, mut brought), resumed)| {
+                brought.resumed = resumed;
+                decided.reply(brought, owner, &mut notices)
+            })
+            .collect();
+        Ok((replies, notices))
+    }
+
+    /// Begins a transaction, and decides all of it.
+    async fn prepare<'b>(
+        &self,
+        session: &Session,
+        this: (OwnerId, i64),
+        batches: &[&'b Batch],
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<(Vec<Decided<'b>>, Vec<Vec<crate::store::Resumed>>), Failure> {
+        let owner = &self.owner;
+        let mut known = begin::begin(session, this, owner.may_declare(), batches).await?;
+        known.is_dead |= owner.is_given_up(this.0);
+        let is_leased = known.is_leased && owner.may_start(this.0);
+        let decided = batches
+            .iter()
+            .map(|batch| Decided::of(batch, &mut known, this.0, is_leased))
+            .collect::<Result<Vec<_>, _>>()?;
+        let resumed = finish::read_resumed(session, &decided, unreadable).await?;
+        Ok((decided, resumed))
+    }
+
+    async fn roll_back(&mut self, session: &Session) {
+        if session.client.is_closed() {
+            return;
+        }
+        let rollback = session.client.query(&session.prepared.statements.rollback, &[]);
+        if let Err(failure) = within(self.settings.patience, rollback).await {
+            log::debug!("a transaction was not rolled back: {failure:?}");
+            self.link.give_up();
+        }
+    }
+}
+
+async fn open_queue(session: &Session, name: &str) -> Result<QueueState, Failure> {
+    let (name, folded) = (name.as_bytes(), name.to_ascii_lowercase());
+    let statements = &session.prepared.statements;
+    session.client.execute(&statements.open_queue, &[&folded.as_bytes(), &name]).await?;
+    let row = session.client.query_one(&statements.opened_queue, &[&folded.as_bytes()]).await?;
+    let id = QueueId(row.try_get::<_, i32>(0)?.into());
+    Ok(QueueState { id, paused: row.try_get(1)?, counts: Tally::read(&row, 2)?.counts() })
+}
+
+/// Tells whether an error has nothing to do with what was to be written.
+const fn concerns_all(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Unavailable(_)
+            | StoreError::OutcomeUnknown(_)
+            | StoreError::TooNew { .. }
+            | StoreError::Closed
+    )
+}
+
+/// Returns the owner whose batches were answered.
+fn replies_owner(replies: &[BatchReply]) -> OwnerId {
+    replies.first().map_or(OwnerId::SOLE, |reply| reply.owner)
+}
+
+/// The end of an attempt that never began.
+fn failed(error: &str, id: crate::action::ActionId, attempt: u32) -> AttemptEnd {
+    AttemptEnd {
+        id,
+        attempt,
+        ended: Ended::Failed,
+        came: Came::ByItself,
+        error: Some(error.to_owned()),
+        retry_after: None,
+        worker: None,
+        report: Written::default(),
+        percent: 0.0,
+        processing_ms: 0,
+    }
+}

@@ -1,0 +1,226 @@
+//! The statements of the writing connection. No rule about states stands in them: what is written was decided before.
+//!
+//! Each is a walk along an index, from the rows that it is given. `MATERIALIZED` keeps the database from asking a list of rows
+//! to be locked more than once, which would lock more than its LIMIT.
+
+use crate::store::postgres::message::statements;
+
+/// The counts of a queue over all servers.
+macro_rules! sums {
+    ($queue:literal) => {
+        concat!(
+            "(SELECT ARRAY[sum(t.queued), sum(t.processing), sum(t.paused), sum(t.stopping), sum(t.finished),
+                 sum(t.error), sum(t.cancelled), sum(t.stopped), sum(t.deferred)]::bigint[]
+              FROM tally t WHERE t.queue = ",
+            $queue,
+            ")"
+        )
+    };
+}
+pub(in crate::store::postgres) use sums;
+
+/// Deletes the actions in `old`, with all that is kept of them.
+macro_rules! prune {
+    () => {
+        "gone AS (
+            DELETE FROM done d USING old WHERE d.queue = $1 AND d.id = old.id
+            RETURNING d.id, d.state, d.submission_key
+        ), keys AS (
+            DELETE FROM submission_key k USING gone
+            WHERE gone.submission_key IS NOT NULL AND k.queue = $1 AND k.digest = sha256(gone.submission_key)
+        ), past AS (
+            DELETE FROM history h USING gone WHERE h.id = gone.id
+        ), sum AS (
+            SELECT count(*) FILTER (WHERE state = 4) AS finished, count(*) FILTER (WHERE state = 5) AS error,
+                count(*) FILTER (WHERE state = 6) AS cancelled, count(*) FILTER (WHERE state = 7) AS stopped
+            FROM gone
+        ), counted AS (
+            UPDATE tally t SET finished = t.finished - sum.finished, error = t.error - sum.error,
+                cancelled = t.cancelled - sum.cancelled, stopped = t.stopped - sum.stopped
+            FROM sum WHERE t.queue = $1 AND t.server = $4
+        ) SELECT finished, error, cancelled, stopped FROM sum"
+    };
+}
+
+statements! {
+    /// Statements of the writer.
+    Statements {
+        begin: "BEGIN",
+        commit: "COMMIT",
+        rollback: "ROLLBACK",
+
+        fence: "SELECT gone, leased FROM fence($1, $2, $3, $4, $5, $6)",
+
+        // What another server deletes at the same time would be counted twice: one deletes at a time.
+        prunes: "SELECT q FROM unnest($2::int4[]) q WHERE pg_try_advisory_xact_lock($1, -q)",
+
+        declare_dead: "UPDATE server SET dead = true WHERE id IN (
+                SELECT id FROM server WHERE NOT dead AND expires_at <= clock_timestamp() AND id <> $1
+                ORDER BY id FOR UPDATE SKIP LOCKED
+            ) RETURNING id",
+
+        queues: concat!(
+            "SELECT q.id, q.paused, ",
+            sums!("q.id"),
+            ", (SELECT d.not_before FROM live d WHERE d.queue = q.id AND d.state = 8
+                ORDER BY d.queue, d.not_before, d.id LIMIT 1)
+             FROM unnest($1::int4[]) AS u(id) JOIN queue q ON q.id = u.id"
+        ),
+
+        // Those that are named, and those that run in some queues; locked in the order of their ids.
+        live: "SELECT l.id, l.queue, l.state, l.priority, l.attempt, l.failures, l.restarts, l.queued_at,
+                l.started_at, l.not_before, l.server,
+                NOT EXISTS (SELECT 1 FROM server s WHERE s.id = l.server AND NOT s.dead)
+            FROM live l WHERE l.id IN (
+                SELECT unnest($1::int8[]) UNION
+                SELECT r.id FROM unnest($2::int4[]) AS q(id) JOIN live r ON r.queue = q.id AND r.state BETWEEN 1 AND 3
+            ) ORDER BY l.id FOR UPDATE OF l",
+
+        done: "SELECT d.id, d.queue, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at,
+                d.worker, substring(d.error FROM 1 FOR $3)
+            FROM unnest($1::int4[], $2::int8[]) AS e(queue, id) JOIN done d ON d.queue = e.queue AND d.id = e.id
+            ORDER BY d.id FOR UPDATE OF d",
+
+        // Of the keys those that are new are taken, also from under another server that writes the same one now. They name no
+        // action yet: 0.
+        take_keys: "INSERT INTO submission_key (queue, digest, id)
+            SELECT e.queue, sha256(e.key), 0 FROM unnest($1::int4[], $2::bytea[]) AS e(queue, key)
+            ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+
+        keys: "SELECT e.at, k.id, coalesce(l.queued_at, d.queued_at), coalesce(l.parameters, d.parameters)
+            FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY AS e(queue, key, at)
+            JOIN submission_key k ON k.queue = e.queue AND k.digest = sha256(e.key)
+            LEFT JOIN live l ON l.id = k.id
+            LEFT JOIN done d ON d.queue = k.queue AND d.id = k.id",
+
+        name_keys: "UPDATE submission_key k SET id = e.id FROM unnest($1::bytea[], $2::int8[]) AS e(key, id)
+            WHERE k.queue = $3 AND k.digest = sha256(e.key)",
+
+        give_keys_back: "DELETE FROM submission_key k USING unnest($1::bytea[]) AS e(key)
+            WHERE k.queue = $2 AND k.digest = sha256(e.key)",
+
+        ids: "SELECT nextval('action_id') FROM generate_series(1, $1::int4)",
+
+        resumed: "SELECT id, parameters, note FROM live WHERE id = ANY($1)",
+
+        // What has ended is moved back, with its last error, and is then updated as others are.
+        restore: "WITH gone AS (
+                DELETE FROM done WHERE queue = $1 AND id = ANY($2)
+                RETURNING id, queue, priority, attempt, queued_at, worker, error, submission_key, parameters
+            ) INSERT INTO live
+                (id, queue, state, priority, attempt, queued_at, worker, error, submission_key, parameters)
+            SELECT id, queue, 0, priority, attempt, queued_at, worker, error, submission_key, parameters FROM gone",
+
+        update: "UPDATE live l SET state = e.state, priority = e.priority, started_at = e.started_at,
+                not_before = e.not_before, failures = e.failures, restarts = e.restarts, server = e.server,
+                batch = CASE WHEN e.taken THEN $1 ELSE l.batch END,
+                worker = CASE WHEN e.has_worker THEN e.worker ELSE l.worker END,
+                error = CASE WHEN e.has_error THEN e.error ELSE l.error END,
+                note = CASE WHEN e.has_note THEN e.note ELSE l.note END
+            FROM unnest($2::int8[], $3::int2[], $4::int4[], $5::int8[], $6::int8[], $7::int4[], $8::int4[],
+                $9::int8[], $10::bool[], $11::bool[], $12::bytea[], $13::bool[], $14::bytea[], $15::bool[],
+                $16::bytea[])
+                AS e(id, state, priority, started_at, not_before, failures, restarts, server, taken, has_worker,
+                    worker, has_error, error, has_note, note)
+            WHERE l.id = e.id",
+
+        finish: "WITH gone AS (
+                DELETE FROM live l USING unnest($1::int8[], $2::int2[], $3::int4[], $4::int8[], $5::int8[],
+                    $6::int8[], $7::float8[], $8::bool[], $9::bytea[], $10::bytea[], $11::bytea[])
+                    AS e(id, state, priority, started_at, finished_at, processing_ms, percent, has_worker, worker,
+                        error, report)
+                WHERE l.id = e.id
+                RETURNING l.id, l.queue, e.state, e.priority, l.attempt, l.queued_at, e.started_at, e.finished_at,
+                    e.processing_ms, e.percent, CASE WHEN e.has_worker THEN e.worker ELSE l.worker END, e.error,
+                    l.submission_key, e.report, l.parameters
+            ) INSERT INTO done (id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms,
+                percent, worker, error, submission_key, report, parameters) SELECT * FROM gone",
+
+        remember: "INSERT INTO history (id, attempt, started_at, ended_at, ended, worker, error)
+            SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::text[], $6::bytea[], $7::bytea[])
+            ON CONFLICT DO NOTHING",
+
+        forget: "DELETE FROM history h USING unnest($1::int8[], $2::int4[]) AS e(id, attempt)
+            WHERE h.id = e.id AND h.attempt <= e.attempt",
+
+        pause: "UPDATE queue SET paused = $2 WHERE id = $1 AND paused <> $2",
+
+        count: "INSERT INTO tally AS t VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            ON CONFLICT (queue, server) DO UPDATE SET queued = t.queued + excluded.queued,
+                processing = t.processing + excluded.processing, paused = t.paused + excluded.paused,
+                stopping = t.stopping + excluded.stopping, finished = t.finished + excluded.finished,
+                error = t.error + excluded.error, cancelled = t.cancelled + excluded.cancelled,
+                stopped = t.stopped + excluded.stopped, deferred = t.deferred + excluded.deferred",
+
+        let_due_start: "WITH due AS MATERIALIZED (
+                SELECT id FROM live WHERE queue = $1 AND state = 8 AND not_before <= $2
+                ORDER BY queue, not_before, id LIMIT $3 FOR UPDATE SKIP LOCKED
+            ), moved AS (
+                UPDATE live l SET state = 0, not_before = NULL FROM due WHERE l.id = due.id RETURNING 1
+            ), counted AS (
+                UPDATE tally SET deferred = deferred - (SELECT count(*) FROM moved) WHERE queue = $1 AND server = $4
+            ) SELECT count(*) FROM moved",
+
+        submit: "INSERT INTO live (id, queue, state, priority, attempt, queued_at, started_at, not_before, server, batch,
+                submission_key, parameters)
+            SELECT e.id, $1, e.state, e.priority, e.attempt, e.queued_at, e.started_at, e.not_before,
+                CASE WHEN e.started_at IS NOT NULL THEN $2::int8 END,
+                CASE WHEN e.started_at IS NOT NULL THEN $3::int8 END, e.key, e.parameters
+            FROM unnest($4::int8[], $5::int2[], $6::int4[], $7::int4[], $8::int8[], $9::int8[], $10::int8[],
+                $11::bytea[], $12::bytea[])
+                AS e(id, state, priority, attempt, queued_at, started_at, not_before, key, parameters)",
+
+        copy: "INSERT INTO live (id, queue, state, priority, queued_at, not_before, parameters)
+            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, l.parameters
+            FROM unnest($2::int8[], $3::int8[], $4::int2[], $5::int4[], $6::int8[], $7::int8[])
+                AS e(id, source, state, priority, queued_at, not_before)
+            JOIN live l ON l.id = e.source",
+
+        // Nothing while there are more that are due: the highest priority may be among them.
+        claim: "WITH next AS MATERIALIZED (
+                SELECT id FROM live WHERE queue = $1 AND state = 0 AND NOT EXISTS (
+                    SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
+                ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
+            ), started AS (
+                UPDATE live l SET state = $6, attempt = l.attempt + 1, started_at = greatest($3, l.queued_at),
+                    worker = NULL, server = $4, batch = $5
+                FROM next WHERE l.id = next.id
+                RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters
+            ), counted AS (
+                UPDATE tally SET queued = queued - (SELECT count(*) FROM started),
+                    processing = processing + (SELECT count(*) FROM started)
+                WHERE queue = $1 AND server = $4
+            ) SELECT * FROM started ORDER BY priority DESC, id",
+
+        claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters
+            FROM live WHERE queue = $1 AND state BETWEEN 1 AND 3 AND server = $2 AND batch = $3
+            ORDER BY priority DESC, id",
+
+        prune_old: concat!("WITH old AS MATERIALIZED (
+                SELECT id FROM done WHERE queue = $1 AND finished_at <= $2
+                ORDER BY queue, finished_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+            ), ", prune!()),
+
+        prune_first_ended: concat!("WITH old AS MATERIALIZED (
+                SELECT id FROM done WHERE queue = $1 AND NOT EXISTS (
+                    SELECT 1 FROM done later WHERE later.queue = $1 AND later.finished_at > $2)
+                ORDER BY queue, finished_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+            ), ", prune!()),
+
+        // The clock was set back: what ends now would seem to have ended first, and its client could not read it any more.
+        prune_first_submitted: concat!("WITH old AS MATERIALIZED (
+                SELECT id FROM done WHERE queue = $1 AND EXISTS (
+                    SELECT 1 FROM done later WHERE later.queue = $1 AND later.finished_at > $2)
+                ORDER BY queue, id LIMIT $3 FOR UPDATE SKIP LOCKED
+            ), ", prune!()),
+
+        first_due: "SELECT not_before FROM live WHERE queue = $1 AND state = 8
+            ORDER BY queue, not_before, id LIMIT 1",
+
+        find_out: "SELECT batch, dead FROM server WHERE id = $1 FOR UPDATE",
+
+        open_queue: "INSERT INTO queue (folded, name) SELECT $1::bytea, $2::bytea
+            WHERE NOT EXISTS (SELECT 1 FROM queue WHERE folded = $1) ON CONFLICT DO NOTHING",
+        opened_queue: concat!("SELECT q.id, q.paused, ", sums!("q.id"), " FROM queue q WHERE q.folded = $1"),
+    }
+}
