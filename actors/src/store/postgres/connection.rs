@@ -48,7 +48,10 @@ pub(super) async fn connect(settings: &Settings) -> Result<(Client, Incoming), F
 }
 
 /// Sets the session of a connection whose task runs.
-pub(super) async fn begin_session(client: &Client, schema: &str) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn begin_session(
+    client: &Client,
+    schema: &str,
+) -> Result<(), tokio_postgres::Error> {
     let text = format!(
         "{SESSION}
          SET search_path TO {}, pg_temp;
@@ -141,7 +144,8 @@ impl<P: Prepare> Link<P> {
         {
             return Err(failure.clone());
         }
-        match self.connect().await {
+        // Boxed, as other futures that are large and rarely made: each that awaits them would be as large.
+        match Box::pin(self.connect()).await {
             Ok(open) => {
                 (self.pause, self.failed) = (PAUSES.0, None);
                 self.open = Some(Arc::clone(&open));
@@ -163,10 +167,10 @@ impl<P: Prepare> Link<P> {
     async fn connect(&self) -> Result<Arc<Open<P>>, Failure> {
         let (client, incoming) = connect(&self.settings).await?;
         let task = Task::of(drive(incoming, None));
-        let prepare = async {
+        let prepare = Box::pin(async {
             begin_session(&client, &self.settings.schema).await?;
             P::prepare(&client).await
-        };
+        });
         let prepared = within(self.settings.patience, prepare).await?;
         Ok(Arc::new(Open { client, prepared, _task: task }))
     }

@@ -55,9 +55,7 @@ impl Failure {
             SqlState::LOCK_NOT_AVAILABLE | SqlState::QUERY_CANCELED | SqlState::OUT_OF_MEMORY => {
                 Self::Refused(StoreError::Unavailable(text))
             }
-            SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
-                Self::Refused(corrupt(text))
-            }
+            SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => Self::Refused(corrupt(text)),
             _ => Self::Refused(StoreError::Io(text)),
         }
     }
@@ -66,9 +64,9 @@ impl Failure {
     pub(super) fn told(self) -> StoreError {
         match self {
             Self::Lost(text) | Self::Conflict(text) => StoreError::Unavailable(text),
-            Self::NotNext => {
-                StoreError::Unavailable("the database does not know this server's last batch".into())
-            }
+            Self::NotNext => StoreError::Unavailable(
+                "the database does not know this server's last batch".into(),
+            ),
             Self::Refused(error) => error,
         }
     }

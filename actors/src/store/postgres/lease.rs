@@ -10,7 +10,6 @@ use tokio_postgres::Client;
 use super::connection::{Link, Open, within};
 use super::errors::{Failure, newer};
 use super::message::statements;
-use super::moment::Moment;
 use super::notices::Peers;
 use super::owner::Owner;
 use super::schema::VERSION;
@@ -97,7 +96,7 @@ impl Keeper {
     pub(super) async fn renew(&self) -> Result<Renewal, Failure> {
         let owner = self.owner.id();
         // Measured from before it is asked for: from the answer it would last too long.
-        let asked = Moment::now();
+        let asked = self.settings.clock.now();
         let micros = micros(self.settings.lease);
         self.ask(async |open: &Open<Lease>| {
             let (client, lease) = (&open.client, &open.prepared);
@@ -122,7 +121,7 @@ impl Keeper {
 
     /// Begins the lease of another owner, which this server is from now on.
     pub(super) async fn new_owner(&self) -> Result<OwnerId, Failure> {
-        let asked = Moment::now();
+        let asked = self.settings.clock.now();
         let micros = micros(self.settings.lease);
         let owner = self
             .ask(async |open: &Open<Lease>| {

@@ -37,7 +37,7 @@ const KEYS: &str = "id, state, priority, queued_at, started_at";
 const RECORDS: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
         CASE WHEN total <= $3 THEN error END, CASE WHEN total <= $3 THEN report END, bytes, total, at
-     FROM (SELECT *, sum(bytes) OVER (ORDER BY at) AS total
+     FROM (SELECT *, (sum(bytes) OVER (ORDER BY at))::int8 AS total
         FROM (SELECT *, (", bytes!(), ")::int8 AS bytes
             FROM unnest($2::int8[]) WITH ORDINALITY AS e(of_id, at)
             JOIN LATERAL (
@@ -287,7 +287,7 @@ impl Walk {
             format!(
                 "(SELECT {KEYS}, {finished} AS finished_at FROM {table} WHERE queue = $1{filter}
                   AND {column} >= $2 AND {column} <= $3 AND ({column}, id) {sign} ($4, $5)
-                  ORDER BY {column} {order}, id {order} LIMIT $6 + $7)"
+                  ORDER BY {column} {order}, id {order} LIMIT $6::int8 + $7::int8)"
             )
         };
         let mut parts = Vec::new();
@@ -323,8 +323,7 @@ impl Walk {
         let (time, id) = after(query, cursor);
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let skip = i64::try_from(skip).unwrap_or(i64::MAX);
-        let values: [Value<'_>; 7] =
-            [&queue, &self.from, &self.until, &time, &id, &number, &skip];
+        let values: [Value<'_>; 7] = [&queue, &self.from, &self.until, &time, &id, &number, &skip];
         let statement = client.prepare_cached(&self.sql).await?;
         Ok(client.query(&statement, &values).await?)
     }
@@ -365,7 +364,8 @@ async fn few(client: &Object, queue: i32, query: &Query) -> Result<Option<Vec<Se
     let selects: Vec<String> = parts
         .iter()
         .map(|(table, filter)| {
-            let finished = if *table == "live" { "NULL::int8 AS finished_at" } else { "finished_at" };
+            let finished =
+                if *table == "live" { "NULL::int8 AS finished_at" } else { "finished_at" };
             format!("(SELECT {KEYS}, {finished} FROM {table} WHERE queue = $1{filter} LIMIT $2)")
         })
         .collect();

@@ -47,7 +47,7 @@ use connection::{Task, begin_session, connect, drive, within};
 use errors::Failure;
 use lease::Keeper;
 use listen::{Audience, Ear};
-use moment::Moment;
+pub use moment::LeaseClock;
 use notices::Peers;
 use owner::Owner;
 use read::{Asked, Reader};
@@ -110,10 +110,11 @@ impl PostgresStore {
         let runtime = runtime.map_err(|e| StoreError::Io(format!("no runtime: {e}")))?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("postgres-store".to_owned()).spawn(move || {
-            // The sender is dropped with the store, if that is not closed.
-            drop(runtime.block_on(stopped));
-        });
+        let thread =
+            std::thread::Builder::new().name("postgres-store".to_owned()).spawn(move || {
+                // The sender is dropped with the store, if that is not closed.
+                drop(runtime.block_on(stopped));
+            });
         let thread = thread.map_err(|e| StoreError::Io(format!("no thread: {e}")))?;
         let thread = Arc::new(Mutex::new(Some(Thread { stop, handle: thread })));
         let opened = handle.spawn(open(settings)).await.unwrap_or_else(|error| {
@@ -164,9 +165,9 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
         )
         .await?;
     let durability = if durable.try_get(0)? { "full" } else { "normal" };
-    let asked = Moment::now();
+    let asked = settings.clock.now();
     let owner = lease::open(&client, settings.lease).await?;
-    let owner = Arc::new(Owner::new(owner, asked, settings.lease));
+    let owner = Arc::new(Owner::new(owner, asked, settings.lease, settings.clock.clone()));
 
     let ear = Ear::open(&settings, &owner).await?;
     let (peers, audience) = (Arc::new(Peers::default()), Arc::new(Audience::default()));

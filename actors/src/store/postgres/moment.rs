@@ -1,29 +1,55 @@
 //! A clock for leases: it never jumps, and goes on while the machine sleeps, where the system has such a clock.
 
+#[cfg(feature = "testing")]
+use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// The clock by which a server measures its lease itself.
+#[derive(Debug, Clone, Default)]
+pub struct LeaseClock {
+    /// Milliseconds by which a test has put it forward.
+    #[cfg(feature = "testing")]
+    ahead: Arc<AtomicU64>,
+}
 
 /// A moment by that clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(Duration);
 
-impl Moment {
-    /// Returns the present moment.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn now() -> Self {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-        Self(Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default()))
+impl LeaseClock {
+    /// Puts it forward, with all its clones.
+    #[cfg(feature = "testing")]
+    pub fn advance(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.ahead.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// Returns the present moment.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn now() -> Self {
-        static BEGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        Self(BEGIN.get_or_init(std::time::Instant::now).elapsed())
+    pub(super) fn now(&self) -> Moment {
+        #[cfg(feature = "testing")]
+        let ahead = Duration::from_millis(self.ahead.load(Ordering::Relaxed));
+        #[cfg(not(feature = "testing"))]
+        let ahead = Duration::ZERO;
+        Moment(system_time().saturating_add(ahead))
     }
 
     /// Returns the time since then.
-    pub(super) fn elapsed(self) -> Duration {
-        Self::now().0.saturating_sub(self.0)
+    pub(super) fn elapsed(&self, since: Moment) -> Duration {
+        self.now().0.saturating_sub(since.0)
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn system_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn system_time() -> Duration {
+    static BEGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    BEGIN.get_or_init(std::time::Instant::now).elapsed()
 }

@@ -268,7 +268,9 @@ mod tests {
         for said in [Said::Test(77), Said::Hello] {
             assert_eq!(read(&write(OwnerId(7), &said)[0], OwnerId(8)), Some(said));
         }
-        for text in ["", "7", "x work 1", "7 work", "7 dance 1", "7 steer 1 0 1 stop", "7 ended 1 x"] {
+        for text in
+            ["", "7", "x work 1", "7 work", "7 dance 1", "7 steer 1 0 1 stop", "7 ended 1 x"]
+        {
             assert_eq!(read(text, OwnerId(8)), None, "{text}");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::moment::Moment;
+use super::moment::{LeaseClock, Moment};
 use crate::store::OwnerId;
 
 /// What the store's tasks and its callers know of this server's standing.
@@ -11,6 +11,7 @@ use crate::store::OwnerId;
 pub(super) struct Owner {
     held: Mutex<Held>,
     lease: Duration,
+    clock: LeaseClock,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +28,9 @@ struct Held {
 }
 
 impl Owner {
-    pub(super) fn new(id: OwnerId, asked: Moment, lease: Duration) -> Self {
+    pub(super) fn new(id: OwnerId, asked: Moment, lease: Duration, clock: LeaseClock) -> Self {
         let held = Held { id, batch: 0, asked, is_given_up: false, reached: Some(asked) };
-        Self { held: Mutex::new(held), lease }
+        Self { held: Mutex::new(held), lease, clock }
     }
 
     pub(super) fn id(&self) -> OwnerId {
@@ -53,7 +54,7 @@ impl Owner {
     /// Tells whether an owner may start something, by this server's own clock.
     pub(super) fn may_start(&self, id: OwnerId) -> bool {
         let held = self.held();
-        held.id == id && !held.is_given_up && held.asked.elapsed() < self.lease
+        held.id == id && !held.is_given_up && self.clock.elapsed(held.asked) < self.lease
     }
 
     pub(super) fn is_given_up(&self, id: OwnerId) -> bool {
@@ -84,7 +85,7 @@ impl Owner {
     /// Notes that the database was reached.
     pub(super) fn reach(&self) {
         let mut held = self.held();
-        held.reached.get_or_insert_with(Moment::now);
+        held.reached.get_or_insert_with(|| self.clock.now());
     }
 
     /// Notes that it was not.
@@ -95,7 +96,7 @@ impl Owner {
     /// Tells whether this server may declare others dead. Where the database was away, they must have had the time to renew their
     /// leases since.
     pub(super) fn may_declare(&self) -> bool {
-        self.held().reached.is_some_and(|since| since.elapsed() >= self.lease)
+        self.held().reached.is_some_and(|since| self.clock.elapsed(since) >= self.lease)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -108,28 +109,32 @@ impl Owner {
 mod tests {
     use super::*;
 
+    fn owner(lease: Duration) -> Owner {
+        let clock = LeaseClock::default();
+        Owner::new(OwnerId(7), clock.now(), lease, clock)
+    }
+
     #[test]
     fn who_could_not_reach_the_database_declares_nobody_dead() {
-        let owner = Owner::new(OwnerId(7), Moment::now(), Duration::ZERO);
+        assert!(!owner(Duration::from_secs(1_000)).may_declare(), "not before a lease is over");
+        let owner = owner(Duration::ZERO);
         assert!(owner.may_declare());
         owner.miss();
         assert!(!owner.may_declare());
         owner.reach();
         assert!(owner.may_declare(), "for a lease of no time at all");
-        let owner = Owner::new(OwnerId(7), Moment::now(), Duration::from_secs(1_000));
-        assert!(!owner.may_declare());
     }
 
     #[test]
     fn an_owner_that_is_given_up_starts_nothing() {
-        let owner = Owner::new(OwnerId(7), Moment::now(), Duration::from_secs(1_000));
+        let owner = owner(Duration::from_secs(1_000));
         assert!(owner.may_start(OwnerId(7)) && !owner.may_start(OwnerId(6)));
         owner.give_up(OwnerId(6));
         assert!(owner.may_start(OwnerId(7)), "that was the one before");
         owner.give_up(OwnerId(7));
         assert!(!owner.may_start(OwnerId(7)) && owner.is_given_up(OwnerId(7)));
         owner.note_batch(OwnerId(7), 9);
-        owner.succeed(OwnerId(8), Moment::now());
+        owner.succeed(OwnerId(8), LeaseClock::default().now());
         owner.note_batch(OwnerId(7), 10);
         assert_eq!(owner.last_batch(), (OwnerId(8), 0));
         assert!(owner.may_start(OwnerId(8)));

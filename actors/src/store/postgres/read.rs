@@ -18,9 +18,7 @@ use super::errors::{Failure, corrupt};
 use super::settings::Settings;
 use super::write::sums;
 use crate::action::{ActionId, Parameters, Timestamp};
-use crate::store::{
-    PastAttempt, QueueId, QueueState, Record, RecordWithin, StoreError,
-};
+use crate::store::{PastAttempt, QueueId, QueueState, Record, RecordWithin, StoreError};
 
 /// Maximum number of actions that are read together.
 const MAX_GROUP: usize = 64;
@@ -146,7 +144,7 @@ impl Reader {
             Err(PoolError::Timeout(_)) => return Err(no_answer().told()),
             Err(error) => return Err(StoreError::Unavailable(error.to_string())),
         };
-        let answer = within(self.patience, read(&object)).await;
+        let answer = within(self.patience, Box::pin(read(&object))).await;
         if matches!(answer, Err(Failure::Lost(_))) {
             drop(Object::take(object));
         }
@@ -228,10 +226,8 @@ impl Reader {
     async fn read_group(&self, group: Vec<Asked>) {
         let queues: Vec<i32> = group.iter().map(|asked| queue_number(asked.queue)).collect();
         let ids: Vec<i64> = group.iter().map(|asked| id_number(asked.id)).collect();
-        let most: Vec<i64> = group
-            .iter()
-            .map(|asked| i64::try_from(asked.max_bytes).unwrap_or(i64::MAX))
-            .collect();
+        let most: Vec<i64> =
+            group.iter().map(|asked| i64::try_from(asked.max_bytes).unwrap_or(i64::MAX)).collect();
         let counted = i64::try_from(Record::MAX_POSITION).unwrap_or(i64::MAX);
         let rows = self
             .with(async |client: &Object| {
@@ -285,8 +281,9 @@ pub(super) fn record(row: &Row) -> Result<Record, Failure> {
     let report: Option<&[u8]> = row.try_get(12)?;
     let report = match report {
         None => Vec::new(),
-        Some(report) => serde_json::from_slice(report)
-            .map_err(|error| corrupt(format!("the result of action {id} is unreadable: {error}")))?,
+        Some(report) => serde_json::from_slice(report).map_err(|error| {
+            corrupt(format!("the result of action {id} is unreadable: {error}"))
+        })?,
     };
     Ok(Record {
         id,

@@ -84,7 +84,7 @@ async fn migrate_locked(client: &Client, schema: &str) -> Result<(), Failure> {
             }
             client
                 .batch_execute(
-                    "CREATE TABLE meta (only boolean PRIMARY KEY DEFAULT true CHECK (only), version integer NOT NULL);
+                    "CREATE TABLE meta (one boolean PRIMARY KEY DEFAULT true CHECK (one), version integer NOT NULL);
                      INSERT INTO meta (version) VALUES (0)",
                 )
                 .await?;

@@ -10,6 +10,8 @@ use futures_util::stream::{BoxStream, StreamExt as _, poll_fn};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Socket};
 
+use super::moment::LeaseClock;
+
 /// Settings of a [`PostgresStore`](super::PostgresStore).
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,6 +25,8 @@ pub struct Settings {
     pub patience: Duration,
     /// Maximum number of connections that read.
     pub readers: usize,
+    /// The clock by which this server measures its own lease.
+    pub clock: LeaseClock,
 }
 
 impl Settings {
@@ -44,6 +48,7 @@ impl Settings {
             lease: Self::LEASE,
             patience: Self::PATIENCE,
             readers: Self::READERS,
+            clock: LeaseClock::default(),
         }
     }
 }

@@ -139,9 +139,8 @@ pub(super) async fn begin<'b>(
     // The rows before the counts: these are then no older.
     let has_rows = !wanted.named.is_empty() || !wanted.running.is_empty();
     let (named_in, named) = wanted.named_columns();
-    let live = has_rows.then(|| {
-        message.add(&statements.live, values![named.clone(), wanted.running.clone()])
-    });
+    let live = has_rows
+        .then(|| message.add(&statements.live, values![named.clone(), wanted.running.clone()]));
     let done = (!named.is_empty()).then(|| done(&mut message, statements, named_in, named));
     let key_places = (!wanted.keys.is_empty()).then(|| {
         let (queues, keys) = wanted.key_columns();
@@ -246,9 +245,7 @@ impl<'b> Known<'b> {
                 _ => KnownKey::Of {
                     id: action_id(row, 1)?,
                     queued_at: time(row, 2)?.unwrap_or(Timestamp(0)),
-                    parameters: parameters(
-                        row.try_get::<_, Option<&[u8]>>(3)?.unwrap_or_default(),
-                    ),
+                    parameters: parameters(row.try_get::<_, Option<&[u8]>>(3)?.unwrap_or_default()),
                 },
             };
             self.keys.entry(*queue).or_default().insert(key, known);
@@ -265,10 +262,14 @@ impl<'b> Known<'b> {
 
     /// Looks once more for actions that were found in neither table: one that was moved back from among those that have ended
     /// was in neither when it was its turn.
-    async fn look_again(&mut self, session: &Session, mut wanted: Wanted<'b>) -> Result<(), Failure> {
-        wanted.named.retain(|(queue, id)| {
-            !self.rows.get(queue).is_some_and(|rows| rows.contains_key(id))
-        });
+    async fn look_again(
+        &mut self,
+        session: &Session,
+        mut wanted: Wanted<'b>,
+    ) -> Result<(), Failure> {
+        wanted
+            .named
+            .retain(|(queue, id)| !self.rows.get(queue).is_some_and(|rows| rows.contains_key(id)));
         if wanted.named.is_empty() {
             return Ok(());
         }

@@ -11,9 +11,7 @@ use crate::lifecycle::{
 };
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::notices::To;
-use crate::store::{
-    Affected, AttemptEnd, Batch, Control, Notice, OwnerId, PastAttempt, Rejected,
-};
+use crate::store::{Affected, AttemptEnd, Batch, Control, Notice, OwnerId, PastAttempt, Rejected};
 use crate::worker::Wish;
 
 /// The changes of a batch to actions that exist.
@@ -217,16 +215,9 @@ impl<'b> Controls<'b> {
     }
 
     /// Moves an action to a final state, with the times that go with it (Q9).
-    fn finish(
-        &mut self,
-        id: ActionId,
-        state: State,
-        error: Option<&str>,
-        outcome: Outcome<'b>,
-    ) {
+    fn finish(&mut self, id: ActionId, state: State, error: Option<&str>, outcome: Outcome<'b>) {
         let Some(row) = self.rows.get_mut(&id) else { return };
-        row.finished_at =
-            Some(not_before(self.batch.now, row.started_at.unwrap_or(row.queued_at)));
+        row.finished_at = Some(not_before(self.batch.now, row.started_at.unwrap_or(row.queued_at)));
         if state == State::Cancelled {
             // It may have been cancelled elsewhere, and never ran.
             row.started_at = None;

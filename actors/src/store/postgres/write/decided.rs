@@ -81,8 +81,7 @@ impl<'b> Decided<'b> {
         let slots = if may_start { batch.claim } else { 0 };
         // Where nothing waits, what comes starts at once and need not be written as waiting first.
         let at_once = tally.ready() <= 0 && !has_due && submissions.copied.is_empty();
-        let started =
-            if at_once { submissions.start(batch, slots) } else { Vec::new() };
+        let started = if at_once { submissions.start(batch, slots) } else { Vec::new() };
         let waits = has_due || tally.plus(&submissions.change).ready() > 0;
         let claim = if at_once || !waits { 0 } else { slots };
         controls.arrived |= !submissions.given.is_empty() || !submissions.copied.is_empty();
@@ -138,7 +137,8 @@ impl<'b> Decided<'b> {
         owner: OwnerId,
         notices: &mut Vec<(To, Notice)>,
     ) -> BatchReply {
-        let Self { batch, before, mut controls, answers, submissions, mut started, prune, .. } = self;
+        let Self { batch, before, mut controls, answers, submissions, mut started, prune, .. } =
+            self;
         let mut tally = before.tally.plus(&controls.change()).plus(&submissions.change);
         let claimed = i64::try_from(brought.claimed.len()).unwrap_or_default();
         tally.add(State::Queued, -claimed);
@@ -208,10 +208,7 @@ mod tests {
             submissions: Vec::new(),
             claim: 0,
             max_queued: None,
-            retention: Retention {
-                max_finished,
-                finished_after: finished_after.map(Timestamp),
-            },
+            retention: Retention { max_finished, finished_after: finished_after.map(Timestamp) },
         };
         let table = [
             (None, None, 500, (0, 0)),

@@ -89,7 +89,8 @@ fn write_controls<'a>(
     }
     remember(message, statements, controls)?;
     // The pause is what everybody waits for who starts something in this queue.
-    let pauses = |control: &Control| matches!(control, Control::PauseQueue { .. } | Control::ResumeQueue);
+    let pauses =
+        |control: &Control| matches!(control, Control::PauseQueue { .. } | Control::ResumeQueue);
     if decided.batch.controls.iter().any(pauses) {
         message.add(&statements.pause, values![*queue, controls.paused]);
     }

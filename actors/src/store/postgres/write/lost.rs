@@ -97,10 +97,8 @@ async fn read_again(
     let statements = &session.prepared.statements;
     let mut all = Vec::with_capacity(decided.len());
     for decided in decided {
-        let rows = session
-            .client
-            .query(&statements.claimed, &[&decided.queue, &owner.0, &batch])
-            .await?;
+        let rows =
+            session.client.query(&statements.claimed, &[&decided.queue, &owner.0, &batch]).await?;
         let mut claimed = read_claimed(&rows, unreadable)?;
         // Those are known that started as they came, or go on here.
         claimed.retain(|claimed| !decided.is_known_to_run(claimed.id));

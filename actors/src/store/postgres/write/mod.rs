@@ -260,11 +260,13 @@ impl Writer {
         let mut conflicts = 0;
         loop {
             unreadable.clear();
-            match self.attempt(batches, unreadable).await {
+            match Box::pin(self.attempt(batches, unreadable)).await {
                 Ok((replies, notices)) => {
                     if !notices.is_empty() {
                         // The task that sends them ends only with the store.
-                        drop(self.notices.send(Outgoing { from: replies_owner(&replies), notices }));
+                        drop(
+                            self.notices.send(Outgoing { from: replies_owner(&replies), notices }),
+                        );
                     }
                     return Ok(replies);
                 }
@@ -288,7 +290,8 @@ impl Writer {
         let patience = self.settings.patience;
         let (owner, last) = self.owner.last_batch();
         let this = (owner, last + 1);
-        let prepared = within(patience, self.prepare(&session, this, batches, unreadable)).await;
+        let prepare = Box::pin(self.prepare(&session, this, batches, unreadable));
+        let prepared = within(patience, prepare).await;
         let (decided, resumed) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -303,7 +306,7 @@ impl Writer {
             Err(Failure::Lost(reason)) => {
                 drop(session);
                 self.mind(&Failure::Lost(reason.clone()));
-                self.find_out(this, reason, &decided, unreadable).await?
+                Box::pin(self.find_out(this, reason, &decided, unreadable)).await?
             }
             Err(failure) => {
                 // The commit behind what has failed has rolled back, if it was sent.

@@ -55,10 +55,8 @@ impl<'b> Submissions<'b> {
         rows: &BTreeMap<ActionId, Row<'b>>,
         queued: i64,
     ) -> Self {
-        let mut decided = Self {
-            keys: known.take_keys(super::begin::queue_number(batch)),
-            ..Self::default()
-        };
+        let mut decided =
+            Self { keys: known.take_keys(super::begin::queue_number(batch)), ..Self::default() };
         for (index, new) in batch.submissions.iter().enumerate() {
             let before = decided.given.len() + decided.copied.len();
             let queued = queued + decided.change.of(State::Queued);

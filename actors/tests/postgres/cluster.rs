@@ -1,0 +1,248 @@
+//! A PostgreSQL of the tests' own: made by `initdb` in a temporary directory, reached by a unix socket in it.
+//!
+//! With nextest each test is a process. They share one cluster: the first starts it, and it ends by itself once no process
+//! has used it for some seconds.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Config;
+
+/// Maximum time in which a cluster starts.
+const START: Duration = Duration::from_secs(60);
+
+/// Where PostgreSQL's programs are.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs(PathBuf);
+
+impl Programs {
+    /// Finds the newest that there are; or those of `POSTGRES_BIN`.
+    pub(crate) fn find() -> Option<Self> {
+        if let Some(given) = std::env::var_os("POSTGRES_BIN") {
+            return Some(Self(given.into()));
+        }
+        let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let version = path.file_name()?.to_str()?.parse().ok()?;
+                Some((version, path.join("bin")))
+            })
+            .filter(|(_, bin)| bin.join("initdb").exists())
+            .collect();
+        versions.sort();
+        let in_path = || {
+            let path = std::env::var_os("PATH")?;
+            std::env::split_paths(&path).find(|bin| bin.join("initdb").exists())
+        };
+        versions.pop().map(|(_, bin)| bin).or_else(in_path).map(Self)
+    }
+
+    /// Makes a command of one of them. PostgreSQL does not run as root.
+    fn command(&self, name: &str, user: Option<(u32, u32)>) -> Command {
+        let mut command = Command::new(self.0.join(name));
+        if let Some((user, group)) = user {
+            command.uid(user).gid(group);
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// Returns user and group of somebody with few rights, if this process is root.
+fn unprivileged() -> Option<(u32, u32)> {
+    if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let of = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    Some(of("postgres").or_else(|| of("nobody")).expect("a user that is not root"))
+}
+
+/// A cluster that runs.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    directory: PathBuf,
+    programs: Programs,
+    settings: Vec<String>,
+    server: Option<Child>,
+    /// The directory, if it is this process's alone.
+    own: Option<tempfile::TempDir>,
+}
+
+impl Cluster {
+    /// Starts a cluster that only this test has, with these settings.
+    pub(crate) fn own(programs: &Programs, settings: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("actiond-pg").tempdir().unwrap();
+        let mut cluster = Self {
+            directory: directory.path().to_owned(),
+            programs: programs.clone(),
+            settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+            server: None,
+            own: Some(directory),
+        };
+        cluster.make();
+        cluster.start();
+        cluster
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Makes the files.
+    fn make(&self) {
+        std::fs::create_dir_all(&self.directory).unwrap();
+        let user = unprivileged();
+        if let Some((user, group)) = user {
+            std::os::unix::fs::chown(&self.directory, Some(user), Some(group)).unwrap();
+        }
+        std::fs::set_permissions(&self.directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let made = self
+            .programs
+            .command("initdb", user)
+            .args(["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N", "-D"])
+            .arg(self.data())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    fn server(&self) -> Command {
+        let mut command = self.programs.command("postgres", unprivileged());
+        command.arg("-D").arg(self.data()).arg("-k").arg(&self.directory);
+        for setting in ["listen_addresses=", "max_connections=400", "shared_buffers=64MB"] {
+            command.args(["-c", setting]);
+        }
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        let log = self.directory.join("log");
+        let log = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        command.current_dir(&self.directory).stdout(Stdio::null()).stderr(log);
+        command
+    }
+
+    /// Starts it again, and waits until it answers.
+    pub(crate) fn start(&mut self) {
+        self.server = Some(self.server().spawn().unwrap());
+        self.wait();
+    }
+
+    fn wait(&self) {
+        let since = Instant::now();
+        while !self.answers() {
+            let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            assert!(since.elapsed() < START, "PostgreSQL does not answer: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        let mut ask = self.programs.command("pg_isready", None);
+        let asked = ask.arg("-q").arg("-h").arg(&self.directory).status();
+        asked.is_ok_and(|status| status.success())
+    }
+
+    /// Kills it with all its processes, as when the machine dies but for the disk.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // The others end when they find that the first is gone, and the next start waits for that.
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Stops or continues all of its processes.
+    pub(crate) fn signal_all(&self, signal: &str) {
+        let server = self.server.as_ref().expect("it runs").id().to_string();
+        let mut ids = vec![server.clone()];
+        let children = Command::new("ps").args(["-o", "pid=", "--ppid", &server]).output().unwrap();
+        ids.extend(String::from_utf8_lossy(&children.stdout).split_whitespace().map(str::to_owned));
+        assert!(Command::new("kill").arg(signal).args(ids).status().unwrap().success());
+    }
+
+    /// Returns how to connect to it as the owner of nothing yet.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(&self.directory).user("postgres").dbname("postgres");
+        config
+    }
+
+    /// Returns the cluster that all tests share.
+    pub(crate) fn shared(programs: &Programs) -> &'static Self {
+        static SHARED: OnceLock<(Cluster, File)> = OnceLock::new();
+        let (cluster, _) = SHARED.get_or_init(|| Self::find_or_start(programs));
+        cluster
+    }
+
+    fn find_or_start(programs: &Programs) -> (Self, File) {
+        let mut hash = DefaultHasher::new();
+        (env!("CARGO_TARGET_TMPDIR"), &programs.0).hash(&mut hash);
+        let name = format!("actiond-pg-{:x}", hash.finish());
+        let directory = std::env::temp_dir().join(&name);
+        let lock =
+            |suffix: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{suffix}"));
+        // Held by who starts it or ends it.
+        let starting = open(&lock("starting"));
+        starting.lock().unwrap();
+        // Held by all who use it, as long as they live.
+        let using = open(&lock("using"));
+        using.lock_shared().unwrap();
+        let cluster = Self {
+            directory,
+            programs: programs.clone(),
+            settings: ["fsync=off", "full_page_writes=off"].map(str::to_owned).into(),
+            server: None,
+            own: None,
+        };
+        if !cluster.answers() {
+            drop(std::fs::remove_dir_all(&cluster.directory));
+            cluster.make();
+            cluster.leave_running(&lock("starting"), &lock("using"));
+            cluster.wait();
+        }
+        starting.unlock().unwrap();
+        (cluster, using)
+    }
+
+    /// Starts it beside something that ends it: no process of the tests knows that it is the last.
+    fn leave_running(&self, starting: &Path, using: &Path) {
+        // In groups of their own, so that they outlive this test.
+        let server = self.server().process_group(0).spawn().unwrap();
+        let mut watch = Command::new("sh");
+        watch.arg("-c").arg(
+            "server=$1 directory=$2 starting=$3 using=$4
+             while sleep 5 && kill -0 $server 2>/dev/null; do
+                 flock -n \"$starting\" flock -n -x \"$using\" sh -c '
+                     kill -QUIT $0; while kill -0 $0 2>/dev/null; do sleep 0.1; done; rm -rf \"$1\"
+                 ' $server \"$directory\"
+             done",
+        );
+        watch.arg("sh").arg(server.id().to_string()).arg(&self.directory).arg(starting).arg(using);
+        watch.current_dir("/").process_group(0);
+        watch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        watch.spawn().unwrap();
+    }
+}
+
+fn open(path: &Path) -> File {
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).unwrap()
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
