@@ -107,7 +107,8 @@
 //!
 //! If the answer to a commit is lost, a store finds out whether the commit was made before it answers the batch. If it
 //! can't, the answer is [`StoreError::OutcomeUnknown`]: callers have to check, and ends are reported again, which does no
-//! harm. Nobody would run the actions that such a batch may have started, so the store must make its owner dead.
+//! harm. Nobody would run the actions that such a batch may have started, so the store must make its owner dead, or give those
+//! actions back ([`Ended::Released`]) before it writes anything else.
 //!
 //! # Outbox
 //!

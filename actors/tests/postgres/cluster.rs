@@ -78,7 +78,7 @@ pub(crate) struct Cluster {
     settings: Vec<String>,
     server: Option<Child>,
     /// The directory, if it is this process's alone.
-    own: Option<tempfile::TempDir>,
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Cluster {
@@ -90,7 +90,7 @@ impl Cluster {
             programs: programs.clone(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             server: None,
-            own: Some(directory),
+            _own: Some(directory),
         };
         cluster.make();
         cluster.start();
@@ -121,7 +121,7 @@ impl Cluster {
 
     fn server(&self) -> Command {
         let mut command = self.programs.command("postgres", unprivileged());
-        command.arg("-D").arg(self.data()).arg("-k").arg(&self.directory);
+        command.arg("-D").arg(self.data()).arg("-k").arg(&self.directory).args(["-p", "5432"]);
         for setting in ["listen_addresses=", "max_connections=400", "shared_buffers=64MB"] {
             command.args(["-c", setting]);
         }
@@ -136,22 +136,34 @@ impl Cluster {
 
     /// Starts it again, and waits until it answers.
     pub(crate) fn start(&mut self) {
+        let since = Instant::now();
         self.server = Some(self.server().spawn().unwrap());
-        self.wait();
+        while !self.answers() {
+            assert!(since.elapsed() < START, "PostgreSQL does not answer: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+            // Processes of one that was killed may still be there, and then it does not start.
+            let server = self.server.as_mut().unwrap();
+            if server.try_wait().unwrap().is_some() {
+                self.server = Some(self.server().spawn().unwrap());
+            }
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     fn wait(&self) {
         let since = Instant::now();
         while !self.answers() {
-            let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-            assert!(since.elapsed() < START, "PostgreSQL does not answer: {}", log());
+            assert!(since.elapsed() < START, "PostgreSQL does not answer: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     fn answers(&self) -> bool {
         let mut ask = self.programs.command("pg_isready", None);
-        let asked = ask.arg("-q").arg("-h").arg(&self.directory).status();
+        let asked = ask.args(["-q", "-p", "5432", "-h"]).arg(&self.directory).status();
         asked.is_ok_and(|status| status.success())
     }
 
@@ -180,6 +192,11 @@ impl Cluster {
         config
     }
 
+    /// Returns its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
+    }
+
     /// Returns the cluster that all tests share.
     pub(crate) fn shared(programs: &Programs) -> &'static Self {
         static SHARED: OnceLock<(Cluster, File)> = OnceLock::new();
@@ -205,7 +222,7 @@ impl Cluster {
             programs: programs.clone(),
             settings: ["fsync=off", "full_page_writes=off"].map(str::to_owned).into(),
             server: None,
-            own: None,
+            _own: None,
         };
         if !cluster.answers() {
             drop(std::fs::remove_dir_all(&cluster.directory));

@@ -1,7 +1,10 @@
 //! The store in PostgreSQL, against a real one.
 //!
-//! - `cluster`: a PostgreSQL of the tests' own;
-//! - here: the suite that every store must pass, with several servers on one schema.
+//! - `cluster`: a PostgreSQL of the tests' own; `proxy`: what may stand before it;
+//! - here: the suite that every store must pass, with several servers on one schema;
+//! - `away`: a database that dies, hangs, loses an answer, or is in the way;
+//! - `sharing`: notices, leases in real time, and what is left of servers that are no more;
+//! - `systems`: whole servers.
 //!
 //! Without PostgreSQL they say what was not tested.
 
@@ -14,9 +17,13 @@
     reason = "a test may panic"
 )]
 
+mod away;
 mod cluster;
+mod proxy;
+mod sharing;
 #[path = "../../../tests/e2e/skip.rs"]
 mod skip;
+mod systems;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -28,15 +28,12 @@ const SESSION: &str = "
     SET client_min_messages = warning;
 ";
 
-/// Time after which the database ends a statement of ours.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Time after which it ends a transaction of a server that does not go on with it, because it was frozen or cut off: until then
 /// that holds up others.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Time after which a statement no longer waits for others.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time by which a statement may last longer than it is waited for. The database does not notice otherwise that nobody does.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Connects, and sets the session.
 ///
@@ -47,21 +44,42 @@ pub(super) async fn connect(settings: &Settings) -> Result<(Client, Incoming), F
     within(settings.patience, settings.connect.dial(settings.patience)).await
 }
 
+/// What a connection is for, as the database's list of sessions shows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role {
+    Opens,
+    Writes,
+    Reads,
+    Renews,
+    Notifies,
+    Listens,
+}
+
 /// Sets the session of a connection whose task runs.
 pub(super) async fn begin_session(
     client: &Client,
-    schema: &str,
+    settings: &Settings,
+    role: Role,
 ) -> Result<(), tokio_postgres::Error> {
+    let role = match role {
+        Role::Opens => "opens",
+        Role::Writes => "writes",
+        Role::Reads => "reads",
+        Role::Renews => "renews",
+        Role::Notifies => "notifies",
+        Role::Listens => "listens",
+    };
     let text = format!(
         "{SESSION}
          SET search_path TO {}, pg_temp;
          SET statement_timeout = {};
          SET idle_in_transaction_session_timeout = {};
-         SET lock_timeout = {};",
-        quoted(schema),
-        STATEMENT_TIMEOUT.as_millis(),
+         SET lock_timeout = {};
+         SELECT set_config('application_name', current_setting('application_name') || ' {role}', false)",
+        quoted(&settings.schema),
+        (settings.patience + GRACE).as_millis(),
         IDLE_TIMEOUT.as_millis(),
-        LOCK_TIMEOUT.as_millis(),
+        settings.patience.as_millis(),
     );
     client.batch_execute(&text).await
 }
@@ -95,6 +113,7 @@ pub(super) async fn drive(
 /// A connection that is made when it is needed, and again after it was lost.
 pub(super) struct Link<P> {
     settings: Arc<Settings>,
+    role: Role,
     open: Option<Arc<Open<P>>>,
     pause: Duration,
     /// The time before which nothing is tried, and why.
@@ -129,8 +148,8 @@ pub(super) trait Prepare: Sized {
 }
 
 impl<P: Prepare> Link<P> {
-    pub(super) const fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, open: None, pause: PAUSES.0, failed: None }
+    pub(super) const fn new(settings: Arc<Settings>, role: Role) -> Self {
+        Self { settings, role, open: None, pause: PAUSES.0, failed: None }
     }
 
     /// Returns the connection. Where one can't be made, tries again only after a pause, and fails at once meanwhile.
@@ -168,7 +187,7 @@ impl<P: Prepare> Link<P> {
         let (client, incoming) = connect(&self.settings).await?;
         let task = Task::of(drive(incoming, None));
         let prepare = Box::pin(async {
-            begin_session(&client, &self.settings.schema).await?;
+            begin_session(&client, &self.settings, self.role).await?;
             P::prepare(&client).await
         });
         let prepared = within(self.settings.patience, prepare).await?;

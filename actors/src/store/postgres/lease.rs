@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::Client;
 
-use super::connection::{Link, Open, within};
+use super::connection::{Link, Open, Role, within};
 use super::errors::{Failure, newer};
 use super::message::statements;
 use super::notices::Peers;
@@ -30,12 +30,10 @@ statements! {
             SELECT nextval('server_id'), now, now, now + $1 * interval '1 microsecond'
             FROM (SELECT clock_timestamp() AS now) AS clock RETURNING id",
 
-        renew: concat!(
-            "UPDATE server SET seen_at = clock_timestamp(),
+        renew: "UPDATE server SET seen_at = clock_timestamp(),
                 expires_at = clock_timestamp() + $2 * interval '1 microsecond'
              WHERE id = $1 AND NOT dead
-             RETURNING (SELECT version FROM meta), EXISTS (SELECT 1 FROM server other WHERE other.id <> $1 AND NOT other.dead)"
-        ),
+             RETURNING (SELECT version FROM meta), EXISTS (SELECT 1 FROM server other WHERE other.id <> $1 AND NOT other.dead)",
 
         give_up: "UPDATE server SET dead = true WHERE id = $1",
 
@@ -88,7 +86,7 @@ impl Keeper {
         peers: Arc<Peers>,
         succeeded: mpsc::UnboundedSender<()>,
     ) -> Self {
-        let link = Mutex::new(Link::new(Arc::clone(&settings)));
+        let link = Mutex::new(Link::new(Arc::clone(&settings), Role::Renews));
         Self { settings, owner, peers, link, succeeded }
     }
 

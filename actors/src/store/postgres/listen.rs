@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_postgres::{Client, Notification};
 
-use super::connection::{Task, begin_session, connect, drive, within};
+use super::connection::{Role, Task, begin_session, connect, drive, within};
 use super::errors::Failure;
 use super::notices::{Channels, Peers, Said, read, write};
 use super::owner::Owner;
@@ -83,7 +83,7 @@ impl Ear {
         let (client, incoming) = connect(settings).await?;
         let (say, mut heard) = mpsc::unbounded_channel();
         let task = Task::of(drive(incoming, Some(say)));
-        within(settings.patience, begin_session(&client, &settings.schema)).await?;
+        within(settings.patience, begin_session(&client, settings, Role::Listens)).await?;
         let channels = within(settings.patience, Channels::of(&client)).await?;
         let own = channels.of_owner(owner.id());
         let listen = format!("LISTEN {}; LISTEN {own}", channels.of_all());

@@ -43,7 +43,7 @@ use crate::store::{
     NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
     Store, StoreError,
 };
-use connection::{Task, begin_session, connect, drive, within};
+use connection::{Role, Task, begin_session, connect, drive, within};
 use errors::Failure;
 use lease::Keeper;
 use listen::{Audience, Ear};
@@ -114,6 +114,8 @@ impl PostgresStore {
             std::thread::Builder::new().name("postgres-store".to_owned()).spawn(move || {
                 // The sender is dropped with the store, if that is not closed.
                 drop(runtime.block_on(stopped));
+                // A name that is being looked up is not waited for.
+                runtime.shutdown_background();
             });
         let thread = thread.map_err(|e| StoreError::Io(format!("no thread: {e}")))?;
         let thread = Arc::new(Mutex::new(Some(Thread { stop, handle: thread })));
@@ -154,7 +156,7 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
     }
     let (client, incoming) = connect(&settings).await?;
     let _task = Task::of(drive(incoming, None));
-    within(settings.patience, begin_session(&client, &settings.schema)).await?;
+    within(settings.patience, begin_session(&client, &settings, Role::Opens)).await?;
     // A migration may take its time.
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     schema::migrate(&client, &settings.schema).await?;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
-use super::connection::{Link, Prepare, within};
+use super::connection::{Link, Prepare, Role, within};
 use super::errors::Failure;
 use super::message::statements;
 use super::settings::Settings;
@@ -194,7 +194,7 @@ pub(super) async fn send(
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) {
     let patience = settings.patience;
-    let mut link: Link<Prepared> = Link::new(settings);
+    let mut link: Link<Prepared> = Link::new(settings, Role::Notifies);
     while let Some(first) = outgoing.recv().await {
         let mut gathered: BTreeMap<(To, OwnerId), Vec<Notice>> = BTreeMap::new();
         let mut next = Some(first);

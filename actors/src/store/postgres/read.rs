@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error, Row};
 
 use super::columns::{Tally, id_number, parameters, state, text, time};
-use super::connection::{begin_session, drive, no_answer, within};
+use super::connection::{Role, begin_session, drive, no_answer, within};
 use super::errors::{Failure, corrupt};
 use super::settings::Settings;
 use super::write::sums;
@@ -107,7 +107,7 @@ impl deadpool_postgres::Connect for Dialler {
         async {
             let (client, incoming) = self.0.connect.dial(self.0.patience).await?;
             let task = tokio::spawn(drive(incoming, None));
-            begin_session(&client, &self.0.schema).await?;
+            begin_session(&client, &self.0, Role::Reads).await?;
             Ok((client, task))
         }
         .boxed()

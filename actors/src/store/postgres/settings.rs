@@ -35,7 +35,7 @@ impl Settings {
     /// Default of [`Settings::lease`].
     pub const LEASE: Duration = Duration::from_secs(15);
     /// Default of [`Settings::patience`].
-    pub const PATIENCE: Duration = Duration::from_secs(2);
+    pub const PATIENCE: Duration = Duration::from_millis(1_500);
     /// Default of [`Settings::readers`].
     pub const READERS: usize = 4;
 

@@ -47,7 +47,7 @@ CREATE TABLE live ( -- the actions that wait or run
     started_at bigint,
     not_before bigint,
     server bigint, -- the owner that runs it
-    batch bigint, -- the number of that owner's transaction that took it
+    batch bigint, -- the number of that owner's transaction that started it; below 0: that took it over
     worker bytea,
     error bytea,
     note bytea,

@@ -124,10 +124,9 @@ impl<'b> Decided<'b> {
         self.before.tally.plus(&self.change()).deferred() > 0
     }
 
-    /// Tells whether it is known to run here without being claimed.
-    pub(super) fn is_known_to_run(&self, id: ActionId) -> bool {
+    /// Tells whether an action has started as it came.
+    pub(super) fn has_started(&self, id: ActionId) -> bool {
         self.started.iter().any(|started| started.id == id)
-            || self.controls.resumed.iter().any(|resumed| resumed.id == id)
     }
 
     /// Makes the answer, and adds the notices for other owners.

@@ -1,24 +1,37 @@
 //! A commit whose answer was lost. The number of the server's last transaction, in its own row, tells whether it was made.
+//!
+//! Where the database does not come back soon, the callers are told that nobody knows. Then it is settled before anything else is
+//! written: if the transaction was committed after all, nobody runs what it has started, and that is put back.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::decided::{Brought, Decided};
 use super::finish::{Unreadable, read_claimed};
 use super::{Session, Writer};
-use crate::store::postgres::columns::{Tally, time};
+use crate::action::Timestamp;
+use crate::lifecycle::Ended;
+use crate::store::postgres::columns::{Tally, action_id, time};
 use crate::store::postgres::connection::within;
 use crate::store::postgres::errors::Failure;
-use crate::store::{OwnerId, StoreError};
+use crate::store::{AttemptEnd, Batch, Control, OwnerId, QueueId, Retention, StoreError};
 
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Time that is left to the database, as a multiple of the usual patience: as long as that takes, nothing else is answered.
-const PATIENCE: u32 = 3;
+/// A transaction of which it is not known whether it was committed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsettled {
+    owner: OwnerId,
+    batch: i64,
+    /// The time of its batches.
+    now: Timestamp,
+}
 
 impl Writer {
-    /// Finds out whether a transaction was committed, and reads what its answer would have told. If that can't be found out, this
-    /// server gives itself up as an owner: nobody would run the actions that the transaction may have started.
+    /// Finds out whether a transaction was committed, and reads what its answer would have told. If that can't be found out soon,
+    /// it is left unsettled.
     pub(super) async fn find_out(
         &mut self,
         (owner, batch): (OwnerId, i64),
@@ -26,7 +39,7 @@ impl Writer {
         decided: &[Decided<'_>],
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Vec<Brought>, Failure> {
-        let until = Instant::now() + self.settings.patience * PATIENCE;
+        let until = Instant::now() + self.settings.patience;
         log::warn!("the answer to a commit was lost: {reason}");
         loop {
             let failure = match self.ask(owner, batch, decided, unreadable).await {
@@ -36,9 +49,11 @@ impl Writer {
             };
             self.mind(&failure);
             if Instant::now() > until {
-                self.owner.give_up(owner);
-                let error = StoreError::OutcomeUnknown(format!("{reason}; then: {failure:?}"));
-                return Err(error.into());
+                let now = decided.iter().map(|decided| decided.batch.now).max();
+                let now = now.unwrap_or(Timestamp(0));
+                self.unsettled = Some(Unsettled { owner, batch, now });
+                let reason = format!("{reason}; then: {}", failure.told());
+                return Err(StoreError::OutcomeUnknown(reason).into());
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -59,6 +74,59 @@ impl Writer {
         }
         let read = read_again(&session, owner, batch, decided, unreadable);
         within(self.settings.patience, read).await.map(Some)
+    }
+
+    /// Settles the transaction that was left unsettled, if there is one.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        let Some(Unsettled { owner, batch, now }) = self.unsettled else { return Ok(()) };
+        let session = self.session().await?;
+        let statements = &session.prepared.statements;
+        let settled = within(self.settings.patience, async {
+            // Nothing but what is put back can have been written since.
+            let last = last_batch(&session, owner).await?;
+            self.owner.note_batch(owner, last.unwrap_or(batch));
+            if last.is_none_or(|last| last < batch) {
+                return Ok(BTreeMap::new());
+            }
+            // What it took over from a dead owner is left to whoever looks next, perhaps this server.
+            session.client.execute(&statements.let_go, &[&owner.0, &-batch]).await?;
+            let rows = session.client.query(&statements.started, &[&owner.0, &batch]).await?;
+            let mut started: BTreeMap<QueueId, Vec<Control>> = BTreeMap::new();
+            for row in rows {
+                let queue = QueueId(row.try_get::<_, i32>(0)?.into());
+                let attempt = u32::try_from(row.try_get::<_, i32>(2)?).unwrap_or_default();
+                let end = AttemptEnd {
+                    ended: Ended::Released,
+                    error: None,
+                    ..super::failed("", action_id(&row, 1)?, attempt)
+                };
+                started.entry(queue).or_default().push(Control::End(Arc::new(end)));
+            }
+            Ok::<_, Failure>(started)
+        });
+        let started = match settled.await {
+            Ok(started) => started,
+            Err(failure) => {
+                self.mind(&failure);
+                return Err(failure);
+            }
+        };
+        self.unsettled = None;
+        for (queue, controls) in started {
+            log::warn!("{} actions that were started in vain are put back", controls.len());
+            let retention = Retention::default();
+            let (submissions, claim, max_queued) = (Vec::new(), 0, None);
+            let back = Batch { queue, now, controls, submissions, claim, max_queued, retention };
+            match self.attempt(&[&back], &mut Vec::new()).await {
+                Ok((replies, notices)) => self.tell(&replies, notices),
+                Err(failure) => {
+                    // The next time those are left out that have been put back.
+                    self.unsettled = Some(Unsettled { owner, batch, now });
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Learns the number of this owner's last transaction from the database.
@@ -100,8 +168,8 @@ async fn read_again(
         let rows =
             session.client.query(&statements.claimed, &[&decided.queue, &owner.0, &batch]).await?;
         let mut claimed = read_claimed(&rows, unreadable)?;
-        // Those are known that started as they came, or go on here.
-        claimed.retain(|claimed| !decided.is_known_to_run(claimed.id));
+        // Those are known that started as they came.
+        claimed.retain(|claimed| !decided.has_started(claimed.id));
         let of = vec![decided.queue];
         let queue = session.client.query_one(&statements.queues, &[&of]).await?;
         let tally = Tally::read(&queue, 2)?;

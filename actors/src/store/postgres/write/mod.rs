@@ -10,16 +10,15 @@ mod decided;
 mod finish;
 mod lost;
 mod row;
+mod session;
 mod statements;
 mod submissions;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::Client;
 
-use super::columns::Tally;
-use super::connection::{Link, Open, Prepare, within};
+use super::connection::{Link, Role, within};
 use super::errors::{Failure, corrupt};
 use super::notices::{Outgoing, To};
 use super::owner::Owner;
@@ -33,7 +32,7 @@ use crate::store::{
 };
 use decided::Decided;
 use finish::Unreadable;
-use statements::Statements;
+use session::{Prepared, Session, open_queue};
 pub(super) use statements::sums;
 
 /// Maximum number of batches that are sealed together.
@@ -49,37 +48,13 @@ pub(super) enum Job {
     Close(oneshot::Sender<()>),
 }
 
-/// The statements of a connection, and the number by which locks of this schema differ from those of others.
-pub(super) struct Prepared {
-    statements: Statements,
-    area: i32,
-}
-
-/// The writing connection.
-type Session = Open<Prepared>;
-
-impl Prepare for Prepared {
-    async fn prepare(client: &Client) -> Result<Self, Failure> {
-        let statements = Statements::prepare(client).await?;
-        let area = client
-            .query_one(
-                "SELECT oid::int8 FROM pg_catalog.pg_namespace WHERE nspname = current_schema()",
-                &[],
-            )
-            .await?;
-        // The number is unsigned; what counts is that it is the same for all servers.
-        let area = area.try_get::<_, i64>(0)?.to_le_bytes();
-        let area = area.first_chunk().copied().map(i32::from_le_bytes).unwrap_or_default();
-        Ok(Self { statements, area })
-    }
-}
-
 /// The writer, which its task owns.
 pub(super) struct Writer {
     link: Link<Prepared>,
     settings: Arc<Settings>,
     owner: Arc<Owner>,
     notices: mpsc::UnboundedSender<Outgoing>,
+    unsettled: Option<lost::Unsettled>,
 }
 
 impl Writer {
@@ -88,7 +63,13 @@ impl Writer {
         owner: Arc<Owner>,
         notices: mpsc::UnboundedSender<Outgoing>,
     ) -> Self {
-        Self { link: Link::new(Arc::clone(&settings)), settings, owner, notices }
+        Self {
+            link: Link::new(Arc::clone(&settings), Role::Writes),
+            settings,
+            owner,
+            notices,
+            unsettled: None,
+        }
     }
 
     /// Takes all jobs that wait, writes them, answers, and repeats, until it is told to close, or the store is gone.
@@ -260,14 +241,10 @@ impl Writer {
         let mut conflicts = 0;
         loop {
             unreadable.clear();
+            Box::pin(self.settle()).await.map_err(Failure::told)?;
             match Box::pin(self.attempt(batches, unreadable)).await {
                 Ok((replies, notices)) => {
-                    if !notices.is_empty() {
-                        // The task that sends them ends only with the store.
-                        drop(
-                            self.notices.send(Outgoing { from: replies_owner(&replies), notices }),
-                        );
-                    }
+                    self.tell(&replies, notices);
                     return Ok(replies);
                 }
                 Err(Failure::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
@@ -277,6 +254,14 @@ impl Writer {
                 }
                 Err(failure) => return Err(failure.told()),
             }
+        }
+    }
+
+    /// Has other servers told of what a transaction has changed.
+    fn tell(&self, replies: &[BatchReply], notices: Vec<(To, Notice)>) {
+        if let (Some(reply), false) = (replies.first(), notices.is_empty()) {
+            // The task that sends them ends only with the store.
+            drop(self.notices.send(Outgoing { from: reply.owner, notices }));
         }
     }
 
@@ -296,7 +281,7 @@ impl Writer {
             Ok(prepared) => prepared,
             Err(failure) => {
                 self.mind(&failure);
-                self.roll_back(&session).await;
+                self.roll_back(&session, &failure).await;
                 return Err(failure);
             }
         };
@@ -310,7 +295,7 @@ impl Writer {
             }
             Err(failure) => {
                 // The commit behind what has failed has rolled back, if it was sent.
-                self.roll_back(&session).await;
+                self.roll_back(&session, &failure).await;
                 return Err(failure);
             }
         };
@@ -349,8 +334,9 @@ impl Writer {
         Ok((decided, resumed))
     }
 
-    async fn roll_back(&mut self, session: &Session) {
-        if session.client.is_closed() {
+    /// Ends a transaction that has failed, unless its connection is given up, which ends it too.
+    async fn roll_back(&mut self, session: &Session, failure: &Failure) {
+        if matches!(failure, Failure::Lost(_)) {
             return;
         }
         let rollback = session.client.query(&session.prepared.statements.rollback, &[]);
@@ -359,15 +345,6 @@ impl Writer {
             self.link.give_up();
         }
     }
-}
-
-async fn open_queue(session: &Session, name: &str) -> Result<QueueState, Failure> {
-    let (name, folded) = (name.as_bytes(), name.to_ascii_lowercase());
-    let statements = &session.prepared.statements;
-    session.client.execute(&statements.open_queue, &[&folded.as_bytes(), &name]).await?;
-    let row = session.client.query_one(&statements.opened_queue, &[&folded.as_bytes()]).await?;
-    let id = QueueId(row.try_get::<_, i32>(0)?.into());
-    Ok(QueueState { id, paused: row.try_get(1)?, counts: Tally::read(&row, 2)?.counts() })
 }
 
 /// Tells whether an error has nothing to do with what was to be written.
@@ -379,11 +356,6 @@ const fn concerns_all(error: &StoreError) -> bool {
             | StoreError::TooNew { .. }
             | StoreError::Closed
     )
-}
-
-/// Returns the owner whose batches were answered.
-fn replies_owner(replies: &[BatchReply]) -> OwnerId {
-    replies.first().map_or(OwnerId::SOLE, |reply| reply.owner)
 }
 
 /// The end of an attempt that never began.

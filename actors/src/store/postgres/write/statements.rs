@@ -113,7 +113,7 @@ statements! {
 
         update: "UPDATE live l SET state = e.state, priority = e.priority, started_at = e.started_at,
                 not_before = e.not_before, failures = e.failures, restarts = e.restarts, server = e.server,
-                batch = CASE WHEN e.taken THEN $1 ELSE l.batch END,
+                batch = CASE WHEN e.taken THEN -$1::int8 ELSE l.batch END,
                 worker = CASE WHEN e.has_worker THEN e.worker ELSE l.worker END,
                 error = CASE WHEN e.has_error THEN e.error ELSE l.error END,
                 note = CASE WHEN e.has_note THEN e.note ELSE l.note END
@@ -213,6 +213,11 @@ statements! {
                     SELECT 1 FROM done later WHERE later.queue = $1 AND later.finished_at > $2)
                 ORDER BY queue, id LIMIT $3 FOR UPDATE SKIP LOCKED
             ), ", prune!()),
+
+        // Of one transaction of a server: what it took over, and what it started.
+        let_go: "UPDATE live SET server = NULL WHERE server = $1 AND batch = $2 AND state BETWEEN 1 AND 3",
+        started: "SELECT queue, id, attempt FROM live WHERE server = $1 AND batch = $2 AND state BETWEEN 1 AND 3
+            ORDER BY queue, id",
 
         first_due: "SELECT not_before FROM live WHERE queue = $1 AND state = 8
             ORDER BY queue, not_before, id LIMIT 1",
