@@ -13,7 +13,7 @@ use crate::documents::xml::{Piece, StrictReader};
 const MAX_ELEMENTS: usize = 200_000;
 
 /// Deepest nesting of elements that a result may have, here and when it is kept.
-const MAX_DEPTH: usize = 50;
+pub(crate) const MAX_DEPTH: usize = 50;
 
 /// The name of the element that holds what is no structured result.
 pub(crate) const OUTPUT: &str = "output";

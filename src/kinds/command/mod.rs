@@ -18,6 +18,8 @@ mod descriptor;
 mod directory;
 mod ear;
 mod end;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod input;
 mod lines;
 mod perform;

@@ -17,6 +17,7 @@ use super::perform::Performer;
 use super::template::{Taken, Template, Without};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::config::{Key, QueueLimits, SectionReader, ValueKind};
+use crate::kinds::shorten;
 
 const CENTURY: i64 = 36_525 * 86_400;
 
@@ -278,7 +279,8 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
             match text.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
                 Some((name, _)) if name.to_ascii_uppercase().starts_with(input::OWN) => {
                     let reason = format!(
-                        "sets {name}: names that begin with {} are the server's own",
+                        "sets {}: names that begin with {} are the server's own",
+                        shorten(name),
                         input::OWN
                     );
                     section.problem(key, reason);
@@ -286,7 +288,8 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
                 Some((name, value)) if !name.is_empty() => {
                     all.push((name.to_owned(), value.to_owned()));
                 }
-                _ => section.problem(key, format!("must be NAME=VALUE, not {text:?}")),
+                // What it holds may be a secret.
+                _ => section.problem(key, "must be NAME=VALUE, and there is no name or no `=`"),
             }
         }
     }
