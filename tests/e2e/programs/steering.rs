@@ -259,3 +259,22 @@ fn a_shutdown_leaves_no_program_behind() {
         }
     }
 }
+
+/// A client's wish counts, also if a shutdown comes while the program still does what it has to before its end.
+#[test]
+fn what_is_stopping_at_a_shutdown_says_how_it_was_stopped() {
+    for (how, grace, by) in [("later", "600", "asked"), ("ignores", "1", "forced")] {
+        let shop = shop(&format!("StopGraceSecs={grace}\nOnRestart=Requeue"));
+        let server = shop.start();
+        let token = begin(&shop, &server, how, "");
+        server.about("Work", "stop", &token).success();
+        server.wait_in("Work", &token, "Stopping");
+        server.signal("TERM");
+        server.wait_for_draining();
+        shop.say("end");
+        let (status, _) = server.wait();
+        assert!(status.success(), "{status}");
+        let server = shop.start();
+        stopped(&server, &token, by);
+    }
+}
