@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::{ActionContext, Came, ChildProcess, Failure, Node, Report, StopReason, Wish};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -170,13 +170,22 @@ async fn hear_out(
             }
         }
     };
+    // It may have ended before the wish was seen.
+    let stop = stop.or_else(|| context.stop_reason());
+    let (end, came) = (End::of(status), child.came());
+    let may_be_cut_off = matches!(came, Some(Came::Forced | Came::TimedOut));
+    if may_be_cut_off && !is_forced {
+        // As far as it is there now: what follows may be cut off.
+        is_heard = is_heard || (&mut heard).now_or_never().is_some();
+        let is_forced = came == Some(Came::Forced);
+        let so_far = without_success(ear.so_far(), context, stop, Some(end), is_forced);
+        context.set_partial(so_far);
+    }
     if !is_heard {
         // All that the group has written is in the pipes.
         let _ = tokio::time::timeout(LEFT_WITHIN, heard).await;
     }
-    // It may have ended before the wish was seen.
-    let stop = stop.or_else(|| context.stop_reason());
-    Ok(HeardOut { end: End::of(status), came: child.came(), stop })
+    Ok(HeardOut { end, came, stop })
 }
 
 /// Adds to a result how the program ended that gave it, and what it said if it failed.
