@@ -8,7 +8,7 @@ use std::fmt;
 use crate::aci::words::shorten;
 
 use super::MAX_FILE_BYTES;
-use super::table::is_secret;
+use super::table::masked;
 
 /// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
@@ -216,9 +216,8 @@ impl Findings {
             line: place.line.map(|line| line.number),
             section: place.section.map(shown),
             key: place.key.map(shown),
-            value: place.value.map(|value| match place.key {
-                Some(key) if is_secret(key, value) => SECRET.to_owned(),
-                _ => shown(value),
+            value: place.value.map(|value| {
+                place.key.and_then(|key| masked(key, value)).unwrap_or_else(|| shown(value))
             }),
             reason: reason.into(),
         };

@@ -3,10 +3,11 @@
 //! Parsing, the warnings about unknown keys and the printed reference (`describe`) all use it, so
 //! they cannot disagree. Default values are only here. Each kind of action has a table of its own.
 
+use super::findings::SECRET;
 use super::key::{Key, Section};
 use super::value::ValueKind;
 use crate::access::KEY_PREFIX;
-use crate::aci::words::nearest;
+use crate::aci::words::{nearest, shorten};
 use crate::kinds::Kinds;
 
 /// `[Server]`.
@@ -152,10 +153,37 @@ pub(super) fn is_list_of_clients(name: &str) -> bool {
 const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];
 const NO_FOREIGN_KEYS: [&str; 3] = ["ForwardKeyFile", "ForwardTo", "ForwardMarker"];
 
+/// The key of variables for programs, and one that is like it and no secret.
+const VARIABLE: &str = "Environment";
+const NO_VARIABLE: &str = "InheritEnvironment";
+
+/// Returns what is shown of a value that is not for other eyes, and `None` for any other value. Of a variable its name is shown.
+pub(super) fn masked(key: &str, value: &str) -> Option<String> {
+    match value.split_once('=') {
+        Some((name, text)) if is_of_variables(key) || is_number(key) => {
+            (!text.is_empty()).then(|| format!("{}={SECRET}", shorten(name)))
+        }
+        // It may be one whose name was forgotten.
+        None if is_of_variables(key) && !value.is_empty() => Some(SECRET.to_owned()),
+        _ => is_secret(key, value).then(|| SECRET.to_owned()),
+    }
+}
+
+/// Returns true for a key of variables, which may have a number behind it.
+fn is_of_variables(key: &str) -> bool {
+    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    nearest(name, [VARIABLE, NO_VARIABLE]) == Some(VARIABLE)
+}
+
+/// Returns true for a key of a numbered list. Names in such lists have no `=`.
+fn is_number(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password or of a key for another
 /// server, an address with a password in it, and a list of keys with an item that is neither a hash nor looks like a path, so
 /// that it is probably the key itself.
-pub(super) fn is_secret(key: &str, value: &str) -> bool {
+fn is_secret(key: &str, value: &str) -> bool {
     let foreign = nearest(key, FOREIGN_KEYS.into_iter().chain(NO_FOREIGN_KEYS));
     let is_password = key.to_ascii_lowercase().contains("password")
         || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some()
@@ -666,6 +694,26 @@ mod tests {
             ("Clients", "Z0l4", false),
         ] {
             assert_eq!(is_secret(key, value), want, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn of_a_variable_only_the_name_is_shown() {
+        for (key, value, shown) in [
+            ("Environment", "PGPASSWORD=x=y", Some("PGPASSWORD=***")),
+            ("environment12", "A=x", Some("A=***")),
+            ("Enviroment", "A=x", Some("A=***")),
+            ("Enviroment0", "A= x", Some("A=***")),
+            ("7", "A=x", Some("A=***")),
+            ("Environment", "A=", None),
+            ("Environment", "s3cret", Some("***")),
+            ("Environment", "", None),
+            ("InheritEnvironment", "true", None),
+            ("7", "Convert", None),
+            ("Command", "a --b=c", None),
+            ("SSLPrivateKeyPassword", "a=b", Some("***")),
+        ] {
+            assert_eq!(masked(key, value).as_deref(), shown, "{key}={value}");
         }
     }
 

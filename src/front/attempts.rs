@@ -2,9 +2,10 @@
 
 use actiond_actors::lifecycle::{Ended, INTERRUPTED_BY_RESTART};
 use actiond_actors::store::{PastAttempt, Record};
-use actiond_actors::{State, Timestamp};
+use actiond_actors::{Node, Report, State, Timestamp};
 
 use super::render::time;
+use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 
 /// Returns the number of the latest attempt, if there is more than one or the action waits for the next, and the time that it
@@ -17,6 +18,16 @@ pub(super) fn waits(record: &Record, now: Timestamp) -> impl Iterator<Item = Ele
     let attempt = shown.then(|| Element::text("attempt", record.attempt.to_string()));
     let name = if record.attempt > 0 { "next_attempt_time" } else { "not_before" };
     attempt.into_iter().chain(until.map(|start| time(name, start)))
+}
+
+/// Adds to the result of a program that was stopped that this was by force, where nobody could tell: its server died before the
+/// program had ended, and the next one killed it.
+pub(super) fn tell_who_stopped(served: &ServedQueue, record: &mut Record) {
+    const STOPPED_BY: &str = "stopped_by";
+    let is_told = |report: &Report| report.iter().any(|node| node.name == STOPPED_BY);
+    if served.runs_programs && record.state == State::Stopped && !is_told(&record.report) {
+        record.report.push(Node::text(STOPPED_BY, "forced"));
+    }
 }
 
 /// Returns the error to show. That of the attempt before says nothing of an action that runs again.

@@ -15,6 +15,7 @@ use actiond_actors::{
 use bytes::Bytes;
 use futures_util::stream;
 
+use super::attempts;
 use super::dispatch::Call;
 use super::endpoint::Endpoint;
 use super::errors::queue_error;
@@ -249,6 +250,7 @@ impl Sending {
                 };
                 let more = render::More { past, log };
                 let holder = work::holder(&self.served, &mut status.record);
+                attempts::tell_who_stopped(&self.served, &mut status.record);
                 Ok(Some(render::action(status, token, now, more).children(holder)))
             }
             Shows::Parameters => match self.parameters(id).await {

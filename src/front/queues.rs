@@ -6,6 +6,7 @@ use actiond_actors::store::query::{Query, Range, SortKey, States};
 use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Timestamp};
 use chrono::Local;
 
+use super::attempts;
 use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
 use super::errors::{queue_error, unknown_token};
@@ -113,6 +114,7 @@ async fn one_action(
             let log = shows_log.then(|| queue.log_of(&status));
             let more = render::More { past, log };
             let holder = work::holder(served, &mut status.record);
+            attempts::tell_who_stopped(served, &mut status.record);
             let action = render::action(status, target.token(), now, more).children(holder);
             return Ok(vec![Element::new("actions").child(action)]);
         }

@@ -23,6 +23,8 @@ pub(super) struct ServedQueue {
     pub(super) role: StandardRole,
     /// The desk at which workers elsewhere take its actions, if they do.
     pub(super) desk: Option<Desk>,
+    /// Its actions are programs.
+    pub(super) runs_programs: bool,
 }
 
 impl ServedQueue {

@@ -8,6 +8,7 @@ use actiond_actors::{
 };
 use chrono::Local;
 
+use super::attempts;
 use super::dispatch::Call;
 use super::errors::queue_error;
 use super::render;
@@ -129,9 +130,10 @@ async fn outcome(
     patience: Duration,
 ) -> Vec<Element> {
     let mut outcome = Vec::new();
-    if let Ok(status) = call.status(&served.queue, submitted.id, patience, None).await
+    if let Ok(mut status) = call.status(&served.queue, submitted.id, patience, None).await
         && status.record.state.is_final()
     {
+        attempts::tell_who_stopped(served, &mut status.record);
         outcome.push(Element::text("status", status.record.state.name()));
         outcome.extend(status.record.error.map(|error| Element::text("error", error)));
         outcome.extend(render::report(status.record.report));

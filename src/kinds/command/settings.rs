@@ -1,7 +1,6 @@
 //! `Type=Command` in the configuration: its keys, and what is read of them.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,9 @@ use nix::unistd::{Gid, Uid, User, geteuid};
 use super::super::{ConfiguredQueue, Site};
 use super::directory::{Keep, Place, StartId};
 use super::end::End;
-use super::input;
+use super::input::{self, Environment};
 use super::perform::Performer;
+use super::program::{as_named, found};
 use super::template::{Taken, Template, Without};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::config::{Key, QueueLimits, SectionReader, ValueKind};
@@ -173,7 +173,7 @@ impl CommandSettings {
         let user = given(section.text(USER));
         let account = user.filter(|_| looks).and_then(|user| account(&user, section));
         let max_output = section.size(MAX_OUTPUT_BYTES);
-        Self {
+        let settings = Self {
             name: section.name().to_owned(),
             template,
             directory: directory.map(|path| std::path::absolute(&path).unwrap_or(path)),
@@ -184,12 +184,39 @@ impl CommandSettings {
             time_limit: Some(section.seconds(TIMEOUT_SECS)).filter(|limit| !limit.is_zero()),
             max_output,
             success: success(section),
+        };
+        if looks {
+            settings.look_for_program(section);
         }
+        settings
     }
 
     /// Tells if an action whose program ended so has done its work.
     pub(super) fn is_success(&self, end: End) -> bool {
         matches!(end, End::Code(code) if self.success.contains(&code))
+    }
+
+    /// Returns what is in the environment of every program.
+    fn environment(&self) -> Environment {
+        let mut environment = input::base(std::env::vars_os(), self.inherits);
+        if let Some(Account { name, home, .. }) = &self.account {
+            environment.insert("HOME".into(), home.into());
+            environment.insert("USER".into(), name.into());
+            environment.insert("LOGNAME".into(), name.into());
+        }
+        let given = self.environment.iter();
+        environment.extend(given.map(|(name, value)| (name.into(), value.into())));
+        environment
+    }
+
+    /// Reports a program that is not there, as for the directory in which it would work.
+    fn look_for_program(&self, section: &mut SectionReader<'_, '_>) {
+        let (name, environment) = (&self.template.program, self.environment());
+        if !name.is_empty()
+            && let Err(reason) = found(name, path_in(&environment))
+        {
+            section.problem(COMMAND, reason);
+        }
     }
 
     /// Returns the place of the fresh directories.
@@ -227,17 +254,22 @@ impl ConfiguredQueue for CommandSettings {
         limits.time_limit = self.time_limit;
     }
 
+    fn runs_programs(&self) -> bool {
+        true
+    }
+
+    /// Four pipes, of which it may take the second ends too while it starts, and a handle of the process.
+    fn open_files(&self) -> u32 {
+        9
+    }
+
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform> {
-        let mut environment = input::base(std::env::vars_os(), self.inherits);
-        if let Some(Account { name, home, .. }) = &self.account {
-            environment.insert("HOME".into(), home.into());
-            environment.insert("USER".into(), name.into());
-            environment.insert("LOGNAME".into(), name.into());
-        }
-        let given = self.environment.iter();
-        environment.extend(given.map(|(name, value)| (name.into(), value.into())));
+        let environment = self.environment();
+        // To look for it now saves looking for it at each start. Where it has gone meanwhile, each start says so.
+        let name = &self.template.program;
+        let program = found(name, path_in(&environment));
         Arc::new(Performer {
-            program: program(&self.template.program, environment.get(OsStr::new("PATH"))),
+            program: program.unwrap_or_else(|_| as_named(name)),
             settings: Arc::new(self.clone()),
             place: self.place(site),
             environment,
@@ -252,20 +284,8 @@ impl ConfiguredQueue for CommandSettings {
     }
 }
 
-/// Returns the path of a program: one with a `/` is below the server's working directory, not the program's own. Any other
-/// is looked for now, which saves looking for it at each start; where there is none, each start says so.
-fn program(name: &str, path: Option<&OsString>) -> PathBuf {
-    let as_named = PathBuf::from(name);
-    if name.contains('/') {
-        return std::path::absolute(&as_named).unwrap_or(as_named);
-    }
-    let is_program = |path: &PathBuf| {
-        let found = path.metadata();
-        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    let directories = path.into_iter().flat_map(std::env::split_paths);
-    let mut found = directories.filter(|path| path.is_absolute()).map(|path| path.join(name));
-    found.find(is_program).unwrap_or(as_named)
+fn path_in(environment: &Environment) -> Option<&OsStr> {
+    environment.get(OsStr::new("PATH")).map(AsRef::as_ref)
 }
 
 /// Reads the variables of the environment.
@@ -288,8 +308,9 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
                 Some((name, value)) if !name.is_empty() => {
                     all.push((name.to_owned(), value.to_owned()));
                 }
-                // What it holds may be a secret.
-                _ => section.problem(key, "must be NAME=VALUE, and there is no name or no `=`"),
+                // The value may be a secret, so it is not told.
+                Some(_) => section.problem(key, "must be NAME=VALUE, and has no name"),
+                None => section.problem(key, "must be NAME=VALUE, and has no ="),
             }
         }
     }

@@ -119,6 +119,17 @@ fn a_bad_queue_stops_the_start_with_its_line() {
         ("Command=", "is empty"),
         ("TimeoutSecs=1", "Command"),
         ("Command=cat\nWorkingDirectory=/no/such/directory", "there is none now"),
+        (
+            "Command=no-such-program-at-all {A}",
+            "[Run] Command=no-such-program-at-all {A}: names the program no-such-program-at-all, which is in no directory of PATH",
+        ),
+        ("Command=/no/such/program", "the program /no/such/program: there is no such file now"),
+        ("Command=/etc/passwd", "the program /etc/passwd: it is not executable"),
+        ("Command=/etc/ x", "the program /etc/: it is no file"),
+        (
+            "Command=cat\nEnvironment=PATH=/no/such",
+            "which is in no directory of PATH now (/no/such)",
+        ),
         ("Command=cat\nUser=no such user", "there is none"),
         ("Command=cat\nSuccessExitCodes=0,x", "numbers from 0 to 255"),
         ("Command=cat\nEnvironment=A", "must be NAME=VALUE"),

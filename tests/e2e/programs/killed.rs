@@ -97,8 +97,14 @@ fn what_was_stopping_or_paused_ends_too() {
     server.kill();
     let server = shop.start();
     server.wait_in("Work", &paused, "Error");
-    // One that was asked to stop is Stopped now.
+    // One that was asked to stop is Stopped now, and by force: the next server has killed it.
     server.wait_in("Work", &stopping, "Stopped");
+    for what in [
+        server.about("Work", "getStatus", &stopping).success(),
+        server.info("Work", "getStatus", "").success(),
+    ] {
+        assert_eq!(what.values("stopped_by"), ["forced"], "{}", what.0);
+    }
     shop.none_runs("after both have ended");
 }
 

@@ -13,6 +13,7 @@
 //! | `leaving` | programs that leave others behind |
 //! | `killed` | the server is killed while programs run |
 //! | `real` | `tar` on a real tree, many short programs |
+//! | `scarce` | too few open files for all |
 //! | `scripts` | the scripts themselves, without a server |
 
 mod descriptor;
@@ -23,6 +24,7 @@ mod leaving;
 mod progress;
 mod real;
 mod results;
+mod scarce;
 mod scripts;
 mod steering;
 mod surroundings;

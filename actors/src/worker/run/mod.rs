@@ -33,6 +33,8 @@ pub(crate) mod process;
 #[cfg(unix)]
 #[cfg_attr(not(target_os = "linux"), path = "programs/elsewhere.rs")]
 pub(crate) mod programs;
+#[cfg(unix)]
+mod scarce;
 
 use std::sync::Arc;
 #[cfg(unix)]
@@ -111,7 +113,7 @@ pub(crate) async fn start(
             work()
         }),
         #[cfg(unix)]
-        WorkKind::Process(process) => process.start(attempt, &programs, held)?,
+        WorkKind::Process(process) => process.start(attempt, &programs, held).await?,
     };
     match outlives.await {
         Ok(result) => result,

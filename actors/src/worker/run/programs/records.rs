@@ -4,10 +4,10 @@
 //! what was written outlives the server, and the program does not outlive the machine. A line that is damaged or half
 //! written is passed over: its program still has its mark.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 
 use super::proc::{Process, Stat};
@@ -86,7 +86,7 @@ impl Records {
     ///
     /// If it can't be written. [`io::ErrorKind::WouldBlock`] if another system has it.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let path = directory.join("running");
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
