@@ -220,6 +220,7 @@ impl<'d> Change<'d> {
                 past.worker.clone_from(&end.worker);
                 past.error = end.error.as_deref().map(|error| PastAttempt::cut(error).to_owned());
             }
+            row.restarts += u32::from(end.ended == Ended::Lost);
             if end.ended == Ended::Retry {
                 row.failures += 1;
                 let wait = end.retry_after.map_or(0, |wait| wait.as_millis());

@@ -278,6 +278,8 @@ pub struct Claimed {
     pub parameters: Parameters,
     /// Number of its attempts that have failed since it was submitted or last retried by a client.
     pub failures: u32,
+    /// Number of restarts that have queued it again since then.
+    pub restarts: u32,
 }
 
 /// An attempt that goes on after its server went down.

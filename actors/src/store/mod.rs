@@ -85,8 +85,8 @@
 //! A store counts two things with an action, beside the number of its attempts:
 //!
 //! - *failures*: ends with [`Ended::Retry`] that queued it again;
-//! - *restarts*: recoveries that queued it again. [`Recovery::command`](crate::lifecycle::Recovery::command) is asked with
-//!   their number, and says when it is enough.
+//! - *restarts*: recoveries that queued it again, and ends with [`Ended::Lost`] that did.
+//!   [`Recovery::command`](crate::lifecycle::Recovery::command) is asked with their number, and says when it is enough.
 //!
 //! `Command::Retry` of an action that has ended in Error queues it again, too, with both counts 0 and its last error. It is
 //! refused for no lack of room: a control always gets through. Its past attempt has the outcome that

@@ -87,6 +87,7 @@ pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
         Ended::Stopped,
         Ended::Retry,
         Ended::Released,
+        Ended::Lost,
         Ended::Cancelled,
     ];
     let ends = by_itself.into_iter().chain(both.map(Ended::Interrupted));

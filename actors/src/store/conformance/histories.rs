@@ -76,6 +76,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Ended::Stopped),
         3 => Just(Ended::Retry),
         1 => Just(Ended::Released),
+        1 => Just(Ended::Lost),
         1 => Just(Ended::Cancelled),
         1 => on_restart.prop_map(Ended::Interrupted),
     ];

@@ -395,8 +395,18 @@ fn next(last_id: u64) -> ActionId {
 }
 
 fn assert_same_claim(found: &Claimed, expected: &Claimed) {
-    let Claimed { id, attempt, queued_at, started_at, priority, parameters, failures } = expected;
-    assert_eq!((found.id, found.attempt, found.failures), (*id, *attempt, *failures));
+    let Claimed {
+        id,
+        attempt,
+        queued_at,
+        started_at,
+        priority,
+        parameters,
+        failures,
+        restarts,
+    } = expected;
+    assert_eq!((found.id, found.attempt), (*id, *attempt));
+    assert_eq!((found.failures, found.restarts), (*failures, *restarts));
     assert_eq!((found.queued_at, found.started_at), (*queued_at, *started_at));
     assert_eq!((found.priority, &found.parameters), (*priority, parameters));
 }

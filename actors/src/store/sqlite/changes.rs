@@ -59,6 +59,7 @@ impl Writer<'_> {
                         priority: *priority,
                         parameters: parameters.clone(),
                         failures: 0,
+                        restarts: 0,
                     };
                     started.push((Reverse(*priority), claimed));
                 }
