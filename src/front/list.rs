@@ -123,14 +123,7 @@ impl List {
             let memory = ReplyMemory::default();
             let (is_refused, asks_for_key) = (false, false);
             let handover = Handover::default();
-            return Ok(AciReply {
-                content_type,
-                body,
-                memory,
-                handover,
-                is_refused,
-                asks_for_key,
-            });
+            return Ok(AciReply { content_type, body, memory, handover, is_refused, asks_for_key });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()

@@ -133,6 +133,7 @@ macro_rules! store_conformance {
             a_stop_ends_all_attempts,
             what_is_given_back_counts_no_failure,
             what_is_lost_elsewhere_counts_as_a_restart,
+            what_never_began_counts_as_nothing,
             an_error_is_tried_again_when_asked,
             the_history_tells_how_an_error_came,
             an_action_that_runs_at_each_death_is_given_up,

@@ -27,7 +27,7 @@
 //! - The end of an attempt counts only if that attempt runs and the owner that reports it is the one in the row.
 //!   Otherwise it is [`Rejected::Stale`].
 //! - [`Control::Recover`] applies to the rows of *this* owner and of owners whose lease has expired. An action that
-//!   another owner runs under a valid lease is never recovered.
+//!   another owner runs under a valid lease is never recovered. What this owner had only claimed may be released instead.
 //! - Commands and submissions may come from any owner, whichever runs the action.
 //!
 //! A store that one server has to itself has one owner, [`OwnerId::SOLE`], and need not implement the methods about

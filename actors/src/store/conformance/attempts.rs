@@ -18,7 +18,7 @@ impl Bench {
     }
 
     pub(super) async fn recover(&self, live: &[(ActionId, u32)], recovery: Recovery) -> BatchReply {
-        let controls = vec![Control::Recover { live: live.to_vec(), recovery }];
+        let controls = vec![Control::Recover { live: live.to_vec(), recovery, unbegun: false }];
         self.commit(Batch { controls, ..self.batch() }).await
     }
 }
@@ -124,6 +124,36 @@ pub async fn what_is_given_back_counts_no_failure(factory: &impl StoreFactory) {
     let claimed = bench.claim(1).await;
     assert_eq!((claimed[0].attempt, claimed[0].failures), (3, 1));
     assert_eq!(bench.end(id, 2, Ended::Finished).await, Err(Rejected::Stale));
+}
+
+/// An attempt that was claimed and never began, because the queue's actor died in between, counts as nothing, whatever its kind.
+pub async fn what_never_began_counts_as_nothing(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
+    for on_restart in [OnRestart::Requeue, OnRestart::Fail, OnRestart::Resume] {
+        let recovery = Recovery { on_restart, max_restarts: 1 };
+        let ids = [bench.submit(2).await, bench.submit(1).await, bench.submit(0).await];
+        assert_eq!(bench.claim(3).await.len(), 3);
+        bench.command(ids[1], Command::Stop).await.unwrap();
+        bench.now += 2;
+        let live = vec![(ids[2], 1)];
+        let recover = Control::Recover { live, recovery, unbegun: true };
+        let reply = bench.commit(Batch { controls: vec![recover], ..bench.batch() }).await;
+        assert!(reply.resumed.is_empty(), "{on_restart:?}");
+        let states = [State::Queued, State::Stopped, State::Processing];
+        for (id, state) in ids.iter().zip(states) {
+            assert_eq!(bench.record(*id).await.state, state, "{on_restart:?}");
+        }
+        let past = bench.history(ids[0]).await;
+        assert_eq!((past.len(), past[0].ended), (1, Some(Ended::Released)));
+        assert_eq!((past[0].error.clone(), past[0].ended_at), (None, Timestamp(bench.now)));
+        let claimed = bench.claim(1).await;
+        let counted = (claimed[0].failures, claimed[0].restarts);
+        assert_eq!((claimed[0].id, claimed[0].attempt, counted), (ids[0], 2, (0, 0)));
+        assert_eq!(bench.end(ids[0], 1, Ended::Finished).await, Err(Rejected::Stale));
+        for (id, attempt) in [(ids[0], 2), (ids[2], 1)] {
+            bench.end(id, attempt, Ended::Finished).await.unwrap();
+        }
+    }
 }
 
 /// An attempt that nobody has heard of since its server went down counts as a restart, and as no failure.

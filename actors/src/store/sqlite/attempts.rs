@@ -44,6 +44,18 @@ impl<'a> Again<'a> {
         }
     }
 
+    /// Makes that of an attempt that never began.
+    pub(super) const fn unbegun(row: &Row, ended: Ended) -> Self {
+        Self {
+            ended: Some(ended),
+            worker: None,
+            error: None,
+            failures: row.failures,
+            restarts: row.restarts,
+            not_before: None,
+        }
+    }
+
     /// Makes that of an attempt whose server died.
     pub(super) const fn lost(row: &Row) -> Self {
         Self {

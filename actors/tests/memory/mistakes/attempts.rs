@@ -42,6 +42,8 @@ pub(super) enum Mistake {
     LossIsFailure,
     /// What nobody has heard of since a restart counts as nothing.
     LossIsFree,
+    /// What was claimed and never began is recovered as what ran.
+    UnbegunIsRun,
     /// Restarts are not told with a claim.
     RestartsForgotten,
     /// Who asked for a stop gets another attempt.
@@ -115,6 +117,7 @@ impl Mistake {
                     *command = Command::ChangePriority(row.priority);
                 }
             }
+            Control::Recover { unbegun, .. } if self == Self::UnbegunIsRun => *unbegun = false,
             Control::Recover { recovery, .. } if self == Self::DeathsForgotten => {
                 *recovery = Recovery { max_restarts: 0, ..*recovery };
             }
@@ -193,6 +196,7 @@ fn each_is_noticed() {
     for mistake in [Mistake::LossIsFailure, Mistake::LossIsFree, Mistake::RestartsForgotten] {
         fails!(what_is_lost_elsewhere_counts_as_a_restart, Of(mistake));
     }
+    fails!(what_never_began_counts_as_nothing, Of(Mistake::UnbegunIsRun));
     fails!(a_stop_ends_all_attempts, Of(Mistake::StopIsForgotten));
     fails!(an_action_that_runs_at_each_death_is_given_up, Of(Mistake::DeathsForgotten));
     fails!(a_failure_that_is_tried_again_waits, Of(Mistake::PastForgotten));
