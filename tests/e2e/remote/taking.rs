@@ -150,7 +150,7 @@ fn what_breaks_off_on_its_way_to_a_worker_goes_back() {
     let token = server.post("Render", &[("Scene", &large)]).success().must("token");
     let mut worker = server.connect();
     SockRef::from(&worker).set_recv_buffer_size(4_096).expect("a small buffer");
-    let take = "GET /action=QueueWork&WorkAction=take&QueueName=Render HTTP/1.1\r\nHost: h\r\n\r\n";
+    let take = "GET /action=QueueWork&WorkAction=take&QueueName=Render HTTP/1.1\r\nHost: localhost\r\n\r\n";
     worker.write_all(take.as_bytes()).expect("it is sent");
     worker.read_exact(&mut [0; 1_000]).expect("the beginning of a reply");
     assert_eq!(server.status_in("Render", &token), "Processing");
