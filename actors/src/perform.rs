@@ -322,7 +322,8 @@ impl ActionContext {
         &self.system
     }
 
-    /// Tells whether the attempt began in an earlier server, and its work goes on elsewhere ([`OnRestart::Resume`]).
+    /// Tells whether the attempt began in an earlier server, and its work goes on elsewhere ([`OnRestart::Resume`]). That server may
+    /// have died before the work began: work that nobody hears of ends with [`Failure::Lost`].
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.attempt.is_resumed()

@@ -545,7 +545,7 @@ pub(super) const MAX_RESTARTS: &Key = &Key::with_default(
     "MaxRestarts",
     ValueKind::from_to(0, 1_000_000),
     "3",
-    "How many times an action may be running when the server dies; with the last it ends in Error instead of running again (OnRestart=Requeue). 0 is unlimited.",
+    "How many times an action may be running when the server dies; with the last it ends in Error instead of running again (OnRestart=Requeue, and what workers elsewhere do if none speaks of it after that). 0 is unlimited.",
 );
 
 pub(super) const MAX_ATTEMPTS: &Key = &Key::with_default(

@@ -46,26 +46,34 @@ struct TakerState {
     minds_giving_back: bool,
 }
 
-/// An action that was handed to a worker. It goes back to its queue if it is dropped before it is accepted: the worker has not
-/// got it.
-pub(crate) struct Handed(Option<Arc<Job>>);
+/// An action that was handed to a worker. It goes back to its queue if it is dropped before the reply that says so was sent: the
+/// worker has not got it.
+pub(crate) struct Handed {
+    job: Arc<Job>,
+    was_sent: bool,
+}
 
 impl Handed {
-    /// Returns the job, which is the worker's from now on: it loses it only by its silence.
-    pub(crate) fn accept(mut self) -> Option<Arc<Job>> {
-        self.0.take()
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Leaves it to the worker, which has got it: from now on it loses it only by its silence.
+    pub(crate) fn sent(mut self) {
+        self.was_sent = true;
+        self.job.sent();
     }
 
     /// Returns the size of its parameters in bytes.
     pub(crate) fn byte_len(&self) -> usize {
-        self.0.as_ref().map_or(0, |job| job.parameters().byte_len())
+        self.job.parameters().byte_len()
     }
 }
 
 impl Drop for Handed {
     fn drop(&mut self) {
-        if let Some(job) = &self.0 {
-            job.release();
+        if !self.was_sent {
+            self.job.give_back();
         }
     }
 }
@@ -118,7 +126,7 @@ impl Taker {
         let takes = state.is_open && state.bytes < MOST_BYTES;
         if takes {
             job.give_to(&self.worker);
-            let handed = Handed(Some(Arc::clone(job)));
+            let handed = Handed { job: Arc::clone(job), was_sent: false };
             state.bytes = state.bytes.saturating_add(handed.byte_len());
             state.got.push(handed);
         }

@@ -1,6 +1,6 @@
 //! The attempts at an action as elements: those that `getStatus` tells of, and all of them with `History=true`.
 
-use actiond_actors::lifecycle::{Ended, INTERRUPTED_BY_RESTART};
+use actiond_actors::lifecycle::{Ended, INTERRUPTED_BY_RESTART, outcome_of_error};
 use actiond_actors::store::{PastAttempt, Record};
 use actiond_actors::{Node, Report, State, Timestamp};
 
@@ -66,7 +66,11 @@ fn latest(record: &Record, started_at: Timestamp) -> Element {
         number: record.attempt,
         started_at,
         ended_at: record.finished_at,
-        outcome: record.state.name(),
+        outcome: match record.state {
+            // As it is told once a client has it tried again.
+            State::Error => outcome(outcome_of_error(record.error.as_deref())),
+            state => state.name(),
+        },
         worker: record.worker.clone(),
         error: error(record).map(str::to_owned),
     })
@@ -81,7 +85,7 @@ const fn outcome(ended: Option<Ended>) -> &'static str {
         Some(Ended::Cancelled) => State::Cancelled.name(),
         Some(Ended::Released) => "Released",
         Some(Ended::Interrupted(_)) => "Interrupted",
-        None => "Lost",
+        Some(Ended::Lost) | None => "Lost",
     }
 }
 
@@ -108,7 +112,7 @@ fn attempt(told: Told) -> Element {
 #[cfg(test)]
 mod tests {
     use actiond_actors::ActionId;
-    use actiond_actors::lifecycle::OnRestart;
+    use actiond_actors::lifecycle::{GIVEN_UP, INTERRUPTED_BY_SHUTDOWN, OnRestart};
 
     use super::*;
     use crate::aci::element::Content;
@@ -223,12 +227,30 @@ mod tests {
         assert_eq!(shown(&retried, &record(State::Cancelled, 1)), ["1 Error"]);
     }
 
+    /// It is the one that the store keeps once the action is tried again.
+    #[test]
+    fn an_attempt_that_ended_in_error_keeps_its_word() {
+        let texts = [INTERRUPTED_BY_RESTART, GIVEN_UP, INTERRUPTED_BY_SHUTDOWN, "no luck", ""];
+        let words = ["Lost", "Lost", "Interrupted", "Error", "Error"];
+        for (text, word) in texts.into_iter().zip(words) {
+            let error = Some(text.to_owned()).filter(|text| !text.is_empty());
+            let ended = Record { error: error.clone(), ..record(State::Error, 1) };
+            let again = PastAttempt { ended: outcome_of_error(error.as_deref()), ..past(1, None) };
+            let told = [
+                shown(&[], &ended),
+                shown(&[again], &Record { error, ..record(State::Queued, 1) }),
+            ];
+            assert_eq!(told, [[format!("1 {word}")], [format!("1 {word}")]], "{text}");
+        }
+    }
+
     #[test]
     fn each_end_has_a_word() {
         let ends = [
             (Some(Ended::Interrupted(OnRestart::Requeue)), "Interrupted"),
             (Some(Ended::Released), "Released"),
             (Some(Ended::Failed), "Error"),
+            (Some(Ended::Lost), "Lost"),
             (None, "Lost"),
         ];
         for (ended, word) in ends {

@@ -21,7 +21,7 @@ use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
-use super::{AciBody, AciReply, ListStream, render, work};
+use super::{AciBody, AciReply, Handover, ListStream, render, work};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
@@ -123,7 +123,8 @@ impl List {
             let body = AciBody::Stream(sending.stream(out));
             let memory = ReplyMemory::default();
             let (is_refused, asks_for_key) = (false, false);
-            return Ok(AciReply { content_type, body, memory, is_refused, asks_for_key });
+            let handover = Handover::default();
+            return Ok(AciReply { content_type, body, memory, handover, is_refused, asks_for_key });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()

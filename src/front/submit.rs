@@ -13,7 +13,7 @@ use super::dispatch::Call;
 use super::errors::queue_error;
 use super::render;
 use super::served_queue::ServedQueue;
-use crate::aci::catalog::{parse_integer, parse_seconds, parse_start};
+use crate::aci::catalog::{parse_integer, parse_seconds, parse_start, plain_start};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
@@ -73,6 +73,10 @@ pub(super) async fn submit(
         .into_iter()
         .map(|(name, value)| {
             let value = match value {
+                // However its `+` was written, it is the same submission under a key.
+                PairValue::Text(text) if name.eq_ignore_ascii_case(NOT_BEFORE) => {
+                    Value::Text(plain_start(&text))
+                }
                 PairValue::Text(text) => Value::Text(text),
                 PairValue::Bytes(bytes) => Value::Bytes(bytes),
             };

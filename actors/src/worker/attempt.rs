@@ -71,6 +71,8 @@ pub(crate) struct Attempt {
     retry: RetryPolicy,
     /// Number of failed attempts before this one.
     failures: u32,
+    /// True if its action is started no more should it get lost.
+    gives_up: bool,
     note: Mutex<Option<String>>,
     /// Name of the remote worker that has it.
     worker: Mutex<Option<String>>,
@@ -143,6 +145,7 @@ impl Attempt {
             is_resumed: false,
             retry: RetryPolicy::default(),
             failures: 0,
+            gives_up: false,
             note: Mutex::new(None),
             worker: Mutex::new(None),
             relay: Mutex::new(None),
@@ -180,6 +183,15 @@ impl Attempt {
     /// Sets the rules for another attempt, and the number of those that have failed before.
     pub(crate) fn retried(self, retry: RetryPolicy, failures: u32) -> Self {
         Self { retry, failures, ..self }
+    }
+
+    /// Says whether its action is started no more should it get lost.
+    pub(crate) fn giving_up(self, gives_up: bool) -> Self {
+        Self { gives_up, ..self }
+    }
+
+    pub(super) const fn gives_up(&self) -> bool {
+        self.gives_up
     }
 
     /// Makes it one that began in an earlier server, which has kept this note.

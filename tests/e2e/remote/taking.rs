@@ -1,6 +1,9 @@
 //! Who gets what, and when.
 
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::super::hostile::processor_time;
 use super::super::server::{Home, Server};
@@ -135,6 +138,30 @@ fn nothing_is_lost_that_comes_just_after_a_worker_has_left() {
         assert_eq!(work.token, token, "round {round}");
         work.must(&server, "finish", &[]);
     }
+}
+
+/// What is in the buffers of the sockets nobody can take back. A reply that does not fit them is not the worker's before all of it
+/// is written.
+#[test]
+fn what_breaks_off_on_its_way_to_a_worker_goes_back() {
+    let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nLeaseSecs=86400\n"));
+    let server = home.start();
+    let large = "x".repeat(9_000_000);
+    let token = server.post("Render", &[("Scene", &large)]).success().must("token");
+    let mut worker = server.connect();
+    SockRef::from(&worker).set_recv_buffer_size(4_096).expect("a small buffer");
+    let take = "GET /action=QueueWork&WorkAction=take&QueueName=Render HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    worker.write_all(take.as_bytes()).expect("it is sent");
+    worker.read_exact(&mut [0; 1_000]).expect("the beginning of a reply");
+    assert_eq!(server.status_in("Render", &token), "Processing");
+    drop(worker);
+    server.wait_in("Render", &token, "Queued");
+    let work = take_one(&server, "Render");
+    assert_eq!((work.token.as_str(), work.attempt.as_str()), (token.as_str(), "2"));
+    let told = format!("{token}&History=true");
+    let history = server.about("Render", "getStatus", &told).success();
+    assert_eq!(history.values("outcome"), ["Released", "Processing"], "{}", history.0);
+    work.must(&server, "finish", &[]);
 }
 
 #[test]
