@@ -46,8 +46,9 @@ parameter() {
             | $one."@value" // $one."$" // "" | plain($one."@encoding")] | .[0] // $default' "$files/job"
 }
 
-# What the next heartbeat tells. Moved into place, so that it is never half there.
+# What the next heartbeat tells. Moved into place, so that it is never half there. Ends the work if nobody is left to tell it.
 progress() {
+    kill -0 $$ 2>/dev/null || kill -KILL 0
     printf '%s' "$1" >"$files/Progress.new" && mv "$files/Progress.new" "$files/Progress"
     printf '%s' "$2" >"$files/Stage.new" && mv "$files/Stage.new" "$files/Stage"
     printf '%s' "${3-}" >"$files/Partial.new" && mv "$files/Partial.new" "$files/Partial"

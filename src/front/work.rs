@@ -404,17 +404,17 @@ const fn bytes_of(value: &PairValue) -> &[u8] {
     }
 }
 
-/// Who has a running action, and for how long there was no word of them: for `getStatus`. Also noted in the record, whose history
-/// shows it.
+/// Who has a running action, and of a worker for how long there was no word of it: for `getStatus`. Also noted in the record,
+/// whose history shows it.
 pub(super) fn holder(served: &ServedQueue, record: &mut Record) -> Vec<Element> {
     let desk = served.desk.as_ref();
-    let Some(holder) = desk.and_then(|desk| desk.holder(record.id, record.attempt)) else {
-        return Vec::new();
-    };
-    record.worker = holder.worker.as_deref().map(str::to_owned);
-    let worker = holder.worker.map(|worker| Element::text("worker", &*worker));
-    let heard = Element::text("last_word", holder.silence.as_secs().to_string());
-    worker.into_iter().chain([heard]).collect()
+    let holder = desk.and_then(|desk| desk.holder(record.id, record.attempt));
+    let heard = holder.map(|holder| {
+        record.worker = holder.worker.as_deref().map(str::to_owned);
+        Element::text("last_word", holder.silence.as_secs().to_string())
+    });
+    let worker = record.worker.as_deref().filter(|_| record.state.is_running());
+    worker.map(|worker| Element::text("worker", worker)).into_iter().chain(heard).collect()
 }
 
 /// The workers of a queue: for `GetStatus`.

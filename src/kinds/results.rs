@@ -81,8 +81,7 @@ pub(crate) fn read(bytes: &[u8], form: Form) -> Report {
 
 /// Leaves out the line end behind the last line, which most programs write.
 fn without_last_end(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
 }
 
 /// Reads a sequence of XML elements; `None` if it is none, or holds what no result can.
@@ -256,6 +255,7 @@ mod tests {
         }
         assert_eq!(read(b"a\n", Form::Any), output("a"));
         assert_eq!(read(b"a\r\n", Form::Any), output("a"));
+        assert_eq!(read(b"a\r", Form::Any), output("a\r"));
         assert_eq!(read(b"a\n\n", Form::Any), output("a\n"));
         assert_eq!(read(b"{\"a\":1}", Form::Xml), output("{\"a\":1}"));
         assert_eq!(read(b"<a/>", Form::Json), output("<a/>"));

@@ -122,6 +122,7 @@ pub(crate) struct LiveView {
     pub(crate) progress: Progress,
     pub(crate) partial: Report,
     pub(crate) processing: Duration,
+    pub(crate) worker: Option<String>,
 }
 
 impl Attempt {
@@ -195,7 +196,8 @@ impl Attempt {
     }
 
     /// Makes it one that began in an earlier server, which has kept this note.
-    pub(crate) fn resumed(self, note: Option<String>) -> Self {
+    pub(crate) fn resumed(self, note: Option<String>, worked: Duration) -> Self {
+        self.live().stopwatch.before = worked;
         Self { is_resumed: true, note: Mutex::new(note), ..self }
     }
 
@@ -471,7 +473,8 @@ impl Attempt {
         let bytes = live.partial.iter().map(report::Node::byte_len).sum();
         let partial = if bytes <= most { live.partial.clone() } else { Report::new() };
         let progress = live.progress.clone();
-        (LiveView { progress, partial, processing: live.stopwatch.elapsed() }, bytes)
+        let processing = live.stopwatch.elapsed();
+        (LiveView { progress, partial, processing, worker: self.worker() }, bytes)
     }
 
     /// Records the end; only the first one counts.

@@ -95,6 +95,9 @@ async fn an_attempt_goes_on_in_the_next_server() {
         let id = submit(&home.work, "").await;
         elsewhere.gate.until_waiting(1).await;
         let started_at = home.work.status(id).await.unwrap().record.started_at;
+        let processing = async |home: &Home| home.work.status(id).await.unwrap().processing;
+        eventually("it has worked for a while", async || processing(&home).await > SOON / 40).await;
+        let before = processing(&home).await;
         let directory = if crashes { home.crash() } else { home.shut_down().await };
 
         let home = Home::at(directory, threads(2), &elsewhere.script()).await;
@@ -104,6 +107,7 @@ async fn an_attempt_goes_on_in_the_next_server() {
         let all = [first(1), resumed(1, Wish::Run), first(1)];
         let seen = format!("{all:?} is seen, crashes: {crashes}");
         eventually(seen, async || elsewhere.seen() == all).await;
+        assert!(processing(&home).await >= before, "it has worked since it was started");
         elsewhere.gate.open();
         let record = end(&home.work, id).await.record;
         assert_eq!((record.state, record.attempt), (State::Finished, 1));

@@ -107,9 +107,9 @@ const MAX_OUTPUT_BYTES: &Key = &Key::with_default(
 
 const SUCCESS_EXIT_CODES: &Key = &Key::with_default(
     "SuccessExitCodes",
-    ValueKind::Text,
+    ValueKind::Texts("numbers from 0 to 255"),
     "0",
-    "The exit codes with which an action ends Finished, from 0 to 255, with commas between them.",
+    "The exit codes with which an action ends Finished.",
 );
 
 /// One queue with `Type=Command`.
@@ -319,13 +319,16 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
 
 /// Reads the exit codes.
 fn success(section: &mut SectionReader<'_, '_>) -> Vec<i32> {
-    let text = section.text(SUCCESS_EXIT_CODES).unwrap_or_default();
-    let codes = text.split(',').map(|code| code.trim().parse::<u8>().ok().map(i32::from));
-    codes.collect::<Option<_>>().unwrap_or_else(|| {
-        section
-            .problem(SUCCESS_EXIT_CODES, "must be numbers from 0 to 255 with commas between them");
-        Vec::new()
-    })
+    let codes = section.texts(SUCCESS_EXIT_CODES);
+    let codes = codes.iter().map(|code| code.parse::<u8>().ok().map(i32::from));
+    match codes.collect::<Option<Vec<_>>>() {
+        Some(codes) if !codes.is_empty() => codes,
+        _ => {
+            let reason = "must be one or more numbers from 0 to 255, with commas between them";
+            section.problem(SUCCESS_EXIT_CODES, reason);
+            Vec::new()
+        }
+    }
 }
 
 /// Finds the user as which the programs run; `None` if it is the server's own.

@@ -76,3 +76,12 @@ fn what_the_server_inherited_is_not_passed_on() {
         }
     }
 }
+
+/// Whoever starts the server may ignore the signal by which it hears of the ends of programs.
+#[test]
+fn the_end_of_the_first_program_is_known_whatever_signals_are_ignored() {
+    let shop = Shop::with(&[("Work", "/bin/sh %HOME%/ends.sh", "")])
+        .script("ends.sh", "sleep 0.2; echo done");
+    let server = Server::run(shop.command_after("trap '' CHLD"));
+    assert_eq!(shop.run_to(&server, "Work", &[], "Finished").must("output"), "done");
+}
