@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use actiond_actors::lifecycle::Ended;
+use actiond_actors::store::StoreError;
 use actiond_actors::store::query::Query;
 use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{OnRestart, QueueError, QueueHandle, QueueSettings, State};
@@ -271,6 +272,24 @@ async fn a_start_whose_answer_is_lost_is_made_again() {
         assert_eq!(script.started(), [id]);
         let past = home.work.history(id).await.unwrap();
         assert_eq!(past.iter().map(|past| past.ended).collect::<Vec<_>>(), [Some(Ended::Released)]);
+    }
+}
+
+/// Nothing is claimed until an actor has heard of its recovery: one that fails at first must not be waited for in vain.
+#[tokio::test]
+async fn a_recovery_that_fails_at_first_keeps_nothing_from_starting() {
+    for on_restart in [OnRestart::Requeue, OnRestart::Resume] {
+        let script = Script::always(nothing()).on_restart(on_restart);
+        let home = Faulty::new(threads(1), &script).await;
+        home.settled().await;
+        home.store.fail_commits(StoreError::Unavailable("as planned".to_owned()));
+        let failures = home.store.failures();
+        home.work.crash_actor();
+        eventually("the recovery has failed", async || home.store.failures() > failures).await;
+        home.store.mend();
+        rebuilt(&home.work).await.unwrap();
+        let id = submit(&home.work, "").await;
+        assert_eq!(end_state(&home.work, id).await, State::Finished, "{on_restart:?}");
     }
 }
 
