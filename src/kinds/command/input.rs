@@ -10,7 +10,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::template::Taken;
 use crate::aci::catalog::{ASYNC_COMMON, COMMON};
-use crate::aci::request::is_reserved;
 
 /// The prefix of the variables that are the server's own.
 pub(super) const OWN: &str = "ACTIOND_";
@@ -49,8 +48,7 @@ fn for_program<'a>(
 ) -> impl Iterator<Item = (&'a str, &'a Value)> {
     given.iter().filter(|(name, _)| {
         let is = |other: &str| other.eq_ignore_ascii_case(name);
-        let is_of_server =
-            COMMON.iter().chain(ASYNC_COMMON).any(|spec| is(&spec.name)) || is_reserved(name);
+        let is_of_server = COMMON.iter().chain(ASYNC_COMMON).any(|spec| is(&spec.name));
         !is_of_server || takes.iter().any(|taken| is(&taken.name))
     })
 }
