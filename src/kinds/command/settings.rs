@@ -209,13 +209,14 @@ impl CommandSettings {
         environment
     }
 
-    /// Reports a program that is not there, as for the directory in which it would work.
+    /// Warns of a program that is not there. It may be installed later, and other queues have work to do.
     fn look_for_program(&self, section: &mut SectionReader<'_, '_>) {
         let (name, environment) = (&self.template.program, self.environment());
         if !name.is_empty()
             && let Err(reason) = found(name, path_in(&environment))
         {
-            section.problem(COMMAND, reason);
+            let what_follows = "its actions end in Error until it can be run";
+            section.warning(COMMAND, &format!("{reason}; {what_follows}"));
         }
     }
 
