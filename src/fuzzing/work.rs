@@ -2,8 +2,7 @@
 
 use actiond_actors::{Content, Node, Report};
 
-use super::sure;
-use crate::aci::element::{escape_attribute, escape_text};
+use super::{escape_attribute, escape_text, sure};
 use crate::aci::shown::STATUS_ELEMENTS;
 use crate::kinds::results::{Form, MAX_DEPTH, OUTPUT, read};
 
