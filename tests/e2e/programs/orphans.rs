@@ -9,13 +9,20 @@ use super::super::server::{PATIENCE, Server, wait_until};
 use super::super::shop::{Program, Shop, ended};
 use super::super::skip::skipped;
 
+/// What the scripts run as a daemon. It holds no pipe of the server, whose end it would see.
+const DAEMON: &str = r#"
+daemon() { exec env -i setsid tail -f "$H/mark" < /dev/null > /dev/null 2>&1 3>&-; }
+"#;
 /// A daemon at once, in the moment before its program can be in a cgroup; then it does what its argument says.
-const AT_ONCE: &str = r#"(env -i setsid tail -f "$H/mark" &)
-[ "$1" = leave ] || wait_for "$1""#;
+const AT_ONCE: &str = r#"
+(daemon & echo $! > pid)
+[ "$1" = leave ] || wait_for "$1"
+until grep -qa ^tail "/proc/$(cat pid)/cmdline"; do :; done
+"#;
 /// A daemon of a program that is in its cgroup, if it gets one.
-const LATER: &str = r#"wait_for go; (env -i setsid tail -f "$H/mark" &); wait_for never"#;
+const LATER: &str = "wait_for go; (daemon &); wait_for never";
 /// It keeps its parent, as long as that lives.
-const CHILD: &str = r#"env -i setsid tail -f "$H/mark" & wait_for never"#;
+const CHILD: &str = "daemon & wait_for never";
 const STAYS: &str = r#"say stays; wait_for "$1""#;
 
 /// A shop, whose server makes cgroups or not.
@@ -31,10 +38,9 @@ fn shop(with_cgroups: bool) -> Shop {
         // Its path can't be noted there, and none is made without that.
         std::fs::create_dir_all(shop.data().join("processes/cgroup")).unwrap();
     }
-    shop.script("work.sh", AT_ONCE)
-        .script("later.sh", LATER)
-        .script("child.sh", CHILD)
-        .script("stays.sh", STAYS)
+    [("work.sh", AT_ONCE), ("later.sh", LATER), ("child.sh", CHILD), ("stays.sh", STAYS)]
+        .into_iter()
+        .fold(shop, |shop, (name, text)| shop.script(name, &format!("{DAEMON}{text}")))
 }
 
 fn has_cgroups(shop: &Shop) -> bool {
@@ -66,8 +72,9 @@ fn submit(server: &Server, queue: &str, until: &str, number: usize) -> Vec<Strin
     (0..number).map(|_| server.submit_to(queue, &format!("&Until={until}"))).collect()
 }
 
-/// Starts the next server, which must have ended all that ran before it answers.
-fn start_again(shop: &Shop, queue: &str, tokens: &[String]) -> (Server, String) {
+/// Starts the next server, which must have ended all that ran before it answers: so many daemons, too.
+fn start_again(shop: &Shop, daemons: usize, queue: &str, tokens: &[String]) -> (Server, String) {
+    assert_eq!(shop.daemons().len(), daemons, "they outlive the server");
     let server = shop.start();
     let left = shop.programs();
     assert!(left.is_empty(), "they outlive the next start: {left:?}");
@@ -88,7 +95,7 @@ fn daemons_of_programs_that_run_end_at_the_next_start() {
             let tokens = submit(&server, "Work", "never", 6);
             noted(&shop, 6);
             server.kill();
-            server = start_again(&shop, "Work", &tokens).0;
+            server = start_again(&shop, 6, "Work", &tokens).0;
         }
     }
 }
@@ -101,7 +108,7 @@ fn the_log_names_the_actions_of_daemons() {
     let tokens = submit(&server, "Work", "never", 1);
     noted(&shop_without, 1);
     server.kill();
-    let (_, line) = start_again(&shop_without, "Work", &tokens);
+    let (_, line) = start_again(&shop_without, 1, "Work", &tokens);
     assert!(line.contains(" of queue Work (") && !line.contains("not known"), "{line}");
 
     let shop = shop(true);
@@ -115,7 +122,7 @@ fn the_log_names_the_actions_of_daemons() {
     shop.say("go");
     noted(&shop, 3);
     server.kill();
-    let (_, line) = start_again(&shop, "Later", &tokens);
+    let (_, line) = start_again(&shop, 3, "Later", &tokens);
     assert_eq!(line.matches(" of queue Later (").count(), 3, "{line}");
     assert!(!line.contains("not known"), "{line}");
 }
@@ -146,7 +153,7 @@ fn daemons_of_actions_that_have_ended_end_at_the_next_start() {
         }
         noted(&shop, left);
         server.kill();
-        start_again(&shop, "Stays", &stays);
+        start_again(&shop, left, "Stays", &stays);
     }
 }
 
@@ -184,7 +191,7 @@ fn a_daemon_that_loses_its_parent_after_the_server_ends_at_the_next_start() {
         let _ = Command::new("kill").args(["-KILL", &one.pid.to_string()]).output();
     }
     wait_until("them to be alone", || shop.programs().len() == 2);
-    start_again(&shop, "Child", &tokens);
+    start_again(&shop, 2, "Child", &tokens);
 }
 
 /// A process that something else in the server has started: here, whoever became the server by `exec`.

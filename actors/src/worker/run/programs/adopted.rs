@@ -209,7 +209,11 @@ impl Leavers {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::worker::run::programs::proc::tests::Kept;
 
     fn starters(of: &[(Serial, Option<u64>, bool)]) -> Starters {
         Starters::of(of.iter().map(|&(serial, start, ends)| Starter { serial, start, ends }))
@@ -244,6 +248,53 @@ mod tests {
             let starters = starters(programs);
             assert_eq!(starters.verdict(start, before), verdict, "{what}");
             assert_eq!(starters.may_be_of(start, before).collect::<Vec<_>>(), of, "{what}");
+        }
+    }
+
+    #[test]
+    fn one_is_noted_in_all_systems_of_which_it_may_be_and_in_none_later() {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let systems = directories.each_ref().map(|directory| {
+            std::fs::create_dir(directory.path().join("processes")).unwrap();
+            let programs = Arc::new(Programs::new(directory.path()));
+            // Opens the records.
+            programs.end_survivors();
+            programs
+        });
+        let written = || {
+            directories.each_ref().map(|directory| {
+                let text = std::fs::read(directory.path().join("processes/running")).unwrap();
+                String::from_utf8(text).unwrap().lines().map(str::trim).collect::<Vec<_>>().join("")
+            })
+        };
+        let sleeps = Kept(Command::new("sleep").arg("1000").spawn().unwrap());
+        let id = sleeps.id().cast_signed();
+        let process = Process { id, start: Stat::of(id).unwrap().start };
+        let owner = |system: usize, action| Owner {
+            system: Arc::downgrade(&systems[system]),
+            action,
+            number: 1,
+            queue: "Convert".to_owned(),
+        };
+        let mut leavers = Leavers::default();
+        let several = vec![owner(0, 17), owner(0, 18), owner(1, 17)];
+        for (owners, counts, is_known) in
+            [(several, [1, 1], false), (vec![owner(1, 17)], [0, 1], true), (vec![], [0, 0], false)]
+        {
+            assert!(!leavers.keep(process, None, 1).was_noted);
+            leavers.write(vec![(process, owners)]);
+            let found = written();
+            for (text, count) in found.iter().zip(counts) {
+                assert_eq!(text.matches(&format!("{id} {} ", process.start)).count(), count);
+                assert_eq!(text.contains(" 17 1 - Convert #"), is_known && count > 0, "{text}");
+            }
+            // Another one that gets the number is not this one.
+            let known = leavers.take_all().remove(&id);
+            let other = Process { start: process.start + 1, ..process };
+            assert!(!leavers.keep(other, known, 2).was_noted);
+            leavers.write(vec![(other, vec![owner(0, 17)])]);
+            assert_eq!(written(), ["", ""], "one has gone, the other was never there");
+            leavers.forget(id);
         }
     }
 }

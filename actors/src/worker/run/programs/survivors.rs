@@ -274,4 +274,49 @@ mod tests {
         assert!(!process.lives());
         assert!(kept.lives(), "it is of another directory");
     }
+
+    #[test]
+    fn a_survivor_is_of_the_action_that_is_known_best() {
+        // Numbers that no process has: nothing is read of them.
+        let [leader, orphan, other] =
+            [1, 2, 3].map(|n| Process { id: i32::MAX - n, start: n.unsigned_abs().into() });
+        let unknown = |process| Record { queue: String::new(), ..record(process, 7, 0) };
+        let of_cgroup = |process, number| Record { cgroup: Some(number), ..record(process, 7, 17) };
+        // A leader that was taken for an orphan just before it was recorded.
+        let records = [unknown(leader), of_cgroup(leader, 3), unknown(orphan)];
+        let left = Left { records: &records, id: "0123456789abcdef", cgroup: None };
+        let known = Some((17, Some("Convert".to_owned())));
+        let own = getpid().as_raw_pid();
+        for (process, parent, cgroup, want) in [
+            (leader, 1, None, &known),
+            (orphan, 1, Some(3), &known),
+            (orphan, 1, Some(4), &Some((0, None))),
+            (orphan, 1, None, &Some((0, None))),
+            // Another system of this process may look after it.
+            (orphan, own, None, &None),
+            (other, 1, Some(3), &known),
+            (other, 1, None, &None),
+        ] {
+            let stat = Stat {
+                parent,
+                group: process.id,
+                session: process.id,
+                start: process.start,
+                has_ended: false,
+                is_of_kernel: false,
+            };
+            let in_cgroup = cgroup.map(|number| (process, number)).into_iter().collect();
+            let found = left.owner_of(process, &stat, &BTreeMap::new(), &in_cgroup);
+            assert_eq!(found, *want, "{process:?} {parent} {cgroup:?}");
+        }
+        let mut survivors = Survivors::default();
+        for of in [(0, None), (0, Some("Convert".to_owned())), (17, None)] {
+            survivors.of.insert(of, 1);
+        }
+        assert_eq!(
+            survivors.to_string(),
+            "an action that is not known (1 process), an action that ran at once of queue Convert (1 process), \
+             action 17 (1 process)"
+        );
+    }
 }
