@@ -12,6 +12,7 @@
 //! | `steering` | stop, pause and resume |
 //! | `leaving` | programs that leave others behind |
 //! | `killed` | the server is killed while programs run |
+//! | `orphans` | the same, with daemons that nothing tells by itself |
 //! | `real` | `tar` on a real tree, many short programs |
 //! | `scarce` | too few open files for all |
 //! | `scripts` | the scripts themselves, without a server |
@@ -21,6 +22,7 @@ mod ends;
 mod floods;
 mod killed;
 mod leaving;
+mod orphans;
 mod progress;
 mod real;
 mod results;
