@@ -69,8 +69,7 @@ async fn attempts_at<const N: usize>(with: &str) -> (System, TempDir, [ActionCon
         Work::task(std::future::pending())
     });
     let directory = tempfile::tempdir().unwrap();
-    let mut settings = QueueSettings::default();
-    settings.maximum_threads = N;
+    let settings = QueueSettings { maximum_threads: N, ..QueueSettings::default() };
     let builder = System::builder(directory.path()).queue("Work", settings, script);
     let system = builder.start().await.unwrap();
     let queue = system.queue("Work").unwrap();
