@@ -183,6 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::documents::xml::MAX_ATTRIBUTES;
 
     fn output(text: &str) -> Report {
         vec![Node::text(OUTPUT, text)]
@@ -283,6 +284,9 @@ mod tests {
         {
             assert_eq!(read(many.as_bytes(), Form::Any)[0].name, OUTPUT);
         }
+        let attributes: String = (0..MAX_ATTRIBUTES).map(|n| format!(" a{n}=''")).collect();
+        let many = format!("<a{attributes}/>").repeat(MAX_ELEMENTS / MAX_ATTRIBUTES);
+        assert_eq!(read(many.as_bytes(), Form::Any)[0].name, OUTPUT, "attributes count, too");
         let lists = format!("{{\"a\":{}{}}}", "[".repeat(60), "]".repeat(60));
         assert_eq!(read(lists.as_bytes(), Form::Any), output(&lists));
     }
