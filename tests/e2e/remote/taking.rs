@@ -1,13 +1,13 @@
 //! Who gets what, and when.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
 use super::super::hostile::processor_time;
-use super::super::server::{Home, Server, wait_until};
+use super::super::server::{Home, Server};
 use super::{Begun, CONFIG, Work, take, take_one, wait_for_workers};
 
 fn running(server: &Server, queue: &str) -> u64 {
@@ -190,20 +190,6 @@ fn what_a_worker_has_spoken_of_stays_with_it_when_the_reply_breaks_off() {
     // They go back one after the other, this one last.
     server.wait_in("Render", &other, "Queued");
     assert_eq!(spoken.must(&server, "finish", &[]).must("status"), "Finished");
-}
-
-#[test]
-fn a_lease_begins_once_the_worker_has_all_of_the_reply() {
-    let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nLeaseSecs=86400\n"));
-    let server = home.start();
-    let large = "x".repeat(9_000_000);
-    let token = server.post("Render", &[("Scene", &large)]).success().must("token");
-    let silence = || server.about("Render", "getStatus", &token).success().number("last_word");
-    let mut worker = begin_to_take(&server, "");
-    wait_until("a second of silence", || silence() > 0);
-    SockRef::from(&worker).set_recv_buffer_size(4_000_000).expect("a large buffer");
-    io::copy(&mut worker, &mut io::sink()).expect("the rest of the reply");
-    wait_until("a lease that begins anew", || silence() == 0);
 }
 
 #[test]
