@@ -13,8 +13,8 @@ use super::super::skip::skipped;
 /// Keeps its standard input and its environment.
 const KEEPS: &str = r#"cat > "$H/input"; env -0 > "$H/environment""#;
 
-/// The value of a parameter in what a program got on its standard input. The issue says "the parameters as JSON" and no
-/// more: members by name, or a list of names and values, at any depth.
+/// The value of a parameter in what a program got on its standard input. Taken are
+/// members by name, or a list of names and values, at any depth.
 fn given(json: &serde_json::Value, name: &str) -> Option<String> {
     use serde_json::Value;
     let text = |value: &Value| match value {
