@@ -8,13 +8,10 @@ use std::fmt;
 use crate::aci::words::shorten;
 
 use super::MAX_FILE_BYTES;
-use super::table::masked;
+use super::secrets::masked;
 
 /// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
-
-/// The text that is shown in place of a secret.
-pub(super) const SECRET: &str = "***";
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! The value of each key that is in force, and its origin: the output of `actiond config --config FILE`.
 
 use super::findings::{Findings, Line};
-use super::table::masked;
+use super::secrets::masked;
 
 /// The origin of a value.
 #[derive(Debug, Clone, Copy)]

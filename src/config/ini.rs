@@ -13,7 +13,7 @@ use regex::{Regex, RegexBuilder};
 use super::files::{Files, lines_of};
 use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
-use super::table::masked;
+use super::secrets::masked;
 use crate::aci::words::shorten;
 
 /// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that

@@ -7,6 +7,7 @@ use actiond_actors::{Node, Report, State, Timestamp};
 use super::render::time;
 use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
+use crate::kinds::results::STOPPED_BY;
 
 /// Returns the number of the latest attempt, if there is more than one or the action waits for the next, and the time that it
 /// waits for. Nothing for an action that runs once, and at once when there is a slot.
@@ -23,7 +24,6 @@ pub(super) fn waits(record: &Record, now: Timestamp) -> impl Iterator<Item = Ele
 /// Adds to the result of a program that was stopped that this was by force, where nobody could tell: its server died before the
 /// program had ended, and the next one killed it.
 pub(super) fn tell_who_stopped(served: &ServedQueue, record: &mut Record) {
-    const STOPPED_BY: &str = "stopped_by";
     let is_told = |report: &Report| report.iter().any(|node| node.name == STOPPED_BY);
     if served.runs_programs && record.state == State::Stopped && !is_told(&record.report) {
         record.report.push(Node::text(STOPPED_BY, "forced"));

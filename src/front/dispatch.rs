@@ -54,7 +54,7 @@ pub(super) struct Call<'a> {
     memory: ReplyMemory,
     /// The token of an action that was queued: whatever fails from then on, the client must get it.
     pub(super) token: Option<Element>,
-    /// What is handed to a worker with the reply.
+    /// The actions that are handed to a worker with the reply.
     pub(super) handover: Handover,
     /// The permit of an action that ran at once, whose result exists nowhere else.
     pub(super) permit: Option<RunPermit>,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::desk::Handed;
 
-/// What is handed to a worker with a reply. It goes back to its queue if this is dropped before [`Handover::sent`]: the worker has
-/// not got it.
+/// The actions that are handed to a worker with a reply. They go back to their queue if this is dropped before [`Handover::sent`]: the
+/// worker has not got them.
 #[derive(Default)]
 pub struct Handover(Vec<Handed>);
 

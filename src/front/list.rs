@@ -15,13 +15,12 @@ use actiond_actors::{
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::attempts;
 use super::dispatch::Call;
 use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
-use super::{AciBody, AciReply, Handover, ListStream, render, work};
+use super::{AciBody, AciReply, Handover, ListStream, render};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
@@ -233,7 +232,7 @@ impl Sending {
 
     async fn element(
         &mut self,
-        mut status: ActionStatus,
+        status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
         let Record { id, queued_at, attempt, .. } = status.record;
@@ -250,9 +249,7 @@ impl Sending {
                     false => None,
                 };
                 let more = render::More { past, log };
-                let holder = work::holder(&self.served, &mut status.record);
-                attempts::tell_who_stopped(&self.served, &mut status.record);
-                Ok(Some(render::action(status, token, now, more).children(holder)))
+                Ok(Some(self.served.show(status, token, now, more)))
             }
             Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {

@@ -129,7 +129,7 @@ pub struct AciReply {
     pub body: AciBody,
     /// The memory that is reserved for a large body; a stream has its own.
     pub memory: ReplyMemory,
-    /// What is handed to a worker with it, until it was sent.
+    /// The actions that are handed to a worker with it, until it was sent.
     pub handover: Handover,
     /// True if the request was refused for want of a role, of which the log has a line.
     pub is_refused: bool,

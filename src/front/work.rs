@@ -404,8 +404,8 @@ const fn bytes_of(value: &PairValue) -> &[u8] {
     }
 }
 
-/// Who has a running action, and of a worker for how long there was no word of it: for `getStatus`. Also noted in the record,
-/// whose history shows it.
+/// Returns who has a running action, and of a worker for how long there was no word of it: for `getStatus`. Also notes it in the
+/// record, whose history shows it.
 pub(super) fn holder(served: &ServedQueue, record: &mut Record) -> Vec<Element> {
     let desk = served.desk.as_ref();
     let holder = desk.and_then(|desk| desk.holder(record.id, record.attempt));

@@ -63,8 +63,8 @@ pub(super) fn of(
     }
     let mut response = match reply.body {
         AciBody::Whole(body) if !reply.handover.is_empty() => {
-            let (left, handover) = (body.into(), reply.handover);
-            response.body(Handing { left, _room: reply.memory, handover, connection })
+            let body = Large { left: body.into(), _room: reply.memory };
+            response.body(Handing { body, handover: reply.handover, connection })
         }
         AciBody::Whole(body) if reply.memory.is_none() => response.body(body),
         AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.memory }),
@@ -130,8 +130,7 @@ impl MessageBody for Large {
 /// The body of a reply with which a worker is handed something. It is the worker's once all of the reply was written; if the
 /// connection ends before that, it goes back to its queue.
 struct Handing {
-    left: Bytes,
-    _room: ReplyMemory,
+    body: Large,
     handover: Handover,
     connection: Option<Rc<Connection>>,
 }
@@ -140,15 +139,15 @@ impl MessageBody for Handing {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.left.len() as u64)
+        self.body.size()
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let part = part_of(&mut self.left);
-        if self.left.is_empty() {
+        let part = Pin::new(&mut self.body).poll_next(cx);
+        if self.body.left.is_empty() {
             let handover = std::mem::take(&mut self.handover);
             match &self.connection {
                 Some(connection) => connection.hand_over(handover),
@@ -156,6 +155,6 @@ impl MessageBody for Handing {
                 None => handover.sent(),
             }
         }
-        Poll::Ready((!part.is_empty()).then_some(Ok(part)))
+        part
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const MAX_DEPTH: usize = 50;
 /// The name of the element that holds what is no structured result.
 pub(crate) const OUTPUT: &str = "output";
 
+/// The name of the element that tells whether a program that was stopped has ended by itself.
+pub(crate) const STOPPED_BY: &str = "stopped_by";
+
 /// The form that a result must have to be more than text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {

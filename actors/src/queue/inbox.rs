@@ -50,8 +50,8 @@ struct Waiting {
     recovery: Recovered,
 }
 
-/// Whether this server has recovered what ran before it. What its rows show as running beside what it knows of was then claimed
-/// and never began, because the actor died in between. Outlives the actor.
+/// Recovery of what ran before this server, as far as it has come. Once it is done, a row that shows an attempt as running which
+/// this server does not know was claimed and never began, because the actor died in between. Outlives the actor.
 #[derive(Debug, Clone, Copy, Default)]
 struct Recovered {
     /// True once an actor has heard of a first recovery.

@@ -192,7 +192,7 @@ pub(crate) enum Fault {
     RestartsForgotten,
     /// An action is given up at the first restart.
     GivenUpAtOnce,
-    /// What was claimed when the queue's actor died, and never began, is recovered as what ran.
+    /// An action that was claimed when the queue's actor died, and never began, is recovered as one that ran.
     ActorDeathCounts,
     /// A queue claims before it has heard of its first recovery, so that it can't tell the ones from the others should its actor
     /// die then.

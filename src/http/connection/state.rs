@@ -36,7 +36,7 @@ pub(in crate::http) struct Connection {
     certificate: Option<Certificate>,
     /// Its place among those of its client, where these are counted.
     place: Option<Place>,
-    /// What is handed over with replies that are on their way to the socket. It goes back if the connection ends.
+    /// Handovers with replies that are on their way to the socket. They go back if the connection ends.
     handovers: RefCell<Vec<Handover>>,
 }
 

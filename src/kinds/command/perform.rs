@@ -108,7 +108,7 @@ impl Performer {
     }
 }
 
-/// What a program is started with.
+/// All that a program is started with.
 struct Launch {
     program: PathBuf,
     arguments: Vec<OsString>,

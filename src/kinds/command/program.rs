@@ -1,4 +1,4 @@
-//! Where the program of a command line is.
+//! The search for the program of a command line.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;

@@ -32,7 +32,7 @@ pub(super) enum Workplace {
     Common,
 }
 
-/// What there is of a program once it was started.
+/// The parts of a program that are there once it was started.
 #[derive(Debug)]
 pub(super) struct Begun {
     /// The end of the pipe whose other end the program has.
@@ -211,7 +211,7 @@ fn without_success(
 }
 
 fn stopped_by(how: &str) -> Node {
-    Node::text("stopped_by", how)
+    Node::text(results::STOPPED_BY, how)
 }
 
 /// A program that is still to be started. If it is dropped instead, because the action is to stop, the action says so.

@@ -32,7 +32,7 @@ fn a_failure_says_why() {
     assert_eq!((lines.len(), lines[0].as_str()), (100, "line 151"));
 }
 
-/// What can not be run is an error of the action, by its path.
+/// A program that can't be run is an error of the action, by its path.
 #[test]
 fn a_program_that_has_gone_is_an_error_that_names_it() {
     let home = Home::new("");

@@ -53,7 +53,7 @@ fn each_of_many_programs_at_once_tells_its_own() {
     each_tells_its_own(shop.command_after("exec 3</dev/zero"), &shop, "/dev/zero");
 }
 
-/// What whoever started the server has left open in it is nothing to its programs.
+/// Programs get nothing of what whoever started the server has left open in it.
 #[test]
 fn what_the_server_inherited_is_not_passed_on() {
     let shop =

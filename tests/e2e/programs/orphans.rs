@@ -9,7 +9,7 @@ use super::super::server::{PATIENCE, Server, wait_until};
 use super::super::shop::{Program, Shop, ended};
 use super::super::skip::skipped;
 
-/// What the scripts run as a daemon. It holds no pipe of the server, whose end it would see.
+/// The daemon that the scripts start. It holds no pipe of the server, whose end it would see.
 const DAEMON: &str = r#"
 daemon() { exec env -i setsid tail -f "$H/mark" < /dev/null > /dev/null 2>&1 3>&-; }
 "#;

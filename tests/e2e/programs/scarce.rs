@@ -82,7 +82,7 @@ fn many_short_programs_all_finish_with_few_open_files() {
     }
 }
 
-/// What waits is interrupted by a shutdown as what runs is, and runs after the next start.
+/// A start that waits is interrupted by a shutdown as work that runs is, and runs after the next start.
 #[test]
 fn a_shutdown_does_not_wait_for_what_waits() {
     let slots = format!("MaximumThreads={SLOTS}\nOnRestart=Requeue\nStopGraceSecs=2");

@@ -152,7 +152,7 @@ fn begin_to_take(server: &Server, rest: &str) -> TcpStream {
     worker
 }
 
-/// What is in the buffers of the sockets nobody can take back. A reply that does not fit them is not the worker's before all of it
+/// Nobody can take back the bytes in the buffers of sockets. A reply that does not fit them is not the worker's before all of it
 /// is written.
 #[test]
 fn what_breaks_off_on_its_way_to_a_worker_goes_back() {

@@ -12,8 +12,7 @@ use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Ended, Verdict, is_current, not_before, outcome_of_error};
 use crate::store::{
-    Affected, AttemptEnd, Batch, Claimed, PastAttempt, QueueId, Rejected, Resumed, StoreError,
-    Unread,
+    Affected, AttemptEnd, Batch, PastAttempt, QueueId, Rejected, Resumed, StoreError, Unread,
 };
 
 /// An attempt that has ended, and whose action goes back to the queue.
@@ -216,19 +215,8 @@ impl Writer<'_> {
             .connection
             .prepare_cached("SELECT note FROM action WHERE id = ?1")?
             .query_row([number(row.id)], |row| row.get(0))?;
-        let Row { id, attempt, queued_at, priority, state, failures, restarts, .. } = *row;
-        let started_at = row.started_at.unwrap_or(queued_at);
-        let claimed = Claimed {
-            id,
-            attempt,
-            queued_at,
-            started_at,
-            priority,
-            parameters,
-            failures,
-            restarts,
-        };
-        found.resumed.push(Resumed { claimed, state, note });
+        let claimed = row.claimed(row.started_at.unwrap_or(row.queued_at), parameters);
+        found.resumed.push(Resumed { claimed, state: row.state, note });
         Ok(())
     }
 }

@@ -38,11 +38,11 @@ pub(super) enum Mistake {
     FailuresForgotten,
     /// What was given back counts as failed.
     ReleaseIsFailure,
-    /// What nobody has heard of since a restart counts as failed.
+    /// An attempt that nobody has heard of since a restart counts as failed.
     LossIsFailure,
-    /// What nobody has heard of since a restart counts as nothing.
+    /// An attempt that nobody has heard of since a restart counts as nothing.
     LossIsFree,
-    /// What was claimed and never began is recovered as what ran.
+    /// An action that was claimed and never began is recovered as one that ran.
     UnbegunIsRun,
     /// Restarts are not told with a claim.
     RestartsForgotten,

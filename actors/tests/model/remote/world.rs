@@ -236,13 +236,13 @@ pub(super) enum Fault {
     ReservedLost,
     /// What is reserved and not claimed is not given back.
     UnclaimedLost,
-    /// What nobody spoke of since a restart counts as a failure, whether a worker had it or not.
+    /// An attempt that nobody spoke of since a restart counts as a failure, whether a worker had it or not.
     LostIsFailure,
-    /// What nobody spoke of since a restart does not count.
+    /// An attempt that nobody spoke of since a restart does not count.
     LostIsFree,
-    /// What was claimed when the queue's actor died, and never began, goes on like what workers have.
+    /// An action that was claimed when the queue's actor died, and never began, goes on like those that workers have.
     ActorDeathCounts,
-    /// What a new actor does not know of is taken for never begun, also in a server that has not recovered what ran before.
+    /// An attempt that a new actor does not know is taken for never begun, also in a server that has not recovered what ran before.
     UnbegunTooEarly,
     /// Claims beside a recovery count no slots for what is resumed.
     ClaimsBesideResumed,

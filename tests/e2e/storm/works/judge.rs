@@ -1,4 +1,4 @@
-//! Whether the end of an action, the history that the server shows of it and its diary fit.
+//! The judge: do the end of an action, the history that the server shows of it and its diary fit?
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Attempt {
         })
     }
 
-    /// Whether its server died with it.
+    /// True if its server died with it.
     fn was_lost(&self) -> bool {
         self.outcome == "Lost"
     }

@@ -35,7 +35,7 @@ pub(super) struct Starter {
     pub(super) ends: bool,
 }
 
-/// What can be told of the starter of an orphan.
+/// Judgement on who started an orphan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// A program that goes on may have started it.
@@ -105,7 +105,7 @@ pub(super) struct Leaver {
     pub(super) before: Serial,
     pub(super) seen: Instant,
     pub(super) was_noted: bool,
-    /// Where it is written down.
+    /// The lines that tell of it.
     lines: Vec<Line>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::adopted::{Owner, Starter, Starters};
+use super::adopted::{Note, Owner, Starter, Starters};
 use super::census::Serial;
 use super::proc::Process;
 
@@ -58,8 +58,19 @@ impl Registry {
         }))
     }
 
-    /// Returns the attempts for which these run.
-    pub(super) fn owners(&self, of: impl IntoIterator<Item = Serial>) -> Vec<Owner> {
-        of.into_iter().filter_map(|of| Some(self.running.get(&of)?.owner.clone())).collect()
+    /// Makes the note of a process: with the attempt of its program, or of all that may have started it.
+    pub(super) fn note(
+        &self,
+        process: Process,
+        program: Option<Serial>,
+        starters: &Starters,
+        before: Serial,
+    ) -> Note {
+        let owner = |of: Serial| Some(self.running.get(&of)?.owner.clone());
+        let owners = match program {
+            Some(serial) => owner(serial).into_iter().collect(),
+            None => starters.may_be_of(process.start, before).filter_map(owner).collect(),
+        };
+        (process, owners)
     }
 }

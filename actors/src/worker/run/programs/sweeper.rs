@@ -223,14 +223,11 @@ impl Sweeper {
                     || matches!(&mark, Marked::By(mark) if *mark == running.mark)
             };
             let before = self.leavers.keep(process, None, programs.next).before;
-            let owners = match programs.running.iter().find(|(_, running)| of(running)) {
-                Some((serial, _)) => programs.owners([*serial]),
-                None => {
-                    is_nobodys |= starters.verdict(process.start, before) == Verdict::Nobodys;
-                    programs.owners(starters.may_be_of(process.start, before))
-                }
-            };
-            notes.push((process, owners));
+            let program = programs.running.iter().find(|(_, running)| of(running));
+            let program = program.map(|(serial, _)| *serial);
+            is_nobodys |=
+                program.is_none() && starters.verdict(process.start, before) == Verdict::Nobodys;
+            notes.push(programs.note(process, program, &starters, before));
         }
         drop(programs);
         self.leavers.write(notes);
@@ -341,11 +338,7 @@ impl Sweeper {
                 }
             }
             if !leaver.was_noted {
-                let owners = match program {
-                    Some(serial) => programs.owners([serial]),
-                    None => programs.owners(starters.may_be_of(process.start, before)),
-                };
-                notes.push((process, owners));
+                notes.push(programs.note(process, program, &starters, before));
             }
         }
         drop(programs);
