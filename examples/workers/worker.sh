@@ -8,7 +8,8 @@
 #
 # Put your own work into `work`, which is run in a process group of its own. `parameter NAME DEFAULT` prints a parameter;
 # `progress PERCENT STAGE PARTIAL` shows how far it is; what it prints is the result, and its exit code tells whether it failed
-# (3: another attempt would only fail again). It is stopped (SIGSTOP) while the action is paused, and ended when that is to stop.
+# (3: another attempt would only fail again). It is stopped (SIGSTOP) while the action is paused, and ended when that is to stop. If
+# this program is killed (kill -9), the work ends at its next `progress`.
 
 set -u
 
