@@ -121,13 +121,13 @@ start_ceiling() {
 # The scheme of the server, and more lines for its configuration: of [Server], and sections.
 scheme=http server_lines='' sections=''
 
-# new_server NAME QUEUE:THREADS...: a server with an empty data directory and these queues with Type=Echo.
+# new_server NAME QUEUE:THREADS[:TYPE]...: a server with an empty data directory and these queues, with Type=Echo if none is given.
 new_server() {
-  local number=0 queue
+  local number=0 queue name slots type
   data=$work/$1
   log=$base/$1.log
   shift
-  first_queue=${1%:*}
+  first_queue=${1%%:*}
   mkdir "$data"
   : >"$log"
   free_port
@@ -146,8 +146,11 @@ Durability=$durability
 [AsyncActions]
 Number=$#
 EOF
-    for queue; do printf '%d=%s\n' $((number++)) "${queue%:*}"; done
-    for queue; do printf '[%s]\nType=Echo\nMaximumThreads=%s\n' "${queue%:*}" "${queue#*:}"; done
+    for queue; do printf '%d=%s\n' $((number++)) "${queue%%:*}"; done
+    for queue; do
+      IFS=: read -r name slots type <<<"$queue"
+      printf '[%s]\nType=%s\nMaximumThreads=%s\n' "$name" "${type:-Echo}" "$slots"
+    done
     printf '%s\n' "$sections"
   } >"$data/actiond.cfg"
   start_server

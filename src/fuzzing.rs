@@ -2,7 +2,7 @@
 //!
 //! Behind the feature `fuzzing` and no part of the public API. `fuzz/` feeds these functions with made-up bytes and
 //! `tests/corpus` with the inputs kept from that; `docs/fuzzing.md` says which rules are checked. Beside this file:
-//! `wire.rs` has the targets of the wire, `tree.rs` makes reply trees and compares them with what readers see, `zone.rs` has a
+//! `wire.rs` has the targets of the wire, `work.rs` those of what programs and workers say, `tree.rs` makes reply trees and compares them with what readers see, `zone.rs` has a
 //! clock that changes.
 #![allow(
     clippy::panic,
@@ -12,6 +12,7 @@
 
 mod tree;
 mod wire;
+mod work;
 mod zone;
 
 use std::collections::HashSet;
@@ -29,21 +30,29 @@ use crate::documents::xml::{ParseError, is_xml_char};
 
 pub use tree::render;
 pub use wire::{mender, multipart, reply, request, time_filter, token};
+pub use work::result;
+#[cfg(unix)]
+pub use work::{command_line, program_lines};
 
 /// A target takes any bytes and panics where a rule is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target with the name of its file in `fuzz/fuzz_targets` and of its directory in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    #[cfg(unix)]
+    ("command_line", command_line),
     ("config", config),
     ("ingest_xml", ingest_xml),
     ("mender", mender),
     ("multipart", multipart),
+    #[cfg(unix)]
+    ("program_lines", program_lines),
     ("reference", reference),
     ("removes_csv", removes_csv),
     ("render", render),
     ("reply", reply),
     ("request", request),
+    ("result", result),
     ("time_filter", time_filter),
     ("token", token),
 ];

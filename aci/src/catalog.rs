@@ -17,7 +17,7 @@ use super::words::{find_word, list, nearest, parse_bool};
 
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
 pub use help::{help_elements, help_html};
-pub use start::{MAX_START_SECS, START_FORMS, parse_start};
+pub use start::{MAX_START_SECS, START_FORMS, parse_start, plain_start};
 
 /// The description of an action, for the validation of requests and for the help.
 ///
@@ -255,11 +255,12 @@ pub fn validate(
 fn check(param: &ParamSpec, name: &str, value: &PairValue) -> Result<(), AciError> {
     let name = if param.name == ANY { name } else { &param.name };
     match value {
-        PairValue::Text(text) if text.trim().is_empty() => Ok(()),
+        // Before that: an empty one would let start at once what somebody wanted to wait.
         PairValue::Text(text) if param.kind == ParamKind::EarliestStart => {
             let read = param.kind.accepts(text).then_some(());
             read.ok_or_else(|| AciError::invalid(name, text, &param.kind.allowed()))
         }
+        PairValue::Text(text) if text.trim().is_empty() => Ok(()),
         PairValue::Text(text) if param.kind.accepts(text.trim()) => Ok(()),
         PairValue::Text(text) => Err(AciError::invalid(name, text, &param.kind.allowed())),
         PairValue::Bytes(_) if param.kind == ParamKind::Text => Ok(()),

@@ -42,6 +42,7 @@ const LISTS: &[(&str, &str)] = &[
     ("workers", "worker"),
     ("parameters", "parameter"),
     ("history", "attempt"),
+    ("log", "line"),
     ("progress", "stage"),
     ("stage", "stage"),
 ];
@@ -210,6 +211,11 @@ mod tests {
                 ],
                 r#"{"action":{"progress":{"percent":{"$":"1"},"stage":[{"@title":"S"}]}}}"#,
                 r#"{"action":{"progress":{"percent":"1","stage":[{"@title":"S"}]}}}"#,
+            ),
+            (
+                vec![e("log").child(t("line", "one"))],
+                r#"{"log":{"line":[{"$":"one"}]}}"#,
+                r#"{"log":{"line":["one"]}}"#,
             ),
             (
                 vec![

@@ -46,13 +46,16 @@ impl Recovery {
     /// ```
     #[must_use]
     pub const fn command(self, restarts: u32) -> Command {
-        let died = restarts.saturating_add(1);
         match self.on_restart {
-            OnRestart::Requeue if self.max_restarts > 0 && died >= self.max_restarts => {
-                Command::GiveUp
-            }
+            OnRestart::Requeue if self.gives_up(restarts) => Command::GiveUp,
             on_restart => Command::Recover(on_restart),
         }
+    }
+
+    /// Tells whether an action that one more server has died with, after `restarts` others, is started no more.
+    #[must_use]
+    pub const fn gives_up(self, restarts: u32) -> bool {
+        self.max_restarts > 0 && restarts.saturating_add(1) >= self.max_restarts
     }
 }
 
@@ -184,6 +187,9 @@ pub enum Ended {
     Retry,
     /// The work was given back undone: it counts as no attempt.
     Released,
+    /// The work, which is done elsewhere, was not heard of since its server went down, so nobody can tell whether it had begun.
+    /// That counts as a restart, not as a failure.
+    Lost,
     /// The work was cancelled elsewhere, before it began there.
     Cancelled,
     /// The work ended because it was asked to stop, or was forced.
@@ -334,10 +340,12 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
         (Command::End(Ended::Failed), Processing | Paused | Stopping) => Move(Error),
         (Command::End(Ended::Stopped), Processing | Paused | Stopping) => Move(Stopped),
         (Command::End(Ended::Cancelled), Processing | Paused | Stopping) => Move(Cancelled),
-        (Command::End(Ended::Retry | Ended::Released), Processing | Paused) => Move(Queued),
+        (Command::End(Ended::Retry | Ended::Released | Ended::Lost), Processing | Paused) => {
+            Move(Queued)
+        }
         // Who asked for a stop wants no further attempt.
         (Command::End(Ended::Retry), Stopping) => Move(Error),
-        (Command::End(Ended::Released), Stopping) => Move(Stopped),
+        (Command::End(Ended::Released | Ended::Lost), Stopping) => Move(Stopped),
 
         (Command::Recover(OnRestart::Resume), Processing | Paused | Stopping) => Stay,
         (Command::GiveUp, Processing | Paused) => Move(Error),
@@ -398,6 +406,7 @@ mod tests {
         (Command::End(Ended::Stopped), "- X X X - - - -"),
         (Command::End(Ended::Retry), "- Q Q E - - - -"),
         (Command::End(Ended::Released), "- Q Q X - - - -"),
+        (Command::End(Ended::Lost), "- Q Q X - - - -"),
         (Command::End(Ended::Cancelled), "- C C C - - - -"),
         (Command::End(Ended::Interrupted(OnRestart::Requeue)), "- Q Q X - - - -"),
         (Command::End(Ended::Interrupted(OnRestart::Fail)), "- E E X - - - -"),

@@ -199,6 +199,10 @@ impl Work {
     /// It is given the command with what the runtime has added to it, and returns the child that this command started and
     /// nobody has waited for. It must not change the process group. It runs where futures do, so it must not block for long.
     ///
+    /// If that fails for lack of descriptors or processes (`EMFILE`, `ENFILE`, `EAGAIN`), it is called again after a pause, until
+    /// it works or the attempt is asked to stop. No time counts as worked meanwhile. It may put another command in the place of
+    /// one that can't be used twice.
+    ///
     /// ```
     /// use actiond_actors::{ActionContext, Perform, Work};
     /// use std::sync::Mutex;
@@ -225,7 +229,7 @@ impl Work {
     #[cfg(unix)]
     pub fn process_started_by<F>(
         command: tokio::process::Command,
-        start: impl FnOnce(&mut tokio::process::Command) -> std::io::Result<tokio::process::Child>
+        start: impl FnMut(&mut tokio::process::Command) -> std::io::Result<tokio::process::Child>
         + Send
         + 'static,
         accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
@@ -318,7 +322,8 @@ impl ActionContext {
         &self.system
     }
 
-    /// Tells whether the attempt began in an earlier server, and its work goes on elsewhere ([`OnRestart::Resume`]).
+    /// Tells whether the attempt began in an earlier server, and its work goes on elsewhere ([`OnRestart::Resume`]). That server may
+    /// have died before the work began: work that nobody hears of ends with [`Failure::Lost`].
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.attempt.is_resumed()

@@ -8,7 +8,8 @@
 #
 # Put your own work into `work`, which is run in a process group of its own. `parameter NAME DEFAULT` prints a parameter;
 # `progress PERCENT STAGE PARTIAL` shows how far it is; what it prints is the result, and its exit code tells whether it failed
-# (3: another attempt would only fail again). It is stopped (SIGSTOP) while the action is paused, and ended when that is to stop.
+# (3: another attempt would only fail again). It is stopped (SIGSTOP) while the action is paused, and ended when that is to stop. If
+# this program is killed (kill -9), the work ends at its next `progress`.
 
 set -u
 
@@ -46,8 +47,9 @@ parameter() {
             | $one."@value" // $one."$" // "" | plain($one."@encoding")] | .[0] // $default' "$files/job"
 }
 
-# What the next heartbeat tells. Moved into place, so that it is never half there.
+# What the next heartbeat tells. Moved into place, so that it is never half there. Ends the work if nobody is left to tell it.
 progress() {
+    kill -0 $$ 2>/dev/null || kill -KILL 0
     printf '%s' "$1" >"$files/Progress.new" && mv "$files/Progress.new" "$files/Progress"
     printf '%s' "$2" >"$files/Stage.new" && mv "$files/Stage.new" "$files/Stage"
     printf '%s' "${3-}" >"$files/Partial.new" && mv "$files/Partial.new" "$files/Partial"

@@ -17,17 +17,19 @@ install() {
   client=$(realpath "$client")
 }
 
-# More than any run finishes: they are ended by `end_work`, or with their session.
+# work_with SUBMITTERS: more actions than any run finishes; all is ended by `end_work`, or with its session.
+work_with() {
+  launch workers "$client" "127.0.0.1:$http_port" Finish 1000000000000 64 "$1"
+}
+
 begin_workers() {
-  launch workers "$client" "127.0.0.1:$http_port" Finish 1000000000000 64 0
+  work_with 0
 }
 
 begin_work() {
-  begin_workers
-  QUEUE=Finish start_load "$http_port" "$connections" "$1" submit
+  work_with "$connections"
 }
 
 end_work() {
-  finish_load
   kill_server workers
 }

@@ -4,6 +4,8 @@ pub mod args;
 mod log_channel;
 mod log_lines;
 mod memory;
+#[cfg(unix)]
+mod open_files;
 pub mod serve;
 mod signals;
 mod time_zone;
@@ -26,7 +28,11 @@ use crate::kinds::Kinds;
 pub fn run_with(kinds: Kinds) -> ExitCode {
     // Before anything is opened.
     #[cfg(unix)]
-    crate::kinds::reserve_descriptor();
+    {
+        open_files::keep_inherited();
+        open_files::raise_limit();
+        crate::kinds::reserve_descriptor();
+    }
     let args = match Args::parse_from(std::env::args_os()) {
         Ok(args) => args,
         // Prints help, version or what is wrong, and ends the program with the right code.

@@ -94,6 +94,11 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         log::warn!("{warning}");
     }
     let settings = load(kinds, args)?;
+    let workers = settings.server.threads.unwrap_or_else(default_workers);
+    #[cfg(unix)]
+    if let Some(warning) = super::open_files::warning(&settings, workers) {
+        log::warn!("{warning}");
+    }
     beneath::protect(settings.files.clone());
     let certificates = Certificates::load(&settings).await?;
     // The ports first: a second server on them must not even look at the data.
@@ -104,7 +109,6 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let mut signals = Signals::new()?;
     let system = start_queues(&settings, address.port()).await?;
-    let workers = settings.server.threads.unwrap_or_else(default_workers);
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let endpoint = endpoint_builder(&settings, system.clone())
         .address(settings.server.token_host.clone(), address.port())
@@ -431,6 +435,10 @@ fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
         let builder = match queue.settings.params() {
             Some(params) => builder.describe_and_check(name, summary, params),
             None => builder.describe(name, summary, queue.kind.params()),
+        };
+        let builder = match queue.settings.runs_programs() {
+            true => builder.runs_programs(queue.name.clone()),
+            false => builder,
         };
         match queue.settings.desk() {
             Some(desk) => builder.desk(queue.name.clone(), desk),

@@ -77,6 +77,9 @@ pub(super) struct Reloads {
     hang_up: tokio::signal::unix::Signal,
     #[cfg(unix)]
     _too_large: tokio::signal::unix::Signal,
+    // Whoever starts the server may ignore it, and the system then keeps nothing of how a program has ended.
+    #[cfg(unix)]
+    _child: tokio::signal::unix::Signal,
 }
 
 impl Reloads {
@@ -86,6 +89,7 @@ impl Reloads {
         Ok(Self {
             hang_up: signal(SignalKind::hangup())?,
             _too_large: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
+            _child: signal(SignalKind::child())?,
         })
     }
 

@@ -11,6 +11,7 @@ use super::ini::IniSection;
 use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
+use super::secrets;
 use super::settings::{AccessSettings, QueueConfig};
 use super::table::{self, AUTHORIZATION_ROLES, ROLE, SERVER, SERVICE, STANDARD_ROLE_NAMES};
 use super::value::Value;
@@ -296,7 +297,7 @@ fn hashes(
         }
         let shown = shorten(text);
         let file = Path::new(text);
-        if disk == Disk::Real && table::is_probably_key(text) && !file.exists() {
+        if disk == Disk::Real && secrets::is_probably_key(text) && !file.exists() {
             let reason = "has an item that is neither a hash nor a file, perhaps the key itself: the hash of the key belongs there, sha256: and 64 hexadecimal digits (actiond key prints both)";
             problem(reader, reason.to_owned());
             continue;

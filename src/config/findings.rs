@@ -8,13 +8,10 @@ use std::fmt;
 use crate::aci::words::shorten;
 
 use super::MAX_FILE_BYTES;
-use super::table::is_secret;
+use super::secrets::masked;
 
 /// Number of problems, and of warnings, that are kept; the rest are only counted.
 const KEPT: usize = 100;
-
-/// The text that is shown in place of a secret.
-pub(super) const SECRET: &str = "***";
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,9 +213,8 @@ impl Findings {
             line: place.line.map(|line| line.number),
             section: place.section.map(shown),
             key: place.key.map(shown),
-            value: place.value.map(|value| match place.key {
-                Some(key) if is_secret(key, value) => SECRET.to_owned(),
-                _ => shown(value),
+            value: place.value.map(|value| {
+                place.key.and_then(|key| masked(key, value)).unwrap_or_else(|| shown(value))
             }),
             reason: reason.into(),
         };

@@ -1,7 +1,7 @@
 //! The value of each key that is in force, and its origin: the output of `actiond config --config FILE`.
 
-use super::findings::{Findings, Line, SECRET};
-use super::table::is_secret;
+use super::findings::{Findings, Line};
+use super::secrets::masked;
 
 /// The origin of a value.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +36,8 @@ impl<'r> InForce<'r> {
             self.0.len() - 1
         });
         let Some((_, keys)) = self.0.get_mut(at) else { return };
-        let value = if is_secret(key, value) { SECRET } else { value };
-        let known = Noted { key, value: value.to_owned(), origin };
+        let value = masked(key, value).unwrap_or_else(|| value.to_owned());
+        let known = Noted { key, value, origin };
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
             None => keys.push(known),
@@ -156,6 +156,27 @@ Type=FileSystemConnector
         let (_, _, printed) = Settings::parse_among(text, "t", &among).unwrap();
         assert!(printed.contains("// t:6\nSSLPrivateKeyPassword=***\n"), "{printed}");
         assert!(!printed.contains("secret"), "{printed}");
+    }
+
+    #[test]
+    fn of_variables_for_programs_only_the_names_are_printed() {
+        let text = "[AsyncActions]\n0=Run\n[Run]\nType=Command\nCommand=true\n\
+                    Environment=PGPASSWORD=secret\nEnvironment0=A=secret\n0=B = secret\n1=C=secret=1\n";
+        let (printed, _) = printed(&[("a.cfg", text)]);
+        for line in ["Environment=PGPASSWORD=***", "Environment0=A=***", "0=B =***", "1=C=***"] {
+            assert!(printed.contains(&format!("{line}\n")), "{line}: {printed}");
+        }
+        assert!(printed.contains("\n0=Run\n") && !printed.contains("secret"), "{printed}");
+        // Nor in what is wrong with them.
+        for line in ["Environment=secret", "Environment==secret", "0=ACTIOND_X=secret"] {
+            let config =
+                format!("[AsyncActions]\n0=Run\n[Run]\nType=Command\nCommand=true\n{line}\n");
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("a.cfg");
+            fs::write(&path, config).unwrap();
+            let error = check(&Kinds::shipped(), &path).unwrap_err().to_string();
+            assert!(error.contains("a.cfg:6") && !error.contains("secret"), "{line}: {error}");
+        }
     }
 
     #[test]

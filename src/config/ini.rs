@@ -11,9 +11,9 @@ use std::rc::Rc;
 use regex::{Regex, RegexBuilder};
 
 use super::files::{Files, lines_of};
-use super::findings::{Findings, Line, Location, SECRET};
+use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
-use super::table::is_secret;
+use super::secrets::masked;
 use crate::aci::words::shorten;
 
 /// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
@@ -413,13 +413,12 @@ fn pattern(name: &str) -> Option<Option<Regex>> {
 fn shown_line(line: &str) -> Cow<'_, str> {
     // The sign may be what is wrong with it.
     let sign: &[char] = if line.contains('=') { &['='] } else { &[':', ' ', '\t'] };
-    match line.find(sign).and_then(|at| line.split_at_checked(at)) {
-        Some((key, rest)) if is_secret(key.trim(), rest.trim_start_matches(sign).trim()) => {
-            let sign = rest.chars().next().unwrap_or_default();
-            Cow::Owned(format!("{}{sign}{SECRET}", shorten(key)))
-        }
-        _ => shorten(line),
-    }
+    let parts = line.find(sign).and_then(|at| line.split_at_checked(at));
+    let masked = parts.and_then(|(key, rest)| {
+        let value = masked(key.trim(), rest.trim_start_matches(sign).trim())?;
+        Some(format!("{}{}{value}", shorten(key), rest.chars().next()?))
+    });
+    masked.map_or_else(|| shorten(line), Cow::Owned)
 }
 
 /// Folds a name for comparison: names of ACI settings are ASCII.

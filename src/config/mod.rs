@@ -15,6 +15,7 @@
 //! | `build`, `queues`, `access`, `tls` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
+//! | `secrets` | masks what is not for other eyes |
 //! | `findings`, `unknown` | collect problems and warnings; warn about keys that nothing reads |
 //! | `in_force` | notes the value that each key has in the end, for [`check`] |
 //! | `describe` | prints the table as a configuration file |
@@ -35,6 +36,7 @@ mod kind_reader;
 mod lines;
 mod queues;
 mod reader;
+mod secrets;
 mod settings;
 mod table;
 #[cfg(test)]

@@ -116,19 +116,16 @@ pub(super) fn queues<'r>(
     (all, Purposes { queues, listed, are_whole })
 }
 
-/// Warns of keys that have no effect on a queue whose actions outlive the server.
+/// Warns of a key that has no effect on a queue whose actions outlive the server.
 fn warn_of_restarts(reader: &mut Reader<'_>, queue: &str, kind: &str) {
-    let Some(section) = reader.ini.section(queue) else { return };
-    for key in [table::ON_RESTART, table::MAX_RESTARTS] {
-        let entry = section.get(key.name);
-        if let Some(entry) = entry.filter(|entry| !reader.findings.has_problem_at(entry.line)) {
-            reader.findings.warning(Some(entry.line), || {
-                format!(
-                    "[{queue}] {} has no effect: what Type={kind} runs goes on elsewhere when the server ends",
-                    key.name
-                )
-            });
-        }
+    let entry = reader.ini.section(queue).and_then(|section| section.get(table::ON_RESTART.name));
+    if let Some(entry) = entry.filter(|entry| !reader.findings.has_problem_at(entry.line)) {
+        reader.findings.warning(Some(entry.line), || {
+            format!(
+                "[{queue}] {} has no effect: what Type={kind} runs goes on elsewhere when the server ends",
+                table::ON_RESTART.name
+            )
+        });
     }
 }
 

@@ -5,8 +5,6 @@
 
 use super::key::{Key, Section};
 use super::value::ValueKind;
-use crate::access::KEY_PREFIX;
-use crate::aci::words::nearest;
 use crate::kinds::Kinds;
 
 /// `[Server]`.
@@ -146,44 +144,6 @@ pub(super) fn restrictions() -> impl Iterator<Item = &'static Key> {
 pub(super) fn is_list_of_clients(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.ends_with("clients") && name != "indexclients"
-}
-
-/// Names of keys whose values are keys for other servers, and names that are like those and no secret.
-const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];
-const NO_FOREIGN_KEYS: [&str; 3] = ["ForwardKeyFile", "ForwardTo", "ForwardMarker"];
-
-/// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password or of a key for another
-/// server, an address with a password in it, and a list of keys with an item that is neither a hash nor looks like a path, so
-/// that it is probably the key itself.
-pub(super) fn is_secret(key: &str, value: &str) -> bool {
-    let foreign = nearest(key, FOREIGN_KEYS.into_iter().chain(NO_FOREIGN_KEYS));
-    let is_password = key.to_ascii_lowercase().contains("password")
-        || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some()
-        || foreign.is_some_and(|name| FOREIGN_KEYS.contains(&name));
-    let is_keys = || nearest(key, [KEYS.name]).is_some();
-    !value.is_empty()
-        && (is_password
-            || has_password(value)
-            || is_keys() && value.split(',').any(is_probably_key))
-}
-
-/// Returns true if a value names addresses of which one has a password, as `http://NAME:PASSWORD@HOST` has.
-fn has_password(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| {
-        let host = rest.split(['/', '?', '#', ',']).next().unwrap_or_default();
-        host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-    })
-}
-
-/// Returns true if an item of `Keys` is neither a hash, though perhaps an incomplete one, nor looks like a path.
-pub(super) fn is_probably_key(item: &str) -> bool {
-    let item = item.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
-    let start = item.get(..KEY_PREFIX.len());
-    let rest = start.filter(|start| start.eq_ignore_ascii_case(KEY_PREFIX));
-    let is_hash = rest
-        .and_then(|_| item.get(KEY_PREFIX.len()..))
-        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    !item.is_empty() && !is_hash && !item.contains(['/', '.'])
 }
 
 /// Keys of other servers that keep somebody out, by means that this one does not have.
@@ -517,7 +477,7 @@ pub(super) const MAX_RESTARTS: &Key = &Key::with_default(
     "MaxRestarts",
     ValueKind::from_to(0, 1_000_000),
     "3",
-    "How many times an action may be running when the server dies; with the last it ends in Error instead of running again (OnRestart=Requeue). 0 is unlimited.",
+    "How many times an action may be running when the server dies; with the last it ends in Error instead of running again (OnRestart=Requeue, and what workers elsewhere do if none speaks of it after that). 0 is unlimited.",
 );
 
 pub(super) const MAX_ATTEMPTS: &Key = &Key::with_default(
@@ -638,34 +598,6 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), count, "{place}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_known() {
-        for (key, value, want) in [
-            ("SSLPrivateKeyPassword", "x", true),
-            ("sslprivatekeypasword", "x", true),
-            ("Password", "x", true),
-            ("SSLPrivateKey", "x", false),
-            ("ForwardKey", "x", true),
-            ("forwardkay", "x", true),
-            ("ForwardKeyFile", "x", false),
-            ("ForwardMarker", "Idempotency-Key", false),
-            ("ForwardTo", "http://u:p@h:1", true),
-            ("ForwardTo", "http://h:1,http://u:p@h:1", true),
-            ("ForwardTo", "http://[::1]:1", false),
-            ("ForwardTo", "x", false),
-            ("Keys", "Z0l4-_", true),
-            ("Key", "\"Z0l4\"", true),
-            ("Keys", "sha256:12,Z0l4", true),
-            ("Keys", "sha256:Z0l4", true),
-            ("Keys", "SHA256:12, ./a,b.txt,/c/d,", false),
-            ("Keys", "", false),
-            ("SSLPrivateKeyPassword", "", false),
-            ("Clients", "Z0l4", false),
-        ] {
-            assert_eq!(is_secret(key, value), want, "{key}={value}");
         }
     }
 

@@ -36,8 +36,8 @@ struct JobState {
     worker: Option<Arc<str>>,
     /// Time of the worker's last word.
     heard: Instant,
-    /// True once there was a word in this server.
-    was_heard: bool,
+    /// True once the worker has said a word to this server.
+    has_spoken: bool,
     /// The wish that the worker was told last.
     told: Wish,
     end: Ending,
@@ -91,7 +91,7 @@ impl Job {
             state: Mutex::new(JobState {
                 worker: None,
                 heard: Instant::now(),
-                was_heard: false,
+                has_spoken: false,
                 told: Wish::Run,
                 end: Ending::None,
             }),
@@ -125,9 +125,20 @@ impl Job {
         let mut state = self.lock();
         state.worker = Some(Arc::clone(worker));
         state.heard = Instant::now();
-        state.was_heard = true;
         drop(state);
         self.context.set_worker(&**worker);
+    }
+
+    /// Begins its lease anew: the reply by which its worker gets it was sent.
+    pub(super) fn sent(&self) {
+        self.lock().heard = Instant::now();
+    }
+
+    /// Gives it back to the queue because its worker has not got it, unless that has said a word about it.
+    pub(super) fn give_back(&self) {
+        if !self.lock().has_spoken {
+            self.release();
+        }
     }
 
     pub(super) fn holder(&self) -> Holder {
@@ -160,7 +171,7 @@ impl Job {
                     if self.context.stop_reason() == Some(StopReason::Client) {
                         self.context.set_forced();
                     }
-                    return Err(self.or_stopped(Failure::failed(self.lost_text(&state))));
+                    return Err(self.or_stopped(self.lost(&state)));
                 }
                 until
             };
@@ -184,12 +195,20 @@ impl Job {
         }
     }
 
-    fn lost_text(&self, state: &JobState) -> String {
+    /// The failure of a job whose lease has run out. If there was no word since the server was started, nobody can tell whether a
+    /// worker ever had it: the server may have died before its reply was sent.
+    fn lost(&self, state: &JobState) -> Failure {
         let lease = self.lease.as_secs();
-        match (&state.worker, state.was_heard) {
-            (Some(worker), true) => format!("the worker {worker} was not heard of for {lease} s"),
-            _ => format!("its worker was not heard of for {lease} s after the server was started"),
+        if self.context.is_resumed() && !state.has_spoken {
+            return Failure::Lost(format!(
+                "no worker spoke of it for {lease} s after the server was started, so nobody can tell whether one had it"
+            ));
         }
+        let worker = match &state.worker {
+            Some(worker) => format!("the worker {worker}"),
+            None => "its worker".to_owned(),
+        };
+        Failure::failed(format!("{worker} was not heard of for {lease} s"))
     }
 
     /// Takes news of its worker, and renews its lease. False if it has ended.
@@ -199,7 +218,7 @@ impl Job {
             return false;
         }
         state.heard = Instant::now();
-        state.was_heard = true;
+        state.has_spoken = true;
         let News { worker, percent, stage, partial, log } = news;
         if let Some(worker) = worker
             && state.worker.as_deref() != Some(&*worker)

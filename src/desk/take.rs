@@ -46,26 +46,34 @@ struct TakerState {
     minds_giving_back: bool,
 }
 
-/// An action that was handed to a worker. It goes back to its queue if it is dropped before it is accepted: the worker has not
-/// got it.
-pub(crate) struct Handed(Option<Arc<Job>>);
+/// An action that was handed to a worker. It goes back to its queue if it is dropped before the reply that says so was sent: the
+/// worker has not got it.
+pub(crate) struct Handed {
+    job: Arc<Job>,
+    was_sent: bool,
+}
 
 impl Handed {
-    /// Returns the job, which is the worker's from now on: it loses it only by its silence.
-    pub(crate) fn accept(mut self) -> Option<Arc<Job>> {
-        self.0.take()
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Leaves it to the worker, which has got it: from now on it loses it only by its silence.
+    pub(crate) fn sent(mut self) {
+        self.was_sent = true;
+        self.job.sent();
     }
 
     /// Returns the size of its parameters in bytes.
     pub(crate) fn byte_len(&self) -> usize {
-        self.0.as_ref().map_or(0, |job| job.parameters().byte_len())
+        self.job.parameters().byte_len()
     }
 }
 
 impl Drop for Handed {
     fn drop(&mut self) {
-        if let Some(job) = &self.0 {
-            job.release();
+        if !self.was_sent {
+            self.job.give_back();
         }
     }
 }
@@ -118,7 +126,7 @@ impl Taker {
         let takes = state.is_open && state.bytes < MOST_BYTES;
         if takes {
             job.give_to(&self.worker);
-            let handed = Handed(Some(Arc::clone(job)));
+            let handed = Handed { job: Arc::clone(job), was_sent: false };
             state.bytes = state.bytes.saturating_add(handed.byte_len());
             state.got.push(handed);
         }
@@ -269,50 +277,4 @@ pub(crate) async fn take(
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    fn waiting_at(desks: &[&Desk], places: usize) -> Place {
-        let taker = Arc::new(Taker::new("w".into(), places));
-        let mut place = Place { taker, joined: Vec::new() };
-        desks.iter().for_each(|desk| place.join(desk));
-        place
-    }
-
-    #[test]
-    fn each_place_is_reserved_once_at_whatever_desk() {
-        let [a, b] = [1, 2].map(|secs| Desk::new(Duration::from_secs(secs)));
-        assert_eq!((a.demand(), a.reserve(3)), (0, 0));
-        let both = waiting_at(&[&a, &b], 2);
-        let one = waiting_at(&[&a], 1);
-        assert_eq!((b.reserve(1), a.reserve(9)), (1, 2));
-        assert_eq!((a.demand(), b.demand(), b.reserve(1)), (0, 0, 0));
-        // The one that came last gives its place back first.
-        a.give_back(1);
-        assert_eq!((a.demand(), b.demand()), (1, 0));
-        a.give_back(9);
-        assert_eq!((a.demand(), b.demand(), b.reserve(9)), (1, 1, 1));
-        drop(one);
-        assert_eq!((a.demand(), a.waiting(), b.waiting()), (0, 1, 1));
-        drop(both);
-        assert_eq!((a.waiting(), b.waiting(), b.reserve(1)), (0, 0, 0));
-        // What is given back after that is nobody's.
-        b.give_back(2);
-        assert_eq!(b.demand(), 0);
-    }
-
-    #[tokio::test]
-    async fn whoever_leaves_waits_for_what_is_reserved_and_takes_no_more() {
-        let desk = Desk::new(Duration::from_secs(1));
-        let mut place = waiting_at(&[&desk], 2);
-        assert_eq!(desk.reserve(1), 1);
-        let mut closing = Box::pin(place.close_decided());
-        assert!(closing.as_mut().now_or_never().is_none());
-        assert_eq!(desk.reserve(1), 0);
-        desk.give_back(1);
-        assert!(closing.await.is_empty());
-        assert_eq!(desk.waiting(), 0);
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! The attempts at an action as elements: those that `getStatus` tells of, and all of them with `History=true`.
 
-use actiond_actors::lifecycle::{Ended, INTERRUPTED_BY_RESTART};
+use actiond_actors::lifecycle::{Ended, INTERRUPTED_BY_RESTART, outcome_of_error};
 use actiond_actors::store::{PastAttempt, Record};
-use actiond_actors::{State, Timestamp};
+use actiond_actors::{Node, Report, State, Timestamp};
 
 use super::render::time;
+use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
+use crate::kinds::results::STOPPED_BY;
 
 /// Returns the number of the latest attempt, if there is more than one or the action waits for the next, and the time that it
 /// waits for. Nothing for an action that runs once, and at once when there is a slot.
@@ -17,6 +19,15 @@ pub(super) fn waits(record: &Record, now: Timestamp) -> impl Iterator<Item = Ele
     let attempt = shown.then(|| Element::text("attempt", record.attempt.to_string()));
     let name = if record.attempt > 0 { "next_attempt_time" } else { "not_before" };
     attempt.into_iter().chain(until.map(|start| time(name, start)))
+}
+
+/// Adds to the result of a program that was stopped that this was by force, where nobody could tell: its server died before the
+/// program had ended, and the next one killed it.
+pub(super) fn tell_who_stopped(served: &ServedQueue, record: &mut Record) {
+    let is_told = |report: &Report| report.iter().any(|node| node.name == STOPPED_BY);
+    if served.runs_programs && record.state == State::Stopped && !is_told(&record.report) {
+        record.report.push(Node::text(STOPPED_BY, "forced"));
+    }
 }
 
 /// Returns the error to show. That of the attempt before says nothing of an action that runs again.
@@ -55,7 +66,11 @@ fn latest(record: &Record, started_at: Timestamp) -> Element {
         number: record.attempt,
         started_at,
         ended_at: record.finished_at,
-        outcome: record.state.name(),
+        outcome: match record.state {
+            // As it is told once a client has it tried again.
+            State::Error => outcome(outcome_of_error(record.error.as_deref())),
+            state => state.name(),
+        },
         worker: record.worker.clone(),
         error: error(record).map(str::to_owned),
     })
@@ -70,7 +85,7 @@ const fn outcome(ended: Option<Ended>) -> &'static str {
         Some(Ended::Cancelled) => State::Cancelled.name(),
         Some(Ended::Released) => "Released",
         Some(Ended::Interrupted(_)) => "Interrupted",
-        None => "Lost",
+        Some(Ended::Lost) | None => "Lost",
     }
 }
 
@@ -97,7 +112,7 @@ fn attempt(told: Told) -> Element {
 #[cfg(test)]
 mod tests {
     use actiond_actors::ActionId;
-    use actiond_actors::lifecycle::OnRestart;
+    use actiond_actors::lifecycle::{GIVEN_UP, INTERRUPTED_BY_SHUTDOWN, OnRestart};
 
     use super::*;
     use crate::aci::element::Content;
@@ -212,12 +227,30 @@ mod tests {
         assert_eq!(shown(&retried, &record(State::Cancelled, 1)), ["1 Error"]);
     }
 
+    /// It is the one that the store keeps once the action is tried again.
+    #[test]
+    fn an_attempt_that_ended_in_error_keeps_its_word() {
+        let texts = [INTERRUPTED_BY_RESTART, GIVEN_UP, INTERRUPTED_BY_SHUTDOWN, "no luck", ""];
+        let words = ["Lost", "Lost", "Interrupted", "Error", "Error"];
+        for (text, word) in texts.into_iter().zip(words) {
+            let error = Some(text.to_owned()).filter(|text| !text.is_empty());
+            let ended = Record { error: error.clone(), ..record(State::Error, 1) };
+            let again = PastAttempt { ended: outcome_of_error(error.as_deref()), ..past(1, None) };
+            let told = [
+                shown(&[], &ended),
+                shown(&[again], &Record { error, ..record(State::Queued, 1) }),
+            ];
+            assert_eq!(told, [[format!("1 {word}")], [format!("1 {word}")]], "{text}");
+        }
+    }
+
     #[test]
     fn each_end_has_a_word() {
         let ends = [
             (Some(Ended::Interrupted(OnRestart::Requeue)), "Interrupted"),
             (Some(Ended::Released), "Released"),
             (Some(Ended::Failed), "Error"),
+            (Some(Ended::Lost), "Lost"),
             (None, "Lost"),
         ];
         for (ended, word) in ends {

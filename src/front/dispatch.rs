@@ -19,6 +19,7 @@ use bytes::Bytes;
 use super::actions::{Action, Actions};
 use super::authorize::authorize;
 use super::endpoint::Endpoint;
+use super::handover::Handover;
 use super::list::List;
 use super::message::{AciReply, AciRequest, Caller, Port};
 use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
@@ -53,6 +54,8 @@ pub(super) struct Call<'a> {
     memory: ReplyMemory,
     /// The token of an action that was queued: whatever fails from then on, the client must get it.
     pub(super) token: Option<Element>,
+    /// The actions that are handed to a worker with the reply.
+    pub(super) handover: Handover,
     /// The permit of an action that ran at once, whose result exists nowhere else.
     pub(super) permit: Option<RunPermit>,
 }
@@ -100,6 +103,7 @@ pub(super) async fn dispatch(
         client: &request.client,
         memory: ReplyMemory::default(),
         token: None,
+        handover: Handover::default(),
         permit: None,
     };
     let reply = reply(call).await.map_err(|error| (error, format));
@@ -178,7 +182,7 @@ async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
         return Ok(reply);
     }
     match (replies.fit(reply.len(), &mut call.memory).await, &call.token) {
-        (Ok(()), _) => Ok(AciReply { memory: call.memory, ..reply }),
+        (Ok(()), _) => Ok(AciReply { memory: call.memory, handover: call.handover, ..reply }),
         (Err(NoReplyMemory), Some(token)) => Ok(call.success(std::slice::from_ref(token))),
         (Err(no_memory), None) => Err(no_memory.into()),
     }

@@ -92,6 +92,8 @@ pub struct EndpointBuilder {
     described: Vec<Described>,
     roles: Vec<(String, StandardRole)>,
     desks: Vec<(String, Desk)>,
+    /// The queues whose actions are programs.
+    programs: Vec<String>,
     access: Access,
     service_port: Option<u16>,
     service_has_tls: bool,
@@ -243,6 +245,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// Says that the actions of a queue are programs. One that was asked to stop when its server died was ended by the next one,
+    /// so its status says `<stopped_by>forced</stopped_by>`.
+    #[must_use]
+    pub fn runs_programs(mut self, queue: impl Into<String>) -> Self {
+        self.programs.push(queue.into());
+        self
+    }
+
     /// Sets the desk at which workers elsewhere take the actions of a queue (`QueueWork`): that of its performer. Without such a
     /// queue it has no effect.
     #[must_use]
@@ -311,7 +321,19 @@ impl EndpointBuilder {
             let (upper, permits) = (queue.name().to_uppercase(), RunPermits::new(self.threads));
             let desk = self.desks.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(queue.name()));
             let desk = desk.map(|(_, desk)| desk.clone());
-            ServedQueue { queue, upper, permits, summary, params, is_checked, role, desk }
+            let runs_programs =
+                self.programs.iter().any(|name| name.eq_ignore_ascii_case(queue.name()));
+            ServedQueue {
+                queue,
+                upper,
+                permits,
+                summary,
+                params,
+                is_checked,
+                role,
+                desk,
+                runs_programs,
+            }
         });
         let inner = Inner {
             queues: queues.collect(),
@@ -374,6 +396,7 @@ impl Endpoint {
             described: Vec::new(),
             roles: Vec::new(),
             desks: Vec::new(),
+            programs: Vec::new(),
             access: Access::default(),
             service_port: None,
             service_has_tls: false,

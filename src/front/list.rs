@@ -20,7 +20,7 @@ use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::reply_memory::{ReplyMemory, SMALL, part_of};
 use super::served_queue::ServedQueue;
-use super::{AciBody, AciReply, ListStream, render, work};
+use super::{AciBody, AciReply, Handover, ListStream, render};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::response::ListWriter;
@@ -122,7 +122,8 @@ impl List {
             let body = AciBody::Stream(sending.stream(out));
             let memory = ReplyMemory::default();
             let (is_refused, asks_for_key) = (false, false);
-            return Ok(AciReply { content_type, body, memory, is_refused, asks_for_key });
+            let handover = Handover::default();
+            return Ok(AciReply { content_type, body, memory, handover, is_refused, asks_for_key });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()
@@ -231,7 +232,7 @@ impl Sending {
 
     async fn element(
         &mut self,
-        mut status: ActionStatus,
+        status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
         let Record { id, queued_at, attempt, .. } = status.record;
@@ -248,8 +249,7 @@ impl Sending {
                     false => None,
                 };
                 let more = render::More { past, log };
-                let holder = work::holder(&self.served, &mut status.record);
-                Ok(Some(render::action(status, token, now, more).children(holder)))
+                Ok(Some(self.served.show(status, token, now, more)))
             }
             Shows::Parameters => match self.parameters(id).await {
                 Ok((state, parameters)) => {

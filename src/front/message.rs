@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::client::Client;
+use super::handover::Handover;
 use super::reply_memory::{ReplyMemory, SMALL};
 use crate::access::KeyHash;
 use crate::aci::error::AciError;
@@ -128,6 +129,8 @@ pub struct AciReply {
     pub body: AciBody,
     /// The memory that is reserved for a large body; a stream has its own.
     pub memory: ReplyMemory,
+    /// The actions that are handed to a worker with it, until it was sent.
+    pub handover: Handover,
     /// True if the request was refused for want of a role, of which the log has a line.
     pub is_refused: bool,
     /// True if the client is a browser that should ask its user for a key: HTTP status 401.
@@ -144,6 +147,7 @@ impl AciReply {
             content_type,
             body: AciBody::Whole(body),
             memory: ReplyMemory::default(),
+            handover: Handover::default(),
             is_refused: false,
             asks_for_key: false,
         }

@@ -11,6 +11,7 @@
 //! | `authorize` | permissions |
 //! | `queues` | the action `QueueInfo` |
 //! | `work` | the action `QueueWork` |
+//! | `handover` | what is handed to a worker with a reply |
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
@@ -34,6 +35,7 @@ mod dispatch;
 pub mod endpoint;
 mod ends;
 mod errors;
+mod handover;
 mod list;
 mod message;
 mod queues;
@@ -62,6 +64,7 @@ pub use client::{Client, Leaving};
 use dispatch::dispatch;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use ends::{log_unfinished, tokens};
+pub use handover::Handover;
 pub use message::{
     AciAnswer, AciBody, AciReply, AciRequest, Caller, Certificate, Credential, ListStream, Port,
 };

@@ -13,7 +13,6 @@ use super::list::{List, Shows};
 use super::render;
 use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
-use super::work;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
@@ -101,7 +100,7 @@ async fn one_action(
             let wait = Duration::try_from_secs_f64(query.wait_secs.unwrap_or_default());
             let look = target.look(SMALL).await?;
             let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
-            let mut status = status.map_err(|e| target.error(&e))?;
+            let status = status.map_err(|e| target.error(&e))?;
             // After the status: the attempt that this shows is never missing.
             let past = if query.history {
                 Some(queue.history(*id).await.map_err(|e| target.error(&e))?)
@@ -112,8 +111,7 @@ async fn one_action(
             let shows_log = query.log && status.record.state.is_running();
             let log = shows_log.then(|| queue.log_of(&status));
             let more = render::More { past, log };
-            let holder = work::holder(served, &mut status.record);
-            let action = render::action(status, target.token(), now, more).children(holder);
+            let action = served.show(status, target.token(), now, more);
             return Ok(vec![Element::new("actions").child(action)]);
         }
         QueueCommand::QueueStatus => return queue_status(served).await,

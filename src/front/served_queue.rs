@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use actiond_actors::QueueHandle;
+use actiond_actors::{ActionStatus, QueueHandle, Timestamp};
 
+use super::render::{self, More};
 use super::run_permits::RunPermits;
+use super::{attempts, work};
 use crate::aci::catalog::{ActionSpec, ParamSpec, StandardRole};
+use crate::aci::element::Element;
 use crate::desk::Desk;
 
 /// An asynchronous action as the help shows it: a queue, and what its actions take.
@@ -23,9 +26,24 @@ pub(super) struct ServedQueue {
     pub(super) role: StandardRole,
     /// The desk at which workers elsewhere take its actions, if they do.
     pub(super) desk: Option<Desk>,
+    /// Its actions are programs.
+    pub(super) runs_programs: bool,
 }
 
 impl ServedQueue {
+    /// Makes the element of an action of this queue, as `getStatus` shows it.
+    pub(super) fn show(
+        &self,
+        mut status: ActionStatus,
+        token: String,
+        now: Timestamp,
+        more: More,
+    ) -> Element {
+        let holder = work::holder(self, &mut status.record);
+        attempts::tell_who_stopped(self, &mut status.record);
+        render::action(status, token, now, more).children(holder)
+    }
+
     pub(super) fn spec(&self) -> ActionSpec<'_> {
         ActionSpec {
             name: self.queue.name(),

@@ -8,11 +8,12 @@ use actiond_actors::{
 };
 use chrono::Local;
 
+use super::attempts;
 use super::dispatch::Call;
 use super::errors::queue_error;
 use super::render;
 use super::served_queue::ServedQueue;
-use crate::aci::catalog::{parse_integer, parse_seconds, parse_start};
+use crate::aci::catalog::{parse_integer, parse_seconds, parse_start, plain_start};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
@@ -72,6 +73,10 @@ pub(super) async fn submit(
         .into_iter()
         .map(|(name, value)| {
             let value = match value {
+                // However its `+` was written, it is the same submission under a key.
+                PairValue::Text(text) if name.eq_ignore_ascii_case(NOT_BEFORE) => {
+                    Value::Text(plain_start(&text))
+                }
                 PairValue::Text(text) => Value::Text(text),
                 PairValue::Bytes(bytes) => Value::Bytes(bytes),
             };
@@ -129,9 +134,10 @@ async fn outcome(
     patience: Duration,
 ) -> Vec<Element> {
     let mut outcome = Vec::new();
-    if let Ok(status) = call.status(&served.queue, submitted.id, patience, None).await
+    if let Ok(mut status) = call.status(&served.queue, submitted.id, patience, None).await
         && status.record.state.is_final()
     {
+        attempts::tell_who_stopped(served, &mut status.record);
         outcome.push(Element::text("status", status.record.state.name()));
         outcome.extend(status.record.error.map(|error| Element::text("error", error)));
         outcome.extend(render::report(status.record.report));

@@ -17,6 +17,7 @@ use actiond_actors::{
 use super::dispatch::Call;
 use super::endpoint::Endpoint;
 use super::errors::{queue_error, unknown_token};
+use super::handover::Handover;
 use super::render;
 use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
@@ -96,18 +97,19 @@ async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError>
             () = system.drained() => {}
         }
     };
-    let got = desk::take(&waits, worker, max, patience, until).await;
-    // Without memory for the reply they go back to their queues.
+    // What the reply does not reach goes back to its queue, wherever this ends.
+    let mut got = desk::take(&waits, worker, max, patience, until).await;
     let bytes = got.iter().map(Handed::byte_len).sum();
     call.reserve_memory(bytes).await?;
     if waits_long && client.has_left() {
         // What came in the same moment goes back, too.
         return Ok(Vec::new());
     }
-    let mut jobs: Vec<_> = got.into_iter().filter_map(Handed::accept).collect();
     // They began beside one another.
-    jobs.sort_by_key(|job| (Reverse(job.priority()), job.action().id));
-    Ok(jobs.iter().filter_map(|job| work(endpoint, job)).collect())
+    got.sort_by_key(|handed| (Reverse(handed.job().priority()), handed.job().action().id));
+    let works = got.iter().filter_map(|handed| work(endpoint, handed.job())).collect();
+    call.handover = Handover::of(got);
+    Ok(works)
 }
 
 /// An action as its worker gets it.
@@ -402,17 +404,17 @@ const fn bytes_of(value: &PairValue) -> &[u8] {
     }
 }
 
-/// Who has a running action, and for how long there was no word of them: for `getStatus`. Also noted in the record, whose history
-/// shows it.
+/// Returns who has a running action, and of a worker for how long there was no word of it: for `getStatus`. Also notes it in the
+/// record, whose history shows it.
 pub(super) fn holder(served: &ServedQueue, record: &mut Record) -> Vec<Element> {
     let desk = served.desk.as_ref();
-    let Some(holder) = desk.and_then(|desk| desk.holder(record.id, record.attempt)) else {
-        return Vec::new();
-    };
-    record.worker = holder.worker.as_deref().map(str::to_owned);
-    let worker = holder.worker.map(|worker| Element::text("worker", &*worker));
-    let heard = Element::text("last_word", holder.silence.as_secs().to_string());
-    worker.into_iter().chain([heard]).collect()
+    let holder = desk.and_then(|desk| desk.holder(record.id, record.attempt));
+    let heard = holder.map(|holder| {
+        record.worker = holder.worker.as_deref().map(str::to_owned);
+        Element::text("last_word", holder.silence.as_secs().to_string())
+    });
+    let worker = record.worker.as_deref().filter(|_| record.state.is_running());
+    worker.map(|worker| Element::text("worker", worker)).into_iter().chain(heard).collect()
 }
 
 /// The workers of a queue: for `GetStatus`.

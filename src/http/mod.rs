@@ -188,7 +188,7 @@ async fn aci(
         idempotency_key: key(&request).ok().flatten(),
         is_get: *request.method() == Method::GET,
         wants_html: text_of(&request, &ACCEPT).is_some_and(takes_html),
-        client: connection.map(|connection| connection.client()).unwrap_or_default(),
+        client: connection.as_deref().map(Connection::client).unwrap_or_default(),
     };
     let Ok(mut answer) = service.front.send(message).await else {
         // The front does nothing that can end it; should it happen, the client may retry.
@@ -216,7 +216,7 @@ async fn aci(
     if let Some(caller) = wrong_key.filter(|_| !reply.is_refused) {
         log::warn!("a request {caller}, which is not known here, was judged without it");
     }
-    let mut response = response::of(&request, &cors, reply, is_last, keep_alive);
+    let mut response = response::of(&request, &cors, reply, is_last, keep_alive, connection);
     if asks_for_key {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use super::browsers::CorsHeaders;
+use super::connection::Connection;
 use crate::aci::catalog::help;
-use crate::front::{AciBody, AciReply, ReplyMemory, part_of};
+use crate::front::{AciBody, AciReply, Handover, ReplyMemory, part_of};
 
 /// The header that tells a client how long it may reuse an idle connection.
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -34,13 +36,14 @@ pub(super) fn keep_alive(idle: Duration) -> Option<HeaderValue> {
 }
 
 /// Makes the response to a request; the connection takes no further request if it `is_last`. `keep_alive` is the header for
-/// one that stays open.
+/// one that stays open; `connection` says when all of the reply was written, if there is one that knows.
 pub(super) fn of(
     request: &HttpRequest,
     cors: &CorsHeaders,
     reply: AciReply,
     is_last: bool,
     keep_alive: Option<&HeaderValue>,
+    connection: Option<Rc<Connection>>,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static(reply.content_type)));
@@ -59,6 +62,10 @@ pub(super) fn of(
         response.force_close();
     }
     let mut response = match reply.body {
+        AciBody::Whole(body) if !reply.handover.is_empty() => {
+            let body = Large { left: body.into(), _room: reply.memory };
+            response.body(Handing { body, handover: reply.handover, connection })
+        }
         AciBody::Whole(body) if reply.memory.is_none() => response.body(body),
         AciBody::Whole(body) => response.body(Large { left: body.into(), _room: reply.memory }),
         AciBody::Stream(stream) => {
@@ -117,5 +124,37 @@ impl MessageBody for Large {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         Poll::Ready((!self.left.is_empty()).then(|| Ok(part_of(&mut self.left))))
+    }
+}
+
+/// The body of a reply with which a worker is handed something. It is the worker's once all of the reply was written; if the
+/// connection ends before that, it goes back to its queue.
+struct Handing {
+    body: Large,
+    handover: Handover,
+    connection: Option<Rc<Connection>>,
+}
+
+impl MessageBody for Handing {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let part = Pin::new(&mut self.body).poll_next(cx);
+        if self.body.left.is_empty() {
+            let handover = std::mem::take(&mut self.handover);
+            match &self.connection {
+                Some(connection) => connection.hand_over(handover),
+                // Nobody here knows more.
+                None => handover.sent(),
+            }
+        }
+        part
     }
 }

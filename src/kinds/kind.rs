@@ -82,6 +82,18 @@ pub trait ConfiguredQueue: Any + fmt::Debug + Send + Sync {
     /// Changes the settings that every queue has, where the keys of the kind are about them.
     fn adjust(&self, _limits: &mut QueueLimits) {}
 
+    /// Returns true if its actions are programs, which end by force when their server has died, and tell in their results how
+    /// they were stopped (`stopped_by`).
+    fn runs_programs(&self) -> bool {
+        false
+    }
+
+    /// Returns the number of open files of the server that each of its running actions takes for long, where that is worth
+    /// counting.
+    fn open_files(&self) -> u32 {
+        0
+    }
+
     /// Checks the directories into which all queues write, once all queues have been read.
     fn check(&self, _config: &mut KindReader<'_, '_>, _written: &[WrittenDirectory]) {}
 

@@ -205,8 +205,7 @@ fn what_runs_elsewhere_has_no_fate_at_a_restart() {
     };
     assert_eq!(warned(text), [""; 0], "what holds for all is not about this one");
     let told = warned(&format!("{text}OnRestart=Requeue\nMaxRestarts=1\n"));
-    for (warning, key) in told.iter().zip(["OnRestart", "MaxRestarts"]) {
-        assert!(warning.contains(&format!("[A] {key} has no effect")), "{warning}");
-    }
-    assert_eq!(told.len(), 2);
+    // How many restarts are enough still counts for what nobody speaks of after one.
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("[A] OnRestart has no effect"), "{told:?}");
 }

@@ -13,10 +13,13 @@ use crate::documents::xml::{Piece, StrictReader};
 const MAX_ELEMENTS: usize = 200_000;
 
 /// Deepest nesting of elements that a result may have, here and when it is kept.
-const MAX_DEPTH: usize = 50;
+pub(crate) const MAX_DEPTH: usize = 50;
 
 /// The name of the element that holds what is no structured result.
 pub(crate) const OUTPUT: &str = "output";
+
+/// The name of the element that tells whether a program that was stopped has ended by itself.
+pub(crate) const STOPPED_BY: &str = "stopped_by";
 
 /// The form that a result must have to be more than text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,7 @@ pub(crate) fn read(bytes: &[u8], form: Form) -> Report {
 
 /// Leaves out the line end behind the last line, which most programs write.
 fn without_last_end(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
 }
 
 /// Reads a sequence of XML elements; `None` if it is none, or holds what no result can.
@@ -184,6 +186,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::documents::xml::MAX_ATTRIBUTES;
 
     fn output(text: &str) -> Report {
         vec![Node::text(OUTPUT, text)]
@@ -256,6 +259,7 @@ mod tests {
         }
         assert_eq!(read(b"a\n", Form::Any), output("a"));
         assert_eq!(read(b"a\r\n", Form::Any), output("a"));
+        assert_eq!(read(b"a\r", Form::Any), output("a\r"));
         assert_eq!(read(b"a\n\n", Form::Any), output("a\n"));
         assert_eq!(read(b"{\"a\":1}", Form::Xml), output("{\"a\":1}"));
         assert_eq!(read(b"<a/>", Form::Json), output("<a/>"));
@@ -283,6 +287,9 @@ mod tests {
         {
             assert_eq!(read(many.as_bytes(), Form::Any)[0].name, OUTPUT);
         }
+        let attributes: String = (0..MAX_ATTRIBUTES).map(|n| format!(" a{n}=''")).collect();
+        let many = format!("<a{attributes}/>").repeat(MAX_ELEMENTS / MAX_ATTRIBUTES);
+        assert_eq!(read(many.as_bytes(), Form::Any)[0].name, OUTPUT, "attributes count, too");
         let lists = format!("{{\"a\":{}{}}}", "[".repeat(60), "]".repeat(60));
         assert_eq!(read(lists.as_bytes(), Form::Any), output(&lists));
     }

@@ -39,11 +39,22 @@ fn limit(target: &str) -> Duration {
 /// Target, name, head, what is repeated, and tail.
 #[rustfmt::skip]
 const SHAPES: &[(&str, &str, &str, &str, &str)] = &[
+    ("command_line", "words", "p", " {A}", "\0x"),
+    ("command_line", "parameters", "p", " {A.} {A-} x", ""),
+    ("command_line", "one word", "p ", "{A}", "\0x"),
+    ("command_line", "braces", "p ", "{{", ""),
+    ("command_line", "quotes", "p ", "''", ""),
+    ("command_line", "never closed", "p {", "a", ""),
+    ("command_line", "value", "p {A}\0", "x", ""),
     ("config", "sections", "", "[S]\n", ""),
     ("config", "keys", "[Server]\n", "#=1\nx=\n", ""),
     ("config", "one line", "[Server]\nPort=", "x", ""),
     ("config", "nonsense", "", "x\n", ""),
     ("config", "unknown sections", "", "[Servr]\nX=1\n", ""),
+    ("config", "command", "[AsyncActions]\n0=A\n[A]\nType=Command\nCommand=p {", "a", ""),
+    ("config", "environment", "[AsyncActions]\n0=A\n[A]\nType=Command\nCommand=p\nEnvironment=", "a", ""),
+    ("config", "own variable", "[AsyncActions]\n0=A\n[A]\nType=Command\nCommand=p\nEnvironment=ACTIOND_", "a", "=1"),
+    ("config", "address", "[AsyncActions]\n0=A\n[A]\nType=Forward\nForwardTo=http://", "a", ""),
     ("config", "list", "[AsyncActions]\n", "0=A\n1=A\n", ""),
     ("ingest_xml", "fields", "<add><reference>r</reference><xmlmetadata>", "<a/>", "</xmlmetadata></add>"),
     ("ingest_xml", "deep fields", "<add><reference>r</reference><xmlmetadata>", "<aaaaaaaa><b><c/></b></aaaaaaaa>", "</xmlmetadata></add>"),
@@ -54,6 +65,18 @@ const SHAPES: &[(&str, &str, &str, &str, &str)] = &[
     ("ingest_xml", "comment", "<adds><!--", " -x", "--></adds>"),
     ("ingest_xml", "brackets", "<adds>", "]]", ""),
     ("ingest_xml", "content", "<add><reference>r</reference><source content='", "QUJD\n", "'/></add>"),
+    ("program_lines", "empty lines", "\u{1}", "\n", ""),
+    ("program_lines", "progress", "\u{1}", "progress 1/2 x\n", ""),
+    ("program_lines", "one line", "\u{1}actiond:", "x", ""),
+    ("program_lines", "title", "\u{1}progress 1 ", "x", ""),
+    ("result", "elements", "", "<a/>", ""),
+    ("result", "deep", "", "<a>", ""),
+    ("result", "attributes", "<a ", "a='1' ", "/>"),
+    ("result", "text", "<a>", "&amp;", "</a>"),
+    ("result", "members", "{\"a\":1", ",\"a\":1", "}"),
+    ("result", "items", "{\"a\":[1", ",1", "]}"),
+    ("result", "lists", "{\"a\":", "[", ""),
+    ("result", "plain", "", "x", ""),
     ("mender", "requests", "1\u{1}\n", "GET /é HTTP/1.1\r\n\r\n", ""),
     ("mender", "line", "4\n", "GET /é", ""),
     ("mender", "headers", "1\u{3}\nGET / HTTP/1.1\r\n", "A: b\r\n", ""),
@@ -121,4 +144,7 @@ macro_rules! runs {
     };
 }
 
-runs! { config ingest_xml mender multipart reference removes_csv render reply request time_filter token }
+runs! {
+    command_line config ingest_xml mender multipart program_lines reference removes_csv render reply request result
+    time_filter token
+}

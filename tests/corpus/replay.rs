@@ -53,7 +53,10 @@ macro_rules! replays {
     };
 }
 
-replays! { config ingest_xml mender multipart reference removes_csv render reply request time_filter token }
+replays! {
+    command_line config ingest_xml mender multipart program_lines reference removes_csv render reply request result
+    time_filter token
+}
 
 #[test]
 fn every_target_is_fuzzed_and_replayed() {

@@ -151,12 +151,13 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
         // With a host of its own to send to, IngestQueue would have no effect.
         .filter(|line| !line.starts_with("IngestHost=") && !line.starts_with("IngestPort="))
-        // Nor are there such certificates and keys; servers are in one value or in several.
+        // Nor are there such certificates, keys and programs; servers are in one value or in several.
         .filter(|line| {
             !["SSL", "[SSL", "ForwardKey", "ForwardCAFile", "ForwardTo="]
                 .iter()
                 .any(|start| line.starts_with(start))
         })
+        .map(|line| if line.starts_with("Command=") { "Command=true" } else { line })
         .collect();
     // The directories of the examples are not there.
     let (_, warnings) = configured(&home, &marks_taken_away.join("\n"));

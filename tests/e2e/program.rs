@@ -117,6 +117,8 @@ fn the_printed_configuration_starts_a_server() {
                 .iter()
                 .any(|key| line.starts_with(key))
         })
+        // Nor need its program be there.
+        .map(|line| if line.starts_with("Command=") { "Command=true" } else { line })
         .collect();
     let home = Home::new(&all.join("\n"));
     let server = home.start();

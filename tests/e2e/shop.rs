@@ -76,6 +76,13 @@ impl Shop {
         command
     }
 
+    /// The same, run by a shell after this command, such as one that sets a limit.
+    pub(crate) fn command_after(&self, script: &str) -> Command {
+        let mut command = self.home.command_after(script);
+        command.env("TZ", "UTC");
+        command
+    }
+
     pub(crate) fn start(&self) -> Server {
         Server::run(self.command())
     }

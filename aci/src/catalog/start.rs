@@ -34,20 +34,43 @@ pub fn parse_start(text: &str, now_ms: i64, tz: &impl TimeZone) -> Result<i64, S
     read(text, now_ms, tz).filter(|start| *start <= last).ok_or_else(|| START_FORMS.to_owned())
 }
 
+/// Returns the text as it would be if form decoding had taken no `+`, and without the white space around it. It is read by
+/// [`parse_start`] as the given one is.
+///
+/// ```
+/// use actiond_aci::catalog::plain_start;
+/// assert_eq!(plain_start(" 90"), "+90");
+/// assert_eq!(plain_start("+ 90 "), "+90");
+/// assert_eq!(plain_start("15:00:00 "), "15:00:00");
+/// ```
+#[must_use]
+pub fn plain_start(text: &str) -> String {
+    match seconds_from_now(text) {
+        Some(seconds) => format!("+{}", seconds.trim()),
+        None => text.trim().to_owned(),
+    }
+}
+
+/// Returns what is behind the `+` of a number of seconds from now.
+fn seconds_from_now(text: &str) -> Option<&str> {
+    let number = text.trim();
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let behind_space = (is_number && text.starts_with(' ')).then_some(number);
+    number.strip_prefix('+').or(behind_space)
+}
+
 /// Returns true if [`parse_start`] may read the text, whatever the time is.
 pub(super) fn is_start(text: &str) -> bool {
     read(text, 0, &chrono::Utc).is_some()
 }
 
 fn read(text: &str, now_ms: i64, tz: &impl TimeZone) -> Option<i64> {
-    let number = text.trim();
-    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let behind_space = (is_number && text.starts_with(' ')).then_some(number);
-    if let Some(seconds) = number.strip_prefix('+').or(behind_space) {
+    if let Some(seconds) = seconds_from_now(text) {
         let seconds = parse_seconds(seconds).filter(|s| *s <= f64::from(MAX_START_SECS))?;
         let millis = std::time::Duration::try_from_secs_f64(seconds).ok()?.as_millis();
         return now_ms.checked_add(i64::try_from(millis).ok()?);
     }
+    let number = text.trim();
     let seconds = parse_filter(number, now_ms, tz).ok()?;
     let is_epoch = number.parse::<i64>().is_ok();
     (!is_epoch || seconds >= LEAST_EPOCH).then(|| seconds.saturating_mul(1000))
@@ -87,6 +110,9 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(parse_start(text, NOW_MS, &Utc), Ok(expected), "{text:?}");
             assert!(is_start(text), "{text:?}");
+            let plain = plain_start(text);
+            assert_eq!(parse_start(&plain, NOW_MS, &Utc), Ok(expected), "{text:?}, {plain:?}");
+            assert_eq!((plain.trim(), plain_start(&plain)), (&*plain, plain.clone()));
         }
         let east = FixedOffset::east_opt(3600).unwrap();
         assert_eq!(parse_start("2014-07-17 23:31", NOW_MS, &east), Ok(NOW_MS + 60_000));

@@ -61,7 +61,7 @@ fn values_are_checked_by_kind() {
 #[test]
 fn requests_are_checked_by_table() {
     type Row<'a> = (&'a [(&'a str, &'a str)], bool, Result<(), &'a str>);
-    let table: [Row<'_>; 16] = [
+    let table: [Row<'_>; 17] = [
         (&[("text", "x")], false, Ok(())),
         (
             &[
@@ -94,7 +94,16 @@ fn requests_are_checked_by_table() {
             Err("The parameter Wait has the value '3601'."),
         ),
         (&[("Text", "x"), ("NotBefore", " 90")], false, Ok(())),
-        (&[("Text", "x"), ("NotBefore", " ")], true, Ok(())),
+        (
+            &[("Text", "x"), ("NotBefore", " ")],
+            true,
+            Err("The parameter NotBefore has the value ' '. Allowed: + and seconds from now"),
+        ),
+        (
+            &[("Text", "x"), ("NotBefore", "+90"), ("notbefore", "")],
+            false,
+            Err("The parameter NotBefore has the value ''. Allowed: + and seconds from now"),
+        ),
         (
             &[("Text", "x"), ("NotBefore", "90")],
             false,

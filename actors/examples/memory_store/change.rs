@@ -120,8 +120,10 @@ impl<'d> Change<'d> {
                 Ok(self.command_running(Command::Resume))
             }
             Control::StopAll => Ok(self.command_running(Command::Stop)),
-            Control::Recover { live, recovery } => Ok(self.recover(Some(live), *recovery)),
-            Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
+            Control::Recover { live, recovery, unbegun } => {
+                Ok(self.recover(Some(live), *recovery, *unbegun))
+            }
+            Control::Reclaim { recovery } => Ok(self.recover(None, *recovery, false)),
             Control::Note { id, attempt, note } => {
                 let row = self.current(*id, *attempt)?;
                 row.note = Some(note.clone());
@@ -145,11 +147,13 @@ impl<'d> Change<'d> {
         rows.filter(|row| row.record.state.is_running()).map(|row| row.record.id).collect()
     }
 
-    /// Recovers the actions of dead owners, and those of this owner that are not `live`.
+    /// Recovers the actions of dead owners, and those of this owner that are not `live`; the latter were never begun if they are
+    /// `unbegun`.
     fn recover(
         &mut self,
         live: Option<&Vec<(ActionId, u32)>>,
         recovery: Recovery,
+        unbegun: bool,
     ) -> Vec<Affected> {
         for (id, owner) in &mut *self.owners {
             if *id != self.owner && owner.lease.is_some_and(|end| end <= self.now) {
@@ -168,7 +172,11 @@ impl<'d> Change<'d> {
                 None => true,
             };
             if lost {
-                let command = recovery.command(row.restarts);
+                let is_own = row.owner == Some(self.owner);
+                let command = match unbegun && is_own {
+                    true => Command::End(Ended::Released),
+                    false => recovery.command(row.restarts),
+                };
                 match self.command(id, command) {
                     Ok(Affected { verdict: Verdict::Stay, .. }) => {
                         // It goes on, and from now on this owner runs it.
@@ -220,6 +228,7 @@ impl<'d> Change<'d> {
                 past.worker.clone_from(&end.worker);
                 past.error = end.error.as_deref().map(|error| PastAttempt::cut(error).to_owned());
             }
+            row.restarts += u32::from(end.ended == Ended::Lost);
             if end.ended == Ended::Retry {
                 row.failures += 1;
                 let wait = end.retry_after.map_or(0, |wait| wait.as_millis());

@@ -231,6 +231,7 @@ impl Row {
             started_at: started_at.unwrap_or(queued_at),
             parameters: self.parameters.clone(),
             failures: self.failures,
+            restarts: self.restarts,
         }
     }
 

@@ -31,6 +31,10 @@ pub enum Failure {
     Fatal(String),
     /// The work was not done and is given back: the action goes back to the queue, and no attempt is counted.
     Released,
+    /// The work is done elsewhere and was not heard of since the server went down; the text says so. Nobody can tell whether it
+    /// had begun: the action goes back to the queue, and a restart is counted instead of an attempt
+    /// ([`QueueSettings::max_restarts`](crate::QueueSettings::max_restarts)).
+    Lost(String),
     /// The work was cancelled where it was to be done, before it began there.
     Cancelled,
 }
@@ -51,7 +55,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stopped => "stopped on request",
-            Self::Failed(text) | Self::Fatal(text) => text,
+            Self::Failed(text) | Self::Fatal(text) | Self::Lost(text) => text,
             Self::Released => "given back undone",
             Self::Cancelled => "cancelled where it was to be done",
         })

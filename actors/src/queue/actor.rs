@@ -205,7 +205,12 @@ impl Actor for QueueActor {
         self.shared.slots().free_idle();
         let attempts = self.shared.slots().attempts();
         let live = attempts.iter().filter_map(|a| Some((a.id()?, a.number()))).collect();
-        let recover = Control::Recover { live, recovery: self.recovery() };
+        // Once this server has recovered what ran before it, what is claimed and not live never began: the actor that would have
+        // begun it has died. What was let go of goes on elsewhere.
+        let unbegun = self.shared.inbox().is_recovered()
+            && !self.outlives_now()
+            && self.tenure.standing() != Standing::Over;
+        let recover = Control::Recover { live, recovery: self.recovery(), unbegun };
         self.shared.inbox().control(internal(recover));
         for attempt in attempts {
             self.end_of(&attempt);

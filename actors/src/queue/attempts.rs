@@ -29,7 +29,8 @@ impl QueueActor {
 
     /// Makes the attempt at a claimed action.
     pub(super) fn attempt_of(&self, claimed: Claimed) -> Attempt {
-        let Claimed { id, attempt, queued_at, priority, parameters, failures, .. } = claimed;
+        let Claimed { id, attempt, queued_at, priority, parameters, failures, restarts, .. } =
+            claimed;
         let attempt = Attempt::new(
             Some(ActionRef { id, queued_at, attempt }),
             self.shared.name_shared(),
@@ -42,6 +43,7 @@ impl QueueActor {
             .telling_progress(queue)
             .of_priority(priority)
             .retried(self.shared.settings().retry, failures)
+            .giving_up(self.recovery().gives_up(restarts))
     }
 
     /// Gives an attempt a slot and a worker.

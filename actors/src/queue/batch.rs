@@ -121,6 +121,9 @@ impl UnsealedBatch {
                 Ok((reply, recipients))
             }
             Err(error) => {
+                if recipients.may_resume() {
+                    inbox.note_resumed();
+                }
                 inbox.put_back(self.generation, recipients.fail(&error));
                 Err(error)
             }
@@ -130,6 +133,15 @@ impl UnsealedBatch {
 }
 
 impl Recipients {
+    /// Tells whether the batch may have resumed attempts.
+    pub(super) fn may_resume(&self) -> bool {
+        let may = |reply_to: &ReplyTo| match reply_to {
+            ReplyTo::Internal(control) => control.may_resume(),
+            ReplyTo::Client { .. } => false,
+        };
+        self.controls.iter().any(may)
+    }
+
     /// Tells every client that the batch failed, and returns the controls to be retried.
     fn fail(self, error: &StoreError) -> Vec<(Control, ReplyTo)> {
         for reply in self.submissions {

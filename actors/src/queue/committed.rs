@@ -23,6 +23,7 @@ impl QueueActor {
         let shared = &*self.shared;
         let (telling, name) = (shared.telling(), shared.name());
         shared.set_counts(reply.counts, reply.paused);
+        let may_resume = recipients.may_resume();
         let mut changes = reply.claimed.len() + reply.unread.len();
         let resumed = reply.resumed.len();
         for (reply_to, result) in recipients.controls.into_iter().zip(reply.controls) {
@@ -44,6 +45,7 @@ impl QueueActor {
                 ReplyTo::Internal(Control::Recover { .. }) => {
                     self.adopt(result.as_deref().unwrap_or_default());
                     shared.set_recovered();
+                    shared.inbox().note_recovered();
                 }
                 ReplyTo::Internal(Control::Reclaim { .. }) => {
                     self.remind(result.as_deref().unwrap_or_default());
@@ -70,6 +72,9 @@ impl QueueActor {
         }
         if !reply.resumed.is_empty() {
             self.resume_all(reply.resumed, reply.owner);
+        }
+        if may_resume {
+            shared.inbox().note_resumed();
         }
         let started = reply.claimed.len();
         if started > 0 {

@@ -47,6 +47,28 @@ struct Waiting {
     submissions: VecDeque<(NewAction, SubmissionReplyTo)>,
     /// Number of actions that were claimed or resumed and that the actor has not handed to a worker yet.
     claimed: usize,
+    recovery: Recovered,
+}
+
+/// Recovery of what ran before this server, as far as it has come. Once it is done, a row that shows an attempt as running which
+/// this server does not know was claimed and never began, because the actor died in between. Outlives the actor.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recovered {
+    /// True once an actor has heard of a first recovery.
+    first: bool,
+    /// Number of batches that may resume attempts and that the actor has not heard of yet.
+    resuming: usize,
+}
+
+impl Recovered {
+    const fn is_complete(self) -> bool {
+        self.first && self.resuming == 0
+    }
+
+    /// Returns what is left of it when an actor has died: what may have been resumed since nobody knows.
+    const fn inherited(self) -> Self {
+        Self { first: self.is_complete(), resuming: 0 }
+    }
 }
 
 /// The contents of one batch.
@@ -115,10 +137,12 @@ impl Inbox {
             return Sealed::default();
         }
         waiting.enlisted = false;
-        // A recovery may resume attempts, which take slots: how many is not known before it is written (Q4).
         let resumes = waiting.controls.iter().any(|(control, _)| control.may_resume());
+        waiting.recovery.resuming += usize::from(resumes);
         // Slots first: one that is free by now has its attempt's end among the controls (Q4).
-        let claim = match waiting.draining || resumes {
+        // What a recovery resumes takes slots, too: how many is not known before it is written. And what is claimed before the
+        // first one is heard of could not be told from what ran before, should the actor die then.
+        let claim = match waiting.draining || !waiting.recovery.is_complete() {
             true => 0,
             false => free().saturating_sub(waiting.claimed),
         };
@@ -161,6 +185,22 @@ impl Inbox {
         waiting.claimed = waiting.claimed.saturating_sub(number);
     }
 
+    /// Notes that a recovery has had its effect.
+    pub(super) fn note_recovered(&self) {
+        self.lock().recovery.first = true;
+    }
+
+    /// Notes that a batch that may have resumed attempts has had its effect, or has failed.
+    pub(super) fn note_resumed(&self) {
+        let resuming = &mut self.lock().recovery.resuming;
+        *resuming = resuming.saturating_sub(1);
+    }
+
+    /// Tells whether all that ran before this server is recovered, and what it has resumed since is known here.
+    pub(super) fn is_recovered(&self) -> bool {
+        self.lock().recovery.is_complete()
+    }
+
     /// Refuses the submissions that wait and all that come: the server shuts down.
     pub(super) fn drain(&self) {
         let mut waiting = self.lock();
@@ -174,14 +214,16 @@ impl Inbox {
     pub(super) fn open(&self) -> Generation {
         let mut waiting = self.lock();
         let generation = Generation(waiting.generation.0 + 1);
-        *waiting = Waiting { generation, open: true, ..Waiting::default() };
+        let recovery = waiting.recovery.inherited();
+        *waiting = Waiting { generation, open: true, recovery, ..Waiting::default() };
         generation
     }
 
     /// Drops what waits: the actor has gone.
     pub(super) fn close(&self) {
         let mut waiting = self.lock();
-        *waiting = Waiting { generation: waiting.generation, ..Waiting::default() };
+        let Waiting { generation, recovery, .. } = *waiting;
+        *waiting = Waiting { generation, recovery, ..Waiting::default() };
     }
 
     /// Tells whether there is an actor.
@@ -252,6 +294,7 @@ mod tests {
     fn opened() -> (Inbox, Generation) {
         let inbox = Inbox::default();
         let generation = inbox.open();
+        inbox.note_recovered();
         (inbox, generation)
     }
 
@@ -310,18 +353,54 @@ mod tests {
         assert_eq!(inbox.seal(generation, || 3).claim, 3);
     }
 
+    fn recover(recovery: Recovery) -> Control {
+        Control::Recover { live: Vec::new(), recovery, unbegun: false }
+    }
+
     #[test]
-    fn nothing_is_claimed_beside_a_recovery_that_may_resume_attempts() {
-        let (inbox, generation) = opened();
-        for (on_restart, claim) in [(OnRestart::Resume, 0), (OnRestart::Requeue, 2)] {
+    fn nothing_is_claimed_until_it_is_known_what_is_recovered() {
+        for on_restart in [OnRestart::Requeue, OnRestart::Resume] {
+            let inbox = Inbox::default();
             let recovery = Recovery::from(on_restart);
-            for control in
-                [Control::Recover { live: Vec::new(), recovery }, Control::Reclaim { recovery }]
-            {
+            let resumes = on_restart == OnRestart::Resume;
+            let begin = |control: Control| {
                 inbox.control(internal(control));
-                assert_eq!(inbox.seal(generation, || 2).claim, claim, "{on_restart:?}");
-                assert_eq!(inbox.seal(generation, || 2).claim, 2, "the next one may");
+                inbox.look(true, false);
+            };
+            let first = inbox.open();
+            begin(recover(recovery));
+            assert_eq!(inbox.seal(first, || 2).claim, 0, "{on_restart:?}, beside it");
+            assert_eq!(inbox.seal(first, || 2).claim, 0, "{on_restart:?}, before it is heard of");
+            inbox.note_recovered();
+            assert_eq!(inbox.is_recovered(), !resumes);
+            assert_eq!(inbox.seal(first, || 2).claim, if resumes { 0 } else { 2 });
+            if resumes {
+                inbox.note_resumed();
             }
+            assert!(inbox.is_recovered());
+            assert_eq!(inbox.seal(first, || 2).claim, 2, "{on_restart:?}");
+
+            // Another look, and the actor dies before it hears of it.
+            begin(Control::Reclaim { recovery });
+            let beside = inbox.seal(first, || 2).claim;
+            assert_eq!(beside, if resumes { 0 } else { 2 }, "{on_restart:?}");
+            inbox.close();
+            let second = inbox.open();
+            assert_eq!(inbox.is_recovered(), !resumes, "what it has resumed nobody knows");
+            begin(recover(recovery));
+            inbox.seal(second, || 0);
+            if resumes {
+                // It fails, and is repeated.
+                inbox.note_resumed();
+                assert!(!inbox.is_recovered());
+                begin(recover(recovery));
+                inbox.seal(second, || 0);
+                inbox.note_resumed();
+            }
+            inbox.note_recovered();
+            inbox.close();
+            inbox.open();
+            assert!(inbox.is_recovered(), "{on_restart:?}: the dead actor had heard of all");
         }
     }
 

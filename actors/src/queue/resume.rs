@@ -5,6 +5,7 @@
 //! the lease on the store is lost: then another server goes on with them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::committed::wish_of;
 use super::{QueueActor, QueueShared};
@@ -39,7 +40,10 @@ impl QueueActor {
 
     fn resume(&self, Resumed { claimed, state, note }: Resumed) {
         let (id, number) = (claimed.id, claimed.attempt);
-        let attempt = Arc::new(self.attempt_of(claimed).resumed(note));
+        // The work went on meanwhile. Nothing is known of pauses.
+        let worked = self.clock.now().0.saturating_sub(claimed.started_at.0);
+        let worked = Duration::from_millis(u64::try_from(worked).unwrap_or_default());
+        let attempt = Arc::new(self.attempt_of(claimed).resumed(note, worked));
         let wish = wish_of(state);
         attempt.ask(wish);
         self.begin(&attempt);

@@ -76,7 +76,7 @@ impl QueueHandle {
         let state = match ended {
             Ended::Finished => State::Finished,
             // Nobody tries it again: it is in no queue.
-            Ended::Failed | Ended::Retry => State::Error,
+            Ended::Failed | Ended::Retry | Ended::Lost => State::Error,
             Ended::Stopped => State::Stopped,
             Ended::Cancelled => State::Cancelled,
             Ended::Released => {

@@ -31,6 +31,7 @@ impl ActionStatus {
     pub(super) fn new(mut record: Record, live: Option<LiveView>) -> Self {
         if let Some(live) = live {
             record.report = live.partial;
+            record.worker = live.worker;
             return Self { record, progress: live.progress, processing: live.processing };
         }
         let millis = u64::try_from(record.processing_ms).unwrap_or_default();

@@ -71,6 +71,9 @@ pub enum Control {
         live: Vec<(ActionId, u32)>,
         /// The treatment of the others.
         recovery: Recovery,
+        /// True if this owner has recovered all that ran before it, so that those of its own that are not listed were claimed
+        /// and never began: they are released ([`Ended::Released`]), and `recovery` is for those of other owners.
+        unbegun: bool,
     },
     /// Recovers the actions of owners whose lease has expired, and of no others. A store that was itself unavailable may
     /// delay that, so that the owners can renew first. The answer also has each action that this owner
@@ -278,6 +281,8 @@ pub struct Claimed {
     pub parameters: Parameters,
     /// Number of its attempts that have failed since it was submitted or last retried by a client.
     pub failures: u32,
+    /// Number of restarts that have queued it again since then.
+    pub restarts: u32,
 }
 
 /// An attempt that goes on after its server went down.

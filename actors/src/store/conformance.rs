@@ -132,6 +132,8 @@ macro_rules! store_conformance {
             a_failure_that_is_tried_again_waits,
             a_stop_ends_all_attempts,
             what_is_given_back_counts_no_failure,
+            what_is_lost_elsewhere_counts_as_a_restart,
+            what_never_began_counts_as_nothing,
             an_error_is_tried_again_when_asked,
             the_history_tells_how_an_error_came,
             an_action_that_runs_at_each_death_is_given_up,
@@ -321,7 +323,7 @@ fn an_end(id: ActionId, attempt: u32, ended: Ended) -> AttemptEnd {
         attempt,
         ended,
         came: Came::Asked,
-        error: matches!(ended, Ended::Failed | Ended::Retry)
+        error: matches!(ended, Ended::Failed | Ended::Retry | Ended::Lost)
             .then(|| format!("the disk said \"no\" to attempt {attempt}")),
         report: written(&[Node::text("done", format!("attempt {attempt}"))]),
         percent: 37.5,

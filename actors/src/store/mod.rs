@@ -28,7 +28,7 @@
 //! - The end of an attempt counts only if that attempt runs and the owner that reports it is the one in the row.
 //!   Otherwise it is [`Rejected::Stale`].
 //! - [`Control::Recover`] applies to the rows of *this* owner and of owners whose lease has expired. An action that
-//!   another owner runs under a valid lease is never recovered.
+//!   another owner runs under a valid lease is never recovered. What this owner had only claimed may be released instead.
 //! - Commands and submissions may come from any owner, whichever runs the action.
 //!
 //! A store that one server has to itself has one owner, [`OwnerId::SOLE`], and need not implement the methods about
@@ -86,8 +86,8 @@
 //! A store counts two things with an action, beside the number of its attempts:
 //!
 //! - *failures*: ends with [`Ended::Retry`] that queued it again;
-//! - *restarts*: recoveries that queued it again. [`Recovery::command`](crate::lifecycle::Recovery::command) is asked with
-//!   their number, and says when it is enough.
+//! - *restarts*: recoveries that queued it again, and ends with [`Ended::Lost`] that did.
+//!   [`Recovery::command`](crate::lifecycle::Recovery::command) is asked with their number, and says when it is enough.
 //!
 //! `Command::Retry` of an action that has ended in Error queues it again, too, with both counts 0 and its last error. It is
 //! refused for no lack of room: a control always gets through. Its past attempt has the outcome that

@@ -71,6 +71,8 @@ pub(crate) struct Attempt {
     retry: RetryPolicy,
     /// Number of failed attempts before this one.
     failures: u32,
+    /// True if its action is started no more should it get lost.
+    gives_up: bool,
     note: Mutex<Option<String>>,
     /// Name of the remote worker that has it.
     worker: Mutex<Option<String>>,
@@ -120,6 +122,7 @@ pub(crate) struct LiveView {
     pub(crate) progress: Progress,
     pub(crate) partial: Report,
     pub(crate) processing: Duration,
+    pub(crate) worker: Option<String>,
 }
 
 impl Attempt {
@@ -143,6 +146,7 @@ impl Attempt {
             is_resumed: false,
             retry: RetryPolicy::default(),
             failures: 0,
+            gives_up: false,
             note: Mutex::new(None),
             worker: Mutex::new(None),
             relay: Mutex::new(None),
@@ -182,8 +186,18 @@ impl Attempt {
         Self { retry, failures, ..self }
     }
 
+    /// Says whether its action is started no more should it get lost.
+    pub(crate) fn giving_up(self, gives_up: bool) -> Self {
+        Self { gives_up, ..self }
+    }
+
+    pub(super) const fn gives_up(&self) -> bool {
+        self.gives_up
+    }
+
     /// Makes it one that began in an earlier server, which has kept this note.
-    pub(crate) fn resumed(self, note: Option<String>) -> Self {
+    pub(crate) fn resumed(self, note: Option<String>, worked: Duration) -> Self {
+        self.live().stopwatch.before = worked;
         Self { is_resumed: true, note: Mutex::new(note), ..self }
     }
 
@@ -459,7 +473,8 @@ impl Attempt {
         let bytes = live.partial.iter().map(report::Node::byte_len).sum();
         let partial = if bytes <= most { live.partial.clone() } else { Report::new() };
         let progress = live.progress.clone();
-        (LiveView { progress, partial, processing: live.stopwatch.elapsed() }, bytes)
+        let processing = live.stopwatch.elapsed();
+        (LiveView { progress, partial, processing, worker: self.worker() }, bytes)
     }
 
     /// Records the end; only the first one counts.

@@ -5,7 +5,7 @@ use std::any::Any;
 use tokio::task::JoinError;
 
 use super::{Attempt, Wish};
-use crate::lifecycle::{Came, Ended};
+use crate::lifecycle::{Came, Ended, GIVEN_UP};
 use crate::perform::Failure;
 use crate::report::{MAX_BYTES, Report, Written, dismantle};
 use crate::store::AttemptEnd;
@@ -47,7 +47,11 @@ pub(super) fn record_end(
                 // A stop is one without its partial result, too, and says why that is missing.
                 Ended::Stopped => error = Some(unwritable.to_string()),
                 // What is to run again must not end for lack of a partial result.
-                Ended::Interrupted(_) | Ended::Retry | Ended::Released | Ended::Cancelled => {}
+                Ended::Interrupted(_)
+                | Ended::Retry
+                | Ended::Released
+                | Ended::Lost
+                | Ended::Cancelled => {}
                 Ended::Finished | Ended::Failed => {
                     attempt.set_fatal();
                     (ended, error) = (Ended::Failed, Some(unwritable.to_string()));
@@ -55,6 +59,10 @@ pub(super) fn record_end(
             }
             Written::default()
         });
+    if ended == Ended::Lost && attempt.gives_up() {
+        attempt.set_fatal();
+        (ended, error) = (Ended::Failed, Some(GIVEN_UP.to_owned()));
+    }
     let retry_after = if ended == Ended::Failed { attempt.retry_after() } else { None };
     if retry_after.is_some() {
         ended = Ended::Retry;
@@ -100,6 +108,7 @@ pub(crate) fn outcome<R>(
             (Ended::Failed, Some(text), None)
         }
         Ok(Err(Failure::Released)) => (Ended::Released, None, None),
+        Ok(Err(Failure::Lost(text))) => (Ended::Lost, Some(text), None),
         Ok(Err(Failure::Cancelled)) => (Ended::Cancelled, None, None),
         Err(error) if error.is_cancelled() => without_result(attempt),
         Err(error) => (Ended::Failed, Some(panic_text(error)), None),

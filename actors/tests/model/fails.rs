@@ -243,8 +243,8 @@ fn slots_that_are_counted_after_the_controls_were_taken() {
 #[test]
 fn a_recovery_that_comes_back_after_the_next_batch() {
     let asks = &[Ask::ChangePriority(1)];
-    let setup = Setup { slots: 2, asks, requests: 1, store_failures: 1, ..Setup::QUIET };
-    fails(Fault::PutBackLate, setup);
+    let failing = Setup { store_failures: 1, actor_crashes: 1, ..Setup::QUIET };
+    fails(Fault::PutBackLate, Setup { slots: 2, asks, requests: 1, ..failing });
 }
 
 /// Not a law, but why none breaks: see [`Fault::OldControlsComeBack`].

@@ -98,6 +98,7 @@ impl Step<'_> {
         let claim = self.may_claim();
         let anybody = self.setup.has(Fault::OldBatchTakes);
         let closed = self.setup.has(Fault::ClosedClaims);
+        let early = self.setup.has(Fault::ClaimsEarly) || self.setup.has(Fault::NoRecovery);
         let Some(server) = &mut self.world.server else { return };
         let generation = server.enlisted.remove(0);
         let inbox = &mut server.inbox;
@@ -106,7 +107,8 @@ impl Step<'_> {
         if inbox.is_of(generation) || (inbox.open && anybody) || dead {
             inbox.asked = false;
             batch.void = false;
-            batch.claim = claim;
+            // Before the first recovery is heard of, it could not be told from what ran before.
+            batch.claim = if server.recovered || early { claim } else { 0 };
             batch.controls = std::mem::take(&mut inbox.controls);
             let most = inbox.submissions.len().min(self.setup.submissions);
             batch.submissions = inbox.submissions.drain(..most).collect();

@@ -342,7 +342,7 @@ fn at_rest_running_runs(_: &Setup, world: &World) -> bool {
 fn wishes_follow(_: &Setup, world: &World) -> bool {
     let Some(server) = &world.server else { return true };
     // Then the rows are as the queue knows them, and as it has told its clients.
-    let recovers = server.inbox.controls.iter().any(|c| matches!(c.0, Control::Recover(_)));
+    let recovers = server.inbox.controls.iter().any(|c| matches!(c.0, Control::Recover(..)));
     let adopted = |queue: &Queue| queue.in_flight == 0 && !recovers;
     let known = server.queue().is_some_and(adopted) && server.store_rests();
     !known

@@ -27,6 +27,8 @@ pub(crate) enum Cause {
     End,
     /// A queue that begins finds that nobody runs it.
     Recovery,
+    /// A queue that begins anew finds that the one before it had claimed it, and died before it began.
+    Unbegun,
 }
 
 impl Cause {
@@ -39,7 +41,8 @@ impl Cause {
             Control::Command(_, Ask::Retry(_)) => Self::Retry,
             Control::Command(..) => Self::Other,
             Control::End(..) => Self::End,
-            Control::Recover(_) => Self::Recovery,
+            Control::Recover(_, true) => Self::Unbegun,
+            Control::Recover(_, false) => Self::Recovery,
         }
     }
 }
@@ -63,6 +66,9 @@ const MOVES: &[Move] = &[
     (State::Stopping, State::Error, Cause::End),
     (State::Stopping, State::Stopped, Cause::End),
     (State::Stopping, State::Stopped, Cause::Recovery),
+    (State::Processing, State::Queued, Cause::Unbegun),
+    (State::Paused, State::Queued, Cause::Unbegun),
+    (State::Stopping, State::Stopped, Cause::Unbegun),
     // The only way out of a final state.
     (State::Error, State::Queued, Cause::Retry),
 ];
@@ -164,7 +170,7 @@ mod tests {
         (State::Paused, State::Stopped, Cause::End),
     ];
 
-    fn commands(on_restart: OnRestart) -> [(Command, Cause); 15] {
+    fn commands(on_restart: OnRestart) -> [(Command, Cause); 16] {
         let interrupted = Ended::Interrupted(on_restart);
         [
             (Command::Cancel, Cause::Cancel),
@@ -182,6 +188,7 @@ mod tests {
             (Command::Retry, Cause::Retry),
             (Command::End(Ended::Retry), Cause::End),
             (Command::GiveUp, Cause::Recovery),
+            (Command::End(Ended::Released), Cause::Unbegun),
         ]
     }
 

@@ -79,7 +79,7 @@ impl Step<'_> {
                 (controls, submissions, claimed, claim, not_due)
             }
         };
-        let recovers = controls.iter().any(|c| matches!(c.0, Control::Recover(_)));
+        let recovers = controls.iter().any(|c| matches!(c.0, Control::Recover(..)));
         self.arm(not_due, recovers, claimed.len() < claim);
         let Some(server) = &mut self.world.server else { return };
         let (paused, queued) = server.seen;
@@ -107,9 +107,12 @@ impl Step<'_> {
     }
 
     fn on_control(&mut self, control: &Control, reply_to: ReplyTo, answer: Option<Vec<Affected>>) {
-        let recovery = matches!(control, Control::Recover(_));
+        let recovery = matches!(control, Control::Recover(..));
         for affected in answer.iter().flatten() {
             self.steer(affected, recovery);
+        }
+        if let (true, Some(server)) = (recovery, &mut self.world.server) {
+            server.recovered = true;
         }
         if recovery && !self.setup.has(Fault::WaitersForgotten) {
             // Whose end was written while there was no actor to hear of it.

@@ -10,11 +10,13 @@ impl Step<'_> {
     pub(crate) fn start_queue(&mut self) {
         let forgets_drain = self.setup.has(Fault::DrainForgotten);
         let unnoticed = self.setup.has(Fault::DeathUnnoticed);
+        let counts_deaths = self.setup.has(Fault::ActorDeathCounts);
         let attempts = self.setup.attempts;
         let Some(server) = &mut self.world.server else { return };
         server.actor = Actor::Up(Queue::default());
         // Messages to an actor that died are lost: read what they said.
         let draining = server.phase > Phase::Running && !forgets_drain;
+        let unbegun = server.recovered && !counts_deaths;
         match server.phase {
             Phase::Running | Phase::Draining => {}
             Phase::Interrupted => server.mailbox.push(ToQueue::Interrupt),
@@ -38,7 +40,7 @@ impl Step<'_> {
             self.drain_inbox();
         }
         if !self.setup.has(Fault::NoRecovery) {
-            self.gather(Control::Recover(live));
+            self.gather(Control::Recover(live, unbegun));
         }
         ended.into_iter().for_each(|(key, end)| self.gather(Control::End(key, end)));
         self.pump(false);

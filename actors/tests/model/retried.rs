@@ -191,8 +191,15 @@ fn restarts_that_are_not_counted_or_count_too_much() {
 }
 
 #[test]
+fn the_death_of_an_actor_that_counts_as_that_of_a_server() {
+    let setup = Setup { max_restarts: 2, actor_crashes: 1, ..Setup::QUIET };
+    fails(Fault::ActorDeathCounts, setup.clone());
+    fails(Fault::ClaimsEarly, setup);
+}
+
+#[test]
 fn a_start_before_its_time() {
-    fails(Fault::StartsEarly, Setup { not_due: &[1], ..Setup::QUIET });
+    fails(Fault::StartsEarly, Setup { waiting: &[0, 0], not_due: &[1], ..Setup::QUIET });
 }
 
 #[test]

@@ -46,9 +46,12 @@ pub(crate) fn retries_wait_for_nothing(_: &Setup, _: &World, happened: &Happened
     }
 }
 
-/// `GivesUp`.
-pub(crate) fn restarts_are_counted(setup: &Setup, _: &World, happened: &Happened) -> bool {
+/// `GivesUp`: what its server died with is recovered, and given up where that is enough; the death of an actor is none.
+pub(crate) fn restarts_are_counted(setup: &Setup, world: &World, happened: &Happened) -> bool {
     let Happened::Moved { row, to, cause: Cause::Recovery } = happened else { return true };
+    if world.spent.server_crashes + world.spent.shutdowns == 0 {
+        return false;
+    }
     if setup.on_restart != OnRestart::Requeue || row.state == State::Stopping {
         return true;
     }

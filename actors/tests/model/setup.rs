@@ -192,6 +192,11 @@ pub(crate) enum Fault {
     RestartsForgotten,
     /// An action is given up at the first restart.
     GivenUpAtOnce,
+    /// An action that was claimed when the queue's actor died, and never began, is recovered as one that ran.
+    ActorDeathCounts,
+    /// A queue claims before it has heard of its first recovery, so that it can't tell the ones from the others should its actor
+    /// die then.
+    ClaimsEarly,
     /// Claims do not look at the time before which an action may not start.
     StartsEarly,
     /// Claims end at the first action that may not start yet.
@@ -240,7 +245,10 @@ impl Fault {
             Self::FailuresForgotten | Self::FailuresKept => Law::Tries,
             Self::AbandonedRetried => Law::Q14,
             Self::RetryOfAny => Law::Q7,
-            Self::RestartsForgotten | Self::GivenUpAtOnce => Law::GivesUp,
+            Self::RestartsForgotten
+            | Self::GivenUpAtOnce
+            | Self::ActorDeathCounts
+            | Self::ClaimsEarly => Law::GivesUp,
             Self::StartsEarly => Law::NotBefore,
             Self::RetryWaits => Law::Retried,
             Self::NotDueBlocks

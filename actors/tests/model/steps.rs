@@ -248,6 +248,7 @@ fn new_server(durable: &Durable) -> Server {
         seen: (durable.paused, durable.counts[State::Queued as usize]),
         waiters: Set::default(),
         phase: Phase::Running,
+        recovered: false,
         dropped: false,
     }
 }

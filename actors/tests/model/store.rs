@@ -3,7 +3,7 @@
 use actiond_actors::State;
 use actiond_actors::Timestamp;
 use actiond_actors::lifecycle::{
-    Command, OnRestart, Recovery, Verdict, decide, is_current, not_before,
+    Command, Ended, OnRestart, Recovery, Verdict, decide, is_current, not_before,
 };
 
 use crate::inbox::Batch;
@@ -82,7 +82,7 @@ impl Step<'_> {
                 Some(self.command_running(Command::Resume, cause, now))
             }
             Control::StopAll => Some(self.command_running(Command::Stop, cause, now)),
-            Control::Recover(live) => Some(self.recover(live, now)),
+            Control::Recover(live, unbegun) => Some(self.recover(live, *unbegun, now)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Step<'_> {
     }
 
     /// What counts as running and is not alive runs nowhere. Of what is alive, it says how it stands.
-    fn recover(&mut self, live: &[Key], now: Time) -> Vec<Affected> {
+    fn recover(&mut self, live: &[Key], unbegun: bool, now: Time) -> Vec<Affected> {
         let mut affected = Vec::new();
         let counts = self.world.durable.counts;
         for row in self.world.durable.rows.clone() {
@@ -137,6 +137,9 @@ impl Step<'_> {
                 self.move_to(&row, State::Queued, Cause::Recovery, now);
             } else if row.state.is_running() && lives {
                 affected.push(Affected { key: row.key(), state: row.state, said: Said::Stayed });
+            } else if row.state.is_running() && unbegun {
+                let release = Command::End(Ended::Released);
+                affected.extend(self.command(&row, release, Cause::Unbegun, now));
             } else if row.state.is_running() {
                 let Setup { on_restart, max_restarts, .. } = *self.setup;
                 let recovery = Recovery { on_restart, max_restarts: max_restarts.into() };

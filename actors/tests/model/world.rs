@@ -141,7 +141,8 @@ pub(crate) enum Control {
     PauseQueue,
     ResumeQueue,
     StopAll,
-    Recover(Vec<Key>),
+    /// With what lives, and true if the rest was claimed and never begun, because an actor died.
+    Recover(Vec<Key>, bool),
 }
 
 /// The receiver of an answer.
@@ -326,6 +327,8 @@ pub(crate) struct Server {
     /// The actions whose end somebody waits for.
     pub(crate) waiters: Set,
     pub(crate) phase: Phase,
+    /// A queue of this server has heard that what ran before is recovered.
+    pub(crate) recovered: bool,
     /// A late report was dropped.
     pub(crate) dropped: bool,
 }

@@ -3,9 +3,11 @@
 use std::pin::pin;
 use std::time::Instant;
 
+use actiond_actors::lifecycle::Ended;
+use actiond_actors::store::StoreError;
 use actiond_actors::store::query::Query;
 use actiond_actors::testing::{Gate, Script, eventually};
-use actiond_actors::{OnRestart, QueueError, QueueHandle, State};
+use actiond_actors::{OnRestart, QueueError, QueueHandle, QueueSettings, State};
 use futures_util::FutureExt as _;
 
 use crate::common::{
@@ -249,12 +251,14 @@ async fn a_turn_after_the_death() -> bool {
     before_the_next
 }
 
-/// A start that is durable while nobody learns of it: the action goes on as after a restart.
+/// A start that is durable while nobody learns of it: the action never began, so it is started again, and that counts as
+/// nothing, whatever its kind.
 #[tokio::test]
-async fn a_start_whose_answer_is_lost_is_recovered() {
-    for on_restart in [OnRestart::Requeue, OnRestart::Fail] {
+async fn a_start_whose_answer_is_lost_is_made_again() {
+    for on_restart in [OnRestart::Requeue, OnRestart::Fail, OnRestart::Resume] {
         let script = Script::always(nothing()).on_restart(on_restart);
-        let home = Faulty::new(threads(1), &script).await;
+        let settings = QueueSettings { max_restarts: 1, ..threads(1) };
+        let home = Faulty::new(settings, &script).await;
         home.store.hold_answers();
         let lost = tokio::spawn({
             let work = home.work.clone();
@@ -264,17 +268,29 @@ async fn a_start_whose_answer_is_lost_is_recovered() {
         assert_eq!(lost.await.unwrap(), Err(QueueError::NoAnswer));
         let id = home.work.submit(to_do("").key("k")).await.unwrap().id;
         let record = end(&home.work, id).await.record;
-        match on_restart {
-            OnRestart::Resume => unreachable!("not among those tried"),
-            OnRestart::Requeue => {
-                assert_eq!((record.state, record.attempt), (State::Finished, 2));
-                assert_eq!(script.started(), [id]);
-            }
-            OnRestart::Fail => {
-                assert_eq!((record.state, record.attempt), (State::Error, 1));
-                assert!(script.started().is_empty());
-            }
-        }
+        assert_eq!((record.state, record.attempt), (State::Finished, 2), "{on_restart:?}");
+        assert_eq!(script.started(), [id]);
+        let past = home.work.history(id).await.unwrap();
+        assert_eq!(past.iter().map(|past| past.ended).collect::<Vec<_>>(), [Some(Ended::Released)]);
+    }
+}
+
+/// Nothing is claimed until an actor has heard of its recovery: one that fails at first must not be waited for in vain.
+#[tokio::test]
+async fn a_recovery_that_fails_at_first_keeps_nothing_from_starting() {
+    for on_restart in [OnRestart::Requeue, OnRestart::Resume] {
+        let script = Script::always(nothing()).on_restart(on_restart);
+        let home = Faulty::new(threads(1), &script).await;
+        home.settled().await;
+        home.store.fail_commits(StoreError::Unavailable("as planned".to_owned()));
+        let failures = home.store.failures();
+        home.work.crash_actor();
+        eventually("the recovery has failed", async || home.store.failures() > failures).await;
+        home.store.mend();
+        // What joins a batch that fails yet is refused.
+        eventually("it is rebuilt", async || rebuilt(&home.work).await.is_ok()).await;
+        let id = submit(&home.work, "").await;
+        assert_eq!(end_state(&home.work, id).await, State::Finished, "{on_restart:?}");
     }
 }
 

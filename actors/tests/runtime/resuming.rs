@@ -4,12 +4,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actiond_actors::lifecycle::{Ended, GIVEN_UP};
 use actiond_actors::store::StoreError;
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::testing::{FaultyStore, Gate, Script, eventually};
 use actiond_actors::{
-    ActionContext, ActionId, Failure, OnRestart, Perform, QueueError, QueueHandle, RelayedCommand,
-    State, System, Wish, Work,
+    ActionContext, ActionId, Failure, OnRestart, Perform, QueueError, QueueHandle, QueueSettings,
+    RelayedCommand, State, System, Wish, Work,
 };
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
@@ -94,6 +95,9 @@ async fn an_attempt_goes_on_in_the_next_server() {
         let id = submit(&home.work, "").await;
         elsewhere.gate.until_waiting(1).await;
         let started_at = home.work.status(id).await.unwrap().record.started_at;
+        let processing = async |home: &Home| home.work.status(id).await.unwrap().processing;
+        eventually("it has worked for a while", async || processing(&home).await > SOON / 40).await;
+        let before = processing(&home).await;
         let directory = if crashes { home.crash() } else { home.shut_down().await };
 
         let home = Home::at(directory, threads(2), &elsewhere.script()).await;
@@ -103,6 +107,7 @@ async fn an_attempt_goes_on_in_the_next_server() {
         let all = [first(1), resumed(1, Wish::Run), first(1)];
         let seen = format!("{all:?} is seen, crashes: {crashes}");
         eventually(seen, async || elsewhere.seen() == all).await;
+        assert!(processing(&home).await >= before, "it has worked since it was started");
         elsewhere.gate.open();
         let record = end(&home.work, id).await.record;
         assert_eq!((record.state, record.attempt), (State::Finished, 1));
@@ -311,6 +316,44 @@ async fn what_is_given_back_undone_counts_as_no_attempt_and_obeys_a_stop() {
     let outcome = home.work.run_now(Default::default()).await.unwrap();
     assert_eq!(outcome.state, State::Error);
     assert!(outcome.error.unwrap().contains("given back"));
+}
+
+/// It is bounded as what runs here is: by the deaths of servers.
+#[tokio::test]
+async fn what_nobody_speaks_of_after_a_restart_counts_as_one() {
+    let gate = Gate::new();
+    let script = || {
+        let gate = gate.clone();
+        let script = Script::new(move |context| {
+            let gate = gate.clone();
+            Work::task(async move {
+                if context.is_resumed() {
+                    return Err(Failure::Lost("nobody speaks of it".to_owned()));
+                }
+                gate.wait().await;
+                Ok(Vec::new())
+            })
+        });
+        script.on_restart(OnRestart::Resume)
+    };
+    let settings = || QueueSettings { max_restarts: 2, ..threads(1) };
+    let home = Home::new(settings(), &script()).await;
+    let id = submit(&home.work, "").await;
+    gate.until_waiting(1).await;
+    let home = Home::at(home.crash(), settings(), &script()).await;
+    eventually("the next attempt runs", async || {
+        let record = home.work.status(id).await.unwrap().record;
+        (record.state, record.attempt) == (State::Processing, 2)
+    })
+    .await;
+    let home = Home::at(home.crash(), settings(), &script()).await;
+    let record = end(&home.work, id).await.record;
+    assert_eq!((record.state, record.attempt), (State::Error, 2));
+    assert_eq!(record.error.as_deref(), Some(GIVEN_UP));
+    let past = home.work.history(id).await.unwrap();
+    let past: Vec<_> = past.iter().map(|past| (past.attempt, past.ended, &past.error)).collect();
+    assert_eq!(past, [(1, Some(Ended::Lost), &Some("nobody speaks of it".to_owned()))]);
+    home.shut_down().await;
 }
 
 /// A performer with so many permits, one for each action that begins.

@@ -1,14 +1,15 @@
 //! What programs leave behind when their server is killed: the next start ends it, before anything else runs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use actiond_actors::testing::{Script, eventually};
-use actiond_actors::{OnRestart, Parameters, State, Submission, System};
+use actiond_actors::{Builder, OnRestart, Parameters, State, Submission, System};
 use tempfile::TempDir;
 
 use crate::common::{SOON, builder, end, threads};
-use crate::leftovers::{has_cgroups, without_cgroups};
+use crate::leftovers::without_cgroups;
 use crate::processes::{number_in, runs, said_by, shell};
 
 /// Where the server of a test is to be.
@@ -23,20 +24,25 @@ const RUNS: [(&str, &str); 5] = [
     ),
     ("daemon", "setsid sh -c 'sleep 1000 & echo $! > daemon'; exec sleep 1000"),
     ("child", "env -i setsid sh -c 'echo $$ > child; exec sleep 1000' & wait"),
-    // Only its cgroup tells whose it is.
+    // Only its cgroup tells whose it is, or the record of it.
     ("cleared", "env -i setsid sh -c 'sleep 1000 & echo $! > cleared'; exec sleep 1000"),
 ];
 
 async fn start(at: &Path, on_restart: OnRestart) -> System {
+    start_by(builder(at), at, on_restart).await
+}
+
+async fn start_by(builder: Builder, at: &Path, on_restart: OnRestart) -> System {
     let script = Script::new(shell(at)).on_restart(on_restart);
-    builder(at).queue("Work", threads(RUNS.len()), script).start().await.unwrap()
+    builder.queue("Work", threads(RUNS.len()), script).start().await.unwrap()
 }
 
 /// Is the server, if the test asks for one by its environment.
 fn is_server() -> bool {
     let Ok(at) = std::env::var(AT) else { return false };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let system = start(Path::new(&at), OnRestart::Fail).await;
+        let at = Path::new(&at);
+        let system = start_by(builder(at).adopt_orphans(true), at, OnRestart::Fail).await;
         let work = system.queue("work").unwrap();
         for (_, run) in RUNS {
             let run = Parameters::from_iter([("Run", run)]);
@@ -108,16 +114,18 @@ fn the_next_start_ends_what_outlived_its_server_and_nothing_else() {
         for directory in [without_cgroups(), tempfile::tempdir().unwrap()] {
             let at = directory.path();
             let server = Server::new(test, at);
-            let mut numbers = Numbers::of(at).await;
+            let numbers = Numbers::of(at).await;
             eventually("all are recorded", async || {
                 let records = std::fs::read_to_string(running(&directory)).unwrap_or_default();
-                records.lines().filter(|line| line.trim_end().ends_with('#')).count() == RUNS.len()
+                let is_whole = |line: &&str| line.trim_end().ends_with('#');
+                let actions = records.lines().filter(is_whole).filter_map(|l| l.split(' ').nth(4));
+                let actions: BTreeSet<_> = actions.filter(|action| *action != "0").collect();
+                let (_, cleared) = *numbers.0.last().unwrap();
+                let cleared = format!("{cleared} ");
+                actions.len() == RUNS.len() && records.lines().any(|l| l.starts_with(&cleared))
             })
             .await;
             server.kill();
-            if !has_cgroups(&directory) {
-                drop(Numbers(numbers.0.split_off(RUNS.len() - 1)));
-            }
             assert!(
                 numbers.iter().all(|(_, process)| runs(process)),
                 "they outlive it: {numbers:?}"

@@ -3,8 +3,8 @@
 //!
 //!     actiond-workers ADDRESS QUEUE [ACTIONS] [WORKERS] [SUBMITTERS] [ahead]
 //!
-//! With `ahead`, all actions are queued before the workers begin, and only those are timed. One thread does all of it, so that
-//! most of the machine is left to the server.
+//! With `ahead`, all actions are queued before the workers begin, and only those are timed. Otherwise no more are submitted while
+//! 1,000 wait. One thread does all of it, so that most of the machine is left to the server.
 
 use std::cell::Cell;
 use std::io::{self, Write as _};
@@ -14,7 +14,11 @@ use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
+
+/// Number of actions that may be submitted and not finished while workers work.
+const MOST_WAITING: usize = 1_000;
 
 /// A connection that stays open.
 struct Caller {
@@ -70,6 +74,8 @@ fn between(text: &str, from: &str, to: &str) -> Option<String> {
 struct Left {
     to_submit: Cell<usize>,
     to_finish: Cell<usize>,
+    /// Room for actions that wait.
+    room: Semaphore,
 }
 
 /// Takes one from a number, if there is any.
@@ -82,6 +88,7 @@ fn take_one(left: &Cell<usize>) -> bool {
 async fn submit(mut caller: Caller, queue: String, left: Rc<Left>) -> io::Result<()> {
     let parameters = "Reference=http%3A%2F%2Fwww.example.com%2Freport.pdf&Database=News&Note=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     while take_one(&left.to_submit) {
+        left.room.acquire().await.map_err(io::Error::other)?.forget();
         caller.ask(&format!("{queue}&{parameters}")).await?;
     }
     Ok(())
@@ -100,6 +107,7 @@ async fn work(mut caller: Caller, queue: String, name: usize, left: Rc<Left>) ->
         );
         caller.ask(&finish).await?;
         left.to_finish.set(left.to_finish.get().saturating_sub(1));
+        left.room.add_permits(1);
     }
     Ok(())
 }
@@ -120,7 +128,9 @@ async fn run(
     submitters: usize,
     ahead: bool,
 ) -> io::Result<f64> {
-    let left = Rc::new(Left { to_submit: Cell::new(actions), to_finish: Cell::new(actions) });
+    let room = Semaphore::new(if ahead { actions } else { MOST_WAITING });
+    let (to_submit, to_finish) = (Cell::new(actions), Cell::new(actions));
+    let left = Rc::new(Left { to_submit, to_finish, room });
     let mut submitting = JoinSet::new();
     for _ in 0..submitters {
         let caller = Caller::new(address).await?;

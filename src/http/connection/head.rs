@@ -7,7 +7,7 @@
 
 use std::mem::MaybeUninit;
 
-use actix_http::Uri;
+use actix_http::{Method, Uri};
 use httparse::Status;
 
 /// Largest number of header lines of a request, as in `actix-http`.
@@ -82,6 +82,10 @@ pub(super) fn read(head: &[u8]) -> Result<BodyLength, HeadError> {
     else {
         return Err(HeadError::NoRequest);
     };
+    // `httparse` takes more characters than the `http` crate.
+    if Method::from_bytes(method.as_bytes()).is_err() {
+        return Err(HeadError::NoRequest);
+    }
     // Any other was mended to what the `http` crate takes.
     let is_mended = target.starts_with('/') && method != "CONNECT";
     if !is_mended && Uri::try_from(target).is_err() {

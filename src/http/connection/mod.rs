@@ -310,7 +310,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MendedStream<S> {
             backlog.flushed(cx, || (this.has_gone)(&this.inner));
         }
         let flushed = Pin::new(&mut this.inner).poll_flush(cx);
-        this.reply_deadline.check_flush(flushed, cx)
+        let flushed = this.reply_deadline.check_flush(flushed, cx);
+        // The dispatcher flushes once it has written all that it has.
+        if let (Poll::Ready(Ok(())), Some(backlog)) = (&flushed, &this.backlog) {
+            backlog.connection().written();
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

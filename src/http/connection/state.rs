@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 
 use super::super::limits::Place;
 use crate::aci::error::AciError;
-use crate::front::{Certificate, Client, Leaving};
+use crate::front::{Certificate, Client, Handover, Leaving};
 
 /// One connection.
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub(in crate::http) struct Connection {
     certificate: Option<Certificate>,
     /// Its place among those of its client, where these are counted.
     place: Option<Place>,
+    /// Handovers with replies that are on their way to the socket. They go back if the connection ends.
+    handovers: RefCell<Vec<Handover>>,
 }
 
 impl fmt::Debug for Connection {
@@ -133,6 +135,20 @@ impl Connection {
     /// Returns the client, for the services that work for it.
     pub(in crate::http) fn client(&self) -> Client {
         self.leaving.client()
+    }
+
+    /// Keeps what is handed over with a reply until that was written. All of the reply has been passed on to whoever writes it.
+    pub(in crate::http) fn hand_over(&self, handover: Handover) {
+        if !handover.is_empty() {
+            self.handovers.borrow_mut().push(handover);
+        }
+    }
+
+    /// Notes that all that was passed on to whoever writes was written.
+    pub(super) fn written(&self) {
+        for handover in self.handovers.take() {
+            handover.sent();
+        }
     }
 
     fn wake(&self) {

@@ -55,7 +55,7 @@ pub(super) fn spawn(command: &mut Command, writer: PipeWriter, forks: bool) -> i
 struct Place {
     /// Nobody else knows its number, so this is the only one to change what is behind it.
     descriptor: Mutex<OwnedFd>,
-    /// What is behind it otherwise.
+    /// The file that is behind it otherwise.
     nothing: File,
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use actiond_actors::{ActionContext, StopReason};
 use nix::unistd::{Gid, Uid, chown};
+use rustix::io::Errno;
 
 use super::result::{Form, Kept};
 use crate::documents::beneath::{Root, Stamp};
@@ -83,7 +84,8 @@ impl Place {
         let make = |path: &Path| DirBuilder::new().mode(0o700).create(path);
         match make(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.path)?;
+                // Their users go through these, and can't see what others have there.
+                DirBuilder::new().recursive(true).mode(0o711).create(&self.path)?;
                 make(&path)?;
             }
             // One of another data directory's database, which was put in this one's place.
@@ -230,17 +232,32 @@ fn open_up(path: &Path) {
     }
 }
 
+/// Tells whether nothing more can be opened now.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// The result files of a working directory as they are before a program begins.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Before(Vec<Option<Stamp>>);
 
 impl Before {
     /// Looks at a directory that was there before. Blocks.
-    pub(super) fn look(directory: &Path) -> Self {
-        let Ok(root) = Root::resolve(directory) else { return Self::default() };
-        let stamp =
-            |(name, _): (&str, _)| root.open(Path::new(name), &[]).ok().map(|found| found.1);
-        Self(RESULTS.map(stamp).to_vec())
+    ///
+    /// # Errors
+    ///
+    /// There are no descriptors to look with. Any other error means that there is no result to be read.
+    pub(super) fn look(directory: &Path) -> io::Result<Self> {
+        let root = match Root::resolve(directory) {
+            Err(error) if lacks_descriptors(&error) => return Err(error),
+            Err(_) => return Ok(Self::default()),
+            Ok(root) => root,
+        };
+        let stamp = |(name, _): (&str, _)| match root.open(Path::new(name), &[]) {
+            Err(error) if lacks_descriptors(&error) => Err(error),
+            found => Ok(found.ok().map(|(_, stamp)| stamp)),
+        };
+        Ok(Self(RESULTS.into_iter().map(stamp).collect::<io::Result<_>>()?))
     }
 
     /// Reads the result file that a program has left, if it is not one of before. Blocks.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::template::Taken;
+use crate::aci::catalog::{ASYNC_COMMON, COMMON};
 
 /// The prefix of the variables that are the server's own.
 pub(super) const OWN: &str = "ACTIOND_";
@@ -39,11 +40,24 @@ pub(super) fn base(
     of_server.filter(|(name, _)| is_passed_on(name)).collect()
 }
 
+/// Returns the parameters for the program: without those by which a client tells the server what to do with the action, unless
+/// the command takes them.
+fn for_program<'a>(
+    given: &'a Parameters,
+    takes: &[Taken],
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    given.iter().filter(|(name, _)| {
+        let is = |other: &str| other.eq_ignore_ascii_case(name);
+        let is_of_server = COMMON.iter().chain(ASYNC_COMMON).any(|spec| is(&spec.name));
+        !is_of_server || takes.iter().any(|taken| is(&taken.name))
+    })
+}
+
 /// Adds a variable for each parameter, but for those that no environment can hold. Where two have the same variable, one that
 /// the command takes wins, and of others the one that was sent last.
 pub(super) fn add_parameters(environment: &mut Environment, given: &Parameters, takes: &[Taken]) {
     let mut of_parameters = BTreeMap::new();
-    for (name, value) in given.iter() {
+    for (name, value) in for_program(given, takes) {
         of_parameters.insert(variable(name), value.as_bytes());
     }
     for taken in takes {
@@ -75,7 +89,7 @@ fn variable(name: &str) -> String {
 pub(super) fn json(given: &Parameters, takes: &[Taken]) -> Vec<u8> {
     let mut all = serde_json::Map::new();
     let mut sent: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in given.iter() {
+    for (name, value) in for_program(given, takes) {
         let taken = takes.iter().find(|taken| taken.name.eq_ignore_ascii_case(name));
         let name = taken.map_or(name, |taken| &taken.name);
         // Names are compared without regard to case.
@@ -138,6 +152,28 @@ mod tests {
         let mut environment = Environment::new();
         add_parameters(&mut environment, &Parameters::from_iter(many), &[]);
         assert_eq!(environment.len(), 4);
+    }
+
+    #[test]
+    fn what_is_meant_for_the_server_is_none_of_the_programs() {
+        let of_server = COMMON.iter().chain(ASYNC_COMMON).map(|spec| spec.name.to_lowercase());
+        let names: Vec<_> = of_server.chain(["input".to_owned()]).collect();
+        assert!(names.len() > 8, "{names:?}");
+        let given = || Parameters::from_iter(names.iter().map(|name| (name.as_str(), "1")));
+        let got = |command: &str| {
+            let mut environment = Environment::new();
+            add_parameters(&mut environment, &given(), &takes(command));
+            let variables = environment.into_keys().map(|name| name.into_string().unwrap());
+            let json = String::from_utf8(json(&given(), &takes(command))).unwrap();
+            (json, variables.collect::<Vec<_>>())
+        };
+        let (json, variables) = got("p {Input}");
+        assert_eq!(json, "{\"Input\":\"1\"}\n");
+        assert_eq!(variables, ["ACTIOND_PARAM_INPUT"]);
+        let (json, variables) = got("p {Priority:0} {ActionID?}");
+        assert_eq!(json, "{\"ActionID\":\"1\",\"Priority\":\"1\",\"input\":\"1\"}\n");
+        let own = ["ACTIONID", "INPUT", "PRIORITY"].map(|name| format!("ACTIOND_PARAM_{name}"));
+        assert_eq!(variables, own);
     }
 
     #[test]

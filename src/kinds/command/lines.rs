@@ -6,10 +6,10 @@ use actiond_actors::{Progress, Stage, StageStatus};
 const MARK: &[u8] = b"actiond:";
 
 /// Number of bytes of any other line that are kept.
-const MAX_LINE: usize = 1_000;
+pub(super) const MAX_LINE: usize = 1_000;
 
 /// The length of a title in characters that is shown.
-const MAX_TITLE: usize = 200;
+pub(super) const MAX_TITLE: usize = 200;
 
 /// The title of what has none.
 const UNTITLED: &str = "Progress";

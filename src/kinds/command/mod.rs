@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `settings` | the keys of a queue |
 //! | `template` | the command line, with places for parameters |
+//! | `program` | where the program is |
 //! | `input` | the parameters as JSON, and the environment |
 //! | `directory` | working directories, and the result files in them |
 //! | `perform` | what a program needs to start |
@@ -18,9 +19,12 @@ mod descriptor;
 mod directory;
 mod ear;
 mod end;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod input;
 mod lines;
 mod perform;
+mod program;
 mod result;
 mod run;
 mod settings;

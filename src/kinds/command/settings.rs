@@ -1,7 +1,6 @@
 //! `Type=Command` in the configuration: its keys, and what is read of them.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +11,13 @@ use nix::unistd::{Gid, Uid, User, geteuid};
 use super::super::{ConfiguredQueue, Site};
 use super::directory::{Keep, Place, StartId};
 use super::end::End;
-use super::input;
+use super::input::{self, Environment};
 use super::perform::Performer;
+use super::program::{as_named, found};
 use super::template::{Taken, Template, Without};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::config::{Key, QueueLimits, SectionReader, ValueKind};
+use crate::kinds::shorten;
 
 const CENTURY: i64 = 36_525 * 86_400;
 
@@ -106,9 +107,9 @@ const MAX_OUTPUT_BYTES: &Key = &Key::with_default(
 
 const SUCCESS_EXIT_CODES: &Key = &Key::with_default(
     "SuccessExitCodes",
-    ValueKind::Text,
+    ValueKind::Texts("numbers from 0 to 255"),
     "0",
-    "The exit codes with which an action ends Finished, from 0 to 255, with commas between them.",
+    "The exit codes with which an action ends Finished.",
 );
 
 /// One queue with `Type=Command`.
@@ -172,7 +173,7 @@ impl CommandSettings {
         let user = given(section.text(USER));
         let account = user.filter(|_| looks).and_then(|user| account(&user, section));
         let max_output = section.size(MAX_OUTPUT_BYTES);
-        Self {
+        let settings = Self {
             name: section.name().to_owned(),
             template,
             directory: directory.map(|path| std::path::absolute(&path).unwrap_or(path)),
@@ -183,12 +184,40 @@ impl CommandSettings {
             time_limit: Some(section.seconds(TIMEOUT_SECS)).filter(|limit| !limit.is_zero()),
             max_output,
             success: success(section),
+        };
+        if looks {
+            settings.look_for_program(section);
         }
+        settings
     }
 
     /// Tells if an action whose program ended so has done its work.
     pub(super) fn is_success(&self, end: End) -> bool {
         matches!(end, End::Code(code) if self.success.contains(&code))
+    }
+
+    /// Returns what is in the environment of every program.
+    fn environment(&self) -> Environment {
+        let mut environment = input::base(std::env::vars_os(), self.inherits);
+        if let Some(Account { name, home, .. }) = &self.account {
+            environment.insert("HOME".into(), home.into());
+            environment.insert("USER".into(), name.into());
+            environment.insert("LOGNAME".into(), name.into());
+        }
+        let given = self.environment.iter();
+        environment.extend(given.map(|(name, value)| (name.into(), value.into())));
+        environment
+    }
+
+    /// Warns of a program that is not there. It may be installed later, and other queues have work to do.
+    fn look_for_program(&self, section: &mut SectionReader<'_, '_>) {
+        let (name, environment) = (&self.template.program, self.environment());
+        if !name.is_empty()
+            && let Err(reason) = found(name, path_in(&environment))
+        {
+            let what_follows = "its actions end in Error until it can be run";
+            section.warning(COMMAND, &format!("{reason}; {what_follows}"));
+        }
     }
 
     /// Returns the place of the fresh directories.
@@ -226,17 +255,22 @@ impl ConfiguredQueue for CommandSettings {
         limits.time_limit = self.time_limit;
     }
 
+    fn runs_programs(&self) -> bool {
+        true
+    }
+
+    /// Four pipes, of which it may take the second ends too while it starts, and a handle of the process.
+    fn open_files(&self) -> u32 {
+        9
+    }
+
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform> {
-        let mut environment = input::base(std::env::vars_os(), self.inherits);
-        if let Some(Account { name, home, .. }) = &self.account {
-            environment.insert("HOME".into(), home.into());
-            environment.insert("USER".into(), name.into());
-            environment.insert("LOGNAME".into(), name.into());
-        }
-        let given = self.environment.iter();
-        environment.extend(given.map(|(name, value)| (name.into(), value.into())));
+        let environment = self.environment();
+        // To look for it now saves looking for it at each start. Where it has gone meanwhile, each start says so.
+        let name = &self.template.program;
+        let program = found(name, path_in(&environment));
         Arc::new(Performer {
-            program: program(&self.template.program, environment.get(OsStr::new("PATH"))),
+            program: program.unwrap_or_else(|_| as_named(name)),
             settings: Arc::new(self.clone()),
             place: self.place(site),
             environment,
@@ -251,20 +285,8 @@ impl ConfiguredQueue for CommandSettings {
     }
 }
 
-/// Returns the path of a program: one with a `/` is below the server's working directory, not the program's own. Any other
-/// is looked for now, which saves looking for it at each start; where there is none, each start says so.
-fn program(name: &str, path: Option<&OsString>) -> PathBuf {
-    let as_named = PathBuf::from(name);
-    if name.contains('/') {
-        return std::path::absolute(&as_named).unwrap_or(as_named);
-    }
-    let is_program = |path: &PathBuf| {
-        let found = path.metadata();
-        found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    let directories = path.into_iter().flat_map(std::env::split_paths);
-    let mut found = directories.filter(|path| path.is_absolute()).map(|path| path.join(name));
-    found.find(is_program).unwrap_or(as_named)
+fn path_in(environment: &Environment) -> Option<&OsStr> {
+    environment.get(OsStr::new("PATH")).map(AsRef::as_ref)
 }
 
 /// Reads the variables of the environment.
@@ -278,7 +300,8 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
             match text.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
                 Some((name, _)) if name.to_ascii_uppercase().starts_with(input::OWN) => {
                     let reason = format!(
-                        "sets {name}: names that begin with {} are the server's own",
+                        "sets {}: names that begin with {} are the server's own",
+                        shorten(name),
                         input::OWN
                     );
                     section.problem(key, reason);
@@ -286,7 +309,9 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
                 Some((name, value)) if !name.is_empty() => {
                     all.push((name.to_owned(), value.to_owned()));
                 }
-                _ => section.problem(key, format!("must be NAME=VALUE, not {text:?}")),
+                // The value may be a secret, so it is not told.
+                Some(_) => section.problem(key, "must be NAME=VALUE, and has no name"),
+                None => section.problem(key, "must be NAME=VALUE, and has no ="),
             }
         }
     }
@@ -295,13 +320,16 @@ fn environment(section: &mut SectionReader<'_, '_>) -> Vec<(String, String)> {
 
 /// Reads the exit codes.
 fn success(section: &mut SectionReader<'_, '_>) -> Vec<i32> {
-    let text = section.text(SUCCESS_EXIT_CODES).unwrap_or_default();
-    let codes = text.split(',').map(|code| code.trim().parse::<u8>().ok().map(i32::from));
-    codes.collect::<Option<_>>().unwrap_or_else(|| {
-        section
-            .problem(SUCCESS_EXIT_CODES, "must be numbers from 0 to 255 with commas between them");
-        Vec::new()
-    })
+    let codes = section.texts(SUCCESS_EXIT_CODES);
+    let codes = codes.iter().map(|code| code.parse::<u8>().ok().map(i32::from));
+    match codes.collect::<Option<Vec<_>>>() {
+        Some(codes) if !codes.is_empty() => codes,
+        _ => {
+            let reason = "must be one or more numbers from 0 to 255, with commas between them";
+            section.problem(SUCCESS_EXIT_CODES, reason);
+            Vec::new()
+        }
+    }
 }
 
 /// Finds the user as which the programs run; `None` if it is the server's own.

@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use actiond_actors::{Parameters, Value};
 
+use crate::kinds::shorten;
+
 /// The longest argument that Linux takes, in bytes: 128 KB with the zero behind it.
 const MAX_ARGUMENT: usize = 131_071;
 
@@ -96,8 +98,9 @@ impl Template {
             } else {
                 let (place, after) = from.split_once('}').ok_or_else(|| {
                     format!(
-                        "has a {{ without its }} in the word {word:?}: a parameter is {{Name}}, {{Name?}} or {{Name:default}}, \
-                         in quotes if it holds spaces, and {{{{ is a brace"
+                        "has a {{ without its }} in the word {:?}: a parameter is {{Name}}, {{Name?}} or {{Name:default}}, \
+                         in quotes if it holds spaces, and {{{{ is a brace",
+                        shorten(word)
                     )
                 })?;
                 if !text.is_empty() {
@@ -124,12 +127,14 @@ impl Template {
         let may_be = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || !name.chars().all(may_be) {
             return Err(format!(
-                "has {{{place}}}, which names no parameter: a name is made of letters, digits, `_`, `-` and `.`; {{{{ is a brace"
+                "has {{{}}}, which names no parameter: a name is made of letters, digits, `_`, `-` and `.`; {{{{ is a brace",
+                shorten(place)
             ));
         }
         if name.eq_ignore_ascii_case("action") {
             return Err(format!(
-                "has {{{place}}}, which is the name of the queue in every request: choose another"
+                "has {{{}}}, which is the name of the queue in every request: choose another",
+                shorten(place)
             ));
         }
         if let Some(known) =
@@ -137,8 +142,9 @@ impl Template {
         {
             if self.takes.get(known).is_some_and(|taken| taken.without != without) {
                 return Err(format!(
-                    "has the parameter {name} in two forms: {{Name}}, {{Name?}} and {{Name:default}} differ in what holds \
-                     without it, so each place must have the same"
+                    "has the parameter {} in two forms: {{Name}}, {{Name?}} and {{Name:default}} differ in what holds \
+                     without it, so each place must have the same",
+                    shorten(name)
                 ));
             }
             return Ok(known);

@@ -106,6 +106,14 @@ pub(crate) fn file_name(task: &str) -> String {
     format!("connector_{}_datastore.db", task.chars().map(safe).collect::<String>())
 }
 
+/// Makes the file, if there is none, so that it can be read by nobody else. If that fails SQLite says why.
+#[cfg(unix)]
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // One that is there may be open, and would lose its locks.
+    let _ = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+}
+
 impl Datastore {
     /// Opens the file, or makes it, and begins a run.
     ///
@@ -115,6 +123,8 @@ impl Datastore {
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         #[cfg(unix)]
         let own = OwnFiles::of(path.parent().unwrap_or(Path::new("")));
+        #[cfg(unix)]
+        make_private(path);
         let connection = match IN_ONE_PROCESS {
             Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs),
             None => Connection::open(path),

@@ -17,6 +17,7 @@ use super::{Forward, Options};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::aci::client::{Client, Trust};
 use crate::config::{Key, KindReader, ON_RESTART, SectionReader, ValueKind};
+use crate::kinds::shorten;
 
 /// Time that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -274,7 +275,7 @@ fn addresses(section: &mut SectionReader<'_, '_>) -> Vec<Address> {
                 }
                 None => section.problem(key, format!("must be {FORM}")),
                 Some(address) if addresses.contains(&address) => {
-                    section.problem(key, format!("names {address} twice"));
+                    section.problem(key, format!("names {} twice", shorten(&address.to_string())));
                 }
                 Some(address) => {
                     addresses.push(address);

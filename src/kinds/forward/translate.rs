@@ -167,7 +167,22 @@ mod tests {
         let staged = progress(&told);
         assert!((staged.percent() - 125.0 / 3.0).abs() < 1e-9, "{}", staged.percent());
         assert_eq!(staged.stages[1].counted, Some((1, 4)));
+        let statuses: Vec<_> = staged.stages.iter().map(|stage| stage.status).collect();
+        let [finished, processing, pending] =
+            [StageStatus::Finished, StageStatus::Processing, StageStatus::Pending];
+        assert_eq!(statuses, [finished, processing, pending]);
         let held = waiting("paused at h".to_owned(), Some(&told));
         assert_eq!((held.stages.len(), held.stages[0].stages.len()), (1, 3));
+        let mut expected = Stage::new("paused at h").at(processing).percent(told.percent);
+        expected.stages = staged.stages;
+        assert_eq!(held.stages, [expected]);
+
+        let mut outer = leaf("D", "PROCESSING", Some(40.0), None);
+        outer.weight = None;
+        outer.stages = vec![leaf("E", "FINISHED", None, None)];
+        let inner = Stage::new("E").at(finished).weight(2.0);
+        let mut expected = Stage::new("D").at(processing).weight(1.0).percent(40.0);
+        expected.stages = vec![inner];
+        assert_eq!(stage(&outer), expected);
     }
 }

@@ -71,8 +71,8 @@ fn until_it_waits(shop: &Shop, server: &Server, token: &str, name: &str, begun: 
 
 /// What the history of an action shows of each attempt: all text and attributes of it, and each lasting element's name.
 ///
-/// The issue says that times, outcome, worker and error of every attempt are shown with `History=true`, not in which
-/// elements. Taken here: an element `history` or `attempts` with one element for each, or else each `attempt` that holds more
+/// Times, outcome, worker and error of every attempt are shown with `History=true`; in which elements is not asked here.
+/// Taken: an element `history` or `attempts` with one element for each, or else each `attempt` that holds more
 /// than a number.
 fn history(answer: &Answer) -> Vec<String> {
     answer.with(|document| {

@@ -88,6 +88,9 @@ fn what_is_no_time_is_refused() {
     let shop = shop("");
     let server = shop.start();
     for text in [
+        // Whoever sends it wanted the action to wait.
+        "",
+        "%20",
         "tomorrow",
         "%2B",
         "%2B-5",
@@ -241,6 +244,11 @@ fn a_key_names_it_and_its_time() {
     // The same request, the same action, at the same time as before.
     assert_eq!(server.ask(request).success().must("token"), token);
     assert_eq!(server.about("Work", "getStatus", &token).must("not_before"), first);
+    // A plus that form decoding has taken, and one that it has not, mean the same.
+    for text in ["+600", "%2B+600", "+%2B600+"] {
+        let same = server.ask(&format!("Work&Name=Ada&NotBefore={text}&Idempotency-Key=k"));
+        assert_eq!(same.success().must("token"), token, "{text}");
+    }
     for other in
         ["Work&Name=Ada&NotBefore=%2B601&Idempotency-Key=k", "Work&Name=Ada&Idempotency-Key=k"]
     {

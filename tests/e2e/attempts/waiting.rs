@@ -19,7 +19,7 @@ fn bring(shop: &Shop, server: &Server, name: &str, fails: u32) -> (String, Answe
 
 fn is_shown(answer: &Answer) {
     assert_eq!(answer.must("status"), "Queued");
-    // That of the attempt that failed or of the next one: the issue leaves it open.
+    // That of the attempt that failed, or of the next one.
     assert!([1, 2].contains(&answer.number("attempt")), "{}", answer.0);
     assert!(answer.must("error").contains("exit code 3"), "{}", answer.0);
     let delay = seconds(&answer.must("next_attempt_time")) - now();

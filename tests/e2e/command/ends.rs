@@ -1,5 +1,7 @@
 //! How a program's end becomes that of the action, and what it says on the way.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use actiond::aci::client::Client;
 
 use super::*;
@@ -30,14 +32,44 @@ fn a_failure_says_why() {
     assert_eq!((lines.len(), lines[0].as_str()), (100, "line 151"));
 }
 
+/// A program that can't be run is an error of the action, by its path.
 #[test]
-fn a_program_that_is_not_there_is_an_error() {
-    let home =
-        Home::new("[AsyncActions]\n0=Run\n[Run]\nType=Command\nCommand=no-such-program-at-all\n");
+fn a_program_that_has_gone_is_an_error_that_names_it() {
+    let home = Home::new("");
+    let at = |name: &str| home.path().join(name).display().to_string();
+    std::fs::create_dir(at("room")).unwrap();
+    std::fs::write(at("tool"), "#!/bin/sh\necho it ran\n").unwrap();
+    std::fs::set_permissions(at("tool"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = format!(
+        "[AsyncActions]\n0=Run\n1=Room\n[Run]\nType=Command\nCommand={}\n\
+         [Room]\nType=Command\nCommand=./tool\nWorkingDirectory=room\n",
+        at("tool")
+    );
+    std::fs::write(home.path().join("test.cfg"), config).unwrap();
     let server = home.start();
-    let answer = run(&server, "");
-    assert_eq!(answer.must("status"), "Error");
-    assert!(answer.must("error").contains("can't be started"), "{}", answer.0);
+    let ask = |queue: &str| server.outcome(queue, &server.submit_to(queue, ""));
+    for queue in ["Run", "Room"] {
+        assert_eq!(ask(queue).must("output"), "it ran");
+    }
+    let failed = |queue: &str, words: &str| {
+        let answer = ask(queue);
+        assert_eq!(answer.must("status"), "Error", "{}", answer.0);
+        let error = answer.must("error");
+        assert!(error.starts_with("the program can't be started: "), "{error}");
+        assert!(error.contains(words), "no '{words}' in {error}");
+        assert!(!error.contains(&at("data")), "{error}");
+    };
+    std::fs::set_permissions(at("tool"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    failed("Run", &format!("{}: Permission denied", at("tool")));
+    std::fs::write(at("tool"), "#!/no/such/shell\n").unwrap();
+    std::fs::set_permissions(at("tool"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    failed("Run", &format!("{}: what it is run by is not there", at("tool")));
+    std::fs::remove_dir(at("room")).unwrap();
+    failed("Room", &format!("there is no directory {} for it to work in", at("room")));
+    std::fs::remove_file(at("tool")).unwrap();
+    failed("Run", &format!("{}: No such file", at("tool")));
+    std::fs::create_dir(at("room")).unwrap();
+    failed("Room", &format!("{}: No such file", at("tool")));
     assert_eq!(std::fs::read_dir(home.data().join("commands/Run")).unwrap().count(), 1);
 }
 

@@ -136,3 +136,44 @@ fn a_bad_queue_stops_the_start_with_its_line() {
         assert!(said.contains("test.cfg:"), "{lines}: {said}");
     }
 }
+
+/// It may be installed later, and the other queues have work to do.
+#[test]
+fn a_program_that_is_not_there_is_told_at_the_start() {
+    for (lines, words) in [
+        (
+            "Command=no-such-program-at-all {A?}",
+            "[Run] Command names the program no-such-program-at-all, which is in no directory of PATH",
+        ),
+        ("Command=/no/such/program", "the program /no/such/program: there is no such file now"),
+        ("Command=/etc/passwd", "the program /etc/passwd: it is not executable"),
+        ("Command=/etc/ x", "the program /etc/: it is no file"),
+        (
+            "Command=cat\nEnvironment=PATH=/no/such",
+            "which is in no directory of PATH now (/no/such)",
+        ),
+    ] {
+        let home = Home::new(&format!("[AsyncActions]\n0=Run\n[Run]\nType=Command\n{lines}\n"));
+        let server = home.start();
+        crate::server::wait_until("the warning", || server.log_lines(words) > 0);
+        let error = server.outcome("Run", &server.submit_to("Run", "")).must("error");
+        assert!(error.starts_with("the program can't be started: "), "{lines}: {error}");
+    }
+}
+
+#[test]
+fn a_program_may_come_after_the_start() {
+    let home = Home::new("");
+    let tool = home.path().join("tool");
+    let config =
+        format!("[AsyncActions]\n0=Run\n[Run]\nType=Command\nCommand={}\n", tool.display());
+    std::fs::write(home.path().join("test.cfg"), config).unwrap();
+    let server = home.start();
+    std::fs::write(&tool, "#!/bin/sh\necho it ran\n").unwrap();
+    std::fs::set_permissions(
+        &tool,
+        <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755),
+    )
+    .unwrap();
+    assert_eq!(server.outcome("Run", &server.submit_to("Run", "")).must("output"), "it ran");
+}

@@ -35,6 +35,8 @@ fn failover_keeps_to_the_first_and_to_where_an_action_is() {
     let server = home.start();
     let token = server.submit("");
     first.wait_for_tasks(1);
+    let holder = || server.about("Process", "getStatus", &token).values("worker");
+    wait_until("who has it", || holder() == [first.url()]);
     first.set_broken(true);
     wait_for_progress(&server, &token, "waiting for");
     let next = server.submit("");

@@ -49,13 +49,39 @@ fn each_of_many_programs_at_once_tells_its_own() {
     ])
     .script("plain", PLAIN);
     fs::set_permissions(shop.path("plain"), fs::Permissions::from_mode(0o755)).unwrap();
-    let after = |script: &str| {
-        let plain = shop.command();
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("{script}; exec \"$0\" \"$@\""));
-        command.arg(plain.get_program()).args(plain.get_args()).current_dir(shop.path(""));
-        command
-    };
-    each_tells_its_own(after("exec 3>&-"), &shop, "/dev/null");
-    each_tells_its_own(after("exec 3</dev/zero"), &shop, "/dev/zero");
+    each_tells_its_own(shop.command_after("exec 3>&-"), &shop, "/dev/null");
+    each_tells_its_own(shop.command_after("exec 3</dev/zero"), &shop, "/dev/zero");
+}
+
+/// Programs get nothing of what whoever started the server has left open in it.
+#[test]
+fn what_the_server_inherited_is_not_passed_on() {
+    let shop =
+        Shop::with(&[("Direct", "/bin/sh %HOME%/files.sh", ""), ("Script", "%HOME%/files.sh", "")])
+            .script(
+                "files.sh",
+                "for each in 3 4 5 6 7 8 9; do readlink /proc/$$/fd/$each; done; exit 0",
+            )
+            .file("left", "open");
+    fs::set_permissions(shop.path("files.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    for opened in ["exec 7<left", "exec 3<left 7<left", "exec 3>&- 7<left 9<left"] {
+        let server = Server::run(shop.command_after(opened));
+        let seventh = fs::read_link(format!("/proc/{}/fd/7", server.pid())).unwrap();
+        assert!(seventh.ends_with("left"), "the server itself has it: {}", seventh.display());
+        // One is started without a fork, the other with one: it names no interpreter.
+        for queue in ["Direct", "Script"] {
+            let answer = shop.run_to(&server, queue, &[], "Finished");
+            let output = answer.must("output");
+            assert!(!output.contains("left") && output.contains("pipe:"), "{opened}: {output}");
+        }
+    }
+}
+
+/// Whoever starts the server may ignore the signal by which it hears of the ends of programs.
+#[test]
+fn the_end_of_the_first_program_is_known_whatever_signals_are_ignored() {
+    let shop = Shop::with(&[("Work", "/bin/sh %HOME%/ends.sh", "")])
+        .script("ends.sh", "sleep 0.2; echo done");
+    let server = Server::run(shop.command_after("trap '' CHLD"));
+    assert_eq!(shop.run_to(&server, "Work", &[], "Finished").must("output"), "done");
 }

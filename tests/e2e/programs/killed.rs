@@ -9,42 +9,29 @@ use super::super::server::wait_until;
 use super::super::shop::{Shop, ended};
 use super::super::skip::skipped;
 use super::leaving::{LEAVES, WAYS};
+use super::orphans::noted;
 
 fn shop(settings: &str) -> Shop {
     Shop::with(&[("Work", "/bin/sh %HOME%/leaves.sh {How} {Then}", settings), ("Other", "", "")])
         .script("leaves.sh", LEAVES)
 }
 
-/// A daemon with an empty environment and a new parent can be found after the death of the server only where that could
-/// make a control group.
-fn can_be_found(way: &str) -> bool {
-    if way != "bare" {
-        return true;
+/// Waits until what was left can be found by the next start: one way leaves nothing to tell it by, so it is recorded.
+fn can_be_found(shop: &Shop, way: &str) {
+    if way == "bare" {
+        noted(shop, 1);
     }
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).map(str::to_owned);
-    let found = own.map(|own| Path::new("/sys/fs/cgroup").join(own)).is_some_and(|group| {
-        let trial = group.join(format!("actiond-trial-{}", std::process::id()));
-        let made = group.join("cgroup.procs").exists() && std::fs::create_dir(&trial).is_ok();
-        made && std::fs::remove_dir(&trial).is_ok()
-    });
-    if !found {
-        skipped(
-            "daemons with an empty environment after kill -9",
-            "no control group can be made here",
-        );
-    }
-    found
 }
 
 #[test]
 fn survivors_end_before_their_action_runs_again() {
     let shop = shop("OnRestart=Requeue");
-    for way in WAYS.into_iter().filter(|way| can_be_found(way)) {
+    for way in WAYS {
         let server = shop.start();
         // The second attempt leaves nothing, but looks first: its script is another one.
         let token = server.submit_to("Work", &format!("&How={way}&Then=stay"));
         shop.wait_for(&format!("there-{way}"));
+        can_be_found(&shop, way);
         server.kill();
         let text = shop.read("leaves.sh");
         let looks = text.replace("case $1 in\n", "say \"again-$1\"; exit 0\ncase $1 in\n");
@@ -68,10 +55,11 @@ fn survivors_end_before_their_action_runs_again() {
 #[test]
 fn survivors_end_before_their_action_is_failed() {
     let shop = shop("OnRestart=Fail");
-    for way in WAYS.into_iter().filter(|way| can_be_found(way)) {
+    for way in WAYS {
         let server = shop.start();
         let token = server.submit_to("Work", &format!("&How={way}&Then=stay"));
         shop.wait_for(&format!("there-{way}"));
+        can_be_found(&shop, way);
         server.kill();
         let server = shop.start();
         server.wait_in("Work", &token, "Error");
@@ -97,8 +85,14 @@ fn what_was_stopping_or_paused_ends_too() {
     server.kill();
     let server = shop.start();
     server.wait_in("Work", &paused, "Error");
-    // One that was asked to stop is Stopped now.
+    // One that was asked to stop is Stopped now, and by force: the next server has killed it.
     server.wait_in("Work", &stopping, "Stopped");
+    for what in [
+        server.about("Work", "getStatus", &stopping).success(),
+        server.info("Work", "getStatus", "").success(),
+    ] {
+        assert_eq!(what.values("stopped_by"), ["forced"], "{}", what.0);
+    }
     shop.none_runs("after both have ended");
 }
 

@@ -12,7 +12,9 @@
 //! | `steering` | stop, pause and resume |
 //! | `leaving` | programs that leave others behind |
 //! | `killed` | the server is killed while programs run |
+//! | `orphans` | the same, with daemons that nothing tells by itself |
 //! | `real` | `tar` on a real tree, many short programs |
+//! | `scarce` | too few open files for all |
 //! | `scripts` | the scripts themselves, without a server |
 
 mod descriptor;
@@ -20,9 +22,11 @@ mod ends;
 mod floods;
 mod killed;
 mod leaving;
+mod orphans;
 mod progress;
 mod real;
 mod results;
+mod scarce;
 mod scripts;
 mod steering;
 mod surroundings;

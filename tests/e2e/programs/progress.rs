@@ -1,6 +1,6 @@
 //! What a program says while it works: progress, partial results, and a log.
 //!
-//! The issue fixes the lines (`progress 42`, `progress 3/10 Encoding`, `partial <xml or text>`), on file descriptor 3 or on
+//! Fixed are the lines (`progress 42`, `progress 3/10 Encoding`, `partial <xml or text>`), on file descriptor 3 or on
 //! standard error behind `actiond:`; that the last 100 others are `<log>` where it failed, and live with `Log=true`.
 
 use super::super::calls::Answer;

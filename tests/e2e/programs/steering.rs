@@ -140,7 +140,9 @@ fn until_held(shop: &Shop) {
     wait_until("all to be held", || {
         let all = shop.programs();
         assert!(!all.is_empty());
-        all.iter().all(|one| one.state == 'T')
+        // One that is just starting another by `vfork` waits for that, deaf to anything, until that goes on.
+        all.iter().all(|one| matches!(one.state, 'T' | 'D'))
+            && all.iter().any(|one| one.state == 'T')
     });
 }
 
@@ -257,5 +259,24 @@ fn a_shutdown_leaves_no_program_behind() {
             let runs_again = becomes == "Queued" && status == "Processing";
             assert!(status == becomes || runs_again, "{status} with {on_restart}");
         }
+    }
+}
+
+/// A client's wish counts, also if a shutdown comes while the program still does what it has to before its end.
+#[test]
+fn what_is_stopping_at_a_shutdown_says_how_it_was_stopped() {
+    for (how, grace, by) in [("later", "600", "asked"), ("ignores", "1", "forced")] {
+        let shop = shop(&format!("StopGraceSecs={grace}\nOnRestart=Requeue"));
+        let server = shop.start();
+        let token = begin(&shop, &server, how, "");
+        server.about("Work", "stop", &token).success();
+        server.wait_in("Work", &token, "Stopping");
+        server.signal("TERM");
+        server.wait_for_draining();
+        shop.say("end");
+        let (status, _) = server.wait();
+        assert!(status.success(), "{status}");
+        let server = shop.start();
+        stopped(&server, &token, by);
     }
 }

@@ -13,8 +13,8 @@ use super::super::skip::skipped;
 /// Keeps its standard input and its environment.
 const KEEPS: &str = r#"cat > "$H/input"; env -0 > "$H/environment""#;
 
-/// The value of a parameter in what a program got on its standard input. The issue says "the parameters as JSON" and no
-/// more: members by name, or a list of names and values, at any depth.
+/// The value of a parameter in what a program got on its standard input. Taken are
+/// members by name, or a list of names and values, at any depth.
 fn given(json: &serde_json::Value, name: &str) -> Option<String> {
     use serde_json::Value;
     let text = |value: &Value| match value {
@@ -365,6 +365,50 @@ fn a_program_runs_as_its_user() {
         !lines[2].split(' ').any(|group| group == "0"),
         "it kept the server's groups: {output}"
     );
+}
+
+/// A program of another user reaches its own directory, and nothing else of what the server keeps.
+#[test]
+fn a_user_sees_nothing_of_the_servers_data() {
+    const SPIES: &str = "\
+        pwd; cd / || exit; for each in \"$1\" \"$1/commands\" \"$1/commands/Work\" \"$1/processes\"; do
+            ls \"$each\" && echo \"lists $each\"; done
+        for each in actions.db actions.db-wal processes/running processes/id; do
+            head -c 1 \"$1/$each\" && echo \"reads $each\"; done; exit 0";
+    let shop = Shop::with(&[
+        ("Work", "/bin/sh %HOME%/spies.sh {Data}", "User=nobody"),
+        ("Own", "/bin/sh %HOME%/spies.sh {Data}", ""),
+    ])
+    .script("spies.sh", SPIES);
+    fs::set_permissions(shop.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let data = shop.data();
+    let data = data.to_str().unwrap();
+    let mode = |name: &str| fs::metadata(shop.data().join(name)).unwrap().permissions().mode();
+    let server = if is_root() {
+        shop.start()
+    } else {
+        skipped("programs as another user", "only root may start them");
+        fs::write(shop.path("test.cfg"), shop.read("test.cfg").replace("User=nobody", "")).unwrap();
+        shop.start()
+    };
+    let own = shop.run_to(&server, "Own", &[("Data", data.as_bytes())], "Finished");
+    assert_eq!(own.must("output").matches("reads ").count(), 4, "{}", own.0);
+    for (name, wanted) in [
+        ("", 0o711),
+        ("actions.db", 0o600),
+        ("actions.db-wal", 0o600),
+        ("processes", 0o700),
+        ("commands", 0o711),
+        ("commands/Own", 0o711),
+    ] {
+        assert_eq!(mode(name) & 0o777, wanted, "{name}");
+    }
+    if is_root() {
+        let answer = shop.run_to(&server, "Work", &[("Data", data.as_bytes())], "Finished");
+        let output = answer.must("output");
+        assert!(output.starts_with(&format!("{data}/commands/Work/")), "{output}");
+        assert!(!output.contains("lists ") && !output.contains("reads "), "{output}");
+    }
 }
 
 #[test]

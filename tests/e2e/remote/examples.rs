@@ -80,7 +80,8 @@ fn submit_steps_as_file(server: &Server) -> String {
 }
 
 fn does_all(language: &str) {
-    let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nStopGraceSecs=20\n"));
+    let keys = "[Render]\nStopGraceSecs=20\nLeaseSecs=10\n";
+    let home = Home::new(&CONFIG.replace("[Render]\n", keys));
     let server = home.start();
     let Some(worker) = Worker::start(language, &server, "example") else { return };
 
@@ -119,18 +120,23 @@ fn does_all(language: &str) {
     assert_eq!(ended.must("status"), "Stopped", "{}", ended.0);
     assert!(ended.number("steps") > 0, "the partial result is kept: {}", ended.0);
 
-    // It outlives its server, and reports to the next one.
-    let token = server.submit_to("Render", "&Steps=40&StepSecs=0.05");
-    wait_until("its start", || server.status_in("Render", &token) == "Processing");
+    // It outlives its server, and reports to the next one. Until it is heard of, its action may still be on the way to it.
+    let token = server.submit_to("Render", "&Steps=60&StepSecs=0.05");
+    wait_until("its first word", || percent(&token) != "0");
     let port = server.address.port();
     server.kill();
     let server = again_at(&home, port);
     let ended = server.outcome("Render", &token);
-    assert_eq!((ended.must("status"), ended.must("steps")), ("Finished".into(), "40".into()));
+    assert_eq!((ended.must("status"), ended.must("steps")), ("Finished".into(), "60".into()));
+    let told = format!("{token}&History=true");
+    let history = server.about("Render", "getStatus", &told).success();
+    assert_eq!(history.values("outcome"), ["Finished"], "in one attempt: {}", history.0);
 
     // One that is asked to end gives back what it has.
     let token = server.submit_to("Render", "&Steps=1000&StepSecs=0.05");
-    wait_until("its start", || server.status_in("Render", &token) == "Processing");
+    wait_until("its first word", || {
+        server.about("Render", "progress", &token).must("percent") != "0"
+    });
     worker.end();
     wait_until("that it is given back", || server.status_in("Render", &token) == "Queued");
 }

@@ -93,16 +93,52 @@ fn workers_go_on_and_report_to_the_next_server() {
     }
 }
 
+/// A server may die between the claim, which is durable, and its reply: nobody can tell then whether a worker had the action. So
+/// that is not held against it, but for the number of restarts. A worker that had it all the same and was cut off for the whole
+/// lease comes too late.
 #[test]
-fn a_worker_that_died_with_the_server_is_missed() {
-    let home = short_leases();
+fn what_no_worker_speaks_of_after_a_restart_is_put_back() {
+    let keys = "[Render]\nLeaseSecs=4\nMaxRestarts=2\n";
+    let home = Home::new(&CONFIG.replace("[Render]\n", keys));
     let server = home.start();
     let token = server.submit_to("Render", "");
-    take_one(&server, "Render");
+    let first = take_one(&server, "Render");
+    let server = restarted(&home, server, true);
+    let second = take_one(&server, "Render");
+    assert_eq!((id_of(&second.token), second.attempt.as_str()), (id_of(&token), "2"));
+    for word in ["heartbeat", "finish", "fail", "release"] {
+        let why = first.has_lost(&server, word);
+        assert!(why.contains("is being done by attempt 2"), "{why}");
+    }
+    second.must(&server, "heartbeat", &[]);
+
     let server = restarted(&home, server, true);
     let ended = server.outcome("Render", &token);
-    let error = ended.must("error");
-    assert!(error.contains("not heard of for 2 s after the server was started"), "{error}");
+    assert_eq!(ended.must("status"), "Error");
+    assert!(ended.must("error").contains("MaxRestarts"), "{}", ended.0);
+    let why = second.has_lost(&server, "finish");
+    assert!(why.contains("has ended as Error"), "{why}");
+    let told = format!("{token}&History=true");
+    let history = server.about("Render", "getStatus", &told).success();
+    assert_eq!(history.values("outcome"), ["Lost", "Lost"], "{}", history.0);
+    let unheard = "no worker spoke of it for 4 s after the server was started";
+    assert!(history.0.contains(unheard), "{}", history.0);
+}
+
+#[test]
+fn a_worker_that_spoke_after_a_restart_is_missed() {
+    let home = short_leases();
+    let server = home.start();
+    let tokens = [(); 2].map(|()| server.submit_to("Render", ""));
+    let works = take(&server, "Render", "&Max=2");
+    let server = restarted(&home, server, true);
+    works[0].must(&server, "heartbeat", &[]);
+    server.about("Render", "stop", &tokens[1]).success();
+    let ended = server.outcome("Render", &tokens[0]);
+    assert_eq!(ended.must("status"), "Error", "one attempt may fail, and that is it");
+    assert_eq!(ended.must("error"), "its worker was not heard of for 2 s");
+    // Who asked for a stop wants no other attempt.
+    assert_eq!(server.outcome("Render", &tokens[1]).must("status"), "Stopped");
 }
 
 #[test]

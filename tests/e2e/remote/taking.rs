@@ -1,6 +1,10 @@
 //! Who gets what, and when.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::super::hostile::processor_time;
 use super::super::server::{Home, Server};
@@ -135,6 +139,57 @@ fn nothing_is_lost_that_comes_just_after_a_worker_has_left() {
         assert_eq!(work.token, token, "round {round}");
         work.must(&server, "finish", &[]);
     }
+}
+
+/// Takes from `Render`, and reads no more than the beginning of the reply, which must be large.
+fn begin_to_take(server: &Server, rest: &str) -> TcpStream {
+    let mut worker = server.connect();
+    SockRef::from(&worker).set_recv_buffer_size(4_096).expect("a small buffer");
+    let take = format!("GET /action=QueueWork&WorkAction=take&QueueName=Render{rest} HTTP/1.1");
+    let head = "Host: localhost\r\nConnection: close\r\n\r\n";
+    worker.write_all(format!("{take}\r\n{head}").as_bytes()).expect("it is sent");
+    worker.read_exact(&mut [0; 1_000]).expect("the beginning of a reply");
+    worker
+}
+
+/// Nobody can take back the bytes in the buffers of sockets. A reply that does not fit them is not the worker's before all of it
+/// is written.
+#[test]
+fn what_breaks_off_on_its_way_to_a_worker_goes_back() {
+    let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nLeaseSecs=86400\n"));
+    let server = home.start();
+    let large = "x".repeat(9_000_000);
+    let token = server.post("Render", &[("Scene", &large)]).success().must("token");
+    let worker = begin_to_take(&server, "");
+    assert_eq!(server.status_in("Render", &token), "Processing");
+    drop(worker);
+    server.wait_in("Render", &token, "Queued");
+    let work = take_one(&server, "Render");
+    assert_eq!((work.token.as_str(), work.attempt.as_str()), (token.as_str(), "2"));
+    let told = format!("{token}&History=true");
+    let history = server.about("Render", "getStatus", &told).success();
+    assert_eq!(history.values("outcome"), ["Released", "Processing"], "{}", history.0);
+    work.must(&server, "finish", &[]);
+    let history = server.about("Render", "getStatus", &told).success();
+    assert_eq!(history.values("worker"), ["127.0.0.1", "tester"], "{}", history.0);
+}
+
+/// A worker that reads its reply piece by piece may begin with the first action before it has the last.
+#[test]
+fn what_a_worker_has_spoken_of_stays_with_it_when_the_reply_breaks_off() {
+    let home = Home::new(&CONFIG.replace("[Render]\n", "[Render]\nLeaseSecs=86400\n"));
+    let server = home.start();
+    let large = "x".repeat(9_000_000);
+    let spoken = server.post("Render", &[("Scene", &large)]).success().must("token");
+    let other = server.submit_to("Render", "");
+    let worker = begin_to_take(&server, "&Max=2");
+    let spoken = Work { token: spoken, attempt: "1".to_owned(), queue: "Render".to_owned() };
+    spoken.must(&server, "heartbeat", &[]);
+    assert_eq!(server.status_in("Render", &other), "Processing");
+    drop(worker);
+    // They go back one after the other, this one last.
+    server.wait_in("Render", &other, "Queued");
+    assert_eq!(spoken.must(&server, "finish", &[]).must("status"), "Finished");
 }
 
 #[test]

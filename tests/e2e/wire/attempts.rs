@@ -191,8 +191,8 @@ fn nothing_starts_before_its_time() {
         assert_eq!(retry.text("responsedata/status"), "Queued");
         client.wait_for("Once", &token, "Finished");
     }
-    // What has passed, or is not given, changes nothing.
-    for past in ["", "%20", "2014-07-17", "1000000000", "%2B0"] {
+    // What has passed changes nothing.
+    for past in ["2014-07-17", "1000000000", "%2B0"] {
         let reply = client.get(&format!("/action=Once&NotBefore={past}&Wait=60"));
         assert_eq!(reply.text("responsedata/status"), "Finished", "{past}");
     }

@@ -18,7 +18,7 @@ impl Bench {
     }
 
     pub(super) async fn recover(&self, live: &[(ActionId, u32)], recovery: Recovery) -> BatchReply {
-        let controls = vec![Control::Recover { live: live.to_vec(), recovery }];
+        let controls = vec![Control::Recover { live: live.to_vec(), recovery, unbegun: false }];
         self.commit(Batch { controls, ..self.batch() }).await
     }
 }
@@ -85,14 +85,19 @@ pub async fn a_failure_that_is_tried_again_waits(factory: &impl StoreFactory) {
 /// Who asked for a stop gets no further attempt: what would be tried again, or is given back, ends.
 pub async fn a_stop_ends_all_attempts(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
-    for (ended, state) in [(Ended::Retry, State::Error), (Ended::Released, State::Stopped)] {
+    let ends = [
+        (Ended::Retry, State::Error),
+        (Ended::Released, State::Stopped),
+        (Ended::Lost, State::Stopped),
+    ];
+    for (ended, state) in ends {
         let id = bench.submit(0).await;
         bench.claim(1).await;
         bench.command(id, Command::Stop).await.unwrap();
         assert_eq!(bench.end(id, 1, ended).await, Ok(state));
         let record = bench.record(id).await;
         assert_eq!(record.not_before, None);
-        assert_eq!(record.error.is_some(), state == State::Error);
+        assert_eq!(record.error.is_some(), ended != Ended::Released);
         assert_eq!(bench.history(id).await, []);
     }
 }
@@ -119,6 +124,72 @@ pub async fn what_is_given_back_counts_no_failure(factory: &impl StoreFactory) {
     let claimed = bench.claim(1).await;
     assert_eq!((claimed[0].attempt, claimed[0].failures), (3, 1));
     assert_eq!(bench.end(id, 2, Ended::Finished).await, Err(Rejected::Stale));
+}
+
+/// An attempt that was claimed and never began, because the queue's actor died in between, counts as nothing, whatever its kind.
+pub async fn what_never_began_counts_as_nothing(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
+    for on_restart in [OnRestart::Requeue, OnRestart::Fail, OnRestart::Resume] {
+        let recovery = Recovery { on_restart, max_restarts: 1 };
+        let ids = [bench.submit(2).await, bench.submit(1).await, bench.submit(0).await];
+        assert_eq!(bench.claim(3).await.len(), 3);
+        bench.command(ids[1], Command::Stop).await.unwrap();
+        bench.now += 2;
+        let live = vec![(ids[2], 1)];
+        let recover = Control::Recover { live, recovery, unbegun: true };
+        let reply = bench.commit(Batch { controls: vec![recover], ..bench.batch() }).await;
+        assert!(reply.resumed.is_empty(), "{on_restart:?}");
+        let states = [State::Queued, State::Stopped, State::Processing];
+        for (id, state) in ids.iter().zip(states) {
+            assert_eq!(bench.record(*id).await.state, state, "{on_restart:?}");
+        }
+        let past = bench.history(ids[0]).await;
+        assert_eq!((past.len(), past[0].ended), (1, Some(Ended::Released)));
+        assert_eq!((past[0].error.clone(), past[0].ended_at), (None, Timestamp(bench.now)));
+        let claimed = bench.claim(1).await;
+        let counted = (claimed[0].failures, claimed[0].restarts);
+        assert_eq!((claimed[0].id, claimed[0].attempt, counted), (ids[0], 2, (0, 0)));
+        assert_eq!(bench.end(ids[0], 1, Ended::Finished).await, Err(Rejected::Stale));
+        for (id, attempt) in [(ids[0], 2), (ids[2], 1)] {
+            bench.end(id, attempt, Ended::Finished).await.unwrap();
+        }
+    }
+}
+
+/// An attempt that nobody has heard of since its server went down counts as a restart, and as no failure.
+pub async fn what_is_lost_elsewhere_counts_as_a_restart(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
+    let recovery = Recovery { on_restart: OnRestart::Requeue, max_restarts: 3 };
+    let id = bench.submit(0).await;
+    bench.claim(1).await;
+    let failed = AttemptEnd { retry_after: None, ..an_end(id, 1, Ended::Retry) };
+    bench.control(Control::End(failed.into())).await.unwrap();
+    let claimed = bench.claim(1).await;
+    assert_eq!((claimed[0].failures, claimed[0].restarts), (1, 0));
+    bench.now += 3;
+    let end = an_end(id, 2, Ended::Lost);
+    bench.control(Control::End(end.clone().into())).await.unwrap();
+    let record = bench.record(id).await;
+    assert_eq!((record.state, record.attempt), (State::Queued, 2));
+    assert_eq!((record.not_before, record.position), (None, Some(1)));
+    assert_eq!(record.error, end.error);
+    assert_eq!(bench.history(id).await[1], left(&end, bench.now - 3, bench.now));
+    bench = bench.reopen(factory).await;
+    let claimed = bench.claim(1).await;
+    assert_eq!((claimed[0].attempt, claimed[0].failures, claimed[0].restarts), (3, 1, 1));
+    assert_eq!(bench.end(id, 2, Ended::Finished).await, Err(Rejected::Stale));
+    // The others are those of a recovery; one that goes on is none.
+    let goes_on = Recovery { on_restart: OnRestart::Resume, ..recovery };
+    assert_eq!(bench.recover(&[], goes_on).await.resumed[0].claimed.restarts, 1);
+    bench.recover(&[], recovery).await;
+    let claimed = bench.claim(1).await;
+    assert_eq!((claimed[0].attempt, claimed[0].failures, claimed[0].restarts), (4, 1, 2));
+    bench.recover(&[], recovery).await;
+    let record = bench.record(id).await;
+    assert_eq!((record.state, record.error.as_deref()), (State::Error, Some(GIVEN_UP)));
+    bench.command(id, Command::Retry).await.unwrap();
+    let claimed = bench.claim(1).await;
+    assert_eq!((claimed[0].failures, claimed[0].restarts), (0, 0), "it begins anew");
 }
 
 /// An action that has ended in Error can be tried again: as the same action, with a new attempt, and as if it had never failed.

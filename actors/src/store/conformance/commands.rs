@@ -87,6 +87,7 @@ pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
         Ended::Stopped,
         Ended::Retry,
         Ended::Released,
+        Ended::Lost,
         Ended::Cancelled,
     ];
     let ends = by_itself.into_iter().chain(both.map(Ended::Interrupted));
@@ -103,7 +104,7 @@ pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
             Box::new(move |id| Control::End(an_end(id, 1, ended).into())) as Box<dyn Fn(_) -> _>
         });
         let recovered = recoveries.clone().map(|recovery| {
-            Box::new(move |_| Control::Recover { live: Vec::new(), recovery })
+            Box::new(move |_| Control::Recover { live: Vec::new(), recovery, unbegun: false })
                 as Box<dyn Fn(_) -> _>
         });
         for control in given.chain(ended).chain(recovered) {
@@ -115,8 +116,10 @@ pub async fn every_cell_of_the_table(factory: &impl StoreFactory) {
             model.check(&*bench.store).await;
             // Leave nothing that waits or runs to the next cell.
             let cancel = Control::command(id, Command::Cancel);
-            let controls =
-                vec![cancel, Control::Recover { live: vec![], recovery: OnRestart::Fail.into() }];
+            let controls = vec![
+                cancel,
+                Control::Recover { live: vec![], recovery: OnRestart::Fail.into(), unbegun: false },
+            ];
             let batch = Batch { controls, ..bench.batch() };
             let reply = bench.commit(batch.clone()).await;
             model.apply(&batch, &reply);
@@ -162,7 +165,8 @@ pub async fn the_highest_priority_starts_first(factory: &impl StoreFactory) {
     bench.command(ids[6], Command::ChangePriority(5)).await.unwrap();
     let first = bench.claim(1).await;
     assert_eq!(first[0].id, ids[4]);
-    let requeue = Control::Recover { live: vec![], recovery: OnRestart::Requeue.into() };
+    let requeue =
+        Control::Recover { live: vec![], recovery: OnRestart::Requeue.into(), unbegun: false };
     bench.control(requeue).await.unwrap();
     let order: Vec<_> = bench.claim(9).await.iter().map(|claimed| claimed.id).collect();
     assert_eq!(order, [ids[4], ids[1], ids[3], ids[6], ids[0], ids[2], ids[5]]);
@@ -246,8 +250,10 @@ pub async fn recovery_spares_what_runs(factory: &impl StoreFactory) {
         bench.command(ids[2], Command::Stop).await.unwrap();
         bench.command(ids[3], Command::Pause { supported: true }).await.unwrap();
         let live = vec![(ids[0], 1), (ids[1], 2)];
-        let mut affected =
-            bench.control(Control::Recover { live, recovery: on_restart.into() }).await.unwrap();
+        let mut affected = bench
+            .control(Control::Recover { live, recovery: on_restart.into(), unbegun: false })
+            .await
+            .unwrap();
         affected.sort_by_key(|a| a.id);
         let fell = if on_restart == OnRestart::Fail { State::Error } else { State::Queued };
         let mut expected = Vec::new();
@@ -380,7 +386,7 @@ pub async fn queues_do_not_see_each_other(factory: &impl StoreFactory) {
     bench.claim(1).await;
     other.control(Control::StopAll).await.unwrap();
     other.control(Control::PauseQueue { supported: true }).await.unwrap();
-    let lost = Control::Recover { live: vec![], recovery: OnRestart::Fail.into() };
+    let lost = Control::Recover { live: vec![], recovery: OnRestart::Fail.into(), unbegun: false };
     other.control(lost).await.unwrap();
     assert_eq!(bench.record(id).await.state, State::Processing);
     assert!(!bench.state().await.paused);

@@ -41,7 +41,7 @@ enum Act {
     Pause(bool),
     Resume,
     StopAll,
-    Recover(u8, Recovery),
+    Recover(u8, Recovery, bool),
     /// Of the latest attempt, or of an earlier one.
     Note(u32),
 }
@@ -76,6 +76,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Ended::Stopped),
         3 => Just(Ended::Retry),
         1 => Just(Ended::Released),
+        1 => Just(Ended::Lost),
         1 => Just(Ended::Cancelled),
         1 => on_restart.prop_map(Ended::Interrupted),
     ];
@@ -87,7 +88,8 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(Act::Pause),
         2 => Just(Act::Resume),
         1 => Just(Act::StopAll),
-        2 => (any::<u8>(), recovery).prop_map(|(mask, how)| Act::Recover(mask, how)),
+        2 => (any::<u8>(), recovery, proptest::bool::weighted(0.3))
+            .prop_map(|(mask, how, unbegun)| Act::Recover(mask, how, unbegun)),
         3 => before().prop_map(Act::Note),
     ]
 }
@@ -208,10 +210,10 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
                 let attempt = attempt.saturating_sub(*before);
                 Control::Note { id, attempt, note: format!("note at {now}") }
             }
-            Act::Recover(mask, recovery) => {
+            Act::Recover(mask, recovery, unbegun) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));
                 let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
-                Control::Recover { live, recovery: *recovery }
+                Control::Recover { live, recovery: *recovery, unbegun: *unbegun }
             }
         }
     });

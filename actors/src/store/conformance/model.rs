@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Verdict, decide, is_current};
+use crate::lifecycle::{Command, Ended, Verdict, decide, is_current};
 use crate::store::query::Query;
 use crate::store::{
     Affected, Batch, BatchReply, Claimed, Control, Counts, NewAction, OwnerId, QueueId, Record,
@@ -223,13 +223,17 @@ impl Queue {
                 Ok(self.command_running(now, Command::Resume))
             }
             Control::StopAll => Ok(self.command_running(now, Command::Stop)),
-            Control::Recover { live, recovery } => {
+            Control::Recover { live, recovery, unbegun } => {
                 let mut affected = Vec::new();
                 for row in self.rows.values_mut().filter(|row| row.record.state.is_running()) {
                     if live.contains(&(row.record.id, row.record.attempt)) {
                         continue;
                     }
-                    let recovered = row.command(now, recovery.command(row.restarts))?;
+                    let command = match unbegun {
+                        true => Command::End(Ended::Released),
+                        false => recovery.command(row.restarts),
+                    };
+                    let recovered = row.command(now, command)?;
                     if recovered.verdict == Verdict::Stay {
                         resumed.push(row.resumed());
                     } else {
@@ -395,8 +399,10 @@ fn next(last_id: u64) -> ActionId {
 }
 
 fn assert_same_claim(found: &Claimed, expected: &Claimed) {
-    let Claimed { id, attempt, queued_at, started_at, priority, parameters, failures } = expected;
-    assert_eq!((found.id, found.attempt, found.failures), (*id, *attempt, *failures));
+    let Claimed { id, attempt, queued_at, started_at, priority, parameters, failures, restarts } =
+        expected;
+    assert_eq!((found.id, found.attempt), (*id, *attempt));
+    assert_eq!((found.failures, found.restarts), (*failures, *restarts));
     assert_eq!((found.queued_at, found.started_at), (*queued_at, *started_at));
     assert_eq!((found.priority, &found.parameters), (*priority, parameters));
 }

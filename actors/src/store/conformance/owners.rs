@@ -115,10 +115,11 @@ pub async fn only_expired_leases_are_recovered(factory: &impl StoreFactory) {
         let live = vec![(ids[2], 1)];
         for spared in [
             Control::Reclaim { recovery: on_restart.into() },
-            Control::Recover { live, recovery: on_restart.into() },
+            Control::Recover { live, recovery: on_restart.into(), unbegun: false },
         ] {
             assert_eq!(moved(b, spared.clone()).await, []);
-            let none = Control::Recover { live: Vec::new(), recovery: on_restart.into() };
+            let none =
+                Control::Recover { live: Vec::new(), recovery: on_restart.into(), unbegun: false };
             assert_eq!(moved(a, none).await, [], "it runs nothing");
         }
         pair.run_out(&[a, b, &dies]).await;
@@ -184,7 +185,8 @@ pub async fn a_dead_owner_is_dead_in_every_queue(factory: &impl StoreFactory) {
     assert_eq!(in_other.claim(1).await[0].id, other);
     pair.run_out(&[b]).await;
     let on_restart = OnRestart::Requeue;
-    let recover = Control::Recover { live: Vec::new(), recovery: on_restart.into() };
+    let recover =
+        Control::Recover { live: Vec::new(), recovery: on_restart.into(), unbegun: false };
     assert_eq!(moved(b, recover).await, [(id, State::Queued)]);
 
     let before = in_other.record(other).await;
@@ -208,7 +210,7 @@ pub async fn an_expired_owner_does_not_end_itself(factory: &impl StoreFactory) {
         let live = vec![(id, 1)];
         for own in [
             Control::Reclaim { recovery: on_restart.into() },
-            Control::Recover { live, recovery: on_restart.into() },
+            Control::Recover { live, recovery: on_restart.into(), unbegun: false },
         ] {
             pair.run_out(&[b]).await;
             assert_eq!(moved(a, own).await, [], "it runs them itself");
@@ -428,7 +430,7 @@ pub async fn who_recovers_an_attempt_runs_it(factory: &impl StoreFactory) {
         let told = reply.resumed.iter().map(|r| (r.claimed.id, r.claimed.attempt, r.note.clone()));
         told.collect::<Vec<_>>()
     };
-    let recover = || Control::Recover { live: Vec::new(), recovery };
+    let recover = || Control::Recover { live: Vec::new(), recovery, unbegun: false };
     let reclaim = || Control::Reclaim { recovery };
     for control in [recover(), reclaim()] {
         assert_eq!(resumed(b, control).await, [], "its owner has its lease");

@@ -12,8 +12,7 @@ use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Ended, Verdict, is_current, not_before, outcome_of_error};
 use crate::store::{
-    Affected, AttemptEnd, Batch, Claimed, PastAttempt, QueueId, Rejected, Resumed, StoreError,
-    Unread,
+    Affected, AttemptEnd, Batch, PastAttempt, QueueId, Rejected, Resumed, StoreError, Unread,
 };
 
 /// An attempt that has ended, and whose action goes back to the queue.
@@ -36,11 +35,23 @@ impl<'a> Again<'a> {
             worker: end.worker.as_deref(),
             error: end.error.as_deref(),
             failures: row.failures.saturating_add(u32::from(failed)),
-            restarts: row.restarts,
+            restarts: row.restarts.saturating_add(u32::from(end.ended == Ended::Lost)),
             not_before: wait.map(|wait| {
                 let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 Timestamp(batch.now.0.saturating_add(wait))
             }),
+        }
+    }
+
+    /// Makes that of an attempt that never began.
+    pub(super) const fn unbegun(row: &Row, ended: Ended) -> Self {
+        Self {
+            ended: Some(ended),
+            worker: None,
+            error: None,
+            failures: row.failures,
+            restarts: row.restarts,
+            not_before: None,
         }
     }
 
@@ -204,11 +215,8 @@ impl Writer<'_> {
             .connection
             .prepare_cached("SELECT note FROM action WHERE id = ?1")?
             .query_row([number(row.id)], |row| row.get(0))?;
-        let Row { id, attempt, queued_at, priority, state, failures, .. } = *row;
-        let started_at = row.started_at.unwrap_or(queued_at);
-        let claimed =
-            Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
-        found.resumed.push(Resumed { claimed, state, note });
+        let claimed = row.claimed(row.started_at.unwrap_or(row.queued_at), parameters);
+        found.resumed.push(Resumed { claimed, state: row.state, note });
         Ok(())
     }
 }

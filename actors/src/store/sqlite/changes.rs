@@ -15,7 +15,7 @@ use super::schema::in_by_state;
 use super::starts::FIRST_ATTEMPT;
 use super::write::{Applied, Writer};
 use crate::action::{ActionId, Parameters, State};
-use crate::lifecycle::{Command, Verdict, decide, error_of, is_current, not_before};
+use crate::lifecycle::{Command, Ended, Verdict, decide, error_of, is_current, not_before};
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, OwnerId, QueueId,
     Rejected, Submitted,
@@ -59,6 +59,7 @@ impl Writer<'_> {
                         priority: *priority,
                         parameters: parameters.clone(),
                         failures: 0,
+                        restarts: 0,
                     };
                     started.push((Reverse(*priority), claimed));
                 }
@@ -119,10 +120,13 @@ impl Writer<'_> {
                 self.command_running(batch, Command::Resume).map(Ok)
             }
             Control::StopAll => self.command_running(batch, Command::Stop).map(Ok),
-            Control::Recover { live, recovery } => {
+            Control::Recover { live, recovery, unbegun } => {
                 let mut affected = Vec::new();
                 for row in self.running_rows(batch.queue)? {
-                    let command = recovery.command(row.restarts);
+                    let command = match unbegun {
+                        true => Command::End(Ended::Released),
+                        false => recovery.command(row.restarts),
+                    };
                     if live.contains(&(row.id, row.attempt)) {
                         // Reported with its state, since a notice of that may have got lost.
                         affected.push(row.affected(None, Verdict::Stay));
@@ -171,6 +175,9 @@ impl Writer<'_> {
             )?,
             (Command::Retry, Verdict::Move(_)) => return self.retry(batch, row),
             (Command::Retry, _) => return self.let_start(batch, row),
+            (Command::End(ended), Verdict::Move(State::Queued)) => {
+                return self.requeue(batch, row, &Again::unbegun(row, ended));
+            }
             (_, Verdict::Move(State::Queued)) => {
                 return self.requeue(batch, row, &Again::lost(row));
             }

@@ -170,8 +170,8 @@ mod on_the_file {
                 .write(true)
                 .create(true)
                 .truncate(false)
-                // The mode that SQLite would use.
-                .mode(0o644)
+                // It holds what clients have sent. SQLite makes the log with the same mode.
+                .mode(0o600)
                 .open(path)?;
             let id = file_id_of(&file.metadata()?);
             match fcntl(&file, FcntlArg::F_OFD_SETLK(&one_byte())) {
@@ -212,7 +212,19 @@ struct DatabaseLock;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 impl DatabaseLock {
-    fn take(_: &Path) -> io::Result<Option<Self>> {
+    fn take(path: &Path) -> io::Result<Option<Self>> {
+        // One that is there may be open in this process, and must not be opened and closed.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            let made = File::options().write(true).create_new(true).mode(0o600).open(path);
+            made.map(drop).or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        #[cfg(not(unix))]
+        let _ = path;
         Ok(Some(Self))
     }
 }

@@ -134,11 +134,26 @@ impl SqliteStore {
     }
 }
 
+/// The mode of a directory that is made here. Others can't list it, but may go through it to what they may use below: programs that run as
+/// another user have their working directories there.
+#[cfg(unix)]
+const DIRECTORY_MODE: u32 = 0o711;
+
 /// Creates the directory and its parents, and makes their names durable: SQLite syncs only the names in it.
 fn make_directory(directory: &Path) -> std::io::Result<()> {
     let parents = directory.ancestors().take_while(|path| !path.is_dir()).filter_map(Path::parent);
     let parents: Vec<&Path> = parents.collect();
-    std::fs::create_dir_all(directory)?;
+    if let Some(parent) = parents.first() {
+        std::fs::create_dir_all(parent)?;
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
+        match builder.create(directory) {
+            // Another server was faster.
+            Err(_) if directory.is_dir() => {}
+            made => made?,
+        }
+    }
     for parent in parents {
         let parent = if parent == Path::new("") { Path::new(".") } else { parent };
         // Not every system lets a directory be opened and synced; SQLite passes over that too.

@@ -3,9 +3,9 @@
 use rusqlite::types::Type;
 
 use super::schema::DEFERRED;
-use crate::action::{ActionId, State, Timestamp};
+use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::Verdict;
-use crate::store::{Affected, Counts, PastAttempt, Record};
+use crate::store::{Affected, Claimed, Counts, PastAttempt, Record};
 
 /// The columns of an action that decisions need.
 #[derive(Clone, Copy)]
@@ -35,6 +35,12 @@ impl Row {
     pub(super) fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
         let Self { id, attempt, queued_at, started_at, state, .. } = *self;
         Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+    }
+
+    /// Makes what a queue needs for its attempt that started at this time.
+    pub(super) fn claimed(&self, started_at: Timestamp, parameters: Parameters) -> Claimed {
+        let Self { id, attempt, queued_at, priority, failures, restarts, .. } = *self;
+        Claimed { id, attempt, queued_at, started_at, priority, parameters, failures, restarts }
     }
 
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {

@@ -191,10 +191,7 @@ impl Writer<'_> {
                 Some(parameters) => parameters,
                 None => self.parameters(row.id)?,
             };
-            let Row { id, attempt, queued_at, priority, failures, .. } = row;
-            let started =
-                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
-            claimed.push((Reverse(priority), started));
+            claimed.push((Reverse(row.priority), row.claimed(started_at, parameters)));
         }
         Ok(claimed)
     }

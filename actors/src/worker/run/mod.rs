@@ -17,11 +17,12 @@
 //! | has left the group (`setsid`, `setpgid`, a daemon) | found | found | found by its environment | not found |
 //! | and has cleared its environment, its parent lives | found | found | found | not found |
 //! | and has cleared its environment, its parent has gone | found | found, at the end of the last program that ran when it began | only if it was seen before | not found |
-//! | all that, and the server was killed (`kill -9`) | found by the next start | not found | not found | not found |
+//! | all that, and the server was killed (`kill -9`) | found by the next start | found, if it was adopted 0.1 s before | not found | not found |
 //! | was started by another service for it (`systemctl`, `docker`, `at`) | not found | not found | not found | not found |
 //!
 //! After a `kill -9` of the server the next start finds the first processes, their groups, their descendants and all that
-//! has their mark in its environment, on every Linux. A cgroup can be made by a server that may write in its own
+//! has their mark in its environment, on every Linux, and what was adopted or had left its group when it was last looked
+//! at. A cgroup can be made by a server that may write in its own
 //! (`cgroup`): as root, or where systemd delegates it (`Delegate=yes`).
 
 #[cfg(unix)]
@@ -33,6 +34,8 @@ pub(crate) mod process;
 #[cfg(unix)]
 #[cfg_attr(not(target_os = "linux"), path = "programs/elsewhere.rs")]
 pub(crate) mod programs;
+#[cfg(unix)]
+mod scarce;
 
 use std::sync::Arc;
 #[cfg(unix)]
@@ -111,7 +114,7 @@ pub(crate) async fn start(
             work()
         }),
         #[cfg(unix)]
-        WorkKind::Process(process) => process.start(attempt, &programs, held)?,
+        WorkKind::Process(process) => process.start(attempt, &programs, held).await?,
     };
     match outlives.await {
         Ok(result) => result,

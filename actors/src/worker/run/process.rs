@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use super::ended::has_ended;
 use super::group::Group;
 use super::programs::{Program, Programs};
+use super::scarce;
 use crate::lifecycle::Came;
 use crate::perform::{Failure, WorkResult};
 use crate::worker::outcome::{came_of, panicked};
@@ -39,7 +40,7 @@ type Accompany =
     Box<dyn FnOnce(ChildProcess) -> Pin<Box<dyn Future<Output = WorkResult> + Send>> + Send>;
 
 /// Starts a program.
-type Start = Box<dyn FnOnce(&mut Command) -> io::Result<Child> + Send>;
+type Start = Box<dyn FnMut(&mut Command) -> io::Result<Child> + Send>;
 
 /// A program to be run, and the maker of the future that accompanies it.
 pub(crate) struct ProcessWork {
@@ -103,7 +104,7 @@ impl fmt::Debug for ProcessWork {
 impl ProcessWork {
     pub(crate) fn new<F>(
         command: impl Into<Box<Command>>,
-        start: impl FnOnce(&mut Command) -> io::Result<Child> + Send + 'static,
+        start: impl FnMut(&mut Command) -> io::Result<Child> + Send + 'static,
         accompany: impl FnOnce(ChildProcess) -> F + Send + 'static,
     ) -> Self
     where
@@ -127,19 +128,22 @@ impl ProcessWork {
     }
 
     /// Starts the program, and a task that passes the attempt's wishes on to it. The task ends once nothing of the program
-    /// runs any more, and must not be aborted before.
-    pub(super) fn start(
+    /// runs any more, and must not be aborted before. Where the system has no room for the program now, this waits for it.
+    pub(super) async fn start(
         mut self,
         attempt: Arc<Attempt>,
         programs: &Arc<Programs>,
         held: impl Send + 'static,
     ) -> Result<JoinHandle<WorkResult>, Failure> {
         let cannot = |error| Failure::Failed(format!("the program can't be started: {error}"));
-        let mut program = programs.begin(&attempt);
-        if let Some((variable, mark)) = program.mark() {
-            self.command.env(variable, mark);
-        }
-        let mut child = (self.start)(self.command.process_group(0)).map_err(cannot)?;
+        let start = || {
+            let program = programs.begin(&attempt);
+            if let Some((variable, mark)) = program.mark() {
+                self.command.env(variable, mark);
+            }
+            Ok(((self.start)(self.command.process_group(0))?, program))
+        };
+        let (mut child, mut program) = scarce::started(&attempt, start, cannot).await?;
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = Group::of(id.ok_or_else(|| cannot(Errno::SRCH.into()))?);
         program.started(group.id(), attempt.queue_name());

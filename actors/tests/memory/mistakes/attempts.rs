@@ -38,6 +38,14 @@ pub(super) enum Mistake {
     FailuresForgotten,
     /// What was given back counts as failed.
     ReleaseIsFailure,
+    /// An attempt that nobody has heard of since a restart counts as failed.
+    LossIsFailure,
+    /// An attempt that nobody has heard of since a restart counts as nothing.
+    LossIsFree,
+    /// An action that was claimed and never began is recovered as one that ran.
+    UnbegunIsRun,
+    /// Restarts are not told with a claim.
+    RestartsForgotten,
     /// Who asked for a stop gets another attempt.
     StopIsForgotten,
     /// The deaths with which an action ran are not counted.
@@ -94,6 +102,8 @@ impl Mistake {
                 match (self, ended) {
                     (Self::WaitIgnored, Ended::Retry) => retry_after = None,
                     (Self::ReleaseIsFailure, Ended::Released) => ended = Ended::Retry,
+                    (Self::LossIsFailure, Ended::Lost) => ended = Ended::Retry,
+                    (Self::LossIsFree, Ended::Lost) => ended = Ended::Released,
                     (Self::StopIsForgotten, Ended::Released) if stopping => ended = Ended::Finished,
                     (Self::CancelIsStop, Ended::Cancelled) => ended = Ended::Stopped,
                     _ => return,
@@ -107,6 +117,7 @@ impl Mistake {
                     *command = Command::ChangePriority(row.priority);
                 }
             }
+            Control::Recover { unbegun, .. } if self == Self::UnbegunIsRun => *unbegun = false,
             Control::Recover { recovery, .. } if self == Self::DeathsForgotten => {
                 *recovery = Recovery { max_restarts: 0, ..*recovery };
             }
@@ -127,6 +138,7 @@ impl Mistake {
             }
             Self::DueInAnyOrder => reply.claimed.sort_by_key(|claimed| claimed.id),
             Self::FailuresForgotten => reply.claimed.iter_mut().for_each(|c| c.failures = 0),
+            Self::RestartsForgotten => reply.claimed.iter_mut().for_each(|c| c.restarts = 0),
             Self::ResumedForgotten => reply.resumed.clear(),
             Self::NoteLost => reply.resumed.iter_mut().for_each(|resumed| resumed.note = None),
             _ => {}
@@ -181,6 +193,10 @@ fn each_is_noticed() {
     fails!(commands_reach_what_waits_for_a_time, Of(Mistake::WaitsAllTheSame));
     fails!(a_failure_that_is_tried_again_waits, Of(Mistake::FailuresForgotten));
     fails!(what_is_given_back_counts_no_failure, Of(Mistake::ReleaseIsFailure));
+    for mistake in [Mistake::LossIsFailure, Mistake::LossIsFree, Mistake::RestartsForgotten] {
+        fails!(what_is_lost_elsewhere_counts_as_a_restart, Of(mistake));
+    }
+    fails!(what_never_began_counts_as_nothing, Of(Mistake::UnbegunIsRun));
     fails!(a_stop_ends_all_attempts, Of(Mistake::StopIsForgotten));
     fails!(an_action_that_runs_at_each_death_is_given_up, Of(Mistake::DeathsForgotten));
     fails!(a_failure_that_is_tried_again_waits, Of(Mistake::PastForgotten));

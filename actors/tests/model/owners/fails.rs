@@ -60,6 +60,14 @@ fn a_recovery_that_overtakes_what_a_former_owner_had_to_report() {
     fails(Fault::RecoversFirst, resumed(&CUT_OFF));
 }
 
+/// It takes three owners to notice: one loses the attempt that the second takes over and loses, too, before it hears of that;
+/// and once the third has lost it, the second has it twice, the first time under its former number.
+#[test]
+fn an_attempt_that_is_resumed_without_a_lease() {
+    let setup = Setup { crashes: 1, cut_offs: 2, ..Setup::QUIET };
+    fails(Fault::ResumedOver, resumed(&setup));
+}
+
 #[test]
 fn a_recovery_that_takes_what_another_owner_runs() {
     fails(Fault::RecoverIgnoresOwner, CRASH);

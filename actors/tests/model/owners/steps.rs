@@ -112,7 +112,7 @@ impl Step<'_> {
         let is_over = run.owner != server.owner || server.standing == Standing::Lost;
         if run.resumed {
             // In doubt it goes on: work elsewhere is spared until the lease is known to be lost.
-            if !is_over {
+            if !is_over || self.setup.has(Fault::ResumedOver) {
                 self.server(number)?.runs.push(run);
             }
             return Some(());

@@ -256,6 +256,8 @@ pub(super) enum Fault {
     EndByAttemptOnly,
     /// A server that goes on as another owner recovers before it has reported what it ran as the former one.
     RecoversFirst,
+    /// An attempt is resumed though the lease was lost meanwhile under which it was taken over.
+    ResumedOver,
     /// A server that starts recovers all running actions, as it may only if it is alone.
     RecoverIgnoresOwner,
     /// Actions of other owners are recovered even if their lease holds.
@@ -299,7 +301,7 @@ impl Fault {
             Self::FailRunsAgain => Law::Once,
             Self::RecoverIgnoresOwner | Self::RecoverBeforeExpiry => Law::Spared,
             Self::ClaimWithoutLease => Law::Leased,
-            Self::NewOwnerAtOnce => Law::OneHere,
+            Self::NewOwnerAtOnce | Self::ResumedOver => Law::OneHere,
             Self::NoReclaim | Self::DeadRenewed => Law::AtLast,
         }
     }

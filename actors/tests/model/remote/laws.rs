@@ -13,19 +13,25 @@ pub(super) enum Law {
     Q14,
     Refused,
     Kept,
+    Blamed,
+    Bounded,
+    Counted,
     Demand,
     Takers,
     AtLast,
 }
 
 impl Law {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::Q2, "Q2: a finish that was acknowledged survives"),
         (Self::Q4, "Q4: no more actions run than there are slots"),
         (Self::Q11, "Q11: each word is answered"),
         (Self::Q14, "Q14: the end of one attempt is believed, once, and it is the latest"),
         (Self::Refused, "a finish that was refused is not written"),
         (Self::Kept, "what a worker has is not given to another while it speaks"),
+        (Self::Blamed, "silence is a failure only of a worker that had the action"),
+        (Self::Bounded, "an action is started no more after so many restarts"),
+        (Self::Counted, "only the death of a server counts as a restart"),
         (Self::Demand, "no more is claimed than workers wait"),
         (Self::Takers, "no worker that asks is forgotten"),
         (Self::AtLast, "at last everything ends"),
@@ -78,7 +84,8 @@ macro_rules! always {
 }
 
 pub(super) fn properties() -> Vec<Property<Setup>> {
-    let mut properties = always![Q2, Q4, Q11, Q14, Refused, Kept, Demand, Takers, AtLast];
+    let mut properties =
+        always![Q2, Q4, Q11, Q14, Refused, Kept, Blamed, Bounded, Counted, Demand, Takers, AtLast];
     assert_eq!(properties.len(), Law::ALL.len());
     // A model in which nothing ends shows nothing.
     properties.push(Property::sometimes("everything has ended", |_, world: &World| {

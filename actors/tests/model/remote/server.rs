@@ -5,7 +5,7 @@ use actiond_actors::lifecycle::{Command, Ended, OnRestart, Verdict, decide, is_c
 
 use super::laws::Law;
 use super::steps::Step;
-use super::world::{Answer, Batch, End, Fault, Job, Key, Name, Row, Server, Worker};
+use super::world::{Answer, Batch, End, Fault, Id, Job, Key, Name, Row, Server, Worker};
 
 impl Server {
     /// Returns the number of attempts that may start, by the slots.
@@ -25,16 +25,22 @@ impl Step<'_> {
         let server = self.server()?;
         let recovers = std::mem::take(&mut server.recovers);
         let live = recovers.then(|| server.jobs.iter().map(|job| job.key).collect());
+        // What was let go of goes on elsewhere.
+        let known = server.recovered || setup.has(Fault::UnbegunTooEarly);
+        let counts = setup.has(Fault::ActorDeathCounts);
+        let unbegun = recovers && known && !server.draining && !counts;
+        server.recovered &= !recovers;
         // What a recovery resumes takes slots, and is not known yet.
         let beside = setup.has(Fault::ClaimsBesideResumed);
-        let free = if recovers && !beside { 0 } else { server.free(setup.slots) };
+        let free = if server.recovered || beside { server.free(setup.slots) } else { 0 };
         let free = if server.draining { 0 } else { free };
         let most = free.min(server.takers.len());
         let reserved: Vec<Name> = server.takers.drain(..most).collect();
         let claim = if setup.has(Fault::DemandIgnored) { free } else { reserved.len() };
         let ends = std::mem::take(&mut server.ends);
         let too_many = claim > reserved.len();
-        server.batch = Some(Batch { heard: true, live, ends, claim, reserved, answer: None });
+        server.batch =
+            Some(Batch { heard: true, live, unbegun, ends, claim, reserved, answer: None });
         if too_many {
             self.world.broke(Law::Demand);
         }
@@ -48,7 +54,7 @@ impl Step<'_> {
         if let Some(live) = &batch.live {
             for row in self.world.rows.clone() {
                 if row.state.is_running() && !live.contains(&row.key()) {
-                    self.recover(row, &mut answer);
+                    self.recover(row, batch.unbegun, &mut answer);
                 }
             }
         }
@@ -73,10 +79,15 @@ impl Step<'_> {
         Some(())
     }
 
-    fn recover(&mut self, row: Row, answer: &mut Answer) {
-        let requeued = self.setup.has(Fault::RequeuedAtRestart);
-        let how = if requeued { OnRestart::Requeue } else { OnRestart::Resume };
-        match decide(row.state, Command::Recover(how)) {
+    fn recover(&mut self, row: Row, unbegun: bool, answer: &mut Answer) {
+        let command = match unbegun {
+            true => Command::End(Ended::Released),
+            false if self.setup.has(Fault::RequeuedAtRestart) => {
+                Command::Recover(OnRestart::Requeue)
+            }
+            false => Command::Recover(OnRestart::Resume),
+        };
+        match decide(row.state, command) {
             Ok(Verdict::Move(state)) => {
                 self.taken_away(row.key());
                 self.set(row, state, None);
@@ -105,8 +116,13 @@ impl Step<'_> {
         if !current && !unfenced {
             return false;
         }
+        let died = row.restarts + 1;
         let ended = match end {
             End::Finished => Ended::Finished,
+            End::Lost if died >= self.setup.max_restarts && row.state != State::Stopping => {
+                Ended::Failed
+            }
+            End::Lost => Ended::Lost,
             End::Failed if row.state == State::Stopping => Ended::Stopped,
             End::Failed | End::Silent if failures + 1 < self.setup.attempts => Ended::Retry,
             End::Failed | End::Silent => Ended::Failed,
@@ -121,10 +137,33 @@ impl Step<'_> {
             self.taken_away(key);
         }
         self.set(row, state, Some(end));
+        let is_failure = matches!(ended, Ended::Retry | Ended::Failed);
+        if end == End::Silent && is_failure && !self.world.given.contains(&key) {
+            self.world.broke(Law::Blamed);
+        }
+        if ended == Ended::Lost {
+            self.counts_restart(key.id);
+        }
         if let (Ended::Retry, State::Queued) = (ended, state) {
             self.world.rows.iter_mut().filter(|r| r.id == row.id).for_each(|r| r.failures += 1);
         }
         true
+    }
+
+    /// Nobody spoke of an action since a restart.
+    fn counts_restart(&mut self, id: Id) {
+        let max_restarts = self.setup.max_restarts;
+        let counted = u8::from(!self.setup.has(Fault::LostIsFree));
+        let ends = self.world.spent.crashes + self.world.spent.shutdowns;
+        let Some(row) = self.world.rows.iter_mut().find(|row| row.id == id) else { return };
+        (row.restarts, row.lost) = (row.restarts + counted, row.lost + 1);
+        let (again, lost) = (row.state == State::Queued, row.lost);
+        if again && lost >= max_restarts {
+            self.world.broke(Law::Bounded);
+        }
+        if lost > ends {
+            self.world.broke(Law::Counted);
+        }
     }
 
     fn set(&mut self, row: Row, state: State, ended: Option<End>) {
@@ -138,6 +177,7 @@ impl Step<'_> {
         let batch = self.server()?.batch.take()?;
         let answer = batch.answer?;
         let draining = self.server()?.draining;
+        self.server()?.recovered |= batch.live.is_some();
         for (key, failures) in answer.resumed {
             if !draining {
                 self.begin(key, failures, true);

@@ -5,7 +5,7 @@ use actiond_actors::lifecycle::{Command, Verdict, decide};
 use stateright::{Model, Property};
 
 use super::laws;
-use super::world::{End, Fault, Id, Key, Name, Row, Server, Setup, Spent, Worker, World};
+use super::world::{End, Fault, Id, Job, Key, Name, Row, Server, Setup, Spent, Worker, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Event {
@@ -18,8 +18,8 @@ pub(super) enum Event {
     Writes,
     Hears,
     Records(Key),
-    /// The worker that has this attempt was silent for too long.
-    LeaseEnds(Key),
+    /// The worker that has this attempt was silent for too long, after it had spoken to this server, or without.
+    LeaseEnds(Key, bool),
     Stops(Id),
     GraceEnds(Key),
     ActorDies,
@@ -48,7 +48,7 @@ impl Step<'_> {
                 Some(_) => {}
                 None => {
                     if !self.is_held(job.key) && self.has_lease(job.resumed) {
-                        events.push(Event::LeaseEnds(job.key));
+                        self.lease_ends(job, events);
                     }
                     let stops = |row: &Row| row.key() == job.key && row.state == State::Stopping;
                     if self.world.rows.iter().any(stops) {
@@ -97,6 +97,16 @@ impl Step<'_> {
         })
     }
 
+    /// An attempt that began here was handed to a worker. Of one that was resumed a worker may have spoken since, if any had it.
+    fn lease_ends(&self, job: &Job, events: &mut Vec<Event>) {
+        if job.resumed {
+            events.push(Event::LeaseEnds(job.key, false));
+        }
+        if !job.resumed || self.world.given.contains(&job.key) {
+            events.push(Event::LeaseEnds(job.key, true));
+        }
+    }
+
     fn has_lease(&self, resumed: bool) -> bool {
         !(self.setup.has(Fault::LeaseForEver)
             || (resumed && self.setup.has(Fault::ResumedWithoutLease)))
@@ -123,7 +133,7 @@ impl Step<'_> {
         for job in &server.jobs {
             let silent = job.end.is_none() && self.is_held(job.key);
             if silent && spent.silences < setup.silences && self.has_lease(job.resumed) {
-                events.push(Event::LeaseEnds(job.key));
+                self.lease_ends(job, events);
             }
         }
         if spent.stops < setup.stops {
@@ -171,9 +181,10 @@ impl Step<'_> {
             Event::Writes => self.writes()?,
             Event::Hears => self.hears()?,
             Event::Records(key) => self.records(key)?,
-            Event::LeaseEnds(key) => {
+            Event::LeaseEnds(key, spoke) => {
                 self.world.spent.silences += u8::from(self.is_held(key));
-                self.ends_here(key, End::Silent)?;
+                let is_failure = spoke || self.setup.has(Fault::LostIsFailure);
+                self.ends_here(key, if is_failure { End::Silent } else { End::Lost })?;
             }
             Event::Stops(id) => {
                 self.world.spent.stops += 1;
@@ -220,7 +231,10 @@ impl Model for Setup {
     type Action = Event;
 
     fn init_states(&self) -> Vec<World> {
-        let row = |id| Row { id, state: State::Queued, attempt: 0, failures: 0, ended: None };
+        let row = |id| {
+            let (state, ended) = (State::Queued, None);
+            Row { id, state, attempt: 0, failures: 0, restarts: 0, lost: 0, ended }
+        };
         vec![World {
             rows: (1..=self.actions).map(row).collect(),
             server: Some(Server { recovers: true, ..Server::default() }),

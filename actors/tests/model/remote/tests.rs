@@ -30,7 +30,10 @@ const STOPS: Setup = Setup {
     ..Setup::QUIET
 };
 
-const ALL: [Setup; 5] = [WORKERS, CRASH, SHUTDOWN, TWO, STOPS];
+/// Servers that die one after the other.
+const DEATHS: Setup = Setup { crashes: 2, actor_deaths: 1, max_restarts: 2, ..Setup::QUIET };
+
+const ALL: [Setup; 6] = [WORKERS, CRASH, SHUTDOWN, TWO, STOPS, DEATHS];
 
 #[test]
 fn every_law_holds() {
@@ -106,6 +109,19 @@ fn a_server_that_does_not_know_the_attempt_yet() {
 #[test]
 fn a_restart_that_takes_what_workers_have() {
     fails(Fault::RequeuedAtRestart, CRASH);
+}
+
+/// The server died before its reply was sent, so no worker knows of the attempt.
+#[test]
+fn an_attempt_that_nobody_speaks_of_after_a_restart() {
+    fails(Fault::LostIsFailure, CRASH);
+    fails(Fault::LostIsFree, DEATHS);
+}
+
+#[test]
+fn what_never_began_because_the_actor_died() {
+    fails(Fault::ActorDeathCounts, TWO);
+    fails(Fault::UnbegunTooEarly, CRASH);
 }
 
 #[test]

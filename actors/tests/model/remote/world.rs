@@ -23,6 +23,10 @@ pub(super) struct Row {
     pub(super) state: State,
     pub(super) attempt: u8,
     pub(super) failures: u8,
+    /// Number of restarts after which nobody spoke of it.
+    pub(super) restarts: u8,
+    /// The same number, as the laws count it.
+    pub(super) lost: u8,
     /// The way in which its latest attempt ended, if it has.
     pub(super) ended: Option<End>,
 }
@@ -41,6 +45,8 @@ pub(super) enum End {
     Released,
     /// Its worker was silent for too long.
     Silent,
+    /// No worker spoke of it since the server started.
+    Lost,
     /// It was stopped by force.
     Forced,
 }
@@ -64,6 +70,8 @@ pub(super) struct Batch {
     pub(super) heard: bool,
     /// The attempts that run, if it recovers the others.
     pub(super) live: Option<Vec<Key>>,
+    /// The others were claimed and never began.
+    pub(super) unbegun: bool,
     pub(super) ends: Vec<(Key, u8, End)>,
     /// Number of actions that it may start.
     pub(super) claim: usize,
@@ -85,6 +93,8 @@ pub(super) struct Answer {
 pub(super) struct Server {
     /// Its actor has still to recover what an earlier one ran.
     pub(super) recovers: bool,
+    /// An actor has heard of all that was recovered.
+    pub(super) recovered: bool,
     pub(super) draining: bool,
     pub(super) batch: Option<Batch>,
     pub(super) jobs: Vec<Job>,
@@ -161,6 +171,8 @@ pub(super) struct Setup {
     pub(super) slots: usize,
     /// `MaxAttempts`.
     pub(super) attempts: u8,
+    /// `MaxRestarts`.
+    pub(super) max_restarts: u8,
     pub(super) actor_deaths: u8,
     pub(super) crashes: u8,
     pub(super) shutdowns: u8,
@@ -180,6 +192,7 @@ impl Setup {
         actions: 1,
         slots: 1,
         attempts: 2,
+        max_restarts: 3,
         actor_deaths: 0,
         crashes: 0,
         shutdowns: 0,
@@ -223,6 +236,14 @@ pub(super) enum Fault {
     ReservedLost,
     /// What is reserved and not claimed is not given back.
     UnclaimedLost,
+    /// An attempt that nobody spoke of since a restart counts as a failure, whether a worker had it or not.
+    LostIsFailure,
+    /// An attempt that nobody spoke of since a restart does not count.
+    LostIsFree,
+    /// An action that was claimed when the queue's actor died, and never began, goes on like those that workers have.
+    ActorDeathCounts,
+    /// An attempt that a new actor does not know is taken for never begun, also in a server that has not recovered what ran before.
+    UnbegunTooEarly,
     /// Claims beside a recovery count no slots for what is resumed.
     ClaimsBesideResumed,
     /// A silent worker keeps its attempt.
@@ -240,7 +261,10 @@ impl Fault {
             Self::DetachedUnanswered => Law::Q11,
             Self::WordsUnfenced => Law::Q14,
             Self::RepeatRefused | Self::WrittenTwiceRefused | Self::RefusedTooEarly => Law::Refused,
-            Self::RequeuedAtRestart | Self::DetachReleases => Law::Kept,
+            Self::RequeuedAtRestart | Self::DetachReleases | Self::UnbegunTooEarly => Law::Kept,
+            Self::LostIsFailure => Law::Blamed,
+            Self::LostIsFree => Law::Bounded,
+            Self::ActorDeathCounts => Law::Counted,
             Self::DemandIgnored => Law::Demand,
             Self::ReservedLost | Self::UnclaimedLost => Law::Takers,
             Self::LeaseForEver | Self::ResumedWithoutLease => Law::AtLast,

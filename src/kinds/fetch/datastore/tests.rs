@@ -16,6 +16,21 @@ fn at(path: &str, size: i64, seconds: i64, nanoseconds: u32) -> Item {
     Item { path: path.into(), size, modified: Moment { seconds, nanoseconds } }
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_else_reads_what_is_kept_of_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(file_name("DIR1"));
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(Datastore::open(&path).unwrap());
+    assert_eq!(mode(), 0o600);
+    // One that is there stays as it is.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    drop(Datastore::open(&path).unwrap());
+    assert_eq!(mode(), 0o640);
+}
+
 #[test]
 fn files_are_new_changed_unchanged_or_gone() {
     let directory = tempfile::tempdir().unwrap();

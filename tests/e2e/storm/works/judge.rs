@@ -1,4 +1,4 @@
-//! Whether the end of an action, the history that the server shows of it and its diary fit.
+//! The judge: do the end of an action, the history that the server shows of it and its diary fit?
 
 use std::collections::BTreeMap;
 
@@ -39,13 +39,13 @@ impl Attempt {
         })
     }
 
-    /// Whether its server died with it.
+    /// True if its server died with it.
     fn was_lost(&self) -> bool {
-        self.outcome == "Lost" || self.error == RESTART || self.error.starts_with(GIVEN_UP)
+        self.outcome == "Lost"
     }
 
     fn has_failed(&self) -> bool {
-        self.outcome == "Error" && !self.was_lost()
+        self.outcome == "Error"
     }
 
     /// A word for what happened to it.
@@ -205,13 +205,12 @@ impl Case<'_> {
             let fits = match (attempt.outcome.as_str(), self.queue.programs) {
                 ("Finished", true) => self.has("end", number, "0"),
                 ("Finished", false) => self.has("say", number, "finish"),
-                ("Lost", programs) => programs && self.ledger.books().lives > 1,
+                ("Lost", _) => self.ledger.books().lives > 1,
                 // By its worker, or by the server: the worker that asked had gone.
                 ("Released", programs) => {
                     !programs && (self.has("say", number, "release") || !self.was_taken(number))
                 }
                 ("Stopped", _) => self.entry.stop,
-                ("Error", _) if attempt.was_lost() => self.queue.programs,
                 ("Error", true) if error.starts_with("exit code 3") => self.has("end", number, "3"),
                 ("Error", true) if error.starts_with("signal 9") => self.is_shot(),
                 ("Error", false) if error == "as planned" => self.has("say", number, "fail"),
@@ -281,7 +280,7 @@ impl Case<'_> {
                 ("done", "fail") => ["Error", "Stopped"].contains(&outcome),
                 ("done", "release") => ["Released", "Stopped"].contains(&outcome),
                 ("lost", "finish") => ["Error", "Stopped", "Lost"].contains(&outcome),
-                ("lost", "fail" | "release") => ["Error", "Stopped"].contains(&outcome),
+                ("lost", "fail" | "release") => ["Error", "Stopped", "Lost"].contains(&outcome),
                 _ => true,
             };
             self.must(fits || self.history.len() >= SHOWN, "an answer to a worker does not fit");

@@ -1,4 +1,4 @@
-//! What clients of a storm have asked and were told, and what was found wrong.
+//! The ledger: all that clients of a storm have asked and were told, and what was found wrong.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,12 +14,12 @@ pub(super) struct Entry {
     pub(super) is_deaf: bool,
     /// None while the reply is on its way, or was lost with the server.
     pub(super) token: Option<String>,
-    /// Whether such a command was sent, accepted or not.
+    /// True if such a command was sent, accepted or not.
     pub(super) stop: bool,
     pub(super) cancel: bool,
-    /// How it stood when it was last shown.
+    /// Its state when it was last shown.
     pub(super) seen: String,
-    /// How many were sent.
+    /// Number of those that were sent.
     pub(super) retries: usize,
     /// A final state that was shown, and how many retries had been sent before that was asked for.
     pub(super) ended: Option<(String, usize)>,
@@ -30,7 +30,7 @@ pub(super) struct Books {
     pub(super) lives: usize,
     pub(super) entries: Vec<Entry>,
     pub(super) requests: usize,
-    /// How often each kind of thing happened.
+    /// Number of times that each kind of thing happened.
     pub(super) happened: BTreeMap<String, usize>,
     wrong: BTreeMap<&'static str, Vec<String>>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Books {
 #[derive(Default)]
 pub(super) struct Ledger(Mutex<Books>);
 
-/// What a storm must have seen at least once to have shown anything.
+/// The kinds of thing that a storm must have seen at least once to have shown anything.
 const MUST: [&str; 13] = [
     "programs: Finished",
     "programs: Error",

@@ -80,7 +80,7 @@ const QUEUES: [Queue; 4] = [
 ];
 
 const CLIENTS: u64 = 4;
-/// How often the server is killed at least.
+/// Least number of times that the server is killed.
 const KILLS: usize = 6;
 
 fn shop() -> Shop {
@@ -104,7 +104,7 @@ fn shop() -> Shop {
 /// A place for a storm.
 struct Place {
     shop: Shop,
-    /// Where cgroups are mounted, if the server must not make any.
+    /// The place where cgroups are mounted, if the server must not make any.
     no_cgroups_at: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use super::super::super::shop::Shop;
 use super::super::client::Dice;
 use super::{diary, pace};
 
-/// What programs do. Those that are deaf end only by force, so somebody has to stop them.
+/// The kinds of programs. Those that are deaf end only by force, so somebody has to stop them.
 pub(super) const KINDS: [&str; 10] =
     ["quick", "quick", "quick", "slow", "slow", "slow", "deaf", "daemon", "flaky", "bad"];
 

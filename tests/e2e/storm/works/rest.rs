@@ -14,7 +14,7 @@ use super::clients::{Talk, is_final};
 use super::ledger::Ledger;
 use super::{Place, QUEUES, diary, judge};
 
-/// What has not ended after this long is stuck.
+/// Time after which an action that has not ended is stuck.
 const BOUND: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
 
 /// Sends again what was not answered, lets everything come to its end, and judges every action.
@@ -86,7 +86,7 @@ pub(super) fn nothing_is_left(place: &Place, ledger: &Ledger, server: Server) {
     counts_and_rows(shop, ledger);
 }
 
-/// What runs with a word of the shop in its command line, with the server's mark in its environment, or in its cgroup.
+/// Processes with a word of the shop in their command line, with the mark of the server in their environment, or in its cgroup.
 fn orphans(place: &Place) -> Vec<String> {
     let shop = &place.shop;
     let mut left: Vec<_> = shop.programs().iter().map(|one| format!("{one:?}")).collect();

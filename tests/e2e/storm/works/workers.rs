@@ -15,7 +15,7 @@ use super::{diary, pace};
 const WORKERS: u64 = 4;
 /// Longer than any lease of these queues.
 const SILENCE: Duration = Duration::from_millis(2_400);
-/// How long a word is repeated without an answer.
+/// Time for which a word is repeated without an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 const HOME: &str = "ACTIOND_STORM_WORKER_HOME";
@@ -75,7 +75,7 @@ struct Worker {
     dice: Dice,
 }
 
-/// What became of a word that was to end an attempt.
+/// Outcome of a word that was to end an attempt.
 enum Said {
     Done(String),
     Lost,

@@ -54,6 +54,7 @@ impl Row {
             let past = self.past.last_mut().unwrap();
             past.error = end.error.as_deref().map(|error| PastAttempt::cut(error).to_owned());
             past.worker = end.worker.clone();
+            self.restarts += u32::from(end.ended == Ended::Lost);
             if end.ended == Ended::Retry {
                 self.failures += 1;
                 let wait = end.retry_after.unwrap_or_default().as_millis();
@@ -145,8 +146,8 @@ impl Row {
     pub(super) fn claimed(&self) -> Claimed {
         let Record { id, attempt, queued_at, started_at, priority, .. } = self.record;
         let (started_at, parameters) = (started_at.unwrap(), self.parameters.clone());
-        let failures = self.failures;
-        Claimed { id, attempt, queued_at, started_at, priority, parameters, failures }
+        let Self { failures, restarts, .. } = *self;
+        Claimed { id, attempt, queued_at, started_at, priority, parameters, failures, restarts }
     }
 
     pub(super) fn resumed(&self) -> Resumed {

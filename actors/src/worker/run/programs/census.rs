@@ -61,6 +61,8 @@ pub(super) struct Seen {
     pub(super) of: Of,
     pub(super) has_ended: bool,
     pub(super) is_own_child: bool,
+    /// True if it is in the group of a program.
+    pub(super) is_in_group: bool,
 }
 
 /// Time within which a process that begins a program shows its environment.
@@ -173,6 +175,7 @@ impl Census {
                 of,
                 has_ended: stat.has_ended,
                 is_own_child: stat.parent == roster.server,
+                is_in_group: roster.leaders.contains_key(&stat.group),
             })
         });
         Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Silent | Of::Server)).collect())

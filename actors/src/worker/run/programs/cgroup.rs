@@ -4,6 +4,7 @@
 //! what it starts in the moment before it is put there does not; that is found by its group and its mark. A cgroup is used
 //! again by later programs, since it costs more to make one than to fill it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -118,6 +119,11 @@ impl Drop for Home {
 pub(super) const SRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
 
 impl Cgroup {
+    /// Returns its number, by which it is found again.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.path.file_name()?.to_str()?.parse().ok()
+    }
+
     fn admit(&self, program: Process) -> io::Result<()> {
         fs::write(self.path.join("cgroup.procs"), program.id.to_string())
     }
@@ -141,6 +147,16 @@ impl Cgroup {
     fn remove(&self) {
         remove(&self.path);
     }
+}
+
+/// Returns all processes in the cgroups of programs below this one, with the numbers of those cgroups.
+pub(super) fn members_by_number(home: &Path) -> BTreeMap<Process, u64> {
+    let entries = fs::read_dir(home).into_iter().flatten().flatten();
+    let numbered =
+        entries.filter_map(|entry| Some((entry.path(), entry.file_name().to_str()?.parse().ok()?)));
+    numbered
+        .flat_map(|(path, number)| members(&path).into_iter().map(move |one| (one, number)))
+        .collect()
 }
 
 /// Returns all processes of a cgroup and those below it.
@@ -235,6 +251,8 @@ mod tests {
             leader.wait().unwrap();
             let left = members(&path);
             assert_eq!(left.len(), 1, "{left:?}");
+            let by_number: Vec<_> = members_by_number(&path).into_iter().collect();
+            assert_eq!((by_number, cgroup.number()), (vec![(left[0], 0)], Some(0)));
             cgroup.kill();
             while !cgroup.is_empty() {
                 std::thread::yield_now();

@@ -2,17 +2,21 @@
 //!
 //! - [`proc`]: processes as Linux shows them;
 //! - [`census`]: which of them belong to which program;
+//! - [`registry`]: those that run;
 //! - [`sweeper`]: finds and kills what programs leave behind;
+//! - [`adopted`]: what has left its program or lost its parent, and whose it may be;
 //! - [`cgroup`]: control groups, where the server may make them;
 //! - [`records`]: what is written of each program that runs;
 //! - [`survivors`]: the end of those that outlived an earlier server.
 //!
 //! A program of another system, by another data directory, is never touched: its mark and records have another id.
 
+mod adopted;
 mod census;
 mod cgroup;
 mod proc;
 mod records;
+mod registry;
 mod survivors;
 mod sweeper;
 
@@ -26,6 +30,7 @@ use rustix::process::Pid;
 
 use super::GONE_WITHIN;
 use crate::worker::Attempt;
+use adopted::Owner;
 use cgroup::{Cgroup, Home};
 use proc::{Process, Stat};
 use records::{Record, Records};
@@ -120,7 +125,9 @@ impl Programs {
         };
         let mark = format!("{id}.{action}.{number}");
         drop(opened);
-        let entry = sweeper::Entry::of(&mark);
+        let queue = attempt.queue_name().to_owned();
+        let owner = Owner { system: Arc::downgrade(self), action, number, queue };
+        let entry = sweeper::Entry::of(&mark, owner);
         Program {
             programs: Arc::clone(self),
             action,
@@ -136,6 +143,18 @@ impl Programs {
     pub(crate) fn close(&self) {
         if let Some(opened) = self.opened().as_mut() {
             opened.cgroups = Cgroups::Off;
+        }
+    }
+
+    /// Records a process that has left its program or lost its parent, and returns the line.
+    fn note(&self, record: &Record) -> Option<u64> {
+        self.opened().as_mut()?.records.as_mut()?.add(record)
+    }
+
+    /// Deletes the record of one that was noted.
+    fn strike_out(&self, line: u64) {
+        if let Some(records) = self.opened().as_mut().and_then(|opened| opened.records.as_mut()) {
+            records.remove(line);
         }
     }
 
@@ -250,14 +269,15 @@ impl Program {
         if let Some(opened) = opened.as_mut() {
             // First of all: what it starts before is not in its cgroup.
             self.cgroup = opened.admit(leader);
-            let record = || Record {
-                leader,
+            let record = Record {
+                process: leader,
                 session: stat.session,
                 action: self.action,
                 attempt: self.number,
+                cgroup: self.cgroup.as_ref().and_then(Cgroup::number),
                 queue: queue.to_owned(),
             };
-            self.line = opened.records.as_mut().and_then(|records| records.add(&record()));
+            self.line = opened.records.as_mut().and_then(|records| records.add(&record));
         }
         drop(opened);
         self.entry.led_by(leader);

@@ -94,6 +94,20 @@ pub(super) fn all() -> io::Result<Vec<i32>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
+/// Returns the numbers of the children of this process, also of those that have ended and that nobody has waited for. One may
+/// be missing if others end meanwhile. `None` if this kernel does not tell them.
+pub(super) fn children() -> Option<Vec<i32>> {
+    let mut all = None;
+    for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        // A thread may have ended meanwhile.
+        let Ok(children) = fs::read_to_string(thread.path().join("children")) else { continue };
+        let numbers =
+            children.split_ascii_whitespace().filter_map(|number| number.parse::<i32>().ok());
+        all.get_or_insert_with(Vec::new).extend(numbers);
+    }
+    all
+}
+
 /// What the environment of a process says of its mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Marked {
@@ -205,6 +219,9 @@ pub(super) mod tests {
         }
         assert_eq!(mark_of(id), Marked::By("a.1.2".to_owned()));
         assert!(all().unwrap().contains(&id));
+        if let Some(children) = children() {
+            assert!(children.contains(&id), "{children:?}");
+        }
         let process = Process { id, start };
         Process { id, start: start + 1 }.signal(Signal::KILL).unwrap();
         assert!(sleeps.try_wait().unwrap().is_none(), "it was meant for another");

@@ -1,13 +1,14 @@
 //! The file in which the programs that run are recorded, so that the next start finds those that outlive the server.
 //!
-//! It has a line of fixed length for each program that runs. A line is written in place, in one call, and needs no fsync:
+//! It has a line of fixed length for each program that runs, and for each process that has left its program or lost its
+//! parent. A line is written in place, in one call, and needs no fsync:
 //! what was written outlives the server, and the program does not outlive the machine. A line that is damaged or half
 //! written is passed over: its program still has its mark.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 
 use super::proc::{Process, Stat};
@@ -20,27 +21,37 @@ const MOST_NAME: usize = 96;
 const MOST_READ: u64 = 64 << 20;
 /// End of a line that was written whole.
 const END: &str = "#";
+/// Stands for no cgroup.
+const NONE: &str = "-";
 
-/// A program that runs.
+/// The first process of a program that runs, or one that has left its program or lost its parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
-    pub(super) leader: Process,
+    pub(super) process: Process,
     pub(super) session: i32,
-    /// Number of the action; 0 for one that runs at once.
+    /// Number of the action; 0 for one that runs at once, or is not known.
     pub(super) action: u64,
     pub(super) attempt: u64,
+    /// Number of the cgroup of the program, if it has one.
+    pub(super) cgroup: Option<u64>,
+    /// Empty if the action is not known.
     pub(super) queue: String,
 }
 
+/// An action that has started a process: its number, 0 for one that runs at once, and its queue where that is known.
+pub(super) type Action = (u64, Option<String>);
+
 impl Record {
     fn line(&self, boot: &str) -> Vec<u8> {
-        let Self { leader, session, action, attempt, queue } = self;
+        let Self { process, session, action, attempt, cgroup, queue } = self;
+        let cgroup = cgroup.map_or_else(|| NONE.to_owned(), |number| number.to_string());
         let plain = |c: char| if c.is_control() || END.contains(c) { '?' } else { c };
         let queue: String = queue.chars().map(plain).collect();
         let queue = queue.get(..queue.floor_char_boundary(MOST_NAME)).unwrap_or_default();
-        let Process { id, start } = leader;
+        let Process { id, start } = process;
         let mut line =
-            format!("{id} {start} {boot} {session} {action} {attempt} {queue} {END}").into_bytes();
+            format!("{id} {start} {boot} {session} {action} {attempt} {cgroup} {queue} {END}")
+                .into_bytes();
         line.resize(LINE - 1, b' ');
         line.push(b'\n');
         line
@@ -50,18 +61,27 @@ impl Record {
     fn parse(line: &[u8], boot: &str) -> Option<Self> {
         let line =
             std::str::from_utf8(line).ok()?.trim_end().strip_suffix(END)?.strip_suffix(' ')?;
-        let mut fields = line.splitn(7, ' ');
-        let leader =
+        let mut fields = line.splitn(8, ' ');
+        let process =
             Process { id: fields.next()?.parse().ok()?, start: fields.next()?.parse().ok()? };
         let is_of_this_boot = fields.next()? == boot && !boot.is_empty();
         let record = Self {
-            leader,
+            process,
             session: fields.next()?.parse().ok()?,
             action: fields.next()?.parse().ok()?,
             attempt: fields.next()?.parse().ok()?,
+            cgroup: match fields.next()? {
+                NONE => None,
+                number => Some(number.parse().ok()?),
+            },
             queue: fields.next()?.to_owned(),
         };
-        (is_of_this_boot && leader.id > 1).then_some(record)
+        (is_of_this_boot && process.id > 1).then_some(record)
+    }
+
+    /// Returns the action, if it is known.
+    pub(super) fn action(&self) -> Option<Action> {
+        (!self.queue.is_empty()).then(|| (self.action, Some(self.queue.clone())))
     }
 }
 
@@ -86,7 +106,7 @@ impl Records {
     ///
     /// If it can't be written. [`io::ErrorKind::WouldBlock`] if another system has it.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let path = directory.join("running");
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -228,8 +248,9 @@ mod tests {
     use super::*;
 
     fn record_of(id: i32, queue: &str) -> Record {
-        let leader = Process { id, start: 12_345 };
-        Record { leader, session: 7, action: 17, attempt: 2, queue: queue.to_owned() }
+        let process = Process { id, start: 12_345 };
+        let cgroup = (id % 2 == 0).then_some(3);
+        Record { process, session: 7, action: 17, attempt: 2, cgroup, queue: queue.to_owned() }
     }
 
     #[test]
@@ -254,13 +275,21 @@ mod tests {
                 assert_eq!(Record::parse(&[&line[..cut], &blank[cut..]].concat(), boot), None);
             }
         }
-        for line in
-            ["", "\0\0\0", "1 2 3", "0 1 b 1 1 1 q #", "1 1 b 1 1 1 q #", "-4 1 b 1 1 1 q #"]
-        {
+        for line in [
+            "",
+            "\0\0\0",
+            "1 2 3",
+            "0 1 b 1 1 1 - q #",
+            "1 1 b 1 1 1 - q #",
+            "-4 1 b 1 1 1 - q #",
+            "4 1 b 1 1 1 x q #",
+        ] {
             assert_eq!(Record::parse(line.as_bytes(), "b"), None, "{line}");
         }
         let odd = Record::parse(&record_of(42, "a#\n# ").line(boot), boot).unwrap();
         assert_eq!(odd.queue, "a??? ");
+        assert_eq!(odd.action(), Some((17, Some("a??? ".to_owned()))));
+        assert_eq!(record_of(42, "").action(), None);
         let long = Record::parse(&record_of(42, &"ö".repeat(200)).line(boot), boot).unwrap();
         assert_eq!(long.queue, "ö".repeat(48));
     }
@@ -310,7 +339,7 @@ mod tests {
         drop(records);
         let mut records = Records::open(&at).unwrap();
         assert_eq!(records.id(), id);
-        let read: Vec<_> = records.read().unwrap().iter().map(|r| r.leader.id).collect();
+        let read: Vec<_> = records.read().unwrap().iter().map(|r| r.process.id).collect();
         assert_eq!(read, [9, 4]);
         records.clear().unwrap();
         drop(records);

@@ -11,7 +11,7 @@ use rustix::process::{Signal, getpid};
 use super::census::BEGUN_WITHIN;
 use super::cgroup;
 use super::proc::{self, Marked, Process, Stat};
-use super::records::Record;
+use super::records::{Action, Record};
 
 /// Time between two looks at what was killed.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -27,9 +27,8 @@ pub(super) struct Left<'a> {
 /// The survivors that were found.
 #[derive(Debug, Default)]
 pub(super) struct Survivors {
-    /// The number of processes of each action, and its queue where that is known. Action 0 stands for those that ran at
-    /// once, and for those of which it is not known.
-    pub(super) of: BTreeMap<(u64, Option<String>), usize>,
+    /// The number of processes of each action. Action 0 without a queue stands for those of which it is not known.
+    pub(super) of: BTreeMap<Action, usize>,
     /// Those that can't be ended.
     pub(super) remain: Vec<i32>,
 }
@@ -49,7 +48,8 @@ impl fmt::Display for Survivors {
             let comma = if index > 0 { ", " } else { "" };
             let several = if *processes == 1 { "" } else { "es" };
             match action {
-                0 => write!(f, "{comma}an action that ran at once or is not known")?,
+                0 if queue.is_none() => write!(f, "{comma}an action that is not known")?,
+                0 => write!(f, "{comma}an action that ran at once")?,
                 action => write!(f, "{comma}action {action}")?,
             }
             if let Some(queue) = queue {
@@ -97,8 +97,6 @@ pub(super) fn end(left: &Left<'_>, until: Instant) -> Survivors {
     survivors
 }
 
-type Action = (u64, Option<String>);
-
 /// Adds the survivors that are not found yet, stops them and returns their number.
 fn collect(left: &Left<'_>, found: &mut BTreeMap<Process, Action>) -> usize {
     let own = getpid().as_raw_pid();
@@ -108,7 +106,7 @@ fn collect(left: &Left<'_>, found: &mut BTreeMap<Process, Action>) -> usize {
         .filter_map(|id| Some((id, Stat::of(id)?)))
         .filter(|(id, stat)| *id != own && *id > 1 && !stat.has_ended && !stat.is_of_kernel)
         .collect();
-    let in_cgroup = left.cgroup.map(cgroup::members).unwrap_or_default();
+    let in_cgroup = left.cgroup.map(cgroup::members_by_number).unwrap_or_default();
     let mut fresh = Vec::new();
     for (&id, stat) in &all {
         let process = Process { id, start: stat.start };
@@ -150,29 +148,39 @@ impl Left<'_> {
         process: Process,
         stat: &Stat,
         all: &BTreeMap<i32, Stat>,
-        in_cgroup: &[Process],
+        in_cgroup: &BTreeMap<Process, u64>,
     ) -> Option<Action> {
         let is_of = |record: &&Record| {
             // A number is not used again while a group has it, so the group is another one if its first process is.
-            let has_leader =
-                all.get(&record.leader.id).is_none_or(|s| s.start == record.leader.start);
-            record.leader == process
-                || (stat.group == record.leader.id
-                    && has_leader
+            let has_first =
+                all.get(&record.process.id).is_none_or(|s| s.start == record.process.start);
+            record.process == process
+                || (stat.group == record.process.id
+                    && has_first
                     && stat.session == record.session
-                    && stat.start >= record.leader.start)
+                    && stat.start >= record.process.start)
         };
-        if let Some(record) = self.records.iter().find(is_of) {
-            return Some((record.action, Some(record.queue.clone())));
+        let mut recorded = self.records.iter().filter(is_of).peekable();
+        let is_recorded = recorded.peek().is_some();
+        if let Some(action) = recorded.find_map(Record::action) {
+            return Some(action);
         }
         if let Marked::By(mark) = proc::mark_of(process.id)
-            && let Some(action) = mark.strip_prefix(self.id).and_then(|rest| rest.strip_prefix('.'))
+            && let Some(rest) = mark.strip_prefix(self.id).and_then(|rest| rest.strip_prefix('.'))
         {
-            let action = action.split('.').next().and_then(|id| id.parse().ok()).unwrap_or(0);
-            let queue = self.records.iter().find(|record| action != 0 && record.action == action);
-            return Some((action, queue.map(|record| record.queue.clone())));
+            let mut numbers = rest.split('.').map(|number| number.parse().unwrap_or(0));
+            let (action, attempt) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+            let is_of = |record: &&Record| (record.action, record.attempt) == (action, attempt);
+            let known = self.records.iter().filter(is_of).find_map(Record::action);
+            return Some(known.unwrap_or((action, None)));
         }
-        in_cgroup.contains(&process).then_some((0, None))
+        if let Some(cgroup) = in_cgroup.get(&process) {
+            let mut of_cgroup = self.records.iter().filter(|r| r.cgroup == Some(*cgroup));
+            return Some(of_cgroup.find_map(Record::action).unwrap_or((0, None)));
+        }
+        // One that this process has adopted may be of another system in it, which looks after it.
+        let is_adopted = stat.parent == getpid().as_raw_pid();
+        (is_recorded && !is_adopted).then_some((0, None))
     }
 }
 
@@ -194,8 +202,9 @@ mod tests {
         (Kept(child), Process { id, start: stat.start }, stat)
     }
 
-    fn record(leader: Process, session: i32, action: u64) -> Record {
-        Record { leader, session, action, attempt: 1, queue: "Convert".to_owned() }
+    fn record(process: Process, session: i32, action: u64) -> Record {
+        let queue = "Convert".to_owned();
+        Record { process, session, action, attempt: 1, cgroup: None, queue }
     }
 
     /// Waits until the process has this number of children, and returns them.
@@ -264,5 +273,50 @@ mod tests {
         assert_eq!(survivors.to_string(), "action 17 (1 process)");
         assert!(!process.lives());
         assert!(kept.lives(), "it is of another directory");
+    }
+
+    #[test]
+    fn a_survivor_is_of_the_action_that_is_known_best() {
+        // Numbers that no process has: nothing is read of them.
+        let [leader, orphan, other] =
+            [1, 2, 3].map(|n| Process { id: i32::MAX - n, start: n.unsigned_abs().into() });
+        let unknown = |process| Record { queue: String::new(), ..record(process, 7, 0) };
+        let of_cgroup = |process, number| Record { cgroup: Some(number), ..record(process, 7, 17) };
+        // A leader that was taken for an orphan just before it was recorded.
+        let records = [unknown(leader), of_cgroup(leader, 3), unknown(orphan)];
+        let left = Left { records: &records, id: "0123456789abcdef", cgroup: None };
+        let known = Some((17, Some("Convert".to_owned())));
+        let own = getpid().as_raw_pid();
+        for (process, parent, cgroup, want) in [
+            (leader, 1, None, &known),
+            (orphan, 1, Some(3), &known),
+            (orphan, 1, Some(4), &Some((0, None))),
+            (orphan, 1, None, &Some((0, None))),
+            // Another system of this process may look after it.
+            (orphan, own, None, &None),
+            (other, 1, Some(3), &known),
+            (other, 1, None, &None),
+        ] {
+            let stat = Stat {
+                parent,
+                group: process.id,
+                session: process.id,
+                start: process.start,
+                has_ended: false,
+                is_of_kernel: false,
+            };
+            let in_cgroup = cgroup.map(|number| (process, number)).into_iter().collect();
+            let found = left.owner_of(process, &stat, &BTreeMap::new(), &in_cgroup);
+            assert_eq!(found, *want, "{process:?} {parent} {cgroup:?}");
+        }
+        let mut survivors = Survivors::default();
+        for of in [(0, None), (0, Some("Convert".to_owned())), (17, None)] {
+            survivors.of.insert(of, 1);
+        }
+        assert_eq!(
+            survivors.to_string(),
+            "an action that is not known (1 process), an action that ran at once of queue Convert (1 process), \
+             action 17 (1 process)"
+        );
     }
 }

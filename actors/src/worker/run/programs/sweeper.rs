@@ -1,23 +1,35 @@
 //! The sweeper: the thread that finds and kills what programs leave behind.
 //!
 //! There is one for all systems of this process, since adopted orphans are children of the whole process. It starts with
-//! the first program that ends. One look at all processes serves all programs that ended before it began.
+//! the first program that ends, or where orphans are adopted with the first that begins. One look at all processes serves
+//! all programs that ended before it began.
+//!
+//! Where orphans are adopted, it also glances at the children of this process, which takes little, so that a new orphan is
+//! in the records soon: if the server is killed, nothing else may tell whose it is.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, waitpid};
 use tokio::sync::oneshot;
 
+use super::adopted::{Leavers, Owner, Verdict};
 use super::census::{Census, Look, Of, Roster, Seen, Serial};
 use super::proc::{self, Marked, Process, Stat};
+use super::registry::{Running, programs};
 use crate::worker::run::GONE_WITHIN;
 
 /// Time between two looks while programs run and this process adopts orphans.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two glances at the children of this process meanwhile.
+const GLANCE_EVERY: Duration = Duration::from_millis(100);
+/// The time between two glances is at least as many times that of a glance: a twentieth of one core.
+const RESTS: u32 = 20;
+/// Time for which it is waited whether an orphan proves to be a program that is being started.
+const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 /// Time for which numbers of processes are taken not to be used again.
 const QUICKLY: Duration = Duration::from_secs(3);
 /// Longest rest between two looks: they take no more than half of one core.
@@ -25,28 +37,8 @@ const LONGEST_REST: Duration = Duration::from_millis(20);
 
 /// True once this process adopts orphans. It stays so.
 static ADOPTS: AtomicBool = AtomicBool::new(false);
-static PROGRAMS: Mutex<Programs> = Mutex::new(Programs { next: 0, running: BTreeMap::new() });
 /// Where the sweeper is asked; none if its thread could not be started.
 static SWEEPER: OnceLock<Option<mpsc::Sender<Ask>>> = OnceLock::new();
-
-/// The programs of this process that have not ended, with all that they started.
-struct Programs {
-    next: Serial,
-    running: BTreeMap<Serial, Running>,
-}
-
-struct Running {
-    mark: String,
-    /// None while it is being started.
-    leader: Option<Process>,
-    /// True once its leader has ended.
-    ends: bool,
-}
-
-fn programs() -> MutexGuard<'static, Programs> {
-    // Nothing that holds the lock can leave it half changed.
-    PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Something that the sweeper is asked.
 enum Ask {
@@ -66,14 +58,10 @@ pub(super) struct Entry(Serial);
 
 impl Entry {
     /// Takes a program in that is about to be started.
-    pub(super) fn of(mark: &str) -> Self {
+    pub(super) fn of(mark: &str, owner: Owner) -> Self {
         let mut programs = programs();
-        let serial = programs.next;
-        programs.next += 1;
         let is_first = programs.running.is_empty();
-        programs
-            .running
-            .insert(serial, Running { mark: mark.to_owned(), leader: None, ends: false });
+        let serial = programs.add(mark, owner);
         drop(programs);
         if is_first
             && ADOPTS.load(Ordering::Relaxed)
@@ -152,22 +140,33 @@ impl Look for Machine {
 struct Sweeper {
     census: Census,
     looked: Option<Instant>,
-    /// Adopted processes that have ended, with the number of the program that was to be started next when they were first
-    /// seen. A program before that which is still being started may be one of them.
-    ended: BTreeMap<Process, Serial>,
+    leavers: Leavers,
     /// Orphans that were killed, and when that was first.
     killed: BTreeMap<Process, Instant>,
-    /// True if orphans were seen in the last look.
+    /// True if orphans were seen in the last look, or in a glance since.
     has_orphans: bool,
+    /// True if programs ran at the last look or glance.
+    had_programs: bool,
+}
+
+/// Orphans that no program which goes on can have started.
+struct Orphans {
+    nobodys: Vec<Process>,
+    /// Number of those of which the next look may tell it.
+    unclear: usize,
 }
 
 impl Sweeper {
     fn run(mut self, asked: &mpsc::Receiver<Ask>) {
+        let mut pause = GLANCE_EVERY;
         loop {
+            let has_programs = !programs().running.is_empty();
+            // Once more after the last has ended: something may have escaped its last look.
+            let had_programs = std::mem::replace(&mut self.had_programs, has_programs);
             let looks_by_itself = ADOPTS.load(Ordering::Relaxed)
-                && (self.has_orphans || !programs().running.is_empty());
+                && (self.has_orphans || has_programs || had_programs);
             let first = if looks_by_itself {
-                match asked.recv_timeout(LOOK_EVERY) {
+                match asked.recv_timeout(pause) {
                     Ok(ask) => Some(ask),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -180,11 +179,59 @@ impl Sweeper {
             };
             let asks: Vec<_> = first.into_iter().chain(asked.try_iter()).collect();
             let since = Instant::now();
-            let seen = self.look();
-            self.answer(asks, seen.as_deref());
+            let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY);
+            if !asks.is_empty() || is_due || !self.glance() {
+                let seen = self.look();
+                self.answer(asks, seen.as_deref());
+            }
+            let took = since.elapsed();
+            pause = GLANCE_EVERY.max(took * RESTS);
             // Those who ask meanwhile are served by one look.
-            std::thread::sleep(since.elapsed().min(LONGEST_REST));
+            std::thread::sleep(took.min(LONGEST_REST));
         }
+    }
+
+    /// Writes down which processes were adopted since the last look. Returns false if only a look tells more.
+    fn glance(&mut self) -> bool {
+        let Some(children) = proc::children() else { return false };
+        let leaders = programs().leaders();
+        let (own, own_group) = (getpid().as_raw_pid(), getpgrp().as_raw_pid());
+        let mut fresh = Vec::new();
+        for id in children {
+            if leaders.contains(&id) {
+                // It was being started when it was seen first.
+                self.leavers.forget(id);
+            } else if !self.leavers.has(id)
+                && let Some(stat) = Stat::of(id)
+                && stat.parent == own
+                && stat.group != own_group
+                && !stat.has_ended
+            {
+                let process = Process { id, start: stat.start };
+                fresh.push((process, stat.group, proc::mark_of(id)));
+            }
+        }
+        let mut notes = Vec::new();
+        let mut is_nobodys = false;
+        let programs = programs();
+        let starters = programs.starters();
+        for (process, group, mark) in fresh {
+            // Nobody but a look waits for it, so its number is its own until then.
+            self.has_orphans = true;
+            let of = |running: &Running| {
+                running.leader.is_some_and(|leader| leader.id == group)
+                    || matches!(&mark, Marked::By(mark) if *mark == running.mark)
+            };
+            let before = self.leavers.keep(process, None, programs.next).before;
+            let program = programs.running.iter().find(|(_, running)| of(running));
+            let program = program.map(|(serial, _)| *serial);
+            is_nobodys |=
+                program.is_none() && starters.verdict(process.start, before) == Verdict::Nobodys;
+            notes.push(programs.note(process, program, &starters, before));
+        }
+        drop(programs);
+        self.leavers.write(notes);
+        !is_nobodys
     }
 
     /// Looks at all processes.
@@ -218,8 +265,8 @@ impl Sweeper {
             }
             return;
         };
-        let unowned = self.judge(seen);
-        let hopeful = self.kill_orphans(&unowned);
+        let orphans = self.judge(seen);
+        let hopeful = self.kill_orphans(&orphans.nobodys) + orphans.unclear;
         for ask in asks {
             let Ask::Sweep(serial, reply) = ask else { continue };
             let of = |seen: &&Seen| seen.of == Of::Program(serial) && !seen.has_ended;
@@ -247,40 +294,58 @@ impl Sweeper {
         hopeful
     }
 
-    /// Returns the orphans that run and that no program which goes on can have started. Waits for those that have ended.
-    fn judge(&mut self, seen: &[Seen]) -> Vec<Process> {
+    /// Returns the orphans that run and that no program which goes on can have started. Writes down what has left its
+    /// program, and waits for what was adopted and has ended.
+    fn judge(&mut self, seen: &[Seen]) -> Orphans {
         let programs = programs();
-        let is_leader = |process: Process| {
-            programs.running.values().any(|r| r.leader.is_some_and(|l| l.id == process.id))
-        };
-        let starting = programs.running.iter().find(|(_, running)| running.leader.is_none());
-        let starting = starting.map_or(Serial::MAX, |(serial, _)| *serial);
-        let going_on = programs.running.values().filter(|running| !running.ends);
-        // One that is being started may prove to be the orphan itself.
-        let first = going_on.map(|running| running.leader.map_or(0, |leader| leader.start)).min();
-        let mut unowned = Vec::new();
+        let leaders = programs.leaders();
+        let starters = programs.starters();
+        let starting = programs.starting().unwrap_or(Serial::MAX);
+        let mut orphans = Orphans { nobodys: Vec::new(), unclear: 0 };
+        let mut known = self.leavers.take_all();
+        let mut notes = Vec::new();
         self.has_orphans = false;
-        let mut ended = BTreeMap::new();
-        for Seen { process, of, has_ended, is_own_child } in seen.iter().copied() {
-            let is_orphan = of == Of::Orphan && !is_leader(process);
-            self.has_orphans |= is_orphan;
-            let is_left = is_own_child && matches!(of, Of::Program(_)) && !is_leader(process);
-            if has_ended && is_own_child && (is_orphan || is_left) {
-                let since = self.ended.get(&process).copied().unwrap_or(programs.next);
-                if starting >= since
-                    && let Some(id) = Pid::from_raw(process.id)
-                {
+        for Seen { process, of, has_ended, is_own_child, is_in_group } in seen.iter().copied() {
+            let program = match of {
+                Of::Orphan => None,
+                Of::Program(serial) if is_own_child || !is_in_group => Some(serial),
+                _ => continue,
+            };
+            if leaders.contains(&process.id) {
+                continue;
+            }
+            self.has_orphans |= program.is_none();
+            let leaver = self.leavers.keep(process, known.remove(&process.id), programs.next);
+            let before = leaver.before;
+            if has_ended {
+                // A program before that which is still being started may be one of these.
+                let is_adopted = is_own_child && starting >= before;
+                if is_adopted && let Some(id) = Pid::from_raw(process.id) {
                     // Only this process waits for it: whoever starts programs here knows their numbers.
                     let _ = waitpid(Some(id), WaitOptions::NOHANG);
-                } else {
-                    ended.insert(process, since);
+                    self.leavers.forget(process.id);
                 }
-            } else if is_orphan && !has_ended && first.is_none_or(|first| process.start < first) {
-                unowned.push(process);
+                continue;
+            }
+            if program.is_none() {
+                match starters.verdict(process.start, before) {
+                    Verdict::Somebodys => {}
+                    Verdict::Unclear if leaver.seen.elapsed() < CLEAR_WITHIN => {
+                        orphans.unclear += 1;
+                    }
+                    Verdict::Unclear => {}
+                    Verdict::Nobodys => orphans.nobodys.push(process),
+                }
+            }
+            if !leaver.was_noted {
+                notes.push(programs.note(process, program, &starters, before));
             }
         }
-        self.ended = ended;
-        unowned
+        drop(programs);
+        // These have gone, or have proved to be programs.
+        self.leavers.strike_out(known.into_values());
+        self.leavers.write(notes);
+        orphans
     }
 }
 

@@ -1,0 +1,126 @@
+//! Values that are not for other eyes: passwords, keys, and variables for programs. The log and `actiond config` mask them.
+
+use super::table::{KEYS, SSL_PRIVATE_KEY_PASSWORD};
+use crate::access::KEY_PREFIX;
+use crate::aci::words::{nearest, shorten};
+
+/// The text that is shown in place of a secret.
+const SECRET: &str = "***";
+
+/// Names of keys whose values are keys for other servers, and names that are like those and no secret.
+const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];
+const NO_FOREIGN_KEYS: [&str; 3] = ["ForwardKeyFile", "ForwardTo", "ForwardMarker"];
+
+/// The key of variables for programs, and one that is like it and no secret.
+const VARIABLE: &str = "Environment";
+const NO_VARIABLE: &str = "InheritEnvironment";
+
+/// Returns what is shown of a value that is not for other eyes, and `None` for any other value. Of a variable its name is shown.
+pub(super) fn masked(key: &str, value: &str) -> Option<String> {
+    match value.split_once('=') {
+        Some((name, text)) if is_of_variables(key) || is_number(key) => {
+            (!text.is_empty()).then(|| format!("{}={SECRET}", shorten(name)))
+        }
+        // It may be one whose name was forgotten.
+        None if is_of_variables(key) && !value.is_empty() => Some(SECRET.to_owned()),
+        _ => is_secret(key, value).then(|| SECRET.to_owned()),
+    }
+}
+
+/// Returns true for a key of variables, which may have a number behind it.
+fn is_of_variables(key: &str) -> bool {
+    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    nearest(name, [VARIABLE, NO_VARIABLE]) == Some(VARIABLE)
+}
+
+/// Returns true for a key of a numbered list. Names in such lists have no `=`.
+fn is_number(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns true if the value of a key, also of a misspelt one, is not for other eyes: that of a password or of a key for another
+/// server, an address with a password in it, and a list of keys with an item that is neither a hash nor looks like a path, so
+/// that it is probably the key itself.
+fn is_secret(key: &str, value: &str) -> bool {
+    let foreign = nearest(key, FOREIGN_KEYS.into_iter().chain(NO_FOREIGN_KEYS));
+    let is_password = key.to_ascii_lowercase().contains("password")
+        || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some()
+        || foreign.is_some_and(|name| FOREIGN_KEYS.contains(&name));
+    let is_keys = || nearest(key, [KEYS.name]).is_some();
+    !value.is_empty()
+        && (is_password
+            || has_password(value)
+            || is_keys() && value.split(',').any(is_probably_key))
+}
+
+/// Returns true if a value names addresses of which one has a password, as `http://NAME:PASSWORD@HOST` has.
+fn has_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let host = rest.split(['/', '?', '#', ',']).next().unwrap_or_default();
+        host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
+/// Returns true if an item of `Keys` is neither a hash, though perhaps an incomplete one, nor looks like a path.
+pub(super) fn is_probably_key(item: &str) -> bool {
+    let item = item.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    let start = item.get(..KEY_PREFIX.len());
+    let rest = start.filter(|start| start.eq_ignore_ascii_case(KEY_PREFIX));
+    let is_hash = rest
+        .and_then(|_| item.get(KEY_PREFIX.len()..))
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    !item.is_empty() && !is_hash && !item.contains(['/', '.'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known() {
+        for (key, value, want) in [
+            ("SSLPrivateKeyPassword", "x", true),
+            ("sslprivatekeypasword", "x", true),
+            ("Password", "x", true),
+            ("SSLPrivateKey", "x", false),
+            ("ForwardKey", "x", true),
+            ("forwardkay", "x", true),
+            ("ForwardKeyFile", "x", false),
+            ("ForwardMarker", "Idempotency-Key", false),
+            ("ForwardTo", "http://u:p@h:1", true),
+            ("ForwardTo", "http://h:1,http://u:p@h:1", true),
+            ("ForwardTo", "http://[::1]:1", false),
+            ("ForwardTo", "x", false),
+            ("Keys", "Z0l4-_", true),
+            ("Key", "\"Z0l4\"", true),
+            ("Keys", "sha256:12,Z0l4", true),
+            ("Keys", "sha256:Z0l4", true),
+            ("Keys", "SHA256:12, ./a,b.txt,/c/d,", false),
+            ("Keys", "", false),
+            ("SSLPrivateKeyPassword", "", false),
+            ("Clients", "Z0l4", false),
+        ] {
+            assert_eq!(is_secret(key, value), want, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn of_a_variable_only_the_name_is_shown() {
+        for (key, value, shown) in [
+            ("Environment", "PGPASSWORD=x=y", Some("PGPASSWORD=***")),
+            ("environment12", "A=x", Some("A=***")),
+            ("Enviroment", "A=x", Some("A=***")),
+            ("Enviroment0", "A= x", Some("A=***")),
+            ("7", "A=x", Some("A=***")),
+            ("Environment", "A=", None),
+            ("Environment", "s3cret", Some("***")),
+            ("Environment", "", None),
+            ("InheritEnvironment", "true", None),
+            ("7", "Convert", None),
+            ("Command", "a --b=c", None),
+            ("SSLPrivateKeyPassword", "a=b", Some("***")),
+        ] {
+            assert_eq!(masked(key, value).as_deref(), shown, "{key}={value}");
+        }
+    }
+}
