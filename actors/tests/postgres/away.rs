@@ -284,7 +284,11 @@ async fn an_ordinary_role_is_enough() {
     let store = schema.open();
     let queue = store.open_queue("Fetch").await.unwrap().id;
     submit(&*store, queue).await.unwrap();
-    let controls = vec![Control::Recover { live: Vec::new(), recovery: OnRestart::Fail.into() }];
+    let controls = vec![Control::Recover {
+        live: Vec::new(),
+        recovery: OnRestart::Fail.into(),
+        unbegun: false,
+    }];
     let reply = store.commit(Batch { controls, claim: 1, ..batch(queue) }).await.unwrap();
     assert_eq!(reply.claimed.len(), 1);
     assert_eq!(store.renew().await, Ok(Renewal::Holds));

@@ -64,6 +64,7 @@ pub(super) fn claimed(row: &Row) -> Result<(Claimed, Result<(), String>), Failur
         started_at: Timestamp(row.try_get(3)?),
         priority: row.try_get(4)?,
         failures: number(5)?,
+        restarts: number(7)?,
         parameters,
     };
     Ok((claimed, readable))

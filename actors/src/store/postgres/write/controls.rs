@@ -87,7 +87,9 @@ impl<'b> Controls<'b> {
                 Ok(self.command_running(Command::Resume))
             }
             Control::StopAll => Ok(self.command_running(Command::Stop)),
-            Control::Recover { live, recovery } => Ok(self.recover(Some(live), *recovery)),
+            Control::Recover { live, recovery, unbegun } => {
+                Ok(self.recover(Some((live, *unbegun)), *recovery))
+            }
             Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
             Control::Note { id, attempt, note } => {
                 let row = self.current(*id, *attempt)?;
@@ -112,14 +114,22 @@ impl<'b> Controls<'b> {
         self.rows.values().filter(|row| row.state.is_running()).map(|row| row.id).collect()
     }
 
-    /// Recovers the actions of dead owners, and those of this owner that are not `live`. What this owner goes on with is
-    /// reported with its state, since a notice of that may have got lost.
-    fn recover(&mut self, live: Option<&[(ActionId, u32)]>, recovery: Recovery) -> Vec<Affected> {
+    /// Recovers the actions of dead owners, and those of this owner that are not among `own`; or gives the latter back, if
+    /// they never began. What this owner goes on with is reported with its state, since a notice of that may have got lost.
+    fn recover(
+        &mut self,
+        own: Option<(&Vec<(ActionId, u32)>, bool)>,
+        recovery: Recovery,
+    ) -> Vec<Affected> {
         let mut affected = Vec::new();
         for id in self.running() {
             let Some(row) = self.rows.get(&id) else { continue };
+            let mut command = recovery.command(row.restarts);
             let is_lost = if row.owner == Some(self.owner) {
-                live.is_some_and(|live| !live.contains(&(id, row.attempt)))
+                if own.is_some_and(|(_, unbegun)| unbegun) {
+                    command = Command::End(Ended::Released);
+                }
+                own.is_some_and(|(live, _)| !live.contains(&(id, row.attempt)))
             } else if row.is_orphan {
                 true
             } else {
@@ -130,7 +140,7 @@ impl<'b> Controls<'b> {
                 affected.push(row.affected(Verdict::Stay));
                 continue;
             }
-            match self.command(id, recovery.command(row.restarts)) {
+            match self.command(id, command) {
                 Ok(Affected { verdict: Verdict::Stay, .. }) => {
                     // It goes on, and from now on this owner runs it.
                     let Some(row) = self.rows.get_mut(&id) else { continue };
@@ -185,6 +195,10 @@ impl<'b> Controls<'b> {
             (Command::Retry, _) => {
                 row.is_changed |= row.not_before.take().is_some();
                 self.arrived = true;
+            }
+            (Command::End(ended), Verdict::Move(State::Queued)) => {
+                let again = Again::unbegun(row, ended);
+                self.requeue(id, &again);
             }
             (_, Verdict::Move(State::Queued)) => {
                 let again = Again::lost(row);
@@ -301,11 +315,23 @@ impl<'a> Again<'a> {
             worker: end.worker.as_deref(),
             error: end.error.as_deref(),
             failures: row.failures.saturating_add(u32::from(failed)),
-            restarts: row.restarts,
+            restarts: row.restarts.saturating_add(u32::from(end.ended == Ended::Lost)),
             not_before: wait.map(|wait| {
                 let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 Timestamp(batch.now.0.saturating_add(wait))
             }),
+        }
+    }
+
+    /// Makes that of an attempt that never began.
+    const fn unbegun(row: &Row<'_>, ended: Ended) -> Self {
+        Self {
+            ended: Some(ended),
+            worker: None,
+            error: None,
+            failures: row.failures,
+            restarts: row.restarts,
+            not_before: None,
         }
     }
 

@@ -361,7 +361,7 @@ pub(super) async fn read_resumed(
             let stored = found
                 .get(&id_number(row.id))
                 .ok_or_else(|| corrupt(format!("action {} is gone while it is locked", row.id)))?;
-            let Row { id, attempt, queued_at, priority, failures, state, .. } = *row;
+            let Row { id, attempt, queued_at, priority, failures, restarts, state, .. } = *row;
             let parameters = match parameters(stored.try_get(1)?) {
                 Ok(parameters) => parameters,
                 Err(error) => {
@@ -374,8 +374,16 @@ pub(super) async fn read_resumed(
                 Column::Is(note) => note.map(str::to_owned),
             };
             let started_at = row.started_at.unwrap_or(queued_at);
-            let claimed =
-                Claimed { id, attempt, queued_at, started_at, priority, parameters, failures };
+            let claimed = Claimed {
+                id,
+                attempt,
+                queued_at,
+                started_at,
+                priority,
+                parameters,
+                failures,
+                restarts,
+            };
             of_queue.push(Resumed { claimed, state, note });
         }
         all.push(of_queue);

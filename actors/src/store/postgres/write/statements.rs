@@ -185,14 +185,15 @@ statements! {
                 UPDATE live l SET state = $6, attempt = l.attempt + 1, started_at = greatest($3, l.queued_at),
                     worker = NULL, server = $4, batch = $5
                 FROM next WHERE l.id = next.id
-                RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters
+                RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters,
+                    l.restarts
             ), counted AS (
                 UPDATE tally SET queued = queued - (SELECT count(*) FROM started),
                     processing = processing + (SELECT count(*) FROM started)
                 WHERE queue = $1 AND server = $4
             ) SELECT * FROM started ORDER BY priority DESC, id",
 
-        claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters
+        claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters, restarts
             FROM live WHERE queue = $1 AND state BETWEEN 1 AND 3 AND server = $2 AND batch = $3
             ORDER BY priority DESC, id",
 

@@ -184,6 +184,7 @@ impl<'b> Submissions<'b> {
                 priority: new.priority,
                 parameters: new.parameters.clone(),
                 failures: 0,
+                restarts: 0,
             });
         }
         started
