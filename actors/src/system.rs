@@ -3,6 +3,7 @@
 //! - [`builder`]: what a system is made of, and how it starts;
 //! - [`actor_thread`]: the threads on which the actors of queues live;
 //! - [`lease`]: the lease on a store that several servers share (Q14);
+//! - [`showing`]: what those are shown of the attempts that run here;
 //! - [`shutdown`]: how a system ends.
 //!
 //! The actors have threads of their own, so a system works in any actix or tokio program, and a slow caller can't hold
@@ -11,6 +12,7 @@
 mod actor_thread;
 mod builder;
 mod lease;
+mod showing;
 mod shutdown;
 
 use std::fmt;
@@ -84,8 +86,8 @@ struct Inner {
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
     tenure: Arc<Tenure>,
-    /// The task that renews the lease on the store, if there is one.
-    keeper: Mutex<Option<AbortHandle>>,
+    /// Where servers share the store: the tasks that renew the lease, and show others what runs here.
+    sharing: Mutex<Vec<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     /// True once the shutdown has begun.

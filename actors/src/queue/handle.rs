@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State};
 use crate::clock::Clock;
-use crate::lifecycle::{Command, Verdict, decide};
+use crate::lifecycle::{Command, OnRestart, Verdict, decide};
 use crate::perform::Perform;
 use crate::queue::{
     ActionStatus, Change, Link, LookAgain, QueueActor, QueueError, QueueLink, QueueSettings,
@@ -145,6 +145,21 @@ impl QueueHandle {
         answer.map(drop)
     }
 
+    /// Takes an attempt over whose work is done elsewhere, from the server that runs it: who does the work talks to this server
+    /// now. Nothing changes if it runs here, or its kind is not of [`OnRestart::Resume`](crate::OnRestart::Resume).
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Unavailable`] if that attempt does not run, or the store's.
+    pub async fn take_over(&self, id: ActionId, attempt: u32) -> Result<(), QueueError> {
+        let on_restart = self.settings().on_restart.unwrap_or_else(|| self.performer.on_restart());
+        let is_here = self.shared.slots().attempt(id).is_some_and(|a| a.number() == attempt);
+        if on_restart != OnRestart::Resume || is_here || !self.store.has_peers() {
+            return Ok(());
+        }
+        self.send_control(Control::TakeOver { id, attempt }, Some(id)).await.map(drop)
+    }
+
     /// Keeps a note with an attempt that runs.
     pub(crate) async fn keep_note(
         &self,
@@ -275,7 +290,13 @@ impl QueueHandle {
     /// [`ActionContext::log`]: crate::ActionContext::log
     #[must_use]
     pub fn log_of(&self, status: &ActionStatus) -> Vec<Arc<str>> {
-        self.live_attempt(&status.record).map(|attempt| attempt.log_lines()).unwrap_or_default()
+        if let Some(attempt) = self.live_attempt(&status.record) {
+            return attempt.log_lines();
+        }
+        let shown = status.record.figures.as_ref();
+        shown
+            .map(|figures| figures.log.iter().map(|line| line.as_str().into()).collect())
+            .unwrap_or_default()
     }
 
     /// Makes the queue's actor panic, for tests of its guardian.
@@ -302,7 +323,7 @@ impl QueueHandle {
     /// Lays the figures of the running attempt over the stored row.
     pub(super) fn with_live(&self, record: Record) -> ActionStatus {
         let live = self.live_attempt(&record).map(|attempt| attempt.view());
-        ActionStatus::new(record, live)
+        ActionStatus::new(record, live, &*self.clock)
     }
 
     /// Returns the running attempt that this record shows, if it shows one.
