@@ -28,7 +28,7 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::events::Observers;
 use crate::queue::{QueueActor, QueueHandle, QueueShared, lock};
-use crate::store::{Store, StoreError};
+use crate::store::{OwnerId, Server, Site, SiteId, Store, StoreError};
 use crate::supervision::Guardian;
 #[cfg(unix)]
 use crate::worker::run::programs::Programs;
@@ -138,6 +138,44 @@ impl System {
     #[must_use]
     pub fn durability(&self) -> &'static str {
         self.inner.store.durability()
+    }
+
+    /// Tells whether the store may be shared with other servers.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.store.lease().is_some()
+    }
+
+    /// Returns the name, host and port of a server that an action of this system has named.
+    #[must_use]
+    pub fn site(&self, id: SiteId) -> Option<Arc<Site>> {
+        self.inner.store.site(id)
+    }
+
+    /// Reads the servers that share the store, this one too: see [`Store::servers`]. Empty if the store can't be shared.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn servers(&self) -> Result<Vec<Server>, StoreError> {
+        self.inner.store.servers().await
+    }
+
+    /// Returns the owner that this server is in the store.
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        self.inner.store.owner()
+    }
+
+    /// Tells whether actions are taken and run: what ran before is recovered, the store answers, the lease on it holds, and no
+    /// shutdown has begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let recovered = |queue: &QueueHandle| *queue.shared.recovered().borrow();
+        !self.is_draining()
+            && self.inner.store.is_available()
+            && self.inner.tenure.standing() == Standing::Holds
+            && self.inner.queues().iter().all(recovered)
     }
 
     /// Tells whether the last user has dropped the system. Work that still runs may hold it even then.

@@ -405,14 +405,14 @@ async fn start_queues(
         .durability(settings.actions.durability)
         .log_unfinished(false)
         .adopt_orphans(true)
-        .observer(log_unfinished(settings.server.token_host.clone(), port));
+        .observer(log_unfinished(tokens(settings.server.token_host.clone(), port, None)));
     let written: Vec<_> = settings
         .queues
         .iter()
         .flat_map(|queue| queue.settings.writes_to())
         .map(|(_, path)| path)
         .collect();
-    let tokens = tokens(settings.server.token_host.clone(), port);
+    let tokens = tokens(settings.server.token_host.clone(), port, None);
     let site = Site::new(data, &written).with_tokens(Arc::new(tokens));
     let add = |builder: Builder, queue: &config::QueueConfig| {
         let mut limits = queue.limits.clone();

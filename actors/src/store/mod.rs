@@ -309,6 +309,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(Vec::new())).boxed()
     }
 
+    /// Tells whether the store answers, as far as is known: from memory, a few seconds late at most.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// Tells whether other servers have the store open, as far as is known here.
     fn has_peers(&self) -> bool {
         false

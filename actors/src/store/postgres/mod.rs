@@ -316,6 +316,10 @@ impl Store for PostgresStore {
         self.ask(async move { shared.reader.servers().await })
     }
 
+    fn is_available(&self) -> bool {
+        self.shared.owner.is_reached()
+    }
+
     fn has_peers(&self) -> bool {
         self.shared.peers.are_there()
     }
