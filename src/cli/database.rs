@@ -11,8 +11,8 @@ pub(super) enum DatabaseError {
     /// A certificate or a key has changed since the configuration was read.
     #[error("[Actions] ConnectionString can't be used: {0}")]
     Way(#[from] ConnectError),
-    #[error("PostgreSQL can't be used: {0}")]
-    Store(#[from] StoreError),
+    #[error("the database of [Actions] ConnectionString can't be {0}")]
+    Store(String),
 }
 
 /// Opens it.
@@ -23,5 +23,19 @@ pub(super) async fn open(settings: &PostgresSettings) -> Result<PostgresStore, D
         lease: settings.lease,
         ..Settings::new(connect)
     };
-    Ok(PostgresStore::open(settings).await?)
+    PostgresStore::open(settings).await.map_err(told)
+}
+
+/// Returns the error of a database that can't be opened.
+fn told(error: StoreError) -> DatabaseError {
+    DatabaseError::Store(match error {
+        StoreError::Unavailable(why) => format!("reached: {why}"),
+        StoreError::Io(why) => format!("used: {why}"),
+        StoreError::TooNew { found, known, .. } => {
+            format!(
+                "used: a newer actiond has made its tables (version {found}; this one knows up to {known})"
+            )
+        }
+        other => format!("used: {other}"),
+    })
 }

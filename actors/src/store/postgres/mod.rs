@@ -1,6 +1,7 @@
 //! The store that several servers share: PostgreSQL.
 //!
 //! - what it is opened with: `settings`; the connection string, passwords and TLS: `connect`; tables and their versions: `schema`;
+//! - what a database must be and let this user do: `rights`;
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
@@ -24,6 +25,7 @@ mod moment;
 mod notices;
 mod owner;
 mod read;
+mod rights;
 mod schema;
 mod settings;
 mod write;
@@ -158,7 +160,9 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
     }
     let (client, incoming) = connect(&settings).await?;
     let _task = Task::of(drive(incoming, None));
+    within(settings.patience, rights::check_version(&client)).await?;
     within(settings.patience, begin_session(&client, &settings, Role::Opens)).await?;
+    within(settings.patience, rights::check(&client, &settings.schema)).await?;
     // A migration may take its time.
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     schema::migrate(&client, &settings.schema).await?;
