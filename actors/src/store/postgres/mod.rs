@@ -1,6 +1,7 @@
 //! The store that several servers share: PostgreSQL.
 //!
-//! - what it is opened with: `settings`; tables and their versions: `schema`;
+//! - what it is opened with: `settings`; the connection string, passwords and TLS: `connect`; tables and their versions: `schema`;
+//! - what a database must be and let this user do: `rights`;
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
@@ -14,6 +15,7 @@
 //! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
 
 mod columns;
+mod connect;
 mod connection;
 mod errors;
 mod lease;
@@ -24,6 +26,7 @@ mod moment;
 mod notices;
 mod owner;
 mod read;
+mod rights;
 mod schema;
 mod servers;
 mod settings;
@@ -47,6 +50,7 @@ use crate::store::{
     NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
     Server, Shown, Site, SiteId, Store, StoreError,
 };
+pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, drive, within};
 use errors::Failure;
 use lease::Keeper;
@@ -55,7 +59,7 @@ pub use moment::LeaseClock;
 use notices::Peers;
 use owner::Owner;
 use read::{Asked, Reader};
-pub use settings::{Connect, Settings};
+pub use settings::Settings;
 use show::Showing;
 use sites::Sites;
 use write::{Job, Writer};
@@ -165,7 +169,9 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
     }
     let (client, incoming) = connect(&settings).await?;
     let _task = Task::of(drive(incoming, None));
+    within(settings.patience, rights::check_version(&client)).await?;
     within(settings.patience, begin_session(&client, &settings, Role::Opens)).await?;
+    within(settings.patience, rights::check(&client, &settings.schema)).await?;
     // A migration may take its time.
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     schema::migrate(&client, &settings.schema).await?;
