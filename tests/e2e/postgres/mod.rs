@@ -1,6 +1,7 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
 //! - `servers`: several servers on one schema, to build other tests on;
+//! - `sharing`: what one server takes, runs and shows, every other one knows;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
@@ -8,6 +9,7 @@
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
 pub(crate) mod servers;
+mod sharing;
 
 use crate::server::CONFIG;
 use servers::{Database, Servers};
