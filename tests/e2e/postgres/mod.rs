@@ -1,11 +1,13 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
 //! - `servers`: several servers on one schema, to build other tests on;
+//! - `away`: the database goes away, and comes back;
 //! - `sharing`: what one server takes, runs and shows, every other one knows;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
 
+mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
 pub(crate) mod servers;
