@@ -1,13 +1,20 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
 //! - `servers`: several servers on one schema, to build other tests on;
+//! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
+//! - `passwords`, `tls`: each way to let the server in;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
 
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
+mod passwords;
+#[path = "../../../actors/tests/postgres/proxy.rs"]
+mod proxy;
 pub(crate) mod servers;
+mod starting;
+mod tls;
 
 use crate::server::CONFIG;
 use servers::{Database, Servers};
