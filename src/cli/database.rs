@@ -1,6 +1,7 @@
 //! Opens the database that several servers share.
 
 use actiond_actors::StoreError;
+use actiond_actors::store::Site;
 use actiond_actors::store::postgres::{Connect, ConnectError, PostgresStore, Settings};
 
 use crate::config::PostgresSettings;
@@ -15,15 +16,33 @@ pub(super) enum DatabaseError {
     Store(String),
 }
 
-/// Opens it.
-pub(super) async fn open(settings: &PostgresSettings) -> Result<PostgresStore, DatabaseError> {
+/// Opens it, as a server with this site and so many slots.
+pub(super) async fn open(
+    settings: &PostgresSettings,
+    site: Site,
+    slots: u32,
+) -> Result<PostgresStore, DatabaseError> {
     let connect = Connect::of_string(&settings.connection)?;
     let settings = Settings {
         schema: settings.schema.clone(),
         lease: settings.lease,
+        heartbeat: settings.heartbeat,
+        site,
+        slots,
         ..Settings::new(connect)
     };
     PostgresStore::open(settings).await.map_err(told)
+}
+
+/// Returns the name of this machine, by which others know a server that has no name of its own.
+#[cfg(unix)]
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+pub(super) fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
 }
 
 /// Returns the error of a database that can't be opened.

@@ -232,6 +232,7 @@ impl Row {
             parameters: self.parameters.clone(),
             failures: self.failures,
             restarts: self.restarts,
+            taken_by: None,
         }
     }
 
@@ -244,7 +245,8 @@ impl Row {
         let Record { id, attempt, queued_at, started_at, state, .. } = self.record;
         let ends = state.is_final() && verdict == Verdict::Move(state);
         let finished_at = self.record.finished_at.filter(|_| ends);
-        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+        let taken_by = None;
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict, taken_by }
     }
 }
 

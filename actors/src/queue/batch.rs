@@ -137,7 +137,7 @@ impl Recipients {
     pub(super) fn may_resume(&self) -> bool {
         let may = |reply_to: &ReplyTo| match reply_to {
             ReplyTo::Internal(control) => control.may_resume(),
-            ReplyTo::Client { .. } => false,
+            ReplyTo::Client { asked, .. } => *asked == Asked::TakeOver,
         };
         self.controls.iter().any(may)
     }

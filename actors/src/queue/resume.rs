@@ -2,7 +2,8 @@
 //!
 //! A shutdown detaches them: nothing of their end is recorded, and their rows stay as they are. The next start finds the rows
 //! ([`Control::Recover`](crate::store::Control::Recover)), and they go on here with the same number. The same is done where
-//! the lease on the store is lost: then another server goes on with them.
+//! the lease on the store is lost: then another server goes on with them. A server may also take one over from another that lives
+//! ([`QueueHandle::take_over`](super::QueueHandle::take_over)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,10 @@ impl QueueActor {
 
     fn resume(&self, Resumed { claimed, state, note }: Resumed) {
         let (id, number) = (claimed.id, claimed.attempt);
+        if let Some(before) = self.shared.slots().attempt(id) {
+            // Another server had it meanwhile, and gave it back before that was heard of here.
+            self.shared.detach(&before);
+        }
         // The work went on meanwhile. Nothing is known of pauses.
         let worked = self.clock.now().0.saturating_sub(claimed.started_at.0);
         let worked = Duration::from_millis(u64::try_from(worked).unwrap_or_default());

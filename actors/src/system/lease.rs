@@ -112,9 +112,12 @@ impl Tenure {
 impl System {
     /// Renews the lease on the store from now on, if it has one.
     pub(super) fn keep_lease(&self) {
-        if let Some(time) = self.inner.store.lease() {
-            let keeper = self.executor().spawn(keep(self.downgrade(), time));
-            *lock(&self.inner.keeper) = Some(keeper.abort_handle());
+        let store = &self.inner.store;
+        if let Some((lease, heartbeat)) = store.lease().zip(store.heartbeat()) {
+            // Time must be left for a second try.
+            let heartbeat = heartbeat.min(lease / 3);
+            let keeper = self.executor().spawn(keep(self.downgrade(), lease, heartbeat));
+            lock(&self.inner.sharing).push(keeper.abort_handle());
         }
     }
 
@@ -136,8 +139,8 @@ fn after(asked: Instant, lease: Duration) -> Until {
 }
 
 /// Renews the lease as long as the system lives.
-async fn keep(system: WeakSystem, lease: Duration) {
-    let mut wait = lease / 3;
+async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
+    let mut wait = heartbeat;
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -147,7 +150,7 @@ async fn keep(system: WeakSystem, lease: Duration) {
         let left = Some(inner.tenure.left()).filter(|left| !left.is_zero());
         let patience = left.map_or(lease / 3, |left| left.min(lease / 3));
         let answer = tokio::time::timeout(patience, inner.store.renew()).await;
-        wait = lease / 3;
+        wait = heartbeat;
         match answer {
             Ok(Ok(Renewal::Holds)) => {
                 inner.tenure.hold(inner.store.owner(), asked, lease);

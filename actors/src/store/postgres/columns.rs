@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use super::errors::{Failure, corrupt};
 use super::schema::DEFERRED;
+use super::sites::Sites;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::store::{Claimed, Counts};
 
@@ -49,7 +50,7 @@ pub(super) fn parameters(bytes: &[u8]) -> Result<Parameters, String> {
 }
 
 /// Reads an action that was started, and its parameters or why they can't be read.
-pub(super) fn claimed(row: &Row) -> Result<(Claimed, Result<(), String>), Failure> {
+pub(super) fn claimed(row: &Row, sites: &Sites) -> Result<(Claimed, Result<(), String>), Failure> {
     let (parameters, readable) = match parameters(row.try_get(6)?) {
         Ok(parameters) => (parameters, Ok(())),
         Err(error) => (Parameters::default(), Err(error)),
@@ -65,6 +66,7 @@ pub(super) fn claimed(row: &Row) -> Result<(Claimed, Result<(), String>), Failur
         priority: row.try_get(4)?,
         failures: number(5)?,
         restarts: number(7)?,
+        taken_by: sites.taken_by(row.try_get(8)?),
         parameters,
     };
     Ok((claimed, readable))
