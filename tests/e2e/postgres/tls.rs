@@ -69,7 +69,7 @@ const RULES: &str = "
 local all postgres trust
 hostssl all tls_only 127.0.0.1/32 scram-sha-256
 hostnossl all plain_only 127.0.0.1/32 scram-sha-256
-host all both 127.0.0.1/32 scram-sha-256
+host all either 127.0.0.1/32 scram-sha-256
 hostssl all cert_user 127.0.0.1/32 cert
 ";
 
@@ -94,7 +94,7 @@ impl Tls {
         }
         cluster.start();
         let database = Database::in_cluster(cluster);
-        for user in ["tls_only", "plain_only", "both", "cert_user"] {
+        for user in ["tls_only", "plain_only", "either", "cert_user"] {
             database.query(&format!("CREATE ROLE {user} LOGIN SUPERUSER PASSWORD '{PASSWORD}'"));
         }
         Some(Self { database, place, port })
@@ -146,42 +146,42 @@ fn each_sslmode_means_what_libpq_means_by_it() {
     use Want::{Encrypted, Plain, Refused};
     let Some(tls) = Tls::start("ssl=on") else { return };
     for (user, rest, want) in [
-        ("both", "sslmode=disable", Plain),
-        ("both", "sslmode=allow", Plain),
-        ("both", "", Encrypted),
-        ("both", "sslmode=prefer", Encrypted),
-        ("both", "sslmode=require channel_binding=require", Encrypted),
-        ("both", "sslmode=require host=127.0.0.1", Encrypted),
+        ("either", "sslmode=disable", Plain),
+        ("either", "sslmode=allow", Plain),
+        ("either", "", Encrypted),
+        ("either", "sslmode=prefer", Encrypted),
+        ("either", "sslmode=require channel_binding=require", Encrypted),
+        ("either", "sslmode=require host=127.0.0.1", Encrypted),
         // The other way, where the rules of the database want that.
         ("tls_only", "sslmode=allow", Encrypted),
         ("plain_only", "sslmode=prefer", Plain),
         ("tls_only", "sslmode=disable", Refused("no encryption (28000)")),
         ("plain_only", "sslmode=require", Refused("SSL encryption (28000)")),
         (
-            "both",
+            "either",
             "sslmode=disable channel_binding=require",
             Refused("server did not use channel binding"),
         ),
         // With a file of authorities the chain is verified.
-        ("both", "sslmode=require sslrootcert=ca.crt", Encrypted),
+        ("either", "sslmode=require sslrootcert=ca.crt", Encrypted),
         (
-            "both",
+            "either",
             "sslmode=require sslrootcert=other.crt",
             Refused("invalid peer certificate: UnknownIssuer"),
         ),
-        ("both", "sslmode=verify-ca sslrootcert=ca.crt host=127.0.0.1", Encrypted),
+        ("either", "sslmode=verify-ca sslrootcert=ca.crt host=127.0.0.1", Encrypted),
         (
-            "both",
+            "either",
             "sslmode=verify-ca sslrootcert=other.crt",
             Refused("invalid peer certificate: UnknownIssuer"),
         ),
-        ("both", "sslmode=verify-full sslrootcert=ca.crt", Encrypted),
+        ("either", "sslmode=verify-full sslrootcert=ca.crt", Encrypted),
         (
-            "both",
+            "either",
             "sslmode=verify-full sslrootcert=ca.crt host=127.0.0.1",
             Refused("certificate not valid for name"),
         ),
-        ("both", "sslrootcert=system", Refused("invalid peer certificate: UnknownIssuer")),
+        ("either", "sslrootcert=system", Refused("invalid peer certificate: UnknownIssuer")),
         ("cert_user", "sslmode=require sslcert=client.crt sslkey=client.key", Encrypted),
         (
             "cert_user",
@@ -206,7 +206,7 @@ fn each_sslmode_means_what_libpq_means_by_it() {
 #[test]
 fn authorities_of_the_system_and_certificates_that_signed_themselves_are_known() {
     let Some(tls) = Tls::start("ssl=on") else { return };
-    let home = tls.home("both", "sslrootcert=system");
+    let home = tls.home("either", "sslrootcert=system");
     let mut with = home.command();
     with.env("SSL_CERT_FILE", tls.place.path("ca.crt")).env_remove("SSL_CERT_DIR");
     tls.works(with, true, "system");
@@ -224,9 +224,9 @@ fn authorities_of_the_system_and_certificates_that_signed_themselves_are_known()
         let shown = String::from_utf8_lossy(&shown.expect("openssl").stdout).replace(' ', "");
         shown.contains("subject=CN=localhost")
     });
-    tls.works(tls.home("both", rest).command(), true, rest);
+    tls.works(tls.home("either", rest).command(), true, rest);
     let (code, said) =
-        refused(tls.home("both", "sslmode=verify-full sslrootcert=ca.crt").command());
+        refused(tls.home("either", "sslmode=verify-full sslrootcert=ca.crt").command());
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("invalid peer certificate"), "{said}");
 }
@@ -234,10 +234,10 @@ fn authorities_of_the_system_and_certificates_that_signed_themselves_are_known()
 #[test]
 fn a_database_without_tls_and_files_that_can_not_be_used_are_told() {
     let Some(tls) = Tls::start("ssl=off") else { return };
-    let (code, said) = refused(tls.home("both", "sslmode=require").command());
+    let (code, said) = refused(tls.home("either", "sslmode=require").command());
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("it has no TLS, and sslmode asks for it"), "{said}");
-    tls.works(tls.home("both", "sslmode=prefer").command(), false, "prefer");
+    tls.works(tls.home("either", "sslmode=prefer").command(), false, "prefer");
     let key = tls.place.path("client.key");
     let open = |mode| {
         use std::os::unix::fs::PermissionsExt as _;
@@ -245,12 +245,12 @@ fn a_database_without_tls_and_files_that_can_not_be_used_are_told() {
     };
     open(0o644);
     let rest = "sslmode=require sslcert=client.crt sslkey=client.key";
-    let (code, said) = refused(tls.home("both", rest).command());
+    let (code, said) = refused(tls.home("either", rest).command());
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("client.key: others may use this private key"), "{said}");
     open(0o600);
     let (code, said) =
-        refused(tls.home("both", "sslmode=require sslcert=client.crt sslkey=ca.crt").command());
+        refused(tls.home("either", "sslmode=require sslcert=client.crt sslkey=ca.crt").command());
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("ca.crt: "), "{said}");
 }
