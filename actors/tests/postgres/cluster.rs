@@ -297,6 +297,10 @@ impl Cluster {
     }
 
     /// Starts it beside something that ends it: no process of the tests knows that it is the last.
+    #[allow(
+        clippy::zombie_processes,
+        reason = "both outlive this process, which therefore can't wait for them"
+    )]
     fn leave_running(&self, starting: &Path, using: &Path) {
         // In groups of their own, so that they outlive this test.
         let server = self.server().process_group(0).spawn().unwrap();
