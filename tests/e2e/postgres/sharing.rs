@@ -189,7 +189,8 @@ fn a_worker_may_talk_to_any_server() {
 #[test]
 fn a_lease_of_a_worker_holds_over_all_servers() {
     let Some(database) = Database::shared() else { return };
-    let config = queues(1).replace("Type=Remote", "Type=Remote\nLeaseSecs=1\nMaxAttempts=3\nRetryDelaySecs=0");
+    let config = queues(1)
+        .replace("Type=Remote", "Type=Remote\nLeaseSecs=1\nMaxAttempts=3\nRetryDelaySecs=0");
     let homes = ["first", "second"].map(|name| database.home(name, &config));
     let [first, second] = [homes[0].start(), homes[1].start()];
     let token = first.submit_to("Render", "");
@@ -259,4 +260,50 @@ fn status_shows_all_servers() {
     });
     assert!(since.elapsed() < LEASE + SOON, "it took {:?}", since.elapsed());
     wait_until("what it ran", || of(&second.ask("GetStatus"), "running") == both("0", "1"));
+}
+
+/// What is forwarded is commanded from any server, and goes on with another one when its own dies.
+#[test]
+fn a_forwarded_action_is_commanded_from_anywhere() {
+    let Some(database) = Database::shared() else { return };
+    let there = Home::new("[AsyncActions]\n0=Process\n[Process]\nType=Echo\nMaximumThreads=1\n");
+    let other = there.start();
+    let config = format!(
+        "[AsyncActions]\n0=Process\n[Process]\nType=Forward\nMaximumThreads=100\nStopGraceSecs=20\n\
+         ForwardTo=http://{}\nForwardPollMinMs=20\nForwardPollMaxMs=200\n",
+        other.address
+    );
+    let homes = ["first", "second"].map(|name| database.home(name, &config));
+    let [first, second] = [homes[0].start(), homes[1].start()];
+    wait_until("two servers", || first.ask("GetStatus").values("state").len() == 2);
+    let busy = first.submit("&Sleep=600");
+    second.wait_for_status(&busy, "Processing");
+    let waits = first.submit("&Sleep=0");
+    let theirs = || other.info("Process", "getStatus", "&State=queued").success();
+    wait_until("one that waits there", || theirs().value("token").is_some());
+    let by = second.about("Process", "getStatus", &waits).success().must("server");
+    let not_by = if by == "first" { &second } else { &first };
+    let change = format!("&Token={waits}&Priority=7");
+    not_by.info("Process", "changePriority", &change).success();
+    assert_eq!(theirs().must("priority"), "7");
+    let taken_over = not_by.about("Process", "getStatus", &waits).success().must("server");
+    assert_ne!(taken_over, by, "where it is done was asked by the server that was asked");
+    let cancelled = not_by.about("Process", "cancel", &waits).success();
+    assert_eq!(cancelled.must("status"), "Cancelled");
+    for server in [&first, &second] {
+        assert_eq!(server.status(&waits), "Cancelled");
+    }
+    assert_eq!(theirs().values("token"), [""; 0]);
+    assert_eq!(other.info("Process", "queueStatus", "").success().number("running"), 1);
+
+    let by = second.about("Process", "getStatus", &busy).success().must("server");
+    let [dies, lives] = if by == "first" { [first, second] } else { [second, first] };
+    dies.kill();
+    wait_until("another server that has it", || {
+        lives.about("Process", "getStatus", &busy).success().must("server") != by
+    });
+    lives.about("Process", "stop", &busy).success();
+    assert_eq!(lives.outcome("Process", &busy).must("status"), "Stopped");
+    let all = other.info("Process", "getStatus", "").success();
+    assert_eq!(all.values("status"), ["Cancelled", "Stopped"], "each was sent once");
 }
