@@ -172,6 +172,18 @@ fn a_worker_may_talk_to_any_server() {
     assert_eq!((shown.must("pages"), shown.must("worker")), ("3".into(), "tester".into()));
     let progress = first.about("Render", "progress", &token).success();
     assert_eq!(progress.must("percent"), "40");
+    // A word to one server, while another word waits at the other: that one is told to come again.
+    let waits = work.begin(second, "heartbeat", &[("Wait", "20")]);
+    wait_until("an action that is back", || seen(first).must("server") == "second");
+    // Until it has heard that it lost it, the first one would answer for it.
+    wait_until("a server that let go of it", || {
+        first.ask("GetStatus").values("working")[0] == "0"
+    });
+    work.must(first, "heartbeat", &[]);
+    let since = Instant::now();
+    let (code, why) = waits.answer().error();
+    assert_eq!(code, "ERRORUNAVAILABLE", "{why}");
+    assert!(since.elapsed() < SOON, "it took {:?}", since.elapsed());
     // A stop by one server, while the worker waits at the other.
     let waits = work.begin(second, "heartbeat", &[("Wait", "20")]);
     wait_until("an action that is back", || seen(first).must("server") == "second");
