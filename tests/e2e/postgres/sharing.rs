@@ -176,9 +176,7 @@ fn a_worker_may_talk_to_any_server() {
     let waits = work.begin(second, "heartbeat", &[("Wait", "20")]);
     wait_until("an action that is back", || seen(first).must("server") == "second");
     // Until it has heard that it lost it, the first one would answer for it.
-    wait_until("a server that let go of it", || {
-        first.ask("GetStatus").values("working")[0] == "0"
-    });
+    wait_until("a server that let go of it", || first.ask("GetStatus").values("working")[0] == "0");
     work.must(first, "heartbeat", &[]);
     let since = Instant::now();
     let (code, why) = waits.answer().error();
@@ -318,4 +316,24 @@ fn a_forwarded_action_is_commanded_from_anywhere() {
     assert_eq!(lives.outcome("Process", &busy).must("status"), "Stopped");
     let all = other.info("Process", "getStatus", "").success();
     assert_eq!(all.values("status"), ["Cancelled", "Stopped"], "each was sent once");
+}
+
+/// An action that waits for a time, or for its next attempt, starts on whichever server is there then.
+#[test]
+fn what_waits_for_a_time_starts_anywhere() {
+    let Some(database) = Database::shared() else { return };
+    let config = queues(1).replace("Type=Echo", "Type=Echo\nMaxAttempts=2\nRetryDelaySecs=4");
+    let homes = ["first", "second"].map(|name| database.home(name, &config));
+    let [first, second] = [homes[0].start(), homes[1].start()];
+    let later = first.submit("&NotBefore=%2B4&Name=Ada");
+    let retried = first.submit("&Fail=no");
+    wait_until("a first attempt that has failed", || {
+        first.about("Process", "getStatus", &retried).success().value("next_attempt_time").is_some()
+    });
+    assert_eq!(second.status(&later), "Queued");
+    first.kill();
+    let ended = second.outcome("Process", &later);
+    assert_eq!((ended.must("status"), ended.must("server")), ("Finished".into(), "second".into()));
+    let ended = second.outcome("Process", &retried);
+    assert_eq!((ended.must("status"), ended.must("attempt")), ("Error".into(), "2".into()));
 }
