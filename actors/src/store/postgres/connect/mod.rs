@@ -1,11 +1,13 @@
 //! The way to the database.
 //!
 //! - the text of a connection string: `string`, and what its parameters mean: `options`;
-//! - the password: `password`; certificates and what is verified: `tls`; both are read again when they have changed;
+//! - the password: `password`; certificates and what is verified: `tls`; files of both, which are read again when they have
+//!   changed: `files`;
 //! - the hosts, one after the other: `dial`; why none could be reached: `failure`.
 
 mod dial;
 mod failure;
+mod files;
 mod options;
 mod password;
 mod string;
