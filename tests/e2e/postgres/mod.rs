@@ -1,6 +1,8 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
 //! - `servers`: several servers on one schema, to build other tests on;
+//! - `away`: the database goes away, and comes back;
+//! - `sharing`: what one server takes, runs and shows, every other one knows;
 //! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
 //! - `passwords`, `tls`: each way to let the server in;
 //! - `failover`: a standby that becomes the primary, and a database that is away;
@@ -8,6 +10,7 @@
 //!
 //! Without PostgreSQL they say what was not tested.
 
+mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
 mod failover;
@@ -15,6 +18,7 @@ mod passwords;
 #[path = "../../../actors/tests/postgres/proxy.rs"]
 mod proxy;
 pub(crate) mod servers;
+mod sharing;
 mod starting;
 mod tls;
 
