@@ -57,6 +57,15 @@ impl Connect {
     /// the string is looked for as libpq does: in the environment variable `PGPASSWORD`, then in the password file
     /// (`passfile`, `PGPASSFILE`, or `.pgpass` in the home directory).
     ///
+    /// ```no_run
+    /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+    /// use actiond_actors::store::postgres::{Connect, PostgresStore, Settings};
+    /// let string = "postgres://actiond@db1,db2/actiond?sslmode=verify-full&sslrootcert=ca.crt".parse()?;
+    /// let store = PostgresStore::open(Settings::new(Connect::of_string(&string)?)).await?;
+    /// let builder = actiond_actors::System::builder("./data").store(std::sync::Arc::new(store));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A certificate or a key can't be used, or there is no name of a user.
