@@ -1,0 +1,175 @@
+//! What goes wrong in a storm: servers that are killed or stand still, lines that fail, and a database that is killed.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::ledger::Ledger;
+use super::{Place, SERVERS};
+use crate::postgres::proxy::{HalfClosed, Line};
+use crate::postgres::servers::{Database, LEASE};
+use crate::server::{Server, wait_until};
+use crate::storm::Dice;
+
+/// What is mended when its time has come.
+#[derive(Debug, Clone, Copy)]
+enum Mend {
+    Start(usize),
+    Continue(usize),
+    Open(usize),
+}
+
+pub(super) struct Chaos<'a> {
+    pub(super) place: &'a Place,
+    pub(super) database: &'a mut Database,
+    pub(super) ledger: &'a Ledger,
+    /// Those that run, or stand still.
+    pub(super) servers: [Option<Server>; SERVERS],
+    mends: Vec<(Instant, Mend)>,
+}
+
+fn signal(name: &str, pid: u32) {
+    // It may have ended meanwhile.
+    let _ = Command::new("kill").args([name, &pid.to_string()]).output();
+}
+
+impl<'a> Chaos<'a> {
+    pub(super) fn new(place: &'a Place, database: &'a mut Database, ledger: &'a Ledger) -> Self {
+        let servers = std::array::from_fn(|_| None);
+        let mut chaos = Self { place, database, ledger, servers, mends: Vec::new() };
+        (0..SERVERS).for_each(|number| chaos.start(number));
+        chaos
+    }
+
+    /// Starts a server; the database is there, but may be starting, and the way to it slow.
+    fn start(&mut self, number: usize) {
+        let began = Instant::now();
+        loop {
+            match Server::try_run(self.place.command(number)) {
+                Ok(server) => {
+                    self.place.set_address(number, Some(server.address));
+                    self.servers[number] = Some(server);
+                    return;
+                }
+                Err(said) => {
+                    let text = said.join("\n");
+                    assert!(began.elapsed() < Duration::from_secs(60), "no server: {text}");
+                }
+            }
+        }
+    }
+
+    fn is_touched(&self, number: usize) -> bool {
+        self.mends.iter().any(|(_, mend)| match *mend {
+            Mend::Start(of) | Mend::Continue(of) | Mend::Open(of) => of == number,
+        })
+    }
+
+    fn mend(&mut self, mend: Mend) {
+        match mend {
+            Mend::Start(number) => self.start(number),
+            Mend::Continue(number) => {
+                if let Some(server) = &self.servers[number] {
+                    signal("-CONT", server.pid());
+                }
+            }
+            Mend::Open(number) => self.place.proxy(number).set(Line::Open),
+        }
+    }
+
+    fn mend_what_is_due(&mut self) {
+        let now = Instant::now();
+        let (due, later) = self.mends.drain(..).partition(|(when, _)| *when <= now);
+        self.mends = later;
+        for (_, mend) in due as Vec<(Instant, Mend)> {
+            self.mend(mend);
+        }
+    }
+
+    /// Lets something go wrong.
+    fn strike(&mut self, dice: &mut Dice) {
+        let number = dice.below(SERVERS);
+        // From much shorter than a lease to longer than one.
+        let most = LEASE.as_millis() as usize * 2;
+        let time = Duration::from_millis(50 + dice.below(most) as u64);
+        let what = dice.below(100);
+        if what >= 90 {
+            return self.strike_the_database(dice);
+        }
+        // One thing at a time, and one server is left alone.
+        if self.is_touched(number) || (0..SERVERS).filter(|n| self.is_touched(*n)).count() >= 2 {
+            return;
+        }
+        let until = Instant::now() + time;
+        let line = match what {
+            0..=19 => {
+                self.place.set_address(number, None);
+                self.servers[number].take().expect("it runs").kill();
+                self.ledger.happened("a server was killed");
+                self.mends.push((until, Mend::Start(number)));
+                return;
+            }
+            20..=44 => {
+                signal("-STOP", self.servers[number].as_ref().expect("it runs").pid());
+                let how = if time > LEASE { "longer" } else { "shorter" };
+                self.ledger.happened(format!("a server stood still, {how} than its lease"));
+                self.mends.push((until, Mend::Continue(number)));
+                return;
+            }
+            45..=49 => {
+                let which = dice.one_of(&[HalfClosed::ToDatabase, HalfClosed::ToServer]);
+                self.place.proxy(number).half_close(which);
+                self.ledger.happened(format!("half closed: {which:?}"));
+                return;
+            }
+            50..=59 => Line::Cut,
+            60..=69 => Line::Silent,
+            70..=81 => Line::Deaf,
+            _ => Line::Slow(Duration::from_millis(20 + dice.below(200) as u64)),
+        };
+        self.place.proxy(number).set(line);
+        let word = format!("{line:?}");
+        self.ledger.happened(format!("a line was {}", word.split('(').next().unwrap_or_default()));
+        self.mends.push((until, Mend::Open(number)));
+    }
+
+    fn strike_the_database(&mut self, dice: &mut Dice) {
+        let cluster = self.database.cluster_mut();
+        let postmaster = cluster.id();
+        if dice.percent(50) {
+            let children = Command::new("ps")
+                .args(["-o", "pid=", "--ppid", &postmaster.to_string()])
+                .output()
+                .expect("ps");
+            let text = String::from_utf8_lossy(&children.stdout).into_owned();
+            let children: Vec<u32> =
+                text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+            if !children.is_empty() {
+                signal("-KILL", dice.one_of(&children));
+                self.ledger.happened("a process of PostgreSQL was killed");
+            }
+            return;
+        }
+        // As `pg_ctl stop -m immediate` does.
+        cluster.stop_at_once();
+        std::thread::sleep(Duration::from_millis(dice.below(2_000) as u64));
+        cluster.start();
+        self.ledger.happened("PostgreSQL was started again");
+    }
+
+    /// Goes on until it is told to rest, and then mends all.
+    pub(super) fn rage(&mut self, dice: &mut Dice, over: impl Fn() -> bool, resting: &AtomicBool) {
+        while !over() {
+            std::thread::sleep(Duration::from_millis(20 + dice.below(400) as u64));
+            self.mend_what_is_due();
+            self.strike(dice);
+        }
+        resting.store(true, Ordering::SeqCst);
+        let mends = std::mem::take(&mut self.mends);
+        // The lines first: a server needs one to start.
+        let (starts, others): (Vec<_>, Vec<_>) =
+            mends.into_iter().partition(|(_, mend)| matches!(mend, Mend::Start(_)));
+        others.into_iter().chain(starts).for_each(|(_, mend)| self.mend(mend));
+        wait_until("a database that answers", || self.database.cluster().answers());
+    }
+}
