@@ -13,12 +13,13 @@ use actix_web::App;
 use futures_util::future::{join_all, select_all};
 use tokio::net::TcpSocket;
 
+use super::database::{self, DatabaseError};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
 use crate::access::Access;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
-use crate::config::{self, Overrides, ServerSettings, Settings};
+use crate::config::{self, Overrides, ServerSettings, Settings, StoreSettings};
 use crate::documents::beneath;
 use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished, tokens};
 use crate::http::server::Listener;
@@ -52,6 +53,8 @@ enum ServeError {
     NoRoleLeft,
     #[error("{0}; that needs a restart")]
     NeedsRestart(String),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Start(#[from] actiond_actors::StartError),
     #[error("the HTTP server failed: {0}")]
@@ -396,13 +399,15 @@ async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, grace: Duration
 }
 
 /// Starts the queues that the configuration names.
-async fn start_queues(
-    settings: &Settings,
-    port: u16,
-) -> Result<System, actiond_actors::StartError> {
+async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
-    let builder = System::builder(data)
-        .durability(settings.actions.durability)
+    let builder = match &settings.actions.store {
+        StoreSettings::Sqlite => System::builder(data).durability(settings.actions.durability),
+        StoreSettings::Postgres(postgres) => {
+            System::builder(data).store(Arc::new(database::open(postgres).await?))
+        }
+    };
+    let builder = builder
         .log_unfinished(false)
         .adopt_orphans(true)
         .observer(log_unfinished(settings.server.token_host.clone(), port));

@@ -16,7 +16,7 @@ use super::settings::{
     RetryPolicy, ServerSettings, ServiceSettings, Settings,
 };
 use super::value::{Value, doubts_of_path};
-use super::{access, queues, table, tls, unknown};
+use super::{access, queues, store, table, tls, unknown};
 use crate::kinds::Kinds;
 use crate::tls::TlsOptions;
 
@@ -41,7 +41,7 @@ pub(super) fn settings(
     let mut server = server(&mut reader, overrides);
     let mut service = service(&mut reader);
     let paths = paths(&mut reader, overrides, *disk);
-    let actions = actions(&mut reader);
+    let actions = actions(&mut reader, *disk);
     let (queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
     server.tls = tls::tls(&mut reader, "Server", &mut purposes, *disk);
     service.tls = tls::tls(&mut reader, "Service", &mut purposes, *disk);
@@ -100,6 +100,7 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         port: overrides.port.unwrap_or(port),
         bind_address,
         token_host,
+        server_name: server_name(reader),
         allowed_hosts: reader.texts(section, table::ALLOWED_HOSTS),
         allowed_origins: reader.texts(section, table::ALLOWED_ORIGINS),
         threads: Some(reader.size(section, table::THREADS)).filter(|threads| *threads > 0),
@@ -119,6 +120,18 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         strict_action_validation: reader.boolean(section, table::STRICT_ACTION_VALIDATION),
         tls: None,
     }
+}
+
+/// Longest name of a server, in characters.
+const MAX_SERVER_NAME: usize = 100;
+
+fn server_name(reader: &mut Reader<'_>) -> Option<String> {
+    let name = reader.text(&["Server"], table::SERVER_NAME)?;
+    if name.chars().count() > MAX_SERVER_NAME || name.chars().any(char::is_control) {
+        let reason = format!("must be {}", table::SERVER_NAME.kind.allowed());
+        reader.problem_at("Server", table::SERVER_NAME, reason);
+    }
+    Some(name)
 }
 
 fn service(reader: &mut Reader<'_>) -> ServiceSettings {
@@ -164,7 +177,7 @@ pub(super) fn no_directory(disk: Disk, directory: &Path) -> Option<String> {
     (!disk.can_be(directory)).then(refused)
 }
 
-fn actions(reader: &mut Reader<'_>) -> ActionsSettings {
+fn actions(reader: &mut Reader<'_>, disk: Disk) -> ActionsSettings {
     let section = &["Actions"];
     ActionsSettings {
         limits: limits(reader, section),
@@ -173,6 +186,7 @@ fn actions(reader: &mut Reader<'_>) -> ActionsSettings {
             Some("normal") => Durability::Normal,
             _ => Durability::Full,
         },
+        store: store::store(reader, disk),
     }
 }
 
@@ -209,6 +223,6 @@ fn number(reader: &mut Reader<'_>, sections: &[&str], key: &Key) -> u32 {
     u32::try_from(reader.integer(sections, key)).unwrap_or_default()
 }
 
-fn seconds(reader: &mut Reader<'_>, sections: &[&str], key: &Key) -> Duration {
+pub(super) fn seconds(reader: &mut Reader<'_>, sections: &[&str], key: &Key) -> Duration {
     Duration::from_secs(u64::try_from(reader.integer(sections, key)).unwrap_or_default())
 }

@@ -12,7 +12,7 @@
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
-//! | `build`, `queues`, `access`, `tls` | make the [`settings`](Settings) |
+//! | `build`, `queues`, `access`, `tls`, `store` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `secrets` | masks what is not for other eyes |
@@ -38,6 +38,7 @@ mod queues;
 mod reader;
 mod secrets;
 mod settings;
+mod store;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,8 @@ pub use key::{Key, Section};
 pub use kind_reader::{KindReader, SectionReader};
 pub use settings::{
     AccessSettings, ActionsSettings, Backoff, Durability, OnRestart, Overrides, PathSettings,
-    QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings, Settings,
+    PostgresSettings, QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings,
+    Settings, StoreSettings,
 };
 pub use table::TYPE;
 pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};

@@ -1,6 +1,8 @@
 //! Values that are not for other eyes: passwords, keys, and variables for programs. The log and `actiond config` mask them.
 
-use super::table::{KEYS, SSL_PRIVATE_KEY_PASSWORD};
+use actiond_actors::store::postgres::ConnectionString;
+
+use super::table::{CONNECTION_STRING, CONNECTION_STRING_FILE, KEYS, SSL_PRIVATE_KEY_PASSWORD};
 use crate::access::KEY_PREFIX;
 use crate::aci::words::{nearest, shorten};
 
@@ -17,6 +19,15 @@ const NO_VARIABLE: &str = "InheritEnvironment";
 
 /// Returns what is shown of a value that is not for other eyes, and `None` for any other value. Of a variable its name is shown.
 pub(super) fn masked(key: &str, value: &str) -> Option<String> {
+    if nearest(key, [CONNECTION_STRING.name, CONNECTION_STRING_FILE.name])
+        == Some(CONNECTION_STRING.name)
+    {
+        return match value.parse::<ConnectionString>() {
+            Ok(string) => string.has_password().then(|| string.to_string()),
+            // Nobody knows where the password begins and ends.
+            Err(_) => (!value.is_empty()).then(|| SECRET.to_owned()),
+        };
+    }
     match value.split_once('=') {
         Some((name, text)) if is_of_variables(key) || is_number(key) => {
             (!text.is_empty()).then(|| format!("{}={SECRET}", shorten(name)))
@@ -101,6 +112,26 @@ mod tests {
             ("Clients", "Z0l4", false),
         ] {
             assert_eq!(is_secret(key, value), want, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn of_a_connection_string_the_password_is_not_shown() {
+        for (key, value, shown) in [
+            ("ConnectionString", "postgres://u:s3/cret@h/d", Some("***")),
+            (
+                "ConnectionString",
+                "postgres://u:s3%2Fcret@h/d",
+                Some("user=u password=*** host=h dbname=d"),
+            ),
+            ("connectionstring", "host=h password='s3cret'", Some("host=h password=***")),
+            ("ConectionString", "host=h password=s3cret", Some("host=h password=***")),
+            ("ConnectionString", "host=h pasword=s3cret", Some("***")),
+            ("ConnectionString", "postgres://u@h/d", None),
+            ("ConnectionString", "", None),
+            ("ConnectionStringFile", "./host=h", None),
+        ] {
+            assert_eq!(masked(key, value).as_deref(), shown, "{key}={value}");
         }
     }
 

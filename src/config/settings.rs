@@ -14,6 +14,7 @@ use super::findings::{ConfigError, Findings, Warning};
 use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::tls::TlsOptions;
+use actiond_actors::store::postgres::ConnectionString;
 pub use actiond_actors::{
     Backoff, Durability, OnRestart, QueueSettings as QueueLimits, RetryPolicy,
 };
@@ -148,6 +149,8 @@ pub struct ServerSettings {
     pub bind_address: IpAddr,
     /// `TokenHost`: the host part of tokens; an IPv6 address has no brackets.
     pub token_host: String,
+    /// `ServerName`: of this server among others; `None` is the name of the machine, a colon and the port.
+    pub server_name: Option<String>,
     /// `AllowedHosts`: host names in lower case without ports, or `*`.
     pub allowed_hosts: Vec<String>,
     /// `AllowedOrigins`: origins as browsers write them, or `*`.
@@ -212,6 +215,30 @@ pub struct ActionsSettings {
     pub shutdown_grace: Duration,
     /// `Durability`: when a change is acknowledged.
     pub durability: Durability,
+    /// `AsyncStoreLibraryName`: where the actions are kept.
+    pub store: StoreSettings,
+}
+
+/// `[Actions] AsyncStoreLibraryName`: where the actions are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreSettings {
+    /// `sqlite`: in the data directory.
+    Sqlite,
+    /// `postgres`: in a database that several servers share.
+    Postgres(Box<PostgresSettings>),
+}
+
+/// The keys of a database that several servers share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostgresSettings {
+    /// `ConnectionString`, or what is in `ConnectionStringFile`.
+    pub connection: ConnectionString,
+    /// `Schema`: 1 to 63 bytes.
+    pub schema: String,
+    /// `ServerLeaseSecs`: from 3 s to an hour.
+    pub lease: Duration,
+    /// `ServerHeartbeatSecs`: at least 1 s, and at most a third of the lease.
+    pub heartbeat: Duration,
 }
 
 /// One queue of `[AsyncActions]`.

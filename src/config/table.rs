@@ -15,6 +15,7 @@ pub(super) const SERVER: &Section = &Section::fixed(
         PORT,
         BIND_ADDRESS,
         TOKEN_HOST,
+        SERVER_NAME,
         ALLOWED_HOSTS,
         ALLOWED_ORIGINS,
         THREADS,
@@ -87,6 +88,12 @@ pub(super) const ACTIONS: &Section = &Section::fixed(
         STOP_GRACE_SECS,
         SHUTDOWN_GRACE_SECS,
         DURABILITY,
+        ASYNC_STORE_LIBRARY_NAME,
+        CONNECTION_STRING,
+        CONNECTION_STRING_FILE,
+        SCHEMA,
+        SERVER_LEASE_SECS,
+        SERVER_HEARTBEAT_SECS,
     ],
 );
 /// `[AsyncActions]`.
@@ -178,6 +185,13 @@ pub(super) const TOKEN_HOST: &Key = &Key::optional(
     ValueKind::Host,
     "actiond.example.org",
     "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.",
+);
+
+pub(super) const SERVER_NAME: &Key = &Key::optional(
+    "ServerName",
+    ValueKind::TextOf("1 to 100 characters, none of them a control character"),
+    "actions-1",
+    "The name of this server among those that share a database, for people. The default is the name of the machine, a colon and the port.",
 );
 
 pub(super) const ALLOWED_HOSTS: &Key = &Key::optional(
@@ -526,7 +540,55 @@ pub(super) const DURABILITY: &Key = &Key::with_default(
     "Durability",
     ValueKind::OneOf(&["full", "normal"]),
     "full",
-    "When a request is acknowledged: full waits for the disk; normal survives a crash of the program, but not one of the machine.",
+    "When a request is acknowledged: full waits for the disk; normal survives a crash of the program, but not one of the machine. In PostgreSQL, synchronous_commit decides that.",
+);
+
+/// The words of [`ASYNC_STORE_LIBRARY_NAME`].
+pub(super) const SQLITE: &str = "sqlite";
+pub(super) const POSTGRES: &str = "postgres";
+
+pub(super) const ASYNC_STORE_LIBRARY_NAME: &Key = &Key::with_default(
+    "AsyncStoreLibraryName",
+    ValueKind::OneOf(&[SQLITE, POSTGRES]),
+    SQLITE,
+    "Where the actions are kept: sqlite is a file in DataDirectory, for this server alone; postgres is a database that several servers share, and any of them takes any request.",
+);
+
+pub(super) const CONNECTION_STRING: &Key = &Key::optional(
+    "ConnectionString",
+    ValueKind::TextOf(
+        "postgres://USER@HOST:PORT/DATABASE?OPTION=VALUE, or the options as KEY=VALUE with spaces between them, as libpq takes them",
+    ),
+    "postgres://actiond@db1,db2/actiond?sslmode=verify-full&sslrootcert=./ca.crt",
+    "The way to the PostgreSQL database. The password may be in it, but is better kept in the environment variable PGPASSWORD or in a password file (~/.pgpass, PGPASSFILE, or the option passfile).",
+);
+
+pub(super) const CONNECTION_STRING_FILE: &Key = &Key::optional(
+    "ConnectionStringFile",
+    ValueKind::Path,
+    "./database.txt",
+    "A file with the connection string on its first line, in place of ConnectionString.",
+);
+
+pub(super) const SCHEMA: &Key = &Key::with_default(
+    "Schema",
+    ValueKind::TextOf("a name of 1 to 63 bytes that does not begin with pg_"),
+    "actiond",
+    "The schema of the database in which the tables are. It is made if it is not there. Servers with the same schema share their queues.",
+);
+
+pub(super) const SERVER_LEASE_SECS: &Key = &Key::with_default(
+    "ServerLeaseSecs",
+    ValueKind::from_to(3, 3600),
+    "15",
+    "After how many seconds in which the database has heard nothing of a server others take over what that server ran. All servers of a schema should have the same.",
+);
+
+pub(super) const SERVER_HEARTBEAT_SECS: &Key = &Key::optional(
+    "ServerHeartbeatSecs",
+    ValueKind::from_to(1, 1200),
+    "5",
+    "Every how many seconds the server tells the database that it is there; at most a third of ServerLeaseSecs. The default is 5, or a third of ServerLeaseSecs if that is less.",
 );
 
 pub(super) const QUEUE_NUMBER: &Key = &Key::optional(

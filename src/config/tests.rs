@@ -60,6 +60,7 @@ fn the_defaults_are_these() {
         port: 7000,
         bind_address: "127.0.0.1".parse().unwrap(),
         token_host: "127.0.0.1".to_owned(),
+        server_name: None,
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         threads: None,
@@ -95,6 +96,7 @@ fn the_defaults_are_these() {
         limits: limits.clone(),
         shutdown_grace: Duration::from_secs(10),
         durability: Durability::Full,
+        store: StoreSettings::Sqlite,
     };
     assert_eq!(settings.server, server);
     assert_eq!(settings.paths.data_directory, PathBuf::from("./actions"));

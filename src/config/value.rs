@@ -47,6 +47,8 @@ pub enum ValueKind {
     Name,
     /// Any text.
     Text,
+    /// A text of this description, which its reader checks.
+    TextOf(&'static str),
     /// Any text of this description, or none.
     TextOrEmpty(&'static str),
     /// The path of a file or directory.
@@ -145,6 +147,7 @@ impl ValueKind {
                     .to_owned()
             }
             Self::Texts(what) => format!("{what}, with commas between them"),
+            Self::TextOf(what) => what.to_owned(),
             Self::TextOrEmpty(what) => format!("{what}, or empty"),
         }
     }
@@ -197,7 +200,9 @@ impl ValueKind {
             Self::Hosts => items(text, normal_host).map_err(|what| what + &must_be())?,
             Self::Origins => items(text, normal_origin).map_err(|what| what + &must_be())?,
             Self::Name => Some(text).filter(|t| is_name(t)).map(|t| Value::Text(t.to_owned())),
-            Self::Text | Self::TextOrEmpty(_) | Self::Path => Some(Value::Text(text.to_owned())),
+            Self::Text | Self::TextOf(_) | Self::TextOrEmpty(_) | Self::Path => {
+                Some(Value::Text(text.to_owned()))
+            }
             Self::Clients => {
                 items(text, |item| AddressPattern::parse(item).ok().map(|p| p.to_string()))
                     .map_err(|what| what + &must_be())?

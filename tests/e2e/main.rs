@@ -27,6 +27,8 @@ mod hostile;
 mod limits;
 mod logging;
 mod operating;
+#[cfg(unix)]
+mod postgres;
 mod program;
 #[cfg(target_os = "linux")]
 mod programs;

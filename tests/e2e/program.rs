@@ -113,9 +113,17 @@ fn the_printed_configuration_starts_a_server() {
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
         // There are no such certificates, and the port may be another's.
         .filter(|line| {
-            !["SSL", "[SSL", "ServicePort=", "ForwardTo=", "ForwardKey", "ForwardCAFile"]
-                .iter()
-                .any(|key| line.starts_with(key))
+            ![
+                "SSL",
+                "[SSL",
+                "ServicePort=",
+                "ForwardTo=",
+                "ForwardKey",
+                "ForwardCAFile",
+                "ConnectionString",
+            ]
+            .iter()
+            .any(|key| line.starts_with(key))
         })
         // Nor need its program be there.
         .map(|line| if line.starts_with("Command=") { "Command=true" } else { line })

@@ -76,6 +76,11 @@ impl Home {
         command
     }
 
+    /// Replaces the configuration of its next server.
+    pub(crate) fn configure(&self, config: &str) {
+        std::fs::write(self.path().join("test.cfg"), config).expect("the configuration");
+    }
+
     /// Starts a server and waits until it answers.
     pub(crate) fn start(&self) -> Server {
         Server::run(self.command())

@@ -3,6 +3,11 @@
 //! With nextest each test is a process. They share one cluster: the first starts it, and it ends by itself once no process
 //! has used it for some seconds.
 
+#![allow(
+    dead_code,
+    reason = "the tests of the whole program use it, too, and each uses a part of it"
+)]
+
 use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,6 +21,9 @@ use tokio_postgres::Config;
 
 /// Maximum time in which a cluster starts.
 const START: Duration = Duration::from_secs(60);
+
+/// The number in the name of a socket, where nothing listens on a port of the network.
+const PORT: u16 = 5432;
 
 /// Where PostgreSQL's programs are.
 #[derive(Debug, Clone)]
@@ -76,6 +84,7 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     programs: Programs,
     settings: Vec<String>,
+    port: u16,
     server: Option<Child>,
     /// The directory, if it is this process's alone.
     _own: Option<tempfile::TempDir>,
@@ -84,17 +93,39 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a cluster that only this test has, with these settings.
     pub(crate) fn own(programs: &Programs, settings: &[&str]) -> Self {
+        let mut cluster = Self::made(programs, settings, PORT);
+        cluster.start();
+        cluster
+    }
+
+    /// Makes one that only this test has, to be reached by this port, too, once it is started.
+    pub(crate) fn made(programs: &Programs, settings: &[&str], port: u16) -> Self {
         let directory = tempfile::Builder::new().prefix("actiond-pg").tempdir().unwrap();
-        let mut cluster = Self {
+        let cluster = Self {
             directory: directory.path().to_owned(),
             programs: programs.clone(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+            port,
             server: None,
             _own: Some(directory),
         };
         cluster.make();
-        cluster.start();
         cluster
+    }
+
+    /// Writes a file of its data directory, such as `pg_hba.conf`, which nobody else may read.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.data().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = unprivileged() {
+            std::os::unix::fs::chown(&path, Some(user), Some(group)).unwrap();
+        }
+    }
+
+    /// Returns the directory in which its socket is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn data(&self) -> PathBuf {
@@ -121,7 +152,8 @@ impl Cluster {
 
     fn server(&self) -> Command {
         let mut command = self.programs.command("postgres", unprivileged());
-        command.arg("-D").arg(self.data()).arg("-k").arg(&self.directory).args(["-p", "5432"]);
+        command.arg("-D").arg(self.data()).arg("-k").arg(&self.directory);
+        command.args(["-p", &self.port.to_string()]);
         for setting in ["listen_addresses=", "max_connections=400", "shared_buffers=64MB"] {
             command.args(["-c", setting]);
         }
@@ -163,7 +195,8 @@ impl Cluster {
 
     fn answers(&self) -> bool {
         let mut ask = self.programs.command("pg_isready", None);
-        let asked = ask.args(["-q", "-p", "5432", "-h"]).arg(&self.directory).status();
+        let asked =
+            ask.args(["-q", "-p", &self.port.to_string(), "-h"]).arg(&self.directory).status();
         asked.is_ok_and(|status| status.success())
     }
 
@@ -188,13 +221,13 @@ impl Cluster {
     /// Returns how to connect to it as the owner of nothing yet.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::new();
-        config.host_path(&self.directory).user("postgres").dbname("postgres");
+        config.host_path(&self.directory).port(self.port).user("postgres").dbname("postgres");
         config
     }
 
     /// Returns its socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.directory.join(".s.PGSQL.5432")
+        self.directory.join(format!(".s.PGSQL.{}", self.port))
     }
 
     /// Returns the cluster that all tests share.
@@ -221,6 +254,7 @@ impl Cluster {
             directory,
             programs: programs.clone(),
             settings: ["fsync=off", "full_page_writes=off"].map(str::to_owned).into(),
+            port: PORT,
             server: None,
             _own: None,
         };

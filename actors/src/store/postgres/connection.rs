@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
+use super::connect::Incoming;
 use super::errors::Failure;
 use super::schema::quoted;
-use super::settings::{Incoming, Settings};
+use super::settings::Settings;
 
 /// Pauses between two tries to connect: each is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -41,7 +42,7 @@ const GRACE: Duration = Duration::from_millis(500);
 ///
 /// Any failure, also if it takes longer than the settings' patience.
 pub(super) async fn connect(settings: &Settings) -> Result<(Client, Incoming), Failure> {
-    within(settings.patience, settings.connect.dial(settings.patience)).await
+    Ok(settings.connect.dial(settings.patience).await?)
 }
 
 /// What a connection is for, as the database's list of sessions shows it.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::connect::DialError;
 use super::schema::{NEWER, NOT_NEXT, VERSION};
 use crate::store::StoreError;
 
@@ -43,7 +44,7 @@ impl Failure {
             &SqlState::TOO_MANY_CONNECTIONS,
         ]
         .contains(&code)
-            || code.code().starts_with("08")
+            || ["08", "28"].iter().any(|class| code.code().starts_with(class))
         {
             return Self::Lost(text);
         }
@@ -78,6 +79,13 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        // Also a wrong password: it may be another by the next time.
+        Self::Lost(error.to_string())
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
@@ -98,8 +106,8 @@ fn too_new(told: &DbError) -> StoreError {
     newer(told.detail().and_then(|found| found.parse().ok()).unwrap_or_default())
 }
 
-/// The texts of the errors below are more telling than those above.
-fn with_cause(error: &Error) -> String {
+/// Returns the text of an error with those of its causes, which are more telling.
+pub(super) fn with_cause(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(below) = cause {

@@ -1,6 +1,6 @@
 //! The store that several servers share: PostgreSQL.
 //!
-//! - what it is opened with: `settings`; tables and their versions: `schema`;
+//! - what it is opened with: `settings`; the connection string, passwords and TLS: `connect`; tables and their versions: `schema`;
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
@@ -13,6 +13,7 @@
 //! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
 
 mod columns;
+mod connect;
 mod connection;
 mod errors;
 mod lease;
@@ -43,6 +44,7 @@ use crate::store::{
     NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
     Store, StoreError,
 };
+pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, drive, within};
 use errors::Failure;
 use lease::Keeper;
@@ -51,7 +53,7 @@ pub use moment::LeaseClock;
 use notices::Peers;
 use owner::Owner;
 use read::{Asked, Reader};
-pub use settings::{Connect, Settings};
+pub use settings::Settings;
 use write::{Job, Writer};
 
 /// A store in a schema of a PostgreSQL database, which other servers may have open, too.

@@ -1,5 +1,6 @@
 //! Reads of single actions, grouped, and of queues.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,7 +106,14 @@ struct Dialler(Arc<Settings>);
 impl deadpool_postgres::Connect for Dialler {
     fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
         async {
-            let (client, incoming) = self.0.connect.dial(self.0.patience).await?;
+            let (client, incoming) = match self.0.connect.dial(self.0.patience).await {
+                Ok(dialled) => dialled,
+                Err(error) => match error.into_error() {
+                    Some(error) => return Err(error),
+                    // The pool's own time for a new connection is over, too.
+                    None => pending().await,
+                },
+            };
             let task = tokio::spawn(drive(incoming, None));
             begin_session(&client, &self.0, Role::Reads).await?;
             Ok((client, task))

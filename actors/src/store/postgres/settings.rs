@@ -1,15 +1,8 @@
 //! What a store is opened with.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, StreamExt as _, poll_fn};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Socket};
-
+use super::connect::Connect;
 use super::moment::LeaseClock;
 
 /// Settings of a [`PostgresStore`](super::PostgresStore).
@@ -50,90 +43,5 @@ impl Settings {
             readers: Self::READERS,
             clock: LeaseClock::default(),
         }
-    }
-}
-
-/// The way to a database: hosts, user, password and the like, and the TLS to be used.
-#[derive(Clone)]
-pub struct Connect {
-    config: Config,
-    dial: Arc<dyn Dial>,
-}
-
-/// What a connection receives beside the answers to its client. It must be polled for the client to get any.
-pub(super) type Incoming = BoxStream<'static, Result<AsyncMessage, Error>>;
-
-trait Dial: Send + Sync {
-    fn dial(&self, config: Config) -> BoxFuture<'static, Result<(Client, Incoming), Error>>;
-}
-
-struct Tls<T>(T);
-
-impl<T> Dial for Tls<T>
-where
-    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-    T::Stream: Send,
-    T::TlsConnect: Send,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-{
-    fn dial(&self, config: Config) -> BoxFuture<'static, Result<(Client, Incoming), Error>> {
-        let tls = self.0.clone();
-        async move {
-            let (client, mut connection) = config.connect(tls).await?;
-            let incoming = poll_fn(move |context| connection.poll_message(context));
-            Ok((client, incoming.boxed()))
-        }
-        .boxed()
-    }
-}
-
-impl Connect {
-    /// Makes the way to a database without TLS.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self::with_tls(config, NoTls)
-    }
-
-    /// Makes the way to a database with TLS, as far as the configuration's `sslmode` wants it.
-    #[must_use]
-    pub fn with_tls<T>(config: Config, tls: T) -> Self
-    where
-        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-        T::Stream: Send,
-        T::TlsConnect: Send,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
-        Self { config, dial: Arc::new(Tls(tls)) }
-    }
-
-    /// Connects, and gives a connection up that gets no answer for so long.
-    pub(super) fn dial(
-        &self,
-        patience: Duration,
-    ) -> BoxFuture<'static, Result<(Client, Incoming), Error>> {
-        let mut config = self.config.clone();
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(patience);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(patience);
-        }
-        config.keepalives(true).keepalives_idle(patience).keepalives_interval(patience);
-        config.keepalives_retries(2);
-        if config.get_application_name().is_none() {
-            config.application_name("actiond");
-        }
-        self.dial.dial(config)
-    }
-}
-
-impl fmt::Debug for Connect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the password.
-        f.debug_struct("Connect")
-            .field("hosts", &self.config.get_hosts())
-            .field("user", &self.config.get_user())
-            .field("database", &self.config.get_dbname())
-            .finish_non_exhaustive()
     }
 }
