@@ -1,13 +1,20 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
-//! - `servers`: several servers on one schema, to build other tests on;
+//! - `servers`: several servers on one schema, to build other tests on; `proxy`: what may stand between one and the database;
+//! - `faults`: single faults of a server or of the database;
+//! - `storm`: three of them, while everything fails;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
 
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
+#[cfg(target_os = "linux")]
+mod faults;
+mod proxy;
 pub(crate) mod servers;
+#[cfg(target_os = "linux")]
+mod storm;
 
 use crate::server::CONFIG;
 use servers::{Database, Servers};

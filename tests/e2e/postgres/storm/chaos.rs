@@ -41,10 +41,20 @@ impl<'a> Chaos<'a> {
         chaos
     }
 
+    /// Somebody looks after the database, as an operator does.
+    fn keep_the_database(&mut self) {
+        let cluster = self.database.cluster_mut();
+        if cluster.has_ended() {
+            cluster.start();
+            self.ledger.happened("PostgreSQL had ended by itself");
+        }
+    }
+
     /// Starts a server; the database is there, but may be starting, and the way to it slow.
     fn start(&mut self, number: usize) {
         let began = Instant::now();
         loop {
+            self.keep_the_database();
             match Server::try_run(self.place.command(number)) {
                 Ok(server) => {
                     self.place.set_address(number, Some(server.address));
@@ -66,6 +76,12 @@ impl<'a> Chaos<'a> {
     }
 
     fn mend(&mut self, mend: Mend) {
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!(
+                "TR {:?} MEND {mend:?}",
+                super::T0.get_or_init(std::time::Instant::now).elapsed()
+            );
+        }
         match mend {
             Mend::Start(number) => self.start(number),
             Mend::Continue(number) => {
@@ -93,7 +109,7 @@ impl<'a> Chaos<'a> {
         let most = LEASE.as_millis() as usize * 2;
         let time = Duration::from_millis(50 + dice.below(most) as u64);
         let what = dice.below(100);
-        if what >= 90 {
+        if what >= 96 {
             return self.strike_the_database(dice);
         }
         // One thing at a time, and one server is left alone.
@@ -135,17 +151,11 @@ impl<'a> Chaos<'a> {
 
     fn strike_the_database(&mut self, dice: &mut Dice) {
         let cluster = self.database.cluster_mut();
-        let postmaster = cluster.id();
-        if dice.percent(50) {
-            let children = Command::new("ps")
-                .args(["-o", "pid=", "--ppid", &postmaster.to_string()])
-                .output()
-                .expect("ps");
-            let text = String::from_utf8_lossy(&children.stdout).into_owned();
-            let children: Vec<u32> =
-                text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        // Where it is not up yet, that which recovers would be killed, and the whole ends.
+        if dice.percent(50) && cluster.answers() {
+            let children = &cluster.processes()[1..];
             if !children.is_empty() {
-                signal("-KILL", dice.one_of(&children));
+                signal("-KILL", dice.one_of(children));
                 self.ledger.happened("a process of PostgreSQL was killed");
             }
             return;
@@ -161,6 +171,7 @@ impl<'a> Chaos<'a> {
     pub(super) fn rage(&mut self, dice: &mut Dice, over: impl Fn() -> bool, resting: &AtomicBool) {
         while !over() {
             std::thread::sleep(Duration::from_millis(20 + dice.below(400) as u64));
+            self.keep_the_database();
             self.mend_what_is_due();
             self.strike(dice);
         }
@@ -170,6 +181,7 @@ impl<'a> Chaos<'a> {
         let (starts, others): (Vec<_>, Vec<_>) =
             mends.into_iter().partition(|(_, mend)| matches!(mend, Mend::Start(_)));
         others.into_iter().chain(starts).for_each(|(_, mend)| self.mend(mend));
+        self.keep_the_database();
         wait_until("a database that answers", || self.database.cluster().answers());
     }
 }

@@ -43,6 +43,13 @@ impl Ledger {
     }
 
     pub(super) fn happened(&self, what: impl Into<String>) {
+        let what = what.into();
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!(
+                "TR {:?} HAPPENED {what}",
+                super::T0.get_or_init(std::time::Instant::now).elapsed()
+            );
+        }
         *self.books().happened.entry(what.into()).or_default() += 1;
     }
 

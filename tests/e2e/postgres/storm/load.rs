@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ledger::{Entry, Ledger, is_final};
 use super::{Place, QUEUES, diary};
-use crate::calls::Answer;
+use crate::calls::{Answer, id_of};
 use crate::server::Reply;
 use crate::storm::Dice;
 
@@ -49,6 +49,14 @@ impl Client<'_> {
             self.ledger.happened("no answer came");
             return Outcome::Unknown;
         };
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!(
+                "TR {:?} {server} {} {}",
+                super::T0.get_or_init(std::time::Instant::now).elapsed(),
+                answer.is_success(),
+                answer.value("errordescription").unwrap_or_default()
+            );
+        }
         if answer.is_success() {
             return Outcome::Done(answer);
         }
@@ -75,8 +83,9 @@ impl Client<'_> {
             Outcome::Done(answer) => {
                 let token = answer.must("token");
                 let first = self.ledger.books().entries[index].token.replace(token.clone());
-                if first.is_some_and(|first| first != token) {
-                    self.ledger.found("a key was given two tokens", request);
+                // Its server and port may be those of the server that was asked.
+                if first.is_some_and(|first| id_of(&first) != id_of(&token)) {
+                    self.ledger.found("one key was given two actions", request);
                 }
                 true
             }
@@ -155,7 +164,8 @@ impl Client<'_> {
             let open = all.filter(|(_, entry)| entry.ended.is_none());
             let places = |(index, entry): (usize, &Entry)| (index, entry.token.is_some());
             let (told, untold): (Vec<_>, Vec<_>) = open.map(places).partition(|(_, told)| *told);
-            let indexes = |all: Vec<(usize, bool)>| all.into_iter().map(|(index, _)| index).collect();
+            let indexes =
+                |all: Vec<(usize, bool)>| all.into_iter().map(|(index, _)| index).collect();
             (indexes(told), indexes(untold))
         };
         if open.len() + unanswered.len() < MOST_OPEN && dice.percent(40) || open.is_empty() {

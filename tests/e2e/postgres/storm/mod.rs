@@ -170,3 +170,4 @@ impl Drop for Raised<'_> {
         self.0.store(true, Ordering::SeqCst);
     }
 }
+static T0: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();

@@ -72,7 +72,8 @@ pub(super) fn all_is_counted(place: &Place, database: &Database, ledger: &Ledger
         };
         let known: u64 = ["Finished", "Error", "Cancelled", "Stopped"].map(of).iter().sum();
         let address = place.address(number % SERVERS).expect("all run");
-        let status = ask(address, &format!("QueueInfo&QueueName={}&QueueAction=queueStatus", queue.name));
+        let status =
+            ask(address, &format!("QueueInfo&QueueName={}&QueueAction=queueStatus", queue.name));
         let status = status.expect("an answer").success();
         let counts = ["pending", "running", "finished"].map(|count| status.number(count));
         if counts != [0, 0, known] {
