@@ -26,6 +26,8 @@ pub(super) struct Chaos<'a> {
     /// Those that run, or stand still.
     pub(super) servers: [Option<Server>; SERVERS],
     mends: Vec<(Instant, Mend)>,
+    /// What a storm begins with, the last first, so that each has some of it.
+    opening: Vec<usize>,
 }
 
 fn signal(name: &str, pid: u32) {
@@ -36,7 +38,8 @@ fn signal(name: &str, pid: u32) {
 impl<'a> Chaos<'a> {
     pub(super) fn new(place: &'a Place, database: &'a mut Database, ledger: &'a Ledger) -> Self {
         let servers = std::array::from_fn(|_| None);
-        let mut chaos = Self { place, database, ledger, servers, mends: Vec::new() };
+        let opening = vec![99, 70, 20, 0];
+        let mut chaos = Self { place, database, ledger, servers, mends: Vec::new(), opening };
         (0..SERVERS).for_each(|number| chaos.start(number));
         chaos
     }
@@ -76,12 +79,6 @@ impl<'a> Chaos<'a> {
     }
 
     fn mend(&mut self, mend: Mend) {
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!(
-                "TR {:?} MEND {mend:?}",
-                super::T0.get_or_init(std::time::Instant::now).elapsed()
-            );
-        }
         match mend {
             Mend::Start(number) => self.start(number),
             Mend::Continue(number) => {
@@ -107,15 +104,24 @@ impl<'a> Chaos<'a> {
         let number = dice.below(SERVERS);
         // From much shorter than a lease to longer than one.
         let most = LEASE.as_millis() as usize * 2;
-        let time = Duration::from_millis(50 + dice.below(most) as u64);
+        let mut time = Duration::from_millis(50 + dice.below(most) as u64);
         let what = dice.below(100);
+        let what = match self.opening.last() {
+            Some(opening) => {
+                time = LEASE + time / 4;
+                *opening
+            }
+            None => what,
+        };
         if what >= 96 {
-            return self.strike_the_database(dice);
+            self.opening.pop();
+            return self.strike_the_database(what >= 98, dice);
         }
         // One thing at a time, and one server is left alone.
         if self.is_touched(number) || (0..SERVERS).filter(|n| self.is_touched(*n)).count() >= 2 {
             return;
         }
+        self.opening.pop();
         let until = Instant::now() + time;
         let line = match what {
             0..=19 => {
@@ -149,10 +155,13 @@ impl<'a> Chaos<'a> {
         self.mends.push((until, Mend::Open(number)));
     }
 
-    fn strike_the_database(&mut self, dice: &mut Dice) {
+    fn strike_the_database(&mut self, restarts: bool, dice: &mut Dice) {
         let cluster = self.database.cluster_mut();
         // Where it is not up yet, that which recovers would be killed, and the whole ends.
-        if dice.percent(50) && cluster.answers() {
+        if !restarts {
+            if !cluster.answers() {
+                return;
+            }
             let children = &cluster.processes()[1..];
             if !children.is_empty() {
                 signal("-KILL", dice.one_of(children));
@@ -167,9 +176,10 @@ impl<'a> Chaos<'a> {
         self.ledger.happened("PostgreSQL was started again");
     }
 
-    /// Goes on until it is told to rest, and then mends all.
-    pub(super) fn rage(&mut self, dice: &mut Dice, over: impl Fn() -> bool, resting: &AtomicBool) {
-        while !over() {
+    /// Goes on for so long, and then mends all.
+    pub(super) fn rage(&mut self, dice: &mut Dice, length: Duration, resting: &AtomicBool) {
+        let began = Instant::now();
+        while began.elapsed() < length || !self.opening.is_empty() {
             std::thread::sleep(Duration::from_millis(20 + dice.below(400) as u64));
             self.keep_the_database();
             self.mend_what_is_due();

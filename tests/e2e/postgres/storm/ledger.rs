@@ -44,13 +44,12 @@ impl Ledger {
 
     pub(super) fn happened(&self, what: impl Into<String>) {
         let what = what.into();
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!(
-                "TR {:?} HAPPENED {what}",
-                super::T0.get_or_init(std::time::Instant::now).elapsed()
-            );
-        }
         *self.books().happened.entry(what.into()).or_default() += 1;
+    }
+
+    pub(super) fn has_happened(&self, all: &[&str]) -> bool {
+        let books = self.books();
+        all.iter().all(|what| books.happened.contains_key(*what))
     }
 
     /// Notes a state that a server has shown. A final one never changes, whoever shows it.
@@ -86,9 +85,8 @@ impl Ledger {
         }
         eprintln!("{table}");
         assert!(illegal == 0, "to run this storm again: ACTIOND_STORM_SEED={seed}\n{table}");
-        let missing: Vec<_> =
-            must.iter().filter(|what| !books.happened.contains_key(**what)).collect();
-        assert!(missing.is_empty(), "these never happened: {missing:?}\n{table}");
+        drop(books);
+        assert!(self.has_happened(must), "not all of these happened: {must:?}\n{table}");
     }
 }
 

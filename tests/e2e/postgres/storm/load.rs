@@ -49,14 +49,6 @@ impl Client<'_> {
             self.ledger.happened("no answer came");
             return Outcome::Unknown;
         };
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!(
-                "TR {:?} {server} {} {}",
-                super::T0.get_or_init(std::time::Instant::now).elapsed(),
-                answer.is_success(),
-                answer.value("errordescription").unwrap_or_default()
-            );
-        }
         if answer.is_success() {
             return Outcome::Done(answer);
         }
