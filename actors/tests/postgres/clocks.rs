@@ -7,7 +7,7 @@ use actiond_actors::clock::{Clock, SystemClock};
 use actiond_actors::store::postgres::{PostgresStore, Settings};
 use actiond_actors::store::{Batch, NewAction, Record, Store};
 use actiond_actors::testing::{Gate, Plan, Script};
-use actiond_actors::{QueueHandle, QueueSettings, State, Submission, System, Timestamp};
+use actiond_actors::{OnRestart, QueueHandle, QueueSettings, State, Submission, System, Timestamp};
 
 use crate::Schema;
 use crate::away::{batch, client, new_action, until};
@@ -39,7 +39,9 @@ impl Server {
         let gate = Gate::new();
         let script = Script::always(Plan::Wait(gate.clone()));
         let builder = System::builder("unused").store(Arc::new(store)).clock(Arc::new(Off(off)));
-        let builder = builder.queue("Work", QueueSettings::default(), script);
+        let on_restart = Some(OnRestart::Requeue);
+        let settings = QueueSettings { on_restart, ..QueueSettings::default() };
+        let builder = builder.queue("Work", settings, script);
         let system = builder.start().await.unwrap();
         let work = system.queue("Work").unwrap();
         Self { system, work, gate }

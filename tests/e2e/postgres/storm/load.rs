@@ -15,7 +15,7 @@ use crate::storm::Dice;
 const ANSWER: Duration = Duration::from_secs(3);
 
 /// More are not submitted while so many have not ended.
-const MOST_OPEN: usize = 30;
+const MOST_OPEN: usize = 60;
 
 /// Sends one request on a connection of its own; `None` if no whole reply came.
 pub(super) fn ask(address: SocketAddr, action: &str) -> Option<Answer> {
@@ -190,7 +190,7 @@ impl Client<'_> {
     pub(super) fn play(&self, dice: &mut Dice, resting: &AtomicBool) {
         while !resting.load(Ordering::SeqCst) {
             self.step(dice);
-            std::thread::sleep(Duration::from_millis(1 + dice.below(20) as u64));
+            std::thread::sleep(Duration::from_millis(1 + dice.below(30) as u64));
         }
     }
 }

@@ -31,7 +31,7 @@ use ledger::Ledger;
 use load::Client;
 
 const SERVERS: usize = 3;
-const CLIENTS: u64 = 5;
+const CLIENTS: u64 = 12;
 
 /// A queue of such a storm.
 #[derive(Debug)]
