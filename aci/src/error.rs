@@ -159,6 +159,12 @@ impl AciError {
         self.code == "ERRORPERMISSION"
     }
 
+    /// Returns true if it is [`AciError::unavailable`]: the same request may succeed later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.code == "ERRORUNAVAILABLE"
+    }
+
     /// Something in the request is larger than it may be (505); `what` names it, and the setting that limits it.
     #[must_use]
     pub fn too_large(what: &str, size: u64, limit: u64) -> Self {

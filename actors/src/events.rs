@@ -26,6 +26,7 @@ use std::time::Duration;
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::Came;
 use crate::report::Progress;
+use crate::store::SiteId;
 use crate::supervision::drop_quietly;
 pub(crate) use unfinished::log_unfinished;
 pub use unfinished::{OneLine, Unfinished};
@@ -149,6 +150,8 @@ pub struct ActionRef {
     pub queued_at: Timestamp,
     /// Number of its latest attempt, from 1; 0 if it never started.
     pub attempt: u32,
+    /// The server that took it, if that was another: see [`Record::taken_by`](crate::store::Record::taken_by).
+    pub taken_by: Option<SiteId>,
 }
 
 /// A change in a queue, durable when it is told.

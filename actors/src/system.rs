@@ -3,6 +3,7 @@
 //! - [`builder`]: what a system is made of, and how it starts;
 //! - [`actor_thread`]: the threads on which the actors of queues live;
 //! - [`lease`]: the lease on a store that several servers share (Q14);
+//! - [`showing`]: what those are shown of the attempts that run here;
 //! - [`shutdown`]: how a system ends.
 //!
 //! The actors have threads of their own, so a system works in any actix or tokio program, and a slow caller can't hold
@@ -11,6 +12,7 @@
 mod actor_thread;
 mod builder;
 mod lease;
+mod showing;
 mod shutdown;
 
 use std::fmt;
@@ -26,7 +28,7 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::events::Observers;
 use crate::queue::{QueueActor, QueueHandle, QueueShared, lock};
-use crate::store::{Store, StoreError};
+use crate::store::{OwnerId, Server, Site, SiteId, Store, StoreError};
 use crate::supervision::Guardian;
 #[cfg(unix)]
 use crate::worker::run::programs::Programs;
@@ -84,8 +86,8 @@ struct Inner {
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
     tenure: Arc<Tenure>,
-    /// The task that renews the lease on the store, if there is one.
-    keeper: Mutex<Option<AbortHandle>>,
+    /// Where servers share the store: the tasks that renew the lease, and show others what runs here.
+    sharing: Mutex<Vec<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     /// True once the shutdown has begun.
@@ -136,6 +138,44 @@ impl System {
     #[must_use]
     pub fn durability(&self) -> &'static str {
         self.inner.store.durability()
+    }
+
+    /// Tells whether the store may be shared with other servers.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.store.lease().is_some()
+    }
+
+    /// Returns the name, host and port of a server that an action of this system has named.
+    #[must_use]
+    pub fn site(&self, id: SiteId) -> Option<Arc<Site>> {
+        self.inner.store.site(id)
+    }
+
+    /// Reads the servers that share the store, this one too: see [`Store::servers`]. Empty if the store can't be shared.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn servers(&self) -> Result<Vec<Server>, StoreError> {
+        self.inner.store.servers().await
+    }
+
+    /// Returns the owner that this server is in the store.
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        self.inner.store.owner()
+    }
+
+    /// Tells whether actions are taken and run: what ran before is recovered, the store answers, the lease on it holds, and no
+    /// shutdown has begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let recovered = |queue: &QueueHandle| *queue.shared.recovered().borrow();
+        !self.is_draining()
+            && self.inner.store.is_available()
+            && self.inner.tenure.standing() == Standing::Holds
+            && self.inner.queues().iter().all(recovered)
     }
 
     /// Tells whether the last user has dropped the system. Work that still runs may hold it even then.

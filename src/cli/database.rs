@@ -1,6 +1,7 @@
 //! Opens the database that several servers share.
 
 use actiond_actors::StoreError;
+use actiond_actors::store::Site;
 use actiond_actors::store::postgres::{Connect, ConnectError, PostgresStore, Settings};
 
 use crate::config::PostgresSettings;
@@ -11,17 +12,49 @@ pub(super) enum DatabaseError {
     /// A certificate or a key has changed since the configuration was read.
     #[error("[Actions] ConnectionString can't be used: {0}")]
     Way(#[from] ConnectError),
-    #[error("PostgreSQL can't be used: {0}")]
-    Store(#[from] StoreError),
+    #[error("the database of [Actions] ConnectionString can't be {0}")]
+    Store(String),
 }
 
-/// Opens it.
-pub(super) async fn open(settings: &PostgresSettings) -> Result<PostgresStore, DatabaseError> {
+/// Opens it, as a server with this site and so many slots.
+pub(super) async fn open(
+    settings: &PostgresSettings,
+    site: Site,
+    slots: u32,
+) -> Result<PostgresStore, DatabaseError> {
     let connect = Connect::of_string(&settings.connection)?;
     let settings = Settings {
         schema: settings.schema.clone(),
         lease: settings.lease,
+        heartbeat: settings.heartbeat,
+        site,
+        slots,
         ..Settings::new(connect)
     };
-    Ok(PostgresStore::open(settings).await?)
+    PostgresStore::open(settings).await.map_err(told)
+}
+
+/// Returns the name of this machine, by which others know a server that has no name of its own.
+#[cfg(unix)]
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+pub(super) fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
+}
+
+/// Returns the error of a database that can't be opened.
+fn told(error: StoreError) -> DatabaseError {
+    DatabaseError::Store(match error {
+        StoreError::Unavailable(why) => format!("reached: {why}"),
+        StoreError::Io(why) => format!("used: {why}"),
+        StoreError::TooNew { found, known, .. } => {
+            format!(
+                "used: a newer actiond has made its tables (version {found}; this one knows up to {known})"
+            )
+        }
+        other => format!("used: {other}"),
+    })
 }

@@ -16,6 +16,10 @@ use super::log_channel::Channel;
 
 /// The crate whose lines at info are for developers: the starts and stops of its threads.
 const QUIET: &str = "actix_server";
+/// The crate that warns of each connection to a database that has ended. What comes of it is logged elsewhere.
+const POOL: &str = "deadpool";
+/// The crate that logs, at debug, what is sent to a database: parameters and results of actions.
+const TELLTALE: &str = "tokio_postgres";
 /// Time that the end of the process waits for a reader of the log that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -51,6 +55,10 @@ pub(super) fn begin() -> Log {
         });
     if is_quiet(filter) {
         builder.filter_module(QUIET, LevelFilter::Warn);
+        builder.filter_module(POOL, LevelFilter::Error);
+    }
+    if is_telltale(filter) {
+        builder.filter_module(TELLTALE, LevelFilter::Info);
     }
     if let Some(channel) = &channel {
         builder.target(Target::Pipe(Box::new(channel.clone())));
@@ -100,11 +108,9 @@ fn colours() -> bool {
 
 /// Returns true if a filter lets lines at info through in general, and those of [`QUIET`] not by name.
 fn is_quiet(filter: &str) -> bool {
-    let directives = filter.split('/').next().unwrap_or_default().split(',').map(str::trim);
     let mut bare = None;
-    for directive in directives.filter(|directive| !directive.is_empty()) {
-        let (name, level) = directive.split_once('=').unwrap_or((directive, ""));
-        if let (Ok(level), "") = (directive.parse::<LevelFilter>(), level) {
+    for (name, level) in directives(filter) {
+        if let (Ok(level), "") = (name.parse::<LevelFilter>(), level) {
             bare = Some(level);
         } else if name.starts_with("actix") && (QUIET.starts_with(name) || name.starts_with(QUIET))
         {
@@ -112,6 +118,34 @@ fn is_quiet(filter: &str) -> bool {
         }
     }
     bare == Some(LevelFilter::Info)
+}
+
+/// Returns true if a filter lets lines of [`TELLTALE`] below info through without naming it.
+fn is_telltale(filter: &str) -> bool {
+    let mut lets_through = false;
+    let mut length = 0;
+    for (name, level) in directives(filter) {
+        let (name, level) = match (name.parse(), level) {
+            (Ok(level), "") => ("", level),
+            // Without a good level it is all of them.
+            _ => (name, level.parse().unwrap_or(LevelFilter::Trace)),
+        };
+        if name.starts_with(TELLTALE) {
+            return false;
+        }
+        // The longest name that fits decides, and of two the later one.
+        if TELLTALE.starts_with(name) && name.len() >= length {
+            (lets_through, length) = (level > LevelFilter::Info, name.len());
+        }
+    }
+    lets_through
+}
+
+/// Returns the directives of a filter: a name or a level alone, or both.
+fn directives(filter: &str) -> impl Iterator<Item = (&str, &str)> {
+    let directives = filter.split('/').next().unwrap_or_default().split(',').map(str::trim);
+    let some = directives.filter(|directive| !directive.is_empty());
+    some.map(|directive| directive.split_once('=').unwrap_or((directive, "")))
 }
 
 /// Makes a whole line of the log.
@@ -195,6 +229,31 @@ mod tests {
         ];
         for (filter, quiet) in table {
             assert_eq!(is_quiet(filter), quiet, "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_to_a_database_is_for_who_asks_for_that_by_name() {
+        let table = [
+            ("info", false),
+            ("debug", true),
+            ("TRACE", true),
+            ("warn", false),
+            ("off", false),
+            ("actiond=debug", false),
+            ("actiond=debug,info", false),
+            ("tokio=debug", true),
+            ("tokio", true),
+            ("tokio=warn,debug", false),
+            ("debug,tokio=debug", true),
+            ("debug,info", false),
+            ("info,tokio_postgres=debug", false),
+            ("debug,tokio_postgres", false),
+            ("debug,tokio_postgres::query=debug", false),
+            ("debug/text", true),
+        ];
+        for (filter, is) in table {
+            assert_eq!(is_telltale(filter), is, "{filter}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actiond_actors::store::{self, Store};
 use actiond_actors::{Builder, System};
 use actix_server::Server;
 use actix_web::App;
@@ -398,27 +399,43 @@ async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, grace: Duration
     }
 }
 
+/// Opens the store that servers share, if there is one.
+async fn shared_store(
+    settings: &Settings,
+    port: u16,
+) -> Result<Option<Arc<dyn Store>>, ServeError> {
+    let StoreSettings::Postgres(postgres) = &settings.actions.store else { return Ok(None) };
+    let host = settings.server.token_host.clone();
+    let name = settings
+        .server
+        .server_name
+        .clone()
+        .unwrap_or_else(|| format!("{}:{port}", database::host_name()));
+    let site = store::Site { name, host, port };
+    let slots = settings.queues.iter().map(|queue| queue.limits.maximum_threads);
+    let slots = slots.fold(0, usize::saturating_add);
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    Ok(Some(Arc::new(database::open(postgres, site, slots).await?)))
+}
+
 /// Starts the queues that the configuration names.
 async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
-    let builder = match &settings.actions.store {
-        StoreSettings::Sqlite => System::builder(data).durability(settings.actions.durability),
-        StoreSettings::Postgres(postgres) => {
-            System::builder(data).store(Arc::new(database::open(postgres).await?))
-        }
+    let shared = shared_store(settings, port).await?;
+    let builder = match &shared {
+        None => System::builder(data).durability(settings.actions.durability),
+        Some(store) => System::builder(data).store(Arc::clone(store)),
     };
-    let builder = builder
-        .log_unfinished(false)
-        .adopt_orphans(true)
-        .observer(log_unfinished(settings.server.token_host.clone(), port));
+    let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
+    let builder =
+        builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));
     let written: Vec<_> = settings
         .queues
         .iter()
         .flat_map(|queue| queue.settings.writes_to())
         .map(|(_, path)| path)
         .collect();
-    let tokens = tokens(settings.server.token_host.clone(), port);
-    let site = Site::new(data, &written).with_tokens(Arc::new(tokens));
+    let site = Site::new(data, &written).with_tokens(Arc::new(tokens()));
     let add = |builder: Builder, queue: &config::QueueConfig| {
         let mut limits = queue.limits.clone();
         limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));

@@ -132,6 +132,9 @@ mod tests {
             worker: None,
             error: None,
             report: Vec::new(),
+            taken_by: None,
+            run_by: None,
+            figures: None,
             position: None,
         }
     }

@@ -492,8 +492,27 @@ impl Endpoint {
     }
 
     pub(super) fn token(&self, served: &ServedQueue, action: Submitted) -> String {
-        let Inner { host, port, .. } = &*self.inner;
-        token::encode(host, *port, &served.upper, action.queued_at.millis(), action.id.get())
+        let Submitted { id, queued_at, taken_by } = action;
+        let site = taken_by.and_then(|site| self.inner.system.site(site));
+        let (host, port) = match &site {
+            Some(site) => (site.host.as_str(), site.port),
+            None => (self.inner.host.as_str(), self.inner.port),
+        };
+        token::encode(host, port, &served.upper, queued_at.millis(), id.get())
+    }
+
+    /// Makes the token of an action that a client has named by this one. Where servers share the store, it is still that of the
+    /// server which took the action.
+    pub(super) fn token_again(
+        &self,
+        served: &ServedQueue,
+        given: &Token,
+        action: Submitted,
+    ) -> String {
+        match self.inner.system.is_shared() {
+            true => given.encode(),
+            false => self.token(served, action),
+        }
     }
 
     pub(super) fn base_path(&self) -> &str {

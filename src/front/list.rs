@@ -121,9 +121,17 @@ impl List {
         if more {
             let body = AciBody::Stream(sending.stream(out));
             let memory = ReplyMemory::default();
-            let (is_refused, asks_for_key) = (false, false);
+            let (is_refused, asks_for_key, may_retry) = (false, false, false);
             let handover = Handover::default();
-            return Ok(AciReply { content_type, body, memory, handover, is_refused, asks_for_key });
+            return Ok(AciReply {
+                content_type,
+                body,
+                memory,
+                handover,
+                is_refused,
+                asks_for_key,
+                may_retry,
+            });
         }
         if let Some(damage) = sending.listing.damage()
             && sending.writer.is_empty()
@@ -235,8 +243,8 @@ impl Sending {
         status: ActionStatus,
         now: Timestamp,
     ) -> Result<Option<Element>, QueueError> {
-        let Record { id, queued_at, attempt, .. } = status.record;
-        let token = self.endpoint.token(&self.served, Submitted { id, queued_at });
+        let Record { id, queued_at, attempt, taken_by, .. } = status.record;
+        let token = self.endpoint.token(&self.served, Submitted { id, queued_at, taken_by });
         match self.shows {
             Shows::Status { log, history } => {
                 // Only the latest attempt is in the list already.

@@ -135,6 +135,8 @@ pub struct AciReply {
     pub is_refused: bool,
     /// True if the client is a browser that should ask its user for a key: HTTP status 401.
     pub asks_for_key: bool,
+    /// True if the same request may succeed a moment later: HTTP has a header for that.
+    pub may_retry: bool,
 }
 
 impl AciReply {
@@ -150,6 +152,7 @@ impl AciReply {
             handover: Handover::default(),
             is_refused: false,
             asks_for_key: false,
+            may_retry: false,
         }
     }
 

@@ -45,6 +45,7 @@ mod request_log;
 mod run_permits;
 mod served_queue;
 mod server_info;
+mod servers;
 mod service;
 mod submit;
 #[cfg(test)]
@@ -116,7 +117,8 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
                 }
                 Port::Service => AciReply::plain(service::error(&action, &error)),
             };
-            AciReply { is_refused: error.is_permission(), asks_for_key, ..reply }
+            let (is_refused, may_retry) = (error.is_permission(), error.is_unavailable());
+            AciReply { is_refused, asks_for_key, may_retry, ..reply }
         }
     };
     logging.write(&action, success);

@@ -47,6 +47,7 @@ struct TargetAction<'a> {
     served: &'a ServedQueue,
     id: ActionId,
     queued_at: Timestamp,
+    token: &'a Token,
     /// The token as the client wrote it, for errors.
     given: &'a str,
 }
@@ -55,12 +56,12 @@ impl<'a> TargetAction<'a> {
     fn find(
         endpoint: &'a Endpoint,
         served: &'a ServedQueue,
-        token: &Token,
+        token: &'a Token,
         given: &'a str,
     ) -> Result<Self, AciError> {
         let id = ActionId::new(token.id).filter(|_| token.queue == served.upper);
         let id = id.ok_or_else(|| unknown_token(served.queue.name(), given))?;
-        Ok(Self { endpoint, served, id, queued_at: Timestamp(token.queued_ms), given })
+        Ok(Self { endpoint, served, id, queued_at: Timestamp(token.queued_ms), token, given })
     }
 
     fn error(&self, error: &QueueError) -> AciError {
@@ -69,11 +70,11 @@ impl<'a> TargetAction<'a> {
 
     /// Returns the action with all that the token says of it.
     const fn action(&self) -> Submitted {
-        Submitted { id: self.id, queued_at: self.queued_at }
+        Submitted { id: self.id, queued_at: self.queued_at, taken_by: None }
     }
 
     fn token(&self) -> String {
-        self.endpoint.token(self.served, self.action())
+        self.endpoint.token_again(self.served, self.token, self.action())
     }
 
     /// Looks at the action, at its result only if that is small. The token must be that action's own: one of another data

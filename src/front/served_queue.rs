@@ -41,7 +41,9 @@ impl ServedQueue {
     ) -> Element {
         let holder = work::holder(self, &mut status.record);
         attempts::tell_who_stopped(self, &mut status.record);
-        render::action(status, token, now, more).children(holder)
+        let server = status.record.run_by.and_then(|site| self.queue.site(site));
+        let server = server.map(|site| Element::text("server", site.name.as_str()));
+        render::action(status, token, now, more).children(holder).children(server)
     }
 
     pub(super) fn spec(&self) -> ActionSpec<'_> {

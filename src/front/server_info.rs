@@ -5,13 +5,14 @@
 
 use std::net::IpAddr;
 
+use actiond_actors::Summary;
 use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
 use super::message::Caller;
 use super::served_queue::ServedQueue;
-use super::work;
+use super::{servers, work};
 use crate::aci::catalog::{ActionSpec, StandardRole, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -26,11 +27,11 @@ pub(super) const PRODUCT_UID: u32 = 0x4143_5444;
 /// The version of ACI itself that real servers of the last years report (observed).
 const ACI_VERSION: &str = "3.0";
 
-pub(super) fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciError> {
+pub(super) async fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciError> {
     let endpoint = call.endpoint;
     Ok(ReplyData::Elements(match action {
         "GetVersion" => get_version(call),
-        "GetStatus" => get_status(endpoint),
+        "GetStatus" => get_status(endpoint).await,
         "GetPid" => vec![Element::text("autn:pid", std::process::id().to_string())],
         "GetChildren" => get_children(endpoint),
         "GetLicenseInfo" => get_license_info(call),
@@ -93,10 +94,19 @@ fn get_version(call: &Call<'_>) -> Vec<Element> {
     ]
 }
 
-fn get_status(endpoint: &Endpoint) -> Vec<Element> {
+async fn get_status(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
-    let queue = |served: &ServedQueue| {
-        let summary = served.queue.summary();
+    let servers = servers::servers(&inner.system).await;
+    let mut summaries = Vec::new();
+    for served in endpoint.queues() {
+        let queue = &served.queue;
+        // What other servers change, this one need not have heard of.
+        summaries.push(match inner.system.is_shared() && inner.system.is_ready() {
+            true => queue.read_summary().await.unwrap_or_else(|_| queue.summary()),
+            false => queue.summary(),
+        });
+    }
+    let queue = |(served, summary): (&ServedQueue, Summary)| {
         let settings = served.queue.settings();
         Element::new("queue")
             .child(Element::text("name", served.queue.name()))
@@ -107,7 +117,7 @@ fn get_status(endpoint: &Endpoint) -> Vec<Element> {
             .child(Element::text("maximumthreads", settings.maximum_threads.to_string()))
             .children(work::workers(endpoint, served))
     };
-    vec![
+    [
         Element::text("product", "actiond"),
         Element::text("version", VERSION),
         Element::text("build", build().to_string()),
@@ -118,8 +128,12 @@ fn get_status(endpoint: &Endpoint) -> Vec<Element> {
         Element::text("acithreads", inner.threads.to_string()),
         Element::text("durability", inner.system.durability()),
         Element::text("draining", inner.system.is_draining().to_string()),
-        Element::new("queues").children(endpoint.queues().iter().map(queue)),
+        Element::text("ready", inner.system.is_ready().to_string()),
+        Element::new("queues").children(endpoint.queues().iter().zip(summaries).map(queue)),
     ]
+    .into_iter()
+    .chain(servers)
+    .collect()
 }
 
 fn get_children(endpoint: &Endpoint) -> Vec<Element> {

@@ -24,6 +24,7 @@ use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_work::{Heartbeat, QueueWork, Take, Word, WorkReport};
 use crate::aci::request::PairValue;
+use crate::aci::token::Token;
 use crate::desk::job::{Job, News, Settled};
 use crate::desk::{self, Desk, Handed};
 use crate::kinds::results::{self, Form};
@@ -114,9 +115,9 @@ async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError>
 
 /// An action as its worker gets it.
 fn work(endpoint: &Endpoint, job: &Job) -> Option<Element> {
-    let ActionRef { id, queued_at, attempt } = job.action();
+    let ActionRef { id, queued_at, attempt, taken_by } = job.action();
     let served = endpoint.queue(job.queue_name())?;
-    let token = endpoint.token(served, Submitted { id, queued_at });
+    let token = endpoint.token(served, Submitted { id, queued_at, taken_by });
     Some(
         Element::new("work")
             .child(Element::text("token", token))
@@ -136,6 +137,7 @@ struct Attempted<'a> {
     id: ActionId,
     queued_at: Timestamp,
     attempt: u32,
+    token: Token,
     /// The token as the worker wrote it, for errors.
     given: &'a str,
     /// Ready once the worker waits for its reply no more.
@@ -159,8 +161,8 @@ impl<'a> Attempted<'a> {
         let id = ActionId::new(token.id).filter(|_| token.queue == served.upper);
         let id = id.ok_or_else(|| unknown_token(served.queue.name(), given))?;
         let queued_at = Timestamp(token.queued_ms);
-        let (attempt, client) = (report.attempt, call.client);
-        Ok(Self { endpoint, served, desk, id, queued_at, attempt, given, client })
+        let (attempt, client, token) = (report.attempt, call.client, token.clone());
+        Ok(Self { endpoint, served, desk, id, queued_at, attempt, token, given, client })
     }
 
     async fn report(&self, word: Word) -> Result<Vec<Element>, AciError> {
@@ -304,6 +306,7 @@ impl<'a> Attempted<'a> {
 
     async fn whereabouts(&self) -> Result<Whereabouts, AciError> {
         let until = tokio::time::Instant::now() + HERE_WITHIN;
+        let mut is_asked_for = false;
         loop {
             if let Some(job) = self.desk.job(self.id, self.attempt) {
                 if job.action().queued_at != self.queued_at {
@@ -319,12 +322,17 @@ impl<'a> Attempted<'a> {
             if !(self.is_latest(&record) && record.state.is_running()) {
                 return Ok(Whereabouts::Past(Box::new(record)));
             }
-            // It has just ended, or the server has just started, or is about to end.
+            // Another server has it, or it has just ended, or the server has just started, or is about to end.
             if self.endpoint.system().is_draining() {
                 return Err(self.error(&QueueError::ShuttingDown));
             }
             if tokio::time::Instant::now() >= until {
                 return Err(AciError::unavailable("the action is not back here yet; say it again"));
+            }
+            if !std::mem::replace(&mut is_asked_for, true) {
+                let taken = self.served.queue.take_over(self.id, self.attempt).await;
+                taken.map_err(|error| self.error(&error))?;
+                continue;
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -364,8 +372,8 @@ impl<'a> Attempted<'a> {
     }
 
     fn token(&self) -> String {
-        let action = Submitted { id: self.id, queued_at: self.queued_at };
-        self.endpoint.token(self.served, action)
+        let action = Submitted { id: self.id, queued_at: self.queued_at, taken_by: None };
+        self.endpoint.token_again(self.served, &self.token, action)
     }
 
     fn error(&self, error: &QueueError) -> AciError {
@@ -422,10 +430,10 @@ pub(super) fn workers(endpoint: &Endpoint, served: &ServedQueue) -> Option<Eleme
     let desk = served.desk.as_ref()?;
     let (holders, all) = desk.holders(MAX_SHOWN);
     let each = holders.into_iter().map(|holder| {
-        let ActionRef { id, queued_at, attempt } = holder.action;
+        let ActionRef { id, queued_at, attempt, taken_by } = holder.action;
         let name = holder.worker.map(|worker| Element::text("name", &*worker));
         Element::new("worker").children(name).children([
-            Element::text("token", endpoint.token(served, Submitted { id, queued_at })),
+            Element::text("token", endpoint.token(served, Submitted { id, queued_at, taken_by })),
             Element::text("attempt", attempt.to_string()),
             Element::text("last_word", holder.silence.as_secs().to_string()),
         ])

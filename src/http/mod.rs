@@ -18,6 +18,7 @@ mod body;
 pub(crate) mod browsers;
 mod caller;
 pub mod connection;
+mod health;
 pub(crate) mod limits;
 pub(crate) mod memory;
 mod refused;
@@ -109,8 +110,18 @@ pub fn configure_port(
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
         let keep_alive = endpoint.idle_timeout().and_then(response::keep_alive);
-        let service = Service { port, front, endpoint, keep_alive, last_host: LastHost::default() };
-        config.app_data(web::Data::new(service)).default_service(web::to(aci));
+        let service = Service {
+            port,
+            front,
+            endpoint: endpoint.clone(),
+            keep_alive,
+            last_host: LastHost::default(),
+        };
+        config
+            .service(health::live())
+            .service(health::ready(endpoint))
+            .app_data(web::Data::new(service))
+            .default_service(web::to(aci));
     }
 }
 
@@ -211,7 +222,7 @@ async fn aci(
         }
     };
     // No key would help a page of another server.
-    let asks_for_key = reply.asks_for_key && !is_foreign;
+    let (asks_for_key, may_retry) = (reply.asks_for_key && !is_foreign, reply.may_retry);
     // A request that was refused has a line of its own, with the key in it.
     if let Some(caller) = wrong_key.filter(|_| !reply.is_refused) {
         log::warn!("a request {caller}, which is not known here, was judged without it");
@@ -221,7 +232,7 @@ async fn aci(
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     }
-    if is_beyond {
+    if is_beyond || may_retry {
         let after = HeaderValue::from_static(limits::RETRY_AFTER);
         response.headers_mut().insert(RETRY_AFTER, after);
     }

@@ -129,7 +129,23 @@ impl<'d> Change<'d> {
                 row.note = Some(note.clone());
                 Ok(vec![row.affected(Verdict::Stay)])
             }
+            Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
         }
+    }
+
+    /// Makes this owner the one that runs an attempt.
+    fn take_over(&mut self, id: ActionId, attempt: u32) -> Result<Vec<Affected>, Rejected> {
+        let is_dead = self.is_dead(self.owner);
+        let row = self.queue.rows.get_mut(&id).ok_or(Rejected::Unknown)?;
+        if !is_current(row.record.state, row.record.attempt, attempt) || is_dead {
+            return Err(Rejected::Stale);
+        }
+        if let Some(former) = row.owner.replace(self.owner).filter(|former| *former != self.owner) {
+            let moved = Notice::Moved { queue: self.batch.queue, id, attempt };
+            self.notices.push((To::Owner(former), moved));
+            self.resumed.push(row.resumed());
+        }
+        Ok(vec![row.affected(Verdict::Stay)])
     }
 
     fn set_paused(&mut self, paused: bool) {
@@ -294,7 +310,7 @@ impl<'d> Change<'d> {
                         return Err(Rejected::KeyTaken);
                     }
                     let Record { id, queued_at, .. } = first.record;
-                    return Ok(Submitted { id, queued_at });
+                    return Ok(Submitted { id, queued_at, taken_by: None });
                 }
                 (parameters.clone(), *priority, key.clone(), *not_before, *queued_at)
             }
@@ -329,10 +345,13 @@ impl<'d> Change<'d> {
             percent: 0.0,
             error: None,
             report: Vec::new(),
+            taken_by: None,
+            run_by: None,
+            figures: None,
             position: None,
         };
         self.queue.rows.insert(id, Row::new(record, parameters, key));
-        Ok(Submitted { id, queued_at })
+        Ok(Submitted { id, queued_at, taken_by: None })
     }
 
     /// Starts the next actions, if the owner has its lease.

@@ -232,19 +232,22 @@ impl Row {
             parameters: self.parameters.clone(),
             failures: self.failures,
             restarts: self.restarts,
+            taken_by: None,
         }
     }
 
     pub(crate) fn resumed(&self) -> Resumed {
         let (state, note) = (self.record.state, self.note.clone());
-        Resumed { claimed: self.claimed(), state, note }
+        let (figures, partial) = (None, Vec::new());
+        Resumed { claimed: self.claimed(), state, note, figures, partial }
     }
 
     pub(crate) fn affected(&self, verdict: Verdict) -> Affected {
         let Record { id, attempt, queued_at, started_at, state, .. } = self.record;
         let ends = state.is_final() && verdict == Verdict::Move(state);
         let finished_at = self.record.finished_at.filter(|_| ends);
-        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+        let taken_by = None;
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict, taken_by }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{Interest, Observer, QueueEvent, Requeue, observer};
+use super::{ActionRef, Interest, Observer, QueueEvent, Requeue, observer};
 use crate::action::{ActionId, State, Timestamp};
+use crate::store::SiteId;
 
 /// Number of characters of an error text in one line of a log.
 const MAX_LOGGED_CHARS: usize = 500;
@@ -18,6 +19,8 @@ pub struct Unfinished<'a> {
     pub id: ActionId,
     /// The time at which it was queued.
     pub queued_at: Timestamp,
+    /// The server that took it, if that was another: see [`Record::taken_by`](crate::store::Record::taken_by).
+    pub taken_by: Option<SiteId>,
     /// The action's state: Error, Cancelled or Stopped; or Queued if it was put back into the queue.
     pub state: State,
     /// The error text, if there is one: any text, of any length.
@@ -40,7 +43,8 @@ impl<'a> Unfinished<'a> {
             }
             _ => return None,
         };
-        Some(Self { id: action.id, queued_at: action.queued_at, state, error, requeued })
+        let ActionRef { id, queued_at, taken_by, .. } = action;
+        Some(Self { id, queued_at, taken_by, state, error, requeued })
     }
 }
 

@@ -29,10 +29,11 @@ impl QueueActor {
 
     /// Makes the attempt at a claimed action.
     pub(super) fn attempt_of(&self, claimed: Claimed) -> Attempt {
+        let taken_by = claimed.taken_by;
         let Claimed { id, attempt, queued_at, priority, parameters, failures, restarts, .. } =
             claimed;
         let attempt = Attempt::new(
-            Some(ActionRef { id, queued_at, attempt }),
+            Some(ActionRef { id, queued_at, attempt, taken_by }),
             self.shared.name_shared(),
             parameters,
             self.on_restart(),

@@ -137,9 +137,17 @@ impl Recipients {
     pub(super) fn may_resume(&self) -> bool {
         let may = |reply_to: &ReplyTo| match reply_to {
             ReplyTo::Internal(control) => control.may_resume(),
-            ReplyTo::Client { .. } => false,
+            ReplyTo::Client { asked, .. } => *asked == Asked::TakeOver,
         };
         self.controls.iter().any(may)
+    }
+
+    /// Tells whether the batch looks for what servers have left that died.
+    pub(super) fn recovers(&self) -> bool {
+        let recovers = |reply_to: &ReplyTo| {
+            matches!(reply_to, ReplyTo::Internal(Control::Recover { .. } | Control::Reclaim { .. }))
+        };
+        self.controls.iter().any(recovers)
     }
 
     /// Tells every client that the batch failed, and returns the controls to be retried.

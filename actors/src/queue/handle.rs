@@ -12,20 +12,25 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State};
 use crate::clock::Clock;
-use crate::lifecycle::{Command, Verdict, decide};
+use crate::lifecycle::{Command, OnRestart, Verdict, decide};
 use crate::perform::Perform;
 use crate::queue::{
     ActionStatus, Change, Link, LookAgain, QueueActor, QueueError, QueueLink, QueueSettings,
     RelayedCommand, Submission, Summary, Target,
 };
 use crate::store::{
-    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, Store, Submitted,
+    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, Site, SiteId, Store,
+    Submitted,
 };
 use crate::system::WeakSystem;
 use crate::worker::Attempt;
 
 /// Time that a call waits for its answer. The change may still be made after it.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Time that a command waits until an attempt is here that was taken over for it, and between two looks for it.
+const HERE_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A queue, for its callers: submits and commands actions, and reads them. Got from [`System::queue`](crate::System::queue).
 ///
@@ -52,6 +57,12 @@ impl QueueHandle {
     #[must_use]
     pub fn name(&self) -> &str {
         self.shared.name()
+    }
+
+    /// Returns the name, host and port of a server that an action of this queue has named.
+    #[must_use]
+    pub fn site(&self, id: SiteId) -> Option<Arc<Site>> {
+        self.store.site(id)
     }
 
     /// Returns the queue's settings.
@@ -143,6 +154,25 @@ impl QueueHandle {
         self.shared.tell(LookAgain(reply));
         // An actor that has died has looked at nothing; the next one looks when it starts.
         answer.map(drop)
+    }
+
+    /// Takes an attempt over whose work is done elsewhere, from the server that runs it: who does the work talks to this server
+    /// now. Nothing changes if that attempt does not run, if it runs here, or its kind is not of
+    /// [`OnRestart::Resume`](crate::OnRestart::Resume).
+    ///
+    /// # Errors
+    ///
+    /// The store's, or [`QueueError::Unavailable`].
+    pub async fn take_over(&self, id: ActionId, attempt: u32) -> Result<(), QueueError> {
+        let on_restart = self.settings().on_restart.unwrap_or_else(|| self.performer.on_restart());
+        let is_here = self.shared.slots().attempt(id).is_some_and(|a| a.number() == attempt);
+        if on_restart != OnRestart::Resume || is_here || !self.store.has_peers() {
+            return Ok(());
+        }
+        match self.send_control(Control::TakeOver { id, attempt }, Some(id)).await {
+            Ok(_) | Err(QueueError::UnknownAction { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps a note with an attempt that runs.
@@ -275,7 +305,13 @@ impl QueueHandle {
     /// [`ActionContext::log`]: crate::ActionContext::log
     #[must_use]
     pub fn log_of(&self, status: &ActionStatus) -> Vec<Arc<str>> {
-        self.live_attempt(&status.record).map(|attempt| attempt.log_lines()).unwrap_or_default()
+        if let Some(attempt) = self.live_attempt(&status.record) {
+            return attempt.log_lines();
+        }
+        let shown = status.record.figures.as_ref();
+        shown
+            .map(|figures| figures.log.iter().map(|line| line.as_str().into()).collect())
+            .unwrap_or_default()
     }
 
     /// Makes the queue's actor panic, for tests of its guardian.
@@ -302,7 +338,7 @@ impl QueueHandle {
     /// Lays the figures of the running attempt over the stored row.
     pub(super) fn with_live(&self, record: Record) -> ActionStatus {
         let live = self.live_attempt(&record).map(|attempt| attempt.view());
-        ActionStatus::new(record, live)
+        ActionStatus::new(record, live, &*self.clock)
     }
 
     /// Returns the running attempt that this record shows, if it shows one.
@@ -328,8 +364,7 @@ impl QueueHandle {
             }
             other => return other,
         };
-        let attempt = self.shared.slots().attempt(action.id);
-        let Some(answer) = attempt.and_then(|attempt| attempt.relay(relayed)) else {
+        let Some(answer) = self.relay(action.id, relayed).await? else {
             return Err(refused.into());
         };
         match tokio::time::timeout(DEADLINE, answer).await {
@@ -337,6 +372,36 @@ impl QueueHandle {
             Ok(Ok(Err(reason))) => Err(QueueError::RefusedElsewhere { reason }),
             Ok(Err(_)) => Err(refused.into()),
             Err(_) => Err(QueueError::NoAnswer),
+        }
+    }
+
+    /// Passes a command on to the work of an action that runs; `None` if that takes none. If another server has the attempt, it is
+    /// taken over first.
+    async fn relay(
+        &self,
+        id: ActionId,
+        command: RelayedCommand,
+    ) -> Result<Option<oneshot::Receiver<Result<State, String>>>, QueueError> {
+        let here = |number: Option<u32>| {
+            let attempt = self.shared.slots().attempt(id);
+            attempt.filter(|attempt| number.is_none_or(|number| number == attempt.number()))
+        };
+        if let Some(attempt) = here(None) {
+            return Ok(attempt.relay(command));
+        }
+        let Some(record) = self.store.record(self.id, id).await? else { return Ok(None) };
+        if !record.state.is_running() || !self.store.has_peers() {
+            return Ok(None);
+        }
+        self.take_over(id, record.attempt).await?;
+        let until = tokio::time::Instant::now() + HERE_WITHIN;
+        loop {
+            // Its work takes commands once it has begun.
+            let answer = here(Some(record.attempt)).and_then(|attempt| attempt.relay(command));
+            if answer.is_some() || tokio::time::Instant::now() >= until {
+                return Ok(answer);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -12,6 +12,7 @@ use crate::lifecycle::{Came, Ended, OnRestart, Verdict};
 use crate::report::Written;
 use crate::store::{Affected, AttemptEnd, Claimed, Control, Notice};
 use crate::system::Standing;
+use crate::worker::Attempt;
 
 /// A change by another owner, of which the store has sent a notice. From the system.
 #[derive(Message)]
@@ -49,8 +50,8 @@ impl QueueActor {
         self.shared.inbox().control(internal(Control::End(Arc::new(end))));
     }
 
-    /// Passes on changes whose notices may have been lost: stops and pauses of what runs here, and ends that callers wait
-    /// for.
+    /// Passes on changes whose notices may have been lost: stops and pauses of what runs here, attempts that others have taken
+    /// over, and ends that callers wait for.
     pub(super) fn remind(&self, own: &[Affected]) {
         for action in own.iter().filter(|action| action.verdict == Verdict::Stay) {
             let (id, wish) = (action.id, wish_of(action.state));
@@ -59,7 +60,26 @@ impl QueueActor {
                 self.shared.slots().steer(id, action.attempt, wish);
             }
         }
+        // All that began by then is among the actions of this owner, unless another has it now.
+        let is_own = |attempt: &Attempt| {
+            let is_it = |a: &Affected| Some(a.id) == attempt.id() && a.attempt == attempt.number();
+            own.iter().any(is_it)
+        };
+        for attempt in self.shared.slots().attempts() {
+            let is_elsewhere = attempt.on_restart() == OnRestart::Resume
+                && attempt.ended().is_none()
+                && !is_own(&attempt);
+            if is_elsewhere && self.shared.detach(&attempt) {
+                log::debug!("queue {}: another server goes on with an attempt", self.shared.name());
+            }
+        }
         self.shared.waiters().wake_all();
+    }
+
+    /// Looks what of its own this owner still runs.
+    fn look_for_own(&self) {
+        let reclaim = Control::Reclaim { recovery: self.recovery() };
+        self.shared.inbox().control(internal(reclaim));
     }
 
     /// Forces what may run elsewhere by now.
@@ -93,8 +113,10 @@ impl Handler<Noticed> for QueueActor {
 
     fn handle(&mut self, Noticed(notice): Noticed, ctx: &mut Self::Context) {
         match notice {
-            Notice::Work(_) => self.look = true,
+            Notice::Work(_) => self.look |= self.shared.slots().available() > 0,
             Notice::Steer { id, attempt, wish, .. } => self.shared.slots().steer(id, attempt, wish),
+            // It may be late, and the attempt be back here: only the store can tell.
+            Notice::Moved { .. } => self.look_for_own(),
             Notice::Ended { id, .. } => self.shared.waiters().wake(id),
             Notice::Paused { paused, .. } => {
                 self.shared.set_paused(paused);
@@ -112,8 +134,7 @@ impl Handler<LeaseState> for QueueActor {
     fn handle(&mut self, lease: LeaseState, ctx: &mut Self::Context) {
         match lease {
             LeaseState::Renewed => {
-                let reclaim = Control::Reclaim { recovery: self.recovery() };
-                self.shared.inbox().control(internal(reclaim));
+                self.look_for_own();
                 self.pump(ctx);
             }
             LeaseState::InDoubt => self.mind_lease(),

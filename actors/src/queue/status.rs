@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::action::Timestamp;
+use crate::clock::Clock;
 use crate::report::Progress;
 use crate::store::{Counts, Record};
 use crate::worker::LiveView;
@@ -28,13 +29,26 @@ pub struct ActionStatus {
 }
 
 impl ActionStatus {
-    pub(super) fn new(mut record: Record, live: Option<LiveView>) -> Self {
+    pub(super) fn new(mut record: Record, live: Option<LiveView>, clock: &dyn Clock) -> Self {
         if let Some(live) = live {
             record.report = live.partial;
             record.worker = live.worker;
             return Self { record, progress: live.progress, processing: live.processing };
         }
-        let millis = u64::try_from(record.processing_ms).unwrap_or_default();
+        if let Some(figures) = &record.figures {
+            // It runs on another server.
+            record.worker.clone_from(&figures.worker);
+            let (progress, processing) = (figures.progress.clone(), figures.processing);
+            return Self { record, progress, processing };
+        }
+        let millis = match record.started_at {
+            // Nothing is shown of it yet.
+            Some(started_at) if record.state.is_running() => {
+                clock.now().0.saturating_sub(started_at.0)
+            }
+            _ => record.processing_ms,
+        };
+        let millis = u64::try_from(millis).unwrap_or_default();
         Self {
             progress: Progress::of_percent(record.percent),
             processing: Duration::from_millis(millis),

@@ -30,7 +30,7 @@ impl From<ActionId> for Target {
 }
 
 impl From<Submitted> for Target {
-    fn from(Submitted { id, queued_at }: Submitted) -> Self {
+    fn from(Submitted { id, queued_at, .. }: Submitted) -> Self {
         Self { id, queued_at: Some(queued_at) }
     }
 }

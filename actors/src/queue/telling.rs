@@ -23,6 +23,7 @@ pub(super) enum Asked {
     Priority(i32),
     PauseQueue,
     ResumeQueue,
+    TakeOver,
     Other,
 }
 
@@ -35,6 +36,7 @@ impl Asked {
             } => Self::Priority(*priority),
             Control::PauseQueue { .. } => Self::PauseQueue,
             Control::ResumeQueue => Self::ResumeQueue,
+            Control::TakeOver { .. } => Self::TakeOver,
             Control::Command { .. }
             | Control::End(_)
             | Control::StopAll
@@ -116,9 +118,10 @@ impl Telling {
     }
 
     /// Tells of an action that was queued.
-    pub(super) fn queued(&self, queue: &str, Submitted { id, queued_at }: Submitted) {
+    pub(super) fn queued(&self, queue: &str, submitted: Submitted) {
         if self.want(Interest::QUEUED) {
-            let action = ActionRef { id, queued_at, attempt: 0 };
+            let Submitted { id, queued_at, taken_by } = submitted;
+            let action = ActionRef { id, queued_at, attempt: 0, taken_by };
             self.observers.tell(queue, &QueueEvent::Queued { action });
         }
     }
@@ -126,8 +129,8 @@ impl Telling {
     /// Tells of an attempt that is about to begin.
     pub(super) fn started(&self, queue: &str, claimed: &Claimed) {
         if self.want(Interest::STARTED) {
-            let Claimed { id, attempt, queued_at, started_at, .. } = *claimed;
-            let action = ActionRef { id, queued_at, attempt };
+            let Claimed { id, attempt, queued_at, started_at, taken_by, .. } = *claimed;
+            let action = ActionRef { id, queued_at, attempt, taken_by };
             self.observers.tell(queue, &QueueEvent::Started { action, started_at });
         }
     }
@@ -147,7 +150,7 @@ impl Telling {
         match asked {
             Asked::PauseQueue => self.paused(queue, true),
             Asked::ResumeQueue => self.paused(queue, false),
-            Asked::Priority(_) | Asked::Other => {}
+            Asked::Priority(_) | Asked::TakeOver | Asked::Other => {}
         }
         for action in affected {
             self.steered(queue, action, asked);
@@ -294,5 +297,6 @@ impl Telling {
 }
 
 const fn action(of: &Affected) -> ActionRef {
-    ActionRef { id: of.id, queued_at: of.queued_at, attempt: of.attempt }
+    let Affected { id, queued_at, attempt, taken_by, .. } = *of;
+    ActionRef { id, queued_at, attempt, taken_by }
 }

@@ -36,7 +36,7 @@ impl QueueHandle {
             bytes = (size > most).then_some(size);
             view
         });
-        let status = ActionStatus::new(record, live);
+        let status = ActionStatus::new(record, live, &*self.clock);
         Ok(StatusWithin { status, too_large: bytes.map(|bytes| TooLarge { bytes }) })
     }
 

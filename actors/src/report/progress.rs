@@ -1,5 +1,7 @@
 //! The progress of a running action, as a percentage or in stages.
 
+use serde::{Deserialize, Serialize};
+
 /// Progress of a running action.
 ///
 /// With stages, the percentage is their weighted mean; without, it is the figure that was set.
@@ -12,7 +14,7 @@
 /// ]);
 /// assert_eq!(progress.percent(), 80.0);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// True while the amount of work is still being measured, so that the figures may jump.
     pub measuring: bool,
@@ -42,7 +44,7 @@ impl Progress {
 }
 
 /// One stage of an action's work; stages nest.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// The stage's title.
     pub title: String,
@@ -58,7 +60,7 @@ pub struct Stage {
 }
 
 /// Status of a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StageStatus {
     /// Still to come.
     Pending,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Came, Command, Ended, OnRestart, Recovery, Refusal, Verdict};
-use crate::report::Written;
-use crate::store::{Counts, OwnerId, QueueId, StoreError};
+use crate::report::{Report, Written};
+use crate::store::{Counts, Figures, OwnerId, QueueId, SiteId, StoreError};
 
 /// Changes that one queue wants to make in one transaction.
 #[derive(Debug, Clone)]
@@ -93,6 +93,14 @@ pub enum Control {
         /// The note.
         note: String,
     },
+    /// Makes this owner the one that runs an attempt whose work is done elsewhere, and returns it in [`BatchReply::resumed`];
+    /// nothing, if it runs it already. It is [`Rejected::Stale`] unless this attempt runs.
+    TakeOver {
+        /// The action.
+        id: ActionId,
+        /// The attempt's number.
+        attempt: u32,
+    },
 }
 
 impl Control {
@@ -111,6 +119,7 @@ impl Control {
             Self::Recover { recovery, .. } | Self::Reclaim { recovery } => {
                 recovery.on_restart == OnRestart::Resume
             }
+            Self::TakeOver { .. } => true,
             _ => false,
         }
     }
@@ -225,6 +234,8 @@ pub struct Affected {
     pub state: State,
     /// The decision on this change.
     pub verdict: Verdict,
+    /// The server that took it: see [`Record::taken_by`](super::Record::taken_by).
+    pub taken_by: Option<SiteId>,
 }
 
 /// An action that ended in Error before it ran, because its parameters can't be read.
@@ -262,6 +273,8 @@ pub struct Submitted {
     pub id: ActionId,
     /// Time when it was queued.
     pub queued_at: Timestamp,
+    /// The server that took it first, if that was another: see [`Record::taken_by`](super::Record::taken_by).
+    pub taken_by: Option<SiteId>,
 }
 
 /// An action that was started: it has a slot.
@@ -283,6 +296,8 @@ pub struct Claimed {
     pub failures: u32,
     /// Number of restarts that have queued it again since then.
     pub restarts: u32,
+    /// The server that took it: see [`Record::taken_by`](super::Record::taken_by).
+    pub taken_by: Option<SiteId>,
 }
 
 /// An attempt that goes on after its server went down.
@@ -294,4 +309,8 @@ pub struct Resumed {
     pub state: State,
     /// The note that was kept last.
     pub note: Option<String>,
+    /// What its former server has shown of it ([`Store::show`](super::Store::show)), if there is something.
+    pub figures: Option<Box<Figures>>,
+    /// The partial result that it has shown.
+    pub partial: Report,
 }

@@ -175,6 +175,7 @@ macro_rules! store_conformance {
             no_two_owners_start_the_same,
             ids_and_keys_are_one_for_all_owners,
             who_recovers_an_attempt_runs_it,
+            an_attempt_is_taken_over,
         }
     };
     ($factory:expr => $($case:ident),+ $(,)?) => { $(

@@ -2,7 +2,7 @@
 //!
 //! - the changes and their answers: [`Batch`] and [`BatchReply`];
 //! - listing with filters, sort keys and pages: [`query`];
-//! - servers that share a store: [`OwnerId`], [`Renewal`], [`Notice`];
+//! - servers that share a store: [`OwnerId`], [`Renewal`], [`Notice`]; what they know of one another: [`Server`], [`Figures`];
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the store that several servers share, in PostgreSQL: `postgres` (feature `postgres`);
 //! - reads that are bounded by size: [`RecordWithin`], in `within`;
@@ -58,6 +58,13 @@
 //! it runs ([`Control::Reclaim`]), and the state of the actions whose ends are waited for. So a store need not
 //! keep notices, and may send them outside its transactions.
 //!
+//! # What servers show of one another
+//!
+//! Each server has a *site*: its name, and the host and port in its tokens. An action keeps the site that took it
+//! ([`Record::taken_by`]), so that every server shows the same token, and the one that ran it last ([`Record::run_by`]).
+//! What is seen of an attempt only while it runs, such as its progress, is shown to others with [`Store::show`], and read
+//! with the row. A store that one server has to itself needs none of this.
+//!
 //! # Delayed starts
 //!
 //! An action may be queued that must not start before some time: [`NewAction::Given`] and [`AttemptEnd::retry_after`] set
@@ -99,6 +106,11 @@
 //! know ([`Control::Recover`]) or that a dead owner ran, and writes this owner into its row. If the parameters of one can't be
 //! read, the action ends in Error and is in [`BatchReply::unread`]. A [`Control::Note`] is kept with the attempt until that ends.
 //!
+//! Who hears of the work need not be the server that runs the attempt: a worker may talk to any of them. [`Control::TakeOver`]
+//! makes this owner the one that runs it, and returns it in [`BatchReply::resumed`]. The former owner is sent
+//! [`Notice::Moved`], and lets go of it; if that got lost, it finds the attempt missing from the answer to
+//! [`Control::Reclaim`].
+//!
 //! # Failures
 //!
 //! A batch that failed has changed nothing. [`StoreError::Unavailable`] is for faults that pass by themselves, such as a lost
@@ -129,12 +141,14 @@ mod pending;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod query;
+mod servers;
 mod shown;
 pub mod sqlite;
 mod within;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -153,6 +167,7 @@ pub use batch::{
 pub use counts::Counts;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, Page, PageLimit, Query};
+pub use servers::{Figures, Server, Shown, Site, SiteId};
 pub use within::RecordWithin;
 
 /// A queue's number within one store.
@@ -266,6 +281,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(Renewal::Holds)).boxed()
     }
 
+    /// Returns the time between two renewals of the lease: a third of it, unless the store says otherwise.
+    fn heartbeat(&self) -> Option<Duration> {
+        self.lease().map(|lease| lease / 3)
+    }
+
     /// Replaces the owner by a new one, with a lease that begins now, and returns it. Called after [`Renewal::Lost`], once
     /// everything that the former owner ran here has ended.
     fn new_owner(&self) -> BoxFuture<'static, Result<OwnerId, StoreError>> {
@@ -275,6 +295,35 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Sets the callback for notices to this owner. Called once, before anything is enlisted.
     fn notices(&self, sink: NoticeSink) {
         drop(sink);
+    }
+
+    /// Returns the name, host and port of a server that something from this store has named, from memory.
+    fn site(&self, id: SiteId) -> Option<Arc<Site>> {
+        let _ = id;
+        None
+    }
+
+    /// Reads the servers that have the store open, and those that are dead but not forgotten yet. Empty for a store that a server
+    /// has to itself.
+    fn servers(&self) -> BoxFuture<'static, Result<Vec<Server>, StoreError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
+    /// Tells whether the store answers, as far as is known: from memory, a few seconds late at most.
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    /// Tells whether other servers have the store open, as far as is known here.
+    fn has_peers(&self) -> bool {
+        false
+    }
+
+    /// Shows other servers how attempts stand that run here ([`Record::figures`]), until they end or more is shown of them. Nothing
+    /// of it need survive a crash. Only called while [`Store::has_peers`].
+    fn show(&self, shown: Vec<Shown>) -> BoxFuture<'static, Result<(), StoreError>> {
+        drop(shown);
+        ready(Ok(())).boxed()
     }
 
     /// Writes what is still buffered, gives the lease up, and ends the store's threads.
@@ -377,8 +426,14 @@ pub struct Record {
     pub worker: Option<String>,
     /// The error text, if it ended in Error. If it did not end, that of its latest attempt that has failed.
     pub error: Option<String>,
-    /// Its result.
+    /// Its result. While it runs on another server, the partial one that this shows.
     pub report: Report,
+    /// The server that took it, whose host and port its token carries; `None` if that was this one.
+    pub taken_by: Option<SiteId>,
+    /// The server that runs it, or ran it last; `None` in a store that servers don't share, and before the first start.
+    pub run_by: Option<SiteId>,
+    /// What is seen of the attempt that runs, as its server shows it ([`Store::show`]).
+    pub figures: Option<Box<Figures>>,
     /// Its place in the queue, from 1; only while it may start, only from [`Store::record`], and only up to
     /// [`Record::MAX_POSITION`].
     pub position: Option<u64>,

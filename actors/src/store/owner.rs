@@ -51,6 +51,15 @@ pub enum Notice {
         /// The wish.
         wish: Wish,
     },
+    /// An attempt that this owner ran has been taken over by another ([`Control::TakeOver`](super::Control::TakeOver)).
+    Moved {
+        /// Its queue.
+        queue: QueueId,
+        /// The action.
+        id: ActionId,
+        /// The attempt.
+        attempt: u32,
+    },
     /// An action has reached a final state.
     Ended {
         /// Its queue.
@@ -74,6 +83,7 @@ impl Notice {
         match self {
             Self::Work(queue)
             | Self::Steer { queue, .. }
+            | Self::Moved { queue, .. }
             | Self::Ended { queue, .. }
             | Self::Paused { queue, .. } => *queue,
         }

@@ -241,7 +241,7 @@ impl Builder {
             actors: Mutex::new(actors),
             store,
             tenure,
-            keeper: Mutex::new(None),
+            sharing: Mutex::default(),
             clock: self.clock,
             shutdown: Shutdown::new(),
             draining: watch::Sender::new(false),
@@ -257,6 +257,7 @@ impl Builder {
             system.add(queue, thread).await?;
         }
         system.keep_lease();
+        system.show_others();
         if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {
             log::warn!("what ran before is not recovered yet; that is tried on");
         }

@@ -112,9 +112,12 @@ impl Tenure {
 impl System {
     /// Renews the lease on the store from now on, if it has one.
     pub(super) fn keep_lease(&self) {
-        if let Some(time) = self.inner.store.lease() {
-            let keeper = self.executor().spawn(keep(self.downgrade(), time));
-            *lock(&self.inner.keeper) = Some(keeper.abort_handle());
+        let store = &self.inner.store;
+        if let Some((lease, heartbeat)) = store.lease().zip(store.heartbeat()) {
+            // Time must be left for a second try.
+            let heartbeat = heartbeat.min(lease / 3);
+            let keeper = self.executor().spawn(keep(self.downgrade(), lease, heartbeat));
+            lock(&self.inner.sharing).push(keeper.abort_handle());
         }
     }
 
@@ -136,8 +139,9 @@ fn after(asked: Instant, lease: Duration) -> Until {
 }
 
 /// Renews the lease as long as the system lives.
-async fn keep(system: WeakSystem, lease: Duration) {
-    let mut wait = lease / 3;
+async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
+    let mut wait = heartbeat;
+    let mut is_failing = false;
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -147,9 +151,12 @@ async fn keep(system: WeakSystem, lease: Duration) {
         let left = Some(inner.tenure.left()).filter(|left| !left.is_zero());
         let patience = left.map_or(lease / 3, |left| left.min(lease / 3));
         let answer = tokio::time::timeout(patience, inner.store.renew()).await;
-        wait = lease / 3;
+        wait = heartbeat;
         match answer {
             Ok(Ok(Renewal::Holds)) => {
+                if std::mem::take(&mut is_failing) {
+                    log::info!("the lease on the store is renewed again");
+                }
                 inner.tenure.hold(inner.store.owner(), asked, lease);
                 tell(&system.queues(), || LeaseState::Renewed);
             }
@@ -170,10 +177,14 @@ async fn keep(system: WeakSystem, lease: Duration) {
             }
             Ok(Err(StoreError::Closed)) => return,
             failed => {
-                match failed {
-                    Ok(Err(error)) => log::warn!("the lease on the store was not renewed: {error}"),
-                    _ => log::warn!("the lease on the store was not renewed: no answer came"),
-                }
+                let why = match failed {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "no answer came".to_owned(),
+                };
+                // Once for as long as it lasts: it is tried several times a second.
+                let level = if is_failing { log::Level::Debug } else { log::Level::Warn };
+                is_failing = true;
+                log::log!(level, "the lease on the store was not renewed: {why}");
                 // Look again no later than the lease ends.
                 wait = (lease / 10).min(inner.tenure.left());
                 if inner.tenure.standing() == Standing::InDoubt {

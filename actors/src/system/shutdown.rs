@@ -133,8 +133,8 @@ impl System {
             queue.shared.waiters().end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
-        if let Some(keeper) = lock(&self.inner.keeper).take() {
-            keeper.abort();
+        for task in std::mem::take(&mut *lock(&self.inner.sharing)) {
+            task.abort();
         }
         #[cfg(unix)]
         self.programs().close();

@@ -3,7 +3,7 @@
 //!
 //! Each attempt has a wish and a number of its own, so a late stop or end reaches no other (Q6, Q14).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::perform::StopRequested;
 use crate::queue::lock;
 use crate::queue::{Progressed, QueueShared, Relayed, RelayedCommand, RetryPolicy};
 use crate::report::{self, Progress, Report};
-use crate::store::AttemptEnd;
+use crate::store::{AttemptEnd, Figures};
 use crate::worker::RunAs;
 use crate::worker::log::AttemptLog;
 
@@ -86,6 +86,8 @@ pub(crate) struct Attempt {
     came: OnceLock<Came>,
     live: Mutex<Live>,
     log: AttemptLog,
+    /// Number of changes to what is seen of it.
+    changes: AtomicU64,
     /// The queue to tell of progress, if an observer wants that. Weak, since the queue holds its attempts.
     progress_to: Option<Weak<QueueShared>>,
 }
@@ -163,6 +165,7 @@ impl Attempt {
                 ended: None,
             }),
             log: AttemptLog::default(),
+            changes: AtomicU64::new(0),
             progress_to: None,
         }
     }
@@ -195,10 +198,16 @@ impl Attempt {
         self.gives_up
     }
 
-    /// Makes it one that began in an earlier server, which has kept this note.
-    pub(crate) fn resumed(self, note: Option<String>, worked: Duration) -> Self {
-        self.live().stopwatch.before = worked;
-        Self { is_resumed: true, note: Mutex::new(note), ..self }
+    /// Makes it one that began in an earlier server, or another, which has kept this note and shown these figures.
+    pub(crate) fn resumed(self, note: Option<String>, figures: Figures, partial: Report) -> Self {
+        let Figures { progress, processing, worker, log } = figures;
+        let mut live = self.live();
+        (live.progress, live.partial) = (progress, partial);
+        live.stopwatch.before = processing;
+        drop(live);
+        log.iter().for_each(|line| self.log.add(line));
+        let (note, worker) = (Mutex::new(note), Mutex::new(worker));
+        Self { is_resumed: true, note, worker, ..self }
     }
 
     pub(crate) const fn is_resumed(&self) -> bool {
@@ -243,6 +252,7 @@ impl Attempt {
 
     pub(crate) fn set_worker(&self, name: String) {
         *lock(&self.worker) = Some(name);
+        self.note_change();
     }
 
     /// Returns the commands that are passed on to the work from now on.
@@ -324,6 +334,8 @@ impl Attempt {
         if changed {
             let mut live = self.live();
             live.set_stopwatch(wish);
+            drop(live);
+            self.note_change();
         }
     }
 
@@ -421,9 +433,19 @@ impl Attempt {
         self.publish(|live| live.partial = report);
     }
 
+    /// Returns the number of changes so far to what is seen of it.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Keeps a line of its log.
     pub(crate) fn log(&self, line: &str) {
         self.log.add(line);
+        self.note_change();
     }
 
     /// Returns the last lines of its log.
@@ -435,6 +457,7 @@ impl Attempt {
     fn publish(self: &Arc<Self>, change: impl FnOnce(&mut Live)) {
         let mut live = self.live();
         change(&mut live);
+        self.note_change();
         let Some(queue) = &self.progress_to else { return };
         let is_first = live.told == ProgressTold::Idle;
         live.told = if is_first { ProgressTold::Told } else { ProgressTold::More };

@@ -113,6 +113,7 @@ impl Wrong {
                 finished_at: row.started_at,
                 state,
                 verdict: Verdict::Move(state),
+                taken_by: None,
             };
             (is_own && row.attempt == end.attempt && row.state.is_running()).then_some(taken)
         });

@@ -168,7 +168,7 @@ impl OldFile {
         };
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
-        assert_eq!(reply.submissions[0], Ok(Submitted { id, queued_at }));
+        assert_eq!(reply.submissions[0], Ok(Submitted { id, queued_at, taken_by: None }));
         assert_eq!(reply.submissions[2], Err(Rejected::KeyTaken), "it was given something else");
         let new = reply.submissions[1].as_ref().unwrap().id;
         assert_eq!(new.get(), LAST_ID + 1);
@@ -233,6 +233,9 @@ fn old(number: u64) -> Old {
         percent: if state == State::Finished { 100.0 } else { 0.0 },
         error: (state == State::Error).then(|| format!("error of {number}")),
         report,
+        taken_by: None,
+        run_by: None,
+        figures: None,
         position: None,
     };
     Old {

@@ -1,20 +1,34 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
-//! - `servers`: several servers on one schema, to build other tests on; `proxy`: what may stand between one and the database;
+//! - `servers`: several servers on one schema, to build other tests on; `line`: one between a server and the database, which fails;
+//! - `away`: the database goes away, and comes back;
+//! - `sharing`: what one server takes, runs and shows, every other one knows;
+//! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
+//! - `passwords`, `tls`: each way to let the server in;
+//! - `failover`: a standby that becomes the primary, and a database that is away;
 //! - `faults`: single faults of a server or of the database;
-//! - `storm`: three of them, while everything fails;
+//! - `storm`: three servers, while everything fails;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
 
+mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
+mod failover;
 #[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
+mod line;
+mod passwords;
+#[path = "../../../actors/tests/postgres/proxy.rs"]
 mod proxy;
 pub(crate) mod servers;
+mod sharing;
+mod starting;
 #[cfg(target_os = "linux")]
 mod storm;
+mod tls;
 
 use crate::server::CONFIG;
 use servers::{Database, Servers};
@@ -30,6 +44,7 @@ fn a_server_that_starts_again_finds_all_again() {
     running.iter().for_each(|token| servers[0].wait_for_status(token, "Processing"));
     let waits = servers[0].submit("&Name=Grace");
     assert_eq!(servers[0].status(&waits), "Queued");
+    assert!(!servers.home(0).data().join("actions.db").exists(), "all of it is in the database");
     servers.take(0).kill();
 
     servers.start_again(0);
@@ -37,9 +52,9 @@ fn a_server_that_starts_again_finds_all_again() {
     let answer = again.about("Process", "getStatus", &ended).success();
     assert_eq!(answer.must("status"), "Finished");
     assert!(answer.0.contains("Ada"), "{}", answer.0);
-    // They run again once the lease of the one that was killed is over.
-    running.iter().for_each(|token| again.wait_for_status(token, "Processing"));
     running.iter().for_each(|token| drop(again.about("Process", "stop", token).success()));
+    // The server that was killed ran them until its lease was over.
+    running.iter().for_each(|token| again.wait_for_status(token, "Stopped"));
     again.wait_for_status(&waits, "Finished");
     servers.end(0);
 

@@ -269,6 +269,7 @@ pub async fn recovery_spares_what_runs(factory: &impl StoreFactory) {
                 finished_at,
                 state,
                 verdict,
+                taken_by: None,
             });
         }
         // What still runs may be named too, as something that stays.

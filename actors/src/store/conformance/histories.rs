@@ -10,7 +10,7 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
-use super::model::Model;
+use super::model::{Model, as_modelled};
 use super::{StoreFactory, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
@@ -285,7 +285,10 @@ impl History {
             // It may have none, but comes nearer to the end.
             assert_ne!(page.next, cursor);
             for record in &page.records {
-                assert_eq!(*record, self.model.queues[&queue].rows[&record.id].record);
+                assert_eq!(
+                    as_modelled(record.clone()),
+                    self.model.queues[&queue].rows[&record.id].record
+                );
                 listed.push(record.id);
             }
             cursor = page.next;

@@ -404,7 +404,7 @@ pub async fn ids_and_keys_are_one_for_all_owners(factory: &impl StoreFactory) {
         queued_at: Timestamp(7),
     };
     let first = a.try_submit(keyed("first")).await.unwrap();
-    assert_eq!(b.try_submit(keyed("first")).await, Ok(first));
+    assert_eq!(b.try_submit(keyed("first")).await.map(|again| again.id), Ok(first.id));
     assert_eq!(b.try_submit(keyed("other")).await, Err(Rejected::KeyTaken));
     // A copy and a command need not come from where the action came from.
     let copy = NewAction::CopyOf { id: first.id, queued_at: Timestamp(8) };
@@ -446,4 +446,47 @@ pub async fn who_recovers_an_attempt_runs_it(factory: &impl StoreFactory) {
     // As after a restart of `b`.
     assert_eq!(resumed(b, recover()).await, [(id, 1, Some("of b".to_owned()))]);
     assert_eq!(b.end(id, 1, Ended::Finished).await, Ok(State::Finished));
+}
+
+/// A worker elsewhere may talk to any server: the attempt becomes that one's, with its note, and the former owner is told.
+pub async fn an_attempt_is_taken_over(factory: &impl StoreFactory) {
+    let Some(pair) = Pair::open(factory).await else { return };
+    let Pair { a, b, .. } = &pair;
+    let (id, next) = (a.submit(0).await, a.submit(0).await);
+    assert_eq!(a.claim(1).await[0].id, id);
+    let note = |note: &str| Control::Note { id, attempt: 1, note: note.to_owned() };
+    a.control(note("of a")).await.unwrap();
+    let take = |id, attempt| Control::TakeOver { id, attempt };
+    for (control, refused) in [
+        (take(id, 2), Rejected::Stale),
+        (take(next, 1), Rejected::Stale),
+        (take(ActionId::new(ActionId::MAX).unwrap(), 1), Rejected::Unknown),
+    ] {
+        assert_eq!(b.control(control).await, Err(refused));
+    }
+    let taken = async |bench: &Bench| {
+        let controls = vec![take(id, 1)];
+        let mut reply = bench.commit(Batch { controls, ..bench.batch() }).await;
+        let affected = reply.controls.swap_remove(0).unwrap();
+        assert_eq!(affected.len(), 1);
+        assert_eq!((affected[0].id, affected[0].verdict), (id, Verdict::Stay));
+        assert_eq!(affected[0].state, State::Processing);
+        let told = reply.resumed.iter().map(|r| (r.claimed.id, r.claimed.attempt, r.note.clone()));
+        told.collect::<Vec<_>>()
+    };
+    let (by_a, by_b) = (Heard::of(&*a.store), Heard::of(&*b.store));
+    let moved = Notice::Moved { queue: a.queue, id, attempt: 1 };
+    assert_eq!(taken(a).await, [], "it has it");
+    assert_eq!(taken(b).await, [(id, 1, Some("of a".to_owned()))]);
+    by_a.until(moved).await;
+    assert_eq!(a.control(note("late")).await, Err(Rejected::Stale));
+    assert_eq!(a.end(id, 1, Ended::Finished).await, Err(Rejected::Stale));
+    assert_eq!(b.record(id).await.state, State::Processing);
+    b.control(note("of b")).await.unwrap();
+    assert_eq!(taken(b).await, [], "now it has it");
+    assert!(!by_b.has(&moved));
+    assert_eq!(taken(a).await, [(id, 1, Some("of b".to_owned()))], "and back");
+    by_b.until(moved).await;
+    assert_eq!(a.end(id, 1, Ended::Finished).await, Ok(State::Finished));
+    assert_eq!(b.control(take(id, 1)).await, Err(Rejected::Stale));
 }

@@ -54,6 +54,7 @@ pub(super) enum Role {
     Renews,
     Notifies,
     Listens,
+    Shows,
 }
 
 /// Sets the session of a connection whose task runs.
@@ -69,6 +70,7 @@ pub(super) async fn begin_session(
         Role::Renews => "renews",
         Role::Notifies => "notifies",
         Role::Listens => "listens",
+        Role::Shows => "shows",
     };
     let text = format!(
         "{SESSION}

@@ -14,6 +14,7 @@ use super::notices::Peers;
 use super::owner::Owner;
 use super::schema::VERSION;
 use super::settings::Settings;
+use super::sites::Sites;
 use crate::store::{OwnerId, Renewal};
 
 /// Time after which nothing is kept any more of a dead server that has left nothing behind.
@@ -26,8 +27,8 @@ macro_rules! kept_for {
 statements! {
     /// Statements about the lease.
     Lease {
-        open: "INSERT INTO server (id, opened_at, seen_at, expires_at)
-            SELECT nextval('server_id'), now, now, now + $1 * interval '1 microsecond'
+        open: "INSERT INTO server (id, opened_at, seen_at, expires_at, site, slots)
+            SELECT nextval('server_id'), now, now, now + $1 * interval '1 microsecond', $2, $3
             FROM (SELECT clock_timestamp() AS now) AS clock RETURNING id",
 
         renew: "UPDATE server SET seen_at = clock_timestamp(),
@@ -36,6 +37,10 @@ statements! {
              RETURNING (SELECT version FROM meta), EXISTS (SELECT 1 FROM server other WHERE other.id <> $1 AND NOT other.dead)",
 
         give_up: "UPDATE server SET dead = true WHERE id = $1",
+
+        // Of attempts that run no more. Who showed it may be gone, too.
+        hide: "DELETE FROM shown s WHERE NOT EXISTS (
+                SELECT 1 FROM live l WHERE l.id = s.id AND l.attempt = s.attempt AND l.state BETWEEN 1 AND 3)",
 
         // The counts of servers that are no more become those of this one, or there would be ever more to add up.
         sweep: concat!(
@@ -63,16 +68,27 @@ statements! {
 pub(super) struct Keeper {
     settings: Arc<Settings>,
     owner: Arc<Owner>,
+    sites: Arc<Sites>,
     peers: Arc<Peers>,
     link: Mutex<Link<Lease>>,
     succeeded: mpsc::UnboundedSender<()>,
 }
 
 /// Opens the lease of a new owner.
-pub(super) async fn open(client: &Client, lease: Duration) -> Result<OwnerId, Failure> {
+pub(super) async fn open(
+    client: &Client,
+    settings: &Settings,
+    sites: &Sites,
+) -> Result<OwnerId, Failure> {
     let statements = <Lease as super::connection::Prepare>::prepare(client).await?;
-    let row = client.query_one(&statements.open, &[&micros(lease)]).await?;
+    let values = (micros(settings.lease), sites.own(), slots(settings));
+    let row = client.query_one(&statements.open, &[&values.0, &values.1, &values.2]).await?;
     Ok(OwnerId(row.try_get(0)?))
+}
+
+/// The number of slots as PostgreSQL's integer.
+fn slots(settings: &Settings) -> i32 {
+    i32::try_from(settings.slots).unwrap_or(i32::MAX)
 }
 
 fn micros(lease: Duration) -> f64 {
@@ -83,11 +99,12 @@ impl Keeper {
     pub(super) fn new(
         settings: Arc<Settings>,
         owner: Arc<Owner>,
+        sites: Arc<Sites>,
         peers: Arc<Peers>,
         succeeded: mpsc::UnboundedSender<()>,
     ) -> Self {
         let link = Mutex::new(Link::new(Arc::clone(&settings), Role::Renews));
-        Self { settings, owner, peers, link, succeeded }
+        Self { settings, owner, sites, peers, link, succeeded }
     }
 
     /// Renews the lease.
@@ -112,6 +129,7 @@ impl Keeper {
             self.owner.hold(owner, asked);
             self.peers.note(row.try_get(1)?);
             client.execute(&lease.sweep, &[&owner.0]).await?;
+            client.execute(&lease.hide, &[]).await?;
             Ok(Renewal::Holds)
         })
         .await
@@ -120,10 +138,13 @@ impl Keeper {
     /// Begins the lease of another owner, which this server is from now on.
     pub(super) async fn new_owner(&self) -> Result<OwnerId, Failure> {
         let asked = self.settings.clock.now();
-        let micros = micros(self.settings.lease);
+        let (micros, slots) = (micros(self.settings.lease), slots(&self.settings));
         let owner = self
             .ask(async |open: &Open<Lease>| {
-                let row = open.client.query_one(&open.prepared.open, &[&micros]).await?;
+                let row = open
+                    .client
+                    .query_one(&open.prepared.open, &[&micros, &self.sites.own(), &slots])
+                    .await?;
                 Ok(OwnerId(row.try_get(0)?))
             })
             .await?;

@@ -11,7 +11,8 @@ use deadpool_postgres::Object;
 
 use super::columns::id_number;
 use super::errors::Failure;
-use super::read::{Reader, bytes, done_columns, live_columns, queue_number, record};
+use super::read::{Reader, bytes, done_columns, from_live, live_columns, queue_number, record};
+use super::sites::Sites;
 use crate::action::{ActionId, State};
 use crate::store::query::{Cursor, Page, PageLimit, Query, SortKey, States};
 use crate::store::{QueueId, StoreError};
@@ -29,12 +30,13 @@ const SKIPS_FOR_ONE: usize = 16;
 /// Actions in the order in which they were found, each with its error and result as long as all of them fit.
 const RECORDS: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
-        CASE WHEN total <= $3 THEN error END, CASE WHEN total <= $3 THEN report END, bytes, total, at
+        CASE WHEN total <= $3 THEN error END, CASE WHEN total <= $3 THEN report END, bytes, total, at,
+        taken_by, run_by, figures, ago
      FROM (SELECT *, (sum(bytes) OVER (ORDER BY at))::int8 AS total
         FROM (SELECT *, (", bytes!(), ")::int8 AS bytes
             FROM unnest($2::int8[]) WITH ORDINALITY AS e(of_id, at)
             JOIN LATERAL (
-                SELECT ", live_columns!(), " FROM live l WHERE l.id = e.of_id AND l.queue = $1
+                SELECT ", live_columns!(), " ", from_live!(), " WHERE l.id = e.of_id AND l.queue = $1
                 UNION ALL
                 SELECT ", done_columns!(), " FROM done d WHERE d.queue = $1 AND d.id = e.of_id
             ) AS action ON true) AS sized) AS added ORDER BY at"
@@ -75,10 +77,12 @@ impl Reader {
     ) -> Result<Page, StoreError> {
         self.with(async |client: &Object| {
             client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            let page = page(client, queue_number(queue), query, cursor, limit).await;
+            let sites = self.sites();
+            let page = page(client, sites, queue_number(queue), query, cursor, limit).await;
             let ended = client.batch_execute("COMMIT").await;
             let page = page?;
             ended?;
+            sites.learn(client).await?;
             Ok(page)
         })
         .await
@@ -87,6 +91,7 @@ impl Reader {
 
 async fn page(
     client: &Object,
+    sites: &Sites,
     queue: i32,
     query: &Query,
     start: Cursor,
@@ -112,7 +117,7 @@ async fn page(
         if page.bytes + bytes > limit.bytes {
             return Ok(Page { next: Some(read_up_to), too_large: Some(bytes), ..page });
         }
-        page.records.push(record(row)?);
+        page.records.push(record(row, sites)?);
         page.bytes += bytes;
         let at = usize::try_from(row.try_get::<_, i64>(15)?).unwrap_or_default();
         if let Some((_, behind)) = at.checked_sub(1).and_then(|at| search.found.get(at)) {

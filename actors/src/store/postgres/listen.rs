@@ -1,6 +1,6 @@
 //! The connection that listens for the notices of other servers.
 //!
-//! It may go dead in silence, so it is pinged; and what was said while it was away is lost, so every queue looks once it is
+//! It may go dead in silence, so it is asked each second whether something waits; and what was said while it was away is lost, so every queue looks once it is
 //! back. A pooler that gives a session to others between transactions would swallow every notice: it is recognised by a text
 //! that does not come back.
 
@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tokio_postgres::{Client, Notification};
+use tokio_postgres::{Client, Notification, Statement};
 
 use super::connection::{Role, Task, begin_session, connect, drive, within};
 use super::errors::Failure;
 use super::notices::{Channels, Peers, Said, read, write};
 use super::owner::Owner;
+use super::read::queue_number;
 use super::settings::Settings;
 use crate::store::{Notice, NoticeSink, QueueId, StoreError};
 
@@ -51,10 +52,13 @@ impl Audience {
         }
     }
 
+    fn queues(&self) -> Vec<QueueId> {
+        lock(&self.queues).iter().copied().collect()
+    }
+
     /// Has every queue look for what it may have missed.
     fn look(&self) {
-        let queues = lock(&self.queues).clone();
-        for queue in queues {
+        for queue in self.queues() {
             self.tell(Notice::Work(queue));
         }
     }
@@ -65,10 +69,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Time between two looks for actions that wait, of which a notice may have got lost. They also show that the connection lives.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The queues among these in which something may start.
+const WAITING: &str = "SELECT q.id FROM unnest($1::int4[]) AS u(id) JOIN queue q ON q.id = u.id
+    WHERE NOT q.paused AND EXISTS (SELECT 1 FROM live l WHERE l.queue = q.id AND l.state = 0)";
+
 /// A connection that listens.
 pub(super) struct Ear {
     client: Client,
     channels: Channels,
+    waiting: Statement,
     heard: mpsc::UnboundedReceiver<Notification>,
     _task: Task,
 }
@@ -110,7 +122,18 @@ impl Ear {
                 Err(_) => return Err(not_heard()),
             }
         }
-        Ok(Self { client, channels, heard, _task: task })
+        let waiting = within(settings.patience, client.prepare(WAITING)).await?;
+        Ok(Self { client, channels, waiting, heard, _task: task })
+    }
+
+    /// Tells the queues to look in which something may start.
+    async fn look(&self, settings: &Settings, audience: &Audience) -> Result<(), Failure> {
+        let queues: Vec<i32> = audience.queues().into_iter().map(queue_number).collect();
+        let rows = within(settings.patience, self.client.query(&self.waiting, &[&queues])).await?;
+        for row in rows {
+            audience.tell(Notice::Work(QueueId(row.try_get::<_, i32>(0)?.into())));
+        }
+        Ok(())
     }
 }
 
@@ -129,7 +152,7 @@ pub(super) async fn listen(
     mut ear: Ear,
     mut succeeded: mpsc::UnboundedReceiver<()>,
 ) {
-    let mut ping = interval((settings.lease / 3).max(Duration::from_millis(100)));
+    let mut ping = interval(LOOK_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let failure = loop {
@@ -146,7 +169,7 @@ pub(super) async fn listen(
                     None => break Failure::Lost("it has closed the connection".to_owned()),
                 },
                 _ = ping.tick() => {
-                    if let Err(failure) = within(settings.patience, ear.client.check_connection()).await {
+                    if let Err(failure) = ear.look(&settings, &audience).await {
                         break failure;
                     }
                 }

@@ -1,10 +1,12 @@
 //! The store that several servers share: PostgreSQL.
 //!
 //! - what it is opened with: `settings`; the connection string, passwords and TLS: `connect`; tables and their versions: `schema`;
+//! - what a database must be and let this user do: `rights`;
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
-//! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`;
+//! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`; what servers know of one another: `sites`,
+//!   `servers`; what they show of attempts that run: `show`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
 //! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
@@ -24,8 +26,12 @@ mod moment;
 mod notices;
 mod owner;
 mod read;
+mod rights;
 mod schema;
+mod servers;
 mod settings;
+mod show;
+mod sites;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +48,7 @@ use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
     NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
-    Store, StoreError,
+    Server, Shown, Site, SiteId, Store, StoreError,
 };
 pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, drive, within};
@@ -54,6 +60,8 @@ use notices::Peers;
 use owner::Owner;
 use read::{Asked, Reader};
 pub use settings::Settings;
+use show::Showing;
+use sites::Sites;
 use write::{Job, Writer};
 
 /// A store in a schema of a PostgreSQL database, which other servers may have open, too.
@@ -63,6 +71,7 @@ pub struct PostgresStore {
     shared: Arc<Shared>,
     runtime: Handle,
     lease: Duration,
+    heartbeat: Duration,
     durability: &'static str,
     /// Ends the thread when it is dropped.
     thread: Arc<Mutex<Option<Thread>>>,
@@ -79,6 +88,8 @@ struct Shared {
     keeper: Keeper,
     reader: Reader,
     audience: Arc<Audience>,
+    peers: Arc<Peers>,
+    showing: Showing,
 }
 
 /// What is made on the store's thread when it is opened.
@@ -107,7 +118,7 @@ impl PostgresStore {
     /// schema, and [`StoreError::Io`] if it can't be used for another reason.
     pub async fn open(settings: Settings) -> Result<Self, StoreError> {
         let settings = Arc::new(settings);
-        let lease = settings.lease;
+        let (lease, heartbeat) = (settings.lease, settings.heartbeat);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| StoreError::Io(format!("no runtime: {e}")))?;
         let handle = runtime.handle().clone();
@@ -125,7 +136,7 @@ impl PostgresStore {
             Err(Failure::Refused(StoreError::Io(format!("opening failed: {error}"))))
         });
         let Opened { writer, single, shared, durability } = opened.map_err(Failure::told)?;
-        Ok(Self { writer, single, shared, runtime: handle, lease, durability, thread })
+        Ok(Self { writer, single, shared, runtime: handle, lease, heartbeat, durability, thread })
     }
 
     /// Does something on the store's thread. If that has ended, the answer is [`StoreError::Closed`].
@@ -158,7 +169,9 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
     }
     let (client, incoming) = connect(&settings).await?;
     let _task = Task::of(drive(incoming, None));
+    within(settings.patience, rights::check_version(&client)).await?;
     within(settings.patience, begin_session(&client, &settings, Role::Opens)).await?;
+    within(settings.patience, rights::check(&client, &settings.schema)).await?;
     // A migration may take its time.
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     schema::migrate(&client, &settings.schema).await?;
@@ -170,7 +183,8 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
         .await?;
     let durability = if durable.try_get(0)? { "full" } else { "normal" };
     let asked = settings.clock.now();
-    let owner = lease::open(&client, settings.lease).await?;
+    let sites = Arc::new(Sites::open(&client, &settings.site).await?);
+    let owner = lease::open(&client, &settings, &sites).await?;
     let owner = Arc::new(Owner::new(owner, asked, settings.lease, settings.clock.clone()));
 
     let ear = Ear::open(&settings, &owner).await?;
@@ -189,13 +203,15 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
     let (notices, outgoing) = mpsc::unbounded_channel();
     tokio::spawn(notices::send(Arc::clone(&settings), Arc::clone(&peers), outgoing));
     let (writer, jobs) = mpsc::unbounded_channel();
-    let writing = Writer::new(Arc::clone(&settings), Arc::clone(&owner), notices);
+    let writing =
+        Writer::new(Arc::clone(&settings), Arc::clone(&owner), Arc::clone(&sites), notices);
     tokio::spawn(writing.run(jobs));
-    let reader = Reader::new(&settings)?;
+    let reader = Reader::new(&settings, Arc::clone(&sites))?;
     let (single, asked) = mpsc::unbounded_channel();
     tokio::spawn(reader.clone().read_groups(asked));
-    let keeper = Keeper::new(settings, Arc::clone(&owner), peers, succeeded);
-    let shared = Arc::new(Shared { owner, keeper, reader, audience });
+    let showing = Showing::new(Arc::clone(&settings), Arc::clone(&owner));
+    let keeper = Keeper::new(settings, Arc::clone(&owner), sites, Arc::clone(&peers), succeeded);
+    let shared = Arc::new(Shared { owner, keeper, reader, audience, peers, showing });
     Ok(Opened { writer, single, shared, durability })
 }
 
@@ -291,6 +307,32 @@ impl Store for PostgresStore {
     fn renew(&self) -> BoxFuture<'static, Result<Renewal, StoreError>> {
         let shared = Arc::clone(&self.shared);
         self.ask(async move { shared.keeper.renew().await.map_err(Failure::told) })
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        Some(self.heartbeat)
+    }
+
+    fn site(&self, id: SiteId) -> Option<Arc<Site>> {
+        self.shared.reader.sites().get(id)
+    }
+
+    fn servers(&self) -> BoxFuture<'static, Result<Vec<Server>, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.servers().await })
+    }
+
+    fn is_available(&self) -> bool {
+        self.shared.owner.is_reached()
+    }
+
+    fn has_peers(&self) -> bool {
+        self.shared.peers.are_there()
+    }
+
+    fn show(&self, shown: Vec<Shown>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.showing.show(shown).await.map_err(Failure::told) })
     }
 
     fn new_owner(&self) -> BoxFuture<'static, Result<OwnerId, StoreError>> {

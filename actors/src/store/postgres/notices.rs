@@ -96,6 +96,9 @@ pub(super) fn write(from: OwnerId, said: &Said) -> Vec<String> {
                 };
                 texts.push(format!("{from} steer {} {id} {attempt} {wish}", queue.0));
             }
+            Notice::Moved { queue, id, attempt } => {
+                texts.push(format!("{from} moved {} {id} {attempt}", queue.0));
+            }
             Notice::Ended { queue, id } => ended.entry(*queue).or_default().push(*id),
             Notice::Paused { queue, paused } => {
                 let what = if *paused { "paused" } else { "resumed" };
@@ -134,6 +137,10 @@ pub(super) fn read(text: &str, own: OwnerId) -> Option<Said> {
         "ended" => words
             .map(|word| Some(Notice::Ended { queue, id: ActionId::new(word.parse().ok()?)? }))
             .collect::<Option<_>>()?,
+        "moved" => {
+            let id = ActionId::new(words.next()?.parse().ok()?)?;
+            vec![Notice::Moved { queue, id, attempt: words.next()?.parse().ok()? }]
+        }
         "steer" => {
             let id = ActionId::new(words.next()?.parse().ok()?)?;
             let attempt = words.next()?.parse().ok()?;
@@ -253,6 +260,7 @@ mod tests {
         for notice in [
             Notice::Work(queue),
             Notice::Ended { queue, id: id(5) },
+            Notice::Moved { queue, id: id(6), attempt: 7 },
             Notice::Paused { queue, paused: true },
             Notice::Paused { queue, paused: false },
             steer(Wish::Run),

@@ -93,6 +93,11 @@ impl Owner {
         self.held().reached = None;
     }
 
+    /// Tells whether the database was reached the last time that it was asked.
+    pub(super) fn is_reached(&self) -> bool {
+        self.held().reached.is_some()
+    }
+
     /// Tells whether this server may declare others dead. Where the database was away, they must have had the time to renew their
     /// leases since.
     pub(super) fn may_declare(&self) -> bool {

@@ -13,10 +13,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error, Row};
 
-use super::columns::{Tally, id_number, parameters, state, text, time};
+use super::columns::{Tally, figures, id_number, parameters, state, text, time};
 use super::connection::{Role, begin_session, drive, no_answer, within};
 use super::errors::{Failure, corrupt};
 use super::settings::Settings;
+use super::sites::Sites;
 use super::write::sums;
 use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::{PastAttempt, QueueId, QueueState, Record, RecordWithin, StoreError};
@@ -31,16 +32,27 @@ const GROUPS: usize = 2;
 macro_rules! live_columns {
     () => {
         "l.id, l.state, l.priority, l.attempt, l.queued_at, l.started_at, NULL::int8 AS finished_at,
-         0::int8 AS processing_ms, 0::float8 AS percent, l.not_before, l.worker, l.error, NULL::bytea AS report"
+         0::int8 AS processing_ms, 0::float8 AS percent, l.not_before, l.worker, l.error, s.partial AS report,
+         l.taken_by, l.run_by, s.figures, s.ago"
     };
 }
 macro_rules! done_columns {
     () => {
         "d.id, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at, d.processing_ms, d.percent,
-         NULL::int8 AS not_before, d.worker, d.error, d.report"
+         NULL::int8 AS not_before, d.worker, d.error, d.report,
+         d.taken_by, d.run_by, NULL::bytea AS figures, NULL::int8 AS ago"
     };
 }
-pub(super) use {done_columns, live_columns};
+/// The actions that wait or run, with what the server that runs one shows of it, and for how long that is so.
+macro_rules! from_live {
+    () => {
+        "FROM live l LEFT JOIN LATERAL (
+            SELECT s.figures, s.partial, (extract(epoch FROM clock_timestamp() - s.shown_at) * 1000)::int8 AS ago
+            FROM shown s WHERE l.state BETWEEN 1 AND 3 AND s.id = l.id AND s.attempt = l.attempt
+         ) AS s ON true"
+    };
+}
+pub(super) use {done_columns, from_live, live_columns};
 
 /// The size of an action's error and result. It is in the row itself: neither is read for it.
 macro_rules! bytes {
@@ -53,7 +65,8 @@ pub(super) use bytes;
 /// Each action of a group, with its error and result if they are not too large, and its place while it may start.
 const RECORDS: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
-        CASE WHEN bytes <= most THEN error END, CASE WHEN bytes <= most THEN report END, bytes, at, ahead
+        CASE WHEN bytes <= most THEN error END, CASE WHEN bytes <= most THEN report END, bytes, at, ahead,
+        taken_by, run_by, figures, ago
      FROM (SELECT *, ", bytes!(), " AS bytes
         FROM unnest($1::int4[], $2::int8[], $3::int8[]) WITH ORDINALITY AS e(of_queue, of_id, most, at)
         JOIN LATERAL (
@@ -64,7 +77,7 @@ const RECORDS: &str = concat!(
                     (SELECT count(*) FROM (SELECT 1 FROM live b WHERE b.queue = l.queue AND b.state = 0
                         AND b.priority = l.priority AND b.id < l.id LIMIT $4) AS earlier)
                 END AS ahead
-            FROM live l WHERE l.id = e.of_id AND l.queue = e.of_queue
+            ", from_live!(), " WHERE l.id = e.of_id AND l.queue = e.of_queue
             UNION ALL
             SELECT ", done_columns!(), ", NULL::int8
             FROM done d WHERE d.queue = e.of_queue AND d.id = e.of_id
@@ -97,6 +110,7 @@ pub(super) struct Asked {
 #[derive(Debug, Clone)]
 pub(super) struct Reader {
     pool: Pool,
+    sites: Arc<Sites>,
     patience: Duration,
 }
 
@@ -123,7 +137,7 @@ impl deadpool_postgres::Connect for Dialler {
 }
 
 impl Reader {
-    pub(super) fn new(settings: &Arc<Settings>) -> Result<Self, Failure> {
+    pub(super) fn new(settings: &Arc<Settings>, sites: Arc<Sites>) -> Result<Self, Failure> {
         let manager = Manager::from_connect(
             Config::new(),
             Dialler(Arc::clone(settings)),
@@ -138,7 +152,7 @@ impl Reader {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Failure::Refused(StoreError::Io(error.to_string())))?;
-        Ok(Self { pool, patience })
+        Ok(Self { pool, sites, patience })
     }
 
     /// Reads with a connection of the pool. One that does not answer is closed.
@@ -157,6 +171,11 @@ impl Reader {
             drop(Object::take(object));
         }
         answer.map_err(Failure::told)
+    }
+
+    /// Returns what is known of the sites that rows name.
+    pub(super) fn sites(&self) -> &Sites {
+        &self.sites
     }
 
     pub(super) async fn queue_state(&self, queue: QueueId) -> Result<QueueState, StoreError> {
@@ -240,7 +259,17 @@ impl Reader {
         let rows = self
             .with(async |client: &Object| {
                 let statement = client.prepare_cached(RECORDS).await?;
-                Ok(client.query(&statement, &[&queues, &ids, &most, &counted]).await?)
+                let rows = client.query(&statement, &[&queues, &ids, &most, &counted]).await?;
+                let read = |row: &Row| {
+                    let at = usize::try_from(row.try_get::<_, i64>(14)?).unwrap_or_default();
+                    let at = at.saturating_sub(1);
+                    let most = group.get(at).map_or(0, |asked| asked.max_bytes);
+                    // What is wrong with one action does not concern the others.
+                    Ok((at, record_within(row, &self.sites, most)))
+                };
+                let read: Result<Vec<_>, Failure> = rows.iter().map(read).collect();
+                self.sites.learn(client).await?;
+                read
             })
             .await;
         let mut found: Vec<Result<Option<RecordWithin>, StoreError>> =
@@ -248,13 +277,8 @@ impl Reader {
         match rows {
             Err(error) => found.fill(Err(error)),
             Ok(rows) => {
-                for row in &rows {
-                    let at = row.try_get::<_, i64>(14).unwrap_or_default();
-                    let at = usize::try_from(at).unwrap_or_default().checked_sub(1);
-                    if let Some((place, asked)) =
-                        at.and_then(|at| Some((found.get_mut(at)?, group.get(at)?)))
-                    {
-                        let read = record_within(row, asked.max_bytes);
+                for (at, read) in rows {
+                    if let Some(place) = found.get_mut(at) {
                         *place = read.map(Some).map_err(Failure::told);
                     }
                 }
@@ -272,8 +296,8 @@ pub(super) fn queue_number(queue: QueueId) -> i32 {
     i32::try_from(queue.0).unwrap_or_default()
 }
 
-fn record_within(row: &Row, max_bytes: usize) -> Result<RecordWithin, Failure> {
-    let mut record = record(row)?;
+fn record_within(row: &Row, sites: &Sites, max_bytes: usize) -> Result<RecordWithin, Failure> {
+    let mut record = record(row, sites)?;
     let bytes = usize::try_from(row.try_get::<_, i32>(13)?).unwrap_or_default();
     let ahead: Option<i64> = row.try_get(15)?;
     record.position = ahead
@@ -284,8 +308,9 @@ fn record_within(row: &Row, max_bytes: usize) -> Result<RecordWithin, Failure> {
 }
 
 /// Reads an action from its columns, in the order in which the statements here have them.
-pub(super) fn record(row: &Row) -> Result<Record, Failure> {
+pub(super) fn record(row: &Row, sites: &Sites) -> Result<Record, Failure> {
     let id = super::columns::action_id(row, 0)?;
+    let state = state(row.try_get(1)?)?;
     let report: Option<&[u8]> = row.try_get(12)?;
     let report = match report {
         None => Vec::new(),
@@ -295,7 +320,7 @@ pub(super) fn record(row: &Row) -> Result<Record, Failure> {
     };
     Ok(Record {
         id,
-        state: state(row.try_get(1)?)?,
+        state,
         priority: row.try_get(2)?,
         attempt: u32::try_from(row.try_get::<_, i32>(3)?).unwrap_or_default(),
         queued_at: Timestamp(row.try_get(4)?),
@@ -307,6 +332,9 @@ pub(super) fn record(row: &Row) -> Result<Record, Failure> {
         worker: text(row, 10)?,
         error: text(row, 11)?,
         report,
+        taken_by: sites.taken_by(row.try_get(16)?),
+        run_by: sites.run_by(row.try_get(17)?),
+        figures: figures(row, 18, state)?.map(Box::new),
         position: None,
     })
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::connect::Connect;
 use super::moment::LeaseClock;
+use crate::store::Site;
 
 /// Settings of a [`PostgresStore`](super::PostgresStore).
 #[derive(Debug, Clone)]
@@ -14,10 +15,16 @@ pub struct Settings {
     pub schema: String,
     /// Time for which this server's lease holds after a renewal. All servers of a schema should have the same.
     pub lease: Duration,
+    /// Time between two renewals of the lease, at most a third of it.
+    pub heartbeat: Duration,
     /// Maximum time for an answer of the database. After that it counts as unavailable.
     pub patience: Duration,
     /// Maximum number of connections that read.
     pub readers: usize,
+    /// This server's name, and the host and port in its tokens: others show them so.
+    pub site: Site,
+    /// Number of actions that it may run at a time, for others to see.
+    pub slots: u32,
     /// The clock by which this server measures its own lease.
     pub clock: LeaseClock,
 }
@@ -27,6 +34,8 @@ impl Settings {
     pub const SCHEMA: &'static str = "actiond";
     /// Default of [`Settings::lease`].
     pub const LEASE: Duration = Duration::from_secs(15);
+    /// Default of [`Settings::heartbeat`].
+    pub const HEARTBEAT: Duration = Duration::from_secs(5);
     /// Default of [`Settings::patience`].
     pub const PATIENCE: Duration = Duration::from_millis(1_500);
     /// Default of [`Settings::readers`].
@@ -39,8 +48,11 @@ impl Settings {
             connect,
             schema: Self::SCHEMA.to_owned(),
             lease: Self::LEASE,
+            heartbeat: Self::HEARTBEAT,
             patience: Self::PATIENCE,
             readers: Self::READERS,
+            site: Site { name: String::new(), host: String::new(), port: 0 },
+            slots: 0,
             clock: LeaseClock::default(),
         }
     }

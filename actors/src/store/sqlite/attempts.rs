@@ -184,6 +184,18 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Returns the action, if this attempt runs.
+    pub(super) fn current(
+        &self,
+        queue: QueueId,
+        id: ActionId,
+        attempt: u32,
+    ) -> Applied<Result<Row, Rejected>> {
+        let Some(row) = self.row(queue, id)? else { return Ok(Err(Rejected::Unknown)) };
+        let is_current = is_current(row.state, row.attempt, attempt);
+        Ok(if is_current { Ok(row) } else { Err(Rejected::Stale) })
+    }
+
     /// Keeps a note with the attempt that runs.
     pub(super) fn keep_note(
         &mut self,
@@ -192,10 +204,10 @@ impl Writer<'_> {
         attempt: u32,
         note: &str,
     ) -> Applied<Result<Vec<Affected>, Rejected>> {
-        let Some(row) = self.row(queue, id)? else { return Ok(Err(Rejected::Unknown)) };
-        if !is_current(row.state, row.attempt, attempt) {
-            return Ok(Err(Rejected::Stale));
-        }
+        let row = match self.current(queue, id, attempt)? {
+            Ok(row) => row,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
         self.run("UPDATE action SET note = ?2 WHERE id = ?1", params![number(id), note])?;
         Ok(Ok(vec![row.affected(None, Verdict::Stay)]))
     }
@@ -216,7 +228,8 @@ impl Writer<'_> {
             .prepare_cached("SELECT note FROM action WHERE id = ?1")?
             .query_row([number(row.id)], |row| row.get(0))?;
         let claimed = row.claimed(row.started_at.unwrap_or(row.queued_at), parameters);
-        found.resumed.push(Resumed { claimed, state: row.state, note });
+        let (figures, partial) = (None, Vec::new());
+        found.resumed.push(Resumed { claimed, state: row.state, note, figures, partial });
         Ok(())
     }
 }

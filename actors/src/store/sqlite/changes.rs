@@ -47,7 +47,7 @@ impl Writer<'_> {
             let last_id = self.tables.last_id;
             let starts = at_once && !submission.is_deferred(batch.now);
             let submitted = self.submit(batch, submission, starts)?;
-            if let Ok(Submitted { id, queued_at }) = submitted {
+            if let Ok(Submitted { id, queued_at, .. }) = submitted {
                 if id.get() <= last_id {
                     repeats.push(index);
                 } else if starts && let NewAction::Given { parameters, priority, .. } = submission {
@@ -60,6 +60,7 @@ impl Writer<'_> {
                         parameters: parameters.clone(),
                         failures: 0,
                         restarts: 0,
+                        taken_by: None,
                     };
                     started.push((Reverse(*priority), claimed));
                 }
@@ -146,6 +147,11 @@ impl Writer<'_> {
                 Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
             Control::Note { id, attempt, note } => self.keep_note(batch.queue, *id, *attempt, note),
+            Control::TakeOver { id, attempt } => {
+                // There is no other owner that could run it.
+                let row = self.current(batch.queue, *id, *attempt)?;
+                Ok(row.map(|row| vec![row.affected(None, Verdict::Stay)]))
+            }
         }
     }
 

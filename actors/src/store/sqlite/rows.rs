@@ -34,13 +34,24 @@ impl Row {
     /// Makes the answer of a control that concerned this action.
     pub(super) fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
         let Self { id, attempt, queued_at, started_at, state, .. } = *self;
-        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+        let taken_by = None;
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict, taken_by }
     }
 
     /// Makes what a queue needs for its attempt that started at this time.
     pub(super) fn claimed(&self, started_at: Timestamp, parameters: Parameters) -> Claimed {
         let Self { id, attempt, queued_at, priority, failures, restarts, .. } = *self;
-        Claimed { id, attempt, queued_at, started_at, priority, parameters, failures, restarts }
+        Claimed {
+            id,
+            attempt,
+            queued_at,
+            started_at,
+            priority,
+            parameters,
+            failures,
+            restarts,
+            taken_by: None,
+        }
     }
 
     pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -91,6 +102,9 @@ pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         worker: row.get(12)?,
         error: row.get(9)?,
         report,
+        taken_by: None,
+        run_by: None,
+        figures: None,
         position: None,
     })
 }

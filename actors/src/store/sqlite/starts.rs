@@ -99,7 +99,7 @@ impl Writer<'_> {
         let starts_soon = state == State::Queued && deferred.is_none();
         self.write_parameters(batch.queue, id, new, starts_soon)?;
         self.note(batch.queue, None, row)?;
-        Ok(Ok(Submitted { id, queued_at }))
+        Ok(Ok(Submitted { id, queued_at, taken_by: None }))
     }
 
     /// Writes the parameters and the key of a new action; also caches the parameters if the action starts soon.
@@ -147,7 +147,7 @@ impl Writer<'_> {
             .optional()?;
         Ok(found.and_then(|(id, queued_at)| {
             let (id, queued_at) = (ActionId::new(id)?, Timestamp(queued_at));
-            Some(Submitted { id, queued_at })
+            Some(Submitted { id, queued_at, taken_by: None })
         }))
     }
 

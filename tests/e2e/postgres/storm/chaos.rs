@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::{Place, SERVERS};
-use crate::postgres::proxy::{HalfClosed, Line};
+use crate::postgres::line::{HalfClosed, Line};
 use crate::postgres::servers::{Database, LEASE};
 use crate::server::{Server, wait_until};
 use crate::storm::Dice;

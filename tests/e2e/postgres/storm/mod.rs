@@ -22,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::proxy::Proxy;
+use super::line::Proxy;
 use super::servers::Database;
 use crate::server::Home;
 use crate::storm::{Dice, wishes};

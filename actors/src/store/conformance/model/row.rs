@@ -140,18 +140,30 @@ impl Row {
         let Record { id, attempt, queued_at, started_at, state, .. } = self.record;
         let ends = state.is_final() && verdict == Verdict::Move(state);
         let finished_at = self.record.finished_at.filter(|_| ends);
-        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+        let taken_by = None;
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict, taken_by }
     }
 
     pub(super) fn claimed(&self) -> Claimed {
         let Record { id, attempt, queued_at, started_at, priority, .. } = self.record;
         let (started_at, parameters) = (started_at.unwrap(), self.parameters.clone());
         let Self { failures, restarts, .. } = *self;
-        Claimed { id, attempt, queued_at, started_at, priority, parameters, failures, restarts }
+        Claimed {
+            id,
+            attempt,
+            queued_at,
+            started_at,
+            priority,
+            parameters,
+            failures,
+            restarts,
+            taken_by: None,
+        }
     }
 
     pub(super) fn resumed(&self) -> Resumed {
         let (state, note) = (self.record.state, self.note.clone());
-        Resumed { claimed: self.claimed(), state, note }
+        let (figures, partial) = (None, Vec::new());
+        Resumed { claimed: self.claimed(), state, note, figures, partial }
     }
 }

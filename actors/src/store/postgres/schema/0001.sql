@@ -4,13 +4,23 @@
 CREATE SEQUENCE action_id MAXVALUE 99999999999; -- ids fit into the eleven digits of a token
 CREATE SEQUENCE server_id;
 
+CREATE TABLE site ( -- a name of a server, and the host and port in its tokens
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name bytea NOT NULL,
+    host bytea NOT NULL,
+    port integer NOT NULL,
+    UNIQUE (name, host, port)
+);
+
 CREATE TABLE server ( -- a server from one opening of the store to its end: an owner
     id bigint PRIMARY KEY,
     opened_at timestamptz NOT NULL,
     seen_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL, -- the end of its lease
     dead boolean NOT NULL DEFAULT false, -- others may have recovered what it ran
-    batch bigint NOT NULL DEFAULT 0 -- the number of its last transaction
+    batch bigint NOT NULL DEFAULT 0, -- the number of its last transaction
+    site integer NOT NULL,
+    slots integer NOT NULL -- the number of actions that it may run at a time
 ) WITH (fillfactor = 50);
 
 CREATE TABLE queue (
@@ -52,6 +62,8 @@ CREATE TABLE live ( -- the actions that wait or run
     error bytea,
     note bytea,
     submission_key bytea,
+    taken_by integer NOT NULL, -- the site that took it, which its token names
+    run_by integer, -- the site that ran it last
     parameters bytea NOT NULL -- as JSON
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 CREATE INDEX live_ready ON live (queue, priority DESC, id) WHERE state = 0;
@@ -73,6 +85,8 @@ CREATE TABLE done ( -- the actions that have ended
     worker bytea,
     error bytea,
     submission_key bytea,
+    taken_by integer NOT NULL,
+    run_by integer,
     report bytea, -- as JSON
     parameters bytea NOT NULL,
     PRIMARY KEY (queue, id)
@@ -81,6 +95,15 @@ CREATE INDEX done_queued_at ON done (queue, queued_at, id);
 CREATE INDEX done_started_at ON done (queue, started_at, id) WHERE started_at IS NOT NULL;
 CREATE INDEX done_finished_at ON done (queue, finished_at, id);
 CREATE INDEX done_unfinished ON done (queue, id) WHERE state <> 4;
+
+CREATE UNLOGGED TABLE shown ( -- what a server shows others of an attempt that runs
+    id bigint PRIMARY KEY,
+    attempt integer NOT NULL,
+    server bigint NOT NULL,
+    shown_at timestamptz NOT NULL,
+    figures bytea NOT NULL, -- as JSON
+    partial bytea -- the partial result, as JSON
+) WITH (fillfactor = 50);
 
 CREATE TABLE history ( -- attempts that ended without ending their action
     id bigint NOT NULL,

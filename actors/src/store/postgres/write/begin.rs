@@ -11,7 +11,8 @@ use crate::store::postgres::columns::{Tally, action_id, id_number, parameters, t
 use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::{Message, values};
 use crate::store::postgres::schema::VERSION;
-use crate::store::{Batch, Control, NewAction, OwnerId, PastAttempt};
+use crate::store::postgres::sites::Sites;
+use crate::store::{Batch, Control, NewAction, OwnerId, PastAttempt, SiteId};
 
 /// All that is known when the rows are locked.
 pub(super) struct Known<'b> {
@@ -42,7 +43,12 @@ pub(super) enum KnownKey {
     /// It is new, and this transaction has taken it.
     Taken,
     /// It names an action.
-    Of { id: ActionId, queued_at: Timestamp, parameters: Result<Parameters, String> },
+    Of {
+        id: ActionId,
+        queued_at: Timestamp,
+        taken_by: Option<SiteId>,
+        parameters: Result<Parameters, String>,
+    },
 }
 
 /// What a transaction asks for.
@@ -75,7 +81,9 @@ impl<'b> Wanted<'b> {
             }
             for control in &batch.controls {
                 match control {
-                    Control::Command { id, .. } | Control::Note { id, .. } => {
+                    Control::Command { id, .. }
+                    | Control::Note { id, .. }
+                    | Control::TakeOver { id, .. } => {
                         wanted.named.push((queue, *id));
                     }
                     Control::End(end) => wanted.named.push((queue, end.id)),
@@ -120,6 +128,7 @@ impl<'b> Wanted<'b> {
 /// Begins the transaction of these batches, as this one of the owner's.
 pub(super) async fn begin<'b>(
     session: &Session,
+    sites: &Sites,
     (owner, number): (OwnerId, i64),
     may_declare: bool,
     batches: &[&'b Batch],
@@ -166,10 +175,14 @@ pub(super) async fn begin<'b>(
     for row in prunes.map(|place| answers.take(place)).unwrap_or_default() {
         known.prunes.insert(row.try_get(0)?);
     }
-    known.add_rows(live.map(|place| answers.take(place)).unwrap_or_default(), Row::live)?;
-    known.add_rows(done.map(|place| answers.take(place)).unwrap_or_default(), Row::done)?;
+    known.add_rows(live.map(|place| answers.take(place)).unwrap_or_default(), |row| {
+        Row::live(row, sites)
+    })?;
+    known.add_rows(done.map(|place| answers.take(place)).unwrap_or_default(), |row| {
+        Row::done(row, sites)
+    })?;
     if let Some(place) = key_places {
-        known.add_keys(&wanted.keys, &answers.take(place))?;
+        known.add_keys(&wanted.keys, &answers.take(place), sites)?;
     }
     for row in answers.take(queues) {
         let queue = KnownQueue {
@@ -186,7 +199,7 @@ pub(super) async fn begin<'b>(
         .map(|row| action_id(row, 0))
         .collect::<Result<_, _>>()?;
     known.ids = ids.into_iter();
-    known.look_again(session, wanted).await?;
+    known.look_again(session, sites, wanted).await?;
     Ok(known)
 }
 
@@ -234,7 +247,12 @@ impl<'b> Known<'b> {
         Ok(())
     }
 
-    fn add_keys(&mut self, wanted: &[(i32, &'b str)], rows: &[Columns]) -> Result<(), Failure> {
+    fn add_keys(
+        &mut self,
+        wanted: &[(i32, &'b str)],
+        rows: &[Columns],
+        sites: &Sites,
+    ) -> Result<(), Failure> {
         for row in rows {
             let at = usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or_default();
             let Some((queue, key)) = at.checked_sub(1).and_then(|at| wanted.get(at)) else {
@@ -245,6 +263,7 @@ impl<'b> Known<'b> {
                 _ => KnownKey::Of {
                     id: action_id(row, 1)?,
                     queued_at: time(row, 2)?.unwrap_or(Timestamp(0)),
+                    taken_by: sites.taken_by(row.try_get(4)?),
                     parameters: parameters(row.try_get::<_, Option<&[u8]>>(3)?.unwrap_or_default()),
                 },
             };
@@ -265,6 +284,7 @@ impl<'b> Known<'b> {
     async fn look_again(
         &mut self,
         session: &Session,
+        sites: &Sites,
         mut wanted: Wanted<'b>,
     ) -> Result<(), Failure> {
         wanted
@@ -279,7 +299,7 @@ impl<'b> Known<'b> {
         let live = message.add(&statements.live, values![ids.clone(), Vec::<i32>::new()]);
         let done = done(&mut message, statements, queues, ids);
         let mut answers = message.answers().await?;
-        self.add_rows(answers.take(live), Row::live)?;
-        self.add_rows(answers.take(done), Row::done)
+        self.add_rows(answers.take(live), |row| Row::live(row, sites))?;
+        self.add_rows(answers.take(done), |row| Row::done(row, sites))
     }
 }

@@ -91,6 +91,7 @@ impl<'b> Controls<'b> {
                 Ok(self.recover(Some((live, *unbegun)), *recovery))
             }
             Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
+            Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
             Control::Note { id, attempt, note } => {
                 let row = self.current(*id, *attempt)?;
                 (row.note, row.is_changed) = (Column::Is(Some(note.as_str())), true);
@@ -153,6 +154,24 @@ impl<'b> Controls<'b> {
             }
         }
         affected
+    }
+
+    /// Makes this owner the one that runs an attempt.
+    fn take_over(&mut self, id: ActionId, attempt: u32) -> Result<Vec<Affected>, Rejected> {
+        let row = self.rows.get_mut(&id).ok_or(Rejected::Unknown)?;
+        if !is_current(row.state, row.attempt, attempt) || self.is_dead {
+            return Err(Rejected::Stale);
+        }
+        if row.owner != Some(self.owner) {
+            if let Some(former) = row.owner {
+                let moved = Notice::Moved { queue: self.batch.queue, id, attempt };
+                self.notices.push((To::Owner(former), moved));
+            }
+            (row.taken, row.is_changed) = (true, true);
+            (row.owner, row.is_orphan) = (Some(self.owner), false);
+            self.resumed.push(row.clone());
+        }
+        Ok(vec![row.affected(Verdict::Stay)])
     }
 
     /// Returns the action, if this attempt runs and this owner runs it.

@@ -9,9 +9,10 @@ use super::row::{Column, Row, number};
 use super::statements::Statements;
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Verdict, decide};
-use crate::store::postgres::columns::{Tally, claimed, id_number, parameters, text, time};
+use crate::store::postgres::columns::{Tally, claimed, figures, id_number, parameters, text, time};
 use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::{Answers, Message, Place, values};
+use crate::store::postgres::sites::Sites;
 use crate::store::{Claimed, Control, OwnerId, PastAttempt, Resumed, StoreError};
 
 /// Maximum number of bytes of results in one statement: the database holds each of them several times.
@@ -35,6 +36,7 @@ pub(super) type Unreadable = (ActionId, u32, String);
 /// Writes what was decided, and commits.
 pub(super) async fn finish(
     session: &Session,
+    sites: &Sites,
     (owner, batch): (OwnerId, i64),
     decided: &[Decided<'_>],
     unreadable: &mut Vec<Unreadable>,
@@ -43,19 +45,19 @@ pub(super) async fn finish(
     let mut message = Message::to(&session.client);
     let mut places = Vec::with_capacity(decided.len());
     for decided in decided {
-        write_controls(&mut message, statements, batch, decided)?;
-        places.push(write_rest(&mut message, statements, (owner, batch), decided)?);
+        write_controls(&mut message, statements, (batch, sites.own()), decided)?;
+        places.push(write_rest(&mut message, statements, (owner, batch, sites.own()), decided)?);
     }
     message.add(&statements.commit, vec![]);
     let mut answers = message.answers().await?;
-    places.iter().map(|places| places.read(&mut answers, unreadable)).collect()
+    places.iter().map(|places| places.read(&mut answers, sites, unreadable)).collect()
 }
 
 /// Writes the controls and ends of a batch.
 fn write_controls<'a>(
     message: &mut Message<'a>,
     statements: &'a Statements,
-    batch: i64,
+    (batch, site): (i64, i32),
     decided: &'a Decided<'_>,
 ) -> Result<(), Failure> {
     let Decided { queue, controls, .. } = decided;
@@ -70,7 +72,7 @@ fn write_controls<'a>(
     }
     let updated: Vec<&Row<'_>> = decided.updated().collect();
     if !updated.is_empty() {
-        message.add(&statements.update, update(batch, &updated));
+        message.add(&statements.update, update((batch, site), &updated));
     }
     let mut finished: Vec<&Row<'_>> = Vec::new();
     let mut bytes = 0;
@@ -99,7 +101,7 @@ fn write_controls<'a>(
 
 type Values<'a> = Vec<crate::store::postgres::message::Value<'a>>;
 
-fn update<'a>(batch: i64, rows: &[&'a Row<'_>]) -> Values<'a> {
+fn update<'a>((batch, site): (i64, i32), rows: &[&'a Row<'_>]) -> Values<'a> {
     fn each<T>(rows: &[&Row<'_>], column: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(|row| column(row)).collect()
     }
@@ -123,6 +125,7 @@ fn update<'a>(batch: i64, rows: &[&'a Row<'_>]) -> Values<'a> {
         texts(rows, |row| &row.error),
         each(rows, |row| row.note.is_changed()),
         notes,
+        site,
     ]
 }
 
@@ -201,7 +204,7 @@ fn remember<'a>(
 fn write_rest<'a>(
     message: &mut Message<'a>,
     statements: &'a Statements,
-    (owner, batch): (OwnerId, i64),
+    (owner, batch, site): (OwnerId, i64, i32),
     decided: &'a Decided<'_>,
 ) -> Result<Places, Failure> {
     let mut places = Places::default();
@@ -216,12 +219,12 @@ fn write_rest<'a>(
         let values = values![queue, now, DUE_STEP, owner.0];
         places.due = Some(message.add(&statements.let_due_start, values));
     }
-    submit(message, statements, (owner, batch), decided)?;
+    submit(message, statements, (owner, batch, site), decided)?;
     if decided.claim > 0
         && let Ok(Verdict::Move(state)) = decide(State::Queued, Command::Start)
     {
         let slots = i64::try_from(decided.claim).unwrap_or(i64::MAX);
-        let values = values![queue, slots, now, owner.0, batch, number(state)];
+        let values = values![queue, slots, now, owner.0, batch, number(state), site];
         places.claimed = Some(message.add(&statements.claim, values));
     }
     if decided.prune.by_number > 0 {
@@ -244,7 +247,7 @@ fn write_rest<'a>(
 fn submit<'a>(
     message: &mut Message<'a>,
     statements: &'a Statements,
-    (owner, batch): (OwnerId, i64),
+    (owner, batch, site): (OwnerId, i64, i32),
     decided: &'a Decided<'_>,
 ) -> Result<(), Failure> {
     let (queue, new) = (decided.queue, &decided.submissions);
@@ -269,6 +272,7 @@ fn submit<'a>(
             given.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
             keys,
             parameters,
+            site,
         ];
         message.add(&statements.submit, values);
         let named = given.iter().filter_map(|new| Some((new.key?.as_bytes(), id_number(new.id))));
@@ -291,6 +295,7 @@ fn submit<'a>(
             copied.iter().map(|new| new.priority).collect::<Vec<_>>(),
             copied.iter().map(|new| new.queued_at.0).collect::<Vec<_>>(),
             copied.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
+            site,
         ];
         message.add(&statements.copy, values);
     }
@@ -301,11 +306,12 @@ impl Places {
     fn read(
         &self,
         answers: &mut Answers,
+        sites: &Sites,
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Brought, Failure> {
         let mut brought = Brought::default();
         if let Some(place) = self.claimed {
-            brought.claimed = read_claimed(&answers.take(place), unreadable)?;
+            brought.claimed = read_claimed(&answers.take(place), sites, unreadable)?;
         }
         if let Some(row) = self.due.and_then(|place| answers.take(place).pop()) {
             brought.due = row.try_get(0)?;
@@ -328,11 +334,12 @@ impl Places {
 /// Reads the actions that were started. Those are left out of which the parameters can't be read.
 pub(super) fn read_claimed(
     rows: &[tokio_postgres::Row],
+    sites: &Sites,
     unreadable: &mut Vec<Unreadable>,
 ) -> Result<Vec<Claimed>, Failure> {
     let mut started = Vec::with_capacity(rows.len());
     for row in rows {
-        match claimed(row)? {
+        match claimed(row, sites)? {
             (claimed, Ok(())) => started.push(claimed),
             (claimed, Err(error)) => unreadable.push((claimed.id, claimed.attempt, error)),
         }
@@ -361,7 +368,9 @@ pub(super) async fn read_resumed(
             let stored = found
                 .get(&id_number(row.id))
                 .ok_or_else(|| corrupt(format!("action {} is gone while it is locked", row.id)))?;
-            let Row { id, attempt, queued_at, priority, failures, restarts, state, .. } = *row;
+            let Row {
+                id, attempt, queued_at, priority, failures, restarts, state, taken_by, ..
+            } = *row;
             let parameters = match parameters(stored.try_get(1)?) {
                 Ok(parameters) => parameters,
                 Err(error) => {
@@ -383,8 +392,13 @@ pub(super) async fn read_resumed(
                 parameters,
                 failures,
                 restarts,
+                taken_by,
             };
-            of_queue.push(Resumed { claimed, state, note });
+            let partial: Option<&[u8]> = stored.try_get(3)?;
+            let partial = partial.and_then(|json| serde_json::from_slice(json).ok());
+            let figures = figures(stored, 4, state)?.map(Box::new);
+            let partial = partial.unwrap_or_default();
+            of_queue.push(Resumed { claimed, state, note, figures, partial });
         }
         all.push(of_queue);
     }

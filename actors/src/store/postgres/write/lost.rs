@@ -15,6 +15,7 @@ use crate::lifecycle::Ended;
 use crate::store::postgres::columns::{Tally, action_id, time};
 use crate::store::postgres::connection::within;
 use crate::store::postgres::errors::Failure;
+use crate::store::postgres::sites::Sites;
 use crate::store::{AttemptEnd, Batch, Control, OwnerId, QueueId, Retention, StoreError};
 
 /// Time between two tries.
@@ -72,7 +73,7 @@ impl Writer {
         if within(self.settings.patience, found).await? != Some(batch) {
             return Ok(None);
         }
-        let read = read_again(&session, owner, batch, decided, unreadable);
+        let read = read_again(&session, &self.sites, (owner, batch), decided, unreadable);
         within(self.settings.patience, read).await.map(Some)
     }
 
@@ -157,8 +158,8 @@ async fn last_batch(session: &Session, owner: OwnerId) -> Result<Option<i64>, Fa
 /// Reads what a transaction has started, and how its queues stand. The counts may be newer than those after the transaction.
 async fn read_again(
     session: &Session,
-    owner: OwnerId,
-    batch: i64,
+    sites: &Sites,
+    (owner, batch): (OwnerId, i64),
     decided: &[Decided<'_>],
     unreadable: &mut Vec<Unreadable>,
 ) -> Result<Vec<Brought>, Failure> {
@@ -167,7 +168,7 @@ async fn read_again(
     for decided in decided {
         let rows =
             session.client.query(&statements.claimed, &[&decided.queue, &owner.0, &batch]).await?;
-        let mut claimed = read_claimed(&rows, unreadable)?;
+        let mut claimed = read_claimed(&rows, sites, unreadable)?;
         // Those are known that started as they came.
         claimed.retain(|claimed| !decided.has_started(claimed.id));
         let of = vec![decided.queue];

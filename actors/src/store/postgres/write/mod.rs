@@ -23,6 +23,7 @@ use super::errors::{Failure, corrupt};
 use super::notices::{Outgoing, To};
 use super::owner::Owner;
 use super::settings::Settings;
+use super::sites::Sites;
 use crate::lifecycle::{Came, Ended};
 use crate::report::Written;
 use crate::store::pending::{PendingAnswer, PendingBatch};
@@ -53,6 +54,7 @@ pub(super) struct Writer {
     link: Link<Prepared>,
     settings: Arc<Settings>,
     owner: Arc<Owner>,
+    sites: Arc<Sites>,
     notices: mpsc::UnboundedSender<Outgoing>,
     unsettled: Option<lost::Unsettled>,
 }
@@ -61,12 +63,14 @@ impl Writer {
     pub(super) fn new(
         settings: Arc<Settings>,
         owner: Arc<Owner>,
+        sites: Arc<Sites>,
         notices: mpsc::UnboundedSender<Outgoing>,
     ) -> Self {
         Self {
             link: Link::new(Arc::clone(&settings), Role::Writes),
             settings,
             owner,
+            sites,
             notices,
             unsettled: None,
         }
@@ -285,7 +289,9 @@ impl Writer {
                 return Err(failure);
             }
         };
-        let finished = within(patience, finish::finish(&session, this, &decided, unreadable)).await;
+        let finished =
+            within(patience, finish::finish(&session, &self.sites, this, &decided, unreadable))
+                .await;
         let brought = match finished {
             Ok(brought) => brought,
             Err(Failure::Lost(reason)) => {
@@ -301,6 +307,7 @@ impl Writer {
         };
         self.owner.note_batch(owner, this.1);
         self.owner.reach();
+        self.learn_sites().await;
         let mut notices = Vec::new();
         let replies = decided
             .into_iter()
@@ -314,6 +321,20 @@ impl Writer {
         Ok((replies, notices))
     }
 
+    /// Learns what the rows of a batch have named. The batch is committed, so that must not fail.
+    async fn learn_sites(&mut self) {
+        if !self.sites.are_missing() {
+            return;
+        }
+        let learned = async {
+            let session = self.session().await?;
+            within(self.settings.patience, self.sites.learn(&session.client)).await
+        };
+        if let Err(failure) = learned.await {
+            self.mind(&failure);
+        }
+    }
+
     /// Begins a transaction, and decides all of it.
     async fn prepare<'b>(
         &self,
@@ -323,7 +344,8 @@ impl Writer {
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<(Vec<Decided<'b>>, Vec<Vec<crate::store::Resumed>>), Failure> {
         let owner = &self.owner;
-        let mut known = begin::begin(session, this, owner.may_declare(), batches).await?;
+        let mut known =
+            begin::begin(session, &self.sites, this, owner.may_declare(), batches).await?;
         known.is_dead |= owner.is_given_up(this.0);
         let is_leased = known.is_leased && owner.may_start(this.0);
         let decided = batches

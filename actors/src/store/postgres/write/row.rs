@@ -7,7 +7,8 @@ use crate::lifecycle::Verdict;
 use crate::store::postgres::columns::{action_id, state, text, time};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::schema::DEFERRED;
-use crate::store::{Affected, OwnerId};
+use crate::store::postgres::sites::Sites;
+use crate::store::{Affected, OwnerId, SiteId};
 
 /// The table that holds an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub(super) struct Row<'b> {
     pub(super) owner: Option<OwnerId>,
     /// True if that owner is dead, or there is none.
     pub(super) is_orphan: bool,
+    /// The server that took it, unless that was this one.
+    pub(super) taken_by: Option<SiteId>,
     /// True if this owner takes it over with this batch.
     pub(super) taken: bool,
     pub(super) worker: Column<Option<String>>,
@@ -88,7 +91,7 @@ pub(super) struct Before {
 
 impl Row<'_> {
     /// Reads an action that waits or runs, and its queue.
-    pub(super) fn live(row: &Columns) -> Result<(i32, Self), Failure> {
+    pub(super) fn live(row: &Columns, sites: &Sites) -> Result<(i32, Self), Failure> {
         let number: i16 = row.try_get(2)?;
         let is_deferred = number == DEFERRED;
         let state = state(number)?;
@@ -104,7 +107,8 @@ impl Row<'_> {
             finished_at: None,
             not_before: time(row, 9)?,
             owner: row.try_get::<_, Option<i64>>(10)?.map(OwnerId),
-            is_orphan: row.try_get(11)?,
+            taken_by: sites.taken_by(row.try_get(11)?),
+            is_orphan: row.try_get(12)?,
             taken: false,
             worker: Column::Stored,
             error: Column::Stored,
@@ -117,7 +121,7 @@ impl Row<'_> {
     }
 
     /// Reads an action that has ended, and its queue.
-    pub(super) fn done(row: &Columns) -> Result<(i32, Self), Failure> {
+    pub(super) fn done(row: &Columns, sites: &Sites) -> Result<(i32, Self), Failure> {
         let state = state(row.try_get(2)?)?;
         let read = Self {
             id: action_id(row, 0)?,
@@ -131,6 +135,7 @@ impl Row<'_> {
             finished_at: time(row, 7)?,
             not_before: None,
             owner: None,
+            taken_by: sites.taken_by(row.try_get(10)?),
             is_orphan: true,
             taken: false,
             worker: Column::Stored,
@@ -166,10 +171,10 @@ impl Row<'_> {
 
     /// Makes the answer of a control that concerned it.
     pub(super) fn affected(&self, verdict: Verdict) -> Affected {
-        let Self { id, attempt, queued_at, started_at, state, .. } = *self;
+        let Self { id, attempt, queued_at, started_at, state, taken_by, .. } = *self;
         let ends = state.is_final() && verdict == Verdict::Move(state);
         let finished_at = self.finished_at.filter(|_| ends);
-        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict }
+        Affected { id, attempt, queued_at, started_at, finished_at, state, verdict, taken_by }
     }
 }
 

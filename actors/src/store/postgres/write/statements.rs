@@ -69,7 +69,7 @@ statements! {
 
         // Those that are named, and those that run in some queues; locked in the order of their ids.
         live: "SELECT l.id, l.queue, l.state, l.priority, l.attempt, l.failures, l.restarts, l.queued_at,
-                l.started_at, l.not_before, l.server,
+                l.started_at, l.not_before, l.server, l.taken_by,
                 NOT EXISTS (SELECT 1 FROM server s WHERE s.id = l.server AND NOT s.dead)
             FROM live l WHERE l.id IN (
                 SELECT unnest($1::int8[]) UNION
@@ -77,7 +77,7 @@ statements! {
             ) ORDER BY l.id FOR UPDATE OF l",
 
         done: "SELECT d.id, d.queue, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at,
-                d.worker, substring(d.error FROM 1 FOR $3)
+                d.worker, substring(d.error FROM 1 FOR $3), d.taken_by
             FROM unnest($1::int4[], $2::int8[]) AS e(queue, id) JOIN done d ON d.queue = e.queue AND d.id = e.id
             ORDER BY d.id FOR UPDATE OF d",
 
@@ -87,7 +87,8 @@ statements! {
             SELECT e.queue, sha256(e.key), 0 FROM unnest($1::int4[], $2::bytea[]) AS e(queue, key)
             ORDER BY 1, 2 ON CONFLICT DO NOTHING",
 
-        keys: "SELECT e.at, k.id, coalesce(l.queued_at, d.queued_at), coalesce(l.parameters, d.parameters)
+        keys: "SELECT e.at, k.id, coalesce(l.queued_at, d.queued_at), coalesce(l.parameters, d.parameters),
+                coalesce(l.taken_by, d.taken_by)
             FROM unnest($1::int4[], $2::bytea[]) WITH ORDINALITY AS e(queue, key, at)
             JOIN submission_key k ON k.queue = e.queue AND k.digest = sha256(e.key)
             LEFT JOIN live l ON l.id = k.id
@@ -101,19 +102,24 @@ statements! {
 
         ids: "SELECT nextval('action_id') FROM generate_series(1, $1::int4)",
 
-        resumed: "SELECT id, parameters, note FROM live WHERE id = ANY($1)",
+        resumed: "SELECT l.id, l.parameters, l.note, s.partial, s.figures,
+                (extract(epoch FROM clock_timestamp() - s.shown_at) * 1000)::int8
+            FROM unnest($1::int8[]) AS e(id) JOIN live l ON l.id = e.id
+            LEFT JOIN shown s ON s.id = l.id AND s.attempt = l.attempt",
 
         // What has ended is moved back, with its last error, and is then updated as others are.
         restore: "WITH gone AS (
                 DELETE FROM done WHERE queue = $1 AND id = ANY($2)
-                RETURNING id, queue, priority, attempt, queued_at, worker, error, submission_key, parameters
-            ) INSERT INTO live
-                (id, queue, state, priority, attempt, queued_at, worker, error, submission_key, parameters)
-            SELECT id, queue, 0, priority, attempt, queued_at, worker, error, submission_key, parameters FROM gone",
+                RETURNING id, queue, priority, attempt, queued_at, worker, error, submission_key, taken_by, run_by, parameters
+            ) INSERT INTO live (id, queue, state, priority, attempt, queued_at, worker, error, submission_key, taken_by,
+                run_by, parameters)
+            SELECT id, queue, 0, priority, attempt, queued_at, worker, error, submission_key, taken_by, run_by, parameters
+            FROM gone",
 
         update: "UPDATE live l SET state = e.state, priority = e.priority, started_at = e.started_at,
                 not_before = e.not_before, failures = e.failures, restarts = e.restarts, server = e.server,
                 batch = CASE WHEN e.taken THEN -$1::int8 ELSE l.batch END,
+                run_by = CASE WHEN e.taken THEN $17::int4 ELSE l.run_by END,
                 worker = CASE WHEN e.has_worker THEN e.worker ELSE l.worker END,
                 error = CASE WHEN e.has_error THEN e.error ELSE l.error END,
                 note = CASE WHEN e.has_note THEN e.note ELSE l.note END
@@ -132,9 +138,9 @@ statements! {
                 WHERE l.id = e.id
                 RETURNING l.id, l.queue, e.state, e.priority, l.attempt, l.queued_at, e.started_at, e.finished_at,
                     e.processing_ms, e.percent, CASE WHEN e.has_worker THEN e.worker ELSE l.worker END, e.error,
-                    l.submission_key, e.report, l.parameters
+                    l.submission_key, l.taken_by, l.run_by, e.report, l.parameters
             ) INSERT INTO done (id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms,
-                percent, worker, error, submission_key, report, parameters) SELECT * FROM gone",
+                percent, worker, error, submission_key, taken_by, run_by, report, parameters) SELECT * FROM gone",
 
         remember: "INSERT INTO history (id, attempt, started_at, ended_at, ended, worker, error)
             SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::text[], $6::bytea[], $7::bytea[])
@@ -162,16 +168,17 @@ statements! {
             ) SELECT count(*) FROM moved",
 
         submit: "INSERT INTO live (id, queue, state, priority, attempt, queued_at, started_at, not_before, server, batch,
-                submission_key, parameters)
+                run_by, submission_key, taken_by, parameters)
             SELECT e.id, $1, e.state, e.priority, e.attempt, e.queued_at, e.started_at, e.not_before,
                 CASE WHEN e.started_at IS NOT NULL THEN $2::int8 END,
-                CASE WHEN e.started_at IS NOT NULL THEN $3::int8 END, e.key, e.parameters
+                CASE WHEN e.started_at IS NOT NULL THEN $3::int8 END,
+                CASE WHEN e.started_at IS NOT NULL THEN $13::int4 END, e.key, $13, e.parameters
             FROM unnest($4::int8[], $5::int2[], $6::int4[], $7::int4[], $8::int8[], $9::int8[], $10::int8[],
                 $11::bytea[], $12::bytea[])
                 AS e(id, state, priority, attempt, queued_at, started_at, not_before, key, parameters)",
 
-        copy: "INSERT INTO live (id, queue, state, priority, queued_at, not_before, parameters)
-            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, l.parameters
+        copy: "INSERT INTO live (id, queue, state, priority, queued_at, not_before, taken_by, parameters)
+            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, $8::int4, l.parameters
             FROM unnest($2::int8[], $3::int8[], $4::int2[], $5::int4[], $6::int8[], $7::int8[])
                 AS e(id, source, state, priority, queued_at, not_before)
             JOIN live l ON l.id = e.source",
@@ -183,17 +190,17 @@ statements! {
                 ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
             ), started AS (
                 UPDATE live l SET state = $6, attempt = l.attempt + 1, started_at = greatest($3, l.queued_at),
-                    worker = NULL, server = $4, batch = $5
+                    worker = NULL, server = $4, batch = $5, run_by = $7::int4
                 FROM next WHERE l.id = next.id
                 RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters,
-                    l.restarts
+                    l.restarts, l.taken_by
             ), counted AS (
                 UPDATE tally SET queued = queued - (SELECT count(*) FROM started),
                     processing = processing + (SELECT count(*) FROM started)
                 WHERE queue = $1 AND server = $4
             ) SELECT * FROM started ORDER BY priority DESC, id",
 
-        claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters, restarts
+        claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters, restarts, taken_by
             FROM live WHERE queue = $1 AND state BETWEEN 1 AND 3 AND server = $2 AND batch = $3
             ORDER BY priority DESC, id",
 

@@ -81,12 +81,12 @@ impl<'b> Submissions<'b> {
         is_full: bool,
     ) -> Result<Submitted, Rejected> {
         if let NewAction::Given { key: Some(key), parameters, .. } = new
-            && let Some(KnownKey::Of { id, queued_at, parameters: first }) =
+            && let Some(KnownKey::Of { id, queued_at, taken_by, parameters: first }) =
                 self.keys.get(key.as_str())
         {
             return match first {
                 Ok(first) if key.is_repeat(first, parameters) => {
-                    Ok(Submitted { id: *id, queued_at: *queued_at })
+                    Ok(Submitted { id: *id, queued_at: *queued_at, taken_by: *taken_by })
                 }
                 Ok(_) => Err(Rejected::KeyTaken),
                 Err(error) => {
@@ -124,7 +124,8 @@ impl<'b> Submissions<'b> {
                 let key = key.as_ref().map(|key| key.as_str());
                 if let Some(key) = key {
                     let parameters = Ok(parameters.clone());
-                    let first = KnownKey::Of { id, queued_at: *queued_at, parameters };
+                    let first =
+                        KnownKey::Of { id, queued_at: *queued_at, taken_by: None, parameters };
                     self.keys.insert(key, first);
                 }
                 self.given.push(Given {
@@ -151,7 +152,7 @@ impl<'b> Submissions<'b> {
                 *queued_at
             }
         };
-        Ok(Submitted { id, queued_at })
+        Ok(Submitted { id, queued_at, taken_by: None })
     }
 
     /// Returns the keys that were taken for submissions that were then refused.
@@ -185,6 +186,7 @@ impl<'b> Submissions<'b> {
                 parameters: new.parameters.clone(),
                 failures: 0,
                 restarts: 0,
+                taken_by: None,
             });
         }
         started
