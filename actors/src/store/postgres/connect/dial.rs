@@ -213,15 +213,21 @@ impl Dialling<'_> {
         None
     }
 
-    /// Returns the words for a host in a message.
+    /// Returns the words for a host in a message, with the address that was found for its name.
     fn shown(&self, address: Option<IpAddr>) -> String {
         let HostAt { host, port, .. } = self.at;
-        match (address, host.as_str()) {
-            (Some(IpAddr::V6(address)), "") => format!("[{address}]:{port}"),
-            (Some(address), "") => format!("{address}:{port}"),
-            (None, _) if self.at.is_socket() => format!("{host}/.s.PGSQL.{port}"),
-            (_, host) if host.contains(':') => format!("[{host}]:{port}"),
-            (_, host) => format!("{host}:{port}"),
+        let address = address.map(|address| address.to_string()).filter(|address| address != host);
+        if self.at.is_socket() {
+            return format!("{host}/.s.PGSQL.{port}");
+        }
+        let bracketed = |host: &str| match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.to_owned(),
+        };
+        match address {
+            Some(address) if host.is_empty() => format!("{}:{port}", bracketed(&address)),
+            Some(address) => format!("{host}:{port} ({address})"),
+            None => format!("{}:{port}", bracketed(host)),
         }
     }
 
