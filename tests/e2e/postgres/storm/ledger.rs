@@ -43,7 +43,6 @@ impl Ledger {
     }
 
     pub(super) fn happened(&self, what: impl Into<String>) {
-        let what = what.into();
         *self.books().happened.entry(what.into()).or_default() += 1;
     }
 
