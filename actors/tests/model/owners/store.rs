@@ -23,7 +23,7 @@ impl Step<'_> {
     pub(super) fn next_queued(&self, by: Owner) -> Option<Id> {
         let rows = self.world.rows.iter().filter(|row| row.state == State::Queued);
         let mut free = rows.map(|row| row.id).filter(|id| !self.is_locked(by, *id));
-        if self.setup.has(Fault::ClaimsLast) { free.last() } else { free.next() }
+        if self.setup.has(Fault::ClaimsLast) { free.next_back() } else { free.next() }
     }
 
     /// Asks whether an action is the first that may be taken.
