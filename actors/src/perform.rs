@@ -361,6 +361,12 @@ impl ActionContext {
         self.attempt.set_worker(name.into());
     }
 
+    /// Returns the name of the remote worker that has the attempt, if it is known: also the one that another server has named.
+    #[must_use]
+    pub fn worker(&self) -> Option<String> {
+        self.attempt.worker()
+    }
+
     /// Returns a stream of the commands that the rules refuse because the action runs, from now on, where
     /// [`Perform::relays`] is true. Call it once.
     #[must_use]

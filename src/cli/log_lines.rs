@@ -16,6 +16,8 @@ use super::log_channel::Channel;
 
 /// The crate whose lines at info are for developers: the starts and stops of its threads.
 const QUIET: &str = "actix_server";
+/// The crate that warns of each connection to a database that has ended. What comes of it is logged elsewhere.
+const POOL: &str = "deadpool";
 /// The crate that logs, at debug, what is sent to a database: parameters and results of actions.
 const TELLTALE: &str = "tokio_postgres";
 /// Time that the end of the process waits for a reader of the log that takes nothing.
@@ -53,6 +55,7 @@ pub(super) fn begin() -> Log {
         });
     if is_quiet(filter) {
         builder.filter_module(QUIET, LevelFilter::Warn);
+        builder.filter_module(POOL, LevelFilter::Error);
     }
     if is_telltale(filter) {
         builder.filter_module(TELLTALE, LevelFilter::Info);

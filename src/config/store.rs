@@ -159,3 +159,202 @@ fn heartbeat(reader: &mut Reader<'_>, lease: Duration) -> Duration {
     }
     given
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Overrides, Settings, check, load};
+    use super::*;
+    use crate::kinds::Kinds;
+
+    const POSTGRES: &str =
+        "[Actions]\nAsyncStoreLibraryName=PostgreS\nConnectionString=postgres://u@h/d\n";
+
+    fn errors(text: &str) -> String {
+        Settings::parse(text, "t").unwrap_err().to_string()
+    }
+
+    fn warnings(text: &str) -> Vec<String> {
+        let (_, warnings) = Settings::parse(text, "t").unwrap();
+        warnings.iter().map(ToString::to_string).collect()
+    }
+
+    fn postgres(text: &str) -> PostgresSettings {
+        let (settings, warnings) = Settings::parse(text, "t").unwrap();
+        assert_eq!(warnings, [], "{text}");
+        match settings.actions.store {
+            StoreSettings::Postgres(postgres) => *postgres,
+            StoreSettings::Sqlite => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn a_database_has_these_defaults_and_takes_what_is_given() {
+        let seconds = Duration::from_secs;
+        let got = postgres(POSTGRES);
+        assert_eq!(got.connection.to_string(), "user=u host=h dbname=d");
+        assert_eq!(
+            (got.schema.as_str(), got.lease, got.heartbeat),
+            ("actiond", seconds(15), seconds(5))
+        );
+        let rest = "Schema=A b\nServerLeaseSecs=60\nServerHeartbeatSecs=20\nDurability=full\n";
+        let got = postgres(&format!("{POSTGRES}{rest}"));
+        assert_eq!(
+            (got.schema.as_str(), got.lease, got.heartbeat),
+            ("A b", seconds(60), seconds(20))
+        );
+        for (lease, heartbeat) in [(3, 1), (5, 1), (6, 2), (15, 5), (3600, 5)] {
+            let got = postgres(&format!("{POSTGRES}ServerLeaseSecs={lease}\n"));
+            assert_eq!((got.lease, got.heartbeat), (seconds(lease), seconds(heartbeat)));
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_a_problem() {
+        let long = format!("Schema={}\n", "ä".repeat(32));
+        for (text, want) in [
+            (
+                "AsyncStoreLibraryName=mysql\n",
+                "t:2: [Actions] AsyncStoreLibraryName=mysql: must be one of sqlite, postgres",
+            ),
+            (
+                "AsyncStoreLibraryName=postgres\n",
+                "t:2: [Actions] AsyncStoreLibraryName=postgres: needs ConnectionString or",
+            ),
+            (
+                "ConnectionString=host=h\n",
+                "t:2: [Actions] ConnectionString=host=h: needs AsyncStoreLibraryName=postgres",
+            ),
+            (
+                "ConnectionStringFile=f\n",
+                "t:2: [Actions] ConnectionStringFile=f: needs AsyncStoreLibraryName=postgres",
+            ),
+        ] {
+            let got = errors(&format!("[Actions]\n{text}"));
+            assert!(got.starts_with(want), "{got}");
+        }
+        for (rest, want) in [
+            (
+                "ConnectionStringFile=f\n",
+                "t:3: [Actions] ConnectionString=postgres://u@h/d: can't stand beside",
+            ),
+            (
+                "Schema=pg_x\n",
+                "t:4: [Actions] Schema=pg_x: must be a name of 1 to 63 bytes that does not begin with pg_",
+            ),
+            (&long, "must be a name of 1 to 63 bytes"),
+            (
+                "ServerLeaseSecs=2\n",
+                "[Actions] ServerLeaseSecs=2: must be a whole number from 3 to 3600",
+            ),
+            ("ServerHeartbeatSecs=0\n", "must be a whole number from 1 to 1200"),
+            (
+                "ServerHeartbeatSecs=6\n",
+                "ServerHeartbeatSecs=6: must be at most 5, a third of ServerLeaseSecs (15)",
+            ),
+            (
+                "ServerLeaseSecs=10\nServerHeartbeatSecs=4\n",
+                "t:5: [Actions] ServerHeartbeatSecs=4: must be at most 3, a third of ServerLeaseSecs (10)",
+            ),
+        ] {
+            let got = errors(&format!("{POSTGRES}{rest}"));
+            assert!(got.contains(want), "{got}");
+        }
+    }
+
+    #[test]
+    fn keys_without_an_effect_are_warned_of() {
+        for (text, want) in [
+            (
+                format!("{POSTGRES}Durability=normal\n"),
+                "t:4: [Actions] Durability has no effect with AsyncStoreLibraryName=postgres: synchronous_commit",
+            ),
+            (
+                "[Actions]\nSchema=x\n".to_owned(),
+                "t:2: [Actions] Schema has no effect without AsyncStoreLibraryName=postgres",
+            ),
+            (
+                "[Actions]\nServerLeaseSecs=30\n".to_owned(),
+                "t:2: [Actions] ServerLeaseSecs has no effect without",
+            ),
+        ] {
+            let got = warnings(&text);
+            assert!(got.len() == 1 && got[0].starts_with(want), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_server_is_for_people() {
+        let name = |name: &str| {
+            let parsed = Settings::parse(&format!("[Server]\nServerName={name}\n"), "t");
+            parsed.map(|(settings, _)| settings.server.server_name).map_err(|e| e.to_string())
+        };
+        for good in ["a", "Halle 3, Ost (Käthe)", &"ä".repeat(100)] {
+            assert_eq!(name(good), Ok(Some(good.to_owned())));
+        }
+        for bad in [&"a".repeat(101), "a\u{7}b"] {
+            assert!(
+                name(bad)
+                    .unwrap_err()
+                    .contains("must be 1 to 100 characters, none of them a control character")
+            );
+        }
+    }
+
+    #[test]
+    fn the_string_may_be_in_a_file_and_the_files_that_it_names_are_protected() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let certificates = crate::tls::testing::Place::new();
+        let (text, root) = (at("a.cfg"), certificates.path("ca.pem"));
+        let write = |line: &str| std::fs::write(at("db"), line).unwrap();
+        let keys = format!(
+            "AsyncStoreLibraryName=postgres\nConnectionStringFile={}\n",
+            at("db").display()
+        );
+        std::fs::write(&text, format!("[Actions]\n{keys}")).unwrap();
+        let load = || load(&Kinds::shipped(), Some(&text), &Overrides::default());
+        let passfile = at("pass");
+        write(&format!(
+            " host=h password=s3cret sslmode=require sslrootcert={} passfile={} \n more\n",
+            root.display(),
+            passfile.display()
+        ));
+        let (settings, _) = load().unwrap();
+        for file in [&at("db"), &root, &passfile] {
+            assert!(settings.files.contains(file), "{}: {:?}", file.display(), settings.files);
+        }
+        assert!(!format!("{settings:?}").contains("s3cret"));
+
+        for (line, want) in [
+            ("", "ConnectionStringFile={}: has a first line that can't be used: it names no host"),
+            (
+                "host=h pasword=s3cret",
+                "ConnectionStringFile={}: has a first line that can't be used: the parameter pasword",
+            ),
+            ("host=h sslmode=require sslrootcert=/nowhere", "can't be used: /nowhere: "),
+        ] {
+            write(line);
+            let error = load().unwrap_err().to_string();
+            assert!(
+                error.contains(&want.replace("{}", &at("db").display().to_string())),
+                "{error}"
+            );
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        std::fs::remove_file(at("db")).unwrap();
+        assert!(load().unwrap_err().to_string().contains("can't be used: it can't be read"));
+    }
+
+    #[test]
+    fn what_is_printed_means_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.cfg");
+        std::fs::write(&path, format!("{POSTGRES}ServerLeaseSecs=9\n")).unwrap();
+        let (printed, _) = check(&Kinds::shipped(), &path).unwrap();
+        assert!(printed.contains("\n// default: 5, or a third of ServerLeaseSecs if that is less\nServerHeartbeatSecs=3\n"));
+        let (want, _) = load(&Kinds::shipped(), Some(&path), &Overrides::default()).unwrap();
+        let (got, warnings) = Settings::parse(&printed, "printed").unwrap();
+        assert_eq!(warnings, [], "{printed}");
+        assert_eq!(got.actions, want.actions);
+    }
+}

@@ -84,12 +84,13 @@ pub(crate) enum Settled {
 
 impl Job {
     pub(super) fn new(context: ActionContext, action: ActionRef, lease: Duration) -> Self {
+        let worker = context.worker().map(Into::into);
         Self {
             context,
             action,
             lease,
             state: Mutex::new(JobState {
-                worker: None,
+                worker,
                 heard: Instant::now(),
                 has_spoken: false,
                 told: Wish::Run,

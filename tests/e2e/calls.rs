@@ -165,8 +165,18 @@ pub(crate) fn form(action: &str, parameters: &[(&str, &str)]) -> Vec<u8> {
 
 /// Returns the id of the action that a token names: the last eleven digits of what it encodes.
 pub(crate) fn id_of(token: &str) -> u64 {
-    let text = String::from_utf8(STANDARD.decode(token).expect("base64")).expect("text");
+    let text = plain(token);
     text[text.len() - 11..].parse().expect("an id")
+}
+
+/// Returns the text that a token holds.
+pub(crate) fn plain(token: &str) -> String {
+    String::from_utf8(STANDARD.decode(token).expect("base64")).expect("text")
+}
+
+/// Makes the token that holds this text.
+pub(crate) fn token_of(plain: &str) -> String {
+    STANDARD.encode(plain)
 }
 
 /// A connection that stays open for many requests.

@@ -247,3 +247,39 @@ fn a_drain_says_again_and_again_what_still_runs() {
     server.signal_again();
     server.wait();
 }
+
+/// Orchestrators ask without a key. A server that shuts down lives, and is not ready.
+#[test]
+fn health_is_told_to_everyone() {
+    let roles =
+        "[AuthorizationRoles]\n0=Nobody\n[Nobody]\nStandardRoles=Admin,Query\nClients=192.0.2.7\n";
+    let home = Home::new(&format!("[Service]\nServicePort=0\n{roles}{CONFIG}"));
+    let server = home.start();
+    let ask = |method: &str, path: &str| {
+        let head = "Host: localhost\r\nConnection: close";
+        server.send(format!("{method} {path} HTTP/1.1\r\n{head}\r\n\r\n").as_bytes())
+    };
+    for (path, text) in [("/health/live", "live"), ("/health/ready", "ready")] {
+        let told = ask("GET", path);
+        assert!(told.head.starts_with("HTTP/1.1 200 "), "{path}: {}", told.head);
+        assert_eq!(told.body_text(), text);
+        assert_eq!(told.header("cache-control"), Some("no-store"));
+        let told = ask("POST", path).body_text();
+        assert!(told.contains("ERROR"), "no role, so nothing else is answered: {told}");
+    }
+    assert!(server.ask("GetStatus").error().0.contains("PERMISSION"));
+}
+
+#[test]
+fn a_server_that_shuts_down_is_not_ready() {
+    let home = Home::new(&format!("{CONFIG}[Actions]\nShutdownGraceSecs=20\n"));
+    let server = home.start();
+    let token = server.submit("&Sleep=600");
+    server.wait_for_status(&token, "Processing");
+    assert_eq!(server.get("/health/ready"), "ready");
+    server.signal("TERM");
+    wait_until("a server that is not ready", || server.get("/health/ready") == "not ready");
+    assert_eq!(server.get("/health/live"), "live");
+    server.signal_again();
+    server.wait();
+}

@@ -238,7 +238,8 @@ impl Row {
 
     pub(crate) fn resumed(&self) -> Resumed {
         let (state, note) = (self.record.state, self.note.clone());
-        Resumed { claimed: self.claimed(), state, note }
+        let (figures, partial) = (None, Vec::new());
+        Resumed { claimed: self.claimed(), state, note, figures, partial }
     }
 
     pub(crate) fn affected(&self, verdict: Verdict) -> Affected {

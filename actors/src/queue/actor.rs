@@ -273,6 +273,8 @@ impl Handler<LookAgain> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, LookAgain(reply): LookAgain, ctx: &mut Self::Context) {
+        // What another server has taken may not be among the counts yet.
+        self.look |= self.store.has_peers() && self.shared.slots().available() > 0;
         self.pump(ctx);
         // Of those in flight each may have been sealed before: the one after them is not.
         if self.in_flight > 0 && !reply.is_closed() {

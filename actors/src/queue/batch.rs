@@ -142,6 +142,14 @@ impl Recipients {
         self.controls.iter().any(may)
     }
 
+    /// Tells whether the batch looks for what servers have left that died.
+    pub(super) fn recovers(&self) -> bool {
+        let recovers = |reply_to: &ReplyTo| {
+            matches!(reply_to, ReplyTo::Internal(Control::Recover { .. } | Control::Reclaim { .. }))
+        };
+        self.controls.iter().any(recovers)
+    }
+
     /// Tells every client that the batch failed, and returns the controls to be retried.
     fn fail(self, error: &StoreError) -> Vec<(Control, ReplyTo)> {
         for reply in self.submissions {

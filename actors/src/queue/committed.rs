@@ -26,6 +26,7 @@ impl QueueActor {
         let may_resume = recipients.may_resume();
         let mut changes = reply.claimed.len() + reply.unread.len();
         let resumed = reply.resumed.len();
+        let is_recovery = recipients.recovers();
         for (reply_to, result) in recipients.controls.into_iter().zip(reply.controls) {
             if let Ok(affected) = &result {
                 changes += 1;
@@ -71,7 +72,7 @@ impl QueueActor {
             telling.unread(name, action, error);
         }
         if !reply.resumed.is_empty() {
-            self.resume_all(reply.resumed, reply.owner);
+            self.resume_all(reply.resumed, reply.owner, is_recovery);
         }
         if may_resume {
             shared.inbox().note_resumed();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::committed::wish_of;
 use super::{QueueActor, QueueShared};
 use crate::lifecycle::OnRestart;
-use crate::store::{OwnerId, Resumed};
+use crate::store::{Figures, OwnerId, Resumed};
 use crate::system::Standing;
 use crate::worker::{Attempt, Wish};
 
@@ -28,27 +28,34 @@ impl QueueActor {
     }
 
     /// Goes on with attempts that began in an earlier server, or in one whose lease has expired.
-    pub(super) fn resume_all(&self, all: Vec<Resumed>, owner: OwnerId) {
+    pub(super) fn resume_all(&self, all: Vec<Resumed>, owner: OwnerId, is_recovery: bool) {
         if self.is_ending() || self.tenure.standing_of(owner) == Standing::Over {
             // They outlive this server, too.
             return;
         }
-        log::info!("queue {}: attempts that go on elsewhere: {}", self.shared.name(), all.len());
+        // Workers may talk to another server each time.
+        let level = if is_recovery { log::Level::Info } else { log::Level::Debug };
+        let name = self.shared.name();
+        log::log!(level, "queue {name}: attempts that go on elsewhere: {}", all.len());
         for resumed in all {
             self.resume(resumed);
         }
     }
 
-    fn resume(&self, Resumed { claimed, state, note }: Resumed) {
+    fn resume(&self, Resumed { claimed, state, note, figures, partial }: Resumed) {
         let (id, number) = (claimed.id, claimed.attempt);
         if let Some(before) = self.shared.slots().attempt(id) {
             // Another server had it meanwhile, and gave it back before that was heard of here.
             self.shared.detach(&before);
         }
-        // The work went on meanwhile. Nothing is known of pauses.
+        // The work went on meanwhile. Nothing is known of pauses, unless its former server has shown that.
         let worked = self.clock.now().0.saturating_sub(claimed.started_at.0);
         let worked = Duration::from_millis(u64::try_from(worked).unwrap_or_default());
-        let attempt = Arc::new(self.attempt_of(claimed).resumed(note, worked));
+        let figures = figures.map_or_else(
+            || Figures { processing: worked, ..Figures::default() },
+            |figures| *figures,
+        );
+        let attempt = Arc::new(self.attempt_of(claimed).resumed(note, figures, partial));
         let wish = wish_of(state);
         attempt.ask(wish);
         self.begin(&attempt);

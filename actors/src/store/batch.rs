@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Came, Command, Ended, OnRestart, Recovery, Refusal, Verdict};
-use crate::report::Written;
-use crate::store::{Counts, OwnerId, QueueId, SiteId, StoreError};
+use crate::report::{Report, Written};
+use crate::store::{Counts, Figures, OwnerId, QueueId, SiteId, StoreError};
 
 /// Changes that one queue wants to make in one transaction.
 #[derive(Debug, Clone)]
@@ -309,4 +309,8 @@ pub struct Resumed {
     pub state: State,
     /// The note that was kept last.
     pub note: Option<String>,
+    /// What its former server has shown of it ([`Store::show`](super::Store::show)), if there is something.
+    pub figures: Option<Box<Figures>>,
+    /// The partial result that it has shown.
+    pub partial: Report,
 }

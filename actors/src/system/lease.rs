@@ -141,6 +141,7 @@ fn after(asked: Instant, lease: Duration) -> Until {
 /// Renews the lease as long as the system lives.
 async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
     let mut wait = heartbeat;
+    let mut is_failing = false;
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -153,6 +154,9 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
         wait = heartbeat;
         match answer {
             Ok(Ok(Renewal::Holds)) => {
+                if std::mem::take(&mut is_failing) {
+                    log::info!("the lease on the store is renewed again");
+                }
                 inner.tenure.hold(inner.store.owner(), asked, lease);
                 tell(&system.queues(), || LeaseState::Renewed);
             }
@@ -173,10 +177,14 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
             }
             Ok(Err(StoreError::Closed)) => return,
             failed => {
-                match failed {
-                    Ok(Err(error)) => log::warn!("the lease on the store was not renewed: {error}"),
-                    _ => log::warn!("the lease on the store was not renewed: no answer came"),
-                }
+                let why = match failed {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "no answer came".to_owned(),
+                };
+                // Once for as long as it lasts: it is tried several times a second.
+                let level = if is_failing { log::Level::Debug } else { log::Level::Warn };
+                is_failing = true;
+                log::log!(level, "the lease on the store was not renewed: {why}");
                 // Look again no later than the lease ends.
                 wait = (lease / 10).min(inner.tenure.left());
                 if inner.tenure.standing() == Standing::InDoubt {

@@ -16,7 +16,7 @@ use crate::perform::StopRequested;
 use crate::queue::lock;
 use crate::queue::{Progressed, QueueShared, Relayed, RelayedCommand, RetryPolicy};
 use crate::report::{self, Progress, Report};
-use crate::store::AttemptEnd;
+use crate::store::{AttemptEnd, Figures};
 use crate::worker::RunAs;
 use crate::worker::log::AttemptLog;
 
@@ -198,10 +198,16 @@ impl Attempt {
         self.gives_up
     }
 
-    /// Makes it one that began in an earlier server, which has kept this note.
-    pub(crate) fn resumed(self, note: Option<String>, worked: Duration) -> Self {
-        self.live().stopwatch.before = worked;
-        Self { is_resumed: true, note: Mutex::new(note), ..self }
+    /// Makes it one that began in an earlier server, or another, which has kept this note and shown these figures.
+    pub(crate) fn resumed(self, note: Option<String>, figures: Figures, partial: Report) -> Self {
+        let Figures { progress, processing, worker, log } = figures;
+        let mut live = self.live();
+        (live.progress, live.partial) = (progress, partial);
+        live.stopwatch.before = processing;
+        drop(live);
+        log.iter().for_each(|line| self.log.add(line));
+        let (note, worker) = (Mutex::new(note), Mutex::new(worker));
+        Self { is_resumed: true, note, worker, ..self }
     }
 
     pub(crate) const fn is_resumed(&self) -> bool {

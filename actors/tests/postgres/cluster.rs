@@ -100,17 +100,34 @@ impl Cluster {
 
     /// Makes one that only this test has, to be reached by this port, too, once it is started.
     pub(crate) fn made(programs: &Programs, settings: &[&str], port: u16) -> Self {
+        let cluster = Self::own_directory(programs, settings, port);
+        cluster.make();
+        cluster
+    }
+
+    fn own_directory(programs: &Programs, settings: &[&str], port: u16) -> Self {
         let directory = tempfile::Builder::new().prefix("actiond-pg").tempdir().unwrap();
-        let cluster = Self {
+        Self {
             directory: directory.path().to_owned(),
             programs: programs.clone(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             port,
             server: None,
             _own: Some(directory),
-        };
-        cluster.make();
-        cluster
+        }
+    }
+
+    /// Starts a standby that follows it, to be promoted by `pg_promote()`.
+    pub(crate) fn standby(&self, settings: &[&str]) -> Self {
+        let mut standby = Self::own_directory(&self.programs, settings, self.port);
+        standby.prepare_directory();
+        let mut copy = self.programs.command("pg_basebackup", unprivileged());
+        copy.args(["-U", "postgres", "-c", "fast", "-R", "-p", &self.port.to_string(), "-h"]);
+        copy.arg(&self.directory).arg("-D").arg(standby.data()).current_dir(&standby.directory);
+        let copied = copy.output().unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        standby.start();
+        standby
     }
 
     /// Writes a file of its data directory, such as `pg_hba.conf`, which nobody else may read.
@@ -132,17 +149,21 @@ impl Cluster {
         self.directory.join("data")
     }
 
-    /// Makes the files.
-    fn make(&self) {
+    /// Makes the directory, as one of the user who runs the server.
+    fn prepare_directory(&self) {
         std::fs::create_dir_all(&self.directory).unwrap();
-        let user = unprivileged();
-        if let Some((user, group)) = user {
+        if let Some((user, group)) = unprivileged() {
             std::os::unix::fs::chown(&self.directory, Some(user), Some(group)).unwrap();
         }
         std::fs::set_permissions(&self.directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Makes the files.
+    fn make(&self) {
+        self.prepare_directory();
         let made = self
             .programs
-            .command("initdb", user)
+            .command("initdb", unprivileged())
             .args(["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N", "-D"])
             .arg(self.data())
             .output()
@@ -198,6 +219,13 @@ impl Cluster {
         let asked =
             ask.args(["-q", "-p", &self.port.to_string(), "-h"]).arg(&self.directory).status();
         asked.is_ok_and(|status| status.success())
+    }
+
+    /// Starts it again with these settings, too.
+    pub(crate) fn restart(&mut self, settings: &[&str]) {
+        self.kill();
+        self.settings.extend(settings.iter().map(|setting| (*setting).to_owned()));
+        self.start();
     }
 
     /// Kills it with all its processes, as when the machine dies but for the disk.
@@ -269,6 +297,10 @@ impl Cluster {
     }
 
     /// Starts it beside something that ends it: no process of the tests knows that it is the last.
+    #[allow(
+        clippy::zombie_processes,
+        reason = "both outlive this process, which therefore can't wait for them"
+    )]
     fn leave_running(&self, starting: &Path, using: &Path) {
         // In groups of their own, so that they outlive this test.
         let server = self.server().process_group(0).spawn().unwrap();

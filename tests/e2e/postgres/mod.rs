@@ -1,13 +1,26 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
 //! - `servers`: several servers on one schema, to build other tests on;
+//! - `away`: the database goes away, and comes back;
+//! - `sharing`: what one server takes, runs and shows, every other one knows;
+//! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
+//! - `passwords`, `tls`: each way to let the server in;
+//! - `failover`: a standby that becomes the primary, and a database that is away;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
 
+mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
+mod failover;
+mod passwords;
+#[path = "../../../actors/tests/postgres/proxy.rs"]
+mod proxy;
 pub(crate) mod servers;
+mod sharing;
+mod starting;
+mod tls;
 
 use crate::server::CONFIG;
 use servers::{Database, Servers};
@@ -23,6 +36,7 @@ fn a_server_that_starts_again_finds_all_again() {
     running.iter().for_each(|token| servers[0].wait_for_status(token, "Processing"));
     let waits = servers[0].submit("&Name=Grace");
     assert_eq!(servers[0].status(&waits), "Queued");
+    assert!(!servers.home(0).data().join("actions.db").exists(), "all of it is in the database");
     servers.take(0).kill();
 
     servers.start_again(0);

@@ -56,6 +56,11 @@ impl Database {
         Self::of(ClusterOf::Test(Box::new(cluster)))
     }
 
+    /// Takes this schema in another cluster.
+    pub(crate) fn of_schema(cluster: Cluster, schema: &str) -> Self {
+        Self { cluster: ClusterOf::Test(Box::new(cluster)), schema: schema.to_owned() }
+    }
+
     fn of(cluster: ClusterOf) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

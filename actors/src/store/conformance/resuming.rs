@@ -19,7 +19,7 @@ impl Bench {
 /// Returns id, attempt, state, failures and note of each attempt that goes on.
 fn going_on(reply: &BatchReply) -> Vec<(ActionId, u32, State, u32, Option<&str>)> {
     let mut all = Vec::new();
-    for Resumed { claimed, state, note } in &reply.resumed {
+    for Resumed { claimed, state, note, .. } in &reply.resumed {
         all.push((claimed.id, claimed.attempt, *state, claimed.failures, note.as_deref()));
     }
     all.sort_unstable_by_key(|(id, ..)| *id);

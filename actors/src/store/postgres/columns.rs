@@ -1,12 +1,14 @@
 //! Conversion of columns to the types of the store.
 
+use std::time::Duration;
+
 use tokio_postgres::Row;
 
 use super::errors::{Failure, corrupt};
 use super::schema::DEFERRED;
 use super::sites::Sites;
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::store::{Claimed, Counts};
+use crate::store::{Claimed, Counts, Figures};
 
 pub(super) fn action_id(row: &Row, column: usize) -> Result<ActionId, Failure> {
     let number: i64 = row.try_get(column)?;
@@ -70,6 +72,22 @@ pub(super) fn claimed(row: &Row, sites: &Sites) -> Result<(Claimed, Result<(), S
         parameters,
     };
     Ok((claimed, readable))
+}
+
+/// Reads what is shown of an attempt that runs, if something is; the next column says for how long.
+/// What can't be read, of another version say, is not shown.
+pub(super) fn figures(row: &Row, column: usize, state: State) -> Result<Option<Figures>, Failure> {
+    let figures: Option<&[u8]> = row.try_get(column)?;
+    let Some(mut figures) = figures.and_then(|json| serde_json::from_slice::<Figures>(json).ok())
+    else {
+        return Ok(None);
+    };
+    if state != State::Paused {
+        let ago = row.try_get::<_, Option<i64>>(column + 1)?;
+        let ago = ago.and_then(|ago| u64::try_from(ago).ok()).unwrap_or_default();
+        figures.processing = figures.processing.saturating_add(Duration::from_millis(ago));
+    }
+    Ok(Some(figures))
 }
 
 /// The number of a queue's actions in each state, and of the deferred ones, which are among the queued. As a change it may hold

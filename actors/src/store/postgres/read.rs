@@ -13,14 +13,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error, Row};
 
-use super::columns::{Tally, id_number, parameters, state, text, time};
+use super::columns::{Tally, figures, id_number, parameters, state, text, time};
 use super::connection::{Role, begin_session, drive, no_answer, within};
 use super::errors::{Failure, corrupt};
 use super::settings::Settings;
 use super::sites::Sites;
 use super::write::sums;
-use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::store::{Figures, PastAttempt, QueueId, QueueState, Record, RecordWithin, StoreError};
+use crate::action::{ActionId, Parameters, Timestamp};
+use crate::store::{PastAttempt, QueueId, QueueState, Record, RecordWithin, StoreError};
 
 /// Maximum number of actions that are read together.
 const MAX_GROUP: usize = 64;
@@ -334,24 +334,9 @@ pub(super) fn record(row: &Row, sites: &Sites) -> Result<Record, Failure> {
         report,
         taken_by: sites.taken_by(row.try_get(16)?),
         run_by: sites.run_by(row.try_get(17)?),
-        figures: figures(row, state)?.map(Box::new),
+        figures: figures(row, 18, state)?.map(Box::new),
         position: None,
     })
-}
-
-/// Reads what is shown of an attempt that runs. What can't be read, of another version say, is not shown.
-fn figures(row: &Row, state: State) -> Result<Option<Figures>, Failure> {
-    let figures: Option<&[u8]> = row.try_get(18)?;
-    let Some(mut figures) = figures.and_then(|json| serde_json::from_slice::<Figures>(json).ok())
-    else {
-        return Ok(None);
-    };
-    if state != State::Paused {
-        let ago = row.try_get::<_, Option<i64>>(19)?.and_then(|ago| u64::try_from(ago).ok());
-        let ago = Duration::from_millis(ago.unwrap_or_default());
-        figures.processing = figures.processing.saturating_add(ago);
-    }
-    Ok(Some(figures))
 }
 
 fn past_attempt(row: &Row) -> Result<PastAttempt, Failure> {

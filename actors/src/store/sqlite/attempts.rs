@@ -228,7 +228,8 @@ impl Writer<'_> {
             .prepare_cached("SELECT note FROM action WHERE id = ?1")?
             .query_row([number(row.id)], |row| row.get(0))?;
         let claimed = row.claimed(row.started_at.unwrap_or(row.queued_at), parameters);
-        found.resumed.push(Resumed { claimed, state: row.state, note });
+        let (figures, partial) = (None, Vec::new());
+        found.resumed.push(Resumed { claimed, state: row.state, note, figures, partial });
         Ok(())
     }
 }

@@ -163,6 +163,7 @@ impl Row {
 
     pub(super) fn resumed(&self) -> Resumed {
         let (state, note) = (self.record.state, self.note.clone());
-        Resumed { claimed: self.claimed(), state, note }
+        let (figures, partial) = (None, Vec::new());
+        Resumed { claimed: self.claimed(), state, note, figures, partial }
     }
 }

@@ -9,7 +9,7 @@ use super::row::{Column, Row, number};
 use super::statements::Statements;
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Verdict, decide};
-use crate::store::postgres::columns::{Tally, claimed, id_number, parameters, text, time};
+use crate::store::postgres::columns::{Tally, claimed, figures, id_number, parameters, text, time};
 use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::{Answers, Message, Place, values};
 use crate::store::postgres::sites::Sites;
@@ -394,7 +394,11 @@ pub(super) async fn read_resumed(
                 restarts,
                 taken_by,
             };
-            of_queue.push(Resumed { claimed, state, note });
+            let partial: Option<&[u8]> = stored.try_get(3)?;
+            let partial = partial.and_then(|json| serde_json::from_slice(json).ok());
+            let figures = figures(stored, 4, state)?.map(Box::new);
+            let partial = partial.unwrap_or_default();
+            of_queue.push(Resumed { claimed, state, note, figures, partial });
         }
         all.push(of_queue);
     }

@@ -102,7 +102,10 @@ statements! {
 
         ids: "SELECT nextval('action_id') FROM generate_series(1, $1::int4)",
 
-        resumed: "SELECT id, parameters, note FROM live WHERE id = ANY($1)",
+        resumed: "SELECT l.id, l.parameters, l.note, s.partial, s.figures,
+                (extract(epoch FROM clock_timestamp() - s.shown_at) * 1000)::int8
+            FROM unnest($1::int8[]) AS e(id) JOIN live l ON l.id = e.id
+            LEFT JOIN shown s ON s.id = l.id AND s.attempt = l.attempt",
 
         // What has ended is moved back, with its last error, and is then updated as others are.
         restore: "WITH gone AS (
