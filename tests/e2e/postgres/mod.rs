@@ -6,6 +6,7 @@
 //! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
 //! - `passwords`, `tls`: each way to let the server in;
 //! - `failover`: a standby that becomes the primary, and a database that is away;
+//! - `migrate`: moving from a data directory and back;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
@@ -14,6 +15,7 @@ mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
 mod failover;
+mod migrate;
 mod passwords;
 #[path = "../../../actors/tests/postgres/proxy.rs"]
 mod proxy;
