@@ -2,7 +2,7 @@
 //!
 //! [`migrate`] copies page by page, each with a mark in the same transaction that says how far it has come, so that a move
 //! that was interrupted goes on there. Until all is copied and compared, no server can open the target. What stands between
-//! the two is a neutral row ([`Moved`]): what is read from either side is compared as that.
+//! the two is a neutral row (`Moved`): what is read from either side is compared as that.
 //!
 //! Ids and queue times stay as they are, for tokens hold them. What a store keeps of an action beside that, and the other one
 //! does not, means nothing any more, such as the failures of an action that has ended. One thing is lost on the way to SQLite:

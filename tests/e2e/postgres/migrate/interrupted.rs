@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::{Database, Said, back, command, contents, fill, home_with, kill, text, there, wait_for_rows};
+use super::{
+    Database, Said, back, command, contents, fill, home_with, kill, text, there, wait_for_rows,
+};
 use crate::server::{Home, PATIENCE, wait_until};
 
 /// Enough that it is killed on the way, and quickly moved.
@@ -16,8 +18,9 @@ fn copied(table: &str) -> u32 {
 
 /// Begins to move to the database, and kills it on the way.
 fn interrupt(database: &Database, home: &Home) {
-    let mut child =
-        command(database, text(&home.data()), &database.connection(), &[]).spawn().expect("it starts");
+    let mut child = command(database, text(&home.data()), &database.connection(), &[])
+        .spawn()
+        .expect("it starts");
     wait_for_rows(database, &mut child, 1_000);
     kill(child);
     let rows = database.query("SELECT done FROM moving");
@@ -60,8 +63,9 @@ fn what_was_killed_on_the_way_back_goes_on() {
     let home = home_with(ACTIONS, 600);
     there(&database, &home.data(), &[]).success();
     let second = Home::new(super::CONFIG);
-    let mut child =
-        command(&database, &database.connection(), text(&second.data()), &[]).spawn().expect("it starts");
+    let mut child = command(&database, &database.connection(), text(&second.data()), &[])
+        .spawn()
+        .expect("it starts");
     // It locks the file, so only the size of its log tells how far it is.
     let log = second.data().join("actions.db");
     wait_until("a part of the file", || {
@@ -75,7 +79,10 @@ fn what_was_killed_on_the_way_back_goes_on() {
     assert!((1..ACTIONS).contains(&copied(&table)), "{table}");
     assert_eq!(contents(&second.data()), contents(&home.data()));
     let server = second.start();
-    assert_eq!(server.info("Process", "queueStatus", "").number("finished"), u64::from(ACTIONS) + 1);
+    assert_eq!(
+        server.info("Process", "queueStatus", "").number("finished"),
+        u64::from(ACTIONS) + 1
+    );
 }
 
 /// Whatever its connections are doing when they are cut.
@@ -83,8 +90,9 @@ fn what_was_killed_on_the_way_back_goes_on() {
 fn a_lost_connection_ends_it_and_it_goes_on() {
     let Some(database) = Database::shared() else { return };
     let home = home_with(ACTIONS, 600);
-    let mut child =
-        command(&database, text(&home.data()), &database.connection(), &[]).spawn().expect("it starts");
+    let mut child = command(&database, text(&home.data()), &database.connection(), &[])
+        .spawn()
+        .expect("it starts");
     wait_for_rows(&database, &mut child, 1_000);
     let cut = "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
         WHERE a.application_name LIKE '%moves' AND l.relation = 'server'::regclass";

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use super::{CONFIG, Database, Said, back, command, contents, home_with, kill, run, text, there, wait_for_rows};
+use super::{
+    CONFIG, Database, Said, back, command, contents, home_with, kill, run, text, there,
+    wait_for_rows,
+};
 use crate::postgres::servers::Servers;
 use crate::server::Home;
 
@@ -19,7 +22,8 @@ fn what_a_server_uses_is_not_moved() {
     let token = servers[0].submit("&Name=Ada");
     servers[0].wait_for_status(&token, "Finished");
     let second = tempfile::tempdir().expect("a directory");
-    back(&database, second.path()).failed(1, &["in use by the server server-0", "its lease holds for"]);
+    back(&database, second.path())
+        .failed(1, &["in use by the server server-0", "its lease holds for"]);
     there(&database, &home.data(), &[]).failed(1, &["in use by the server server-0"]);
     assert_eq!(servers[0].status(&token), "Finished", "it goes on");
     let after = servers[0].submit("&Name=Grace");
@@ -62,8 +66,9 @@ fn a_target_without_actions_will_do() {
 fn there_is_one_move_at_a_time() {
     let Some(database) = Database::shared() else { return };
     let home = home_with(12_000, 600);
-    let mut first =
-        command(&database, text(&home.data()), &database.connection(), &[]).spawn().expect("it starts");
+    let mut first = command(&database, text(&home.data()), &database.connection(), &[])
+        .spawn()
+        .expect("it starts");
     wait_for_rows(&database, &mut first, 1_000);
     // It waits some seconds for the lock.
     Command::new("kill").args(["-STOP", &first.id().to_string()]).status().expect("stopped");
@@ -93,8 +98,10 @@ fn arguments_that_can_not_be_meant() {
     program(&["--from", nowhere, "--to", "postgres://x@db"]).failed(2, &["one of --from and --to"]);
     program(&["--from", empty, "--to", "postgres://x@db/d?sslmode=perhaps"])
         .failed(2, &["--to can't be used", "sslmode"]);
-    program(&["--from", "@/nowhere/file", "--to", empty]).failed(2, &["--from can't be used", "/nowhere/file"]);
-    program(&["--from", empty, "--to", nowhere, "--config", missing]).failed(2, &["the configuration"]);
+    program(&["--from", "@/nowhere/file", "--to", empty])
+        .failed(2, &["--from can't be used", "/nowhere/file"]);
+    program(&["--from", empty, "--to", nowhere, "--config", missing])
+        .failed(2, &["the configuration"]);
     program(&["--from", empty, "--to", nowhere]).failed(1, &["there are no actions"]);
     program(&["--from", missing, "--to", nowhere]).failed(1, &["there are no actions"]);
     assert!(!directory.path().join("missing").exists(), "nothing is made");

@@ -1,6 +1,8 @@
 //! What arrives, and how servers go on with it.
 
-use super::{CONFIG, Database, back, contents, there};
+use rusqlite::Connection;
+
+use super::{CONFIG, Database, back, contents, home_with, there};
 use crate::calls::{Answer, id_of};
 use crate::postgres::servers::Servers;
 use crate::server::{Home, Server, wait_until};
@@ -42,8 +44,9 @@ impl Actions {
         ended.push(("Process", stopped));
 
         server.info("Held", "pause", "").success();
-        let mut held: Vec<_> =
-            (0..3).map(|n| server.submit_to("Held", &format!("&n={n}&Priority={}", n % 2))).collect();
+        let mut held: Vec<_> = (0..3)
+            .map(|n| server.submit_to("Held", &format!("&n={n}&Priority={}", n % 2)))
+            .collect();
         let cancelled = server.submit_to("Held", "&n=9");
         server.about("Held", "cancel", &cancelled).success();
         ended.push(("Held", cancelled));
@@ -52,6 +55,8 @@ impl Actions {
         let deferred = server.submit("&Later=yes&NotBefore=2100-01-01T00:00:00Z");
         let running: Vec<_> = (0..2).map(|_| server.submit("&Sleep=600")).collect();
         running.iter().for_each(|token| server.wait_for_status(token, "Processing"));
+        server.about("Process", "pause", &running[0]).success();
+        server.wait_for_status(&running[0], "Paused");
         Self { port: server.address.port(), ended, held, deferred, running, keyed }
     }
 
@@ -141,17 +146,16 @@ fn all_is_moved_there_and_back() {
 
     let port = actions.port.to_string();
     let table = there(&database, &home.data(), &["--port", &port]).success();
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
+    let lines: Vec<String> =
+        table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for line in [
         "queues 4 4",
         "actions 12 12",
         "past attempts 2 2",
         "submission keys 1 1",
         "Held, paused 4 4",
-        "Processing 2 2",
+        "Processing 1 1",
+        "Paused 1 1",
     ] {
         assert!(lines.iter().any(|known| known == line), "no {line} in\n{table}");
     }
@@ -218,6 +222,43 @@ fn without_token(reply: &str) -> String {
     format!("{before}{after}")
 }
 
+/// Each column of each state arrives as it was, whatever is in it.
+#[test]
+fn every_column_arrives() {
+    let Some(database) = Database::shared() else { return };
+    let home = home_with(90, 20);
+    let connection = Connection::open(home.data().join("actions.db")).expect("the database");
+    connection
+        .execute_batch(
+            "UPDATE action SET state = id % 9, priority = id - 20, attempt = 1 + id % 4, failures = id % 3,
+                restarts = id % 2, worker = 'wörker ' || id, error = 'bad ' || char(0) || id;
+             UPDATE action SET finished_at = NULL, processing_ms = 0, percent = 0, report = NULL, note = 'note ' || id
+             WHERE state NOT BETWEEN 4 AND 7;
+             UPDATE action SET percent = id / 3.0 WHERE state BETWEEN 5 AND 7;
+             UPDATE action SET started_at = NULL WHERE state IN (0, 8);
+             UPDATE action SET not_before = 4000000000000 + id WHERE state = 8;
+             UPDATE parameters SET value = '[[\"f\",{\"base64\":\"AP+A\"}]]' WHERE id % 5 = 0;
+             UPDATE history SET ended = '\"Failed\"', worker = 'h' WHERE id % 2 = 0;
+             UPDATE queue SET counts = (SELECT json_array(
+                sum(state IN (0, 8)), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4), sum(state = 5),
+                sum(state = 6), sum(state = 7), sum(state = 8)) FROM action)
+             WHERE name = 'Process';
+             UPDATE meta SET last_id = 99999999990;",
+        )
+        .expect("the rows");
+    drop(connection);
+    there(&database, &home.data(), &[]).success();
+    counts_are_right(&database);
+    let second = tempfile::tempdir().expect("a directory");
+    back(&database, second.path()).success();
+    let (before, after) = (contents(&home.data()), contents(second.path()));
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before, after);
+    }
+    let servers = Servers::start(&database, 1, CONFIG);
+    assert_eq!(id_of(&servers[0].submit("&Name=next")), 99_999_999_991);
+}
+
 /// What has nothing in it is moved, too, with its queues and the ids that it has given out.
 #[test]
 fn an_empty_store_is_moved() {
@@ -227,7 +268,8 @@ fn an_empty_store_is_moved() {
     server.info("Held", "pause", "").success();
     server.signal("TERM");
     assert!(server.wait().0.success());
-    let table = there(&database, &home.data(), &["--host", "db.example", "--port", "7000"]).success();
+    let table =
+        there(&database, &home.data(), &["--host", "db.example", "--port", "7000"]).success();
     assert!(table.contains("Held, paused"), "{table}");
     let second = tempfile::tempdir().expect("a directory");
     back(&database, second.path()).success();

@@ -26,7 +26,7 @@ use guard::Guard;
 const _: () = assert!(schema::DEFERRED == DEFERRED);
 
 /// Time for a connection to be made, and for its other end to be given up. Nobody waits for an answer meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A schema that no server uses.
 pub(in crate::store) struct Schema {
