@@ -58,7 +58,7 @@ fn a_token_is_the_same_everywhere() {
     assert_eq!(ended.must("server"), "second");
     for server in [first, second] {
         let listed = server.info("Process", "getStatus", "&State=finished").success();
-        assert_eq!(listed.values("token"), [token.clone()]);
+        assert_eq!(listed.values("token"), std::slice::from_ref(&token));
         assert_eq!(server.about("Process", "getStatus", &token).must("token"), token);
         assert_eq!(server.about("Process", "cancel", &token).error().0, "ERRORPARAMINVALID");
     }

@@ -7,6 +7,7 @@
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
 //! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
+//! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
 //! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
@@ -40,6 +41,7 @@ mod list;
 mod listen;
 mod message;
 mod moment;
+pub(in crate::store) mod moving;
 mod notices;
 mod owner;
 mod read;
