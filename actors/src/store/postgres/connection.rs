@@ -23,6 +23,7 @@ const SESSION: &str = "
     SET enable_seqscan = off;
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
+    SET enable_material = off;
     SET jit = off;
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;
@@ -55,6 +56,7 @@ pub(super) enum Role {
     Notifies,
     Listens,
     Shows,
+    Watches,
 }
 
 /// Sets the session of a connection whose task runs.
@@ -71,6 +73,7 @@ pub(super) async fn begin_session(
         Role::Notifies => "notifies",
         Role::Listens => "listens",
         Role::Shows => "shows",
+        Role::Watches => "watches",
     };
     let text = format!(
         "{SESSION}
