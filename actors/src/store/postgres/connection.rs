@@ -24,6 +24,7 @@ const SESSION: &str = "
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
     SET enable_material = off;
+    SET enable_incremental_sort = off;
     SET jit = off;
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;

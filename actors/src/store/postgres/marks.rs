@@ -1,9 +1,10 @@
-//! Where claims begin while somebody holds an old snapshot.
+//! Where claims and deletions begin while somebody holds an old snapshot.
 //!
 //! The database can't remove what was deleted after the oldest snapshot that is held anywhere: by a transaction that is left open, a
 //! long report, a dump. All actions that were started since still stand in the index of those that wait, before all others, and
 //! each claim walks past them: a queue that drains gets slower with each action. So claims begin behind the last action that was
-//! claimed, in each priority; another connection looks for what stands before that, each second.
+//! claimed, in each priority; another connection looks for what stands before that, each second. The same holds for old actions
+//! that are deleted in the order of their ends.
 //!
 //! Marks are only kept while there is such a snapshot ([`Marks::note_old`]). Then an action that comes to stand before a mark
 //! (because it is tried again, or another server was slower to commit it) may start later than others behind it.
@@ -27,6 +28,8 @@ const MAX_PRIORITIES: usize = 16;
 pub(super) struct Marks {
     is_old: AtomicBool,
     queues: Mutex<HashMap<i32, BTreeMap<i32, Mark>>>,
+    /// When the last action had ended that was deleted, in milliseconds.
+    pruned: Mutex<HashMap<i32, i64>>,
 }
 
 /// A mark of one priority: ids up to it are passed over.
@@ -53,6 +56,7 @@ impl Marks {
         self.is_old.store(is_old, Ordering::Relaxed);
         if !is_old {
             self.queues().clear();
+            lock(&self.pruned).clear();
         }
     }
 
@@ -111,20 +115,43 @@ impl Marks {
         }
     }
 
+    /// Notes when the last action had ended that was deleted.
+    pub(super) fn note_pruned(&self, queue: i32, ended: i64) {
+        if self.is_old() {
+            lock(&self.pruned).insert(queue, ended);
+        }
+    }
+
+    /// Returns from when on actions have ended that may be deleted.
+    pub(super) fn pruned_to(&self, queue: i32) -> i64 {
+        if !self.is_old() {
+            return i64::MIN;
+        }
+        let lag = i64::try_from(LAG.as_millis()).unwrap_or_default();
+        lock(&self.pruned).get(&queue).map_or(i64::MIN, |ended| ended.saturating_sub(lag))
+    }
+
     /// Returns all marks: queue, priority and id.
     pub(super) fn all(&self) -> Vec<(i32, i32, i64)> {
         let queues = self.queues();
         let of = |(queue, marks): (&i32, &BTreeMap<i32, Mark>)| {
             let queue = *queue;
-            marks.iter().map(move |(priority, mark)| (queue, *priority, mark.id)).collect::<Vec<_>>()
+            marks
+                .iter()
+                .map(move |(priority, mark)| (queue, *priority, mark.id))
+                .collect::<Vec<_>>()
         };
         queues.iter().flat_map(of).collect()
     }
 
     fn queues(&self) -> MutexGuard<'_, HashMap<i32, BTreeMap<i32, Mark>>> {
-        // Nothing that holds the lock can leave it half changed.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queues)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds the lock can leave it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Mark {
@@ -185,10 +212,14 @@ mod tests {
         marks.advance(1, &[claimed(5, 7), claimed(3, -2), claimed(9, i32::MIN)], now);
         let parts = marks.parts(1).unwrap();
         let holds = |part: &Part, priority: i32, id: i64| match *part {
-            Part::Between { above, below } => above < priority.into() && i64::from(priority) < below,
+            Part::Between { above, below } => {
+                above < priority.into() && i64::from(priority) < below
+            }
             Part::Behind { priority: of, id: after } => of == priority && id > after,
         };
-        for (priority, passed) in [(i32::MAX, 0), (8, 0), (7, 4), (6, 0), (-1, 0), (-2, 2), (-3, 0), (i32::MIN, 8)] {
+        for (priority, passed) in
+            [(i32::MAX, 0), (8, 0), (7, 4), (6, 0), (-1, 0), (-2, 2), (-3, 0), (i32::MIN, 8)]
+        {
             for id in 1..=12 {
                 let count = parts.iter().filter(|part| holds(part, priority, id)).count();
                 assert_eq!(count, usize::from(id > passed), "{priority} {id}: {parts:?}");

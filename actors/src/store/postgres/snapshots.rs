@@ -46,7 +46,7 @@ statements! {
             ) AS held WHERE held.xmin IS NOT NULL ORDER BY 4 DESC LIMIT 1",
 
         first: "SELECT l.id FROM live l WHERE l.queue = $1 AND l.state = 0 AND l.priority = $2 AND l.id <= $3
-            ORDER BY l.id LIMIT 1",
+            ORDER BY l.queue, l.priority DESC, l.id, l.taken_by LIMIT 1",
     }
 }
 
@@ -70,7 +70,8 @@ struct Held {
 impl Held {
     fn read(row: &Row) -> Result<(Self, i64), Failure> {
         let who: Option<String> = row.try_get(0)?;
-        let held = Self { who: who.unwrap_or_default(), pid: row.try_get(1)?, xmin: row.try_get(2)? };
+        let held =
+            Self { who: who.unwrap_or_default(), pid: row.try_get(1)?, xmin: row.try_get(2)? };
         Ok((held, row.try_get(3)?))
     }
 }
@@ -105,7 +106,10 @@ impl Known {
             && self.is_told
             && Some(known) != held.as_ref()
         {
-            log::info!("{known} holds its old snapshot no more, after {} s", (now - *since).as_secs());
+            log::info!(
+                "{known} holds its old snapshot no more, after {} s",
+                (now - *since).as_secs()
+            );
             self.is_told = false;
         }
         let is_old = held.is_some() && many && lasts >= OLD;
@@ -164,7 +168,8 @@ pub(super) async fn watch(settings: Arc<Settings>, marks: Arc<Marks>) {
 /// Looks for the first action before each mark, and lowers the mark to it.
 async fn walk(open: &Open<Prepared>, marks: &Marks) -> Result<(), Failure> {
     for (queue, priority, id) in marks.all() {
-        let found = ask(open.client.query_opt(&open.prepared.0.first, &[&queue, &priority, &id])).await?;
+        let found =
+            ask(open.client.query_opt(&open.prepared.0.first, &[&queue, &priority, &id])).await?;
         if let Some(row) = found {
             marks.lower(queue, priority, row.try_get(0)?);
         }
@@ -184,7 +189,11 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_old_that_lasts_while_many_transactions_begin() {
-        let held = |pid, xmin: &str| Held { who: "psql".to_owned(), pid: Some(pid), xmin: xmin.to_owned() };
+        let held = |pid, xmin: &str| Held {
+            who: "psql".to_owned(),
+            pid: Some(pid),
+            xmin: xmin.to_owned(),
+        };
         let mut known = Known::default();
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);

@@ -76,7 +76,7 @@ CREATE TABLE live ( -- the actions that wait or run
     run_by integer, -- the site that ran it last
     parameters bytea NOT NULL -- as JSON
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-CREATE INDEX live_ready ON live (queue, priority DESC, id) WHERE state = 0;
+CREATE INDEX live_ready ON live (queue, priority DESC, id, taken_by) WHERE state = 0;
 CREATE INDEX live_deferred ON live (queue, not_before, id) WHERE state = 8;
 CREATE INDEX live_running ON live (queue, id) WHERE state BETWEEN 1 AND 3;
 CREATE INDEX live_queued_at ON live (queue, queued_at, id);

@@ -122,7 +122,6 @@ impl<'b> Wanted<'b> {
         wanted
     }
 
-
     fn key_columns(&self) -> (Vec<i32>, Vec<&'b [u8]>) {
         self.keys.iter().map(|(queue, key)| (*queue, key.as_bytes())).unzip()
     }

@@ -55,6 +55,8 @@ pub(super) struct Brought {
     pub(super) first_queued: Vec<(i32, i64)>,
     /// What was deleted.
     pub(super) pruned: Tally,
+    /// When the last of them had ended, of those that had ended first.
+    pub(super) pruned_to: Option<Timestamp>,
     pub(super) first_due: Option<Timestamp>,
     /// The counts, where the answer was lost, and they were read again.
     pub(super) stands: Option<Tally>,

@@ -28,6 +28,7 @@ struct Places {
     claimed: Option<Place>,
     due: Option<Place>,
     pruned: Vec<Place>,
+    pruned_late: Option<Place>,
     first_due: Option<Place>,
 }
 
@@ -233,15 +234,17 @@ fn write_rest<'a>(
             Some(parts) => message.add(&statements.claim_parts, in_parts(values, &parts)),
         });
     }
+    let ended_from = marks.pruned_to(queue);
     if decided.prune.by_number > 0 {
-        for statement in [&statements.prune_first_ended, &statements.prune_first_submitted] {
-            let values = values![queue, now, decided.prune.by_number, owner.0, batch];
-            places.pruned.push(message.add(statement, values));
-        }
+        let values = || values![queue, now, decided.prune.by_number, owner.0, batch];
+        let mut from_then = values();
+        from_then.extend(values![ended_from]);
+        places.pruned.push(message.add(&statements.prune_first_ended, from_then));
+        places.pruned_late = Some(message.add(&statements.prune_first_submitted, values()));
     }
     if let Some(after) = decided.batch.retention.finished_after.filter(|_| decided.prune.by_age > 0)
     {
-        let values = values![queue, after.0, decided.prune.by_age, owner.0, batch];
+        let values = values![queue, after.0, decided.prune.by_age, owner.0, batch, ended_from];
         places.pruned.push(message.add(&statements.prune_old, values));
     }
     if decided.may_be_deferred() {
@@ -342,8 +345,11 @@ impl Places {
             brought.first_queued.push((row.try_get(1)?, row.try_get(2)?));
         }
         let ended = [State::Finished, State::Error, State::Cancelled, State::Stopped];
-        for place in &self.pruned {
+        for place in self.pruned.iter().chain(&self.pruned_late) {
             for row in answers.take(*place) {
+                if self.pruned_late.is_none_or(|late| late != *place) {
+                    brought.pruned_to = brought.pruned_to.max(time(&row, ended.len())?);
+                }
                 for (column, state) in ended.into_iter().enumerate() {
                     brought.pruned.add(state, row.try_get(column)?);
                 }

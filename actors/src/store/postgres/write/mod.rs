@@ -345,7 +345,11 @@ impl Writer {
         let now = Instant::now();
         for (decided, brought) in decided.iter().zip(brought) {
             self.marks.advance(decided.queue, &brought.claimed, now);
-            for (priority, id) in decided.queued_again().chain(brought.first_queued.iter().copied()) {
+            if let Some(ended) = brought.pruned_to {
+                self.marks.note_pruned(decided.queue, ended.0);
+            }
+            for (priority, id) in decided.queued_again().chain(brought.first_queued.iter().copied())
+            {
                 self.marks.lower(decided.queue, priority, id);
             }
         }

@@ -55,7 +55,7 @@ macro_rules! prune {
     () => {
         "gone AS (
             DELETE FROM done d USING old WHERE d.queue = $1 AND d.id = old.id
-            RETURNING d.id, d.state, d.submission_key
+            RETURNING d.id, d.state, d.submission_key, d.finished_at
         ), keys AS (
             DELETE FROM submission_key k USING gone
             WHERE gone.submission_key IS NOT NULL AND k.queue = $1 AND k.digest = sha256(gone.submission_key)
@@ -63,13 +63,14 @@ macro_rules! prune {
             DELETE FROM history h USING gone WHERE h.id = gone.id
         ), sum AS (
             SELECT count(*) FILTER (WHERE state = 4) AS finished, count(*) FILTER (WHERE state = 5) AS error,
-                count(*) FILTER (WHERE state = 6) AS cancelled, count(*) FILTER (WHERE state = 7) AS stopped
+                count(*) FILTER (WHERE state = 6) AS cancelled, count(*) FILTER (WHERE state = 7) AS stopped,
+                max(finished_at) AS last
             FROM gone
         ), counted AS (
             UPDATE tally t SET finished = t.finished - sum.finished, error = t.error - sum.error,
                 cancelled = t.cancelled - sum.cancelled, stopped = t.stopped - sum.stopped
             FROM sum WHERE t.queue = $1 AND t.server = $4 AND t.batch = $5
-        ) SELECT finished, error, cancelled, stopped FROM sum"
+        ) SELECT finished, error, cancelled, stopped, last FROM sum"
     };
 }
 
@@ -187,7 +188,7 @@ statements! {
         count: "WITH last AS MATERIALIZED (
                 SELECT * FROM tally WHERE queue = $1 AND server = $2 ORDER BY batch DESC LIMIT 1
             ), gone AS (
-                DELETE FROM tally t USING last WHERE t.queue = $1 AND t.server = $2 AND t.batch = last.batch
+                DELETE FROM tally WHERE queue = $1 AND server = $2 AND batch = (SELECT batch FROM last)
             ) INSERT INTO tally SELECT $1, $2, $3, coalesce(l.queued, 0) + $4, coalesce(l.processing, 0) + $5,
                 coalesce(l.paused, 0) + $6, coalesce(l.stopping, 0) + $7, coalesce(l.finished, 0) + $8,
                 coalesce(l.error, 0) + $9, coalesce(l.cancelled, 0) + $10, coalesce(l.stopped, 0) + $11,
@@ -226,17 +227,18 @@ statements! {
              ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED"
         ),
 
-        // The same in parts, each behind the one before. The rows of a part are locked one by one as they are taken.
+        // The same in parts, each behind the one before. The rows of a part are locked one by one as they are taken. By its last
+        // column `live_ready` is the only index with this order.
         claim_parts: claim!(
             "SELECT n.id FROM unnest($8::int4[], $9::int8[], $10::int8[], $11::int8[]) AS p(priority, after, above, below)
              CROSS JOIN LATERAL (
-                (SELECT l.id FROM live l WHERE p.priority IS NOT NULL AND l.queue = $1 AND l.state = 0
+                SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NOT NULL AND l.queue = $1 AND l.state = 0
                     AND l.priority = p.priority AND l.id > p.after
-                 ORDER BY l.queue, l.priority DESC, l.id LIMIT $2 FOR UPDATE SKIP LOCKED)
+                    ORDER BY l.queue, l.priority DESC, l.id, l.taken_by LIMIT $2 FOR UPDATE SKIP LOCKED) AS behind
                 UNION ALL
-                (SELECT l.id FROM live l WHERE p.priority IS NULL AND l.queue = $1 AND l.state = 0
+                SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NULL AND l.queue = $1 AND l.state = 0
                     AND l.priority > p.above AND l.priority < p.below
-                 ORDER BY l.queue, l.priority DESC, l.id LIMIT $2 FOR UPDATE SKIP LOCKED)
+                    ORDER BY l.queue, l.priority DESC, l.id LIMIT $2 FOR UPDATE SKIP LOCKED) AS between_two
              ) AS n
              WHERE NOT EXISTS (SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
              LIMIT $2"
@@ -246,13 +248,14 @@ statements! {
             FROM live WHERE queue = $1 AND state BETWEEN 1 AND 3 AND server = $2 AND batch = $3
             ORDER BY priority DESC, id",
 
+        // Those that ended first, from a time on.
         prune_old: concat!("WITH old AS MATERIALIZED (
-                SELECT id FROM done WHERE queue = $1 AND finished_at <= $2
+                SELECT id FROM done WHERE queue = $1 AND finished_at <= $2 AND finished_at >= $6
                 ORDER BY queue, finished_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
             ), ", prune!()),
 
         prune_first_ended: concat!("WITH old AS MATERIALIZED (
-                SELECT id FROM done WHERE queue = $1 AND NOT EXISTS (
+                SELECT id FROM done WHERE queue = $1 AND finished_at >= $6 AND NOT EXISTS (
                     SELECT 1 FROM done later WHERE later.queue = $1 AND later.finished_at > $2)
                 ORDER BY queue, finished_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
             ), ", prune!()),
