@@ -5,7 +5,7 @@
 //! - `away`: a database that dies, hangs, loses an answer, or is in the way;
 //! - `sharing`: notices, leases in real time, and what is left of servers that are no more;
 //! - `growth`: what does not grow with what there is;
-//! - `systems`: whole servers.
+//! - `systems`: whole servers; `clocks`: those whose clocks are wrong.
 //!
 //! Without PostgreSQL they say what was not tested.
 
@@ -19,6 +19,7 @@
 )]
 
 mod away;
+mod clocks;
 mod cluster;
 mod growth;
 mod proxy;

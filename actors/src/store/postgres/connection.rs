@@ -58,6 +58,7 @@ pub(super) enum Role {
     Listens,
     Shows,
     Watches,
+    Moves,
 }
 
 /// Sets the session of a connection whose task runs.
@@ -75,6 +76,7 @@ pub(super) async fn begin_session(
         Role::Listens => "listens",
         Role::Shows => "shows",
         Role::Watches => "watches",
+        Role::Moves => "moves",
     };
     let text = format!(
         "{SESSION}
