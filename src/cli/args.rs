@@ -1,6 +1,7 @@
 //! The arguments of the command line, also in the vendor's spelling.
 //!
-//! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`super`] and [`crate::config`].
+//! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`super`] and [`crate::config`],
+//! `migrate` in its own file.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +25,35 @@ pub enum Command {
     Config(ConfigArgs),
     /// Make a key and print it with its hash: `actiond key`.
     Key,
+    /// Move all actions from a data directory to a database, or back: `actiond migrate --from DIR --to postgres://...`.
+    Migrate(MigrateArgs),
+}
+
+/// The options of `actiond migrate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct MigrateArgs {
+    /// What to move from: a data directory; or a database as `postgres://USER@HOST/DATABASE`, as `host=HOST user=USER`, or as
+    /// `@FILE` with that on its first line
+    ///
+    /// No server may use it meanwhile. It stays as it is. A password that is not given is looked for in PGPASSWORD and in the
+    /// password file, as with `[Actions] ConnectionString`. A directory with a = in its name begins with ./ or /.
+    #[arg(long, value_name = "PLACE")]
+    pub from: OsString,
+    /// What to move to, of the other kind: empty, or left by a move from the same place that was interrupted
+    #[arg(long, value_name = "PLACE")]
+    pub to: OsString,
+    /// Schema of the database
+    #[arg(long, value_name = "NAME", default_value = "actiond", value_parser = schema)]
+    pub schema: String,
+    /// Host in the tokens of the actions in the directory [default: 127.0.0.1]
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Port in the tokens of the actions in the directory [default: 7000]
+    #[arg(long, value_name = "N", value_parser = port_in_use)]
+    pub port: Option<u16>,
+    /// Configuration file of the server that has used the directory: host and port are those of its [Server]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// The options of `actiond config`.
@@ -83,6 +113,7 @@ impl Args {
             Some(Subcommand::Serve(serve)) => Command::Serve(serve),
             Some(Subcommand::Config(config)) => Command::Config(config),
             Some(Subcommand::Key) => Command::Key,
+            Some(Subcommand::Migrate(migrate)) => Command::Migrate(migrate),
         };
         Ok(Self { command })
     }
@@ -109,6 +140,8 @@ enum Subcommand {
     Config(ConfigArgs),
     /// Make a key for a client, and print it once with the hash for the server's configuration
     Key,
+    /// Move all actions from a data directory to a PostgreSQL database, or back
+    Migrate(MigrateArgs),
 }
 
 /// Reads a port as the configuration does: digits alone.
@@ -116,6 +149,17 @@ fn port(text: &str) -> Result<u16, String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = is_number.then(|| text.parse().ok()).flatten();
     port.ok_or_else(|| format!("{text} is not in 0..=65535"))
+}
+
+/// Reads a port that a server can have had.
+fn port_in_use(text: &str) -> Result<u16, String> {
+    port(text).ok().filter(|port| *port > 0).ok_or_else(|| format!("{text} is not in 1..=65535"))
+}
+
+/// Reads the name of a schema.
+fn schema(text: &str) -> Result<String, String> {
+    let allowed = "it must be a name of 1 to 63 bytes that does not begin with pg_";
+    if crate::config::is_schema(text) { Ok(text.to_owned()) } else { Err(allowed.to_owned()) }
 }
 
 /// Turns the vendor's `-configfile` (one dash, any case, observed in its start scripts) into
@@ -158,6 +202,17 @@ mod tests {
         Command::Config(ConfigArgs { config: config.map(PathBuf::from) })
     }
 
+    fn migrate(given: impl FnOnce(&mut MigrateArgs)) -> Command {
+        let mut args = MigrateArgs {
+            from: "d".into(),
+            to: "postgres://db".into(),
+            schema: "actiond".to_owned(),
+            ..MigrateArgs::default()
+        };
+        given(&mut args);
+        Command::Migrate(args)
+    }
+
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
@@ -178,6 +233,14 @@ mod tests {
             ("key", Command::Key),
             ("config --config a.cfg", check(Some("a.cfg"))),
             ("config -configfile a.cfg", check(Some("a.cfg"))),
+            ("migrate --from d --to postgres://db", migrate(|_| {})),
+            (
+                "migrate --to postgres://db --schema s --host h --port 7 --config c --from d",
+                migrate(|args| {
+                    (args.schema, args.host) = ("s".to_owned(), Some("h".to_owned()));
+                    (args.port, args.config) = (Some(7), Some("c".into()));
+                }),
+            ),
         ];
         for (line, want) in table {
             assert_eq!(parse(line), Ok(want), "{line}");
@@ -199,6 +262,11 @@ mod tests {
             ("--config a.cfg config", ErrorKind::ArgumentConflict),
             ("start", ErrorKind::InvalidSubcommand),
             ("key a", ErrorKind::UnknownArgument),
+            ("migrate", ErrorKind::MissingRequiredArgument),
+            ("migrate --from d", ErrorKind::MissingRequiredArgument),
+            ("migrate --from d --to e --port 0", ErrorKind::ValueValidation),
+            ("migrate --from d --to e --schema pg_x", ErrorKind::ValueValidation),
+            ("migrate d e", ErrorKind::UnknownArgument),
             ("--help", ErrorKind::DisplayHelp),
             ("--version", ErrorKind::DisplayVersion),
         ];

@@ -5,6 +5,7 @@ mod database;
 mod log_channel;
 mod log_lines;
 mod memory;
+mod migrate;
 #[cfg(unix)]
 mod open_files;
 pub mod serve;
@@ -44,6 +45,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Command::Config(ConfigArgs { config: Some(file) }) => check(&kinds, &file),
         Command::Serve(args) => serve::run(&kinds, &args),
         Command::Key => key(),
+        Command::Migrate(args) => migrate::run(&kinds, &args),
     }
 }
 

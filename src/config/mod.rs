@@ -62,6 +62,7 @@ pub use settings::{
     PostgresSettings, QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings,
     Settings, StoreSettings,
 };
+pub(crate) use store::is_schema;
 pub use table::TYPE;
 pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};
 pub use value::ValueKind;

@@ -126,14 +126,18 @@ fn connection(reader: &mut Reader<'_>, disk: Disk, is_postgres: bool) -> Option<
 
 fn schema(reader: &mut Reader<'_>) -> String {
     let name = reader.text(&[SECTION], table::SCHEMA).unwrap_or_default();
-    let is_good = (1..=MAX_SCHEMA).contains(&name.len())
-        && !name.starts_with("pg_")
-        && !name.contains(char::is_control);
-    if !is_good && !name.is_empty() {
+    if !is_schema(&name) && !name.is_empty() {
         let reason = format!("must be {}", table::SCHEMA.kind.allowed());
         reader.problem_at(SECTION, table::SCHEMA, reason);
     }
     name
+}
+
+/// Tells whether this can be the name of a schema.
+pub(crate) fn is_schema(name: &str) -> bool {
+    (1..=MAX_SCHEMA).contains(&name.len())
+        && !name.starts_with("pg_")
+        && !name.contains(char::is_control)
 }
 
 fn heartbeat(reader: &mut Reader<'_>, lease: Duration) -> Duration {
@@ -287,7 +291,7 @@ mod tests {
         for good in ["a", "Halle 3, Ost (Käthe)", &"ä".repeat(100)] {
             assert_eq!(name(good), Ok(Some(good.to_owned())));
         }
-        for bad in [&"a".repeat(101), "a\u{7}b"] {
+        for bad in [&"a".repeat(101), "a\tb"] {
             assert!(
                 name(bad)
                     .unwrap_err()

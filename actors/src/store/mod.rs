@@ -5,6 +5,7 @@
 //! - servers that share a store: [`OwnerId`], [`Renewal`], [`Notice`]; what they know of one another: [`Server`], [`Figures`];
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the store that several servers share, in PostgreSQL: `postgres` (feature `postgres`);
+//! - moving all that one of these holds to the other: `moving` (feature `postgres`);
 //! - reads that are bounded by size: [`RecordWithin`], in `within`;
 //! - errors as clients are shown them, without the names of files: [`StoreError::without_paths`], in `shown`;
 //! - the suite that every store must pass: `conformance` (feature `testing`).
@@ -136,6 +137,8 @@ mod batch;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod counts;
+#[cfg(feature = "postgres")]
+pub mod moving;
 mod owner;
 mod pending;
 #[cfg(feature = "postgres")]

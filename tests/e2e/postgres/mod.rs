@@ -8,6 +8,7 @@
 //! - `failover`: a standby that becomes the primary, and a database that is away;
 //! - `faults`: single faults of a server or of the database;
 //! - `storm`: three servers, while everything fails;
+//! - `migrate`: moving from a data directory and back;
 //! - here: one server, and two.
 //!
 //! Without PostgreSQL they say what was not tested.
@@ -20,6 +21,7 @@ mod failover;
 mod faults;
 #[cfg(target_os = "linux")]
 mod line;
+mod migrate;
 mod passwords;
 #[path = "../../../actors/tests/postgres/proxy.rs"]
 mod proxy;

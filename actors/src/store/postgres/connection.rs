@@ -55,6 +55,7 @@ pub(super) enum Role {
     Notifies,
     Listens,
     Shows,
+    Moves,
 }
 
 /// Sets the session of a connection whose task runs.
@@ -71,6 +72,7 @@ pub(super) async fn begin_session(
         Role::Notifies => "notifies",
         Role::Listens => "listens",
         Role::Shows => "shows",
+        Role::Moves => "moves",
     };
     let text = format!(
         "{SESSION}

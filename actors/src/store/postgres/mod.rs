@@ -7,12 +7,30 @@
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
 //! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
+//! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
 //! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
 //!
 //! Where the database is away, calls fail within the settings' patience with [`StoreError::Unavailable`], and connections are
 //! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use actiond_actors::System;
+//! use actiond_actors::store::Site;
+//! use actiond_actors::store::postgres::{Connect, ConnectionString, PostgresStore, Settings};
+//!
+//! # async fn start() -> Result<System, Box<dyn std::error::Error>> {
+//! let string: ConnectionString = "postgres://actiond@db1,db2/actiond?sslmode=verify-full".parse()?;
+//! let mut settings = Settings::new(Connect::of_string(&string)?);
+//! // The address in the tokens of this server, for those that others show of its actions.
+//! settings.site = Site { name: "here".to_owned(), host: "here.example.org".to_owned(), port: 7000 };
+//! let store = PostgresStore::open(settings).await?;
+//! let system = System::builder("programs").store(Arc::new(store)).start().await?;
+//! # Ok(system) }
+//! ```
 
 mod columns;
 mod connect;
@@ -23,6 +41,7 @@ mod list;
 mod listen;
 mod message;
 mod moment;
+pub(in crate::store) mod moving;
 mod notices;
 mod owner;
 mod read;

@@ -23,6 +23,9 @@ use crate::store::StoreError;
 /// The version of the schema that this program reads and writes.
 pub(super) const VERSION: i32 = 1;
 
+/// The number in place of the version's while the schema is filled by a move from another store.
+pub(super) const MOVING: i32 = -1;
+
 /// The code of the error of a batch whose server is not of the schema's version.
 pub(super) const NEWER: &str = "ZA001";
 
@@ -91,6 +94,12 @@ async fn migrate_locked(client: &Client, schema: &str) -> Result<(), Failure> {
             0
         }
         Some(found) if found > VERSION => return Err(newer(found.into()).into()),
+        Some(MOVING) => {
+            let reason = format!(
+                "the schema {schema} holds a part of what was being moved there: run \"actiond migrate\" again to move the rest, or drop it"
+            );
+            return Err(Failure::Refused(StoreError::Io(reason)));
+        }
         Some(found) => {
             // A batch that has begun is waited for, and none begins meanwhile.
             client.batch_execute("LOCK TABLE server IN ACCESS EXCLUSIVE MODE").await?;
@@ -108,7 +117,7 @@ async fn migrate_locked(client: &Client, schema: &str) -> Result<(), Failure> {
 }
 
 /// Returns the version of the schema in the search path; `None` if there is none.
-async fn version(client: &Client) -> Result<Option<i32>, Failure> {
+pub(super) async fn version(client: &Client) -> Result<Option<i32>, Failure> {
     let there = client.query_one("SELECT to_regclass('meta') IS NOT NULL", &[]).await?;
     if !there.try_get::<_, bool>(0)? {
         return Ok(None);

@@ -9,6 +9,7 @@
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
 //!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`;
+//! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
 //!
 //! Group commit has no timer: everything that arrived while the last transaction was made durable goes
@@ -24,6 +25,8 @@ mod files;
 mod limits;
 mod list;
 mod lock;
+#[cfg(feature = "postgres")]
+pub(in crate::store) mod moving;
 mod open;
 #[cfg(unix)]
 mod own_files;

@@ -140,7 +140,7 @@ impl SqliteStore {
 const DIRECTORY_MODE: u32 = 0o711;
 
 /// Creates the directory and its parents, and makes their names durable: SQLite syncs only the names in it.
-fn make_directory(directory: &Path) -> std::io::Result<()> {
+pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
     let parents = directory.ancestors().take_while(|path| !path.is_dir()).filter_map(Path::parent);
     let parents: Vec<&Path> = parents.collect();
     if let Some(parent) = parents.first() {
@@ -170,7 +170,11 @@ const IN_ONE_PROCESS: Option<&str> = Some("unix-excl");
 #[cfg(not(unix))]
 const IN_ONE_PROCESS: Option<&str> = None;
 
-fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connection, StoreError> {
+pub(super) fn connect(
+    path: &Path,
+    flags: OpenFlags,
+    vfs: Option<&str>,
+) -> Result<Connection, StoreError> {
     let connection = match vfs.or(IN_ONE_PROCESS) {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
         None => Connection::open_with_flags(path, flags),

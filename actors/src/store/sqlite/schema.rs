@@ -31,6 +31,9 @@ use crate::store::StoreError;
 /// The format that this version writes.
 pub(super) const VERSION: i64 = 3;
 
+/// The number in place of the format's while the file is filled by a move from another store.
+pub(super) const MOVING: i64 = -1;
+
 /// The state number of an action that is queued and may not start before its `not_before`.
 pub(super) const DEFERRED: u8 = 8;
 const _: () = assert!(State::ALL.len() == DEFERRED as usize);
@@ -184,6 +187,7 @@ pub(super) enum PrepareError {
     NoRoom,
     TooNew(i64),
     Foreign,
+    Moving,
 }
 
 impl PrepareError {
@@ -202,6 +206,10 @@ impl PrepareError {
                 path: path.to_owned(),
                 reason: "it holds tables that are not actiond's".to_owned(),
             },
+            Self::Moving => StoreError::Io(format!(
+                "{} holds a part of what was being moved there: run \"actiond migrate\" again to move the rest, or delete it",
+                path.display()
+            )),
         }
     }
 }
@@ -218,6 +226,9 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     if version > VERSION {
         return Err(PrepareError::TooNew(version));
     }
+    if version == MOVING {
+        return Err(PrepareError::Moving);
+    }
     // Checked before the journal mode is set, which is the first write: a file that is not ours must stay untouched.
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -233,19 +244,7 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     if tables > 0 && (version <= 0 || ours < wanted) {
         return Err(PrepareError::Foreign);
     }
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.pragma_update(
-        None,
-        "synchronous",
-        match durability {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        },
-    )?;
-    // 4 MB of pages is enough: nearly all writes are at the ends of the trees, however large they are.
-    connection.pragma_update(None, "cache_size", -4_000)?;
-    let limit = format!("PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}");
-    connection.query_row(&limit, [], |_| Ok(()))?;
+    configure(connection, durability)?;
     let steps = match version {
         0 => [CREATE, CREATE_ACTION, CREATE_HISTORY, ""],
         1 => [BEFORE_COPY, CREATE_ACTION, CREATE_HISTORY, COPY],
@@ -266,6 +265,23 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     }
     connection.execute_batch("COMMIT")?;
     Ok(())
+}
+
+/// Configures the writing connection.
+pub(super) fn configure(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(
+        None,
+        "synchronous",
+        match durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        },
+    )?;
+    // 4 MB of pages is enough: nearly all writes are at the ends of the trees, however large they are.
+    connection.pragma_update(None, "cache_size", -4_000)?;
+    let limit = format!("PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}");
+    connection.query_row(&limit, [], |_| Ok(()))
 }
 
 /// Returns true if there is space to copy what this transaction wrote to the log into the database. Without it the

@@ -1,0 +1,210 @@
+//! A schema as a side of a move: see [`crate::store::moving`].
+//!
+//! While it is filled, it has a version that no server knows ([`schema::MOVING`]), and a table that says how far it has come,
+//! written in the same transactions. On either side a transaction of its own holds the table of servers, so that none begins or
+//! renews a lease, and there is no second move.
+
+mod guard;
+mod read;
+mod write;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::columns::text;
+use super::connect::Connect;
+use super::connection::{Role, Task, begin_session, connect, drive, within};
+use super::errors::Failure;
+use super::settings::Settings;
+use super::{rights, schema};
+use crate::store::moving::{Begun, Cursor, DEFERRED, Fault, Mark, Moved, Outline, Page, Side};
+use crate::store::{Site, StoreError};
+use guard::Guard;
+
+const _: () = assert!(schema::DEFERRED == DEFERRED);
+
+/// Time for a connection to be made, and for its other end to be given up. Nobody waits for an answer meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A schema that no server uses.
+pub(in crate::store) struct Schema {
+    client: Client,
+    _task: Task,
+    guard: Guard,
+    name: String,
+    database: String,
+    /// The numbers of the queues in the order of the outline.
+    queues: Vec<i32>,
+    /// The numbers of the sites that took what was read.
+    read_sites: BTreeSet<i32>,
+    reading: read::Statements,
+    /// What fills it, if it is a target.
+    writing: Option<write::Writing>,
+}
+
+impl Schema {
+    /// Opens one that is there, as a server would, and brings it to the version of this program.
+    pub(in crate::store) async fn source(connect: &Connect, name: &str) -> Result<Self, Fault> {
+        Ok(Self::open(connect, name, None).await?)
+    }
+
+    /// Opens one that may be there. This site is written as the one that took the actions.
+    pub(in crate::store) async fn target(
+        connect: &Connect,
+        name: &str,
+        site: &Site,
+    ) -> Result<Self, Fault> {
+        Ok(Self::open(connect, name, Some(site)).await?)
+    }
+
+    async fn open(way: &Connect, name: &str, target: Option<&Site>) -> Result<Self, Refusal> {
+        let settings =
+            Settings { schema: name.to_owned(), patience: PATIENCE, ..Settings::new(way.clone()) };
+        let (client, task) = session(&settings).await?;
+        within(PATIENCE, rights::check(&client, name)).await?;
+        let version = schema::version(&client).await?;
+        match (version, target) {
+            (None, None) => return Err(Refusal(Fault::Missing)),
+            (Some(schema::MOVING), Some(_)) => {}
+            _ => schema::migrate(&client, name).await?,
+        }
+        let guard = Guard::of(&settings).await?;
+        let database = client.query_one("SELECT current_database()::text", &[]).await?;
+        let reading = <read::Statements as super::connection::Prepare>::prepare(&client).await?;
+        let writing = match target {
+            Some(site) => Some(write::Writing::of(&client, site).await?),
+            None => None,
+        };
+        Ok(Self {
+            guard,
+            name: name.to_owned(),
+            database: database.try_get(0)?,
+            queues: Vec::new(),
+            read_sites: BTreeSet::new(),
+            reading,
+            writing,
+            client,
+            _task: task,
+        })
+    }
+
+    fn writing(&self) -> Result<&write::Writing, Refusal> {
+        // Only targets are written.
+        self.writing.as_ref().ok_or(Refusal(Fault::Store(StoreError::Closed)))
+    }
+}
+
+/// Connects, for work that may take its time.
+async fn session(settings: &Settings) -> Result<(Client, Task), Failure> {
+    let (client, incoming) = connect(settings).await?;
+    let task = Task::of(drive(incoming, None));
+    within(settings.patience, rights::check_version(&client)).await?;
+    within(settings.patience, begin_session(&client, settings, Role::Moves)).await?;
+    let patient = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;";
+    within(settings.patience, client.batch_execute(patient)).await?;
+    Ok((client, task))
+}
+
+/// The fault of a schema, made of whatever has failed.
+struct Refusal(Fault);
+
+impl<E: Into<Failure>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self(Fault::Store(error.into().told()))
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(Refusal(fault): Refusal) -> Self {
+        fault
+    }
+}
+
+impl Side for Schema {
+    fn place(&self) -> String {
+        format!("the schema {} of the database {}", self.name, self.database)
+    }
+
+    async fn outline(&mut self) -> Result<Outline, Fault> {
+        let (ids, outline) =
+            read::outline(&self.client, &self.reading).await.map_err(Refusal::from)?;
+        self.queues = ids;
+        self.read_sites.clear();
+        Ok(outline)
+    }
+
+    async fn page(&mut self, from: Cursor) -> Result<Page, Fault> {
+        self.guard.check()?;
+        let (page, sites) = read::page(&self.client, &self.reading, &self.queues, from)
+            .await
+            .map_err(Refusal::from)?;
+        self.read_sites.extend(sites);
+        Ok(page)
+    }
+
+    async fn keys(&mut self) -> Result<u64, Fault> {
+        let row = self.client.query_one("SELECT count(*) FROM submission_key", &[]).await;
+        let number: i64 = row.and_then(|row| row.try_get(0)).map_err(Refusal::from)?;
+        Ok(u64::try_from(number).unwrap_or_default())
+    }
+
+    async fn begin(&mut self, mark: &Mark, outline: &Outline) -> Result<Begun, Fault> {
+        let begun = self.begin_or_refuse(mark, outline).await?;
+        self.outline().await?;
+        Ok(begun)
+    }
+
+    async fn write(&mut self, page: &[Moved], next: Cursor) -> Result<(), Fault> {
+        self.guard.check()?;
+        let writing = self.writing()?;
+        Ok(writing.page(&self.client, &self.queues, page, next).await.map_err(Refusal::from)?)
+    }
+
+    async fn complete(&mut self, last_id: i64) -> Result<(), Fault> {
+        Ok(write::complete(&self.client, last_id).await.map_err(Refusal::from)?)
+    }
+
+    async fn spoil(&mut self) -> Result<(), Fault> {
+        let spoiled = self.client.execute("UPDATE moving SET content = ''", &[]).await;
+        spoiled.map_err(Refusal::from)?;
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<(), Fault> {
+        self.guard.check()?;
+        Ok(write::release(&self.client).await.map_err(Refusal::from)?)
+    }
+
+    async fn sites(&mut self) -> Result<Vec<(String, u16)>, Fault> {
+        let ids: Vec<i32> = self.read_sites.iter().copied().collect();
+        Ok(read::sites(&self.client, &ids).await.map_err(Refusal::from)?)
+    }
+}
+
+impl Schema {
+    async fn begin_or_refuse(&self, mark: &Mark, outline: &Outline) -> Result<Begun, Refusal> {
+        if schema::version(&self.client).await? == Some(schema::MOVING) {
+            let (known, begun) = write::mark(&self.client).await?;
+            if known.source != mark.source {
+                return Err(Refusal(Fault::OtherSource(known.source)));
+            }
+            if known == *mark {
+                return Ok(begun);
+            }
+        } else {
+            let some = "SELECT EXISTS (SELECT 1 FROM live) OR EXISTS (SELECT 1 FROM done)";
+            if self.client.query_one(some, &[]).await?.try_get(0)? {
+                return Err(Refusal(Fault::NotEmpty));
+            }
+        }
+        write::begin(&self.client, mark, outline).await?;
+        Ok(Begun::NOTHING)
+    }
+}
+
+/// Reads the name of a server.
+fn name(row: &tokio_postgres::Row, column: usize) -> Result<String, Failure> {
+    Ok(text(row, column)?.unwrap_or_default())
+}
