@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::ledger::{Ledger, is_final};
 use super::load::{Client, ask};
 use super::{Place, QUEUES, SERVERS, diary};
+use crate::calls::id_of;
 use crate::postgres::servers::Database;
 
 /// Maximum time in which all that was submitted ends, once nothing goes wrong any more.
@@ -92,8 +93,11 @@ pub(super) fn all_is_counted(place: &Place, database: &Database, ledger: &Ledger
 }
 
 /// What the programs wrote down fits what clients were told.
-pub(super) fn diaries_fit(place: &Place, ledger: &Ledger) {
+pub(super) fn diaries_fit(place: &Place, database: &Database, ledger: &Ledger) {
     let entries = ledger.books().entries.clone();
+    let rows = database.query("SELECT id, attempt FROM done");
+    let believed: BTreeMap<Option<String>, Option<String>> =
+        rows.into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     for entry in entries {
         let queue = &QUEUES[entry.queue];
         let state = entry.ended.as_ref().map(|(state, _)| state.clone()).unwrap_or_default();
@@ -123,8 +127,10 @@ pub(super) fn diaries_fit(place: &Place, ledger: &Ledger) {
         if begun.len() > 1 {
             ledger.happened("begun again");
         }
-        if state == "Finished" && ended.is_empty() {
-            ledger.found("it is finished and was never done", what());
+        let id = entry.token.as_deref().map(|token| id_of(token).to_string());
+        let attempt = believed.get(&id).cloned().flatten();
+        if state == "Finished" && !ended.iter().any(|line| Some(&line[1]) == attempt.as_ref()) {
+            ledger.found("the attempt that is believed was never done", what());
         }
         if queue.once && state == "Error" && begun.is_empty() {
             // Its server died, or stood still, between the claim and the start.
