@@ -145,9 +145,14 @@ fn a_killed_process_of_postgresql_costs_nothing() {
     ];
     for which in victims {
         taken.push(server.submit_to("Again", "&Name=waits"));
-        let rows =
-            database.query(&format!("SELECT pid FROM pg_stat_activity WHERE {which} LIMIT 1"));
-        let pid = rows[0][0].clone().expect("a process");
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE {which} LIMIT 1");
+        let mut pid = None;
+        // It may still be coming back from the last time.
+        wait_until(which, || {
+            pid = database.query(&sql).first().and_then(|row| row[0].clone());
+            pid.is_some()
+        });
+        let pid = pid.expect("a process");
         assert!(Command::new("kill").args(["-KILL", &pid]).status().expect("kill").success());
         wait_until("a server that takes something again", || {
             let answer = server.ask("Again&Name=waits");
