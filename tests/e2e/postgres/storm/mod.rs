@@ -133,7 +133,7 @@ impl Place {
 
 #[test]
 fn no_illegal_outcome_whatever_fails() {
-    storm(6, Duration::from_secs(12));
+    storm(6, Duration::from_secs(8));
 }
 
 fn storm(seed: u64, length: Duration) {
