@@ -153,7 +153,10 @@ fn a_killed_process_of_postgresql_costs_nothing() {
             pid.is_some()
         });
         let pid = pid.expect("a process");
+        let ready = || database.cluster().log().matches("ready to accept connections").count();
+        let before = ready();
         assert!(Command::new("kill").args(["-KILL", &pid]).status().expect("kill").success());
+        wait_until("a database that has recovered", || ready() > before);
         wait_until("a server that takes something again", || {
             let answer = server.ask("Again&Name=waits");
             if answer.is_success() {
