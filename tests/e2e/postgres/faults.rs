@@ -167,6 +167,9 @@ fn a_killed_process_of_postgresql_costs_nothing() {
             answer.is_success()
         });
     }
+    wait_until("a server that shows something again", || {
+        server.about("Once", "getStatus", &runs).is_success()
+    });
     bench.end("runs", 1);
     server.wait_in("Once", &runs, "Finished");
     assert_eq!(bench.lines("runs").len(), 2, "{:?}", bench.lines("runs"));
