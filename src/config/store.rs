@@ -291,7 +291,7 @@ mod tests {
         for good in ["a", "Halle 3, Ost (Käthe)", &"ä".repeat(100)] {
             assert_eq!(name(good), Ok(Some(good.to_owned())));
         }
-        for bad in [&"a".repeat(101), "a\u{7}b"] {
+        for bad in [&"a".repeat(101), "a\tb"] {
             assert!(
                 name(bad)
                     .unwrap_err()

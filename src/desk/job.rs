@@ -314,6 +314,11 @@ impl Job {
         true
     }
 
+    /// Tells whether it has ended, or is about to.
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.over.borrow() || !matches!(self.lock().end, Ending::None)
+    }
+
     /// Waits until its end is durable.
     pub(crate) async fn settled(&self) -> Settled {
         let let_go = async {

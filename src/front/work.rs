@@ -35,6 +35,9 @@ const HERE_WITHIN: Duration = Duration::from_secs(3);
 /// Time between two looks for it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Told of an attempt that goes from one server to another, or is not back yet after a start.
+const SAY_AGAIN: &str = "the action is not back here yet; say it again";
+
 /// Largest error text of a worker that is kept, in bytes.
 const MAX_ERROR: usize = 100_000;
 
@@ -194,7 +197,7 @@ impl<'a> Attempted<'a> {
         // So that the lease is never lost while it waits.
         let patience = Duration::try_from_secs_f64(wait_secs).unwrap_or_default();
         let patience = patience.min(self.desk.lease() / 3);
-        if let Whereabouts::Here(job) = self.whereabouts().await?
+        if let Whereabouts::Here(job) = self.whereabouts(true).await?
             && job.hear(News { worker, percent: progress, stage, partial, log })
         {
             let wish = job.wish(patience);
@@ -245,7 +248,7 @@ impl<'a> Attempted<'a> {
         end: &End,
         tell: impl FnOnce(&Job) -> bool,
     ) -> Result<Vec<Element>, AciError> {
-        if let Whereabouts::Here(job) = self.whereabouts().await? {
+        if let Whereabouts::Here(job) = self.whereabouts(true).await? {
             let is_first = tell(&job);
             match job.settled().await {
                 // Whether this or another word ended it, its row tells.
@@ -294,8 +297,10 @@ impl<'a> Attempted<'a> {
 
     /// Returns the row of the action once this attempt is over.
     async fn past(&self) -> Result<Record, AciError> {
-        match self.whereabouts().await? {
+        match self.whereabouts(false).await? {
             Whereabouts::Past(record) => Ok(*record),
+            // Another server had it since the word came here, and it is back.
+            Whereabouts::Here(job) if !job.is_ending() => Err(AciError::unavailable(SAY_AGAIN)),
             // It has ended, and that is not written yet.
             Whereabouts::Here(job) => match job.settled().await {
                 Settled::Unknown => Err(AciError::unavailable("its end is not written yet")),
@@ -304,9 +309,10 @@ impl<'a> Attempted<'a> {
         }
     }
 
-    async fn whereabouts(&self) -> Result<Whereabouts, AciError> {
+    /// Finds the attempt. If another server has it, it is taken over to be here, if that is wished.
+    async fn whereabouts(&self, takes_over: bool) -> Result<Whereabouts, AciError> {
         let until = tokio::time::Instant::now() + HERE_WITHIN;
-        let mut is_asked_for = false;
+        let mut is_asked_for = !takes_over;
         loop {
             if let Some(job) = self.desk.job(self.id, self.attempt) {
                 if job.action().queued_at != self.queued_at {
@@ -327,7 +333,7 @@ impl<'a> Attempted<'a> {
                 return Err(self.error(&QueueError::ShuttingDown));
             }
             if tokio::time::Instant::now() >= until {
-                return Err(AciError::unavailable("the action is not back here yet; say it again"));
+                return Err(AciError::unavailable(SAY_AGAIN));
             }
             if !std::mem::replace(&mut is_asked_for, true) {
                 let taken = self.served.queue.take_over(self.id, self.attempt).await;

@@ -89,7 +89,14 @@ impl Home {
 
 impl Server {
     /// Runs this command and waits for the line that says where it answers.
-    pub(crate) fn run(mut command: Command) -> Self {
+    pub(crate) fn run(command: Command) -> Self {
+        Self::try_run(command).unwrap_or_else(|said| {
+            panic!("the server did not come up; it said:\n{}", said.join("\n"))
+        })
+    }
+
+    /// The same, where it may not come up. Then this is what it said.
+    pub(crate) fn try_run(mut command: Command) -> Result<Self, Vec<String>> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -105,7 +112,7 @@ impl Server {
                 // The process may have ended; either way it is no server.
                 let _ = child.kill();
                 let _ = child.wait();
-                panic!("the server did not come up; it said:\n{}", seen.join("\n"));
+                return Err(seen);
             };
             seen.push(line.clone());
             let told =
@@ -114,7 +121,7 @@ impl Server {
                 break address.trim_end_matches('/').parse().expect("an address");
             }
         };
-        Self { child, address, log, said: RefCell::new(seen) }
+        Ok(Self { child, address, log, said: RefCell::new(seen) })
     }
 
     /// Sends one GET request with this target and returns the body of the reply.

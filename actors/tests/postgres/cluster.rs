@@ -98,6 +98,20 @@ impl Cluster {
         cluster
     }
 
+    /// Makes one in this directory, a disk of its own perhaps, which only this test has.
+    pub(crate) fn at(programs: &Programs, directory: PathBuf, settings: &[&str]) -> Self {
+        let cluster = Self {
+            directory,
+            programs: programs.clone(),
+            settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+            port: PORT,
+            server: None,
+            _own: None,
+        };
+        cluster.make();
+        cluster
+    }
+
     /// Makes one that only this test has, to be reached by this port, too, once it is started.
     pub(crate) fn made(programs: &Programs, settings: &[&str], port: u16) -> Self {
         let cluster = Self::own_directory(programs, settings, port);
@@ -214,7 +228,7 @@ impl Cluster {
         }
     }
 
-    fn answers(&self) -> bool {
+    pub(crate) fn answers(&self) -> bool {
         let mut ask = self.programs.command("pg_isready", None);
         let asked =
             ask.args(["-q", "-p", &self.port.to_string(), "-h"]).arg(&self.directory).status();
@@ -237,12 +251,38 @@ impl Cluster {
         }
     }
 
+    /// Stops it as `pg_ctl stop -m immediate` does: what was committed is recovered by the next start.
+    pub(crate) fn stop_at_once(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            assert!(
+                Command::new("kill")
+                    .args(["-QUIT", &server.id().to_string()])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            server.wait().unwrap();
+        }
+    }
+
+    /// Tells whether it has ended by itself: it does where the process is killed that recovers.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_some())
+    }
+
+    /// Returns the numbers of its processes: first that of the one that started the others.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let server = self.server.as_ref().expect("it runs").id();
+        let ask = ["-o", "pid=", "--ppid", &server.to_string()].map(str::to_owned);
+        let children = Command::new("ps").args(ask).output().unwrap();
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        let children = children.split_whitespace().map(|number| number.parse().unwrap());
+        std::iter::once(server).chain(children).collect()
+    }
+
     /// Stops or continues all of its processes.
     pub(crate) fn signal_all(&self, signal: &str) {
-        let server = self.server.as_ref().expect("it runs").id().to_string();
-        let mut ids = vec![server.clone()];
-        let children = Command::new("ps").args(["-o", "pid=", "--ppid", &server]).output().unwrap();
-        ids.extend(String::from_utf8_lossy(&children.stdout).split_whitespace().map(str::to_owned));
+        let ids = self.processes().into_iter().map(|number| number.to_string());
         assert!(Command::new("kill").arg(signal).args(ids).status().unwrap().success());
     }
 

@@ -4,7 +4,7 @@
 //! - here: the suite that every store must pass, with several servers on one schema;
 //! - `away`: a database that dies, hangs, loses an answer, or is in the way;
 //! - `sharing`: notices, leases in real time, and what is left of servers that are no more;
-//! - `systems`: whole servers.
+//! - `systems`: whole servers; `clocks`: those whose clocks are wrong.
 //!
 //! Without PostgreSQL they say what was not tested.
 
@@ -18,6 +18,7 @@
 )]
 
 mod away;
+mod clocks;
 mod cluster;
 mod proxy;
 mod sharing;

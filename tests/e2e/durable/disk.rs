@@ -118,7 +118,7 @@ impl SmallDisk {
     }
 
     /// Writes a file as large as this, or as the disk takes; returns how large.
-    pub(super) fn occupy(&self, name: &str, limit: usize) -> usize {
+    pub(crate) fn occupy(&self, name: &str, limit: usize) -> usize {
         let mut file = std::fs::File::create(self.0.join(name)).unwrap();
         let (piece, mut written) = ([1; 4096], 0);
         while written < limit && file.write_all(&piece).is_ok() {

@@ -1,11 +1,13 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
-//! - `servers`: several servers on one schema, to build other tests on;
+//! - `servers`: several servers on one schema, to build other tests on; `line`: one between a server and the database, which fails;
 //! - `away`: the database goes away, and comes back;
 //! - `sharing`: what one server takes, runs and shows, every other one knows;
 //! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
 //! - `passwords`, `tls`: each way to let the server in;
 //! - `failover`: a standby that becomes the primary, and a database that is away;
+//! - `faults`: single faults of a server or of the database;
+//! - `storm`: three servers, while everything fails;
 //! - `migrate`: moving from a data directory and back;
 //! - here: one server, and two.
 //!
@@ -15,6 +17,10 @@ mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
 mod failover;
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
+mod line;
 mod migrate;
 mod passwords;
 #[path = "../../../actors/tests/postgres/proxy.rs"]
@@ -22,6 +28,8 @@ mod proxy;
 pub(crate) mod servers;
 mod sharing;
 mod starting;
+#[cfg(target_os = "linux")]
+mod storm;
 mod tls;
 
 use crate::server::CONFIG;

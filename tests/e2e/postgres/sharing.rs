@@ -58,7 +58,7 @@ fn a_token_is_the_same_everywhere() {
     assert_eq!(ended.must("server"), "second");
     for server in [first, second] {
         let listed = server.info("Process", "getStatus", "&State=finished").success();
-        assert_eq!(listed.values("token"), [token.clone()]);
+        assert_eq!(listed.values("token"), std::slice::from_ref(&token));
         assert_eq!(server.about("Process", "getStatus", &token).must("token"), token);
         assert_eq!(server.about("Process", "cancel", &token).error().0, "ERRORPARAMINVALID");
     }
@@ -172,6 +172,16 @@ fn a_worker_may_talk_to_any_server() {
     assert_eq!((shown.must("pages"), shown.must("worker")), ("3".into(), "tester".into()));
     let progress = first.about("Render", "progress", &token).success();
     assert_eq!(progress.must("percent"), "40");
+    // A word to one server, while another word waits at the other: that one is told to come again.
+    let waits = work.begin(second, "heartbeat", &[("Wait", "20")]);
+    wait_until("an action that is back", || seen(first).must("server") == "second");
+    // Until it has heard that it lost it, the first one would answer for it.
+    wait_until("a server that let go of it", || first.ask("GetStatus").values("working")[0] == "0");
+    work.must(first, "heartbeat", &[]);
+    let since = Instant::now();
+    let (code, why) = waits.answer().error();
+    assert_eq!(code, "ERRORUNAVAILABLE", "{why}");
+    assert!(since.elapsed() < SOON, "it took {:?}", since.elapsed());
     // A stop by one server, while the worker waits at the other.
     let waits = work.begin(second, "heartbeat", &[("Wait", "20")]);
     wait_until("an action that is back", || seen(first).must("server") == "second");
@@ -306,4 +316,24 @@ fn a_forwarded_action_is_commanded_from_anywhere() {
     assert_eq!(lives.outcome("Process", &busy).must("status"), "Stopped");
     let all = other.info("Process", "getStatus", "").success();
     assert_eq!(all.values("status"), ["Cancelled", "Stopped"], "each was sent once");
+}
+
+/// An action that waits for a time, or for its next attempt, starts on whichever server is there then.
+#[test]
+fn what_waits_for_a_time_starts_anywhere() {
+    let Some(database) = Database::shared() else { return };
+    let config = queues(1).replace("Type=Echo", "Type=Echo\nMaxAttempts=2\nRetryDelaySecs=4");
+    let homes = ["first", "second"].map(|name| database.home(name, &config));
+    let [first, second] = [homes[0].start(), homes[1].start()];
+    let later = first.submit("&NotBefore=%2B4&Name=Ada");
+    let retried = first.submit("&Fail=no");
+    wait_until("a first attempt that has failed", || {
+        first.about("Process", "getStatus", &retried).success().value("next_attempt_time").is_some()
+    });
+    assert_eq!(second.status(&later), "Queued");
+    first.kill();
+    let ended = second.outcome("Process", &later);
+    assert_eq!((ended.must("status"), ended.must("server")), ("Finished".into(), "second".into()));
+    let ended = second.outcome("Process", &retried);
+    assert_eq!((ended.must("status"), ended.must("attempt")), ("Error".into(), "2".into()));
 }

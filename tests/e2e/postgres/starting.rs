@@ -164,11 +164,18 @@ fn a_pooler_in_transaction_mode_is_told() {
     let _guard = runtime.enter();
     let directory = proxy::deaf(database.cluster().socket());
     let connection = format!("host={} user=postgres", directory.path().display());
-    must_refuse(
-        &database,
-        &connection,
-        &["can't be used", "Is there a pooler in transaction mode between?"],
-    );
+    let words = ["can't be used", "Is there a pooler in transaction mode between?"];
+    must_refuse(&database, &connection, &words);
+
+    // PgBouncer gives a session in which the one before has prepared statements under the same names.
+    let again = Database::shared().expect("there is one");
+    again.query(&format!(
+        "CREATE SCHEMA \"{}\"; CREATE FUNCTION pooled() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'prepared statement \"s3\" already exists' USING ERRCODE = '42P05';
+         END $$; CREATE VIEW meta AS SELECT pooled() AS version",
+        again.schema
+    ));
+    must_refuse(&again, &again.connection(), &words);
 }
 
 /// What is wrong with the keys themselves is told as for any key, and stops the start before anything is reached.

@@ -104,7 +104,7 @@ impl Tls {
         let port = self.port;
         let host = if rest.contains("host=") { "" } else { "host=localhost hostaddr=127.0.0.1" };
         let there = |name: &str| self.place.path(name).display().to_string();
-        let rest = ["ca.crt", "other.crt", "self.crt", "client.crt", "client.key"]
+        let rest = ["ca.crt", "other.crt", "self.crt", "client.crt", "client.key", "trusted.crt"]
             .iter()
             .fold(rest.to_owned(), |rest, name| {
                 rest.replace(&format!("={name}"), &format!("={}", there(name)))
@@ -114,6 +114,23 @@ impl Tls {
 
     fn home(&self, user: &str, rest: &str) -> Home {
         self.database.home_by(&self.connection(user, rest), "a", CONFIG)
+    }
+
+    /// Has the database show the certificate that signed itself.
+    fn replace_certificate(&self) {
+        let cluster = self.database.cluster();
+        cluster.write("server.crt", &self.place.read("self.crt"));
+        cluster.write("server.key", &self.place.read("self.key"));
+        self.database.query("SELECT pg_reload_conf()");
+        // It is read a moment later.
+        wait_until("the other certificate", || {
+            let mut client = Command::new("openssl");
+            client.args(["s_client", "-starttls", "postgres", "-connect"]);
+            let shown =
+                client.arg(format!("127.0.0.1:{}", self.port)).stdin(Stdio::null()).output();
+            let shown = String::from_utf8_lossy(&shown.expect("openssl").stdout).replace(' ', "");
+            shown.contains("subject=CN=localhost")
+        });
     }
 
     /// Starts a server that must work, all of its connections with TLS or all without.
@@ -211,24 +228,43 @@ fn authorities_of_the_system_and_certificates_that_signed_themselves_are_known()
     with.env("SSL_CERT_FILE", tls.place.path("ca.crt")).env_remove("SSL_CERT_DIR");
     tls.works(with, true, "system");
 
-    let cluster = tls.database.cluster();
-    cluster.write("server.crt", &tls.place.read("self.crt"));
-    cluster.write("server.key", &tls.place.read("self.key"));
-    tls.database.query("SELECT pg_reload_conf()");
+    tls.replace_certificate();
     let rest = "sslmode=verify-full sslrootcert=self.crt";
-    // It is read again a moment later.
-    wait_until("the other certificate", || {
-        let mut client = Command::new("openssl");
-        client.args(["s_client", "-starttls", "postgres", "-connect"]);
-        let shown = client.arg(format!("127.0.0.1:{}", tls.port)).stdin(Stdio::null()).output();
-        let shown = String::from_utf8_lossy(&shown.expect("openssl").stdout).replace(' ', "");
-        shown.contains("subject=CN=localhost")
-    });
     tls.works(tls.home("either", rest).command(), true, rest);
     let (code, said) =
         refused(tls.home("either", "sslmode=verify-full sslrootcert=ca.crt").command());
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("invalid peer certificate"), "{said}");
+}
+
+/// The files are read again for each new connection. As long as they can't be used, the earlier ones are.
+#[test]
+fn authorities_are_read_again_when_they_change() {
+    let Some(tls) = Tls::start("ssl=on") else { return };
+    let trust = |text: &str| std::fs::write(tls.place.path("trusted.crt"), text).unwrap();
+    let lose_connections = || {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'actiond%'";
+        tls.database.query(sql);
+    };
+    trust(&tls.place.read("ca.crt"));
+    let home = tls.home("either", "sslmode=verify-full sslrootcert=trusted.crt");
+    let server = home.start();
+    let is_taken = || server.ask("Process&Name=Ada").is_success();
+    assert!(is_taken());
+
+    trust("no certificate");
+    lose_connections();
+    wait_until("connections with the earlier certificate", is_taken);
+    server.wait_for_line(&[
+        "certificates for the database are used as they were before",
+        "trusted.crt",
+    ]);
+
+    tls.replace_certificate();
+    lose_connections();
+    wait_until("connections that are refused", || !is_taken());
+    trust(&tls.place.read("self.crt"));
+    wait_until("connections with the new certificate", is_taken);
 }
 
 #[test]

@@ -27,7 +27,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::server::{Home, Server};
-use client::{Dice, Talk, play};
+pub(crate) use client::Dice;
+use client::{Talk, play};
 use enough::Least;
 use ledger::Ledger;
 
@@ -107,7 +108,7 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 /// The seed to use, and how long the storm is to last if that is given.
-fn wishes(seed: u64) -> (u64, Option<Duration>) {
+pub(crate) fn wishes(seed: u64) -> (u64, Option<Duration>) {
     (
         from_environment("ACTIOND_STORM_SEED").unwrap_or(seed),
         from_environment("ACTIOND_STORM_SECONDS").map(Duration::from_secs),

@@ -56,6 +56,10 @@ impl Failure {
             SqlState::LOCK_NOT_AVAILABLE | SqlState::QUERY_CANCELED | SqlState::OUT_OF_MEMORY => {
                 Self::Refused(StoreError::Unavailable(text))
             }
+            // Statements are prepared in a session, and one of ours never twice: somebody else's session was given.
+            SqlState::DUPLICATE_PSTATEMENT | SqlState::INVALID_SQL_STATEMENT_NAME => {
+                Self::Refused(pooled(&text))
+            }
             SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => Self::Refused(corrupt(text)),
             _ => Self::Refused(StoreError::Io(text)),
         }
@@ -95,6 +99,13 @@ impl From<StoreError> for Failure {
 /// Returns the error of a database that holds something that this program did not write.
 pub(super) fn corrupt(reason: String) -> StoreError {
     StoreError::Corrupt { path: PathBuf::from("in PostgreSQL"), reason }
+}
+
+/// Returns the error of a session that is given to others between transactions, and what showed it.
+pub(super) fn pooled(shown_by: &str) -> StoreError {
+    StoreError::Io(format!(
+        "{shown_by}. Is there a pooler in transaction mode between? actiond needs direct connections, or a pooler in session mode"
+    ))
 }
 
 /// Returns the error of a schema that a newer version has migrated.

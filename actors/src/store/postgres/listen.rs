@@ -13,12 +13,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_postgres::{Client, Notification, Statement};
 
 use super::connection::{Role, Task, begin_session, connect, drive, within};
-use super::errors::Failure;
+use super::errors::{Failure, pooled};
 use super::notices::{Channels, Peers, Said, read, write};
 use super::owner::Owner;
 use super::read::queue_number;
 use super::settings::Settings;
-use crate::store::{Notice, NoticeSink, QueueId, StoreError};
+use crate::store::{Notice, NoticeSink, QueueId};
 
 /// Pauses between two tries to listen again: each is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -138,9 +138,7 @@ impl Ear {
 }
 
 fn not_heard() -> Failure {
-    let reason = "a NOTIFY does not reach the connection that listens. Is there a pooler in transaction mode between? \
-                  actiond needs direct connections, or a pooler in session mode";
-    Failure::Refused(StoreError::Io(reason.to_owned()))
+    Failure::Refused(pooled("a NOTIFY does not reach the connection that listens"))
 }
 
 /// Passes notices on as long as the store is open. `succeeded` tells that this server is another owner now.

@@ -14,6 +14,23 @@
 //!
 //! Where the database is away, calls fail within the settings' patience with [`StoreError::Unavailable`], and connections are
 //! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use actiond_actors::System;
+//! use actiond_actors::store::Site;
+//! use actiond_actors::store::postgres::{Connect, ConnectionString, PostgresStore, Settings};
+//!
+//! # async fn start() -> Result<System, Box<dyn std::error::Error>> {
+//! let string: ConnectionString = "postgres://actiond@db1,db2/actiond?sslmode=verify-full".parse()?;
+//! let mut settings = Settings::new(Connect::of_string(&string)?);
+//! // The address in the tokens of this server, for those that others show of its actions.
+//! settings.site = Site { name: "here".to_owned(), host: "here.example.org".to_owned(), port: 7000 };
+//! let store = PostgresStore::open(settings).await?;
+//! let system = System::builder("programs").store(Arc::new(store)).start().await?;
+//! # Ok(system) }
+//! ```
 
 mod columns;
 mod connect;

@@ -3,8 +3,16 @@
 use actiond_actors::lifecycle::OnRestart;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
-use super::holds::{CLIENTS, CRASH, CUT_OFF, STOPS};
-use super::world::{Fault, Setup};
+use super::fault::Fault;
+use super::holds::{
+    ANSWERS_OF_THE_DEAD, CLIENTS, CRASH, CUT_OFF, FROZEN, PAUSES, STOPS, TWO, UNANSWERED,
+};
+use super::world::Setup;
+
+/// A server that stands still.
+const FREEZE: Setup = Setup { asks: &[], crashes: 0, ..FROZEN };
+/// One answer to a commit that is lost.
+const ANSWER: Setup = Setup { answers: 1, ..Setup::QUIET };
 
 /// Finds a shortest way to the law that the mistake breaks.
 fn fails(fault: Fault, setup: Setup) {
@@ -126,4 +134,73 @@ fn a_dead_owner_that_is_renewed() {
 #[test]
 fn a_submission_that_is_acknowledged_too_early() {
     fails(Fault::AckBeforeDurable, CLIENTS);
+}
+
+#[test]
+fn what_is_first_and_starts_last() {
+    fails(Fault::ClaimsLast, Setup { crashes: 0, cut_offs: 0, ..TWO });
+}
+
+#[test]
+fn a_stop_that_is_forgotten_with_its_server() {
+    fails(Fault::StopLostWithServer, STOPS);
+}
+
+#[test]
+fn a_server_that_does_not_notice_that_it_stood_still() {
+    for setup in [FREEZE, once(&FREEZE)] {
+        fails(Fault::FreezeNotMeasured, setup);
+    }
+}
+
+#[test]
+fn an_answer_that_is_looked_for_too_early() {
+    for setup in [ANSWER, once(&ANSWER)] {
+        fails(Fault::FoundOutTooEarly, setup);
+    }
+}
+
+#[test]
+fn an_answer_that_is_looked_for_no_longer() {
+    for setup in [ANSWER, once(&ANSWER), resumed(&ANSWER)] {
+        fails(Fault::UnsettledForgotten, setup);
+    }
+}
+
+#[test]
+fn what_was_started_in_vain_and_counts_as_interrupted() {
+    fails(Fault::PutBackAsInterrupted, once(&ANSWER));
+}
+
+#[test]
+fn what_was_taken_over_in_vain_and_kept() {
+    fails(Fault::TakenInVainKept, resumed(&ANSWERS_OF_THE_DEAD));
+}
+
+#[test]
+fn a_submission_that_is_written_again() {
+    fails(Fault::RepeatedBlindly, UNANSWERED);
+}
+
+#[test]
+fn clients_that_are_told_what_nobody_knows() {
+    fails(Fault::AcknowledgedInDoubt, UNANSWERED);
+    fails(Fault::CancelledInDoubt, UNANSWERED);
+}
+
+#[test]
+fn slots_that_are_given_away_before_the_last_answer() {
+    let setup = Setup { actions: 2, ..ANSWER };
+    fails(Fault::SealsBeforeFoundOut, setup);
+}
+
+#[test]
+fn an_owner_that_is_declared_dead_in_the_middle_of_a_transaction() {
+    fails(Fault::DeclaredInFlight, Setup { cut_offs: 1, ..ANSWER });
+}
+
+#[test]
+fn a_pause_that_overtakes_a_start() {
+    fails(Fault::PauseOvertakes, PAUSES);
+    fails(Fault::ClaimIgnoresPause, PAUSES);
 }

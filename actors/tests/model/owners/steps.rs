@@ -1,13 +1,14 @@
-//! Which events are possible, and what a server does in each.
+//! The events, and what a server does in each.
 
 use actiond_actors::State;
-use actiond_actors::lifecycle::{Command, OnRestart};
+use actiond_actors::lifecycle::OnRestart;
 use stateright::{Model, Property};
 
+use super::fault::Fault;
 use super::laws::{self, Law};
 use super::world::{
-    Ask, End, Fault, Key, Lease, Notice, Owner, Report, Row, Run, Server, Setup, Spent, Standing,
-    Wish, World,
+    Ask, Brought, End, Id, Key, Lease, Notice, Owner, Report, Row, Run, Server, Setup, Spent,
+    Standing, Wish, World, Write,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +21,17 @@ pub(super) enum Event {
     /// The store takes that up.
     Claims(usize),
     HearsOfClaim(usize),
+    /// Work begins of which the lease was looked at.
+    Begins(usize),
+    /// It stands still for longer than its lease.
+    StandsStill(usize),
+    /// It writes something, and the answer is lost.
+    AnswerLost(usize, Write),
+    /// That transaction has ended, and was committed or not.
+    FlightEnds(Owner, bool),
+    FindsOut(usize),
+    LeavesUnsettled(usize),
+    Settles(usize),
     WorkFinishes(usize, Key),
     /// Work that was asked to end has ended.
     WorkObeys(usize, Key),
@@ -51,17 +63,19 @@ fn new_server(owner: Owner) -> Server {
         owner,
         standing: Standing::Held,
         claimed: Vec::new(),
+        starting: Vec::new(),
         runs: Vec::new(),
         reports: Vec::new(),
         waits: Default::default(),
         unwritten: Vec::new(),
         sealed: false,
         picked: None,
+        lost: None,
     }
 }
 
 impl Step<'_> {
-    fn server(&mut self, number: usize) -> Option<&mut Server> {
+    pub(super) fn server(&mut self, number: usize) -> Option<&mut Server> {
         self.world.servers[number].as_mut()
     }
 
@@ -69,7 +83,8 @@ impl Step<'_> {
     pub(super) fn steer(&mut self, owner: Owner, key: Key, wish: Wish) {
         let servers = self.world.servers.iter_mut().flatten();
         for server in servers.filter(|server| server.owner == owner) {
-            let runs = server.runs.iter_mut().chain(&mut server.claimed);
+            let begun = server.runs.iter_mut().chain(&mut server.starting);
+            let runs = begun.chain(&mut server.claimed);
             for run in runs.filter(|run| run.key == key) {
                 run.wish = run.wish.max(wish);
             }
@@ -78,35 +93,43 @@ impl Step<'_> {
 
     fn ask(&mut self, number: usize, ask: Ask) -> Option<()> {
         self.world.spent.asks += 1;
+        self.world.submitted += u8::from(ask == Ask::Submit);
         let by = self.server(number)?.owner;
-        match ask {
-            Ask::Submit => {
-                let written = self.world.rows.iter().map(|row| row.id);
-                let id = written.chain(self.world.acknowledged.iter().copied()).max()? + 1;
-                self.world.acknowledged.insert(id);
-                if self.setup.has(Fault::AckBeforeDurable) {
-                    self.server(number)?.unwritten.push(id);
-                } else {
-                    self.world.rows.push(Row { id, state: State::Queued, attempt: 0, owner: 0 });
-                }
+        if let Ask::Wait(id) = ask {
+            if !self.world.row(id)?.state.is_final() {
+                self.server(number)?.waits.insert(id);
             }
-            Ask::Stop(id) => drop(self.command(by, id, Command::Stop)),
-            Ask::Cancel(id) => {
-                if self.command(by, id, Command::Cancel) == Some(State::Cancelled) {
-                    self.world.told_cancelled.insert(id);
-                }
-            }
-            Ask::Wait(id) => {
-                if !self.world.row(id)?.state.is_final() {
-                    self.server(number)?.waits.insert(id);
-                }
-            }
+            return Some(());
+        }
+        if ask == Ask::Submit && self.setup.has(Fault::AckBeforeDurable) {
+            let id = self.next_id()?;
+            self.world.acknowledged.insert(id);
+            self.server(number)?.unwritten.push(id);
+            return Some(());
+        }
+        let brought = self.write_ask(by, ask)?;
+        self.tell(number, brought)
+    }
+
+    pub(super) fn next_id(&self) -> Option<Id> {
+        let written = self.world.rows.iter().map(|row| row.id);
+        Some(written.chain(self.world.acknowledged.iter().copied()).max()? + 1)
+    }
+
+    /// Tells callers and slots what a transaction has brought.
+    pub(super) fn tell(&mut self, number: usize, brought: Brought) -> Option<()> {
+        match brought {
+            Brought::Nothing => {}
+            Brought::Started(run) => self.server(number)?.claimed.push(run),
+            Brought::Submitted(id) => drop(self.world.acknowledged.insert(id)),
+            Brought::Cancelled(id) => drop(self.world.told_cancelled.insert(id)),
         }
         Some(())
     }
 
     fn hear_of_claim(&mut self, number: usize) -> Option<()> {
         let late = self.setup.has(Fault::LateClaimBegun);
+        let may_stand_still = self.setup.freezes > 0;
         let server = self.server(number)?;
         let run = server.claimed.remove(0);
         let is_over = run.owner != server.owner || server.standing == Standing::Lost;
@@ -126,17 +149,41 @@ impl Step<'_> {
             server.reports.push(Report { key, owner, end: End::GivenBack });
             return Some(());
         }
+        if may_stand_still {
+            server.starting.push(run);
+            return Some(());
+        }
         server.runs.push(run);
         self.begin(run)
+    }
+
+    fn begin_next(&mut self, number: usize) -> Option<()> {
+        let server = self.server(number)?;
+        let run = server.starting.remove(0);
+        server.runs.push(run);
+        self.begin(run)
+    }
+
+    /// Nothing can be done about what was about to begin: it begins when the server goes on.
+    fn stand_still(&mut self, number: usize) -> Option<()> {
+        self.world.spent.freezes += 1;
+        let unnoticed = self.setup.has(Fault::FreezeNotMeasured);
+        let server = self.server(number)?;
+        if !unnoticed {
+            server.standing = Standing::InDoubt;
+        }
+        server.starting.iter_mut().for_each(|run| run.stood_still = true);
+        Some(())
     }
 
     /// Work begins: the one step that nothing can undo.
     fn begin(&mut self, run: Run) -> Option<()> {
         let row = *self.world.row(run.key.id)?;
-        if !row.state.is_running() || row.key() != run.key || row.owner != run.owner {
+        let stands = row.state.is_running() && row.key() == run.key && row.owner == run.owner;
+        if !stands && !run.stood_still {
             self.world.broke(Law::Q5);
         }
-        if self.world.told_cancelled.contains(&run.key.id) {
+        if !run.stood_still && self.world.told_cancelled.contains(&run.key.id) {
             self.world.broke(Law::Q6);
         }
         let times = self.world.times_begun(run.key.id) + 1;
@@ -206,7 +253,8 @@ impl Step<'_> {
 
     fn look(&mut self, number: usize) -> Option<()> {
         let owner = self.server(number)?.owner;
-        let own = self.reclaim(owner, false);
+        let (own, taken) = self.reclaim(owner, false);
+        self.server(number)?.claimed.extend(taken);
         if self.setup.has(Fault::NeverRepeated) {
             return Some(());
         }
@@ -262,124 +310,12 @@ impl Step<'_> {
     fn start(&mut self, number: usize) -> Option<()> {
         let owner = self.new_owner();
         self.world.servers[number] = Some(new_server(owner));
-        self.reclaim(owner, true);
+        // Where rows are locked, it waits.
+        if !self.is_recovery_locked(owner) {
+            let (_, taken) = self.reclaim(owner, true);
+            self.server(number)?.claimed.extend(taken);
+        }
         Some(())
-    }
-
-    /// What comes by itself: no client's, no accident.
-    fn by_itself(&self, events: &mut Vec<Event>) {
-        let Self { setup, world } = self;
-        for (number, server) in world.servers.iter().enumerate() {
-            let Some(server) = server else {
-                events.push(Event::Starts(number));
-                continue;
-            };
-            self.of_server(number, server, events);
-        }
-        for notice in &world.notices {
-            let to = world
-                .servers
-                .iter()
-                .position(|s| s.as_ref().is_some_and(|server| server.owner == notice.to()));
-            // To one that is gone it is lost at no cost.
-            events.push(to.map_or(Event::NoticeLost(*notice), |to| Event::Hears(to, *notice)));
-        }
-        let late = setup.has(Fault::LeaseMeasuredLate) && world.spent.cut_offs < setup.cut_offs;
-        for owner in (1..).take(world.leases.len()) {
-            let held =
-                world.server_of(owner).is_some_and(|server| server.standing == Standing::Held);
-            if world.lease(owner) == Lease::Holds && (!held || late) {
-                events.push(Event::LeaseOver(owner));
-            }
-        }
-    }
-
-    fn of_server(&self, number: usize, server: &Server, events: &mut Vec<Event>) {
-        let Self { setup, world } = self;
-        let Server { owner, standing, .. } = *server;
-        if !server.unwritten.is_empty() {
-            events.push(Event::Writes(number));
-        }
-        // A server asks for nothing while it does not know its lease to hold.
-        let free = server.runs.len() + server.claimed.len() < setup.slots;
-        if server.sealed {
-            events.push(Event::Claims(number));
-        } else if free && standing == Standing::Held && self.next_queued().is_some() {
-            events.push(Event::Seals(number));
-        }
-        if !server.claimed.is_empty() {
-            events.push(Event::HearsOfClaim(number));
-        }
-        for run in &server.runs {
-            if !setup.endless {
-                events.push(Event::WorkFinishes(number, run.key));
-            }
-            if run.wish >= Wish::Stop {
-                events.push(Event::WorkObeys(number, run.key));
-            }
-        }
-        events.extend((0..server.reports.len()).map(|index| Event::Reports(number, index)));
-        if standing != Standing::Lost
-            && (standing == Standing::InDoubt || world.lease(owner) != Lease::Holds)
-        {
-            events.push(Event::Renews(number));
-        }
-        let holds = standing == Standing::Held && world.lease(owner) == Lease::Holds;
-        // What was to be reported under a former owner comes first: an attempt that this server takes over may be the same.
-        let former = server.reports.iter().any(|report| report.owner != owner);
-        let in_order = !former || setup.has(Fault::RecoversFirst);
-        if holds && in_order && (self.has_to_reclaim(owner) || self.has_to_look(server)) {
-            events.push(Event::Reclaims(number));
-        }
-        // What runs only once need not be forced while nothing is known: nobody starts it anew.
-        let in_doubt = standing == Standing::InDoubt && setup.on_restart == OnRestart::Requeue;
-        let unforced = server.runs.iter().any(|run| run.wish < Wish::Force);
-        if unforced && (in_doubt || standing == Standing::Lost) {
-            events.push(Event::ForcesAll(number));
-        }
-        let over = server.runs.is_empty() || setup.has(Fault::NewOwnerAtOnce);
-        if standing == Standing::Lost && over {
-            events.push(Event::BeginsAnew(number));
-        }
-    }
-
-    fn has_to_look(&self, server: &Server) -> bool {
-        let row = |id| self.world.row(id);
-        let behind = |run: &Run| {
-            let stopping = row(run.key.id).is_some_and(|row| {
-                row.state == State::Stopping && row.key() == run.key && row.owner == run.owner
-            });
-            stopping && run.wish == Wish::Run
-        };
-        let ended = |id: &u8| row(*id).is_some_and(|row| row.state.is_final());
-        !self.setup.has(Fault::NeverRepeated)
-            && (server.runs.iter().any(behind) || server.waits.iter().any(ended))
-    }
-
-    fn all(&self, events: &mut Vec<Event>) {
-        let Self { setup, world } = self;
-        let spent = &world.spent;
-        self.by_itself(events);
-        for (number, server) in world.servers.iter().enumerate() {
-            let Some(server) = server else { continue };
-            if spent.crashes < setup.crashes {
-                events.push(Event::Crashes(number));
-            }
-            if spent.cut_offs < setup.cut_offs && server.standing == Standing::Held {
-                events.push(Event::CutOff(number));
-            }
-            if spent.asks < setup.most_asks {
-                events.extend(setup.asks.iter().map(|ask| Event::Asks(number, *ask)));
-            }
-            if spent.repeats < setup.repeats {
-                let reports = 0..server.reports.len();
-                events.extend(reports.map(|index| Event::ReportsInVain(number, index)));
-            }
-        }
-        if spent.lost < setup.lost {
-            let alive = |notice: &&Notice| world.server_of(notice.to()).is_some();
-            events.extend(world.notices.iter().filter(alive).map(|n| Event::NoticeLost(*n)));
-        }
     }
 
     fn take(&mut self, event: Event) -> Option<()> {
@@ -390,7 +326,9 @@ impl Step<'_> {
                 self.world.rows.push(Row { id, state: State::Queued, attempt: 0, owner: 0 });
             }
             Event::Seals(number) => {
-                let next = self.next_queued().filter(|_| self.setup.has(Fault::ClaimNotAtomic));
+                let owner = self.server(number)?.owner;
+                let picks = self.setup.has(Fault::ClaimNotAtomic);
+                let next = self.next_queued(owner).filter(|_| picks);
                 let server = self.server(number)?;
                 (server.sealed, server.picked) = (true, next);
             }
@@ -402,6 +340,13 @@ impl Step<'_> {
                 self.server(number)?.claimed.extend(run);
             }
             Event::HearsOfClaim(number) => self.hear_of_claim(number)?,
+            Event::Begins(number) => self.begin_next(number)?,
+            Event::StandsStill(number) => self.stand_still(number)?,
+            Event::AnswerLost(number, write) => self.lose_answer(number, write)?,
+            Event::FlightEnds(owner, done) => self.end_flight(owner, done)?,
+            Event::FindsOut(number) => self.find_out(number)?,
+            Event::LeavesUnsettled(number) => self.leave_unsettled(number)?,
+            Event::Settles(number) => self.settle(number)?,
             Event::WorkFinishes(number, key) => self.work_ends(number, key, true)?,
             Event::WorkObeys(number, key) => self.work_ends(number, key, false)?,
             Event::Reports(number, index) => self.report(number, index, true)?,
@@ -443,11 +388,14 @@ impl Model for Setup {
             leases: vec![Lease::Holds; 2],
             servers: [1, 2].map(|owner| Some(new_server(owner))),
             notices: Default::default(),
+            flights: Vec::new(),
+            paused: false,
             spent: Spent::default(),
             acknowledged: Default::default(),
             told_cancelled: Default::default(),
             begun: Vec::new(),
             believed: Vec::new(),
+            submitted: 0,
             broken: Vec::new(),
         }]
     }
@@ -470,6 +418,6 @@ impl Model for Setup {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        laws::properties()
+        laws::properties(self)
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use actiond_actors::State;
 use actiond_actors::lifecycle::{Ended, OnRestart};
 
-use super::laws::Law;
+use super::fault::Fault;
+use super::laws::{Law, Reached};
 
 pub(super) type Id = u8;
 /// Number of a server's incarnation, from 1; 0 is nobody.
@@ -72,6 +73,61 @@ pub(super) struct Run {
     pub(super) interrupted: bool,
     /// It began under another owner, and goes on elsewhere.
     pub(super) resumed: bool,
+    /// Its server stood still after it had looked at its lease, and before the work began.
+    pub(super) stood_still: bool,
+}
+
+impl Run {
+    pub(super) const fn new(key: Key, owner: Owner) -> Self {
+        Self { key, owner, wish: Wish::Run, interrupted: false, resumed: false, stood_still: false }
+    }
+}
+
+/// What a transaction writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Write {
+    /// It starts this action.
+    Claim(Id),
+    Report(Report),
+    Ask(Ask),
+    Reclaim,
+}
+
+/// A transaction whose answer was lost, and that the database still has: it holds its locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Flight {
+    pub(super) owner: Owner,
+    pub(super) write: Write,
+}
+
+/// What the number of an owner's last transaction tells of one whose answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Fate {
+    /// It has not ended.
+    InFlight,
+    Undone,
+    Done(Brought),
+}
+
+/// What the answer would have told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Brought {
+    Nothing,
+    Started(Run),
+    Submitted(Id),
+    Cancelled(Id),
+}
+
+/// A transaction of which its server does not know whether it was committed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Lost {
+    pub(super) owner: Owner,
+    pub(super) write: Write,
+    pub(super) fate: Fate,
+    /// Attempts that it took over, if it is done.
+    pub(super) taken: Vec<Run>,
+    /// The callers were told that nobody knows. It is settled before anything else is written.
+    pub(super) unsettled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,6 +165,8 @@ pub(super) struct Server {
     pub(super) standing: Standing,
     /// Started in the store; the answer is on its way.
     pub(super) claimed: Vec<Run>,
+    /// The lease was looked at, and the work begins next.
+    pub(super) starting: Vec<Run>,
     pub(super) runs: Vec<Run>,
     pub(super) reports: Vec<Report>,
     /// The actions whose end its clients wait for.
@@ -119,6 +177,7 @@ pub(super) struct Server {
     pub(super) sealed: bool,
     /// The action that it picked before the transaction (only by mistake).
     pub(super) picked: Option<Id>,
+    pub(super) lost: Option<Lost>,
 }
 
 /// A notice of the store to an owner.
@@ -143,6 +202,8 @@ pub(super) struct Spent {
     pub(super) lost: u8,
     pub(super) repeats: u8,
     pub(super) asks: u8,
+    pub(super) freezes: u8,
+    pub(super) answers: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -152,6 +213,9 @@ pub(super) struct World {
     pub(super) leases: Vec<Lease>,
     pub(super) servers: [Option<Server>; 2],
     pub(super) notices: BTreeSet<Notice>,
+    pub(super) flights: Vec<Flight>,
+    /// The queue is paused.
+    pub(super) paused: bool,
     pub(super) spent: Spent,
     /// The submissions that were acknowledged.
     pub(super) acknowledged: BTreeSet<Id>,
@@ -161,6 +225,8 @@ pub(super) struct World {
     pub(super) begun: Vec<(Id, u8)>,
     /// The attempts whose ends were accepted.
     pub(super) believed: Vec<Key>,
+    /// Number of submissions that clients sent.
+    pub(super) submitted: u8,
     pub(super) broken: Vec<Law>,
 }
 
@@ -198,6 +264,8 @@ pub(super) enum Ask {
     Submit,
     Stop(Id),
     Cancel(Id),
+    Pause,
+    Resume,
     /// Not a change: wait for the end.
     Wait(Id),
 }
@@ -221,6 +289,12 @@ pub(super) struct Setup {
     pub(super) lost: u8,
     /// Maximum number of reports that are written, and sent again because the answer was lost.
     pub(super) repeats: u8,
+    /// Maximum number of times that a server stands still for longer than its lease, wherever it is.
+    pub(super) freezes: u8,
+    /// Maximum number of transactions whose answers are lost.
+    pub(super) answers: u8,
+    /// What must happen in it at some time.
+    pub(super) reaches: &'static [Reached],
     pub(super) fault: Option<Fault>,
 }
 
@@ -236,73 +310,13 @@ impl Setup {
         cut_offs: 0,
         lost: 0,
         repeats: 0,
+        freezes: 0,
+        answers: 0,
+        reaches: &[],
         fault: None,
     };
 
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
-    }
-}
-
-/// A mistake that a model can have built in; the laws must notice it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The end of any attempt is accepted, as long as the action runs somewhere.
-    EndUnfenced,
-    /// An end is checked by owner, not by attempt.
-    EndByOwnerOnly,
-    /// An end is checked by attempt, not by owner. It breaks nothing where each start makes a new attempt: then no two
-    /// owners have the same one. An attempt that is resumed is that of two.
-    EndByAttemptOnly,
-    /// A server that goes on as another owner recovers before it has reported what it ran as the former one.
-    RecoversFirst,
-    /// An attempt is resumed though the lease was lost meanwhile under which it was taken over.
-    ResumedOver,
-    /// A server that starts recovers all running actions, as it may only if it is alone.
-    RecoverIgnoresOwner,
-    /// Actions of other owners are recovered even if their lease holds.
-    RecoverBeforeExpiry,
-    /// Nobody recovers the actions of others.
-    NoReclaim,
-    /// An action that was lost with its server runs again, even if it may run only once.
-    FailRunsAgain,
-    /// A notice that is lost is never made up for.
-    NeverRepeated,
-    /// An owner whose lease is over still claims.
-    ClaimWithoutLease,
-    /// Actions to start are chosen before the transaction that starts them, and not checked again.
-    ClaimNotAtomic,
-    /// A start is begun even if its answer comes after the lease has expired.
-    LateClaimBegun,
-    /// A server measures its lease from the answer, not from the request.
-    LeaseMeasuredLate,
-    /// A server that has lost its lease goes on under the same number.
-    IncarnationReused,
-    /// A server that has lost its lease becomes a new owner before its running actions have ended.
-    NewOwnerAtOnce,
-    /// A dead owner's lease is renewed.
-    DeadRenewed,
-    /// A submission is acknowledged before it is written.
-    AckBeforeDurable,
-}
-
-impl Fault {
-    /// The law that this mistake breaks.
-    pub(super) const fn breaks(self) -> Law {
-        match self {
-            Self::AckBeforeDurable => Law::Q2,
-            Self::LateClaimBegun | Self::LeaseMeasuredLate | Self::IncarnationReused => Law::Q5,
-            Self::ClaimNotAtomic => Law::Q6,
-            Self::NeverRepeated => Law::Q11,
-            Self::EndUnfenced
-            | Self::EndByOwnerOnly
-            | Self::EndByAttemptOnly
-            | Self::RecoversFirst => Law::Q14,
-            Self::FailRunsAgain => Law::Once,
-            Self::RecoverIgnoresOwner | Self::RecoverBeforeExpiry => Law::Spared,
-            Self::ClaimWithoutLease => Law::Leased,
-            Self::NewOwnerAtOnce | Self::ResumedOver => Law::OneHere,
-            Self::NoReclaim | Self::DeadRenewed => Law::AtLast,
-        }
     }
 }

@@ -213,15 +213,21 @@ impl Dialling<'_> {
         None
     }
 
-    /// Returns the words for a host in a message.
+    /// Returns the words for a host in a message, with the address that was found for its name.
     fn shown(&self, address: Option<IpAddr>) -> String {
         let HostAt { host, port, .. } = self.at;
-        match (address, host.as_str()) {
-            (Some(IpAddr::V6(address)), "") => format!("[{address}]:{port}"),
-            (Some(address), "") => format!("{address}:{port}"),
-            (None, _) if self.at.is_socket() => format!("{host}/.s.PGSQL.{port}"),
-            (_, host) if host.contains(':') => format!("[{host}]:{port}"),
-            (_, host) => format!("{host}:{port}"),
+        let address = address.map(|address| address.to_string()).filter(|address| address != host);
+        if self.at.is_socket() {
+            return format!("{host}/.s.PGSQL.{port}");
+        }
+        let bracketed = |host: &str| match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.to_owned(),
+        };
+        match address {
+            Some(address) if host.is_empty() => format!("{}:{port}", bracketed(&address)),
+            Some(address) => format!("{host}:{port} ({address})"),
+            None => format!("{}:{port}", bracketed(host)),
         }
     }
 
@@ -305,5 +311,117 @@ impl Dialling<'_> {
             config.ssl_negotiation(SslNegotiation::Direct);
         }
         config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::string::ConnectionString;
+    use super::*;
+
+    fn hosts(text: &str) -> Hosts {
+        let string: ConnectionString = text.parse().unwrap();
+        Hosts::new(string.options, |_| None).unwrap()
+    }
+
+    fn dialling<'d>(
+        hosts: &'d Hosts,
+        index: usize,
+        connector: &'d MakeRustlsConnect,
+        passwords: &'d [u8],
+    ) -> Dialling<'d> {
+        let at = &hosts.options.hosts[index];
+        Dialling { hosts, at, connector, passwords, patience: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn each_host_has_the_password_of_its_line() {
+        let hosts =
+            hosts("host=a,/run/pg,a hostaddr=,,10.0.0.1 port=1,2,3 user=u dbname=d passfile=/x");
+        let text = b"a:1:d:u:first\nlocalhost:2:d:u:second\n*:3:d:u:third\n";
+        let connector = hosts.connector();
+        let address = [None, None, Some("10.0.0.1".parse().unwrap())];
+        for (index, want) in ["first", "second", "third"].into_iter().enumerate() {
+            let config = dialling(&hosts, index, &connector, text).config(address[index]);
+            assert_eq!(config.get_password(), Some(want.as_bytes()));
+            assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
+        }
+        // One in the string is that of all.
+        let hosts = self::hosts("host=a,b user=u passfile=/x password=all");
+        for index in 0..2 {
+            let config = dialling(&hosts, index, &connector, text).config(None);
+            assert_eq!(config.get_password(), Some(&b"all"[..]));
+        }
+    }
+
+    #[test]
+    fn a_connection_is_known_to_be_dead_soon_unless_something_else_is_asked_for() {
+        let config = |text: &str| {
+            let hosts = hosts(text);
+            let connector = hosts.connector();
+            dialling(&hosts, 0, &connector, b"").config(None)
+        };
+        let usual = config("host=a user=u");
+        let second = Duration::from_secs(1);
+        assert!(usual.get_keepalives());
+        assert_eq!(
+            (usual.get_keepalives_idle(), usual.get_keepalives_interval()),
+            (second, Some(second))
+        );
+        assert_eq!(usual.get_tcp_user_timeout(), Some(&second));
+        assert_eq!(usual.get_application_name(), Some("actiond"));
+        assert_eq!(usual.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        let given = config(
+            "host=a user=u keepalives=0 keepalives_idle=9 keepalives_count=7 tcp_user_timeout=50 \
+             fallback_application_name=b options='-c work_mem=1MB' target_session_attrs=any",
+        );
+        assert!(!given.get_keepalives());
+        assert_eq!(
+            (given.get_keepalives_idle(), given.get_keepalives_retries()),
+            (9 * second, Some(7))
+        );
+        assert_eq!(given.get_tcp_user_timeout(), Some(&Duration::from_millis(50)));
+        assert_eq!(given.get_application_name(), Some("b"));
+        assert_eq!(given.get_options(), Some("-c work_mem=1MB"));
+        assert_eq!(given.get_target_session_attrs(), TargetSessionAttrs::Any);
+    }
+
+    #[test]
+    fn the_host_that_was_reached_last_comes_first() {
+        let hosts = hosts("host=a,b,c user=u");
+        assert_eq!(hosts.order(), [0, 1, 2]);
+        hosts.good.store(1, Ordering::Relaxed);
+        assert_eq!(hosts.order(), [1, 2, 0]);
+        let mut order = self::hosts("host=a,b,c user=u load_balance_hosts=random").order();
+        order.sort_unstable();
+        assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_host_is_shown_with_its_port_and_with_the_address_of_its_name() {
+        for (text, address, want) in [
+            ("host=a user=u", None, "a:5432"),
+            ("host=a user=u", Some("::1"), "a:5432 (::1)"),
+            ("host=127.0.0.1 port=1 user=u", Some("127.0.0.1"), "127.0.0.1:1"),
+            ("host=::1 user=u", Some("::1"), "[::1]:5432"),
+            ("hostaddr=::1 user=u", Some("::1"), "[::1]:5432"),
+            ("hostaddr=10.0.0.1 user=u", Some("10.0.0.1"), "10.0.0.1:5432"),
+            ("host=/run/pg port=7 user=u", None, "/run/pg/.s.PGSQL.7"),
+        ] {
+            let hosts = hosts(text);
+            let connector = hosts.connector();
+            let address = address.map(|address| address.parse().unwrap());
+            assert_eq!(dialling(&hosts, 0, &connector, b"").shown(address), want);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_host_leaves_of_the_time_the_others_have() {
+        let whole = Duration::from_secs(4);
+        let mut time = Time { end: Instant::now() + whole, parts: 2 };
+        let half = time.next() - Instant::now();
+        assert!(half <= whole / 2 && half > whole / 4, "{half:?}");
+        // The first has failed at once.
+        assert!(time.end - time.next() < Duration::from_millis(1));
     }
 }

@@ -1,11 +1,13 @@
 //! The way to the database.
 //!
 //! - the text of a connection string: `string`, and what its parameters mean: `options`;
-//! - the password: `password`; certificates and what is verified: `tls`; both are read again when they have changed;
+//! - the password: `password`; certificates and what is verified: `tls`; files of both, which are read again when they have
+//!   changed: `files`;
 //! - the hosts, one after the other: `dial`; why none could be reached: `failure`.
 
 mod dial;
 mod failure;
+mod files;
 mod options;
 mod password;
 mod string;
@@ -54,6 +56,15 @@ impl Connect {
     /// Makes the way that a connection string tells, with TLS by rustls as its `sslmode` wants it. A password that is not in
     /// the string is looked for as libpq does: in the environment variable `PGPASSWORD`, then in the password file
     /// (`passfile`, `PGPASSFILE`, or `.pgpass` in the home directory).
+    ///
+    /// ```no_run
+    /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+    /// use actiond_actors::store::postgres::{Connect, PostgresStore, Settings};
+    /// let string = "postgres://actiond@db1,db2/actiond?sslmode=verify-full&sslrootcert=ca.crt".parse()?;
+    /// let store = PostgresStore::open(Settings::new(Connect::of_string(&string)?)).await?;
+    /// let builder = actiond_actors::System::builder("./data").store(std::sync::Arc::new(store));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///

@@ -1,11 +1,8 @@
 //! The password: in the connection string, in the environment, or in a password file of libpq's form.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-/// Maximum size of a password file.
-const MAX_BYTES: u64 = 1_000_000;
+use super::files;
 
 /// Where the password is.
 #[derive(Clone)]
@@ -49,30 +46,20 @@ impl Password {
 ///
 /// The text says why the file is not used.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened.map_err(|error| error.to_string())?,
-    };
-    let about = file.metadata().map_err(|error| error.to_string())?;
-    if !about.is_file() {
-        return Err("it is no regular file".to_owned());
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        if about.permissions().mode() & 0o077 != 0 {
-            return Err(
-                "others than its owner may use it; it must have the mode 0600 or less".to_owned()
-            );
+    let read = files::read(path, |about| {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            if about.permissions().mode() & 0o077 != 0 {
+                let reason = "others than its owner may use it; it must have the mode 0600 or less";
+                return Err(reason.to_owned());
+            }
         }
-    }
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("it has more than {MAX_BYTES} bytes"));
-    }
-    Ok(bytes)
+        #[cfg(not(unix))]
+        let _ = about;
+        Ok(())
+    });
+    Ok(read?.unwrap_or_default())
 }
 
 /// Finds a password in the text of a password file: `HOST:PORT:DATABASE:USER:PASSWORD`, the first line that fits.

@@ -261,7 +261,27 @@ fn decoded(what: &str, text: &str) -> Result<String, ConnectError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever is read is shown so that it is read as the same, and without the password.
+        #[test]
+        fn what_is_shown_is_read_as_the_same(
+            text in r"(postgres://)?([a-z%2Fä @:/?&=',\\\[\]]|host=|port=|user=|password=|options='){0,30}"
+        ) {
+            let Ok(string) = text.parse::<ConnectionString>() else { return Ok(()) };
+            let shown = string.to_string();
+            let again: ConnectionString = shown.parse().unwrap();
+            let known = |string: &ConnectionString| {
+                let pairs = string.pairs.iter().filter(|(key, _)| !is_secret(key));
+                pairs.cloned().collect::<Vec<_>>()
+            };
+            prop_assert_eq!(known(&again), known(&string));
+            prop_assert_eq!(again.to_string(), shown);
+        }
+    }
 
     /// Reads a text, and shows what was found, but for the password.
     fn read(text: &str) -> String {

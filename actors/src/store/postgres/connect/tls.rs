@@ -1,5 +1,6 @@
 //! TLS to the database: what `sslmode` and `sslrootcert` mean, as rustls is told it.
 
+use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use super::files;
 use super::options::{Root, Ssl, SslMode};
 
 /// The protocol that the server is told where TLS begins without a question before.
@@ -49,9 +51,9 @@ pub(super) fn configure(ssl: &Ssl) -> Result<ClientConfig, String> {
         Some((certificate, key)) => {
             let chain = certificates(certificate)?;
             let failed = |error: String| format!("{}: {error}", key.display());
-            check_key_file(key).map_err(failed)?;
+            let pem = read(key, check_key_file)?;
             let private =
-                PrivateKeyDer::from_pem_file(key).map_err(|error| failed(error.to_string()))?;
+                PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(error.to_string()))?;
             let certificate = certificate.display();
             builder
                 .with_client_auth_cert(chain, private)
@@ -64,11 +66,21 @@ pub(super) fn configure(ssl: &Ssl) -> Result<ClientConfig, String> {
     Ok(config)
 }
 
+/// Reads a file that has to be there.
+fn read(
+    file: &Path,
+    check: impl FnOnce(&Metadata) -> Result<(), String>,
+) -> Result<Vec<u8>, String> {
+    let read = files::read(file, check).map_err(|why| format!("{}: {why}", file.display()))?;
+    read.ok_or_else(|| format!("{}: there is no such file", file.display()))
+}
+
 /// Reads the certificates of a file, at least one.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let failed = |error: rustls::pki_types::pem::Error| format!("{}: {error}", file.display());
-    let read = CertificateDer::pem_file_iter(file).map_err(failed)?;
-    let read = read.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let pem = read(file, |_| Ok(()))?;
+    let read = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let read = read.map_err(failed)?;
     if read.is_empty() {
         return Err(format!("{}: there is no certificate in it", file.display()));
     }
@@ -77,11 +89,10 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Refuses the file of a private key that others may read, as libpq does. The system's administrator may share one with a
 /// group.
-fn check_key_file(file: &Path) -> Result<(), String> {
+fn check_key_file(about: &Metadata) -> Result<(), String> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        let about = std::fs::metadata(file).map_err(|error| error.to_string())?;
         let (forbidden, allowed) = if about.uid() == 0 { (0o037, "0640") } else { (0o077, "0600") };
         if about.mode() & forbidden != 0 {
             return Err(format!(
@@ -90,7 +101,7 @@ fn check_key_file(file: &Path) -> Result<(), String> {
         }
     }
     #[cfg(not(unix))]
-    let _ = file;
+    let _ = about;
     Ok(())
 }
 

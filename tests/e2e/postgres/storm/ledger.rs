@@ -1,0 +1,94 @@
+//! The ledger of a storm: all that clients asked for and were told, written down apart from the servers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An action that was submitted.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// What it is called: in its request, in its key, and in its diary.
+    pub(super) mark: String,
+    /// Its place in [`QUEUES`](super::QUEUES).
+    pub(super) queue: usize,
+    pub(super) request: String,
+    /// None where no answer came yet.
+    pub(super) token: Option<String>,
+    /// True if a stop or a cancel of it was ever sent.
+    pub(super) end_asked: bool,
+    /// The final state that was shown, and by whom.
+    pub(super) ended: Option<(String, String)>,
+}
+
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) entries: Vec<Entry>,
+    /// Number of times that each kind of thing happened.
+    happened: BTreeMap<String, usize>,
+    wrong: BTreeMap<&'static str, Vec<String>>,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger(Mutex<Books>);
+
+impl Ledger {
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        // Somebody who failed fails the test; the others may go on until then.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an illegal outcome.
+    pub(super) fn found(&self, wrong: &'static str, what: impl Into<String>) {
+        self.books().wrong.entry(wrong).or_default().push(what.into());
+    }
+
+    pub(super) fn happened(&self, what: impl Into<String>) {
+        *self.books().happened.entry(what.into()).or_default() += 1;
+    }
+
+    pub(super) fn has_happened(&self, all: &[&str]) -> bool {
+        let books = self.books();
+        all.iter().all(|what| books.happened.contains_key(*what))
+    }
+
+    /// Notes a state that a server has shown. A final one never changes, whoever shows it.
+    pub(super) fn shown(&self, index: usize, state: &str, by: &str) {
+        let mut books = self.books();
+        let entry = &mut books.entries[index];
+        match &entry.ended {
+            Some((ended, _)) if ended == state => {}
+            // What was asked for before the end was shown may be answered after it; who asks makes sure that it was not.
+            Some(_) => {
+                let what = format!("{by} shows {state}: {entry:?}");
+                books.wrong.entry("an end was taken back").or_default().push(what);
+            }
+            None if is_final(state) => entry.ended = Some((state.to_owned(), by.to_owned())),
+            None => {}
+        }
+    }
+
+    /// Prints what happened; fails if an illegal outcome was found, or if something did not happen that had to.
+    pub(super) fn judge(&self, seed: u64, must: &[&str]) {
+        let books = self.books();
+        let mut table = format!("storm of seed {seed}: {} actions\n", books.entries.len());
+        for (what, times) in &books.happened {
+            writeln!(table, "{times:>6}  {what}").expect("text");
+        }
+        let illegal: usize = books.wrong.values().map(Vec::len).sum();
+        writeln!(table, "{illegal:>6}  illegal outcomes").expect("text");
+        for (wrong, found) in &books.wrong {
+            writeln!(table, "{wrong} ({} times):", found.len()).expect("text");
+            for what in found.iter().take(5) {
+                writeln!(table, "    {what}").expect("text");
+            }
+        }
+        eprintln!("{table}");
+        assert!(illegal == 0, "to run this storm again: ACTIOND_STORM_SEED={seed}\n{table}");
+        drop(books);
+        assert!(self.has_happened(must), "not all of these happened: {must:?}\n{table}");
+    }
+}
+
+pub(super) fn is_final(state: &str) -> bool {
+    ["Finished", "Error", "Cancelled", "Stopped"].contains(&state)
+}
