@@ -1,6 +1,7 @@
 //! Meaning of the errors of a database and of the way to it.
 
 use std::error::Error as _;
+use std::fmt;
 use std::path::PathBuf;
 
 use tokio_postgres::Error;
@@ -74,6 +75,13 @@ impl Failure {
             ),
             Self::Refused(error) => error,
         }
+    }
+}
+
+/// For the log: as whoever had asked would be told.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.clone().told().fmt(f)
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) async fn listen(
                 }
             }
         };
-        log::warn!("the connection that listens for other servers is lost: {failure:?}");
+        log::warn!("the connection that listens for other servers is lost: {failure}");
         owner.miss();
         let mut pause = PAUSES.0;
         ear = loop {
@@ -191,7 +191,7 @@ pub(super) async fn listen(
             match timeout(settings.patience * 4, Ear::open(&settings, &owner)).await {
                 Ok(Ok(ear)) => break ear,
                 Ok(Err(Failure::Refused(error))) => log::error!("{error}"),
-                Ok(Err(failure)) => log::debug!("can't listen yet: {failure:?}"),
+                Ok(Err(failure)) => log::debug!("can't listen yet: {failure}"),
                 Err(_) => log::debug!("can't listen yet: it does not answer"),
             }
             tokio::time::sleep(pause).await;

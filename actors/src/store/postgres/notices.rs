@@ -225,7 +225,7 @@ pub(super) async fn send(
         let sent = sent.await;
         if let Err(failure) = sent {
             // The receivers look for themselves after each renewal of their leases.
-            log::debug!("notices to other servers were lost: {failure:?}");
+            log::debug!("notices to other servers were lost: {failure}");
             link.give_up();
         }
     }

@@ -363,7 +363,7 @@ impl Writer {
         }
         let rollback = session.client.query(&session.prepared.statements.rollback, &[]);
         if let Err(failure) = within(self.settings.patience, rollback).await {
-            log::debug!("a transaction was not rolled back: {failure:?}");
+            log::debug!("a transaction was not rolled back: {failure}");
             self.link.give_up();
         }
     }
