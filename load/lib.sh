@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the programs in load/ share: their processes, requests to the server, and runs of wrk. Sourced by
-# load/run, load/growth, load/steer and load/beside, which set before: seconds, connections, durability, and server and
+# load/run, load/growth, load/steer, load/beside and load/postgres, which set before: seconds, connections, durability, and server and
 # ceiling (empty, or a program); and by load/compare, which has its own servers and needs only connections.
 
 die() {
@@ -118,8 +118,8 @@ start_ceiling() {
   wait_for_reply $! "$ceiling_port" /
 }
 
-# The scheme of the server, and more lines for its configuration: of [Server], and sections.
-scheme=http server_lines='' sections=''
+# The scheme of the server, and more lines for its configuration: of [Server] and [Actions], and sections.
+scheme=http server_lines='' actions_lines='' sections=''
 
 # new_server NAME QUEUE:THREADS[:TYPE]...: a server with an empty data directory and these queues, with Type=Echo if none is given.
 new_server() {
@@ -143,6 +143,7 @@ DataDirectory=$data/actions
 [Actions]
 MaxFinishedSize=-1
 Durability=$durability
+$actions_lines
 [AsyncActions]
 Number=$#
 EOF

@@ -4,6 +4,7 @@
 //! - here: the suite that every store must pass, with several servers on one schema;
 //! - `away`: a database that dies, hangs, loses an answer, or is in the way;
 //! - `sharing`: notices, leases in real time, and what is left of servers that are no more;
+//! - `growth`: what does not grow with what there is;
 //! - `systems`: whole servers; `clocks`: those whose clocks are wrong.
 //!
 //! Without PostgreSQL they say what was not tested.
@@ -20,6 +21,7 @@
 mod away;
 mod clocks;
 mod cluster;
+mod growth;
 mod proxy;
 mod sharing;
 #[path = "../../../tests/e2e/skip.rs"]

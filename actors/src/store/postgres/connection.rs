@@ -23,6 +23,8 @@ const SESSION: &str = "
     SET enable_seqscan = off;
     SET enable_hashjoin = off;
     SET enable_mergejoin = off;
+    SET enable_material = off;
+    SET enable_incremental_sort = off;
     SET jit = off;
     SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;
@@ -55,6 +57,7 @@ pub(super) enum Role {
     Notifies,
     Listens,
     Shows,
+    Watches,
     Moves,
 }
 
@@ -72,6 +75,7 @@ pub(super) async fn begin_session(
         Role::Notifies => "notifies",
         Role::Listens => "listens",
         Role::Shows => "shows",
+        Role::Watches => "watches",
         Role::Moves => "moves",
     };
     let text = format!(

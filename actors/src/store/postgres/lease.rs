@@ -1,7 +1,7 @@
 //! The lease of this server, by the database's clock: opened, renewed, given up. On a connection of its own, so that nothing
 //! else holds it up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
@@ -42,7 +42,14 @@ statements! {
         hide: "DELETE FROM shown s WHERE NOT EXISTS (
                 SELECT 1 FROM live l WHERE l.id = s.id AND l.attempt = s.attempt AND l.state BETWEEN 1 AND 3)",
 
-        // The counts of servers that are no more become those of this one, or there would be ever more to add up.
+        // Of its transactions only the last one counts.
+        forget: "WITH gone AS (
+                DELETE FROM batch WHERE server = $1 AND number >= $2
+                    AND number < (SELECT b.number FROM batch b WHERE b.server = $1 ORDER BY b.number DESC LIMIT 1)
+                RETURNING number
+            ) SELECT max(number) FROM gone",
+
+        // The counts of servers that are no more are added up, or there would be ever more to add up.
         sweep: concat!(
             "WITH gone AS (
                 SELECT s.id FROM server s WHERE s.dead AND s.seen_at < clock_timestamp() - ", kept_for!(), "
@@ -51,14 +58,16 @@ statements! {
             ), taken AS (
                 DELETE FROM tally t USING gone WHERE t.server = gone.id RETURNING t.*
             ), counted AS (
-                INSERT INTO tally AS t SELECT queue, $1, sum(queued), sum(processing), sum(paused), sum(stopping),
+                INSERT INTO tally AS t SELECT queue, 0, 0, sum(queued), sum(processing), sum(paused), sum(stopping),
                     sum(finished), sum(error), sum(cancelled), sum(stopped), sum(deferred)
-                FROM taken GROUP BY queue
-                ON CONFLICT (queue, server) DO UPDATE SET queued = t.queued + excluded.queued,
+                FROM taken GROUP BY queue ORDER BY queue
+                ON CONFLICT (queue, server, batch) DO UPDATE SET queued = t.queued + excluded.queued,
                     processing = t.processing + excluded.processing, paused = t.paused + excluded.paused,
                     stopping = t.stopping + excluded.stopping, finished = t.finished + excluded.finished,
                     error = t.error + excluded.error, cancelled = t.cancelled + excluded.cancelled,
                     stopped = t.stopped + excluded.stopped, deferred = t.deferred + excluded.deferred
+            ), batches AS (
+                DELETE FROM batch b USING gone WHERE b.server = gone.id
             ) DELETE FROM server s USING gone WHERE s.id = gone.id"
         ),
     }
@@ -72,6 +81,13 @@ pub(super) struct Keeper {
     peers: Arc<Peers>,
     link: Mutex<Link<Lease>>,
     succeeded: mpsc::UnboundedSender<()>,
+    /// The number of the last transaction of an owner that was deleted.
+    forgotten: StdMutex<(OwnerId, i64)>,
+}
+
+fn lock<T>(mutex: &StdMutex<T>) -> StdMutexGuard<'_, T> {
+    // Nothing that holds the lock can leave it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens the lease of a new owner.
@@ -104,7 +120,8 @@ impl Keeper {
         succeeded: mpsc::UnboundedSender<()>,
     ) -> Self {
         let link = Mutex::new(Link::new(Arc::clone(&settings), Role::Renews));
-        Self { settings, owner, sites, peers, link, succeeded }
+        let forgotten = StdMutex::new((OwnerId(0), 0));
+        Self { settings, owner, sites, peers, link, succeeded, forgotten }
     }
 
     /// Renews the lease.
@@ -128,11 +145,26 @@ impl Keeper {
             }
             self.owner.hold(owner, asked);
             self.peers.note(row.try_get(1)?);
-            client.execute(&lease.sweep, &[&owner.0]).await?;
+            self.forget(open, owner).await?;
+            client.execute(&lease.sweep, &[]).await?;
             client.execute(&lease.hide, &[]).await?;
             Ok(Renewal::Holds)
         })
         .await
+    }
+
+    /// Deletes the numbers of an owner's transactions before the last, from where it has ended the last time: what was deleted may
+    /// still be in the way.
+    async fn forget(&self, open: &Open<Lease>, owner: OwnerId) -> Result<(), Failure> {
+        let from = match *lock(&self.forgotten) {
+            (of, number) if of == owner => number,
+            _ => 0,
+        };
+        let gone = open.client.query_one(&open.prepared.forget, &[&owner.0, &from]).await?;
+        if let Some(last) = gone.try_get(0)? {
+            *lock(&self.forgotten) = (owner, last);
+        }
+        Ok(())
     }
 
     /// Begins the lease of another owner, which this server is from now on.

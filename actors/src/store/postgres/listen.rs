@@ -18,6 +18,7 @@ use super::notices::{Channels, Peers, Said, read, write};
 use super::owner::Owner;
 use super::read::queue_number;
 use super::settings::Settings;
+use super::write::sums;
 use crate::store::{Notice, NoticeSink, QueueId};
 
 /// Pauses between two tries to listen again: each is twice as long as the one before.
@@ -72,9 +73,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Time between two looks for actions that wait, of which a notice may have got lost. They also show that the connection lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The queues among these in which something may start.
-const WAITING: &str = "SELECT q.id FROM unnest($1::int4[]) AS u(id) JOIN queue q ON q.id = u.id
-    WHERE NOT q.paused AND EXISTS (SELECT 1 FROM live l WHERE l.queue = q.id AND l.state = 0)";
+/// The queues among these in which something may start. By the counts: while somebody holds an old snapshot, a walk would go past
+/// all that was started since.
+const WAITING: &str = concat!(
+    "SELECT q.id FROM unnest($1::int4[]) AS u(id) JOIN queue q ON q.id = u.id CROSS JOIN LATERAL (SELECT ",
+    sums!("q.id"),
+    " AS counts) AS stands WHERE NOT q.paused AND stands.counts[1] > stands.counts[9]"
+);
 
 /// A connection that listens.
 pub(super) struct Ear {

@@ -26,7 +26,7 @@ pub(super) struct Message<'a> {
 }
 
 /// The place of a statement in its message, by which its rows are found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place(usize);
 
 /// The rows that a message has brought.

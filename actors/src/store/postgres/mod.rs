@@ -4,6 +4,7 @@
 //! - what a database must be and let this user do: `rights`;
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
+//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
 //! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
@@ -39,6 +40,7 @@ mod errors;
 mod lease;
 mod list;
 mod listen;
+mod marks;
 mod message;
 mod moment;
 pub(in crate::store) mod moving;
@@ -51,6 +53,7 @@ mod servers;
 mod settings;
 mod show;
 mod sites;
+mod snapshots;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,6 +77,7 @@ use connection::{Role, Task, begin_session, connect, drive, within};
 use errors::Failure;
 use lease::Keeper;
 use listen::{Audience, Ear};
+use marks::Marks;
 pub use moment::LeaseClock;
 use notices::Peers;
 use owner::Owner;
@@ -222,8 +226,10 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
     let (notices, outgoing) = mpsc::unbounded_channel();
     tokio::spawn(notices::send(Arc::clone(&settings), Arc::clone(&peers), outgoing));
     let (writer, jobs) = mpsc::unbounded_channel();
-    let writing =
-        Writer::new(Arc::clone(&settings), Arc::clone(&owner), Arc::clone(&sites), notices);
+    let marks = Arc::new(Marks::default());
+    tokio::spawn(snapshots::watch(Arc::clone(&settings), Arc::clone(&marks)));
+    let (owner_of, sites_of) = (Arc::clone(&owner), Arc::clone(&sites));
+    let writing = Writer::new(Arc::clone(&settings), owner_of, sites_of, notices, marks);
     tokio::spawn(writing.run(jobs));
     let reader = Reader::new(&settings, Arc::clone(&sites))?;
     let (single, asked) = mpsc::unbounded_channel();

@@ -4,6 +4,8 @@
 //! often lie close together, and a million results are not in their way. A queued action that may not start yet has a state
 //! number of its own ([`DEFERRED`]), so that it stands nowhere in the order of those that may start.
 //!
+//! No transaction changes a row that the one before has changed, and tables are never empty; `docs/adr` says why (40).
+//!
 //! | index | used for |
 //! |---|---|
 //! | `live_ready` | the next to start (highest priority, then arrival), the place in the queue |

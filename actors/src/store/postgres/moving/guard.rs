@@ -16,7 +16,7 @@ const SERVING: &str = "
 /// Time for which the lock is waited for: a server may hold it for a moment.
 const LOCK: &str = "SET lock_timeout = '3s'";
 
-/// A transaction that locks the table of servers: none can begin a lease, renew one, or write a batch.
+/// A transaction that locks the tables of servers and batches: none can begin a lease, renew one, or write a batch.
 pub(super) struct Guard {
     client: Client,
     _task: Task,
@@ -27,7 +27,7 @@ impl Guard {
     pub(super) async fn of(settings: &Settings) -> Result<Self, Refusal> {
         let (client, task) = session(settings).await?;
         client.batch_execute(LOCK).await?;
-        let locked = "BEGIN; LOCK TABLE server IN SHARE ROW EXCLUSIVE MODE";
+        let locked = "BEGIN; LOCK TABLE server, batch IN SHARE ROW EXCLUSIVE MODE";
         if let Err(error) = client.batch_execute(locked).await {
             return Err(match error.code() {
                 Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => {

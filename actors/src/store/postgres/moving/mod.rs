@@ -144,7 +144,8 @@ impl Side for Schema {
     }
 
     async fn keys(&mut self) -> Result<u64, Fault> {
-        let row = self.client.query_one("SELECT count(*) FROM submission_key", &[]).await;
+        let row =
+            self.client.query_one("SELECT count(*) FROM submission_key WHERE queue > 0", &[]).await;
         let number: i64 = row.and_then(|row| row.try_get(0)).map_err(Refusal::from)?;
         Ok(u64::try_from(number).unwrap_or_default())
     }
@@ -198,7 +199,7 @@ impl Schema {
                 return Ok(begun);
             }
         } else {
-            let some = "SELECT EXISTS (SELECT 1 FROM live) OR EXISTS (SELECT 1 FROM done)";
+            let some = "SELECT EXISTS (SELECT 1 FROM live WHERE queue > 0) OR EXISTS (SELECT 1 FROM done WHERE queue > 0)";
             if self.client.query_one(some, &[]).await?.try_get(0)? {
                 return Err(Refusal(Fault::NotEmpty));
             }

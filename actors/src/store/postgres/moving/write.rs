@@ -30,7 +30,7 @@ const COUNT: &str = "
         count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state = 3), count(*) FILTER (WHERE state = 4),
         count(*) FILTER (WHERE state = 5), count(*) FILTER (WHERE state = 6), count(*) FILTER (WHERE state = 7),
         count(*) FILTER (WHERE state = 8)
-    FROM (SELECT queue, state FROM live UNION ALL SELECT queue, state FROM done) AS action GROUP BY queue";
+    FROM (SELECT queue, state FROM live UNION ALL SELECT queue, state FROM done) AS action WHERE queue > 0 GROUP BY queue";
 
 statements! {
     /// Statements that write a page.
@@ -197,7 +197,7 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
     let transaction = async {
         client
             .batch_execute(
-                "BEGIN; TRUNCATE live, done, shown, history, submission_key, tally, queue",
+                "BEGIN; TRUNCATE live, done, shown, history, submission_key, tally, queue; SELECT add_ballast()",
             )
             .await?;
         client.batch_execute(MARK).await?;

@@ -18,10 +18,17 @@ CREATE TABLE server ( -- a server from one opening of the store to its end: an o
     seen_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL, -- the end of its lease
     dead boolean NOT NULL DEFAULT false, -- others may have recovered what it ran
-    batch bigint NOT NULL DEFAULT 0, -- the number of its last transaction
     site integer NOT NULL,
     slots integer NOT NULL -- the number of actions that it may run at a time
 ) WITH (fillfactor = 50);
+
+-- The last transactions of servers. A transaction adds a row and changes none: while somebody holds an old snapshot, the database
+-- keeps every version of a row that changes, and would walk through all of them to find the one that holds.
+CREATE TABLE batch (
+    server bigint NOT NULL,
+    number bigint NOT NULL,
+    PRIMARY KEY (server, number)
+);
 
 CREATE TABLE queue (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -30,9 +37,12 @@ CREATE TABLE queue (
     paused boolean NOT NULL DEFAULT false
 );
 
-CREATE TABLE tally ( -- the actions of a queue by state: the sum over all servers, so that none waits for another
+-- The actions of a queue by state: the sum over all servers, so that none waits for another. What a server adds to it is in the row
+-- of its last transaction that has changed it; those before are deleted. 0 stands for servers that are no more.
+CREATE TABLE tally (
     queue integer NOT NULL,
     server bigint NOT NULL,
+    batch bigint NOT NULL DEFAULT 0,
     queued bigint NOT NULL DEFAULT 0,
     processing bigint NOT NULL DEFAULT 0,
     paused bigint NOT NULL DEFAULT 0,
@@ -42,8 +52,8 @@ CREATE TABLE tally ( -- the actions of a queue by state: the sum over all server
     cancelled bigint NOT NULL DEFAULT 0,
     stopped bigint NOT NULL DEFAULT 0,
     deferred bigint NOT NULL DEFAULT 0, -- those of the queued ones that may not start yet
-    PRIMARY KEY (queue, server)
-) WITH (fillfactor = 50);
+    PRIMARY KEY (queue, server, batch)
+);
 
 CREATE TABLE live ( -- the actions that wait or run
     id bigint PRIMARY KEY,
@@ -66,7 +76,7 @@ CREATE TABLE live ( -- the actions that wait or run
     run_by integer, -- the site that ran it last
     parameters bytea NOT NULL -- as JSON
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-CREATE INDEX live_ready ON live (queue, priority DESC, id) WHERE state = 0;
+CREATE INDEX live_ready ON live (queue, priority DESC, id, taken_by) WHERE state = 0;
 CREATE INDEX live_deferred ON live (queue, not_before, id) WHERE state = 8;
 CREATE INDEX live_running ON live (queue, id) WHERE state BETWEEN 1 AND 3;
 CREATE INDEX live_queued_at ON live (queue, queued_at, id);
@@ -123,10 +133,25 @@ CREATE TABLE submission_key (
     PRIMARY KEY (queue, digest)
 );
 
--- Begins a batch. It locks the queues that the batch takes from (shared) or pauses (alone), before any row. Then it counts the
--- batch in the server's own row, which stays locked: nobody declares the server dead until the batch ends.
+-- Rows of no queue. Statistics that are taken while a table is empty would have the database plan to read all of it, and it would
+-- still do so when a million actions wait.
+CREATE FUNCTION add_ballast() RETURNS void LANGUAGE sql AS $$
+    INSERT INTO live (id, queue, state, priority, queued_at, taken_by, parameters)
+        SELECT -n, 0, 9, 0, 0, 0, '' FROM generate_series(1, 500) AS n ON CONFLICT DO NOTHING;
+    INSERT INTO done (id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, taken_by,
+            parameters)
+        SELECT -n, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, '' FROM generate_series(1, 500) AS n ON CONFLICT DO NOTHING;
+    INSERT INTO history (id, attempt, started_at, ended_at)
+        SELECT -n, 0, 0, 0 FROM generate_series(1, 500) AS n ON CONFLICT DO NOTHING;
+    INSERT INTO submission_key (queue, digest, id)
+        SELECT 0, sha256(n::text::bytea), 0 FROM generate_series(1, 500) AS n ON CONFLICT DO NOTHING;
+$$;
+SELECT add_ballast();
+
+-- Begins a batch. It locks the queues that the batch takes from (shared) or pauses (alone), before any row. Then it locks the
+-- server's own row, until the batch ends: nobody declares the server dead meanwhile. Then it counts the batch.
 CREATE FUNCTION fence(
-    own bigint, number bigint, known integer, area integer, queues integer[], alone boolean[],
+    own bigint, next bigint, known integer, area integer, queues integer[], alone boolean[],
     OUT gone boolean, OUT leased boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -139,16 +164,18 @@ BEGIN
             PERFORM pg_advisory_xact_lock_shared(area, queues[i]);
         END IF;
     END LOOP;
-    UPDATE server SET batch = number WHERE id = own AND batch = number - 1
-        RETURNING dead, expires_at > clock_timestamp() INTO gone, leased;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'this is not the next batch of the server' USING ERRCODE = 'ZA002';
-    END IF;
+    SELECT s.dead, s.expires_at > clock_timestamp() INTO gone, leased FROM server s WHERE s.id = own FOR NO KEY UPDATE;
     -- After the lock on the row: a migration waits for it.
-    SELECT version INTO found_version FROM meta;
-    IF found_version IS DISTINCT FROM known THEN
-        RAISE EXCEPTION 'the schema has another version'
-            USING ERRCODE = 'ZA001', DETAIL = coalesce(found_version, 0)::text;
+    INSERT INTO batch (server, number) SELECT own, next FROM meta m
+        WHERE m.version = known AND gone IS NOT NULL AND next - 1 = coalesce(
+            (SELECT b.number FROM batch b WHERE b.server = own ORDER BY b.number DESC LIMIT 1), 0);
+    IF NOT FOUND THEN
+        SELECT version INTO found_version FROM meta;
+        IF found_version IS DISTINCT FROM known THEN
+            RAISE EXCEPTION 'the schema has another version'
+                USING ERRCODE = 'ZA001', DETAIL = coalesce(found_version, 0)::text;
+        END IF;
+        RAISE EXCEPTION 'this is not the next batch of the server' USING ERRCODE = 'ZA002';
     END IF;
 END
 $$;

@@ -60,6 +60,8 @@ struct Wanted<'b> {
     running: Vec<i32>,
     /// Single actions, with their queues.
     named: Vec<(i32, ActionId)>,
+    /// Those among them that may have ended.
+    may_have_ended: Vec<(i32, ActionId)>,
     keys: Vec<(i32, &'b str)>,
     new: i32,
     prunes: Vec<i32>,
@@ -85,6 +87,7 @@ impl<'b> Wanted<'b> {
                     | Control::Note { id, .. }
                     | Control::TakeOver { id, .. } => {
                         wanted.named.push((queue, *id));
+                        wanted.may_have_ended.push((queue, *id));
                     }
                     Control::End(end) => wanted.named.push((queue, end.id)),
                     Control::PauseQueue { .. } | Control::ResumeQueue => {
@@ -104,7 +107,10 @@ impl<'b> Wanted<'b> {
                         wanted.keys.push((queue, key.as_str()));
                     }
                     NewAction::Given { .. } => {}
-                    NewAction::CopyOf { id, .. } => wanted.named.push((queue, *id)),
+                    NewAction::CopyOf { id, .. } => {
+                        wanted.named.push((queue, *id));
+                        wanted.may_have_ended.push((queue, *id));
+                    }
                 }
             }
             let new = i32::try_from(batch.submissions.len()).unwrap_or(i32::MAX);
@@ -116,13 +122,13 @@ impl<'b> Wanted<'b> {
         wanted
     }
 
-    fn named_columns(&self) -> (Vec<i32>, Vec<i64>) {
-        self.named.iter().map(|(queue, id)| (*queue, id_number(*id))).unzip()
-    }
-
     fn key_columns(&self) -> (Vec<i32>, Vec<&'b [u8]>) {
         self.keys.iter().map(|(queue, key)| (*queue, key.as_bytes())).unzip()
     }
+}
+
+fn columns(actions: &[(i32, ActionId)]) -> (Vec<i32>, Vec<i64>) {
+    actions.iter().map(|(queue, id)| (*queue, id_number(*id))).unzip()
 }
 
 /// Begins the transaction of these batches, as this one of the owner's.
@@ -146,11 +152,17 @@ pub(super) async fn begin<'b>(
         message.add(&statements.declare_dead, values![owner.0]);
     }
     // The rows before the counts: these are then no older.
-    let has_rows = !wanted.named.is_empty() || !wanted.running.is_empty();
-    let (named_in, named) = wanted.named_columns();
-    let live = has_rows
-        .then(|| message.add(&statements.live, values![named.clone(), wanted.running.clone()]));
-    let done = (!named.is_empty()).then(|| done(&mut message, statements, named_in, named));
+    let (_, named) = columns(&wanted.named);
+    let live = if !wanted.running.is_empty() {
+        Some(message.add(&statements.live, values![named, wanted.running.clone()]))
+    } else if !named.is_empty() {
+        Some(message.add(&statements.named, values![named]))
+    } else {
+        None
+    };
+    // What ends was not seen to have ended.
+    let (queues, ended) = columns(&wanted.may_have_ended);
+    let done = (!ended.is_empty()).then(|| done(&mut message, statements, queues, ended));
     let key_places = (!wanted.keys.is_empty()).then(|| {
         let (queues, keys) = wanted.key_columns();
         message.add(&statements.take_keys, values![queues.clone(), keys.clone()]);
@@ -279,8 +291,8 @@ impl<'b> Known<'b> {
         }
     }
 
-    /// Looks once more for actions that were found in neither table: one that was moved back from among those that have ended
-    /// was in neither when it was its turn.
+    /// Looks once more for actions that were not found: one that was moved back from among those that have ended was in neither
+    /// table when it was its turn, and one that was to end may have ended before.
     async fn look_again(
         &mut self,
         session: &Session,
@@ -294,9 +306,9 @@ impl<'b> Known<'b> {
             return Ok(());
         }
         let statements = &session.prepared.statements;
-        let (queues, ids) = wanted.named_columns();
+        let (queues, ids) = columns(&wanted.named);
         let mut message = Message::to(&session.client);
-        let live = message.add(&statements.live, values![ids.clone(), Vec::<i32>::new()]);
+        let live = message.add(&statements.named, values![ids.clone()]);
         let done = done(&mut message, statements, queues, ids);
         let mut answers = message.answers().await?;
         self.add_rows(answers.take(live), |row| Row::live(row, sites))?;

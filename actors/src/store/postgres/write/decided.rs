@@ -7,7 +7,7 @@ use super::controls::Controls;
 use super::row::Row;
 use super::submissions::Submissions;
 use crate::action::{ActionId, State, Timestamp};
-use crate::store::postgres::columns::Tally;
+use crate::store::postgres::columns::{Tally, id_number};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::notices::To;
 use crate::store::{
@@ -51,8 +51,12 @@ pub(super) struct Brought {
     pub(super) resumed: Vec<Resumed>,
     /// Number of actions that may start now, and for which a time was set before.
     pub(super) due: i64,
+    /// The first of them in each priority: priority and id.
+    pub(super) first_queued: Vec<(i32, i64)>,
     /// What was deleted.
     pub(super) pruned: Tally,
+    /// When the last of them had ended, of those that had ended first.
+    pub(super) pruned_to: Option<Timestamp>,
     pub(super) first_due: Option<Timestamp>,
     /// The counts, where the answer was lost, and they were read again.
     pub(super) stands: Option<Tally>,
@@ -107,6 +111,12 @@ impl<'b> Decided<'b> {
     /// Returns the actions that stay in the table of those that wait or run, or are moved back to it, and are changed there.
     pub(super) fn updated(&self) -> impl Iterator<Item = &Row<'b>> {
         self.controls.rows.values().filter(|row| row.is_changed && !row.state.is_final())
+    }
+
+    /// Returns priority and id of those that wait (again) and may start.
+    pub(super) fn queued_again(&self) -> impl Iterator<Item = (i32, i64)> {
+        let waits = |row: &&Row<'b>| row.state == State::Queued && row.not_before.is_none();
+        self.updated().filter(waits).map(|row| (row.priority, id_number(row.id)))
     }
 
     /// Returns the actions that have ended.

@@ -11,6 +11,7 @@ use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Verdict, decide};
 use crate::store::postgres::columns::{Tally, claimed, figures, id_number, parameters, text, time};
 use crate::store::postgres::errors::{Failure, corrupt};
+use crate::store::postgres::marks::{Marks, Part};
 use crate::store::postgres::message::{Answers, Message, Place, values};
 use crate::store::postgres::sites::Sites;
 use crate::store::{Claimed, Control, OwnerId, PastAttempt, Resumed, StoreError};
@@ -27,6 +28,7 @@ struct Places {
     claimed: Option<Place>,
     due: Option<Place>,
     pruned: Vec<Place>,
+    pruned_late: Option<Place>,
     first_due: Option<Place>,
 }
 
@@ -36,7 +38,7 @@ pub(super) type Unreadable = (ActionId, u32, String);
 /// Writes what was decided, and commits.
 pub(super) async fn finish(
     session: &Session,
-    sites: &Sites,
+    (sites, marks): (&Sites, &Marks),
     (owner, batch): (OwnerId, i64),
     decided: &[Decided<'_>],
     unreadable: &mut Vec<Unreadable>,
@@ -46,7 +48,8 @@ pub(super) async fn finish(
     let mut places = Vec::with_capacity(decided.len());
     for decided in decided {
         write_controls(&mut message, statements, (batch, sites.own()), decided)?;
-        places.push(write_rest(&mut message, statements, (owner, batch, sites.own()), decided)?);
+        let this = (owner, batch, sites.own());
+        places.push(write_rest(&mut message, statements, this, decided, marks)?);
     }
     message.add(&statements.commit, vec![]);
     let mut answers = message.answers().await?;
@@ -206,6 +209,7 @@ fn write_rest<'a>(
     statements: &'a Statements,
     (owner, batch, site): (OwnerId, i64, i32),
     decided: &'a Decided<'_>,
+    marks: &Marks,
 ) -> Result<Places, Failure> {
     let mut places = Places::default();
     let (queue, now) = (decided.queue, decided.batch.now.0);
@@ -213,10 +217,10 @@ fn write_rest<'a>(
     let deletes = decided.prune.by_number > 0 || decided.prune.by_age > 0;
     if change != Tally::default() || decided.has_due || decided.claim > 0 || deletes {
         let [a, b, c, d, e, f, g, h, i] = change.columns();
-        message.add(&statements.count, values![queue, owner.0, a, b, c, d, e, f, g, h, i]);
+        message.add(&statements.count, values![queue, owner.0, batch, a, b, c, d, e, f, g, h, i]);
     }
     if decided.has_due {
-        let values = values![queue, now, DUE_STEP, owner.0];
+        let values = values![queue, now, DUE_STEP, owner.0, batch];
         places.due = Some(message.add(&statements.let_due_start, values));
     }
     submit(message, statements, (owner, batch, site), decided)?;
@@ -225,23 +229,46 @@ fn write_rest<'a>(
     {
         let slots = i64::try_from(decided.claim).unwrap_or(i64::MAX);
         let values = values![queue, slots, now, owner.0, batch, number(state), site];
-        places.claimed = Some(message.add(&statements.claim, values));
+        places.claimed = Some(match marks.parts(queue) {
+            None => message.add(&statements.claim, values),
+            Some(parts) => message.add(&statements.claim_parts, in_parts(values, &parts)),
+        });
     }
+    let ended_from = marks.pruned_to(queue);
     if decided.prune.by_number > 0 {
-        for statement in [&statements.prune_first_ended, &statements.prune_first_submitted] {
-            let values = values![queue, now, decided.prune.by_number, owner.0];
-            places.pruned.push(message.add(statement, values));
-        }
+        let values = || values![queue, now, decided.prune.by_number, owner.0, batch];
+        let mut from_then = values();
+        from_then.extend(values![ended_from]);
+        places.pruned.push(message.add(&statements.prune_first_ended, from_then));
+        places.pruned_late = Some(message.add(&statements.prune_first_submitted, values()));
     }
     if let Some(after) = decided.batch.retention.finished_after.filter(|_| decided.prune.by_age > 0)
     {
-        let values = values![queue, after.0, decided.prune.by_age, owner.0];
+        let values = values![queue, after.0, decided.prune.by_age, owner.0, batch, ended_from];
         places.pruned.push(message.add(&statements.prune_old, values));
     }
     if decided.may_be_deferred() {
         places.first_due = Some(message.add(&statements.first_due, values![queue]));
     }
     Ok(places)
+}
+
+/// Adds the parts of a queue that are searched to the values of a claim.
+fn in_parts<'a>(mut values: Values<'a>, parts: &[Part]) -> Values<'a> {
+    let (mut priorities, mut after) = (Vec::new(), Vec::new());
+    let (mut above, mut below) = (Vec::new(), Vec::new());
+    for part in parts {
+        let (priority, id, between) = match *part {
+            Part::Behind { priority, id } => (Some(priority), id, (0, 0)),
+            Part::Between { above, below } => (None, 0, (above, below)),
+        };
+        priorities.push(priority);
+        after.push(id);
+        above.push(between.0);
+        below.push(between.1);
+    }
+    values.extend(values![priorities, after, above, below]);
+    values
 }
 
 fn submit<'a>(
@@ -313,12 +340,16 @@ impl Places {
         if let Some(place) = self.claimed {
             brought.claimed = read_claimed(&answers.take(place), sites, unreadable)?;
         }
-        if let Some(row) = self.due.and_then(|place| answers.take(place).pop()) {
-            brought.due = row.try_get(0)?;
+        for row in self.due.map(|place| answers.take(place)).unwrap_or_default() {
+            brought.due += row.try_get::<_, i64>(0)?;
+            brought.first_queued.push((row.try_get(1)?, row.try_get(2)?));
         }
         let ended = [State::Finished, State::Error, State::Cancelled, State::Stopped];
-        for place in &self.pruned {
+        for place in self.pruned.iter().chain(&self.pruned_late) {
             for row in answers.take(*place) {
+                if self.pruned_late.is_none_or(|late| late != *place) {
+                    brought.pruned_to = brought.pruned_to.max(time(&row, ended.len())?);
+                }
                 for (column, state) in ended.into_iter().enumerate() {
                     brought.pruned.add(state, row.try_get(column)?);
                 }

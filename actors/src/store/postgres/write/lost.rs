@@ -1,4 +1,4 @@
-//! A commit whose answer was lost. The number of the server's last transaction, in its own row, tells whether it was made.
+//! A commit whose answer was lost. The number of the server's last transaction tells whether it was made.
 //!
 //! Where the database does not come back soon, the callers are told that nobody knows. Then it is settled before anything else is
 //! written: if the transaction was committed after all, nobody runs what it has started, and that is put back.
@@ -148,11 +148,14 @@ impl Writer {
     }
 }
 
-/// Returns the number of an owner's last transaction.
+/// Returns the number of an owner's last transaction; `None` if the owner is unknown.
 async fn last_batch(session: &Session, owner: OwnerId) -> Result<Option<i64>, Failure> {
-    let found =
-        session.client.query_opt(&session.prepared.statements.find_out, &[&owner.0]).await?;
-    Ok(found.map(|row| row.try_get(0)).transpose()?)
+    let statements = &session.prepared.statements;
+    if session.client.query_opt(&statements.wait, &[&owner.0]).await?.is_none() {
+        return Ok(None);
+    }
+    let found = session.client.query_opt(&statements.last, &[&owner.0]).await?;
+    Ok(Some(found.map(|row| row.try_get(0)).transpose()?.unwrap_or_default()))
 }
 
 /// Reads what a transaction has started, and how its queues stand. The counts may be newer than those after the transaction.

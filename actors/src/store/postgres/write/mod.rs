@@ -15,11 +15,13 @@ mod statements;
 mod submissions;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{Link, Role, within};
 use super::errors::{Failure, corrupt};
+use super::marks::Marks;
 use super::notices::{Outgoing, To};
 use super::owner::Owner;
 use super::settings::Settings;
@@ -31,7 +33,7 @@ use crate::store::{
     AttemptEnd, Batch, BatchReply, Control, Notice, OwnerId, QueueId, QueueState, Rejected,
     Retention, StoreError, Unread,
 };
-use decided::Decided;
+use decided::{Brought, Decided};
 use finish::Unreadable;
 use session::{Prepared, Session, open_queue};
 pub(super) use statements::sums;
@@ -57,6 +59,7 @@ pub(super) struct Writer {
     sites: Arc<Sites>,
     notices: mpsc::UnboundedSender<Outgoing>,
     unsettled: Option<lost::Unsettled>,
+    marks: Arc<Marks>,
 }
 
 impl Writer {
@@ -65,6 +68,7 @@ impl Writer {
         owner: Arc<Owner>,
         sites: Arc<Sites>,
         notices: mpsc::UnboundedSender<Outgoing>,
+        marks: Arc<Marks>,
     ) -> Self {
         Self {
             link: Link::new(Arc::clone(&settings), Role::Writes),
@@ -73,6 +77,7 @@ impl Writer {
             sites,
             notices,
             unsettled: None,
+            marks,
         }
     }
 
@@ -290,8 +295,7 @@ impl Writer {
             }
         };
         let finished =
-            within(patience, finish::finish(&session, &self.sites, this, &decided, unreadable))
-                .await;
+            within(patience, Box::pin(self.finish(&session, this, &decided, unreadable))).await;
         let brought = match finished {
             Ok(brought) => brought,
             Err(Failure::Lost(reason)) => {
@@ -307,6 +311,7 @@ impl Writer {
         };
         self.owner.note_batch(owner, this.1);
         self.owner.reach();
+        self.mark(&decided, &brought);
         self.learn_sites().await;
         let mut notices = Vec::new();
         let replies = decided
@@ -319,6 +324,35 @@ impl Writer {
             })
             .collect();
         Ok((replies, notices))
+    }
+
+    /// Writes all that was decided, and commits.
+    async fn finish(
+        &self,
+        session: &Session,
+        this: (OwnerId, i64),
+        decided: &[Decided<'_>],
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Vec<Brought>, Failure> {
+        finish::finish(session, (&self.sites, &self.marks), this, decided, unreadable).await
+    }
+
+    /// Notes from where the next claims have to begin.
+    fn mark(&self, decided: &[Decided<'_>], brought: &[Brought]) {
+        if !self.marks.is_old() {
+            return;
+        }
+        let now = Instant::now();
+        for (decided, brought) in decided.iter().zip(brought) {
+            self.marks.advance(decided.queue, &brought.claimed, now);
+            if let Some(ended) = brought.pruned_to {
+                self.marks.note_pruned(decided.queue, ended.0);
+            }
+            for (priority, id) in decided.queued_again().chain(brought.first_queued.iter().copied())
+            {
+                self.marks.lower(decided.queue, priority, id);
+            }
+        }
     }
 
     /// Learns what the rows of a batch have named. The batch is committed, so that must not fail.

@@ -11,20 +11,51 @@ macro_rules! sums {
         concat!(
             "(SELECT ARRAY[sum(t.queued), sum(t.processing), sum(t.paused), sum(t.stopping), sum(t.finished),
                  sum(t.error), sum(t.cancelled), sum(t.stopped), sum(t.deferred)]::bigint[]
-              FROM tally t WHERE t.queue = ",
+              FROM (SELECT s.id FROM server s UNION ALL SELECT 0) AS s(id) CROSS JOIN LATERAL (
+                SELECT * FROM tally t WHERE t.queue = ",
             $queue,
-            ")"
+            " AND t.server = s.id ORDER BY t.batch DESC LIMIT 1) AS t)"
         )
     };
 }
 pub(in crate::store::postgres) use sums;
+
+/// The columns by which is decided what becomes of an action.
+macro_rules! locked {
+    () => {
+        "l.id, l.queue, l.state, l.priority, l.attempt, l.failures, l.restarts, l.queued_at, l.started_at, l.not_before,
+            l.server, l.taken_by, NOT EXISTS (SELECT 1 FROM server s WHERE s.id = l.server AND NOT s.dead)"
+    };
+}
+
+/// Starts the actions that a query finds. It finds nothing while there are more that are due: the highest priority may be among
+/// them.
+macro_rules! claim {
+    ($next:literal) => {
+        concat!(
+            "WITH next AS MATERIALIZED (",
+            $next,
+            "), started AS (
+                UPDATE live l SET state = $6, attempt = l.attempt + 1, started_at = greatest($3, l.queued_at),
+                    worker = NULL, server = $4, batch = $5, run_by = $7::int4
+                FROM next WHERE l.id = next.id
+                RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters,
+                    l.restarts, l.taken_by
+            ), counted AS (
+                UPDATE tally SET queued = queued - (SELECT count(*) FROM started),
+                    processing = processing + (SELECT count(*) FROM started)
+                WHERE queue = $1 AND server = $4 AND batch = $5
+            ) SELECT * FROM started ORDER BY priority DESC, id"
+        )
+    };
+}
 
 /// Deletes the actions in `old`, with all that is kept of them.
 macro_rules! prune {
     () => {
         "gone AS (
             DELETE FROM done d USING old WHERE d.queue = $1 AND d.id = old.id
-            RETURNING d.id, d.state, d.submission_key
+            RETURNING d.id, d.state, d.submission_key, d.finished_at
         ), keys AS (
             DELETE FROM submission_key k USING gone
             WHERE gone.submission_key IS NOT NULL AND k.queue = $1 AND k.digest = sha256(gone.submission_key)
@@ -32,13 +63,14 @@ macro_rules! prune {
             DELETE FROM history h USING gone WHERE h.id = gone.id
         ), sum AS (
             SELECT count(*) FILTER (WHERE state = 4) AS finished, count(*) FILTER (WHERE state = 5) AS error,
-                count(*) FILTER (WHERE state = 6) AS cancelled, count(*) FILTER (WHERE state = 7) AS stopped
+                count(*) FILTER (WHERE state = 6) AS cancelled, count(*) FILTER (WHERE state = 7) AS stopped,
+                max(finished_at) AS last
             FROM gone
         ), counted AS (
             UPDATE tally t SET finished = t.finished - sum.finished, error = t.error - sum.error,
                 cancelled = t.cancelled - sum.cancelled, stopped = t.stopped - sum.stopped
-            FROM sum WHERE t.queue = $1 AND t.server = $4
-        ) SELECT finished, error, cancelled, stopped FROM sum"
+            FROM sum WHERE t.queue = $1 AND t.server = $4 AND t.batch = $5
+        ) SELECT finished, error, cancelled, stopped, last FROM sum"
     };
 }
 
@@ -67,14 +99,16 @@ statements! {
              FROM unnest($1::int4[]) AS u(id) JOIN queue q ON q.id = u.id"
         ),
 
-        // Those that are named, and those that run in some queues; locked in the order of their ids.
-        live: "SELECT l.id, l.queue, l.state, l.priority, l.attempt, l.failures, l.restarts, l.queued_at,
-                l.started_at, l.not_before, l.server, l.taken_by,
-                NOT EXISTS (SELECT 1 FROM server s WHERE s.id = l.server AND NOT s.dead)
-            FROM live l WHERE l.id IN (
+        // Those that are named, locked in the order of their ids.
+        named: concat!("SELECT ", locked!(), " FROM unnest($1::int8[]) AS e(id) JOIN live l ON l.id = e.id
+            ORDER BY l.id FOR UPDATE OF l"),
+
+        // Those that are named, and those that run in some queues.
+        live: concat!("SELECT ", locked!(), " FROM live l WHERE l.id IN (
                 SELECT unnest($1::int8[]) UNION
-                SELECT r.id FROM unnest($2::int4[]) AS q(id) JOIN live r ON r.queue = q.id AND r.state BETWEEN 1 AND 3
-            ) ORDER BY l.id FOR UPDATE OF l",
+                SELECT r.id FROM unnest($2::int4[]) AS q(id) CROSS JOIN LATERAL (
+                    SELECT r.id FROM live r WHERE r.queue = q.id AND r.state BETWEEN 1 AND 3 OFFSET 0) AS r
+            ) ORDER BY l.id FOR UPDATE OF l"),
 
         done: "SELECT d.id, d.queue, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at,
                 d.worker, substring(d.error FROM 1 FOR $3), d.taken_by
@@ -151,21 +185,25 @@ statements! {
 
         pause: "UPDATE queue SET paused = $2 WHERE id = $1 AND paused <> $2",
 
-        count: "INSERT INTO tally AS t VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-            ON CONFLICT (queue, server) DO UPDATE SET queued = t.queued + excluded.queued,
-                processing = t.processing + excluded.processing, paused = t.paused + excluded.paused,
-                stopping = t.stopping + excluded.stopping, finished = t.finished + excluded.finished,
-                error = t.error + excluded.error, cancelled = t.cancelled + excluded.cancelled,
-                stopped = t.stopped + excluded.stopped, deferred = t.deferred + excluded.deferred",
+        count: "WITH last AS MATERIALIZED (
+                SELECT * FROM tally WHERE queue = $1 AND server = $2 ORDER BY batch DESC LIMIT 1
+            ), gone AS (
+                DELETE FROM tally WHERE queue = $1 AND server = $2 AND batch = (SELECT batch FROM last)
+            ) INSERT INTO tally SELECT $1, $2, $3, coalesce(l.queued, 0) + $4, coalesce(l.processing, 0) + $5,
+                coalesce(l.paused, 0) + $6, coalesce(l.stopping, 0) + $7, coalesce(l.finished, 0) + $8,
+                coalesce(l.error, 0) + $9, coalesce(l.cancelled, 0) + $10, coalesce(l.stopped, 0) + $11,
+                coalesce(l.deferred, 0) + $12
+            FROM (SELECT) AS one LEFT JOIN last l ON true",
 
         let_due_start: "WITH due AS MATERIALIZED (
                 SELECT id FROM live WHERE queue = $1 AND state = 8 AND not_before <= $2
                 ORDER BY queue, not_before, id LIMIT $3 FOR UPDATE SKIP LOCKED
             ), moved AS (
-                UPDATE live l SET state = 0, not_before = NULL FROM due WHERE l.id = due.id RETURNING 1
+                UPDATE live l SET state = 0, not_before = NULL FROM due WHERE l.id = due.id RETURNING l.id, l.priority
             ), counted AS (
-                UPDATE tally SET deferred = deferred - (SELECT count(*) FROM moved) WHERE queue = $1 AND server = $4
-            ) SELECT count(*) FROM moved",
+                UPDATE tally SET deferred = deferred - (SELECT count(*) FROM moved)
+                WHERE queue = $1 AND server = $4 AND batch = $5
+            ) SELECT count(*), priority, min(id) FROM moved GROUP BY priority",
 
         submit: "INSERT INTO live (id, queue, state, priority, attempt, queued_at, started_at, not_before, server, batch,
                 run_by, submission_key, taken_by, parameters)
@@ -183,34 +221,41 @@ statements! {
                 AS e(id, source, state, priority, queued_at, not_before)
             JOIN live l ON l.id = e.source",
 
-        // Nothing while there are more that are due: the highest priority may be among them.
-        claim: "WITH next AS MATERIALIZED (
-                SELECT id FROM live WHERE queue = $1 AND state = 0 AND NOT EXISTS (
-                    SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
-                ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED
-            ), started AS (
-                UPDATE live l SET state = $6, attempt = l.attempt + 1, started_at = greatest($3, l.queued_at),
-                    worker = NULL, server = $4, batch = $5, run_by = $7::int4
-                FROM next WHERE l.id = next.id
-                RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters,
-                    l.restarts, l.taken_by
-            ), counted AS (
-                UPDATE tally SET queued = queued - (SELECT count(*) FROM started),
-                    processing = processing + (SELECT count(*) FROM started)
-                WHERE queue = $1 AND server = $4
-            ) SELECT * FROM started ORDER BY priority DESC, id",
+        claim: claim!(
+            "SELECT id FROM live WHERE queue = $1 AND state = 0 AND NOT EXISTS (
+                SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
+             ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED"
+        ),
+
+        // The same in parts, each behind the one before. The rows of a part are locked one by one as they are taken. By its last
+        // column `live_ready` is the only index with this order.
+        claim_parts: claim!(
+            "SELECT n.id FROM unnest($8::int4[], $9::int8[], $10::int8[], $11::int8[]) AS p(priority, after, above, below)
+             CROSS JOIN LATERAL (
+                SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NOT NULL AND l.queue = $1 AND l.state = 0
+                    AND l.priority = p.priority AND l.id > p.after
+                    ORDER BY l.queue, l.priority DESC, l.id, l.taken_by LIMIT $2 FOR UPDATE SKIP LOCKED) AS behind
+                UNION ALL
+                SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NULL AND l.queue = $1 AND l.state = 0
+                    AND l.priority > p.above AND l.priority < p.below
+                    ORDER BY l.queue, l.priority DESC, l.id LIMIT $2 FOR UPDATE SKIP LOCKED) AS between_two
+             ) AS n
+             WHERE NOT EXISTS (SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
+             LIMIT $2"
+        ),
 
         claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters, restarts, taken_by
             FROM live WHERE queue = $1 AND state BETWEEN 1 AND 3 AND server = $2 AND batch = $3
             ORDER BY priority DESC, id",
 
+        // Those that ended first, from a time on.
         prune_old: concat!("WITH old AS MATERIALIZED (
-                SELECT id FROM done WHERE queue = $1 AND finished_at <= $2
+                SELECT id FROM done WHERE queue = $1 AND finished_at <= $2 AND finished_at >= $6
                 ORDER BY queue, finished_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
             ), ", prune!()),
 
         prune_first_ended: concat!("WITH old AS MATERIALIZED (
-                SELECT id FROM done WHERE queue = $1 AND NOT EXISTS (
+                SELECT id FROM done WHERE queue = $1 AND finished_at >= $6 AND NOT EXISTS (
                     SELECT 1 FROM done later WHERE later.queue = $1 AND later.finished_at > $2)
                 ORDER BY queue, finished_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
             ), ", prune!()),
@@ -230,7 +275,9 @@ statements! {
         first_due: "SELECT not_before FROM live WHERE queue = $1 AND state = 8
             ORDER BY queue, not_before, id LIMIT 1",
 
-        find_out: "SELECT batch, dead FROM server WHERE id = $1 FOR UPDATE",
+        // It waits for the transaction that holds the row.
+        wait: "SELECT 1 FROM server WHERE id = $1 FOR UPDATE",
+        last: "SELECT number FROM batch WHERE server = $1 ORDER BY number DESC LIMIT 1",
 
         open_queue: "INSERT INTO queue (folded, name) SELECT $1::bytea, $2::bytea
             WHERE NOT EXISTS (SELECT 1 FROM queue WHERE folded = $1) ON CONFLICT DO NOTHING",
