@@ -337,3 +337,29 @@ fn what_waits_for_a_time_starts_anywhere() {
     let ended = second.outcome("Process", &retried);
     assert_eq!((ended.must("status"), ended.must("attempt")), ("Error".into(), "2".into()));
 }
+
+/// A server that is ended in order is no longer among the servers; one that was killed is, for a while.
+#[test]
+fn a_server_that_was_ended_is_no_longer_shown() {
+    let Some(database) = Database::shared() else { return };
+    let homes = ["first", "second"].map(|name| database.home(name, &queues(1)));
+    let [first, second] = [homes[0].start(), homes[1].start()];
+    assert_eq!(second.ask("GetStatus").success().values("state"), ["alive", "alive"]);
+    first.signal("TERM");
+    let (status, said) = first.wait();
+    assert!(status.success(), "{said:#?}");
+    assert_eq!(second.ask("GetStatus").success().values("state"), ["alive"]);
+    assert!(said.iter().all(|line| !line.contains("WARN")), "{said:#?}");
+}
+
+/// A server whose tables a newer version has changed takes nothing more, and says so to whoever looks.
+#[test]
+fn a_server_with_newer_tables_is_not_ready() {
+    let Some(database) = Database::shared() else { return };
+    let home = database.home("old", &queues(1));
+    let server = home.start();
+    assert_eq!(server.get("/health/ready"), "ready");
+    database.query("UPDATE meta SET version = version + 1");
+    assert_eq!(server.ask("Process").error().0, "ERRORUNAVAILABLE");
+    assert_eq!(server.get("/health/ready"), "not ready");
+}
