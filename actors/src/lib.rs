@@ -92,6 +92,7 @@ pub mod clock;
 pub mod events;
 mod key;
 pub mod lifecycle;
+mod moment;
 pub mod perform;
 mod queue;
 pub mod report;

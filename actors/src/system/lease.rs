@@ -5,11 +5,12 @@
 //! lease, and none of this runs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::{System, WeakSystem};
+use crate::moment::{LeaseClock, Moment};
 use crate::queue::{LeaseState, Noticed, QueueHandle, lock};
 use crate::store::{OwnerId, Renewal, Store, StoreError};
 
@@ -32,8 +33,9 @@ struct Held {
 enum Until {
     /// Nobody else can open the store.
     ForEver,
-    /// The lease ends at this moment, unless it is renewed.
-    Then(Instant),
+    /// The lease was asked for at this moment, and holds for so long, unless it is renewed. The clock goes on while the machine
+    /// sleeps: others count that time, too.
+    Of(Moment, Duration),
     /// Others have recovered what this owner ran.
     Lost,
 }
@@ -56,15 +58,16 @@ impl Tenure {
             return Ok(Self(Mutex::new(Held { owner: store.owner(), until: Until::ForEver })));
         };
         // Renewed first: the lease dates from when the store was opened, which is not known here.
-        let mut asked = Instant::now();
+        let clock = LeaseClock::default();
+        let mut asked = clock.now();
         let owner = match store.renew().await? {
             Renewal::Holds => store.owner(),
             Renewal::Lost => {
-                asked = Instant::now();
+                asked = clock.now();
                 store.new_owner().await?
             }
         };
-        Ok(Self(Mutex::new(Held { owner, until: after(asked, lease) })))
+        Ok(Self(Mutex::new(Held { owner, until: Until::Of(asked, lease) })))
     }
 
     /// Returns the standing of an owner at this moment.
@@ -73,8 +76,8 @@ impl Tenure {
         match held.until {
             _ if held.owner != owner => Standing::Over,
             Until::ForEver => Standing::Holds,
-            Until::Then(end) if Instant::now() < end => Standing::Holds,
-            Until::Then(_) => Standing::InDoubt,
+            Until::Of(asked, lease) if !left(asked, lease).is_zero() => Standing::Holds,
+            Until::Of(..) => Standing::InDoubt,
             Until::Lost => Standing::Over,
         }
     }
@@ -88,14 +91,14 @@ impl Tenure {
     /// Returns the time left of the lease.
     fn left(&self) -> Duration {
         match self.held().until {
-            Until::Then(end) => end.saturating_duration_since(Instant::now()),
+            Until::Of(asked, lease) => left(asked, lease),
             Until::ForEver | Until::Lost => Duration::ZERO,
         }
     }
 
     /// Notes that a lease was granted.
-    fn hold(&self, owner: OwnerId, asked: Instant, lease: Duration) {
-        *self.held() = Held { owner, until: after(asked, lease) };
+    fn hold(&self, owner: OwnerId, asked: Moment, lease: Duration) {
+        *self.held() = Held { owner, until: Until::Of(asked, lease) };
     }
 
     /// Notes that the lease was lost.
@@ -133,9 +136,9 @@ impl System {
     }
 }
 
-/// Returns the end of a lease that was asked for at `asked`. Measured from the answer it would last too long.
-fn after(asked: Instant, lease: Duration) -> Until {
-    asked.checked_add(lease).map_or(Until::ForEver, Until::Then)
+/// Returns the time left of a lease that was asked for at `asked`. Measured from the answer it would last too long.
+fn left(asked: Moment, lease: Duration) -> Duration {
+    lease.saturating_sub(LeaseClock::default().elapsed(asked))
 }
 
 /// Renews the lease as long as the system lives.
@@ -146,7 +149,7 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
         let inner = &system.inner;
-        let asked = Instant::now();
+        let asked = LeaseClock::default().now();
         // A renewal that is not answered in time is tried again. A lease that runs out meanwhile is in doubt at once.
         let left = Some(inner.tenure.left()).filter(|left| !left.is_zero());
         let patience = left.map_or(lease / 3, |left| left.min(lease / 3));
@@ -164,7 +167,7 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
                 log::warn!("the lease on the store was lost: what runs here is ended");
                 inner.tenure.lose();
                 end_all(&system.queues()).await;
-                let asked = Instant::now();
+                let asked = LeaseClock::default().now();
                 match inner.store.new_owner().await {
                     Ok(owner) => {
                         log::info!("this server goes on in the store as owner {owner}");

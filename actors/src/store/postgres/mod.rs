@@ -6,7 +6,7 @@
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
-//! - this server among others: `owner`, its lease: `lease`, the clock for that: `moment`; what servers know of one another: `sites`,
+//! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
 //! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
@@ -42,7 +42,6 @@ mod list;
 mod listen;
 mod marks;
 mod message;
-mod moment;
 pub(in crate::store) mod moving;
 mod notices;
 mod owner;
@@ -66,6 +65,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::action::{ActionId, Parameters};
+pub use crate::moment::LeaseClock;
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
@@ -78,7 +78,6 @@ use errors::Failure;
 use lease::Keeper;
 use listen::{Audience, Ear};
 use marks::Marks;
-pub use moment::LeaseClock;
 use notices::Peers;
 use owner::Owner;
 use read::{Asked, Reader};

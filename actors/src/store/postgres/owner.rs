@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::moment::{LeaseClock, Moment};
+use crate::moment::{LeaseClock, Moment};
 use crate::store::OwnerId;
 
 /// What the store's tasks and its callers know of this server's standing.

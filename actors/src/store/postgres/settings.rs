@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::connect::Connect;
-use super::moment::LeaseClock;
+use crate::moment::LeaseClock;
 use crate::store::Site;
 
 /// Settings of a [`PostgresStore`](super::PostgresStore).

@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The clock by which a server measures its lease itself.
+#[cfg_attr(
+    not(feature = "postgres"),
+    allow(unreachable_pub, reason = "the store in PostgreSQL shows it")
+)]
 #[derive(Debug, Clone, Default)]
 pub struct LeaseClock {
     /// Milliseconds by which a test has put it forward.
@@ -16,7 +20,7 @@ pub struct LeaseClock {
 
 /// A moment by that clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(Duration);
+pub(crate) struct Moment(Duration);
 
 impl LeaseClock {
     /// Puts it forward, with all its clones.
@@ -27,7 +31,7 @@ impl LeaseClock {
     }
 
     /// Returns the present moment.
-    pub(super) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         #[cfg(feature = "testing")]
         let ahead = Duration::from_millis(self.ahead.load(Ordering::Relaxed));
         #[cfg(not(feature = "testing"))]
@@ -36,7 +40,7 @@ impl LeaseClock {
     }
 
     /// Returns the time since then.
-    pub(super) fn elapsed(&self, since: Moment) -> Duration {
+    pub(crate) fn elapsed(&self, since: Moment) -> Duration {
         self.now().0.saturating_sub(since.0)
     }
 }
