@@ -242,7 +242,7 @@ fn table(outcome: &Outcome, seconds: f64) -> String {
     let verdict = if *is_equal { "all is equal" } else { "they are NOT equal" };
     let _ = writeln!(
         text,
-        "{copied} actions copied in {seconds:.1} s, then both sides read and compared: {verdict}"
+        "{copied} actions copied, then both sides read and compared, in {seconds:.1} s: {verdict}"
     );
     text
 }

@@ -415,6 +415,14 @@ async fn shared_store(
     let slots = settings.queues.iter().map(|queue| queue.limits.maximum_threads);
     let slots = slots.fold(0, usize::saturating_add);
     let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    for queue in &settings.queues {
+        if let Some(what) = queue.kind.remembers() {
+            log::warn!(
+                "the queue {} remembers {what} in the data directory of this server alone: no other server should have it",
+                queue.name
+            );
+        }
+    }
     Ok(Some(Arc::new(database::open(postgres, site, slots).await?)))
 }
 

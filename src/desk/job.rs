@@ -202,7 +202,7 @@ impl Job {
         let lease = self.lease.as_secs();
         if self.context.is_resumed() && !state.has_spoken {
             return Failure::Lost(format!(
-                "no worker spoke of it for {lease} s after the server was started, so nobody can tell whether one had it"
+                "its server went down, and no worker spoke of it for {lease} s after that, so nobody can tell whether one had it"
             ));
         }
         let worker = match &state.worker {

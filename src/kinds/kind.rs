@@ -43,6 +43,12 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns what its actions remember in the data directory, if they do: other servers know nothing of it, so where servers share
+    /// their queues, one alone should have such a queue.
+    fn remembers(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Returns the keys of a queue's section, beside those that every queue has.
     fn keys(&self) -> &'static [&'static Key] {
         &[]

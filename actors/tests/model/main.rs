@@ -16,7 +16,8 @@
 //! - `retried`: both for retries, restarts, and starts that must wait;
 //! - `circles`: the test that no events follow each other for ever;
 //! - `owners`: a model of its own, of two servers that share a store;
-//! - `remote`: another one, of workers elsewhere that ask for actions.
+//! - `remote`: another one, of workers elsewhere that ask for actions;
+//! - `taken`: a small one, of an attempt that the server takes over which hears of it.
 //!
 //! Omissions, larger bounds and results are in `docs/model.md`.
 
@@ -46,5 +47,6 @@ mod set;
 mod setup;
 mod steps;
 mod store;
+mod taken;
 mod worker;
 mod world;

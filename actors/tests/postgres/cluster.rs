@@ -216,7 +216,8 @@ impl Cluster {
         }
     }
 
-    fn log(&self) -> String {
+    /// Returns what it has said.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 

@@ -122,6 +122,10 @@ impl Kind for FileSystemConnector {
         "FileSystemConnector"
     }
 
+    fn remembers(&self) -> Option<&'static str> {
+        Some("which documents it has sent")
+    }
+
     fn summary(&self) -> &'static str {
         "Finds new, changed and vanished files and hands them to Ingest."
     }

@@ -145,10 +145,18 @@ fn a_killed_process_of_postgresql_costs_nothing() {
     ];
     for which in victims {
         taken.push(server.submit_to("Again", "&Name=waits"));
-        let rows =
-            database.query(&format!("SELECT pid FROM pg_stat_activity WHERE {which} LIMIT 1"));
-        let pid = rows[0][0].clone().expect("a process");
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE {which} LIMIT 1");
+        let mut pid = None;
+        // It may still be coming back from the last time.
+        wait_until(which, || {
+            pid = database.query(&sql).first().and_then(|row| row[0].clone());
+            pid.is_some()
+        });
+        let pid = pid.expect("a process");
+        let ready = || database.cluster().log().matches("ready to accept connections").count();
+        let before = ready();
         assert!(Command::new("kill").args(["-KILL", &pid]).status().expect("kill").success());
+        wait_until("a database that has recovered", || ready() > before);
         wait_until("a server that takes something again", || {
             let answer = server.ask("Again&Name=waits");
             if answer.is_success() {
@@ -159,6 +167,9 @@ fn a_killed_process_of_postgresql_costs_nothing() {
             answer.is_success()
         });
     }
+    wait_until("a server that shows something again", || {
+        server.about("Once", "getStatus", &runs).is_success()
+    });
     bench.end("runs", 1);
     server.wait_in("Once", &runs, "Finished");
     assert_eq!(bench.lines("runs").len(), 2, "{:?}", bench.lines("runs"));

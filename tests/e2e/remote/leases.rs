@@ -121,7 +121,7 @@ fn what_no_worker_speaks_of_after_a_restart_is_put_back() {
     let told = format!("{token}&History=true");
     let history = server.about("Render", "getStatus", &told).success();
     assert_eq!(history.values("outcome"), ["Lost", "Lost"], "{}", history.0);
-    let unheard = "no worker spoke of it for 4 s after the server was started";
+    let unheard = "no worker spoke of it for 4 s after that";
     assert!(history.0.contains(unheard), "{}", history.0);
 }
 

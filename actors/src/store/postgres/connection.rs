@@ -67,7 +67,7 @@ pub(super) async fn begin_session(
     settings: &Settings,
     role: Role,
 ) -> Result<(), tokio_postgres::Error> {
-    let role = match role {
+    let name = match role {
         Role::Opens => "opens",
         Role::Writes => "writes",
         Role::Reads => "reads",
@@ -84,9 +84,13 @@ pub(super) async fn begin_session(
          SET statement_timeout = {};
          SET idle_in_transaction_session_timeout = {};
          SET lock_timeout = {};
-         SELECT set_config('application_name', current_setting('application_name') || ' {role}', false)",
+         SELECT set_config('application_name', current_setting('application_name') || ' {name}', false)",
         quoted(&settings.schema),
-        (settings.patience + GRACE).as_millis(),
+        match role {
+            // A commit that waits for a standby must not be taken for one that has it.
+            Role::Writes => 0,
+            _ => (settings.patience + GRACE).as_millis(),
+        },
         IDLE_TIMEOUT.as_millis(),
         settings.patience.as_millis(),
     );

@@ -15,7 +15,7 @@ use super::owner::Owner;
 use super::schema::VERSION;
 use super::settings::Settings;
 use super::sites::Sites;
-use crate::store::{OwnerId, Renewal};
+use crate::store::{OwnerId, Renewal, StoreError};
 
 /// Time after which nothing is kept any more of a dead server that has left nothing behind.
 macro_rules! kept_for {
@@ -36,7 +36,7 @@ statements! {
              WHERE id = $1 AND NOT dead
              RETURNING (SELECT version FROM meta), EXISTS (SELECT 1 FROM server other WHERE other.id <> $1 AND NOT other.dead)",
 
-        give_up: "UPDATE server SET dead = true WHERE id = $1",
+        give_up: "UPDATE server SET dead = true, closed = closed OR $2 WHERE id = $1",
 
         // Of attempts that run no more. Who showed it may be gone, too.
         hide: "DELETE FROM shown s WHERE NOT EXISTS (
@@ -133,7 +133,7 @@ impl Keeper {
         self.ask(async |open: &Open<Lease>| {
             let (client, lease) = (&open.client, &open.prepared);
             if self.owner.is_given_up(owner) {
-                client.execute(&lease.give_up, &[&owner.0]).await?;
+                client.execute(&lease.give_up, &[&owner.0, &false]).await?;
                 return Ok(Renewal::Lost);
             }
             let Some(row) = client.query_opt(&lease.renew, &[&owner.0, &micros]).await? else {
@@ -190,7 +190,7 @@ impl Keeper {
     pub(super) async fn give_up(&self) -> Result<(), Failure> {
         let owner = self.owner.id();
         self.ask(async |open: &Open<Lease>| {
-            open.client.execute(&open.prepared.give_up, &[&owner.0]).await?;
+            open.client.execute(&open.prepared.give_up, &[&owner.0, &true]).await?;
             Ok(())
         })
         .await
@@ -212,6 +212,7 @@ impl Keeper {
                 link.give_up();
                 self.owner.miss();
             }
+            Err(Failure::Refused(StoreError::TooNew { .. })) => self.owner.miss(),
             Err(_) => {}
             Ok(_) => self.owner.reach(),
         }

@@ -52,7 +52,7 @@ impl Actions {
         ended.push(("Held", cancelled));
         // The one with a higher priority first.
         held.swap(0, 1);
-        let deferred = server.submit("&Later=yes&NotBefore=2100-01-01T00:00:00Z");
+        let deferred = server.submit("&Later=yes&NotBefore=%2B864000");
         let running: Vec<_> = (0..2).map(|_| server.submit("&Sleep=600")).collect();
         running.iter().for_each(|token| server.wait_for_status(token, "Processing"));
         server.about("Process", "pause", &running[0]).success();

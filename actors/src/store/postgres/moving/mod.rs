@@ -40,7 +40,9 @@ pub(in crate::store) struct Schema {
     /// The numbers of the sites that took what was read.
     read_sites: BTreeSet<i32>,
     reading: read::Statements,
-    /// What fills it, if it is a target.
+    /// The site that is written as the one that took the actions, if it is a target.
+    taken_by: Option<Site>,
+    /// What fills it, once that has begun.
     writing: Option<write::Writing>,
 }
 
@@ -73,10 +75,6 @@ impl Schema {
         let guard = Guard::of(&settings).await?;
         let database = client.query_one("SELECT current_database()::text", &[]).await?;
         let reading = <read::Statements as super::connection::Prepare>::prepare(&client).await?;
-        let writing = match target {
-            Some(site) => Some(write::Writing::of(&client, site).await?),
-            None => None,
-        };
         Ok(Self {
             guard,
             name: name.to_owned(),
@@ -84,14 +82,15 @@ impl Schema {
             queues: Vec::new(),
             read_sites: BTreeSet::new(),
             reading,
-            writing,
+            taken_by: target.cloned(),
+            writing: None,
             client,
             _task: task,
         })
     }
 
     fn writing(&self) -> Result<&write::Writing, Refusal> {
-        // Only targets are written.
+        // Only what has begun is written.
         self.writing.as_ref().ok_or(Refusal(Fault::Store(StoreError::Closed)))
     }
 }
@@ -153,6 +152,11 @@ impl Side for Schema {
 
     async fn begin(&mut self, mark: &Mark, outline: &Outline) -> Result<Begun, Fault> {
         let begun = self.begin_or_refuse(mark, outline).await?;
+        if let Some(site) = &self.taken_by {
+            // Its statements need the table of the mark.
+            let writing = write::Writing::of(&self.client, site).await.map_err(Refusal::from)?;
+            self.writing = Some(writing);
+        }
         self.outline().await?;
         Ok(begun)
     }

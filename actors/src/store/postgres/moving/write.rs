@@ -14,7 +14,7 @@ use crate::store::postgres::sites::Sites;
 const MARK: &str = "
     DROP TABLE IF EXISTS moving;
     CREATE TABLE moving (
-        only boolean PRIMARY KEY DEFAULT true CHECK (only),
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
         source bytea NOT NULL,
         content text NOT NULL,
         part integer NOT NULL,

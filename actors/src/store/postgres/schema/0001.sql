@@ -18,6 +18,7 @@ CREATE TABLE server ( -- a server from one opening of the store to its end: an o
     seen_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL, -- the end of its lease
     dead boolean NOT NULL DEFAULT false, -- others may have recovered what it ran
+    closed boolean NOT NULL DEFAULT false, -- it gave its lease up by itself
     site integer NOT NULL,
     slots integer NOT NULL -- the number of actions that it may run at a time
 ) WITH (fillfactor = 50);

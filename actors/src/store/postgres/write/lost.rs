@@ -40,10 +40,13 @@ impl Writer {
         decided: &[Decided<'_>],
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Vec<Brought>, Failure> {
-        let until = Instant::now() + self.settings.patience;
+        // The callers have waited for the answer already.
+        let until = Instant::now() + self.settings.patience / 3;
         log::warn!("the answer to a commit was lost: {reason}");
         loop {
-            let failure = match self.ask(owner, batch, decided, unreadable).await {
+            let asked = self.ask(owner, batch, decided, unreadable);
+            let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
+            let failure = match within(left, asked).await {
                 Ok(Some(brought)) => return Ok(brought),
                 Ok(None) => return Err(Failure::Lost(reason)),
                 Err(failure) => failure,

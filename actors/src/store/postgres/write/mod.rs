@@ -118,9 +118,14 @@ impl Writer {
 
     /// Gives the connection up if it is of no use after this failure.
     fn mind(&mut self, failure: &Failure) {
-        if matches!(failure, Failure::Lost(_)) {
-            self.link.give_up();
-            self.owner.miss();
+        match failure {
+            Failure::Lost(_) => {
+                self.link.give_up();
+                self.owner.miss();
+            }
+            // Nothing is taken here any more.
+            Failure::Refused(StoreError::TooNew { .. }) => self.owner.miss(),
+            _ => {}
         }
     }
 
