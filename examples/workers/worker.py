@@ -127,13 +127,16 @@ class Server:
 
     @staticmethod
     def error_of(error):
-        """The reply that came with a status that is none of success."""
+        """The reply that came with a status that is none of success. A proxy's page may be XML, too."""
         try:
-            return xml.fromstring(error.read())
+            tree = xml.fromstring(error.read())
+            if tree.findtext(".//errorcode"):
+                return tree
         except xml.ParseError:
-            why = f"HTTP status {error.code} {error.reason}"
-            may_pass = error.code in (408, 429) or error.code >= 500
-            raise (Unavailable if may_pass else Refused)(why) from error
+            pass
+        why = f"HTTP status {error.code} {error.reason}"
+        may_pass = error.code in (408, 429) or error.code >= 500
+        raise (Unavailable if may_pass else Refused)(why) from error
 
 
 class Unavailable(Exception):

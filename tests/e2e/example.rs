@@ -151,9 +151,9 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
         .map(|line| line.strip_prefix("# ").unwrap_or(line))
         // With a host of its own to send to, IngestQueue would have no effect.
         .filter(|line| !line.starts_with("IngestHost=") && !line.starts_with("IngestPort="))
-        // Nor are there such certificates, keys and programs; servers are in one value or in several.
+        // Nor are there such certificates, keys, databases and programs; servers are in one value or in several.
         .filter(|line| {
-            !["SSL", "[SSL", "ForwardKey", "ForwardCAFile", "ForwardTo="]
+            !["SSL", "[SSL", "ForwardKey", "ForwardCAFile", "ForwardTo=", "ConnectionString"]
                 .iter()
                 .any(|start| line.starts_with(start))
         })
