@@ -423,6 +423,12 @@ async fn shared_store(
             );
         }
     }
+    log::info!(
+        "this server is {}; its actions are in the database {}, schema {}",
+        site.name,
+        postgres.connection,
+        postgres.schema
+    );
     Ok(Some(Arc::new(database::open(postgres, site, slots).await?)))
 }
 
@@ -455,7 +461,22 @@ async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeErr
     for queue in &settings.queues {
         queue.settings.started(&site);
     }
+    warn_of_namesakes(&system).await;
     Ok(system)
+}
+
+/// Warns of other servers with this one's name, which nobody could tell from it.
+async fn warn_of_namesakes(system: &System) {
+    let Ok(servers) = system.servers().await else { return };
+    let Some(own) = servers.iter().find(|server| server.owner == system.owner()) else { return };
+    let is_namesake = |server: &&store::Server| {
+        // One with the same address was this one, before it was started again.
+        server.lease.is_some() && server.site.name == own.site.name && server.site != own.site
+    };
+    if let Some(other) = servers.iter().find(is_namesake) {
+        let store::Site { name, host, port } = &*other.site;
+        log::warn!("another server is named {name}, too: {host}:{port}");
+    }
 }
 
 /// Describes the parameters of each queue, for the help and for the check of submissions, and tells where its actions are taken.

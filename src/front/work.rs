@@ -105,6 +105,10 @@ async fn take(call: &mut Call<'_>, take: Take) -> Result<Vec<Element>, AciError>
     let mut got = desk::take(&waits, worker, max, patience, until).await;
     let bytes = got.iter().map(Handed::byte_len).sum();
     call.reserve_memory(bytes).await?;
+    if got.is_empty() && system.is_shared() && !system.is_ready() {
+        // Nobody could look whether there is something to do.
+        return Err(AciError::unavailable("the action database is not available now"));
+    }
     if waits_long && client.has_left() {
         // What came in the same moment goes back, too.
         return Ok(Vec::new());

@@ -81,6 +81,15 @@ impl Home {
         std::fs::write(self.path().join("test.cfg"), config).expect("the configuration");
     }
 
+    /// Starts a server on this very port.
+    pub(crate) fn start_on(&self, port: u16) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+        command.arg("--config").arg(self.path().join("test.cfg"));
+        command.arg("--data").arg(self.data()).args(["--port", &port.to_string()]);
+        command.current_dir(self.path());
+        Server::run(command)
+    }
+
     /// Starts a server and waits until it answers.
     pub(crate) fn start(&self) -> Server {
         Server::run(self.command())

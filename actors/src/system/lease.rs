@@ -144,7 +144,7 @@ fn left(asked: Moment, lease: Duration) -> Duration {
 /// Renews the lease as long as the system lives.
 async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
     let mut wait = heartbeat;
-    let mut is_failing = false;
+    let (mut is_failing, mut is_in_doubt) = (false, false);
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -157,6 +157,7 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
         wait = heartbeat;
         match answer {
             Ok(Ok(Renewal::Holds)) => {
+                is_in_doubt = false;
                 if std::mem::take(&mut is_failing) {
                     log::info!("the lease on the store is renewed again");
                 }
@@ -191,6 +192,11 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
                 // Look again no later than the lease ends.
                 wait = (lease / 10).min(inner.tenure.left());
                 if inner.tenure.standing() == Standing::InDoubt {
+                    if !std::mem::replace(&mut is_in_doubt, true) {
+                        log::warn!(
+                            "the lease on the store is over: what runs here and may be started again elsewhere is ended"
+                        );
+                    }
                     wait = lease / 10;
                     tell(&system.queues(), || LeaseState::InDoubt);
                 }

@@ -1,18 +1,7 @@
 //! Fetch on one server, Ingest on another.
 
-use std::process::Command;
-
-use super::super::server::{Home, Server};
+use super::super::server::Home;
 use super::{assert_counts, batches, config, files, grow, replay, start_fetch, until_ingested};
-
-/// Starts a server of this home on this very port.
-fn start_on(home: &Home, port: u16) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
-    command.arg("-configfile").arg(home.path().join("test.cfg"));
-    command.arg("--data").arg(home.data()).args(["--port", &port.to_string()]);
-    command.current_dir(home.path());
-    Server::run(command)
-}
 
 #[test]
 fn what_a_peer_missed_it_gets_with_the_next_run() {
@@ -43,7 +32,7 @@ fn what_a_peer_missed_it_gets_with_the_next_run() {
     assert!(super::datastore(&here, "DIR1").is_empty(), "it remembers what nobody has got");
     server.wait_for_line(&["WARN", "task DIR1: Ingest accepted none of the 450 documents"]);
 
-    let peer = start_on(&there, port);
+    let peer = there.start_on(port);
     let ended = fetch();
     assert_counts(&ended, "DIR1", &[("seen", 450), ("added", 450), ("ingestadded", 450)]);
     until_ingested(&peer);
@@ -58,7 +47,7 @@ fn what_a_peer_missed_it_gets_with_the_next_run() {
     let changes = [("seen", 400), ("unchanged", 399), ("updated", 1), ("deleted", 50)];
     let ended = fetch();
     assert_counts(&ended, "DIR1", &[&changes[..], &[("ingestfailed", 51)]].concat());
-    let peer = start_on(&there, port);
+    let peer = there.start_on(port);
     let ended = fetch();
     let delivered = [("ingestupdated", 1), ("ingestdeleted", 50)];
     assert_counts(&ended, "DIR1", &[&changes[..], &delivered].concat());

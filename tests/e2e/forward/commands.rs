@@ -2,7 +2,7 @@
 
 use super::super::server::{Home, wait_until};
 use super::vendor::Vendor;
-use super::{only_one, start_on, there, to, url_of, wait_for_progress};
+use super::{only_one, there, to, url_of, wait_for_progress};
 
 #[test]
 fn pause_resume_and_stop_pass_through() {
@@ -119,7 +119,7 @@ fn a_pause_outlives_the_other_server() {
     other.wait_for_status(&theirs, "Paused");
     other.kill();
     wait_for_progress(&server, &token, "waiting for");
-    let other = start_on(&home_there, port);
+    let other = home_there.start_on(port);
     other.wait_for_status(&theirs, "Paused");
     assert_eq!(server.status(&token), "Paused");
     server.about("Process", "resume", &token).success();

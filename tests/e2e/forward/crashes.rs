@@ -4,7 +4,7 @@ use actiond::aci::request::Pairs;
 
 use super::super::server::{Home, wait_until};
 use super::vendor::{Mood, Vendor};
-use super::{only_one, start_on, there, to, url_of, wait_for_progress};
+use super::{only_one, there, to, url_of, wait_for_progress};
 
 #[test]
 fn the_other_server_dies_and_comes_back() {
@@ -26,7 +26,7 @@ fn the_other_server_dies_and_comes_back() {
     wait_for_progress(&server, &cancelled, "waiting for");
     server.about("Process", "cancel", &cancelled).success();
     assert_eq!(server.status(&cancelled), "Cancelled");
-    let other = start_on(&home_there, port);
+    let other = home_there.start_on(port);
     for token in [token, waiting] {
         let ended = server.outcome("Process", &token);
         assert_eq!(ended.must("status"), "Finished", "{}", ended.0);

@@ -2,7 +2,7 @@
 
 use super::super::server::{Home, wait_until};
 use super::vendor::{Mood, Vendor};
-use super::{start_on, to, url_of, wait_for_progress};
+use super::{to, url_of, wait_for_progress};
 
 #[test]
 fn what_is_refused_there_is_refused_here() {
@@ -83,7 +83,7 @@ fn a_circle_is_noticed() {
         &to(&format!("http://127.0.0.1:{port}"), "")
             .replace("MaximumThreads=100", "MaximumThreads=1"),
     );
-    let server = start_on(&home, port);
+    let server = home.start_on(port);
     let ended = server.outcome("Process", &server.submit(""));
     assert_eq!(ended.must("status"), "Error");
     assert!(ended.must("error").contains("in a circle"), "{}", ended.0);
@@ -99,7 +99,7 @@ fn a_circle_is_noticed() {
             to(&url_of(&other), "").replace("MaximumThreads=100", "MaximumThreads=1"),
         )
         .unwrap();
-        (start_on(&home, port), home)
+        (home.start_on(port), home)
     };
     let ended = server.outcome("Process", &server.submit(""));
     assert_eq!(ended.must("status"), "Error");

@@ -7,8 +7,6 @@ mod results;
 mod several;
 mod vendor;
 
-use std::process::Command;
-
 use super::server::{Home, Server, wait_until};
 
 /// The configuration of a server that forwards its queue `Process` there, with these further lines.
@@ -28,15 +26,6 @@ fn there(more: &str) -> (Home, Server) {
 
 fn url_of(server: &Server) -> String {
     format!("http://127.0.0.1:{}", server.address.port())
-}
-
-/// Starts a server of this home on this very port.
-fn start_on(home: &Home, port: u16) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
-    command.arg("--config").arg(home.path().join("test.cfg"));
-    command.arg("--data").arg(home.data()).args(["--port", &port.to_string()]);
-    command.current_dir(home.path());
-    Server::run(command)
 }
 
 /// Waits until the queue of a server has one action, and returns its token.

@@ -363,3 +363,37 @@ fn a_server_with_newer_tables_is_not_ready() {
     assert_eq!(server.ask("Process").error().0, "ERRORUNAVAILABLE");
     assert_eq!(server.get("/health/ready"), "not ready");
 }
+
+/// A worker is not told that there is nothing to do where nobody could look, and two servers of one name are told apart in the log.
+#[test]
+fn what_nobody_could_look_for_is_no_answer() {
+    let Some(mut database) = Database::own(&[]) else { return };
+    let homes = ["same", "same"].map(|name| database.home(name, &queues(1)));
+    let [first, second] = [homes[0].start(), homes[1].start()];
+    second.wait_for_line(&["WARN", "another server is named same"]);
+    assert_eq!(first.log_lines("another server"), 0);
+    assert_eq!(first.log_lines("this server is same; its actions are in the database"), 1);
+    let action = "QueueWork&WorkAction=take&QueueName=Render";
+    assert_eq!(first.ask(action).success().values("work").len(), 0);
+    database.cluster_mut().kill();
+    for rest in ["", "&Wait=1"] {
+        assert_eq!(first.ask(&format!("{action}{rest}")).error().0, "ERRORUNAVAILABLE");
+    }
+}
+
+/// A server that was killed and started again is shown once.
+#[test]
+fn a_server_that_starts_again_is_shown_once() {
+    let Some(database) = Database::shared() else { return };
+    let home = database.home("again", &queues(1));
+    let port = {
+        let server = home.start();
+        let port = server.address.port();
+        server.kill();
+        port
+    };
+    let server = home.start_on(port);
+    wait_until("the end of the first one's lease", || {
+        server.ask("GetStatus").success().values("state") == ["alive"]
+    });
+}

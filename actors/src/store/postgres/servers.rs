@@ -17,12 +17,14 @@ const SERVERS: &str = "
         (extract(epoch FROM now - s.opened_at) * 1000000)::int8, (extract(epoch FROM now - s.seen_at) * 1000000)::int8,
         CASE WHEN NOT s.dead THEN (extract(epoch FROM s.expires_at - now) * 1000000)::int8 END
     FROM (SELECT clock_timestamp() AS now) AS clock, server s JOIN site i ON i.id = s.site
-    WHERE NOT s.closed OR EXISTS (SELECT 1 FROM live l WHERE l.server = s.id AND l.state BETWEEN 1 AND 3)
+    WHERE (s.expires_at > now AND NOT s.dead)
+        OR (NOT s.closed AND NOT EXISTS (SELECT 1 FROM server later WHERE later.site = s.site AND later.id > s.id))
+        OR EXISTS (SELECT 1 FROM live l WHERE l.server = s.id AND l.state BETWEEN 1 AND 3)
     ORDER BY i.name, s.id";
 
 impl Reader {
     /// Reads the servers that are there, and those that have died and are not forgotten yet. One that was ended in order is left
-    /// out, unless work goes on elsewhere that nobody has taken over yet.
+    /// out, and one that was started again, unless it has left something that nobody has taken over yet.
     pub(super) async fn servers(&self) -> Result<Vec<Server>, StoreError> {
         self.with(async |client: &Object| {
             let statement = client.prepare_cached(SERVERS).await?;

@@ -118,6 +118,9 @@ fn put(pairs: &mut Vec<(String, String)>, key: &str, value: String) {
 fn of_words(text: &str) -> Result<Vec<(String, String)>, ConnectError> {
     let mut pairs = Vec::new();
     let mut rest = text.trim_start();
+    if rest.split('=').next().is_some_and(|first| first.contains("://")) {
+        return Err(refused("as a URI it must begin with postgres:// or postgresql://"));
+    }
     while !rest.is_empty() {
         let Some((key, after)) = rest.split_once('=') else {
             return Err(refused(
@@ -180,9 +183,10 @@ fn of_uri(text: &str) -> Result<Vec<(String, String)>, ConnectError> {
     };
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (hosts, database) = place.split_once('/').unwrap_or((place, ""));
-    if hosts.contains('@') {
+    // What stands there may be a part of a password.
+    if hosts.contains('@') || database.contains('@') {
         return Err(refused(
-            "there is more than one @ before the host: in a user or password it is written as %40, and / as %2F",
+            "there is more than one @ before the host, or one behind the first /: in a user, a password or the name of a database @ is written as %40, and / as %2F",
         ));
     }
     if !hosts.is_empty() {
@@ -337,10 +341,12 @@ mod tests {
         for (text, want) in [
             ("", "names no host"),
             ("h", "must be a URI that begins with postgres://"),
-            ("mysql://u:s3cret@h/d", "must be a URI that begins with postgres://"),
+            ("mysql://u:s3cret@h/d", "it must begin with postgres://"),
             ("host=h password=s3cret s3cret2 user=u", "a word in it has no ="),
             ("host=h password='s3cret", "the quoted value of password has no end"),
-            ("postgres://u:s3cret@x@h/d", "in a user or password it is written as %40"),
+            ("postgres://u:s3cret@x@h/d", "@ is written as %40, and / as %2F"),
+            ("postgres://u:s3cret/x@h/d", "@ is written as %40, and / as %2F"),
+            ("postgres://u:5432/s3cret@h/d", "@ is written as %40, and / as %2F"),
             ("postgres://u:s3cret%zz@h/d", "a % in password is not followed by two"),
             ("postgres://u:s3cret%ff@h/d", "password is not UTF-8"),
             ("postgres://h/d?sslmode", "has no ="),
