@@ -51,7 +51,7 @@ pub struct MigrateArgs {
     /// Port in the tokens of the actions in the directory [default: 7000]
     #[arg(long, value_name = "N", value_parser = port_in_use)]
     pub port: Option<u16>,
-    /// Configuration file of the server that has used the directory: host and port are those of its [Server]
+    /// Configuration file of the server that has used the directory: host and port are those of its section Server
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
