@@ -63,7 +63,7 @@
 //!
 //! Each server has a *site*: its name, and the host and port in its tokens. An action keeps the site that took it
 //! ([`Record::taken_by`]), so that every server shows the same token, and the one that ran it last ([`Record::run_by`]).
-//! What is seen of an attempt only while it runs, such as its progress, is shown to others with [`Store::show`], and read
+//! Figures of an attempt that are seen only while it runs, such as its progress, are shown to others with [`Store::show`], and read
 //! with the row. A store that one server has to itself needs none of this.
 //!
 //! # Delayed starts
@@ -107,7 +107,7 @@
 //! know ([`Control::Recover`]) or that a dead owner ran, and writes this owner into its row. If the parameters of one can't be
 //! read, the action ends in Error and is in [`BatchReply::unread`]. A [`Control::Note`] is kept with the attempt until that ends.
 //!
-//! Who hears of the work need not be the server that runs the attempt: a worker may talk to any of them. [`Control::TakeOver`]
+//! The server that hears of the work need not be the one that runs the attempt: a worker may talk to any of them. [`Control::TakeOver`]
 //! makes this owner the one that runs it, and returns it in [`BatchReply::resumed`]. The former owner is sent
 //! [`Notice::Moved`], and lets go of it; if that got lost, it finds the attempt missing from the answer to
 //! [`Control::Reclaim`].
@@ -133,6 +133,7 @@
 //! the rows in pages after a number, and a control of a later batch deletes them up to a number. So a consumer may see an
 //! event twice but never misses one, and nothing is written if no events are wanted.
 
+mod again;
 mod batch;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -435,7 +436,7 @@ pub struct Record {
     pub taken_by: Option<SiteId>,
     /// The server that runs it, or ran it last; `None` in a store that servers don't share, and before the first start.
     pub run_by: Option<SiteId>,
-    /// What is seen of the attempt that runs, as its server shows it ([`Store::show`]).
+    /// Figures of the attempt that runs, as its server shows it ([`Store::show`]).
     pub figures: Option<Box<Figures>>,
     /// Its place in the queue, from 1; only while it may start, only from [`Store::record`], and only up to
     /// [`Record::MAX_POSITION`].

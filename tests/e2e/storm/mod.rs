@@ -7,7 +7,8 @@
 //!   [`enough`]: whether anything was shown at all;
 //! - [`crowd`]: a few who steer beside very many who submit;
 //! - here: storms of a server that lives; [`kills`]: of one that is killed again and again;
-//! - `works`: storms over programs and workers, which are killed too.
+//! - `works`: storms over programs and workers, which are killed too; `findings`: what happened in those, and in storms of several
+//!   servers.
 //!
 //! `ACTIOND_STORM_SEED=N` takes another seed and `ACTIOND_STORM_SECONDS=N` makes each storm last
 //! that long. A seed repeats what each client tries, not how the threads happen to run.
@@ -16,6 +17,7 @@ mod audit;
 mod client;
 mod crowd;
 mod enough;
+pub(crate) mod findings;
 mod kills;
 mod ledger;
 mod seen;

@@ -1,8 +1,6 @@
 //! Attempts that end without ending their action, and what follows them: retries, past attempts, notes, and attempts that go
 //! on after a restart.
 
-use std::time::Duration;
-
 use rusqlite::{OptionalExtension as _, params};
 
 use super::errors::store_error;
@@ -10,63 +8,9 @@ use super::read::Reader;
 use super::rows::{Row, number, past_attempt};
 use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, State, Timestamp};
-use crate::lifecycle::{Ended, Verdict, is_current, not_before, outcome_of_error};
-use crate::store::{
-    Affected, AttemptEnd, Batch, PastAttempt, QueueId, Rejected, Resumed, StoreError, Unread,
-};
-
-/// An attempt that has ended, and whose action goes back to the queue.
-pub(super) struct Again<'a> {
-    pub(super) ended: Option<Ended>,
-    pub(super) worker: Option<&'a str>,
-    pub(super) error: Option<&'a str>,
-    pub(super) failures: u32,
-    pub(super) restarts: u32,
-    pub(super) not_before: Option<Timestamp>,
-}
-
-impl<'a> Again<'a> {
-    /// Makes that of an attempt that its worker has ended.
-    pub(super) fn ended(batch: &Batch, row: &Row, end: &'a AttemptEnd) -> Self {
-        let failed = end.ended == Ended::Retry;
-        let wait = end.retry_after.filter(|wait| failed && *wait >= Duration::from_millis(1));
-        Self {
-            ended: Some(end.ended),
-            worker: end.worker.as_deref(),
-            error: end.error.as_deref(),
-            failures: row.failures.saturating_add(u32::from(failed)),
-            restarts: row.restarts.saturating_add(u32::from(end.ended == Ended::Lost)),
-            not_before: wait.map(|wait| {
-                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-                Timestamp(batch.now.0.saturating_add(wait))
-            }),
-        }
-    }
-
-    /// Makes that of an attempt that never began.
-    pub(super) const fn unbegun(row: &Row, ended: Ended) -> Self {
-        Self {
-            ended: Some(ended),
-            worker: None,
-            error: None,
-            failures: row.failures,
-            restarts: row.restarts,
-            not_before: None,
-        }
-    }
-
-    /// Makes that of an attempt whose server died.
-    pub(super) const fn lost(row: &Row) -> Self {
-        Self {
-            ended: None,
-            worker: None,
-            error: None,
-            failures: row.failures,
-            restarts: row.restarts.saturating_add(1),
-            not_before: None,
-        }
-    }
-}
+use crate::lifecycle::{Verdict, is_current, outcome_of_error};
+use crate::store::again::{Again, Counted};
+use crate::store::{Affected, Batch, PastAttempt, QueueId, Rejected, Resumed, StoreError, Unread};
 
 /// The attempts that go on after a restart, and those that can't, because their parameters can't be read.
 #[derive(Default)]
@@ -83,17 +27,10 @@ impl Writer<'_> {
         row: &Row,
         again: &Again<'_>,
     ) -> Applied<Affected> {
-        let Again { ended, worker, error, failures, restarts, not_before: wait } = *again;
+        let Again { worker, error, counted, not_before: wait, .. } = *again;
+        let Counted { failures, restarts } = counted;
         let started_at = row.started_at.unwrap_or(row.queued_at);
-        let past = PastAttempt {
-            attempt: row.attempt,
-            started_at,
-            ended_at: not_before(batch.now, started_at),
-            ended,
-            worker: worker.map(str::to_owned),
-            error: error.map(|error| PastAttempt::cut(error).to_owned()),
-        };
-        self.keep_past(row.id, &past)?;
+        self.keep_past(row.id, &again.past(row.attempt, started_at, batch.now))?;
         let moved = Row {
             state: State::Queued,
             started_at: None,

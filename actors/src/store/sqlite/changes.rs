@@ -9,13 +9,14 @@ use std::cmp::Reverse;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::attempts::{Again, Found};
+use super::attempts::Found;
 use super::rows::{Row, number};
 use super::schema::in_by_state;
 use super::starts::FIRST_ATTEMPT;
 use super::write::{Applied, Writer};
 use crate::action::{ActionId, Parameters, State};
 use crate::lifecycle::{Command, Ended, Verdict, decide, error_of, is_current, not_before};
+use crate::store::again::Again;
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, OwnerId, QueueId,
     Rejected, Submitted,
@@ -182,10 +183,10 @@ impl Writer<'_> {
             (Command::Retry, Verdict::Move(_)) => return self.retry(batch, row),
             (Command::Retry, _) => return self.let_start(batch, row),
             (Command::End(ended), Verdict::Move(State::Queued)) => {
-                return self.requeue(batch, row, &Again::unbegun(row, ended));
+                return self.requeue(batch, row, &Again::unbegun(row.counted(), ended));
             }
             (_, Verdict::Move(State::Queued)) => {
-                return self.requeue(batch, row, &Again::lost(row));
+                return self.requeue(batch, row, &Again::lost(row.counted()));
             }
             _ => {}
         }
@@ -205,7 +206,7 @@ impl Writer<'_> {
         }
         match decide(row.state, Command::End(end.ended)) {
             Ok(Verdict::Move(State::Queued)) => {
-                let again = Again::ended(batch, &row, end);
+                let again = Again::ended(batch.now, row.counted(), end);
                 self.requeue(batch, &row, &again).map(|affected| Ok(vec![affected]))
             }
             Ok(Verdict::Move(state)) => {

@@ -5,6 +5,7 @@ use rusqlite::types::Type;
 use super::schema::DEFERRED;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::Verdict;
+use crate::store::again::Counted;
 use crate::store::{Affected, Claimed, Counts, PastAttempt, Record};
 
 /// The columns of an action that decisions need.
@@ -32,6 +33,11 @@ impl Row {
     }
 
     /// Makes the answer of a control that concerned this action.
+    /// Returns the numbers that it counts.
+    pub(super) const fn counted(&self) -> Counted {
+        Counted { failures: self.failures, restarts: self.restarts }
+    }
+
     pub(super) fn affected(&self, finished_at: Option<Timestamp>, verdict: Verdict) -> Affected {
         let Self { id, attempt, queued_at, started_at, state, .. } = *self;
         let taken_by = None;

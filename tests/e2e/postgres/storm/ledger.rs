@@ -1,13 +1,13 @@
 //! The ledger of a storm: all that clients asked for and were told, written down apart from the servers.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::storm::findings::Findings;
 
 /// An action that was submitted.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// What it is called: in its request, in its key, and in its diary.
+    /// Its name: in its request, in its key, and in its diary.
     pub(super) mark: String,
     /// Its place in [`QUEUES`](super::QUEUES).
     pub(super) queue: usize,
@@ -23,9 +23,7 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) entries: Vec<Entry>,
-    /// Number of times that each kind of thing happened.
-    happened: BTreeMap<String, usize>,
-    wrong: BTreeMap<&'static str, Vec<String>>,
+    findings: Findings,
 }
 
 #[derive(Default)]
@@ -39,16 +37,16 @@ impl Ledger {
 
     /// Notes an illegal outcome.
     pub(super) fn found(&self, wrong: &'static str, what: impl Into<String>) {
-        self.books().wrong.entry(wrong).or_default().push(what.into());
+        self.books().findings.found(wrong, what.into());
     }
 
     pub(super) fn happened(&self, what: impl Into<String>) {
-        *self.books().happened.entry(what.into()).or_default() += 1;
+        self.books().findings.happened(what.into());
     }
 
     pub(super) fn has_happened(&self, all: &[&str]) -> bool {
         let books = self.books();
-        all.iter().all(|what| books.happened.contains_key(*what))
+        all.iter().all(|what| books.findings.has_happened(what))
     }
 
     /// Notes a state that a server has shown. A final one never changes, whoever shows it.
@@ -60,7 +58,7 @@ impl Ledger {
             // What was asked for before the end was shown may be answered after it; who asks makes sure that it was not.
             Some(_) => {
                 let what = format!("{by} shows {state}: {entry:?}");
-                books.wrong.entry("an end was taken back").or_default().push(what);
+                books.findings.found("an end was taken back", what);
             }
             None if is_final(state) => entry.ended = Some((state.to_owned(), by.to_owned())),
             None => {}
@@ -70,20 +68,8 @@ impl Ledger {
     /// Prints what happened; fails if an illegal outcome was found, or if something did not happen that had to.
     pub(super) fn judge(&self, seed: u64, must: &[&str]) {
         let books = self.books();
-        let mut table = format!("storm of seed {seed}: {} actions\n", books.entries.len());
-        for (what, times) in &books.happened {
-            writeln!(table, "{times:>6}  {what}").expect("text");
-        }
-        let illegal: usize = books.wrong.values().map(Vec::len).sum();
-        writeln!(table, "{illegal:>6}  illegal outcomes").expect("text");
-        for (wrong, found) in &books.wrong {
-            writeln!(table, "{wrong} ({} times):", found.len()).expect("text");
-            for what in found.iter().take(5) {
-                writeln!(table, "    {what}").expect("text");
-            }
-        }
-        eprintln!("{table}");
-        assert!(illegal == 0, "to run this storm again: ACTIOND_STORM_SEED={seed}\n{table}");
+        let title = format!(": {} actions", books.entries.len());
+        let table = books.findings.judge(&title, seed);
         drop(books);
         assert!(self.has_happened(must), "not all of these happened: {must:?}\n{table}");
     }

@@ -1,8 +1,8 @@
 //! The ledger: all that clients of a storm have asked and were told, and what was found wrong.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::super::findings::Findings;
 
 /// An action that was submitted.
 #[derive(Debug, Clone)]
@@ -30,9 +30,7 @@ pub(super) struct Books {
     pub(super) lives: usize,
     pub(super) entries: Vec<Entry>,
     pub(super) requests: usize,
-    /// Number of times that each kind of thing happened.
-    pub(super) happened: BTreeMap<String, usize>,
-    wrong: BTreeMap<&'static str, Vec<String>>,
+    findings: Findings,
 }
 
 #[derive(Default)]
@@ -67,42 +65,30 @@ impl Ledger {
 
     /// Notes an illegal outcome.
     pub(super) fn found(&self, wrong: &'static str, what: impl Into<String>) {
-        self.books().wrong.entry(wrong).or_default().push(what.into());
+        self.books().findings.found(wrong, what.into());
     }
 
     pub(super) fn happened(&self, what: impl Into<String>) {
-        *self.books().happened.entry(what.into()).or_default() += 1;
+        self.books().findings.happened(what.into());
     }
 
     /// Prints what happened; fails if an illegal outcome was found.
     pub(super) fn judge(&self, seed: u64) {
         let books = self.books();
-        let mut table = format!(
-            "storm of seed {seed} over programs and workers: {} requests, {} actions, {} lives of the server\n",
+        let title = format!(
+            " over programs and workers: {} requests, {} actions, {} lives of the server",
             books.requests,
             books.entries.len(),
             books.lives
         );
-        for (what, times) in &books.happened {
-            writeln!(table, "{times:>6}  {what}").expect("text");
-        }
-        let illegal: usize = books.wrong.values().map(Vec::len).sum();
-        writeln!(table, "{illegal:>6}  illegal outcomes").expect("text");
-        for (wrong, found) in &books.wrong {
-            writeln!(table, "{wrong} ({} times):", found.len()).expect("text");
-            for what in found.iter().take(5) {
-                writeln!(table, "    {what}").expect("text");
-            }
-        }
-        eprintln!("{table}");
-        assert!(illegal == 0, "to run this storm again: ACTIOND_STORM_SEED={seed}\n{table}");
+        books.findings.judge(&title, seed);
     }
 
     /// A storm in which these did not happen shows nothing of them.
     pub(super) fn must_have_happened(&self) {
         let books = self.books();
         let missing: Vec<_> =
-            MUST.iter().filter(|what| !books.happened.contains_key(**what)).collect();
+            MUST.iter().filter(|what| !books.findings.has_happened(what)).collect();
         assert!(missing.is_empty(), "these never happened: {missing:?}");
     }
 }

@@ -2,13 +2,13 @@
 //! database.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::row::{Column, Outcome, Row, Table};
-use crate::action::{ActionId, State, Timestamp};
+use crate::action::{ActionId, State};
 use crate::lifecycle::{
     Command, Ended, Recovery, Verdict, decide, error_of, is_current, not_before, outcome_of_error,
 };
+use crate::store::again::Again;
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::notices::To;
 use crate::store::{Affected, AttemptEnd, Batch, Control, Notice, OwnerId, PastAttempt, Rejected};
@@ -188,7 +188,7 @@ impl<'b> Controls<'b> {
         let verdict = decide(row.state, command).map_err(Rejected::Refused)?;
         let Verdict::Move(state) = verdict else { return Err(Rejected::Stale) };
         if state == State::Queued {
-            let again = Again::ended(batch, row, end);
+            let again = Again::ended(batch.now, row.counted(), end);
             self.requeue(end.id, &again);
         } else {
             let error = end.error.as_deref().or_else(|| error_of(command, state));
@@ -216,11 +216,11 @@ impl<'b> Controls<'b> {
                 self.arrived = true;
             }
             (Command::End(ended), Verdict::Move(State::Queued)) => {
-                let again = Again::unbegun(row, ended);
+                let again = Again::unbegun(row.counted(), ended);
                 self.requeue(id, &again);
             }
             (_, Verdict::Move(State::Queued)) => {
-                let again = Again::lost(row);
+                let again = Again::lost(row.counted());
                 self.requeue(id, &again);
             }
             (_, Verdict::Move(state)) if state.is_final() => {
@@ -265,16 +265,9 @@ impl<'b> Controls<'b> {
     fn requeue(&mut self, id: ActionId, again: &Again<'_>) {
         let Some(row) = self.rows.get_mut(&id) else { return };
         let started_at = row.started_at.take().unwrap_or(row.queued_at);
-        let past = PastAttempt {
-            attempt: row.attempt,
-            started_at,
-            ended_at: not_before(self.batch.now, started_at),
-            ended: again.ended,
-            worker: again.worker.map(str::to_owned),
-            error: again.error.map(|error| PastAttempt::cut(error).to_owned()),
-        };
+        let past = again.past(row.attempt, started_at, self.batch.now);
         row.state = State::Queued;
-        (row.failures, row.restarts) = (again.failures, again.restarts);
+        (row.failures, row.restarts) = (again.counted.failures, again.counted.restarts);
         (row.not_before, row.owner) = (again.not_before, None);
         row.worker = Column::Is(again.worker.map(str::to_owned));
         if let Some(error) = again.error {
@@ -311,58 +304,5 @@ impl Row<'_> {
     /// Tells whether it has ended, and is moved back to the queue.
     pub(super) fn is_restored(&self) -> bool {
         self.is_changed && self.before.table == Table::Done
-    }
-}
-
-/// An attempt that has ended, and whose action goes back to the queue.
-struct Again<'a> {
-    ended: Option<Ended>,
-    worker: Option<&'a str>,
-    error: Option<&'a str>,
-    failures: u32,
-    restarts: u32,
-    not_before: Option<Timestamp>,
-}
-
-impl<'a> Again<'a> {
-    /// Makes that of an attempt that its worker has ended.
-    fn ended(batch: &Batch, row: &Row<'_>, end: &'a AttemptEnd) -> Self {
-        let failed = end.ended == Ended::Retry;
-        let wait = end.retry_after.filter(|wait| failed && *wait >= Duration::from_millis(1));
-        Self {
-            ended: Some(end.ended),
-            worker: end.worker.as_deref(),
-            error: end.error.as_deref(),
-            failures: row.failures.saturating_add(u32::from(failed)),
-            restarts: row.restarts.saturating_add(u32::from(end.ended == Ended::Lost)),
-            not_before: wait.map(|wait| {
-                let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-                Timestamp(batch.now.0.saturating_add(wait))
-            }),
-        }
-    }
-
-    /// Makes that of an attempt that never began.
-    const fn unbegun(row: &Row<'_>, ended: Ended) -> Self {
-        Self {
-            ended: Some(ended),
-            worker: None,
-            error: None,
-            failures: row.failures,
-            restarts: row.restarts,
-            not_before: None,
-        }
-    }
-
-    /// Makes that of an attempt whose server died.
-    const fn lost(row: &Row<'_>) -> Self {
-        Self {
-            ended: None,
-            worker: None,
-            error: None,
-            failures: row.failures,
-            restarts: row.restarts.saturating_add(1),
-            not_before: None,
-        }
     }
 }

@@ -4,6 +4,7 @@ use tokio_postgres::Row as Columns;
 
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::Verdict;
+use crate::store::again::Counted;
 use crate::store::postgres::columns::{action_id, state, text, time};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::schema::DEFERRED;
@@ -78,7 +79,7 @@ pub(super) struct Outcome<'b> {
     pub(super) report: Option<&'b str>,
 }
 
-/// What was stored before the batch.
+/// The row as it was stored before the batch.
 #[derive(Debug, Clone)]
 pub(super) struct Before {
     pub(super) table: Table,
@@ -152,6 +153,11 @@ impl Row<'_> {
             is_changed: false,
         };
         Ok((row.try_get(1)?, read))
+    }
+
+    /// Returns the numbers that it counts.
+    pub(super) const fn counted(&self) -> Counted {
+        Counted { failures: self.failures, restarts: self.restarts }
     }
 
     /// Returns the number by which its state is stored.

@@ -9,7 +9,7 @@ use crate::store::moving::{Begun, Cursor, DEFERRED, Mark, Moved, Outline};
 use crate::store::sqlite::rows::counts_to_text;
 use crate::store::sqlite::schema::{MOVING, VERSION};
 
-/// Where the rows come from, and how far they have come.
+/// The source of the rows, and how far they have come.
 const MARK: &str = "
 CREATE TABLE moving (
     only INTEGER PRIMARY KEY CHECK (only = 1),
