@@ -86,7 +86,7 @@ struct Inner {
     actors: Mutex<Vec<ActorThread>>,
     store: Arc<dyn Store>,
     tenure: Arc<Tenure>,
-    /// Where servers share the store: the tasks that renew the lease, and show others what runs here.
+    /// The tasks that renew the lease and show others what runs here, where servers share the store.
     sharing: Mutex<Vec<AbortHandle>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,

@@ -32,14 +32,14 @@ pub enum Command {
 /// The options of `actiond migrate`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct MigrateArgs {
-    /// What to move from: a data directory; or a database as `postgres://USER@HOST/DATABASE`, as `host=HOST user=USER`, or as
+    /// Place to move from: a data directory; or a database as `postgres://USER@HOST/DATABASE`, as `host=HOST user=USER`, or as
     /// `@FILE` with that on its first line
     ///
     /// No server may use it meanwhile. It stays as it is. A password that is not given is looked for in PGPASSWORD and in the
     /// password file, as with `[Actions] ConnectionString`. A directory with a = in its name begins with ./ or /.
     #[arg(long, value_name = "PLACE")]
     pub from: OsString,
-    /// What to move to, of the other kind: empty, or left by a move from the same place that was interrupted
+    /// Place to move to, of the other kind: empty, or left by a move from the same place that was interrupted
     #[arg(long, value_name = "PLACE")]
     pub to: OsString,
     /// Schema of the database

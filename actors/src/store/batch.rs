@@ -309,7 +309,7 @@ pub struct Resumed {
     pub state: State,
     /// The note that was kept last.
     pub note: Option<String>,
-    /// What its former server has shown of it ([`Store::show`](super::Store::show)), if there is something.
+    /// Figures that its former server has shown of it ([`Store::show`](super::Store::show)), if there is something.
     pub figures: Option<Box<Figures>>,
     /// The partial result that it has shown.
     pub partial: Report,

@@ -58,7 +58,7 @@ pub struct Shown {
     pub partial: Report,
 }
 
-/// What is seen of an attempt while it runs, and is not kept, beside its partial result.
+/// Figures of an attempt that are seen while it runs and are not kept, beside its partial result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Its progress.

@@ -1,4 +1,4 @@
-//! What this server shows other servers of the attempts that run here ([`Store::show`](crate::store::Store::show)).
+//! Figures of the attempts that run here, shown to other servers ([`Store::show`](crate::store::Store::show)).
 //!
 //! Twice a second, so that a change is seen everywhere within a second. Only what has changed is shown, and nothing while no
 //! other server is there. An attempt that is over before the second look is never shown, unless it has something to show.
@@ -22,7 +22,7 @@ const MAX_PARTIAL: usize = 8 << 20;
 /// Number of bytes of partial results after which the others wait for the next look.
 const BYTES_AT_ONCE: usize = 4 << 20;
 
-/// How much of an attempt is shown.
+/// The extent to which an attempt is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     attempt: u32,
@@ -32,7 +32,7 @@ struct Seen {
     look: u64,
 }
 
-/// What others are shown already.
+/// The attempts that others are shown already.
 #[derive(Debug, Default)]
 struct Known {
     seen: HashMap<(QueueId, ActionId), Seen>,

@@ -10,7 +10,7 @@ use stateright::{Checker as _, HasDiscoveries, Model, Property};
 /// A server.
 type Name = usize;
 
-/// What the worker says.
+/// A word of the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Word {
     Heartbeat,
@@ -166,7 +166,7 @@ impl Setup {
         self.fault == Some(fault)
     }
 
-    /// What happens by itself, without the worker and without an accident.
+    /// Events that happen by themselves, without the worker and without an accident.
     fn by_itself(&self, world: &World) -> Vec<Event> {
         let mut events = Vec::new();
         for (name, server) in world.servers.iter().enumerate() {

@@ -295,7 +295,7 @@ async fn an_ordinary_role_is_enough() {
     store.close().await;
 }
 
-/// What can't be read of an action that is to start ends it, and no other.
+/// An action that is to start and can't be read is ended, and no other.
 #[tokio::test]
 async fn an_action_that_cannot_be_read_is_ended() {
     let Some(schema) = Schema::new() else { return };
@@ -321,7 +321,7 @@ async fn an_action_that_cannot_be_read_is_ended() {
     assert!(!matches!(reply.controls[0], Err(Rejected::Unknown)));
 }
 
-/// Where nobody can tell for some time whether a commit was made, the callers are told so. What it has started is put back
+/// If nobody can tell for some time whether a commit was made, the callers are told so. What it has started is put back
 /// before anything else is written, and the server goes on as the same owner.
 #[tokio::test]
 async fn what_was_started_in_vain_is_put_back() {

@@ -91,7 +91,7 @@ async fn clocks_that_are_an_hour_off_kill_nobody() {
     }
 }
 
-/// What a server took and ran whose clock was an hour ahead, and that died, is recovered as soon as that of any other.
+/// Actions of a server whose clock was an hour ahead, and that died, are recovered as soon as those of any other.
 #[tokio::test]
 async fn what_was_begun_in_the_future_is_recovered_now() {
     let Some(schema) = Schema::new() else { return };

@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(60);
 /// The number in the name of a socket, where nothing listens on a port of the network.
 const PORT: u16 = 5432;
 
-/// Where PostgreSQL's programs are.
+/// The directory of PostgreSQL's programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs(PathBuf);
 

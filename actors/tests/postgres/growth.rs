@@ -1,4 +1,4 @@
-//! What the database has to read does not grow with what there is: neither with what waits, nor with what it can't remove.
+//! The rows that the database has to read do not grow with what there is: neither with what waits, nor with what it can't remove.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

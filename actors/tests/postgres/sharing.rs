@@ -37,7 +37,7 @@ impl Heard {
     }
 }
 
-/// What one server does wakes the others: for work, ends and pauses; not the server itself, and not for what waited before.
+/// Changes by one server wake the others: for work, ends and pauses; not the server itself, and not for what waited before.
 #[tokio::test]
 async fn others_hear_of_work_ends_and_pauses() {
     let Some(schema) = Schema::new() else { return };

@@ -40,7 +40,7 @@ impl Server {
     }
 }
 
-/// What one server takes runs on whichever has a free slot, at once, and whoever waits for it is woken wherever it ends.
+/// An action that one server takes runs on whichever has a free slot, at once, and whoever waits for it is woken wherever it ends.
 #[tokio::test]
 async fn what_is_sent_to_one_runs_on_either() {
     let Some(schema) = Schema::new() else { return };
@@ -88,7 +88,7 @@ async fn a_stop_reaches_what_runs_elsewhere() {
     }
 }
 
-/// What a server ran that has died runs again elsewhere, or ends in Error, once its lease is over.
+/// Actions of a server that has died run again elsewhere, or end in Error, once its lease is over.
 #[tokio::test]
 async fn what_a_dead_server_ran_is_recovered() {
     for on_restart in [OnRestart::Requeue, OnRestart::Fail] {

@@ -179,7 +179,7 @@ fn a_killed_process_of_postgresql_costs_nothing() {
     }
 }
 
-/// What does not fit into PostgreSQL's disk is refused, nothing that was acknowledged is lost, and once there is room, all goes on
+/// Submissions that do not fit into PostgreSQL's disk are refused, nothing that was acknowledged is lost, and once there is room, all goes on
 /// by itself.
 #[test]
 fn a_full_disk_of_postgresql_refuses_but_loses_nothing() {

@@ -16,7 +16,7 @@ pub(crate) enum Line {
     Cut,
     /// Nothing goes through, and nothing is closed; what was sent meanwhile goes through afterwards.
     Silent,
-    /// What PostgreSQL answers is lost. Afterwards the connections are closed that have lost something.
+    /// Answers of PostgreSQL are lost. Afterwards the connections are closed that have lost something.
     Deaf,
     /// All that goes through comes so much later.
     Slow(Duration),

@@ -65,7 +65,7 @@ fn a_server_that_starts_again_finds_all_again() {
     assert_eq!(servers[0].status(&running[0]), "Stopped");
 }
 
-/// What one server takes runs on whichever has a free slot, and each knows of all.
+/// An action that one server takes runs on whichever has a free slot, and each knows of all.
 #[test]
 fn two_servers_share_a_queue() {
     let Some(database) = Database::shared() else { return };

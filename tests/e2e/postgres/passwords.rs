@@ -130,7 +130,7 @@ fn a_password_that_is_wrong_or_lacking_is_told_and_a_file_that_others_read_is_no
     works(command(&home));
 }
 
-/// What is shown of the configuration has no password in it, and is as good a configuration otherwise.
+/// The configuration as it is shown has no password in it, and is as good a configuration otherwise.
 #[test]
 fn the_password_is_not_shown() {
     let connection = format!("postgres://app:{PASSWORD}@db.example.org/d?sslmode=require");

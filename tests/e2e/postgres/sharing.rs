@@ -1,4 +1,4 @@
-//! What one server takes, runs and shows, every other one knows: tokens, figures, commands, waits, and the list of servers.
+//! Every server knows what another one takes, runs and shows: tokens, figures, commands, waits, and the list of servers.
 
 use std::time::{Duration, Instant};
 
@@ -272,7 +272,7 @@ fn status_shows_all_servers() {
     wait_until("what it ran", || of(&second.ask("GetStatus"), "running") == both("0", "1"));
 }
 
-/// What is forwarded is commanded from any server, and goes on with another one when its own dies.
+/// A forwarded action is commanded from any server, and goes on with another one when its own dies.
 #[test]
 fn a_forwarded_action_is_commanded_from_anywhere() {
     let Some(database) = Database::shared() else { return };

@@ -1,4 +1,4 @@
-//! What a server says that can't use its database, and hosts of which one will do.
+//! The words of a server that can't use its database, and hosts of which one will do.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -178,7 +178,7 @@ fn a_pooler_in_transaction_mode_is_told() {
     must_refuse(&again, &again.connection(), &words);
 }
 
-/// What is wrong with the keys themselves is told as for any key, and stops the start before anything is reached.
+/// Faults of the keys themselves are told as for any key, and stops the start before anything is reached.
 #[test]
 fn keys_that_do_not_go_together_are_told() {
     let postgres = "[Actions]\nAsyncStoreLibraryName=Postgres\n";

@@ -64,7 +64,7 @@ impl Place {
     }
 }
 
-/// Who may come how: each user needs the password, but for `cert_user`.
+/// The rules of who may come how: each user needs the password, but for `cert_user`.
 const RULES: &str = "
 local all postgres trust
 hostssl all tls_only 127.0.0.1/32 scram-sha-256
@@ -151,7 +151,7 @@ impl Tls {
     }
 }
 
-/// What becomes of a connection.
+/// The fate of a connection.
 enum Want {
     Plain,
     Encrypted,

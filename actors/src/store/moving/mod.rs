@@ -57,7 +57,7 @@ pub enum Place {
     },
 }
 
-/// What is being done.
+/// A step of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Actions are copied.
@@ -66,10 +66,10 @@ pub enum Step {
     Compare,
 }
 
-/// How far a move has come.
+/// The progress of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moving {
-    /// What is being done.
+    /// The present step.
     pub step: Step,
     /// Number of actions for which it is done.
     pub done: u64,
@@ -88,7 +88,7 @@ pub enum MoveError {
     Side {
         /// The side.
         place: String,
-        /// What is the matter.
+        /// The reason.
         fault: Fault,
     },
     /// Both sides were read, and the target holds something else than the source. The target is still closed to servers.
@@ -96,7 +96,7 @@ pub enum MoveError {
     Differs(Box<Outcome>),
 }
 
-/// What is the matter with a side.
+/// A reason why a side can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The store can't be used.
@@ -231,9 +231,9 @@ impl Outline {
 /// The source of a move, as the target remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Mark {
-    /// Where the source is.
+    /// The place of the source.
     pub(in crate::store) source: String,
-    /// What it holds: see [`Outline::content`].
+    /// Its content: see [`Outline::content`].
     pub(in crate::store) content: String,
 }
 
@@ -259,7 +259,7 @@ pub(in crate::store) struct Page {
     pub(in crate::store) next: Option<Cursor>,
 }
 
-/// How far an interrupted move has come.
+/// The progress of an interrupted move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Begun {
     pub(in crate::store) next: Cursor,

@@ -1,4 +1,4 @@
-//! What is compared of the two sides, and what is told of it.
+//! The comparison of the two sides, and the words for it.
 
 use sha2::{Digest as _, Sha256};
 
@@ -6,7 +6,7 @@ use super::{Cursor, Fault, Moved, Outline, STATES, Side};
 use crate::action::State;
 use crate::store::Counts;
 
-/// What a side holds, counted row by row.
+/// The content of a side, counted row by row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counted {
     /// Number of actions.
@@ -45,20 +45,20 @@ pub struct QueueOutcome {
     pub to: Counts,
 }
 
-/// What a move has come to.
+/// The outcome of a move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The queues.
     pub queues: Vec<QueueOutcome>,
-    /// What the source holds.
+    /// The content of the source.
     pub from: Counted,
-    /// What the target holds.
+    /// The content of the target.
     pub to: Counted,
     /// Number of actions that this call has copied; an earlier one may have copied others.
     pub copied: u64,
     /// The hosts and ports that the tokens of the source's actions carry, if it knows them.
     pub sites: Vec<(String, u16)>,
-    /// Whether both sides hold the same, and the target's own counts are right.
+    /// True if both sides hold the same, and the target's own counts are right.
     pub is_equal: bool,
 }
 

@@ -75,7 +75,7 @@ pub(super) fn claimed(row: &Row, sites: &Sites) -> Result<(Claimed, Result<(), S
 }
 
 /// Reads what is shown of an attempt that runs, if something is; the next column says for how long.
-/// What can't be read, of another version say, is not shown.
+/// Figures that can't be read, of another version say, are not shown.
 pub(super) fn figures(row: &Row, column: usize, state: State) -> Result<Option<Figures>, Failure> {
     let figures: Option<&[u8]> = row.try_get(column)?;
     let Some(mut figures) = figures.and_then(|json| serde_json::from_slice::<Figures>(json).ok())

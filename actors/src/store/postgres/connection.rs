@@ -16,7 +16,7 @@ use super::settings::Settings;
 /// Pauses between two tries to connect: each is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What is set in every session. Plans are made once: all are walks along an index, and a plan by the statistics of a
+/// The settings of every session. Plans are made once: all are walks along an index, and a plan by the statistics of a
 /// table that was empty a minute ago would read all of it.
 const SESSION: &str = "
     SET plan_cache_mode = force_generic_plan;
@@ -47,7 +47,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<(Client, Incoming), F
     Ok(settings.connect.dial(settings.patience).await?)
 }
 
-/// What a connection is for, as the database's list of sessions shows it.
+/// The purpose of a connection, as the database's list of sessions shows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role {
     Opens,
@@ -155,7 +155,7 @@ impl Drop for Task {
     }
 }
 
-/// What is done with a new connection before it is used.
+/// Preparation of a new connection before it is used.
 pub(super) trait Prepare: Sized {
     async fn prepare(client: &Client) -> Result<Self, Failure>;
 }

@@ -11,7 +11,7 @@ use super::connect::DialError;
 use super::schema::{NEWER, NOT_NEXT, VERSION};
 use crate::store::StoreError;
 
-/// What has gone wrong, by what can be done about it.
+/// A failure, by what can be done about it.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
     /// The connection is of no use any more.

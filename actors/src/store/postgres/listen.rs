@@ -24,7 +24,7 @@ use crate::store::{Notice, NoticeSink, QueueId};
 /// Pauses between two tries to listen again: each is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// What is done with notices, and which queues are told that they may have missed some.
+/// The receiver of notices, and the queues that are told if they may have missed some.
 #[derive(Default)]
 pub(super) struct Audience {
     sink: Mutex<Option<NoticeSink>>,

@@ -1,4 +1,4 @@
-//! Where claims and deletions begin while somebody holds an old snapshot.
+//! Marks: the places where claims and deletions begin while somebody holds an old snapshot.
 //!
 //! The database can't remove what was deleted after the oldest snapshot that is held anywhere: by a transaction that is left open, a
 //! long report, a dump. All actions that were started since still stand in the index of those that wait, before all others, and
@@ -36,7 +36,7 @@ pub(super) struct Marks {
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     id: i64,
-    /// What it becomes when the lag is over, and since when that waits.
+    /// Its next value, for when the lag is over, and the moment since which that waits.
     next: i64,
     since: Instant,
 }

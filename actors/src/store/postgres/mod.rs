@@ -13,7 +13,7 @@
 //!
 //! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
 //!
-//! Where the database is away, calls fail within the settings' patience with [`StoreError::Unavailable`], and connections are
+//! While the database is away, calls fail within the settings' patience with [`StoreError::Unavailable`], and connections are
 //! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
 //!
 //! ```no_run
@@ -104,7 +104,7 @@ struct Thread {
     handle: JoinHandle<()>,
 }
 
-/// What the calls of the store need on its thread.
+/// The parts that calls of the store need on its thread.
 struct Shared {
     owner: Arc<Owner>,
     keeper: Keeper,
@@ -114,7 +114,7 @@ struct Shared {
     showing: Showing,
 }
 
-/// What is made on the store's thread when it is opened.
+/// The parts that are made on the store's thread when it is opened.
 struct Opened {
     writer: mpsc::UnboundedSender<Job>,
     single: mpsc::UnboundedSender<Asked>,

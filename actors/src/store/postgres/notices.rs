@@ -65,7 +65,7 @@ impl Channels {
     }
 }
 
-/// What is said on a channel.
+/// A text that is said on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     Notices(Vec<Notice>),

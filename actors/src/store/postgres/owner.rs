@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::moment::{LeaseClock, Moment};
 use crate::store::OwnerId;
 
-/// What the store's tasks and its callers know of this server's standing.
+/// This server's standing, as the store's tasks and its callers know it.
 #[derive(Debug)]
 pub(super) struct Owner {
     held: Mutex<Held>,

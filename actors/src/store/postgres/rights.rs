@@ -1,4 +1,4 @@
-//! What is looked at before a database is used: its version, and whether this user may do there what has to be done. What a
+//! Checks before a database is used: its version, and whether this user may do there what has to be done. What a
 //! statement is refused for would say less.
 
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -67,7 +67,7 @@ pub(super) async fn check(client: &Client, schema: &str) -> Result<(), Failure> 
     }
 }
 
-/// What a user may do.
+/// The rights of a user.
 struct Rights {
     user: String,
     database: String,

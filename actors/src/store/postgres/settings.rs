@@ -1,4 +1,4 @@
-//! What a store is opened with.
+//! The settings with which a store is opened.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What this server shows others of the attempts that run here: on a connection of its own, in a table that need not survive
+//! Figures of the attempts that run here, shown to other servers: on a connection of its own, in a table that need not survive
 //! a crash.
 
 use std::sync::Arc;

@@ -85,7 +85,7 @@ impl std::fmt::Display for Held {
     }
 }
 
-/// What is known of the oldest snapshot from one look to the next.
+/// The oldest snapshot, as it is known from one look to the next.
 #[derive(Debug, Default)]
 struct Known {
     held: Option<(Held, Instant)>,

@@ -42,19 +42,19 @@ pub(super) enum Fault {
     DeadRenewed,
     /// A submission is acknowledged before it is written.
     AckBeforeDurable,
-    /// What is first is not started first.
+    /// The first action is not started first.
     ClaimsLast,
     /// A stop is forgotten with the server that ran the action.
     StopLostWithServer,
     /// A server that stood still does not notice: the clock by which it measures its lease stood still as well.
     FreezeNotMeasured,
-    /// Whether a transaction was committed is asked before it has ended.
+    /// The database is asked for the fate of a transaction before that has ended.
     FoundOutTooEarly,
-    /// What could not be found out is forgotten: the server writes on.
+    /// A transaction that could not be found out is forgotten: the server writes on.
     UnsettledForgotten,
-    /// What was started in vain is put back as if it had run.
+    /// An action that was started in vain is put back as if it had run.
     PutBackAsInterrupted,
-    /// What was taken over in vain is not let go of.
+    /// An attempt that was taken over in vain is not let go of.
     TakenInVainKept,
     /// A submission whose answer was lost is written again, though it was committed.
     RepeatedBlindly,
@@ -68,7 +68,7 @@ pub(super) enum Fault {
     DeclaredInFlight,
     /// A pause does not wait for the transactions that start something.
     PauseOvertakes,
-    /// What is paused starts.
+    /// A paused queue starts something.
     ClaimIgnoresPause,
 }
 

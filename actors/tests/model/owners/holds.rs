@@ -93,8 +93,8 @@ fn every_law_holds() {
     ALL.iter().flat_map(each).for_each(|setup| hold(&setup));
 }
 
-/// What can't be promised: the work of a server that is cut off, or stands still, may go on for a while beside the next attempt.
-/// Where an action may run only once, there is none.
+/// No promise can be made of this: the work of a server that is cut off, or stands still, may go on for a while beside the next attempt.
+/// If an action may run only once, there is no such attempt.
 #[test]
 fn attempts_overlap_only_where_an_action_may_run_again() {
     let overlap = |setup: &Setup, on_restart| {

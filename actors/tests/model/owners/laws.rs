@@ -124,7 +124,7 @@ pub(super) fn look(setup: &Setup, world: &mut World, rests: bool) {
     }
 }
 
-/// What a model must come by, or it shows nothing of it.
+/// States that a model must come by, or it shows nothing of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reached {
     /// An end that comes too late: another owner has recovered the attempt.

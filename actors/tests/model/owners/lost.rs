@@ -47,7 +47,7 @@ impl Step<'_> {
         }
     }
 
-    /// What a server could write now, and not hear of.
+    /// Transactions that a server could write now, and not hear of.
     pub(super) fn unheard(&self, number: usize, server: &Server, events: &mut Vec<Event>) {
         let owner = server.owner;
         if server.lost.is_some() {
@@ -118,7 +118,7 @@ impl Step<'_> {
         Some(())
     }
 
-    /// What a server may do about a transaction of which it has not heard.
+    /// Steps that a server may take about a transaction of which it has not heard.
     pub(super) fn of_lost(&self, number: usize, lost: &Lost, events: &mut Vec<Event>) {
         let ended = lost.fate != Fate::InFlight;
         if lost.unsettled {
@@ -174,7 +174,7 @@ impl Step<'_> {
         Some(())
     }
 
-    /// What was started in vain is put back, and what was taken over in vain is left to whoever looks next.
+    /// Actions that were started in vain are put back, and those that were taken over in vain are left to whoever looks next.
     pub(super) fn settle(&mut self, number: usize) -> Option<()> {
         let server = self.server(number)?;
         let (owner, lost) = (server.owner, server.lost.take()?);
@@ -194,7 +194,7 @@ impl Step<'_> {
         Some(())
     }
 
-    /// What has never begun is no failure of its own.
+    /// An action that has never begun is no failure of its own.
     pub(super) fn check_begun(&mut self, id: Id) {
         if self.world.times_begun(id) == 0 {
             self.world.broke(Law::NeverBegun);

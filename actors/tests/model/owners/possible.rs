@@ -8,7 +8,7 @@ use super::steps::{Event, Step};
 use super::world::{Ask, Lease, Notice, Run, Server, Standing, Wish};
 
 impl Step<'_> {
-    /// What comes by itself: no client's, no accident.
+    /// Events that come by themselves: no client's, no accident.
     pub(super) fn by_itself(&self, events: &mut Vec<Event>) {
         let Self { setup, world } = self;
         for (number, server) in world.servers.iter().enumerate() {

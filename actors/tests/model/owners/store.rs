@@ -169,7 +169,7 @@ impl Step<'_> {
         (own, taken)
     }
 
-    /// What an owner ran that is dead, or that was let go of, is anybody's.
+    /// Attempts of a dead owner, and those that were let go of, are anybody's.
     fn is_nobodys(&self, owner: Owner) -> bool {
         owner == 0 || self.world.lease(owner) == Lease::Dead
     }

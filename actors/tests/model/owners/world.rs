@@ -83,7 +83,7 @@ impl Run {
     }
 }
 
-/// What a transaction writes.
+/// The changes of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Write {
     /// It starts this action.
@@ -100,7 +100,7 @@ pub(super) struct Flight {
     pub(super) write: Write,
 }
 
-/// What the number of an owner's last transaction tells of one whose answer was lost.
+/// The fate of a transaction whose answer was lost, as the number of its owner's last one tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Fate {
     /// It has not ended.
@@ -109,7 +109,7 @@ pub(super) enum Fate {
     Done(Brought),
 }
 
-/// What the answer would have told.
+/// The answer that was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Brought {
     Nothing,
@@ -293,7 +293,7 @@ pub(super) struct Setup {
     pub(super) freezes: u8,
     /// Maximum number of transactions whose answers are lost.
     pub(super) answers: u8,
-    /// What must happen in it at some time.
+    /// States that it must come by at some time.
     pub(super) reaches: &'static [Reached],
     pub(super) fault: Option<Fault>,
 }

@@ -45,7 +45,7 @@ fn command(database: &Database, from: &str, to: &str, more: &[&str]) -> Command 
     command
 }
 
-/// What a command has said, and whether it was a success.
+/// The output of a command, and whether it was a success.
 struct Said {
     code: Option<i32>,
     out: String,

@@ -1,4 +1,4 @@
-//! What can't be moved.
+//! Moves that are refused.
 
 use std::process::Command;
 

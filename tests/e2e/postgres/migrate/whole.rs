@@ -1,4 +1,4 @@
-//! What arrives, and how servers go on with it.
+//! Moves that arrive, and servers that go on with them.
 
 use rusqlite::Connection;
 
@@ -60,7 +60,7 @@ impl Actions {
         Self { port: server.address.port(), ended, held, deferred, running, keyed }
     }
 
-    /// What the server says of all of them that have ended.
+    /// The server's words for all of them that have ended.
     fn told(&self, server: &Server) -> Vec<String> {
         let ask = |what: &str, rest: &str| {
             let ended = self.ended.iter();
@@ -73,7 +73,7 @@ impl Actions {
         [statuses, given].concat()
     }
 
-    /// What the server says of those that wait, but for the time for which they do.
+    /// The server's words for those that wait, but for the time for which they do.
     fn told_of_waiting(&self, server: &Server) -> Vec<String> {
         let held = self.held.iter().map(|token| ("Held", token));
         let all = held.chain([("Process", &self.deferred)]);
@@ -259,7 +259,7 @@ fn every_column_arrives() {
     assert_eq!(id_of(&servers[0].submit("&Name=next")), 99_999_999_991);
 }
 
-/// What has nothing in it is moved, too, with its queues and the ids that it has given out.
+/// A store with nothing in it is moved, too, with its queues and the ids that it has given out.
 #[test]
 fn an_empty_store_is_moved() {
     let Some(database) = Database::shared() else { return };

@@ -1,4 +1,4 @@
-//! What goes wrong in a storm: servers that are killed or stand still, lines that fail, and a database that is killed.
+//! The faults of a storm: servers that are killed or stand still, lines that fail, and a database that is killed.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use crate::postgres::servers::{Database, LEASE};
 use crate::server::{Server, wait_until};
 use crate::storm::Dice;
 
-/// What is mended when its time has come.
+/// A fault that is mended when its time has come.
 #[derive(Debug, Clone, Copy)]
 enum Mend {
     Start(usize),
@@ -26,7 +26,7 @@ pub(super) struct Chaos<'a> {
     /// Those that run, or stand still.
     pub(super) servers: [Option<Server>; SERVERS],
     mends: Vec<(Instant, Mend)>,
-    /// What a storm begins with, the last first, so that each has some of it.
+    /// The faults with which a storm begins, the last first, so that each has some of it.
     opening: Vec<usize>,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn ask(address: SocketAddr, action: &str) -> Option<Answer> {
     Some(Answer(String::from_utf8(reply.body).ok()?))
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub(super) enum Outcome {
     Done(Answer),
     Refused(Answer),

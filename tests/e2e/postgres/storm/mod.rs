@@ -50,7 +50,7 @@ const QUEUES: [Queue; 4] = [
     Queue { name: "Single", programs: false, once: true },
 ];
 
-/// What must have happened in a storm, or it has shown nothing.
+/// Events that must have happened in a storm, or it has shown nothing.
 const MUST: [&str; 6] = [
     "Again: Finished",
     "Once: Finished",
@@ -60,7 +60,7 @@ const MUST: [&str; 6] = [
     "PostgreSQL was started again",
 ];
 
-/// Where servers, proxies and diaries are.
+/// The places of servers, proxies and diaries.
 struct Place {
     directory: tempfile::TempDir,
     homes: [Home; SERVERS],

@@ -91,7 +91,7 @@ pub(super) fn all_is_counted(place: &Place, database: &Database, ledger: &Ledger
     }
 }
 
-/// What the programs wrote down fits what clients were told.
+/// The programs' diaries fit what clients were told.
 pub(super) fn diaries_fit(place: &Place, database: &Database, ledger: &Ledger) {
     let entries = ledger.books().entries.clone();
     let rows = database.query("SELECT id, attempt FROM done");

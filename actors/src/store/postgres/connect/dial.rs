@@ -24,7 +24,7 @@ pub(super) struct Hosts {
     pub(super) user: String,
     pub(super) database: String,
     password: Password,
-    /// Whether it was said that the password file is not used.
+    /// True once it was said that the password file is not used.
     warned: AtomicBool,
     /// The host that was reached last.
     good: AtomicUsize,

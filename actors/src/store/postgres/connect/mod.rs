@@ -33,7 +33,7 @@ const APPLICATION: &str = "actiond";
 /// Number of unanswered probes after which a connection is dead.
 const PROBES: u32 = 2;
 
-/// What a connection receives beside the answers to its client. It must be polled for the client to get any.
+/// Messages that a connection receives beside the answers to its client. It must be polled for the client to get any.
 pub(super) type Incoming = BoxStream<'static, Result<AsyncMessage, Error>>;
 
 /// The way to a database: hosts, user, password and the like, and the TLS to be used.

@@ -40,7 +40,7 @@ const KNOWN: [&str; 25] = [
     "gssencmode",
 ];
 
-/// What the parameters of a connection string come to.
+/// The parameters of a connection string, read.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Options {
     /// Never empty.
@@ -79,7 +79,7 @@ impl HostAt {
     }
 }
 
-/// How a connection is recognised as dead; what is not given is chosen by the store.
+/// The times after which a connection counts as dead; those that are not given are chosen by the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeepAlive {
     pub(super) on: bool,
@@ -89,7 +89,7 @@ pub(super) struct KeepAlive {
     pub(super) tcp_user_timeout: Option<Duration>,
 }
 
-/// What is asked of TLS.
+/// The demands on TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ssl {
     pub(super) mode: SslMode,
@@ -112,7 +112,7 @@ impl Ssl {
     }
 }
 
-/// How much of TLS there has to be.
+/// The extent of TLS that there has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SslMode {
     Disable,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 
-/// Where the password is.
+/// The source of the password.
 #[derive(Clone)]
 pub(super) enum Password {
     Known(Vec<u8>),

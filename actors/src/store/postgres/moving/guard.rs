@@ -1,4 +1,4 @@
-//! What keeps servers away while a schema is moved.
+//! The guard that keeps servers away while a schema is moved.
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;

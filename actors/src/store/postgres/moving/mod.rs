@@ -42,7 +42,7 @@ pub(in crate::store) struct Schema {
     reading: read::Statements,
     /// The site that is written as the one that took the actions, if it is a target.
     taken_by: Option<Site>,
-    /// What fills it, once that has begun.
+    /// Its writer, once that has begun.
     writing: Option<write::Writing>,
 }
 

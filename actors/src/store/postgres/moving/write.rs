@@ -10,7 +10,7 @@ use crate::store::postgres::message::{Message, statements, values};
 use crate::store::postgres::schema::{MOVING, VERSION};
 use crate::store::postgres::sites::Sites;
 
-/// Where the rows come from, and how far they have come.
+/// The source of the rows, and how far they have come.
 const MARK: &str = "
     DROP TABLE IF EXISTS moving;
     CREATE TABLE moving (
@@ -67,7 +67,7 @@ statements! {
     }
 }
 
-/// What is needed to write pages.
+/// The writer of pages.
 pub(super) struct Writing {
     statements: Statements,
     site: i32,

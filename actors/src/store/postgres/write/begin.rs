@@ -51,7 +51,7 @@ pub(super) enum KnownKey {
     },
 }
 
-/// What a transaction asks for.
+/// The rows, locks and numbers that a transaction asks for.
 #[derive(Default)]
 struct Wanted<'b> {
     /// Queues of which some actions may start, or that are paused: whether they are locked for this transaction alone.

@@ -25,7 +25,7 @@ pub(super) struct Decided<'b> {
     pub(super) controls: Controls<'b>,
     answers: Vec<Result<Vec<Affected>, Rejected>>,
     pub(super) submissions: Submissions<'b>,
-    /// What starts as it comes.
+    /// The actions that start as they come.
     started: Vec<Claimed>,
     /// Number of those that waited that may start.
     pub(super) claim: usize,
@@ -44,7 +44,7 @@ pub(super) struct Prune {
     step: i64,
 }
 
-/// What the second half of a transaction has brought for one batch.
+/// The answers to the second half of a transaction, for one batch.
 #[derive(Default)]
 pub(super) struct Brought {
     pub(super) claimed: Vec<Claimed>,
@@ -53,7 +53,7 @@ pub(super) struct Brought {
     pub(super) due: i64,
     /// The first of them in each priority: priority and id.
     pub(super) first_queued: Vec<(i32, i64)>,
-    /// What was deleted.
+    /// The deleted actions.
     pub(super) pruned: Tally,
     /// When the last of them had ended, of those that had ended first.
     pub(super) pruned_to: Option<Timestamp>,

@@ -32,7 +32,7 @@ struct Places {
     first_due: Option<Place>,
 }
 
-/// What can't be read of an action that starts or goes on.
+/// An action that starts or goes on and can't be read: its id, its attempt, and the reason.
 pub(super) type Unreadable = (ActionId, u32, String);
 
 /// Writes what was decided, and commits.

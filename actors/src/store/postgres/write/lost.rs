@@ -1,6 +1,6 @@
 //! A commit whose answer was lost. The number of the server's last transaction tells whether it was made.
 //!
-//! Where the database does not come back soon, the callers are told that nobody knows. Then it is settled before anything else is
+//! If the database does not come back soon, the callers are told that nobody knows. Then it is settled before anything else is
 //! written: if the transaction was committed after all, nobody runs what it has started, and that is put back.
 
 use std::collections::BTreeMap;

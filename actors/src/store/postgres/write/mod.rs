@@ -44,7 +44,7 @@ const MAX_GROUP: usize = 256;
 /// Number of times that a transaction is tried again that another one was in the way of.
 const MAX_CONFLICTS: u32 = 8;
 
-/// What the writer is asked to do.
+/// A job for the writer.
 pub(super) enum Job {
     Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
     Commit(PendingBatch),
