@@ -125,6 +125,7 @@ impl Backups {
         self
     }
 
+    /// Tells whether `RestoreServer` is allowed.
     pub(crate) const fn may_restore(&self) -> bool {
         self.may_restore
     }
@@ -136,6 +137,9 @@ impl Backups {
         folder: &str,
         address: (&str, u16),
     ) -> Result<Made, BackupError> {
+        if system.is_shared() {
+            return Err(BackupError::OtherMeans);
+        }
         let _alone = self.busy.clone().try_lock_owned().map_err(|_| BackupError::Busy)?;
         let (root, below) = self.place(folder)?;
         let copy = self.data.join(COPY);
@@ -145,7 +149,7 @@ impl Backups {
         let made = match copied {
             Ok(()) => {
                 let (this, copy) = (self.clone(), copy.clone());
-                let stem = stem(Local::now(), address);
+                let stem = stem(time_of(system), address);
                 let pack = move || this.pack(&root, &below, &copy, &stem);
                 spawn_blocking(pack)
                     .await
@@ -199,11 +203,19 @@ impl Backups {
     }
 
     /// Checks a backup, and prepares it to take the place of the data when the store is opened again.
-    pub(crate) async fn prepare(&self, file: &str) -> Result<Prepared, BackupError> {
+    pub(crate) async fn prepare(
+        &self,
+        system: &System,
+        file: &str,
+    ) -> Result<Prepared, BackupError> {
+        if system.is_shared() {
+            return Err(BackupError::OtherMeans);
+        }
         let _alone = self.busy.clone().try_lock_owned().map_err(|_| BackupError::Busy)?;
         let (root, below) = self.place(file)?;
         let data = self.data.clone();
-        let prepare = move || restore::prepare(&root, &below, &data, Local::now());
+        let now = time_of(system);
+        let prepare = move || restore::prepare(&root, &below, &data, now);
         spawn_blocking(prepare)
             .await
             .unwrap_or_else(|error| Err(BackupError::Io(error.to_string())))
@@ -227,6 +239,12 @@ impl Backups {
         }
         Err(BackupError::Place("it lies elsewhere".to_owned()))
     }
+}
+
+/// Returns the time in the zone of the machine, as names of files show it.
+fn time_of(system: &System) -> DateTime<Local> {
+    let now = DateTime::from_timestamp_millis(system.clock().now().millis());
+    now.unwrap_or_default().with_timezone(&Local)
 }
 
 /// The name of a backup without its ending: time, host and port.

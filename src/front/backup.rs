@@ -33,7 +33,7 @@ pub(super) async fn restore(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
     }
     nothing_runs(call)?;
     let path = call.pairs.given("FileName").unwrap_or_default();
-    let prepared = backups.prepare(path).await;
+    let prepared = backups.prepare(&call.endpoint.inner.system, path).await;
     let prepared = prepared.map_err(|error| refused("FileName", path, &error))?;
     log::warn!(
         "the backup {} with {} actions takes the place of the data, which is kept in {}",

@@ -2,6 +2,7 @@
 //! the data on the same server or another.
 
 mod damaged;
+mod datastores;
 mod places;
 mod restored;
 mod swept;

@@ -9,7 +9,7 @@ fn a_backup_that_was_cut_short_is_none_and_the_next_one_is_whole() {
     let server = home.start();
     server.info("Held", "pause", "").success();
     let large = "x".repeat(2_000_000);
-    for _ in 0..20 {
+    for _ in 0..6 {
         server.post("Held", &[("Large", &large)]).success();
     }
     let folder = home.data().join("backups");
