@@ -68,6 +68,7 @@
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | [`config`] | the configuration file |
+//! | [`backup`] | archives of all that a server keeps |
 //! | [`cli`] | the program: command line, log, signals |
 //!
 //! Each module begins with a map of its own. The path of a request is in `front/dispatch.rs`.
@@ -75,6 +76,7 @@
 pub use actiond_aci as aci;
 
 pub mod access;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod desk;

@@ -17,7 +17,7 @@ mod shutdown;
 
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use actix::Actor as _;
@@ -138,6 +138,20 @@ impl System {
     #[must_use]
     pub fn durability(&self) -> &'static str {
         self.inner.store.durability()
+    }
+
+    /// Copies all actions, as they stand at one moment, to a database of SQLite's in a file that is not there yet, while work goes
+    /// on; `None` if the store has means of its own for that ([`Store::backup`]).
+    ///
+    /// # Errors
+    ///
+    /// The store is damaged or closed, or the file can't be written.
+    #[must_use]
+    pub fn backup(
+        &self,
+        into: PathBuf,
+    ) -> Option<impl Future<Output = Result<(), StoreError>> + Send + use<>> {
+        self.inner.store.backup(into)
     }
 
     /// Tells whether the store may be shared with other servers.

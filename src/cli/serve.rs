@@ -18,6 +18,7 @@ use super::database::{self, DatabaseError};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
 use crate::access::Access;
+use crate::backup::Backups;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Overrides, ServerSettings, Settings, StoreSettings};
@@ -91,34 +92,100 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
     }
 }
 
+/// How a server ended that ended well.
+enum Ended {
+    Stopped,
+    /// A backup takes the place of the data before the next one begins.
+    Restored,
+}
+
+/// What one server leaves to the next: clients wait in the queues of its ports meanwhile.
+struct Kept {
+    reloads: Reloads,
+    signals: Option<Signals>,
+    ports: Option<Ports>,
+}
+
+/// The ports on which the server listens.
+struct Ports {
+    aci: (TcpListener, SocketAddr),
+    service: Option<(TcpListener, SocketAddr)>,
+}
+
+impl Ports {
+    fn listen(settings: &Settings) -> Result<Self, ServeError> {
+        let address = settings.server.bind_address;
+        let aci = listen(address, settings.server.port)?;
+        let service = settings.service.port.map(|port| listen(address, port)).transpose()?;
+        Ok(Self { aci, service })
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        let again = |(listener, address): &(TcpListener, SocketAddr)| {
+            Ok::<_, io::Error>((listener.try_clone()?, *address))
+        };
+        Ok(Self { aci: again(&self.aci)?, service: self.service.as_ref().map(again).transpose()? })
+    }
+}
+
+/// Runs one server after another, until one is stopped.
 async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     // Before anything else takes time: any of these would end the process without a word.
-    let mut reloads = Reloads::new()?;
+    let mut kept = Kept { reloads: Reloads::new()?, signals: None, ports: None };
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
-    let settings = load(kinds, args)?;
+    let mut settings = load(kinds, args)?;
+    while let Ended::Restored = serve_once(kinds, args, &settings, &mut kept).await? {
+        // The configuration may have been read again meanwhile.
+        match load(kinds, args) {
+            Ok(fresh) => settings = fresh,
+            Err(error) => log::error!("the configuration stays that of the start: {error}"),
+        }
+    }
+    log::info!("ended");
+    Ok(())
+}
+
+async fn serve_once(
+    kinds: &Kinds,
+    args: &ServeArgs,
+    settings: &Settings,
+    kept: &mut Kept,
+) -> Result<Ended, ServeError> {
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     #[cfg(unix)]
-    if let Some(warning) = super::open_files::warning(&settings, workers) {
+    if let Some(warning) = super::open_files::warning(settings, workers) {
         log::warn!("{warning}");
     }
     beneath::protect(settings.files.clone());
-    let certificates = Certificates::load(&settings).await?;
+    let certificates = Certificates::load(settings).await?;
     // The ports first: a second server on them must not even look at the data.
-    let (listener, address) = listen(settings.server.bind_address, settings.server.port)?;
-    let service =
-        settings.service.port.map(|port| listen(settings.server.bind_address, port)).transpose()?;
+    let ports = match kept.ports.take() {
+        Some(ports) => ports,
+        None => Ports::listen(settings)?,
+    };
+    kept.ports = Some(ports.try_clone()?);
+    let Ports { aci: (listener, address), service } = ports;
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
-    let mut signals = Signals::new()?;
-    let system = start_queues(&settings, address.port()).await?;
+    let signals = match &mut kept.signals {
+        Some(signals) => signals,
+        none => none.insert(Signals::new()?),
+    };
+    let system = start_queues(settings, address.port()).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
-    let endpoint = endpoint_builder(&settings, system.clone())
+    let endpoint = endpoint_builder(settings, system.clone())
         .address(settings.server.token_host.clone(), address.port())
         .threads(workers)
         .idle_timeout(idle)
-        .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())));
+        .config_path(config_path(args))
+        .backups(
+            Backups::of(&settings.paths.data_directory)
+                .directories(settings.server.backup_directories.iter().cloned())
+                .configuration(config_path(args))
+                .with_restore(),
+        );
     let endpoint = match &service {
         Some((_, address)) => endpoint.service_port(address.port(), certificates.service.is_some()),
         None => endpoint,
@@ -145,9 +212,8 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     }
     let handles: Vec<_> = servers.iter().map(Server::handle).collect();
     let mut running: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
-    for tls in certificates.all() {
-        actix_web::rt::spawn(tls.clone().watch(LOOK_EVERY));
-    }
+    let watch = |tls: &Tls| actix_web::rt::spawn(tls.clone().watch(LOOK_EVERY));
+    let watching: Vec<_> = certificates.all().map(watch).collect();
     let giving_back = actix_web::rt::spawn(memory::give_back());
     let aci_scheme = scheme(&certificates.aci);
     log::info!("actiond {} answers on {aci_scheme}://{address}/", env!("CARGO_PKG_VERSION"));
@@ -155,23 +221,31 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
         log::info!("the service port answers on {}://{address}/", scheme(&certificates.service));
     }
 
-    tokio::select! {
-        () = end_on_wish(&mut signals, &endpoint, settings.actions.shutdown_grace) => {}
-        () = reload(&mut reloads, kinds, args, &endpoint, &certificates) => {}
+    let ended = tokio::select! {
+        ended = end_on_wish(signals, &endpoint, settings.actions.shutdown_grace) => ended,
+        () = reload(&mut kept.reloads, kinds, args, &endpoint, &certificates) => Ended::Stopped,
         // It may have failed to start its threads. Nobody could reach what would be left.
         (ended, ..) = select_all(&mut running) => {
             system.shutdown_now().await;
             return Err(ended.unwrap_or(Ok(())).map_or_else(Into::into, |()| ServeError::Gone(workers)));
         }
+    };
+    if let Ended::Stopped = ended {
+        // Nobody is to wait for a server that does not come.
+        kept.ports = None;
     }
     giving_back.abort();
+    watching.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     join_all(handles.iter().map(|handle| handle.stop(true))).await;
     // The servers have been told to stop; what is left to learn is whether they did so well.
     for ended in join_all(running).await {
         ended.unwrap_or(Ok(()))?;
     }
-    log::info!("ended");
-    Ok(())
+    Ok(ended)
+}
+
+fn config_path(args: &ServeArgs) -> Option<PathBuf> {
+    args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into()))
 }
 
 /// Reads the configuration, and logs its warnings. Blocks while the names of hosts are looked up.
@@ -378,23 +452,25 @@ async fn reloaded(
     }
 }
 
-/// Waits for a signal, or for `Stop` on the service port, then shuts the queues down; a second signal ends the grace period.
-/// Requests are answered meanwhile.
-async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, grace: Duration) {
+/// Waits for a signal, for `Stop` on the service port, or for a backup that is to take its place, then shuts the queues down; a
+/// second signal ends the grace period. Requests are answered meanwhile.
+async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, grace: Duration) -> Ended {
     let system = endpoint.system();
-    let name = tokio::select! {
-        name = signals.next() => name,
-        () = endpoint.stop_requested() => "Stop on the service port",
+    let (name, ended) = tokio::select! {
+        name = signals.next() => (name, Ended::Stopped),
+        () = endpoint.stop_requested() => ("Stop on the service port", Ended::Stopped),
+        () = endpoint.restart_requested() => ("RestoreServer", Ended::Restored),
     };
     log::info!(
         "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
         grace.as_secs()
     );
     tokio::select! {
-        () = system.shutdown(grace) => {}
+        () = system.shutdown(grace) => ended,
         name = signals.second() => {
             log::warn!("{name} again: running actions are ended now");
             system.shutdown_now().await;
+            Ended::Stopped
         }
     }
 }

@@ -103,6 +103,11 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         server_name: server_name(reader),
         allowed_hosts: reader.texts(section, table::ALLOWED_HOSTS),
         allowed_origins: reader.texts(section, table::ALLOWED_ORIGINS),
+        backup_directories: reader
+            .texts(section, table::BACKUP_DIRECTORIES)
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
         threads: Some(reader.size(section, table::THREADS)).filter(|threads| *threads > 0),
         max_input_string: reader.size(section, table::MAX_INPUT_STRING),
         max_file_upload_size: reader.size(section, table::MAX_FILE_UPLOAD_SIZE),

@@ -155,6 +155,8 @@ pub struct ServerSettings {
     pub allowed_hosts: Vec<String>,
     /// `AllowedOrigins`: origins as browsers write them, or `*`.
     pub allowed_origins: Vec<String>,
+    /// `BackupDirectories`: as given, so relative to the working directory.
+    pub backup_directories: Vec<PathBuf>,
     /// `Threads`: HTTP workers, from 1 to 1024; `None` is two for each core and one more, at most 32 more than cores.
     pub threads: Option<usize>,
     /// `MaxInputString`: longest request target in bytes, a percent-encoded one counts once; `usize::MAX` is unlimited.

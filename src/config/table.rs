@@ -18,6 +18,7 @@ pub(super) const SERVER: &Section = &Section::fixed(
         SERVER_NAME,
         ALLOWED_HOSTS,
         ALLOWED_ORIGINS,
+        BACKUP_DIRECTORIES,
         THREADS,
         MAX_INPUT_STRING,
         MAX_FILE_UPLOAD_SIZE,
@@ -206,6 +207,13 @@ pub(super) const ALLOWED_ORIGINS: &Key = &Key::optional(
     ValueKind::Origins,
     "https://tools.example.org",
     "Origins of web pages of other servers whose scripts may send requests to this one and read the replies (CORS). * allows any page that is open in a browser to do everything that its user may.",
+);
+
+pub(super) const BACKUP_DIRECTORIES: &Key = &Key::optional(
+    "BackupDirectories",
+    ValueKind::Paths,
+    "/srv/backups",
+    "Directories below which BackupServer may write and RestoreServer may read, beside the data directory.",
 );
 
 pub(super) const THREADS: &Key = &Key::with_default(

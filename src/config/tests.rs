@@ -63,6 +63,7 @@ fn the_defaults_are_these() {
         server_name: None,
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
+        backup_directories: Vec::new(),
         threads: None,
         max_input_string: 64_000,
         max_file_upload_size: 10_000_000,

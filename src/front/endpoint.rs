@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
+use crate::backup::Backups;
 use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
@@ -51,7 +52,9 @@ pub(super) struct Inner {
     access: ArcSwap<Access>,
     pub(super) service_port: Option<u16>,
     pub(super) service_has_tls: bool,
+    pub(super) backups: Option<Backups>,
     stop: Notify,
+    restart: Notify,
 }
 
 impl fmt::Debug for Endpoint {
@@ -97,6 +100,7 @@ pub struct EndpointBuilder {
     access: Access,
     service_port: Option<u16>,
     service_has_tls: bool,
+    backups: Option<Backups>,
 }
 
 /// A description of the actions of a queue.
@@ -269,6 +273,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Allows `BackupServer`, and `RestoreServer` if that is [set](Backups::with_restore) (default: neither).
+    #[must_use]
+    pub fn backups(mut self, backups: Backups) -> Self {
+        self.backups = Some(backups);
+        self
+    }
+
     /// Sets the service port, which the server reports, and if it has TLS (default: there is none).
     #[must_use]
     pub const fn service_port(mut self, port: u16, has_tls: bool) -> Self {
@@ -358,7 +369,9 @@ impl EndpointBuilder {
             access: ArcSwap::from_pointee(self.access),
             service_port: self.service_port,
             service_has_tls: self.service_has_tls,
+            backups: self.backups,
             stop: Notify::new(),
+            restart: Notify::new(),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -400,6 +413,7 @@ impl Endpoint {
             access: Access::default(),
             service_port: None,
             service_has_tls: false,
+            backups: None,
         }
     }
 
@@ -452,6 +466,15 @@ impl Endpoint {
 
     pub(super) fn request_stop(&self) {
         self.inner.stop.notify_one();
+    }
+
+    /// Waits until a backup is to take the place of the data: the system has to be shut down and built again.
+    pub async fn restart_requested(&self) {
+        self.inner.restart.notified().await;
+    }
+
+    pub(super) fn request_restart(&self) {
+        self.inner.restart.notify_one();
     }
 
     pub(crate) fn browsers(&self) -> &BrowserPolicy {

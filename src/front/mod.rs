@@ -30,6 +30,7 @@
 mod actions;
 mod attempts;
 mod authorize;
+mod backup;
 mod client;
 mod dispatch;
 pub mod endpoint;

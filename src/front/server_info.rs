@@ -12,7 +12,7 @@ use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
 use super::message::Caller;
 use super::served_queue::ServedQueue;
-use super::{servers, work};
+use super::{backup, servers, work};
 use crate::aci::catalog::{ActionSpec, StandardRole, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -37,6 +37,8 @@ pub(super) async fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, A
         "GetLicenseInfo" => get_license_info(call),
         "GetRequestLog" => get_request_log(call),
         "ShowPermissions" => return show_permissions(call).map(ReplyData::Elements),
+        "BackupServer" => backup::backup(call).await?,
+        "RestoreServer" => backup::restore(call).await?,
         "Help" => return help(call),
         other => return Err(AciError::unknown_action(other)),
     }))

@@ -11,6 +11,8 @@
 mod access;
 #[cfg(target_os = "linux")]
 mod attempts;
+#[cfg(unix)]
+mod backup;
 mod calls;
 mod client;
 #[cfg(unix)]

@@ -277,6 +277,32 @@ pub fn builtin(name: &str) -> Option<&'static ActionSpec<'static>> {
     BUILTIN.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
 }
 
+/// `BackupServer` (source: the pages about backups; the rest of the reply beside `filename` is our choice).
+pub const BACKUP_SERVER: ActionSpec<'static> = ActionSpec {
+    name: "BackupServer",
+    summary: "Writes all actions, with what Fetch remembers and the configuration file, to a zip file on the server, while work goes on, and checks it.",
+    asynchronous: false,
+    role: StandardRole::Admin,
+    params: &[ParamSpec::required(
+        "Path",
+        ParamKind::Text,
+        "The directory for the file, below the data directory or one of [Server] BackupDirectories; a relative one begins in the data directory. It is made if it is missing.",
+    )],
+};
+
+/// `RestoreServer` (source: the pages about backups).
+pub const RESTORE_SERVER: ActionSpec<'static> = ActionSpec {
+    name: "RestoreServer",
+    summary: "Puts a file of BackupServer's in the place of all actions. What was there is kept aside. Refused while actions run.",
+    asynchronous: false,
+    role: StandardRole::Admin,
+    params: &[ParamSpec::required(
+        "FileName",
+        ParamKind::Text,
+        "The file, below the data directory or one of [Server] BackupDirectories; a relative one begins in the data directory.",
+    )],
+};
+
 /// Every action that answers at once on the ACI port. `GetStatus` is administrative (source: its page); so is
 /// `GetRequestLog`, which shows what others sent (our choice).
 pub const BUILTIN: &[ActionSpec<'static>] = &[
@@ -312,6 +338,8 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
             "The client's address; that of the caller if not set.",
         )],
     },
+    BACKUP_SERVER,
+    RESTORE_SERVER,
     HELP,
 ];
 

@@ -330,6 +330,13 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(())).boxed()
     }
 
+    /// Copies all that it holds, as it stands at one moment, to a database of SQLite's in a file that is not there yet, while work
+    /// goes on; `None` if it has means of its own for that, such as those of a database server.
+    fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
+        drop(into);
+        None
+    }
+
     /// Writes what is still buffered, gives the lease up, and ends the store's threads.
     fn close(&self) -> BoxFuture<'static, ()>;
 

@@ -66,3 +66,54 @@ impl Root {
         Ok(false)
     }
 }
+
+impl Root {
+    /// Opens a directory below this one, in order to make files there. It is made where it is missing.
+    pub(crate) fn folder(&self, below: &Path) -> io::Result<Folder> {
+        fs::create_dir_all(self.path.join(below))?;
+        let path = fs::canonicalize(self.path.join(below))?;
+        match path.starts_with(&self.path) {
+            true => Ok(Folder { path }),
+            false => Err(io::Error::other(A_WAY_OUT)),
+        }
+    }
+}
+
+/// A directory in which files are made.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Returns the path by which it was found.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a file, and opens it to write and read it.
+    pub(crate) fn create(&self, name: &str) -> io::Result<File> {
+        File::options().read(true).write(true).create_new(true).open(self.path.join(name))
+    }
+
+    /// Gives a file another name, which nothing has yet.
+    pub(crate) fn publish(&self, from: &str, to: &str) -> io::Result<()> {
+        match self.has(to)? {
+            true => Err(io::ErrorKind::AlreadyExists.into()),
+            false => fs::rename(self.path.join(from), self.path.join(to)),
+        }
+    }
+
+    /// Tells whether something has this name.
+    pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
+        self.path.join(name).try_exists()
+    }
+
+    /// Removes a file, if it is there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Opens files that clients or crawled directories name, below a directory and never elsewhere.
+//! Opens files that clients or crawled directories name, below a directory and never elsewhere; and makes such files (`folder`).
 //!
 //! The path below is opened one name at a time: each directory relative to the one above it, and no symbolic link is
 //! followed. So whatever is renamed or replaced by a link meanwhile, the file that is opened was below the directory. A file
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]
+mod folder;
+#[cfg(unix)]
 mod ours;
 #[cfg(unix)]
 #[cfg(test)]
@@ -21,7 +23,9 @@ mod tests;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{Root, directory_id, protect, protected};
+pub(crate) use elsewhere::{Folder, Root, directory_id, protect, protected};
+#[cfg(unix)]
+pub(crate) use folder::Folder;
 #[cfg(unix)]
 pub(crate) use ours::{is_own_file, protect, protected};
 #[cfg(unix)]

@@ -10,11 +10,14 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, statat, unlinkat,
+};
 use rustix::io::Errno;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::path::DecInt;
 
+use super::folder::Folder;
 use super::ours::is_ours;
 use super::{A_LINK, A_WAY_OUT, DirectoryId, ITS_OWN, NO_FILE, OWN_FILE, Stamp};
 
@@ -134,6 +137,27 @@ impl Root {
                 false => Ok(()),
             })?;
         Ok((directory, name))
+    }
+}
+
+impl Root {
+    /// Opens a directory below this one, in order to make files there. It is made where it is missing, and so is what is on the way.
+    ///
+    /// # Errors
+    ///
+    /// It can't be opened or made, or the path to it holds a link or `..`.
+    pub(crate) fn folder(&self, below: &Path) -> io::Result<Folder> {
+        let mut directory = self.directory.try_clone()?;
+        for component in below.components() {
+            if let Component::Normal(name) = component {
+                match mkdirat(&directory, name, Mode::RWXU) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            directory = go_down(directory, Path::new(component.as_os_str()), |_| Ok(()))?;
+        }
+        Folder::of(&directory, self.path.join(below))
     }
 }
 

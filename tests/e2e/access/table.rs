@@ -45,6 +45,8 @@ const NEEDED: &[(&str, StandardRole)] = &[
     ("GetLicenseInfo", StandardRole::Query),
     ("GetRequestLog", StandardRole::Admin),
     ("ShowPermissions", StandardRole::Query),
+    ("BackupServer", StandardRole::Admin),
+    ("RestoreServer", StandardRole::Admin),
     ("Help", StandardRole::Query),
 ];
 

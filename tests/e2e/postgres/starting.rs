@@ -207,3 +207,17 @@ fn keys_that_do_not_go_together_are_told() {
         assert!(said.contains(want), "{want}: {said}");
     }
 }
+
+/// A database server has means of its own for backups.
+#[test]
+fn a_backup_is_left_to_the_tools_of_the_database() {
+    let Some(database) = Database::shared() else { return };
+    let home = database.home("a", CONFIG);
+    let server = home.start();
+    let (code, text) = server.post("BackupServer", &[("Path", "backups")]).error();
+    assert_eq!(code, "ERRORUNAVAILABLE");
+    assert!(text.contains("pg_dump"), "{text}");
+    let (code, text) = server.post("RestoreServer", &[("FileName", "backups/x.zip")]).error();
+    assert_eq!(code, "ERRORUNAVAILABLE");
+    assert!(text.contains("pg_dump"), "{text}");
+}

@@ -219,6 +219,8 @@ fn show_permissions_tells_of_the_caller_or_of_an_address() {
 
 /// Actions with some of their parameters, as the documentation has them.
 const KNOWN: &[(&str, &[&str])] = &[
+    ("BackupServer", &["Path"]),
+    ("RestoreServer", &["FileName"]),
     (
         "QueueInfo",
         &[

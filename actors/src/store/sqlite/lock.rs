@@ -35,6 +35,22 @@ impl Locks {
         Ok(Self { directory: DirectoryLock::take(directory)?, _database: database })
     }
 
+    /// Locks the database that has taken the place of the one before. The directory stays locked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if another server has it.
+    pub(super) fn of_new_database(self, database: &Path) -> Result<Self, StoreError> {
+        let Self { directory, _database: before } = self;
+        drop(before);
+        let lock = match DatabaseLock::take(database) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return Err(in_use(&directory.directory, String::new())),
+            Err(e) => return Err(StoreError::Io(format!("{}: {e}", database.display()))),
+        };
+        Ok(Self { directory, _database: lock })
+    }
+
     /// Checks the lock on the directory, and takes it again if its file is gone.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
 //!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`;
+//! - copies of the database while work goes on: `backup`; what takes the place of the database at a start: `restore`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
 //!
@@ -17,6 +18,7 @@
 //! that wait share a snapshot in the same way.
 
 mod attempts;
+mod backup;
 mod changes;
 mod checkpoint;
 mod deferred;
@@ -35,6 +37,7 @@ mod read;
 mod read_queue;
 mod reader_pool;
 mod reserve;
+mod restore;
 mod retention;
 mod rows;
 mod salvage;
@@ -44,6 +47,7 @@ mod threads;
 mod within;
 mod write;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use futures_util::FutureExt as _;
@@ -56,11 +60,13 @@ use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
     PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
 };
+pub use backup::{CopyContent, check_copy, check_whole, copy_database};
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
 use read::Reader;
 use read_queue::ReadClass;
 use reader_pool::ReaderPool;
+pub use restore::Restore;
 use threads::{ReadJob, Threads, WriteJob, ask, read};
 
 /// Durability of an acknowledged change.
@@ -76,6 +82,7 @@ pub enum Durability {
 /// A store in one SQLite file, `actions.db` in the data directory.
 #[derive(Debug)]
 pub struct SqliteStore {
+    path: PathBuf,
     writer: mpsc::Sender<WriteJob>,
     /// For reads of one action on the caller's thread: they are many and short.
     pool: Arc<ReaderPool>,
@@ -163,6 +170,19 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         let class = ReadClass::of(&cursor, limit);
         read(&self.pages, class, move |reader| reader.page(queue, &query, cursor, limit))
+    }
+
+    fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
+        let path = self.path.clone();
+        let (reply, answer) = oneshot::channel();
+        // It takes long, and a thread of its own holds nobody up.
+        let copy = move || drop(reply.send(copy_database(&path, &into)));
+        let started = threads::spawn("actiond-backup", copy);
+        let copied = async move {
+            started?;
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        };
+        Some(copied.boxed())
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -19,7 +19,7 @@ use super::reader_pool::ReaderPool;
 use super::reserve::Reserve;
 use super::threads::{Threads, read_loop, spawn, write_loop};
 use super::write::{CachedTables, Writer};
-use super::{Durability, SqliteStore, schema};
+use super::{Durability, SqliteStore, restore, schema};
 use crate::store::StoreError;
 
 impl SqliteStore {
@@ -63,7 +63,10 @@ impl SqliteStore {
             .map_err(|e| StoreError::Io(format!("{}: {e}", directory.display())))?;
         let path = directory.join("actions.db");
         let vfs = other.map(|(vfs, ..)| vfs);
-        let locks = Locks::take(directory, &path, vfs.is_none())?;
+        let mut locks = Locks::take(directory, &path, vfs.is_none())?;
+        if vfs.is_none() && restore::complete(directory)? {
+            locks = locks.of_new_database(&path)?;
+        }
         let prepared = || {
             let connection = connect(&path, OpenFlags::default(), vfs)?;
             schema::prepare(&connection, durability).map_err(|e| e.at(&path))?;
@@ -112,6 +115,7 @@ impl SqliteStore {
             None
         };
         let (write_sender, write_jobs) = mpsc::channel();
+        let database = path.clone();
         threads.writing = Some(spawn("actiond-write", {
             let pool = Arc::clone(&pool);
             move || {
@@ -124,6 +128,7 @@ impl SqliteStore {
             }
         })?);
         Ok(Self {
+            path: database,
             writer: write_sender,
             pool,
             single,

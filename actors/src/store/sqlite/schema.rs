@@ -220,8 +220,9 @@ impl From<rusqlite::Error> for PrepareError {
     }
 }
 
-/// Configures the writing connection, and creates or migrates the schema.
-pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result<(), PrepareError> {
+/// Checks that a database is empty or one of ours in a format that this version knows, and returns the format; 0 is an empty
+/// one. Changes nothing: a file that is not ours must stay untouched.
+pub(super) fn check(connection: &Connection) -> Result<i64, PrepareError> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > VERSION {
         return Err(PrepareError::TooNew(version));
@@ -229,7 +230,6 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     if version == MOVING {
         return Err(PrepareError::Moving);
     }
-    // Checked before the journal mode is set, which is the first write: a file that is not ours must stay untouched.
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let ours: i64 = connection.query_row(
@@ -244,6 +244,13 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     if tables > 0 && (version <= 0 || ours < wanted) {
         return Err(PrepareError::Foreign);
     }
+    Ok(version)
+}
+
+/// Configures the writing connection, and creates or migrates the schema.
+pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result<(), PrepareError> {
+    // Before the journal mode is set, which is the first write.
+    let version = check(connection)?;
     configure(connection, durability)?;
     let steps = match version {
         0 => [CREATE, CREATE_ACTION, CREATE_HISTORY, ""],
