@@ -27,6 +27,8 @@ mod hostile;
 mod limits;
 mod logging;
 mod operating;
+#[cfg(target_os = "linux")]
+mod packaging;
 #[cfg(unix)]
 mod postgres;
 mod program;
