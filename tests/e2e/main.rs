@@ -29,6 +29,8 @@ mod hostile;
 mod limits;
 mod logging;
 mod operating;
+#[cfg(target_os = "linux")]
+mod packaging;
 #[cfg(unix)]
 mod postgres;
 mod program;
