@@ -236,7 +236,7 @@ async fn open(setup: Arc<Setup>) -> Result<Opened, Failure> {
     let (owner_of, sites_of) = (Arc::clone(&owner), Arc::clone(&sites));
     let writing = Writer::new(Arc::clone(&setup), owner_of, sites_of, notices, marks);
     tokio::spawn(writing.run(jobs));
-    let reader = Reader::new(&setup, Arc::clone(&sites))?;
+    let reader = Reader::new(&setup, Arc::clone(&owner), Arc::clone(&sites))?;
     let (single, asked) = mpsc::unbounded_channel();
     setup.spawn(reader.clone().read_groups(asked));
     let showing = Showing::new(Arc::clone(&setup), Arc::clone(&owner));

@@ -46,6 +46,7 @@ pub(super) enum Part {
     Writes,
     Renews,
     Listens,
+    Reads,
 }
 
 impl Part {
@@ -54,6 +55,7 @@ impl Part {
             Self::Writes => 1,
             Self::Renews => 2,
             Self::Listens => 4,
+            Self::Reads => 8,
         }
     }
 

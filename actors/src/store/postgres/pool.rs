@@ -19,6 +19,7 @@ use tokio_postgres::{Client, Config, Error};
 
 use super::connection::{PAUSES, Role, Task, begin_session, by, connect, within};
 use super::errors::Failure;
+use super::owner::{Owner, Part};
 use super::setup::Setup;
 use crate::store::StoreError;
 
@@ -27,6 +28,7 @@ use crate::store::StoreError;
 pub(super) struct Readers {
     pool: Pool,
     setup: Arc<Setup>,
+    owner: Arc<Owner>,
     state: watch::Sender<State>,
 }
 
@@ -68,7 +70,7 @@ impl deadpool_postgres::Connect for Dialler {
 }
 
 impl Readers {
-    pub(super) fn new(setup: Arc<Setup>) -> Result<Self, Failure> {
+    pub(super) fn new(setup: Arc<Setup>, owner: Arc<Owner>) -> Result<Self, Failure> {
         let manager = Manager::from_connect(
             Config::new(),
             Dialler(Arc::clone(&setup)),
@@ -84,7 +86,7 @@ impl Readers {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Failure::Refused(StoreError::Io(error.to_string())))?;
-        Ok(Self { pool, setup, state: watch::Sender::new(State::Answers) })
+        Ok(Self { pool, setup, owner, state: watch::Sender::new(State::Answers) })
     }
 
     /// Reads with a connection of the pool, which is closed if it does not answer. All of it within one patience; at once, while
@@ -163,6 +165,7 @@ impl Readers {
         let mut pause = PAUSES.0;
         while let Err(failure) = within(patience, self.try_another()).await {
             log::debug!("the database does not answer who reads: {failure}");
+            self.owner.miss(Part::Reads, &failure);
             self.state.send_replace(State::Away(failure));
             // They may be as dead as the one that was tried.
             self.pool.retain(|_, _| false);
@@ -170,6 +173,7 @@ impl Readers {
             (patience, pause) = (self.setup.patience, PAUSES.1.min(pause * 2));
         }
         self.state.send_replace(State::Answers);
+        self.owner.reach(Part::Reads);
     }
 
     /// Makes another connection.

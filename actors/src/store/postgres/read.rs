@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 
 use super::columns::{Tally, figures, id_number, parameters, state, text, time};
 use super::errors::{Failure, corrupt};
+use super::owner::Owner;
 use super::pool::Readers;
 use super::setup::Setup;
 use super::sites::Sites;
@@ -107,8 +108,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(setup: &Arc<Setup>, sites: Arc<Sites>) -> Result<Self, Failure> {
-        Ok(Self { readers: Readers::new(Arc::clone(setup))?, sites })
+    pub(super) fn new(
+        setup: &Arc<Setup>,
+        owner: Arc<Owner>,
+        sites: Arc<Sites>,
+    ) -> Result<Self, Failure> {
+        Ok(Self { readers: Readers::new(Arc::clone(setup), owner)?, sites })
     }
 
     /// Reads with a connection of the pool.
