@@ -22,6 +22,14 @@ pub struct LeaseClock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(Duration);
 
+impl Moment {
+    /// Returns the time since an earlier one.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 impl LeaseClock {
     /// Puts it forward, with all its clones.
     #[cfg(feature = "testing")]

@@ -35,7 +35,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct QueueActor {
     pub(super) shared: QueueLink,
     id: QueueId,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) tenure: Arc<Tenure>,
     pub(super) performer: Arc<dyn Perform>,
     pub(super) clock: Arc<dyn Clock>,

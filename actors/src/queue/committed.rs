@@ -169,6 +169,12 @@ impl Handler<Committed> for QueueActor {
                 // Logged once for as long as it lasts: refused clients may try again at once.
                 let level = match &error {
                     _ if self.is_failing => log::Level::Debug,
+                    // The store has said so itself, once for all queues.
+                    StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)
+                        if !self.store.is_available() =>
+                    {
+                        log::Level::Debug
+                    }
                     // It passes by itself.
                     StoreError::Unavailable(_) => log::Level::Warn,
                     _ => log::Level::Error,

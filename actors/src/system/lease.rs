@@ -144,7 +144,8 @@ fn left(asked: Moment, lease: Duration) -> Duration {
 /// Renews the lease as long as the system lives.
 async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
     let mut wait = heartbeat;
-    let (mut is_failing, mut is_in_doubt) = (false, false);
+    let mut failures = 0_u32;
+    let (mut is_told, mut is_in_doubt) = (false, false);
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -157,8 +158,9 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
         wait = heartbeat;
         match answer {
             Ok(Ok(Renewal::Holds)) => {
+                failures = 0;
                 is_in_doubt = false;
-                if std::mem::take(&mut is_failing) {
+                if std::mem::take(&mut is_told) {
                     log::info!("the lease on the store is renewed again");
                 }
                 inner.tenure.hold(inner.store.owner(), asked, lease);
@@ -185,9 +187,11 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
                     Ok(Err(error)) => error.to_string(),
                     _ => "no answer came".to_owned(),
                 };
-                // Once for as long as it lasts: it is tried several times a second.
-                let level = if is_failing { log::Level::Debug } else { log::Level::Warn };
-                is_failing = true;
+                // Once for as long as it lasts, and only if the store says nothing of it itself, for which it has a second try.
+                failures = failures.saturating_add(1);
+                let is_news = failures > 1 && !is_told && inner.store.is_available();
+                let level = if is_news { log::Level::Warn } else { log::Level::Debug };
+                is_told |= is_news;
                 log::log!(level, "the lease on the store was not renewed: {why}");
                 // Look again no later than the lease ends.
                 wait = (lease / 10).min(inner.tenure.left());

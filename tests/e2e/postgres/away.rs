@@ -73,10 +73,18 @@ fn a_database_that_comes_back_finds_all_as_it_was() {
     while since.elapsed() < LEASE + Duration::from_secs(2) {
         servers.iter().for_each(|server| all_are_refused(server, &ended));
     }
-    servers.iter().for_each(|server| assert_eq!(server.log_lines("was not renewed"), 1));
+    servers.iter().for_each(|server| {
+        assert_eq!(server.log_lines("the database is away: "), 1);
+        for other in ["queue Process:", "queue Once:", "was not renewed", "is lost"] {
+            assert_eq!(server.log_lines(other), 0, "{other}");
+        }
+    });
 
     database.cluster_mut().start();
-    servers.iter().for_each(|server| wait_until("a server that is ready", || is_ready(server)));
+    servers.iter().for_each(|server| {
+        wait_until("a server that is ready", || is_ready(server));
+        server.wait_for_line(&["INFO", "the database is back after"]);
+    });
     assert_eq!(servers[1].outcome("Once", &runs).must("status"), "Finished");
     assert!(servers[0].about("Process", "getStatus", &ended).success().0.contains("Ada"));
     assert_eq!(servers[0].status(&waits), "Queued");

@@ -1,7 +1,7 @@
 //! Servers that share their queues through a real PostgreSQL.
 //!
 //! - `servers`: several servers on one schema, to build other tests on; `line`: one between a server and the database, which fails;
-//! - `away`: the database goes away, and comes back;
+//! - `away`: the database goes away, and comes back; `frozen`: it stands still;
 //! - `sharing`: what one server takes, runs and shows, every other one knows;
 //! - `starting`: what is said of a database that can't be used, and hosts of which one will do;
 //! - `passwords`, `tls`: each way to let the server in;
@@ -19,6 +19,7 @@ mod cluster;
 mod failover;
 #[cfg(target_os = "linux")]
 mod faults;
+mod frozen;
 #[cfg(target_os = "linux")]
 mod line;
 mod migrate;
@@ -32,7 +33,7 @@ mod starting;
 mod storm;
 mod tls;
 
-use crate::server::CONFIG;
+use crate::server::{CONFIG, wait_until};
 use servers::{Database, Servers};
 
 /// All that a server has taken and ended is there after a restart, and the next one goes on with the rest.
@@ -81,4 +82,32 @@ fn two_servers_share_a_queue() {
         database.query("SELECT count(*) FROM done WHERE queue > 0"),
         [[Some("2".to_owned())]]
     );
+}
+
+/// A server that ends in order ends its connections so, too: its database has nothing to complain of.
+#[test]
+fn connections_are_ended_in_order() {
+    let Some(database) = Database::own(&["log_min_messages=debug1", "log_line_prefix=%a: "]) else {
+        return;
+    };
+    let mut servers = Servers::start(&database, 2, CONFIG);
+    let runs = servers[0].submit("&Sleep=600");
+    servers[1].wait_for_status(&runs, "Processing");
+    servers[1].about("Process", "stop", &runs).success();
+    servers[0].wait_for_status(&runs, "Stopped");
+    let sessions = || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'actiond %'";
+        let rows = database.query(sql);
+        rows[0][0].clone().expect("a number").parse::<u32>().expect("a number")
+    };
+    assert!(sessions() >= 10, "each has five at least");
+    (0..servers.len()).for_each(|index| servers.end(index));
+    wait_until("the end of all sessions", || sessions() == 0);
+    let log = database.cluster().log();
+    let wrong = ["unexpected EOF", "could not receive data", "could not send data"];
+    // Not those of the questions above.
+    let of_servers = log.lines().filter(|line| line.starts_with("actiond"));
+    let wrong: Vec<_> =
+        of_servers.filter(|line| wrong.iter().any(|word| line.contains(word))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

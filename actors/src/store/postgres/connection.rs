@@ -1,20 +1,22 @@
 //! One connection: its settings, its task, and what is waited for and for how long.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
-use super::connect::Incoming;
+use super::connect::{DialError, Incoming};
 use super::errors::Failure;
 use super::schema::quoted;
 use super::settings::Settings;
+use super::setup::{FAREWELL, Setup};
 
 /// Pauses between two tries to connect: each is twice as long as the one before.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The settings of every session. Plans are made once: all are walks along an index, and a plan by the statistics of a
 /// table that was empty a minute ago would read all of it.
@@ -38,13 +40,20 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time by which a statement may last longer than it is waited for. The database does not notice otherwise that nobody does.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Connects, and sets the session.
+/// A connection whose task does not run yet.
+pub(super) struct Dialled {
+    incoming: Incoming,
+    living: watch::Receiver<bool>,
+}
+
+/// Connects.
 ///
 /// # Errors
 ///
 /// Any failure, also if it takes longer than the settings' patience.
-pub(super) async fn connect(settings: &Settings) -> Result<(Client, Incoming), Failure> {
-    Ok(settings.connect.dial(settings.patience).await?)
+pub(super) async fn connect(setup: &Setup) -> Result<(Client, Dialled), DialError> {
+    let (client, incoming) = setup.connect.dial(setup.patience).await?;
+    Ok((client, Dialled { incoming, living: setup.living() }))
 }
 
 /// The purpose of a connection, as the database's list of sessions shows it.
@@ -92,21 +101,15 @@ pub(super) async fn begin_session(
             _ => (settings.patience + GRACE).as_millis(),
         },
         IDLE_TIMEOUT.as_millis(),
-        settings.patience.as_millis(),
+        // Shorter than what waits for the answer: the connection is of use if another transaction is in the way.
+        (settings.patience * 4 / 5).as_millis(),
     );
     client.batch_execute(&text).await
 }
 
-/// The failure of what was not answered in time.
-pub(super) fn no_answer() -> Failure {
-    Failure::Lost("it does not answer".to_owned())
-}
-
-/// Passes answers to the client, and notifications to whoever wants them, until the connection ends.
-pub(super) async fn drive(
-    mut incoming: Incoming,
-    notifications: Option<mpsc::UnboundedSender<Notification>>,
-) {
+/// Passes answers to the client, and notifications to whoever wants them, until the connection ends. It does once the client has
+/// gone, and the database was told so.
+async fn pass(mut incoming: Incoming, notifications: Option<mpsc::UnboundedSender<Notification>>) {
     while let Some(message) = incoming.next().await {
         match message {
             Ok(AsyncMessage::Notification(notification)) => {
@@ -123,9 +126,40 @@ pub(super) async fn drive(
     }
 }
 
+/// The task of a connection. It ends soon after this was dropped, with the client: until then it may tell the database of the end.
+pub(super) struct Task {
+    task: tokio::task::AbortHandle,
+    _held: oneshot::Sender<()>,
+}
+
+impl Task {
+    pub(super) fn of(
+        dialled: Dialled,
+        notifications: Option<mpsc::UnboundedSender<Notification>>,
+    ) -> Self {
+        let (held, released) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let Dialled { incoming, living: _living } = dialled;
+            let mut passing = pin!(pass(incoming, notifications));
+            tokio::select! {
+                () = &mut passing => return,
+                // Nothing is ever sent.
+                _ = released => {}
+            }
+            drop(timeout(FAREWELL, passing).await);
+        });
+        Self { task: task.abort_handle(), _held: held }
+    }
+
+    /// Ends the connection without a word, with all that is under way.
+    pub(super) fn abort(&self) {
+        self.task.abort();
+    }
+}
+
 /// A connection that is made when it is needed, and again after it was lost.
 pub(super) struct Link<P> {
-    settings: Arc<Settings>,
+    setup: Arc<Setup>,
     role: Role,
     open: Option<Arc<Open<P>>>,
     pause: Duration,
@@ -137,22 +171,7 @@ pub(super) struct Link<P> {
 pub(super) struct Open<P> {
     pub(super) client: Client,
     pub(super) prepared: P,
-    _task: Task,
-}
-
-/// The task of a connection, which ends with whoever holds this.
-pub(super) struct Task(tokio::task::AbortHandle);
-
-impl Task {
-    pub(super) fn of(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(task).abort_handle())
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    task: Task,
 }
 
 /// Preparation of a new connection before it is used.
@@ -161,8 +180,8 @@ pub(super) trait Prepare: Sized {
 }
 
 impl<P: Prepare> Link<P> {
-    pub(super) const fn new(settings: Arc<Settings>, role: Role) -> Self {
-        Self { settings, role, open: None, pause: PAUSES.0, failed: None }
+    pub(super) const fn new(setup: Arc<Setup>, role: Role) -> Self {
+        Self { setup, role, open: None, pause: PAUSES.0, failed: None }
     }
 
     /// Returns the connection. Where one can't be made, tries again only after a pause, and fails at once meanwhile.
@@ -191,20 +210,30 @@ impl<P: Prepare> Link<P> {
         }
     }
 
-    /// Gives the connection up, so that the next use makes another.
+    /// Gives up a connection that was lost, so that the next use makes another. The database sees its end at once, if it sees
+    /// anything, and ends what it still does for it.
     pub(super) fn give_up(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.task.abort();
+        }
+    }
+
+    /// Ends the connection in order, once nobody uses it.
+    pub(super) fn close(&mut self) {
         self.open = None;
     }
 
+    /// Connects and prepares, all within one patience.
     async fn connect(&self) -> Result<Arc<Open<P>>, Failure> {
-        let (client, incoming) = connect(&self.settings).await?;
-        let task = Task::of(drive(incoming, None));
+        let until = Instant::now() + self.setup.patience;
+        let (client, dialled) = connect(&self.setup).await?;
+        let task = Task::of(dialled, None);
         let prepare = Box::pin(async {
-            begin_session(&client, &self.settings, self.role).await?;
+            begin_session(&client, &self.setup, self.role).await?;
             P::prepare(&client).await
         });
-        let prepared = within(self.settings.patience, prepare).await?;
-        Ok(Arc::new(Open { client, prepared, _task: task }))
+        let prepared = by(until, prepare).await?;
+        Ok(Arc::new(Open { client, prepared, task }))
     }
 }
 
@@ -213,8 +242,16 @@ pub(super) async fn within<T, E: Into<Failure>>(
     patience: Duration,
     what: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Failure> {
-    match timeout(patience, what).await {
+    by(Instant::now() + patience, what).await
+}
+
+/// Runs something with an answer of the database's, and fails if it is not there by this time.
+pub(super) async fn by<T, E: Into<Failure>>(
+    until: Instant,
+    what: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    match timeout_at(until, what).await {
         Ok(done) => done.map_err(Into::into),
-        Err(_) => Err(no_answer()),
+        Err(_) => Err(Failure::Silent),
     }
 }

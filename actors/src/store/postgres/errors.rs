@@ -16,6 +16,8 @@ use crate::store::StoreError;
 pub(super) enum Failure {
     /// The connection is of no use any more.
     Lost(String),
+    /// No answer came in time. The connection is of no use any more, and another one may not be either.
+    Silent,
     /// Another transaction was in the way: the same again may succeed.
     Conflict(String),
     /// The batch that was told is not the one that the database expects next.
@@ -66,14 +68,26 @@ impl Failure {
         }
     }
 
+    /// Tells whether the connection is of no use any more.
+    pub(super) const fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Silent)
+    }
+
     /// Returns the error for who has asked, where nothing was changed.
     pub(super) fn told(self) -> StoreError {
         match self {
-            Self::Lost(text) | Self::Conflict(text) => StoreError::Unavailable(text),
-            Self::NotNext => StoreError::Unavailable(
-                "the database does not know this server's last batch".into(),
-            ),
             Self::Refused(error) => error,
+            other => StoreError::Unavailable(other.reason()),
+        }
+    }
+
+    /// Returns the reason, without a word for what it means to who has asked.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Lost(text) | Self::Conflict(text) => text.clone(),
+            Self::Silent => "it does not answer".to_owned(),
+            Self::NotNext => "it does not know this server's last batch".to_owned(),
+            Self::Refused(error) => error.to_string(),
         }
     }
 }

@@ -11,9 +11,10 @@ use super::connection::{Link, Open, Role, within};
 use super::errors::{Failure, newer};
 use super::message::statements;
 use super::notices::Peers;
-use super::owner::Owner;
+use super::owner::{Owner, Part};
 use super::schema::VERSION;
 use super::settings::Settings;
+use super::setup::Setup;
 use super::sites::Sites;
 use crate::store::{OwnerId, Renewal, StoreError};
 
@@ -75,7 +76,7 @@ statements! {
 
 /// The lease, and the connection by which it is renewed.
 pub(super) struct Keeper {
-    settings: Arc<Settings>,
+    setup: Arc<Setup>,
     owner: Arc<Owner>,
     sites: Arc<Sites>,
     peers: Arc<Peers>,
@@ -113,23 +114,23 @@ fn micros(lease: Duration) -> f64 {
 
 impl Keeper {
     pub(super) fn new(
-        settings: Arc<Settings>,
+        setup: Arc<Setup>,
         owner: Arc<Owner>,
         sites: Arc<Sites>,
         peers: Arc<Peers>,
         succeeded: mpsc::UnboundedSender<()>,
     ) -> Self {
-        let link = Mutex::new(Link::new(Arc::clone(&settings), Role::Renews));
+        let link = Mutex::new(Link::new(Arc::clone(&setup), Role::Renews));
         let forgotten = StdMutex::new((OwnerId(0), 0));
-        Self { settings, owner, sites, peers, link, succeeded, forgotten }
+        Self { setup, owner, sites, peers, link, succeeded, forgotten }
     }
 
     /// Renews the lease.
     pub(super) async fn renew(&self) -> Result<Renewal, Failure> {
         let owner = self.owner.id();
         // Measured from before it is asked for: from the answer it would last too long.
-        let asked = self.settings.clock.now();
-        let micros = micros(self.settings.lease);
+        let asked = self.setup.clock.now();
+        let micros = micros(self.setup.lease);
         self.ask(async |open: &Open<Lease>| {
             let (client, lease) = (&open.client, &open.prepared);
             if self.owner.is_given_up(owner) {
@@ -169,8 +170,8 @@ impl Keeper {
 
     /// Begins the lease of another owner, which this server is from now on.
     pub(super) async fn new_owner(&self) -> Result<OwnerId, Failure> {
-        let asked = self.settings.clock.now();
-        let (micros, slots) = (micros(self.settings.lease), slots(&self.settings));
+        let asked = self.setup.clock.now();
+        let (micros, slots) = (micros(self.setup.lease), slots(&self.setup));
         let owner = self
             .ask(async |open: &Open<Lease>| {
                 let row = open
@@ -204,18 +205,25 @@ impl Keeper {
         let mut link = self.link.lock().await;
         let answer = async {
             let open = link.get().await?;
-            within(self.settings.patience, what(&open)).await
+            within(self.setup.patience, what(&open)).await
         };
         let answer = answer.await;
         match &answer {
-            Err(Failure::Lost(_)) => {
+            Err(failure) if failure.is_lost() => {
                 link.give_up();
-                self.owner.miss();
+                self.owner.miss(Part::Renews, failure);
             }
-            Err(Failure::Refused(StoreError::TooNew { .. })) => self.owner.miss(),
+            Err(failure @ Failure::Refused(StoreError::TooNew { .. })) => {
+                self.owner.miss(Part::Renews, failure);
+            }
             Err(_) => {}
-            Ok(_) => self.owner.reach(),
+            Ok(_) => self.owner.reach(Part::Renews),
         }
         answer
+    }
+
+    /// Ends the connection.
+    pub(super) async fn close(&self) {
+        self.link.lock().await.close();
     }
 }

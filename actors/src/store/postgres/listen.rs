@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_postgres::{Client, Notification, Statement};
 
-use super::connection::{Role, Task, begin_session, connect, drive, within};
+use super::connection::{Role, Task, begin_session, connect, within};
 use super::errors::{Failure, pooled};
 use super::notices::{Channels, Peers, Said, read, write};
-use super::owner::Owner;
+use super::owner::{Owner, Part};
 use super::read::queue_number;
-use super::settings::Settings;
+use super::setup::Setup;
 use super::write::sums;
 use crate::store::{Notice, NoticeSink, QueueId};
 
@@ -96,26 +96,26 @@ impl Ear {
     /// # Errors
     ///
     /// Any failure of the connection, or that nothing is heard.
-    pub(super) async fn open(settings: &Settings, owner: &Owner) -> Result<Self, Failure> {
-        let (client, incoming) = connect(settings).await?;
+    pub(super) async fn open(setup: &Setup, owner: &Owner) -> Result<Self, Failure> {
+        let (client, dialled) = connect(setup).await?;
         let (say, mut heard) = mpsc::unbounded_channel();
-        let task = Task::of(drive(incoming, Some(say)));
-        within(settings.patience, begin_session(&client, settings, Role::Listens)).await?;
-        let channels = within(settings.patience, Channels::of(&client)).await?;
+        let task = Task::of(dialled, Some(say));
+        within(setup.patience, begin_session(&client, setup, Role::Listens)).await?;
+        let channels = within(setup.patience, Channels::of(&client)).await?;
         let own = channels.of_owner(owner.id());
         let listen = format!("LISTEN {}; LISTEN {own}", channels.of_all());
-        within(settings.patience, client.batch_execute(&listen)).await?;
+        within(setup.patience, client.batch_execute(&listen)).await?;
         // From another connection: a pooler may give both ends of one to the same session.
         let number = fastrand::u64(..);
-        let (other, incoming) = connect(settings).await?;
-        let _driver = Task::of(drive(incoming, None));
+        let (other, dialled) = connect(setup).await?;
+        let _driver = Task::of(dialled, None);
         let test = write(owner.id(), &Said::Test(number)).concat();
         let hello = write(owner.id(), &Said::Hello).concat();
         let say = "SELECT pg_notify($1, $2), pg_notify($3, $4)";
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&own, &test, &channels.of_all(), &hello];
-        within(settings.patience, other.query(say, &values)).await?;
-        let deadline = Instant::now() + settings.patience;
+        within(setup.patience, other.query(say, &values)).await?;
+        let deadline = Instant::now() + setup.patience;
         loop {
             let next = tokio::time::timeout_at(deadline, heard.recv()).await;
             match next {
@@ -127,14 +127,14 @@ impl Ear {
                 Err(_) => return Err(not_heard()),
             }
         }
-        let waiting = within(settings.patience, client.prepare(WAITING)).await?;
+        let waiting = within(setup.patience, client.prepare(WAITING)).await?;
         Ok(Self { client, channels, waiting, heard, _task: task })
     }
 
     /// Tells the queues to look in which something may start.
-    async fn look(&self, settings: &Settings, audience: &Audience) -> Result<(), Failure> {
+    async fn look(&self, setup: &Setup, audience: &Audience) -> Result<(), Failure> {
         let queues: Vec<i32> = audience.queues().into_iter().map(queue_number).collect();
-        let rows = within(settings.patience, self.client.query(&self.waiting, &[&queues])).await?;
+        let rows = within(setup.patience, self.client.query(&self.waiting, &[&queues])).await?;
         for row in rows {
             audience.tell(Notice::Work(QueueId(row.try_get::<_, i32>(0)?.into())));
         }
@@ -148,7 +148,7 @@ fn not_heard() -> Failure {
 
 /// Passes notices on as long as the store is open. `succeeded` tells that this server is another owner now.
 pub(super) async fn listen(
-    settings: Arc<Settings>,
+    setup: Arc<Setup>,
     owner: Arc<Owner>,
     peers: Arc<Peers>,
     audience: Arc<Audience>,
@@ -172,28 +172,30 @@ pub(super) async fn listen(
                     None => break Failure::Lost("it has closed the connection".to_owned()),
                 },
                 _ = ping.tick() => {
-                    if let Err(failure) = ear.look(&settings, &audience).await {
+                    if let Err(failure) = ear.look(&setup, &audience).await {
                         break failure;
                     }
+                    owner.reach(Part::Listens);
                 }
                 there = succeeded.recv() => {
                     if there.is_none() {
                         return;
                     }
                     let own = ear.channels.of_owner(owner.id());
-                    let listen = ear.client.batch_execute(&format!("LISTEN {own}")).await;
-                    if let Err(error) = listen {
-                        break error.into();
+                    let listen = format!("LISTEN {own}");
+                    let listen = within(setup.patience, ear.client.batch_execute(&listen)).await;
+                    if let Err(failure) = listen {
+                        break failure;
                     }
                 }
             }
         };
-        log::warn!("the connection that listens for other servers is lost: {failure}");
-        owner.miss();
+        log::debug!("the connection that listens for other servers is lost: {failure}");
+        owner.miss(Part::Listens, &failure);
         let mut pause = PAUSES.0;
         ear = loop {
             // The store may be closed meanwhile, which ends this task.
-            match timeout(settings.patience * 4, Ear::open(&settings, &owner)).await {
+            match timeout(setup.patience * 4, Ear::open(&setup, &owner)).await {
                 Ok(Ok(ear)) => break ear,
                 Ok(Err(Failure::Refused(error))) => log::error!("{error}"),
                 Ok(Err(failure)) => log::debug!("can't listen yet: {failure}"),
@@ -202,8 +204,8 @@ pub(super) async fn listen(
             tokio::time::sleep(pause).await;
             pause = PAUSES.1.min(pause * 2);
         };
-        log::info!("this server hears others again");
-        owner.reach();
+        log::debug!("this server hears others again");
+        owner.reach(Part::Listens);
         audience.look();
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! - what it is opened with: `settings`; the connection string, passwords and TLS: `connect`; tables and their versions: `schema`;
 //! - what a database must be and let this user do: `rights`;
-//! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
+//! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`; all connections and
+//!   tasks of a store: `setup`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`;
-//! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
+//! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
 //! - moving to and from another kind of store: `moving`;
@@ -13,8 +14,9 @@
 //!
 //! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
 //!
-//! While the database is away, calls fail within the settings' patience with [`StoreError::Unavailable`], and connections are
-//! made again when they are needed. The reasons for the larger decisions are in `docs/adr`.
+//! When the database goes away, also without a word, calls fail within about the settings' patience with [`StoreError::Unavailable`],
+//! however many wait; those that come then fail at once, until it answers again. The log tells of the beginning and the end of that
+//! (`owner`). The reasons for the larger decisions are in `docs/adr`.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -45,11 +47,13 @@ mod message;
 pub(in crate::store) mod moving;
 mod notices;
 mod owner;
+mod pool;
 mod read;
 mod rights;
 mod schema;
 mod servers;
 mod settings;
+mod setup;
 mod show;
 mod sites;
 mod snapshots;
@@ -73,7 +77,7 @@ use crate::store::{
     Server, Shown, Site, SiteId, Store, StoreError,
 };
 pub use connect::{Connect, ConnectError, ConnectionString};
-use connection::{Role, Task, begin_session, connect, drive, within};
+use connection::{Role, Task, begin_session, connect, within};
 use errors::Failure;
 use lease::Keeper;
 use listen::{Audience, Ear};
@@ -82,6 +86,7 @@ use notices::Peers;
 use owner::Owner;
 use read::{Asked, Reader};
 pub use settings::Settings;
+use setup::Setup;
 use show::Showing;
 use sites::Sites;
 use write::{Job, Writer};
@@ -106,6 +111,7 @@ struct Thread {
 
 /// The parts that calls of the store need on its thread.
 struct Shared {
+    setup: Arc<Setup>,
     owner: Arc<Owner>,
     keeper: Keeper,
     reader: Reader,
@@ -139,7 +145,6 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] if the database can't be reached, [`StoreError::TooNew`] if a newer version has migrated the
     /// schema, and [`StoreError::Io`] if it can't be used for another reason.
     pub async fn open(settings: Settings) -> Result<Self, StoreError> {
-        let settings = Arc::new(settings);
         let (lease, heartbeat) = (settings.lease, settings.heartbeat);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| StoreError::Io(format!("no runtime: {e}")))?;
@@ -154,9 +159,10 @@ impl PostgresStore {
             });
         let thread = thread.map_err(|e| StoreError::Io(format!("no thread: {e}")))?;
         let thread = Arc::new(Mutex::new(Some(Thread { stop, handle: thread })));
-        let opened = handle.spawn(open(settings)).await.unwrap_or_else(|error| {
-            Err(Failure::Refused(StoreError::Io(format!("opening failed: {error}"))))
-        });
+        let opened =
+            handle.spawn(open(Arc::new(Setup::new(settings)))).await.unwrap_or_else(|error| {
+                Err(Failure::Refused(StoreError::Io(format!("opening failed: {error}"))))
+            });
         let Opened { writer, single, shared, durability } = opened.map_err(Failure::told)?;
         Ok(Self { writer, single, shared, runtime: handle, lease, heartbeat, durability, thread })
     }
@@ -184,19 +190,19 @@ impl PostgresStore {
 }
 
 /// Opens everything on the store's thread.
-async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
-    if settings.schema.is_empty() || settings.schema.contains('\0') {
-        let reason = format!("{:?} can't be the name of a schema", settings.schema);
+async fn open(setup: Arc<Setup>) -> Result<Opened, Failure> {
+    if setup.schema.is_empty() || setup.schema.contains('\0') {
+        let reason = format!("{:?} can't be the name of a schema", setup.schema);
         return Err(StoreError::Io(reason).into());
     }
-    let (client, incoming) = connect(&settings).await?;
-    let _task = Task::of(drive(incoming, None));
-    within(settings.patience, rights::check_version(&client)).await?;
-    within(settings.patience, begin_session(&client, &settings, Role::Opens)).await?;
-    within(settings.patience, rights::check(&client, &settings.schema)).await?;
+    let (client, dialled) = connect(&setup).await?;
+    let _task = Task::of(dialled, None);
+    within(setup.patience, rights::check_version(&client)).await?;
+    within(setup.patience, begin_session(&client, &setup, Role::Opens)).await?;
+    within(setup.patience, rights::check(&client, &setup.schema)).await?;
     // A migration may take its time.
     client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
-    schema::migrate(&client, &settings.schema).await?;
+    schema::migrate(&client, &setup.schema).await?;
     let durable = client
         .query_one(
             "SELECT current_setting('synchronous_commit') <> 'off' AND current_setting('fsync')::bool",
@@ -204,18 +210,18 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
         )
         .await?;
     let durability = if durable.try_get(0)? { "full" } else { "normal" };
-    let asked = settings.clock.now();
-    let sites = Arc::new(Sites::open(&client, &settings.site).await?);
-    let owner = lease::open(&client, &settings, &sites).await?;
-    let owner = Arc::new(Owner::new(owner, asked, settings.lease, settings.clock.clone()));
+    let asked = setup.clock.now();
+    let sites = Arc::new(Sites::open(&client, &setup.site).await?);
+    let owner = lease::open(&client, &setup, &sites).await?;
+    let owner = Arc::new(Owner::new(owner, asked, setup.lease, setup.clock.clone()));
 
-    let ear = Ear::open(&settings, &owner).await?;
+    let ear = Ear::open(&setup, &owner).await?;
     let (peers, audience) = (Arc::new(Peers::default()), Arc::new(Audience::default()));
     // Known after the first renewal. Until then others are told in vain.
     peers.note(true);
     let (succeeded, successions) = mpsc::unbounded_channel();
-    tokio::spawn(listen::listen(
-        Arc::clone(&settings),
+    setup.spawn(listen::listen(
+        Arc::clone(&setup),
         Arc::clone(&owner),
         Arc::clone(&peers),
         Arc::clone(&audience),
@@ -223,19 +229,20 @@ async fn open(settings: Arc<Settings>) -> Result<Opened, Failure> {
         successions,
     ));
     let (notices, outgoing) = mpsc::unbounded_channel();
-    tokio::spawn(notices::send(Arc::clone(&settings), Arc::clone(&peers), outgoing));
+    setup.spawn(notices::send(Arc::clone(&setup), Arc::clone(&peers), outgoing));
     let (writer, jobs) = mpsc::unbounded_channel();
     let marks = Arc::new(Marks::default());
-    tokio::spawn(snapshots::watch(Arc::clone(&settings), Arc::clone(&marks)));
+    setup.spawn(snapshots::watch(Arc::clone(&setup), Arc::clone(&marks)));
     let (owner_of, sites_of) = (Arc::clone(&owner), Arc::clone(&sites));
-    let writing = Writer::new(Arc::clone(&settings), owner_of, sites_of, notices, marks);
+    let writing = Writer::new(Arc::clone(&setup), owner_of, sites_of, notices, marks);
     tokio::spawn(writing.run(jobs));
-    let reader = Reader::new(&settings, Arc::clone(&sites))?;
+    let reader = Reader::new(&setup, Arc::clone(&owner), Arc::clone(&sites))?;
     let (single, asked) = mpsc::unbounded_channel();
-    tokio::spawn(reader.clone().read_groups(asked));
-    let showing = Showing::new(Arc::clone(&settings), Arc::clone(&owner));
-    let keeper = Keeper::new(settings, Arc::clone(&owner), sites, Arc::clone(&peers), succeeded);
-    let shared = Arc::new(Shared { owner, keeper, reader, audience, peers, showing });
+    setup.spawn(reader.clone().read_groups(asked));
+    let showing = Showing::new(Arc::clone(&setup), Arc::clone(&owner));
+    let (owner_of, peers_of) = (Arc::clone(&owner), Arc::clone(&peers));
+    let keeper = Keeper::new(Arc::clone(&setup), owner_of, sites, peers_of, succeeded);
+    let shared = Arc::new(Shared { setup, owner, keeper, reader, audience, peers, showing });
     Ok(Opened { writer, single, shared, durability })
 }
 
@@ -377,7 +384,12 @@ impl Store for PostgresStore {
         let given_up = self.ask(async move {
             // Batches that were enlisted before are written before.
             drop(written.await);
-            shared.keeper.give_up().await.map_err(Failure::told)
+            let given_up = shared.keeper.give_up().await.map_err(Failure::told);
+            shared.keeper.close().await;
+            shared.showing.close().await;
+            shared.reader.close();
+            shared.setup.close().await;
+            given_up
         });
         async move {
             if let Err(error) = given_up.await {

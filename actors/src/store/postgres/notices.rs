@@ -15,7 +15,7 @@ use tokio_postgres::types::ToSql;
 use super::connection::{Link, Prepare, Role, within};
 use super::errors::Failure;
 use super::message::statements;
-use super::settings::Settings;
+use super::setup::Setup;
 use crate::action::ActionId;
 use crate::store::{Notice, OwnerId, QueueId};
 use crate::worker::Wish;
@@ -196,12 +196,12 @@ impl Peers {
 
 /// Sends notices as long as the store is open: all that wait at once.
 pub(super) async fn send(
-    settings: Arc<Settings>,
+    setup: Arc<Setup>,
     peers: Arc<Peers>,
     mut outgoing: mpsc::UnboundedReceiver<Outgoing>,
 ) {
-    let patience = settings.patience;
-    let mut link: Link<Prepared> = Link::new(settings, Role::Notifies);
+    let patience = setup.patience;
+    let mut link: Link<Prepared> = Link::new(setup, Role::Notifies);
     while let Some(first) = outgoing.recv().await {
         let mut gathered: BTreeMap<(To, OwnerId), Vec<Notice>> = BTreeMap::new();
         let mut next = Some(first);

@@ -1,8 +1,15 @@
 //! This server as an owner: its number, its lease by its own clock, and how long it has reached the database.
+//!
+//! Leases end by the database's clock, also while nobody reaches the database. So whoever has not reached it must not believe that
+//! the others are dead whose leases are over: they may not have reached it either, and need time to renew. Time in which it was
+//! reached is gathered up to a whole lease, and a break takes away [`Owner::COST`] times its length: others ask for a renewal three times in a
+//! lease, and ten times once one has failed, so what is left to them is enough for that. A line that breaks for a moment now and then puts
+//! off nothing for ever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::errors::Failure;
 use crate::moment::{LeaseClock, Moment};
 use crate::store::OwnerId;
 
@@ -23,13 +30,57 @@ struct Held {
     asked: Moment,
     /// True if it has to be declared dead, because what it runs can't be known any more.
     is_given_up: bool,
-    /// The moment since which the database was reached without a break.
-    reached: Option<Moment>,
+    /// The parts that have not reached the database when they last tried.
+    away: u8,
+    /// The moment since which it is away, if it is.
+    since: Moment,
+    /// The moment at which it was reached last, with no part away.
+    contact: Moment,
+    /// The time gathered until then in which it was reached, at most a lease.
+    gathered: Duration,
+}
+
+/// A part of the store that notes whether it reaches the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Writes,
+    Renews,
+    Listens,
+    Reads,
+}
+
+impl Part {
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Writes => 1,
+            Self::Renews => 2,
+            Self::Listens => 4,
+            Self::Reads => 8,
+        }
+    }
+
+    /// Returns what is known to be there once this part has reached the database. The connection that listens is slow to come back, and
+    /// others do without it.
+    const fn shows(self) -> u8 {
+        self.bit() | Self::Listens.bit()
+    }
 }
 
 impl Owner {
+    /// Number of times that a break counts against the time in which the database was reached.
+    const COST: u32 = 3;
+
     pub(super) fn new(id: OwnerId, asked: Moment, lease: Duration, clock: LeaseClock) -> Self {
-        let held = Held { id, batch: 0, asked, is_given_up: false, reached: Some(asked) };
+        let held = Held {
+            id,
+            batch: 0,
+            asked,
+            is_given_up: false,
+            away: 0,
+            since: asked,
+            contact: asked,
+            gathered: Duration::ZERO,
+        };
         Self { held: Mutex::new(held), lease, clock }
     }
 
@@ -82,26 +133,48 @@ impl Owner {
         *held = Held { id, batch: 0, asked, is_given_up: false, ..*held };
     }
 
-    /// Notes that the database was reached.
-    pub(super) fn reach(&self) {
+    /// Notes that this part has reached the database. Once all have, the log says so.
+    pub(super) fn reach(&self, part: Part) {
         let mut held = self.held();
-        held.reached.get_or_insert_with(|| self.clock.now());
+        let was_away = held.away != 0;
+        held.away &= !part.shows();
+        if held.away != 0 {
+            return;
+        }
+        let now = self.clock.now();
+        let passed = now.since(held.contact);
+        held.gathered = match was_away {
+            true => held.gathered.saturating_sub(passed.saturating_mul(Self::COST)),
+            false => held.gathered.saturating_add(passed).min(self.lease),
+        };
+        held.contact = now;
+        if was_away {
+            let seconds = now.since(held.since).as_secs_f64();
+            log::info!("the database is back after {seconds:.1} s");
+        }
     }
 
-    /// Notes that it was not.
-    pub(super) fn miss(&self) {
-        self.held().reached = None;
+    /// Notes that this part has not. The log says so where all have before.
+    pub(super) fn miss(&self, part: Part, why: &Failure) {
+        let mut held = self.held();
+        if held.away == 0 {
+            held.since = self.clock.now();
+            log::warn!("the database is away: {}", why.reason());
+        }
+        held.away |= part.bit();
     }
 
-    /// Tells whether the database was reached the last time that it was asked.
+    /// Tells whether all parts have reached the database when they last tried.
     pub(super) fn is_reached(&self) -> bool {
-        self.held().reached.is_some()
+        self.held().away == 0
     }
 
     /// Tells whether this server may declare others dead. Where the database was away, they must have had the time to renew their
     /// leases since.
     pub(super) fn may_declare(&self) -> bool {
-        self.held().reached.is_some_and(|since| self.clock.elapsed(since) >= self.lease)
+        let held = self.held();
+        let reached = held.gathered.saturating_add(self.clock.elapsed(held.contact));
+        held.away == 0 && reached >= self.lease
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -114,32 +187,106 @@ impl Owner {
 mod tests {
     use super::*;
 
-    fn owner(lease: Duration) -> Owner {
+    const LEASE: Duration = Duration::from_secs(15);
+    const SILENT: Failure = Failure::Silent;
+
+    /// An owner, and the clock that measures its lease.
+    fn owner() -> (Owner, LeaseClock) {
         let clock = LeaseClock::default();
-        Owner::new(OwnerId(7), clock.now(), lease, clock)
+        (Owner::new(OwnerId(7), clock.now(), LEASE, clock.clone()), clock)
+    }
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
     }
 
     #[test]
     fn who_could_not_reach_the_database_declares_nobody_dead() {
-        assert!(!owner(Duration::from_secs(1_000)).may_declare(), "not before a lease is over");
-        let owner = owner(Duration::ZERO);
-        assert!(owner.may_declare());
-        owner.miss();
+        let (owner, clock) = owner();
+        assert!(!owner.may_declare(), "not before a lease is over");
+        clock.advance(LEASE);
+        assert!(owner.may_declare(), "also without a word in between");
+        owner.reach(Part::Writes);
+        owner.miss(Part::Writes, &SILENT);
         assert!(!owner.may_declare());
-        owner.reach();
-        assert!(owner.may_declare(), "for a lease of no time at all");
+        clock.advance(LEASE);
+        assert!(!owner.may_declare(), "time alone brings nothing back");
+        owner.reach(Part::Writes);
+        assert!(!owner.may_declare(), "the others may have been away for as long");
+        clock.advance(LEASE - seconds(0.1));
+        assert!(!owner.may_declare());
+        clock.advance(seconds(0.2));
+        assert!(owner.may_declare());
+    }
+
+    /// A break is as long as the database may have been away: from when it was reached last, not from when that was noticed.
+    #[test]
+    fn a_break_counts_three_times_and_from_its_beginning() {
+        let (owner, clock) = owner();
+        clock.advance(LEASE * 2);
+        owner.reach(Part::Renews);
+        clock.advance(seconds(1.0));
+        owner.miss(Part::Renews, &SILENT);
+        clock.advance(seconds(0.5));
+        owner.reach(Part::Renews);
+        clock.advance(seconds(4.4));
+        assert!(!owner.may_declare(), "1.5 s have taken away 4.5 s");
+        clock.advance(seconds(0.2));
+        assert!(owner.may_declare());
+    }
+
+    #[test]
+    fn a_line_that_breaks_now_and_then_puts_off_nothing_for_ever() {
+        let (owner, clock) = owner();
+        let mut after = None;
+        for round in 1..=10 {
+            clock.advance(seconds(4.0));
+            owner.reach(Part::Writes);
+            after = after.or(owner.may_declare().then_some(round));
+            owner.miss(Part::Writes, &SILENT);
+            clock.advance(seconds(0.5));
+            owner.reach(Part::Writes);
+        }
+        assert_eq!(after, Some(6), "each round brings 2.5 s");
+        // A line that is away for more than a quarter of the time is not one to judge others by.
+        let (owner, clock) = self::owner();
+        for _ in 0..100 {
+            clock.advance(seconds(4.0));
+            owner.reach(Part::Writes);
+            assert!(!owner.may_declare());
+            owner.miss(Part::Writes, &SILENT);
+            clock.advance(seconds(1.5));
+            owner.reach(Part::Writes);
+        }
+    }
+
+    #[test]
+    fn the_database_is_reached_once_each_part_has_reached_it() {
+        let (owner, _) = owner();
+        assert!(owner.is_reached());
+        owner.miss(Part::Writes, &SILENT);
+        owner.miss(Part::Renews, &SILENT);
+        owner.reach(Part::Renews);
+        owner.reach(Part::Listens);
+        assert!(!owner.is_reached(), "nothing can be written yet");
+        owner.reach(Part::Writes);
+        assert!(owner.is_reached());
+        owner.miss(Part::Listens, &SILENT);
+        assert!(!owner.is_reached());
+        owner.reach(Part::Writes);
+        assert!(owner.is_reached(), "others do without the one that listens");
     }
 
     #[test]
     fn an_owner_that_is_given_up_starts_nothing() {
-        let owner = owner(Duration::from_secs(1_000));
+        let (owner, clock) = owner();
         assert!(owner.may_start(OwnerId(7)) && !owner.may_start(OwnerId(6)));
         owner.give_up(OwnerId(6));
         assert!(owner.may_start(OwnerId(7)), "that was the one before");
         owner.give_up(OwnerId(7));
         assert!(!owner.may_start(OwnerId(7)) && owner.is_given_up(OwnerId(7)));
         owner.note_batch(OwnerId(7), 9);
-        owner.succeed(OwnerId(8), LeaseClock::default().now());
+        owner.succeed(OwnerId(8), clock.now());
         owner.note_batch(OwnerId(7), 10);
         assert_eq!(owner.last_batch(), (OwnerId(8), 0));
         assert!(owner.may_start(OwnerId(8)));

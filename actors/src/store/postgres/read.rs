@@ -1,22 +1,16 @@
 //! Reads of single actions, grouped, and of queues.
 
-use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
-};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use deadpool_postgres::Object;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, Error, Row};
+use tokio_postgres::Row;
 
 use super::columns::{Tally, figures, id_number, parameters, state, text, time};
-use super::connection::{Role, begin_session, drive, no_answer, within};
 use super::errors::{Failure, corrupt};
-use super::settings::Settings;
+use super::owner::Owner;
+use super::pool::Readers;
+use super::setup::Setup;
 use super::sites::Sites;
 use super::write::sums;
 use crate::action::{ActionId, Parameters, Timestamp};
@@ -106,71 +100,33 @@ pub(super) struct Asked {
     pub(super) reply: oneshot::Sender<Result<Option<RecordWithin>, StoreError>>,
 }
 
-/// The connections that read.
-#[derive(Debug, Clone)]
+/// The reads, by the connections of a pool.
+#[derive(Clone)]
 pub(super) struct Reader {
-    pool: Pool,
+    readers: Readers,
     sites: Arc<Sites>,
-    patience: Duration,
-}
-
-/// Makes connections for the pool.
-struct Dialler(Arc<Settings>);
-
-impl deadpool_postgres::Connect for Dialler {
-    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
-        async {
-            let (client, incoming) = match self.0.connect.dial(self.0.patience).await {
-                Ok(dialled) => dialled,
-                Err(error) => match error.into_error() {
-                    Some(error) => return Err(error),
-                    // The pool's own time for a new connection is over, too.
-                    None => pending().await,
-                },
-            };
-            let task = tokio::spawn(drive(incoming, None));
-            begin_session(&client, &self.0, Role::Reads).await?;
-            Ok((client, task))
-        }
-        .boxed()
-    }
 }
 
 impl Reader {
-    pub(super) fn new(settings: &Arc<Settings>, sites: Arc<Sites>) -> Result<Self, Failure> {
-        let manager = Manager::from_connect(
-            Config::new(),
-            Dialler(Arc::clone(settings)),
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let patience = settings.patience;
-        let timeouts =
-            Timeouts { wait: Some(patience), create: Some(patience), recycle: Some(patience) };
-        let pool = Pool::builder(manager)
-            .max_size(settings.readers.max(1))
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Failure::Refused(StoreError::Io(error.to_string())))?;
-        Ok(Self { pool, sites, patience })
+    pub(super) fn new(
+        setup: &Arc<Setup>,
+        owner: Arc<Owner>,
+        sites: Arc<Sites>,
+    ) -> Result<Self, Failure> {
+        Ok(Self { readers: Readers::new(Arc::clone(setup), owner)?, sites })
     }
 
-    /// Reads with a connection of the pool. One that does not answer is closed.
+    /// Reads with a connection of the pool.
     pub(super) async fn with<T>(
         &self,
         read: impl AsyncFnOnce(&Object) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        let object = match self.pool.get().await {
-            Ok(object) => object,
-            Err(PoolError::Backend(error)) => return Err(Failure::of(&error).told()),
-            Err(PoolError::Timeout(_)) => return Err(no_answer().told()),
-            Err(error) => return Err(StoreError::Unavailable(error.to_string())),
-        };
-        let answer = within(self.patience, Box::pin(read(&object))).await;
-        if matches!(answer, Err(Failure::Lost(_))) {
-            drop(Object::take(object));
-        }
-        answer.map_err(Failure::told)
+        self.readers.read(read).await.map_err(Failure::told)
+    }
+
+    /// Ends the connections.
+    pub(super) fn close(&self) {
+        self.readers.close();
     }
 
     /// Returns what is known of the sites that rows name.

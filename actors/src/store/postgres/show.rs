@@ -12,7 +12,7 @@ use super::connection::{Link, Prepare, Role, within};
 use super::errors::Failure;
 use super::message::statements;
 use super::owner::Owner;
-use super::settings::Settings;
+use super::setup::Setup;
 use crate::report::Written;
 use crate::store::{Shown, StoreError};
 
@@ -42,15 +42,15 @@ impl Prepare for Prepared {
 
 /// The connection that shows. It is made when there is something to show.
 pub(super) struct Showing {
-    settings: Arc<Settings>,
+    setup: Arc<Setup>,
     owner: Arc<Owner>,
     link: Mutex<Link<Prepared>>,
 }
 
 impl Showing {
-    pub(super) fn new(settings: Arc<Settings>, owner: Arc<Owner>) -> Self {
-        let link = Mutex::new(Link::new(Arc::clone(&settings), Role::Shows));
-        Self { settings, owner, link }
+    pub(super) fn new(setup: Arc<Setup>, owner: Arc<Owner>) -> Self {
+        let link = Mutex::new(Link::new(Arc::clone(&setup), Role::Shows));
+        Self { setup, owner, link }
     }
 
     /// Shows these attempts.
@@ -72,13 +72,17 @@ impl Showing {
         let sent = async {
             let open = link.get().await?;
             let values: [&(dyn ToSql + Sync); 5] = [&owner.0, &ids, &attempts, &figures, &partials];
-            within(self.settings.patience, open.client.execute(&open.prepared.0.show, &values))
-                .await
+            within(self.setup.patience, open.client.execute(&open.prepared.0.show, &values)).await
         };
         let sent = sent.await;
-        if let Err(Failure::Lost(_)) = &sent {
+        if sent.as_ref().is_err_and(Failure::is_lost) {
             link.give_up();
         }
         sent.map(drop)
+    }
+
+    /// Ends the connection.
+    pub(super) async fn close(&self) {
+        self.link.lock().await.close();
     }
 }

@@ -11,7 +11,7 @@ use super::connection::{Link, Open, Prepare, Role};
 use super::errors::Failure;
 use super::marks::Marks;
 use super::message::statements;
-use super::settings::Settings;
+use super::setup::Setup;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -131,8 +131,8 @@ impl Known {
 }
 
 /// Watches as long as the store is open.
-pub(super) async fn watch(settings: Arc<Settings>, marks: Arc<Marks>) {
-    let mut link: Link<Prepared> = Link::new(settings, Role::Watches);
+pub(super) async fn watch(setup: Arc<Setup>, marks: Arc<Marks>) {
+    let mut link: Link<Prepared> = Link::new(setup, Role::Watches);
     let mut known = Known::default();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -158,7 +158,7 @@ pub(super) async fn watch(settings: Arc<Settings>, marks: Arc<Marks>) {
             log::debug!("old snapshots are not looked for: {failure:?}");
             // Nothing may be passed over that nobody looks for.
             marks.note_old(false);
-            if matches!(failure, Failure::Lost(_)) {
+            if failure.is_lost() {
                 link.give_up();
             }
         }

@@ -29,6 +29,16 @@ impl DialError {
         Self { tried }
     }
 
+    /// Tells whether a database has answered, with an error: any but that it ends, or is not ready yet.
+    pub(in crate::store::postgres) fn is_answer(&self) -> bool {
+        self.tried.iter().any(|(_, why)| match why {
+            Why::Postgres(error) => {
+                error.as_db_error().is_some_and(|told| !told.code().code().starts_with("57"))
+            }
+            _ => false,
+        })
+    }
+
     /// Returns the last error of a connection; `None` if nothing answered in time.
     pub(in crate::store::postgres) fn into_error(self) -> Option<Error> {
         self.tried.into_iter().rev().find_map(|(_, why)| match why {

@@ -1,13 +1,15 @@
 //! The way to the database.
 //!
-//! - the text of a connection string: `string`, and what its parameters mean: `options`;
+//! - the text of a connection string: `string`, what its parameters mean: `options`, and how their values are read: `given`;
 //! - the password: `password`; certificates and what is verified: `tls`; files of both, which are read again when they have
 //!   changed: `files`;
-//! - the hosts, one after the other: `dial`; why none could be reached: `failure`.
+//! - the hosts, one after the other: `dial`; one of them: `host`; why none could be reached: `failure`.
 
 mod dial;
 mod failure;
 mod files;
+mod given;
+mod host;
 mod options;
 mod password;
 mod string;

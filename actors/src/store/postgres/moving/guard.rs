@@ -5,8 +5,9 @@ use tokio_postgres::error::SqlState;
 
 use super::{Refusal, name, session};
 use crate::store::moving::Fault;
-use crate::store::postgres::connection::{Task, no_answer};
-use crate::store::postgres::settings::Settings;
+use crate::store::postgres::connection::Task;
+use crate::store::postgres::errors::Failure;
+use crate::store::postgres::setup::Setup;
 
 /// The servers whose lease holds, and for how many seconds it does.
 const SERVING: &str = "
@@ -24,8 +25,8 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Takes the lock, unless a server has a lease.
-    pub(super) async fn of(settings: &Settings) -> Result<Self, Refusal> {
-        let (client, task) = session(settings).await?;
+    pub(super) async fn of(setup: &Setup) -> Result<Self, Refusal> {
+        let (client, task) = session(setup).await?;
         client.batch_execute(LOCK).await?;
         let locked = "BEGIN; LOCK TABLE server, batch IN SHARE ROW EXCLUSIVE MODE";
         if let Err(error) = client.batch_execute(locked).await {
@@ -49,6 +50,6 @@ impl Guard {
 
     /// Refuses to go on if the lock is lost.
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        if self.client.is_closed() { Err(no_answer().into()) } else { Ok(()) }
+        if self.client.is_closed() { Err(Failure::Silent.into()) } else { Ok(()) }
     }
 }

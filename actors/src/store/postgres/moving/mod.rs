@@ -15,9 +15,10 @@ use tokio_postgres::Client;
 
 use super::columns::text;
 use super::connect::Connect;
-use super::connection::{Role, Task, begin_session, connect, drive, within};
+use super::connection::{Role, Task, begin_session, connect, within};
 use super::errors::Failure;
 use super::settings::Settings;
+use super::setup::Setup;
 use super::{rights, schema};
 use crate::store::moving::{Begun, Cursor, DEFERRED, Fault, Mark, Moved, Outline, Page, Side};
 use crate::store::{Site, StoreError};
@@ -64,7 +65,8 @@ impl Schema {
     async fn open(way: &Connect, name: &str, target: Option<&Site>) -> Result<Self, Refusal> {
         let settings =
             Settings { schema: name.to_owned(), patience: PATIENCE, ..Settings::new(way.clone()) };
-        let (client, task) = session(&settings).await?;
+        let setup = Setup::new(settings);
+        let (client, task) = session(&setup).await?;
         within(PATIENCE, rights::check(&client, name)).await?;
         let version = schema::version(&client).await?;
         match (version, target) {
@@ -72,7 +74,7 @@ impl Schema {
             (Some(schema::MOVING), Some(_)) => {}
             _ => schema::migrate(&client, name).await?,
         }
-        let guard = Guard::of(&settings).await?;
+        let guard = Guard::of(&setup).await?;
         let database = client.query_one("SELECT current_database()::text", &[]).await?;
         let reading = <read::Statements as super::connection::Prepare>::prepare(&client).await?;
         Ok(Self {
@@ -96,13 +98,13 @@ impl Schema {
 }
 
 /// Connects, for work that may take its time.
-async fn session(settings: &Settings) -> Result<(Client, Task), Failure> {
-    let (client, incoming) = connect(settings).await?;
-    let task = Task::of(drive(incoming, None));
-    within(settings.patience, rights::check_version(&client)).await?;
-    within(settings.patience, begin_session(&client, settings, Role::Moves)).await?;
+async fn session(setup: &Setup) -> Result<(Client, Task), Failure> {
+    let (client, dialled) = connect(setup).await?;
+    let task = Task::of(dialled, None);
+    within(setup.patience, rights::check_version(&client)).await?;
+    within(setup.patience, begin_session(&client, setup, Role::Moves)).await?;
     let patient = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;";
-    within(settings.patience, client.batch_execute(patient)).await?;
+    within(setup.patience, client.batch_execute(patient)).await?;
     Ok((client, task))
 }
 

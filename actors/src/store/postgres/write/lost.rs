@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::decided::{Brought, Decided};
 use super::finish::{Unreadable, read_claimed};
@@ -13,8 +15,9 @@ use super::{Session, Writer};
 use crate::action::Timestamp;
 use crate::lifecycle::Ended;
 use crate::store::postgres::columns::{Tally, action_id, time};
-use crate::store::postgres::connection::within;
+use crate::store::postgres::connection::{by, within};
 use crate::store::postgres::errors::Failure;
+use crate::store::postgres::owner::Part;
 use crate::store::postgres::sites::Sites;
 use crate::store::{AttemptEnd, Batch, Control, OwnerId, QueueId, Retention, StoreError};
 
@@ -28,35 +31,45 @@ pub(super) struct Unsettled {
     batch: i64,
     /// The time of its batches.
     now: Timestamp,
+    /// True once the log says what became of it.
+    is_told: bool,
 }
 
 impl Writer {
-    /// Finds out whether a transaction was committed, and reads what its answer would have told. If that can't be found out soon,
-    /// it is left unsettled.
+    /// Finds out whether a transaction was committed whose answer was lost by this failure, and reads what it would have told. If
+    /// that can't be found out by this time, it is left unsettled.
     pub(super) async fn find_out(
         &mut self,
         (owner, batch): (OwnerId, i64),
-        reason: String,
+        lost_by: &Failure,
+        until: Instant,
         decided: &[Decided<'_>],
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Vec<Brought>, Failure> {
-        // The callers have waited for the answer already.
-        let until = Instant::now() + self.settings.patience / 3;
-        log::warn!("the answer to a commit was lost: {reason}");
+        let reason = lost_by.reason();
+        log::warn!("the answer to commit {batch} was lost: {reason}");
         loop {
             let asked = self.ask(owner, batch, decided, unreadable);
-            let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
-            let failure = match within(left, asked).await {
-                Ok(Some(brought)) => return Ok(brought),
-                Ok(None) => return Err(Failure::Lost(reason)),
+            let until_then = until.max(Instant::now() + PAUSE);
+            let failure = match by(until_then, asked).await {
+                Ok(found) => {
+                    log::info!("{}", found_out(batch, found.is_some()));
+                    self.away = None;
+                    self.owner.reach(Part::Writes);
+                    return found.ok_or(Failure::Lost(reason));
+                }
                 Err(failure) => failure,
             };
             self.mind(&failure);
             if Instant::now() > until {
                 let now = decided.iter().map(|decided| decided.batch.now).max();
                 let now = now.unwrap_or(Timestamp(0));
-                self.unsettled = Some(Unsettled { owner, batch, now });
-                let reason = format!("{reason}; then: {}", failure.told());
+                self.unsettled = Some(Unsettled { owner, batch, now, is_told: false });
+                self.away = Some(failure.clone());
+                log::warn!(
+                    "it is not known yet whether commit {batch} was made, and its callers are told so"
+                );
+                let reason = format!("{reason}; then: {}", failure.reason());
                 return Err(StoreError::OutcomeUnknown(reason).into());
             }
             tokio::time::sleep(PAUSE).await;
@@ -70,26 +83,30 @@ impl Writer {
         decided: &[Decided<'_>],
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Option<Vec<Brought>>, Failure> {
-        let session = self.session().await?;
+        let session = self.link.get().await?;
         // It waits until the transaction has ended, if the database still has it.
-        let found = last_batch(&session, owner);
-        if within(self.settings.patience, found).await? != Some(batch) {
+        if last_batch(&session, owner).await? != Some(batch) {
             return Ok(None);
         }
         let read = read_again(&session, &self.sites, (owner, batch), decided, unreadable);
-        within(self.settings.patience, read).await.map(Some)
+        read.await.map(Some)
     }
 
     /// Settles the transaction that was left unsettled, if there is one.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
-        let Some(Unsettled { owner, batch, now }) = self.unsettled else { return Ok(()) };
-        let session = self.session().await?;
+        let Some(unsettled) = self.unsettled else { return Ok(()) };
+        let Unsettled { owner, batch, now, is_told } = unsettled;
+        let session = self.link.get().await?;
         let statements = &session.prepared.statements;
-        let settled = within(self.settings.patience, async {
+        let settled = within(self.setup.patience, async {
             // Nothing but what is put back can have been written since.
             let last = last_batch(&session, owner).await?;
             self.owner.note_batch(owner, last.unwrap_or(batch));
-            if last.is_none_or(|last| last < batch) {
+            let is_made = last.is_some_and(|last| last >= batch);
+            if !is_told {
+                log::info!("{}", found_out(batch, is_made));
+            }
+            if !is_made {
                 return Ok(BTreeMap::new());
             }
             // What it took over from a dead owner is left to whoever looks next, perhaps this server.
@@ -115,30 +132,35 @@ impl Writer {
                 return Err(failure);
             }
         };
-        self.unsettled = None;
+        let unsettled = Unsettled { is_told: true, ..unsettled };
         for (queue, controls) in started {
-            log::warn!("{} actions that were started in vain are put back", controls.len());
+            let number = controls.len();
             let retention = Retention::default();
             let (submissions, claim, max_queued) = (Vec::new(), 0, None);
             let back = Batch { queue, now, controls, submissions, claim, max_queued, retention };
-            match self.attempt(&[&back], &mut Vec::new()).await {
-                Ok((replies, notices)) => self.tell(&replies, notices),
+            match Box::pin(self.attempt(&[&back], Instant::now(), &mut Vec::new())).await {
+                Ok((replies, notices)) => {
+                    log::warn!("{number} actions that were started in vain are put back");
+                    self.tell(&replies, notices);
+                }
                 Err(failure) => {
-                    // The next time those are left out that have been put back.
-                    self.unsettled = Some(Unsettled { owner, batch, now });
+                    // The next time those are left out that have been put back. The failed attempt may be unsettled itself, and is
+                    // that no more if this is.
+                    self.unsettled = Some(unsettled);
                     return Err(failure);
                 }
             }
         }
+        self.unsettled = None;
         Ok(())
     }
 
     /// Learns the number of this owner's last transaction from the database.
-    pub(super) async fn learn_batch(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn learn_batch(&mut self, until: Instant) -> Result<(), StoreError> {
         let owner = self.owner.id();
-        let session = self.session().await.map_err(Failure::told)?;
-        let found = within(self.settings.patience, last_batch(&session, owner)).await;
-        match found.map_err(Failure::told)? {
+        let session = self.session(until).await.map_err(Failure::told)?;
+        let found = by(until, last_batch(&session, owner)).await;
+        match found.inspect_err(|failure| self.mind(failure)).map_err(Failure::told)? {
             Some(batch) => self.owner.note_batch(owner, batch),
             None => {
                 // The database was set back, or the owner has been dead for long.
@@ -149,6 +171,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Returns the words for what became of a commit.
+fn found_out(batch: i64, is_made: bool) -> String {
+    format!("commit {batch} is found {}", if is_made { "made" } else { "not made" })
 }
 
 /// Returns the number of an owner's last transaction; `None` if the owner is unknown.

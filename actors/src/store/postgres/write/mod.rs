@@ -2,8 +2,10 @@
 //!
 //! A transaction is two messages. The first begins it, locks, and reads all that must be known (`begin`); then the rules are asked
 //! (`decided`, by way of `controls` and `submissions`); the second writes what they say, starts what may start, and commits
-//! (`finish`). The rows in memory: `row`; the statements: `statements`; a commit whose answer was lost: `lost`.
+//! (`finish`). The rows in memory: `row`; the statements: `statements`; a commit whose answer was lost: `lost`; what is done while the
+//! database does not answer: `away`.
 
+mod away;
 mod begin;
 mod controls;
 mod decided;
@@ -15,16 +17,16 @@ mod statements;
 mod submissions;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use super::connection::{Link, Role, within};
+use super::connection::{Link, Role, by, within};
 use super::errors::{Failure, corrupt};
 use super::marks::Marks;
 use super::notices::{Outgoing, To};
-use super::owner::Owner;
-use super::settings::Settings;
+use super::owner::{Owner, Part};
+use super::setup::Setup;
 use super::sites::Sites;
 use crate::lifecycle::{Came, Ended};
 use crate::report::Written;
@@ -54,28 +56,32 @@ pub(super) enum Job {
 /// The writer, which its task owns.
 pub(super) struct Writer {
     link: Link<Prepared>,
-    settings: Arc<Settings>,
+    setup: Arc<Setup>,
     owner: Arc<Owner>,
     sites: Arc<Sites>,
     notices: mpsc::UnboundedSender<Outgoing>,
+    /// Set from when the connection was lost until there is another one, and nothing is unsettled.
+    away: Option<Failure>,
+    /// Never without `away`.
     unsettled: Option<lost::Unsettled>,
     marks: Arc<Marks>,
 }
 
 impl Writer {
     pub(super) fn new(
-        settings: Arc<Settings>,
+        setup: Arc<Setup>,
         owner: Arc<Owner>,
         sites: Arc<Sites>,
         notices: mpsc::UnboundedSender<Outgoing>,
         marks: Arc<Marks>,
     ) -> Self {
         Self {
-            link: Link::new(Arc::clone(&settings), Role::Writes),
-            settings,
+            link: Link::new(Arc::clone(&setup), Role::Writes),
+            setup,
             owner,
             sites,
             notices,
+            away: None,
             unsettled: None,
             marks,
         }
@@ -83,7 +89,7 @@ impl Writer {
 
     /// Takes all jobs that wait, writes them, answers, and repeats, until it is told to close, or the store is gone.
     pub(super) async fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
-        while let Some(first) = jobs.recv().await {
+        while let Some(first) = self.next(&mut jobs).await {
             let mut group = Vec::new();
             let mut next = Some(first);
             while let Some(job) = next {
@@ -108,30 +114,33 @@ impl Writer {
     }
 
     /// Returns the connection, and notes whether the database is there.
-    async fn session(&mut self) -> Result<Arc<Session>, Failure> {
-        let session = self.link.get().await;
-        if session.is_err() {
-            self.owner.miss();
+    async fn session(&mut self, until: Instant) -> Result<Arc<Session>, Failure> {
+        let session = by(until, self.link.get()).await;
+        if let Err(failure) = &session {
+            self.mind(failure);
         }
         session
     }
 
     /// Gives the connection up if it is of no use after this failure.
     fn mind(&mut self, failure: &Failure) {
-        match failure {
-            Failure::Lost(_) => {
-                self.link.give_up();
-                self.owner.miss();
-            }
+        if failure.is_lost() {
+            self.link.give_up();
+            self.away = Some(failure.clone());
+            self.owner.miss(Part::Writes, failure);
+        } else if let Failure::Refused(StoreError::TooNew { .. }) = failure {
             // Nothing is taken here any more.
-            Failure::Refused(StoreError::TooNew { .. }) => self.owner.miss(),
-            _ => {}
+            self.owner.miss(Part::Writes, failure);
         }
     }
 
     async fn open_queue(&mut self, name: &str) -> Result<QueueState, Failure> {
-        let session = self.session().await?;
-        let opened = within(self.settings.patience, open_queue(&session, name)).await;
+        if let Some(failure) = &self.away {
+            return Err(failure.clone());
+        }
+        let until = Instant::now() + self.setup.patience;
+        let session = self.session(until).await?;
+        let opened = by(until, open_queue(&session, name)).await;
         if let Err(failure) = &opened {
             self.mind(failure);
         }
@@ -246,27 +255,35 @@ impl Writer {
         Some((affected, reply))
     }
 
-    /// Commits batches of different queues, and again while other transactions are in the way.
+    /// Commits batches of different queues, and again while other transactions are in the way. Fails at once while the database is
+    /// away: what is unsettled comes first.
     async fn commit_once(
         &mut self,
         batches: &[&Batch],
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Vec<BatchReply>, StoreError> {
+        let begun = Instant::now();
         let mut conflicts = 0;
         loop {
             unreadable.clear();
-            Box::pin(self.settle()).await.map_err(Failure::told)?;
-            match Box::pin(self.attempt(batches, unreadable)).await {
+            if let Some(failure) = &self.away {
+                return Err(failure.clone().told());
+            }
+            let failure = match Box::pin(self.attempt(batches, begun, unreadable)).await {
                 Ok((replies, notices)) => {
                     self.tell(&replies, notices);
                     return Ok(replies);
                 }
-                Err(Failure::Conflict(_)) if conflicts < MAX_CONFLICTS => conflicts += 1,
-                Err(Failure::NotNext) if conflicts < MAX_CONFLICTS => {
+                Err(failure) => failure,
+            };
+            let may_try_again = conflicts < MAX_CONFLICTS && begun.elapsed() < self.setup.patience;
+            match failure {
+                Failure::Conflict(_) if may_try_again => conflicts += 1,
+                Failure::NotNext if may_try_again => {
                     conflicts += 1;
-                    self.learn_batch().await?;
+                    self.learn_batch(begun + self.setup.patience).await?;
                 }
-                Err(failure) => return Err(failure.told()),
+                failure => return Err(failure.told()),
             }
         }
     }
@@ -279,18 +296,21 @@ impl Writer {
         }
     }
 
-    /// Makes one attempt at a transaction.
+    /// Makes one attempt at a transaction of batches that were begun at this time.
     async fn attempt(
         &mut self,
         batches: &[&Batch],
+        begun: Instant,
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<(Vec<BatchReply>, Vec<(To, Notice)>), Failure> {
-        let session = self.session().await?;
-        let patience = self.settings.patience;
+        let patience = self.setup.patience;
+        // One patience for all of it: who waits for the batches behind waits for this, too. One that is tried again has some time left.
+        let until = (begun + patience).max(Instant::now() + patience / 3);
+        let session = self.session(until).await?;
         let (owner, last) = self.owner.last_batch();
         let this = (owner, last + 1);
         let prepare = Box::pin(self.prepare(&session, this, batches, unreadable));
-        let prepared = within(patience, prepare).await;
+        let prepared = by(until, prepare).await;
         let (decided, resumed) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -299,14 +319,15 @@ impl Writer {
                 return Err(failure);
             }
         };
-        let finished =
-            within(patience, Box::pin(self.finish(&session, this, &decided, unreadable))).await;
-        let brought = match finished {
+        let finish = Box::pin(self.finish(&session, this, &decided, unreadable));
+        let brought = match by(until, finish).await {
             Ok(brought) => brought,
-            Err(Failure::Lost(reason)) => {
+            Err(failure) if failure.is_lost() => {
                 drop(session);
-                self.mind(&Failure::Lost(reason.clone()));
-                Box::pin(self.find_out(this, reason, &decided, unreadable)).await?
+                self.mind(&failure);
+                // Its callers have waited for the answer already.
+                let until = (until + patience / 5).min(Instant::now() + patience / 3);
+                Box::pin(self.find_out(this, &failure, until, &decided, unreadable)).await?
             }
             Err(failure) => {
                 // The commit behind what has failed has rolled back, if it was sent.
@@ -315,9 +336,9 @@ impl Writer {
             }
         };
         self.owner.note_batch(owner, this.1);
-        self.owner.reach();
+        self.owner.reach(Part::Writes);
         self.mark(&decided, &brought);
-        self.learn_sites().await;
+        self.learn_sites(until).await;
         let mut notices = Vec::new();
         let replies = decided
             .into_iter()
@@ -347,7 +368,7 @@ impl Writer {
         if !self.marks.is_old() {
             return;
         }
-        let now = Instant::now();
+        let now = std::time::Instant::now();
         for (decided, brought) in decided.iter().zip(brought) {
             self.marks.advance(decided.queue, &brought.claimed, now);
             if let Some(ended) = brought.pruned_to {
@@ -361,15 +382,16 @@ impl Writer {
     }
 
     /// Learns what the rows of a batch have named. The batch is committed, so that must not fail.
-    async fn learn_sites(&mut self) {
+    async fn learn_sites(&mut self, until: Instant) {
         if !self.sites.are_missing() {
             return;
         }
         let learned = async {
-            let session = self.session().await?;
-            within(self.settings.patience, self.sites.learn(&session.client)).await
+            let session = self.link.get().await?;
+            self.sites.learn(&session.client).await
         };
-        if let Err(failure) = learned.await {
+        let learned = by(until, learned).await;
+        if let Err(failure) = learned {
             self.mind(&failure);
         }
     }
@@ -397,13 +419,14 @@ impl Writer {
 
     /// Ends a transaction that has failed, unless its connection is given up, which ends it too.
     async fn roll_back(&mut self, session: &Session, failure: &Failure) {
-        if matches!(failure, Failure::Lost(_)) {
+        if failure.is_lost() {
             return;
         }
         let rollback = session.client.query(&session.prepared.statements.rollback, &[]);
-        if let Err(failure) = within(self.settings.patience, rollback).await {
+        if let Err(failure) = within(self.setup.patience / 3, rollback).await {
             log::debug!("a transaction was not rolled back: {failure}");
             self.link.give_up();
+            self.mind(&failure);
         }
     }
 }
