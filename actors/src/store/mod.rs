@@ -6,6 +6,7 @@
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the store that several servers share, in PostgreSQL: `postgres` (feature `postgres`);
 //! - moving all that one of these holds to the other: `moving` (feature `postgres`);
+//! - the data directory that a server has beside any store, and its lock: [`DirectoryLock`];
 //! - reads that are bounded by size: [`RecordWithin`], in `within`;
 //! - errors as clients are shown them, without the names of files: [`StoreError::without_paths`], in `shown`;
 //! - the suite that every store must pass: `conformance` (feature `testing`).
@@ -138,6 +139,7 @@ mod batch;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod counts;
+mod directory;
 #[cfg(feature = "postgres")]
 pub mod moving;
 mod owner;
@@ -169,6 +171,7 @@ pub use batch::{
     Retention, Submitted, Unread,
 };
 pub use counts::Counts;
+pub use directory::DirectoryLock;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
