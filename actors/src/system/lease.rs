@@ -89,6 +89,11 @@ impl Tenure {
     }
 
     /// Returns the time left of the lease.
+    /// Tells whether other servers may have the store open.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self.held().until, Until::ForEver)
+    }
+
     fn left(&self) -> Duration {
         match self.held().until {
             Until::Of(asked, lease) => left(asked, lease),

@@ -104,6 +104,10 @@ fn a_server_that_stood_still_is_not_believed() {
     servers[0].wait_for_line(&["this server goes on in the store as owner"]);
     wait_until("the end of what it ran", || pids.iter().all(|pid| is_gone(pid)));
     for server in servers.iter() {
+    for (queue, token) in [("Again", &late), ("Again", &ended), ("Once", &once)] {
+        let dropped = "the end of attempt 1 was dropped: another server had taken the action over";
+        servers[0].wait_for_line(&["WARN", &format!("queue {queue}: action {token}: {dropped}")]);
+    }
         assert_eq!(server.status_in("Again", &late), "Processing");
         assert_eq!(server.status_in("Again", &ended), "Processing");
         assert_eq!(
