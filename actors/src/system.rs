@@ -12,6 +12,7 @@
 mod actor_thread;
 mod builder;
 mod lease;
+mod peers;
 mod showing;
 mod shutdown;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::peers::Peers;
 use super::{System, WeakSystem};
 use crate::moment::{LeaseClock, Moment};
 use crate::queue::{LeaseState, Noticed, QueueHandle, lock};
@@ -150,6 +151,7 @@ fn left(asked: Moment, lease: Duration) -> Duration {
 async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
     let mut wait = heartbeat;
     let (mut is_failing, mut is_in_doubt) = (false, false);
+    let mut peers = Peers::default();
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -168,6 +170,7 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
                 }
                 inner.tenure.hold(inner.store.owner(), asked, lease);
                 tell(&system.queues(), || LeaseState::Renewed);
+                peers.look(&*inner.store, heartbeat / 2).await;
             }
             Ok(Ok(Renewal::Lost)) => {
                 log::warn!("the lease on the store was lost: what runs here is ended");
