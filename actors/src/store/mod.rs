@@ -158,7 +158,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, ready, try_join_all};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
@@ -206,6 +206,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Reads a queue's state: if it is paused, and its counts. As fresh as [`Store::record`].
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>>;
+
+    /// Reads the states of several queues, in this order. The default reads one after the other; a store that is asked over a
+    /// network should override it.
+    fn queue_states(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Vec<QueueState>, StoreError>> {
+        try_join_all(queues.into_iter().map(|queue| self.queue_state(queue))).boxed()
+    }
 
     /// Reads one action of a queue, with its place in the queue while it waits.
     fn record(

@@ -260,7 +260,16 @@ impl Store for PostgresStore {
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
         let shared = Arc::clone(&self.shared);
-        self.ask(async move { shared.reader.queue_state(queue).await })
+        let states = self.queue_states(vec![queue]);
+        // There is one for each queue that was asked for.
+        states.map(|states| states?.pop().ok_or(StoreError::Closed)).boxed()
+    }
+
+    fn queue_states(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Vec<QueueState>, StoreError>> {
+        self.ask(async move { shared.reader.queue_states(&queues).await })
     }
 
     fn record(
