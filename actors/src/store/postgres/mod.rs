@@ -4,7 +4,7 @@
 //! - what a database must be and let this user do: `rights`;
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
-//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`;
+//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`; the clocks of server and database: `clocks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
@@ -33,6 +33,7 @@
 //! # Ok(system) }
 //! ```
 
+mod clocks;
 mod columns;
 mod connect;
 mod connection;
@@ -259,7 +260,6 @@ impl Store for PostgresStore {
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
-        let shared = Arc::clone(&self.shared);
         let states = self.queue_states(vec![queue]);
         // There is one for each queue that was asked for.
         states.map(|states| states?.pop().ok_or(StoreError::Closed)).boxed()
@@ -269,6 +269,7 @@ impl Store for PostgresStore {
         &self,
         queues: Vec<QueueId>,
     ) -> BoxFuture<'static, Result<Vec<QueueState>, StoreError>> {
+        let shared = Arc::clone(&self.shared);
         self.ask(async move { shared.reader.queue_states(&queues).await })
     }
 
