@@ -89,12 +89,12 @@ impl Tenure {
         self.standing_of(owner)
     }
 
-    /// Returns the time left of the lease.
     /// Tells whether other servers may have the store open.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self.held().until, Until::ForEver)
     }
 
+    /// Returns the time left of the lease.
     fn left(&self) -> Duration {
         match self.held().until {
             Until::Of(asked, lease) => left(asked, lease),
@@ -234,5 +234,51 @@ async fn end_all(queues: &[QueueHandle]) {
 fn tell(queues: &[QueueHandle], what: impl Fn() -> LeaseState) {
     for queue in queues {
         queue.shared.tell(what());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(1_000);
+    const OWN: OwnerId = OwnerId(7);
+
+    fn tenure(until: Until) -> Tenure {
+        Tenure(Mutex::new(Held { owner: OWN, until }))
+    }
+
+    #[test]
+    fn an_owner_stands_as_its_lease_does() {
+        let asked = LeaseClock::default().now();
+        for (until, standing, is_shared) in [
+            (Until::ForEver, Standing::Holds, false),
+            (Until::Of(asked, LONG), Standing::Holds, true),
+            (Until::Of(asked, Duration::ZERO), Standing::InDoubt, true),
+            (Until::Lost, Standing::Over, true),
+        ] {
+            let tenure = tenure(until);
+            assert_eq!(tenure.standing_of(OWN), standing, "{until:?}");
+            assert_eq!(tenure.standing(), standing, "{until:?}");
+            assert_eq!(tenure.standing_of(OwnerId(6)), Standing::Over, "{until:?}: another owner");
+            assert_eq!(tenure.is_shared(), is_shared, "{until:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_holds_from_the_question_and_one_that_is_lost_no_more() {
+        let tenure = tenure(Until::Lost);
+        assert_eq!(tenure.left(), Duration::ZERO);
+        let asked = LeaseClock::default().now();
+        tenure.hold(OwnerId(8), asked, LONG);
+        assert_eq!(tenure.standing_of(OWN), Standing::Over);
+        assert_eq!(tenure.standing_of(OwnerId(8)), Standing::Holds);
+        while LeaseClock::default().now() == asked {
+            std::thread::yield_now();
+        }
+        let left = tenure.left();
+        assert!(left < LONG && left > LONG - Duration::from_secs(100), "{left:?}");
+        tenure.lose();
+        assert_eq!((tenure.standing(), tenure.left()), (Standing::Over, Duration::ZERO));
     }
 }
