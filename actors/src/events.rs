@@ -35,7 +35,7 @@ pub use unfinished::{OneLine, Unfinished};
 ///
 /// It is called on the thread of a queue, after the commit that made the change durable, so it must not wait: hand slow
 /// work to a channel. The events of one queue come one after the other, in the order in which they were written: of one
-/// action, `Queued` comes before `Started`, and nothing after `Ended`. Several queues may call at the same time. A panic
+/// action, `Queued` comes before `Started`, and nothing after `Ended` but `EndDropped`. Several queues may call at the same time. A panic
 /// in an observer is logged and harms nothing else.
 ///
 /// # Missing events
@@ -107,7 +107,7 @@ impl Interest {
     pub const STEERED: Self = Self(1 << 3);
     /// `Ended` in the state Finished.
     pub const FINISHED: Self = Self(1 << 4);
-    /// `Ended` in any other state, and `Requeued`.
+    /// `Ended` in any other state, `Requeued`, and `EndDropped`.
     pub const UNFINISHED: Self = Self(1 << 5);
     /// `QueuePaused` and `QueueResumed`.
     pub const QUEUE_PAUSED: Self = Self(1 << 6);
@@ -230,6 +230,14 @@ pub enum QueueEvent<'a> {
         /// The error text: any text, of any length.
         error: Option<&'a str>,
     },
+    /// The end of an attempt counts for nothing, and has changed nothing.
+    #[non_exhaustive]
+    EndDropped {
+        /// The action, with the attempt that ended.
+        action: ActionRef,
+        /// The reason.
+        why: Dropped,
+    },
     /// The queue was paused.
     QueuePaused,
     /// The queue was resumed.
@@ -289,6 +297,28 @@ pub enum Requeue<'a> {
     Asked,
 }
 
+/// The reason why the end of an attempt counts for nothing. Displays as a clause, such as `the action had ended before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// Another server had taken the action over, because the lease of this one was over.
+    Elsewhere,
+    /// The action had ended, or was queued again, without waiting for this attempt.
+    Over,
+    /// There is no such action any more.
+    Gone,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Elsewhere => "another server had taken the action over",
+            Self::Over => "the action had ended or was queued again meanwhile",
+            Self::Gone => "the action is not there any more",
+        })
+    }
+}
+
 impl QueueEvent<'_> {
     /// Returns the interest that this event belongs to.
     #[must_use]
@@ -302,7 +332,9 @@ impl QueueEvent<'_> {
             | Self::Stopping { .. }
             | Self::PriorityChanged { .. } => Interest::STEERED,
             Self::Ended { state: State::Finished, .. } => Interest::FINISHED,
-            Self::Ended { .. } | Self::Requeued { .. } => Interest::UNFINISHED,
+            Self::Ended { .. } | Self::Requeued { .. } | Self::EndDropped { .. } => {
+                Interest::UNFINISHED
+            }
             Self::QueuePaused | Self::QueueResumed => Interest::QUEUE_PAUSED,
             Self::QueueFull { .. }
             | Self::QueueFilling { .. }
@@ -324,6 +356,7 @@ impl QueueEvent<'_> {
             | Self::Stopping { action, .. }
             | Self::Requeued { action, .. }
             | Self::PriorityChanged { action, .. }
+            | Self::EndDropped { action, .. }
             | Self::Ended { action, .. } => Some(*action),
             Self::QueuePaused
             | Self::QueueResumed

@@ -65,3 +65,38 @@ fn system_time() -> Duration {
     static BEGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     BEGIN.get_or_init(std::time::Instant::now).elapsed()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_and_shows_for_how_long() {
+        let clock = LeaseClock::default();
+        let by_another = std::time::Instant::now();
+        let since = clock.now();
+        assert!(since.0 > Duration::ZERO);
+        while by_another.elapsed() < Duration::from_millis(20) {
+            std::thread::yield_now();
+        }
+        // The two were not read at the same moment.
+        let (elapsed, slack) = (clock.elapsed(since), Duration::from_millis(10));
+        let most = by_another.elapsed() + slack;
+        assert!(elapsed + slack >= Duration::from_millis(20) && elapsed < most, "{elapsed:?}");
+        assert!(clock.now() > since);
+        assert_eq!(clock.elapsed(Moment(Duration::MAX)), Duration::ZERO, "that is to come");
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn it_is_put_forward_with_its_clones() {
+        let clock = LeaseClock::default();
+        let (clone, since) = (clock.clone(), clock.now());
+        let hour = Duration::from_secs(3_600);
+        clone.advance(hour);
+        clone.advance(hour);
+        let elapsed = clock.elapsed(since);
+        assert!(elapsed >= hour * 2 && elapsed < hour * 3, "{elapsed:?}");
+        assert!(LeaseClock::default().elapsed(since) < hour, "another one");
+    }
+}

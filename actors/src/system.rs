@@ -12,6 +12,7 @@
 mod actor_thread;
 mod builder;
 mod lease;
+mod peers;
 mod showing;
 mod shutdown;
 
@@ -27,8 +28,8 @@ use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
 use crate::events::Observers;
-use crate::queue::{QueueActor, QueueHandle, QueueShared, lock};
-use crate::store::{OwnerId, Server, Site, SiteId, Store, StoreError};
+use crate::queue::{QueueActor, QueueHandle, QueueShared, Summary, lock};
+use crate::store::{OwnerId, QueueState, Server, Site, SiteId, Store, StoreError};
 use crate::supervision::Guardian;
 #[cfg(unix)]
 use crate::worker::run::programs::Programs;
@@ -126,6 +127,22 @@ impl System {
     #[must_use]
     pub fn queues(&self) -> Vec<QueueHandle> {
         self.inner.queues().clone()
+    }
+
+    /// Reads the counts of these queues of the system from the store, in their order, as [`QueueHandle::read_summary`] does: all
+    /// of them at once.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn read_summaries(
+        &self,
+        queues: impl IntoIterator<Item = &QueueHandle>,
+    ) -> Result<Vec<Summary>, StoreError> {
+        let ids = queues.into_iter().map(|queue| queue.id).collect();
+        let states = self.inner.store.queue_states(ids).await?;
+        let summary = |state: QueueState| Summary { paused: state.paused, counts: state.counts };
+        Ok(states.into_iter().map(summary).collect())
     }
 
     /// Returns the clock that the queues go by.

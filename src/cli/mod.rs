@@ -1,6 +1,7 @@
 //! The program: the command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod data_directory;
 mod database;
 mod log_channel;
 mod log_lines;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::store::{self, Store};
-use actiond_actors::{Builder, System};
+use actiond_actors::{Builder, StartError, StoreError, System};
 use actix_server::Server;
 use actix_web::App;
 use futures_util::future::{join_all, select_all};
 use tokio::net::TcpSocket;
 
+use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
@@ -56,9 +57,11 @@ enum ServeError {
     #[error("{0}; that needs a restart")]
     NeedsRestart(String),
     #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
-    Start(#[from] actiond_actors::StartError),
+    Start(StartError),
     #[error("the HTTP server failed: {0}")]
     Http(#[from] io::Error),
     #[error(
@@ -66,6 +69,17 @@ enum ServeError {
          may allow too few: raise it, or lower [Server] Threads"
     )]
     Gone(usize),
+}
+
+impl From<StartError> for ServeError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error @ StoreError::InUse { .. }) => {
+                Self::Directory(DirectoryError::InUse(error))
+            }
+            error => Self::Start(error),
+        }
+    }
 }
 
 /// Runs the server until a signal ends it.
@@ -481,6 +495,9 @@ async fn shared_store(
     port: u16,
 ) -> Result<Option<Arc<dyn Store>>, ServeError> {
     let StoreSettings::Postgres(postgres) = &settings.actions.store else { return Ok(None) };
+    // First of all: who is refused here has not touched the database.
+    let lock = data_directory::lock(&settings.paths.data_directory)?;
+    actix_web::rt::spawn(data_directory::keep(lock));
     let host = settings.server.token_host.clone();
     let name = settings
         .server

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actiond_actors::ActionRef;
-use actiond_actors::events::{Interest, Observer, Unfinished, observer};
+use actiond_actors::events::{Interest, Observer, QueueEvent, Unfinished, observer};
 use actiond_actors::store::Store;
 
 use crate::aci::token;
@@ -25,7 +25,8 @@ pub fn tokens(
 }
 
 /// Makes an [observer](actiond_actors::Builder::observer) that writes a line of the log at level info for each action that
-/// ended otherwise than Finished, or was put back into the queue, with queue, token and outcome. It takes what [`tokens`] makes.
+/// ended otherwise than Finished, or was put back into the queue, with queue, token and outcome; and one at level warn for each
+/// attempt whose end counts for nothing. It takes what [`tokens`] makes.
 /// Use it in place of the lines that the system writes itself, which have ids
 /// ([`Builder::log_unfinished`](actiond_actors::Builder::log_unfinished)).
 pub fn log_unfinished(
@@ -39,6 +40,11 @@ pub fn log_unfinished(
             let Unfinished { id, queued_at, taken_by, .. } = unfinished;
             let token = tokens(queue, ActionRef { id, queued_at, attempt: 0, taken_by });
             log::info!("queue {queue}: action {token}: {unfinished}");
+        } else if let QueueEvent::EndDropped { action, why, .. } = event {
+            let (token, attempt) = (tokens(queue, *action), action.attempt);
+            log::warn!(
+                "queue {queue}: action {token}: the end of attempt {attempt} was dropped: {why}"
+            );
         }
     })
 }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use actiond_actors::Summary;
+use actiond_actors::{QueueHandle, Summary};
 use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
@@ -99,15 +99,13 @@ fn get_version(call: &Call<'_>) -> Vec<Element> {
 async fn get_status(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
     let servers = servers::servers(&inner.system).await;
-    let mut summaries = Vec::new();
-    for served in endpoint.queues() {
-        let queue = &served.queue;
-        // What other servers change, this one need not have heard of.
-        summaries.push(match inner.system.is_shared() && inner.system.is_ready() {
-            true => queue.read_summary().await.unwrap_or_else(|_| queue.summary()),
-            false => queue.summary(),
-        });
-    }
+    let queues = || endpoint.queues().iter().map(|served| &served.queue);
+    // What other servers change, this one need not have heard of.
+    let read = match inner.system.is_shared() && inner.system.is_ready() {
+        true => inner.system.read_summaries(queues()).await.ok(),
+        false => None,
+    };
+    let summaries = read.unwrap_or_else(|| queues().map(QueueHandle::summary).collect());
     let queue = |(served, summary): (&ServedQueue, Summary)| {
         let settings = served.queue.settings();
         Element::new("queue")

@@ -90,6 +90,11 @@ pub(crate) fn log_unfinished() -> impl Observer {
     observer(Interest::UNFINISHED, |queue, event| {
         if let Some(unfinished) = Unfinished::of(event) {
             log::info!("queue {queue}: action {}: {unfinished}", unfinished.id);
+        } else if let QueueEvent::EndDropped { action, why } = event {
+            let ActionRef { id, attempt, .. } = action;
+            log::warn!(
+                "queue {queue}: action {id}: the end of attempt {attempt} was dropped: {why}"
+            );
         }
     })
 }

@@ -181,13 +181,7 @@ impl ReplyTo {
             Self::Internal(Control::End(end)) => {
                 let state = result.as_ref().ok().and_then(|affected| affected.first());
                 let state = state.map(|action| action.state);
-                if let Err(rejected) = result {
-                    log::warn!(
-                        "queue {}: the end of attempt {} at action {} was dropped: {rejected:?}",
-                        queue.name(),
-                        end.attempt,
-                        end.id
-                    );
+                if result.is_err() {
                     queue.count_dropped_report();
                 }
                 if let Some(attempt) = queue.slots().release(end.id, end.attempt) {

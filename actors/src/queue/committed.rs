@@ -11,8 +11,9 @@ use super::QueueActor;
 use super::batch::{Committed, Recipients, ReplyTo};
 use super::telling::Asked;
 use crate::action::State;
+use crate::events::Dropped;
 use crate::lifecycle::{Ended, Verdict};
-use crate::store::{Affected, AttemptEnd, BatchReply, Control, StoreError, Unread};
+use crate::store::{Affected, AttemptEnd, BatchReply, Control, Rejected, StoreError, Unread};
 use crate::system::Standing;
 use crate::worker::{Attempt, Wish};
 
@@ -41,6 +42,9 @@ impl QueueActor {
                     ReplyTo::Internal(_) => {}
                     ReplyTo::Client { asked, .. } => telling.commanded(name, affected, *asked),
                 }
+            }
+            if let (ReplyTo::Internal(Control::End(end)), Err(rejected)) = (&reply_to, &result) {
+                self.tell_dropped(end, rejected);
             }
             match &reply_to {
                 ReplyTo::Internal(Control::Recover { .. }) => {
@@ -110,6 +114,20 @@ impl QueueActor {
             telling.ended(name, affected, end);
         } else if affected.iter().any(|action| action.state.is_final()) {
             telling.commanded(name, affected, Asked::Other);
+        }
+    }
+
+    /// Tells of the end of an attempt that the store did not take. One that never began was never told of.
+    fn tell_dropped(&self, end: &AttemptEnd, rejected: &Rejected) {
+        let why = match rejected {
+            Rejected::Unknown => Dropped::Gone,
+            Rejected::Stale if self.tenure.is_shared() => Dropped::Elsewhere,
+            _ => Dropped::Over,
+        };
+        let attempt = self.shared.slots().attempt(end.id);
+        let attempt = attempt.filter(|attempt| attempt.number() == end.attempt);
+        if let Some(action) = attempt.and_then(|attempt| attempt.action()) {
+            self.shared.telling().dropped(self.shared.name(), action, why);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::level::{Level, Thresholds};
 use super::lock;
 use crate::action::State;
-use crate::events::{ActionRef, Interest, Observers, QueueEvent, Requeue};
+use crate::events::{ActionRef, Dropped, Interest, Observers, QueueEvent, Requeue};
 use crate::lifecycle::{
     Ended, GIVEN_UP, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Recovery, Verdict,
 };
@@ -198,6 +198,13 @@ impl Telling {
                 _ => Requeue::Interrupted,
             };
             self.ended_as(queue, action, &End { of: Some(end), error, requeue });
+        }
+    }
+
+    /// Tells of the end of an attempt that counts for nothing.
+    pub(super) fn dropped(&self, queue: &str, action: ActionRef, why: Dropped) {
+        if self.want(Interest::UNFINISHED) {
+            self.observers.tell(queue, &QueueEvent::EndDropped { action, why });
         }
     }
 

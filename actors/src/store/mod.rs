@@ -6,6 +6,7 @@
 //! - the embedded store, one SQLite file: [`sqlite`];
 //! - the store that several servers share, in PostgreSQL: `postgres` (feature `postgres`);
 //! - moving all that one of these holds to the other: `moving` (feature `postgres`);
+//! - the data directory that a server has beside any store, and its lock: [`DirectoryLock`];
 //! - reads that are bounded by size: [`RecordWithin`], in `within`;
 //! - errors as clients are shown them, without the names of files: [`StoreError::without_paths`], in `shown`;
 //! - the suite that every store must pass: `conformance` (feature `testing`).
@@ -138,6 +139,7 @@ mod batch;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod counts;
+mod directory;
 #[cfg(feature = "postgres")]
 pub mod moving;
 mod owner;
@@ -156,7 +158,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, ready, try_join_all};
 use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
@@ -169,6 +171,7 @@ pub use batch::{
     Retention, Submitted, Unread,
 };
 pub use counts::Counts;
+pub use directory::DirectoryLock;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
@@ -203,6 +206,15 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// Reads a queue's state: if it is paused, and its counts. As fresh as [`Store::record`].
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>>;
+
+    /// Reads the states of several queues, in this order. The default reads one after the other; a store that is asked over a
+    /// network should override it.
+    fn queue_states(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Vec<QueueState>, StoreError>> {
+        try_join_all(queues.into_iter().map(|queue| self.queue_state(queue))).boxed()
+    }
 
     /// Reads one action of a queue, with its place in the queue while it waits.
     fn record(

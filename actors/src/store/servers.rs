@@ -41,6 +41,8 @@ pub struct Server {
     pub seen: Duration,
     /// Time left of its lease. None once that has expired, or the owner is dead.
     pub lease: Option<Duration>,
+    /// True if it was declared dead because it has stopped answering, and was not ended in order.
+    pub is_dead: bool,
 }
 
 /// Figures of an attempt that runs, for other servers.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::peers::Peers;
 use super::{System, WeakSystem};
 use crate::moment::{LeaseClock, Moment};
 use crate::queue::{LeaseState, Noticed, QueueHandle, lock};
@@ -88,6 +89,11 @@ impl Tenure {
         self.standing_of(owner)
     }
 
+    /// Tells whether other servers may have the store open.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self.held().until, Until::ForEver)
+    }
+
     /// Returns the time left of the lease.
     fn left(&self) -> Duration {
         match self.held().until {
@@ -146,6 +152,7 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
     let mut wait = heartbeat;
     let mut failures = 0_u32;
     let (mut is_told, mut is_in_doubt) = (false, false);
+    let mut peers = Peers::default();
     loop {
         tokio::time::sleep(wait).await;
         let Some(system) = system.upgrade() else { return };
@@ -165,6 +172,7 @@ async fn keep(system: WeakSystem, lease: Duration, heartbeat: Duration) {
                 }
                 inner.tenure.hold(inner.store.owner(), asked, lease);
                 tell(&system.queues(), || LeaseState::Renewed);
+                peers.look(&*inner.store, heartbeat / 2).await;
             }
             Ok(Ok(Renewal::Lost)) => {
                 log::warn!("the lease on the store was lost: what runs here is ended");
@@ -230,5 +238,51 @@ async fn end_all(queues: &[QueueHandle]) {
 fn tell(queues: &[QueueHandle], what: impl Fn() -> LeaseState) {
     for queue in queues {
         queue.shared.tell(what());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(1_000);
+    const OWN: OwnerId = OwnerId(7);
+
+    fn tenure(until: Until) -> Tenure {
+        Tenure(Mutex::new(Held { owner: OWN, until }))
+    }
+
+    #[test]
+    fn an_owner_stands_as_its_lease_does() {
+        let asked = LeaseClock::default().now();
+        for (until, standing, is_shared) in [
+            (Until::ForEver, Standing::Holds, false),
+            (Until::Of(asked, LONG), Standing::Holds, true),
+            (Until::Of(asked, Duration::ZERO), Standing::InDoubt, true),
+            (Until::Lost, Standing::Over, true),
+        ] {
+            let tenure = tenure(until);
+            assert_eq!(tenure.standing_of(OWN), standing, "{until:?}");
+            assert_eq!(tenure.standing(), standing, "{until:?}");
+            assert_eq!(tenure.standing_of(OwnerId(6)), Standing::Over, "{until:?}: another owner");
+            assert_eq!(tenure.is_shared(), is_shared, "{until:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_holds_from_the_question_and_one_that_is_lost_no_more() {
+        let tenure = tenure(Until::Lost);
+        assert_eq!(tenure.left(), Duration::ZERO);
+        let asked = LeaseClock::default().now();
+        tenure.hold(OwnerId(8), asked, LONG);
+        assert_eq!(tenure.standing_of(OWN), Standing::Over);
+        assert_eq!(tenure.standing_of(OwnerId(8)), Standing::Holds);
+        while LeaseClock::default().now() == asked {
+            std::thread::yield_now();
+        }
+        let left = tenure.left();
+        assert!(left < LONG && left > LONG - Duration::from_secs(100), "{left:?}");
+        tenure.lose();
+        assert_eq!((tenure.standing(), tenure.left()), (Standing::Over, Duration::ZERO));
     }
 }

@@ -151,6 +151,32 @@ async fn nothing_is_left_of_servers_that_are_no_more() {
     assert_eq!((waits.claimed.len(), waits.counts.running()), (5, 5));
 }
 
+/// In the order of the question, each with its own counts, and a queue that nobody has opened is an error.
+#[tokio::test]
+async fn the_states_of_several_queues_are_those_of_each() {
+    let Some(schema) = Schema::new() else { return };
+    let (a, b) = (schema.open(), schema.open());
+    let mut queues = Vec::new();
+    for (number, name) in ["Fetch", "Ingest", "Process"].into_iter().enumerate() {
+        let queue = a.open_queue(name).await.unwrap().id;
+        b.open_queue(name).await.unwrap();
+        for _ in 0..=number {
+            submit(&*b, queue).await.unwrap();
+        }
+        queues.insert(0, queue);
+    }
+    queues.push(queues[0]);
+    let states = a.queue_states(queues.clone()).await.unwrap();
+    let queued: Vec<_> = states.iter().map(|state| state.counts.queued()).collect();
+    assert_eq!(queued, [3, 2, 1, 3]);
+    for (queue, state) in queues.iter().zip(&states) {
+        assert_eq!(a.queue_state(*queue).await.as_ref(), Ok(state));
+    }
+    assert_eq!(a.queue_states(Vec::new()).await, Ok(Vec::new()));
+    let unknown = a.queue_states(vec![queues[0], QueueId(99)]).await.unwrap_err();
+    assert!(unknown.to_string().contains("number 99"), "{unknown}");
+}
+
 /// Two servers prune at once, and delete no more than they should.
 #[tokio::test]
 async fn two_that_prune_delete_no_more_than_one() {

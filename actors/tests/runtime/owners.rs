@@ -13,7 +13,7 @@ use actiond_actors::store::{
 };
 use actiond_actors::testing::{FaultyStore, Gate, Script, eventually};
 use actiond_actors::{
-    ActionId, OnRestart, Parameters, QueueError, QueueHandle, State, System, Wish,
+    ActionId, Builder, OnRestart, Parameters, QueueError, QueueHandle, State, System, Wish,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -37,6 +37,8 @@ struct Says {
     lease: Option<Duration>,
     renewal: Option<Result<Renewal, StoreError>>,
     renewals: usize,
+    /// Number of times that it was asked for the states of queues.
+    asked: usize,
     /// Nothing starts yet; the first may in this time.
     due: Option<Duration>,
     sink: Option<NoticeSink>,
@@ -94,6 +96,14 @@ impl Store for Scripted {
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
         self.inner.queue_state(queue)
+    }
+
+    fn queue_states(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Vec<QueueState>, StoreError>> {
+        self.says().asked += 1;
+        self.inner.queue_states(queues)
     }
 
     fn record(
@@ -224,6 +234,29 @@ async fn a_lease_is_renewed_by_a_timer_and_no_store_without_one_is_asked() {
         tokio::time::sleep(LEASE).await;
         assert_eq!(store.says().renewals, before, "what is closed needs none");
     }
+}
+
+/// However many queues there are, and in whatever order: over a network each question takes its time.
+#[tokio::test]
+async fn the_counts_of_all_queues_are_asked_for_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Scripted::new(&directory, Some(LEASE));
+    let names = ["a", "b", "c", "d"];
+    let builder = builder(directory.path()).store(Arc::new(store.clone()));
+    let add = |builder: Builder, name| builder.queue(name, threads(1), Script::always(nothing()));
+    let system = names.into_iter().fold(builder, add).start().await.unwrap();
+    let queues = ["d", "b", "a"].map(|name| system.queue(name).unwrap());
+    queues[1].pause().await.unwrap();
+    for number in [1, 2] {
+        let id = submit(&queues[1], "nothing").await;
+        assert_eq!(queues[1].read_summary().await.unwrap().counts.queued(), number, "{id}");
+    }
+    let before = store.says().asked;
+    let read = system.read_summaries(&queues).await.unwrap();
+    assert_eq!(store.says().asked, before + 1);
+    let seen: Vec<_> = read.iter().map(|one| (one.paused, one.counts.queued())).collect();
+    assert_eq!(seen, [(false, 0), (true, 2), (false, 0)]);
+    system.shutdown(SOON).await;
 }
 
 /// A start that is heard of after the lease may run elsewhere by then: it is put back, of whatever kind it is, and begins later.

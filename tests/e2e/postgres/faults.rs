@@ -93,6 +93,7 @@ fn a_server_that_stood_still_is_not_believed() {
     bench.begun("ended", 2);
     servers[1].wait_in("Once", &once, "Error");
     let failed = servers[1].about("Once", "getStatus", &once).success();
+    servers[1].wait_for_line(&["WARN", "the server server-0 (", "has stopped answering"]);
     assert!(pids.iter().all(|pid| !is_gone(pid)), "nobody ends them while it stands still");
     // One of them comes to its own end.
     bench.end("late", 1);
@@ -103,6 +104,10 @@ fn a_server_that_stood_still_is_not_believed() {
     servers[0].signal("CONT");
     servers[0].wait_for_line(&["this server goes on in the store as owner"]);
     wait_until("the end of what it ran", || pids.iter().all(|pid| is_gone(pid)));
+    for (queue, token) in [("Again", &late), ("Again", &ended), ("Once", &once)] {
+        let dropped = "the end of attempt 1 was dropped: another server had taken the action over";
+        servers[0].wait_for_line(&["WARN", &format!("queue {queue}: action {token}: {dropped}")]);
+    }
     for server in servers.iter() {
         assert_eq!(server.status_in("Again", &late), "Processing");
         assert_eq!(server.status_in("Again", &ended), "Processing");

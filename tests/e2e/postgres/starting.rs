@@ -1,12 +1,13 @@
 //! The words of a server that can't use its database, and hosts of which one will do.
 
+use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::proxy;
 use super::servers::{Database, Servers};
-use crate::server::{CONFIG, Home, PATIENCE};
+use crate::server::{CONFIG, Home, PATIENCE, Server, wait_until};
 
 /// Maximum time for the end of a server that can't use its database, on a machine that is busy.
 const SOON: Duration = Duration::from_secs(10);
@@ -41,6 +42,73 @@ fn must_refuse(database: &Database, connection: &str, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{word}: {said}");
     }
+}
+
+/// What programs use is in the data directory, whatever the store is: who comes second there is refused before anything is
+/// touched, the database too.
+#[test]
+fn a_data_directory_has_one_server() {
+    let (Some(database), Some(other)) = (Database::shared(), Database::shared()) else { return };
+    // A schema that is there, and that no server uses.
+    Servers::start(&other, 1, CONFIG).end(0);
+    let home = database.home("first", "");
+    let path = |name: &str| home.path().join(name);
+    let script = format!(
+        "pwd > {0}/where; : > kept; until [ -e {0}/end ]; do sleep 0.02; done; [ -e kept ]",
+        home.path().display()
+    );
+    fs::write(path("work.sh"), script).unwrap();
+    let config = |name| {
+        let keys = database.keys(&database.connection());
+        let work = path("work.sh");
+        let queue = format!("[Work]\nType=Command\nCommand=/bin/sh {}\n", work.display());
+        format!("[Server]\nServerName={name}\n{keys}\n[AsyncActions]\n0=Work\n{queue}")
+    };
+    home.configure(&config("first"));
+    let first = home.start();
+    let token = first.submit_to("Work", "");
+    wait_until("its program", || path("where").exists());
+    let servers = || database.query("SELECT count(*) FROM server");
+    let before = servers();
+
+    let (data, pid) = (home.data(), first.pid());
+    let at = |home: &Home| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+        command.arg("--config").arg(home.path().join("test.cfg")).arg("--data").arg(&data);
+        command.args(["--port", "0"]).current_dir(home.path());
+        command
+    };
+    let must_refuse = |command, more: &[&str]| {
+        let (code, said) = refused(command);
+        assert_eq!(code, 1, "{said}");
+        let in_use = format!("{} is in use by another server (process {pid})", data.display());
+        for words in more.iter().chain(&[&*in_use]) {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    };
+    let second = Home::new(&config("second"));
+    let alone = Home::new(CONFIG);
+    let advice = "a DataDirectory of its own, by [Paths] DataDirectory or --data";
+    must_refuse(at(&second), &[advice]);
+    must_refuse(at(&alone), &[advice]);
+    let mut migrate = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    migrate.args(["migrate", "--from", &other.connection(), "--schema", &other.schema]);
+    migrate.arg("--to").arg(&data);
+    must_refuse(migrate, &[]);
+
+    fs::remove_file(data.join("actiond.lock")).unwrap();
+    wait_until("the lock file", || {
+        let text = fs::read_to_string(data.join("actiond.lock"));
+        text.is_ok_and(|text| text.trim() == pid.to_string())
+    });
+    must_refuse(at(&second), &[advice]);
+    assert_eq!(servers(), before, "the database was touched");
+    assert!(!data.join("actions.db").exists(), "a file was made");
+
+    fs::write(path("end"), "").unwrap();
+    assert_eq!(first.outcome("Work", &token).must("status"), "Finished", "what it had is gone");
+    first.kill();
+    drop(Server::run(at(&second)));
 }
 
 #[test]

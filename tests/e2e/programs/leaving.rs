@@ -77,6 +77,25 @@ fn a_slot_is_free_when_all_are_gone() {
     }
 }
 
+/// A chain of processes, each of which starts the next and ends: none is there for as long as a look at all processes takes.
+#[test]
+fn a_slot_is_free_when_a_chain_has_gone() {
+    let chain = "require POSIX; open(my $links, '>>', $ARGV[0]) or die; for (1 .. 5_000) { exit if fork; \
+                 POSIX::setsid(); syswrite($links, '.') }";
+    let command = "/bin/sh -c 'perl \"$0\" \"$1\" & until [ -s \"$1\" ]; do sleep 0.01; done' %HOME%/chain.pl %HOME%/{Links}";
+    let shop = Shop::with(&[("Work", command, "StopGraceSecs=1")]).file("chain.pl", chain);
+    let server = shop.start();
+    for round in 0..20 {
+        let links = format!("links-{round}");
+        let token = server.submit_to("Work", &format!("&Links={links}"));
+        let answer = ended(&server, "Work", &token, Duration::from_secs(25));
+        assert_eq!(answer.must("status"), "Finished", "{}", answer.0);
+        let then = shop.read(&links).len();
+        shop.all_gone();
+        assert_eq!(shop.read(&links).len(), then, "round {round}: it went on after the end");
+    }
+}
+
 #[test]
 fn a_stop_reaches_what_left() {
     let shop = shop("StopGraceSecs=1");

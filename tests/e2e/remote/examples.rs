@@ -1,7 +1,11 @@
 //! The workers of `examples/workers`, as they are: each does its work, obeys, and outlives a server that is killed.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::calls::Answer;
 use super::super::server::{Home, Server, wait_until};
@@ -12,8 +16,8 @@ use super::CONFIG;
 struct Worker(Child);
 
 impl Worker {
-    /// Starts a worker of this language, unless what it needs is missing.
-    fn start(language: &str, server: &Server, name: &str) -> Option<Self> {
+    /// Starts a worker of this language for the server at this address, unless what it needs is missing.
+    fn start(language: &str, address: SocketAddr, name: &str) -> Option<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workers");
         let (needs, file): (&[&str], _) = match language {
             "Python" => (&["python3"], "worker.py"),
@@ -32,7 +36,7 @@ impl Worker {
             }
         }
         let mut command = Command::new(needs[0]);
-        command.arg(folder.join(file)).arg(format!("http://{}", server.address));
+        command.arg(folder.join(file)).arg(format!("http://{address}"));
         command.args(["Render", name]).stdin(Stdio::null()).stdout(Stdio::null());
         Some(Self(command.spawn().expect("it starts")))
     }
@@ -83,7 +87,7 @@ fn does_all(language: &str) {
     let keys = "[Render]\nStopGraceSecs=20\nLeaseSecs=10\n";
     let home = Home::new(&CONFIG.replace("[Render]\n", keys));
     let server = home.start();
-    let Some(worker) = Worker::start(language, &server, "example") else { return };
+    let Some(worker) = Worker::start(language, server.address, "example") else { return };
 
     let token = server.submit_to("Render", "&Steps=3&StepSecs=0.01&Name=%3C%26%C3%B6");
     let ended = server.outcome("Render", &token);
@@ -139,6 +143,121 @@ fn does_all(language: &str) {
     });
     worker.end();
     wait_until("that it is given back", || server.status_in("Render", &token) == "Queued");
+}
+
+/// The pages of proxies whose server is away, with their statuses: XML, HTML that is XML as well, and HTML that is none.
+const PAGES: [(&str, &str, &str); 3] = [
+    ("502 Bad Gateway", "text/xml", "<?xml version=\"1.0\"?><error><status>502</status></error>"),
+    (
+        "502 Bad Gateway",
+        "text/html",
+        "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
+    ),
+    ("503 Service Unavailable", "text/html", "<html><body><hr><p>Back soon & well<br></html>"),
+];
+
+/// Stands before a server and answers so many requests with its own pages in turn, as long as there are any left.
+struct Proxy {
+    address: SocketAddr,
+    left: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    fn before(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (address, left) = (listener.local_addr().expect("its address"), Arc::default());
+        let pages = Arc::clone(&left);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, pages) = (client.expect("a connection"), Arc::clone(&pages));
+                // Whoever has gone needs no answer.
+                std::thread::spawn(move || drop(pass(client, server, &pages)));
+            }
+        });
+        Self { address, left }
+    }
+
+    /// Answers the next requests with each page once, and waits until that is done.
+    fn answer_with_pages(&self, what: &str) {
+        self.left.store(PAGES.len(), Ordering::SeqCst);
+        wait_until(&format!("that all pages were sent {what}"), || {
+            self.left.load(Ordering::SeqCst) == 0
+        });
+    }
+}
+
+/// Answers one request with a page, or passes it on with its reply; then the connection is closed.
+fn pass(client: TcpStream, server: SocketAddr, left: &AtomicUsize) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if !lower.starts_with("connection:") {
+            head.push_str(&line);
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut client = client;
+    let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if let Ok(number) = taken {
+        let (status, kind, page) = PAGES[number - 1];
+        let size = page.len();
+        return write!(
+            client,
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n{page}"
+        );
+    }
+    let mut passed_on = TcpStream::connect(server)?;
+    write!(passed_on, "{head}Connection: close\r\n\r\n")?;
+    passed_on.write_all(&body)?;
+    std::io::copy(&mut passed_on, &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
+
+/// A page of a proxy is no reply of the server: whatever it holds, the worker goes on asking.
+fn outlasts_a_proxy(language: &str) {
+    let keys = "[Render]\nLeaseSecs=60\n";
+    let home = Home::new(&CONFIG.replace("[Render]\n", keys));
+    let server = home.start();
+    let proxy = Proxy::before(server.address);
+    let Some(mut worker) = Worker::start(language, proxy.address, "example") else { return };
+    proxy.answer_with_pages("while it asks for something to do");
+    let token = server.submit_to("Render", "&Steps=60&StepSecs=0.05");
+    let percent = || server.about("Render", "progress", &token).must("percent");
+    wait_until("its progress", || percent() != "0");
+    proxy.answer_with_pages("while it works");
+    let ended = server.outcome("Render", &token);
+    assert_eq!(ended.must("status"), "Finished", "{}", ended.0);
+    assert_eq!(ended.must("language"), language, "{}", ended.0);
+    let history = server.about("Render", "getStatus", &format!("{token}&History=true")).success();
+    assert_eq!(history.values("outcome"), ["Finished"], "in one attempt: {}", history.0);
+    assert!(worker.0.try_wait().expect("its status").is_none(), "it has given up");
+}
+
+#[test]
+fn the_worker_in_python_outlasts_a_proxy() {
+    outlasts_a_proxy("Python");
+}
+
+#[test]
+fn the_worker_in_javascript_outlasts_a_proxy() {
+    outlasts_a_proxy("JavaScript");
+}
+
+#[test]
+fn the_worker_in_shell_outlasts_a_proxy() {
+    outlasts_a_proxy("shell");
 }
 
 #[test]

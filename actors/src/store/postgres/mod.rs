@@ -5,7 +5,7 @@
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`; all connections and
 //!   tasks of a store: `setup`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
-//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`;
+//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`; the clocks of server and database: `clocks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`;
@@ -35,6 +35,7 @@
 //! # Ok(system) }
 //! ```
 
+mod clocks;
 mod columns;
 mod connect;
 mod connection;
@@ -266,8 +267,17 @@ impl Store for PostgresStore {
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {
+        let states = self.queue_states(vec![queue]);
+        // There is one for each queue that was asked for.
+        states.map(|states| states?.pop().ok_or(StoreError::Closed)).boxed()
+    }
+
+    fn queue_states(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Vec<QueueState>, StoreError>> {
         let shared = Arc::clone(&self.shared);
-        self.ask(async move { shared.reader.queue_state(queue).await })
+        self.ask(async move { shared.reader.queue_states(&queues).await })
     }
 
     fn record(

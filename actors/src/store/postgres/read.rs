@@ -90,7 +90,13 @@ const HISTORY: &str = "
         OR EXISTS (SELECT 1 FROM done WHERE queue = $1 AND id = $2))
     ORDER BY attempt";
 
-const QUEUE: &str = concat!("SELECT q.paused, ", sums!("q.id"), " FROM queue q WHERE q.id = $1");
+/// Each queue that is named, in that order; nothing of one that is not there.
+const QUEUES: &str = concat!(
+    "SELECT q.paused, ",
+    sums!("q.id"),
+    " FROM unnest($1::int4[]) WITH ORDINALITY AS e(id, at)
+     LEFT JOIN queue q ON q.id = e.id ORDER BY e.at"
+);
 
 /// A read of one action that waits for its group.
 pub(super) struct Asked {
@@ -134,15 +140,22 @@ impl Reader {
         &self.sites
     }
 
-    pub(super) async fn queue_state(&self, queue: QueueId) -> Result<QueueState, StoreError> {
+    /// Reads the states of these queues, in their order.
+    pub(super) async fn queue_states(
+        &self,
+        queues: &[QueueId],
+    ) -> Result<Vec<QueueState>, StoreError> {
         self.with(async |client: &Object| {
-            let statement = client.prepare_cached(QUEUE).await?;
-            let number = queue_number(queue);
-            let row = client.query_opt(&statement, &[&number]).await?;
-            let unknown = || StoreError::Io(format!("queue number {} was never opened", queue.0));
-            let row = row.ok_or_else(unknown)?;
-            let counts = Tally::read(&row, 1)?.counts();
-            Ok(QueueState { id: queue, paused: row.try_get(0)?, counts })
+            let statement = client.prepare_cached(QUEUES).await?;
+            let numbers: Vec<i32> = queues.iter().copied().map(queue_number).collect();
+            let rows = client.query(&statement, &[&numbers]).await?;
+            let read = |(id, row): (&QueueId, &Row)| {
+                let paused = row.try_get::<_, Option<bool>>(0)?.ok_or_else(|| {
+                    StoreError::Io(format!("queue number {} was never opened", id.0))
+                })?;
+                Ok(QueueState { id: *id, paused, counts: Tally::read(row, 1)?.counts() })
+            };
+            queues.iter().zip(&rows).map(read).collect()
         })
         .await
     }

@@ -15,7 +15,8 @@ const SERVERS: &str = "
     SELECT s.id, s.site, i.name, i.host, i.port, s.slots,
         (SELECT count(*) FROM live l WHERE l.server = s.id AND l.state BETWEEN 1 AND 3),
         (extract(epoch FROM now - s.opened_at) * 1000000)::int8, (extract(epoch FROM now - s.seen_at) * 1000000)::int8,
-        CASE WHEN NOT s.dead THEN (extract(epoch FROM s.expires_at - now) * 1000000)::int8 END
+        CASE WHEN NOT s.dead THEN (extract(epoch FROM s.expires_at - now) * 1000000)::int8 END,
+        s.dead AND NOT s.closed
     FROM (SELECT clock_timestamp() AS now) AS clock, server s JOIN site i ON i.id = s.site
     WHERE (s.expires_at > now AND NOT s.dead)
         OR (NOT s.closed AND NOT EXISTS (SELECT 1 FROM server later WHERE later.site = s.site AND later.id > s.id))
@@ -45,5 +46,6 @@ fn server(row: &Row, sites: &Sites) -> Result<Server, Failure> {
         up: time(row.try_get(7)?).unwrap_or_default(),
         seen: time(row.try_get(8)?).unwrap_or_default(),
         lease: row.try_get::<_, Option<i64>>(9)?.and_then(time),
+        is_dead: row.try_get(10)?,
     })
 }

@@ -1,8 +1,10 @@
 //! The settings with which a store is opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connect::Connect;
+use crate::clock::{Clock, SystemClock};
 use crate::moment::LeaseClock;
 use crate::store::Site;
 
@@ -27,6 +29,8 @@ pub struct Settings {
     pub slots: u32,
     /// The clock by which this server measures its own lease.
     pub clock: LeaseClock,
+    /// The clock by which the system goes that has the store: the log tells if that of the database differs from it.
+    pub wall_clock: Arc<dyn Clock>,
 }
 
 impl Settings {
@@ -54,6 +58,7 @@ impl Settings {
             site: Site { name: String::new(), host: String::new(), port: 0 },
             slots: 0,
             clock: LeaseClock::default(),
+            wall_clock: Arc::new(SystemClock),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Looks each second whether somebody holds an old snapshot, says so in the log, and, as long as that is so, looks for actions that
-//! stand before the marks.
+//! stand before the marks. Beside that it has the [clocks](super::clocks) looked at.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_postgres::{Client, Row};
 
+use super::clocks::{Clocks, Times};
 use super::connection::{Link, Open, Prepare, Role};
 use super::errors::Failure;
 use super::marks::Marks;
@@ -50,12 +51,12 @@ statements! {
     }
 }
 
-struct Prepared(Watch);
+struct Prepared(Watch, Times);
 
 impl Prepare for Prepared {
     async fn prepare(client: &Client) -> Result<Self, Failure> {
         client.batch_execute(&format!("SET statement_timeout = {}", MOST.as_millis())).await?;
-        Ok(Self(Watch::prepare(client).await?))
+        Ok(Self(Watch::prepare(client).await?, Times::prepare(client).await?))
     }
 }
 
@@ -132,6 +133,7 @@ impl Known {
 
 /// Watches as long as the store is open.
 pub(super) async fn watch(setup: Arc<Setup>, marks: Arc<Marks>) {
+    let mut clocks = Clocks::new(Arc::clone(&setup.wall_clock));
     let mut link: Link<Prepared> = Link::new(setup, Role::Watches);
     let mut known = Known::default();
     let mut ticks = interval(EVERY);
@@ -141,6 +143,9 @@ pub(super) async fn watch(setup: Arc<Setup>, marks: Arc<Marks>) {
         ticks.tick().await;
         let looked = async {
             let open = link.get().await?;
+            if clocks.are_due() {
+                ask(clocks.look(&open.client, &open.prepared.1)).await?;
+            }
             let rows = ask(open.client.query(&open.prepared.0.oldest, &[])).await?;
             let found = rows.first().map(Held::read).transpose()?;
             let is_old = known.note(found, Instant::now());

@@ -4,7 +4,7 @@
 //! [`super::write`].
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read as _, Seek as _};
+use std::io::{ErrorKind, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,13 @@ use super::lock::Locks;
 #[cfg(unix)]
 use super::own_files::OwnFiles;
 use crate::store::StoreError;
+use crate::store::directory::{FileId, file_id, file_id_of};
 
 /// Minimum time between two checks: each takes some microseconds of the writing thread.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Length in bytes to which SQLite truncates a longer log when it restarts. No other file is ever truncated.
 pub(super) const JOURNAL_SIZE_LIMIT: u64 = 64 << 20;
-
-/// Identity of a file, whatever path leads to it: device and inode.
-#[cfg(unix)]
-pub(super) type FileId = (u64, u64);
-/// Identity of a file. Here an open file can't be deleted or moved away, so that it exists is enough.
-#[cfg(not(unix))]
-pub(super) type FileId = ();
 
 /// The files of an open database.
 #[derive(Debug)]
@@ -207,19 +201,6 @@ fn is_missing(path: &Path, was: &FileId) -> bool {
         Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
-
-pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
-    fs::metadata(path).map(|file| file_id_of(&file))
-}
-
-#[cfg(unix)]
-pub(super) fn file_id_of(file: &fs::Metadata) -> FileId {
-    use std::os::unix::fs::MetadataExt as _;
-    (file.dev(), file.ino())
-}
-
-#[cfg(not(unix))]
-pub(super) const fn file_id_of(_: &fs::Metadata) -> FileId {}
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -2,17 +2,19 @@
 //!
 //! - one on the database file itself, if the system has locks that do not interfere with SQLite's own (Linux). It
 //!   belongs to the file, whatever path, link or mount leads to it, and can't be deleted;
-//! - one on the file `actiond.lock` beside it, on all systems. It names the process, and older versions
+//! - one on the file `actiond.lock` beside it, on all systems ([`DirectoryLock`]). It names the process, and older versions
 //!   know only this one. It is lost if the file is deleted, so it is checked and taken again ([`super::files`]).
 //!
 //! The reasons are in `docs/adr/0010-a-database-that-is-gone.md`.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use std::fs::File;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use std::io;
+use std::path::Path;
 
-use super::files::{FileId, file_id, file_id_of};
 use crate::store::StoreError;
+use crate::store::directory::{DirectoryLock, in_use, owner};
 
 /// Both locks of a data directory. Must be dropped after the last connection to its database: closing any
 /// descriptor of that file drops the locks that SQLite holds on it in this process.
@@ -25,14 +27,17 @@ pub(super) struct Locks {
 impl Locks {
     /// Takes both, or none. The database file is only locked if it is a `real` file of this system.
     pub(super) fn take(directory: &Path, database: &Path, real: bool) -> Result<Self, StoreError> {
-        // The database file first: a server that is refused there has not touched the lock file of the other.
+        // Where there is no database yet, another server may keep its actions elsewhere: none must be made beside its files.
+        let first = (!database.exists()).then(|| DirectoryLock::take_in(directory)).transpose()?;
+        // Else the database file first: a server that is refused there has not touched the lock file of the other.
         let database = match real.then(|| DatabaseLock::take(database)) {
             None => None,
             Some(Ok(Some(lock))) => Some(lock),
             Some(Ok(None)) => return Err(in_use(directory, owner(directory))),
             Some(Err(e)) => return Err(StoreError::Io(format!("{}: {e}", database.display()))),
         };
-        Ok(Self { directory: DirectoryLock::take(directory)?, _database: database })
+        let directory = first.map_or_else(|| DirectoryLock::take_in(directory), Ok)?;
+        Ok(Self { directory, _database: database })
     }
 
     /// Locks the database that has taken the place of the one before. The directory stays locked.
@@ -40,12 +45,12 @@ impl Locks {
     /// # Errors
     ///
     /// [`StoreError::InUse`] if another server has it.
-    pub(super) fn of_new_database(self, database: &Path) -> Result<Self, StoreError> {
+    pub(super) fn of_new_database(self, path: &Path, database: &Path) -> Result<Self, StoreError> {
         let Self { directory, _database: before } = self;
         drop(before);
         let lock = match DatabaseLock::take(database) {
             Ok(Some(lock)) => Some(lock),
-            Ok(None) => return Err(in_use(&directory.directory, String::new())),
+            Ok(None) => return Err(in_use(path, String::new())),
             Err(e) => return Err(StoreError::Io(format!("{}: {e}", database.display()))),
         };
         Ok(Self { directory, _database: lock })
@@ -59,89 +64,6 @@ impl Locks {
     pub(super) fn check(&mut self) -> Result<(), StoreError> {
         self.directory.check()
     }
-}
-
-/// The lock on `actiond.lock`.
-#[derive(Debug)]
-struct DirectoryLock {
-    directory: PathBuf,
-    /// It is locked as long as it is open.
-    _file: File,
-    id: Option<FileId>,
-    /// True once it was logged that the lock is gone and can't be taken again.
-    warned: bool,
-}
-
-fn path_in(directory: &Path) -> PathBuf {
-    directory.join("actiond.lock")
-}
-
-impl DirectoryLock {
-    fn take(directory: &Path) -> Result<Self, StoreError> {
-        let path = path_in(directory);
-        let io = |e: io::Error| StoreError::Io(format!("{}: {e}", path.display()));
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(directory, owner_in(&file))),
-            Err(TryLockError::Error(e)) => return Err(io(e)),
-        }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
-        // The number is only for other servers' messages; a full disk must not keep this one from starting.
-        let _ = writeln!(file, "{}", std::process::id());
-        // Of the open file: there may be another at its path by now.
-        let id = file.metadata().map(|file| file_id_of(&file)).ok();
-        Ok(Self { directory: directory.to_owned(), _file: file, id, warned: false })
-    }
-
-    fn check(&mut self) -> Result<(), StoreError> {
-        let path = path_in(&self.directory);
-        if file_id(&path).ok() == self.id {
-            return Ok(());
-        }
-        match Self::take(&self.directory) {
-            Ok(again) => {
-                log::warn!(
-                    "{} was deleted or replaced: it is made and locked again",
-                    path.display()
-                );
-                *self = again;
-                Ok(())
-            }
-            Err(error @ StoreError::InUse { .. }) => Err(error),
-            Err(error) => {
-                if !std::mem::replace(&mut self.warned, true) {
-                    log::warn!(
-                        "the lock of the data directory is gone and can't be made again: {error}"
-                    );
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-fn in_use(directory: &Path, owner: String) -> StoreError {
-    StoreError::InUse { path: directory.to_owned(), owner }
-}
-
-/// Returns the holder of the directory's lock, if its file tells.
-fn owner(directory: &Path) -> String {
-    File::open(path_in(directory)).map(|file| owner_in(&file)).unwrap_or_default()
-}
-
-fn owner_in(file: &File) -> String {
-    let mut owner = String::new();
-    // Only for the message: if it can't be read, it is left out.
-    let _ = file.take(20).read_to_string(&mut owner);
-    let owner = owner.trim();
-    if owner.is_empty() { String::new() } else { format!(" (process {owner})") }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -159,7 +81,7 @@ mod on_the_file {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc;
 
-    use crate::store::sqlite::files::{FileId, file_id, file_id_of};
+    use crate::store::directory::{FileId, file_id, file_id_of};
 
     /// A lock of one byte far behind all that SQLite locks and writes. It belongs to the open file; SQLite's locks
     /// belong to the process.
@@ -247,9 +169,10 @@ impl DatabaseLock {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File, TryLockError};
 
     use super::*;
+    use crate::store::directory::path_in;
 
     fn taken(directory: &Path) -> Result<Locks, StoreError> {
         Locks::take(directory, &directory.join("actions.db"), true)

@@ -1,6 +1,5 @@
 //! Opening the store: directory, locks, schema, reserve, connections, threads.
 
-use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -21,6 +20,7 @@ use super::threads::{Threads, read_loop, spawn, write_loop};
 use super::write::{CachedTables, Writer};
 use super::{Durability, SqliteStore, restore, schema};
 use crate::store::StoreError;
+use crate::store::directory::make_directory;
 
 impl SqliteStore {
     /// Opens the store in this directory; creates both if they do not exist.
@@ -65,7 +65,7 @@ impl SqliteStore {
         let vfs = other.map(|(vfs, ..)| vfs);
         let mut locks = Locks::take(directory, &path, vfs.is_none())?;
         if vfs.is_none() && restore::complete(directory)? {
-            locks = locks.of_new_database(&path)?;
+            locks = locks.of_new_database(directory, &path)?;
         }
         let prepared = || {
             let connection = connect(&path, OpenFlags::default(), vfs)?;
@@ -137,34 +137,6 @@ impl SqliteStore {
             threads: Arc::new(Mutex::new(threads)),
         })
     }
-}
-
-/// The mode of a directory that is made here. Others can't list it, but may go through it to what they may use below: programs that run as
-/// another user have their working directories there.
-#[cfg(unix)]
-const DIRECTORY_MODE: u32 = 0o711;
-
-/// Creates the directory and its parents, and makes their names durable: SQLite syncs only the names in it.
-pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
-    let parents = directory.ancestors().take_while(|path| !path.is_dir()).filter_map(Path::parent);
-    let parents: Vec<&Path> = parents.collect();
-    if let Some(parent) = parents.first() {
-        std::fs::create_dir_all(parent)?;
-        let mut builder = std::fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
-        match builder.create(directory) {
-            // Another server was faster.
-            Err(_) if directory.is_dir() => {}
-            made => made?,
-        }
-    }
-    for parent in parents {
-        let parent = if parent == Path::new("") { Path::new(".") } else { parent };
-        // Not every system lets a directory be opened and synced; SQLite passes over that too.
-        let _ = File::open(parent).and_then(|parent| parent.sync_all());
-    }
-    Ok(())
 }
 
 /// The virtual file system of SQLite's that locks the database for this process alone, and so keeps the index of the log

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::files::FileId;
+use crate::store::directory::FileId;
 
 /// Age that the modification time of a directory must have before its list of files is reliable. Systems take that time
 /// from a clock that ticks every 10 ms or faster, and it shows only the first of two changes within one tick.

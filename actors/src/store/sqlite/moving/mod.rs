@@ -12,8 +12,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::errors::store_error;
 use super::lock::Locks;
-use super::open::{connect, make_directory};
+use super::open::connect;
 use super::{Durability, schema};
+use crate::store::directory::make_directory;
 use crate::store::moving::{Begun, Cursor, DEFERRED, Fault, Mark, Moved, Outline, Page, Side};
 
 const _: () = assert!(schema::DEFERRED as i16 == DEFERRED);

@@ -5,6 +5,10 @@
 //! parent changes that. What has done all of that, and has cleared its environment, before it was seen first, is an
 //! *orphan*: it is known for one only where this process adopts orphans.
 //!
+//! A look takes its time: it lists the processes first, and then looks at each. One that ends in between may have started
+//! another that is not on the list. So a look that saw a process of a program end says nothing of what that may have started:
+//! the next one does.
+//!
 //! Most processes are strangers. They are looked at once, as long as looks follow one another quickly: in between numbers
 //! are not used again, and a stranger never becomes anything else.
 
@@ -60,6 +64,8 @@ pub(super) struct Seen {
     pub(super) process: Process,
     pub(super) of: Of,
     pub(super) has_ended: bool,
+    /// True if it had not ended at the last look: what it may have started since may be on no list yet.
+    pub(super) has_just_ended: bool,
     pub(super) is_own_child: bool,
     /// True if it is in the group of a program.
     pub(super) is_in_group: bool,
@@ -72,6 +78,8 @@ pub(super) const BEGUN_WITHIN: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(super) struct Census {
     known: HashMap<i32, (u64, Of)>,
+    /// Those that are no strangers, had ended, and were not waited for.
+    ended: HashSet<Process>,
     /// Those of which nothing could be told yet, and when they were first seen so.
     unsure: HashMap<Process, Instant>,
 }
@@ -91,6 +99,7 @@ impl Census {
         now: Instant,
     ) -> std::io::Result<Vec<Seen>> {
         let before = std::mem::take(&mut self.known);
+        let ended_before = std::mem::take(&mut self.ended);
         let all = at.all()?;
         self.known.reserve(all.len());
         let still_there: HashSet<i32> = match self.unsure.is_empty() {
@@ -167,18 +176,44 @@ impl Census {
                 break;
             }
         }
-        let known = &self.known;
+        let (known, ended) = (&self.known, &mut self.ended);
         let seen = seen.into_iter().filter_map(|(id, stat)| {
             let (start, of) = *known.get(&id)?;
+            if matches!(of, Of::Stranger | Of::Silent | Of::Server) {
+                return None;
+            }
+            let process = Process { id, start };
+            if stat.has_ended {
+                ended.insert(process);
+            }
             Some(Seen {
-                process: Process { id, start },
+                process,
                 of,
                 has_ended: stat.has_ended,
+                has_just_ended: stat.has_ended && !ended_before.contains(&process),
                 is_own_child: stat.parent == roster.server,
                 is_in_group: roster.leaders.contains_key(&stat.group),
             })
         });
-        Ok(seen.filter(|seen| !matches!(seen.of, Of::Stranger | Of::Silent | Of::Server)).collect())
+        let mut seen: Vec<_> = seen.collect();
+        if !roster.adopts {
+            // Their parents may have waited for them. Where orphans are adopted, the last of those is a child of this process.
+            let is_known = |id, start| known.get(&id).is_some_and(|(known, _)| *known == start);
+            let gone = before.into_iter().filter(|(id, (start, of))| {
+                matches!(of, Of::Program(_))
+                    && !is_known(*id, *start)
+                    && !ended_before.contains(&Process { id: *id, start: *start })
+            });
+            seen.extend(gone.map(|(id, (start, of))| Seen {
+                process: Process { id, start },
+                of,
+                has_ended: true,
+                has_just_ended: true,
+                is_own_child: false,
+                is_in_group: true,
+            }));
+        }
+        Ok(seen)
     }
 
     /// Tells whether there are processes of which nothing could be told, and the next look may tell it.

@@ -48,8 +48,8 @@ enum Ask {
     Sweep(Serial, oneshot::Sender<Swept>),
 }
 
-/// Number of the processes that belong to a program, or may do so, and had not ended; they were killed. `None` if
-/// processes are not shown here.
+/// Number of the processes that belong to a program, or may do so, and had not ended, or not when the look before began; they
+/// were killed. `None` if processes are not shown here.
 type Swept = Option<usize>;
 
 /// A program that is known to the sweeper, until this is dropped.
@@ -80,7 +80,7 @@ impl Entry {
     }
 
     /// Kills what belongs to the program, whose leader has ended and was not waited for. Returns the number of processes
-    /// that had not ended, or `None` if that can't be told here.
+    /// of which something may run on, or `None` if that can't be told here.
     pub(super) async fn sweep(&self) -> Option<usize> {
         if let Some(running) = programs().running.get_mut(&self.0) {
             running.ends = true;
@@ -267,12 +267,15 @@ impl Sweeper {
         };
         let orphans = self.judge(seen);
         let hopeful = self.kill_orphans(&orphans.nobodys) + orphans.unclear;
+        let ended = |of| seen.iter().filter(|seen| seen.has_just_ended && seen.of == of).count();
         for ask in asks {
             let Ask::Sweep(serial, reply) = ask else { continue };
             let of = |seen: &&Seen| seen.of == Of::Program(serial) && !seen.has_ended;
             let left = seen.iter().filter(of).map(|seen| seen.process);
             // Any program that ends now may have started those orphans.
             let number = left.map(kill).count()
+                + ended(Of::Program(serial))
+                + ended(Of::Orphan)
                 + hopeful
                 + usize::from(self.census.is_unsure(Instant::now()));
             // Nobody waits for the answer if the system has been dropped.
@@ -305,7 +308,7 @@ impl Sweeper {
         let mut known = self.leavers.take_all();
         let mut notes = Vec::new();
         self.has_orphans = false;
-        for Seen { process, of, has_ended, is_own_child, is_in_group } in seen.iter().copied() {
+        for Seen { process, of, has_ended, is_own_child, is_in_group, .. } in seen.iter().copied() {
             let program = match of {
                 Of::Orphan => None,
                 Of::Program(serial) if is_own_child || !is_in_group => Some(serial),

@@ -11,6 +11,8 @@ const SERVER: i32 = 100;
 struct World {
     processes: RefCell<BTreeMap<i32, (Stat, &'static str)>>,
     looked_at: Cell<usize>,
+    /// A chain of processes: when the last is about to be looked at, it starts this one and ends.
+    next: Cell<Option<(i32, i32)>>,
 }
 
 impl World {
@@ -48,6 +50,11 @@ impl Look for World {
 
     fn stat(&self, process: i32) -> Option<Stat> {
         self.looked_at.set(self.looked_at.get() + 1);
+        if let Some((last, next)) = self.next.get().filter(|(last, _)| *last == process) {
+            self.next.set(None);
+            self.put(last, SERVER, last, "ended");
+            self.put(next, SERVER, next, "");
+        }
         self.processes.borrow().get(&process).map(|(stat, _)| *stat)
     }
 
@@ -207,5 +214,55 @@ fn a_look_that_can_not_tell_says_so_for_a_moment() {
         world.gone(301);
         census.look(&world, &roster(adopts), true, later).unwrap();
         assert!(!census.is_unsure(later), "it has gone: {adopts} {parent} {environment}");
+    }
+}
+
+/// Each look lists the last one of a chain, which starts another and ends before it is looked at.
+#[test]
+fn a_process_that_ends_during_a_look_makes_it_tell_nothing() {
+    let world = World::new();
+    let now = Instant::now();
+    let mut census = Census::default();
+    world.put(201, SERVER, 201, "");
+    world.put(300, SERVER, 300, "");
+    let mut look = || {
+        let seen = census.look(&world, &roster(true), true, now).unwrap();
+        let runs = seen.iter().filter(|seen| !seen.has_ended).count();
+        let just_ended = seen.iter().filter(|seen| seen.has_just_ended).count();
+        (runs, just_ended)
+    };
+    for last in 300..310 {
+        world.next.set(Some((last, last + 1)));
+        assert_eq!(look(), (0, 1), "{last}: the next one is on no list");
+    }
+    assert_eq!(look(), (1, 0), "the chain has an end");
+    world.put(310, SERVER, 310, "ended");
+    assert_eq!(look(), (0, 1));
+    assert_eq!(look(), (0, 0));
+}
+
+/// Where orphans are not adopted, whoever ends is gone.
+#[test]
+fn a_process_of_a_program_that_is_gone_has_just_ended() {
+    for (adopts, want) in [(false, vec![Of::Program(1)]), (true, vec![])] {
+        let world = World::new();
+        let now = Instant::now();
+        let mut census = Census::default();
+        world.put(201, SERVER, 201, "");
+        world.put(210, 201, 201, "");
+        world.put(211, 1, 211, "a.1.1");
+        world.put(212, 90, 212, "PATH");
+        let mut look = || {
+            let seen = census.look(&world, &roster(adopts), true, now).unwrap();
+            let just_ended = seen.into_iter().filter(|seen| seen.has_just_ended);
+            just_ended.map(|seen| seen.of).collect::<Vec<_>>()
+        };
+        assert_eq!(look(), []);
+        world.put(210, 201, 201, "ended");
+        assert_eq!(look(), [Of::Program(1)]);
+        // The first was seen to have ended, the last is nobody's.
+        [210, 211, 212].into_iter().for_each(|id| world.gone(id));
+        assert_eq!(look(), want, "adopts: {adopts}");
+        assert_eq!(look(), []);
     }
 }
