@@ -26,6 +26,7 @@ use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished, tokens};
 use crate::http::server::Listener;
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
+use crate::metrics::Metrics;
 use crate::tls::{LOOK_EVERY, Tls, TlsError, TlsOptions};
 
 /// Time that open connections get to read their last reply once all actions have ended.
@@ -112,9 +113,11 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let mut signals = Signals::new()?;
-    let system = start_queues(&settings, address.port()).await?;
+    let metrics = Metrics::default();
+    let system = start_queues(&settings, address.port(), &metrics).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let endpoint = endpoint_builder(&settings, system.clone())
+        .metrics(metrics)
         .address(settings.server.token_host.clone(), address.port())
         .threads(workers)
         .idle_timeout(idle)
@@ -433,7 +436,11 @@ async fn shared_store(
 }
 
 /// Starts the queues that the configuration names.
-async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeError> {
+async fn start_queues(
+    settings: &Settings,
+    port: u16,
+    metrics: &Metrics,
+) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
     let shared = shared_store(settings, port).await?;
     let builder = match &shared {
@@ -443,6 +450,7 @@ async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeErr
     let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));
+    let builder = builder.observer(metrics.observer());
     let written: Vec<_> = settings
         .queues
         .iter()

@@ -147,6 +147,7 @@ pub mod postgres;
 pub mod query;
 mod servers;
 mod shown;
+mod size;
 pub mod sqlite;
 mod within;
 
@@ -172,6 +173,7 @@ pub use counts::Counts;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
+pub use size::StoreSize;
 pub use within::RecordWithin;
 
 /// A queue's number within one store.
@@ -328,6 +330,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn show(&self, shown: Vec<Shown>) -> BoxFuture<'static, Result<(), StoreError>> {
         drop(shown);
         ready(Ok(())).boxed()
+    }
+
+    /// Reads the size of the store; `None` if it is not in a file of its own. It must cost next to nothing, whatever is stored.
+    fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        ready(Ok(None)).boxed()
     }
 
     /// Writes what is still buffered, gives the lease up, and ends the store's threads.

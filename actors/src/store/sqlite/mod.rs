@@ -8,7 +8,7 @@
 //! - checks that nobody else moved or changed the files: `files`; files that this process must not open: `own_files`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
-//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`;
+//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
 //!
@@ -39,6 +39,7 @@ mod retention;
 mod rows;
 mod salvage;
 mod schema;
+mod size;
 mod starts;
 mod threads;
 mod within;
@@ -54,7 +55,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
-    PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError, StoreSize,
 };
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
@@ -163,6 +164,10 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         let class = ReadClass::of(&cursor, limit);
         read(&self.pages, class, move |reader| reader.page(queue, &query, cursor, limit))
+    }
+
+    fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        read(&self.single, ReadClass::Short, |reader| reader.size().map(Some))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
