@@ -3,7 +3,9 @@
 
 use std::rc::Rc;
 
-use actix_web::http::header::{ACCEPT, ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
@@ -82,5 +84,6 @@ async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpRespo
 
 /// Answers with the text of an error.
 fn said(mut response: HttpResponseBuilder, error: &AciError) -> HttpResponse {
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     response.content_type("text/plain; charset=utf-8").body(format!("{}\n", error.description))
 }

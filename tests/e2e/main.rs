@@ -26,6 +26,7 @@ mod forward;
 mod hostile;
 mod limits;
 mod logging;
+mod metrics;
 mod operating;
 #[cfg(unix)]
 mod postgres;
