@@ -1,4 +1,4 @@
-//! The metrics: for whoever has the role ServiceStatus for the whole server, on both ports, refused over HTTP.
+//! The metrics: for whoever has the role `ServiceStatus` for the whole server, on both ports, refused over HTTP.
 
 use super::*;
 
