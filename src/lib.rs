@@ -67,6 +67,7 @@
 //! | [`aci`] | the wire, requests and replies as plain data: the package `actiond-aci` |
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
+//! | [`metrics`] | counts of all of it, for Prometheus |
 //! | [`config`] | the configuration file |
 //! | [`backup`] | archives of all that a server keeps |
 //! | [`cli`] | the program: command line, log, signals |
@@ -87,5 +88,6 @@ pub mod front;
 pub mod fuzzing;
 pub mod http;
 pub mod kinds;
+pub mod metrics;
 pub mod service;
 pub mod tls;

@@ -113,10 +113,10 @@ pub use lifecycle::{Came, OnRestart, Recovery};
 pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
 pub use queue::{
-    ActionStatus, Backoff, Listing, QueueError, QueueHandle, QueueSettings, Relayed,
+    ActionStatus, Backoff, Listing, Load, QueueError, QueueHandle, QueueSettings, Relayed,
     RelayedCommand, RetryPolicy, RunOutcome, StatusWithin, Submission, Summary, Target, TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;
-pub use store::{Counts, StoreError, Submitted};
-pub use system::{Builder, StartError, System};
+pub use store::{Counts, StoreError, StoreSize, Submitted};
+pub use system::{Builder, Standing, StartError, System};

@@ -29,14 +29,15 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::events::Observers;
 use crate::queue::{QueueActor, QueueHandle, QueueShared, Summary, lock};
-use crate::store::{OwnerId, QueueState, Server, Site, SiteId, Store, StoreError};
+use crate::store::{OwnerId, QueueState, Server, Site, SiteId, Store, StoreError, StoreSize};
 use crate::supervision::Guardian;
 #[cfg(unix)]
 use crate::worker::run::programs::Programs;
 use actor_thread::ActorThread;
 use builder::NewQueue;
 pub use builder::{Builder, StartError};
-pub(crate) use lease::{Standing, Tenure};
+pub use lease::Standing;
+pub(crate) use lease::Tenure;
 use shutdown::phase::{Admitted, Shutdown};
 
 /// A running set of queues. Cheap to clone.
@@ -181,6 +182,34 @@ impl System {
     #[must_use]
     pub fn site(&self, id: SiteId) -> Option<Arc<Site>> {
         self.inner.store.site(id)
+    }
+
+    /// Returns the standing of this server in a store that servers share; `None` in one that it has to itself, which has no
+    /// leases.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        self.is_shared().then(|| self.inner.tenure.standing())
+    }
+
+    /// Returns the number of leases that this server has lost since its start.
+    #[must_use]
+    pub fn leases_lost(&self) -> u64 {
+        self.inner.tenure.lost()
+    }
+
+    /// Tells whether the store answers, as far as is known: see [`Store::is_available`].
+    #[must_use]
+    pub fn is_store_available(&self) -> bool {
+        self.inner.store.is_available()
+    }
+
+    /// Reads the size of the store: see [`Store::size`].
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn store_size(&self) -> Result<Option<StoreSize>, StoreError> {
+        self.inner.store.size().await
     }
 
     /// Reads the servers that share the store, this one too: see [`Store::servers`]. Empty if the store can't be shared.

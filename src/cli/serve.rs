@@ -28,6 +28,7 @@ use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished, tokens};
 use crate::http::server::Listener;
 use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
+use crate::metrics::Metrics;
 use crate::tls::{LOOK_EVERY, Tls, TlsError, TlsOptions};
 
 /// Time that open connections get to read their last reply once all actions have ended.
@@ -187,9 +188,11 @@ async fn serve_once(
         Some(signals) => signals,
         none => none.insert(Signals::new()?),
     };
-    let system = start_queues(settings, address.port()).await?;
+    let metrics = Metrics::default();
+    let system = start_queues(settings, address.port(), &metrics).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let endpoint = endpoint_builder(settings, system.clone())
+        .metrics(metrics)
         .address(settings.server.token_host.clone(), address.port())
         .threads(workers)
         .idle_timeout(idle)
@@ -526,7 +529,11 @@ async fn shared_store(
 }
 
 /// Starts the queues that the configuration names.
-async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeError> {
+async fn start_queues(
+    settings: &Settings,
+    port: u16,
+    metrics: &Metrics,
+) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
     let shared = shared_store(settings, port).await?;
     let builder = match &shared {
@@ -536,6 +543,7 @@ async fn start_queues(settings: &Settings, port: u16) -> Result<System, ServeErr
     let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));
+    let builder = builder.observer(metrics.observer());
     let written: Vec<_> = settings
         .queues
         .iter()

@@ -57,6 +57,15 @@ pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> AciError {
     AciError::permission(&format!("no role is yours.{}", hint(&endpoint.access(), caller)))
 }
 
+/// Returns the error for a caller who may not see the metrics, and logs it.
+pub(super) fn refused_metrics(access: &Access, caller: &Caller) -> AciError {
+    log::warn!("a request {caller} was refused: the metrics need the role ServiceStatus");
+    AciError::permission(&format!(
+        "the metrics need the role ServiceStatus, and that is not yours.{}",
+        hint(access, caller)
+    ))
+}
+
 fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {
     let Wanted { action, role, .. } = wanted;
     let part = wanted.subaction.map(|part| format!(".{part}")).unwrap_or_default();

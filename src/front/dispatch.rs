@@ -23,6 +23,7 @@ use super::handover::Handover;
 use super::list::List;
 use super::message::{AciReply, AciRequest, Caller, Port};
 use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
+use super::request_log::Noted;
 use super::run_permits::RunPermit;
 use super::{Client, queues, request_log, server_info, service, submit, work};
 use crate::aci::catalog::builtin::HELP;
@@ -79,21 +80,25 @@ struct ParsedRequest {
 /// The error of a request that failed, and the form of its reply.
 type Failed = (AciError, ResponseFormat);
 
-/// Answers a request. `text` is set to the text for the log where the target says nothing, because the parameters are in the
-/// body.
+/// Answers a request, and notes for the log and the metrics what it turned out to be.
 pub(super) async fn dispatch(
     endpoint: &Endpoint,
     request: &mut AciRequest,
-    text: &mut Option<String>,
+    noted: &mut Noted,
 ) -> (String, Result<AciReply, Failed>) {
-    let ParsedRequest { action, pairs, format } = match read(endpoint, request, text) {
+    let ParsedRequest { action, pairs, format } = match read(endpoint, request, &mut noted.text) {
         Ok(read) => read,
         Err((action, failed)) => return (action, Err(failed)),
     };
+    let actions = endpoint.actions(request.port);
+    let found = actions.find(&action);
+    if let (Some(counted), Ok(found)) = (endpoint.counted(), &found) {
+        noted.place = counted.requests.place(request.port, Some(found.spec().name));
+    }
     let call = Call {
         endpoint,
         port: request.port,
-        actions: endpoint.actions(request.port),
+        actions,
         action: &action,
         pairs,
         format,
@@ -106,12 +111,17 @@ pub(super) async fn dispatch(
         handover: Handover::default(),
         permit: None,
     };
-    let reply = reply(call).await.map_err(|error| (error, format));
+    let reply = match found {
+        Ok(found) => reply(call, found).await,
+        Err(unknown) => Err(unknown),
+    };
+    let reply = reply.map_err(|error| (error, format));
     (action, reply)
 }
 
 /// Reads a request into an action with its parameters, which then are in memory once. An error comes with the name of the
-/// action as far as it is known.
+/// action as far as it is known. `text` is set to the text for the log where the target says nothing, because the parameters are
+/// in the body.
 fn read(
     endpoint: &Endpoint,
     request: &mut AciRequest,
@@ -162,10 +172,8 @@ fn is_bare(target: &str) -> bool {
     without_authority(target).trim_start_matches(['/', '?']).is_empty()
 }
 
-/// Finds the action, authorizes the caller, checks the parameters, performs the action, formats the reply and reserves its
-/// memory.
-async fn reply(mut call: Call<'_>) -> Result<AciReply, AciError> {
-    let action = call.actions.find(call.action)?;
+/// Authorizes the caller, checks the parameters, performs the action, formats the reply and reserves its memory.
+async fn reply(mut call: Call<'_>, action: Action<'_>) -> Result<AciReply, AciError> {
     authorize(call.endpoint, call.port, call.caller, action, &call.pairs)?;
     action.check(&call.pairs, call.endpoint.limits().strict)?;
     let data = perform(&mut call, action).await?;

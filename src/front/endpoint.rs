@@ -9,6 +9,7 @@ use actiond_actors::{Submitted, System};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 
+use super::message::Port;
 use super::reply_memory::ReplyBudget;
 use super::request_log::{Logged, RequestLog};
 use super::run_permits::RunPermits;
@@ -22,6 +23,8 @@ use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
+use crate::metrics::{Counted, Metrics, Requests};
+use crate::service::SERVICE_ACTIONS;
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -55,6 +58,7 @@ pub(super) struct Inner {
     pub(super) backups: Option<Backups>,
     stop: Notify,
     restart: Notify,
+    counted: Option<Arc<Counted>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -101,6 +105,7 @@ pub struct EndpointBuilder {
     service_port: Option<u16>,
     service_has_tls: bool,
     backups: Option<Backups>,
+    metrics: Option<Metrics>,
 }
 
 /// A description of the actions of a queue.
@@ -313,6 +318,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the metrics of the system, which the endpoint then shows at `/metrics` to whoever has the role `ServiceStatus`, with
+    /// those of its own requests (default: there are none). See [`crate::metrics`].
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or another action has
     /// that name (`GetStatus`), only causes a warning in the log: the application may still use it.
     #[must_use]
@@ -346,8 +359,14 @@ impl EndpointBuilder {
                 runs_programs,
             }
         });
+        let queues: Vec<_> = queues.collect();
+        let began = Instant::now();
+        let counted = self.metrics.map(|metrics| {
+            let requests = Requests::new(named_actions(&queues));
+            Arc::new(Counted::new(metrics, requests, began))
+        });
         let inner = Inner {
-            queues: queues.collect(),
+            queues,
             host: self.host,
             port: self.port,
             threads: self.threads,
@@ -356,7 +375,7 @@ impl EndpointBuilder {
             limits: self.limits,
             prefix: self.prefix,
             browsers: self.browsers,
-            began: Instant::now(),
+            began,
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
             replies: ReplyBudget::new(self.limits.max_reply_memory, self.system.clone()),
@@ -372,6 +391,7 @@ impl EndpointBuilder {
             backups: self.backups,
             stop: Notify::new(),
             restart: Notify::new(),
+            counted,
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -414,6 +434,7 @@ impl Endpoint {
             service_port: None,
             service_has_tls: false,
             backups: None,
+            metrics: None,
         }
     }
 
@@ -447,6 +468,11 @@ impl Endpoint {
     #[must_use]
     pub fn connection_limit(&self) -> ConnectionLimit {
         ConnectionLimit::of(self, self.inner.connections.as_ref())
+    }
+
+    /// Returns what is counted for metrics, if anything is.
+    pub(crate) fn counted(&self) -> Option<&Arc<Counted>> {
+        self.inner.counted.as_ref()
     }
 
     /// Replaces the rules about who may do what. Requests that are being performed go on.
@@ -576,6 +602,14 @@ impl Endpoint {
         log::debug!("{text:?}{client}: {how}, {took:?}");
         self.inner.log.push(request);
     }
+}
+
+/// Returns the names of all actions, with their ports.
+fn named_actions(queues: &[ServedQueue]) -> impl Iterator<Item = (Port, &str)> {
+    let of_aci = builtin::BUILTIN.iter().map(|spec| spec.name);
+    let of_aci = of_aci.chain(queues.iter().map(|served| served.queue.name()));
+    let of_service = SERVICE_ACTIONS.iter().map(|spec| (Port::Service, spec.name));
+    of_aci.map(|name| (Port::Aci, name)).chain(of_service)
 }
 
 #[cfg(test)]

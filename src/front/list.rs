@@ -335,6 +335,7 @@ mod tests {
             target: "/action=QueueInfo&QueueName=Work&QueueAction=getActionParameters".to_owned(),
             content_type: None,
             body: Ok(Bytes::new()),
+            refused: None,
             port: crate::front::Port::Aci,
             caller: crate::front::Caller::default(),
             idempotency_key: None,

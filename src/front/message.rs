@@ -15,6 +15,7 @@ use super::handover::Handover;
 use super::reply_memory::{ReplyMemory, SMALL};
 use crate::access::KeyHash;
 use crate::aci::error::AciError;
+use crate::metrics::Reason;
 
 /// A request as it came over HTTP, sent by the HTTP service of the same worker. It gets one reply, also if it is refused
 /// (Q11).
@@ -27,6 +28,8 @@ pub struct AciRequest {
     pub content_type: Option<String>,
     /// The body, or why it could not be read.
     pub body: Result<Bytes, AciError>,
+    /// The reason for which HTTP refuses it, where the error in place of its body does not tell: for metrics alone.
+    pub refused: Option<Reason>,
     /// The port by which it came, which says what actions there are.
     pub port: Port,
     /// The sender.
@@ -42,7 +45,7 @@ pub struct AciRequest {
 }
 
 /// A port of the server. Each has its own set of actions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Port {
     /// The one for actions (`[Server] Port`).

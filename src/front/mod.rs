@@ -15,6 +15,7 @@
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
+//! | `scrape` | the metrics: who may see them, and what counts as refused |
 //! | `render` | actions, parameters and progress as elements |
 //! | `attempts` | the attempts at an action as elements |
 //! | `list` | replies that are lists, which may be streamed |
@@ -44,6 +45,7 @@ mod render;
 mod reply_memory;
 mod request_log;
 mod run_permits;
+mod scrape;
 mod served_queue;
 mod server_info;
 mod servers;
@@ -61,6 +63,7 @@ use chrono::Local;
 use crate::aci::error::AciError;
 use crate::aci::response;
 use crate::aci::time::error_time;
+use crate::metrics::Outcome;
 pub(crate) use authorize::refused_unread;
 pub use client::{Client, Leaving};
 use dispatch::dispatch;
@@ -103,13 +106,14 @@ impl Handler<AciRequest> for FrontActor {
 async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
     let mut logging = Logging::new(endpoint, request);
     let (action, reply) =
-        dispatch(&logging.endpoint, &mut logging.request, &mut logging.text).await;
-    let success = reply.is_ok();
+        dispatch(&logging.endpoint, &mut logging.request, &mut logging.noted).await;
+    let outcome = if reply.is_ok() { Outcome::Success } else { Outcome::Error };
     let body = match reply {
         Ok(reply) => reply,
         Err((error, format)) => {
             let time = error_time(logging.endpoint.now_ms(), &Local);
             log::debug!("{:?}: {:?}", logging.text(), error.log_text());
+            scrape::count_refusal(&logging.endpoint, logging.request.refused, &error);
             let asks_for_key = asks_for_key(&logging.endpoint, &logging.request, &error);
             let reply = match logging.request.port {
                 Port::Aci => {
@@ -122,7 +126,7 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
             AciReply { is_refused, asks_for_key, may_retry, ..reply }
         }
     };
-    logging.write(&action, success);
+    logging.write(&action, outcome);
     body
 }
 

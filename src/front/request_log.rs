@@ -12,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::message::AciRequest;
 use crate::aci::request::{PairValue, Pairs};
 use crate::aci::words::shorten;
+use crate::metrics::{Outcome, Place};
 
 /// Number of requests that are remembered.
 const CAPACITY: usize = 500;
@@ -116,34 +117,50 @@ impl RequestLog {
     }
 }
 
-/// A request to be logged, also if its client has gone before the reply.
+/// What a request turned out to be.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// The text for the log where the target says nothing.
+    pub(super) text: Option<String>,
+    /// The place of its action in the metrics, if there is such an action.
+    pub(super) place: Option<Place>,
+}
+
+/// A request to be logged and counted, also if its client has gone before the reply.
 pub(super) struct Logging {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) request: AciRequest,
-    /// The text for the log where the target says nothing.
-    pub(super) text: Option<String>,
+    pub(super) noted: Noted,
     began: Instant,
     written: bool,
 }
 
 impl Logging {
     pub(super) fn new(endpoint: Arc<Endpoint>, request: AciRequest) -> Self {
-        Self { endpoint, request, text: None, began: Instant::now(), written: false }
+        Self { endpoint, request, noted: Noted::default(), began: Instant::now(), written: false }
     }
 
     pub(super) fn text(&self) -> &str {
-        self.text.as_deref().unwrap_or(&self.request.target)
+        self.noted.text.as_deref().unwrap_or(&self.request.target)
     }
 
-    pub(super) fn write(&mut self, action: &str, success: bool) {
+    pub(super) fn write(&mut self, action: &str, outcome: Outcome) {
         self.written = true;
+        let took = self.began.elapsed();
+        if let Some(counted) = self.endpoint.counted() {
+            let place =
+                self.noted.place.or_else(|| counted.requests.place(self.request.port, None));
+            if let Some(place) = place {
+                counted.requests.count(place, outcome, took);
+            }
+        }
         let logged = Logged {
             action,
             text: self.text(),
             client: self.request.caller.address,
             ended_ms: self.endpoint.now_ms(),
-            took: self.began.elapsed(),
-            success,
+            took,
+            success: outcome == Outcome::Success,
         };
         self.endpoint.log_request(logged);
     }
@@ -153,7 +170,7 @@ impl Drop for Logging {
     fn drop(&mut self) {
         if !self.written {
             log::debug!("{:?}: the client has gone", self.text());
-            self.write("", false);
+            self.write("", Outcome::Gone);
         }
     }
 }

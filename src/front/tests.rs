@@ -91,6 +91,7 @@ impl Bench {
             target: target.to_owned(),
             content_type: None,
             body: Ok(Bytes::new()),
+            refused: None,
             port: Port::Aci,
             caller: Caller::at(Some([192, 0, 2, 7].into())),
             idempotency_key: None,

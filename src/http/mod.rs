@@ -11,6 +11,7 @@
 //! | `response` | the response with a reply |
 //! | `memory` | the budgets of memory for bodies and for replies |
 //! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
+//! | `health`, `metrics` | what is answered beside actions: `/health/live`, `/health/ready` and `/metrics` |
 //! | `refused` | errors for requests that the stream has replaced |
 //! | [`server`] | the HTTP server with its limits |
 
@@ -21,6 +22,7 @@ pub mod connection;
 mod health;
 pub(crate) mod limits;
 pub(crate) mod memory;
+mod metrics;
 mod refused;
 mod response;
 pub mod server;
@@ -42,6 +44,7 @@ use memory::Reservation;
 
 use crate::aci::error::AciError;
 use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port, refused_unread};
+use crate::metrics::Reason;
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
 pub use limits::ConnectionLimit;
@@ -119,7 +122,8 @@ pub fn configure_port(
         };
         config
             .service(health::live())
-            .service(health::ready(endpoint))
+            .service(health::ready(endpoint.clone()))
+            .configure(metrics::route(&endpoint))
             .app_data(web::Data::new(service))
             .default_service(web::to(aci));
     }
@@ -160,6 +164,8 @@ async fn aci(
         caller::delay_wrong_key().await;
     }
     let ends_beyond = beyond.as_ref().map(|beyond| beyond.is_last);
+    let is_web_page = is_foreign.then_some(Reason::WebPage);
+    let refused_for = beyond.as_ref().map(|beyond| beyond.reason).or(is_web_page);
     let is_beyond = beyond.is_some();
     let (cors, refused) = match (judged, beyond) {
         // Nothing else that is wrong with it is told, nor logged.
@@ -194,6 +200,7 @@ async fn aci(
         target,
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
+        refused: refused_for,
         port: service.port,
         caller,
         idempotency_key: key(&request).ok().flatten(),

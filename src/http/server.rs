@@ -168,6 +168,7 @@ where
             // First, so that it counts from here on, however long anything takes.
             let peer = socket.peer_addr().ok();
             let place = connections.enter(peer);
+            let open = connections.connect();
             let tls = tls.clone().map(|tls| (tls, ending.clone()));
             async move {
                 // Its client has far more than it may: to close it is all that is done for it.
@@ -195,7 +196,10 @@ where
                 let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
                     .limited(timeouts.reply, timeouts.max_request)
                     .closed_after(beyond)
-                    .answered_by(Rc::new(Connection::of(place, certificate)), is_closed_by_client);
+                    .answered_by(
+                        Rc::new(Connection::of(place, certificate, open)),
+                        is_closed_by_client,
+                    );
                 Ok((stream, peer))
             }
         })

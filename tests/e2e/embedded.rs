@@ -5,6 +5,7 @@ use std::time::Duration;
 use actiond::front::Endpoint;
 use actiond::http::configure;
 use actiond::kinds::echo::Echo;
+use actiond::metrics::Metrics;
 use actiond_actors::{QueueSettings, System};
 use actix_web::dev::{Payload, Service as _};
 use actix_web::error::PayloadError;
@@ -15,6 +16,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::poll_immediate;
 use futures_util::stream::{once, pending};
 
+use super::metrics::Scrape;
 use super::server::PATIENCE;
 
 async fn system() -> (tempfile::TempDir, System) {
@@ -118,4 +120,38 @@ async fn the_bodies_of_all_workers_share_one_budget() {
     let reply = tokio::time::timeout(PATIENCE, waits).await.expect("an answer").expect("a reply");
     let reply = test::read_body(reply).await;
     assert!(String::from_utf8_lossy(&reply).contains("<autn:pid>"), "{reply:?}");
+}
+
+/// An application names its queues as it likes. Whatever is in a name is one label, and a scope may be around the endpoint.
+#[actix_web::test]
+async fn metrics_are_below_the_scope_and_odd_names_stay_one_label() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let metrics = Metrics::default();
+    let building = System::builder(directory.path()).observer(metrics.observer());
+    let odd = ["größe/b c", "a\"b}", "back\\slash", "two\nlines", "GetStatus", "a:b"];
+    let building = odd
+        .iter()
+        .fold(building, |building, name| building.queue(*name, QueueSettings::default(), Echo));
+    let system = building.start().await.expect("the system");
+    let endpoint = Endpoint::builder(system.clone()).mounted_at("/aci").metrics(metrics).build();
+    let plain = Endpoint::builder(system.clone()).mounted_at("/plain").build();
+    let app = App::new()
+        .service(web::scope("/aci").configure(configure(&endpoint)))
+        .service(web::scope("/plain").configure(configure(&plain)));
+    let app = test::init_service(app).await;
+    let get = async |target: &str| {
+        let request = test::TestRequest::get().uri(target).to_request();
+        String::from_utf8(test::call_and_read_body(&app, request).await.to_vec()).expect("UTF-8")
+    };
+    get("/aci/action=GetPid").await;
+    let scrape = Scrape::read(get("/aci/metrics").await);
+    for label in ["größe/b c", "a\\\"b}", "back\\\\slash", "two\\nlines", "GetStatus", "a:b"] {
+        assert_eq!(scrape.value(&format!("actiond_queue_up{{queue=\"{label}\"}}")), 1.0, "{label}");
+    }
+    let requests =
+        "actiond_http_requests_total{port=\"aci\",action=\"GetPid\",outcome=\"success\"}";
+    assert_eq!(scrape.value(requests), 1.0);
+    // An endpoint without them has no such route.
+    assert!(get("/plain/metrics").await.contains("<autnresponse"));
+    system.shutdown(Duration::ZERO).await;
 }

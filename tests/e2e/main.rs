@@ -28,6 +28,7 @@ mod forward;
 mod hostile;
 mod limits;
 mod logging;
+mod metrics;
 mod operating;
 #[cfg(target_os = "linux")]
 mod packaging;

@@ -110,6 +110,22 @@ fn both_ports_speak_tls_and_say_so() {
     assert!(status.success());
 }
 
+/// The metrics over TLS, for a certificate that has their role.
+#[test]
+fn a_certificate_lets_its_owner_see_the_metrics() {
+    let secure = Secure::new(
+        "",
+        "SSLCACertificate=ca.pem\n[AuthorizationRoles]\n0=Watchers\n[Watchers]\nStandardRoles=ServiceStatus\nSSLIdentities=ada\n",
+    );
+    secure.sign("ada", "Ada", |_| {});
+    let server = secure.home.start();
+    let port = server.address.port();
+    let seen = secure.get(port, "/metrics", &["--cert", "ada.pem", "--key", "ada.key"]);
+    assert!(seen.contains("actiond_http_connections 1\n"), "{seen}");
+    let refused = secure.get(port, "/metrics", &["-i"]);
+    assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+}
+
 #[test]
 fn the_service_port_can_be_plain_and_says_so() {
     let secure = Secure::new("", "[Service]\nServicePort=0\n");

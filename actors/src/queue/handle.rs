@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::lifecycle::{Command, OnRestart, Verdict, decide};
 use crate::perform::Perform;
 use crate::queue::{
-    ActionStatus, Change, Link, LookAgain, QueueActor, QueueError, QueueLink, QueueSettings,
+    ActionStatus, Change, Link, Load, LookAgain, QueueActor, QueueError, QueueLink, QueueSettings,
     RelayedCommand, Submission, Summary, Target,
 };
 use crate::store::{
@@ -76,6 +76,12 @@ impl QueueHandle {
     pub fn summary(&self) -> Summary {
         let (counts, paused) = self.shared.counts();
         Summary { paused, counts }
+    }
+
+    /// Returns the load of the queue on this server, from memory.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.shared.load()
     }
 
     /// Reads the counts of the queue's actions from the store. They are never behind what was shown or acknowledged before.

@@ -231,6 +231,12 @@ impl Inbox {
         self.lock().open
     }
 
+    /// Returns the number of commands, ends and submissions in it.
+    pub(super) fn len(&self) -> usize {
+        let waiting = self.lock();
+        waiting.controls.len() + waiting.submissions.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

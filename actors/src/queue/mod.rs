@@ -69,7 +69,7 @@ pub use run_now::RunOutcome;
 pub use settings::QueueSettings;
 pub(crate) use shared::{Ending, Link, QueueLink, QueueShared, lock};
 pub(crate) use slots::MOST_SLOTS;
-pub use status::{ActionStatus, Summary};
+pub use status::{ActionStatus, Load, Summary};
 pub use submission::Submission;
 pub use target::Target;
 pub use within::StatusWithin;

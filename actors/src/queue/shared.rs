@@ -15,6 +15,7 @@ use crate::events::Observers;
 use crate::queue::inbox::{Inbox, SubmissionReplyTo};
 use crate::queue::level::Thresholds;
 use crate::queue::slots::{MOST_SLOTS, Slots};
+use crate::queue::status::Load;
 use crate::queue::telling::Telling;
 use crate::queue::waiters::Waiters;
 use crate::queue::{QueueActor, QueueSettings, Submissions};
@@ -121,6 +122,21 @@ impl QueueShared {
         match &*self.link.borrow() {
             Link::Up(address) if self.inbox.is_open() => Some(address.clone()),
             Link::Up(_) | Link::Starting | Link::Down(_) => None,
+        }
+    }
+
+    /// Tells whether the actor lives, or is built again.
+    fn is_up(&self) -> bool {
+        !matches!(&*self.link.borrow(), Link::Down(_))
+    }
+
+    /// Returns the load of the queue on this server.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            inbox: self.inbox.len(),
+            slots_used: self.slots.used(),
+            slots: self.settings.maximum_threads,
+            is_up: self.is_up(),
         }
     }
 

@@ -59,6 +59,11 @@ impl Slots {
         self.maximum.saturating_sub(busy)
     }
 
+    /// Returns the number of slots that are in use, those of retired threads too.
+    pub(crate) fn used(&self) -> usize {
+        self.maximum.saturating_sub(self.available())
+    }
+
     /// Gives the attempt a slot. `tell` sends it to the slot's worker, which `start` makes if there is none yet.
     pub(crate) fn occupy(
         &self,

@@ -17,6 +17,20 @@ pub struct Summary {
     pub counts: Counts,
 }
 
+/// Load of a queue on this server, from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Number of commands, ends of attempts and submissions that are in no batch yet.
+    pub inbox: usize,
+    /// Number of slots in use. A thread that was forced keeps its slot until it ends.
+    pub slots_used: usize,
+    /// Number of slots.
+    pub slots: usize,
+    /// False once the queue's actor was given up, because it died too often.
+    pub is_up: bool,
+}
+
 /// Status of an action: the stored row, with the live figures laid over it while it runs.
 #[derive(Debug, Clone)]
 pub struct ActionStatus {

@@ -149,6 +149,7 @@ pub mod postgres;
 pub mod query;
 mod servers;
 mod shown;
+mod size;
 pub mod sqlite;
 mod within;
 
@@ -175,6 +176,7 @@ pub use directory::DirectoryLock;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
+pub use size::StoreSize;
 pub use within::RecordWithin;
 
 /// A queue's number within one store.
@@ -348,6 +350,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
         drop(into);
         None
+    }
+
+    /// Reads the size of the store; `None` if it is not in a file of its own. It must cost next to nothing, whatever is stored.
+    fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        ready(Ok(None)).boxed()
     }
 
     /// Writes what is still buffered, gives the lease up, and ends the store's threads.

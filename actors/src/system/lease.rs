@@ -4,6 +4,7 @@
 //! it has ended: of two attempts at an action at most one is believed (Q14). A store that nobody else can open has no
 //! lease, and none of this runs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// This server's standing as an owner of its store. A queue asks before it claims actions and before it starts them.
 #[derive(Debug)]
-pub(crate) struct Tenure(Mutex<Held>);
+pub(crate) struct Tenure {
+    held: Mutex<Held>,
+    /// Number of leases that were lost.
+    lost: AtomicU64,
+}
 
 /// An owner, and the end of its lease.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +46,9 @@ enum Until {
     Lost,
 }
 
-/// Standing of an owner that claimed an action.
+/// Standing of an owner of a store: may it start actions?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// It is this server, and its lease holds.
     Holds,
     /// It is this server, and its lease may be over: another server may have started the action meanwhile.
@@ -56,7 +61,7 @@ impl Tenure {
     /// Takes over the lease that a store was opened with, if it has one.
     pub(super) async fn begin(store: &dyn Store) -> Result<Self, StoreError> {
         let Some(lease) = store.lease() else {
-            return Ok(Self(Mutex::new(Held { owner: store.owner(), until: Until::ForEver })));
+            return Ok(Self::of(Held { owner: store.owner(), until: Until::ForEver }));
         };
         // Renewed first: the lease dates from when the store was opened, which is not known here.
         let clock = LeaseClock::default();
@@ -68,7 +73,11 @@ impl Tenure {
                 store.new_owner().await?
             }
         };
-        Ok(Self(Mutex::new(Held { owner, until: Until::Of(asked, lease) })))
+        Ok(Self::of(Held { owner, until: Until::Of(asked, lease) }))
+    }
+
+    fn of(held: Held) -> Self {
+        Self { held: Mutex::new(held), lost: AtomicU64::new(0) }
     }
 
     /// Returns the standing of an owner at this moment.
@@ -107,14 +116,22 @@ impl Tenure {
         *self.held() = Held { owner, until: Until::Of(asked, lease) };
     }
 
-    /// Notes that the lease was lost.
+    /// Notes that the lease was lost, perhaps again before there was another.
     fn lose(&self) {
-        self.held().until = Until::Lost;
+        let before = std::mem::replace(&mut self.held().until, Until::Lost);
+        if !matches!(before, Until::Lost) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the number of leases that were lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         // Nothing that holds the lock can leave it half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

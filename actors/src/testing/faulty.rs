@@ -10,7 +10,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
     Batch, BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record,
-    RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError,
+    RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError, StoreSize,
 };
 
 /// Time after which a queue looks again whose claims failed while others of its actions wait for a time.
@@ -292,6 +292,10 @@ impl Store for FaultyStore {
 
     fn notices(&self, sink: NoticeSink) {
         self.inner.notices(sink);
+    }
+
+    fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        self.inner.size()
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

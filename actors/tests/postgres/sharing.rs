@@ -6,7 +6,7 @@ use std::time::Duration;
 use actiond_actors::lifecycle::{Command, OnRestart};
 use actiond_actors::store::conformance::StoreFactory as _;
 use actiond_actors::store::postgres::{PostgresStore, Settings};
-use actiond_actors::store::{Batch, Control, Notice, Renewal, Store};
+use actiond_actors::store::{Batch, Control, Notice, QueueId, Renewal, Store};
 use actiond_actors::{ActionId, State};
 
 use crate::Schema;

@@ -246,7 +246,7 @@ async fn the_counts_of_all_queues_are_asked_for_at_once() {
     let add = |builder: Builder, name| builder.queue(name, threads(1), Script::always(nothing()));
     let system = names.into_iter().fold(builder, add).start().await.unwrap();
     let queues = ["d", "b", "a"].map(|name| system.queue(name).unwrap());
-    queues[1].pause().await.unwrap();
+    queues[1].pause_queue().await.unwrap();
     for number in [1, 2] {
         let id = submit(&queues[1], "nothing").await;
         assert_eq!(queues[1].read_summary().await.unwrap().counts.queued(), number, "{id}");

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 use super::super::limits::Place;
 use crate::aci::error::AciError;
 use crate::front::{Certificate, Client, Handover, Leaving};
+use crate::metrics::OpenConnection;
 
 /// One connection.
 #[derive(Default)]
@@ -36,6 +37,8 @@ pub(in crate::http) struct Connection {
     certificate: Option<Certificate>,
     /// Its place among those of its client, where these are counted.
     place: Option<Place>,
+    /// Its part in the number of open connections.
+    _open: Option<OpenConnection>,
     /// Handovers with replies that are on their way to the socket. They go back if the connection ends.
     handovers: RefCell<Vec<Handover>>,
 }
@@ -51,9 +54,14 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Makes the state of a connection with this place among those of its client, whose client has this certificate, or none.
-    pub(in crate::http) fn of(place: Option<Place>, certificate: Option<Certificate>) -> Self {
-        Self { place, certificate, ..Self::default() }
+    /// Makes the state of a connection with this place among those of its client, whose client has this certificate, or none, and
+    /// which counts as open like this.
+    pub(in crate::http) fn of(
+        place: Option<Place>,
+        certificate: Option<Certificate>,
+        open: Option<OpenConnection>,
+    ) -> Self {
+        Self { place, certificate, _open: open, ..Self::default() }
     }
 
     /// Returns the client's certificate, which was verified when the connection began.

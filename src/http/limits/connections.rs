@@ -11,6 +11,7 @@ use super::Client;
 use super::refusals::Refusals;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
+use crate::metrics::{Counted, OpenConnection, Reason};
 
 const KEY: &str = "MaxConnectionsPerClient";
 
@@ -122,12 +123,22 @@ impl Drop for Place {
 /// of an application's own answer that request as ever, within that second, and the connection ends all the same. One of a
 /// client that has more than twice the limit and 16 open ends at once, without an answer.
 #[derive(Debug, Clone, Default)]
-pub struct ConnectionLimit(Option<(Arc<OpenConnections>, Endpoint)>);
+pub struct ConnectionLimit {
+    limit: Option<(Arc<OpenConnections>, Endpoint)>,
+    /// What counts connections for metrics, limited or not.
+    counted: Option<Arc<Counted>>,
+}
 
 impl ConnectionLimit {
     /// Makes the limit of an endpoint, which knows the proxies that it trusts.
     pub(crate) fn of(endpoint: &Endpoint, open: Option<&Arc<OpenConnections>>) -> Self {
-        Self(open.map(|open| (Arc::clone(open), endpoint.clone())))
+        let limit = open.map(|open| (Arc::clone(open), endpoint.clone()));
+        Self { limit, counted: endpoint.counted().cloned() }
+    }
+
+    /// Counts a connection for the metrics until the returned guard is dropped.
+    pub(in crate::http) fn connect(&self) -> Option<OpenConnection> {
+        self.counted.as_ref().map(|counted| counted.requests.connect())
     }
 
     /// Counts a connection, unless nothing limits those of its peer. One that is far beyond the limit is to be closed at once.
@@ -135,9 +146,14 @@ impl ConnectionLimit {
         &self,
         peer: Option<SocketAddr>,
     ) -> Result<Option<Place>, FarBeyond> {
-        let Some((open, endpoint)) = self.0.as_ref() else { return Ok(None) };
+        let Some((open, endpoint)) = self.limit.as_ref() else { return Ok(None) };
         let Some(address) = peer.map(|peer| peer.ip().to_canonical()) else { return Ok(None) };
         let is_limited = !endpoint.access().trusts(address);
-        is_limited.then(|| open.enter(Client::of(address))).transpose()
+        let entered = is_limited.then(|| open.enter(Client::of(address))).transpose();
+        if let (Err(FarBeyond), Some(counted)) = (&entered, &self.counted) {
+            // Nothing that it would send is answered, so nothing else counts it.
+            counted.requests.refuse(Reason::Connections);
+        }
+        entered
     }
 }

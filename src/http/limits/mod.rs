@@ -31,6 +31,7 @@ use super::connection::Connection;
 use super::{caller, has_body};
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
+use crate::metrics::Reason;
 
 /// The value of `Retry-After`, in seconds. A bucket has a token again after a second at most; when a connection ends, nobody
 /// knows.
@@ -69,6 +70,8 @@ impl fmt::Display for Client {
 /// A request that is not let in, because its client is beyond a limit.
 pub(super) struct Beyond {
     pub(super) error: AciError,
+    /// The limit, for metrics.
+    pub(super) reason: Reason,
     /// True if the connection takes no further request.
     pub(super) is_last: bool,
 }
@@ -80,7 +83,8 @@ pub(super) fn beyond(
     connection: Option<&Connection>,
 ) -> Option<Box<Beyond>> {
     if let Some(error) = connection.and_then(Connection::refusal) {
-        return Some(Box::new(Beyond { error, is_last: true }));
+        let reason = Reason::Connections;
+        return Some(Box::new(Beyond { error, reason, is_last: true }));
     }
     let limit = endpoint.request_limit()?;
     // Over a socket of Unix there are no addresses.
@@ -89,5 +93,5 @@ pub(super) fn beyond(
     // What is not read would be taken for the next request.
     let is_whole = !has_body(request)
         && matches!(*request.method(), Method::GET | Method::POST | Method::HEAD | Method::OPTIONS);
-    Some(Box::new(Beyond { error, is_last: !is_whole }))
+    Some(Box::new(Beyond { error, reason: Reason::RequestRate, is_last: !is_whole }))
 }

@@ -9,6 +9,7 @@
 //! | `configuration` | restrictions that can't be honoured stop the start |
 //! | `browsers` | pages of other servers, preflights, and when a browser is asked for a key |
 //! | `service` | the service port |
+//! | `metrics` | who may see `/metrics` |
 //! | `reload` | what SIGHUP reads again |
 //!
 //! Clients of other machines are simulated: the test is a proxy that the server trusts, and says for whom it asks.
@@ -17,6 +18,7 @@ mod browsers;
 mod bypass;
 mod configuration;
 mod keys;
+mod metrics;
 mod reload;
 mod roles;
 mod service;

@@ -8,7 +8,7 @@
 //! - checks that nobody else moved or changed the files: `files`; files that this process must not open: `own_files`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
-//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`;
+//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`;
 //! - copies of the database while work goes on: `backup`; what takes the place of the database at a start: `restore`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
@@ -42,6 +42,7 @@ mod retention;
 mod rows;
 mod salvage;
 mod schema;
+mod size;
 mod starts;
 mod threads;
 mod within;
@@ -58,7 +59,7 @@ use crate::action::{ActionId, Parameters};
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, Page, PageLimit, Query};
 use crate::store::{
-    PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError, StoreSize,
 };
 pub use backup::{CopyContent, check_copy, check_whole, copy_database};
 #[cfg(unix)]
@@ -183,6 +184,10 @@ impl Store for SqliteStore {
             answer.await.unwrap_or(Err(StoreError::Closed))
         };
         Some(copied.boxed())
+    }
+
+    fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        read(&self.single, ReadClass::Short, |reader| reader.size().map(Some))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

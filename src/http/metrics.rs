@@ -1,0 +1,89 @@
+//! The metrics at `/metrics`, for whoever has the role `ServiceStatus`: over HTTP as its clients know it, with a status for each
+//! refusal. Limits, keys, certificates and the policy for web pages hold as for actions.
+
+use std::rc::Rc;
+
+use actix_web::http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+
+use super::connection::Connection;
+use super::{CHALLENGE, Service, caller, limits, logged, response, sender, text_of};
+use crate::aci::error::AciError;
+use crate::front::Endpoint;
+use crate::metrics::{Format, Reason};
+
+const PATH: &str = "/metrics";
+
+/// Mounts the route, if the endpoint has metrics.
+pub(super) fn route(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let has_metrics = endpoint.counted().is_some();
+    move |config| {
+        if has_metrics {
+            config.service(web::resource(PATH).to(metrics));
+        }
+    }
+}
+
+async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    let endpoint = &service.endpoint;
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let count = |reason| endpoint.counted().map(|counted| counted.requests.refuse(reason));
+    if let Some(beyond) = limits::beyond(&request, endpoint, connection.as_deref()) {
+        count(beyond.reason);
+        let mut response = HttpResponse::TooManyRequests();
+        response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
+        if beyond.is_last {
+            response.force_close();
+        }
+        return said(response, &beyond.error);
+    }
+    let cors = match endpoint.browsers().judge(&request, endpoint.host(), &service.last_host) {
+        Ok(cors) => cors,
+        Err(refused) => {
+            count(Reason::WebPage);
+            return said(HttpResponse::Forbidden(), &logged(&request, refused));
+        }
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        count(Reason::Invalid);
+        let error = AciError::unsupported("HTTP method", request.method().as_str(), "GET or HEAD");
+        let mut response = HttpResponse::MethodNotAllowed();
+        response.insert_header((ALLOW, "GET, HEAD"));
+        return said(response, &error);
+    }
+    let (caller, wrong_key, _) = sender(&request, endpoint);
+    if wrong_key.is_some() {
+        caller::delay_wrong_key().await;
+    }
+    let format = Format::accepted(text_of(&request, &ACCEPT));
+    match endpoint.scrape(&caller, format).await {
+        Ok(reply) => {
+            let keep_alive = service.keep_alive.as_ref();
+            response::of(&request, &cors, reply, false, keep_alive, connection)
+        }
+        Err(error) if error.is_permission() => {
+            let asks = caller.credential.is_none() && endpoint.access().has_keys();
+            let status = if asks { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            let mut response = HttpResponse::build(status);
+            if asks {
+                let challenge = HeaderValue::from_static(CHALLENGE);
+                response.insert_header((WWW_AUTHENTICATE, challenge));
+            }
+            said(response, &error)
+        }
+        Err(error) => {
+            let mut response = HttpResponse::ServiceUnavailable();
+            response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
+            said(response, &error)
+        }
+    }
+}
+
+/// Answers with the text of an error.
+fn said(mut response: HttpResponseBuilder, error: &AciError) -> HttpResponse {
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response.content_type("text/plain; charset=utf-8").body(format!("{}\n", error.description))
+}
