@@ -1,13 +1,17 @@
 //! The program: the command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod certificates;
 mod database;
+mod endpoint;
+mod listen;
 mod log_channel;
 mod log_lines;
 mod memory;
 mod migrate;
 #[cfg(unix)]
 mod open_files;
+mod reload;
 pub mod serve;
 mod signals;
 mod time_zone;

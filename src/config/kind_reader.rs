@@ -10,6 +10,7 @@ use super::build;
 use super::disk::Disk;
 use super::key::{Key, Section};
 use super::reader::Reader;
+use super::secrets::secret;
 use super::value::Value;
 use crate::kinds::{ConfiguredQueue, ConfiguredQueues, Kind};
 
@@ -241,6 +242,18 @@ impl SectionReader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Returns a secret: the value of `key`, or the first line of the file that `file_key` names, whose contents are for the server
+    /// alone; and the key of the two that gives it. Both together, and a file that can't be read, are problems; one that every user
+    /// may read is a warning. `None` without either, or where the disk is not looked at.
+    pub fn secret(
+        &mut self,
+        key: &'static Key,
+        file_key: &'static Key,
+    ) -> Option<(String, &'static Key)> {
+        let given = secret(self.reader, self.name, (key, file_key), self.disk)?;
+        Some((given.text, given.by))
     }
 
     /// Returns paths.

@@ -58,7 +58,7 @@ fn the_defaults_are_these() {
     assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
     let server = ServerSettings {
         port: 7000,
-        bind_address: "127.0.0.1".parse().unwrap(),
+        bind_addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         token_host: "127.0.0.1".to_owned(),
         server_name: None,
         allowed_hosts: Vec::new(),
@@ -143,6 +143,8 @@ fn the_servers_values_are_taken() {
 fn the_host_of_tokens_follows_the_address() {
     let table = [
         ("BindAddress=10.0.0.7", "10.0.0.7"),
+        ("BindAddress=::1, 127.0.0.1", "::1"),
+        ("BindAddress=10.0.0.7,10.0.0.8,[::1],10.0.0.7", "10.0.0.7"),
         ("BindAddress=0.0.0.0", "127.0.0.1"),
         ("BindAddress=::", "127.0.0.1"),
         ("BindAddress=::1", "::1"),
@@ -263,7 +265,9 @@ fn bad_values_are_refused_in_full_words() {
         ("[Server]\nPort=", "t:2: [Server] Port=: is empty: it must be a whole number from 0"),
         ("[Server]\nMaxInputString=0", "from 1 to 1000000, or -1 for unlimited"),
         ("[Server]\nMaxFileUploadSize=-2", "or -1 for unlimited"),
-        ("[Server]\nBindAddress=example.org", "must be an IP address"),
+        ("[Server]\nBindAddress=example.org", "must be IP addresses"),
+        ("[Server]\nBindAddress=,", "must be IP addresses"),
+        ("[Server]\nBindAddress=127.0.0.1,::1:7000", "must be IP addresses"),
         ("[Server]\nTokenHost=a:b", "must be an IP address or a host name"),
         ("[Actions]\nMaximumThreads=0", "from 1 to 10000"),
         ("[Actions]\nMaxFinishedSize=0", "from 1 to 1000000000, or -1 for unlimited"),

@@ -6,6 +6,7 @@ use super::disk::Disk;
 use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
+use super::secrets::secret;
 use super::table::{self, SSL_OPTION, fixed_section};
 use crate::tls::{Tls, TlsError, TlsOptions};
 
@@ -52,7 +53,7 @@ pub(super) fn tls<'r>(
     let options = TlsOptions {
         certificate: path(reader.text(of, table::SSL_CERTIFICATE)).unwrap_or_default(),
         private_key: path(reader.text(of, table::SSL_PRIVATE_KEY)).unwrap_or_default(),
-        private_key_password: reader.text(of, table::SSL_PRIVATE_KEY_PASSWORD),
+        private_key_password: password(reader, section.name, disk),
         ca_certificate: path(reader.text(of, table::SSL_CA_CERTIFICATE)),
         check_certificate: reader.boolean(of, table::SSL_CHECK_CERTIFICATE),
     };
@@ -73,6 +74,17 @@ pub(super) fn tls<'r>(
         reader.problem_at(section.name, key, error.to_string());
     }
     has_files.then_some(options)
+}
+
+/// Reads the password of the private key.
+fn password(reader: &mut Reader<'_>, section: &str, disk: Disk) -> Option<String> {
+    let keys = (table::SSL_PRIVATE_KEY_PASSWORD, table::SSL_PRIVATE_KEY_PASSWORD_FILE);
+    let given = secret(reader, section, keys, disk)?;
+    if given.text.is_empty() {
+        reader.problem_at(section, given.by, "has no password on its first line");
+        return None;
+    }
+    Some(given.text)
 }
 
 #[cfg(test)]

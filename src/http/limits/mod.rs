@@ -82,7 +82,8 @@ pub(super) fn beyond(
     if let Some(error) = connection.and_then(Connection::refusal) {
         return Some(Box::new(Beyond { error, is_last: true }));
     }
-    let limit = endpoint.request_limit()?;
+    let limit = endpoint.request_limit();
+    let limit = limit.as_ref()?;
     // Over a socket of Unix there are no addresses.
     let address = caller::address(request, &endpoint.access())?;
     let error = limit.take(address).err()?;
