@@ -29,7 +29,8 @@ fn browsers(server: &ServerSettings) -> BrowserPolicy {
             "[Server] AllowedOrigins=* lets any web page do what the user of its browser may"
         );
     }
-    let policy = BrowserPolicy::default().local(server.bind_addresses.iter().all(IpAddr::is_loopback));
+    let policy =
+        BrowserPolicy::default().local(server.bind_addresses.iter().all(IpAddr::is_loopback));
     // The configuration was read by the same rules, so none is refused here.
     let policy = server
         .allowed_hosts

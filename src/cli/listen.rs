@@ -76,7 +76,10 @@ fn listen_once(addresses: &[IpAddr], port: u16) -> Result<ListeningPort, ListenE
     match (listening, left_out) {
         (Some(listening), left_out) => {
             if let Some(ListenError { address, error }) = left_out {
-                log::info!("this machine has no {}, so nothing listens there: {error}", address.ip());
+                log::info!(
+                    "this machine has no {}, so nothing listens there: {error}",
+                    address.ip()
+                );
             }
             Ok(listening)
         }
@@ -140,7 +143,9 @@ mod tests {
             TcpStream::connect(address).unwrap();
         }
         let taken = listen(&[V4, V6], got.port).unwrap_err();
-        assert!(taken.to_string().starts_with(&format!("can't listen on 127.0.0.1:{}: ", got.port)));
+        assert!(
+            taken.to_string().starts_with(&format!("can't listen on 127.0.0.1:{}: ", got.port))
+        );
     }
 
     #[tokio::test]
@@ -152,7 +157,9 @@ mod tests {
         assert!(listen(&[], 0).unwrap_err().to_string().ends_with("no address is given"));
         let lacks = |code| is_absent(&io::Error::from_raw_os_error(code));
         #[cfg(unix)]
-        assert!(lacks(libc::EAFNOSUPPORT) && lacks(libc::EADDRNOTAVAIL) && !lacks(libc::EADDRINUSE));
+        assert!(
+            lacks(libc::EAFNOSUPPORT) && lacks(libc::EADDRNOTAVAIL) && !lacks(libc::EADDRINUSE)
+        );
     }
 
     #[tokio::test]

@@ -148,7 +148,8 @@ impl Reloader {
 
     async fn put_in_force(&self, state: &mut State, parsed: Parsed) -> Reloaded {
         let Parsed { settings, in_force, .. } = parsed;
-        let sorted = sort(state.in_force.changes(&in_force), &Queues::of(&self.endpoint, &settings));
+        let sorted =
+            sort(state.in_force.changes(&in_force), &Queues::of(&self.endpoint, &settings));
         beneath::protect(settings.files.clone());
         self.endpoint.set_access(access_of(&settings));
         let limits = limit(&settings, Endpoint::builder(self.endpoint.system().clone()));

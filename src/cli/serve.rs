@@ -296,4 +296,3 @@ async fn warn_of_namesakes(system: &System) {
         log::warn!("another server is named {name}, too: {host}:{port}");
     }
 }
-

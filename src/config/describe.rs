@@ -149,8 +149,7 @@ mod tests {
             // With a host of its own to send to, IngestQueue would have no effect; a key stands in the configuration or in a file,
             // and a database needs AsyncStoreLibraryName.
             .filter(|line| {
-                let left_out =
-                    [
+                let left_out = [
                     "IngestHost=",
                     "IngestPort=",
                     "ForwardKey=",

@@ -129,7 +129,10 @@ Type=FileSystemConnector
         for (section, lines) in [
             ("[Server]", "// a.cfg:4\nPort=7001\n"),
             ("[Server]", "// default\nBindAddress=127.0.0.1,::1\n"),
-            ("[Server]", "// default: what can be called of the first BindAddress\nTokenHost=127.0.0.1\n"),
+            (
+                "[Server]",
+                "// default: what can be called of the first BindAddress\nTokenHost=127.0.0.1\n",
+            ),
             ("[Actions]", "// a.cfg:7\nMaximumThreads=3\n"),
             ("[Actions]", "// not set\n# OnRestart=\n"),
             ("[AsyncActions]", "// base.cfg:3\n0=Process\n"),

@@ -140,9 +140,9 @@ fn taken<'t>(key: &'t str, rest: &'t str) -> Result<Content<'t>, &'static str> {
             Err("the value of a key can't be that of several keys (* or ?)")
         }
         Part::Keys { .. } => Ok(Content::Taken(key, include)),
-        Part::All | Part::Section(_) => {
-            Err("the value of a key can't be a whole file or section: say which key of it, as [Section] Key")
-        }
+        Part::All | Part::Section(_) => Err(
+            "the value of a key can't be a whole file or section: say which key of it, as [Section] Key",
+        ),
     }
 }
 

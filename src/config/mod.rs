@@ -29,8 +29,12 @@ mod access;
 mod build;
 mod describe;
 mod disk;
+#[cfg(test)]
+mod docs_tests;
 mod files;
 mod findings;
+#[cfg(test)]
+mod foreign_tests;
 mod in_force;
 mod ini;
 mod key;
@@ -61,12 +65,12 @@ use files::Included;
 pub use findings::{ConfigError, Problem, Warning};
 pub use key::{Key, Section};
 pub use kind_reader::{KindReader, SectionReader};
+pub(crate) use settings::Parsed;
 pub use settings::{
     AccessSettings, ActionsSettings, Backoff, Durability, OnRestart, Overrides, PathSettings,
     PostgresSettings, QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings,
     Settings, StoreSettings,
 };
-pub(crate) use settings::Parsed;
 pub(crate) use store::is_schema;
 pub use table::TYPE;
 pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};

@@ -120,6 +120,55 @@ mod tests {
         assert_eq!(settings.service.tls, None);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn the_password_may_be_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let place = crate::tls::testing::Place::new();
+        let files = place.options();
+        let (path, password) = (at("a.cfg"), at("password"));
+        let write = |more: &str| {
+            let text = format!(
+                "[Server]\nSSLConfig=A\n[A]\nSSLCertificate={}\nSSLPrivateKey={}\n\
+                 SSLPrivateKeyPasswordFile={}\n{more}",
+                files.certificate.display(),
+                files.private_key.display(),
+                password.display()
+            );
+            std::fs::write(&path, text).unwrap();
+        };
+        write("");
+        let load = || {
+            load(&Kinds::shipped(), Some(&path), &Overrides::default())
+                .map_err(|error| error.to_string())
+        };
+        assert!(load().unwrap_err().contains("SSLPrivateKeyPasswordFile="));
+        std::fs::write(&password, "s3cret \r\nmore\n").unwrap();
+        let mode = |mode| {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&password, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (bits, is_told) in [(0o600, false), (0o640, false), (0o644, true)] {
+            mode(bits);
+            let (settings, warnings) = load().unwrap();
+            let tls = settings.server.tls.unwrap();
+            assert_eq!(tls.private_key_password.as_deref(), Some("s3cret"));
+            assert!(settings.files.contains(&password));
+            let told = warnings.iter().any(|warning| {
+                let told = warning.to_string();
+                told.contains("[A] SSLPrivateKeyPasswordFile names a file that every user")
+            });
+            assert_eq!(told, is_told, "{bits:o}: {warnings:?}");
+        }
+        write("SSLPrivateKeyPassword=x\n");
+        let error = load().unwrap_err();
+        assert!(error.contains("=***: can't stand beside SSLPrivateKeyPasswordFile"), "{error}");
+        write("");
+        std::fs::write(&password, "\n").unwrap();
+        assert!(load().unwrap_err().contains("has no password on its first line"));
+    }
+
     #[test]
     fn what_can_not_be_honoured_is_a_problem() {
         let files = "SSLCertificate=a\nSSLPrivateKey=b\n";

@@ -182,7 +182,9 @@ mod tests {
         // The same value in another way is none, nor is a line that has moved.
         let same = values(&format!("// a line\n{base}[Server]\nPort=7000\n"));
         assert_eq!(told(&old.changes(&same)), [""; 0]);
-        let text = format!("{base}[Server]\nPort=7001\n[Actions]\nMaximumThreads=3\n[work]\nOnRestart=fail\n");
+        let text = format!(
+            "{base}[Server]\nPort=7001\n[Actions]\nMaximumThreads=3\n[work]\nOnRestart=fail\n"
+        );
         let new = values(&text);
         assert_eq!(
             told(&old.changes(&new)),
@@ -196,7 +198,10 @@ mod tests {
         let roles = format!("{base}[AuthorizationRoles]\n0=R\n[R]\nClients=*\n");
         let roles = values(&roles);
         let gone = told(&roles.changes(&old));
-        assert!(gone.contains(&"now: [R] Clients without a value (before: *)".to_owned()), "{gone:?}");
+        assert!(
+            gone.contains(&"now: [R] Clients without a value (before: *)".to_owned()),
+            "{gone:?}"
+        );
     }
 
     #[test]
@@ -213,7 +218,8 @@ mod tests {
     #[test]
     fn what_was_not_put_in_force_is_told_again_until_it_is_taken_back() {
         let mut in_force = values("");
-        let new = values("[Server]\nPort=7001\nStrictActionValidation=true\n[Actions]\nOnRestart=Fail\n");
+        let new =
+            values("[Server]\nPort=7001\nStrictActionValidation=true\n[Actions]\nOnRestart=Fail\n");
         let later = |changes: Vec<Change>| -> Vec<Change> {
             changes.into_iter().filter(|change| !change.is_read_again).collect()
         };

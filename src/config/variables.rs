@@ -141,7 +141,9 @@ fn variable<'t>(
     };
     let value = value.into_string().ok().filter(|text| !text.contains(char::is_control));
     let value = value.ok_or_else(|| {
-        format!("the variable {shown} of the environment must be UTF-8 text without control characters")
+        format!(
+            "the variable {shown} of the environment must be UTF-8 text without control characters"
+        )
     })?;
     Ok((value, after))
 }
@@ -198,7 +200,10 @@ mod tests {
             assert_eq!(expand(value, &lookup).as_deref(), Ok(want), "{value}");
         }
         for (value, want) in [
-            ("${NONE}", "the environment has no variable NONE: set it, give it a default as ${NONE:-text}"),
+            (
+                "${NONE}",
+                "the environment has no variable NONE: set it, give it a default as ${NONE:-text}",
+            ),
             ("${port}", "no variable port"),
             ("${PORT", "${PORT must go on with a brace"),
             ("${PORT%.*}", "write $${ for a plain ${"),
@@ -241,8 +246,16 @@ mod tests {
         let no = "the environment has no variable NONE: set it";
         for (text, other, want) in [
             ("[Server]\nPort=${NONE}\n", "", "t:2: [Server] Port=${NONE}: "),
-            ("[Server] < \"a.cfg\" [S]\n", "[S]\n\nPort=${NONE}\n", "a.cfg:3: [Server] Port=${NONE}: "),
-            ("[Server]\nPort=< \"a.cfg\" [S] P\n", "[S]\nP=${NONE}\n", "a.cfg:2: [Server] Port=${NONE}: "),
+            (
+                "[Server] < \"a.cfg\" [S]\n",
+                "[S]\n\nPort=${NONE}\n",
+                "a.cfg:3: [Server] Port=${NONE}: ",
+            ),
+            (
+                "[Server]\nPort=< \"a.cfg\" [S] P\n",
+                "[S]\nP=${NONE}\n",
+                "a.cfg:2: [Server] Port=${NONE}: ",
+            ),
             ("[AsyncActions]\n0=${NONE}\n", "", "t:2: [AsyncActions] 0=${NONE}: "),
             ("[Process]\nType=${NONE}\n", "", "t:2: [Process] Type=${NONE}: "),
             (
@@ -263,9 +276,13 @@ mod tests {
 
     #[test]
     fn what_is_printed_means_the_same() {
-        let parsed = parse("[Paths]\nDataDirectory=./$${PORT}/${DEEP}/${PORT}/${{x}}\n", "").unwrap();
+        let parsed =
+            parse("[Paths]\nDataDirectory=./$${PORT}/${DEEP}/${PORT}/${{x}}\n", "").unwrap();
         let printed = parsed.in_force.print();
-        assert!(printed.contains("\nDataDirectory=./$${PORT}/$${PORT}/7011/$${{x}}\n"), "{printed}");
+        assert!(
+            printed.contains("\nDataDirectory=./$${PORT}/$${PORT}/7011/$${{x}}\n"),
+            "{printed}"
+        );
         let again = parse(&printed, "").unwrap().settings;
         assert_eq!(again.paths, parsed.settings.paths);
     }

@@ -154,81 +154,86 @@ where
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
     let service = move |address: SocketAddr| {
-      let (app, stopping, tls) = (app.clone(), stopping.clone(), tls.clone());
-      let (connections, longest_request) = (connections.clone(), Arc::clone(&longest_request));
-      move || {
-        let (stopping, tls) = (stopping.clone(), tls.clone());
-        let ending = stopping.clone();
+        let (app, stopping, tls) = (app.clone(), stopping.clone(), tls.clone());
         let (connections, longest_request) = (connections.clone(), Arc::clone(&longest_request));
-        let app = app().into_factory().map_err(|error| error.into().error_response());
-        // Each connection learns which of its requests are answered.
-        let app = apply_fn_factory(app, |request: Request, app: &_| {
-            let connection = request.conn_data::<Rc<Connection>>();
-            let is_last = connection.is_some_and(|connection| connection.is_beyond_limit());
-            let answering = connection.map(Connection::begin);
-            let reply = Service::call(app, request);
-            async move {
-                let mut reply: Response<B> = reply.await?.into();
-                if is_last {
-                    reply.head_mut().set_connection_type(ConnectionType::Close);
+        move || {
+            let (stopping, tls) = (stopping.clone(), tls.clone());
+            let ending = stopping.clone();
+            let (connections, longest_request) =
+                (connections.clone(), Arc::clone(&longest_request));
+            let app = app().into_factory().map_err(|error| error.into().error_response());
+            // Each connection learns which of its requests are answered.
+            let app = apply_fn_factory(app, |request: Request, app: &_| {
+                let connection = request.conn_data::<Rc<Connection>>();
+                let is_last = connection.is_some_and(|connection| connection.is_beyond_limit());
+                let answering = connection.map(Connection::begin);
+                let reply = Service::call(app, request);
+                async move {
+                    let mut reply: Response<B> = reply.await?.into();
+                    if is_last {
+                        reply.head_mut().set_connection_type(ConnectionType::Close);
+                    }
+                    Ok(reply.map_body(|_, body| CountedBody { body, answering }))
                 }
-                Ok(reply.map_body(|_, body| CountedBody { body, answering }))
-            }
-        });
-        let http = actix_http::HttpService::build()
-            // Lets idle connections end at once when the server stops.
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .keep_alive(timeouts.idle)
-            .client_request_timeout(timeouts.request)
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .local_addr(address)
-            .on_connect_ext(|stream: &MendedStream<Stream>, data| {
-                if let Some(connection) = stream.connection() {
-                    data.insert(Rc::clone(connection));
+            });
+            let http = actix_http::HttpService::build()
+                // Lets idle connections end at once when the server stops.
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(timeouts.idle)
+                .client_request_timeout(timeouts.request)
+                .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+                .local_addr(address)
+                .on_connect_ext(|stream: &MendedStream<Stream>, data| {
+                    if let Some(connection) = stream.connection() {
+                        data.insert(Rc::clone(connection));
+                    }
+                })
+                .h1(map_config(app, |()| AppConfig::default()));
+            fn_service(move |socket: TcpStream| {
+                // First, so that it counts from here on, however long anything takes.
+                let peer = socket.peer_addr().ok();
+                let place = connections.enter(peer);
+                let tls = tls.clone().map(|tls| (tls, ending.clone()));
+                let max_request = longest_request();
+                async move {
+                    // Its client has far more than it may: to close it is all that is done for it.
+                    let place = place.map_err(|_| closed())?;
+                    let beyond =
+                        place.as_ref().filter(|place| place.is_beyond()).map(|_| TIME_BEYOND);
+                    prepare(&socket);
+                    let (stream, certificate) = match tls {
+                        None => (Stream::Plain(socket), None),
+                        // Boxed: a plain connection does not reserve the memory that a handshake needs.
+                        Some((tls, ending)) => Box::pin(async move {
+                            let within = beyond.unwrap_or(timeouts.request);
+                            let accepted = tokio::select! {
+                                accepted = tls.accept(socket, within) => accepted,
+                                () = ending.notified() => None,
+                            };
+                            // It was told to the log.
+                            accepted.ok_or_else(closed)
+                        })
+                        .await
+                        .map(|accepted| {
+                            let certificate = accepted.names.map(Certificate::new);
+                            (Stream::Tls(Box::new(accepted.stream)), certificate)
+                        })?,
+                    };
+                    let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
+                        .limited(timeouts.reply, max_request)
+                        .closed_after(beyond)
+                        .answered_by(
+                            Rc::new(Connection::of(place, certificate)),
+                            is_closed_by_client,
+                        );
+                    Ok((stream, peer))
                 }
             })
-            .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(move |socket: TcpStream| {
-            // First, so that it counts from here on, however long anything takes.
-            let peer = socket.peer_addr().ok();
-            let place = connections.enter(peer);
-            let tls = tls.clone().map(|tls| (tls, ending.clone()));
-            let max_request = longest_request();
-            async move {
-                // Its client has far more than it may: to close it is all that is done for it.
-                let place = place.map_err(|_| closed())?;
-                let beyond = place.as_ref().filter(|place| place.is_beyond()).map(|_| TIME_BEYOND);
-                prepare(&socket);
-                let (stream, certificate) = match tls {
-                    None => (Stream::Plain(socket), None),
-                    // Boxed: a plain connection does not reserve the memory that a handshake needs.
-                    Some((tls, ending)) => Box::pin(async move {
-                        let within = beyond.unwrap_or(timeouts.request);
-                        let accepted = tokio::select! {
-                            accepted = tls.accept(socket, within) => accepted,
-                            () = ending.notified() => None,
-                        };
-                        // It was told to the log.
-                        accepted.ok_or_else(closed)
-                    })
-                    .await
-                    .map(|accepted| {
-                        let certificate = accepted.names.map(Certificate::new);
-                        (Stream::Tls(Box::new(accepted.stream)), certificate)
-                    })?,
-                };
-                let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
-                    .limited(timeouts.reply, max_request)
-                    .closed_after(beyond)
-                    .answered_by(Rc::new(Connection::of(place, certificate)), is_closed_by_client);
-                Ok((stream, peer))
-            }
-        })
-        .and_then(http)
-      }
+            .and_then(http)
+        }
     };
     let builder = builder
         .workers(workers.clamp(1, MAX_WORKERS))

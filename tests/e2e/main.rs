@@ -25,6 +25,7 @@ mod forward;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod limits;
+mod listening;
 mod logging;
 mod operating;
 #[cfg(unix)]
@@ -33,6 +34,8 @@ mod program;
 #[cfg(target_os = "linux")]
 mod programs;
 mod readme;
+#[cfg(unix)]
+mod reload;
 #[cfg(target_os = "linux")]
 mod remote;
 mod server;

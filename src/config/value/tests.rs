@@ -24,7 +24,11 @@ fn good_values() {
         (SOME, "JSON, idx,json", "Words([\"json\", \"idx\"])"),
         (ValueKind::Addresses, "LocalHost", "Addresses([127.0.0.1])"),
         (ValueKind::Addresses, "[::1]", "Addresses([::1])"),
-        (ValueKind::Addresses, "10.0.0.7, ::1,127.0.0.1,[::1],", "Addresses([10.0.0.7, ::1, 127.0.0.1])"),
+        (
+            ValueKind::Addresses,
+            "10.0.0.7, ::1,127.0.0.1,[::1],",
+            "Addresses([10.0.0.7, ::1, 127.0.0.1])",
+        ),
         (ValueKind::Host, "[2001:DB8::1]", "Text(\"2001:db8::1\")"),
         (ValueKind::Host, "a-b_c.example.org", "Text(\"a-b_c.example.org\")"),
         (ValueKind::Hosts, "A.example,[::1], *", "Texts([\"a.example\", \"::1\", \"*\"])"),

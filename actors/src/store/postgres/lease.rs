@@ -149,7 +149,8 @@ impl Keeper {
                 client.execute(&lease.give_up, &[&owner.0, &false]).await?;
                 return Ok(Renewal::Lost);
             }
-            let Some(row) = client.query_opt(&lease.renew, &[&owner.0, &micros, &slots]).await? else {
+            let Some(row) = client.query_opt(&lease.renew, &[&owner.0, &micros, &slots]).await?
+            else {
                 return Ok(Renewal::Lost);
             };
             let found: i32 = row.try_get(0)?;
