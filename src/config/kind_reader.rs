@@ -135,7 +135,16 @@ impl<'r> KindReader<'_, 'r> {
         all
     }
 
-    /// Tells if [`each_listed`](Self::each_listed) found a name for a section of this form, whether there is such a section
+    /// Notes the names of such sections where nothing in them has an effect, so that nothing in them is a problem either.
+    pub fn skip_listed(&mut self, each: &'static Section) {
+        let Some((_, list)) = each.listed else { return };
+        let Some(section) = self.reader.ini.section(list.name) else { return };
+        let (Some(key), _) = list.list_keys() else { return };
+        let names = section.entries().filter(|entry| key.index(entry.key).is_some());
+        self.listed.extend(names.map(|entry| (entry.value, each)));
+    }
+
+    /// Tells if [`each_listed`](Self::each_listed) or [`skip_listed`](Self::skip_listed) found a name for a section of this form, whether there is such a section
     /// or not.
     #[must_use]
     pub fn lists_any(&self, each: &Section) -> bool {

@@ -99,7 +99,6 @@ pub fn load(
     file: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<(Settings, Vec<Warning>), ConfigError> {
-    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     let Parsed { settings, warnings, .. } = load_values(kinds, file, overrides)?;
     Ok((settings, warnings))
 }

@@ -78,7 +78,9 @@ fn connection(reader: &mut Reader<'_>, disk: Disk, is_postgres: bool) -> Option<
         return None;
     }
     if !keys.iter().any(|key| gives(reader, key)) {
-        keys.map(|key| reader.text(&[SECTION], key));
+        for key in keys {
+            reader.text(&[SECTION], key);
+        }
         let reason = "needs ConnectionString or ConnectionStringFile";
         reader.problem_at(SECTION, table::ASYNC_STORE_LIBRARY_NAME, reason);
         return None;

@@ -267,7 +267,7 @@ fn bad_values_are_refused_in_full_words() {
         ("[Server]\nMaxFileUploadSize=-2", "or -1 for unlimited"),
         ("[Server]\nBindAddress=example.org", "must be IP addresses"),
         ("[Server]\nBindAddress=,", "must be IP addresses"),
-        ("[Server]\nBindAddress=127.0.0.1,::1:7000", "must be IP addresses"),
+        ("[Server]\nBindAddress=::1,127.0.0.1:7000", "must be IP addresses"),
         ("[Server]\nTokenHost=a:b", "must be an IP address or a host name"),
         ("[Actions]\nMaximumThreads=0", "from 1 to 10000"),
         ("[Actions]\nMaxFinishedSize=0", "from 1 to 1000000000, or -1 for unlimited"),
@@ -301,18 +301,36 @@ fn bad_values_are_refused_in_full_words() {
             "[Process]\nType=FileSystemConnector",
             "t:2: [Process] Type=FileSystemConnector: has nowhere",
         ),
-        ("[FetchTasks]\n0=Process", "cannot be taken: there is a queue of that name"),
-        ("[FetchTasks]\n0=D\n[D]\nDirectoryRecursive=1", "t:3: [D] DirectoryPathCSVs: is missing"),
-        ("[FetchTasks]\n0=D\n[D]\nDirectoryPathCSVs=,", "has no item: must be paths"),
-        (
-            "[FetchTasks]\n0=D\n[D]\nDirectoryPathCSVs=a\nPathNoCrawlRegex=(",
-            "t:5: [D] PathNoCrawlRegex=(: must be a regular expression",
-        ),
     ];
     for (text, want) in table {
         let got = errors(text);
         assert_eq!(got.len(), 1, "{text:?}: {got:#?}");
         assert!(got[0].contains(want), "{text:?}: {got:#?}");
+    }
+}
+
+#[test]
+fn bad_tasks_are_refused_where_something_fetches() {
+    let fetches = "[Process]\nType=FileSystemConnector\n[Ingestion]\nIngestHost=h\nIngestPort=1\n";
+    for (text, want) in [
+        ("0=Process", "cannot be taken: there is a queue of that name"),
+        ("0=A b\n[A b]\nDirectoryPathCSVs=a", "must be a name of 1 to 64"),
+        ("0=A", "t:7: [FetchTasks] 0=A: has no section [A]"),
+        ("0=D\n[D]\nDirectoryRecursive=1", "t:8: [D] DirectoryPathCSVs: is missing"),
+        ("0=D\n[D]\nDirectoryPathCSVs=,", "has no item: must be paths"),
+        (
+            "0=D\n[D]\nDirectoryPathCSVs=a\nPathNoCrawlRegex=(",
+            "t:10: [D] PathNoCrawlRegex=(: must be a regular expression",
+        ),
+    ] {
+        let got = errors(&format!("{fetches}[FetchTasks]\n{text}"));
+        assert_eq!(got.len(), 1, "{text:?}: {got:#?}");
+        assert!(got[0].contains(want), "{text:?}: {got:#?}");
+        // Else they may be those of another connector.
+        let (_, warnings) = Settings::parse(&format!("[FetchTasks]\n{text}"), "t").unwrap();
+        let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(got.len(), 1, "{text:?}: {got:?}");
+        assert!(got[0].starts_with("t:1: [FetchTasks] has no effect, because no queue has Type="));
     }
 }
 
@@ -421,9 +439,7 @@ fn what_is_misspelt_is_told_beside_what_stops_the_start() {
         // What a bad list should have named, or a bad type would know, is no mistake of its own.
         ("[AsyncActions]\nNumber=x\n0=Work\n[Work]\nType=Echo", vec![]),
         ("[AsyncActions]\n0=Work\n[Work]\nType=Igest\nOutput=idx\nX=1", vec!["t:6: [Work] X has"]),
-        ("[FetchTasks]\n0=A b\n[A b]\nDirectoryPathCSVs=a", vec![]),
         // A task that is listed and bad is a task: that there is none would be false.
-        ("[FetchTasks]\n0=A", vec!["t:1: [FetchTasks] has no effect, because no queue has"]),
         (
             "[AsyncActions]\n0=F\n[F]\nType=FileSystemConnector\n[FetchTasks]\n0=A\n\
              [Ingestion]\nIngestHost=h\nIngestPort=1",

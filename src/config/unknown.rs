@@ -287,7 +287,7 @@ mod tests {
             BuildInputs { overrides, disk: Disk::Unknown, kinds, included, variable: &|_| None };
         let told = |warnings: Vec<Warning>| warnings.iter().map(ToString::to_string).collect();
         let read = Settings::parse_among(text, "t", &among);
-        read.map(|(_, warnings, _)| told(warnings)).map_err(|error| error.to_string())
+        read.map(|parsed| told(parsed.warnings)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -110,11 +110,9 @@ impl Values {
     }
 
     fn settings(&self) -> impl Iterator<Item = (&str, &Setting)> {
-        let of = |(section, keys): &'_ (String, Vec<Setting>)| (section.as_str(), keys.as_slice());
         self.sections
             .iter()
-            .map(of)
-            .flat_map(|(section, keys)| keys.iter().map(move |setting| (section, setting)))
+            .flat_map(|(section, keys)| keys.iter().map(|setting| (section.as_str(), setting)))
     }
 
     fn find(&self, section: &str, key: &str) -> Option<&Setting> {
@@ -233,6 +231,7 @@ mod tests {
             [
                 "now: [Server] StrictActionValidation=false (before: true)",
                 "now: [Actions] OnRestart without a value (before: Fail)",
+                "now: [Process] OnRestart=Requeue (before: Fail)",
             ]
         );
     }
