@@ -70,6 +70,8 @@ pub(super) struct Reloader {
     endpoint: Endpoint,
     certificates: Certificates,
     shutdown_grace: Mutex<Duration>,
+    /// Number of HTTP workers.
+    workers: usize,
     /// Locked while the configuration is read and put in force, so that one comes after the other.
     state: tokio::sync::Mutex<State>,
 }
@@ -86,8 +88,8 @@ impl Reloader {
         args: &ServeArgs,
         endpoint: &Endpoint,
         certificates: Certificates,
-        settings: &Settings,
-        in_force: Values,
+        workers: usize,
+        Parsed { settings, in_force, .. }: &Parsed,
     ) -> Self {
         let expected = args.config.clone().or_else(|| {
             let default = PathBuf::from(config::DEFAULT_FILE);
@@ -101,7 +103,8 @@ impl Reloader {
             endpoint: endpoint.clone(),
             certificates,
             shutdown_grace: Mutex::new(settings.actions.shutdown_grace),
-            state: tokio::sync::Mutex::new(State { in_force, has_roles }),
+            workers,
+            state: tokio::sync::Mutex::new(State { in_force: in_force.clone(), has_roles }),
         }
     }
 
@@ -162,6 +165,10 @@ impl Reloader {
             if *handle.settings() != limits {
                 handle.set_settings(limits);
             }
+        }
+        #[cfg(unix)]
+        if let Some(warning) = super::open_files::warning(&settings, self.workers) {
+            log::warn!("{warning}");
         }
         self.certificates.reload(&settings).await;
         state.has_roles = !settings.access.roles.is_empty();

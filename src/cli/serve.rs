@@ -20,7 +20,7 @@ use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
-use crate::config::{self, Parsed, Settings, StoreSettings};
+use crate::config::{self, Settings, StoreSettings};
 use crate::documents::beneath;
 use crate::front::{Endpoint, Port, log_unfinished, tokens};
 use crate::http;
@@ -89,14 +89,15 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
-    let Parsed { settings, in_force, .. } = reload::load(kinds, args)?;
+    let parsed = reload::load(kinds, args)?;
+    let settings = &parsed.settings;
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     #[cfg(unix)]
-    if let Some(warning) = super::open_files::warning(&settings, workers) {
+    if let Some(warning) = super::open_files::warning(settings, workers) {
         log::warn!("{warning}");
     }
     beneath::protect(settings.files.clone());
-    let certificates = Certificates::load(&settings).await?;
+    let certificates = Certificates::load(settings).await?;
     // The ports first: a second server on them must not even look at the data.
     let addresses = &settings.server.bind_addresses;
     let aci = listen(addresses, settings.server.port)?;
@@ -105,10 +106,10 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let mut signals = Signals::new()?;
-    let system = start_queues(&settings, port).await?;
+    let system = start_queues(settings, port).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
-    let endpoint = describe(&settings, limit(&settings, Endpoint::builder(system.clone())))
-        .access(access_of(&settings))
+    let endpoint = describe(settings, limit(settings, Endpoint::builder(system.clone())))
+        .access(access_of(settings))
         .address(settings.server.token_host.clone(), port)
         .threads(workers)
         .idle_timeout(idle)
@@ -149,7 +150,7 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     }
     let giving_back = actix_web::rt::spawn(memory::give_back());
     answers.iter().for_each(|line| log::info!("{line}"));
-    let reloader = Reloader::new(kinds, args, &endpoint, certificates, &settings, in_force);
+    let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, &parsed);
 
     tokio::select! {
         () = end_on_wish(&mut signals, &endpoint, &reloader) => {}

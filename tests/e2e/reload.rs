@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::calls::Caller;
+use super::calls::{Caller, plain};
 use super::server::{Home, Server, wait_until};
 
 fn config(server: &str, actions: &str, queue: &str) -> String {
@@ -179,6 +179,47 @@ fn a_configuration_with_an_error_changes_nothing() {
     home.configure(&config("", "MaximumThreads=3", ""));
     server.reload();
     wait_for_counts(&server, [0, 3, 0]);
+}
+
+#[test]
+fn what_other_files_and_the_environment_say_is_read_again_too() {
+    let home = Home::new(&config(
+        "TokenHost=${ACTIOND_TEST_HOST:-localhost}\nServerName=${ACTIOND_TEST_NAME}",
+        "",
+        "MaximumThreads=< \"shared.cfg\" [Limits] Threads",
+    ));
+    let share = |threads: u32| {
+        let text = format!("[Limits]\nThreads={threads}\n");
+        std::fs::write(home.path().join("shared.cfg"), text).unwrap();
+    };
+    share(2);
+    let mut command = home.command();
+    command.env("ACTIOND_TEST_NAME", "Halle 3").env_remove("ACTIOND_TEST_HOST");
+    let server = Server::run(command);
+    let tokens: Vec<_> = (0..4).map(|_| server.submit("&Sleep=600")).collect();
+    assert!(plain(&tokens[0]).starts_with("localhost:"), "{}", plain(&tokens[0]));
+    wait_for_counts(&server, [2, 2, 0]);
+    share(3);
+    server.reload();
+    server.wait_for_line(&["SIGHUP: [Process] MaximumThreads=3 (before: 2) is in force"]);
+    wait_for_counts(&server, [1, 3, 0]);
+    std::fs::write(home.path().join("shared.cfg"), "[Limits]\n").unwrap();
+    server.reload();
+    server.wait_for_line(&[
+        "nothing was changed",
+        "MaximumThreads can't be taken: \"shared.cfg\" has no key Threads",
+    ]);
+
+    // Without the variable there is no start, and the check says so, too.
+    share(1);
+    let said = Server::try_run(home.command()).err().unwrap().join("\n");
+    let why = "test.cfg:3: [Server] ServerName=${ACTIOND_TEST_NAME}: the environment has no variable ACTIOND_TEST_NAME";
+    assert!(said.contains(why), "{said}");
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_actiond"));
+    let output = check.args(["config", "--config", "test.cfg"]).current_dir(home.path()).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(why));
 }
 
 #[test]
