@@ -22,7 +22,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::aci::element::{escape_attribute, escape_text};
-use crate::config::Settings;
 use crate::documents::csv;
 use crate::documents::document::{Document, DocumentKind, DocumentSource, Documents};
 use crate::documents::reference as file_reference;
@@ -60,10 +59,21 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// The most bytes that one message about bad input may have: what it repeats of the input is cut.
 const MAX_MESSAGE: usize = 2000;
 
-/// Input: the text of a configuration file.
+/// Input: the text of a configuration file, and behind NULs those of the files that it may include: `1.cfg`, `2.cfg` and so on.
+/// A variable of the environment is set if its name begins with `S`, to the rest of the name. Nothing is read from the disk.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    match Settings::parse(&text, "fuzz.cfg") {
+    let texts: Vec<_> = text.split('\0').collect();
+    let text = texts.first().copied().unwrap_or_default();
+    let included = |name: &str| {
+        let number = name.strip_suffix(".cfg").and_then(|number| number.parse::<usize>().ok());
+        let text = number.filter(|number| *number > 0).and_then(|number| texts.get(number));
+        text.map(|text| (*text).to_owned()).ok_or_else(|| "there is none".to_owned())
+    };
+    let variable = |name: &str| name.strip_prefix('S').map(Into::into);
+    // Where a line is, only the first file says.
+    let of_first = |file: &str, line: Option<usize>| line.filter(|_| file == "fuzz.cfg");
+    match crate::config::parse_closed(text, "fuzz.cfg", &included, &variable) {
         Ok((settings, warnings)) => {
             assert!(!settings.queues.is_empty(), "no queue");
             let names: HashSet<_> =
@@ -71,12 +81,12 @@ pub fn config(data: &[u8]) {
             assert_eq!(names.len(), settings.queues.len(), "two queues of one name");
             assert!(warnings.len() <= 101, "{} warnings", warnings.len());
             warnings.iter().for_each(|warning| check_message(&warning.to_string()));
-            check_lines(&text, warnings.iter().filter_map(|warning| warning.line));
+            check_lines(text, warnings.iter().filter_map(|w| of_first(&w.file, w.line)));
         }
         Err(error) => {
             assert!((1..=100).contains(&error.problems().len()), "{error:?}");
             error.problems().iter().for_each(|problem| check_message(&problem.to_string()));
-            check_lines(&text, error.problems().iter().filter_map(|problem| problem.line));
+            check_lines(text, error.problems().iter().filter_map(|p| of_first(&p.file, p.line)));
         }
     }
 }

@@ -238,6 +238,14 @@ impl System {
             && self.inner.queues().iter().all(recovered)
     }
 
+    /// Tells the store how many actions may run here now.
+    pub(crate) fn show_slots(&self) {
+        let queues = self.queues();
+        let slots = queues.iter().map(|queue| queue.settings().maximum_threads);
+        let slots = slots.fold(0, usize::saturating_add);
+        self.inner.store.set_slots(u32::try_from(slots).unwrap_or(u32::MAX));
+    }
+
     /// Tells whether the last user has dropped the system. Work that still runs may hold it even then.
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.inner.actors).is_empty()

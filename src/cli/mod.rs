@@ -1,14 +1,18 @@
 //! The program: the command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod certificates;
 mod data_directory;
 mod database;
+mod endpoint;
+mod listen;
 mod log_channel;
 mod log_lines;
 mod memory;
 mod migrate;
 #[cfg(unix)]
 mod open_files;
+mod reload;
 pub mod serve;
 mod signals;
 mod time_zone;

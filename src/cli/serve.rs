@@ -1,8 +1,7 @@
 //! `actiond serve`: the configuration becomes queues and an HTTP server, and a signal ends them.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +11,26 @@ use actiond_actors::{Builder, StartError, StoreError, System};
 use actix_server::Server;
 use actix_web::App;
 use futures_util::future::{join_all, select_all};
-use tokio::net::TcpSocket;
 
+use super::certificates::{self, Certificates};
 use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
+use super::endpoint::{access_of, describe, limit, queue_settings};
+use super::listen::{ListenError, ListeningPort, Ports};
+use super::reload::{self, Reloader};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
-use crate::access::Access;
 use crate::backup::Backups;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
-use crate::config::{self, Overrides, ServerSettings, Settings, StoreSettings};
+use crate::config::{self, Parsed, Settings, StoreSettings};
 use crate::documents::beneath;
-use crate::front::{Endpoint, EndpointBuilder, Port, log_unfinished, tokens};
+use crate::front::{Endpoint, Port, log_unfinished, tokens};
+use crate::http;
 use crate::http::server::Listener;
-use crate::http::{self, BrowserPolicy};
 use crate::kinds::{Kinds, Site};
 use crate::metrics::Metrics;
-use crate::tls::{LOOK_EVERY, Tls, TlsError, TlsOptions};
+use crate::tls::{LOOK_EVERY, Tls};
 
 /// Time that open connections get to read their last reply once all actions have ended.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
@@ -45,18 +46,10 @@ const MAX_MORE_WORKERS: usize = 32;
 enum ServeError {
     #[error(transparent)]
     Config(#[from] config::ConfigError),
-    #[error("can't listen on {address}: {error}")]
-    Listen { address: SocketAddr, error: io::Error },
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error("{0} is gone")]
-    FileGone(PathBuf),
-    #[error(
-        "no role is left, so everybody could do everything: end the server and start it again if that is meant"
-    )]
-    NoRoleLeft,
-    #[error("{0}; that needs a restart")]
-    NeedsRestart(String),
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Certificates(#[from] certificates::LoadError),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error(transparent)]
@@ -96,7 +89,7 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
             log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
-        Err(error @ ServeError::Tls(_)) => {
+        Err(error @ ServeError::Certificates(certificates::LoadError::Tls(_))) => {
             log.fatal(module_path!(), format_args!("the configuration can't be used:\n{error}"));
             ExitCode::from(2)
         }
@@ -121,28 +114,6 @@ struct Kept {
     ports: Option<Ports>,
 }
 
-/// The ports on which the server listens.
-struct Ports {
-    aci: (TcpListener, SocketAddr),
-    service: Option<(TcpListener, SocketAddr)>,
-}
-
-impl Ports {
-    fn listen(settings: &Settings) -> Result<Self, ServeError> {
-        let address = settings.server.bind_address;
-        let aci = listen(address, settings.server.port)?;
-        let service = settings.service.port.map(|port| listen(address, port)).transpose()?;
-        Ok(Self { aci, service })
-    }
-
-    fn try_clone(&self) -> io::Result<Self> {
-        let again = |(listener, address): &(TcpListener, SocketAddr)| {
-            Ok::<_, io::Error>((listener.try_clone()?, *address))
-        };
-        Ok(Self { aci: again(&self.aci)?, service: self.service.as_ref().map(again).transpose()? })
-    }
-}
-
 /// Runs one server after another, until one is stopped.
 async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     // Before anything else takes time: any of these would end the process without a word.
@@ -150,11 +121,10 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
-    let mut settings = load(kinds, args)?;
-    while let Ended::Restored = serve_once(kinds, args, &settings, &mut kept).await? {
-        // The configuration may have been read again meanwhile.
-        match load(kinds, args) {
-            Ok(fresh) => settings = fresh,
+    let mut parsed = reload::load(kinds, args)?;
+    while let Ended::Restored = serve_once(kinds, args, &parsed, &mut kept).await? {
+        match reload::load(kinds, args) {
+            Ok(fresh) => parsed = fresh,
             Err(error) => log::error!("the configuration stays that of the start: {error}"),
         }
     }
@@ -165,9 +135,10 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
 async fn serve_once(
     kinds: &Kinds,
     args: &ServeArgs,
-    settings: &Settings,
+    parsed: &Parsed,
     kept: &mut Kept,
 ) -> Result<Ended, ServeError> {
+    let settings = &parsed.settings;
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     #[cfg(unix)]
     if let Some(warning) = super::open_files::warning(settings, workers) {
@@ -181,7 +152,8 @@ async fn serve_once(
         None => Ports::listen(settings)?,
     };
     kept.ports = Some(ports.try_clone()?);
-    let Ports { aci: (listener, address), service } = ports;
+    let Ports { aci, service } = ports;
+    let port = aci.port;
 
     // Before anything runs: from here on a signal is a shutdown and no sudden death.
     let signals = match &mut kept.signals {
@@ -189,11 +161,12 @@ async fn serve_once(
         none => none.insert(Signals::new()?),
     };
     let metrics = Metrics::default();
-    let system = start_queues(settings, address.port(), &metrics).await?;
+    let system = start_queues(settings, port, &metrics).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
-    let endpoint = endpoint_builder(settings, system.clone())
+    let endpoint = describe(settings, limit(settings, Endpoint::builder(system.clone())))
+        .access(access_of(settings))
         .metrics(metrics)
-        .address(settings.server.token_host.clone(), address.port())
+        .address(settings.server.token_host.clone(), port)
         .threads(workers)
         .idle_timeout(idle)
         .config_path(config_path(args))
@@ -204,7 +177,7 @@ async fn serve_once(
                 .with_restore(),
         );
     let endpoint = match &service {
-        Some((_, address)) => endpoint.service_port(address.port(), certificates.service.is_some()),
+        Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
         None => endpoint,
     };
     let endpoint = endpoint.build();
@@ -212,19 +185,24 @@ async fn serve_once(
         idle,
         request: settings.server.request_timeout,
         reply: settings.server.reply_timeout,
-        max_request: http::max_request(&endpoint),
     };
-    let start = |listener: TcpListener, tls: &Option<Tls>, port, workers| {
+    let start = |listener: Listener, tls: &Option<Tls>, port, workers| {
         let mount = http::configure_port(&endpoint, port);
-        let limit = endpoint.connection_limit();
-        let listener = Listener::from(listener).tls(tls.clone()).connections(limit);
+        let limited = endpoint.clone();
+        let listener = listener
+            .tls(tls.clone())
+            .connections(endpoint.connection_limit())
+            .longest_request(move || http::max_request(&limited));
         http::server::serve(listener, timeouts, workers, HTTP_GRACE, move || {
             App::new().configure(mount.clone())
         })
     };
-    let mut servers = vec![start(listener, &certificates.aci, Port::Aci, workers)?];
-    let service_address = service.as_ref().map(|(_, address)| *address);
-    if let Some((listener, _)) = service {
+    let name = format!("actiond {}", env!("CARGO_PKG_VERSION"));
+    let mut answers = answers(&name, &certificates.aci, &aci);
+    let mut servers = vec![start(aci.listener, &certificates.aci, Port::Aci, workers)?];
+    if let Some(service) = service {
+        answers.extend(self::answers("the service port", &certificates.service, &service));
+        let listener = service.listener;
         servers.push(start(listener, &certificates.service, Port::Service, SERVICE_WORKERS)?);
     }
     let handles: Vec<_> = servers.iter().map(Server::handle).collect();
@@ -232,15 +210,12 @@ async fn serve_once(
     let watch = |tls: &Tls| actix_web::rt::spawn(tls.clone().watch(LOOK_EVERY));
     let watching: Vec<_> = certificates.all().map(watch).collect();
     let giving_back = actix_web::rt::spawn(memory::give_back());
-    let aci_scheme = scheme(&certificates.aci);
-    log::info!("actiond {} answers on {aci_scheme}://{address}/", env!("CARGO_PKG_VERSION"));
-    if let Some(address) = service_address {
-        log::info!("the service port answers on {}://{address}/", scheme(&certificates.service));
-    }
+    answers.iter().for_each(|line| log::info!("{line}"));
+    let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, parsed);
 
     let ended = tokio::select! {
-        ended = end_on_wish(signals, &endpoint, settings.actions.shutdown_grace) => ended,
-        () = reload(&mut kept.reloads, kinds, args, &endpoint, &certificates) => Ended::Stopped,
+        ended = end_on_wish(signals, &endpoint, &reloader) => ended,
+        () = reload_on_wish(&mut kept.reloads, &reloader) => Ended::Stopped,
         // It may have failed to start its threads. Nobody could reach what would be left.
         (ended, ..) = select_all(&mut running) => {
             system.shutdown_now().await;
@@ -265,49 +240,6 @@ fn config_path(args: &ServeArgs) -> Option<PathBuf> {
     args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into()))
 }
 
-/// Reads the configuration, and logs its warnings. Blocks while the names of hosts are looked up.
-fn load(kinds: &Kinds, args: &ServeArgs) -> Result<Settings, config::ConfigError> {
-    let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
-    let (settings, warnings) = config::load(kinds, args.config.as_deref(), &overrides)?;
-    for warning in warnings {
-        log::warn!("{warning}");
-    }
-    Ok(settings)
-}
-
-/// Begins the endpoint with what the configuration says of it.
-fn endpoint_builder(settings: &Settings, system: System) -> EndpointBuilder {
-    let server = &settings.server;
-    describe(settings, Endpoint::builder(system))
-        .limits(server.max_input_string, server.max_file_upload_size)
-        .max_upload_memory(server.max_upload_memory)
-        .max_reply_memory(server.max_reply_memory)
-        .max_connections_per_client(server.max_connections_per_client)
-        .max_requests_per_second_per_client(server.max_requests_per_second_per_client)
-        .strict(server.strict_action_validation)
-        .browsers(browsers(server))
-        .access(access_of(settings))
-}
-
-/// Returns the policy for web pages and host names.
-fn browsers(server: &ServerSettings) -> BrowserPolicy {
-    if server.allowed_origins.iter().any(|origin| origin == "*") {
-        log::warn!(
-            "[Server] AllowedOrigins=* lets any web page do what the user of its browser may"
-        );
-    }
-    let policy = BrowserPolicy::default().local(server.bind_address.is_loopback());
-    // The configuration was read by the same rules, so none is refused here.
-    let policy = server
-        .allowed_hosts
-        .iter()
-        .fold(policy, |policy, host| policy.clone().allow_host(host).unwrap_or(policy));
-    server
-        .allowed_origins
-        .iter()
-        .fold(policy, |policy, origin| policy.clone().allow_origin(origin).unwrap_or(policy))
-}
-
 /// Returns the number of HTTP workers if `Threads` does not set it.
 fn default_workers() -> usize {
     // More than cores: other processes there, clients too, would preempt fewer with each reply. An odd number was
@@ -316,168 +248,35 @@ fn default_workers() -> usize {
     cores + (cores + 1).min(MAX_MORE_WORKERS)
 }
 
-/// Number of connections that may wait to be accepted: the system's default of 128 makes a burst of clients wait for seconds.
-const BACKLOG: u32 = 4096;
-
-/// Listens as `TcpListener::bind` of the standard library does, with a larger backlog.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // So that a server can be started again at once. Elsewhere than on Unix this would let two in.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+/// Returns the lines of the log about where a port answers. The first one stands alone for whoever looks for it.
+fn answers(who: &str, tls: &Option<Tls>, port: &ListeningPort) -> Vec<String> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let line = |(index, address): (usize, &_)| {
+        let also = if index > 0 { "also " } else { "" };
+        format!("{who} {also}answers on {scheme}://{address}/")
+    };
+    port.addresses.iter().enumerate().map(line).collect()
 }
 
-/// Listens on a port.
-fn listen(address: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let address = SocketAddr::new(address, port);
-    let failed = |error| ServeError::Listen { address, error };
-    let listener = bind(address).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
-}
-
-/// Makes the rules about who may do what.
-fn access_of(settings: &Settings) -> Access {
-    let config::AccessSettings { roles, trusted_proxies } = settings.access.clone();
-    Access::new(roles).trusting(trusted_proxies)
-}
-
-/// The certificates of both ports. Each port has its own, for they may part when the configuration is read again.
-struct Certificates {
-    aci: Option<Tls>,
-    service: Option<Tls>,
-    has_service_port: bool,
-}
-
-impl Certificates {
-    async fn load(settings: &Settings) -> Result<Self, ServeError> {
-        let [aci, service] = options(settings).map(Option::<&TlsOptions>::cloned);
-        let has_service_port = settings.service.port.is_some();
-        let load = move || {
-            let aci = aci.map(Tls::load).transpose()?;
-            let service = service.map(Tls::load).transpose()?;
-            Ok(Self { aci, service, has_service_port })
-        };
-        let loaded = actix_web::rt::task::spawn_blocking(load);
-        loaded.await.map_err(io::Error::other)?
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Tls> {
-        self.aci.iter().chain(&self.service)
-    }
-
-    /// Returns an error if a configuration can't be put in force while the server runs, because what it says of ports is
-    /// another than at the start. Its files were checked when it was read.
-    fn check(&self, settings: &Settings) -> Result<(), ServeError> {
-        let needs_restart = |what: &str| Err(ServeError::NeedsRestart(what.to_owned()));
-        match (self.has_service_port, settings.service.port) {
-            (false, Some(_)) => return needs_restart("[Service] ServicePort is new"),
-            (true, None) => return needs_restart("[Service] ServicePort has gone"),
-            _ => {}
-        }
-        let ports = [("Server", &self.aci), ("Service", &self.service)];
-        for ((section, tls), fresh) in ports.into_iter().zip(options(settings)) {
-            match (tls, fresh) {
-                (None, Some(_)) => {
-                    return needs_restart(&format!("[{section}] SSLConfig was switched on"));
-                }
-                (Some(_), None) => {
-                    return needs_restart(&format!("[{section}] SSLConfig was switched off"));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the certificates of a configuration that was checked.
-    async fn reload(&self, settings: &Settings) {
-        for (tls, fresh) in [&self.aci, &self.service].into_iter().zip(options(settings)) {
-            if let Some((tls, fresh)) = tls.as_ref().zip(fresh) {
-                tls.reload_and_log(fresh.clone()).await;
-            }
-        }
-    }
-}
-
-/// Returns what the configuration says of the certificates of the ACI port and the service port.
-fn options(settings: &Settings) -> [Option<&TlsOptions>; 2] {
-    let service = settings.service.tls.as_ref().filter(|_| settings.service.port.is_some());
-    [settings.server.tls.as_ref(), service]
-}
-
-const fn scheme(tls: &Option<Tls>) -> &'static str {
-    if tls.is_some() { "https" } else { "http" }
-}
-
-/// Reads the rules about who may do what, and the certificates, again at each SIGHUP. A configuration with an error, or with
-/// files that can't be used, changes nothing.
-async fn reload(
-    reloads: &mut Reloads,
-    kinds: &Kinds,
-    args: &ServeArgs,
-    endpoint: &Endpoint,
-    certificates: &Certificates,
-) {
-    // Whoever replaces a file may have it away for a moment, or empty.
-    let expected = args.config.clone().or_else(|| {
-        let default = PathBuf::from(config::DEFAULT_FILE);
-        default.exists().then_some(default)
-    });
-    let mut had_roles = endpoint.access().has_roles();
+/// Reads the configuration again at each SIGHUP.
+async fn reload_on_wish(reloads: &mut Reloads, reloader: &Reloader) {
     loop {
         reloads.next().await;
-        let read = async {
-            let settings = reloaded(kinds, args, expected.as_deref(), had_roles).await?;
-            certificates.check(&settings)?;
-            Ok::<_, ServeError>(settings)
-        };
-        match read.await {
-            Ok(settings) => {
-                let roles = settings.access.roles.len();
-                had_roles = roles > 0;
-                beneath::protect(settings.files.clone());
-                endpoint.set_access(access_of(&settings));
-                certificates.reload(&settings).await;
-                log::info!(
-                    "SIGHUP: {roles} roles are in force; other settings are read at the start only"
-                );
-            }
-            Err(error) => log::error!("SIGHUP: nothing was changed: {error}"),
-        }
-    }
-}
-
-/// Reads the configuration. Names of hosts are looked up, so a thread of its own waits for that.
-async fn reloaded(
-    kinds: &Kinds,
-    args: &ServeArgs,
-    expected: Option<&Path>,
-    had_roles: bool,
-) -> Result<Settings, ServeError> {
-    if let Some(gone) = expected.filter(|file| !file.exists()) {
-        return Err(ServeError::FileGone(gone.to_owned()));
-    }
-    let (kinds, args) = (kinds.clone(), args.clone());
-    let read = actix_web::rt::task::spawn_blocking(move || load(&kinds, &args));
-    let settings = read.await.map_err(io::Error::other)??;
-    match had_roles && settings.access.roles.is_empty() {
-        true => Err(ServeError::NoRoleLeft),
-        false => Ok(settings),
+        // What came of it is in the log, either way.
+        drop(reloader.reload("SIGHUP").await);
     }
 }
 
 /// Waits for a signal, for `Stop` on the service port, or for a backup that is to take its place, then shuts the queues down; a
 /// second signal ends the grace period. Requests are answered meanwhile.
-async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, grace: Duration) -> Ended {
+async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, reloader: &Reloader) -> Ended {
     let system = endpoint.system();
     let (name, ended) = tokio::select! {
         name = signals.next() => (name, Ended::Stopped),
         () = endpoint.stop_requested() => ("Stop on the service port", Ended::Stopped),
         () = endpoint.restart_requested() => ("RestoreServer", Ended::Restored),
     };
+    let grace = reloader.shutdown_grace();
     log::info!(
         "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
         grace.as_secs()
@@ -552,10 +351,8 @@ async fn start_queues(
         .collect();
     let site = Site::new(data, &written).with_tokens(Arc::new(tokens()));
     let add = |builder: Builder, queue: &config::QueueConfig| {
-        let mut limits = queue.limits.clone();
-        limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));
-        queue.settings.adjust(&mut limits);
-        builder.queue_of(queue.name.clone(), limits, queue.settings.performer(&site))
+        let performer = queue.settings.performer(&site);
+        builder.queue_of(queue.name.clone(), queue_settings(queue), performer)
     };
     let builder = settings.queues.iter().fold(builder, add);
     let system = builder.start().await?;
@@ -578,23 +375,4 @@ async fn warn_of_namesakes(system: &System) {
         let store::Site { name, host, port } = &*other.site;
         log::warn!("another server is named {name}, too: {host}:{port}");
     }
-}
-
-/// Describes the parameters of each queue, for the help and for the check of submissions, and tells where its actions are taken.
-fn describe(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
-    settings.queues.iter().fold(builder, |builder, queue| {
-        let (name, summary) = (queue.name.clone(), queue.kind.summary());
-        let builder = match queue.settings.params() {
-            Some(params) => builder.describe_and_check(name, summary, params),
-            None => builder.describe(name, summary, queue.kind.params()),
-        };
-        let builder = match queue.settings.runs_programs() {
-            true => builder.runs_programs(queue.name.clone()),
-            false => builder,
-        };
-        match queue.settings.desk() {
-            Some(desk) => builder.desk(queue.name.clone(), desk),
-            None => builder,
-        }
-    })
 }

@@ -16,6 +16,8 @@ use super::settings::{
     RetryPolicy, ServerSettings, ServiceSettings, Settings,
 };
 use super::value::{Value, doubts_of_path};
+use super::values::Values;
+use super::variables::{Expanded, Lookup};
 use super::{access, queues, store, table, tls, unknown};
 use crate::kinds::Kinds;
 use crate::tls::TlsOptions;
@@ -26,16 +28,18 @@ pub(super) struct BuildInputs<'a> {
     pub(super) disk: Disk,
     pub(super) kinds: &'a Kinds,
     pub(super) included: &'a ReadIncluded<'a>,
+    pub(super) variable: &'a Lookup<'a>,
 }
 
 /// Makes the settings, and prints what is in force; they are good only if `findings` has no problem afterwards.
 pub(super) fn settings(
     text: &str,
-    BuildInputs { overrides, disk, kinds, included }: &BuildInputs<'_>,
+    BuildInputs { overrides, disk, kinds, included, variable }: &BuildInputs<'_>,
     findings: &mut Findings,
-) -> (Settings, String) {
+) -> (Settings, Values) {
     let files = Files::gather(text, included, findings);
-    let ini = Ini::parse(&files, findings);
+    let variables = Expanded::of(&files, variable);
+    let ini = Ini::parse(&files, &variables, findings);
     let mut reader =
         Reader { ini: &ini, kinds, findings, in_force: InForce::default(), files: Vec::new() };
     let mut server = server(&mut reader, overrides);
@@ -55,7 +59,7 @@ pub(super) fn settings(
         }
     }
     unknown::warn(&ini, &purposes, kinds, reader.findings);
-    let in_force = reader.in_force.print(reader.findings);
+    let in_force = reader.in_force.into_values(reader.findings);
     let files = match disk {
         Disk::Real => own_files(reader.files, reader.findings, [&server.tls, &service.tls]),
         // The name of the text is only for messages.
@@ -82,23 +86,21 @@ fn own_files(
 fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
     let section = &["Server"];
     let port = u16::try_from(reader.integer(section, table::PORT)).unwrap_or_default();
-    let bind_address = match reader.value(section, table::BIND_ADDRESS) {
-        Some(Value::Address(address)) => address,
-        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    let bind_addresses = match reader.value(section, table::BIND_ADDRESS) {
+        Some(Value::Addresses(addresses)) => addresses,
+        _ => vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
     };
     let token_host = reader.text(section, table::TOKEN_HOST).unwrap_or_else(|| {
         // Nobody can connect to the wildcard address.
-        let host = if bind_address.is_unspecified() {
-            Ipv4Addr::LOCALHOST.to_string()
-        } else {
-            bind_address.to_string()
-        };
-        reader.derived("Server", table::TOKEN_HOST, &host, "what can be called of BindAddress");
+        let first = bind_addresses.first().filter(|address| !address.is_unspecified());
+        let host = first.map_or_else(|| Ipv4Addr::LOCALHOST.to_string(), IpAddr::to_string);
+        let how = "what can be called of the first BindAddress";
+        reader.derived("Server", table::TOKEN_HOST, &host, how);
         host
     });
     ServerSettings {
         port: overrides.port.unwrap_or(port),
-        bind_address,
+        bind_addresses,
         token_host,
         server_name: server_name(reader),
         allowed_hosts: reader.texts(section, table::ALLOWED_HOSTS),

@@ -92,7 +92,9 @@ fn key_of_kinds_into(text: &mut String, section: &Section, key: &Key, kinds: &Ki
 
 fn lines_into(text: &mut String, key: &Key, allowed: &str, mark: &str, value: &str) {
     text.push('\n');
-    for line in wrap(key.meaning).into_iter().chain(wrap(&format!("Allowed: {allowed}."))) {
+    let again = if key.is_read_again { " Read again on SIGHUP." } else { "" };
+    let allowed = format!("Allowed: {allowed}.{again}");
+    for line in wrap(key.meaning).into_iter().chain(wrap(&allowed)) {
         line_into(text, &["// ", &line]);
     }
     line_into(text, &[mark, key.name, "=", value]);
@@ -147,8 +149,14 @@ mod tests {
             // With a host of its own to send to, IngestQueue would have no effect; a key stands in the configuration or in a file,
             // and a database needs AsyncStoreLibraryName.
             .filter(|line| {
-                let left_out =
-                    ["IngestHost=", "IngestPort=", "ForwardKey=", "ForwardTo=", "ConnectionString"];
+                let left_out = [
+                    "IngestHost=",
+                    "IngestPort=",
+                    "ForwardKey=",
+                    "ForwardTo=",
+                    "ConnectionString",
+                    "SSLPrivateKeyPassword=",
+                ];
                 !left_out.iter().any(|key| line.starts_with(key))
             })
             .collect();

@@ -67,6 +67,11 @@ impl<'m> Files<'m> {
         self.numbers.get(path).copied()
     }
 
+    /// Returns the number of all files, with the file itself.
+    pub(super) fn count(&self) -> usize {
+        1 + self.included.len()
+    }
+
     /// Returns the text of a file by its number, or why there is none.
     pub(super) fn text(&self, number: usize) -> Result<&str, &str> {
         let Some(index) = number.checked_sub(1) else { return Ok(self.main) };
@@ -85,9 +90,11 @@ pub(super) fn lines_of(text: &str) -> impl Iterator<Item = &str> {
 
 fn includes_of(text: &str) -> Vec<String> {
     let include = |line| match lines::read(line) {
-        Ok(Some(Content::Header(_, Some(include)) | Content::Include(include))) => {
-            Some(include.file.to_owned())
-        }
+        Ok(Some(
+            Content::Header(_, Some(include))
+            | Content::Include(include)
+            | Content::Taken(_, include),
+        )) => Some(include.file.to_owned()),
         _ => None,
     };
     lines_of(text).filter_map(include).collect()

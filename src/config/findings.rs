@@ -14,7 +14,7 @@ use super::secrets::masked;
 const KEPT: usize = 100;
 
 /// A line of one of a configuration's files; in the order of the files, then of their lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Line {
     /// 0 is the file itself; the others are those that it includes.
     file: usize,

@@ -1,7 +1,11 @@
-//! The value of each key that is in force, and its origin: the output of `actiond config --config FILE`.
+//! Notes the value of each key that is in force, and its origin, while the settings are made.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::findings::{Findings, Line};
+use super::key::Key;
 use super::secrets::masked;
+use super::values::{Setting, Values};
 
 /// The origin of a value.
 #[derive(Debug, Clone, Copy)]
@@ -24,47 +28,54 @@ pub(super) struct InForce<'r>(Vec<(String, Vec<Noted<'r>>)>);
 struct Noted<'r> {
     key: &'r str,
     value: String,
+    fingerprint: u64,
+    is_read_again: bool,
     origin: Origin,
 }
 
 impl<'r> InForce<'r> {
-    /// Notes a value; one that is noted again is the better known one.
-    pub(super) fn note(&mut self, section: &str, key: &'r str, value: &str, origin: Origin) {
+    /// Notes a value; one that is noted again is the better known one. `of` is the key in the table for which `key` stands.
+    pub(super) fn note(
+        &mut self,
+        section: &str,
+        of: &Key,
+        key: &'r str,
+        value: &str,
+        origin: Origin,
+    ) {
         let at = self.0.iter().rposition(|(name, _)| name.eq_ignore_ascii_case(section));
         let at = at.unwrap_or_else(|| {
             self.0.push((section.to_owned(), Vec::new()));
             self.0.len() - 1
         });
         let Some((_, keys)) = self.0.get_mut(at) else { return };
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let fingerprint = hasher.finish();
         let value = masked(key, value).unwrap_or_else(|| value.to_owned());
-        let known = Noted { key, value, origin };
+        let is_read_again = of.is_read_again;
+        let known = Noted { key, value, fingerprint, is_read_again, origin };
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
             None => keys.push(known),
         }
     }
 
-    /// Prints all of it as a configuration that means the same, but for secrets.
-    pub(super) fn print(&self, findings: &Findings) -> String {
-        let mut text = String::new();
-        for (section, keys) in &self.0 {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(&format!("[{section}]\n"));
-            for Noted { key, value, origin } in keys {
-                text.push_str(&match origin {
-                    Origin::Line(line) => format!("// {}\n", findings.place(*line)),
-                    Origin::Default => "// default\n".to_owned(),
-                    Origin::Derived(how) => format!("// default: {how}\n"),
-                    Origin::NotSet => format!("// not set\n# {key}=\n"),
-                });
-                if !matches!(origin, Origin::NotSet) {
-                    text.push_str(&format!("{key}={value}\n"));
-                }
-            }
-        }
-        text
+    /// Returns all of it, without what the text of the files is needed for.
+    pub(super) fn into_values(self, findings: &Findings) -> Values {
+        let setting = |Noted { key, value, fingerprint, is_read_again, origin }: Noted<'_>| {
+            let origin = match origin {
+                Origin::Line(line) => Some(findings.place(line)),
+                Origin::Default => Some("default".to_owned()),
+                Origin::Derived(how) => Some(format!("default: {how}")),
+                Origin::NotSet => None,
+            };
+            Setting { key: key.to_owned(), value, fingerprint, is_read_again, origin }
+        };
+        let sections = self.0.into_iter();
+        let sections =
+            sections.map(|(name, keys)| (name, keys.into_iter().map(setting).collect())).collect();
+        Values { sections }
     }
 }
 
@@ -117,8 +128,11 @@ Type=FileSystemConnector
         let (text, warnings) = printed(&[("a.cfg", FULL), ("base.cfg", BASE)]);
         for (section, lines) in [
             ("[Server]", "// a.cfg:4\nPort=7001\n"),
-            ("[Server]", "// default\nBindAddress=127.0.0.1\n"),
-            ("[Server]", "// default: what can be called of BindAddress\nTokenHost=127.0.0.1\n"),
+            ("[Server]", "// default\nBindAddress=127.0.0.1,::1\n"),
+            (
+                "[Server]",
+                "// default: what can be called of the first BindAddress\nTokenHost=127.0.0.1\n",
+            ),
             ("[Actions]", "// a.cfg:7\nMaximumThreads=3\n"),
             ("[Actions]", "// not set\n# OnRestart=\n"),
             ("[AsyncActions]", "// base.cfg:3\n0=Process\n"),
@@ -152,8 +166,14 @@ Type=FileSystemConnector
         let included = |name: &str| Included { name: name.to_owned(), text: Err(String::new()) };
         let (overrides, kinds) = (&Overrides::default(), &Kinds::shipped());
         // There are no such certificates.
-        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included: &included };
-        let (_, _, printed) = Settings::parse_among(text, "t", &among).unwrap();
+        let among = BuildInputs {
+            overrides,
+            disk: Disk::Unknown,
+            kinds,
+            included: &included,
+            variable: &|_| None,
+        };
+        let printed = Settings::parse_among(text, "t", &among).unwrap().in_force.print();
         assert!(printed.contains("// t:6\nSSLPrivateKeyPassword=***\n"), "{printed}");
         assert!(!printed.contains("secret"), "{printed}");
     }

@@ -14,6 +14,7 @@ use super::files::{Files, lines_of};
 use super::findings::{Findings, Line, Location};
 use super::lines::{self, Content, Include, Part};
 use super::secrets::masked;
+use super::variables::Expanded;
 use crate::aci::words::shorten;
 
 /// Largest number of headers and keys of a configuration, included ones each time: it bounds the memory and time that
@@ -29,6 +30,8 @@ pub(super) struct Entry<'t> {
     /// Without the white space around it.
     pub(super) value: &'t str,
     pub(super) line: Line,
+    /// What is wrong with a variable in the value, which then is as it stands in the file.
+    pub(super) fault: Option<&'t str>,
 }
 
 /// All that the files say under one section name, in their order.
@@ -132,9 +135,14 @@ impl Lacking<'_> {
 
 impl<'t> Ini<'t> {
     /// Splits the texts; what is wrong goes to `findings`, and the rest is still read.
-    pub(super) fn parse(files: &'t Files<'_>, findings: &mut Findings) -> Self {
+    pub(super) fn parse(
+        files: &'t Files<'_>,
+        variables: &'t Expanded,
+        findings: &mut Findings,
+    ) -> Self {
         let mut parser = Parser {
             files,
+            variables,
             findings,
             taken: 0,
             includes: 0,
@@ -190,6 +198,7 @@ enum NextKey {
 
 struct Parser<'t, 'f> {
     files: &'t Files<'t>,
+    variables: &'t Expanded,
     findings: &'f mut Findings,
     taken: usize,
     includes: usize,
@@ -222,7 +231,13 @@ impl<'t> Parser<'t, '_> {
                     self.include(&mut ini, None, &mut current, include, line);
                 }
                 Ok(Some(Content::Pair(key, value))) => {
-                    self.put(&mut ini, current, Entry { key, value, line }, content);
+                    let entry = self.entry(key, value, line);
+                    self.put(&mut ini, current, entry, content);
+                }
+                Ok(Some(Content::Taken(key, include))) => {
+                    if let Some(entry) = self.taken(&mut ini, current, key, include, line) {
+                        self.put(&mut ini, current, entry, content);
+                    }
                 }
                 Err(what) => {
                     if content.starts_with('[') {
@@ -236,6 +251,16 @@ impl<'t> Parser<'t, '_> {
         }
         self.under_way.pop();
         Rc::new(ini)
+    }
+
+    /// Makes an entry of a line, with what its variables stand for.
+    fn entry(&self, key: &'t str, value: &'t str, line: Line) -> Entry<'t> {
+        let (value, fault) = match self.variables.at(line) {
+            None => (value, None),
+            Some(Ok(value)) => (value, None),
+            Some(Err(fault)) => (value, Some(fault)),
+        };
+        Entry { key, value, line, fault }
     }
 
     fn put(&mut self, ini: &mut Ini<'t>, current: NextKey, entry: Entry<'t>, shown: &str) {
@@ -266,33 +291,13 @@ impl<'t> Parser<'t, '_> {
         Include { file, part }: Include<'t>,
         line: Line,
     ) {
-        let files = self.files;
-        let found = files.find(file).ok_or("it was not read");
-        let from = found.and_then(|number| files.text(number).map(|_| number));
-        let from = match from {
-            Ok(number) if self.under_way.contains(&number) => Err("it is what includes this one"),
-            Ok(_) if self.includes >= MAX_INCLUDES => {
-                Err("too much is included: more than 1000 times")
-            }
-            other => other,
-        };
-        let number = match from {
-            Ok(number) => number,
+        let from = match self.included(file) {
+            Ok(from) => from,
             Err(reason) => {
                 if !matches!(part, Part::Keys { .. }) {
                     *current = NextKey::Skipped;
                 }
-                return self
-                    .problem(line, format!("can't include \"{}\": {reason}", shorten(file)));
-            }
-        };
-        self.includes += 1;
-        let from = match self.done.get(&number) {
-            Some(done) => Rc::clone(done),
-            None => {
-                let done = self.file(number);
-                self.done.insert(number, Rc::clone(&done));
-                done
+                return self.not_included(file, reason, line);
             }
         };
         match part {
@@ -336,7 +341,10 @@ impl<'t> Parser<'t, '_> {
                             }
                         }
                     }
-                    (_, Some(value)) => self.put(ini, *current, Entry { key, value, line }, key),
+                    (_, Some(value)) => {
+                        let entry = self.entry(key, value, line);
+                        self.put(ini, *current, entry, key);
+                    }
                     (section, None) => {
                         let into = match *current {
                             NextKey::At(at) => ini.sections.get(at).map(|into| into.name),
@@ -348,6 +356,69 @@ impl<'t> Parser<'t, '_> {
                 }
             }
         }
+    }
+
+    /// Reads a file that a line includes, or returns it if it was read before.
+    fn included(&mut self, file: &str) -> Result<Rc<Ini<'t>>, &'t str> {
+        let number = self.files.find(file).ok_or("it was not read")?;
+        self.files.text(number)?;
+        if self.under_way.contains(&number) {
+            return Err("it is what includes this one");
+        }
+        if self.includes >= MAX_INCLUDES {
+            return Err("too much is included: more than 1000 times");
+        }
+        self.includes += 1;
+        if let Some(done) = self.done.get(&number) {
+            return Ok(Rc::clone(done));
+        }
+        let done = self.file(number);
+        self.done.insert(number, Rc::clone(&done));
+        Ok(done)
+    }
+
+    fn not_included(&mut self, file: &str, reason: &str, line: Line) {
+        self.problem(line, format!("can't include \"{}\": {reason}", shorten(file)));
+    }
+
+    /// Returns the entry of a key whose value is that of a key in another file. One that is not there is a problem: it was asked
+    /// for by this very line.
+    fn taken(
+        &mut self,
+        ini: &mut Ini<'t>,
+        current: NextKey,
+        key: &'t str,
+        Include { file, part }: Include<'t>,
+        line: Line,
+    ) -> Option<Entry<'t>> {
+        let Part::Keys { section: from, name, default } = part else { return None };
+        let other = match self.included(file) {
+            Ok(other) => other,
+            Err(reason) => {
+                self.not_included(file, reason, line);
+                return None;
+            }
+        };
+        let section = other.section(from);
+        let Some(found) = section.and_then(|section| section.get(name)) else {
+            if default.is_none() {
+                let (file, from) = (shorten(file), shorten(from));
+                let what = match section {
+                    Some(_) => format!("key {} in [{from}]", shorten(name)),
+                    None => format!("section [{from}]"),
+                };
+                let key = shorten(key);
+                self.problem(line, format!("{key} can't be taken: \"{file}\" has no {what}"));
+            }
+            return default.map(|default| self.entry(key, default, line));
+        };
+        if let NextKey::At(at) = current {
+            let doubled = section.into_iter().flat_map(IniSection::doubled);
+            for entry in doubled.filter(|entry| fold(entry.key) == fold(name)) {
+                self.copy_doubled(ini, at, Entry { key, ..entry });
+            }
+        }
+        Some(Entry { key, ..found })
     }
 
     fn copy_section(&mut self, ini: &mut Ini<'t>, into: Option<usize>, from: &IniSection<'t>) {

@@ -24,6 +24,8 @@ pub struct Key {
     /// One sentence, or more.
     pub(super) meaning: &'static str,
     pub(super) form: Form,
+    /// True if it is read again while the server runs.
+    pub(super) is_read_again: bool,
 }
 
 /// The form of a key.
@@ -45,7 +47,15 @@ impl Key {
         default: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, kind, default: Some(default), example: "", meaning, form: Form::Optional }
+        Self {
+            name,
+            kind,
+            default: Some(default),
+            example: "",
+            meaning,
+            form: Form::Optional,
+            is_read_again: false,
+        }
     }
 
     /// Makes a key without a fixed default; the reference shows the example. What holds without it is part of its
@@ -57,7 +67,15 @@ impl Key {
         example: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, kind, default: None, example, meaning, form: Form::Optional }
+        Self {
+            name,
+            kind,
+            default: None,
+            example,
+            meaning,
+            form: Form::Optional,
+            is_read_again: false,
+        }
     }
 
     /// Makes a key that its section must have; the reference shows the example.
@@ -68,7 +86,15 @@ impl Key {
         example: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, kind, default: None, example, meaning, form: Form::Required }
+        Self {
+            name,
+            kind,
+            default: None,
+            example,
+            meaning,
+            form: Form::Required,
+            is_read_again: false,
+        }
     }
 
     /// Makes a key that stands for a list: its name is that of the first item and ends with 0, and the others are
@@ -80,7 +106,23 @@ impl Key {
         example: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, kind, default: None, example, meaning, form: Form::Numbered }
+        Self {
+            name,
+            kind,
+            default: None,
+            example,
+            meaning,
+            form: Form::Numbered,
+            is_read_again: false,
+        }
+    }
+
+    /// Marks a key whose value is put in force again while the server runs (SIGHUP). What is not marked needs a restart, and the
+    /// server says so.
+    #[must_use]
+    pub const fn read_again(mut self) -> Self {
+        self.is_read_again = true;
+        self
     }
 
     /// Returns the name; that of a list is the one of its first item.

@@ -10,6 +10,7 @@ use super::build;
 use super::disk::Disk;
 use super::key::{Key, Section};
 use super::reader::Reader;
+use super::secrets::secret;
 use super::value::Value;
 use crate::kinds::{ConfiguredQueue, ConfiguredQueues, Kind};
 
@@ -134,7 +135,16 @@ impl<'r> KindReader<'_, 'r> {
         all
     }
 
-    /// Tells if [`each_listed`](Self::each_listed) found a name for a section of this form, whether there is such a section
+    /// Notes the names of such sections where nothing in them has an effect, so that nothing in them is a problem either.
+    pub fn skip_listed(&mut self, each: &'static Section) {
+        let Some((_, list)) = each.listed else { return };
+        let Some(section) = self.reader.ini.section(list.name) else { return };
+        let (Some(key), _) = list.list_keys() else { return };
+        let names = section.entries().filter(|entry| key.index(entry.key).is_some());
+        self.listed.extend(names.map(|entry| (entry.value, each)));
+    }
+
+    /// Tells if [`each_listed`](Self::each_listed) or [`skip_listed`](Self::skip_listed) found a name for a section of this form, whether there is such a section
     /// or not.
     #[must_use]
     pub fn lists_any(&self, each: &Section) -> bool {
@@ -241,6 +251,18 @@ impl SectionReader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Returns a secret: the value of `key`, or the first line of the file that `file_key` names, whose contents are for the server
+    /// alone; and the key of the two that gives it. Both together, and a file that can't be read, are problems; one that every user
+    /// may read is a warning. `None` without either, or where the disk is not looked at.
+    pub fn secret(
+        &mut self,
+        key: &'static Key,
+        file_key: &'static Key,
+    ) -> Option<(String, &'static Key)> {
+        let given = secret(self.reader, self.name, (key, file_key), self.disk)?;
+        Some((given.text, given.by))
     }
 
     /// Returns paths.

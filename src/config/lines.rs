@@ -9,6 +9,8 @@ pub(super) enum Content<'t> {
     Include(Include<'t>),
     /// `Key=Value`.
     Pair(&'t str, &'t str),
+    /// `Key=< "file" [Section] Key`; of the file it is always one key.
+    Taken(&'t str, Include<'t>),
 }
 
 /// Something that is taken from another file.
@@ -52,14 +54,18 @@ pub(super) fn read(line: &str) -> Result<Option<Content<'_>>, &'static str> {
     if let Some(rest) = line.strip_prefix('[') {
         return header(rest).map(Some);
     }
-    if takes_value_from_file(line) {
+    if takes_value_without_sign(line) {
         return Err(
-            "a value can't be taken from a file in this form: write < \"file\" [Section] Key instead",
+            "a value can't be taken from a file in this form: write Key=< \"file\" [Section] Key, or < \"file\" [Section] Key",
         );
     }
     match line.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
-            Ok(Some(Content::Pair(key.trim(), value.trim())))
+            let (key, value) = (key.trim(), value.trim());
+            match value.strip_prefix('<').filter(|rest| rest.trim_start().starts_with('"')) {
+                Some(rest) => taken(key, rest).map(Some),
+                None => Ok(Some(Content::Pair(key, value))),
+            }
         }
         Some(_) => Err("a value without a key"),
         None => Err("neither a [Section], nor Key=Value, nor < \"file\", nor a comment"),
@@ -126,16 +132,29 @@ fn include(rest: &str) -> Result<Include<'_>, &'static str> {
     Ok(Include { file, part: Part::Keys { section, name, default } })
 }
 
-/// Returns true if the line may be meant to take one value from a file, as `Key < "file" [Section] Key` or with a `=`
-/// before the `<`: no form that is documented, and it must not become a value.
-fn takes_value_from_file(line: &str) -> bool {
+/// Reads what stands after the `<` behind a key.
+fn taken<'t>(key: &'t str, rest: &'t str) -> Result<Content<'t>, &'static str> {
+    let include = include(rest)?;
+    match include.part {
+        Part::Keys { name, .. } if name.contains(['*', '?']) => {
+            Err("the value of a key can't be that of several keys (* or ?)")
+        }
+        Part::Keys { .. } => Ok(Content::Taken(key, include)),
+        Part::All | Part::Section(_) => Err(
+            "the value of a key can't be a whole file or section: say which key of it, as [Section] Key",
+        ),
+    }
+}
+
+/// Returns true if the line may be meant to take one value from a file, as `Key < "file" [Section] Key`: no form that is
+/// documented, and it must not become a value.
+fn takes_value_without_sign(line: &str) -> bool {
     let quoted_after_mark = |text: &str| {
         text.split_once('<').is_some_and(|(_, rest)| rest.trim_start().starts_with('"'))
     };
     match line.split_once('=') {
         // The file's name may hold the `=`: if the mark is in the key, the whole line is looked at.
-        Some((key, _)) if key.contains('<') => quoted_after_mark(line),
-        Some((_, value)) => value.trim_start().starts_with('<') && quoted_after_mark(value),
+        Some((key, _)) => key.contains('<') && quoted_after_mark(line),
         None => quoted_after_mark(line),
     }
 }
@@ -153,6 +172,10 @@ mod tests {
         };
         let included = |include: Option<Include<'static>>| include.map(Content::Include);
         let header = |include| Some(Content::Header("S x", include));
+        let taken = |key, default| {
+            let part = Part::Keys { section: "T", name: "Key", default };
+            Some(Content::Taken(key, Include { file: "a.cfg", part }))
+        };
         let table = [
             ("", None),
             ("// [S]", None),
@@ -176,6 +199,9 @@ mod tests {
             ("A b =  1 2 // 3", Some(Content::Pair("A b", "1 2 // 3"))),
             ("A=<b>", Some(Content::Pair("A", "<b>"))),
             ("A=x < \"y\"", Some(Content::Pair("A", "x < \"y\""))),
+            ("A=< y", Some(Content::Pair("A", "< y"))),
+            ("A b =< \"a.cfg\" [T] Key", taken("A b", None)),
+            ("A b=<\"a.cfg\"[T]Key = x=y", taken("A b", Some("x=y"))),
         ];
         for (line, want) in table {
             assert_eq!(read(line), Ok(want), "{line}");
@@ -205,7 +231,10 @@ mod tests {
             ("< \"a.cfg\" [T", "only [Section] or a comment"),
             ("< \"a.cfg\" [T] =1", "without the name of its key"),
             ("< \"a.cfg\" [T] A*=1", "can't be that of several keys"),
-            ("A=< \"a.cfg\" [T] A", form),
+            ("A=< \"a.cfg\"", "can't be a whole file or section"),
+            ("A=< \"a.cfg\" [T]", "can't be a whole file or section"),
+            ("A=< \"a.cfg\" [T] A*", "can't be that of several keys"),
+            ("A=< \"a.cfg", quotes),
             ("A < \"a.cfg\" [T] A", form),
             ("A < \"a=b.cfg\" [T] A", form),
         ];

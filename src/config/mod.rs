@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `files` | gathers the texts of the file and its includes |
 //! | `lines` | parses a line |
+//! | `variables` | looks up what stands for a variable of the environment |
 //! | `ini` | makes sections of lines |
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
@@ -17,7 +18,8 @@
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `secrets` | masks what is not for other eyes |
 //! | `findings`, `unknown` | collect problems and warnings; warn about keys that nothing reads |
-//! | `in_force` | notes the value that each key has in the end, for [`check`] |
+//! | `in_force` | notes the value that each key has in the end |
+//! | `values` | keeps those, for [`check`], and tells what another reading changes |
 //! | `describe` | prints the table as a configuration file |
 //!
 //! To add a key: one entry in `table`, one field in `settings`, one line in `build`. A [`Kind`](crate::kinds::Kind) of action
@@ -27,8 +29,12 @@ mod access;
 mod build;
 mod describe;
 mod disk;
+#[cfg(test)]
+mod docs_tests;
 mod files;
 mod findings;
+#[cfg(test)]
+mod foreign_tests;
 mod in_force;
 mod ini;
 mod key;
@@ -45,6 +51,8 @@ mod tests;
 mod tls;
 mod unknown;
 mod value;
+mod values;
+mod variables;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -57,6 +65,7 @@ use files::Included;
 pub use findings::{ConfigError, Problem, Warning};
 pub use key::{Key, Section};
 pub use kind_reader::{KindReader, SectionReader};
+pub(crate) use settings::Parsed;
 pub use settings::{
     AccessSettings, ActionsSettings, Backoff, Durability, OnRestart, Overrides, PathSettings,
     PostgresSettings, QueueConfig, QueueLimits, RetryPolicy, ServerSettings, ServiceSettings,
@@ -66,6 +75,7 @@ pub(crate) use store::is_schema;
 pub use table::TYPE;
 pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};
 pub use value::ValueKind;
+pub(crate) use values::{Change, Values};
 
 use crate::kinds::Kinds;
 
@@ -89,18 +99,29 @@ pub fn load(
     file: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<(Settings, Vec<Warning>), ConfigError> {
+    let Parsed { settings, warnings, .. } = load_values(kinds, file, overrides)?;
+    Ok((settings, warnings))
+}
+
+/// Reads a file as [`load`] does, and returns the value of every key, too.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub(crate) fn load_values(
+    kinds: &Kinds,
+    file: Option<&Path>,
+    overrides: &Overrides,
+) -> Result<Parsed, ConfigError> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     match read(path) {
         Err(Unread::Io(error)) if file.is_none() && error.kind() == ErrorKind::NotFound => {
-            let (settings, mut warnings, _) = parse(kinds, path, "", overrides)?;
+            let mut parsed = parse(kinds, path, "", overrides)?;
             let text = "there is no such file in the working directory, so the defaults apply";
-            warnings.push(Warning::about_file(&path.display().to_string(), text));
-            Ok((settings, warnings))
+            parsed.warnings.push(Warning::about_file(&path.display().to_string(), text));
+            Ok(parsed)
         }
-        text => {
-            let (settings, warnings, _) = parse(kinds, path, &good(path, text)?, overrides)?;
-            Ok((settings, warnings))
-        }
+        text => parse(kinds, path, &good(path, text)?, overrides),
     }
 }
 
@@ -111,9 +132,9 @@ pub fn load(
 ///
 /// As for [`load`].
 pub fn check(kinds: &Kinds, file: &Path) -> Result<(String, Vec<Warning>), ConfigError> {
-    let (_, warnings, in_force) =
+    let Parsed { warnings, in_force, .. } =
         parse(kinds, file, &good(file, read(file))?, &Overrides::default())?;
-    Ok((in_force, warnings))
+    Ok((in_force.print(), warnings))
 }
 
 fn parse(
@@ -121,7 +142,7 @@ fn parse(
     path: &Path,
     text: &str,
     overrides: &Overrides,
-) -> Result<(Settings, Vec<Warning>, String), ConfigError> {
+) -> Result<Parsed, ConfigError> {
     // Also of a file that another one below it includes (source: the page "Include an External Configuration File").
     let directory = path.parent().unwrap_or(Path::new(""));
     let included = |name: &str| {
@@ -129,8 +150,30 @@ fn parse(
         let text = read(&path).map_err(|error| error.to_string());
         Included { name: path.display().to_string(), text }
     };
-    let among = BuildInputs { overrides, disk: Disk::Real, kinds, included: &included };
+    let variable = |name: &str| std::env::var_os(name);
+    let among = BuildInputs {
+        overrides,
+        disk: Disk::Real,
+        kinds,
+        included: &included,
+        variable: &variable,
+    };
     Settings::parse_among(text, &path.display().to_string(), &among)
+}
+
+/// Reads a text whose other files and variables are these, and looks at nothing else.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse_closed(
+    text: &str,
+    name: &str,
+    included: &dyn Fn(&str) -> Result<String, String>,
+    variable: &dyn Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<(Settings, Vec<Warning>), ConfigError> {
+    let included = |path: &str| Included { name: path.to_owned(), text: included(path) };
+    let (overrides, kinds) = (&Overrides::default(), &Kinds::shipped());
+    let disk = Disk::Unknown;
+    let among = BuildInputs { overrides, disk, kinds, included: &included, variable };
+    Settings::parse_among(text, name, &among).map(|parsed| (parsed.settings, parsed.warnings))
 }
 
 /// The reason for which a file can't be taken for text.

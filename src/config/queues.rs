@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::build;
 use super::disk::Disk;
+use super::ini::IniSection;
 use super::key::Section;
 use super::kind_reader::{KindInputs, KindReader};
 use super::reader::Reader;
@@ -137,8 +138,15 @@ fn written_by(queue: &QueueConfig) -> impl Iterator<Item = WrittenDirectory> {
 
 /// Returns names and kinds of the queues.
 fn listed_queues<'r>(reader: &mut Reader<'r>) -> Vec<ListedQueue<'r>> {
-    let Some(list) = reader.ini.section("AsyncActions") else {
-        let how = "without [AsyncActions] there is this queue";
+    let list = reader.ini.section("AsyncActions");
+    // Other servers have a section of this name that lists nothing.
+    let is_of_others = |list: &&IniSection<'_>| {
+        let mut entries = list.entries().peekable();
+        entries.peek().is_some()
+            && !entries.any(|entry| ASYNC_ACTIONS.keys.iter().any(|key| key.is(entry.key)))
+    };
+    let Some(list) = list.filter(|list| !is_of_others(list)) else {
+        let how = "without a list in [AsyncActions] there is this queue";
         reader.derived("AsyncActions", table::QUEUE_NAME, DEFAULT_QUEUE, how);
         let there = reader.ini.section(DEFAULT_QUEUE).and_then(|s| s.get(TYPE.name));
         let kind = match there {

@@ -50,7 +50,7 @@ impl<'r> Reader<'r> {
             (None, Some(text)) => (text, Origin::Default),
             (None, None) => ("", Origin::NotSet),
         };
-        self.in_force.note(own, key.name, value, origin);
+        self.in_force.note(own, key, key.name, value, origin);
         match found {
             Some((section, entry)) => self.parse(section, entry, key),
             None => key.default.and_then(|text| key.kind.parse(text).ok()),
@@ -61,13 +61,14 @@ impl<'r> Reader<'r> {
     pub(super) fn kind(&mut self, section: &str) -> Option<&'r Arc<dyn Kind>> {
         let found = self.ini.section(section)?;
         let entry = found.get(TYPE.name)?;
-        self.in_force.note(section, TYPE.name, entry.value, Origin::Line(entry.line));
+        self.in_force.note(section, TYPE, TYPE.name, entry.value, Origin::Line(entry.line));
         let kind = self.kinds.find(entry.value);
         if kind.is_none() {
             let allowed = self.kinds.allowed();
-            let reason = match entry.value {
-                "" => is_empty(&allowed),
-                _ => format!("must be {allowed}"),
+            let reason = match (entry.fault, entry.value) {
+                (Some(fault), _) => fault.to_owned(),
+                (None, "") => is_empty(&allowed),
+                (None, _) => format!("must be {allowed}"),
             };
             self.findings.problem(Self::at(found, entry), reason);
         }
@@ -76,7 +77,7 @@ impl<'r> Reader<'r> {
 
     /// Notes what a key without a fixed default comes to where it is not set, and why.
     pub(super) fn derived(&mut self, section: &str, key: &Key, value: &str, how: &'static str) {
-        self.in_force.note(section, key.name, value, Origin::Derived(how));
+        self.in_force.note(section, key, key.name, value, Origin::Derived(how));
     }
 
     pub(super) fn integer(&mut self, sections: &[&str], key: &Key) -> i64 {
@@ -138,6 +139,7 @@ impl<'r> Reader<'r> {
         let mut listed = Vec::new();
         for entry in self.numbered(section, number, entry_key) {
             let reason = match entry_key.kind.parse(entry.value) {
+                _ if entry.fault.is_some() => entry.fault.map(str::to_owned),
                 Err(reason) => Some(reason),
                 Ok(_) if fixed_section(self.kinds, entry.value).is_some() => {
                     Some("cannot be taken: the section of that name has its own meaning".to_owned())
@@ -150,7 +152,7 @@ impl<'r> Reader<'r> {
             match reason {
                 Some(reason) => self.findings.problem(Self::at(section, entry), reason),
                 None => {
-                    self.note(section, entry);
+                    self.note(section, entry_key, entry);
                     listed.push(Listed { name: entry.value, entry });
                 }
             }
@@ -163,14 +165,14 @@ impl<'r> Reader<'r> {
         let Some(section) = self.ini.section(section) else { return Vec::new() };
         let mut values = Vec::new();
         for entry in self.numbered(section, None, key) {
-            self.note(section, entry);
+            self.note(section, key, entry);
             values.extend(self.parse(section, entry, key));
         }
         values
     }
 
-    fn note(&mut self, section: &IniSection<'r>, entry: Entry<'r>) {
-        self.in_force.note(section.name, entry.key, entry.value, Origin::Line(entry.line));
+    fn note(&mut self, section: &IniSection<'r>, of: &Key, entry: Entry<'r>) {
+        self.in_force.note(section.name, of, entry.key, entry.value, Origin::Line(entry.line));
     }
 
     /// Returns the entries of a numbered list. One with a hole, or with fewer names than `Number`
@@ -322,7 +324,11 @@ impl<'r> Reader<'r> {
     }
 
     fn parse(&mut self, section: &IniSection<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
-        match key.kind.parse(entry.value) {
+        let parsed = match entry.fault {
+            Some(fault) => Err(fault.to_owned()),
+            None => key.kind.parse(entry.value),
+        };
+        match parsed {
             Ok(value) => {
                 for what in key.kind.doubts(&value) {
                     self.findings.warning(Some(entry.line), || {

@@ -1,8 +1,17 @@
-//! Values that are not for other eyes: passwords, keys, and variables for programs. The log and `actiond config` mask them.
+//! Values that are not for other eyes: passwords, keys, and variables for programs. The log and `actiond config` mask them. Each
+//! single one may be given by a file, which a key of the same name with `File` behind it names.
+
+use std::path::{Path, PathBuf};
 
 use actiond_actors::store::postgres::ConnectionString;
 
-use super::table::{CONNECTION_STRING, CONNECTION_STRING_FILE, KEYS, SSL_PRIVATE_KEY_PASSWORD};
+use super::disk::Disk;
+use super::key::Key;
+use super::reader::Reader;
+use super::table::{
+    CONNECTION_STRING, CONNECTION_STRING_FILE, KEYS, SSL_PRIVATE_KEY_PASSWORD,
+    SSL_PRIVATE_KEY_PASSWORD_FILE,
+};
 use crate::access::KEY_PREFIX;
 use crate::aci::words::{nearest, shorten};
 
@@ -16,6 +25,63 @@ const NO_FOREIGN_KEYS: [&str; 3] = ["ForwardKeyFile", "ForwardTo", "ForwardMarke
 /// The key of variables for programs, and one that is like it and no secret.
 const VARIABLE: &str = "Environment";
 const NO_VARIABLE: &str = "InheritEnvironment";
+
+/// A secret that the configuration gives.
+#[derive(Debug)]
+pub(super) struct GivenSecret {
+    pub(super) text: String,
+    /// The key that gives it, for messages: that of the text, or that of the file.
+    pub(super) by: &'static Key,
+    pub(super) is_of_file: bool,
+}
+
+/// Reads a secret: the value of `key`, or the first line of the file that `file_key` names. `None` if neither is given or the file
+/// can't be used, which is a problem, or where the disk is not looked at. The contents of the file are for the server alone.
+pub(super) fn secret(
+    reader: &mut Reader<'_>,
+    section: &str,
+    (key, file_key): (&'static Key, &'static Key),
+    disk: Disk,
+) -> Option<GivenSecret> {
+    let given = reader.text(&[section], key);
+    let file = reader.text(&[section], file_key).map(PathBuf::from);
+    let Some(file) = file else {
+        return given.map(|text| GivenSecret { text, by: key, is_of_file: false });
+    };
+    reader.files.push(file.clone());
+    if given.is_some() {
+        reader.problem_at(section, key, format!("can't stand beside {}", file_key.name));
+        return None;
+    }
+    if disk == Disk::Unknown {
+        return None;
+    }
+    if is_for_everybody(&file) {
+        reader.warn_at(section, file_key, "names a file that every user of this machine may read");
+    }
+    match disk.read_small(&file) {
+        Ok(text) => {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let text = text.lines().next().unwrap_or_default().trim().to_owned();
+            Some(GivenSecret { text, by: file_key, is_of_file: true })
+        }
+        Err(why) => {
+            reader.problem_at(section, file_key, format!("can't be used: {why}"));
+            None
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_for_everybody(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_for_everybody(_: &Path) -> bool {
+    false
+}
 
 /// Returns what is shown of a value that is not for other eyes, and `None` for any other value. Of a variable its name is shown.
 pub(super) fn masked(key: &str, value: &str) -> Option<String> {
@@ -54,8 +120,10 @@ fn is_number(key: &str) -> bool {
 /// that it is probably the key itself.
 fn is_secret(key: &str, value: &str) -> bool {
     let foreign = nearest(key, FOREIGN_KEYS.into_iter().chain(NO_FOREIGN_KEYS));
-    let is_password = key.to_ascii_lowercase().contains("password")
-        || nearest(key, [SSL_PRIVATE_KEY_PASSWORD.name]).is_some()
+    let passwords = [SSL_PRIVATE_KEY_PASSWORD.name, SSL_PRIVATE_KEY_PASSWORD_FILE.name];
+    let lower = key.to_ascii_lowercase();
+    let is_password = lower.contains("password") && !lower.ends_with("file")
+        || nearest(key, passwords) == Some(SSL_PRIVATE_KEY_PASSWORD.name)
         || foreign.is_some_and(|name| FOREIGN_KEYS.contains(&name));
     let is_keys = || nearest(key, [KEYS.name]).is_some();
     !value.is_empty()
@@ -93,6 +161,8 @@ mod tests {
             ("SSLPrivateKeyPassword", "x", true),
             ("sslprivatekeypasword", "x", true),
             ("Password", "x", true),
+            ("SSLPrivateKeyPasswordFile", "x", false),
+            ("sslprivatekeypasswrdfile", "x", false),
             ("SSLPrivateKey", "x", false),
             ("ForwardKey", "x", true),
             ("forwardkay", "x", true),

@@ -11,6 +11,7 @@ use super::build::{self, BuildInputs};
 use super::disk::Disk;
 use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
+use super::values::Values;
 use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::tls::TlsOptions;
@@ -43,7 +44,7 @@ pub struct Settings {
 impl Settings {
     /// Makes settings of the text of a configuration file.
     ///
-    /// `file_name` is only for messages, and the text may include no file. Without `[AsyncActions]` there is one queue, `Process`,
+    /// `file_name` is only for messages, and the text may include no file; of the environment no variable is set. Without `[AsyncActions]` there is one queue, `Process`,
     /// with Type=Echo, so an empty text is a good configuration.
     ///
     /// # Errors
@@ -94,24 +95,40 @@ impl Settings {
             name: name.to_owned(),
             text: Err("only a file can include others".to_owned()),
         };
-        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included: &included };
+        let among = BuildInputs {
+            overrides,
+            disk: Disk::Unknown,
+            kinds,
+            included: &included,
+            variable: &|_| None,
+        };
         Self::parse_among(text, file_name, &among)
-            .map(|(settings, warnings, _)| (settings, warnings))
+            .map(|Parsed { settings, warnings, .. }| (settings, warnings))
     }
 
-    /// Does what [`Settings::parse_with`] does, with what is around the text; and prints what is in force.
+    /// Does what [`Settings::parse_with`] does, with what is around the text; and returns what is in force.
     pub(super) fn parse_among(
         text: &str,
         file_name: &str,
         among: &BuildInputs<'_>,
-    ) -> Result<(Self, Vec<Warning>, String), ConfigError> {
+    ) -> Result<Parsed, ConfigError> {
         if text.len() > super::MAX_FILE_BYTES {
             return Err(ConfigError::too_large(file_name));
         }
         let mut findings = Findings::new(file_name);
         let (settings, in_force) = build::settings(text, among, &mut findings);
-        Ok((settings, findings.finish()?, in_force))
+        Ok(Parsed { settings, warnings: findings.finish()?, in_force })
     }
+}
+
+/// A configuration that was read and can be used.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) settings: Settings,
+    /// In the order of the files' lines.
+    pub(crate) warnings: Vec<Warning>,
+    /// The value of each key.
+    pub(crate) in_force: Values,
 }
 
 impl Default for Settings {
@@ -126,6 +143,7 @@ impl Default for Settings {
             disk: Disk::Unknown,
             kinds: &kinds,
             included: &included,
+            variable: &|_| None,
         };
         build::settings("", &among, &mut findings).0
     }
@@ -145,8 +163,8 @@ pub struct Overrides {
 pub struct ServerSettings {
     /// `Port`: 0 takes any free port.
     pub port: u16,
-    /// `BindAddress`: where to listen.
-    pub bind_address: IpAddr,
+    /// `BindAddress`: where to listen, with one port; never empty, and none is there twice.
+    pub bind_addresses: Vec<IpAddr>,
     /// `TokenHost`: the host part of tokens; an IPv6 address has no brackets.
     pub token_host: String,
     /// `ServerName`: of this server among others; `None` is the name of the machine, a colon and the port.

@@ -9,6 +9,7 @@ use super::build::seconds;
 use super::disk::Disk;
 use super::key::Key;
 use super::reader::Reader;
+use super::secrets::{GivenSecret, secret};
 use super::settings::{PostgresSettings, StoreSettings};
 use super::table::{self, CONNECTION_STRING, CONNECTION_STRING_FILE};
 
@@ -64,48 +65,29 @@ fn differs(reader: &Reader<'_>, key: &Key) -> bool {
 
 /// Reads the connection string. Its certificates are read, too, but nothing is connected to.
 fn connection(reader: &mut Reader<'_>, disk: Disk, is_postgres: bool) -> Option<ConnectionString> {
-    let given = reader.text(&[SECTION], CONNECTION_STRING);
-    let file = reader.text(&[SECTION], CONNECTION_STRING_FILE).map(PathBuf::from);
-    let key = if file.is_some() { CONNECTION_STRING_FILE } else { CONNECTION_STRING };
-    let (text, about) = match (given, file) {
-        _ if !is_postgres => {
-            for key in [CONNECTION_STRING, CONNECTION_STRING_FILE] {
-                if gives(reader, key) {
-                    // Whoever gives it does not want the actions in a file of this machine.
-                    reader.problem_at(SECTION, key, "needs AsyncStoreLibraryName=postgres");
-                }
-            }
-            return None;
-        }
-        (Some(_), Some(_)) => {
-            reader.problem_at(
-                SECTION,
-                CONNECTION_STRING,
-                "can't stand beside ConnectionStringFile",
-            );
-            return None;
-        }
-        (None, None) => {
-            let reason = "needs ConnectionString or ConnectionStringFile";
-            reader.problem_at(SECTION, table::ASYNC_STORE_LIBRARY_NAME, reason);
-            return None;
-        }
-        (Some(text), None) => (text, "can't be used"),
-        (None, Some(_)) if disk == Disk::Unknown => return None,
-        (None, Some(file)) => {
-            reader.files.push(file.clone());
-            match disk.read_small(&file) {
-                Ok(text) => {
-                    let first = text.lines().next().unwrap_or_default().trim();
-                    (first.to_owned(), "has a first line that can't be used")
-                }
-                Err(why) => {
-                    reader.problem_at(SECTION, key, format!("can't be used: {why}"));
-                    return None;
-                }
+    let keys = [CONNECTION_STRING, CONNECTION_STRING_FILE];
+    if !is_postgres {
+        for key in keys {
+            // So that what is in force is known of all keys.
+            reader.text(&[SECTION], key);
+            if gives(reader, key) {
+                // Whoever gives it does not want the actions in a file of this machine.
+                reader.problem_at(SECTION, key, "needs AsyncStoreLibraryName=postgres");
             }
         }
-    };
+        return None;
+    }
+    if !keys.iter().any(|key| gives(reader, key)) {
+        for key in keys {
+            reader.text(&[SECTION], key);
+        }
+        let reason = "needs ConnectionString or ConnectionStringFile";
+        reader.problem_at(SECTION, table::ASYNC_STORE_LIBRARY_NAME, reason);
+        return None;
+    }
+    let keys = (CONNECTION_STRING, CONNECTION_STRING_FILE);
+    let GivenSecret { text, by: key, is_of_file } = secret(reader, SECTION, keys, disk)?;
+    let about = if is_of_file { "has a first line that can't be used" } else { "can't be used" };
     let read = text.parse().and_then(|string: ConnectionString| {
         if disk == Disk::Real {
             Connect::of_string(&string)?;

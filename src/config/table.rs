@@ -52,6 +52,7 @@ pub(super) const SSL_OPTION: &Section = &Section::listed(
         SSL_CERTIFICATE,
         SSL_PRIVATE_KEY,
         SSL_PRIVATE_KEY_PASSWORD,
+        SSL_PRIVATE_KEY_PASSWORD_FILE,
         SSL_CA_CERTIFICATE,
         SSL_CHECK_CERTIFICATE,
     ],
@@ -176,16 +177,16 @@ pub(super) const PORT: &Key = &Key::with_default(
 
 pub(super) const BIND_ADDRESS: &Key = &Key::with_default(
     "BindAddress",
-    ValueKind::Address,
-    "127.0.0.1",
-    "The address to listen on. The default lets in programs on this machine only.",
+    ValueKind::Addresses,
+    "127.0.0.1,::1",
+    "The addresses to listen on, all with the same port. The default lets in programs on this machine only. Where a machine has no ::1, that is left out if there are others.",
 );
 
 pub(super) const TOKEN_HOST: &Key = &Key::optional(
     "TokenHost",
     ValueKind::Host,
     "actiond.example.org",
-    "The host part of the tokens that are given out. The default is BindAddress, or 127.0.0.1 if that stands for all addresses.",
+    "The host part of the tokens that are given out. The default is the first of BindAddress, or 127.0.0.1 if that stands for all addresses.",
 );
 
 pub(super) const SERVER_NAME: &Key = &Key::optional(
@@ -200,14 +201,16 @@ pub(super) const ALLOWED_HOSTS: &Key = &Key::optional(
     ValueKind::Hosts,
     "actions.example.org",
     "Host names, without ports, by which clients may ask for this server. Where it listens on loopback addresses alone, those and TokenHost may be used in any case; elsewhere any name may, unless some are listed. * allows any.",
-);
+)
+.read_again();
 
 pub(super) const ALLOWED_ORIGINS: &Key = &Key::optional(
     "AllowedOrigins",
     ValueKind::Origins,
     "https://tools.example.org",
     "Origins of web pages of other servers whose scripts may send requests to this one and read the replies (CORS). * allows any page that is open in a browser to do everything that its user may.",
-);
+)
+.read_again();
 
 pub(super) const BACKUP_DIRECTORIES: &Key = &Key::optional(
     "BackupDirectories",
@@ -228,42 +231,48 @@ pub(super) const MAX_INPUT_STRING: &Key = &Key::with_default(
     ValueKind::or_unlimited(1, 1_000_000),
     "64000",
     "The longest request target in bytes, where a percent-encoded byte counts once. A request line of over 65000 bytes is refused in any case: send long parameters by POST.",
-);
+)
+.read_again();
 
 pub(super) const MAX_FILE_UPLOAD_SIZE: &Key = &Key::with_default(
     "MaxFileUploadSize",
     ValueKind::or_unlimited(1, 1000 * BILLION),
     "10000000",
     "The largest POST body in bytes.",
-);
+)
+.read_again();
 
 pub(super) const MAX_UPLOAD_MEMORY: &Key = &Key::with_default(
     "MaxUploadMemory",
     ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
     "50000000",
     "How many bytes of POST bodies are held at the same time; of each, 16 KB are not counted. A body that finds no room waits for some seconds and is then refused; meanwhile those of which nothing came for two seconds lose what they hold. There is always room for one of MaxFileUploadSize, if that is not unlimited. While a body is read, stored and performed, it takes up to ten times its size.",
-);
+)
+.read_again();
 
 pub(super) const MAX_REPLY_MEMORY: &Key = &Key::with_default(
     "MaxReplyMemory",
     ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
     "50000000",
     "How many bytes of replies of over 64 KB are held at the same time, until their clients have taken them. One that finds no room waits for some seconds and is then refused; one that is larger has to be alone. Long lists are sent in smaller pieces meanwhile.",
-);
+)
+.read_again();
 
 pub(super) const MAX_CONNECTIONS_PER_CLIENT: &Key = &Key::with_default(
     "MaxConnectionsPerClient",
     ValueKind::from_to(0, 1_000_000),
     "0",
     "How many connections a client may have at a time, on both ports together; 0 is unlimited. One beyond has a second to send a request, is answered with an error that says so, and closed; whoever has more than twice as many and 16 is not answered. A client is an address, of IPv6 a network of 64 bits. Connections of TrustedProxies do not count.",
-);
+)
+.read_again();
 
 pub(super) const MAX_REQUESTS_PER_SECOND_PER_CLIENT: &Key = &Key::with_default(
     "MaxRequestsPerSecondPerClient",
     ValueKind::from_to(0, 1_000_000),
     "0",
     "How many requests a second a client may send, on both ports together, and as many at once after a second without any; 0 is unlimited. What is beyond is answered with an error that says so, and does not count. A client is an address, of IPv6 a network of 64 bits; behind TrustedProxies it is the one that X-Forwarded-For names.",
-);
+)
+.read_again();
 
 pub(super) const REQUEST_TIMEOUT: &Key = &Key::with_default(
     "RequestTimeout",
@@ -291,83 +300,102 @@ pub(super) const STRICT_ACTION_VALIDATION: &Key = &Key::with_default(
     ValueKind::Boolean,
     "false",
     "Whether a parameter that an action does not know is an error; otherwise it is ignored.",
-);
+)
+.read_again();
 
 pub(super) const SSL_CONFIG: &Key = &Key::optional(
     "SSLConfig",
     ValueKind::Name,
     "SSLOption0",
     "The section with the certificate of this port, which then speaks TLS and nothing else. Without it the port speaks plain HTTP.",
-);
+)
+.read_again();
 
 pub(super) const SSL_METHOD: &Key = &Key::with_default(
     "SSLMethod",
     ValueKind::OneOf(&["Negotiate", "None"]),
     "Negotiate",
     "Negotiate speaks TLS 1.2 or 1.3, as the client does; None is plain HTTP.",
-);
+)
+.read_again();
 
 pub(super) const SSL_CERTIFICATE: &Key = &Key::optional(
     "SSLCertificate",
     ValueKind::Path,
     "./tls/server.crt",
     "The file of the server's certificate, and below it those of its authorities: PEM, or DER. The section must have it. The files are read again when they change.",
-);
+)
+.read_again();
 
 pub(super) const SSL_PRIVATE_KEY: &Key = &Key::optional(
     "SSLPrivateKey",
     ValueKind::Path,
     "./tls/server.key",
     "The file of the certificate's private key: PKCS#8, PKCS#1 or SEC1. The section must have it.",
-);
+)
+.read_again();
 
 pub(super) const SSL_PRIVATE_KEY_PASSWORD: &Key = &Key::optional(
     "SSLPrivateKeyPassword",
     ValueKind::Text,
     "secret",
     "The password of the private key, if that is encrypted (PKCS#8).",
-);
+)
+.read_again();
+
+pub(super) const SSL_PRIVATE_KEY_PASSWORD_FILE: &Key = &Key::optional(
+    "SSLPrivateKeyPasswordFile",
+    ValueKind::Path,
+    "./tls/password.txt",
+    "A file with that password on its first line, in place of SSLPrivateKeyPassword.",
+)
+.read_again();
 
 pub(super) const SSL_CA_CERTIFICATE: &Key = &Key::optional(
     "SSLCACertificate",
     ValueKind::Path,
     "./tls/clients.crt",
     "The file of the authorities that sign certificates of clients. With it clients are asked for theirs, and bad ones are refused.",
-);
+)
+.read_again();
 
 pub(super) const SSL_CHECK_CERTIFICATE: &Key = &Key::with_default(
     "SSLCheckCertificate",
     ValueKind::Boolean,
     "false",
     "Whether a client must have a certificate; it needs SSLCACertificate.",
-);
+)
+.read_again();
 
 pub(super) const ADMIN_CLIENTS: &Key = &Key::optional(
     "AdminClients",
     ValueKind::Clients,
     "localhost",
     "Clients with the standard role Admin, as a role of its own would have them. Roles say more.",
-);
+)
+.read_again();
 
 pub(super) const QUERY_CLIENTS: &Key = &Key::optional(
     "QueryClients",
     ValueKind::Clients,
     "localhost,10.0.0.0/8",
     "Clients with the standard role Query, as a role of its own would have them. Roles say more.",
-);
+)
+.read_again();
 
 pub(super) const TRUSTED_PROXIES: &Key = &Key::optional(
     "TrustedProxies",
     ValueKind::Clients,
     "10.0.0.7",
     "Proxies whose header X-Forwarded-For is believed: it says who the client is. A request that any other sender has forwarded has no address that a role could let in, but for *. All addresses can't be trusted.",
-);
+)
+.read_again();
 
 pub(super) const SERVICE_PORT: &Key = &Key::optional(
     "ServicePort",
     ValueKind::from_to(0, 65_535),
     "7002",
-    "The service port, at the same address; 0 takes any free one. Without it there is none.",
+    "The service port, at the same addresses; 0 takes any free one. Without it there is none.",
 );
 
 pub(super) const SERVICE_STATUS_CLIENTS: &Key = &Key::optional(
@@ -375,28 +403,32 @@ pub(super) const SERVICE_STATUS_CLIENTS: &Key = &Key::optional(
     ValueKind::Clients,
     "*",
     "Clients with the standard role ServiceStatus, as a role of its own would have them.",
-);
+)
+.read_again();
 
 pub(super) const SERVICE_CONTROL_CLIENTS: &Key = &Key::optional(
     "ServiceControlClients",
     ValueKind::Clients,
     "localhost",
     "Clients with the standard role ServiceControl, as a role of its own would have them.",
-);
+)
+.read_again();
 
 pub(super) const ROLE_NUMBER: &Key = &Key::optional(
     "Number",
     ValueKind::from_to(1, 1000),
     "1",
     "How many roles are listed. Without it all numbered keys count.",
-);
+)
+.read_again();
 
 pub(super) const ROLE_NAME: &Key = &Key::numbered(
     "0",
     ValueKind::Name,
     "Submitters",
     "The names of the roles, numbered from 0; each has a section of its own. Who has several may do what any of them allows.",
-);
+)
+.read_again();
 
 /// Names of the standard roles, and `*` for all of them.
 pub(super) const STANDARD_ROLE_NAMES: &[&str] =
@@ -407,35 +439,40 @@ pub(super) const STANDARD_ROLES: &Key = &Key::optional(
     ValueKind::ListOf(STANDARD_ROLE_NAMES),
     "Query,ServiceStatus",
     "The groups of actions that the role allows; action=Help says which action needs which. None implies another. Once a role names one of them, that has no other members than those of roles. Else Admin and ServiceControl are for this machine only, and the others for everybody.",
-);
+)
+.read_again();
 
 pub(super) const ACTIONS_OF_ROLE: &Key = &Key::optional(
     "Actions",
     ValueKind::Texts("names of actions, or of a command of QueueInfo such as QueueInfo.getStatus"),
     "GetStatus,QueueInfo.getStatus",
     "Single actions that the role allows as well.",
-);
+)
+.read_again();
 
 pub(super) const SERVICE_ACTIONS: &Key = &Key::optional(
     "ServiceActions",
     ValueKind::Texts("names of actions of the service port"),
     "GetStatusInfo",
     "Single actions of the service port that the role allows as well.",
-);
+)
+.read_again();
 
 pub(super) const QUEUES: &Key = &Key::optional(
     "Queues",
     ValueKind::Texts("names of queues"),
     "Process",
     "The queues to which the role is limited: it allows actions for these alone, and of those about the whole server only what needs Query or is named. Without it there is no limit.",
-);
+)
+.read_again();
 
 pub(super) const CLIENTS: &Key = &Key::optional(
     "Clients",
     ValueKind::Clients,
     "localhost,10.0.0.0/8",
     "Addresses of those who have the role. Names of hosts are looked up when the server starts. Where the role has Keys, an address alone is not enough.",
-);
+)
+.read_again();
 
 pub(super) const SSL_IDENTITIES: &Key = &Key::optional(
     "SSLIdentities",
@@ -444,14 +481,16 @@ pub(super) const SSL_IDENTITIES: &Key = &Key::optional(
     ),
     "submitter.example.org",
     "Client certificates of those who have the role. Each is the whole name: * is none.",
-);
+)
+.read_again();
 
 pub(super) const KEYS: &Key = &Key::optional(
     "Keys",
     ValueKind::Keys,
     "sha256:ae58a61b79a9972a6df95531f20098e34c8c260b19511530943a46053a43bd3c",
     "Hashes of the keys of those who have the role. A client sends its key as Authorization: Bearer KEY, or as the password of Basic.",
-);
+)
+.read_again();
 
 pub(super) const DATA_DIRECTORY: &Key = &Key::with_default(
     "DataDirectory",
@@ -465,84 +504,96 @@ pub(super) const MAXIMUM_THREADS: &Key = &Key::with_default(
     ValueKind::from_to(1, 10_000),
     "1",
     "How many actions of one queue run at the same time.",
-);
+)
+.read_again();
 
 pub(super) const MAX_QUEUE_SIZE: &Key = &Key::with_default(
     "MaxQueueSize",
     ValueKind::from_to(0, BILLION),
     "0",
     "How many actions may wait in one queue before new ones are refused; 0 is unlimited.",
-);
+)
+.read_again();
 
 pub(super) const MAX_FINISHED_SIZE: &Key = &Key::with_default(
     "MaxFinishedSize",
     ValueKind::or_unlimited(1, BILLION),
     "100000",
     "How many ended actions of one queue are kept for QueueInfo; the oldest go first.",
-);
+)
+.read_again();
 
 pub(super) const MAX_FINISHED_AGE: &Key = &Key::with_default(
     "MaxFinishedAge",
     ValueKind::Seconds { max: CENTURY },
     "0",
     "How long ended actions are kept, in seconds; 0 is for ever.",
-);
+)
+.read_again();
 
 pub(crate) const ON_RESTART: &Key = &Key::optional(
     "OnRestart",
     ValueKind::OneOf(&["Requeue", "Fail"]),
     "Requeue",
     "What becomes of an action that was running when the server died: it runs again, or it ends in Error. The default is that of the queue's Type.",
-);
+)
+.read_again();
 
 pub(super) const MAX_RESTARTS: &Key = &Key::with_default(
     "MaxRestarts",
     ValueKind::from_to(0, 1_000_000),
     "3",
     "How many times an action may be running when the server dies; with the last it ends in Error instead of running again (OnRestart=Requeue, and what workers elsewhere do if none speaks of it after that). 0 is unlimited.",
-);
+)
+.read_again();
 
 pub(super) const MAX_ATTEMPTS: &Key = &Key::with_default(
     "MaxAttempts",
     ValueKind::from_to(1, 1_000_000),
     "1",
     "How many attempts an action has: one that fails is tried again until as many have failed. A failure that its Type calls final is not tried again.",
-);
+)
+.read_again();
 
 pub(super) const RETRY_DELAY_SECS: &Key = &Key::with_default(
     "RetryDelaySecs",
     ValueKind::Seconds { max: 30 * DAY },
     "10",
     "How many seconds lie between an attempt that fails and the next one.",
-);
+)
+.read_again();
 
 pub(super) const RETRY_BACKOFF: &Key = &Key::with_default(
     "RetryBackoff",
     ValueKind::OneOf(&["fixed", "exponential"]),
     "fixed",
     "exponential doubles RetryDelaySecs with each attempt that fails, and takes off a random part of up to half of it.",
-);
+)
+.read_again();
 
 pub(super) const RETRY_MAX_DELAY_SECS: &Key = &Key::with_default(
     "RetryMaxDelaySecs",
     ValueKind::Seconds { max: 30 * DAY },
     "3600",
     "Up to how many seconds RetryBackoff=exponential lets the time grow; a longer RetryDelaySecs stays as it is.",
-);
+)
+.read_again();
 
 pub(super) const STOP_GRACE_SECS: &Key = &Key::with_default(
     "StopGraceSecs",
     ValueKind::Seconds { max: DAY },
     "10",
     "How many seconds an action that was asked to stop has before it is stopped by force.",
-);
+)
+.read_again();
 
 pub(super) const SHUTDOWN_GRACE_SECS: &Key = &Key::with_default(
     "ShutdownGraceSecs",
     ValueKind::Seconds { max: DAY },
     "10",
     "How many seconds running actions have to end by themselves when the server shuts down.",
-);
+)
+.read_again();
 
 pub(super) const DURABILITY: &Key = &Key::with_default(
     "Durability",

@@ -58,7 +58,7 @@ fn the_defaults_are_these() {
     assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
     let server = ServerSettings {
         port: 7000,
-        bind_address: "127.0.0.1".parse().unwrap(),
+        bind_addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         token_host: "127.0.0.1".to_owned(),
         server_name: None,
         allowed_hosts: Vec::new(),
@@ -144,6 +144,8 @@ fn the_servers_values_are_taken() {
 fn the_host_of_tokens_follows_the_address() {
     let table = [
         ("BindAddress=10.0.0.7", "10.0.0.7"),
+        ("BindAddress=::1, 127.0.0.1", "::1"),
+        ("BindAddress=10.0.0.7,10.0.0.8,[::1],10.0.0.7", "10.0.0.7"),
         ("BindAddress=0.0.0.0", "127.0.0.1"),
         ("BindAddress=::", "127.0.0.1"),
         ("BindAddress=::1", "::1"),
@@ -264,7 +266,9 @@ fn bad_values_are_refused_in_full_words() {
         ("[Server]\nPort=", "t:2: [Server] Port=: is empty: it must be a whole number from 0"),
         ("[Server]\nMaxInputString=0", "from 1 to 1000000, or -1 for unlimited"),
         ("[Server]\nMaxFileUploadSize=-2", "or -1 for unlimited"),
-        ("[Server]\nBindAddress=example.org", "must be an IP address"),
+        ("[Server]\nBindAddress=example.org", "must be IP addresses"),
+        ("[Server]\nBindAddress=,", "must be IP addresses"),
+        ("[Server]\nBindAddress=::1,127.0.0.1:7000", "must be IP addresses"),
         ("[Server]\nTokenHost=a:b", "must be an IP address or a host name"),
         ("[Actions]\nMaximumThreads=0", "from 1 to 10000"),
         ("[Actions]\nMaxFinishedSize=0", "from 1 to 1000000000, or -1 for unlimited"),
@@ -298,18 +302,36 @@ fn bad_values_are_refused_in_full_words() {
             "[Process]\nType=FileSystemConnector",
             "t:2: [Process] Type=FileSystemConnector: has nowhere",
         ),
-        ("[FetchTasks]\n0=Process", "cannot be taken: there is a queue of that name"),
-        ("[FetchTasks]\n0=D\n[D]\nDirectoryRecursive=1", "t:3: [D] DirectoryPathCSVs: is missing"),
-        ("[FetchTasks]\n0=D\n[D]\nDirectoryPathCSVs=,", "has no item: must be paths"),
-        (
-            "[FetchTasks]\n0=D\n[D]\nDirectoryPathCSVs=a\nPathNoCrawlRegex=(",
-            "t:5: [D] PathNoCrawlRegex=(: must be a regular expression",
-        ),
     ];
     for (text, want) in table {
         let got = errors(text);
         assert_eq!(got.len(), 1, "{text:?}: {got:#?}");
         assert!(got[0].contains(want), "{text:?}: {got:#?}");
+    }
+}
+
+#[test]
+fn bad_tasks_are_refused_where_something_fetches() {
+    let fetches = "[Process]\nType=FileSystemConnector\n[Ingestion]\nIngestHost=h\nIngestPort=1\n";
+    for (text, want) in [
+        ("0=Process", "cannot be taken: there is a queue of that name"),
+        ("0=A b\n[A b]\nDirectoryPathCSVs=a", "must be a name of 1 to 64"),
+        ("0=A", "t:7: [FetchTasks] 0=A: has no section [A]"),
+        ("0=D\n[D]\nDirectoryRecursive=1", "t:8: [D] DirectoryPathCSVs: is missing"),
+        ("0=D\n[D]\nDirectoryPathCSVs=,", "has no item: must be paths"),
+        (
+            "0=D\n[D]\nDirectoryPathCSVs=a\nPathNoCrawlRegex=(",
+            "t:10: [D] PathNoCrawlRegex=(: must be a regular expression",
+        ),
+    ] {
+        let got = errors(&format!("{fetches}[FetchTasks]\n{text}"));
+        assert_eq!(got.len(), 1, "{text:?}: {got:#?}");
+        assert!(got[0].contains(want), "{text:?}: {got:#?}");
+        // Else they may be those of another connector.
+        let (_, warnings) = Settings::parse(&format!("[FetchTasks]\n{text}"), "t").unwrap();
+        let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(got.len(), 1, "{text:?}: {got:?}");
+        assert!(got[0].starts_with("t:1: [FetchTasks] has no effect, because no queue has Type="));
     }
 }
 
@@ -418,9 +440,7 @@ fn what_is_misspelt_is_told_beside_what_stops_the_start() {
         // What a bad list should have named, or a bad type would know, is no mistake of its own.
         ("[AsyncActions]\nNumber=x\n0=Work\n[Work]\nType=Echo", vec![]),
         ("[AsyncActions]\n0=Work\n[Work]\nType=Igest\nOutput=idx\nX=1", vec!["t:6: [Work] X has"]),
-        ("[FetchTasks]\n0=A b\n[A b]\nDirectoryPathCSVs=a", vec![]),
         // A task that is listed and bad is a task: that there is none would be false.
-        ("[FetchTasks]\n0=A", vec!["t:1: [FetchTasks] has no effect, because no queue has"]),
         (
             "[AsyncActions]\n0=F\n[F]\nType=FileSystemConnector\n[FetchTasks]\n0=A\n\
              [Ingestion]\nIngestHost=h\nIngestPort=1",

@@ -6,6 +6,7 @@ use super::disk::Disk;
 use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
+use super::secrets::secret;
 use super::table::{self, SSL_OPTION, fixed_section};
 use crate::tls::{Tls, TlsError, TlsOptions};
 
@@ -52,7 +53,7 @@ pub(super) fn tls<'r>(
     let options = TlsOptions {
         certificate: path(reader.text(of, table::SSL_CERTIFICATE)).unwrap_or_default(),
         private_key: path(reader.text(of, table::SSL_PRIVATE_KEY)).unwrap_or_default(),
-        private_key_password: reader.text(of, table::SSL_PRIVATE_KEY_PASSWORD),
+        private_key_password: password(reader, section.name, disk),
         ca_certificate: path(reader.text(of, table::SSL_CA_CERTIFICATE)),
         check_certificate: reader.boolean(of, table::SSL_CHECK_CERTIFICATE),
     };
@@ -73,6 +74,17 @@ pub(super) fn tls<'r>(
         reader.problem_at(section.name, key, error.to_string());
     }
     has_files.then_some(options)
+}
+
+/// Reads the password of the private key.
+fn password(reader: &mut Reader<'_>, section: &str, disk: Disk) -> Option<String> {
+    let keys = (table::SSL_PRIVATE_KEY_PASSWORD, table::SSL_PRIVATE_KEY_PASSWORD_FILE);
+    let given = secret(reader, section, keys, disk)?;
+    if given.text.is_empty() {
+        reader.problem_at(section, given.by, "has no password on its first line");
+        return None;
+    }
+    Some(given.text)
 }
 
 #[cfg(test)]
@@ -106,6 +118,55 @@ mod tests {
             Settings::parse(&format!("[Server]\nSSLConfig=A\n[A]\n{files}"), "t").unwrap();
         assert!(!settings.server.tls.unwrap().check_certificate);
         assert_eq!(settings.service.tls, None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_password_may_be_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let place = crate::tls::testing::Place::new();
+        let files = place.options();
+        let (path, password) = (at("a.cfg"), at("password"));
+        let write = |more: &str| {
+            let text = format!(
+                "[Server]\nSSLConfig=A\n[A]\nSSLCertificate={}\nSSLPrivateKey={}\n\
+                 SSLPrivateKeyPasswordFile={}\n{more}",
+                files.certificate.display(),
+                files.private_key.display(),
+                password.display()
+            );
+            std::fs::write(&path, text).unwrap();
+        };
+        write("");
+        let load = || {
+            load(&Kinds::shipped(), Some(&path), &Overrides::default())
+                .map_err(|error| error.to_string())
+        };
+        assert!(load().unwrap_err().contains("SSLPrivateKeyPasswordFile="));
+        std::fs::write(&password, "s3cret \r\nmore\n").unwrap();
+        let mode = |mode| {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&password, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (bits, is_told) in [(0o600, false), (0o640, false), (0o644, true)] {
+            mode(bits);
+            let (settings, warnings) = load().unwrap();
+            let tls = settings.server.tls.unwrap();
+            assert_eq!(tls.private_key_password.as_deref(), Some("s3cret"));
+            assert!(settings.files.contains(&password));
+            let told = warnings.iter().any(|warning| {
+                let told = warning.to_string();
+                told.contains("[A] SSLPrivateKeyPasswordFile names a file that every user")
+            });
+            assert_eq!(told, is_told, "{bits:o}: {warnings:?}");
+        }
+        write("SSLPrivateKeyPassword=x\n");
+        let error = load().unwrap_err();
+        assert!(error.contains("=***: can't stand beside SSLPrivateKeyPasswordFile"), "{error}");
+        write("");
+        std::fs::write(&password, "\n").unwrap();
+        assert!(load().unwrap_err().contains("has no password on its first line"));
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
         }
     }
     for section in ini.sections() {
+        if let Some(known) = keys_of(section.name, purposes, kinds) {
+            refuse_faults(section, &known, findings);
+        }
         match keys_of(section.name, purposes, kinds) {
             // What is wrong there is a problem already.
             Some(_) if purposes.is_role(section.name) || purposes.is_ssl(section.name) => {}
@@ -81,6 +84,22 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
                 findings
                     .warning(Some(section.line), || unknown_section(section.name, purposes, kinds));
             }
+        }
+    }
+}
+
+/// Adds a problem for each value with a bad variable that nobody has looked at, of a key that there is: it would count once
+/// something else is mended.
+fn refuse_faults(section: &IniSection<'_>, known: &[&'static Key], findings: &mut Findings) {
+    for entry in section.entries().filter(|entry| known.iter().any(|key| key.is(entry.key))) {
+        if let Some(fault) = entry.fault.filter(|_| !findings.has_problem_at(entry.line)) {
+            let place = Location {
+                line: Some(entry.line),
+                section: Some(section.name),
+                key: Some(entry.key),
+                value: Some(entry.value),
+            };
+            findings.problem(place, fault);
         }
     }
 }
@@ -264,10 +283,11 @@ mod tests {
         };
         let (overrides, kinds) = (Overrides::default(), Kinds::shipped());
         let (overrides, kinds, included) = (&overrides, &kinds, &included);
-        let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included };
+        let among =
+            BuildInputs { overrides, disk: Disk::Unknown, kinds, included, variable: &|_| None };
         let told = |warnings: Vec<Warning>| warnings.iter().map(ToString::to_string).collect();
         let read = Settings::parse_among(text, "t", &among);
-        read.map(|(_, warnings, _)| told(warnings)).map_err(|error| error.to_string())
+        read.map(|parsed| told(parsed.warnings)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -322,7 +342,13 @@ mod tests {
             };
             let (overrides, kinds) = (Overrides::default(), Kinds::shipped());
             let (overrides, kinds, included) = (&overrides, &kinds, &included);
-            let among = BuildInputs { overrides, disk: Disk::Unknown, kinds, included };
+            let among = BuildInputs {
+                overrides,
+                disk: Disk::Unknown,
+                kinds,
+                included,
+                variable: &|_| None,
+            };
             let read = Settings::parse_among("[Server] < \"a.cfg\" [X]\n", "t", &among);
             let error = read.map(drop).map_err(|error| error.to_string());
             match line {

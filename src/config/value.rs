@@ -35,8 +35,8 @@ pub enum ValueKind {
     OneOf(&'static [&'static str]),
     /// One or more of these words, with commas between them.
     ListOf(&'static [&'static str]),
-    /// An IP address to listen on, or `localhost`.
-    Address,
+    /// IP addresses to listen on, or `localhost`, with commas between them.
+    Addresses,
     /// A host name or IP address that other servers can use.
     Host,
     /// Such names and addresses with commas between them, or `*`.
@@ -80,7 +80,8 @@ pub(super) enum Value {
     Text(String),
     /// Empty only for the kinds that may be.
     Texts(Vec<String>),
-    Address(IpAddr),
+    /// Each once; never empty.
+    Addresses(Vec<IpAddr>),
     Regex(Regex),
 }
 
@@ -112,8 +113,8 @@ impl ValueKind {
             Self::ListOf(words) => {
                 format!("one or more of {}, with commas between them", words.join(", "))
             }
-            Self::Address => {
-                "an IP address such as 127.0.0.1 or ::1, 0.0.0.0 or :: for all, or localhost for 127.0.0.1"
+            Self::Addresses => {
+                "IP addresses with commas between them, such as 127.0.0.1,::1; 0.0.0.0 or :: for all, or localhost for 127.0.0.1"
                     .to_owned()
             }
             Self::Host => {
@@ -195,7 +196,17 @@ impl ValueKind {
                 }
                 Some(Value::Words(found))
             }
-            Self::Address => parse_address(text).map(Value::Address),
+            Self::Addresses => {
+                let items = quoted_list(text).map_err(|what| format!("{what}: {}", must_be()))?;
+                let mut addresses = Vec::new();
+                for item in items {
+                    let address = parse_address(&item).ok_or_else(must_be)?;
+                    if !addresses.contains(&address) {
+                        addresses.push(address);
+                    }
+                }
+                Some(Value::Addresses(addresses))
+            }
             Self::Host => parse_host(text).map(Value::Text),
             Self::Hosts => items(text, normal_host).map_err(|what| what + &must_be())?,
             Self::Origins => items(text, normal_origin).map_err(|what| what + &must_be())?,

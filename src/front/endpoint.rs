@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actiond_actors::{Submitted, System};
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
 use super::message::Port;
@@ -21,7 +21,7 @@ use crate::aci::token::{self, Token};
 use crate::backup::Backups;
 use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
-use crate::http::memory::Budget;
+use crate::http::memory::{Budget, CurrentBudget};
 use crate::http::{BrowserPolicy, ConnectionLimit};
 use crate::metrics::{Counted, Metrics, Requests};
 use crate::service::SERVICE_ACTIONS;
@@ -41,17 +41,17 @@ pub(super) struct Inner {
     pub(super) threads: usize,
     pub(super) config_path: Option<PathBuf>,
     idle_timeout: Option<Duration>,
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     prefix: String,
-    browsers: BrowserPolicy,
+    browsers: ArcSwap<BrowserPolicy>,
     queues: Vec<ServedQueue>,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
     pub(super) replies: ReplyBudget,
-    uploads: Budget,
-    requests: Option<RequestLimit>,
-    connections: Option<Arc<OpenConnections>>,
+    uploads: ArcSwap<Budget>,
+    requests: ArcSwapOption<RequestLimit>,
+    connections: Arc<OpenConnections>,
     access: ArcSwap<Access>,
     pub(super) service_port: Option<u16>,
     pub(super) service_has_tls: bool,
@@ -82,6 +82,18 @@ pub(super) struct Limits {
     max_requests_per_second_per_client: u32,
     /// 0 is none.
     max_connections_per_client: u32,
+}
+
+impl Limits {
+    /// Makes the memory budget of bodies.
+    fn uploads(&self) -> Budget {
+        Budget::for_bodies(self.max_upload_memory, self.max_file_upload_size)
+    }
+
+    /// Makes the limit of requests a second, if there is one.
+    fn requests(&self) -> Option<RequestLimit> {
+        RequestLimit::new(self.max_requests_per_second_per_client)
+    }
 }
 
 /// The settings of an [`Endpoint`] to be built.
@@ -372,19 +384,16 @@ impl EndpointBuilder {
             threads: self.threads,
             config_path: self.config_path,
             idle_timeout: self.idle_timeout,
-            limits: self.limits,
             prefix: self.prefix,
-            browsers: self.browsers,
+            browsers: ArcSwap::from_pointee(self.browsers),
             began,
             began_ms: self.system.clock().now().millis(),
             log: RequestLog::default(),
             replies: ReplyBudget::new(self.limits.max_reply_memory, self.system.clone()),
-            uploads: Budget::for_bodies(
-                self.limits.max_upload_memory,
-                self.limits.max_file_upload_size,
-            ),
-            requests: RequestLimit::new(self.limits.max_requests_per_second_per_client),
+            uploads: ArcSwap::from_pointee(self.limits.uploads()),
+            requests: ArcSwapOption::new(self.limits.requests().map(Arc::new)),
             connections: OpenConnections::new(self.limits.max_connections_per_client),
+            limits: ArcSwap::from_pointee(self.limits),
             access: ArcSwap::from_pointee(self.access),
             service_port: self.service_port,
             service_has_tls: self.service_has_tls,
@@ -455,19 +464,19 @@ impl Endpoint {
     /// Returns the longest body in bytes that a request may have.
     #[must_use]
     pub fn max_file_upload_size(&self) -> usize {
-        self.inner.limits.max_file_upload_size
+        self.limits().max_file_upload_size
     }
 
     /// Returns the memory budget of all request bodies together in bytes.
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
-        self.inner.limits.max_upload_memory
+        self.limits().max_upload_memory
     }
 
     /// Returns the limit of the connections of each client, for [`server::serve`](crate::http::server::serve).
     #[must_use]
     pub fn connection_limit(&self) -> ConnectionLimit {
-        ConnectionLimit::of(self, self.inner.connections.as_ref())
+        ConnectionLimit::of(self, &self.inner.connections)
     }
 
     /// Returns what is counted for metrics, if anything is.
@@ -478,6 +487,28 @@ impl Endpoint {
     /// Replaces the rules about who may do what. Requests that are being performed go on.
     pub fn set_access(&self, access: Access) {
         self.inner.access.store(Arc::new(access));
+    }
+
+    /// Replaces all limits and the policy for web pages by those of another builder, whose other settings count for nothing.
+    /// Requests and connections that are under way go on with those that they began with.
+    pub fn set_limits(&self, from: EndpointBuilder) {
+        let (inner, new) = (&self.inner, from.limits);
+        let old = **self.limits();
+        inner.browsers.store(Arc::new(from.browsers));
+        // What has changed alone: a budget or a table that is replaced begins with nothing held.
+        if (old.max_upload_memory, old.max_file_upload_size)
+            != (new.max_upload_memory, new.max_file_upload_size)
+        {
+            inner.uploads.store(Arc::new(new.uploads()));
+        }
+        if old.max_reply_memory != new.max_reply_memory {
+            inner.replies.replace(new.max_reply_memory, inner.system.clone());
+        }
+        if old.max_requests_per_second_per_client != new.max_requests_per_second_per_client {
+            inner.requests.store(new.requests().map(Arc::new));
+        }
+        inner.connections.set_limit(new.max_connections_per_client);
+        inner.limits.store(Arc::new(new));
     }
 
     /// Returns the rules about who may do what.
@@ -503,8 +534,8 @@ impl Endpoint {
         self.inner.restart.notify_one();
     }
 
-    pub(crate) fn browsers(&self) -> &BrowserPolicy {
-        &self.inner.browsers
+    pub(crate) fn browsers(&self) -> Guard<Arc<BrowserPolicy>> {
+        self.inner.browsers.load()
     }
 
     /// Returns the host that tokens carry.
@@ -516,16 +547,16 @@ impl Endpoint {
         self.inner.idle_timeout
     }
 
-    pub(crate) fn request_limit(&self) -> Option<&RequestLimit> {
-        self.inner.requests.as_ref()
+    pub(crate) fn request_limit(&self) -> Guard<Option<Arc<RequestLimit>>> {
+        self.inner.requests.load()
     }
 
-    pub(crate) fn uploads(&self) -> &Budget {
-        &self.inner.uploads
+    pub(crate) fn uploads(&self) -> CurrentBudget {
+        CurrentBudget(self.inner.uploads.load())
     }
 
-    pub(super) fn limits(&self) -> &Limits {
-        &self.inner.limits
+    pub(super) fn limits(&self) -> Guard<Arc<Limits>> {
+        self.inner.limits.load()
     }
 
     pub(super) fn now_ms(&self) -> i64 {

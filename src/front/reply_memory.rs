@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use actiond_actors::System;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::run_permits::RunPermit;
@@ -17,7 +18,7 @@ pub(super) const SMALL: usize = SHARE;
 
 /// The memory budget for the large replies of one endpoint.
 #[derive(Debug)]
-pub(super) struct ReplyBudget(Arc<Budget>);
+pub(super) struct ReplyBudget(ArcSwap<Budget>);
 
 /// The memory that is reserved for a reply. Keep it until the client has taken the reply.
 #[derive(Debug, Default)]
@@ -55,13 +56,18 @@ impl ReplyBudget {
     /// Makes a budget of so many bytes; a larger reply has to be alone. While the system shuts down no reply waits for memory:
     /// HTTP ends soon after it, and each request is answered (Q11).
     pub(super) fn new(memory: usize, system: System) -> Self {
-        Self(Arc::new(Budget::for_replies(memory, move || system.is_draining())))
+        Self(ArcSwap::from_pointee(Budget::for_replies(memory, move || system.is_draining())))
+    }
+
+    /// Replaces the budget. Replies that hold memory of the earlier one go on, and count there.
+    pub(super) fn replace(&self, memory: usize, system: System) {
+        self.0.swap(Self::new(memory, system).0.into_inner());
     }
 
     /// Makes a budget of so many bytes, with this time for waiting.
     #[cfg(test)]
     pub(super) fn patient(memory: usize, patience: std::time::Duration) -> Self {
-        Self(Arc::new(Budget::for_replies(memory, || false).patient(patience)))
+        Self(ArcSwap::from_pointee(Budget::for_replies(memory, || false).patient(patience)))
     }
 
     /// Returns the reservation, unless so many bytes need none.
@@ -73,7 +79,7 @@ impl ReplyBudget {
         if bytes <= SMALL {
             return memory.reservation.as_mut();
         }
-        Some(memory.reservation.get_or_insert_with(|| Reservation::of(Arc::clone(&self.0))))
+        Some(memory.reservation.get_or_insert_with(|| Reservation::of(self.0.load_full())))
     }
 
     /// Reserves so many bytes if they are free; returns true if it did.
@@ -132,7 +138,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_nowhere_else_is_sent_in_the_end_and_keeps_its_permit() {
-        let replies = ReplyBudget(Arc::new(Budget::for_replies(4 * SMALL, || false)));
+        let replies = ReplyBudget(ArcSwap::from_pointee(Budget::for_replies(4 * SMALL, || false)));
         let permits = Arc::new(Semaphore::new(1));
         let permit = async || Arc::new(Arc::clone(&permits).acquire_owned().await.unwrap());
         for (bytes, has_none) in [(SMALL, true), (2 * SMALL, false)] {

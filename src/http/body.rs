@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::connection::Connection;
-use super::memory::{Budget, Evicted, Exhausted, FREE, Reservation, SHARE};
+use super::memory::{CurrentBudget, Evicted, Exhausted, FREE, Reservation, SHARE};
 use super::text_of;
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
@@ -17,7 +17,8 @@ use crate::front::Endpoint;
 /// the error; one that sends more finds the connection closed.
 const THROWN_AWAY: usize = 64 << 20;
 
-/// Returns the longest request in bytes that is read to its end, for [`Timeouts`](super::server::Timeouts).
+/// Returns the longest request in bytes that is read to its end, for
+/// [`Listener::longest_request`](super::server::Listener::longest_request).
 #[must_use]
 pub fn max_request(endpoint: &Endpoint) -> u64 {
     // Twice what is thrown away: the head of a request and the framing of its chunks count too.
@@ -32,9 +33,9 @@ struct Limit {
 }
 
 impl Limit {
-    fn of(endpoint: &Endpoint) -> Self {
+    fn of(endpoint: &Endpoint, memory: &Reservation<CurrentBudget>) -> Self {
         let own = Self { bytes: endpoint.max_file_upload_size(), setting: "MaxFileUploadSize" };
-        let shared = Self { bytes: endpoint.uploads().most(), setting: "MaxUploadMemory" };
+        let shared = Self { bytes: memory.most(), setting: "MaxUploadMemory" };
         if shared.bytes < own.bytes { shared } else { own }
     }
 
@@ -112,10 +113,10 @@ pub(super) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     endpoint: &Endpoint,
-    memory: &mut Reservation<&Budget>,
+    memory: &mut Reservation<CurrentBudget>,
     connection: Option<&Rc<Connection>>,
 ) -> Result<Bytes, AciError> {
-    let limit = Limit::of(endpoint);
+    let limit = Limit::of(endpoint, memory);
     let announced = text_of(request, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let announced: u64 = announced.unwrap_or_default();
     let most = limit.bytes.saturating_add(THROWN_AWAY);

@@ -4,10 +4,10 @@
 //! through [`MendedStream`] (`connection/mod.rs` says why). Under that a connection is a bare socket, or TLS over one
 //! ([`crate::tls`]).
 
-use std::{fmt, io, net::TcpListener, rc::Rc, time::Duration};
+use std::{fmt, io, net::SocketAddr, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{ConnectionType, Request, Response, body::MessageBody, error::DispatchError};
-use actix_server::Server;
+use actix_server::{Server, ServerBuilder};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
     fn_service, map_config,
@@ -25,7 +25,7 @@ use crate::tls::{Stream, Tls};
 /// The longest request line, in bytes as it is sent.
 pub const MAX_REQUEST_LINE: usize = 65_000;
 
-/// The timeouts of a connection, and the longest request.
+/// The timeouts of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// Time for which an idle connection is kept for the next request (default 75 s).
@@ -36,9 +36,6 @@ pub struct Timeouts {
     /// Time for which the client may take nothing of a reply, and for which one that has ended its side of the connection still
     /// gets the reply that is under way (default 60 s). Work for that client alone ends a second after it has ended its side.
     pub reply: Duration,
-    /// The longest request in bytes; the part beyond the endpoint's own limit is only read to be thrown away (default: no limit).
-    /// See [`super::max_request`].
-    pub max_request: u64,
 }
 
 impl Default for Timeouts {
@@ -47,7 +44,6 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             request: Duration::from_secs(30),
             reply: Duration::from_secs(60),
-            max_request: u64::MAX,
         }
     }
 }
@@ -61,15 +57,54 @@ pub const MAX_CONNECTIONS: usize = 25_000;
 /// Largest number of workers that `actix-server` takes.
 const MAX_WORKERS: usize = 512;
 
-/// A socket that waits for clients, and whether they speak TLS to it.
-#[derive(Debug)]
+/// The sockets of a port that wait for clients, and whether they speak TLS to it.
 pub struct Listener {
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
     tls: Option<Tls>,
     connections: ConnectionLimit,
+    longest_request: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("sockets", &self.sockets)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Listener {
+    /// Adds a socket at another address. All are served by the same workers.
+    #[must_use]
+    pub fn also(mut self, socket: TcpListener) -> Self {
+        self.sockets.push(socket);
+        self
+    }
+
+    /// Makes another one with the same sockets, which stay open when this one is closed.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no more descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let sockets = self.sockets.iter().map(TcpListener::try_clone);
+        Ok(Self {
+            sockets: sockets.collect::<io::Result<_>>()?,
+            tls: self.tls.clone(),
+            connections: self.connections.clone(),
+            longest_request: Arc::clone(&self.longest_request),
+        })
+    }
+
+    /// Sets how many bytes the longest request has whose end is waited for (default: any number). It is asked for each connection.
+    /// The part beyond the endpoint's own limit is only read to be thrown away: see [`super::max_request`].
+    #[must_use]
+    pub fn longest_request(mut self, bytes: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.longest_request = Arc::new(bytes);
+        self
+    }
+
     /// Sets how many connections a client may have (default: any number).
     #[must_use]
     pub fn connections(mut self, limit: ConnectionLimit) -> Self {
@@ -88,7 +123,12 @@ impl Listener {
 impl From<TcpListener> for Listener {
     /// Makes one for plain HTTP.
     fn from(socket: TcpListener) -> Self {
-        Self { socket, tls: None, connections: ConnectionLimit::default() }
+        Self {
+            sockets: vec![socket],
+            tls: None,
+            connections: ConnectionLimit::default(),
+            longest_request: Arc::new(|| u64::MAX),
+        }
     }
 }
 
@@ -125,93 +165,102 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
-    let Listener { socket: listener, tls, connections } = listener.into();
-    let address = listener.local_addr()?;
+    let Listener { sockets, tls, connections, longest_request } = listener.into();
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
-    let service = move || {
-        let (stopping, tls) = (stopping.clone(), tls.clone());
-        let ending = stopping.clone();
-        let connections = connections.clone();
-        let app = app().into_factory().map_err(|error| error.into().error_response());
-        // Each connection learns which of its requests are answered.
-        let app = apply_fn_factory(app, |request: Request, app: &_| {
-            let connection = request.conn_data::<Rc<Connection>>();
-            let is_last = connection.is_some_and(|connection| connection.is_beyond_limit());
-            let answering = connection.map(Connection::begin);
-            let reply = Service::call(app, request);
-            async move {
-                let mut reply: Response<B> = reply.await?.into();
-                if is_last {
-                    reply.head_mut().set_connection_type(ConnectionType::Close);
+    let service = move |address: SocketAddr| {
+        let (app, stopping, tls) = (app.clone(), stopping.clone(), tls.clone());
+        let (connections, longest_request) = (connections.clone(), Arc::clone(&longest_request));
+        move || {
+            let (stopping, tls) = (stopping.clone(), tls.clone());
+            let ending = stopping.clone();
+            let (connections, longest_request) =
+                (connections.clone(), Arc::clone(&longest_request));
+            let app = app().into_factory().map_err(|error| error.into().error_response());
+            // Each connection learns which of its requests are answered.
+            let app = apply_fn_factory(app, |request: Request, app: &_| {
+                let connection = request.conn_data::<Rc<Connection>>();
+                let is_last = connection.is_some_and(|connection| connection.is_beyond_limit());
+                let answering = connection.map(Connection::begin);
+                let reply = Service::call(app, request);
+                async move {
+                    let mut reply: Response<B> = reply.await?.into();
+                    if is_last {
+                        reply.head_mut().set_connection_type(ConnectionType::Close);
+                    }
+                    Ok(reply.map_body(|_, body| CountedBody { body, answering }))
                 }
-                Ok(reply.map_body(|_, body| CountedBody { body, answering }))
-            }
-        });
-        let http = actix_http::HttpService::build()
-            // Lets idle connections end at once when the server stops.
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .keep_alive(timeouts.idle)
-            .client_request_timeout(timeouts.request)
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .local_addr(address)
-            .on_connect_ext(|stream: &MendedStream<Stream>, data| {
-                if let Some(connection) = stream.connection() {
-                    data.insert(Rc::clone(connection));
+            });
+            let http = actix_http::HttpService::build()
+                // Lets idle connections end at once when the server stops.
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(timeouts.idle)
+                .client_request_timeout(timeouts.request)
+                .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+                .local_addr(address)
+                .on_connect_ext(|stream: &MendedStream<Stream>, data| {
+                    if let Some(connection) = stream.connection() {
+                        data.insert(Rc::clone(connection));
+                    }
+                })
+                .h1(map_config(app, |()| AppConfig::default()));
+            fn_service(move |socket: TcpStream| {
+                // First, so that it counts from here on, however long anything takes.
+                let peer = socket.peer_addr().ok();
+                let place = connections.enter(peer);
+                let open = connections.connect();
+                let tls = tls.clone().map(|tls| (tls, ending.clone()));
+                let max_request = longest_request();
+                async move {
+                    // Its client has far more than it may: to close it is all that is done for it.
+                    let place = place.map_err(|_| closed())?;
+                    let beyond =
+                        place.as_ref().filter(|place| place.is_beyond()).map(|_| TIME_BEYOND);
+                    prepare(&socket);
+                    let (stream, certificate) = match tls {
+                        None => (Stream::Plain(socket), None),
+                        // Boxed: a plain connection does not reserve the memory that a handshake needs.
+                        Some((tls, ending)) => Box::pin(async move {
+                            let within = beyond.unwrap_or(timeouts.request);
+                            let accepted = tokio::select! {
+                                accepted = tls.accept(socket, within) => accepted,
+                                () = ending.notified() => None,
+                            };
+                            // It was told to the log.
+                            accepted.ok_or_else(closed)
+                        })
+                        .await
+                        .map(|accepted| {
+                            let certificate = accepted.names.map(Certificate::new);
+                            (Stream::Tls(Box::new(accepted.stream)), certificate)
+                        })?,
+                    };
+                    let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
+                        .limited(timeouts.reply, max_request)
+                        .closed_after(beyond)
+                        .answered_by(
+                            Rc::new(Connection::of(place, certificate, open)),
+                            is_closed_by_client,
+                        );
+                    Ok((stream, peer))
                 }
             })
-            .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(move |socket: TcpStream| {
-            // First, so that it counts from here on, however long anything takes.
-            let peer = socket.peer_addr().ok();
-            let place = connections.enter(peer);
-            let open = connections.connect();
-            let tls = tls.clone().map(|tls| (tls, ending.clone()));
-            async move {
-                // Its client has far more than it may: to close it is all that is done for it.
-                let place = place.map_err(|_| closed())?;
-                let beyond = place.as_ref().filter(|place| place.is_beyond()).map(|_| TIME_BEYOND);
-                prepare(&socket);
-                let (stream, certificate) = match tls {
-                    None => (Stream::Plain(socket), None),
-                    // Boxed: a plain connection does not reserve the memory that a handshake needs.
-                    Some((tls, ending)) => Box::pin(async move {
-                        let within = beyond.unwrap_or(timeouts.request);
-                        let accepted = tokio::select! {
-                            accepted = tls.accept(socket, within) => accepted,
-                            () = ending.notified() => None,
-                        };
-                        // It was told to the log.
-                        accepted.ok_or_else(closed)
-                    })
-                    .await
-                    .map(|accepted| {
-                        let certificate = accepted.names.map(Certificate::new);
-                        (Stream::Tls(Box::new(accepted.stream)), certificate)
-                    })?,
-                };
-                let stream = MendedStream::new(stream, MAX_REQUEST_LINE, timeouts.request)
-                    .limited(timeouts.reply, timeouts.max_request)
-                    .closed_after(beyond)
-                    .answered_by(
-                        Rc::new(Connection::of(place, certificate, open)),
-                        is_closed_by_client,
-                    );
-                Ok((stream, peer))
-            }
-        })
-        .and_then(http)
+            .and_then(http)
+        }
     };
-    Ok(builder
+    let builder = builder
         .workers(workers.clamp(1, MAX_WORKERS))
         .max_concurrent_connections(MAX_CONNECTIONS)
         .shutdown_timeout(shutdown_timeout.as_secs())
-        .disable_signals()
-        .listen("aci", listener, service)?
-        .run())
+        .disable_signals();
+    let listen = |builder: ServerBuilder, socket: TcpListener| {
+        let address = socket.local_addr()?;
+        builder.listen(address.to_string(), socket, service(address))
+    };
+    Ok(sockets.into_iter().try_fold(builder, listen)?.run())
 }
 
 /// Returns the error of a connection that ends before anything is read from it; actix-server drops it.

@@ -27,6 +27,7 @@ mod forward;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod limits;
+mod listening;
 mod logging;
 mod metrics;
 mod operating;
@@ -38,6 +39,8 @@ mod program;
 #[cfg(target_os = "linux")]
 mod programs;
 mod readme;
+#[cfg(unix)]
+mod reload;
 #[cfg(target_os = "linux")]
 mod remote;
 mod server;

@@ -181,7 +181,7 @@ fn a_configuration_is_checked_without_a_start() {
     let (code, in_force, warnings) = check(&home);
     assert_eq!(code, Some(0), "{warnings}");
     assert!(
-        in_force.contains("// test.cfg:2\nPort=7001\n// default\nBindAddress=127.0.0.1\n"),
+        in_force.contains("// test.cfg:2\nPort=7001\n// default\nBindAddress=127.0.0.1,::1\n"),
         "{in_force}"
     );
     assert!(in_force.contains("// test.cfg:13\nOnRestart=Fail\n"), "{in_force}");

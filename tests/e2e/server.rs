@@ -185,6 +185,16 @@ impl Server {
         said.iter().filter(|line| line.contains(words)).count()
     }
 
+    /// Has the configuration read again, and waits until that is done, well or not.
+    pub(crate) fn reload(&self) {
+        let done = || {
+            self.log_lines("SIGHUP: nothing was changed") + self.log_lines(" roles are in force; ")
+        };
+        let before = done();
+        self.signal("HUP");
+        wait_until("the end of the reload", || done() > before);
+    }
+
     /// Sends what ends all patience after a first SIGTERM: another one, which within a second counts for nothing.
     pub(crate) fn signal_again(&self) {
         let mut sent: Option<Instant> = None;

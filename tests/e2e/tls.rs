@@ -259,10 +259,7 @@ fn a_signal_takes_other_files_and_options_for_each_port() {
     let config = fs::read_to_string(secure.path("test.cfg")).unwrap();
     let reload = |config: &str| {
         fs::write(secure.path("test.cfg"), config).unwrap();
-        let lines = || server.log_lines("SIGHUP: ");
-        let before = lines();
-        server.signal("HUP");
-        wait_until("the end of the reload", || lines() > before);
+        server.reload();
     };
 
     // The service port gets files of its own, and the other one asks for certificates.

@@ -16,7 +16,9 @@ use super::due::Due;
 use super::inbox::{Generation, Look};
 #[cfg(feature = "testing")]
 use super::messages::Crash;
-use super::messages::{Change, Drain, EndAll, LookAgain, Progressed, Settle, Submissions};
+use super::messages::{
+    Change, Drain, EndAll, LookAgain, Progressed, SettingsChanged, Settle, Submissions,
+};
 use super::shared::Ending;
 use super::telling::Asked;
 use crate::clock::Clock;
@@ -52,6 +54,8 @@ pub(crate) struct QueueActor {
     backing_off: Option<SpawnHandle>,
     /// True if there is more to delete than one batch took.
     pub(super) prune_more: bool,
+    /// The timer that looks for actions that are too old to be kept, if there is such an age.
+    pruning: Option<SpawnHandle>,
     /// True if something may wait that this actor can't know of, say because another server submitted it.
     pub(super) look: bool,
     pub(super) due: Due,
@@ -92,6 +96,7 @@ impl QueueActor {
             is_failing: false,
             backing_off: None,
             prune_more: false,
+            pruning: None,
             look: false,
             due: Due::default(),
             settle: Vec::new(),
@@ -178,6 +183,25 @@ impl QueueActor {
         }));
     }
 
+    /// Starts or ends the timer that looks for actions that are too old, as the settings want it.
+    fn mind_ages(&mut self, ctx: &mut Context<Self>) {
+        let wanted = self.shared.settings().max_finished_age.is_some();
+        match self.pruning {
+            None if wanted => {
+                let timer = ctx.run_interval(PRUNE_EVERY, |queue, ctx| {
+                    queue.prune_more = true;
+                    queue.pump(ctx);
+                });
+                self.pruning = Some(timer);
+            }
+            Some(timer) if !wanted => {
+                ctx.cancel_future(timer);
+                self.pruning = None;
+            }
+            _ => {}
+        }
+    }
+
     /// Ends the wait. The timer is cancelled too: else each failure would leave one more.
     pub(super) fn end_back_off(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.backing_off.take() {
@@ -223,12 +247,7 @@ impl Actor for QueueActor {
             self.replace_worker(slot);
         }
         self.mind_lease();
-        if self.shared.settings().max_finished_age.is_some() {
-            ctx.run_interval(PRUNE_EVERY, |queue, ctx| {
-                queue.prune_more = true;
-                queue.pump(ctx);
-            });
-        }
+        self.mind_ages(ctx);
         self.pump(ctx);
     }
 }
@@ -256,6 +275,17 @@ impl Handler<Change> for QueueActor {
         let asked = Asked::by(&control);
         self.shared.inbox().control((control, ReplyTo::Client { reply, asked }));
         self.end_back_off(ctx);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<SettingsChanged> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: SettingsChanged, ctx: &mut Self::Context) {
+        self.mind_ages(ctx);
+        // Fewer may be kept than before.
+        self.prune_more = true;
         self.pump(ctx);
     }
 }

@@ -55,7 +55,6 @@ impl QueueActor {
                 Arc::clone(&self.performer),
                 self.system.clone(),
                 Arc::clone(&self.shared),
-                self.shared.settings().stop_grace,
             )
             .start()
         };

@@ -65,10 +65,22 @@ impl QueueHandle {
         self.store.site(id)
     }
 
-    /// Returns the queue's settings.
+    /// Returns the queue's settings as they are now.
     #[must_use]
-    pub fn settings(&self) -> &QueueSettings {
-        self.shared.settings()
+    pub fn settings(&self) -> Arc<QueueSettings> {
+        Arc::clone(&self.shared.settings())
+    }
+
+    /// Replaces the queue's settings while it runs.
+    ///
+    /// More slots are used at once. With fewer, what runs goes on, and nothing starts until less runs than they allow. What is
+    /// no longer kept is deleted soon, in small steps. Attempts that run keep their time limit and their policy of further
+    /// attempts.
+    pub fn set_settings(&self, settings: QueueSettings) {
+        self.shared.set_settings(settings);
+        if let Some(system) = self.system.upgrade() {
+            system.show_slots();
+        }
     }
 
     /// Returns the counts of the queue's actions from memory. They may be a moment behind [`QueueHandle::status`].
@@ -449,7 +461,7 @@ impl QueueHandle {
     ) -> Result<T, QueueError> {
         match tokio::time::timeout(DEADLINE, answer).await {
             Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, self.settings())),
+            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, &self.settings())),
             Ok(Err(_)) | Err(_) => Err(QueueError::NoAnswer),
         }
     }

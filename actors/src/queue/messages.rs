@@ -58,6 +58,11 @@ pub(crate) struct WorkerLost {
     pub(crate) slot: usize,
 }
 
+/// The queue's settings were replaced: start what they allow to start now, and delete what they no longer keep. From a handle.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SettingsChanged;
+
 /// Refuse submissions and start nothing more, because the server shuts down. From the system.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -58,7 +58,7 @@ impl QueueHandle {
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, held);
         let work = async { Ok(shallow(work.await?)?) };
-        let work = admitted.run(Arc::clone(&attempt), self.settings().clone(), work);
+        let work = admitted.run(Arc::clone(&attempt), self.settings(), work);
         let mut running = system.executor().spawn(work);
         let result = tokio::select! {
             biased;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::lifecycle::{OnRestart, Recovery};
 use crate::queue::RetryPolicy;
 
-/// Settings of a queue, fixed once it is built.
+/// Settings of a queue. They may be replaced while it runs ([`QueueHandle::set_settings`](crate::QueueHandle::set_settings)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSettings {
     /// Number of slots: as many actions run at once (Q4; `MaximumThreads`; default 1). 0 counts as 1.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::Addr;
 use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
+use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use crate::events::Observers;
@@ -18,7 +19,7 @@ use crate::queue::slots::{MOST_SLOTS, Slots};
 use crate::queue::status::Load;
 use crate::queue::telling::Telling;
 use crate::queue::waiters::Waiters;
-use crate::queue::{QueueActor, QueueSettings, Submissions};
+use crate::queue::{QueueActor, QueueSettings, SettingsChanged, Submissions};
 use crate::store::{Counts, NewAction};
 use crate::worker::{Attempt, Wish};
 
@@ -39,7 +40,7 @@ pub(crate) type QueueLink = Arc<QueueShared>;
 /// The parts of one queue that outlive its actor.
 pub(crate) struct QueueShared {
     name: Arc<str>,
-    settings: QueueSettings,
+    settings: ArcSwap<QueueSettings>,
     link: watch::Sender<Link>,
     slots: Slots,
     /// The counts as of the latest batch, and true while the queue is paused.
@@ -75,17 +76,14 @@ impl QueueShared {
         paused: bool,
         observers: Observers,
     ) -> Self {
-        // Without a slot nothing would ever start.
-        let maximum_threads = settings.maximum_threads.clamp(1, MOST_SLOTS);
-        let thresholds = settings.max_queue_size.map(|limit| {
-            Thresholds::new(limit, settings.filling_threshold, settings.emptying_threshold)
-        });
+        let settings = sound(settings);
+        let thresholds = thresholds(&settings);
         Self {
             name: name.into(),
             telling: Telling::new(observers, thresholds, counts.queued(), paused),
-            settings: QueueSettings { maximum_threads, ..settings },
             link: watch::Sender::new(Link::Starting),
-            slots: Slots::new(maximum_threads),
+            slots: Slots::new(settings.maximum_threads),
+            settings: ArcSwap::from_pointee(settings),
             counts: Mutex::new((counts, paused)),
             inbox: Inbox::default(),
             waiters: Waiters::default(),
@@ -103,8 +101,18 @@ impl QueueShared {
         Arc::clone(&self.name)
     }
 
-    pub(crate) const fn settings(&self) -> &QueueSettings {
-        &self.settings
+    /// Returns the settings as they are now. Let go of them soon, and ask again: they may be replaced.
+    pub(crate) fn settings(&self) -> Guard<Arc<QueueSettings>> {
+        self.settings.load()
+    }
+
+    /// Replaces the settings. An actor that dies before it hears of that is followed by one that finds them.
+    pub(super) fn set_settings(&self, settings: QueueSettings) {
+        let settings = sound(settings);
+        self.telling.set_thresholds(thresholds(&settings));
+        self.slots.set_maximum(settings.maximum_threads);
+        self.settings.store(Arc::new(settings));
+        self.tell(SettingsChanged);
     }
 
     /// Publishes the state of the actor. Called by the guardian.
@@ -135,7 +143,7 @@ impl QueueShared {
         Load {
             inbox: self.inbox.len(),
             slots_used: self.slots.used(),
-            slots: self.settings.maximum_threads,
+            slots: self.settings.load().maximum_threads,
             is_up: self.is_up(),
         }
     }
@@ -233,6 +241,19 @@ impl QueueShared {
     pub(crate) fn dropped_reports(&self) -> u64 {
         self.dropped_reports.load(Ordering::Relaxed)
     }
+}
+
+/// Returns the settings with numbers that a queue can work with.
+fn sound(settings: QueueSettings) -> QueueSettings {
+    // Without a slot nothing would ever start.
+    let maximum_threads = settings.maximum_threads.clamp(1, MOST_SLOTS);
+    QueueSettings { maximum_threads, ..settings }
+}
+
+fn thresholds(settings: &QueueSettings) -> Option<Thresholds> {
+    let QueueSettings { filling_threshold, emptying_threshold, .. } = *settings;
+    let limit = settings.max_queue_size?;
+    Some(Thresholds::new(limit, filling_threshold, emptying_threshold))
 }
 
 /// Locks a mutex, poisoned or not. Only for data that no panic can leave half changed.

@@ -21,7 +21,6 @@ pub(crate) const MOST_SLOTS: usize = 1 << 30;
 
 /// The slots of one queue.
 pub(crate) struct Slots {
-    maximum: usize,
     state: Mutex<State>,
     /// Number of attempts that have not durably ended.
     live: watch::Sender<usize>,
@@ -29,6 +28,8 @@ pub(crate) struct Slots {
 
 #[derive(Default)]
 struct State {
+    /// Number of slots. More may be taken for a while after it was lowered.
+    maximum: usize,
     attempts: HashMap<ActionId, (Arc<Attempt>, usize)>,
     /// One entry for each slot that was ever needed; `None` if its worker died.
     workers: Vec<Option<Addr<WorkerActor>>>,
@@ -49,19 +50,26 @@ impl State {
 
 impl Slots {
     pub(crate) fn new(maximum: usize) -> Self {
-        Self { maximum, state: Mutex::default(), live: watch::Sender::new(0) }
+        let state = State { maximum, ..State::default() };
+        Self { state: Mutex::new(state), live: watch::Sender::new(0) }
+    }
+
+    /// Sets the number of slots. Attempts in slots beyond it go on.
+    pub(crate) fn set_maximum(&self, maximum: usize) {
+        lock(&self.state).maximum = maximum;
     }
 
     /// Returns the number of free slots (Q4).
     pub(crate) fn available(&self) -> usize {
         let state = lock(&self.state);
         let busy = state.workers.len() - state.free.len();
-        self.maximum.saturating_sub(busy)
+        state.maximum.saturating_sub(busy)
     }
 
-    /// Returns the number of slots that are in use, those of retired threads too.
+    /// Returns the number of slots that are in use. It is above the maximum for a while after that was lowered.
     pub(crate) fn used(&self) -> usize {
-        self.maximum.saturating_sub(self.available())
+        let state = lock(&self.state);
+        state.workers.len() - state.free.len()
     }
 
     /// Gives the attempt a slot. `tell` sends it to the slot's worker, which `start` makes if there is none yet.

@@ -80,7 +80,6 @@ impl fmt::Display for Tally {
 #[derive(Debug)]
 pub(crate) struct Telling {
     observers: Observers,
-    thresholds: Option<Thresholds>,
     last: Mutex<Last>,
     interrupted: Mutex<Tally>,
 }
@@ -90,6 +89,8 @@ pub(crate) struct Telling {
 struct Last {
     paused: bool,
     level: Level,
+    /// By which the level is judged.
+    thresholds: Option<Thresholds>,
 }
 
 /// Facts about an end that the store's answer does not hold.
@@ -108,8 +109,13 @@ impl Telling {
         paused: bool,
     ) -> Self {
         let level = Level::at_start(queued, thresholds);
-        let last = Mutex::new(Last { paused, level });
-        Self { observers, thresholds, last, interrupted: Mutex::default() }
+        let last = Mutex::new(Last { paused, level, thresholds });
+        Self { observers, last, interrupted: Mutex::default() }
+    }
+
+    /// Judges the level by other thresholds from the next batch on.
+    pub(super) fn set_thresholds(&self, thresholds: Option<Thresholds>) {
+        lock(&self.last).thresholds = thresholds;
     }
 
     /// Tells whether an observer wants any of these events. Ask before an event is made.
@@ -276,7 +282,11 @@ impl Telling {
     ) {
         self.paused(queue, paused);
         if self.want(Interest::LEVEL) {
-            let event = lock(&self.last).level.follow(queued, self.thresholds);
+            let event = {
+                let mut last = lock(&self.last);
+                let thresholds = last.thresholds;
+                last.level.follow(queued, thresholds)
+            };
             if let Some(event) = event {
                 self.observers.tell(queue, &event);
             }

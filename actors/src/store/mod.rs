@@ -333,6 +333,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         true
     }
 
+    /// Sets how many actions this server may run at a time, for other servers to see.
+    fn set_slots(&self, _slots: u32) {}
+
     /// Tells whether other servers have the store open, as far as is known here.
     fn has_peers(&self) -> bool {
         false

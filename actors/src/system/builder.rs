@@ -216,13 +216,12 @@ impl Builder {
         let threads = self.threads.unwrap_or((cores / 2).min(4)).clamp(1, most);
         let actors: Vec<ActorThread> =
             (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
-        let slots = self.queues.iter().map(|queue| queue.settings.maximum_threads.min(MOST_SLOTS));
-        let slots = slots.fold(0, usize::saturating_add).min(MOST_SLOTS);
         let executor = tokio::runtime::Builder::new_multi_thread()
             .thread_name("actiond-run")
             .worker_threads(cores.max(2))
-            // Every slot may hold work that blocks; tokio's own bound would make some of it wait.
-            .max_blocking_threads(slots.max(64))
+            // Every slot may hold work that blocks, and there may be more slots later; tokio's own bound would make some of it
+            // wait.
+            .max_blocking_threads(MOST_SLOTS)
             .enable_all()
             .build()?;
         #[cfg(not(unix))]

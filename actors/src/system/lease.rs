@@ -266,7 +266,7 @@ mod tests {
     const OWN: OwnerId = OwnerId(7);
 
     fn tenure(until: Until) -> Tenure {
-        Tenure(Mutex::new(Held { owner: OWN, until }))
+        Tenure { held: Mutex::new(Held { owner: OWN, until }), lost: AtomicU64::new(0) }
     }
 
     #[test]

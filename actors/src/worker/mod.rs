@@ -63,7 +63,6 @@ pub(crate) struct WorkerActor {
     performer: Arc<dyn Perform>,
     system: WeakSystem,
     queue: QueueLink,
-    grace: Duration,
     running: Option<Running>,
 }
 
@@ -96,10 +95,14 @@ impl WorkerActor {
         performer: Arc<dyn Perform>,
         system: WeakSystem,
         queue: QueueLink,
-        grace: Duration,
     ) -> Self {
         let slot = Arc::new(SlotGuard { number: slot, queue: Arc::clone(&queue) });
-        Self { slot, performer, system, queue, grace, running: None }
+        Self { slot, performer, system, queue, running: None }
+    }
+
+    /// Returns the time between asking an attempt to stop and forcing it.
+    fn grace(&self) -> Duration {
+        self.queue.settings().stop_grace
     }
 
     /// Ends the attempt: its work has come back, or was dropped by force.
@@ -176,9 +179,14 @@ impl WorkerActor {
         self.report(attempt, came, (ended, Some(text.to_owned()), None), None);
     }
 
-    /// Asks the attempt to stop once it has worked for as long as the time limit allows. Pauses don't count.
-    fn watch_time(&self, attempt: Arc<Attempt>, left: Duration, ctx: &mut Context<Self>) {
-        let Some(limit) = self.queue.settings().time_limit else { return };
+    /// Asks the attempt to stop once it has worked for as long as the limit allows, of which `left` is left. Pauses don't count.
+    fn watch_time(
+        &self,
+        attempt: Arc<Attempt>,
+        limit: Duration,
+        left: Duration,
+        ctx: &mut Context<Self>,
+    ) {
         ctx.run_later(left, move |worker, ctx| {
             let runs = worker.running.as_ref().is_some_and(|r| Arc::ptr_eq(&r.attempt, &attempt));
             if !runs || attempt.wish() >= Wish::Stop {
@@ -186,10 +194,10 @@ impl WorkerActor {
             }
             let (_, worked) = attempt.progress();
             if worked < limit {
-                worker.watch_time(attempt, limit - worked, ctx);
+                worker.watch_time(attempt, limit, limit - worked, ctx);
             } else {
                 attempt.time_out_after(limit);
-                ctx.run_later(worker.grace, move |worker, _| worker.force(&attempt));
+                ctx.run_later(worker.grace(), move |worker, _| worker.force(&attempt));
             }
         });
     }
@@ -230,8 +238,9 @@ impl Handler<Run> for WorkerActor {
         self.running =
             Some(Running { attempt: running, work: work.abort_handle(), abandoned: false });
         ctx.spawn(work.into_actor(self).map(|result, worker, _| worker.on_joined(result)));
-        if let Some(limit) = self.queue.settings().time_limit {
-            self.watch_time(attempt, limit, ctx);
+        let limit = self.queue.settings().time_limit;
+        if let Some(limit) = limit {
+            self.watch_time(attempt, limit, limit, ctx);
         }
     }
 }
@@ -250,7 +259,7 @@ impl Handler<Steer> for WorkerActor {
         // The attempt was asked when the wish became durable; to ask it again here could undo a later wish. Only the grace
         // period is left to watch.
         if wish == Wish::Stop {
-            ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
+            ctx.run_later(self.grace(), move |worker, _| worker.force(&attempt));
         }
     }
 }
@@ -262,7 +271,7 @@ impl Handler<Interrupt> for WorkerActor {
         if let Some(running) = &self.running {
             let attempt = Arc::clone(&running.attempt);
             attempt.interrupt();
-            ctx.run_later(self.grace, move |worker, _| worker.force(&attempt));
+            ctx.run_later(self.grace(), move |worker, _| worker.force(&attempt));
         }
     }
 }

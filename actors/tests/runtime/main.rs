@@ -8,6 +8,7 @@
 //! - `attempts`: retries, earliest starts, and actions that their server dies with;
 //! - `resuming`: attempts that outlive a server, and what is reserved for those that begin;
 //! - `queueing`: order, limits, pause and resume, keys, copies, waits;
+//! - `reconfiguring`: settings of a queue that are replaced while it runs;
 //! - `clocks`: a wall clock that jumps;
 //! - `draining`: a shutdown and those who wait for an answer meanwhile;
 //! - `restarting`: shutdown, and the death of the whole server;
@@ -53,6 +54,7 @@ mod powercut;
 #[cfg(target_os = "linux")]
 mod processes;
 mod queueing;
+mod reconfiguring;
 mod restarting;
 mod resuming;
 mod running;

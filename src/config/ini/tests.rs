@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::files::Included;
+use super::super::variables::Expanded;
 use super::*;
 
 /// Section, key, value and line.
@@ -17,7 +18,8 @@ fn read(text: &str, others: &[(&str, &str)]) -> (Vec<Pair>, Result<Vec<String>, 
         Included { name: name.to_owned(), text: text.ok_or("is not there".to_owned()) }
     };
     let files = Files::gather(text, &included, &mut findings);
-    let ini = Ini::parse(&files, &mut findings);
+    let variables = Expanded::of(&files, &|_| None);
+    let ini = Ini::parse(&files, &variables, &mut findings);
     for lacking in ini.lacking() {
         findings.warning(Some(lacking.line), || lacking.message());
     }

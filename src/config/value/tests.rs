@@ -22,8 +22,13 @@ fn good_values() {
         (ValueKind::Boolean, "n", "Boolean(false)"),
         (ONE, "FAIL", "Word(\"Fail\")"),
         (SOME, "JSON, idx,json", "Words([\"json\", \"idx\"])"),
-        (ValueKind::Address, "LocalHost", "Address(127.0.0.1)"),
-        (ValueKind::Address, "[::1]", "Address(::1)"),
+        (ValueKind::Addresses, "LocalHost", "Addresses([127.0.0.1])"),
+        (ValueKind::Addresses, "[::1]", "Addresses([::1])"),
+        (
+            ValueKind::Addresses,
+            "10.0.0.7, ::1,127.0.0.1,[::1],",
+            "Addresses([10.0.0.7, ::1, 127.0.0.1])",
+        ),
         (ValueKind::Host, "[2001:DB8::1]", "Text(\"2001:db8::1\")"),
         (ValueKind::Host, "a-b_c.example.org", "Text(\"a-b_c.example.org\")"),
         (ValueKind::Hosts, "A.example,[::1], *", "Texts([\"a.example\", \"::1\", \"*\"])"),
@@ -61,8 +66,9 @@ fn bad_values_are_told_what_is_allowed() {
         (ONE, "Retry", "one of Requeue, Fail"),
         (SOME, "idx,xml", "one or more of idx, json"),
         (SOME, ",", "has no item"),
-        (ValueKind::Address, "example.org", "an IP address"),
-        (ValueKind::Address, "example.org", "or localhost for 127.0.0.1"),
+        (ValueKind::Addresses, "example.org", "IP addresses with commas"),
+        (ValueKind::Addresses, "::1,example.org", "or localhost for 127.0.0.1"),
+        (ValueKind::Addresses, ",", "has no item: must be IP addresses"),
         (ValueKind::Host, "a:b", "a host name"),
         (ValueKind::Host, "a b", "a host name"),
         (ValueKind::Host, &long, "a host name"),
@@ -85,7 +91,7 @@ fn bad_values_are_told_what_is_allowed() {
 proptest! {
     #[test]
     fn no_value_makes_a_kind_panic(text in "\\PC{0,40}|[\"\",a ]{0,20}") {
-        let kinds = [NUMBER, OPEN, ONE, SOME, ValueKind::Boolean, ValueKind::Address, ValueKind::Host,
+        let kinds = [NUMBER, OPEN, ONE, SOME, ValueKind::Boolean, ValueKind::Addresses, ValueKind::Host,
             ValueKind::Hosts, ValueKind::Origins, ValueKind::Name, ValueKind::Path, ValueKind::Paths, ValueKind::Wildcards, ValueKind::Regex];
         for kind in kinds {
             if let Err(reason) = kind.parse(&text) {

@@ -30,21 +30,32 @@ pub(crate) struct FarBeyond;
 /// connections, whose number is limited for each worker.
 #[derive(Debug)]
 pub(crate) struct OpenConnections {
-    limit: u32,
     open: Mutex<HashMap<Client, u32>>,
     refusals: Arc<Refusals>,
 }
 
 impl OpenConnections {
-    /// Makes a limit of so many connections; `None` if it is 0, which is no limit.
-    pub(crate) fn new(limit: u32) -> Option<Arc<Self>> {
+    /// Makes a limit of so many connections; 0 is no limit.
+    pub(crate) fn new(limit: u32) -> Arc<Self> {
         let refusals = Arc::new(Refusals::new("connections", KEY, limit));
-        (limit > 0).then(|| Arc::new(Self { limit, open: Mutex::default(), refusals }))
+        Arc::new(Self { open: Mutex::default(), refusals })
     }
 
-    /// Counts a connection until the returned place is dropped. One that is far beyond the limit gets none.
-    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Result<Place, FarBeyond> {
-        let most = self.limit.saturating_mul(2).saturating_add(MORE_BEYOND);
+    /// Sets the limit of the connections that begin from now on. Those that began while there was none do not count.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.refusals.set_limit(limit);
+    }
+
+    /// Returns the limit, if there is one.
+    fn limit(&self) -> Option<u32> {
+        Some(self.refusals.limit()).filter(|limit| *limit > 0)
+    }
+
+    /// Counts a connection until the returned place is dropped; `None` if there is no limit. One that is far beyond the limit is
+    /// an error.
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Result<Option<Place>, FarBeyond> {
+        let Some(limit) = self.limit() else { return Ok(None) };
+        let most = limit.saturating_mul(2).saturating_add(MORE_BEYOND);
         let number = {
             let mut open = self.lock();
             let number = open.entry(client).or_default();
@@ -54,14 +65,15 @@ impl OpenConnections {
             }
             entered
         };
-        let is_beyond = number > self.limit;
+        let is_beyond = number > limit;
         if is_beyond {
             self.refusals.note(client);
         }
         if number > most {
             return Err(FarBeyond);
         }
-        Ok(Place { connections: Arc::clone(self), client, is_beyond })
+        let beyond = is_beyond.then_some(limit);
+        Ok(Some(Place { connections: Arc::clone(self), client, beyond }))
     }
 
     fn leave(&self, client: Client) {
@@ -90,18 +102,18 @@ impl OpenConnections {
 pub(crate) struct Place {
     connections: Arc<OpenConnections>,
     client: Client,
-    is_beyond: bool,
+    /// The limit, if it is beyond that.
+    beyond: Option<u32>,
 }
 
 impl Place {
     pub(crate) const fn is_beyond(&self) -> bool {
-        self.is_beyond
+        self.beyond.is_some()
     }
 
     /// Returns the error for the first request of a connection beyond the limit, which then ends.
     pub(crate) fn refusal(&self) -> Option<AciError> {
-        let limit = self.connections.limit;
-        self.is_beyond.then(|| {
+        self.beyond.map(|limit| {
             AciError::unavailable(&format!(
                 "a client may have {limit} connections at a time ({KEY}={limit}), and this one had as many; end one, or use it \
                  again"
@@ -131,8 +143,8 @@ pub struct ConnectionLimit {
 
 impl ConnectionLimit {
     /// Makes the limit of an endpoint, which knows the proxies that it trusts.
-    pub(crate) fn of(endpoint: &Endpoint, open: Option<&Arc<OpenConnections>>) -> Self {
-        let limit = open.map(|open| (Arc::clone(open), endpoint.clone()));
+    pub(crate) fn of(endpoint: &Endpoint, open: &Arc<OpenConnections>) -> Self {
+        let limit = Some((Arc::clone(open), endpoint.clone()));
         Self { limit, counted: endpoint.counted().cloned() }
     }
 
@@ -148,8 +160,10 @@ impl ConnectionLimit {
     ) -> Result<Option<Place>, FarBeyond> {
         let Some((open, endpoint)) = self.limit.as_ref() else { return Ok(None) };
         let Some(address) = peer.map(|peer| peer.ip().to_canonical()) else { return Ok(None) };
-        let is_limited = !endpoint.access().trusts(address);
-        let entered = is_limited.then(|| open.enter(Client::of(address))).transpose();
+        if open.limit().is_none() || endpoint.access().trusts(address) {
+            return Ok(None);
+        }
+        let entered = open.enter(Client::of(address));
         if let (Err(FarBeyond), Some(counted)) = (&entered, &self.counted) {
             // Nothing that it would send is answered, so nothing else counts it.
             counted.requests.refuse(Reason::Connections);

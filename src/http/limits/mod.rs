@@ -86,7 +86,8 @@ pub(super) fn beyond(
         let reason = Reason::Connections;
         return Some(Box::new(Beyond { error, reason, is_last: true }));
     }
-    let limit = endpoint.request_limit()?;
+    let limit = endpoint.request_limit();
+    let limit = limit.as_ref()?;
     // Over a socket of Unix there are no addresses.
     let address = caller::address(request, &endpoint.access())?;
     let error = limit.take(address).err()?;

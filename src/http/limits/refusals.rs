@@ -1,6 +1,7 @@
 //! Refused requests and connections, for the log: one line for each client every few seconds, however much it sends.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) struct Refusals {
     /// The word for the things that are refused, in the plural.
     what: &'static str,
     key: &'static str,
-    limit: u32,
+    limit: AtomicU32,
     counts: Mutex<Counts>,
 }
 
@@ -37,7 +38,17 @@ struct Counts {
 impl Refusals {
     /// Makes the counts of a limit, by the key that sets it.
     pub(super) fn new(what: &'static str, key: &'static str, limit: u32) -> Self {
-        Self { what, key, limit, counts: Mutex::default() }
+        Self { what, key, limit: AtomicU32::new(limit), counts: Mutex::default() }
+    }
+
+    /// Returns the limit.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets the limit.
+    pub(super) fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Notes a refusal. The first one of a period starts a task that ends it.
@@ -73,7 +84,7 @@ impl Refusals {
         counts.sort_unstable_by_key(|(client, count)| (std::cmp::Reverse(*count), *client));
         let rest = counts.split_off(counts.len().min(MAX_LINES));
         others += rest.iter().map(|(_, count)| count).sum::<u64>();
-        let Self { what, key, limit, .. } = self;
+        let (Self { what, key, .. }, limit) = (self, self.limit());
         let period = PERIOD.as_secs();
         let line = |who: &str, count: u64| {
             format!("{what} of {who} were refused: {count} within {period} s ({key}={limit})")

@@ -65,7 +65,6 @@ fn a_bucket_holds_the_requests_of_a_second_and_fills_again() {
     }
     assert!(Rate::new(0).is_none());
     assert!(RequestLimit::new(0).is_none());
-    assert!(OpenConnections::new(0).is_none());
     // None is too large.
     let most = buckets(u32::MAX, 1);
     assert!((0..1_000).all(|_| most.take(client("192.0.2.7"), Duration::MAX)));
@@ -163,9 +162,9 @@ fn workers_together_let_in_no_more() {
 
 #[test]
 fn a_place_is_given_back_and_one_beyond_counts_too() {
-    let open = OpenConnections::new(2).unwrap();
+    let open = OpenConnections::new(2);
     let (ada, bob) = (client("192.0.2.7"), client("192.0.2.8"));
-    let enter = |client| open.enter(client).unwrap();
+    let enter = |client| open.enter(client).unwrap().unwrap();
     let first = enter(ada);
     let second = enter(ada);
     assert!(first.refusal().is_none() && second.refusal().is_none());
@@ -188,7 +187,7 @@ fn a_place_is_given_back_and_one_beyond_counts_too() {
 
 #[test]
 fn whoever_has_far_more_than_it_may_gets_no_place() {
-    let open = OpenConnections::new(2).unwrap();
+    let open = OpenConnections::new(2);
     let (ada, bob) = (client("192.0.2.7"), client("192.0.2.8"));
     let mut places: Vec<_> = (0..20).map(|_| open.enter(ada).unwrap()).collect();
     for _ in 0..3 {
@@ -202,7 +201,28 @@ fn whoever_has_far_more_than_it_may_gets_no_place() {
     drop(places);
     assert_eq!(open.clients(), 0, "an entry is left");
     // None is too large.
-    assert!(OpenConnections::new(u32::MAX).unwrap().enter(ada).is_ok());
+    assert!(OpenConnections::new(u32::MAX).enter(ada).is_ok());
+}
+
+#[test]
+fn a_limit_may_change_and_counts_for_what_begins_later() {
+    let open = OpenConnections::new(0);
+    let ada = client("192.0.2.7");
+    assert!(open.enter(ada).unwrap().is_none());
+    assert_eq!(open.clients(), 0);
+    open.set_limit(1);
+    let first = open.enter(ada).unwrap().unwrap();
+    let beyond = open.enter(ada).unwrap().unwrap();
+    assert!(first.refusal().is_none() && beyond.is_beyond());
+    open.set_limit(3);
+    let third = open.enter(ada).unwrap().unwrap();
+    assert!(third.refusal().is_none());
+    // What it was told is so still.
+    assert!(beyond.refusal().unwrap().description.contains("MaxConnectionsPerClient=1"));
+    open.set_limit(0);
+    assert!(open.enter(ada).unwrap().is_none());
+    drop((first, beyond, third));
+    assert_eq!(open.clients(), 0, "an entry is left");
 }
 
 #[test]

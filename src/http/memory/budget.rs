@@ -3,8 +3,10 @@
 use std::fmt;
 use std::ops::Deref;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use futures_util::future::poll_immediate;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -53,8 +55,19 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// The memory that one request holds; given back when this is dropped. `B` refers to the budget: bodies borrow it, because a
-/// reference count that all workers change is slow for each of them.
+/// The budget for bodies that was in force when a request began. It is no reference count, because one that all workers change
+/// is slow for each of them.
+pub(crate) struct CurrentBudget(pub(crate) Guard<Arc<Budget>>);
+
+impl Deref for CurrentBudget {
+    type Target = Budget;
+
+    fn deref(&self) -> &Budget {
+        &self.0
+    }
+}
+
+/// The memory that one request holds; given back when this is dropped, to the budget from which it came. `B` refers to that.
 #[derive(Debug)]
 pub(crate) struct Reservation<B: Deref<Target = Budget>> {
     budget: B,
@@ -154,6 +167,11 @@ impl<B: Deref<Target = Budget>> Reservation<B> {
     pub(crate) fn of(budget: B) -> Self {
         let (covered, patience) = (budget.free, budget.patience);
         Self { budget, shares: 0, has_emergency: false, covered, patience, last_heard: None }
+    }
+
+    /// Returns the number of bytes that it can hold if it is alone.
+    pub(crate) fn most(&self) -> usize {
+        self.budget.most()
     }
 
     /// Returns true if any share or the emergency slot is held.

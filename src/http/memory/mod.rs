@@ -20,7 +20,7 @@ mod eviction;
 
 use std::time::Duration;
 
-pub(crate) use budget::{Budget, Evicted, Exhausted, Reservation, in_time};
+pub(crate) use budget::{Budget, CurrentBudget, Evicted, Exhausted, Reservation, in_time};
 
 /// Size of a share in bytes.
 pub(crate) const SHARE: usize = 64 << 10;

@@ -96,7 +96,8 @@ const TIMEOUT_SECS: &Key = &Key::with_default(
     ValueKind::Seconds { max: CENTURY },
     "0",
     "How long a program may run, pauses not counted; 0 is for ever. Then it is stopped, and the action ends in Error.",
-);
+)
+.read_again();
 
 const MAX_OUTPUT_BYTES: &Key = &Key::with_default(
     "MaxOutputBytes",

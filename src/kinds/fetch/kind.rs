@@ -147,9 +147,15 @@ impl Kind for FileSystemConnector {
     }
 
     fn read(&self, config: &mut KindReader<'_, '_>) -> ConfiguredQueues {
-        let tasks = config.each_listed(TASK, FetchTask::read);
-        let (ingest, batch_size) = ingestion(config);
         let fetches = !config.own_queues().is_empty();
+        // Tasks of other connectors have other keys, and need not have those of these.
+        let tasks = if fetches || !config.knows_all_queues() {
+            config.each_listed(TASK, FetchTask::read)
+        } else {
+            config.skip_listed(TASK);
+            Vec::new()
+        };
+        let (ingest, batch_size) = ingestion(config);
         let lists_tasks = config.lists_any(TASK);
         if fetches && !lists_tasks {
             config.warning("[FetchTasks] lists no task, so a fetch has nothing to do");

@@ -294,29 +294,16 @@ fn addresses(section: &mut SectionReader<'_, '_>) -> Vec<Address> {
 
 /// Reads the key for the servers.
 fn key(section: &mut SectionReader<'_, '_>, addresses: &[Address]) -> Option<Secret> {
-    let given = section.text(FORWARD_KEY);
-    let is_file = section.gives(FORWARD_KEY_FILE);
-    let of_file = section.small_file(FORWARD_KEY_FILE);
-    if given.is_some() && is_file {
-        section.problem(FORWARD_KEY, "can't stand beside ForwardKeyFile");
-    }
-    let about = if is_file { FORWARD_KEY_FILE } else { FORWARD_KEY };
-    let of_file = of_file.map(|text| text.lines().next().unwrap_or_default().trim().to_owned());
-    let key = given.or(of_file)?;
+    let (key, by) = section.secret(FORWARD_KEY, FORWARD_KEY_FILE)?;
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         let what = "must be a key of visible ASCII characters, without spaces";
-        section.problem(
-            about,
-            if is_file {
-                "has a first line that is none: it ".to_owned() + what
-            } else {
-                what.to_owned()
-            },
-        );
+        let is_of_file = by.name() == FORWARD_KEY_FILE.name();
+        let start = if is_of_file { "has a first line that is none: it " } else { "" };
+        section.problem(by, format!("{start}{what}"));
         return None;
     }
     if let Some(address) = addresses.iter().find(|address| !address.https && !address.is_local()) {
-        section.warning(about, &format!("goes to {address} without encryption: use https"));
+        section.warning(by, &format!("goes to {address} without encryption: use https"));
     }
     Some(Secret(key))
 }

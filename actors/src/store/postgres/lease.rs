@@ -1,6 +1,7 @@
 //! The lease of this server, by the database's clock: opened, renewed, given up. On a connection of its own, so that nothing
 //! else holds it up.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ statements! {
             FROM (SELECT clock_timestamp() AS now) AS clock RETURNING id",
 
         renew: "UPDATE server SET seen_at = clock_timestamp(),
-                expires_at = clock_timestamp() + $2 * interval '1 microsecond'
+                expires_at = clock_timestamp() + $2 * interval '1 microsecond', slots = $3
              WHERE id = $1 AND NOT dead
              RETURNING (SELECT version FROM meta), EXISTS (SELECT 1 FROM server other WHERE other.id <> $1 AND NOT other.dead)",
 
@@ -77,6 +78,8 @@ statements! {
 /// The lease, and the connection by which it is renewed.
 pub(super) struct Keeper {
     setup: Arc<Setup>,
+    /// Number of slots, as it is shown from the next renewal on.
+    slots: AtomicU32,
     owner: Arc<Owner>,
     sites: Arc<Sites>,
     peers: Arc<Peers>,
@@ -98,14 +101,14 @@ pub(super) async fn open(
     sites: &Sites,
 ) -> Result<OwnerId, Failure> {
     let statements = <Lease as super::connection::Prepare>::prepare(client).await?;
-    let values = (micros(settings.lease), sites.own(), slots(settings));
+    let values = (micros(settings.lease), sites.own(), integer(settings.slots));
     let row = client.query_one(&statements.open, &[&values.0, &values.1, &values.2]).await?;
     Ok(OwnerId(row.try_get(0)?))
 }
 
 /// The number of slots as PostgreSQL's integer.
-fn slots(settings: &Settings) -> i32 {
-    i32::try_from(settings.slots).unwrap_or(i32::MAX)
+fn integer(slots: u32) -> i32 {
+    i32::try_from(slots).unwrap_or(i32::MAX)
 }
 
 fn micros(lease: Duration) -> f64 {
@@ -122,7 +125,17 @@ impl Keeper {
     ) -> Self {
         let link = Mutex::new(Link::new(Arc::clone(&setup), Role::Renews));
         let forgotten = StdMutex::new((OwnerId(0), 0));
-        Self { setup, owner, sites, peers, link, succeeded, forgotten }
+        let slots = AtomicU32::new(setup.slots);
+        Self { setup, slots, owner, sites, peers, link, succeeded, forgotten }
+    }
+
+    /// Sets the number of slots that others are shown.
+    pub(super) fn set_slots(&self, slots: u32) {
+        self.slots.store(slots, Ordering::Relaxed);
+    }
+
+    fn slots(&self) -> i32 {
+        integer(self.slots.load(Ordering::Relaxed))
     }
 
     /// Renews the lease.
@@ -130,14 +143,15 @@ impl Keeper {
         let owner = self.owner.id();
         // Measured from before it is asked for: from the answer it would last too long.
         let asked = self.setup.clock.now();
-        let micros = micros(self.setup.lease);
+        let (micros, slots) = (micros(self.setup.lease), self.slots());
         self.ask(async |open: &Open<Lease>| {
             let (client, lease) = (&open.client, &open.prepared);
             if self.owner.is_given_up(owner) {
                 client.execute(&lease.give_up, &[&owner.0, &false]).await?;
                 return Ok(Renewal::Lost);
             }
-            let Some(row) = client.query_opt(&lease.renew, &[&owner.0, &micros]).await? else {
+            let Some(row) = client.query_opt(&lease.renew, &[&owner.0, &micros, &slots]).await?
+            else {
                 return Ok(Renewal::Lost);
             };
             let found: i32 = row.try_get(0)?;
@@ -171,7 +185,7 @@ impl Keeper {
     /// Begins the lease of another owner, which this server is from now on.
     pub(super) async fn new_owner(&self) -> Result<OwnerId, Failure> {
         let asked = self.setup.clock.now();
-        let (micros, slots) = (micros(self.setup.lease), slots(&self.setup));
+        let (micros, slots) = (micros(self.setup.lease), self.slots());
         let owner = self
             .ask(async |open: &Open<Lease>| {
                 let row = open

@@ -367,6 +367,10 @@ impl Store for PostgresStore {
         self.shared.owner.is_reached()
     }
 
+    fn set_slots(&self, slots: u32) {
+        self.shared.keeper.set_slots(slots);
+    }
+
     fn has_peers(&self) -> bool {
         self.shared.peers.are_there()
     }

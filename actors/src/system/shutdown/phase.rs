@@ -70,7 +70,7 @@ impl Admitted {
     pub(crate) async fn run(
         self,
         attempt: Arc<Attempt>,
-        settings: QueueSettings,
+        settings: Arc<QueueSettings>,
         work: impl Future<Output = WorkResult>,
     ) -> WorkResult {
         tokio::select! {
