@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -93,6 +93,8 @@ struct Inner {
     /// True once the shutdown has begun.
     draining: watch::Sender<bool>,
     queues: RwLock<Vec<QueueHandle>>,
+    /// Held by the one that deletes many actions now: all queues share the writer.
+    deleting: Semaphore,
     observers: Observers,
     #[cfg(unix)]
     programs: Arc<Programs>,
@@ -202,6 +204,11 @@ impl System {
     /// Admits an action that is to run at once, or returns `None` because the system shuts down.
     pub(crate) fn admit(&self) -> Option<Admitted> {
         self.inner.shutdown.admit()
+    }
+
+    /// Returns the permit of the one that deletes many actions.
+    pub(crate) fn deleting(&self) -> &Semaphore {
+        &self.inner.deleting
     }
 
     fn downgrade(&self) -> WeakSystem {

@@ -101,6 +101,12 @@
 //! refused for no lack of room: a control always gets through. Its past attempt has the outcome that
 //! [`outcome_of_error`](crate::lifecycle::outcome_of_error) tells.
 //!
+//! # Deletion
+//!
+//! Actions that have ended are deleted by the queue's [`Retention`], and when a client asks ([`Control::Delete`],
+//! `Command::Delete`). With an action go its parameters, its result, its past attempts and its key, which may name another
+//! action from then on, also one of the same batch. Its id is never used again.
+//!
 //! # Attempts that go on
 //!
 //! A recovery with [`OnRestart::Resume`] changes no row. It returns each attempt in [`BatchReply::resumed`] that this owner does not
@@ -170,7 +176,7 @@ pub use batch::{
 };
 pub use counts::Counts;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
-use query::{Cursor, Page, PageLimit, Query};
+use query::{Cursor, IdPage, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
 pub use within::RecordWithin;
 
@@ -268,6 +274,25 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         cursor: Cursor,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>>;
+
+    /// Reads the ids of the next page of a listing, at most this number (which is not 0), as [`Store::page`] reads the actions.
+    ///
+    /// The default reads the actions. A store that can find ids without them should override it.
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        let limit = PageLimit { actions, bytes: usize::MAX };
+        let page = self.page(queue, query, cursor, limit);
+        page.map(|read| {
+            let Page { records, next, .. } = read?;
+            Ok(IdPage { ids: records.iter().map(|record| record.id).collect(), next })
+        })
+        .boxed()
+    }
 
     /// Returns the owner that this server is in the store.
     fn owner(&self) -> OwnerId {

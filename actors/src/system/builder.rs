@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::actor_thread::ActorThread;
 use super::lease::Tenure;
@@ -246,6 +246,7 @@ impl Builder {
             shutdown: Shutdown::new(),
             draining: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
+            deleting: Semaphore::new(1),
             observers,
             #[cfg(unix)]
             programs,

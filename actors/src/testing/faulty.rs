@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::Gate;
 use crate::action::{ActionId, Parameters};
-use crate::store::query::{Cursor, Page, PageLimit, Query};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     Batch, BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record,
     RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError,
@@ -272,6 +272,16 @@ impl Store for FaultyStore {
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         self.inner.page(queue, query, cursor, limit)
+    }
+
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        self.inner.page_of_ids(queue, query, cursor, actions)
     }
 
     fn owner(&self) -> OwnerId {

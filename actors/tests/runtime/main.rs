@@ -19,6 +19,7 @@
 //! - `leftovers`: what programs leave behind when they end;
 //! - `survivors`: what programs leave behind when their server is killed;
 //! - `observing`: what observers are told;
+//! - `deleting`: actions that have ended are deleted;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
@@ -38,6 +39,7 @@ mod clocks;
 mod common;
 mod crashing;
 mod damage;
+mod deleting;
 mod draining;
 mod embedded;
 mod examples;

@@ -52,6 +52,7 @@ mod tired {
         a_full_queue_refuses,
         queues_do_not_see_each_other,
         large_results_are_listed_once_and_in_order,
+        what_a_filter_lists_is_deleted,
         reopening_gives_the_same,
         random_histories,
     );

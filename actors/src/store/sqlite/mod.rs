@@ -3,7 +3,7 @@
 //! - opening: `open`; tables and indexes: `schema`; the lock that keeps a second server away: `lock`;
 //! - the threads and their jobs: `threads`, batches that wait for the writer: `store::pending`;
 //! - the writer: transactions in `write`, each change in `changes`, `starts` and `attempts`, actions that may not start yet
-//!   in `deferred`, deletion of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
+//!   in `deferred`, deletion in `deletion`, that of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
 //! - a full disk and other limits: disk space kept in reserve in `reserve`, limits of the system in `limits`;
 //! - checks that nobody else moved or changed the files: `files`; files that this process must not open: `own_files`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
@@ -20,6 +20,7 @@ mod attempts;
 mod changes;
 mod checkpoint;
 mod deferred;
+mod deletion;
 mod errors;
 mod files;
 mod limits;
@@ -52,7 +53,7 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::pending::PendingBatch;
-use crate::store::query::{Cursor, Page, PageLimit, Query};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
 };
@@ -163,6 +164,17 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         let class = ReadClass::of(&cursor, limit);
         read(&self.pages, class, move |reader| reader.page(queue, &query, cursor, limit))
+    }
+
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        let class = ReadClass::of(&cursor, actions.into());
+        read(&self.pages, class, move |reader| reader.page_of_ids(queue, &query, cursor, actions))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
