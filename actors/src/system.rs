@@ -142,6 +142,12 @@ impl System {
         self.inner.store.durability()
     }
 
+    /// Sets the number of bytes above which the store takes no more submissions; `None` = no limit. See
+    /// [`Store::limit_bytes`].
+    pub fn limit_store_bytes(&self, limit: Option<u64>) {
+        self.inner.store.limit_bytes(limit);
+    }
+
     /// Tells whether the store may be shared with other servers.
     #[must_use]
     pub fn is_shared(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The program: the command line in [`args`], the server in [`serve`].
 
 pub mod args;
+mod compact;
 mod database;
 mod log_channel;
 mod log_lines;
@@ -46,6 +47,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Command::Serve(args) => serve::run(&kinds, &args),
         Command::Key => key(),
         Command::Migrate(args) => migrate::run(&kinds, &args),
+        Command::Compact(args) => compact::run(&args.data),
     }
 }
 

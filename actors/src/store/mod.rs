@@ -355,11 +355,18 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(())).boxed()
     }
 
+    /// Sets the number of bytes above which the store takes no more submissions ([`StoreError::SizeLimit`]), from its next
+    /// transaction on; `None` = no limit. Everything else goes on, and space that is free in the store counts as free. A store
+    /// that is not in a file of its own has no such limit.
+    fn limit_bytes(&self, limit: Option<u64>) {
+        let _ = limit;
+    }
+
     /// Writes what is still buffered, gives the lease up, and ends the store's threads.
     fn close(&self) -> BoxFuture<'static, ()>;
 
-    /// Returns the durability of acknowledged changes in one word: `full` (on disk) or `normal` (safe against a
-    /// crash of the process, not of the machine).
+    /// Returns the durability of acknowledged changes in one word: `full` (on disk), `normal` (safe against a
+    /// crash of the process, not of the machine) or `memory` (safe against none).
     fn durability(&self) -> &'static str;
 }
 
@@ -377,6 +384,14 @@ pub enum StoreError {
     /// The disk is full, its quota is used up, or a file has reached its maximum size.
     #[error("the disk that holds the actions is full, or lets its files grow no further")]
     Full,
+    /// The store has the maximum size that it may have: see [`Store::limit_bytes`].
+    #[error(
+        "the action database has the {limit} bytes that it may have (MaxDatastoreSize): actions must be deleted before more are taken"
+    )]
+    SizeLimit {
+        /// The maximum, in bytes.
+        limit: u64,
+    },
     /// The database file is damaged or is no database of ours.
     #[error("the action database {path} is damaged or is not one of actiond's: {reason}")]
     Corrupt {

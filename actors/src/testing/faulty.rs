@@ -304,6 +304,10 @@ impl Store for FaultyStore {
         self.inner.notices(sink);
     }
 
+    fn limit_bytes(&self, limit: Option<u64>) {
+        self.inner.limit_bytes(limit);
+    }
+
     fn close(&self) -> BoxFuture<'static, ()> {
         self.inner.close()
     }

@@ -57,6 +57,7 @@ impl Writer<'_> {
         for sql in ["DELETE FROM action WHERE id = ?1", "DELETE FROM parameters WHERE id = ?1"] {
             self.run(sql, [number(id)])?;
         }
+        self.note_freed();
         self.tables.last_is_gone |= id.get() == self.tables.last_id;
         let queue = self.queue_mut(queue)?;
         queue.counts.take(state);

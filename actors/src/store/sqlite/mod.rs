@@ -6,9 +6,11 @@
 //!   in `deferred`, deletion in `deletion`, that of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
 //! - a full disk and other limits: disk space kept in reserve in `reserve`, limits of the system in `limits`;
 //! - checks that nobody else moved or changed the files: `files`; files that this process must not open: `own_files`;
+//! - the same in memory, written to the file now and then: `in_memory`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
 //!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`;
+//! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
 //!
@@ -19,10 +21,12 @@
 mod attempts;
 mod changes;
 mod checkpoint;
+mod compact;
 mod deferred;
 mod deletion;
 mod errors;
 mod files;
+mod in_memory;
 mod limits;
 mod list;
 mod lock;
@@ -57,12 +61,14 @@ use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError,
 };
+pub use compact::Compacted;
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
 use read::Reader;
 use read_queue::ReadClass;
 use reader_pool::ReaderPool;
 use threads::{ReadJob, Threads, WriteJob, ask, read};
+use write::SizeLimit;
 
 /// Durability of an acknowledged change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +90,8 @@ pub struct SqliteStore {
     single: mpsc::Sender<ReadJob>,
     /// For pages of listings: few and long. Their own thread keeps them from delaying polls.
     pages: mpsc::Sender<ReadJob>,
-    durability: Durability,
+    durability: &'static str,
+    size_limit: SizeLimit,
     threads: Arc<Mutex<Threads>>,
 }
 
@@ -202,10 +209,11 @@ impl Store for SqliteStore {
         .boxed()
     }
 
+    fn limit_bytes(&self, limit: Option<u64>) {
+        self.size_limit.set(limit);
+    }
+
     fn durability(&self) -> &'static str {
-        match self.durability {
-            Durability::Full => "full",
-            Durability::Normal => "normal",
-        }
+        self.durability
     }
 }

@@ -244,6 +244,10 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     if tables > 0 && (version <= 0 || ours < wanted) {
         return Err(PrepareError::Foreign);
     }
+    if tables == 0 && version == 0 {
+        // Pointer maps, by which free pages are given back. They must be asked for before the first write.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     configure(connection, durability)?;
     let steps = match version {
         0 => [CREATE, CREATE_ACTION, CREATE_HISTORY, ""],
