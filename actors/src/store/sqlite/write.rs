@@ -354,9 +354,9 @@ impl<'c> Writer<'c> {
     /// Writes a database in memory to its file. `between` is called after each step, and ends it with `false`.
     pub(super) fn save(&mut self, mut between: impl FnMut(&mut Self) -> bool) {
         let Some(mut saving) = self.saving.take() else { return };
-        let (connection, last) = (self.connection, self.shrinking.written());
+        let (connection, last) = (self.connection, self.shrinking.committed());
         saving.save(connection, Instant::now(), || between(self));
-        if self.shrinking.written() != last {
+        if self.shrinking.committed() != last {
             // SQLite copies what this connection changes meanwhile, too. That is not relied on.
             saving.note_change();
         }

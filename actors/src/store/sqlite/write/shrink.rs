@@ -56,8 +56,9 @@ pub(super) struct Shrinking {
     /// Time of the last step or look.
     stepped: Instant,
     /// Time of the last commit, until the log was looked at.
-    written: Option<Instant>,
-    last: Option<Instant>,
+    log_used: Option<Instant>,
+    /// Time of the last commit.
+    committed: Option<Instant>,
     /// True once it was logged that a file of this size is not rewritten.
     told: bool,
 }
@@ -71,8 +72,8 @@ impl Shrinking {
             to_cut: false,
             not_before: now,
             stepped: now,
-            written: Some(now),
-            last: None,
+            log_used: Some(now),
+            committed: None,
             told: false,
         }
     }
@@ -84,24 +85,24 @@ impl Shrinking {
 
     /// Notes that something was written.
     pub(super) const fn note_written(&mut self, now: Instant) {
-        (self.written, self.last) = (Some(now), Some(now));
+        (self.log_used, self.committed) = (Some(now), Some(now));
     }
 
     /// Returns the time of the last commit.
-    pub(super) const fn written(&self) -> Option<Instant> {
-        self.last
+    pub(super) const fn committed(&self) -> Option<Instant> {
+        self.committed
     }
 }
 
 impl Writer<'_> {
     /// Returns the time after which this thread has something to do if no job arrives.
     pub(in crate::store::sqlite) fn rests(&self) -> Option<Duration> {
-        let Shrinking { freed, active, to_cut, not_before, written, .. } = self.shrinking;
+        let Shrinking { freed, active, to_cut, not_before, log_used, .. } = self.shrinking;
         let files = self.something_runs().then_some(files::CHECK_INTERVAL);
         let now = Instant::now();
         let left = |time: Instant| time.saturating_duration_since(now);
         let shrinks = (freed || active || to_cut).then(|| left(not_before).max(PAUSE));
-        let log = written.map(|at| left(at + LOG_RESTS));
+        let log = log_used.map(|at| left(at + LOG_RESTS));
         let saves = self.saving.as_ref().and_then(Saving::due).map(left);
         [files, shrinks, log, saves].into_iter().flatten().min()
     }
@@ -114,8 +115,8 @@ impl Writer<'_> {
         }
         self.shrink(now, true);
         let rested = |at: Instant| now.saturating_duration_since(at) >= LOG_RESTS;
-        if self.shrinking.written.is_some_and(rested) {
-            self.shrinking.written = None;
+        if self.shrinking.log_used.is_some_and(rested) {
+            self.shrinking.log_used = None;
             self.cut_log(now);
         }
     }
@@ -215,7 +216,7 @@ impl Writer<'_> {
         let now_pages = self.number("PRAGMA page_count");
         self.files.shrinks_to(now_pages.saturating_mul(PAGE));
         self.shrinking.to_cut = true;
-        self.shrinking.written = Some(Instant::now());
+        self.shrinking.log_used = Some(Instant::now());
         if !more {
             log::info!(
                 "space of the action database was given back: {} bytes are left",
@@ -243,7 +244,7 @@ impl Writer<'_> {
             self.is_checkpointed = true;
             self.shrinking.to_cut = false;
         } else {
-            self.shrinking.written = Some(now);
+            self.shrinking.log_used = Some(now);
         }
     }
 }
