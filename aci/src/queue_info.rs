@@ -26,7 +26,11 @@ pub const QUEUE_ACTIONS: &[&str] = &[
     "changePriority",
     "duplicate",
     "retry",
+    DELETE,
 ];
+
+/// The command that deletes actions. It needs another role than the others: see [`QUEUE_INFO`].
+pub const DELETE: &str = "delete";
 
 /// A `QueueInfo` request.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +76,9 @@ pub enum QueueCommand {
     Duplicate,
     /// Start the next attempt at an action at once, also at one that has ended in an error.
     Retry,
+    /// Delete an action that has ended, or all of them that the query selects (our extension). Without a token the query has a
+    /// filter, and names no state but final ones.
+    Delete(StatusQuery),
 }
 
 /// The selection and the order of the actions that `getStatus` shows.
@@ -278,6 +285,7 @@ impl QueueInfo {
             },
             "duplicate" => QueueCommand::Duplicate,
             "retry" => QueueCommand::Retry,
+            DELETE => QueueCommand::Delete(to_delete(pairs, token.is_some(), now_ms, tz)?),
             _ => return Err(AciError::missing("QueueAction", &QUEUE_ACTIONS.join(", "))),
         };
         let needs_token = matches!(
@@ -354,6 +362,55 @@ impl StatusQuery {
             log: pairs.given("Log").and_then(parse_bool).unwrap_or(false),
         })
     }
+}
+
+/// The parameters by which `getStatus` and `delete` select actions.
+const FILTERS: [&str; 9] = [
+    "State",
+    "Min-Priority",
+    "Max-Priority",
+    "Queued-After",
+    "Queued-Before",
+    "Started-After",
+    "Started-Before",
+    "Finished-After",
+    "Finished-Before",
+];
+
+/// Reads the actions that are to be deleted. Whoever sends nothing that selects them may have lost it on the way, and whoever
+/// selects what has not ended expects something else: neither deletes anything.
+fn to_delete(
+    pairs: &Pairs,
+    has_token: bool,
+    now_ms: i64,
+    tz: &impl TimeZone,
+) -> Result<StatusQuery, AciError> {
+    let given = FILTERS.into_iter().find_map(|name| Some((name, pairs.given(name)?)));
+    match given {
+        Some((name, value)) if has_token => {
+            let allowed = "none with Token: delete takes one action, or those that filters select";
+            return Err(AciError::invalid(name, value, allowed));
+        }
+        None if !has_token => {
+            let allowed = format!(
+                "for {DELETE}, {}, or a filter in its place; State=finished for all that have ended",
+                ParamKind::Token.allowed()
+            );
+            return Err(AciError::missing("Token", &allowed));
+        }
+        _ => {}
+    }
+    let query = StatusQuery::parse(pairs, now_ms, tz)?;
+    let ends = |state: &StateFilter| {
+        state.statuses().iter().all(|word| StateFilter::Finished.statuses().contains(word))
+    };
+    if query.states.iter().flatten().any(|state| !ends(state)) {
+        let words = StateFilter::ALL.into_iter().zip(StateFilter::WORDS);
+        let words: Vec<&str> = words.filter(|(s, _)| ends(s)).map(|(_, word)| *word).collect();
+        let allowed = format!("for {DELETE}, a list of {}", words.join(", "));
+        return Err(AciError::invalid("State", pairs.given("State").unwrap_or_default(), &allowed));
+    }
+    Ok(query)
 }
 
 /// Reads a number whose range has been checked.

@@ -113,7 +113,7 @@ pub use lifecycle::{Came, OnRestart, Recovery};
 pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
 pub use queue::{
-    ActionStatus, Backoff, Listing, Load, QueueError, QueueHandle, QueueSettings, Relayed,
+    ActionStatus, Backoff, Deleted, Listing, Load, QueueError, QueueHandle, QueueSettings, Relayed,
     RelayedCommand, RetryPolicy, RunOutcome, StatusWithin, Submission, Summary, Target, TooLarge,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};

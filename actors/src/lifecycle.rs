@@ -87,6 +87,8 @@ pub enum Command {
     ReadParameters,
     /// Start the next attempt as soon as there is a slot: of an action that waits for a time, or has ended in Error.
     Retry,
+    /// Delete the action, with all that is kept of it, once it has ended.
+    Delete,
     /// Give the action a slot (from the queue itself).
     Start,
     /// Record the end of an attempt (from its worker).
@@ -100,7 +102,7 @@ pub enum Command {
 
 impl Command {
     /// All commands of clients, for tests and models that go through them.
-    pub const OF_CLIENTS: [Self; 9] = [
+    pub const OF_CLIENTS: [Self; 10] = [
         Self::Cancel,
         Self::Stop,
         Self::ChangePriority(1),
@@ -110,6 +112,7 @@ impl Command {
         Self::Duplicate,
         Self::ReadParameters,
         Self::Retry,
+        Self::Delete,
     ];
 
     /// Returns the word for the command in "can't be …".
@@ -123,6 +126,7 @@ impl Command {
             Self::Duplicate => "duplicated",
             Self::ReadParameters => "read",
             Self::Retry => "retried",
+            Self::Delete => "deleted",
             Self::Start => "started",
             Self::End(_) => "ended",
             Self::Recover(_) | Self::GiveUp => "recovered",
@@ -224,6 +228,8 @@ pub enum Verdict {
     Force,
     /// The state may be shown, the parameters may not.
     StatusOnly,
+    /// The action is deleted.
+    Delete,
 }
 
 /// A command that the rules do not allow in this state.
@@ -252,6 +258,10 @@ impl Refusal {
             }
             (State::Processing | State::Paused, Command::ChangePriority(_)) => {
                 "only an action that waits has a priority to change"
+            }
+            (State::Queued, Command::Delete) => "it has not ended, cancel it first",
+            (State::Processing | State::Paused, Command::Delete) => {
+                "it has not ended, stop it first"
             }
             (State::Queued, Command::Pause { .. }) => {
                 "it is not running; pause the queue to keep it from starting"
@@ -305,7 +315,7 @@ impl std::error::Error for Refusal {}
 /// ```
 pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> {
     use State::{Cancelled, Error, Finished, Paused, Processing, Queued, Stopped, Stopping};
-    use Verdict::{Force, Move, StatusOnly, Stay};
+    use Verdict::{Delete, Force, Move, StatusOnly, Stay};
 
     let verdict = match (command, state) {
         (Command::Cancel, Queued) => Move(Cancelled),
@@ -332,6 +342,8 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
         (Command::Retry, Queued) => Stay,
         // The only way out of a final state (Q7), and a client has to ask for it.
         (Command::Retry, Error) => Move(Queued),
+
+        (Command::Delete, Finished | Error | Cancelled | Stopped) => Delete,
 
         (Command::Start, Queued) => Move(Processing),
 
@@ -389,7 +401,7 @@ mod tests {
     use State::*;
 
     /// One row a command; one column a state: Queued Processing Paused Stopping Finished Error
-    /// Cancelled Stopped. `=` stays, `!` forces, `s` status only, `-` refused, else the new state.
+    /// Cancelled Stopped. `=` stays, `!` forces, `s` status only, `d` deleted, `-` refused, else the new state.
     const TABLE: &[(Command, &str)] = &[
         (Command::Cancel, "C - - - - - = -"),
         (Command::Stop, "C S S ! - - = ="),
@@ -400,6 +412,7 @@ mod tests {
         (Command::Duplicate, "= = = = - - - -"),
         (Command::ReadParameters, "= = = = s s s s"),
         (Command::Retry, "= - - - - Q - -"),
+        (Command::Delete, "- - - - d d d d"),
         (Command::Start, "R - - - - - - -"),
         (Command::End(Ended::Finished), "- F F F - - - -"),
         (Command::End(Ended::Failed), "- E E E - - - -"),
@@ -422,6 +435,7 @@ mod tests {
             "=" => Verdict::Stay,
             "!" => Verdict::Force,
             "s" => Verdict::StatusOnly,
+            "d" => Verdict::Delete,
             "Q" => Verdict::Move(Queued),
             "R" => Verdict::Move(Processing),
             "P" => Verdict::Move(Paused),

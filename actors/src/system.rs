@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -95,6 +95,8 @@ struct Inner {
     /// True once the shutdown has begun.
     draining: watch::Sender<bool>,
     queues: RwLock<Vec<QueueHandle>>,
+    /// Held by the one that deletes many actions now: all queues share the writer.
+    deleting: Semaphore,
     observers: Observers,
     #[cfg(unix)]
     programs: Arc<Programs>,
@@ -170,6 +172,12 @@ impl System {
         into: PathBuf,
     ) -> Option<impl Future<Output = Result<(), StoreError>> + Send + use<>> {
         self.inner.store.backup(into)
+    }
+
+    /// Sets the number of bytes above which the store takes no more submissions; `None` = no limit. See
+    /// [`Store::limit_bytes`].
+    pub fn limit_store_bytes(&self, limit: Option<u64>) {
+        self.inner.store.limit_bytes(limit);
     }
 
     /// Tells whether the store may be shared with other servers.
@@ -270,6 +278,11 @@ impl System {
     /// Admits an action that is to run at once, or returns `None` because the system shuts down.
     pub(crate) fn admit(&self) -> Option<Admitted> {
         self.inner.shutdown.admit()
+    }
+
+    /// Returns the permit of the one that deletes many actions.
+    pub(crate) fn deleting(&self) -> &Semaphore {
+        &self.inner.deleting
     }
 
     fn downgrade(&self) -> WeakSystem {

@@ -74,9 +74,13 @@ impl ActionName {
 
     fn covers(&self, wanted: &Wanted<'_>) -> bool {
         self.action.eq_ignore_ascii_case(wanted.action)
-            && self.subaction.as_deref().is_none_or(|named| {
-                wanted.subaction.is_some_and(|wanted| named.eq_ignore_ascii_case(wanted))
-            })
+            && match (self.subaction.as_deref(), wanted.subaction) {
+                (Some(named), Some(wanted)) => named.eq_ignore_ascii_case(wanted),
+                (Some(_), None) => false,
+                // Whoever may steer a queue may not therefore delete from it.
+                (None, Some(_)) => wanted.role != StandardRole::Admin,
+                (None, None) => true,
+            }
     }
 }
 

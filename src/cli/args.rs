@@ -1,7 +1,7 @@
 //! The arguments of the command line, also in the vendor's spelling.
 //!
 //! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`super`] and [`crate::config`],
-//! `migrate` in its own file.
+//! `migrate` and `compact` in their own files.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +27,18 @@ pub enum Command {
     Key,
     /// Move all actions from a data directory to a database, or back: `actiond migrate --from DIR --to postgres://...`.
     Migrate(MigrateArgs),
+    /// Rewrite the database of a data directory without its free space: `actiond compact --data DIR`.
+    Compact(CompactArgs),
+}
+
+/// The options of `actiond compact`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct CompactArgs {
+    /// Data directory, which no server uses meanwhile
+    ///
+    /// The disk must have room for twice what the database holds. If it is interrupted, the database is as before.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
 }
 
 /// The options of `actiond migrate`.
@@ -114,6 +126,7 @@ impl Args {
             Some(Subcommand::Config(config)) => Command::Config(config),
             Some(Subcommand::Key) => Command::Key,
             Some(Subcommand::Migrate(migrate)) => Command::Migrate(migrate),
+            Some(Subcommand::Compact(compact)) => Command::Compact(compact),
         };
         Ok(Self { command })
     }
@@ -142,6 +155,8 @@ enum Subcommand {
     Key,
     /// Move all actions from a data directory to a PostgreSQL database, or back
     Migrate(MigrateArgs),
+    /// Rewrite the database of a data directory without its free space
+    Compact(CompactArgs),
 }
 
 /// Reads a port as the configuration does: digits alone.
@@ -231,6 +246,7 @@ mod tests {
             ("serve -CONFIGFILE a.cfg", serve(Some("a.cfg"), None, None)),
             ("config", check(None)),
             ("key", Command::Key),
+            ("compact --data d", Command::Compact(CompactArgs { data: "d".into() })),
             ("config --config a.cfg", check(Some("a.cfg"))),
             ("config -configfile a.cfg", check(Some("a.cfg"))),
             ("migrate --from d --to postgres://db", migrate(|_| {})),
@@ -262,6 +278,8 @@ mod tests {
             ("--config a.cfg config", ErrorKind::ArgumentConflict),
             ("start", ErrorKind::InvalidSubcommand),
             ("key a", ErrorKind::UnknownArgument),
+            ("compact", ErrorKind::MissingRequiredArgument),
+            ("compact d", ErrorKind::UnknownArgument),
             ("migrate", ErrorKind::MissingRequiredArgument),
             ("migrate --from d", ErrorKind::MissingRequiredArgument),
             ("migrate --from d --to e --port 0", ErrorKind::ValueValidation),

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod certificates;
+mod compact;
 mod data_directory;
 mod database;
 mod endpoint;
@@ -51,6 +52,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Command::Serve(args) => serve::run(&kinds, &args),
         Command::Key => key(),
         Command::Migrate(args) => migrate::run(&kinds, &args),
+        Command::Compact(args) => compact::run(&args.data),
     }
 }
 

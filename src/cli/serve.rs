@@ -336,9 +336,13 @@ async fn start_queues(
     let data = &settings.paths.data_directory;
     let shared = shared_store(settings, port).await?;
     let builder = match &shared {
-        None => System::builder(data).durability(settings.actions.durability),
+        None => match settings.actions.in_memory {
+            Some(in_memory) => System::builder(data).in_memory(in_memory.backup_interval),
+            None => System::builder(data).durability(settings.actions.durability),
+        },
         Some(store) => System::builder(data).store(Arc::clone(store)),
     };
+    let builder = builder.max_store_bytes(settings.actions.max_datastore_size);
     let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));

@@ -194,6 +194,8 @@ fn actions(reader: &mut Reader<'_>, disk: Disk) -> ActionsSettings {
             _ => Durability::Full,
         },
         store: store::store(reader, disk),
+        max_datastore_size: store::max_size(reader),
+        in_memory: store::in_memory(reader),
     }
 }
 

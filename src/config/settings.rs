@@ -237,6 +237,17 @@ pub struct ActionsSettings {
     pub durability: Durability,
     /// `AsyncStoreLibraryName`: where the actions are kept.
     pub store: StoreSettings,
+    /// `MaxDatastoreSize`: how many bytes they may take in a data directory; `None` for no limit.
+    pub max_datastore_size: Option<u64>,
+    /// `UseInMemoryDatastore`: the actions are kept in memory.
+    pub in_memory: Option<InMemorySettings>,
+}
+
+/// The keys of actions that are kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InMemorySettings {
+    /// `InMemoryDatastoreBackupIntervalMins`: how often they are written to the data directory; `None` for only at the end.
+    pub backup_interval: Option<Duration>,
 }
 
 /// `[Actions] AsyncStoreLibraryName`: where the actions are kept.

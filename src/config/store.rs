@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::key::Key;
 use super::reader::Reader;
 use super::secrets::{GivenSecret, secret};
-use super::settings::{PostgresSettings, StoreSettings};
+use super::settings::{InMemorySettings, PostgresSettings, StoreSettings};
 use super::table::{self, CONNECTION_STRING, CONNECTION_STRING_FILE};
 
 const SECTION: &str = "Actions";
@@ -48,6 +48,46 @@ pub(super) fn store(reader: &mut Reader<'_>, disk: Disk) -> StoreSettings {
     // Without one there is a problem, and no settings come of this.
     let Some(connection) = connection else { return StoreSettings::Sqlite };
     StoreSettings::Postgres(Box::new(PostgresSettings { connection, schema, lease, heartbeat }))
+}
+
+/// Reads the maximum size of the database in the data directory.
+pub(super) fn max_size(reader: &mut Reader<'_>) -> Option<u64> {
+    let size = reader.integer(&[SECTION], table::MAX_DATASTORE_SIZE);
+    let is_postgres =
+        reader.word(&[SECTION], table::ASYNC_STORE_LIBRARY_NAME) == Some(table::POSTGRES);
+    if is_postgres && differs(reader, table::MAX_DATASTORE_SIZE) {
+        // Whoever gives it relies on it.
+        let reason = "can't be kept with AsyncStoreLibraryName=postgres: limit the disk or the tablespace of that database, or how many actions wait (MaxQueueSize) and are kept (MaxFinishedSize)";
+        reader.problem_at(SECTION, table::MAX_DATASTORE_SIZE, reason);
+    }
+    u64::try_from(size).ok()
+}
+
+/// Reads the settings of actions that are kept in memory.
+pub(super) fn in_memory(reader: &mut Reader<'_>) -> Option<InMemorySettings> {
+    let interval = table::IN_MEMORY_DATASTORE_BACKUP_INTERVAL_MINS;
+    let minutes = gives(reader, interval).then(|| reader.integer(&[SECTION], interval));
+    if !reader.boolean(&[SECTION], table::USE_IN_MEMORY_DATASTORE) {
+        if differs(reader, interval) {
+            let what = "has no effect without UseInMemoryDatastore=true";
+            reader.warn_at(SECTION, interval, what);
+        }
+        return None;
+    }
+    let is_postgres =
+        reader.word(&[SECTION], table::ASYNC_STORE_LIBRARY_NAME) == Some(table::POSTGRES);
+    if is_postgres {
+        let reason = "can't stand beside AsyncStoreLibraryName=postgres: the actions are either in memory or in that database";
+        reader.problem_at(SECTION, table::USE_IN_MEMORY_DATASTORE, reason);
+    }
+    if differs(reader, table::DURABILITY) {
+        let reason =
+            "can't stand beside UseInMemoryDatastore=true: what is in memory is on no disk";
+        reader.problem_at(SECTION, table::DURABILITY, reason);
+    }
+    let minutes = minutes.and_then(|minutes| u64::try_from(minutes).ok());
+    let backup_interval = minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
+    Some(InMemorySettings { backup_interval })
 }
 
 /// Returns true if the file gives a key.
@@ -228,6 +268,10 @@ mod tests {
                 "ServerLeaseSecs=2\n",
                 "[Actions] ServerLeaseSecs=2: must be a whole number from 3 to 3600",
             ),
+            (
+                "MaxDatastoreSize=5000000\n",
+                "t:4: [Actions] MaxDatastoreSize=5000000: can't be kept with AsyncStoreLibraryName=postgres",
+            ),
             ("ServerHeartbeatSecs=0\n", "must be a whole number from 1 to 1200"),
             (
                 "ServerHeartbeatSecs=6\n",
@@ -262,6 +306,46 @@ mod tests {
             let got = warnings(&text);
             assert!(got.len() == 1 && got[0].starts_with(want), "{got:?}");
         }
+    }
+
+    #[test]
+    fn actions_in_memory_are_on_no_disk_and_in_no_database() {
+        let of = |text: &str| {
+            let (settings, warnings) = Settings::parse(&format!("[Actions]\n{text}"), "t").unwrap();
+            assert_eq!(warnings, [], "{text}");
+            settings.actions.in_memory
+        };
+        let every = |minutes: u64| InMemorySettings {
+            backup_interval: Some(Duration::from_secs(60 * minutes)),
+        };
+        assert_eq!(of("UseInMemoryDatastore=False\n"), None);
+        let never = InMemorySettings { backup_interval: None };
+        assert_eq!(of("UseInMemoryDatastore=true\nDurability=full\n"), Some(never));
+        let rest = "InMemoryDatastoreBackupIntervalMins=30\nMaxDatastoreSize=5000000\n";
+        assert_eq!(of(&format!("UseInMemoryDatastore=TRUE\n{rest}")), Some(every(30)));
+        for (text, want) in [
+            (
+                "Durability=normal\n",
+                "t:2: [Actions] Durability=normal: can't stand beside UseInMemoryDatastore=true",
+            ),
+            (
+                "AsyncStoreLibraryName=postgres\nConnectionString=host=h\n",
+                "[Actions] UseInMemoryDatastore=true: can't stand beside AsyncStoreLibraryName=postgres",
+            ),
+            (
+                "ConnectionString=host=h\n",
+                "t:2: [Actions] ConnectionString=host=h: needs AsyncStoreLibraryName=postgres",
+            ),
+            (
+                "InMemoryDatastoreBackupIntervalMins=0\n",
+                "InMemoryDatastoreBackupIntervalMins=0: must be a whole number from 1 to 10080",
+            ),
+        ] {
+            let got = errors(&format!("[Actions]\n{text}UseInMemoryDatastore=true\n"));
+            assert!(got.contains(want), "{got}");
+        }
+        let got = warnings("[Actions]\nInMemoryDatastoreBackupIntervalMins=5\n");
+        assert!(got[0].contains("has no effect without UseInMemoryDatastore=true"), "{got:?}");
     }
 
     #[test]

@@ -90,6 +90,9 @@ pub(super) const ACTIONS: &Section = &Section::fixed(
         STOP_GRACE_SECS,
         SHUTDOWN_GRACE_SECS,
         DURABILITY,
+        MAX_DATASTORE_SIZE,
+        USE_IN_MEMORY_DATASTORE,
+        IN_MEMORY_DATASTORE_BACKUP_INTERVAL_MINS,
         ASYNC_STORE_LIBRARY_NAME,
         CONNECTION_STRING,
         CONNECTION_STRING_FILE,
@@ -600,6 +603,27 @@ pub(super) const DURABILITY: &Key = &Key::with_default(
     ValueKind::OneOf(&["full", "normal"]),
     "full",
     "When a request is acknowledged: full waits for the disk; normal survives a crash of the program, but not one of the machine. In PostgreSQL, synchronous_commit decides that.",
+);
+
+pub(super) const MAX_DATASTORE_SIZE: &Key = &Key::with_default(
+    "MaxDatastoreSize",
+    ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
+    "-1",
+    "How many bytes the actions may take in the data directory. Beyond that new ones are refused, and everything else goes on: what runs ends, and actions may be deleted. What is free in the file does not count, nor does the log beside it (some 64 MB). Not for PostgreSQL.",
+);
+
+pub(super) const USE_IN_MEMORY_DATASTORE: &Key = &Key::with_default(
+    "UseInMemoryDatastore",
+    ValueKind::Boolean,
+    "false",
+    "true keeps the actions in memory, up to 900 MB. They are read from DataDirectory at the start and written there when the server is stopped; if it is killed, what came after the last time is lost. Neither with PostgreSQL nor with Durability=normal.",
+);
+
+pub(super) const IN_MEMORY_DATASTORE_BACKUP_INTERVAL_MINS: &Key = &Key::optional(
+    "InMemoryDatastoreBackupIntervalMins",
+    ValueKind::from_to(1, 60 * 24 * 7),
+    "30",
+    "Every how many minutes actions that are kept in memory are written to DataDirectory. Without it they are written only when the server is stopped.",
 );
 
 /// The words of [`ASYNC_STORE_LIBRARY_NAME`].

@@ -98,6 +98,8 @@ fn the_defaults_are_these() {
         shutdown_grace: Duration::from_secs(10),
         durability: Durability::Full,
         store: StoreSettings::Sqlite,
+        max_datastore_size: None,
+        in_memory: None,
     };
     assert_eq!(settings.server, server);
     assert_eq!(settings.paths.data_directory, PathBuf::from("./actions"));

@@ -5,9 +5,9 @@ use super::message::Port;
 use super::served_queue::ServedQueue;
 use crate::access::Concerned;
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO, QUEUE_WORK};
-use crate::aci::catalog::{ActionSpec, builtin, validate};
+use crate::aci::catalog::{ActionSpec, StandardRole, builtin, validate};
 use crate::aci::error::AciError;
-use crate::aci::queue_info::QUEUE_ACTIONS;
+use crate::aci::queue_info::{DELETE, QUEUE_ACTIONS};
 use crate::aci::queue_work::{WORK_ACTIONS, queue_names};
 use crate::aci::request::Pairs;
 use crate::aci::token::Token;
@@ -99,6 +99,14 @@ impl<'a> Action<'a> {
                 pairs.given("WorkAction").and_then(|given| find_word(WORK_ACTIONS, given))
             }
             Self::Immediate(_) | Self::Queued(_) | Self::Service(_) => None,
+        }
+    }
+
+    /// Returns the standard role that is needed for it, or for the part of it that is asked for.
+    pub(super) fn role(self, pairs: &Pairs) -> StandardRole {
+        match self {
+            Self::QueueInfo if self.subaction(pairs) == Some(DELETE) => StandardRole::Admin,
+            _ => self.spec().role,
         }
     }
 

@@ -20,19 +20,15 @@ pub(super) fn authorize(
     pairs: &Pairs,
 ) -> Result<(), AciError> {
     let spec = action.spec();
-    let access = endpoint.access();
-    let wanted = |queue| Wanted {
-        action: spec.name,
-        subaction: action.subaction(pairs),
-        role: spec.role,
-        queue,
-    };
+    let (access, role) = (endpoint.access(), action.role(pairs));
+    let wanted =
+        |queue| Wanted { action: spec.name, subaction: action.subaction(pairs), role, queue };
     #[cfg(test)]
     for queue in action.concerns(endpoint, pairs) {
         super::tests::judge(caller, &wanted(queue))?;
     }
     // So that most requests cost nothing more.
-    if access.is_open(spec.role) {
+    if access.is_open(role) {
         return Ok(());
     }
     let mut concerned = action.concerns(endpoint, pairs);

@@ -18,6 +18,9 @@ use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
 use crate::aci::token::Token;
 
+/// Time for which one request deletes actions: clients wait half a minute for a reply.
+const DELETE_WITHIN: Duration = Duration::from_secs(20);
+
 pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciError> {
     let pairs = std::mem::take(&mut call.pairs);
     // `dispatch` has validated them.
@@ -147,6 +150,14 @@ async fn one_action(
         }
         QueueCommand::Stop => queue.stop(target.action()).await,
         QueueCommand::Retry => queue.retry(target.action()).await,
+        QueueCommand::Delete(_) => {
+            let was = queue.delete(target.action()).await.map_err(|e| target.error(&e))?;
+            return Ok(vec![
+                Element::text("token", target.token()),
+                Element::text("status", was.name()),
+                Element::text("deleted", "1"),
+            ]);
+        }
     };
     let state = done.map_err(|e| target.error(&e))?;
     Ok(vec![Element::text("token", target.token()), Element::text("status", state.name())])
@@ -173,6 +184,17 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
                 max_results: u64::MAX,
                 shows: Shows::Parameters,
             })));
+        }
+        QueueCommand::Delete(query) => {
+            let start = query.start.saturating_sub(1);
+            let most = query.max_results.unwrap_or(u64::MAX);
+            let deleted =
+                queue.delete_listed(store_query(&query), start, most, DELETE_WITHIN).await;
+            let deleted = deleted.map_err(|e| queue_error(&e, queue.name(), None))?;
+            return Ok(ReplyData::Elements(vec![
+                Element::text("deleted", deleted.actions.to_string()),
+                Element::text("more", deleted.more.to_string()),
+            ]));
         }
         QueueCommand::Stop => queue.stop_all().await,
         QueueCommand::Pause => queue.pause_queue().await,

@@ -341,6 +341,13 @@ fn check_queue_info(asked: &QueueInfo) {
             assert!(query.start >= 1, "{query:?}");
             assert!(query.wait_secs.is_none_or(|wait| (0.0..=3600.0).contains(&wait)), "{query:?}");
         }
+        QueueCommand::Delete(query) => {
+            assert!(query.start >= 1, "{query:?}");
+            let words = query.states.iter().flatten().flat_map(|state| state.statuses());
+            let mut running =
+                words.filter(|word| ["Queued", "Processing", "Paused", "Stopping"].contains(word));
+            assert_eq!(running.next(), None, "{query:?}");
+        }
         QueueCommand::Progress { .. }
         | QueueCommand::Cancel
         | QueueCommand::ChangePriority { .. }

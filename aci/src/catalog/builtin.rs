@@ -61,13 +61,13 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
     name: "QueueInfo",
     summary: "Shows the actions that the server has queued, is processing or has finished, and steers them.",
     asynchronous: false,
-    // For each of its commands: none is marked as administrative in the pages seen.
+    // For each of its commands but `delete`: none is marked as administrative in the pages seen.
     role: StandardRole::Query,
     params: &[
         ParamSpec::required(
             "QueueAction",
             ParamKind::OneOf(QUEUE_ACTIONS),
-            "What to do with the queue or with one action in it. A stop that comes too late changes nothing: the action ends Finished. retry starts the next attempt at once, also of an action that has ended in Error.",
+            "What to do with the queue or with one action in it. A stop that comes too late changes nothing: the action ends Finished. retry starts the next attempt at once, also of an action that has ended in Error. delete deletes actions that have ended; it needs the role Admin.",
         ),
         ParamSpec::optional(
             "QueueName",
@@ -77,7 +77,7 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ParamSpec::optional(
             "Token",
             ParamKind::Token,
-            "One action in the queue; required for cancel, changePriority, progress, duplicate and retry.",
+            "One action in the queue; required for cancel, changePriority, progress, duplicate and retry, and for delete without a filter.",
         ),
         ParamSpec::optional(
             "Priority",
@@ -87,67 +87,67 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ParamSpec::optional(
             "State",
             ParamKind::ListOf(StateFilter::WORDS),
-            "For getStatus: only actions in these states; all if not set.",
+            "For getStatus and delete: only actions in these states; all if not set.",
         ),
         ParamSpec::optional(
             "Sort-By",
             ParamKind::OneOf(&["queue-time", "start-time", "finish-time"]),
-            "For getStatus: the time to sort by; queue-time if not set.",
+            "For getStatus and delete: the time to sort by; queue-time if not set.",
         ),
         ParamSpec::optional(
             "Sort-Order",
             ParamKind::OneOf(&["ascending", "descending"]),
-            "For getStatus: descending, the newest first, if not set.",
+            "For getStatus and delete: descending, the newest first, if not set.",
         ),
         ParamSpec::optional(
             "Start",
             ParamKind::Integer { min: 1, max: i64::MAX },
-            "For getStatus: the place of the first action to return; 1 if not set.",
+            "For getStatus and delete: the place of the first action; 1 if not set.",
         ),
         ParamSpec::optional(
             "MaxResults",
             ParamKind::Integer { min: 0, max: i64::MAX },
-            "For getStatus: how many actions to return at most; all if not set.",
+            "For getStatus and delete: how many actions to return or delete at most; all if not set.",
         ),
         ParamSpec::optional(
             "Min-Priority",
             PRIORITY,
-            "For getStatus: only actions of this priority or a higher one.",
+            "For getStatus and delete: only actions of this priority or a higher one.",
         ),
         ParamSpec::optional(
             "Max-Priority",
             PRIORITY,
-            "For getStatus: only actions of this priority or a lower one.",
+            "For getStatus and delete: only actions of this priority or a lower one.",
         ),
         ParamSpec::optional(
             "Queued-After",
             ParamKind::Time,
-            "For getStatus: only actions queued after this second.",
+            "For getStatus and delete: only actions queued after this second.",
         ),
         ParamSpec::optional(
             "Queued-Before",
             ParamKind::Time,
-            "For getStatus: only actions queued before this second.",
+            "For getStatus and delete: only actions queued before this second.",
         ),
         ParamSpec::optional(
             "Started-After",
             ParamKind::Time,
-            "For getStatus: only actions started after this second.",
+            "For getStatus and delete: only actions started after this second.",
         ),
         ParamSpec::optional(
             "Started-Before",
             ParamKind::Time,
-            "For getStatus: only actions started before this second.",
+            "For getStatus and delete: only actions started before this second.",
         ),
         ParamSpec::optional(
             "Finished-After",
             ParamKind::Time,
-            "For getStatus: only actions that ended after this second.",
+            "For getStatus and delete: only actions that ended after this second.",
         ),
         ParamSpec::optional(
             "Finished-Before",
             ParamKind::Time,
-            "For getStatus: only actions that ended before this second.",
+            "For getStatus and delete: only actions that ended before this second.",
         ),
         ParamSpec::optional(
             "Wait",

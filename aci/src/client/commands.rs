@@ -6,6 +6,7 @@ use super::queue_info::{Action, Attempt, Progress, QueueStatus, Status};
 use super::tree::{child, children, first, into_children, is, take, text_of, value};
 use super::{Client, ClientError, Fault, List, Reply};
 use crate::element::Element;
+use crate::queue_info::DELETE;
 use crate::request::{PairValue, Pairs};
 use crate::shown::ShownParameter;
 use crate::token::queue_of;
@@ -106,6 +107,15 @@ impl Client {
     /// [`ClientError`].
     pub async fn retry(&self, token: &str) -> Result<Option<Status>, ClientError> {
         self.steer("retry", token, Vec::new()).await
+    }
+
+    /// Deletes an action that has ended. Returns the state in which it was, if the server tells it.
+    /// [`List::delete`] deletes many. Servers other than actiond do not know this command.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete(&self, token: &str) -> Result<Option<Status>, ClientError> {
+        self.steer(DELETE, token, Vec::new()).await
     }
 
     /// Returns each attempt at an action that the server still keeps, the first one first; none if the server tells none.

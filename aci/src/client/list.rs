@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::commands::About;
 use super::queue_info::Action;
-use super::tree::{child, into_children, is, take, text_of};
+use super::tree::{child, into_children, is, take, text_of, value};
 use super::{Client, ClientError, Fault};
+use crate::queue_info::DELETE;
 
 /// Number of actions on a page, unless it is set.
 const PAGE: usize = 100;
@@ -56,6 +57,37 @@ impl<'a> List<'a> {
     pub fn page_size(mut self, actions: usize) -> Self {
         self.page_size = actions.max(1);
         self
+    }
+
+    /// Deletes all actions of the list that have ended, and returns their number. There must be a filter: the server refuses to
+    /// delete without any. Servers other than actiond do not know this command.
+    ///
+    /// A server deletes for some time and then says that there are more; then this asks again, unless a filter is `MaxResults`.
+    ///
+    /// # Errors
+    /// [`ClientError`]: some of them may have been deleted. [`Fault::Lacks`] if the reply has no number; [`Fault::Incomplete`] if
+    /// the server can't go on now.
+    pub async fn delete(self) -> Result<u64, ClientError> {
+        let is_limited =
+            self.filters.iter().any(|(name, _)| name.eq_ignore_ascii_case("MaxResults"));
+        let mut deleted = 0_u64;
+        loop {
+            let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.clone()));
+            let reply =
+                self.client.ask(DELETE, &About::Queue(&self.queue), filters.collect()).await?;
+            let number: Option<u64> = value(&reply.data, "deleted");
+            let number = number.ok_or(Fault::Lacks("the number of deleted actions"));
+            let number = number.map_err(|fault| self.client.error(fault))?;
+            deleted = deleted.saturating_add(number);
+            let more: Option<bool> = value(&reply.data, "more");
+            if is_limited || more != Some(true) {
+                return Ok(deleted);
+            }
+            if number == 0 {
+                let reason = format!("it has deleted {deleted} of them, and no more now");
+                return Err(self.client.error(Fault::Incomplete(reason)));
+            }
+        }
     }
 
     /// Returns the next page; `None` after the last.

@@ -150,10 +150,46 @@ fn every_command_is_read_in_any_case() {
     }
 }
 
+/// Nothing is deleted that was not clearly meant.
+#[test]
+fn what_is_deleted_is_named_or_selected() {
+    let encoded = token().encode();
+    let delete = |pairs: &[(&str, &str)]| {
+        let about = [("QueueAction", "Delete"), ("QueueName", "Fetch")];
+        read(&about.iter().chain(pairs).copied().collect::<Vec<_>>())
+    };
+    let named = delete(&[("Token", &encoded), ("MaxResults", "3")]).unwrap();
+    assert_eq!(named.token, Some(token()));
+    assert!(matches!(named.command, QueueCommand::Delete(_)), "{named:?}");
+    let selects: [&[(&str, &str)]; 6] = [
+        &[("State", "finished")],
+        &[("State", "Error, STOPPED,cancelled"), ("Token", "")],
+        &[("Min-Priority", "7"), ("Start", "2"), ("Sort-By", "finish-time")],
+        &[("Max-Priority", "7"), ("MaxResults", "100")],
+        &[("Finished-Before", "2014-Jul-17 15:00:00"), ("Sort-Order", "ascending")],
+        &[("Queued-After", "-60"), ("Started-Before", "-7"), ("Finished-After", "-9")],
+    ];
+    for pairs in selects {
+        let asked = delete(pairs).unwrap();
+        assert_eq!(asked.command, QueueCommand::Delete(status(pairs)), "as getStatus reads it");
+    }
+    let refused: [(&[(&str, &str)], &str); 5] = [
+        (&[], "The parameter Token is required"),
+        (&[("Token", &encoded), ("State", "error")], "none with Token"),
+        (&[("Token", &encoded), ("Queued-Before", "-60")], "none with Token"),
+        (&[("State", "finished,running")], "a list of finished, error, cancelled, stopped"),
+        (&[("State", "queued")], "a list of finished, error, cancelled, stopped"),
+    ];
+    for (pairs, expected) in refused {
+        let error = delete(pairs).unwrap_err();
+        assert!(error.description.contains(expected), "{pairs:?}: {}", error.description);
+    }
+}
+
 #[test]
 fn what_a_command_needs_must_be_there() {
     let encoded = token().encode();
-    let table: [(&[(&str, &str)], &str); 13] = [
+    let table: [(&[(&str, &str)], &str); 14] = [
         (&[], "The parameter QueueAction is required"),
         (&[("QueueAction", " "), ("QueueName", "Fetch")], "The parameter QueueAction is required"),
         (
@@ -175,6 +211,15 @@ fn what_a_command_needs_must_be_there() {
             "The parameter Token is required",
         ),
         (&[("QueueAction", "retry"), ("QueueName", "Fetch")], "The parameter Token is required"),
+        (
+            &[
+                ("QueueAction", "delete"),
+                ("QueueName", "Fetch"),
+                ("MaxResults", "9"),
+                ("State", " "),
+            ],
+            "The parameter Token is required",
+        ),
         (
             &[("QueueAction", "changePriority"), ("QueueName", "Fetch"), ("Priority", "1")],
             "The parameter Token is required",

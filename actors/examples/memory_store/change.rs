@@ -130,6 +130,14 @@ impl<'d> Change<'d> {
                 Ok(vec![row.affected(Verdict::Stay)])
             }
             Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
+            Control::Delete { actions, filter } => {
+                let listed = |id: &&ActionId| {
+                    self.queue.rows.get(id).is_some_and(|row| filter.matches(&row.record))
+                };
+                let listed: Vec<ActionId> = actions.iter().filter(listed).copied().collect();
+                let deleted = listed.into_iter().map(|id| self.command(id, Command::Delete));
+                Ok(deleted.filter_map(Result::ok).collect())
+            }
         }
     }
 
@@ -276,6 +284,9 @@ impl<'d> Change<'d> {
             row.move_to(state, now, command);
         }
         let affected = row.affected(verdict);
+        if verdict == Verdict::Delete {
+            self.queue.rows.remove(&id);
+        }
         let Affected { attempt, state, .. } = affected;
         self.arrived |= verdict == Verdict::Move(State::Queued);
         let queue = self.batch.queue;

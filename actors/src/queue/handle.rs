@@ -423,7 +423,11 @@ impl QueueHandle {
         }
     }
 
-    async fn command(&self, action: Target, command: Command) -> Result<State, QueueError> {
+    pub(super) async fn command(
+        &self,
+        action: Target,
+        command: Command,
+    ) -> Result<State, QueueError> {
         let Target { id, queued_at } = action;
         let control = Control::Command { id, queued_at, command };
         let affected = self.send_control(control, Some(id)).await?;
@@ -444,7 +448,7 @@ impl QueueHandle {
         self.answer(answer, id).await
     }
 
-    async fn send_control(
+    pub(super) async fn send_control(
         &self,
         control: Control,
         id: Option<ActionId>,

@@ -5,8 +5,8 @@
 //! answered, and no attempt handed to a worker, before the batch that holds it is durable (Q2, Q5).
 //!
 //! For callers:
-//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`within`] and [`run_now`] for more of
-//!   them;
+//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`deleting`], [`within`] and [`run_now`]
+//!   for more of them;
 //! - [`settings`] with [`retry`], [`status`], [`errors`]: what they give and get.
 //!
 //! The actor, one of each queue on a server:
@@ -29,6 +29,7 @@ mod actor;
 mod attempts;
 mod batch;
 mod committed;
+mod deleting;
 mod due;
 mod errors;
 mod handle;
@@ -53,6 +54,7 @@ mod waiters;
 mod within;
 
 pub(crate) use actor::QueueActor;
+pub use deleting::Deleted;
 pub use errors::QueueError;
 pub use handle::QueueHandle;
 pub use listing::{Listing, TooLarge};

@@ -42,7 +42,8 @@ impl Asked {
             | Control::StopAll
             | Control::Recover { .. }
             | Control::Reclaim { .. }
-            | Control::Note { .. } => Self::Other,
+            | Control::Note { .. }
+            | Control::Delete { .. } => Self::Other,
         }
     }
 }
@@ -179,7 +180,7 @@ impl Telling {
             (Verdict::Stay, Asked::Priority(priority)) => {
                 QueueEvent::PriorityChanged { action, priority }
             }
-            (Verdict::Move(_) | Verdict::Stay | Verdict::StatusOnly, _) => return,
+            (Verdict::Move(_) | Verdict::Stay | Verdict::StatusOnly | Verdict::Delete, _) => return,
         };
         self.observers.tell(queue, &event);
     }

@@ -7,6 +7,7 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Came, Command, Ended, OnRestart, Recovery, Refusal, Verdict};
 use crate::report::{Report, Written};
+use crate::store::query::Query;
 use crate::store::{Counts, Figures, OwnerId, QueueId, SiteId, StoreError};
 
 /// Changes that one queue wants to make in one transaction.
@@ -93,6 +94,14 @@ pub enum Control {
         /// The note.
         note: String,
     },
+    /// Deletes those of these actions that have ended ([`Command::Delete`]) and that the filter lists, each as it is in this
+    /// transaction; its order does not matter. The answer has the deleted ones. The others stay as they are, which is no error.
+    Delete {
+        /// The actions: [`Control::MAX_DELETED`] at most, so that the batch takes only so long.
+        actions: Vec<ActionId>,
+        /// The filter.
+        filter: Arc<Query>,
+    },
     /// Makes this owner the one that runs an attempt whose work is done elsewhere, and returns it in [`BatchReply::resumed`];
     /// nothing, if it runs it already. It is [`Rejected::Stale`] unless this attempt runs.
     TakeOver {
@@ -106,6 +115,9 @@ pub enum Control {
 impl Control {
     /// Maximum length of a note in bytes.
     pub const MAX_NOTE: usize = 64 * 1024;
+
+    /// Maximum number of actions in one [`Control::Delete`].
+    pub const MAX_DELETED: usize = 250;
 
     /// Makes a command to the action of this id, whenever that was queued.
     #[must_use]

@@ -26,6 +26,7 @@
 //! - `resuming`: attempts that go on after a restart, and their notes;
 //! - `deferred`: actions that may not start before a time;
 //! - `retention`: deletion of old final actions;
+//! - `deletion`: deletion of those that clients name;
 //! - `keeping`: exact storage, and opening the store again;
 //! - `owners`: several owners on one store; these pass where only one may open it. Of the notices only
 //!   [`Notice::Steer`](crate::store::Notice::Steer) is checked: a store that sends the others needs tests of its own for them;
@@ -46,6 +47,7 @@ mod attempts;
 mod batches;
 mod commands;
 mod deferred;
+mod deletion;
 mod histories;
 mod keeping;
 mod model;
@@ -74,6 +76,7 @@ pub use attempts::*;
 pub use batches::*;
 pub use commands::*;
 pub use deferred::*;
+pub use deletion::*;
 pub use histories::*;
 pub use keeping::*;
 pub use owners::*;
@@ -152,6 +155,11 @@ macro_rules! store_conformance {
             retention_by_number,
             retention_by_number_after_the_clock_was_set_back,
             retention_by_age,
+            what_has_ended_is_deleted_when_asked,
+            what_a_filter_lists_is_deleted,
+            what_is_listed_no_more_is_not_deleted,
+            deletion_and_retention_count_each_once,
+            a_deleted_action_frees_its_key,
             a_place_in_the_queue,
             parameters_are_kept_to_the_letter,
             any_parameters_are_kept_to_the_letter,

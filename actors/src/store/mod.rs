@@ -102,6 +102,12 @@
 //! refused for no lack of room: a control always gets through. Its past attempt has the outcome that
 //! [`outcome_of_error`](crate::lifecycle::outcome_of_error) tells.
 //!
+//! # Deletion
+//!
+//! Actions that have ended are deleted by the queue's [`Retention`], and when a client asks ([`Control::Delete`],
+//! `Command::Delete`). With an action go its parameters, its result, its past attempts and its key, which may name another
+//! action from then on, also one of the same batch. Its id is never used again.
+//!
 //! # Attempts that go on
 //!
 //! A recovery with [`OnRestart::Resume`] changes no row. It returns each attempt in [`BatchReply::resumed`] that this owner does not
@@ -174,7 +180,7 @@ pub use batch::{
 pub use counts::Counts;
 pub use directory::DirectoryLock;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
-use query::{Cursor, Page, PageLimit, Query};
+use query::{Cursor, IdPage, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
 pub use size::StoreSize;
 pub use within::RecordWithin;
@@ -283,6 +289,25 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<Page, StoreError>>;
 
+    /// Reads the ids of the next page of a listing, at most this number (which is not 0), as [`Store::page`] reads the actions.
+    ///
+    /// The default reads the actions. A store that can find ids without them should override it.
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        let limit = PageLimit { actions, bytes: usize::MAX };
+        let page = self.page(queue, query, cursor, limit);
+        page.map(|read| {
+            let Page { records, next, .. } = read?;
+            Ok(IdPage { ids: records.iter().map(|record| record.id).collect(), next })
+        })
+        .boxed()
+    }
+
     /// Returns the owner that this server is in the store.
     fn owner(&self) -> OwnerId {
         OwnerId::SOLE
@@ -360,11 +385,18 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(None)).boxed()
     }
 
+    /// Sets the number of bytes above which the store takes no more submissions ([`StoreError::SizeLimit`]), from its next
+    /// transaction on; `None` = no limit. Everything else goes on, and space that is free in the store counts as free. A store
+    /// that is not in a file of its own has no such limit.
+    fn limit_bytes(&self, limit: Option<u64>) {
+        let _ = limit;
+    }
+
     /// Writes what is still buffered, gives the lease up, and ends the store's threads.
     fn close(&self) -> BoxFuture<'static, ()>;
 
-    /// Returns the durability of acknowledged changes in one word: `full` (on disk) or `normal` (safe against a
-    /// crash of the process, not of the machine).
+    /// Returns the durability of acknowledged changes in one word: `full` (on disk), `normal` (safe against a
+    /// crash of the process, not of the machine) or `memory` (safe against none).
     fn durability(&self) -> &'static str;
 }
 
@@ -382,6 +414,14 @@ pub enum StoreError {
     /// The disk is full, its quota is used up, or a file has reached its maximum size.
     #[error("the disk that holds the actions is full, or lets its files grow no further")]
     Full,
+    /// The store has the maximum size that it may have: see [`Store::limit_bytes`].
+    #[error(
+        "the action database has the {limit} bytes that it may have (MaxDatastoreSize): actions must be deleted before more are taken"
+    )]
+    SizeLimit {
+        /// The maximum, in bytes.
+        limit: u64,
+    },
     /// The database file is damaged or is no database of ours.
     #[error("the action database {path} is damaged or is not one of actiond's: {reason}")]
     Corrupt {

@@ -204,6 +204,15 @@ impl Cursor {
     }
 }
 
+/// The ids of one page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdPage {
+    /// The ids, in order.
+    pub ids: Vec<ActionId>,
+    /// Start of the next page; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
 /// Maximum size of a page.
 ///
 /// ```

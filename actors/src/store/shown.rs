@@ -16,7 +16,7 @@ impl StoreError {
     #[must_use]
     pub fn without_paths(&self) -> Cow<'static, str> {
         match self {
-            Self::Full | Self::Closed => self.to_string().into(),
+            Self::Full | Self::SizeLimit { .. } | Self::Closed => self.to_string().into(),
             Self::Corrupt { .. } => {
                 "the action database is damaged or is not one of actiond's".into()
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::actor_thread::ActorThread;
 use super::lease::Tenure;
@@ -44,12 +44,14 @@ pub struct Builder {
     observers: Observers,
     log_unfinished: bool,
     adopt_orphans: bool,
+    max_store_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
 /// The store to use: one to be opened, or one that is open.
 enum StoreSource {
     Directory(Durability),
+    InMemory(Option<Duration>),
     Store(Arc<dyn Store>),
 }
 
@@ -92,6 +94,7 @@ impl Builder {
             observers: Observers::default(),
             log_unfinished: true,
             adopt_orphans: false,
+            max_store_bytes: None,
         }
     }
 
@@ -110,6 +113,22 @@ impl Builder {
         if let StoreSource::Directory(durability) = &mut self.source {
             *durability = wanted;
         }
+        self
+    }
+
+    /// Keeps the actions in memory: see [`SqliteStore::open_in_memory`]. They are written to the directory when the system is shut
+    /// down, and `every` so often if there were changes. Replaces what [`Builder::durability`] and [`Builder::store`] set.
+    #[must_use]
+    pub fn in_memory(mut self, every: Option<Duration>) -> Self {
+        self.source = StoreSource::InMemory(every);
+        self
+    }
+
+    /// Sets the number of bytes above which the store takes no more submissions (default: no limit): see
+    /// [`Store::limit_bytes`]. [`System::limit_store_bytes`] changes it later.
+    #[must_use]
+    pub const fn max_store_bytes(mut self, limit: Option<u64>) -> Self {
+        self.max_store_bytes = limit;
         self
     }
 
@@ -208,7 +227,11 @@ impl Builder {
             StoreSource::Directory(durability) => {
                 Arc::new(SqliteStore::open(&self.directory, durability)?)
             }
+            StoreSource::InMemory(every) => {
+                Arc::new(SqliteStore::open_in_memory(&self.directory, every)?)
+            }
         };
+        store.limit_bytes(self.max_store_bytes);
         let tenure = Arc::new(Tenure::begin(&*store).await?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A thread more than there are queues would have nothing to do.
@@ -245,6 +268,7 @@ impl Builder {
             shutdown: Shutdown::new(),
             draining: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
+            deleting: Semaphore::new(1),
             observers,
             #[cfg(unix)]
             programs,

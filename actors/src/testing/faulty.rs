@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::Gate;
 use crate::action::{ActionId, Parameters};
-use crate::store::query::{Cursor, Page, PageLimit, Query};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     Batch, BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record,
     RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError, StoreSize,
@@ -274,6 +274,16 @@ impl Store for FaultyStore {
         self.inner.page(queue, query, cursor, limit)
     }
 
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        self.inner.page_of_ids(queue, query, cursor, actions)
+    }
+
     fn owner(&self) -> OwnerId {
         self.inner.owner()
     }
@@ -296,6 +306,10 @@ impl Store for FaultyStore {
 
     fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
         self.inner.size()
+    }
+
+    fn limit_bytes(&self, limit: Option<u64>) {
+        self.inner.limit_bytes(limit);
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -113,7 +113,8 @@ impl Step<'_> {
                 (state, Said::Moved)
             }
             Verdict::Force => (row.state, Said::Forced),
-            Verdict::Stay | Verdict::StatusOnly => (row.state, Said::Stayed),
+            // Nobody deletes anything here.
+            Verdict::Stay | Verdict::StatusOnly | Verdict::Delete => (row.state, Said::Stayed),
         };
         if cause == Cause::Retry {
             self.retry(row.id, said);

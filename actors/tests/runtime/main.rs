@@ -20,6 +20,8 @@
 //! - `leftovers`: what programs leave behind when they end;
 //! - `survivors`: what programs leave behind when their server is killed;
 //! - `observing`: what observers are told;
+//! - `deleting`: actions that have ended are deleted;
+//! - `in_memory`: the store in memory, and its file;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
@@ -39,12 +41,14 @@ mod clocks;
 mod common;
 mod crashing;
 mod damage;
+mod deleting;
 mod draining;
 mod embedded;
 mod examples;
 mod failing;
 mod files;
 mod formats;
+mod in_memory;
 #[cfg(target_os = "linux")]
 mod leftovers;
 mod observing;

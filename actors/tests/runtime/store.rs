@@ -35,6 +35,20 @@ mod sqlite {
     actiond_actors::store_conformance!(Directory::new());
 }
 
+/// The same store in memory.
+struct InMemory(Directory);
+
+impl StoreFactory for InMemory {
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open_in_memory(self.0.0.path(), None).unwrap())
+    }
+}
+
+mod in_memory {
+    use super::{Directory, InMemory};
+    actiond_actors::store_conformance!(InMemory(Directory::new()));
+}
+
 /// A store whose pages look at so few rows that most end by that.
 struct Tired(Directory, u64);
 
@@ -52,6 +66,7 @@ mod tired {
         a_full_queue_refuses,
         queues_do_not_see_each_other,
         large_results_are_listed_once_and_in_order,
+        what_a_filter_lists_is_deleted,
         reopening_gives_the_same,
         random_histories,
     );

@@ -63,6 +63,7 @@ const COMMANDS: &[(&str, bool)] = &[
     ("changePriority", true),
     ("duplicate", true),
     ("retry", true),
+    ("delete", true),
 ];
 
 /// The actions of the service port.
@@ -131,8 +132,11 @@ impl Role {
     fn allows(&self, request: &Request) -> bool {
         let single = if request.is_of_service_port { self.service } else { self.actions };
         let command = request.command.map(|command| format!("{}.{command}", request.action));
-        let is_named =
-            single.iter().any(|n| *n == request.action || Some(*n) == command.as_deref());
+        // The name of the action covers its commands, but for those that need Admin.
+        let covers = command.is_none() || request.needs != StandardRole::Admin;
+        let is_named = single
+            .iter()
+            .any(|n| (*n == request.action && covers) || Some(*n) == command.as_deref());
         if self.queues.is_empty() {
             return is_named || self.names(request.needs);
         }
@@ -215,7 +219,10 @@ fn requests(waiting: &[(&'static str, String)]) -> Vec<Request> {
     for (queue, token) in waiting {
         for command in QUEUE_ACTIONS {
             let about = format!("QueueInfo&QueueAction={command}&Priority=7");
-            let needs = needed("QueueInfo");
+            let needs = match *command {
+                "delete" => StandardRole::Admin,
+                _ => needed("QueueInfo"),
+            };
             for rest in [
                 format!("&QueueName={queue}&Token={token}"),
                 // A token names its queue, and most commands are for a whole queue, too.

@@ -1,12 +1,15 @@
-//! What was acknowledged is there again: on a full disk, beside a damaged file, and where files went away. After `kill -9`:
+//! What was acknowledged is there again: on a full disk, beside a damaged file, where files went away, and
+//! while space is given back. After `kill -9`:
 //! `storm::kills`.
 
 mod alone;
 mod damage;
 pub(crate) mod disk;
 mod gone;
+mod in_memory;
 mod limits;
 mod reserve;
+mod shrinking;
 
 use std::time::{Duration, Instant};
 

@@ -252,6 +252,6 @@ fn the_help_tells_of_all_of_it() {
         found.expect(name).attribute("allowed").to_owned()
     };
     assert!(told("Once", "NotBefore").starts_with("+ and seconds from now, such as +90"));
-    assert!(told("QueueInfo", "QueueAction").ends_with("duplicate, retry"));
+    assert!(told("QueueInfo", "QueueAction").ends_with("duplicate, retry, delete"));
     assert_eq!(told("QueueInfo", "History"), "true or false");
 }

@@ -48,7 +48,7 @@ const BAD_ELSEWHERE: &[(&str, Bad)] = &[
         (
             "QueueAction",
             "explode",
-            "getStatus, getActionParameters, queueStatus, progress, cancel, stop, pause, resume, changePriority, duplicate, retry",
+            "getStatus, getActionParameters, queueStatus, progress, cancel, stop, pause, resume, changePriority, duplicate, retry, delete",
         ),
     ),
     ("QueueInfo&QueueAction=getStatus", ("QueueName", "Nope", "one of Fetch, Ingest, Process")),

@@ -148,6 +148,7 @@ async fn each_command_is_asked_for_by_its_name() {
         done(),
         done(),
         done(),
+        done(),
         // Another server need not tell the state.
         success(""),
         done(),
@@ -166,6 +167,7 @@ async fn each_command_is_asked_for_by_its_name() {
     assert_eq!(client.resume(TOKEN).await, paused);
     assert_eq!(client.change_priority(TOKEN, -7).await, paused);
     assert_eq!(client.retry(TOKEN).await, paused);
+    assert_eq!(client.delete(TOKEN).await, paused);
     assert_eq!(client.stop("no token of anybody's").await, Ok(None));
     assert_eq!(client.duplicate(TOKEN).await.unwrap(), TOKEN);
     let status = client.queue_status("Fetch").await.unwrap();
@@ -195,6 +197,7 @@ async fn each_command_is_asked_for_by_its_name() {
         format!("QueueAction=resume {one}"),
         format!("QueueAction=changePriority {one} Priority=-7"),
         format!("QueueAction=retry {one}"),
+        format!("QueueAction=delete {one}"),
         "QueueAction=stop Token=no token of anybody's".to_owned(),
         format!("QueueAction=duplicate {one}"),
         "QueueAction=queueStatus QueueName=Fetch".to_owned(),
@@ -334,4 +337,44 @@ async fn progress_is_a_tree_of_stages() {
     assert_eq!((stage.stages[1].status.as_str(), stage.stages[1].percent), ("Pending", None));
     let lacks = Fault::Lacks("the progress of an action");
     assert_eq!(client.progress(TOKEN).await.unwrap_err().fault, lacks);
+}
+
+#[tokio::test]
+async fn many_are_deleted_until_there_are_no_more() {
+    let deleted = |number: u64, more: &str| {
+        success(&format!("<deleted>{number}</deleted><more>{more}</more>"))
+    };
+    let replies = [
+        deleted(400_000, "true"),
+        deleted(3, "false"),
+        // As far as it was asked to.
+        deleted(7, "true"),
+        success("<deleted>1</deleted>"),
+        deleted(2, "true"),
+        deleted(0, "true"),
+        success(""),
+    ];
+    let (port, served) = server(replies);
+    let client = client(port);
+    let errors = || client.list("Fetch").filter("State", "error");
+    assert_eq!(errors().filter("Min-Priority", "2").delete().await, Ok(400_003));
+    assert_eq!(errors().filter("maxresults", "7").delete().await, Ok(7));
+    assert_eq!(errors().delete().await, Ok(1));
+    let Fault::Incomplete(reason) = errors().delete().await.unwrap_err().fault else {
+        panic!("it has not deleted all");
+    };
+    assert!(reason.contains("deleted 2 of them"), "{reason}");
+    let lacks = errors().delete().await.unwrap_err().fault;
+    assert_eq!(lacks, Fault::Lacks("the number of deleted actions"));
+    let sent = served.join().unwrap();
+    assert_eq!(sent.len(), 7);
+    let pairs = |pairs: &[(&str, &str)]| {
+        let named = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        named.collect::<Vec<_>>()
+    };
+    let about = [("QueueAction", "delete"), ("QueueName", "Fetch"), ("State", "error")];
+    for got in &sent[..2] {
+        assert_eq!(asked(got), pairs(&[&about[..], &[("Min-Priority", "2")]].concat()));
+    }
+    assert_eq!(asked(&sent[3]), pairs(&about));
 }

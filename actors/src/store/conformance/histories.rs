@@ -44,6 +44,8 @@ enum Act {
     Recover(u8, Recovery, bool),
     /// Of the latest attempt, or of an earlier one.
     Note(u32),
+    /// Those of a share of the queue's actions that are in these states.
+    Delete(u8, States),
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +59,7 @@ fn before() -> impl Strategy<Value = u32> {
     prop_oneof![9 => Just(0_u32), 1 => 1..3_u32]
 }
 
-fn acts() -> impl Strategy<Value = Act> {
+fn acts(keep: bool) -> impl Strategy<Value = Act> {
     let command = prop_oneof![
         Just(Command::Cancel),
         Just(Command::Stop),
@@ -80,7 +82,15 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Ended::Cancelled),
         1 => on_restart.prop_map(Ended::Interrupted),
     ];
+    let states = proptest::sample::subsequence(State::ALL.to_vec(), 0..=8);
+    let deletes = prop_oneof![
+        1 => Just(Act::Command(Command::Delete)),
+        1 => (any::<u8>(), states.prop_map(States::from_iter))
+            .prop_map(|(mask, states)| Act::Delete(mask, states)),
+    ];
+    let deletes = deletes.prop_map(move |act| if keep { Act::Resume } else { act });
     prop_oneof![
+        4 => deletes,
         20 => command.prop_map(Act::Command),
         // Now and then the end of an earlier attempt.
         20 => (ended, before())
@@ -119,7 +129,7 @@ pub(super) fn steps(
     (
         any::<Index>(),
         -30..90_i64,
-        proptest::collection::vec((any::<Index>(), acts()), 0..acts_most),
+        proptest::collection::vec((any::<Index>(), acts(keep)), 0..acts_most),
         proptest::collection::vec(new, 0..submissions),
         0..submissions / 2 + 2,
         rarely(0..15),
@@ -209,6 +219,12 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
                 let attempt = rows.get(&id).map_or(1, |row| row.record.attempt);
                 let attempt = attempt.saturating_sub(*before);
                 Control::Note { id, attempt, note: format!("note at {now}") }
+            }
+            Act::Delete(mask, states) => {
+                let ids = rows.keys().copied();
+                let actions = ids.filter(|id| mask & 1 << (id.get() % 8) != 0).collect();
+                let filter = Query { states: *states, ..Query::default() };
+                Control::Delete { actions, filter: Arc::new(filter) }
             }
             Act::Recover(mask, recovery, unbegun) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));

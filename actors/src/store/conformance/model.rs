@@ -208,7 +208,11 @@ impl Queue {
             Control::Command { id, queued_at, command } => {
                 let meant = |row: &&mut Row| queued_at.is_none_or(|at| at == row.record.queued_at);
                 let row = self.rows.get_mut(id).filter(meant).ok_or(Rejected::Unknown)?;
-                row.command(now, *command).map(|affected| vec![affected])
+                let affected = row.command(now, *command)?;
+                if affected.verdict == Verdict::Delete {
+                    self.delete(vec![*id]);
+                }
+                Ok(vec![affected])
             }
             Control::End(end) => {
                 let row = self.current(end.id, end.attempt)?;
@@ -250,6 +254,18 @@ impl Queue {
             Control::TakeOver { id, attempt } => {
                 let row = self.current(*id, *attempt)?;
                 Ok(vec![row.affected(Verdict::Stay)])
+            }
+            Control::Delete { actions, filter } => {
+                let listed = |row: &Row| row.record.state.is_final() && filter.matches(&row.record);
+                let mut deleted: Vec<Affected> = Vec::new();
+                for id in actions {
+                    if let Some(row) = self.rows.get(id).filter(|row| listed(row)) {
+                        deleted.push(row.affected(Verdict::Delete));
+                        self.delete(vec![*id]);
+                    }
+                }
+                deleted.sort_by_key(|affected| affected.id);
+                Ok(deleted)
             }
             // The model has one owner.
             Control::Reclaim { .. } => Ok(Vec::new()),

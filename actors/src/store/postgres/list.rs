@@ -14,7 +14,7 @@ use super::errors::Failure;
 use super::read::{Reader, bytes, done_columns, from_live, live_columns, queue_number, record};
 use super::sites::Sites;
 use crate::action::{ActionId, State};
-use crate::store::query::{Cursor, Page, PageLimit, Query, SortKey, States};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query, SortKey, States};
 use crate::store::{QueueId, StoreError};
 use walk::{Seen, Walk, few, ranges};
 
@@ -84,6 +84,26 @@ impl Reader {
             ended?;
             sites.learn(client).await?;
             Ok(page)
+        })
+        .await
+    }
+}
+
+impl Reader {
+    /// Reads the ids of a page of a listing.
+    pub(super) async fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        cursor: Cursor,
+        limit: usize,
+    ) -> Result<IdPage, StoreError> {
+        self.with(async |client: &Object| {
+            let mut search = Search { cursor, found: Vec::new(), limit, budget: BUDGET };
+            let next = search_all(client, queue_number(queue), query, &mut search).await?;
+            let begun = cursor.begun || !search.found.is_empty();
+            let ids = search.found.into_iter().map(|(id, _)| id).collect();
+            Ok(IdPage { ids, next: next.map(|next| Cursor { begun, ..next }) })
         })
         .await
     }

@@ -72,7 +72,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::action::{ActionId, Parameters};
 pub use crate::moment::LeaseClock;
 use crate::store::pending::PendingBatch;
-use crate::store::query::{Cursor, Page, PageLimit, Query};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
     Server, Shown, Site, SiteId, Store, StoreError,
@@ -335,6 +335,17 @@ impl Store for PostgresStore {
     ) -> BoxFuture<'static, Result<Page, StoreError>> {
         let shared = Arc::clone(&self.shared);
         self.ask(async move { shared.reader.page(queue, &query, cursor, limit).await })
+    }
+
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.page_of_ids(queue, &query, cursor, actions).await })
     }
 
     fn owner(&self) -> OwnerId {

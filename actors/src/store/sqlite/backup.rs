@@ -30,12 +30,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub fn copy_database(path: &Path, into: &Path) -> Result<(), StoreError> {
     // One that nobody has open may need its log to be made before it can be read.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let source = connect(path, flags, None)?;
-    let failed = |error| store_error(&error, path);
+    copy(&connect(path, flags, None)?, into)
+}
+
+/// Copies the database of a connection to a file that is not there yet, checks the copy, and makes it durable.
+pub(super) fn copy(source: &Connection, into: &Path) -> Result<(), StoreError> {
+    let failed = |error| store_error(&error, Path::new(source.path().unwrap_or_default()));
     source.execute_batch("BEGIN").map_err(failed)?;
     // Only a read takes the snapshot.
     source.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
-    write(&source, into).map_err(|error| store_error(&error, into))?;
+    write(source, into).map_err(|error| store_error(&error, into))?;
     let durable = File::open(into).and_then(|file| file.sync_all());
     durable.map_err(|error| StoreError::Io(format!("{}: {error}", into.display())))?;
     check_whole(into)

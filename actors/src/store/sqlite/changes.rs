@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::attempts::Found;
+use super::deletion::Removable;
 use super::rows::{Row, number};
 use super::schema::in_by_state;
 use super::starts::FIRST_ATTEMPT;
@@ -147,6 +148,9 @@ impl Writer<'_> {
                 let rows = self.running_rows(batch.queue)?;
                 Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
+            Control::Delete { actions, filter } => {
+                self.delete_listed(batch.queue, actions, filter).map(Ok)
+            }
             Control::Note { id, attempt, note } => self.keep_note(batch.queue, *id, *attempt, note),
             Control::TakeOver { id, attempt } => {
                 // There is no other owner that could run it.
@@ -187,6 +191,10 @@ impl Writer<'_> {
             }
             (_, Verdict::Move(State::Queued)) => {
                 return self.requeue(batch, row, &Again::lost(row.counted()));
+            }
+            (_, Verdict::Delete) => {
+                let removable = Removable::new(row.id, row.state, row.attempt, true);
+                self.remove(batch.queue, &removable)?;
             }
             _ => {}
         }

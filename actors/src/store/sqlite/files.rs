@@ -17,7 +17,8 @@ use crate::store::directory::{FileId, file_id, file_id_of};
 /// Minimum time between two checks: each takes some microseconds of the writing thread.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Length in bytes to which SQLite truncates a longer log when it restarts. No other file is ever truncated.
+/// Length in bytes to which SQLite truncates a longer log when it restarts. Else files get shorter only when we have said so
+/// ([`DatabaseFiles::shrinks_to`], [`DatabaseFiles::cut_log`]).
 pub(super) const JOURNAL_SIZE_LIMIT: u64 = 64 << 20;
 
 /// The files of an open database.
@@ -48,6 +49,8 @@ struct WatchedFile {
     log: Option<File>,
     /// The header of the log at the last check.
     header: Option<LogHeader>,
+    /// Length in bytes to which the next checkpoint may cut the database, until it has.
+    shrinks_to: Option<u64>,
 }
 
 /// The part of the log's header that SQLite changes when it restarts the log: the number grows by one, the salt is random.
@@ -72,7 +75,7 @@ impl DatabaseFiles {
             let is_log = path.extension().is_some_and(|extension| extension == "db-wal");
             let log = is_log.then(|| File::open(&path).ok()).flatten();
             let header = log.as_ref().and_then(LogHeader::of);
-            Some(WatchedFile { path, id, length, log, header })
+            Some(WatchedFile { path, id, length, log, header, shrinks_to: None })
         });
         let files: Vec<WatchedFile> = files.collect();
         Self {
@@ -87,6 +90,17 @@ impl DatabaseFiles {
             missing: None,
             lock_error: None,
             overwritten: None,
+        }
+    }
+
+    /// Watches the locks of a directory in which no file is open.
+    pub(super) fn none(directory: &Path, locks: Locks, now: Instant) -> Self {
+        #[cfg(not(unix))]
+        let _ = directory;
+        Self {
+            #[cfg(unix)]
+            _own: Some(OwnFiles::of(directory)),
+            ..Self::watch([], Some(locks), now)
         }
     }
 
@@ -130,6 +144,24 @@ impl DatabaseFiles {
         }
     }
 
+    /// Notes that a checkpoint will cut the database to this length: pages at its end were given back.
+    pub(super) fn shrinks_to(&mut self, bytes: u64) {
+        for file in self.files.iter_mut().filter(|file| file.log.is_none()) {
+            let before = file.shrinks_to.unwrap_or(u64::MAX);
+            file.shrinks_to = Some(before.min(bytes));
+        }
+    }
+
+    /// Notes that this process has just cut the log.
+    pub(super) fn cut_log(&mut self) {
+        for file in &mut self.files {
+            if let Some(log) = &file.log {
+                file.length = log.metadata().map_or(0, |log| log.len());
+                file.header = LogHeader::of(log);
+            }
+        }
+    }
+
     /// Returns true if somebody else has written to one of the files: nothing more may be written then.
     pub(super) const fn is_overwritten(&self) -> bool {
         self.overwritten.is_some()
@@ -169,7 +201,11 @@ impl WatchedFile {
         let Ok(file) = file else { return false };
         let (was, is) = (self.header, self.log.as_ref().and_then(LogHeader::of));
         let went_back = was.zip(is).is_some_and(|(was, is)| is.went_back(was));
-        let is_cut = file.len() < self.length.min(JOURNAL_SIZE_LIMIT);
+        let least = self.length.min(JOURNAL_SIZE_LIMIT).min(self.shrinks_to.unwrap_or(u64::MAX));
+        let is_cut = file.len() < least;
+        if self.shrinks_to.is_some_and(|bytes| file.len() <= bytes) {
+            self.shrinks_to = None;
+        }
         self.length = file.len();
         self.header = is;
         is_cut || went_back
@@ -317,6 +353,38 @@ mod tests {
         assert_eq!(files.check(began + CHECK_INTERVAL), Ok(()));
         file.set_len(JOURNAL_SIZE_LIMIT - 1).unwrap();
         assert!(files.check(began + 2 * CHECK_INTERVAL).is_err());
+    }
+
+    #[test]
+    fn what_we_have_given_back_may_be_cut_once() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, log) = (home.path().join("actions.db"), home.path().join("actions.db-wal"));
+        fs::write(&path, [0; 1_000]).unwrap();
+        fs::write(&log, head(7, 1)).unwrap();
+        let mut now = Instant::now();
+        let mut files = DatabaseFiles::watch([path.clone(), log.clone()], None, now);
+        let mut later = |files: &mut DatabaseFiles| {
+            now += CHECK_INTERVAL;
+            files.check(now).is_ok()
+        };
+        let cut =
+            |length| File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+        files.shrinks_to(600);
+        files.shrinks_to(400);
+        assert!(later(&mut files), "it is not cut yet");
+        cut(600);
+        assert!(later(&mut files), "as far as the first checkpoint knew");
+        cut(400);
+        assert!(later(&mut files) && later(&mut files));
+        fs::write(&path, [0; 900]).unwrap();
+        assert!(later(&mut files), "it grows");
+        File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+        files.cut_log();
+        assert!(later(&mut files));
+        fs::write(&log, head(8, 2)).unwrap();
+        assert!(later(&mut files));
+        cut(899);
+        assert!(!later(&mut files), "nobody has said so");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::read::Reader;
 use super::rows::{id, state};
 use super::schema::{DEFERRED, in_by_priority, in_by_state};
 use crate::action::{ActionId, State, Timestamp};
-use crate::store::query::{Cursor, Page, PageLimit, Query, Range, SortKey, States};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query, Range, SortKey, States};
 use crate::store::{QueueId, StoreError};
 
 /// Number of rows that a page may examine: some milliseconds if the database is in memory.
@@ -92,6 +92,21 @@ impl Reader {
             self.records(queue, cursor, search, limit.bytes, next)
         };
         read().map_err(|e| store_error(&e, &self.path))
+    }
+
+    pub(super) fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: &Query,
+        cursor: Cursor,
+        limit: usize,
+    ) -> Result<IdPage, StoreError> {
+        let (found, row_budget) = (Vec::new(), self.row_budget.get());
+        let mut search = Search { cursor, found, limit, row_budget, damage: None };
+        let next = self.find(queue, query, &mut search).map_err(|e| store_error(&e, &self.path))?;
+        let begun = cursor.begun || !search.found.is_empty();
+        let ids = search.found.into_iter().map(|(id, _)| id).collect();
+        Ok(IdPage { ids, next: next.map(|next| Cursor { begun, ..next }) })
     }
 
     /// Finds the actions of a page; returns the cursor of the next one. If an index is damaged, the table is read

@@ -3,13 +3,15 @@
 //! - opening: `open`; tables and indexes: `schema`; the lock that keeps a second server away: `lock`;
 //! - the threads and their jobs: `threads`, batches that wait for the writer: `store::pending`;
 //! - the writer: transactions in `write`, each change in `changes`, `starts` and `attempts`, actions that may not start yet
-//!   in `deferred`, deletion of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
+//!   in `deferred`, deletion in `deletion`, that of old actions in `retention`, the parameters of waiting actions in `parameter_cache`;
 //! - a full disk and other limits: disk space kept in reserve in `reserve`, limits of the system in `limits`;
 //! - checks that nobody else moved or changed the files: `files`; files that this process must not open: `own_files`;
+//! - the same in memory, written to the file now and then: `in_memory`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
 //!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`;
 //! - copies of the database while work goes on: `backup`; what takes the place of the database at a start: `restore`;
+//! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
 //!
@@ -21,9 +23,12 @@ mod attempts;
 mod backup;
 mod changes;
 mod checkpoint;
+mod compact;
 mod deferred;
+mod deletion;
 mod errors;
 mod files;
+mod in_memory;
 mod limits;
 mod list;
 mod lock;
@@ -48,6 +53,7 @@ mod threads;
 mod within;
 mod write;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -57,18 +63,21 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters};
 use crate::store::pending::PendingBatch;
-use crate::store::query::{Cursor, Page, PageLimit, Query};
+use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError, StoreSize,
 };
 pub use backup::{CopyContent, check_copy, check_whole, copy_database};
+pub use compact::Compacted;
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
+use open::Source;
 use read::Reader;
 use read_queue::ReadClass;
 use reader_pool::ReaderPool;
 pub use restore::Restore;
 use threads::{ReadJob, Threads, WriteJob, ask, read};
+use write::SizeLimit;
 
 /// Durability of an acknowledged change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,9 +90,8 @@ pub enum Durability {
 }
 
 /// A store in one SQLite file, `actions.db` in the data directory.
-#[derive(Debug)]
 pub struct SqliteStore {
-    path: PathBuf,
+    source: Source,
     writer: mpsc::Sender<WriteJob>,
     /// For reads of one action on the caller's thread: they are many and short.
     pool: Arc<ReaderPool>,
@@ -91,8 +99,15 @@ pub struct SqliteStore {
     single: mpsc::Sender<ReadJob>,
     /// For pages of listings: few and long. Their own thread keeps them from delaying polls.
     pages: mpsc::Sender<ReadJob>,
-    durability: Durability,
+    durability: &'static str,
+    size_limit: SizeLimit,
     threads: Arc<Mutex<Threads>>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("durability", &self.durability).finish_non_exhaustive()
+    }
 }
 
 impl Store for SqliteStore {
@@ -174,10 +189,10 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
-        let path = self.path.clone();
+        let source = Arc::clone(&self.source);
         let (reply, answer) = oneshot::channel();
         // It takes long, and a thread of its own holds nobody up.
-        let copy = move || drop(reply.send(copy_database(&path, &into)));
+        let copy = move || drop(reply.send(source().and_then(|source| backup::copy(&source, &into))));
         let started = threads::spawn("actiond-backup", copy);
         let copied = async move {
             started?;
@@ -188,6 +203,17 @@ impl Store for SqliteStore {
 
     fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
         read(&self.single, ReadClass::Short, |reader| reader.size().map(Some))
+    }
+
+    fn page_of_ids(
+        &self,
+        queue: QueueId,
+        query: Query,
+        cursor: Cursor,
+        actions: usize,
+    ) -> BoxFuture<'static, Result<IdPage, StoreError>> {
+        let class = ReadClass::of(&cursor, actions.into());
+        read(&self.pages, class, move |reader| reader.page_of_ids(queue, &query, cursor, actions))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
@@ -215,10 +241,11 @@ impl Store for SqliteStore {
         .boxed()
     }
 
+    fn limit_bytes(&self, limit: Option<u64>) {
+        self.size_limit.set(limit);
+    }
+
     fn durability(&self) -> &'static str {
-        match self.durability {
-            Durability::Full => "full",
-            Durability::Normal => "normal",
-        }
+        self.durability
     }
 }

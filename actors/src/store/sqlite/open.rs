@@ -1,7 +1,7 @@
 //! Opening the store: directory, locks, schema, reserve, connections, threads.
 
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -12,12 +12,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::checkpoint::Checkpointer;
 use super::errors::store_error;
 use super::files::DatabaseFiles;
+use super::in_memory::saving::Saving;
 use super::lock::Locks;
 use super::read::Reader;
 use super::reader_pool::ReaderPool;
 use super::reserve::Reserve;
 use super::threads::{Threads, read_loop, spawn, write_loop};
-use super::write::{CachedTables, Writer};
+use super::write::{CachedTables, Parts, SizeLimit, Writer};
 use super::{Durability, SqliteStore, restore, schema};
 use crate::store::StoreError;
 use crate::store::directory::make_directory;
@@ -87,15 +88,53 @@ impl SqliteStore {
         if let Some((_, pages, _)) = other {
             reserve.checkpoint_after(u64::from(pages));
         }
-        let tables = CachedTables::read(&connection).map_err(|e| store_error(&e, &path))?;
         // The log exists since the connection has read. It is as much a part of the database as the file.
+        connection
+            .query_row("SELECT count(*) FROM meta", [], |_| Ok(()))
+            .map_err(|e| store_error(&e, &path))?;
         let paths = [path.clone(), directory.join("actions.db-wal")];
-        let mut files = DatabaseFiles::watch(paths, Some(locks), Instant::now());
+        let files = DatabaseFiles::watch(paths, Some(locks), Instant::now());
         let reader = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = connect(&path, flags, vfs)?;
             Reader::new(connection, path.clone()).map_err(|e| store_error(&e, &path))
         };
+        let beside = other.is_none_or(|(_, _, order)| !order);
+        let checkpointer = if beside {
+            let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
+            Some(Checkpointer::start(connection)?)
+        } else {
+            None
+        };
+        let cores = || available_parallelism().map_or(1, NonZero::get);
+        let opened = Opened {
+            connection,
+            checkpointer,
+            files,
+            path: path.clone(),
+            reserve,
+            readers_at_once: if beside { cores() } else { 0 },
+            size_limit: SizeLimit::up_to(u64::MAX),
+            saving: None,
+            durability: match durability {
+                Durability::Full => "full",
+                Durability::Normal => "normal",
+            },
+            source: Arc::new({
+                let path = path.clone();
+                move || connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, None)
+            }),
+        };
+        Self::run(opened, &reader)
+    }
+
+    /// Starts the threads of a store; `reader` opens a connection that reads.
+    pub(super) fn run(
+        opened: Opened,
+        reader: &dyn Fn() -> Result<Reader, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let tables =
+            CachedTables::read(&opened.connection).map_err(|e| store_error(&e, &opened.path))?;
         let mut threads = Threads::default();
         let mut reading = |name| {
             let reader = reader()?;
@@ -104,40 +143,62 @@ impl SqliteStore {
             Ok::<_, StoreError>(sender)
         };
         let (single, pages) = (reading("actiond-read")?, reading("actiond-list")?);
-        let beside = other.is_none_or(|(_, _, order)| !order);
-        let at_once = if beside { available_parallelism().map_or(1, NonZero::get) } else { 0 };
-        let pool = (0..at_once).map(|_| reader()).collect::<Result<_, _>>()?;
+        let pool = (0..opened.readers_at_once).map(|_| reader()).collect::<Result<_, _>>()?;
         let pool = Arc::new(ReaderPool::new(pool));
-        let checkpointer = if beside {
-            let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, vfs)?;
-            Some(Checkpointer::start(connection)?)
-        } else {
-            None
-        };
         let (write_sender, write_jobs) = mpsc::channel();
-        let database = path.clone();
+        let source = Arc::clone(&opened.source);
+        let (size_limit, durability) = (opened.size_limit.clone(), opened.durability);
         threads.writing = Some(spawn("actiond-write", {
             let pool = Arc::clone(&pool);
             move || {
-                let files = &mut files;
-                let writer =
-                    Writer::new(&connection, path, files, reserve, tables, pool, checkpointer);
+                let Opened { connection, checkpointer, mut files, path, reserve, saving, .. } =
+                    opened;
+                let writer = Writer::new(Parts {
+                    connection: &connection,
+                    path,
+                    files: &mut files,
+                    reserve,
+                    tables,
+                    pool,
+                    checkpointer,
+                    size_limit: opened.size_limit,
+                    saving,
+                });
                 write_loop(writer, &write_jobs);
                 // Before the locks, which `files` holds.
                 drop(connection);
             }
         })?);
         Ok(Self {
-            path: database,
+            source,
             writer: write_sender,
             pool,
             single,
             pages,
             durability,
+            size_limit,
             threads: Arc::new(Mutex::new(threads)),
         })
     }
 }
+
+/// An open database, and what its threads need beside it. The connections are dropped before the locks, which `files` holds.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) files: DatabaseFiles,
+    pub(super) path: PathBuf,
+    pub(super) reserve: Reserve,
+    /// Number of connections for reads on the callers' threads.
+    pub(super) readers_at_once: usize,
+    pub(super) size_limit: SizeLimit,
+    pub(super) saving: Option<Saving>,
+    pub(super) durability: &'static str,
+    pub(super) source: Source,
+}
+
+/// Opens a connection from which the database is copied.
+pub(super) type Source = Arc<dyn Fn() -> Result<Connection, StoreError> + Send + Sync>;
 
 /// The virtual file system of SQLite's that locks the database for this process alone, and so keeps the index of the log
 /// in memory. The default one maps a file, `actions.db-shm`: if that can't be written any more, or is truncated, the
@@ -157,10 +218,12 @@ pub(super) fn connect(
         None => Connection::open_with_flags(path, flags),
     }
     .map_err(|e| store_error(&e, path))?;
+    configure_connection(&connection).map_err(|e| store_error(&e, path))?;
+    Ok(connection)
+}
+
+pub(super) fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(128);
     // Without it, a statement that could use a partial index is planned again for each value bound to it.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(|e| store_error(&e, path))?;
-    Ok(connection)
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }

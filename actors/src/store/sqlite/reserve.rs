@@ -42,6 +42,8 @@ pub(super) struct Reserve {
     limit: Option<u64>,
     /// Maximum number of pages of the log before a checkpoint.
     max_log_pages: u64,
+    /// True if there are files that are limited.
+    has_files: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,14 @@ impl Reserve {
         let size = limit.map_or(size, |limit| size.min(limit / PART_OF_FILE)) / PAGE * PAGE;
         let there = std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() >= size);
         let space = if there { Space::Allocated } else { Space::Released };
-        Self { path, size, space, limit, max_log_pages: LOG_PAGES }
+        Self { path, size, space, limit, max_log_pages: LOG_PAGES, has_files: true }
+    }
+
+    /// Makes that of a database that is not in a file: there is none.
+    pub(super) fn none(directory: &Path) -> Self {
+        let (path, space) = (directory.to_owned(), Space::Unsupported);
+        let max_log_pages = LOG_PAGES;
+        Self { path, size: 0, space, limit: None, max_log_pages, has_files: false }
     }
 
     /// Makes checkpoints more frequent, for tests.
@@ -125,7 +134,8 @@ impl Reserve {
 
     /// Reads the maximum size of a file again; returns true if it has changed.
     pub(super) fn refresh_limit(&mut self) -> bool {
-        let before = std::mem::replace(&mut self.limit, file_size_limit());
+        let now = if self.has_files { file_size_limit() } else { None };
+        let before = std::mem::replace(&mut self.limit, now);
         before != self.limit
     }
 
@@ -255,7 +265,14 @@ mod tests {
     /// Of files of a hundred pages an eighth is kept.
     fn limited(space: Space) -> Reserve {
         let limit = Some(100 * PAGE);
-        Reserve { path: PathBuf::new(), size: 1000 * PAGE, space, limit, max_log_pages: LOG_PAGES }
+        Reserve {
+            path: PathBuf::new(),
+            size: 1000 * PAGE,
+            space,
+            limit,
+            max_log_pages: LOG_PAGES,
+            has_files: true,
+        }
     }
 
     #[test]

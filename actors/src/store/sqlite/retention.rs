@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use rusqlite::params;
 
-use super::rows::{id, number, state};
+use super::deletion::Removable;
 use super::write::{Applied, Writer};
-use crate::action::{ActionId, State, Timestamp};
+use crate::action::{ActionId, Timestamp};
 use crate::store::{Batch, QueueId};
 
 /// Maximum number of old actions that one batch deletes, besides two for each of its controls: the steps are
@@ -36,25 +36,9 @@ impl Writer<'_> {
             let too_old = self.oldest(queue, after, step)?;
             prunable.extend(too_old.into_iter().filter(|old| !known.contains(&old.id)).take(left));
         }
-        for Prunable { id, state, has_history, has_key } in &prunable {
-            if *has_key {
-                self.run(
-                    "DELETE FROM submission_key WHERE (queue, key) =
-                     (SELECT ?2, submission_key FROM parameters WHERE id = ?1)",
-                    params![number(*id), queue.0],
-                )?;
-            }
-            if *has_history {
-                self.run("DELETE FROM history WHERE id = ?1", [number(*id)])?;
-            }
-            for sql in ["DELETE FROM action WHERE id = ?1", "DELETE FROM parameters WHERE id = ?1"]
-            {
-                self.run(sql, [number(*id)])?;
-            }
-            self.tables.last_is_gone |= id.get() == self.tables.last_id;
-            self.queue_mut(queue)?.counts.take(*state);
+        for prunable in &prunable {
+            self.remove(queue, prunable)?;
         }
-        self.queue_mut(queue)?.dirty |= !prunable.is_empty();
         Ok(prunable.len() as u64 == step)
     }
 
@@ -70,48 +54,25 @@ impl Writer<'_> {
 
     /// Returns the final actions that were submitted first. It reads the index entries of all final actions, which is
     /// acceptable only while the clock is behind.
-    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<Prunable>> {
+    fn first_submitted(&self, queue: QueueId, limit: u64) -> Applied<Vec<Removable>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT a.id, a.state, a.attempt, p.submission_key IS NOT NULL
              FROM action a LEFT JOIN parameters p ON p.id = a.id WHERE a.id IN
              (SELECT id FROM action INDEXED BY by_finished
               WHERE queue = ?1 AND finished_at IS NOT NULL ORDER BY id LIMIT ?2) ORDER BY a.id",
         )?;
-        let rows = statement.query_map(params![queue.0, limit], Prunable::read)?;
+        let rows = statement.query_map(params![queue.0, limit], Removable::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Returns the final actions that ended first, and not after this time.
-    fn oldest(&self, queue: QueueId, until: Timestamp, limit: u64) -> Applied<Vec<Prunable>> {
+    fn oldest(&self, queue: QueueId, until: Timestamp, limit: u64) -> Applied<Vec<Removable>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT a.id, a.state, a.attempt, p.submission_key IS NOT NULL
              FROM action a INDEXED BY by_finished LEFT JOIN parameters p ON p.id = a.id
              WHERE a.queue = ?1 AND a.finished_at <= ?2 ORDER BY a.finished_at, a.id LIMIT ?3",
         )?;
-        let rows = statement.query_map(params![queue.0, until.0, limit], Prunable::read)?;
+        let rows = statement.query_map(params![queue.0, until.0, limit], Removable::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-}
-
-/// An action that is to be deleted.
-struct Prunable {
-    id: ActionId,
-    state: State,
-    /// True if it may have past attempts, which are deleted with it.
-    has_history: bool,
-    /// True if it was submitted under a key, which is deleted with it.
-    has_key: bool,
-}
-
-impl Prunable {
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        let (state, attempts) = (state(row, 1)?, row.get::<_, u32>(2)?);
-        Ok(Self {
-            id: id(row, 0)?,
-            state,
-            // A past attempt is not the last, or was followed by a wait in which the action was cancelled.
-            has_history: attempts > 1 || (attempts == 1 && state == State::Cancelled),
-            has_key: row.get(3)?,
-        })
     }
 }

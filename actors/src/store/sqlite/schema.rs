@@ -251,6 +251,10 @@ pub(super) fn check(connection: &Connection) -> Result<i64, PrepareError> {
 pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result<(), PrepareError> {
     // Before the journal mode is set, which is the first write.
     let version = check(connection)?;
+    if version == 0 {
+        // Pointer maps, by which free pages are given back. They must be asked for before the first write.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     configure(connection, durability)?;
     let steps = match version {
         0 => [CREATE, CREATE_ACTION, CREATE_HISTORY, ""],

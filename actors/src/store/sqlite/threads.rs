@@ -2,12 +2,12 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::files;
 use super::read::Reader;
 use super::read_queue::{ReadClass, ReadQueue};
 use super::write::Writer;
@@ -65,44 +65,69 @@ pub(super) fn spawn(
         .map_err(|e| StoreError::Io(format!("can't start the thread {name}: {e}")))
 }
 
+/// The end of the writing thread, with the recipient of the answer to a close.
+type End = Option<oneshot::Sender<()>>;
+
 /// Runs the writing thread: takes all jobs that wait, writes them as one transaction, answers, and repeats.
 pub(super) fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>) {
-    loop {
-        let next = if writer.something_runs() {
-            jobs.recv_timeout(files::CHECK_INTERVAL)
-        } else {
-            jobs.recv().map_err(RecvTimeoutError::from)
-        };
-        let first = match next {
-            Ok(first) => first,
-            Err(RecvTimeoutError::Timeout) => {
-                writer.check_files();
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let mut group = Vec::new();
-        let mut next = Some(first);
-        while let Some(job) = next {
-            match job {
-                WriteJob::Commit(batch) => group.push(batch),
-                WriteJob::Open(name, reply) => {
-                    // Order matters: a queue that is opened again must see its earlier batches applied.
-                    writer.commit(&mut group);
-                    let _ = reply.send(writer.open_queue(&name));
-                }
-                WriteJob::Close(reply) => {
-                    writer.commit(&mut group);
-                    writer.close();
-                    let _ = reply.send(());
-                    return;
-                }
-            }
-            next = if group.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
+    let end = loop {
+        let wait = writer.rests();
+        if let Err(end) = write_group(&mut writer, jobs, wait) {
+            break end;
         }
-        writer.commit(&mut group);
-    }
+        if writer.is_save_due() {
+            let mut ended = None;
+            writer.save(|writer| {
+                ended = write_group(writer, jobs, Some(Duration::ZERO)).err();
+                ended.is_none()
+            });
+            if let Some(end) = ended {
+                break end;
+            }
+        }
+    };
     writer.close();
+    if let Some(reply) = end {
+        let _ = reply.send(());
+    }
+}
+
+/// Takes the jobs that wait, or come within a time, and writes them as one transaction; returns an error at the end.
+fn write_group(
+    writer: &mut Writer<'_>,
+    jobs: &mpsc::Receiver<WriteJob>,
+    wait: Option<Duration>,
+) -> Result<(), End> {
+    let next = match wait {
+        Some(time) => jobs.recv_timeout(time),
+        None => jobs.recv().map_err(RecvTimeoutError::from),
+    };
+    let mut next = match next {
+        Ok(first) => Some(first),
+        Err(RecvTimeoutError::Timeout) => {
+            writer.idle();
+            return Ok(());
+        }
+        Err(RecvTimeoutError::Disconnected) => return Err(None),
+    };
+    let mut group = Vec::new();
+    while let Some(job) = next {
+        match job {
+            WriteJob::Commit(batch) => group.push(batch),
+            WriteJob::Open(name, reply) => {
+                // Order matters: a queue that is opened again must see its earlier batches applied.
+                writer.commit(&mut group);
+                let _ = reply.send(writer.open_queue(&name));
+            }
+            WriteJob::Close(reply) => {
+                writer.commit(&mut group);
+                return Err(Some(reply));
+            }
+        }
+        next = if group.len() < MAX_GROUP { jobs.try_recv().ok() } else { None };
+    }
+    writer.commit(&mut group);
+    Ok(())
 }
 
 /// Runs a reading thread: takes all jobs that wait, does those that are next on one snapshot, and repeats. Jobs that

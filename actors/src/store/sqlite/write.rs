@@ -3,13 +3,17 @@
 //!
 //! - changes to the rows: [`super::changes`], [`super::starts`]; deletion of old actions: [`super::retention`];
 //! - `transaction`: begin, commit and rollback; `cached_tables`: the rows of `meta` and `queue` in memory;
-//! - `room`: a full disk; `log_length`: when checkpoints are made.
+//! - `room`: a full disk; `log_length`: when checkpoints are made; `shrink`: free space is given back; `size_limit`: a
+//!   maximum size.
 
 mod cached_tables;
 mod log_length;
 mod room;
+mod shrink;
+mod size_limit;
 mod transaction;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +26,7 @@ use super::checkpoint::Checkpointer;
 use super::deferred::{self, Deferred};
 use super::errors::store_error;
 use super::files::DatabaseFiles;
+use super::in_memory::saving::Saving;
 use super::parameter_cache::ParameterCache;
 use super::reader_pool::ReaderPool;
 use super::reserve::Reserve;
@@ -31,6 +36,9 @@ use crate::store::pending::{PendingAnswer, PendingBatch};
 use crate::store::{Batch, BatchReply, QueueId, QueueState, Rejected, StoreError, Unread};
 pub(super) use cached_tables::CachedTables;
 use cached_tables::QueueRow;
+use shrink::Shrinking;
+pub(super) use shrink::rewrite;
+pub(super) use size_limit::SizeLimit;
 pub(super) use transaction::{Applied, ApplyError};
 use transaction::{Cause, RolledBack};
 
@@ -63,18 +71,40 @@ pub(super) struct Writer<'c> {
     max_log_pages: u64,
     /// Error with which submissions are refused while the reserve is released.
     submission_error: StoreError,
+    shrinking: Shrinking,
+    size_limit: SizeLimit,
+    /// True while submissions are refused because of it.
+    is_over_limit: bool,
+    /// The file of a database in memory.
+    saving: Option<Saving>,
+}
+
+/// The parts of a writer.
+pub(super) struct Parts<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) path: PathBuf,
+    pub(super) files: &'c mut DatabaseFiles,
+    pub(super) reserve: Reserve,
+    pub(super) tables: CachedTables,
+    pub(super) pool: Arc<ReaderPool>,
+    pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) size_limit: SizeLimit,
+    pub(super) saving: Option<Saving>,
 }
 
 impl<'c> Writer<'c> {
-    pub(super) fn new(
-        connection: &'c Connection,
-        path: PathBuf,
-        files: &'c mut DatabaseFiles,
-        reserve: Reserve,
-        tables: CachedTables,
-        pool: Arc<ReaderPool>,
-        checkpointer: Option<Checkpointer>,
-    ) -> Self {
+    pub(super) fn new(parts: Parts<'c>) -> Self {
+        let Parts {
+            connection,
+            path,
+            files,
+            reserve,
+            tables,
+            pool,
+            checkpointer,
+            size_limit,
+            saving,
+        } = parts;
         let mut writer = Self {
             connection,
             statements: Vec::new(),
@@ -92,6 +122,10 @@ impl<'c> Writer<'c> {
             is_checkpointed: false,
             max_log_pages: 0,
             submission_error: StoreError::Full,
+            shrinking: Shrinking::new(Instant::now()),
+            size_limit,
+            is_over_limit: false,
+            saving,
         };
         writer.limit_log();
         writer
@@ -155,6 +189,8 @@ impl<'c> Writer<'c> {
         }
         let answers: Vec<Result<BatchReply, StoreError>> = if self.reserve.is_released() {
             batches.iter().map(|batch| self.commit_on_full_disk(batch)).collect()
+        } else if let Some((error, fit)) = self.over_limit(&batches) {
+            self.commit_what_fits(&batches, &fit, &error)
         } else {
             self.commit_all(&batches)
         };
@@ -163,15 +199,25 @@ impl<'c> Writer<'c> {
             pending.send(answer);
         }
         self.keep_log_short();
+        self.shrinking.note_written(now);
+        self.shrink_beside(now);
+        if let Some(saving) = &self.saving {
+            saving.note_change();
+        }
+    }
+
+    /// Notes that actions were deleted: there may be free pages.
+    pub(super) const fn note_freed(&mut self) {
+        self.shrinking.note_freed();
     }
 
     /// Returns true if an action runs. While a long one does, no job may arrive for hours.
-    pub(super) fn something_runs(&self) -> bool {
+    fn something_runs(&self) -> bool {
         self.tables.queues.values().any(|queue| queue.counts.running() > 0)
     }
 
     /// Checks the database files while no job arrives, so that problems are logged.
-    pub(super) fn check_files(&mut self) {
+    fn check_files(&mut self) {
         // The next commit checks again and returns the error.
         let _ = self.files.check(Instant::now());
     }
@@ -193,6 +239,29 @@ impl<'c> Writer<'c> {
                 }
             }
         }
+    }
+
+    /// Commits batches without the submissions that don't fit, which are refused with this error.
+    fn commit_what_fits(
+        &mut self,
+        batches: &[&Batch],
+        fit: &[bool],
+        error: &StoreError,
+    ) -> Vec<Result<BatchReply, StoreError>> {
+        let mut rest = Vec::with_capacity(batches.len());
+        for (batch, fits) in batches.iter().copied().zip(fit) {
+            rest.push(match fits {
+                true => Cow::Borrowed(batch),
+                false => Cow::Owned(without_submissions(batch, batch.claim)),
+            });
+        }
+        let rest: Vec<&Batch> = rest.iter().map(|batch| &**batch).collect();
+        let answers = self.commit_all(&rest).into_iter().zip(batches).zip(fit);
+        let complete = |((answer, batch), fits): ((Result<_, _>, &&Batch), &bool)| match fits {
+            true => answer,
+            false => answer.map(|reply| refusing_submissions(reply, batch, error)),
+        };
+        answers.map(complete).collect()
     }
 
     /// Commits the parts of a batch that must go on when the disk is full: the controls, and starts while there is
@@ -276,6 +345,24 @@ impl<'c> Writer<'c> {
         store_error(error, &self.path)
     }
 
+    /// Tells whether a database in memory is to be written to its file.
+    pub(super) fn is_save_due(&self) -> bool {
+        let due = self.saving.as_ref().and_then(Saving::due);
+        due.is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Writes a database in memory to its file. `between` is called after each step, and ends it with `false`.
+    pub(super) fn save(&mut self, mut between: impl FnMut(&mut Self) -> bool) {
+        let Some(mut saving) = self.saving.take() else { return };
+        let (connection, last) = (self.connection, self.shrinking.committed());
+        saving.save(connection, Instant::now(), || between(self));
+        if self.shrinking.committed() != last {
+            // SQLite copies what this connection changes meanwhile, too. That is not relied on.
+            saving.note_change();
+        }
+        self.saving = Some(saving);
+    }
+
     /// Copies the write-ahead log into the database, so that a copy of that file alone is complete.
     pub(super) fn close(mut self) {
         self.checkpointer = None;
@@ -292,6 +379,9 @@ impl<'c> Writer<'c> {
                 log::error!("{}: {error}", self.path.display());
             }
             return;
+        }
+        if let Some(saving) = &mut self.saving {
+            return saving.save_all(self.connection);
         }
         let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = done {

@@ -89,6 +89,10 @@ impl<'b> Wanted<'b> {
                         wanted.named.push((queue, *id));
                         wanted.may_have_ended.push((queue, *id));
                     }
+                    // What has not ended is not deleted.
+                    Control::Delete { actions, .. } => {
+                        wanted.may_have_ended.extend(actions.iter().map(|id| (queue, *id)));
+                    }
                     Control::End(end) => wanted.named.push((queue, end.id)),
                     Control::PauseQueue { .. } | Control::ResumeQueue => {
                         wanted.locked.insert(queue, true);
@@ -240,6 +244,16 @@ impl<'b> Known<'b> {
     /// Takes the keys of a queue.
     pub(super) fn take_keys(&mut self, queue: i32) -> HashMap<&'b str, KnownKey> {
         self.keys.remove(&queue).unwrap_or_default()
+    }
+
+    /// Frees the keys of actions that are deleted: this transaction may give them to others.
+    pub(super) fn free_keys(&mut self, queue: i32, deleted: &[Row<'_>]) {
+        let is_deleted = |id: ActionId| deleted.iter().any(|row| row.id == id);
+        for key in self.keys.get_mut(&queue).into_iter().flat_map(HashMap::values_mut) {
+            if matches!(key, KnownKey::Of { id, .. } if is_deleted(*id)) {
+                *key = KnownKey::Taken;
+            }
+        }
     }
 
     /// Returns a new id. Each is behind those before.

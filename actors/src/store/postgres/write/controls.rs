@@ -11,6 +11,7 @@ use crate::lifecycle::{
 use crate::store::again::Again;
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::notices::To;
+use crate::store::query::Query;
 use crate::store::{Affected, AttemptEnd, Batch, Control, Notice, OwnerId, PastAttempt, Rejected};
 use crate::worker::Wish;
 
@@ -28,6 +29,8 @@ pub(super) struct Controls<'b> {
     pub(super) notices: Vec<(To, Notice)>,
     /// True once an action came to wait.
     pub(super) arrived: bool,
+    /// The actions that are deleted, as they were then.
+    pub(super) deleted: Vec<Row<'b>>,
 }
 
 impl<'b> Controls<'b> {
@@ -48,6 +51,7 @@ impl<'b> Controls<'b> {
             resumed: Vec::new(),
             notices: Vec::new(),
             arrived: false,
+            deleted: Vec::new(),
         }
     }
 
@@ -64,6 +68,10 @@ impl<'b> Controls<'b> {
             change.add(row.before.state, -1);
             change.add(row.state, 1);
             change.defer(i64::from(row.not_before.is_some()) - i64::from(row.before.is_deferred));
+        }
+        for row in &self.deleted {
+            change.add(row.before.state, -1);
+            change.defer(-i64::from(row.before.is_deferred));
         }
         change
     }
@@ -92,6 +100,7 @@ impl<'b> Controls<'b> {
             }
             Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
             Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
+            Control::Delete { actions, filter } => Ok(self.delete_listed(actions, filter)),
             Control::Note { id, attempt, note } => {
                 let row = self.current(*id, *attempt)?;
                 (row.note, row.is_changed) = (Column::Is(Some(note.as_str())), true);
@@ -207,6 +216,7 @@ impl<'b> Controls<'b> {
         let verdict = decide(row.state, command).map_err(Rejected::Refused)?;
         let (attempt, runs_at) = (row.attempt, row.owner);
         match (command, verdict) {
+            (_, Verdict::Delete) => return self.delete(id),
             (Command::ChangePriority(priority), _) => {
                 (row.priority, row.is_changed) = (priority, true);
             }
@@ -241,6 +251,30 @@ impl<'b> Controls<'b> {
             self.notices.push((To::Owner(owner), steer));
         }
         self.affected(id, verdict)
+    }
+
+    /// Deletes those of these actions that have ended and that the filter lists.
+    fn delete_listed(&mut self, actions: &[ActionId], filter: &Query) -> Vec<Affected> {
+        let is_listed = |row: &Row<'_>| {
+            let times = (row.started_at, row.finished_at);
+            filter.admits(row.state, row.priority, row.queued_at, times)
+        };
+        let mut deleted = Vec::new();
+        for id in actions {
+            if self.rows.get(id).is_some_and(is_listed) {
+                deleted.extend(self.command(*id, Command::Delete));
+            }
+        }
+        deleted
+    }
+
+    /// Deletes an action that has ended. The controls behind this one know nothing of it.
+    fn delete(&mut self, id: ActionId) -> Result<Affected, Rejected> {
+        let row = self.rows.remove(&id).ok_or(Rejected::Unknown)?;
+        let affected = row.affected(Verdict::Delete);
+        self.past.retain(|(of, _)| *of != id);
+        self.deleted.push(row);
+        Ok(affected)
     }
 
     fn affected(&self, id: ActionId, verdict: Verdict) -> Result<Affected, Rejected> {

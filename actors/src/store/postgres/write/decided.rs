@@ -77,6 +77,7 @@ impl<'b> Decided<'b> {
         let rows = known.take_rows(queue);
         let mut controls = Controls::of(batch, owner, known.is_dead, rows, before.paused);
         let answers = controls.decide();
+        known.free_keys(queue, &controls.deleted);
         let tally = before.tally.plus(&controls.change());
         let has_due = before.first_due.is_some_and(|first| first <= batch.now);
         let queued = tally.of(State::Queued);

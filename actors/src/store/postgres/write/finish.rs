@@ -224,6 +224,10 @@ fn write_rest<'a>(
         places.due = Some(message.add(&statements.let_due_start, values));
     }
     submit(message, statements, (owner, batch, site), decided)?;
+    if !decided.controls.deleted.is_empty() {
+        let ids: Vec<i64> = decided.controls.deleted.iter().map(|row| id_number(row.id)).collect();
+        message.add(&statements.delete, values![queue, ids]);
+    }
     if decided.claim > 0
         && let Ok(Verdict::Move(state)) = decide(State::Queued, Command::Start)
     {

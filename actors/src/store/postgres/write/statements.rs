@@ -180,6 +180,17 @@ statements! {
             SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::text[], $6::bytea[], $7::bytea[])
             ON CONFLICT DO NOTHING",
 
+        // Some may have ended in this transaction. A key that names another by now stays.
+        delete: "WITH live_gone AS (
+                DELETE FROM live WHERE queue = $1 AND id = ANY($2) RETURNING id, submission_key
+            ), done_gone AS (
+                DELETE FROM done WHERE queue = $1 AND id = ANY($2) RETURNING id, submission_key
+            ), keys AS (
+                DELETE FROM submission_key k USING (SELECT * FROM live_gone UNION ALL SELECT * FROM done_gone) AS gone
+                WHERE gone.submission_key IS NOT NULL AND k.queue = $1 AND k.digest = sha256(gone.submission_key)
+                    AND k.id = gone.id
+            ) DELETE FROM history WHERE id = ANY($2)",
+
         forget: "DELETE FROM history h USING unnest($1::int8[], $2::int4[]) AS e(id, attempt)
             WHERE h.id = e.id AND h.attempt <= e.attempt",
 

@@ -106,7 +106,7 @@ impl Writer<'_> {
         RolledBack { error, cause: Cause::NoRoom }
     }
 
-    fn log_path(&self) -> PathBuf {
+    pub(super) fn log_path(&self) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push("-wal");
         path.into()
