@@ -156,6 +156,7 @@ async fn a_queue_that_dies_too_often_is_given_up_and_the_others_go_on() {
         assert!(crashes < 50, "it is never given up");
     };
     assert!(matches!(given_up, QueueError::Unavailable { .. }), "{given_up}");
+    assert!(!bad.load().is_up);
     assert!(crashes > 3, "a few crashes are survived");
     assert!(matches!(bad.submit(to_do("")).await, Err(QueueError::Unavailable { .. })));
     assert_eq!(state(&bad, kept).await, State::Finished, "what it has can still be read");

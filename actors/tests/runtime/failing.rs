@@ -30,6 +30,8 @@ async fn a_commit_that_fails_changes_nothing_and_is_told_to_its_caller() {
     let waits = submit(&home.work, "").await;
     gate.until_waiting(1).await;
     let before = home.work.summary();
+    let load = home.work.load();
+    assert_eq!((load.slots, load.slots_used, load.inbox, load.is_up), (1, 1, 0, true));
     home.store.fail_commits(StoreError::Full);
     assert_eq!(home.work.submit(to_do("")).await, full());
     assert_eq!(home.work.duplicate(waits).await, full());
@@ -205,11 +207,14 @@ async fn what_comes_before_its_turn_goes_with_a_batch() {
     eventually("a commit is held", async || home.store.held() == 1).await;
     let mut later = pin!(join_all((0..9).map(|_| home.work.submit(to_do("")))));
     assert!(later.as_mut().now_or_never().is_none());
+    assert_eq!(home.work.load().inbox, 10);
     home.store.release();
     let first = first.await.unwrap().id;
     let later: Vec<_> = later.await.into_iter().map(|later| later.unwrap().id).collect();
     assert!(later.is_sorted() && later[0] > first, "in order of arrival: {first}, {later:?}");
     assert_eq!(home.store.commits() - before, 1, "one batch took them all");
+    let load = home.work.load();
+    assert_eq!((load.inbox, load.slots_used), (0, 0));
 }
 
 /// Makes the database itself refuse every submission that holds a word.

@@ -1,5 +1,6 @@
 //! The metrics: for whoever has the role `ServiceStatus` for the whole server, on both ports, refused over HTTP.
 
+use super::super::server::wait_until;
 use super::*;
 
 /// Watchers have a key for the metrics; others in the network may do all the rest, and nobody else anything.
@@ -102,7 +103,7 @@ fn they_count_against_the_limits_of_a_client() {
         (0..20).map(|_| send_to(server.address, &Who::here().get("/metrics"))).collect();
     let refused: Vec<_> = replies.iter().filter(|reply| status(reply) == "429").collect();
     assert!(!refused.is_empty());
-    for reply in refused {
+    for reply in &refused {
         assert_eq!(reply.header("retry-after"), Some("1"));
         assert!(
             reply.body_text().contains("MaxRequestsPerSecondPerClient=2"),
@@ -110,4 +111,40 @@ fn they_count_against_the_limits_of_a_client() {
             reply.body_text()
         );
     }
+    let mut more = 0;
+    wait_until("a scrape within the limit", || {
+        let reply = send_to(server.address, &Who::here().get("/metrics"));
+        if status(&reply) == "429" {
+            more += 1;
+            return false;
+        }
+        let number = refused.len() + more;
+        let counted = format!("actiond_http_refused_total{{reason=\"request_rate\"}} {number}\n");
+        assert!(reply.body_text().contains(&counted), "{number}: {}", reply.body_text());
+        true
+    });
+}
+
+#[test]
+fn connections_beyond_the_limit_are_counted() {
+    let home = Home::new(
+        "[Server]\nMaxConnectionsPerClient=1\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\n",
+    );
+    let server = home.start();
+    let mut first = Talk::with(server.address);
+    let mut counted = || {
+        let text = first.say(&Who::here().get("/metrics")).body_text();
+        let name = "actiond_http_refused_total{reason=\"connections\"} ";
+        between(&text, name, "\n").expect("a number").parse::<u64>().expect("a number")
+    };
+    assert_eq!(counted(), 0);
+    assert_eq!(Who::here().ask(&server, "GetPid").error().0, "ERRORUNAVAILABLE");
+    assert_eq!(counted(), 1);
+    let refused = send_to(server.address, &Who::here().get("/metrics"));
+    assert_eq!(status(&refused), "429");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(counted(), 2);
+    // Those far beyond it are closed without a word.
+    let _many: Vec<_> = (0..30).map(|_| connect(server.address)).collect();
+    wait_until("connections that were closed", || counted() > 2);
 }
