@@ -329,6 +329,13 @@ impl ActionContext {
         self.attempt.is_resumed()
     }
 
+    /// Returns the time since the store last did not answer, 0 while it does not; `None` if that never was. While it does not,
+    /// words about the action that reach another server are refused there.
+    #[must_use]
+    pub fn store_away_ago(&self) -> Option<Duration> {
+        self.system.store_away_ago()
+    }
+
     /// Tells whether the server shuts down and lets go of the attempt, which the next one resumes.
     #[must_use]
     pub fn is_detached(&self) -> bool {

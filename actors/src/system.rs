@@ -20,6 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::time::Duration;
 
 use actix::Actor as _;
 use tokio::runtime::{Handle, Runtime};
@@ -178,6 +179,11 @@ impl System {
     /// [`Store::limit_bytes`].
     pub fn limit_store_bytes(&self, limit: Option<u64>) {
         self.inner.store.limit_bytes(limit);
+    }
+
+    /// Returns the time since the store last did not answer: see [`Store::away_ago`].
+    pub(crate) fn store_away_ago(&self) -> Option<Duration> {
+        self.inner.store.away_ago()
     }
 
     /// Tells whether the store may be shared with other servers.

@@ -166,7 +166,7 @@ impl Job {
                 {
                     return outcome;
                 }
-                let until = state.heard + self.lease;
+                let until = self.last_word(&state) + self.lease;
                 if until <= Instant::now() {
                     state.end = Ending::Taken;
                     if self.context.stop_reason() == Some(StopReason::Client) {
@@ -179,6 +179,14 @@ impl Job {
             // A heartbeat wakes nobody: when its time is over, the work looks again.
             let _ = tokio::time::timeout_at(until, self.ended.notified()).await;
         }
+    }
+
+    /// Returns the time from which the worker's silence counts. Words that reached another server while the store was away were
+    /// refused there, so the worker is given a whole lease after that.
+    fn last_word(&self, state: &JobState) -> Instant {
+        let away = self.context.store_away_ago();
+        let back = away.and_then(|ago| Instant::now().checked_sub(ago));
+        back.map_or(state.heard, |back| back.max(state.heard))
     }
 
     /// Adds to the partial result what the worker has logged, if the attempt failed.

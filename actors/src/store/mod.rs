@@ -361,6 +361,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Sets how many actions this server may run at a time, for other servers to see.
     fn set_slots(&self, _slots: u32) {}
 
+    /// Returns the time since the store last did not answer, 0 while it does not; `None` if that never was, as far as is known.
+    fn away_ago(&self) -> Option<Duration> {
+        None
+    }
+
     /// Tells whether other servers have the store open, as far as is known here.
     fn has_peers(&self) -> bool {
         false

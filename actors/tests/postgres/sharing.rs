@@ -212,4 +212,8 @@ async fn a_pooler_that_swallows_notifications_is_refused() {
     let settings = Settings { patience: Duration::from_secs(2), ..schema.settings() };
     let error = PostgresStore::open(settings).await.unwrap_err();
     assert!(error.to_string().contains("pooler"), "{error}");
+    // Others are not shown a server that never was.
+    let sql = "SELECT count(*) FROM server WHERE NOT (dead AND closed)";
+    let left: i64 = client(&schema).await.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(left, 0);
 }

@@ -219,6 +219,30 @@ fn a_lease_of_a_worker_holds_over_all_servers() {
     assert_eq!(first.outcome("Render", &token).must("status"), "Finished");
 }
 
+/// Words that nobody could hear because the database was away are no silence.
+#[test]
+fn a_worker_keeps_its_lease_while_the_database_is_away() {
+    let Some(mut database) = Database::own(&[]) else { return };
+    let config = queues(1).replace("Type=Remote", "Type=Remote\nLeaseSecs=2");
+    let homes = ["first", "second"].map(|name| database.home(name, &config));
+    let [first, second] = [homes[0].start(), homes[1].start()];
+    let token = first.submit_to("Render", "");
+    let work = take(&first, "Render", "").remove(0);
+    database.cluster_mut().kill();
+    let away = Instant::now();
+    wait_until("longer than the lease of the worker", || {
+        let (code, why) = work.begin(&second, "heartbeat", &[]).answer().error();
+        assert_eq!(code, "ERRORUNAVAILABLE", "{why}");
+        away.elapsed() > Duration::from_secs(4)
+    });
+    database.cluster_mut().start();
+    wait_until("a word that is heard", || {
+        work.begin(&second, "heartbeat", &[]).answer().is_success()
+    });
+    work.must(&first, "finish", &[("Result", "all")]);
+    assert_eq!(second.outcome("Render", &token).must("status"), "Finished");
+}
+
 /// A worker's action survives the server that it was taken from, with its attempt.
 #[test]
 fn a_worker_goes_on_when_its_server_dies() {

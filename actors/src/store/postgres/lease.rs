@@ -106,6 +106,13 @@ pub(super) async fn open(
     Ok(OwnerId(row.try_get(0)?))
 }
 
+/// Ends the lease of an owner that can't go on after all. If that fails the lease ends by itself.
+pub(super) async fn give_up(client: &Client, owner: OwnerId) -> Result<(), Failure> {
+    let statements = <Lease as super::connection::Prepare>::prepare(client).await?;
+    client.execute(&statements.give_up, &[&owner.0, &true]).await?;
+    Ok(())
+}
+
 /// The number of slots as PostgreSQL's integer.
 fn integer(slots: u32) -> i32 {
     i32::try_from(slots).unwrap_or(i32::MAX)

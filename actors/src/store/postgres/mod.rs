@@ -216,7 +216,16 @@ async fn open(setup: Arc<Setup>) -> Result<Opened, Failure> {
     let owner = lease::open(&client, &setup, &sites).await?;
     let owner = Arc::new(Owner::new(owner, asked, setup.lease, setup.clock.clone()));
 
-    let ear = Ear::open(&setup, &owner).await?;
+    let ear = match Ear::open(&setup, &owner).await {
+        Ok(ear) => ear,
+        Err(failure) => {
+            // Others would be shown a server that never was.
+            if let Err(error) = within(setup.patience, lease::give_up(&client, owner.id())).await {
+                log::debug!("the lease of this start was not given up: {error}");
+            }
+            return Err(failure);
+        }
+    };
     let (peers, audience) = (Arc::new(Peers::default()), Arc::new(Audience::default()));
     // Known after the first renewal. Until then others are told in vain.
     peers.note(true);
@@ -376,6 +385,10 @@ impl Store for PostgresStore {
 
     fn is_available(&self) -> bool {
         self.shared.owner.is_reached()
+    }
+
+    fn away_ago(&self) -> Option<Duration> {
+        self.shared.owner.away_ago()
     }
 
     fn set_slots(&self, slots: u32) {

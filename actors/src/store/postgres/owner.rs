@@ -34,6 +34,8 @@ struct Held {
     away: u8,
     /// The moment since which it is away, if it is.
     since: Moment,
+    /// The moment at which it was back last.
+    back: Option<Moment>,
     /// The moment at which it was reached last, with no part away.
     contact: Moment,
     /// The time gathered until then in which it was reached, at most a lease.
@@ -78,6 +80,7 @@ impl Owner {
             is_given_up: false,
             away: 0,
             since: asked,
+            back: None,
             contact: asked,
             gathered: Duration::ZERO,
         };
@@ -149,6 +152,7 @@ impl Owner {
         };
         held.contact = now;
         if was_away {
+            held.back = Some(now);
             let seconds = now.since(held.since).as_secs_f64();
             log::info!("the database is back after {seconds:.1} s");
         }
@@ -167,6 +171,15 @@ impl Owner {
     /// Tells whether all parts have reached the database when they last tried.
     pub(super) fn is_reached(&self) -> bool {
         self.held().away == 0
+    }
+
+    /// Returns the time since the database was away, 0 while it is; `None` if it never was.
+    pub(super) fn away_ago(&self) -> Option<Duration> {
+        let held = self.held();
+        match held.away {
+            0 => held.back.map(|back| self.clock.elapsed(back)),
+            _ => Some(Duration::ZERO),
+        }
     }
 
     /// Tells whether this server may declare others dead. Where the database was away, they must have had the time to renew their
@@ -275,6 +288,20 @@ mod tests {
         assert!(!owner.is_reached());
         owner.reach(Part::Writes);
         assert!(owner.is_reached(), "others do without the one that listens");
+    }
+
+    #[test]
+    fn it_is_known_how_long_ago_the_database_was_away() {
+        let (owner, clock) = owner();
+        clock.advance(seconds(1.0));
+        assert_eq!(owner.away_ago(), None);
+        owner.miss(Part::Writes, &SILENT);
+        clock.advance(seconds(5.0));
+        assert_eq!(owner.away_ago(), Some(Duration::ZERO));
+        owner.reach(Part::Writes);
+        clock.advance(seconds(2.0));
+        let ago = owner.away_ago().unwrap();
+        assert!(ago >= seconds(2.0) && ago < seconds(3.0), "{ago:?}");
     }
 
     #[test]

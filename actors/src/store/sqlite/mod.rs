@@ -69,9 +69,9 @@ use crate::store::{
 };
 pub use backup::{CopyContent, check_copy, check_whole, copy_database};
 pub use compact::Compacted;
+use open::Source;
 #[cfg(unix)]
 pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
-use open::Source;
 use read::Reader;
 use read_queue::ReadClass;
 use reader_pool::ReaderPool;
@@ -192,7 +192,8 @@ impl Store for SqliteStore {
         let source = Arc::clone(&self.source);
         let (reply, answer) = oneshot::channel();
         // It takes long, and a thread of its own holds nobody up.
-        let copy = move || drop(reply.send(source().and_then(|source| backup::copy(&source, &into))));
+        let copy =
+            move || drop(reply.send(source().and_then(|source| backup::copy(&source, &into))));
         let started = threads::spawn("actiond-backup", copy);
         let copied = async move {
             started?;

@@ -19,7 +19,7 @@ mod submissions;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::connection::{Link, Role, by, within};
 use super::errors::{Failure, corrupt};
@@ -46,6 +46,9 @@ const MAX_GROUP: usize = 256;
 /// Number of times that a transaction is tried again that another one was in the way of.
 const MAX_CONFLICTS: u32 = 8;
 
+/// Time between two lines of the log about transactions that failed: a full disk fails them all.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
 /// A job for the writer.
 pub(super) enum Job {
     Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
@@ -65,6 +68,8 @@ pub(super) struct Writer {
     /// Never without `away`.
     unsettled: Option<lost::Unsettled>,
     marks: Arc<Marks>,
+    /// The time of the latest line of the log about a transaction that failed.
+    told: Option<Instant>,
 }
 
 impl Writer {
@@ -84,6 +89,7 @@ impl Writer {
             away: None,
             unsettled: None,
             marks,
+            told: None,
         }
     }
 
@@ -182,7 +188,12 @@ impl Writer {
         if concerns_all(&error) {
             return batches.iter().map(|_| Err(error.clone())).collect();
         }
-        log::warn!("a transaction of {} batches failed: {error}", batches.len());
+        let is_told = self.told.is_some_and(|told| told.elapsed() < TELL_AGAIN);
+        let level = if is_told { log::Level::Debug } else { log::Level::Warn };
+        log::log!(level, "a transaction of {} batches failed: {error}", batches.len());
+        if !is_told {
+            self.told = Some(Instant::now());
+        }
         let mut answers = Vec::with_capacity(batches.len());
         for batch in batches {
             let answer = if batches.len() > 1 {
