@@ -223,7 +223,7 @@ fn a_lease_of_a_worker_holds_over_all_servers() {
 #[test]
 fn a_worker_keeps_its_lease_while_the_database_is_away() {
     let Some(mut database) = Database::own(&[]) else { return };
-    let config = queues(1).replace("Type=Remote", "Type=Remote\nLeaseSecs=2");
+    let config = queues(1).replace("Type=Remote", "Type=Remote\nLeaseSecs=4");
     let homes = ["first", "second"].map(|name| database.home(name, &config));
     let [first, second] = [homes[0].start(), homes[1].start()];
     let token = first.submit_to("Render", "");
@@ -233,7 +233,7 @@ fn a_worker_keeps_its_lease_while_the_database_is_away() {
     wait_until("longer than the lease of the worker", || {
         let (code, why) = work.begin(&second, "heartbeat", &[]).answer().error();
         assert_eq!(code, "ERRORUNAVAILABLE", "{why}");
-        away.elapsed() > Duration::from_secs(4)
+        away.elapsed() > Duration::from_secs(6)
     });
     database.cluster_mut().start();
     wait_until("a word that is heard", || {
