@@ -42,7 +42,7 @@ fn every_example_is_a_good_configuration() {
 
 #[test]
 fn every_key_that_is_read_again_is_told_in_the_docs() {
-    let page = include_str!("../../docs/operating.md");
+    let page = include_str!("../../docs/operations.md");
     let keys = super::describe(&Kinds::shipped());
     let page_has = |name: &str| page.contains(&format!("`{name}`"));
     // Whole groups of keys have a word for them: those of roles and of certificates, and further attempts.
