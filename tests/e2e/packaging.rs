@@ -53,3 +53,13 @@ fn the_configuration_of_the_package_serves() {
     let token = server.submit("&Name=Ada");
     server.wait_for_status(&token, "Finished");
 }
+
+#[test]
+fn the_configuration_beside_prometheus_can_be_used() {
+    let home = Home::new(&packaging("monitoring/actiond.cfg"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_actiond"));
+    let checked = command.arg("config").arg("--config").arg(home.path().join("test.cfg")).output();
+    let checked = checked.unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(checked.stderr.is_empty(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
