@@ -116,7 +116,9 @@ fn each_port_has_actions_of_its_own() {
 
 #[test]
 fn without_its_setting_there_is_none() {
-    for config in [OPEN.replace("ServicePort=0", ""), OPEN.replace("[Service]\nServicePort=0", "")]
+    // One address, so that a port is a socket.
+    let open = format!("[Server]\nBindAddress=127.0.0.1\n{OPEN}");
+    for config in [open.replace("ServicePort=0", ""), open.replace("[Service]\nServicePort=0", "")]
     {
         let home = Home::new(&config);
         let server = home.start();
@@ -128,7 +130,7 @@ fn without_its_setting_there_is_none() {
         }
     }
     if cfg!(target_os = "linux") {
-        let home = Home::new(OPEN);
+        let home = Home::new(&open);
         assert_eq!(listeners(&home.start()), 2);
     }
 }
