@@ -119,8 +119,9 @@ fn requests(ended: &str, runs: &str, waits: &str) -> Vec<String> {
 /// Requests that are answered without the database: what they say of it, and whether it is asked for.
 const OTHERS: [&str; 3] = ["/health/ready", "/health/live", "/action=GetStatus"];
 
-/// All that clients ask while the database stands still, under load, is refused within two seconds, however often they ask. What was
-/// acknowledged is there afterwards, once, and no server is started again. The log has one line for the beginning and one for the end.
+/// All that clients ask while the database stands still, under load, is refused within two seconds, however often they ask. What
+/// was acknowledged is there afterwards, once, and no server is started again. The log has one line for the beginning and one for
+/// the end.
 #[test]
 fn a_database_that_stands_still_holds_nobody_up() {
     let Some(database) = Database::own(&[]) else { return };

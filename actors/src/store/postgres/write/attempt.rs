@@ -21,7 +21,8 @@ impl Writer {
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<(Vec<BatchReply>, Vec<(To, Notice)>), Failure> {
         let patience = self.setup.patience;
-        // One patience for all of it: who waits for the batches behind waits for this, too. One that is tried again has some time left.
+        // One patience for all of it: who waits for the batches behind waits for this, too. One that is tried again has some
+        // time left.
         let until = (begun + patience).max(Instant::now() + patience / 3);
         let session = self.session(until).await?;
         let (owner, last) = self.owner.last_batch();

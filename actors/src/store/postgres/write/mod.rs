@@ -1,9 +1,9 @@
 //! The writer: one connection, and one transaction at a time, for the batches of all queues that wait.
 //!
-//! A transaction is two messages (`attempt`). The first begins it, locks, and reads all that must be known (`begin`); then the rules are asked
-//! (`decided`, by way of `controls` and `submissions`); the second writes what they say, starts what may start, and commits
-//! (`finish`). The rows in memory: `row`; the statements: `statements`; a commit whose answer was lost: `lost`; what is done while the
-//! database does not answer: `away`.
+//! A transaction is two messages (`attempt`). The first begins it, locks, and reads all that must be known (`begin`); then the
+//! rules are asked (`decided`, by way of `controls` and `submissions`); the second writes what they say, starts what may start,
+//! and commits (`finish`). The rows in memory: `row`; the statements: `statements`; a commit whose answer was lost: `lost`; what
+//! is done while the database does not answer: `away`.
 
 mod attempt;
 mod away;
