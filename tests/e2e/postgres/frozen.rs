@@ -119,8 +119,9 @@ fn requests(ended: &str, runs: &str, waits: &str) -> Vec<String> {
 /// Requests that are answered without the database: what they say of it, and whether it is asked for.
 const OTHERS: [&str; 3] = ["/health/ready", "/health/live", "/action=GetStatus"];
 
-/// All that clients ask while the database stands still, under load, is refused within two seconds, however often they ask. What was
-/// acknowledged is there afterwards, once, and no server is started again. The log has one line for the beginning and one for the end.
+/// All that clients ask while the database stands still, under load, is refused within two seconds, however often they ask. What
+/// was acknowledged is there afterwards, once, and no server is started again. The log has one line for the beginning and one for
+/// the end.
 #[test]
 fn a_database_that_stands_still_holds_nobody_up() {
     let Some(database) = Database::own(&[]) else { return };
@@ -257,6 +258,53 @@ fn one_line_each(server: &Server) {
     }
     // Of a commit that was under way it says what became of it.
     assert_eq!(server.log_lines("the answer to commit"), server.log_lines("is found "));
+}
+
+/// A commit that gets no answer, because a standby does not confirm it: the client is told that nobody knows, what is written
+/// behind it is refused at once, and reads go on. Once it is known what became of it, the log says so, and the server goes on.
+#[test]
+fn what_became_of_a_commit_without_an_answer_is_said() {
+    let Some(database) = Database::own(&[]) else { return };
+    let servers = Servers::start(&database, 1, QUEUES);
+    let server = &servers[0];
+    server.info("Process", "pause", "").success();
+    let before = server.submit("&Name=before");
+    let set_standbys = |names: &str| {
+        let text = format!("synchronous_standby_names = '{names}'\n");
+        database.cluster().write("postgresql.auto.conf", &text);
+        database.query("SELECT pg_reload_conf()");
+    };
+    set_standbys("nobody");
+    wait_until("a commit that hangs", || {
+        let begun = Instant::now();
+        let answer = server.ask("Process&Name=hangs");
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+        !answer.is_success()
+    });
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let (code, told) = server.ask("Process&Name=refused").error();
+        assert_eq!(code, "ERRORUNAVAILABLE", "{told}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "it is known: {:?}", begun.elapsed());
+        assert_eq!(server.status(&before), "Queued", "reads go on");
+    }
+    let lost = server.wait_for_line(&["WARN", "the answer to commit "]);
+    let (_, rest) = lost.split_once("the answer to commit ").expect("it was found");
+    let number = rest.split(' ').next().expect("a number");
+    server.wait_for_line(&[&format!("whether commit {number} was made")]);
+    set_standbys("");
+    server.wait_for_line(&["INFO", &format!("commit {number} is found made")]);
+    wait_until("a server that takes something again", || {
+        server.ask("Process&Name=after").is_success()
+    });
+    let log = |words: &str| server.log_lines(words);
+    assert_eq!(
+        (log("the answer to commit "), log("is found made"), log("is found not")),
+        (1, 1, 0)
+    );
+    let names = database.query("SELECT convert_from(parameters, 'UTF8') FROM live WHERE queue > 0");
+    let of = |name: &str| names.iter().filter(|row| format!("{row:?}").contains(name)).count();
+    assert_eq!((of("before"), of("hangs") > 0, of("refused"), of("after")), (1, true, 0, 1));
 }
 
 fn is_ready(server: &Server) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! - what it is opened with: `settings`; the connection string, passwords and TLS: `connect`; tables and their versions: `schema`;
 //! - what a database must be and let this user do: `rights`;
-//! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`; all connections and
-//!   tasks of a store: `setup`;
+//! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`; all connections
+//!   and tasks of a store: `setup`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
 //! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`; the clocks of server and database: `clocks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
@@ -14,9 +14,9 @@
 //!
 //! All connections belong to one thread. Callers are on others: they send it what is to be done, and await the answer.
 //!
-//! When the database goes away, also without a word, calls fail within about the settings' patience with [`StoreError::Unavailable`],
-//! however many wait; those that come then fail at once, until it answers again. The log tells of the beginning and the end of that
-//! (`owner`). The reasons for the larger decisions are in `docs/adr`.
+//! When the database goes away, also without a word, calls fail within about the settings' patience with
+//! [`StoreError::Unavailable`], however many wait; those that come then fail at once, until it answers again. The log tells of the
+//! beginning and the end of that (`owner`). The reasons for the larger decisions are in `docs/adr`.
 //!
 //! ```no_run
 //! use std::sync::Arc;

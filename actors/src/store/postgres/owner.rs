@@ -2,9 +2,10 @@
 //!
 //! Leases end by the database's clock, also while nobody reaches the database. So whoever has not reached it must not believe that
 //! the others are dead whose leases are over: they may not have reached it either, and need time to renew. Time in which it was
-//! reached is gathered up to a whole lease, and a break takes away [`Owner::COST`] times its length: others ask for a renewal three times in a
-//! lease, and ten times once one has failed, so what is left to them is enough for that. A line that breaks for a moment now and then puts
-//! off nothing for ever.
+//! reached is gathered up to a whole lease, and a break takes away [`Owner::COST`] times its length. Others ask for a renewal
+//! three times in a lease, and ten times once one has failed: before a break that costs less than a lease they had two thirds of
+//! theirs left, so what is left after it and the wait is enough for several tries. A line that breaks for a moment now and then
+//! puts off nothing for ever.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -61,8 +62,8 @@ impl Part {
         }
     }
 
-    /// Returns what is known to be there once this part has reached the database. The connection that listens is slow to come back, and
-    /// others do without it.
+    /// Returns what is known to be there once this part has reached the database. The connection that listens is slow to come
+    /// back, and others do without it.
     const fn shows(self) -> u8 {
         self.bit() | Self::Listens.bit()
     }
