@@ -77,6 +77,8 @@ pub(super) struct Writer<'c> {
     is_over_limit: bool,
     /// The file of a database in memory.
     saving: Option<Saving>,
+    /// True while it is written: pages must not be moved meanwhile.
+    is_saving: bool,
 }
 
 /// The parts of a writer.
@@ -126,6 +128,7 @@ impl<'c> Writer<'c> {
             size_limit,
             is_over_limit: false,
             saving,
+            is_saving: false,
         };
         writer.limit_log();
         writer
@@ -355,7 +358,9 @@ impl<'c> Writer<'c> {
     pub(super) fn save(&mut self, mut between: impl FnMut(&mut Self) -> bool) {
         let Some(mut saving) = self.saving.take() else { return };
         let (connection, last) = (self.connection, self.shrinking.committed());
+        self.is_saving = true;
         saving.save(connection, Instant::now(), || between(self));
+        self.is_saving = false;
         if self.shrinking.committed() != last {
             // SQLite copies what this connection changes meanwhile, too. That is not relied on.
             saving.note_change();

@@ -132,7 +132,7 @@ impl Writer<'_> {
 
     /// Looks for free pages, or makes the next step.
     fn shrink(&mut self, now: Instant, is_idle: bool) {
-        if now < self.shrinking.not_before {
+        if now < self.shrinking.not_before || self.is_saving {
             return;
         }
         self.shrinking.stepped = now;
