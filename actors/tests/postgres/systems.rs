@@ -69,6 +69,30 @@ async fn what_is_sent_to_one_runs_on_either() {
     }
 }
 
+/// More slots than at the start take what the other server has no room for, and others see how many there are.
+#[tokio::test]
+async fn slots_that_are_added_are_used_and_shown() {
+    let Some(schema) = Schema::new() else { return };
+    let a = Server::start(schema.open(), OnRestart::Requeue).await;
+    let b = Server::start(schema.open(), OnRestart::Requeue).await;
+    for _ in 0..5 {
+        a.submit().await;
+    }
+    b.gate.until_waiting(1).await;
+    b.work.set_settings(QueueSettings { maximum_threads: 4, ..(*b.work.settings()).clone() });
+    b.gate.until_waiting(4).await;
+    a.gate.until_waiting(1).await;
+    eventually("the other one sees them", async || {
+        let servers = a.system.servers().await.unwrap();
+        servers.iter().any(|server| server.owner == b.system.owner() && server.slots == 4)
+    })
+    .await;
+    for server in [a, b] {
+        server.gate.open();
+        server.system.shutdown(SOON).await;
+    }
+}
+
 /// A stop reaches the server that runs the action at once.
 #[tokio::test]
 async fn a_stop_reaches_what_runs_elsewhere() {
