@@ -610,7 +610,8 @@ pub(super) const MAX_DATASTORE_SIZE: &Key = &Key::with_default(
     ValueKind::or_unlimited(1_000_000, 1000 * BILLION),
     "-1",
     "How many bytes the actions may take in the data directory. Beyond that new ones are refused, and everything else goes on: what runs ends, and actions may be deleted. What is free in the file does not count, nor does the log beside it (some 64 MB). Not for PostgreSQL.",
-);
+)
+.read_again();
 
 pub(super) const USE_IN_MEMORY_DATASTORE: &Key = &Key::with_default(
     "UseInMemoryDatastore",

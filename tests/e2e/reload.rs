@@ -55,6 +55,24 @@ fn more_threads_start_what_waits_and_fewer_let_what_runs_go_on() {
 }
 
 #[test]
+fn the_maximum_of_the_database_changes_at_once() {
+    let home = Home::new(&config("", "", ""));
+    let server = home.start();
+    let large = "x".repeat(700_000);
+    server.post("Process", &[("Large", &large)]).success();
+    home.configure(&config("", "MaxDatastoreSize=1000000", ""));
+    server.reload();
+    server.wait_for_line(&["SIGHUP: [Actions] MaxDatastoreSize=1000000 (before: -1) is in force"]);
+    let (code, why) = server.post("Process", &[("Large", &large)]).error();
+    assert_eq!(code, "ERRORUNAVAILABLE");
+    assert!(why.contains("MaxDatastoreSize"), "{why}");
+    home.configure(&config("", "MaxDatastoreSize=-1", ""));
+    server.reload();
+    server.wait_for_line(&["SIGHUP: [Actions] MaxDatastoreSize=-1 (before: 1000000) is in force"]);
+    server.post("Process", &[("Large", &large)]).success();
+}
+
+#[test]
 fn what_is_kept_and_how_much_may_wait_changes_at_once() {
     let home = Home::new(&config("", "", ""));
     let server = home.start();

@@ -145,6 +145,7 @@ macro_rules! store_conformance {
             the_latest_past_attempts_are_kept,
             what_is_cancelled_elsewhere_never_started,
             an_action_waits_for_its_time,
+            what_is_deleted_as_its_time_comes_counts_once,
             a_time_in_the_past_is_none,
             what_is_due_starts_in_order_of_priority,
             what_waits_for_a_time_is_in_nobodys_way,

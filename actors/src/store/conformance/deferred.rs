@@ -76,6 +76,24 @@ pub async fn an_action_waits_for_its_time(factory: &impl StoreFactory) {
     }
 }
 
+/// An action that is cancelled and deleted just as its time comes is counted once: what comes later is still known to wait.
+pub async fn what_is_deleted_as_its_time_comes_counts_once(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
+    let gone = bench.submit_later(0, 1_000).await;
+    let later = bench.submit_later(0, 5_000).await;
+    bench.now += 1_000;
+    let command = |command| Control::Command { id: gone, queued_at: None, command };
+    let controls = vec![command(Command::Cancel), command(Command::Delete)];
+    let reply = bench.commit(Batch { controls, claim: 9, ..bench.batch() }).await;
+    assert!(reply.controls.iter().all(Result::is_ok), "{:?}", reply.controls);
+    assert_eq!((reply.deferred, reply.counts.queued()), (1, 1));
+    assert_eq!(reply.next_due, Some(Duration::from_millis(4_000)));
+    assert!(reply.claimed.is_empty());
+    assert_eq!(bench.find(gone).await, None);
+    bench.now += 4_000;
+    assert_eq!(bench.started(9).await, [later]);
+}
+
 /// A time that has come by the submission is none.
 pub async fn a_time_in_the_past_is_none(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;

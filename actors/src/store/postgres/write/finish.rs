@@ -219,14 +219,15 @@ fn write_rest<'a>(
         let [a, b, c, d, e, f, g, h, i] = change.columns();
         message.add(&statements.count, values![queue, owner.0, batch, a, b, c, d, e, f, g, h, i]);
     }
-    if decided.has_due {
-        let values = values![queue, now, DUE_STEP, owner.0, batch];
-        places.due = Some(message.add(&statements.let_due_start, values));
-    }
     submit(message, statements, (owner, batch, site), decided)?;
     if !decided.controls.deleted.is_empty() {
         let ids: Vec<i64> = decided.controls.deleted.iter().map(|row| id_number(row.id)).collect();
         message.add(&statements.delete, values![queue, ids]);
+    }
+    // After the deletion: what is deleted does not come to wait, though its row says that it may.
+    if decided.has_due {
+        let values = values![queue, now, DUE_STEP, owner.0, batch];
+        places.due = Some(message.add(&statements.let_due_start, values));
     }
     if decided.claim > 0
         && let Ok(Verdict::Move(state)) = decide(State::Queued, Command::Start)
