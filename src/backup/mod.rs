@@ -6,7 +6,7 @@
 //! - the copy of the actions, and the change of files at the next start: [`actiond_actors::store::sqlite`].
 //!
 //! Clients name directories and files, so both are looked for below a few directories and nowhere else, and no link is followed
-//! ([`crate::documents::beneath`]).
+//! (`documents/beneath`).
 
 mod archive;
 mod restore;
