@@ -13,7 +13,7 @@ use futures_util::future::{join_all, select_all};
 
 use super::certificates::{self, Certificates};
 use super::database::{self, DatabaseError};
-use super::endpoint::{access_of, describe, limit, queue_settings};
+use super::endpoint::{access_of, describe, is_local, limit, queue_settings};
 use super::listen::{ListenError, ListeningPort, listen};
 use super::reload::{self, Reloader};
 use super::signals::{Reloads, Signals};
@@ -108,12 +108,13 @@ async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
     let system = start_queues(settings, port).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
-    let endpoint = describe(settings, limit(settings, Endpoint::builder(system.clone())))
-        .access(access_of(settings))
-        .address(settings.server.token_host.clone(), port)
-        .threads(workers)
-        .idle_timeout(idle)
-        .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())));
+    let endpoint =
+        describe(settings, limit(settings, is_local(settings), Endpoint::builder(system.clone())))
+            .access(access_of(settings))
+            .address(settings.server.token_host.clone(), port)
+            .threads(workers)
+            .idle_timeout(idle)
+            .config_path(args.config.clone().or_else(|| Some(config::DEFAULT_FILE.into())));
     let endpoint = match &service {
         Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
         None => endpoint,
@@ -294,6 +295,6 @@ async fn warn_of_namesakes(system: &System) {
     };
     if let Some(other) = servers.iter().find(is_namesake) {
         let store::Site { name, host, port } = &*other.site;
-        log::warn!("another server is named {name}, too: {host}:{port}");
+        log::warn!("another server is named {name}, too: {}", database::place(host, *port));
     }
 }

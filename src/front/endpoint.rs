@@ -19,7 +19,7 @@ use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
-use crate::http::memory::{Budget, CurrentBudget};
+use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
@@ -502,8 +502,8 @@ impl Endpoint {
         self.inner.requests.load()
     }
 
-    pub(crate) fn uploads(&self) -> CurrentBudget {
-        CurrentBudget(self.inner.uploads.load())
+    pub(crate) fn uploads(&self) -> Guard<Arc<Budget>> {
+        self.inner.uploads.load()
     }
 
     pub(super) fn limits(&self) -> Guard<Arc<Limits>> {
