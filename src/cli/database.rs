@@ -45,6 +45,11 @@ pub(super) fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
 }
 
+/// Writes a host and a port as people read them: an IPv6 address stands in brackets.
+pub(super) fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// Returns the error of a database that can't be opened.
 fn told(error: StoreError) -> DatabaseError {
     DatabaseError::Store(match error {
@@ -57,4 +62,15 @@ fn told(error: StoreError) -> DatabaseError {
         }
         other => format!("used: {other}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_ipv6_stands_in_brackets() {
+        assert_eq!(place("::1", 7000), "[::1]:7000");
+        assert_eq!(place("a.example", 7000), "a.example:7000");
+    }
 }

@@ -9,8 +9,17 @@ use crate::config::{self, QueueConfig, ServerSettings, Settings};
 use crate::front::EndpointBuilder;
 use crate::http::BrowserPolicy;
 
-/// Sets the limits and the policy for web pages.
-pub(super) fn limit(settings: &Settings, builder: EndpointBuilder) -> EndpointBuilder {
+/// Returns true if only programs of this machine reach the addresses on which the settings let the server listen.
+pub(super) fn is_local(settings: &Settings) -> bool {
+    settings.server.bind_addresses.iter().all(IpAddr::is_loopback)
+}
+
+/// Sets the limits and the policy for web pages, of a server that only programs of this machine reach, or not.
+pub(super) fn limit(
+    settings: &Settings,
+    is_local: bool,
+    builder: EndpointBuilder,
+) -> EndpointBuilder {
     let server = &settings.server;
     builder
         .limits(server.max_input_string, server.max_file_upload_size)
@@ -19,18 +28,17 @@ pub(super) fn limit(settings: &Settings, builder: EndpointBuilder) -> EndpointBu
         .max_connections_per_client(server.max_connections_per_client)
         .max_requests_per_second_per_client(server.max_requests_per_second_per_client)
         .strict(server.strict_action_validation)
-        .browsers(browsers(server))
+        .browsers(browsers(server, is_local))
 }
 
 /// Returns the policy for web pages and host names.
-fn browsers(server: &ServerSettings) -> BrowserPolicy {
+fn browsers(server: &ServerSettings, is_local: bool) -> BrowserPolicy {
     if server.allowed_origins.iter().any(|origin| origin == "*") {
         log::warn!(
             "[Server] AllowedOrigins=* lets any web page do what the user of its browser may"
         );
     }
-    let policy =
-        BrowserPolicy::default().local(server.bind_addresses.iter().all(IpAddr::is_loopback));
+    let policy = BrowserPolicy::default().local(is_local);
     // The configuration was read by the same rules, so none is refused here.
     let policy = server
         .allowed_hosts

@@ -191,7 +191,8 @@ fn how_far(moving: Moving, elapsed: Duration) -> String {
 
 /// Says that actions have come from several servers.
 fn several(outcome: &Outcome) -> String {
-    let sites: Vec<_> = outcome.sites.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    let sites: Vec<_> =
+        outcome.sites.iter().map(|(host, port)| database::place(host, *port)).collect();
     format!(
         "the tokens of these actions name several servers: {}. All are valid at the one that now has the directory; \
          in lists it shows its own host and port in them.",

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::certificates::Certificates;
-use super::endpoint::{access_of, limit, queue_settings};
+use super::endpoint::{access_of, is_local, limit, queue_settings};
 use crate::cli::args::ServeArgs;
 use crate::config::{self, Change, Overrides, Parsed, Settings, Values};
 use crate::documents::beneath;
@@ -70,6 +70,8 @@ pub(super) struct Reloader {
     endpoint: Endpoint,
     certificates: Certificates,
     shutdown_grace: Mutex<Duration>,
+    /// True if only programs of this machine reach the server. Where it listens does not change while it runs.
+    is_local: bool,
     /// Number of HTTP workers.
     workers: usize,
     /// Locked while the configuration is read and put in force, so that one comes after the other.
@@ -103,6 +105,7 @@ impl Reloader {
             endpoint: endpoint.clone(),
             certificates,
             shutdown_grace: Mutex::new(settings.actions.shutdown_grace),
+            is_local: is_local(settings),
             workers,
             state: tokio::sync::Mutex::new(State { in_force: in_force.clone(), has_roles }),
         }
@@ -155,7 +158,8 @@ impl Reloader {
             sort(state.in_force.changes(&in_force), &Queues::of(&self.endpoint, &settings));
         beneath::protect(settings.files.clone());
         self.endpoint.set_access(access_of(&settings));
-        let limits = limit(&settings, Endpoint::builder(self.endpoint.system().clone()));
+        let limits =
+            limit(&settings, self.is_local, Endpoint::builder(self.endpoint.system().clone()));
         self.endpoint.set_limits(limits);
         *self.shutdown_grace.lock().unwrap_or_else(PoisonError::into_inner) =
             settings.actions.shutdown_grace;

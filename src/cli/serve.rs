@@ -15,7 +15,7 @@ use futures_util::future::{join_all, select_all};
 use super::certificates::{self, Certificates};
 use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
-use super::endpoint::{access_of, describe, limit, queue_settings};
+use super::endpoint::{access_of, describe, is_local, limit, queue_settings};
 use super::listen::{ListenError, ListeningPort, Ports};
 use super::reload::{self, Reloader};
 use super::signals::{Reloads, Signals};
@@ -163,7 +163,8 @@ async fn serve_once(
     let metrics = Metrics::default();
     let system = start_queues(settings, port, &metrics).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
-    let endpoint = describe(settings, limit(settings, Endpoint::builder(system.clone())))
+    let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
+    let endpoint = describe(settings, builder)
         .access(access_of(settings))
         .metrics(metrics)
         .address(settings.server.token_host.clone(), port)
@@ -377,6 +378,6 @@ async fn warn_of_namesakes(system: &System) {
     };
     if let Some(other) = servers.iter().find(is_namesake) {
         let store::Site { name, host, port } = &*other.site;
-        log::warn!("another server is named {name}, too: {host}:{port}");
+        log::warn!("another server is named {name}, too: {}", database::place(host, *port));
     }
 }

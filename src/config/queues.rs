@@ -141,9 +141,8 @@ fn listed_queues<'r>(reader: &mut Reader<'r>) -> Vec<ListedQueue<'r>> {
     let list = reader.ini.section("AsyncActions");
     // Other servers have a section of this name that lists nothing.
     let is_of_others = |list: &&IniSection<'_>| {
-        let mut entries = list.entries().peekable();
-        entries.peek().is_some()
-            && !entries.any(|entry| ASYNC_ACTIONS.keys.iter().any(|key| key.is(entry.key)))
+        list.get("Threads").is_some()
+            && !list.entries().any(|entry| ASYNC_ACTIONS.keys.iter().any(|key| key.is(entry.key)))
     };
     let Some(list) = list.filter(|list| !is_of_others(list)) else {
         let how = "without a list in [AsyncActions] there is this queue";

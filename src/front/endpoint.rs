@@ -21,7 +21,7 @@ use crate::aci::token::{self, Token};
 use crate::backup::Backups;
 use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
-use crate::http::memory::{Budget, CurrentBudget};
+use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
 use crate::metrics::{Counted, Metrics, Requests};
 use crate::service::SERVICE_ACTIONS;
@@ -551,8 +551,8 @@ impl Endpoint {
         self.inner.requests.load()
     }
 
-    pub(crate) fn uploads(&self) -> CurrentBudget {
-        CurrentBudget(self.inner.uploads.load())
+    pub(crate) fn uploads(&self) -> Guard<Arc<Budget>> {
+        self.inner.uploads.load()
     }
 
     pub(super) fn limits(&self) -> Guard<Arc<Limits>> {

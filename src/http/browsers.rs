@@ -172,6 +172,11 @@ impl BrowserPolicy {
 pub(super) struct LastHost(RefCell<Option<HeaderValue>>);
 
 impl LastHost {
+    /// Forgets it, because another policy is in force.
+    pub(super) fn forget(&self) {
+        *self.0.borrow_mut() = None;
+    }
+
     fn is_that_of(&self, request: &HttpRequest) -> bool {
         let mut hosts = request.headers().get_all(HOST);
         let host = hosts.next();

@@ -40,7 +40,7 @@ async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpRespo
         }
         return said(response, &beyond.error);
     }
-    let cors = match endpoint.browsers().judge(&request, endpoint.host(), &service.last_host) {
+    let cors = match service.current.judge(&request, endpoint) {
         Ok(cors) => cors,
         Err(refused) => {
             count(Reason::WebPage);

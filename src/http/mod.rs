@@ -27,7 +27,9 @@ mod refused;
 mod response;
 pub mod server;
 
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::{Actor as _, Addr};
 use actix_web::http::header::{
@@ -40,7 +42,7 @@ use futures_util::future::poll_immediate;
 
 use browsers::{CorsHeaders, LastHost, Refused};
 use connection::Connection;
-use memory::Reservation;
+use memory::{Budget, CurrentBudget, Reservation};
 
 use crate::aci::error::AciError;
 use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port, refused_unread};
@@ -118,7 +120,7 @@ pub fn configure_port(
             front,
             endpoint: endpoint.clone(),
             keep_alive,
-            last_host: LastHost::default(),
+            current: Current::of(&endpoint),
         };
         config
             .service(health::live())
@@ -135,7 +137,49 @@ struct Service {
     endpoint: Endpoint,
     /// The header `Keep-Alive` of replies, if they have one. Each worker has its own, so that a copy costs nothing.
     keep_alive: Option<HeaderValue>,
+    current: Current,
+}
+
+/// What a worker knows of the settings that may be replaced while it runs. Each has its own, so that a request changes no reference
+/// count that the workers share: that is slow for each of them.
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the outer count is the worker's own, and that is the point"
+)]
+struct Current {
+    browsers: RefCell<Arc<BrowserPolicy>>,
+    /// By the policy above.
     last_host: LastHost,
+    uploads: RefCell<Rc<Arc<Budget>>>,
+}
+
+impl Current {
+    fn of(endpoint: &Endpoint) -> Self {
+        Self {
+            browsers: RefCell::new(Arc::clone(&endpoint.browsers())),
+            last_host: LastHost::default(),
+            uploads: RefCell::new(Rc::new(Arc::clone(&endpoint.uploads()))),
+        }
+    }
+
+    /// Judges a request by the policy for web pages that is in force.
+    fn judge(&self, request: &HttpRequest, endpoint: &Endpoint) -> Result<CorsHeaders, Refused> {
+        let browsers = endpoint.browsers();
+        if !Arc::ptr_eq(&browsers, &self.browsers.borrow()) {
+            *self.browsers.borrow_mut() = Arc::clone(&browsers);
+            self.last_host.forget();
+        }
+        browsers.judge(request, endpoint.host(), &self.last_host)
+    }
+
+    /// Returns the budget for bodies that is in force.
+    fn uploads(&self, endpoint: &Endpoint) -> CurrentBudget {
+        let uploads = endpoint.uploads();
+        if !Arc::ptr_eq(&uploads, &self.uploads.borrow()) {
+            *self.uploads.borrow_mut() = Rc::new(Arc::clone(&uploads));
+        }
+        CurrentBudget(Rc::clone(&self.uploads.borrow()))
+    }
 }
 
 async fn aci(
@@ -147,8 +191,7 @@ async fn aci(
     let target = whole(target(request.uri()), connection.as_deref());
     let replaced = refused::read(&target);
     let beyond = limits::beyond(&request, &service.endpoint, connection.as_deref());
-    let browsers = service.endpoint.browsers();
-    let judged = browsers.judge(&request, service.endpoint.host(), &service.last_host);
+    let judged = service.current.judge(&request, &service.endpoint);
     let is_served = replaced.is_none() && beyond.is_none();
     if is_served && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // A request that only checks that the server is there must not submit or stop anything.
@@ -156,7 +199,7 @@ async fn aci(
         return response::without_action(&request, &judged.unwrap_or_default(), keep_alive);
     }
     // Held until the reply: the parts of the body are in use until then.
-    let mut memory = Reservation::of(service.endpoint.uploads());
+    let mut memory = Reservation::of(service.current.uploads(&service.endpoint));
     let (mut is_ahead, is_foreign) = (false, judged.is_err());
     let (caller, wrong_key, is_known) = sender(&request, &service.endpoint);
     let wrong_key = wrong_key.filter(|_| beyond.is_none());

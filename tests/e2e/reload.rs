@@ -136,6 +136,26 @@ fn limits_of_requests_change_at_once() {
 }
 
 #[test]
+fn names_that_are_no_longer_allowed_are_refused_by_who_let_them_in() {
+    let with = |more: &str| config(&format!("Threads=1\n{more}"), "", "");
+    let home = Home::new(&with("AllowedHosts=a.example"));
+    let server = home.start();
+    let lets_in = |host: &str| {
+        let request =
+            format!("GET /action=GetPid HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        server.send(request.as_bytes()).body_text().contains("SUCCESS")
+    };
+    assert!(lets_in("a.example") && !lets_in("b.example") && lets_in("a.example"));
+    // Where it will listen after a restart does not matter yet.
+    home.configure(&with("AllowedHosts=b.example\nBindAddress=0.0.0.0"));
+    server.reload();
+    assert!(!lets_in("a.example") && lets_in("b.example"));
+    home.configure(&with("BindAddress=0.0.0.0"));
+    server.reload();
+    assert!(!lets_in("a.example") && !lets_in("b.example") && lets_in("localhost"));
+}
+
+#[test]
 fn what_needs_a_restart_is_told_by_its_key_each_time() {
     let home = Home::new(&config("Port=7001", "Durability=full", ""));
     let server = home.start();

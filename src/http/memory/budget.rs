@@ -3,10 +3,10 @@
 use std::fmt;
 use std::ops::Deref;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::Guard;
 use futures_util::future::poll_immediate;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -55,9 +55,13 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// The budget for bodies that was in force when a request began. It is no reference count, because one that all workers change
-/// is slow for each of them.
-pub(crate) struct CurrentBudget(pub(crate) Guard<Arc<Budget>>);
+/// The budget for bodies that was in force when a request began. The reference is one of the worker's own: a count that all
+/// workers change is slow for each of them.
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the outer count is the worker's own, and that is the point"
+)]
+pub(crate) struct CurrentBudget(pub(crate) Rc<Arc<Budget>>);
 
 impl Deref for CurrentBudget {
     type Target = Budget;
