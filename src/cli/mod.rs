@@ -14,6 +14,7 @@ mod migrate;
 #[cfg(unix)]
 mod open_files;
 mod reload;
+mod restore;
 pub mod serve;
 mod signals;
 mod time_zone;
@@ -53,6 +54,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Command::Key => key(),
         Command::Migrate(args) => migrate::run(&kinds, &args),
         Command::Compact(args) => compact::run(&args.data),
+        Command::Restore(args) => restore::run(&args),
     }
 }
 

@@ -162,6 +162,11 @@ async fn serve_once(
     };
     let metrics = Metrics::default();
     let system = start_queues(settings, port, &metrics).await?;
+    let backups = Backups::of(&settings.paths.data_directory)
+        .directories(settings.server.backup_directories.iter().cloned())
+        .configuration(config_path(args))
+        .with_restore();
+    backups.begin();
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
     let endpoint = describe(settings, builder)
@@ -171,12 +176,7 @@ async fn serve_once(
         .threads(workers)
         .idle_timeout(idle)
         .config_path(config_path(args))
-        .backups(
-            Backups::of(&settings.paths.data_directory)
-                .directories(settings.server.backup_directories.iter().cloned())
-                .configuration(config_path(args))
-                .with_restore(),
-        );
+        .backups(backups.clone());
     let endpoint = match &service {
         Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
         None => endpoint,
@@ -215,7 +215,7 @@ async fn serve_once(
     let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, parsed);
 
     let ended = tokio::select! {
-        ended = end_on_wish(signals, &endpoint, &reloader) => ended,
+        ended = end_on_wish(signals, &endpoint, &reloader, &backups) => ended,
         () = reload_on_wish(&mut kept.reloads, &reloader) => Ended::Stopped,
         // It may have failed to start its threads. Nobody could reach what would be left.
         (ended, ..) = select_all(&mut running) => {
@@ -230,6 +230,7 @@ async fn serve_once(
     giving_back.abort();
     watching.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     join_all(handles.iter().map(|handle| handle.stop(true))).await;
+    backups.ended().await;
     // The servers have been told to stop; what is left to learn is whether they did so well.
     for ended in join_all(running).await {
         ended.unwrap_or(Ok(()))?;
@@ -270,9 +271,14 @@ async fn reload_on_wish(reloads: &mut Reloads, reloader: &Reloader) {
 
 /// Waits for a signal, for `Stop` on the service port, or for a backup that is to take its place, then shuts the queues down; a
 /// second signal ends the grace period. Requests are answered meanwhile.
-async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, reloader: &Reloader) -> Ended {
+async fn end_on_wish(
+    signals: &mut Signals,
+    endpoint: &Endpoint,
+    reloader: &Reloader,
+    backups: &Backups,
+) -> Ended {
     let system = endpoint.system();
-    let (name, ended) = tokio::select! {
+    let (name, mut ended) = tokio::select! {
         name = signals.next() => (name, Ended::Stopped),
         () = endpoint.stop_requested() => ("Stop on the service port", Ended::Stopped),
         () = endpoint.restart_requested() => ("RestoreServer", Ended::Restored),
@@ -282,12 +288,22 @@ async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, reloader: &Relo
         "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
         grace.as_secs()
     );
-    tokio::select! {
-        () = system.shutdown(grace) => ended,
-        name = signals.second() => {
+    backups.break_off();
+    let mut shutdown = std::pin::pin!(system.shutdown(grace));
+    loop {
+        let is_restored = matches!(ended, Ended::Restored);
+        let name = tokio::select! {
+            () = &mut shutdown => return ended,
+            // After a restore the first one is no sign of impatience.
+            name = async { if is_restored { signals.next().await } else { signals.second().await } } => name,
+        };
+        if is_restored {
+            log::info!("{name}: the server ends, and its next start completes the restore");
+            ended = Ended::Stopped;
+        } else {
             log::warn!("{name} again: running actions are ended now");
             system.shutdown_now().await;
-            Ended::Stopped
+            return Ended::Stopped;
         }
     }
 }

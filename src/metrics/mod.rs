@@ -43,6 +43,7 @@
 //! | module | contents |
 //! |---|---|
 //! | here | [`Metrics`], and what an endpoint counts with it |
+//! | `backups` | counts of backups |
 //! | `families` | all metrics, with their names and meanings |
 //! | `queues` | counts of the events of queues |
 //! | `requests` | counts of requests and connections |
@@ -51,6 +52,7 @@
 //! | `snapshot` | what a scrape reads |
 //! | `write` | the text of a scrape |
 
+mod backups;
 mod families;
 mod histogram;
 mod process;
@@ -68,6 +70,7 @@ use actiond_actors::System;
 use actiond_actors::events::{Interest, Observer, QueueEvent};
 use prometheus_client::encoding::prometheus_text;
 
+use backups::Backups;
 use queues::Queues;
 pub use requests::Reason;
 pub(crate) use requests::{OpenConnection, Outcome, Place, Requests};
@@ -155,6 +158,7 @@ fn weight(accept: &str, wanted: &str) -> Option<f32> {
 pub(crate) struct Counted {
     metrics: Metrics,
     pub(crate) requests: Requests,
+    pub(crate) backups: Backups,
     size: KnownSize,
     began: Instant,
 }
@@ -165,7 +169,8 @@ const QUEUE_BYTES: usize = 12 << 10;
 
 impl Counted {
     pub(crate) fn new(metrics: Metrics, requests: Requests, began: Instant) -> Self {
-        Self { metrics, requests, size: KnownSize::default(), began }
+        let (backups, size) = (Backups::default(), KnownSize::default());
+        Self { metrics, requests, backups, size, began }
     }
 
     /// Returns an estimate of the bytes of a scrape.
