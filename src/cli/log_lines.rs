@@ -12,7 +12,7 @@ use env_logger::fmt::style::{AnsiColor, Effects, Style};
 use env_logger::{Target, WriteStyle};
 use log::{Level, LevelFilter};
 
-use super::log_channel::Channel;
+use crate::logging::channel::Channel;
 
 /// The crate whose lines at info are for developers: the starts and stops of its threads.
 const QUIET: &str = "actix_server";

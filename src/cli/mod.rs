@@ -7,7 +7,6 @@ mod data_directory;
 mod database;
 mod endpoint;
 mod listen;
-mod log_channel;
 mod log_lines;
 mod memory;
 mod migrate;

@@ -23,6 +23,7 @@ use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
+use crate::logging::Streams;
 use crate::metrics::{Counted, Metrics, Requests};
 use crate::service::SERVICE_ACTIONS;
 
@@ -59,6 +60,7 @@ pub(super) struct Inner {
     stop: Notify,
     restart: Notify,
     counted: Option<Arc<Counted>>,
+    log_streams: Streams,
 }
 
 impl fmt::Debug for Endpoint {
@@ -118,6 +120,7 @@ pub struct EndpointBuilder {
     service_has_tls: bool,
     backups: Option<Backups>,
     metrics: Option<Metrics>,
+    log_streams: Streams,
 }
 
 /// A description of the actions of a queue.
@@ -338,6 +341,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the streams of the log, to which each request has its lines written (default: there are none).
+    #[must_use]
+    pub fn log_streams(mut self, streams: Streams) -> Self {
+        self.log_streams = streams;
+        self
+    }
+
     /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or another action has
     /// that name (`GetStatus`), only causes a warning in the log: the application may still use it.
     #[must_use]
@@ -401,6 +411,7 @@ impl EndpointBuilder {
             stop: Notify::new(),
             restart: Notify::new(),
             counted,
+            log_streams: self.log_streams,
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -444,6 +455,7 @@ impl Endpoint {
             service_has_tls: false,
             backups: None,
             metrics: None,
+            log_streams: Streams::default(),
         }
     }
 
@@ -482,6 +494,11 @@ impl Endpoint {
     /// Returns what is counted for metrics, if anything is.
     pub(crate) fn counted(&self) -> Option<&Arc<Counted>> {
         self.inner.counted.as_ref()
+    }
+
+    /// Returns the streams of the log.
+    pub(crate) fn log_streams(&self) -> &Streams {
+        &self.inner.log_streams
     }
 
     /// Replaces the rules about who may do what. Requests that are being performed go on.

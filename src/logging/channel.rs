@@ -19,7 +19,7 @@ type Told = Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
 /// The channel. All clones are the same one.
 #[derive(Clone)]
-pub(super) struct Channel(Arc<Shared>);
+pub(crate) struct Channel(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -52,7 +52,7 @@ impl Channel {
     /// # Errors
     ///
     /// The system gives no thread.
-    pub(super) fn start(
+    pub(crate) fn start(
         out: impl Write + Send + 'static,
         told: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
     ) -> io::Result<Self> {
@@ -69,7 +69,7 @@ impl Channel {
     }
 
     /// Puts a line in, if there is room.
-    pub(super) fn put(&self, line: Vec<u8>) {
+    pub(crate) fn put(&self, line: Vec<u8>) {
         let mut state = self.0.lock();
         let fits = state.lines.is_empty() || state.bytes + line.len() <= MOST;
         if state.lost > 0 || !fits {
@@ -80,14 +80,14 @@ impl Channel {
     }
 
     /// Puts a line in that must not be lost.
-    pub(super) fn put_anyway(&self, line: Vec<u8>) {
+    pub(crate) fn put_anyway(&self, line: Vec<u8>) {
         let mut state = self.0.lock();
         self.0.tell_lost(&mut state);
         self.0.take(&mut state, line);
     }
 
     /// Waits until all is written, or `patience` has passed in which no line could be.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(crate) fn finish(&self, patience: Duration) {
         let mut state = self.0.lock();
         self.0.tell_lost(&mut state);
         state.is_awaited = true;
