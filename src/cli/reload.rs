@@ -3,21 +3,28 @@
 //! A configuration with an error, or with files that can't be used, changes nothing. What is new is found by the values of all
 //! keys ([`Values`]); each [key](config::Key) says whether it is read again.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 
 use super::certificates::Certificates;
 use super::endpoint::{access_of, is_local, limit, queue_settings};
 use crate::cli::args::ServeArgs;
-use crate::config::{self, Change, Overrides, Parsed, Settings, Values};
+use crate::config::{self, Change, Overrides, Parsed, Settings, Values, Warning};
 use crate::documents::beneath;
 use crate::front::Endpoint;
 use crate::kinds::Kinds;
+use crate::service::{ConfigFindings, LiveConfig, ReloadOutcome};
 
-/// Largest number of changes that have a line of the log each.
+/// Largest number of changes that have a line of the log each, or of a reply.
 const MAX_LINES: usize = 100;
+
+/// The words for a reload by the service port, in the log.
+const RELOAD_ACTION: &str = "ReloadConfig";
 
 /// The section that lists the queues.
 const LIST_OF_QUEUES: &str = "AsyncActions";
@@ -48,17 +55,26 @@ pub(super) struct Reloaded {
     pub(super) changed: Vec<Change>,
     /// What has changed and has no effect before a restart, a sentence each.
     pub(super) needs_restart: Vec<String>,
+    warnings: Vec<Warning>,
     roles: usize,
 }
 
 /// Reads the configuration, and logs its warnings. Blocks while the names of hosts are looked up.
 pub(super) fn load(kinds: &Kinds, args: &ServeArgs) -> Result<Parsed, config::ConfigError> {
+    let parsed = parse(kinds, args)?;
+    log_warnings(&parsed.warnings);
+    Ok(parsed)
+}
+
+fn parse(kinds: &Kinds, args: &ServeArgs) -> Result<Parsed, config::ConfigError> {
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
-    let parsed = config::load_values(kinds, args.config.as_deref(), &overrides)?;
-    for warning in &parsed.warnings {
+    config::load_values(kinds, args.config.as_deref(), &overrides)
+}
+
+fn log_warnings(warnings: &[Warning]) {
+    for warning in warnings {
         log::warn!("{warning}");
     }
-    Ok(parsed)
 }
 
 /// Puts the configuration in force again.
@@ -124,7 +140,8 @@ impl Reloader {
     /// The configuration can't be used; nothing has changed.
     pub(super) async fn reload(&self, why: &str) -> Result<Reloaded, ReloadError> {
         let mut state = self.state.lock().await;
-        match self.read(state.has_roles).await {
+        let read = self.read().await.inspect(|parsed| log_warnings(&parsed.warnings));
+        match read.and_then(|parsed| self.check(parsed, state.has_roles)) {
             Ok(parsed) => {
                 let reloaded = self.put_in_force(&mut state, parsed).await;
                 reloaded.log(why);
@@ -138,13 +155,17 @@ impl Reloader {
     }
 
     /// Reads the configuration. Names of hosts are looked up, so a thread of its own waits for that.
-    async fn read(&self, had_roles: bool) -> Result<Parsed, ReloadError> {
+    async fn read(&self) -> Result<Parsed, ReloadError> {
         if let Some(gone) = self.expected.as_ref().filter(|file| !file.exists()) {
             return Err(ReloadError::FileGone(gone.clone()));
         }
         let (kinds, args) = (self.kinds.clone(), self.args.clone());
-        let read = actix_web::rt::task::spawn_blocking(move || load(&kinds, &args));
-        let parsed = read.await.map_err(io::Error::other)??;
+        let read = actix_web::rt::task::spawn_blocking(move || parse(&kinds, &args));
+        Ok(read.await.map_err(io::Error::other)??)
+    }
+
+    /// Returns a configuration that can be put in force while the server runs.
+    fn check(&self, parsed: Parsed, had_roles: bool) -> Result<Parsed, ReloadError> {
         if had_roles && parsed.settings.access.roles.is_empty() {
             return Err(ReloadError::NoRoleLeft);
         }
@@ -153,7 +174,7 @@ impl Reloader {
     }
 
     async fn put_in_force(&self, state: &mut State, parsed: Parsed) -> Reloaded {
-        let Parsed { settings, in_force, .. } = parsed;
+        let Parsed { settings, in_force, warnings } = parsed;
         let sorted =
             sort(state.in_force.changes(&in_force), &Queues::of(&self.endpoint, &settings));
         beneath::protect(settings.files.clone());
@@ -181,9 +202,62 @@ impl Reloader {
         Reloaded {
             changed: sorted.changed,
             needs_restart: sorted.needs_restart,
+            warnings,
             roles: settings.access.roles.len(),
         }
     }
+}
+
+impl LiveConfig for Reloader {
+    fn show(self: Arc<Self>) -> BoxFuture<'static, String> {
+        Box::pin(async move { self.state.lock().await.in_force.show() })
+    }
+
+    fn validate(self: Arc<Self>) -> BoxFuture<'static, ConfigFindings> {
+        Box::pin(async move {
+            // One after the other, however many ask.
+            let state = self.state.lock().await;
+            match self.read().await {
+                Ok(parsed) => {
+                    let warnings = lines(&parsed.warnings);
+                    let checked = self.check(parsed, state.has_roles);
+                    let problems = checked.err().iter().map(ToString::to_string).collect();
+                    ConfigFindings { problems, warnings }
+                }
+                Err(ReloadError::Config(error)) => ConfigFindings {
+                    problems: error.to_string().lines().map(str::to_owned).collect(),
+                    warnings: lines(error.warnings()),
+                },
+                Err(error) => ConfigFindings {
+                    problems: vec![error.to_string()],
+                    ..ConfigFindings::default()
+                },
+            }
+        })
+    }
+
+    fn reload_now(self: Arc<Self>) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
+        Box::pin(async move {
+            // A client that leaves must not leave half of it in force.
+            let reload = async move { self.reload(RELOAD_ACTION).await };
+            match actix_web::rt::spawn(reload).await {
+                Ok(Ok(Reloaded { changed, needs_restart, warnings, .. })) => Ok(ReloadOutcome {
+                    changed: lines(&changed),
+                    needs_restart: lines(&needs_restart),
+                    warnings: lines(&warnings),
+                }),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}
+
+/// Returns the first ones, a line each, and the number of the others.
+fn lines(all: &[impl fmt::Display]) -> Vec<String> {
+    let more = all.len().saturating_sub(MAX_LINES);
+    let first = all.iter().take(MAX_LINES).map(ToString::to_string);
+    first.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 /// The queues that a configuration lists, and those that run.
@@ -266,7 +340,7 @@ fn sort(changes: Vec<Change>, queues: &Queues) -> Sorted {
 
 impl Reloaded {
     fn log(&self, why: &str) {
-        let Self { changed, needs_restart, roles } = self;
+        let Self { changed, needs_restart, roles, .. } = self;
         for change in changed.iter().take(MAX_LINES) {
             log::info!("{why}: {change} is in force");
         }

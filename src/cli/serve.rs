@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actiond_actors::store::{self, Store};
@@ -213,6 +213,9 @@ async fn serve_once(
     let giving_back = actix_web::rt::spawn(memory::give_back());
     answers.iter().for_each(|line| log::info!("{line}"));
     let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, parsed);
+    let reloader = Arc::new(reloader);
+    let config: Weak<Reloader> = Arc::downgrade(&reloader);
+    endpoint.set_config(config);
 
     let ended = tokio::select! {
         ended = end_on_wish(signals, &endpoint, &reloader) => ended,

@@ -203,7 +203,7 @@ async fn perform(call: &mut Call<'_>, action: Action<'_>) -> Result<ReplyData, A
         Action::QueueWork => work::queue_work(call).await.map(ReplyData::Elements),
         Action::Immediate(spec) => server_info::answer(call, spec.name).await,
         Action::Queued(served) => submit::submit(call, served).await.map(ReplyData::Elements),
-        Action::Service(spec) => service::answer(call, spec.name),
+        Action::Service(spec) => service::answer(call, spec.name).await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use actiond_actors::{Submitted, System};
@@ -25,7 +25,7 @@ use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
 use crate::logging::Streams;
 use crate::metrics::{Counted, Metrics, Requests};
-use crate::service::SERVICE_ACTIONS;
+use crate::service::{LiveConfig, SERVICE_ACTIONS};
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -61,6 +61,8 @@ pub(super) struct Inner {
     restart: Notify,
     counted: Option<Arc<Counted>>,
     log_streams: Streams,
+    /// That of the program around it; it holds the endpoint itself.
+    config: OnceLock<Weak<dyn LiveConfig>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -412,6 +414,7 @@ impl EndpointBuilder {
             restart: Notify::new(),
             counted,
             log_streams: self.log_streams,
+            config: OnceLock::new(),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -499,6 +502,16 @@ impl Endpoint {
     /// Returns the streams of the log.
     pub(crate) fn log_streams(&self) -> &Streams {
         &self.inner.log_streams
+    }
+
+    /// Sets the configuration that the service port shows and reloads; only the first one counts. Without one it says so.
+    pub(crate) fn set_config(&self, config: Weak<dyn LiveConfig>) {
+        // A second one is not there to be lost.
+        let _ = self.inner.config.set(config);
+    }
+
+    pub(super) fn config(&self) -> Option<Arc<dyn LiveConfig>> {
+        self.inner.config.get().and_then(Weak::upgrade)
     }
 
     /// Replaces the rules about who may do what. Requests that are being performed go on.

@@ -116,6 +116,13 @@ impl Histogram {
         let count = buckets.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
         Read { count, sum: in_unit(self.sum.load(Ordering::Relaxed), self.scale.unit), buckets }
     }
+
+    /// Returns the average of what was observed, in its unit; 0 if nothing was.
+    #[expect(clippy::cast_precision_loss, reason = "an average needs fewer than 53 bits")]
+    pub(super) fn average(&self) -> f64 {
+        let Read { count, sum, .. } = self.read();
+        sum / count.max(1) as f64
+    }
 }
 
 /// The numbers of a histogram.

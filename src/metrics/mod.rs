@@ -50,6 +50,7 @@
 //! | `process` | figures of the process |
 //! | `snapshot` | what a scrape reads |
 //! | `write` | the text of a scrape |
+//! | `statistics` | the same figures for the service port |
 
 mod families;
 mod histogram;
@@ -57,6 +58,7 @@ mod process;
 mod queues;
 mod requests;
 mod snapshot;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -72,6 +74,7 @@ use queues::Queues;
 pub use requests::Reason;
 pub(crate) use requests::{OpenConnection, Outcome, Place, Requests};
 use snapshot::{KnownSize, Snapshot};
+pub(crate) use statistics::{Statistic, statistics};
 
 /// The metrics of a system of queues. Cheap to clone; all clones count together.
 ///

@@ -80,7 +80,7 @@ pub(super) struct KnownSize(Mutex<Option<(Instant, Option<StoreSize>)>>);
 
 impl KnownSize {
     /// Returns it, and reads it first if it is not fresh; `None` if the store has none, or none is known.
-    async fn read(&self, system: &System) -> Option<StoreSize> {
+    pub(super) async fn read(&self, system: &System) -> Option<StoreSize> {
         let latest = *self.latest();
         let known = match latest {
             Some((at, size)) if at.elapsed() < SIZE_FOR => return size,

@@ -231,7 +231,7 @@ fn load(count: &std::sync::atomic::AtomicU64) -> u64 {
 }
 
 /// Returns the word for a state in labels.
-const fn word(state: State) -> &'static str {
+pub(super) const fn word(state: State) -> &'static str {
     match state {
         State::Queued => "queued",
         State::Processing => "processing",

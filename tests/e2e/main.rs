@@ -44,6 +44,8 @@ mod reload;
 #[cfg(target_os = "linux")]
 mod remote;
 mod server;
+#[cfg(unix)]
+mod service;
 #[cfg(target_os = "linux")]
 mod shop;
 mod skip;
