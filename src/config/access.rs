@@ -590,7 +590,7 @@ mod tests {
 
     #[test]
     fn an_action_that_there_is_not_is_worth_a_warning() {
-        let text = one("Clients=*\nActions=GetStaus,GetTermInfo\nServiceActions=Stopp,SetConfig");
+        let text = one("Clients=*\nActions=GetStaus,GetTermInfo\nServiceActions=Stopp,Diagnostic");
         let (_, warnings) = Settings::parse(&text, "t").unwrap();
         let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
