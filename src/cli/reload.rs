@@ -3,13 +3,12 @@
 //! A configuration with an error, or with files that can't be used, changes nothing. What is new is found by the values of all
 //! keys ([`Values`]); each [key](config::Key) says whether it is read again.
 
-use std::fmt;
+mod live_config;
+
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use futures_util::future::BoxFuture;
 
 use super::certificates::Certificates;
 use super::endpoint::{access_of, is_local, limit, queue_settings};
@@ -18,13 +17,9 @@ use crate::config::{self, Change, Overrides, Parsed, Settings, Values, Warning};
 use crate::documents::beneath;
 use crate::front::Endpoint;
 use crate::kinds::Kinds;
-use crate::service::{ConfigFindings, LiveConfig, ReloadOutcome};
 
 /// Largest number of changes that have a line of the log each, or of a reply.
 const MAX_LINES: usize = 100;
-
-/// The words for a reload by the service port, in the log.
-const RELOAD_ACTION: &str = "ReloadConfig";
 
 /// The section that lists the queues.
 const LIST_OF_QUEUES: &str = "AsyncActions";
@@ -206,58 +201,6 @@ impl Reloader {
             roles: settings.access.roles.len(),
         }
     }
-}
-
-impl LiveConfig for Reloader {
-    fn show(self: Arc<Self>) -> BoxFuture<'static, String> {
-        Box::pin(async move { self.state.lock().await.in_force.show() })
-    }
-
-    fn validate(self: Arc<Self>) -> BoxFuture<'static, ConfigFindings> {
-        Box::pin(async move {
-            // One after the other, however many ask.
-            let state = self.state.lock().await;
-            match self.read().await {
-                Ok(parsed) => {
-                    let warnings = lines(&parsed.warnings);
-                    let checked = self.check(parsed, state.has_roles);
-                    let problems = checked.err().iter().map(ToString::to_string).collect();
-                    ConfigFindings { problems, warnings }
-                }
-                Err(ReloadError::Config(error)) => ConfigFindings {
-                    problems: error.to_string().lines().map(str::to_owned).collect(),
-                    warnings: lines(error.warnings()),
-                },
-                Err(error) => ConfigFindings {
-                    problems: vec![error.to_string()],
-                    ..ConfigFindings::default()
-                },
-            }
-        })
-    }
-
-    fn reload_now(self: Arc<Self>) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
-        Box::pin(async move {
-            // A client that leaves must not leave half of it in force.
-            let reload = async move { self.reload(RELOAD_ACTION).await };
-            match actix_web::rt::spawn(reload).await {
-                Ok(Ok(Reloaded { changed, needs_restart, warnings, .. })) => Ok(ReloadOutcome {
-                    changed: lines(&changed),
-                    needs_restart: lines(&needs_restart),
-                    warnings: lines(&warnings),
-                }),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-    }
-}
-
-/// Returns the first ones, a line each, and the number of the others.
-fn lines(all: &[impl fmt::Display]) -> Vec<String> {
-    let more = all.len().saturating_sub(MAX_LINES);
-    let first = all.iter().take(MAX_LINES).map(ToString::to_string);
-    first.chain((more > 0).then(|| format!("and {more} more"))).collect()
 }
 
 /// The queues that a configuration lists, and those that run.

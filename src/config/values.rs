@@ -227,6 +227,24 @@ mod tests {
     }
 
     #[test]
+    fn of_hashes_the_first_digits_are_shown() {
+        let hash = format!("sha256:{}", "ab12".repeat(16));
+        let table = [
+            (hash.clone(), "sha256:ab12ab12..."),
+            (format!("./keys.txt, {hash} ,b.txt"), "./keys.txt,sha256:ab12ab12...,b.txt"),
+            ("***".to_owned(), "***"),
+            (String::new(), ""),
+        ];
+        for (list, shown) in table {
+            assert_eq!(short_hashes(&list), shown, "{list}");
+        }
+        let roles =
+            values(&format!("[AuthorizationRoles]\n0=R\n[R]\nActions=GetPid\nKeys={hash}\n"));
+        assert!(roles.print().contains(&hash), "{}", roles.print());
+        assert!(!roles.show().contains(&hash), "{}", roles.show());
+    }
+
+    #[test]
     fn a_secret_that_has_changed_is_told_and_not_shown() {
         let ssl = |password: &str| {
             values(&format!(

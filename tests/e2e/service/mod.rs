@@ -3,10 +3,12 @@
 //! - `statistics`: after known work the figures have known values;
 //! - `config`: what is in force is shown, and no secret in it; a configuration is checked and changes nothing;
 //! - `reload`: what changes, what needs a restart, and that an error changes nothing;
+//! - `log_streams`: the last lines of the log;
 //! - `embedded`: a server that is part of another program.
 
 mod config;
 mod embedded;
+mod log_streams;
 mod reload;
 mod statistics;
 
