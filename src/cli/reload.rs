@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::certificates::Certificates;
 use super::endpoint::{access_of, is_local, limit, queue_settings};
+use super::log_lines::LogStreams;
 use crate::cli::args::ServeArgs;
 use crate::config::{self, Change, Overrides, Parsed, Settings, Values, Warning};
 use crate::documents::beneath;
@@ -85,6 +86,7 @@ pub(super) struct Reloader {
     is_local: bool,
     /// Number of HTTP workers.
     workers: usize,
+    log: LogStreams,
     /// Locked while the configuration is read and put in force, so that one comes after the other.
     state: tokio::sync::Mutex<State>,
 }
@@ -102,6 +104,7 @@ impl Reloader {
         endpoint: &Endpoint,
         certificates: Certificates,
         workers: usize,
+        log: LogStreams,
         Parsed { settings, in_force, .. }: &Parsed,
     ) -> Self {
         let expected = args.config.clone().or_else(|| {
@@ -118,6 +121,7 @@ impl Reloader {
             shutdown_grace: Mutex::new(settings.actions.shutdown_grace),
             is_local: is_local(settings),
             workers,
+            log,
             state: tokio::sync::Mutex::new(State { in_force: in_force.clone(), has_roles }),
         }
     }
@@ -172,6 +176,7 @@ impl Reloader {
         let Parsed { settings, in_force, warnings } = parsed;
         let sorted =
             sort(state.in_force.changes(&in_force), &Queues::of(&self.endpoint, &settings));
+        self.log.open(&settings);
         beneath::protect(settings.files.clone());
         self.endpoint.set_access(access_of(&settings));
         let limits =

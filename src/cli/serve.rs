@@ -17,6 +17,7 @@ use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
 use super::endpoint::{access_of, describe, is_local, limit, queue_settings};
 use super::listen::{ListenError, ListeningPort, Ports};
+use super::log_lines::LogStreams;
 use super::reload::{self, Reloader};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
@@ -29,6 +30,7 @@ use crate::front::{Endpoint, Port, log_unfinished, tokens};
 use crate::http;
 use crate::http::server::Listener;
 use crate::kinds::{Kinds, Site};
+use crate::logging::{Streams, log_actions};
 use crate::metrics::Metrics;
 use crate::tls::{LOOK_EVERY, Tls};
 
@@ -79,7 +81,7 @@ impl From<StartError> for ServeError {
 /// Runs the server until a signal ends it.
 pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
     let log = log_lines::begin();
-    let ended = actix_web::rt::System::new().block_on(serve(kinds, args));
+    let ended = actix_web::rt::System::new().block_on(serve(kinds, args, log.streams()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => {
@@ -109,15 +111,16 @@ enum Ended {
 
 /// What one server leaves to the next: clients wait in the queues of its ports meanwhile.
 struct Kept {
+    log: LogStreams,
     reloads: Reloads,
     signals: Option<Signals>,
     ports: Option<Ports>,
 }
 
 /// Runs one server after another, until one is stopped.
-async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
+async fn serve(kinds: &Kinds, args: &ServeArgs, log: LogStreams) -> Result<(), ServeError> {
     // Before anything else takes time: any of these would end the process without a word.
-    let mut kept = Kept { reloads: Reloads::new()?, signals: None, ports: None };
+    let mut kept = Kept { log, reloads: Reloads::new()?, signals: None, ports: None };
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
@@ -139,6 +142,8 @@ async fn serve_once(
     kept: &mut Kept,
 ) -> Result<Ended, ServeError> {
     let settings = &parsed.settings;
+    let log = kept.log.clone();
+    log.open(settings);
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     #[cfg(unix)]
     if let Some(warning) = super::open_files::warning(settings, workers) {
@@ -161,12 +166,13 @@ async fn serve_once(
         none => none.insert(Signals::new()?),
     };
     let metrics = Metrics::default();
-    let system = start_queues(settings, port, &metrics).await?;
+    let system = start_queues(settings, port, &metrics, &log.streams).await?;
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
     let endpoint = describe(settings, builder)
         .access(access_of(settings))
         .metrics(metrics)
+        .log_streams(log.streams.clone())
         .address(settings.server.token_host.clone(), port)
         .threads(workers)
         .idle_timeout(idle)
@@ -212,7 +218,7 @@ async fn serve_once(
     let watching: Vec<_> = certificates.all().map(watch).collect();
     let giving_back = actix_web::rt::spawn(memory::give_back());
     answers.iter().for_each(|line| log::info!("{line}"));
-    let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, parsed);
+    let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, log, parsed);
     let reloader = Arc::new(reloader);
     let config: Weak<Reloader> = Arc::downgrade(&reloader);
     endpoint.set_config(config);
@@ -336,6 +342,7 @@ async fn start_queues(
     settings: &Settings,
     port: u16,
     metrics: &Metrics,
+    streams: &Streams,
 ) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
     let shared = shared_store(settings, port).await?;
@@ -350,7 +357,8 @@ async fn start_queues(
     let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));
-    let builder = builder.observer(metrics.observer());
+    let builder = builder.observer(metrics.observer()).observer(log_actions(streams.clone()));
+    streams.set_tokens(Arc::new(tokens()));
     let written: Vec<_> = settings
         .queues
         .iter()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use actiond_actors::secrets::SecretNames;
 use actiond_actors::{Submitted, System};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ pub(super) struct Inner {
     prefix: String,
     browsers: ArcSwap<BrowserPolicy>,
     queues: Vec<ServedQueue>,
+    /// The parameters of any queue that no log shows.
+    secret_names: SecretNames,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
@@ -371,6 +374,9 @@ impl EndpointBuilder {
             let desk = desk.map(|(_, desk)| desk.clone());
             let runs_programs =
                 self.programs.iter().any(|name| name.eq_ignore_ascii_case(queue.name()));
+            let secret = params.iter().filter(|param| param.is_secret).map(|param| &*param.name);
+            let settings = queue.settings();
+            let secret_names = secret.chain(settings.secret_parameters.own()).collect();
             ServedQueue {
                 queue,
                 upper,
@@ -381,6 +387,7 @@ impl EndpointBuilder {
                 role,
                 desk,
                 runs_programs,
+                secret_names,
             }
         });
         let queues: Vec<_> = queues.collect();
@@ -389,8 +396,11 @@ impl EndpointBuilder {
             let requests = Requests::new(named_actions(&queues));
             Arc::new(Counted::new(metrics, requests, began))
         });
+        let own = queues.iter().flat_map(|served| served.secret_names.own());
+        let secret_names = own.collect();
         let inner = Inner {
             queues,
+            secret_names,
             host: self.host,
             port: self.port,
             threads: self.threads,
@@ -595,6 +605,11 @@ impl Endpoint {
 
     pub(super) fn queues(&self) -> &[ServedQueue] {
         &self.inner.queues
+    }
+
+    /// Returns the parameters that no log shows of a request of which the action is not known.
+    pub(super) fn secret_names(&self) -> &SecretNames {
+        &self.inner.secret_names
     }
 
     pub(super) fn queue(&self, name: &str) -> Option<&ServedQueue> {

@@ -1,6 +1,7 @@
 //! The last lines of a stream, kept in memory.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Largest number of bytes that a history keeps, however long its lines are.
@@ -10,7 +11,7 @@ const MOST: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct History {
     /// Largest number of lines that are told.
-    lines: usize,
+    most: AtomicUsize,
     kept: Mutex<Kept>,
 }
 
@@ -25,12 +26,18 @@ struct Kept {
 impl History {
     /// Makes one that tells up to `lines` lines.
     pub(super) fn new(lines: usize) -> Self {
-        Self { lines, kept: Mutex::default() }
+        Self { most: AtomicUsize::new(lines), kept: Mutex::default() }
+    }
+
+    /// Sets the number of lines that it tells.
+    pub(super) fn set_most(&self, lines: usize) {
+        self.most.store(lines, Ordering::Relaxed);
     }
 
     /// Adds a block of lines, each of which ends with a line break.
     pub(super) fn push(&self, block: &[u8]) {
-        let (block, lines) = last_lines(block, self.lines);
+        let most = self.most.load(Ordering::Relaxed);
+        let (block, lines) = last_lines(block, most);
         if lines == 0 || block.len() > MOST {
             return;
         }
@@ -41,7 +48,7 @@ impl History {
         kept.blocks.push_back((block, lines));
         while let Some((oldest, of_oldest)) = kept.blocks.front() {
             let (bytes, of_oldest) = (oldest.len(), *of_oldest);
-            if kept.bytes <= MOST && kept.lines - of_oldest < self.lines {
+            if kept.bytes <= MOST && kept.lines - of_oldest < most {
                 break;
             }
             kept.blocks.pop_front();
@@ -52,7 +59,7 @@ impl History {
 
     /// Returns the last lines, up to this number of them, the oldest first.
     pub(super) fn tail(&self, number: usize) -> Vec<String> {
-        let number = number.min(self.lines);
+        let number = number.min(self.most.load(Ordering::Relaxed));
         let mut lines = Vec::new();
         let kept = self.kept();
         for (block, _) in kept.blocks.iter().rev() {

@@ -19,8 +19,7 @@ pub enum Level {
 
 impl Level {
     /// All of them, the least first.
-    pub const ALL: [Self; 5] =
-        [Self::Full, Self::Normal, Self::Warning, Self::Error, Self::Always];
+    pub const ALL: [Self; 5] = [Self::Full, Self::Normal, Self::Warning, Self::Error, Self::Always];
 
     /// Returns its word.
     #[must_use]
@@ -50,6 +49,28 @@ impl Level {
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.word().eq_ignore_ascii_case(word))
+    }
+}
+
+impl From<Level> for log::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Full => Self::Debug,
+            Level::Normal | Level::Always => Self::Info,
+            Level::Warning => Self::Warn,
+            Level::Error => Self::Error,
+        }
+    }
+}
+
+/// Returns the filter of records that a stream of this level takes.
+pub(super) const fn filter(level: Level) -> log::LevelFilter {
+    match level {
+        Level::Full => log::LevelFilter::Debug,
+        Level::Normal => log::LevelFilter::Info,
+        Level::Warning => log::LevelFilter::Warn,
+        Level::Error => log::LevelFilter::Error,
+        Level::Always => log::LevelFilter::Off,
     }
 }
 

@@ -28,6 +28,8 @@ mod forward;
 mod hostile;
 mod limits;
 mod listening;
+#[cfg(unix)]
+mod log_streams;
 mod logging;
 mod metrics;
 mod operating;
