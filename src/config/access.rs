@@ -599,7 +599,7 @@ mod tests {
                 "t:5: [R] Actions names GetStaus, which is no action of this server. Is GetStatus meant?",
                 "t:5: [R] Actions names GetTermInfo, which is no action of this server.",
                 "t:6: [R] ServiceActions names Stopp, which is no action of this server. Is Stop meant?",
-                "t:6: [R] ServiceActions names SetConfig, which is no action of this server.",
+                "t:6: [R] ServiceActions names Diagnostic, which is no action of this server.",
             ]
         );
     }
