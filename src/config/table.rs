@@ -819,7 +819,7 @@ pub(super) const LOG_TIME: &Key = &Key::with_default(
 pub(super) const LOG_ECHO: &Key = &Key::optional(
     "LogEcho",
     ValueKind::Boolean,
-    "false",
+    "true",
     "Whether the lines that the stream takes come to the console: all of them with true, none with false. By default the console says what it would say without streams. The reason for which the server ends always comes there.",
 )
 .read_again();

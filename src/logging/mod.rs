@@ -66,6 +66,9 @@ pub const APPLICATION_TYPE: &str = "application";
 pub const ACTION_TYPE: &str = "action";
 
 /// The streams of a log. All clones are the same ones.
+///
+/// The program `actiond` hands them all that is logged. In an application of your own they get the lines of requests
+/// ([`EndpointBuilder::log_streams`](crate::front::EndpointBuilder::log_streams)) and of actions ([`log_actions`]).
 #[derive(Clone, Default)]
 pub struct Streams(Arc<Shared>);
 
