@@ -91,7 +91,7 @@ pub enum Durability {
 
 /// A store in one SQLite file, `actions.db` in the data directory.
 pub struct SqliteStore {
-    source: Source,
+    source: Option<Source>,
     writer: mpsc::Sender<WriteJob>,
     /// For reads of one action on the caller's thread: they are many and short.
     pool: Arc<ReaderPool>,
@@ -189,7 +189,9 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
-        let source = Arc::clone(&self.source);
+        let Some(source) = self.source.clone() else {
+            return Some(ask(&self.writer, |reply| WriteJob::Copy(into, reply)));
+        };
         let (reply, answer) = oneshot::channel();
         // It takes long, and a thread of its own holds nobody up.
         let copy =

@@ -135,7 +135,9 @@ fn write(
     is_whole
 }
 
-fn copy(
+/// Copies the database into a file that is synced later, a step at a time; `between` is called after each, and ends it with `false`.
+/// Returns true if it was copied to the end. What this connection changes meanwhile is in the copy, too.
+pub(in crate::store::sqlite) fn copy(
     memory: &Connection,
     new: &Path,
     between: &mut impl FnMut() -> bool,
