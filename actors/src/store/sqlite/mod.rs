@@ -9,7 +9,8 @@
 //! - the same in memory, written to the file now and then: `in_memory`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
-//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`;
+//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`; the oldest
+//!   waiting actions in `waiting`;
 //! - copies of the database while work goes on: `backup`; what takes the place of the database at a start: `restore`;
 //! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
@@ -50,6 +51,7 @@ mod schema;
 mod size;
 mod starts;
 mod threads;
+mod waiting;
 mod within;
 mod write;
 
@@ -61,7 +63,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
-use crate::action::{ActionId, Parameters};
+use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
@@ -206,6 +208,13 @@ impl Store for SqliteStore {
 
     fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
         read(&self.single, ReadClass::Short, |reader| reader.size().map(Some))
+    }
+
+    fn oldest_waiting(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Option<Vec<Option<Timestamp>>>, StoreError>> {
+        read(&self.single, ReadClass::Short, move |reader| reader.oldest_waiting(&queues).map(Some))
     }
 
     fn page_of_ids(
