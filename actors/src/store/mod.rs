@@ -352,7 +352,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(Vec::new())).boxed()
     }
 
-    /// Tells whether the store answers, as far as is known: from memory, a few seconds late at most. A store that says no tells the
+    /// Tells whether the store answers, as far as is known: from memory, a few seconds late at most. One that keeps actions in memory
+    /// and can't write them to its file, so that its end would lose them, says no, too. A store that says no tells the
     /// log of the beginning and the end of that itself: queues say nothing then of batches that fail for it.
     fn is_available(&self) -> bool {
         true

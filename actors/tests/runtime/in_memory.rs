@@ -57,6 +57,29 @@ fn ids_in(data: &Path) -> Vec<i64> {
 }
 
 #[tokio::test]
+async fn a_store_whose_file_can_not_be_written_is_not_available() {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_in_memory(home.path(), OFTEN).unwrap();
+    let queue = store.open_queue("Work").await.unwrap().id;
+    assert!(store.is_available());
+    // In the way of the file that is written beside the other one.
+    let in_the_way = home.path().join("actions.db.new");
+    let mut blocked = false;
+    eventually("the directory is in the way", async || {
+        blocked |= std::fs::create_dir(&in_the_way).is_ok();
+        blocked
+    })
+    .await;
+    let kept = submit_to(&store, queue, "kept").await;
+    eventually("it is told", async || !store.is_available()).await;
+    std::fs::remove_dir(&in_the_way).unwrap();
+    eventually("it is well again", async || store.is_available()).await;
+    assert_eq!(ids_in(home.path()), [i64::try_from(kept.get()).unwrap()]);
+    store.close().await;
+    assert!(store.is_available());
+}
+
+#[tokio::test]
 async fn actions_go_from_a_file_into_memory_and_back() {
     let home = tempfile::tempdir().unwrap();
     let on_disk = || SqliteStore::open(home.path(), Durability::Normal).unwrap();

@@ -57,6 +57,7 @@ mod write;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use futures_util::FutureExt as _;
@@ -103,6 +104,8 @@ pub struct SqliteStore {
     pages: mpsc::Sender<ReadJob>,
     durability: &'static str,
     size_limit: SizeLimit,
+    /// True while the file of a database in memory can't be written.
+    unsaved: Option<Arc<AtomicBool>>,
     threads: Arc<Mutex<Threads>>,
 }
 
@@ -251,6 +254,10 @@ impl Store for SqliteStore {
             }
         }
         .boxed()
+    }
+
+    fn is_available(&self) -> bool {
+        self.unsaved.as_ref().is_none_or(|unsaved| !unsaved.load(Ordering::Relaxed))
     }
 
     fn limit_bytes(&self, limit: Option<u64>) {

@@ -148,6 +148,7 @@ impl SqliteStore {
         let (write_sender, write_jobs) = mpsc::channel();
         let source = opened.source.clone();
         let (size_limit, durability) = (opened.size_limit.clone(), opened.durability);
+        let unsaved = opened.saving.as_ref().map(Saving::failed);
         threads.writing = Some(spawn("actiond-write", {
             let pool = Arc::clone(&pool);
             move || {
@@ -177,6 +178,7 @@ impl SqliteStore {
             pages,
             durability,
             size_limit,
+            unsaved,
             threads: Arc::new(Mutex::new(threads)),
         })
     }

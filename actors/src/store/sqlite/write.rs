@@ -275,7 +275,7 @@ impl<'c> Writer<'c> {
     /// Commits the parts of a batch that must go on when the disk is full: the controls, and starts while there is
     /// space for their results. Submissions are refused.
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
-        let has_room = self.reserve.has_room_for_starts();
+        let has_room = self.reserve.has_room_for_work();
         let claim = if has_room { batch.claim } else { 0 };
         let rest = without_submissions(batch, claim);
         let moves = has_room.then_some(deferred::STEP);
