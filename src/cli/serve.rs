@@ -61,6 +61,10 @@ enum ServeError {
     #[error("the HTTP server failed: {0}")]
     Http(#[from] io::Error),
     #[error(
+        "the actions in memory could not be written to disk at the end: what the file lacks is lost"
+    )]
+    NotSaved,
+    #[error(
         "the HTTP server ended by itself; each of its {0} threads needs four open files, of which the limit (ulimit -n) \
          may allow too few: raise it, or lower [Server] Threads"
     )]
@@ -242,6 +246,9 @@ async fn serve_once(
     // The servers have been told to stop; what is left to learn is whether they did so well.
     for ended in join_all(running).await {
         ended.unwrap_or(Ok(()))?;
+    }
+    if settings.actions.in_memory.is_some() && !system.is_store_available() {
+        return Err(ServeError::NotSaved);
     }
     Ok(ended)
 }

@@ -35,7 +35,7 @@
 //! # What it costs
 //!
 //! Each event and each request adds to a few atomics; nothing is kept of it, so nothing grows if nobody scrapes. A scrape reads
-//! those and what the queues have in memory. Of the database only its size is read, every few seconds at most.
+//! those and what the queues have in memory. Of the database its size is read and where each queue begins, every few seconds at most.
 //!
 //! No label has a value that a client chooses: queues, actions, states, outcomes and reasons are known when the server starts.
 //! So the number of series is fixed.
@@ -73,7 +73,7 @@ use prometheus_client::encoding::prometheus_text;
 use queues::Queues;
 pub use requests::Reason;
 pub(crate) use requests::{OpenConnection, Outcome, Place, Requests};
-use snapshot::{KnownSize, Snapshot};
+use snapshot::{KnownOfStore, Snapshot};
 pub(crate) use statistics::{Statistic, statistics};
 
 /// The metrics of a system of queues. Cheap to clone; all clones count together.
@@ -158,7 +158,7 @@ fn weight(accept: &str, wanted: &str) -> Option<f32> {
 pub(crate) struct Counted {
     metrics: Metrics,
     pub(crate) requests: Requests,
-    size: KnownSize,
+    store: KnownOfStore,
     began: Instant,
 }
 
@@ -168,7 +168,7 @@ const QUEUE_BYTES: usize = 12 << 10;
 
 impl Counted {
     pub(crate) fn new(metrics: Metrics, requests: Requests, began: Instant) -> Self {
-        Self { metrics, requests, size: KnownSize::default(), began }
+        Self { metrics, requests, store: KnownOfStore::default(), began }
     }
 
     /// Returns an estimate of the bytes of a scrape.

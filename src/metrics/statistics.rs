@@ -66,10 +66,11 @@ pub(crate) async fn statistics(
         all.queue(&queue, counted.map(AsRef::as_ref));
     }
     if let Some(counted) = counted
-        && let Some(size) = counted.size.read(system).await
+        && let Some(size) = counted.store.read(system).await.size
     {
+        let of_file = size.file.map(|file| [("FreeBytes", file.free), ("LogBytes", file.log)]);
         for (name, bytes) in
-            [("Bytes", size.database), ("FreeBytes", size.free), ("LogBytes", size.log)]
+            [("Bytes", size.database)].into_iter().chain(of_file.into_iter().flatten())
         {
             all.add("Store", "Database", name, Unit::Bytes, bytes);
         }
