@@ -68,6 +68,7 @@
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | [`metrics`] | counts of all of it, for Prometheus |
+//! | [`logging`] | the streams of the log: files of lines by their types |
 //! | [`config`] | the configuration file |
 //! | [`backup`] | archives of all that a server keeps |
 //! | [`cli`] | the program: command line, log, signals |
@@ -88,6 +89,7 @@ pub mod front;
 pub mod fuzzing;
 pub mod http;
 pub mod kinds;
+pub mod logging;
 pub mod metrics;
 pub mod service;
 pub mod tls;

@@ -93,19 +93,30 @@ pub struct ParamSpec {
     pub required: bool,
     /// The meaning, in a sentence or two.
     pub summary: Cow<'static, str>,
+    /// True if its value is not for other eyes: no log shows it.
+    pub is_secret: bool,
 }
 
 impl ParamSpec {
     /// Describes a parameter that may be left out, in a table.
     #[must_use]
     pub const fn optional(name: &'static str, kind: ParamKind, summary: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), kind, required: false, summary: Cow::Borrowed(summary) }
+        let (name, summary) = (Cow::Borrowed(name), Cow::Borrowed(summary));
+        Self { name, kind, required: false, summary, is_secret: false }
     }
 
     /// Describes a parameter that must be given, in a table.
     #[must_use]
     pub const fn required(name: &'static str, kind: ParamKind, summary: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), kind, required: true, summary: Cow::Borrowed(summary) }
+        let (name, summary) = (Cow::Borrowed(name), Cow::Borrowed(summary));
+        Self { name, kind, required: true, summary, is_secret: false }
+    }
+
+    /// Says that its value is not for other eyes: no log shows it.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
     }
 }
 

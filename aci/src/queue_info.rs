@@ -377,14 +377,20 @@ const FILTERS: [&str; 9] = [
     "Finished-Before",
 ];
 
-/// Reads the actions that are to be deleted. Whoever sends nothing that selects them may have lost it on the way, and whoever
-/// selects what has not ended expects something else: neither deletes anything.
+/// Reads the actions that are to be deleted. Whoever sends nothing that selects them may have lost it on the way, whoever selects
+/// what has not ended expects something else, and a parameter that is misspelt or empty was meant to leave actions out: none of them
+/// deletes anything.
 fn to_delete(
     pairs: &Pairs,
     has_token: bool,
     now_ms: i64,
     tz: &impl TimeZone,
 ) -> Result<StatusQuery, AciError> {
+    validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, true)?;
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| pairs.given(name).is_none()) {
+        let allowed = format!("for {DELETE}, a value for each parameter that is sent");
+        return Err(AciError::invalid(name, "", &allowed));
+    }
     let given = FILTERS.into_iter().find_map(|name| Some((name, pairs.given(name)?)));
     match given {
         Some((name, value)) if has_token => {

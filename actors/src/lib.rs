@@ -96,7 +96,9 @@ mod moment;
 pub mod perform;
 mod queue;
 pub mod report;
+pub mod secrets;
 pub mod store;
+pub mod subject;
 mod supervision;
 mod system;
 #[cfg(feature = "testing")]
@@ -119,4 +121,5 @@ pub use queue::{
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;
 pub use store::{Counts, StoreError, StoreSize, Submitted};
+pub use subject::Subject;
 pub use system::{Builder, Standing, StartError, System};

@@ -16,6 +16,7 @@ mod peers;
 mod showing;
 mod shutdown;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
+use crate::action::Timestamp;
 use crate::clock::Clock;
 use crate::events::Observers;
 use crate::queue::{QueueActor, QueueHandle, QueueShared, Summary, lock};
@@ -224,6 +226,24 @@ impl System {
     /// The store's.
     pub async fn store_size(&self) -> Result<Option<StoreSize>, StoreError> {
         self.inner.store.size().await
+    }
+
+    /// Reads when the oldest action was queued of those that wait in a queue and may start, by the name of the queue; one in which
+    /// there is none is left out. `None` if the store can't tell: see [`Store::oldest_waiting`].
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn oldest_waiting(&self) -> Result<Option<BTreeMap<String, Timestamp>>, StoreError> {
+        let mut queues = self.queues();
+        queues.retain(|queue| queue.summary().counts.queued() > 0);
+        let ids = queues.iter().map(|queue| queue.id).collect();
+        let oldest = self.inner.store.oldest_waiting(ids).await?;
+        let named = queues.iter().map(|queue| queue.name().to_owned());
+        let waiting = |oldest: Vec<Option<Timestamp>>| {
+            named.zip(oldest).filter_map(|(name, at)| Some((name, at?))).collect()
+        };
+        Ok(oldest.map(waiting))
     }
 
     /// Reads the servers that share the store, this one too: see [`Store::servers`]. Empty if the store can't be shared.

@@ -92,15 +92,15 @@ try_call() {
 
 # Sends a request again until it is answered, this many times.
 call() {
-    local times=$1 limit=$2 pause=1 code
+    local times=$1 limit=$2 pause=2 code # In tenths of a second.
     shift 2
     while :; do
         try_call "$limit" "$@"
         code=$?
         # Once it is to end, what it has to say is still said; it takes nothing more.
         [ $code = 1 ] && ((--times > 0)) && { [ -z "$is_ending" ] || [ "$1" != WorkAction=take ]; } || return $code
-        sleep $pause
-        pause=$((pause < 10 ? pause * 2 : 10))
+        sleep "$((pause / 10)).$((pause % 10))"
+        pause=$((pause < 50 ? pause * 2 : 100))
     done
 }
 

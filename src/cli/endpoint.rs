@@ -61,6 +61,9 @@ pub(super) fn queue_settings(queue: &QueueConfig) -> QueueSettings {
     let mut limits = queue.limits.clone();
     limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));
     queue.settings.adjust(&mut limits);
+    let own = queue.settings.params().unwrap_or_else(|| queue.kind.params().to_vec());
+    let marked = own.iter().filter(|param| param.is_secret).map(|param| &*param.name);
+    limits.secret_parameters = marked.chain(queue.limits.secret_parameters.own()).collect();
     limits
 }
 

@@ -1,4 +1,4 @@
-//! The lines of the program's log: local time with its offset, level, module and message.
+//! The lines of the program's log on the console: local time with its offset, level, module and message. Streams take them, too.
 
 use std::fmt;
 use std::io::Write as _;
@@ -6,13 +6,17 @@ use std::panic::PanicHookInfo;
 use std::time::Duration;
 
 use actiond_actors::clock::{Clock as _, SystemClock};
+use actiond_actors::subject::ACTION_LOG;
 use anstream::{AutoStream, ColorChoice};
 use chrono::{Local, TimeZone};
 use env_logger::fmt::style::{AnsiColor, Effects, Style};
 use env_logger::{Target, WriteStyle};
 use log::{Level, LevelFilter};
 
-use super::log_channel::Channel;
+use crate::config::Settings;
+use crate::logging::channel::Channel;
+use crate::logging::console::Console;
+use crate::logging::{Echo, Streams};
 
 /// The crate whose lines at info are for developers: the starts and stops of its threads.
 const QUIET: &str = "actix_server";
@@ -28,6 +32,62 @@ pub(super) struct Log {
     /// `None` if the system gives no thread: then each line is written by the thread that logs it.
     channel: Option<Channel>,
     colours: bool,
+    streams: LogStreams,
+}
+
+/// The streams of the log of this process.
+#[derive(Clone)]
+pub(super) struct LogStreams {
+    pub(super) streams: Streams,
+    /// What comes to the console.
+    console: LevelFilter,
+}
+
+impl LogStreams {
+    /// Opens the streams of a configuration in place of those that are open.
+    pub(super) fn open(&self, settings: &Settings) {
+        let queues = settings.queues.iter();
+        let queues = queues.map(|queue| (queue.name.as_str(), queue.kind.log_types()));
+        self.streams.open(&settings.log_streams, queues);
+        log::set_max_level(self.console.max(self.streams.max_level()));
+    }
+}
+
+/// What the crate `log` hands its records to.
+struct Logger {
+    console: env_logger::Logger,
+    colours: bool,
+    channel: Option<Channel>,
+    streams: Streams,
+}
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.console.enabled(metadata) || metadata.level() <= self.streams.max_level()
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        match self.streams.take(record) {
+            Echo::Never => {}
+            Echo::Always if !self.console.matches(record) || record.target() == ACTION_LOG => {
+                let line = line(self.colours, record.level(), record.target(), *record.args());
+                put(self.channel.as_ref(), line);
+            }
+            // It is for streams: before there were any, nobody saw it.
+            Echo::AsUsual if record.target() == ACTION_LOG => {}
+            Echo::Always | Echo::AsUsual => self.console.log(record),
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn put(channel: Option<&Channel>, line: Vec<u8>) {
+    match channel {
+        Some(channel) => channel.put(line),
+        // Nothing is left to be done if it can't be written.
+        None => drop(std::io::stderr().write_all(&line)),
+    }
 }
 
 /// Sets up the log for the whole process, on the standard error.
@@ -60,26 +120,40 @@ pub(super) fn begin() -> Log {
     if is_telltale(filter) {
         builder.filter_module(TELLTALE, LevelFilter::Info);
     }
+    let of_console = channel.clone();
+    let streams = Streams::with_console(Console::new(move |level, target, said| {
+        put(of_console.as_ref(), line(colours, level, target, said));
+    }));
     if let Some(channel) = &channel {
         builder.target(Target::Pipe(Box::new(channel.clone())));
-        // The standard library would write where a panic happens, in an action or in a queue.
-        let channel = channel.clone();
-        std::panic::set_hook(Box::new(move |info| {
-            channel.put(line(
-                colours,
-                Level::Error,
-                module_path!(),
-                format_args!("{}", Panic(info)),
-            ));
-        }));
     }
-    builder.init();
-    Log { channel, colours }
+    // The standard library would write where a panic happens, in an action or in a queue.
+    let (of_panics, streams_of_panics) = (channel.clone(), streams.clone());
+    std::panic::set_hook(Box::new(move |info| {
+        let panic = Panic(info);
+        let said = format_args!("{panic}");
+        put(of_panics.as_ref(), line(colours, Level::Error, module_path!(), said));
+        streams_of_panics.say(Level::Error.into(), module_path!(), said);
+    }));
+    let console = builder.build();
+    let streams = LogStreams { streams, console: console.filter() };
+    log::set_max_level(streams.console);
+    let of_streams = streams.streams.clone();
+    let logger = Logger { console, colours, channel: channel.clone(), streams: of_streams };
+    // It is set once, at the beginning of the process.
+    let _ = log::set_boxed_logger(Box::new(logger));
+    Log { channel, colours, streams }
 }
 
 impl Log {
+    /// Returns the streams.
+    pub(super) fn streams(&self) -> LogStreams {
+        self.streams.clone()
+    }
+
     /// Logs the reason for which the process ends, whatever the filter lets through.
     pub(super) fn fatal(&self, target: &str, said: fmt::Arguments<'_>) {
+        self.streams.streams.say(Level::Error.into(), target, said);
         let line = line(self.colours, Level::Error, target, said);
         match &self.channel {
             Some(channel) => channel.put_anyway(line),
@@ -91,6 +165,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
+        self.streams.streams.finish(PATIENCE);
         if let Some(channel) = &self.channel {
             channel.finish(PATIENCE);
         }

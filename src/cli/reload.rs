@@ -3,6 +3,8 @@
 //! A configuration with an error, or with files that can't be used, changes nothing. What is new is found by the values of all
 //! keys ([`Values`]); each [key](config::Key) says whether it is read again.
 
+mod live_config;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +12,14 @@ use std::time::Duration;
 
 use super::certificates::Certificates;
 use super::endpoint::{access_of, is_local, limit, queue_settings};
+use super::log_lines::LogStreams;
 use crate::cli::args::ServeArgs;
-use crate::config::{self, Change, Overrides, Parsed, Settings, Values};
+use crate::config::{self, Change, Overrides, Parsed, Settings, Values, Warning};
 use crate::documents::beneath;
 use crate::front::Endpoint;
 use crate::kinds::Kinds;
 
-/// Largest number of changes that have a line of the log each.
+/// Largest number of changes that have a line of the log each, or of a reply.
 const MAX_LINES: usize = 100;
 
 /// The section that lists the queues.
@@ -48,17 +51,26 @@ pub(super) struct Reloaded {
     pub(super) changed: Vec<Change>,
     /// What has changed and has no effect before a restart, a sentence each.
     pub(super) needs_restart: Vec<String>,
+    warnings: Vec<Warning>,
     roles: usize,
 }
 
 /// Reads the configuration, and logs its warnings. Blocks while the names of hosts are looked up.
 pub(super) fn load(kinds: &Kinds, args: &ServeArgs) -> Result<Parsed, config::ConfigError> {
+    let parsed = parse(kinds, args)?;
+    log_warnings(&parsed.warnings);
+    Ok(parsed)
+}
+
+fn parse(kinds: &Kinds, args: &ServeArgs) -> Result<Parsed, config::ConfigError> {
     let overrides = Overrides { port: args.port, data_directory: args.data.clone() };
-    let parsed = config::load_values(kinds, args.config.as_deref(), &overrides)?;
-    for warning in &parsed.warnings {
+    config::load_values(kinds, args.config.as_deref(), &overrides)
+}
+
+fn log_warnings(warnings: &[Warning]) {
+    for warning in warnings {
         log::warn!("{warning}");
     }
-    Ok(parsed)
 }
 
 /// Puts the configuration in force again.
@@ -74,6 +86,7 @@ pub(super) struct Reloader {
     is_local: bool,
     /// Number of HTTP workers.
     workers: usize,
+    log: LogStreams,
     /// Locked while the configuration is read and put in force, so that one comes after the other.
     state: tokio::sync::Mutex<State>,
 }
@@ -91,6 +104,7 @@ impl Reloader {
         endpoint: &Endpoint,
         certificates: Certificates,
         workers: usize,
+        log: LogStreams,
         Parsed { settings, in_force, .. }: &Parsed,
     ) -> Self {
         let expected = args.config.clone().or_else(|| {
@@ -107,6 +121,7 @@ impl Reloader {
             shutdown_grace: Mutex::new(settings.actions.shutdown_grace),
             is_local: is_local(settings),
             workers,
+            log,
             state: tokio::sync::Mutex::new(State { in_force: in_force.clone(), has_roles }),
         }
     }
@@ -124,7 +139,8 @@ impl Reloader {
     /// The configuration can't be used; nothing has changed.
     pub(super) async fn reload(&self, why: &str) -> Result<Reloaded, ReloadError> {
         let mut state = self.state.lock().await;
-        match self.read(state.has_roles).await {
+        let read = self.read().await.inspect(|parsed| log_warnings(&parsed.warnings));
+        match read.and_then(|parsed| self.check(parsed, state.has_roles)) {
             Ok(parsed) => {
                 let reloaded = self.put_in_force(&mut state, parsed).await;
                 reloaded.log(why);
@@ -138,13 +154,17 @@ impl Reloader {
     }
 
     /// Reads the configuration. Names of hosts are looked up, so a thread of its own waits for that.
-    async fn read(&self, had_roles: bool) -> Result<Parsed, ReloadError> {
+    async fn read(&self) -> Result<Parsed, ReloadError> {
         if let Some(gone) = self.expected.as_ref().filter(|file| !file.exists()) {
             return Err(ReloadError::FileGone(gone.clone()));
         }
         let (kinds, args) = (self.kinds.clone(), self.args.clone());
-        let read = actix_web::rt::task::spawn_blocking(move || load(&kinds, &args));
-        let parsed = read.await.map_err(io::Error::other)??;
+        let read = actix_web::rt::task::spawn_blocking(move || parse(&kinds, &args));
+        Ok(read.await.map_err(io::Error::other)??)
+    }
+
+    /// Returns a configuration that can be put in force while the server runs.
+    fn check(&self, parsed: Parsed, had_roles: bool) -> Result<Parsed, ReloadError> {
         if had_roles && parsed.settings.access.roles.is_empty() {
             return Err(ReloadError::NoRoleLeft);
         }
@@ -153,9 +173,10 @@ impl Reloader {
     }
 
     async fn put_in_force(&self, state: &mut State, parsed: Parsed) -> Reloaded {
-        let Parsed { settings, in_force, .. } = parsed;
+        let Parsed { settings, in_force, warnings } = parsed;
         let sorted =
             sort(state.in_force.changes(&in_force), &Queues::of(&self.endpoint, &settings));
+        self.log.open(&settings);
         beneath::protect(settings.files.clone());
         self.endpoint.set_access(access_of(&settings));
         let limits =
@@ -181,6 +202,7 @@ impl Reloader {
         Reloaded {
             changed: sorted.changed,
             needs_restart: sorted.needs_restart,
+            warnings,
             roles: settings.access.roles.len(),
         }
     }
@@ -266,7 +288,7 @@ fn sort(changes: Vec<Change>, queues: &Queues) -> Sorted {
 
 impl Reloaded {
     fn log(&self, why: &str) {
-        let Self { changed, needs_restart, roles } = self;
+        let Self { changed, needs_restart, roles, .. } = self;
         for change in changed.iter().take(MAX_LINES) {
             log::info!("{why}: {change} is in force");
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actiond_actors::store::{self, Store};
@@ -15,8 +15,10 @@ use futures_util::future::{join_all, select_all};
 use super::certificates::{self, Certificates};
 use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
+use super::ending::{Ended, end_on_wish};
 use super::endpoint::{access_of, describe, is_local, limit, queue_settings};
 use super::listen::{ListenError, ListeningPort, Ports};
+use super::log_lines::LogStreams;
 use super::reload::{self, Reloader};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
@@ -29,6 +31,7 @@ use crate::front::{Endpoint, Port, log_unfinished, tokens};
 use crate::http;
 use crate::http::server::Listener;
 use crate::kinds::{Kinds, Site};
+use crate::logging::{Streams, log_actions};
 use crate::metrics::Metrics;
 use crate::tls::{LOOK_EVERY, Tls};
 
@@ -59,6 +62,10 @@ enum ServeError {
     #[error("the HTTP server failed: {0}")]
     Http(#[from] io::Error),
     #[error(
+        "the actions in memory could not be written to disk at the end: what the file lacks is lost"
+    )]
+    NotSaved,
+    #[error(
         "the HTTP server ended by itself; each of its {0} threads needs four open files, of which the limit (ulimit -n) \
          may allow too few: raise it, or lower [Server] Threads"
     )]
@@ -79,7 +86,7 @@ impl From<StartError> for ServeError {
 /// Runs the server until a signal ends it.
 pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
     let log = log_lines::begin();
-    let ended = actix_web::rt::System::new().block_on(serve(kinds, args));
+    let ended = actix_web::rt::System::new().block_on(serve(kinds, args, log.streams()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => {
@@ -100,24 +107,18 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
     }
 }
 
-/// How a server ended that ended well.
-enum Ended {
-    Stopped,
-    /// A backup takes the place of the data before the next one begins.
-    Restored,
-}
-
 /// What one server leaves to the next: clients wait in the queues of its ports meanwhile.
 struct Kept {
+    log: LogStreams,
     reloads: Reloads,
     signals: Option<Signals>,
     ports: Option<Ports>,
 }
 
 /// Runs one server after another, until one is stopped.
-async fn serve(kinds: &Kinds, args: &ServeArgs) -> Result<(), ServeError> {
+async fn serve(kinds: &Kinds, args: &ServeArgs, log: LogStreams) -> Result<(), ServeError> {
     // Before anything else takes time: any of these would end the process without a word.
-    let mut kept = Kept { reloads: Reloads::new()?, signals: None, ports: None };
+    let mut kept = Kept { log, reloads: Reloads::new()?, signals: None, ports: None };
     if let Some(warning) = time_zone::warning() {
         log::warn!("{warning}");
     }
@@ -139,6 +140,8 @@ async fn serve_once(
     kept: &mut Kept,
 ) -> Result<Ended, ServeError> {
     let settings = &parsed.settings;
+    let log = kept.log.clone();
+    log.open(settings);
     let workers = settings.server.threads.unwrap_or_else(default_workers);
     #[cfg(unix)]
     if let Some(warning) = super::open_files::warning(settings, workers) {
@@ -161,7 +164,7 @@ async fn serve_once(
         none => none.insert(Signals::new()?),
     };
     let metrics = Metrics::default();
-    let system = start_queues(settings, port, &metrics).await?;
+    let system = start_queues(settings, port, &metrics, &log.streams).await?;
     let backups = Backups::of(&settings.paths.data_directory)
         .directories(settings.server.backup_directories.iter().cloned())
         .configuration(config_path(args))
@@ -172,6 +175,7 @@ async fn serve_once(
     let endpoint = describe(settings, builder)
         .access(access_of(settings))
         .metrics(metrics)
+        .log_streams(log.streams.clone())
         .address(settings.server.token_host.clone(), port)
         .threads(workers)
         .idle_timeout(idle)
@@ -212,7 +216,10 @@ async fn serve_once(
     let watching: Vec<_> = certificates.all().map(watch).collect();
     let giving_back = actix_web::rt::spawn(memory::give_back());
     answers.iter().for_each(|line| log::info!("{line}"));
-    let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, parsed);
+    let reloader = Reloader::new(kinds, args, &endpoint, certificates, workers, log, parsed);
+    let reloader = Arc::new(reloader);
+    let config: Weak<Reloader> = Arc::downgrade(&reloader);
+    endpoint.set_config(config);
 
     let ended = tokio::select! {
         ended = end_on_wish(signals, &endpoint, &reloader, &backups) => ended,
@@ -234,6 +241,9 @@ async fn serve_once(
     // The servers have been told to stop; what is left to learn is whether they did so well.
     for ended in join_all(running).await {
         ended.unwrap_or(Ok(()))?;
+    }
+    if settings.actions.in_memory.is_some() && !system.is_store_available() {
+        return Err(ServeError::NotSaved);
     }
     Ok(ended)
 }
@@ -266,45 +276,6 @@ async fn reload_on_wish(reloads: &mut Reloads, reloader: &Reloader) {
         reloads.next().await;
         // What came of it is in the log, either way.
         drop(reloader.reload("SIGHUP").await);
-    }
-}
-
-/// Waits for a signal, for `Stop` on the service port, or for a backup that is to take its place, then shuts the queues down; a
-/// second signal ends the grace period. Requests are answered meanwhile.
-async fn end_on_wish(
-    signals: &mut Signals,
-    endpoint: &Endpoint,
-    reloader: &Reloader,
-    backups: &Backups,
-) -> Ended {
-    let system = endpoint.system();
-    let (name, mut ended) = tokio::select! {
-        name = signals.next() => (name, Ended::Stopped),
-        () = endpoint.stop_requested() => ("Stop on the service port", Ended::Stopped),
-        () = endpoint.restart_requested() => ("RestoreServer", Ended::Restored),
-    };
-    let grace = reloader.shutdown_grace();
-    log::info!(
-        "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
-        grace.as_secs()
-    );
-    backups.break_off();
-    let mut shutdown = std::pin::pin!(system.shutdown(grace));
-    loop {
-        let is_restored = matches!(ended, Ended::Restored);
-        let name = tokio::select! {
-            () = &mut shutdown => return ended,
-            // After a restore the first one is no sign of impatience.
-            name = async { if is_restored { signals.next().await } else { signals.second().await } } => name,
-        };
-        if is_restored {
-            log::info!("{name}: the server ends, and its next start completes the restore");
-            ended = Ended::Stopped;
-        } else {
-            log::warn!("{name} again: running actions are ended now");
-            system.shutdown_now().await;
-            return Ended::Stopped;
-        }
     }
 }
 
@@ -349,6 +320,7 @@ async fn start_queues(
     settings: &Settings,
     port: u16,
     metrics: &Metrics,
+    streams: &Streams,
 ) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
     let shared = shared_store(settings, port).await?;
@@ -363,7 +335,8 @@ async fn start_queues(
     let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));
-    let builder = builder.observer(metrics.observer());
+    let builder = builder.observer(metrics.observer()).observer(log_actions(streams.clone()));
+    streams.set_tokens(Arc::new(tokens()));
     let written: Vec<_> = settings
         .queues
         .iter()

@@ -590,7 +590,7 @@ mod tests {
 
     #[test]
     fn an_action_that_there_is_not_is_worth_a_warning() {
-        let text = one("Clients=*\nActions=GetStaus,GetTermInfo\nServiceActions=Stopp,SetConfig");
+        let text = one("Clients=*\nActions=GetStaus,GetTermInfo\nServiceActions=Stopp,Diagnostic");
         let (_, warnings) = Settings::parse(&text, "t").unwrap();
         let got: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -599,7 +599,7 @@ mod tests {
                 "t:5: [R] Actions names GetStaus, which is no action of this server. Is GetStatus meant?",
                 "t:5: [R] Actions names GetTermInfo, which is no action of this server.",
                 "t:6: [R] ServiceActions names Stopp, which is no action of this server. Is Stop meant?",
-                "t:6: [R] ServiceActions names SetConfig, which is no action of this server.",
+                "t:6: [R] ServiceActions names Diagnostic, which is no action of this server.",
             ]
         );
     }

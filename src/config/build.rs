@@ -18,7 +18,7 @@ use super::settings::{
 use super::value::{Value, doubts_of_path};
 use super::values::Values;
 use super::variables::{Expanded, Lookup};
-use super::{access, queues, store, table, tls, unknown};
+use super::{access, logging, queues, store, table, tls, unknown};
 use crate::kinds::Kinds;
 use crate::tls::TlsOptions;
 
@@ -58,6 +58,7 @@ pub(super) fn settings(
             reader.problem_at(&role.name, table::SSL_IDENTITIES, reason);
         }
     }
+    let log_streams = logging::streams(&mut reader, &mut purposes);
     unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.into_values(reader.findings);
     let files = match disk {
@@ -65,7 +66,7 @@ pub(super) fn settings(
         // The name of the text is only for messages.
         Disk::Unknown => Vec::new(),
     };
-    (Settings { server, service, access, paths, actions, queues, files }, in_force)
+    (Settings { server, service, access, paths, log_streams, actions, queues, files }, in_force)
 }
 
 /// Returns the files of the configuration itself, and those that it names and that are for the server alone.

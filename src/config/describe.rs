@@ -44,7 +44,7 @@ fn section_into(text: &mut String, section: &Section, kinds: &Kinds) {
     }
     let is_queue = section.name == QUEUE.name;
     let (mark, heading) = match section.listed {
-        None => ("", section.heading.to_owned()),
+        None => (if section.is_example { "# " } else { "" }, section.heading.to_owned()),
         Some((one, list)) => (
             // There is that of a queue by default.
             if is_queue { "" } else { "# " },

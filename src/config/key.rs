@@ -184,6 +184,8 @@ pub struct Section {
     /// A sentence for the reference; may be empty.
     pub(super) heading: &'static str,
     pub(super) keys: &'static [&'static Key],
+    /// True if its mere presence means something, so that the reference shows it as an example.
+    pub(super) is_example: bool,
 }
 
 impl Section {
@@ -194,7 +196,7 @@ impl Section {
         heading: &'static str,
         keys: &'static [&'static Key],
     ) -> Self {
-        Self { name, listed: None, heading, keys }
+        Self { name, listed: None, heading, keys, is_example: false }
     }
 
     /// Makes the form of sections whose names the administrator lists in the section `list`, under its numbered key; if
@@ -207,7 +209,13 @@ impl Section {
         list: &'static Self,
         keys: &'static [&'static Key],
     ) -> Self {
-        Self { name: example, listed: Some((one, list)), heading: "", keys }
+        Self { name: example, listed: Some((one, list)), heading: "", keys, is_example: true }
+    }
+
+    /// Has the reference show it as an example: without it there is less than with it and nothing in it.
+    pub(super) const fn by_example(mut self) -> Self {
+        self.is_example = true;
+        self
     }
 
     /// Returns its name, or `None` where the administrator chooses it.

@@ -40,6 +40,7 @@ mod ini;
 mod key;
 mod kind_reader;
 mod lines;
+mod logging;
 mod queues;
 mod reader;
 mod secrets;
@@ -147,7 +148,12 @@ fn parse(
     let directory = path.parent().unwrap_or(Path::new(""));
     let included = |name: &str| {
         let path = directory.join(name);
-        let text = read(&path).map_err(|error| error.to_string());
+        // A pipe without a writer would be waited for.
+        let is_file = std::fs::metadata(&path).map(|file| file.is_file() || file.is_dir());
+        let text = match is_file {
+            Ok(false) => Err("is no file".to_owned()),
+            _ => read(&path).map_err(|error| error.to_string()),
+        };
         Included { name: path.display().to_string(), text }
     };
     let variable = |name: &str| std::env::var_os(name);
@@ -242,6 +248,18 @@ mod load_tests {
         let (settings, _) = load(Some(&path), &overrides).unwrap();
         assert_eq!(settings.server.port, 0);
         assert_eq!(settings.paths.data_directory, PathBuf::from("/other"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_waits_for_a_pipe_that_is_included() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(directory.path().join("pipe")).status();
+        assert!(made.unwrap().success());
+        let path = directory.path().join("test.cfg");
+        std::fs::write(&path, "[Server] < \"pipe\" [Server]\n").unwrap();
+        let error = load(Some(&path), &Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("is no file"), "{error}");
     }
 
     #[test]

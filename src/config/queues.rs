@@ -81,7 +81,9 @@ pub(super) fn queues<'r>(
     let mut all = Vec::new();
     for (name, kind) in &queues {
         let (Some(kind), Some(settings)) = (kind, configured.remove(name)) else { continue };
-        let limits = build::limits(reader, &[name, "Actions"]);
+        let mut limits = build::limits(reader, &[name, "Actions"]);
+        let secret = reader.texts(&[name], table::SECRET_PARAMETERS);
+        limits.secret_parameters = secret.into_iter().collect();
         if kind.on_restart() == OnRestart::Resume {
             warn_of_restarts(reader, name, kind.word());
         }

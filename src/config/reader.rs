@@ -171,7 +171,7 @@ impl<'r> Reader<'r> {
         values
     }
 
-    fn note(&mut self, section: &IniSection<'r>, of: &Key, entry: Entry<'r>) {
+    pub(super) fn note(&mut self, section: &IniSection<'r>, of: &Key, entry: Entry<'r>) {
         self.in_force.note(section.name, of, entry.key, entry.value, Origin::Line(entry.line));
     }
 
@@ -323,7 +323,12 @@ impl<'r> Reader<'r> {
         self.findings.warning(line, || format!("[{section}] {name} {what}"));
     }
 
-    fn parse(&mut self, section: &IniSection<'_>, entry: Entry<'_>, key: &Key) -> Option<Value> {
+    pub(super) fn parse(
+        &mut self,
+        section: &IniSection<'_>,
+        entry: Entry<'_>,
+        key: &Key,
+    ) -> Option<Value> {
         let parsed = match entry.fault {
             Some(fault) => Err(fault.to_owned()),
             None => key.kind.parse(entry.value),

@@ -14,6 +14,7 @@ use super::findings::{ConfigError, Findings, Warning};
 use super::values::Values;
 use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
+use crate::logging::StreamSettings;
 use crate::tls::TlsOptions;
 use actiond_actors::store::postgres::ConnectionString;
 pub use actiond_actors::{
@@ -31,6 +32,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// `[Paths]`.
     pub paths: PathSettings,
+    /// `[Logging]`: the log streams; none without that section.
+    pub log_streams: Vec<StreamSettings>,
     /// `[Actions]`: what holds for all queues.
     pub actions: ActionsSettings,
     /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ

@@ -258,7 +258,7 @@ mod tests {
             ("[Process]\nDurability=full", "it belongs into [Actions]"),
             (
                 "[Server]\n0=1",
-                "it belongs into [AuthorizationRoles] or [AsyncActions] or [FetchTasks]",
+                "it belongs into [AuthorizationRoles] or [Logging] or [AsyncActions] or [FetchTasks]",
             ),
             ("[Actions]\nMaxFinishedSice=1", "Is MaxFinishedSize meant?"),
             ("[Proces]\nType=Echo", "Is [Process] meant?"),

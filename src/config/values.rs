@@ -1,8 +1,11 @@
 //! The value of each key that is in force, with its origin; and what is new in another reading of the configuration.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use super::table::KEYS;
 use super::variables::escape;
+use crate::access::KeyHash;
 
 /// Every key that was looked up, with its value. Values that are not for other eyes are masked.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +55,18 @@ impl fmt::Display for Change {
 impl Values {
     /// Prints all of it as a configuration that means the same, but for secrets.
     pub(crate) fn print(&self) -> String {
+        self.write(|_, value| Cow::Borrowed(value))
+    }
+
+    /// Prints all of it as [`print`](Self::print) does, for other eyes: of the hash of a key they see as much as the log has.
+    pub(crate) fn show(&self) -> String {
+        self.write(|key, value| match key.eq_ignore_ascii_case(KEYS.name()) {
+            true => Cow::Owned(short_hashes(value)),
+            false => Cow::Borrowed(value),
+        })
+    }
+
+    fn write<'v>(&'v self, shown: impl Fn(&str, &'v str) -> Cow<'v, str>) -> String {
         let mut text = String::new();
         for (section, keys) in &self.sections {
             if !text.is_empty() {
@@ -59,7 +74,7 @@ impl Values {
             }
             text.push_str(&format!("[{section}]\n"));
             for Setting { key, value, origin, .. } in keys {
-                let value = escape(value);
+                let value = escape(&shown(key, value));
                 text.push_str(&match origin {
                     Some(origin) => format!("// {origin}\n{key}={value}\n"),
                     None => format!("// not set\n# {key}=\n"),
@@ -120,6 +135,15 @@ impl Values {
         let (_, keys) = sections.find(|(name, _)| name.eq_ignore_ascii_case(section))?;
         keys.iter().find(|setting| setting.key.eq_ignore_ascii_case(key))
     }
+}
+
+/// Returns a list of hashes and files with the first digits of each hash.
+fn short_hashes(list: &str) -> String {
+    let short = |item: &str| match KeyHash::parse(item.trim().trim_matches('"')) {
+        Some(hash) => format!("{hash:?}"),
+        None => item.to_owned(),
+    };
+    list.split(',').map(short).collect::<Vec<_>>().join(",")
 }
 
 impl Setting {
@@ -200,6 +224,24 @@ mod tests {
             gone.contains(&"now: [R] Clients without a value (before: *)".to_owned()),
             "{gone:?}"
         );
+    }
+
+    #[test]
+    fn of_hashes_the_first_digits_are_shown() {
+        let hash = format!("sha256:{}", "ab12".repeat(16));
+        let table = [
+            (hash.clone(), "sha256:ab12ab12..."),
+            (format!("./keys.txt, {hash} ,b.txt"), "./keys.txt,sha256:ab12ab12...,b.txt"),
+            ("***".to_owned(), "***"),
+            (String::new(), ""),
+        ];
+        for (list, shown) in table {
+            assert_eq!(short_hashes(&list), shown, "{list}");
+        }
+        let roles =
+            values(&format!("[AuthorizationRoles]\n0=R\n[R]\nActions=GetPid\nKeys={hash}\n"));
+        assert!(roles.print().contains(&hash), "{}", roles.print());
+        assert!(!roles.show().contains(&hash), "{}", roles.show());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use actiond_actors::subject::about;
 use actiond_actors::{
     ActionId, ActionStatus, Parameters, QueueError, QueueHandle, State, StatusWithin, TooLarge,
 };
@@ -25,11 +26,11 @@ use super::message::{AciReply, AciRequest, Caller, Port};
 use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
 use super::request_log::Noted;
 use super::run_permits::RunPermit;
-use super::{Client, queues, request_log, server_info, service, submit, work};
+use super::{Client, queues, request_log, secrets, server_info, service, submit, work};
 use crate::aci::catalog::builtin::HELP;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
-use crate::aci::request::{Pairs, RawRequest, parse, without_authority};
+use crate::aci::request::{Pairs, RawRequest, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 
 /// Estimate of the bytes around a result in a reply. Names of elements, which are written twice, and escaped characters take
@@ -75,6 +76,9 @@ struct ParsedRequest {
     action: String,
     pairs: Pairs,
     format: ResponseFormat,
+    action_id: Option<String>,
+    /// True if its target says nothing, because the parameters are in the body.
+    is_bare: bool,
 }
 
 /// The error of a request that failed, and the form of its reply.
@@ -86,12 +90,32 @@ pub(super) async fn dispatch(
     request: &mut AciRequest,
     noted: &mut Noted,
 ) -> (String, Result<AciReply, Failed>) {
-    let ParsedRequest { action, pairs, format } = match read(endpoint, request, &mut noted.text) {
-        Ok(read) => read,
-        Err((action, failed)) => return (action, Err(failed)),
-    };
+    let read = read(endpoint, request);
     let actions = endpoint.actions(request.port);
+    let ParsedRequest { action, pairs, format, action_id, is_bare } = match read {
+        Ok(read) => read,
+        Err((action, failed)) => {
+            secrets::hide_in(endpoint.secret_names(), request, noted);
+            begin(endpoint, request, noted, None);
+            return (action, Err(failed));
+        }
+    };
     let found = actions.find(&action);
+    let names = match &found {
+        Ok(Action::Queued(served)) => &served.secret_names,
+        Ok(_) => &secrets::WELL_KNOWN,
+        Err(_) => endpoint.secret_names(),
+    };
+    if is_bare {
+        noted.text = Some(request_log::text_of(&action, &pairs, names));
+    } else {
+        secrets::hide_in(names, request, noted);
+    }
+    noted.secrets = secrets::values(names, &pairs);
+    begin(endpoint, request, noted, action_id.as_deref());
+    if let (Some(subject), Some(token)) = (&noted.subject, pairs.given("Token")) {
+        subject.set_token(token);
+    }
     if let (Some(counted), Ok(found)) = (endpoint.counted(), &found) {
         noted.place = counted.requests.place(request.port, Some(found.spec().name));
     }
@@ -112,21 +136,22 @@ pub(super) async fn dispatch(
         permit: None,
     };
     let reply = match found {
-        Ok(found) => reply(call, found).await,
+        Ok(found) => about(noted.subject.clone(), reply(call, found)).await,
         Err(unknown) => Err(unknown),
     };
     let reply = reply.map_err(|error| (error, format));
     (action, reply)
 }
 
+/// Begins the lines of the log about a request, if there are streams.
+fn begin(endpoint: &Endpoint, request: &AciRequest, noted: &mut Noted, action_id: Option<&str>) {
+    let text = noted.text.as_deref().unwrap_or(&request.target);
+    noted.subject = endpoint.log_streams().begin_request(action_id, request.caller.address, text);
+}
+
 /// Reads a request into an action with its parameters, which then are in memory once. An error comes with the name of the
-/// action as far as it is known. `text` is set to the text for the log where the target says nothing, because the parameters are
-/// in the body.
-fn read(
-    endpoint: &Endpoint,
-    request: &mut AciRequest,
-    text: &mut Option<String>,
-) -> Result<ParsedRequest, (String, Failed)> {
+/// action as far as it is known.
+fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, (String, Failed)> {
     let limits = endpoint.limits();
     let (body, too_large) = match &request.body {
         Ok(body) => (body.as_ref(), None),
@@ -148,7 +173,14 @@ fn read(
             let is_plain = request.is_get && request.body.as_ref().is_ok_and(Bytes::is_empty);
             if request.port == Port::Aci && request.wants_html && is_plain && is_bare {
                 let (action, pairs) = (HELP.name.to_owned(), Pairs::default());
-                return Ok(ParsedRequest { action, pairs, format: ResponseFormat::default() });
+                let format = ResponseFormat::default();
+                return Ok(ParsedRequest {
+                    action,
+                    pairs,
+                    format,
+                    action_id: None,
+                    is_bare: false,
+                });
             }
             let error = too_large.unwrap_or(rejected.error);
             return Err((rejected.action, (error, rejected.format)));
@@ -156,14 +188,10 @@ fn read(
     };
     // It is in the pairs now: a large one must not be in memory twice while the action is performed.
     request.body = Ok(Bytes::new());
-    if is_bare {
-        *text = Some(request_log::text_of(&parsed.action, &parsed.pairs));
-    }
+    let Request { action, pairs, format, action_id } = parsed;
     match too_large {
-        Some(error) => Err((parsed.action, (error, parsed.format))),
-        None => {
-            Ok(ParsedRequest { action: parsed.action, pairs: parsed.pairs, format: parsed.format })
-        }
+        Some(error) => Err((action, (error, format))),
+        None => Ok(ParsedRequest { action, pairs, format, action_id, is_bare }),
     }
 }
 
@@ -203,7 +231,7 @@ async fn perform(call: &mut Call<'_>, action: Action<'_>) -> Result<ReplyData, A
         Action::QueueWork => work::queue_work(call).await.map(ReplyData::Elements),
         Action::Immediate(spec) => server_info::answer(call, spec.name).await,
         Action::Queued(served) => submit::submit(call, served).await.map(ReplyData::Elements),
-        Action::Service(spec) => service::answer(call, spec.name),
+        Action::Service(spec) => service::answer(call, spec.name).await,
     }
 }
 

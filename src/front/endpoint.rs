@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use actiond_actors::secrets::SecretNames;
 use actiond_actors::{Submitted, System};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
@@ -23,8 +24,9 @@ use crate::desk::Desk;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
+use crate::logging::Streams;
 use crate::metrics::{Counted, Metrics, Requests};
-use crate::service::SERVICE_ACTIONS;
+use crate::service::{LiveConfig, SERVICE_ACTIONS};
 
 /// An ACI endpoint over a system of queues. Cheap to clone.
 ///
@@ -45,6 +47,8 @@ pub(super) struct Inner {
     prefix: String,
     browsers: ArcSwap<BrowserPolicy>,
     queues: Vec<ServedQueue>,
+    /// The parameters of any queue that no log shows.
+    secret_names: SecretNames,
     pub(super) began: Instant,
     pub(super) began_ms: i64,
     pub(super) log: RequestLog,
@@ -59,6 +63,9 @@ pub(super) struct Inner {
     stop: Notify,
     restart: Notify,
     counted: Option<Arc<Counted>>,
+    log_streams: Streams,
+    /// That of the program around it; it holds the endpoint itself.
+    config: OnceLock<Weak<dyn LiveConfig>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -118,6 +125,7 @@ pub struct EndpointBuilder {
     service_has_tls: bool,
     backups: Option<Backups>,
     metrics: Option<Metrics>,
+    log_streams: Streams,
 }
 
 /// A description of the actions of a queue.
@@ -338,6 +346,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the streams of the log, to which each request has its lines written (default: there are none).
+    #[must_use]
+    pub fn log_streams(mut self, streams: Streams) -> Self {
+        self.log_streams = streams;
+        self
+    }
+
     /// Makes the endpoint. A queue that clients can't reach, because a token can't hold its name (a colon) or another action has
     /// that name (`GetStatus`), only causes a warning in the log: the application may still use it.
     #[must_use]
@@ -359,6 +374,9 @@ impl EndpointBuilder {
             let desk = desk.map(|(_, desk)| desk.clone());
             let runs_programs =
                 self.programs.iter().any(|name| name.eq_ignore_ascii_case(queue.name()));
+            let secret = params.iter().filter(|param| param.is_secret).map(|param| &*param.name);
+            let settings = queue.settings();
+            let secret_names = secret.chain(settings.secret_parameters.own()).collect();
             ServedQueue {
                 queue,
                 upper,
@@ -369,6 +387,7 @@ impl EndpointBuilder {
                 role,
                 desk,
                 runs_programs,
+                secret_names,
             }
         });
         let queues: Vec<_> = queues.collect();
@@ -377,8 +396,11 @@ impl EndpointBuilder {
             let requests = Requests::new(named_actions(&queues));
             Arc::new(Counted::new(metrics, requests, began))
         });
+        let own = queues.iter().flat_map(|served| served.secret_names.own());
+        let secret_names = own.collect();
         let inner = Inner {
             queues,
+            secret_names,
             host: self.host,
             port: self.port,
             threads: self.threads,
@@ -401,6 +423,8 @@ impl EndpointBuilder {
             stop: Notify::new(),
             restart: Notify::new(),
             counted,
+            log_streams: self.log_streams,
+            config: OnceLock::new(),
             system: self.system,
         };
         let endpoint = Endpoint { inner: Arc::new(inner) };
@@ -444,6 +468,7 @@ impl Endpoint {
             service_has_tls: false,
             backups: None,
             metrics: None,
+            log_streams: Streams::default(),
         }
     }
 
@@ -482,6 +507,21 @@ impl Endpoint {
     /// Returns what is counted for metrics, if anything is.
     pub(crate) fn counted(&self) -> Option<&Arc<Counted>> {
         self.inner.counted.as_ref()
+    }
+
+    /// Returns the streams of the log.
+    pub(crate) fn log_streams(&self) -> &Streams {
+        &self.inner.log_streams
+    }
+
+    /// Sets the configuration that the service port shows and reloads; only the first one counts. Without one it says so.
+    pub(crate) fn set_config(&self, config: Weak<dyn LiveConfig>) {
+        // A second one is not there to be lost.
+        let _ = self.inner.config.set(config);
+    }
+
+    pub(super) fn config(&self) -> Option<Arc<dyn LiveConfig>> {
+        self.inner.config.get().and_then(Weak::upgrade)
     }
 
     /// Replaces the rules about who may do what. Requests that are being performed go on.
@@ -565,6 +605,11 @@ impl Endpoint {
 
     pub(super) fn queues(&self) -> &[ServedQueue] {
         &self.inner.queues
+    }
+
+    /// Returns the parameters that no log shows of a request of which the action is not known.
+    pub(super) fn secret_names(&self) -> &SecretNames {
+        &self.inner.secret_names
     }
 
     pub(super) fn queue(&self, name: &str) -> Option<&ServedQueue> {

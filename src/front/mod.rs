@@ -26,6 +26,7 @@
 //! | [`endpoint`] | the state that all front actors of a server share |
 //! | `served_queue` | a queue as clients see it |
 //! | `request_log` | the latest requests |
+//! | `secrets` | the values of parameters that no log shows |
 //! | `ends` | tokens outside of replies; the lines of the log about actions that did not finish |
 
 mod actions;
@@ -46,6 +47,7 @@ mod reply_memory;
 mod request_log;
 mod run_permits;
 mod scrape;
+mod secrets;
 mod served_queue;
 mod server_info;
 mod servers;
@@ -57,6 +59,7 @@ mod work;
 
 use std::sync::Arc;
 
+use actiond_actors::secrets::hide;
 use actix::prelude::*;
 use chrono::Local;
 
@@ -107,12 +110,15 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
     let mut logging = Logging::new(endpoint, request);
     let (action, reply) =
         dispatch(&logging.endpoint, &mut logging.request, &mut logging.noted).await;
+    let mut why = None;
     let outcome = if reply.is_ok() { Outcome::Success } else { Outcome::Error };
     let body = match reply {
         Ok(reply) => reply,
         Err((error, format)) => {
             let time = error_time(logging.endpoint.now_ms(), &Local);
-            log::debug!("{:?}: {:?}", logging.text(), error.log_text());
+            let told = hide(error.log_text(), &logging.noted.secrets).into_owned();
+            log::debug!("{:?}: {told:?}", logging.text());
+            why = Some(told);
             scrape::count_refusal(&logging.endpoint, logging.request.refused, &error);
             let asks_for_key = asks_for_key(&logging.endpoint, &logging.request, &error);
             let reply = match logging.request.port {
@@ -126,7 +132,7 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
             AciReply { is_refused, asks_for_key, may_retry, ..reply }
         }
     };
-    logging.write(&action, outcome);
+    logging.write(&action, outcome, why.as_deref());
     body
 }
 

@@ -6,12 +6,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use actiond_actors::Subject;
+use actiond_actors::secrets::{MASK, SecretNames};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
 use super::message::AciRequest;
 use crate::aci::request::{PairValue, Pairs};
 use crate::aci::words::shorten;
+use crate::logging::RequestOutcome;
 use crate::metrics::{Outcome, Place};
 
 /// Number of requests that are remembered.
@@ -27,14 +30,15 @@ fn encoded(text: &str, what: &'static AsciiSet) -> String {
     utf8_percent_encode(&shorten(text), what).to_string()
 }
 
-/// Writes a request whose parameters came in a body as if they had come in its target.
-pub(super) fn text_of(action: &str, pairs: &Pairs) -> String {
+/// Writes a request whose parameters came in a body as if they had come in its target, without the values of those that are secret.
+pub(super) fn text_of(action: &str, pairs: &Pairs, secret: &SecretNames) -> String {
     let mut text = format!("action={}", encoded(action, IN_VALUES));
     for (name, value) in pairs.iter() {
         if text.len() > REQUEST_BYTES {
             break;
         }
         let value = match value {
+            PairValue::Text(value) if secret.has(name) && !value.is_empty() => MASK.to_owned(),
             PairValue::Text(value) => encoded(value, IN_VALUES),
             PairValue::Bytes(bytes) => format!("({} bytes)", bytes.len()),
         };
@@ -124,6 +128,10 @@ pub(super) struct Noted {
     pub(super) text: Option<String>,
     /// The place of its action in the metrics, if there is such an action.
     pub(super) place: Option<Place>,
+    /// What lines of the log about it are about, if there are streams.
+    pub(super) subject: Option<Arc<Subject>>,
+    /// The values of its parameters that are not for other eyes.
+    pub(super) secrets: Vec<String>,
 }
 
 /// A request to be logged and counted, also if its client has gone before the reply.
@@ -144,9 +152,18 @@ impl Logging {
         self.noted.text.as_deref().unwrap_or(&self.request.target)
     }
 
-    pub(super) fn write(&mut self, action: &str, outcome: Outcome) {
+    /// Logs and counts the request. `error` is the text for the log of one that was refused or failed.
+    pub(super) fn write(&mut self, action: &str, outcome: Outcome, error: Option<&str>) {
         self.written = true;
         let took = self.began.elapsed();
+        if let Some(subject) = &self.noted.subject {
+            let outcome = match (outcome, error) {
+                (Outcome::Success, _) => RequestOutcome::Success,
+                (Outcome::Gone, _) => RequestOutcome::Gone,
+                (_, error) => RequestOutcome::Error(error.unwrap_or("Error")),
+            };
+            self.endpoint.log_streams().end_request(subject, outcome, took);
+        }
         if let Some(counted) = self.endpoint.counted() {
             let place =
                 self.noted.place.or_else(|| counted.requests.place(self.request.port, None));
@@ -170,7 +187,7 @@ impl Drop for Logging {
     fn drop(&mut self) {
         if !self.written {
             log::debug!("{:?}: the client has gone", self.text());
-            self.write("", Outcome::Gone);
+            self.write("", Outcome::Gone, None);
         }
     }
 }
@@ -190,7 +207,8 @@ mod tests {
         let sent =
             [("n", "Ada+L 100%"), ("a&b=c", "x&y=z"), ("t", "a?b#c\0\u{FFFF}\nd"), ("u", "MTA=")];
         let mut pairs = Pairs::from_iter(sent);
-        let text = text_of("Grüß", &pairs);
+        let none = SecretNames::default();
+        let text = text_of("Grüß", &pairs, &none);
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
         let target = crate::aci::request::RawRequest {
             target: &format!("/{text}"),
@@ -202,7 +220,7 @@ mod tests {
         let read = crate::aci::request::parse(&target).unwrap();
         assert_eq!((read.action.as_str(), &read.pairs), ("Grüß", &pairs));
         pairs.push("b", PairValue::Bytes(vec![0; 7]));
-        assert!(text_of("x", &pairs).ends_with("&u=MTA=&b=(7 bytes)"));
+        assert!(text_of("x", &pairs, &none).ends_with("&u=MTA=&b=(7 bytes)"));
     }
 
     #[test]

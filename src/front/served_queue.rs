@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actiond_actors::secrets::SecretNames;
 use actiond_actors::{ActionStatus, QueueHandle, Timestamp};
 
 use super::render::{self, More};
@@ -28,6 +29,8 @@ pub(super) struct ServedQueue {
     pub(super) desk: Option<Desk>,
     /// Its actions are programs.
     pub(super) runs_programs: bool,
+    /// The parameters that no log shows.
+    pub(super) secret_names: SecretNames,
 }
 
 impl ServedQueue {

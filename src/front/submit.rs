@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::{
-    OneLine, Parameters, QueueError, State, Submission, SubmissionKey, Submitted, Timestamp, Value,
+    OneLine, Parameters, QueueError, State, Subject, Submission, SubmissionKey, Submitted,
+    Timestamp, Value,
 };
 use chrono::Local;
 
@@ -99,7 +100,13 @@ pub(super) async fn submit(
         (error, _) => queue_error(&error, served.queue.name(), None),
     };
     let submitted = served.queue.submit(submission).await.map_err(failed)?;
-    let token = Element::text("token", call.endpoint.token(served, submitted));
+    let token = call.endpoint.token(served, submitted);
+    Subject::with_current(|subject| {
+        if let Some(subject) = subject {
+            subject.set_token(&token);
+        }
+    });
+    let token = Element::text("token", token);
     if wait <= 0.0 {
         return Ok(vec![token]);
     }

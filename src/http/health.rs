@@ -3,6 +3,7 @@
 //! They are open to everyone and say nothing but yes (HTTP status 200) or no (503): no role is asked for, and no limit counts
 //! them. The names are those that orchestrators' documentation uses.
 
+use actix_web::http::Uri;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, Resource, guard, web};
 
@@ -26,6 +27,24 @@ pub(super) fn ready(endpoint: Endpoint) -> Resource {
         }
     })
 }
+
+/// Returns the answer to a path that was meant for one of these, or for the metrics, and is none: an error of ACI's would come with
+/// HTTP status 200, and whoever watches would take that for good health.
+pub(super) fn misspelt(uri: &Uri) -> Option<HttpResponse> {
+    let path = uri.path().trim_start_matches('/');
+    // It may hold an action.
+    if uri.query().is_some() || path.contains(['=', '&']) {
+        return None;
+    }
+    let first = path.split('/').next().unwrap_or_default();
+    let is_meant = MEANT.iter().any(|meant| first.eq_ignore_ascii_case(meant));
+    let text = "there is /health/live, /health/ready and /metrics, for GET and HEAD";
+    is_meant.then(|| answer(HttpResponse::NotFound(), text))
+}
+
+/// The first parts of paths that are meant for health or metrics. Those of other servers are among them.
+const MEANT: [&str; 7] =
+    ["health", "healthz", "healthcheck", "livez", "readyz", "metrics", "metric"];
 
 fn resource(path: &str) -> Resource {
     web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))

@@ -36,7 +36,7 @@ use actix_web::http::header::{
     ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
     TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
-use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::poll_immediate;
 
@@ -193,6 +193,12 @@ async fn aci(
     let beyond = limits::beyond(&request, &service.endpoint, connection.as_deref());
     let judged = service.current.judge(&request, &service.endpoint);
     let is_served = replaced.is_none() && beyond.is_none();
+    if is_served && let Some(mut response) = health::misspelt(request.uri()) {
+        if has_body(&request) {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        return response;
+    }
     if is_served && matches!(*request.method(), Method::HEAD | Method::OPTIONS) {
         // A request that only checks that the server is there must not submit or stop anything.
         let keep_alive = service.keep_alive.as_ref().filter(|_| !has_body(&request));

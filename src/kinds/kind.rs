@@ -49,6 +49,12 @@ pub trait Kind: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns the types of the log lines that its actions cause, as `LogTypeCSVs` of a log stream names them in any case. By
+    /// default it is its word.
+    fn log_types(&self) -> Vec<&'static str> {
+        vec![self.word()]
+    }
+
     /// Returns the keys of a queue's section, beside those that every queue has.
     fn keys(&self) -> &'static [&'static Key] {
         &[]

@@ -65,6 +65,10 @@ pub(super) const INBOX: Family = gauge(
     "actiond_inbox_depth",
     "Commands, ends and submissions that have come to the queue and are in no commit yet",
 );
+pub(super) const OLDEST: Family = gauge(
+    "actiond_queue_oldest_waiting_seconds",
+    "Time since the submission of the oldest action that waits and may start, a few seconds ago; 0 if none does; SQLite only",
+);
 pub(super) const SLOTS: Family =
     gauge("actiond_slots", "Actions of the queue that may run at a time on this server");
 pub(super) const SLOTS_USED: Family =
@@ -94,8 +98,10 @@ pub(super) const COMMIT_CHANGES: Family = histogram(
     "actiond_commit_changes",
     "Changes in a batch: commands, ends, submissions and starts",
 );
-pub(super) const DATABASE: Family =
-    gauge("actiond_database_bytes", "Size of the database, free pages included; SQLite only");
+pub(super) const DATABASE: Family = gauge(
+    "actiond_database_bytes",
+    "Size of the database, free pages included; on PostgreSQL of all that is in it",
+);
 pub(super) const DATABASE_FREE: Family = gauge(
     "actiond_database_free_bytes",
     "Part of the database in free pages, which are used before it grows; SQLite only",

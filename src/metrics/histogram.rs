@@ -79,19 +79,22 @@ pub(super) const OF_COMMITS: &Scale = &Scale {
 pub(super) const OF_CHANGES: &Scale =
     &Scale { bounds: &[0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048], unit: 1.0 };
 
-/// A histogram. To observe costs two additions to atomics.
+/// Largest number of buckets.
+const MOST: usize = 14;
+
+/// A histogram. To observe costs two additions to atomics, mostly in one line of the cache: hence the array, and its place.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Histogram {
     scale: &'static Scale,
-    /// One for each bound, and one for what is above the last.
-    buckets: Box<[AtomicU64]>,
     sum: AtomicU64,
+    /// One for each bound, one for what is above the last, and unused ones.
+    buckets: [AtomicU64; MOST],
 }
 
 impl Histogram {
-    pub(super) fn new(scale: &'static Scale) -> Self {
-        let buckets = (0..=scale.bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { scale, buckets, sum: AtomicU64::new(0) }
+    pub(super) const fn new(scale: &'static Scale) -> Self {
+        Self { scale, sum: AtomicU64::new(0), buckets: [const { AtomicU64::new(0) }; MOST] }
     }
 
     pub(super) fn observe(&self, value: u64) {
@@ -115,6 +118,13 @@ impl Histogram {
         let buckets: Vec<_> = bounds.chain([f64::INFINITY]).zip(counts).collect();
         let count = buckets.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
         Read { count, sum: in_unit(self.sum.load(Ordering::Relaxed), self.scale.unit), buckets }
+    }
+
+    /// Returns the average of what was observed, in its unit; 0 if nothing was.
+    #[expect(clippy::cast_precision_loss, reason = "an average needs fewer than 53 bits")]
+    pub(super) fn average(&self) -> f64 {
+        let Read { count, sum, .. } = self.read();
+        sum / count.max(1) as f64
     }
 }
 
@@ -175,9 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn bounds_ascend() {
+    fn bounds_ascend_and_leave_a_bucket_for_what_is_above() {
         for scale in [OF_ACTIONS, OF_REQUESTS, OF_COMMITS, OF_CHANGES] {
             assert!(scale.bounds.is_sorted_by(|a, b| a < b), "{scale:?}");
+            assert!(scale.bounds.len() < MOST, "{scale:?}: the last bucket has no bound");
         }
     }
 }

@@ -35,7 +35,7 @@
 //! # What it costs
 //!
 //! Each event and each request adds to a few atomics; nothing is kept of it, so nothing grows if nobody scrapes. A scrape reads
-//! those and what the queues have in memory. Of the database only its size is read, every few seconds at most.
+//! those and what the queues have in memory. Of the database its size is read and where each queue begins, every few seconds at most.
 //!
 //! No label has a value that a client chooses: queues, actions, states, outcomes and reasons are known when the server starts.
 //! So the number of series is fixed.
@@ -51,6 +51,7 @@
 //! | `process` | figures of the process |
 //! | `snapshot` | what a scrape reads |
 //! | `write` | the text of a scrape |
+//! | `statistics` | the same figures for the service port |
 
 mod backups;
 mod families;
@@ -59,6 +60,7 @@ mod process;
 mod queues;
 mod requests;
 mod snapshot;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -74,7 +76,8 @@ use backups::Backups;
 use queues::Queues;
 pub use requests::Reason;
 pub(crate) use requests::{OpenConnection, Outcome, Place, Requests};
-use snapshot::{KnownSize, Snapshot};
+use snapshot::{KnownOfStore, Snapshot};
+pub(crate) use statistics::{Statistic, statistics};
 
 /// The metrics of a system of queues. Cheap to clone; all clones count together.
 ///
@@ -159,7 +162,7 @@ pub(crate) struct Counted {
     metrics: Metrics,
     pub(crate) requests: Requests,
     pub(crate) backups: Backups,
-    size: KnownSize,
+    store: KnownOfStore,
     began: Instant,
 }
 
@@ -169,8 +172,8 @@ const QUEUE_BYTES: usize = 12 << 10;
 
 impl Counted {
     pub(crate) fn new(metrics: Metrics, requests: Requests, began: Instant) -> Self {
-        let (backups, size) = (Backups::default(), KnownSize::default());
-        Self { metrics, requests, backups, size, began }
+        let (backups, store) = (Backups::default(), KnownOfStore::default());
+        Self { metrics, requests, backups, store, began }
     }
 
     /// Returns an estimate of the bytes of a scrape.

@@ -1,19 +1,22 @@
-//! What a scrape reads, all of it from memory but for the size of the database and the figures of the process.
+//! What a scrape reads, all of it from memory but for what it asks the store and the figures of the process.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actiond_actors::{Counts, Load, QueueHandle, Standing, StoreSize, System};
+use actiond_actors::{
+    Counts, Load, QueueHandle, Standing, StoreError, StoreSize, System, Timestamp,
+};
 
 use super::process::Process;
 use super::queues::Queue;
 use super::{Counted, Metrics};
 
-/// Time for which the size of the database counts as known: however often somebody scrapes, it is not read more often.
-const SIZE_FOR: Duration = Duration::from_secs(5);
+/// Time for which what the store was asked counts as known: however often somebody scrapes, it is not asked more often.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
 
-/// Time that a scrape waits for the size of the database. After that it has the latest one that is known.
-const SIZE_WITHIN: Duration = Duration::from_millis(500);
+/// Time that a scrape waits for the store. After that it has the latest that is known.
+const KNOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// All that one scrape writes.
 #[derive(Debug)]
@@ -27,7 +30,8 @@ pub(super) struct Snapshot {
     pub(super) standing: Option<Standing>,
     pub(super) leases_lost: u64,
     pub(super) queues: Vec<OneQueue>,
-    pub(super) size: Option<StoreSize>,
+    pub(super) store: OfStore,
+    pub(super) now: Timestamp,
     pub(super) process: Option<Process>,
 }
 
@@ -45,7 +49,7 @@ pub(super) struct OneQueue {
 
 impl Snapshot {
     pub(super) async fn take(counted: &Arc<Counted>, system: &System) -> Self {
-        let size = counted.size.read(system).await;
+        let store = counted.store.read(system).await;
         let Metrics { queues } = &counted.metrics;
         let of = |queue: &QueueHandle| {
             let summary = queue.summary();
@@ -67,34 +71,52 @@ impl Snapshot {
             standing: system.standing(),
             leases_lost: system.leases_lost(),
             queues: system.queues().iter().map(of).collect(),
-            size,
+            store,
+            now: system.clock().now(),
             process: Process::read(),
             counted: Arc::clone(counted),
         }
     }
 }
 
-/// The size of the database, as it was read last.
-#[derive(Debug, Default)]
-pub(super) struct KnownSize(Mutex<Option<(Instant, Option<StoreSize>)>>);
+/// What the store was asked.
+#[derive(Debug, Default, Clone)]
+pub(super) struct OfStore {
+    /// `None` if the store has none, or none is known.
+    pub(super) size: Option<StoreSize>,
+    /// When the oldest action was queued that waits in a queue; `None` if the store can't tell, or nothing is known.
+    pub(super) oldest: Option<Arc<BTreeMap<String, Timestamp>>>,
+}
 
-impl KnownSize {
-    /// Returns it, and reads it first if it is not fresh; `None` if the store has none, or none is known.
-    async fn read(&self, system: &System) -> Option<StoreSize> {
-        let latest = *self.latest();
+impl OfStore {
+    async fn ask(system: &System) -> Result<Self, StoreError> {
+        let size = system.store_size().await?;
+        let oldest = system.oldest_waiting().await?.map(Arc::new);
+        Ok(Self { size, oldest })
+    }
+}
+
+/// What the store was asked last, and when.
+#[derive(Debug, Default)]
+pub(super) struct KnownOfStore(Mutex<Option<(Instant, OfStore)>>);
+
+impl KnownOfStore {
+    /// Returns it, and asks first if it is not fresh.
+    pub(super) async fn read(&self, system: &System) -> OfStore {
+        let latest = self.latest().clone();
         let known = match latest {
-            Some((at, size)) if at.elapsed() < SIZE_FOR => return size,
-            latest => latest.and_then(|(_, size)| size),
+            Some((at, known)) if at.elapsed() < KNOWN_FOR => return known,
+            latest => latest.map(|(_, known)| known).unwrap_or_default(),
         };
-        // Before it is read: whoever asks meanwhile does not wait for it.
-        *self.latest() = Some((Instant::now(), known));
-        match tokio::time::timeout(SIZE_WITHIN, system.store_size()).await {
-            Ok(Ok(size)) => {
-                *self.latest() = Some((Instant::now(), size));
-                size
+        // Before it is asked: whoever scrapes meanwhile does not wait for it.
+        *self.latest() = Some((Instant::now(), known.clone()));
+        match tokio::time::timeout(KNOWN_WITHIN, OfStore::ask(system)).await {
+            Ok(Ok(read)) => {
+                *self.latest() = Some((Instant::now(), read.clone()));
+                read
             }
             Ok(Err(error)) => {
-                log::debug!("the size of the database can't be read: {error}");
+                log::debug!("the database does not tell its size: {error}");
                 known
             }
             Err(_) => known,
@@ -102,7 +124,7 @@ impl KnownSize {
     }
 
     /// Locks it. Nothing that holds the lock can leave it half changed.
-    fn latest(&self) -> MutexGuard<'_, Option<(Instant, Option<StoreSize>)>> {
+    fn latest(&self) -> MutexGuard<'_, Option<(Instant, OfStore)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

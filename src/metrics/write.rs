@@ -1,8 +1,9 @@
 //! The text of a scrape: what a snapshot holds, family by family. The library knows the two forms.
 
 use std::fmt;
+use std::time::Duration;
 
-use actiond_actors::{Standing, State};
+use actiond_actors::{Standing, State, Timestamp};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
@@ -154,6 +155,10 @@ impl Snapshot {
         out.each(&of::WAIT, queues, |queue, out| histogram(out, &queue.counted.wait))?;
         out.each(&of::RUN, queues, |queue, out| histogram(out, &queue.counted.run))?;
         out.gauges(&of::INBOX, queues, |queue| queue.load.inbox)?;
+        if let Some(oldest) = &self.store.oldest {
+            let age = |queue: &OneQueue| oldest.get(&*queue.name).map_or(0.0, |at| self.since(*at));
+            out.gauges(&of::OLDEST, queues, age)?;
+        }
         out.gauges(&of::SLOTS, queues, |queue| queue.load.slots)?;
         out.gauges(&of::SLOTS_USED, queues, |queue| queue.load.slots_used)?;
         out.gauges(&of::QUEUE_LIMIT, queues, |queue| limit(queue.limit))?;
@@ -162,16 +167,24 @@ impl Snapshot {
         out.counters(&of::STALE_REPORTS, queues, |queue| queue.stale_reports)
     }
 
+    /// Returns the seconds since this time; 0 where a clock was set back.
+    fn since(&self, at: Timestamp) -> f64 {
+        let age = self.now.millis().saturating_sub(at.millis());
+        Duration::from_millis(u64::try_from(age).unwrap_or_default()).as_secs_f64()
+    }
+
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {
         let batches = &self.counted.metrics.queues;
         out.histogram(&of::COMMIT_TIME, &batches.commits)?;
         out.histogram(&of::COMMIT_CHANGES, &batches.changes)?;
-        if let Some(size) = self.size {
+        if let Some(size) = self.store.size {
             out.gauge(&of::DATABASE, size.database)?;
-            out.gauge(&of::DATABASE_FREE, size.free)?;
-            out.gauge(&of::DATABASE_LOG, size.log)?;
-            out.gauge(&of::DISK, size.disk)?;
-            out.gauge(&of::DISK_FREE, size.disk_free)?;
+        }
+        if let Some(file) = self.store.size.and_then(|size| size.file) {
+            out.gauge(&of::DATABASE_FREE, file.free)?;
+            out.gauge(&of::DATABASE_LOG, file.log)?;
+            out.gauge(&of::DISK, file.disk)?;
+            out.gauge(&of::DISK_FREE, file.disk_free)?;
         }
         out.flag(&of::STORE_UP, self.is_store_available)?;
         if let Some(standing) = self.standing {
@@ -241,7 +254,7 @@ fn load(count: &std::sync::atomic::AtomicU64) -> u64 {
 }
 
 /// Returns the word for a state in labels.
-const fn word(state: State) -> &'static str {
+pub(super) const fn word(state: State) -> &'static str {
     match state {
         State::Queued => "queued",
         State::Processing => "processing",

@@ -28,6 +28,8 @@ mod forward;
 mod hostile;
 mod limits;
 mod listening;
+#[cfg(unix)]
+mod log_streams;
 mod logging;
 mod metrics;
 mod operating;
@@ -44,6 +46,8 @@ mod reload;
 #[cfg(target_os = "linux")]
 mod remote;
 mod server;
+#[cfg(unix)]
+mod service;
 #[cfg(target_os = "linux")]
 mod shop;
 mod skip;

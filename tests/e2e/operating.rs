@@ -264,9 +264,22 @@ fn health_is_told_to_everyone() {
         assert!(told.head.starts_with("HTTP/1.1 200 "), "{path}: {}", told.head);
         assert_eq!(told.body_text(), text);
         assert_eq!(told.header("cache-control"), Some("no-store"));
-        let told = ask("POST", path).body_text();
-        assert!(told.contains("ERROR"), "no role, so nothing else is answered: {told}");
     }
+    // Whoever watches must not take the answer to anything else for good health.
+    for (method, path) in [
+        ("POST", "/health/ready"),
+        ("GET", "/health/ready/"),
+        ("GET", "/Health/Ready"),
+        ("GET", "/health"),
+        ("GET", "/healthz"),
+        ("GET", "/metrics/"),
+        ("GET", "/livez/"),
+    ] {
+        let told = ask(method, path);
+        assert!(told.head.starts_with("HTTP/1.1 404 "), "{method} {path}: {}", told.head);
+    }
+    let told = ask("GET", "/health?action=GetVersion").body_text();
+    assert!(told.contains("ERROR"), "it is an action, which needs a role: {told}");
     assert!(server.ask("GetStatus").error().0.contains("PERMISSION"));
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::calls::{Caller, plain};
 use super::server::{Home, Server, wait_until};
+use super::service::ServicePort;
 
 fn config(server: &str, actions: &str, queue: &str) -> String {
     format!(
@@ -264,7 +265,7 @@ fn what_other_files_and_the_environment_say_is_read_again_too() {
 fn nothing_is_lost_by_a_kill_in_a_storm_of_reloads() {
     let with = |threads: u32| {
         config(
-            "",
+            "[Service]\nServicePort=0",
             &format!("MaximumThreads={threads}\nMaxFinishedSize={}", 1_000_000 + threads),
             "",
         )
@@ -272,7 +273,7 @@ fn nothing_is_lost_by_a_kill_in_a_storm_of_reloads() {
     let home = Home::new(&with(1));
     let server = home.start();
     let (done, enough) = (AtomicBool::new(false), Duration::from_millis(700));
-    let address = server.address;
+    let (address, port) = (server.address, ServicePort::of(&server));
     let tokens: Vec<String> = std::thread::scope(|scope| {
         let submit = || {
             let mut tokens = Vec::new();
@@ -290,8 +291,12 @@ fn nothing_is_lost_by_a_kill_in_a_storm_of_reloads() {
         while began.elapsed() < enough || server.log_lines(" roles are in force; ") < 5 {
             threads = threads % 4 + 1;
             home.configure(&with(threads));
-            server.signal("HUP");
+            match threads % 2 {
+                0 => server.signal("HUP"),
+                _ => assert_ne!(port.ask("ReloadConfig").response, ""),
+            }
         }
+        let _begun = port.begin("ReloadConfig");
         server.signal("HUP");
         server.kill();
         done.store(true, Ordering::Relaxed);

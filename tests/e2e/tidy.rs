@@ -168,6 +168,12 @@ fn every_action_has_a_role_of_its_port() {
     let expected = [
         ("GetStatus", StandardRole::ServiceStatus),
         ("GetStatusInfo", StandardRole::ServiceStatus),
+        ("GetStatistics", StandardRole::ServiceStatus),
+        ("GetLogStreamNames", StandardRole::ServiceStatus),
+        ("GetLogStream", StandardRole::ServiceControl),
+        ("GetConfig", StandardRole::ServiceControl),
+        ("ValidateConfig", StandardRole::ServiceControl),
+        ("ReloadConfig", StandardRole::ServiceControl),
         ("Stop", StandardRole::ServiceControl),
     ];
     assert!(of_service.eq(expected), "and so on the service port");

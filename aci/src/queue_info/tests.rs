@@ -163,7 +163,7 @@ fn what_is_deleted_is_named_or_selected() {
     assert!(matches!(named.command, QueueCommand::Delete(_)), "{named:?}");
     let selects: [&[(&str, &str)]; 6] = [
         &[("State", "finished")],
-        &[("State", "Error, STOPPED,cancelled"), ("Token", "")],
+        &[("State", "Error, STOPPED,cancelled"), ("ActionID", "a")],
         &[("Min-Priority", "7"), ("Start", "2"), ("Sort-By", "finish-time")],
         &[("Max-Priority", "7"), ("MaxResults", "100")],
         &[("Finished-Before", "2014-Jul-17 15:00:00"), ("Sort-Order", "ascending")],
@@ -173,8 +173,13 @@ fn what_is_deleted_is_named_or_selected() {
         let asked = delete(pairs).unwrap();
         assert_eq!(asked.command, QueueCommand::Delete(status(pairs)), "as getStatus reads it");
     }
-    let refused: [(&[(&str, &str)], &str); 5] = [
+    let refused: [(&[(&str, &str)], &str); 10] = [
         (&[], "The parameter Token is required"),
+        (&[("State", "finished"), ("Finished-Befor", "-60")], "Finished-Befor"),
+        (&[("State", "finished"), ("Bogus", "1")], "Bogus"),
+        (&[("State", "finished"), ("Token", "")], "Token"),
+        (&[("State", "finished"), ("MaxResults", " ")], "MaxResults"),
+        (&[("Token", &encoded), ("Finished-Before", "")], "a value for each parameter"),
         (&[("Token", &encoded), ("State", "error")], "none with Token"),
         (&[("Token", &encoded), ("Queued-Before", "-60")], "none with Token"),
         (&[("State", "finished,running")], "a list of finished, error, cancelled, stopped"),

@@ -40,10 +40,12 @@ impl QueueActor {
         );
         let watched = self.shared.telling().want(Interest::PROGRESSED);
         let queue = watched.then(|| Arc::downgrade(&self.shared));
+        let settings = self.shared.settings();
         attempt
             .telling_progress(queue)
             .of_priority(priority)
-            .retried(self.shared.settings().retry, failures)
+            .retried(settings.retry, failures)
+            .hiding(settings.secret_parameters.clone())
             .giving_up(self.recovery().gives_up(restarts))
     }
 

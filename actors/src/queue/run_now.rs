@@ -48,12 +48,9 @@ impl QueueHandle {
         self.check(&parameters)?;
         let system = self.system.upgrade().ok_or(QueueError::ShuttingDown)?;
         let admitted = system.admit().ok_or(QueueError::ShuttingDown)?;
-        let attempt = Arc::new(Attempt::new(
-            None,
-            self.shared.name_shared(),
-            parameters,
-            self.performer.on_restart(),
-        ));
+        let attempt =
+            Attempt::new(None, self.shared.name_shared(), parameters, self.performer.on_restart());
+        let attempt = Arc::new(attempt.hiding(self.settings().secret_parameters.clone()));
         let asked = StopOnDrop(Arc::clone(&attempt));
         let context = ActionContext { attempt: Arc::clone(&attempt), system: system.clone() };
         let work = start(Arc::clone(&self.performer), context, held);

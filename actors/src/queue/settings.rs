@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::lifecycle::{OnRestart, Recovery};
 use crate::queue::RetryPolicy;
+use crate::secrets::SecretNames;
 
 /// Settings of a queue. They may be replaced while it runs ([`QueueHandle::set_settings`](crate::QueueHandle::set_settings)).
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,9 @@ pub struct QueueSettings {
     /// Share of `max_queue_size` below which it counts as emptying (default 0.5): see
     /// [`QueueEvent::QueueEmptying`](crate::events::QueueEvent::QueueEmptying).
     pub emptying_threshold: f64,
+    /// Parameters whose values are masked in errors and in what the work says ([`ActionContext::log`](crate::ActionContext::log)),
+    /// beside those that are well known (`SecretParameters`).
+    pub secret_parameters: SecretNames,
 }
 
 impl Default for QueueSettings {
@@ -52,6 +56,7 @@ impl Default for QueueSettings {
             time_limit: None,
             filling_threshold: 0.75,
             emptying_threshold: 0.5,
+            secret_parameters: SecretNames::default(),
         }
     }
 }

@@ -182,7 +182,7 @@ pub use directory::DirectoryLock;
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, IdPage, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
-pub use size::StoreSize;
+pub use size::{FileSize, StoreSize};
 pub use within::RecordWithin;
 
 /// A queue's number within one store.
@@ -352,7 +352,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         ready(Ok(Vec::new())).boxed()
     }
 
-    /// Tells whether the store answers, as far as is known: from memory, a few seconds late at most. A store that says no tells the
+    /// Tells whether the store answers, as far as is known: from memory, a few seconds late at most. One that keeps actions in memory
+    /// and can't write them to its file, so that its end would lose them, says no, too. A store that says no tells the
     /// log of the beginning and the end of that itself: queues say nothing then of batches that fail for it.
     fn is_available(&self) -> bool {
         true
@@ -385,8 +386,19 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// Reads the size of the store; `None` if it is not in a file of its own. It must cost next to nothing, whatever is stored.
+    /// Reads the size of the store; `None` if that can't be known. It may be asked for every few seconds: it must cost next to
+    /// nothing, whatever is stored, or be that of a minute ago.
     fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        ready(Ok(None)).boxed()
+    }
+
+    /// Reads for each of these queues when the oldest action was queued that waits and may start; `None` for one in which there is
+    /// none, and `None` for all if the store can't tell. It must cost next to nothing, however many wait.
+    fn oldest_waiting(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Option<Vec<Option<Timestamp>>>, StoreError>> {
+        drop(queues);
         ready(Ok(None)).boxed()
     }
 

@@ -1,11 +1,19 @@
-//! Size of a store that is in a file of its own.
+//! Size of a store.
 
-/// Size of a store, and of the disk under it, in bytes. For metrics and those who look after disks.
+/// Size of a store, in bytes. For metrics and those who look after disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StoreSize {
-    /// Size of the database, with what is still in the log alone.
+    /// Size of the database, with what is still in the log alone. Of a database server: all that is in this database, whosever it is.
     pub database: u64,
+    /// The file and its disk; `None` for a store that is not in a file of its own.
+    pub file: Option<FileSize>,
+}
+
+/// Size of what is in and around the file of a store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct FileSize {
     /// Part of the database that is free: new actions go there before the file grows.
     pub free: u64,
     /// Size of the write-ahead log, which is copied into the database and used again.

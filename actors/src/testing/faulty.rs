@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::Gate;
-use crate::action::{ActionId, Parameters};
+use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     Batch, BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record,
@@ -306,6 +306,13 @@ impl Store for FaultyStore {
 
     fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
         self.inner.size()
+    }
+
+    fn oldest_waiting(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Option<Vec<Option<Timestamp>>>, StoreError>> {
+        self.inner.oldest_waiting(queues)
     }
 
     fn limit_bytes(&self, limit: Option<u64>) {

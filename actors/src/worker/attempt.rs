@@ -3,6 +3,7 @@
 //!
 //! Each attempt has a wish and a number of its own, so a late stop or end reaches no other (Q6, Q14).
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -16,7 +17,9 @@ use crate::perform::StopRequested;
 use crate::queue::lock;
 use crate::queue::{Progressed, QueueShared, Relayed, RelayedCommand, RetryPolicy};
 use crate::report::{self, Progress, Report};
+use crate::secrets::{SecretNames, hide};
 use crate::store::{AttemptEnd, Figures};
+use crate::subject::{ACTION_LOG, Subject};
 use crate::worker::RunAs;
 use crate::worker::log::AttemptLog;
 
@@ -53,7 +56,11 @@ pub(crate) struct Attempt {
     /// None if it runs at once.
     action: Option<ActionRef>,
     queue_name: Arc<str>,
+    /// What lines of the log are about that come from its work.
+    subject: Option<Arc<Subject>>,
     parameters: Parameters,
+    /// The names of those that nothing shows.
+    secrets: SecretNames,
     priority: i32,
     /// Fate of the action if the server goes down meanwhile.
     on_restart: OnRestart,
@@ -136,8 +143,10 @@ impl Attempt {
     ) -> Self {
         Self {
             action,
+            subject: Subject::of_action(&queue_name, action),
             queue_name,
             parameters,
+            secrets: SecretNames::default(),
             priority: 0,
             on_restart,
             wish: watch::Sender::new(Wish::Run),
@@ -173,6 +182,17 @@ impl Attempt {
     /// Sets the queue to tell of progress.
     pub(crate) fn telling_progress(self, queue: Option<Weak<QueueShared>>) -> Self {
         Self { progress_to: queue, ..self }
+    }
+
+    /// Sets the names of the parameters that nothing shows, beside those that are well known.
+    pub(crate) fn hiding(self, secrets: SecretNames) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Masks the values of secret parameters in what its work says.
+    pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let parameters = self.parameters.iter();
+        hide(text, &self.secrets.values(parameters.map(|(name, value)| (name, value.as_text()))))
     }
 
     /// Sets the priority with which it was claimed.
@@ -442,10 +462,20 @@ impl Attempt {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Keeps a line of its log.
+    /// Returns what lines of the log are about that come from its work.
+    pub(crate) fn subject(&self) -> Option<Arc<Subject>> {
+        self.subject.clone()
+    }
+
+    /// Keeps a line of its log, and says it in that of the program if that has a place for it.
     pub(crate) fn log(&self, line: &str) {
+        let line = &*self.hide(line);
         self.log.add(line);
         self.note_change();
+        if let Some(subject) = &self.subject {
+            let _entered = subject.enter();
+            ::log::info!(target: ACTION_LOG, "{line}");
+        }
     }
 
     /// Returns the last lines of its log.

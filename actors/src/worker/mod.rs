@@ -24,6 +24,7 @@ use crate::lifecycle::Came;
 use crate::perform::{ActionContext, Failure, Perform};
 use crate::queue::{AttemptEnded, QueueLink, SlotFreed, WorkerLost};
 use crate::report::Written;
+use crate::subject::Subject;
 use crate::system::WeakSystem;
 pub(crate) use attempt::{Attempt, LiveView};
 pub use attempt::{StopReason, Wish};
@@ -164,6 +165,8 @@ impl WorkerActor {
 
     /// Ends an attempt whose thread runs on.
     fn abandon(&self, attempt: &Arc<Attempt>) {
+        let subject = attempt.subject();
+        let _entered = subject.as_ref().map(Subject::enter);
         ::log::warn!(
             "queue {}: the work of action {} does not stop; slot {} is retired until it ends",
             self.queue.name(),

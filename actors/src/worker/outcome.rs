@@ -96,22 +96,23 @@ pub(crate) fn outcome<R>(
     attempt: &Attempt,
     result: Result<Result<R, Failure>, JoinError>,
 ) -> Outcome<R> {
+    let hidden = |text: String| attempt.hide(&text).into_owned();
     match result {
         Ok(Ok(report)) => (Ended::Finished, None, Some(report)),
         Ok(Err(Failure::Stopped)) if attempt.wish() >= Wish::Stop => without_result(attempt),
         Ok(Err(Failure::Stopped)) => {
             (Ended::Failed, Some("the work stopped without being asked to".to_owned()), None)
         }
-        Ok(Err(Failure::Failed(text))) => (Ended::Failed, Some(text), None),
+        Ok(Err(Failure::Failed(text))) => (Ended::Failed, Some(hidden(text)), None),
         Ok(Err(Failure::Fatal(text))) => {
             attempt.set_fatal();
-            (Ended::Failed, Some(text), None)
+            (Ended::Failed, Some(hidden(text)), None)
         }
         Ok(Err(Failure::Released)) => (Ended::Released, None, None),
-        Ok(Err(Failure::Lost(text))) => (Ended::Lost, Some(text), None),
+        Ok(Err(Failure::Lost(text))) => (Ended::Lost, Some(hidden(text)), None),
         Ok(Err(Failure::Cancelled)) => (Ended::Cancelled, None, None),
         Err(error) if error.is_cancelled() => without_result(attempt),
-        Err(error) => (Ended::Failed, Some(panic_text(error)), None),
+        Err(error) => (Ended::Failed, Some(hidden(panic_text(error))), None),
     }
 }
 

@@ -57,6 +57,29 @@ fn ids_in(data: &Path) -> Vec<i64> {
 }
 
 #[tokio::test]
+async fn a_store_whose_file_can_not_be_written_is_not_available() {
+    let home = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_in_memory(home.path(), OFTEN).unwrap();
+    let queue = store.open_queue("Work").await.unwrap().id;
+    assert!(store.is_available());
+    // In the way of the file that is written beside the other one.
+    let in_the_way = home.path().join("actions.db.new");
+    let mut blocked = false;
+    eventually("the directory is in the way", async || {
+        blocked |= std::fs::create_dir(&in_the_way).is_ok();
+        blocked
+    })
+    .await;
+    let kept = submit_to(&store, queue, "kept").await;
+    eventually("it is told", async || !store.is_available()).await;
+    std::fs::remove_dir(&in_the_way).unwrap();
+    eventually("it is well again", async || store.is_available()).await;
+    assert_eq!(ids_in(home.path()), [i64::try_from(kept.get()).unwrap()]);
+    store.close().await;
+    assert!(store.is_available());
+}
+
+#[tokio::test]
 async fn actions_go_from_a_file_into_memory_and_back() {
     let home = tempfile::tempdir().unwrap();
     let on_disk = || SqliteStore::open(home.path(), Durability::Normal).unwrap();
@@ -161,6 +184,53 @@ async fn each_interval_is_a_whole_file() {
         unchanged.1.elapsed() > Duration::from_millis(300)
     })
     .await;
+    store.close().await;
+}
+
+/// Writes so many actions of 20 KB at once.
+async fn fill(store: &dyn Store, queue: QueueId, number: usize) {
+    let text = "x".repeat(20_000);
+    let new = || NewAction::Given {
+        parameters: Parameters::from_iter([("Text", &*text)]),
+        priority: 0,
+        key: None,
+        not_before: None,
+        queued_at: Timestamp(1),
+    };
+    let submissions = (0..number).map(|_| new()).collect();
+    store.commit(Batch { submissions, ..batch(queue) }).await.unwrap();
+}
+
+/// A copy is whole, and nobody waits for its end: what is acknowledged while it is made is in it.
+#[tokio::test]
+async fn a_copy_is_made_while_changes_are_written() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open_in_memory(home.path(), None).unwrap());
+    let queue = store.open_queue("Work").await.unwrap().id;
+    fill(&*store, queue, 1_000).await;
+    eventually("a copy during which something was written", async || {
+        let away = tempfile::tempdir().unwrap();
+        let path = away.path().join("actions.db");
+        let mut copying = store.backup(path.clone()).unwrap();
+        let mut taken = Vec::new();
+        let copied = loop {
+            tokio::select! {
+                biased;
+                copied = &mut copying => break copied,
+                id = submit_to(&*store, queue, "meanwhile") => taken.push(id.get()),
+            }
+        };
+        copied.unwrap();
+        let ids = ids_in(away.path());
+        assert_eq!(ids, (1..).take(ids.len()).collect::<Vec<_>>(), "all up to one");
+        // It is as the database stood at its end: the first ones came before that, and the last ones after it.
+        taken.iter().filter(|id| ids.contains(&i64::try_from(**id).unwrap())).count() > 3
+    })
+    .await;
+    // One that can't be written is an error, and work goes on.
+    let nowhere = home.path().join("none/actions.db");
+    assert!(store.backup(nowhere).unwrap().await.is_err());
+    submit_to(&*store, queue, "after").await;
     store.close().await;
 }
 

@@ -107,6 +107,30 @@ async fn a_store_that_is_dropped_lets_go_of_its_directory() {
     assert!(took < Duration::from_secs(4), "it took {took:?}");
 }
 
+/// Whatever its priority; not one that runs, and none of another queue.
+#[tokio::test]
+async fn the_oldest_action_that_waits_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, work) = hundred(&directory).await;
+    let other = store.open_queue("Other").await.unwrap().id;
+    let prioritised = |(priority, queued_at)| match new_action(queued_at) {
+        NewAction::Given { parameters, key, not_before, queued_at, .. } => {
+            NewAction::Given { parameters, priority, key, not_before, queued_at }
+        }
+        copy => copy,
+    };
+    let submissions = [(0, 40), (7, 30), (7, 31), (-2, 20), (-9, 50)].map(prioritised).into();
+    store.commit(Batch { submissions, ..empty(other) }).await.unwrap();
+    let oldest = async || store.oldest_waiting(vec![other, work, QueueId(77)]).await.unwrap();
+    let found = Some(vec![Some(Timestamp(20)), Some(Timestamp(0)), None]);
+    assert_eq!(oldest().await, found);
+    // Those with the greatest priority start, and then the oldest.
+    store.commit(Batch { claim: 4, ..empty(other) }).await.unwrap();
+    store.commit(Batch { claim: 3, ..empty(work) }).await.unwrap();
+    let found = Some(vec![Some(Timestamp(50)), Some(Timestamp(3)), None]);
+    assert_eq!(oldest().await, found);
+}
+
 fn new_action(queued_at: i64) -> NewAction {
     NewAction::Given {
         not_before: None,

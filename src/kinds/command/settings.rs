@@ -242,6 +242,7 @@ impl ConfiguredQueue for CommandSettings {
                 kind: ParamKind::Argument,
                 required: *without == Without::Refused,
                 summary: summary.into(),
+                is_secret: false,
             }
         });
         let others = ParamSpec::optional(

@@ -122,6 +122,11 @@ impl Kind for FileSystemConnector {
         "FileSystemConnector"
     }
 
+    /// Its own word, and those of other servers for what it does.
+    fn log_types(&self) -> Vec<&'static str> {
+        vec!["fetch", "synchronize", self.word()]
+    }
+
     fn remembers(&self) -> Option<&'static str> {
         Some("which documents it has sent")
     }

@@ -199,8 +199,8 @@ fn told<'a>(body: &'a str, element: &str) -> &'a str {
 /// Whether the service port has done what it was asked for, and not refused it.
 fn is_done(reply: &Reply) -> bool {
     let body = reply.body_text();
-    // This one is in a form of its own.
-    body.contains("[StatusInfo]") || told(&body, "RESPONSE") != "ERROR"
+    // Some are text without more.
+    !body.starts_with("<ACTION>") || told(&body, "RESPONSE") != "ERROR"
 }
 
 /// Ends a server as an administrator does, and returns its log.

@@ -70,6 +70,12 @@ const COMMANDS: &[(&str, bool)] = &[
 const SERVICE: &[(&str, StandardRole)] = &[
     ("GetStatus", StandardRole::ServiceStatus),
     ("GetStatusInfo", StandardRole::ServiceStatus),
+    ("GetStatistics", StandardRole::ServiceStatus),
+    ("GetLogStreamNames", StandardRole::ServiceStatus),
+    ("GetLogStream", StandardRole::ServiceControl),
+    ("GetConfig", StandardRole::ServiceControl),
+    ("ValidateConfig", StandardRole::ServiceControl),
+    ("ReloadConfig", StandardRole::ServiceControl),
     ("Stop", StandardRole::ServiceControl),
 ];
 
@@ -247,7 +253,8 @@ fn requests(waiting: &[(&'static str, String)]) -> Vec<Request> {
         }
     }
     for (action, needs) in SERVICE {
-        let target = format!("/action={action}");
+        // There is no such stream, and who may ask for one is told so.
+        let target = format!("/action={action}&Name=none");
         let (command, queue) = (None, None);
         let needs = *needs;
         all.push(Request { target, is_of_service_port: true, action, command, queue, needs });
@@ -324,7 +331,8 @@ fn is_refusal(request: &Request, reply: &Reply) -> bool {
         return is_refused(reply);
     }
     assert!(reply.head.starts_with("HTTP/1.1 200 "), "{request:?}: {}", reply.head);
-    !is_done(reply)
+    let body = reply.body_text();
+    !is_done(reply) && told(&body, "RESPONSEDATA").starts_with("Permission denied: ")
 }
 
 /// Walks the table with these roles.

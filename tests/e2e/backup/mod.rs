@@ -44,8 +44,15 @@ fn actions(server: &Server, queue: &str) -> BTreeMap<String, String> {
             |node: &roxmltree::Node<'_, '_>| node.children().any(|node| node.has_tag_name("token"));
         let actions = document.descendants().filter(has_token);
         let text = |node: roxmltree::Node<'_, '_>| {
+            // That of an action that waits grows with each look.
+            let waits = node.descendants().any(|node| node.text() == Some("Queued"));
+            let told = |of: &roxmltree::Node<'_, '_>| {
+                of.is_element()
+                    && !of.has_tag_name("token")
+                    && !(waits && of.has_tag_name("time_in_queue"))
+            };
             node.descendants()
-                .filter(|node| node.is_element() && !node.has_tag_name("token"))
+                .filter(told)
                 .map(|node| {
                     format!("{}={}\\n", node.tag_name().name(), node.text().unwrap_or_default())
                 })

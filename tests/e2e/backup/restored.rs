@@ -9,7 +9,19 @@ use super::{CONFIG, actions, backed_up, restore};
 
 #[test]
 fn a_backup_under_load_is_restored_on_another_server() {
-    let home = Home::new(CONFIG);
+    is_restored_on_another_server("");
+}
+
+/// It is made by the connection that writes, which goes on meanwhile.
+#[test]
+fn actions_in_memory_are_backed_up_and_restored_as_those_in_a_file() {
+    is_restored_on_another_server("UseInMemoryDatastore=true");
+}
+
+/// Makes a backup while work goes on, with this in the section of the actions, and compares what is there after it was restored.
+fn is_restored_on_another_server(actions_keys: &str) {
+    let config = format!("[Actions]\n{actions_keys}\n{CONFIG}");
+    let home = Home::new(&config);
     let server = home.start();
     server.info("Held", "pause", "").success();
     let done: Vec<String> =
@@ -49,11 +61,8 @@ fn a_backup_under_load_is_restored_on_another_server() {
     let (date, _) = name.split_once('_').unwrap();
     assert!(date.len() == 15 && date.as_bytes()[8] == b'T', "{name}");
 
-    let other = Home::new(&CONFIG.replacen(
-        '\n',
-        &format!("\n[Server]\nBackupDirectories={}\n", file.parent().unwrap().display()),
-        1,
-    ));
+    let directories = format!("[Server]\nBackupDirectories={}\n", file.parent().unwrap().display());
+    let other = Home::new(&format!("{directories}{config}"));
     let restored = other.start();
     let own = restored.submit_to("Work", "&Name=own");
     restored.outcome("Work", &own);

@@ -175,6 +175,32 @@ fn a_server_on_a_full_disk_recovers_by_itself() {
     drop(disk);
 }
 
+/// Others keep what they took of the disk: what the database gives back is all the room that there will be.
+#[test]
+fn deletions_make_room_on_a_disk_that_others_have_filled() {
+    let home = Home::new(CONFIG);
+    let Some(disk) = SmallDisk::new(&home.data(), 32) else { return };
+    let server = home.start();
+    server.info("Held", "pause", "").success();
+    let large = "x".repeat(100_000);
+    for _ in 0..120 {
+        let token = server.post("Held", &[("Large", &large)]).success().must("token");
+        server.about("Held", "cancel", &token).success();
+    }
+    disk.occupy("ballast", usize::MAX);
+    let mut tokens = Vec::new();
+    says_that_the_disk_is_the_reason(&fill_the_rest(&server, &mut tokens));
+    let deleted = server.info("Held", "delete", "&State=cancelled").success();
+    assert_eq!(deleted.number("deleted"), 120);
+    until_taken(&server, &large, &mut tokens);
+    holds_just(&server, &tokens);
+    server.kill();
+    let server = home.start();
+    holds_just(&server, &tokens);
+    server.kill();
+    drop(disk);
+}
+
 /// The end of an action for which even what was kept back is not enough is written once there is room.
 #[test]
 fn an_end_on_a_full_disk_is_written_down_later() {

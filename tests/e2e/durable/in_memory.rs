@@ -40,6 +40,20 @@ fn a_clean_stop_keeps_what_is_in_memory_and_a_kill_does_not() {
 }
 
 #[test]
+fn an_end_that_loses_what_is_in_memory_is_a_failure() {
+    let home = Home::new(&config("UseInMemoryDatastore=true"));
+    let server = home.start();
+    server.outcome("Work", &server.submit_to("Work", "&Name=Ada"));
+    // In the way of the file that is written beside the other one.
+    std::fs::create_dir(home.data().join("actions.db.new")).unwrap();
+    server.signal("TERM");
+    let (status, said) = server.wait();
+    assert_eq!(status.code(), Some(1), "{said:?}");
+    let told = |text: &str| said.iter().any(|line| line.contains(text));
+    assert!(told("the actions in memory could not be written to disk at the end"), "{said:?}");
+}
+
+#[test]
 fn what_excludes_memory_stops_the_start() {
     for (more, named) in [
         ("Durability=normal", "Durability=normal: can't stand beside UseInMemoryDatastore=true"),

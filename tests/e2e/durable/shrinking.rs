@@ -64,7 +64,7 @@ fn is_sound(data: &Path) {
 fn a_file_that_has_shrunk_gives_its_space_back_while_the_server_works() {
     let home = Home::new(&config(-1, ""));
     let server = home.start();
-    let tokens = fill(&server, 1_600);
+    let tokens = fill(&server, 800);
     server.signal("TERM");
     server.wait();
     let before = length(&home, "actions.db");
@@ -94,7 +94,7 @@ fn a_file_that_has_shrunk_gives_its_space_back_while_the_server_works() {
 fn a_server_that_is_killed_while_it_gives_space_back_loses_nothing() {
     let home = Home::new(&config(-1, ""));
     let server = home.start();
-    fill(&server, 1_600);
+    fill(&server, 800);
     let kept = fill(&server, 8);
     server.kill();
     home.configure(&config(8, ""));
@@ -168,14 +168,14 @@ fn one_that_holds_much_is_rewritten_when_asked() {
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(!said.status.success() && text.contains("has no file actions.db"), "{text}");
     let server = home.start();
-    fill(&server, 2_400);
+    fill(&server, 1_400);
     let said = compact(&home);
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(!said.status.success() && text.contains("in use by another server"), "{text}");
     server.signal("TERM");
     server.wait();
     as_before(&home.data());
-    home.configure(&config(1_000, ""));
+    home.configure(&config(500, ""));
     let server = home.start();
     server.wait_for_line(&["are free, and its file keeps them", "actiond compact"]);
     let kept = server.submit_to("Work", "&Name=Ada");
@@ -183,18 +183,18 @@ fn one_that_holds_much_is_rewritten_when_asked() {
     server.signal("TERM");
     server.wait();
     let before = length(&home, "actions.db");
-    assert!(before > 90 * MEGABYTE, "{before}");
+    assert!(before > 52 * MEGABYTE, "{before}");
 
     let said = compact(&home);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let after = length(&home, "actions.db");
-    assert!(after < 45 * MEGABYTE, "{after}");
+    assert!(after < 25 * MEGABYTE, "{after}");
     let told = String::from_utf8(said.stdout).unwrap();
     assert_eq!(told, format!("actions.db had {before} bytes and has {after}\n"));
     is_sound(&home.data());
     let server = home.start();
     assert_eq!(server.status_in("Work", &kept), "Finished");
-    assert_eq!(server.info("Work", "queueStatus", "").number("finished"), 1_000);
+    assert_eq!(server.info("Work", "queueStatus", "").number("finished"), 500);
 }
 
 #[test]

@@ -243,11 +243,22 @@ fn the_process_and_its_database_are_measured() {
     let free = scrape.value("actiond_database_disk_free_bytes");
     assert!(disk > free && free > 0.0, "{disk} {free}");
     assert!(before.value("actiond_database_bytes") > 0.0);
-    // It is read again every few seconds.
-    wait_until("a database with 50 actions of 20 KB", || {
-        Scrape::of(&server).value("actiond_database_bytes") > 1_000_000.0
+    // It is read again every few seconds, and so is how long actions wait.
+    let oldest = |queue: &str| format!("actiond_queue_oldest_waiting_seconds{{queue=\"{queue}\"}}");
+    assert_eq!(before.value(&oldest("Process")), 0.0);
+    server.info("Process", "pause", "").success();
+    for priority in ["&Priority=9", "", "&Priority=-9"] {
+        server.submit(priority);
+    }
+    wait_until("a database with 50 actions of 20 KB, and some that wait", || {
+        let scrape = Scrape::of(&server);
+        let bytes = scrape.value("actiond_database_bytes");
+        bytes > 1_000_000.0 && scrape.value(&oldest("Process")) > 0.0
     });
-    assert!(Scrape::of(&server).value("actiond_database_log_bytes") > 0.0);
+    let scrape = Scrape::of(&server);
+    assert!(scrape.value("actiond_database_log_bytes") > 0.0);
+    assert!(scrape.value(&oldest("Process")) < scrape.value("actiond_uptime_seconds"));
+    assert_eq!(scrape.value(&oldest("Narrow")), 0.0);
 }
 
 /// A reply in the form that Prometheus asks for, and in the other for those who do not.

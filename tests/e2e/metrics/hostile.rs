@@ -44,7 +44,7 @@ fn names(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn ten_thousand_names_add_no_series() {
+fn thousands_of_names_add_no_series() {
     let home = Home::new(CONFIG);
     let server = home.start();
     let before = names(&server);
@@ -52,7 +52,7 @@ fn ten_thousand_names_add_no_series() {
         Scrape::of(&server).sum("actiond_http_requests_total", &["outcome=\"error\""]);
     let mut stream = BufReader::new(server.connect());
     let mut random = fastrand::Rng::with_seed(18);
-    for number in 0..10_000 {
+    for number in 0..3_000 {
         let request = hostile(number, random.u64(..));
         stream.get_mut().write_all(request.as_bytes()).expect("it is sent");
         let reply =
@@ -63,7 +63,7 @@ fn ten_thousand_names_add_no_series() {
     }
     assert_eq!(names(&server), before);
     let errors = Scrape::of(&server).sum("actiond_http_requests_total", &["outcome=\"error\""]);
-    assert!(errors - errors_before >= 5_000.0, "they were counted all the same: {errors}");
+    assert!(errors - errors_before >= 1_500.0, "they were counted all the same: {errors}");
     // And whatever is no HTTP at all.
     for garbage in
         ["\u{16}\u{3}\u{1}", "BREW / HTCPCP/1.0\r\n\r\n", "GET  /metrics HTTP/9.9\r\n\r\n"]

@@ -8,6 +8,7 @@ use super::cluster::Cluster;
 use super::servers::{Database, programs};
 use super::starting::{PASSWORD, refused};
 use crate::server::{CONFIG, Home, Server};
+use crate::service::ServicePort;
 
 /// A cluster in which the user `app` needs a password, and an administrator none.
 fn database() -> Option<Database> {
@@ -37,8 +38,16 @@ fn command(home: &Home) -> Command {
     command
 }
 
+/// Queues, and the port by which the configuration is shown.
+fn config() -> String {
+    format!("[Service]\nServicePort=0\n{CONFIG}")
+}
+
 fn works(command: Command) {
     let server = Server::run(command);
+    let shown = ServicePort::of(&server).text("GetConfig");
+    assert!(shown.contains("AsyncStoreLibraryName=postgres\n"), "{shown}");
+    assert!(!shown.contains(PASSWORD), "{shown}");
     let token = server.submit("&Name=Parameter");
     server.wait_for_status(&token, "Finished");
     server.signal("TERM");
@@ -65,11 +74,11 @@ fn the_password_comes_from_the_string_the_environment_or_a_file() {
         format!("postgresql:///postgres?host={socket}&user=app&password={PASSWORD}"),
         format!("{plain} password='{PASSWORD}'"),
     ] {
-        works(command(&database.home_by(&connection, "a", CONFIG)));
+        works(command(&database.home_by(&connection, "a", &config())));
     }
 
     // In the environment.
-    let home = database.home_by(&plain, "a", CONFIG);
+    let home = database.home_by(&plain, "a", &config());
     let mut with = command(&home);
     with.env("PGPASSWORD", PASSWORD);
     works(with);
@@ -84,14 +93,14 @@ fn the_password_comes_from_the_string_the_environment_or_a_file() {
     with.env("PGPASSFILE", home.path().join("pass"));
     works(with);
     let named = format!("{plain} passfile={}", home.path().join("pass").display());
-    works(command(&database.home_by(&named, "a", CONFIG)));
+    works(command(&database.home_by(&named, "a", &config())));
 
     // The whole string in a file.
     let whole = home.path().join("database.txt");
     file(&whole, &format!("{plain} password={PASSWORD}\n"), 0o600);
     let keys =
         database.keys("x").replace("ConnectionString=x", "ConnectionStringFile=database.txt");
-    home.configure(&format!("{keys}\n{CONFIG}"));
+    home.configure(&format!("{keys}\n{}", config()));
     works(command(&home));
 }
 
@@ -100,7 +109,7 @@ fn a_password_that_is_wrong_or_lacking_is_told_and_a_file_that_others_read_is_no
     let Some(database) = database() else { return };
     let socket = database.cluster().directory().display().to_string();
     let plain = format!("host={socket} user=app dbname=postgres");
-    let (code, said) = refused(command(&database.home_by(&plain, "a", CONFIG)));
+    let (code, said) = refused(command(&database.home_by(&plain, "a", &config())));
     assert_eq!(code, 1, "{said}");
     assert!(
         said.contains(&format!(
@@ -110,12 +119,12 @@ fn a_password_that_is_wrong_or_lacking_is_told_and_a_file_that_others_read_is_no
     );
 
     let wrong = format!("{plain} password=wr0ng");
-    let (code, said) = refused(command(&database.home_by(&wrong, "a", CONFIG)));
+    let (code, said) = refused(command(&database.home_by(&wrong, "a", &config())));
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("password authentication failed for user \"app\" (28P01)"), "{said}");
     assert!(!said.contains("wr0ng"), "{said}");
 
-    let home = database.home_by(&plain, "a", CONFIG);
+    let home = database.home_by(&plain, "a", &config());
     let pass = home.path().join(".pgpass");
     file(&pass, &format!("*:*:*:*:{PASSWORD}\n"), 0o640);
     let (code, said) = refused(command(&home));

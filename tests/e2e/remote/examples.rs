@@ -108,14 +108,14 @@ fn does_all(language: &str) {
     wait_until("its progress", || percent(&token) != "0");
     assert_eq!(server.about("Render", "getStatus", &token).must("worker"), "example");
     server.about("Render", "pause", &token).success();
-    // What was under way when it heard of that may still come.
+    // What was under way when it heard of that may still come, two seconds later at most.
     let mut last = (percent(&token), std::time::Instant::now());
     wait_until("that it pauses", || {
         let now = percent(&token);
         if now != last.0 {
             last = (now, std::time::Instant::now());
         }
-        last.1.elapsed().as_secs() >= 5
+        last.1.elapsed().as_secs() >= 3
     });
     server.about("Render", "resume", &token).success();
     wait_until("that it goes on", || percent(&token) != last.0);

@@ -152,7 +152,7 @@ fn many_are_deleted_in_small_steps() {
         &CONFIG.replace("MaximumThreads=100", "MaximumThreads=100\nMaxFinishedSize=1000000"),
     );
     let server = home.start();
-    let (number, address) = (12_000, server.address);
+    let (number, address) = (4_000, server.address);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {

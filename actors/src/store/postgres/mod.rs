@@ -8,7 +8,7 @@
 //! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`; the clocks of server and database: `clocks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
-//!   `servers`; what they show of attempts that run: `show`;
+//!   `servers`; what they show of attempts that run: `show`; the size of the database: `size`;
 //! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
@@ -57,6 +57,7 @@ mod settings;
 mod setup;
 mod show;
 mod sites;
+mod size;
 mod snapshots;
 mod write;
 
@@ -75,7 +76,7 @@ use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
-    Server, Shown, Site, SiteId, Store, StoreError,
+    Server, Shown, Site, SiteId, Store, StoreError, StoreSize,
 };
 pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, within};
@@ -90,6 +91,7 @@ pub use settings::Settings;
 use setup::Setup;
 use show::Showing;
 use sites::Sites;
+use size::Measured;
 use write::{Job, Writer};
 
 /// A store in a schema of a PostgreSQL database, which other servers may have open, too.
@@ -119,6 +121,7 @@ struct Shared {
     audience: Arc<Audience>,
     peers: Arc<Peers>,
     showing: Showing,
+    measured: Measured,
 }
 
 /// The parts that are made on the store's thread when it is opened.
@@ -252,7 +255,9 @@ async fn open(setup: Arc<Setup>) -> Result<Opened, Failure> {
     let showing = Showing::new(Arc::clone(&setup), Arc::clone(&owner));
     let (owner_of, peers_of) = (Arc::clone(&owner), Arc::clone(&peers));
     let keeper = Keeper::new(Arc::clone(&setup), owner_of, sites, peers_of, succeeded);
-    let shared = Arc::new(Shared { setup, owner, keeper, reader, audience, peers, showing });
+    let measured = Measured::default();
+    let shared =
+        Arc::new(Shared { setup, owner, keeper, reader, audience, peers, showing, measured });
     Ok(Opened { writer, single, shared, durability })
 }
 
@@ -411,6 +416,11 @@ impl Store for PostgresStore {
 
     fn notices(&self, sink: NoticeSink) {
         self.shared.audience.set_sink(sink);
+    }
+
+    fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.measured.read(&shared.reader).await.map(Some) })
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -2,6 +2,8 @@
 //!
 //! The copy has a connection of its own, which holds one snapshot from the first page to the last: without it, each change that
 //! is written meanwhile would make SQLite begin anew. The log can't be shortened for as long as that takes.
+//!
+//! A database in memory has no log, so such a snapshot would hold up who writes. Its copy is made by the writer (`write/to_files`).
 
 use std::fs::File;
 use std::path::Path;
@@ -60,9 +62,14 @@ fn copy_whole(
     if !write(source, into, goes_on).map_err(|error| store_error(&error, into))? {
         return Err(StoreError::Closed);
     }
-    let durable = File::open(into).and_then(|file| file.sync_all());
-    durable.map_err(|error| StoreError::Io(format!("{}: {error}", into.display())))?;
-    check_whole(into)
+    complete(into)
+}
+
+/// Makes a copy that was written durable, and checks it.
+pub(super) fn complete(copy: &Path) -> Result<(), StoreError> {
+    let durable = File::open(copy).and_then(|file| file.sync_all());
+    durable.map_err(|error| StoreError::Io(format!("{}: {error}", copy.display())))?;
+    check_whole(copy)
 }
 
 /// Writes the copy, and returns false if it was broken off.
@@ -90,7 +97,7 @@ fn write(source: &Connection, into: &Path, goes_on: &dyn Fn() -> bool) -> rusqli
 }
 
 /// Makes the file so that nobody else can read it. If that fails, SQLite says why.
-fn make_private(path: &Path) {
+pub(super) fn make_private(path: &Path) {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

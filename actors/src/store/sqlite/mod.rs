@@ -9,8 +9,10 @@
 //! - the same in memory, written to the file now and then: `in_memory`;
 //! - checkpoints of the write-ahead log: `checkpoint`;
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
-//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`;
-//! - copies of the database while work goes on: `backup`; checks of such a copy: `check`; what takes the place of the database at a start: `restore`;
+//!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`; the oldest
+//!   waiting actions in `waiting`;
+//! - copies of the database while work goes on: `backup`; checks of such a copy: `check`; what takes the place of the database at a
+//!   start: `restore`;
 //! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
@@ -51,18 +53,20 @@ mod schema;
 mod size;
 mod starts;
 mod threads;
+mod waiting;
 mod within;
 mod write;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
-use crate::action::{ActionId, Parameters};
+use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
@@ -93,7 +97,7 @@ pub enum Durability {
 
 /// A store in one SQLite file, `actions.db` in the data directory.
 pub struct SqliteStore {
-    source: Source,
+    source: Option<Source>,
     writer: mpsc::Sender<WriteJob>,
     /// For reads of one action on the caller's thread: they are many and short.
     pool: Arc<ReaderPool>,
@@ -103,6 +107,8 @@ pub struct SqliteStore {
     pages: mpsc::Sender<ReadJob>,
     durability: &'static str,
     size_limit: SizeLimit,
+    /// True while the file of a database in memory can't be written.
+    unsaved: Option<Arc<AtomicBool>>,
     threads: Arc<Mutex<Threads>>,
 }
 
@@ -191,7 +197,9 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
-        let source = Arc::clone(&self.source);
+        let Some(source) = self.source.clone() else {
+            return Some(ask(&self.writer, |reply| WriteJob::Copy(into, reply)));
+        };
         let (reply, answer) = oneshot::channel();
         // It takes long, and a thread of its own holds nobody up. Who does not wait any more does not want it.
         let copy = move || {
@@ -211,6 +219,13 @@ impl Store for SqliteStore {
 
     fn size(&self) -> BoxFuture<'static, Result<Option<StoreSize>, StoreError>> {
         read(&self.single, ReadClass::Short, |reader| reader.size().map(Some))
+    }
+
+    fn oldest_waiting(
+        &self,
+        queues: Vec<QueueId>,
+    ) -> BoxFuture<'static, Result<Option<Vec<Option<Timestamp>>>, StoreError>> {
+        read(&self.single, ReadClass::Short, move |reader| reader.oldest_waiting(&queues).map(Some))
     }
 
     fn page_of_ids(
@@ -247,6 +262,10 @@ impl Store for SqliteStore {
             }
         }
         .boxed()
+    }
+
+    fn is_available(&self) -> bool {
+        self.unsaved.as_ref().is_none_or(|unsaved| !unsaved.load(Ordering::Relaxed))
     }
 
     fn limit_bytes(&self, limit: Option<u64>) {

@@ -120,10 +120,10 @@ impl SqliteStore {
                 Durability::Full => "full",
                 Durability::Normal => "normal",
             },
-            source: Arc::new({
+            source: Some(Arc::new({
                 let path = path.clone();
                 move || connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, None)
-            }),
+            })),
         };
         Self::run(opened, &reader)
     }
@@ -146,8 +146,9 @@ impl SqliteStore {
         let pool = (0..opened.readers_at_once).map(|_| reader()).collect::<Result<_, _>>()?;
         let pool = Arc::new(ReaderPool::new(pool));
         let (write_sender, write_jobs) = mpsc::channel();
-        let source = Arc::clone(&opened.source);
+        let source = opened.source.clone();
         let (size_limit, durability) = (opened.size_limit.clone(), opened.durability);
+        let unsaved = opened.saving.as_ref().map(Saving::failed);
         threads.writing = Some(spawn("actiond-write", {
             let pool = Arc::clone(&pool);
             move || {
@@ -177,6 +178,7 @@ impl SqliteStore {
             pages,
             durability,
             size_limit,
+            unsaved,
             threads: Arc::new(Mutex::new(threads)),
         })
     }
@@ -194,7 +196,8 @@ pub(super) struct Opened {
     pub(super) size_limit: SizeLimit,
     pub(super) saving: Option<Saving>,
     pub(super) durability: &'static str,
-    pub(super) source: Source,
+    /// `None` if only the writer can copy the database while work goes on.
+    pub(super) source: Option<Source>,
 }
 
 /// Opens a connection from which the database is copied.

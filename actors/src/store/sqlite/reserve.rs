@@ -165,8 +165,9 @@ impl Reserve {
         self.limit.map_or(self.size, |limit| self.size.min(limit / PART_OF_FILE))
     }
 
-    /// Returns true if there is enough space to start actions: each has to write its result.
-    pub(super) fn has_room_for_starts(&self) -> bool {
+    /// Returns true if there is enough space for more than control: to start actions, each of which has to write its result, or to
+    /// give space back.
+    pub(super) fn has_room_for_work(&self) -> bool {
         self.free() >= self.size / 2
     }
 
@@ -250,10 +251,11 @@ impl Extent {
     }
 }
 
-/// Returns true if a reserve of `size` bytes can be allocated and as much stays free: on the disk, or in free pages of
-/// the database.
-const fn is_room(free: u64, spare: u64, size: u64) -> bool {
-    free >= 2 * size || (free >= size && spare >= 2 * size)
+/// Returns true if a reserve of `size` bytes can be allocated and as much stays free: on the disk, or in free pages of the database
+/// with some of the disk for the log, without which they are of no use.
+fn is_room(free: u64, spare: u64, size: u64) -> bool {
+    let log = (LOG_PAGES_WHEN_FULL * PAGE).min(size / 2);
+    free >= 2 * size || (free >= size + log && spare >= 2 * size)
 }
 
 #[cfg(test)]
@@ -347,10 +349,14 @@ mod tests {
             (19, 1_000, true),
             (19, 19, false),
             (20, 0, true),
-            (9, u64::MAX, false),
-            (10, 20, true),
+            (14, u64::MAX, false),
+            (15, 19, false),
+            (15, 20, true),
         ] {
             assert_eq!(is_room(free, spare, 10), wanted, "{free} {spare}");
         }
+        // The log needs a megabyte, however large the reserve is.
+        assert!(is_room((33 << 20) + 1, 64 << 20, 32 << 20));
+        assert!(!is_room((33 << 20) - 1, 64 << 20, 32 << 20));
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::errors::store_error;
 use super::read::Reader;
-use crate::store::{StoreError, StoreSize};
+use crate::store::{FileSize, StoreError, StoreSize};
 
 impl Reader {
     /// Reads the sizes. Those of the database are in its first page; no other is looked at.
@@ -26,11 +26,13 @@ impl Reader {
         let directory = self.path.parent().unwrap_or(Path::new("."));
         Ok(StoreSize {
             database: pages.saturating_mul(bytes),
-            free: free.saturating_mul(bytes),
-            // There is none after a clean end of the log. By its name: opened by this process, its locks would be lost.
-            log: std::fs::metadata(log_of(&self.path)).map_or(0, |log| log.len()),
-            disk: fs4::total_space(directory).unwrap_or_default(),
-            disk_free: fs4::available_space(directory).unwrap_or_default(),
+            file: Some(FileSize {
+                free: free.saturating_mul(bytes),
+                // There is none after a clean end of the log. By its name: opened by this process, its locks would be lost.
+                log: std::fs::metadata(log_of(&self.path)).map_or(0, |log| log.len()),
+                disk: fs4::total_space(directory).unwrap_or_default(),
+                disk_free: fs4::available_space(directory).unwrap_or_default(),
+            }),
         })
     }
 }

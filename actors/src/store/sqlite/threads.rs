@@ -1,5 +1,6 @@
 //! The threads of the store: the jobs that they take, and their loops. One writes; two read.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(super) struct Threads {
 pub(super) enum WriteJob {
     Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
     Commit(PendingBatch),
+    /// Copies a database in memory to a file.
+    Copy(PathBuf, oneshot::Sender<Result<(), StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -75,15 +78,15 @@ pub(super) fn write_loop(mut writer: Writer<'_>, jobs: &mpsc::Receiver<WriteJob>
         if let Err(end) = write_group(&mut writer, jobs, wait) {
             break end;
         }
-        if writer.is_save_due() {
-            let mut ended = None;
-            writer.save(|writer| {
+        let mut ended = None;
+        while ended.is_none() && writer.is_file_due() {
+            writer.write_file(|writer| {
                 ended = write_group(writer, jobs, Some(Duration::ZERO)).err();
                 ended.is_none()
             });
-            if let Some(end) = ended {
-                break end;
-            }
+        }
+        if let Some(end) = ended {
+            break end;
         }
     };
     writer.close();
@@ -119,6 +122,7 @@ fn write_group(
                 writer.commit(&mut group);
                 let _ = reply.send(writer.open_queue(&name));
             }
+            WriteJob::Copy(into, reply) => writer.want_copy(into, reply),
             WriteJob::Close(reply) => {
                 writer.commit(&mut group);
                 return Err(Some(reply));

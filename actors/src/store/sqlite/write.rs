@@ -4,17 +4,18 @@
 //! - changes to the rows: [`super::changes`], [`super::starts`]; deletion of old actions: [`super::retention`];
 //! - `transaction`: begin, commit and rollback; `cached_tables`: the rows of `meta` and `queue` in memory;
 //! - `room`: a full disk; `log_length`: when checkpoints are made; `shrink`: free space is given back; `size_limit`: a
-//!   maximum size.
+//!   maximum size; `to_files`: a database in memory is written to files.
 
 mod cached_tables;
 mod log_length;
 mod room;
 mod shrink;
 mod size_limit;
+mod to_files;
 mod transaction;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +40,7 @@ use cached_tables::QueueRow;
 use shrink::Shrinking;
 pub(super) use shrink::rewrite;
 pub(super) use size_limit::SizeLimit;
+use to_files::WantedCopy;
 pub(super) use transaction::{Applied, ApplyError};
 use transaction::{Cause, RolledBack};
 
@@ -77,7 +79,9 @@ pub(super) struct Writer<'c> {
     is_over_limit: bool,
     /// The file of a database in memory.
     saving: Option<Saving>,
-    /// True while it is written: pages must not be moved meanwhile.
+    /// Copies of a database in memory that somebody waits for.
+    copies: VecDeque<WantedCopy>,
+    /// True while the file or a copy is written: pages must not be moved meanwhile.
     is_saving: bool,
 }
 
@@ -128,6 +132,7 @@ impl<'c> Writer<'c> {
             size_limit,
             is_over_limit: false,
             saving,
+            copies: VecDeque::new(),
             is_saving: false,
         };
         writer.limit_log();
@@ -270,7 +275,7 @@ impl<'c> Writer<'c> {
     /// Commits the parts of a batch that must go on when the disk is full: the controls, and starts while there is
     /// space for their results. Submissions are refused.
     fn commit_on_full_disk(&mut self, batch: &Batch) -> Result<BatchReply, StoreError> {
-        let has_room = self.reserve.has_room_for_starts();
+        let has_room = self.reserve.has_room_for_work();
         let claim = if has_room { batch.claim } else { 0 };
         let rest = without_submissions(batch, claim);
         let moves = has_room.then_some(deferred::STEP);
@@ -346,26 +351,6 @@ impl<'c> Writer<'c> {
 
     pub(super) fn store_error(&self, error: &rusqlite::Error) -> StoreError {
         store_error(error, &self.path)
-    }
-
-    /// Tells whether a database in memory is to be written to its file.
-    pub(super) fn is_save_due(&self) -> bool {
-        let due = self.saving.as_ref().and_then(Saving::due);
-        due.is_some_and(|due| due <= Instant::now())
-    }
-
-    /// Writes a database in memory to its file. `between` is called after each step, and ends it with `false`.
-    pub(super) fn save(&mut self, mut between: impl FnMut(&mut Self) -> bool) {
-        let Some(mut saving) = self.saving.take() else { return };
-        let (connection, last) = (self.connection, self.shrinking.committed());
-        self.is_saving = true;
-        saving.save(connection, Instant::now(), || between(self));
-        self.is_saving = false;
-        if self.shrinking.committed() != last {
-            // SQLite copies what this connection changes meanwhile, too. That is not relied on.
-            saving.note_change();
-        }
-        self.saving = Some(saving);
     }
 
     /// Copies the write-ahead log into the database, so that a copy of that file alone is complete.

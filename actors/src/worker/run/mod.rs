@@ -42,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::perform::{ActionContext, Failure, Perform, Work, WorkKind, WorkResult};
+use crate::subject::{Subject, about};
 use crate::worker::Wish;
 use crate::worker::outcome::panic_text;
 
@@ -88,7 +89,16 @@ pub(crate) async fn start(
     context: ActionContext,
     held: impl Send + 'static,
 ) -> WorkResult {
-    let attempt = Arc::clone(&context.attempt);
+    let subject = context.attempt.subject();
+    about(subject, run(performer, context, held)).await
+}
+
+async fn run(
+    performer: Arc<dyn Perform>,
+    context: ActionContext,
+    held: impl Send + 'static,
+) -> WorkResult {
+    let (attempt, subject) = (Arc::clone(&context.attempt), context.attempt.subject());
     attempt.set_begun();
     #[cfg(unix)]
     let programs = Arc::clone(context.system.programs());
@@ -111,6 +121,7 @@ pub(crate) async fn start(
         WorkKind::Task(work) => return work.await,
         WorkKind::Blocking(work) => tokio::task::spawn_blocking(move || {
             let _held = held;
+            let _entered = subject.as_ref().map(Subject::enter);
             work()
         }),
         #[cfg(unix)]

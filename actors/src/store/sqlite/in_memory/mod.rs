@@ -7,7 +7,6 @@
 pub(super) mod saving;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -80,10 +79,6 @@ impl SqliteStore {
             let connection = open(flags).map_err(failed)?;
             Reader::new(connection, path.clone()).map_err(failed)
         };
-        let source = Arc::new({
-            let (open, path) = (open.clone(), path.clone());
-            move || open(OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| store_error(&e, &path))
-        });
         let files = DatabaseFiles::none(directory, locks, Instant::now());
         Self::run(
             Opened {
@@ -96,7 +91,7 @@ impl SqliteStore {
                 size_limit: SizeLimit::up_to(MAX_BYTES),
                 saving: Some(Saving::new(path.clone(), every, Instant::now())),
                 durability: "memory",
-                source,
+                source: None,
             },
             &reader,
         )

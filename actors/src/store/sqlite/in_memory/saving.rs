@@ -29,6 +29,8 @@ pub(in crate::store::sqlite) struct Saving {
     next: Option<Instant>,
     /// True if something was changed since the file was begun that is there.
     changed: Arc<AtomicBool>,
+    /// True if the last try failed: then an end of the server would lose what the file lacks.
+    failed: Arc<AtomicBool>,
     /// Syncs and renames the file that was written last.
     publishing: Option<JoinHandle<()>>,
 }
@@ -37,7 +39,12 @@ impl Saving {
     pub(super) fn new(path: PathBuf, every: Option<Duration>, now: Instant) -> Self {
         let changed = Arc::new(AtomicBool::new(true));
         let next = every.and_then(|every| now.checked_add(every));
-        Self { path, every, next, changed, publishing: None }
+        Self { path, every, next, changed, failed: Arc::default(), publishing: None }
+    }
+
+    /// Returns what tells others whether the last try failed.
+    pub(in crate::store::sqlite) fn failed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.failed)
     }
 
     /// Notes that something was changed.
@@ -66,9 +73,12 @@ impl Saving {
                 return Ok(None);
             }
             let (path, changed) = (self.path.clone(), Arc::clone(&self.changed));
+            let failed = Arc::clone(&self.failed);
             let publish = move || {
-                if let Err(error) = publish(&path) {
-                    failed(&path, &error);
+                let published = publish(&path);
+                failed.store(published.is_err(), Ordering::Relaxed);
+                if let Err(error) = published {
+                    tell(&path, &error);
                     changed.store(true, Ordering::Relaxed);
                 }
             };
@@ -78,7 +88,8 @@ impl Saving {
             Ok(Some(publishing)) => self.publishing = Some(publishing),
             Ok(None) => self.note_change(),
             Err(error) => {
-                failed(&self.path, &error);
+                tell(&self.path, &error);
+                self.failed.store(true, Ordering::Relaxed);
                 self.note_change();
                 self.next = self.every.and_then(|every| now.checked_add(every.min(RETRY_AFTER)));
             }
@@ -103,7 +114,7 @@ impl Saving {
     }
 }
 
-fn failed(path: &Path, error: &dyn std::fmt::Display) {
+fn tell(path: &Path, error: &dyn std::fmt::Display) {
     log::error!(
         "the actions in memory can't be written to {}: {error}; what the file lacks is lost if the server ends like that",
         path.display()
@@ -135,7 +146,9 @@ fn write(
     is_whole
 }
 
-fn copy(
+/// Copies the database into a file that is synced later, a step at a time; `between` is called after each, and ends it with `false`.
+/// Returns true if it was copied to the end. What this connection changes meanwhile is in the copy, too.
+pub(in crate::store::sqlite) fn copy(
     memory: &Connection,
     new: &Path,
     between: &mut impl FnMut() -> bool,

@@ -136,8 +136,8 @@ impl Writer<'_> {
             return;
         }
         self.shrinking.stepped = now;
-        if self.reserve.is_released() {
-            // What is left of the disk is for control. The reserve counts free pages, too.
+        if self.reserve.is_released() && !self.reserve.has_room_for_work() {
+            // What is left of the disk is for control.
             self.shrinking.not_before = now + INTERVAL;
             return;
         }

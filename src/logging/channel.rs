@@ -7,60 +7,113 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Largest number of bytes of lines that wait.
+/// Largest number of bytes of lines that wait, where each is written by itself.
 const MOST: usize = 1_000_000;
-/// Number of waiting bytes at which lines are taken again after some were lost: else every other line would tell of a loss.
-const ENOUGH_ROOM: usize = MOST / 2;
+/// Largest number of bytes of lines that wait, where they are gathered.
+const MOST_GATHERED: usize = 4_000_000;
+/// Number of bytes that are written at a time, where lines are gathered.
+const GATHERED: usize = 64 << 10;
+/// Time for which lines are gathered after a write: to wake the thread for each would cost more than the lines.
+const GATHERING: Duration = Duration::from_millis(5);
 /// Stack of the writing thread, with room to spare.
 const STACK: usize = 256 << 10;
+
+/// Where lines are written to.
+pub(crate) trait Sink: Send {
+    /// Writes a block of so many whole lines, and returns how many of them are lost.
+    fn write_lines(&mut self, block: &[u8], lines: u64) -> u64;
+}
+
+/// One write for a line: others may write to the same file or pipe.
+impl<W: Write + Send> Sink for W {
+    fn write_lines(&mut self, block: &[u8], lines: u64) -> u64 {
+        match self.write_all(block).and_then(|()| self.flush()) {
+            Ok(()) => 0,
+            Err(_) => lines,
+        }
+    }
+}
 
 /// Makes the line that says how many were lost.
 type Told = Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
 /// The channel. All clones are the same one.
 #[derive(Clone)]
-pub(super) struct Channel(Arc<Shared>);
+pub(crate) struct Channel(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
     told: Told,
+    /// Largest number of bytes that wait.
+    most: usize,
+    /// True if waiting lines are written together.
+    gathers: bool,
     /// Wakes the thread: there is something to write.
     more: Condvar,
-    /// Wakes a caller that waits for the end: a line was written.
+    /// Wakes a caller that waits for the end: something was written.
     written: Condvar,
+    /// Wakes the thread while it gathers: a caller waits for the end.
+    awaited: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    lines: VecDeque<Vec<u8>>,
+    /// Blocks, mostly of one line, with their numbers of lines.
+    blocks: VecDeque<(Vec<u8>, u64)>,
     bytes: usize,
     /// Number of lines that were dropped since the last report of that.
     lost: u64,
-    /// Number of lines that the thread has finished.
+    /// Number of writes that the thread has finished.
     done: u64,
-    /// True while the thread writes a line.
+    /// True while the thread writes.
     writes: bool,
     /// True while the thread waits for lines.
     idles: bool,
     /// True while a caller waits until all is written.
     is_awaited: bool,
+    /// True once the thread is to end when all is written.
+    is_closed: bool,
 }
 
 impl Channel {
-    /// Starts the thread that writes to `out`; `told` makes the line that says how many were lost.
+    /// Starts the thread that writes to `out`, line by line; `told` makes the line that says how many were lost.
     ///
     /// # Errors
     ///
     /// The system gives no thread.
-    pub(super) fn start(
-        out: impl Write + Send + 'static,
+    pub(crate) fn start(
+        out: impl Sink + 'static,
         told: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::begin(out, told, MOST, false)
+    }
+
+    /// Does the same, but writes together what waits: for files, of which there is a lot.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread.
+    pub(crate) fn gathering(
+        out: impl Sink + 'static,
+        told: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::begin(out, told, MOST_GATHERED, true)
+    }
+
+    fn begin(
+        out: impl Sink + 'static,
+        told: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+        most: usize,
+        gathers: bool,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             told: Box::new(told),
+            most,
+            gathers,
             more: Condvar::new(),
             written: Condvar::new(),
+            awaited: Condvar::new(),
         });
         let channel = Self(Arc::clone(&shared));
         let thread = thread::Builder::new().name("actiond-log".to_owned()).stack_size(STACK);
@@ -69,28 +122,43 @@ impl Channel {
     }
 
     /// Puts a line in, if there is room.
-    pub(super) fn put(&self, line: Vec<u8>) {
+    pub(crate) fn put(&self, line: Vec<u8>) {
+        self.put_lines(line, 1);
+    }
+
+    /// Puts a block of so many whole lines in, if there is room.
+    pub(crate) fn put_lines(&self, block: Vec<u8>, lines: u64) {
         let mut state = self.0.lock();
-        let fits = state.lines.is_empty() || state.bytes + line.len() <= MOST;
+        let fits = state.blocks.is_empty() || state.bytes + block.len() <= self.0.most;
         if state.lost > 0 || !fits {
-            state.lost += 1;
+            state.lost += lines;
         } else {
-            self.0.take(&mut state, line);
+            self.0.take(&mut state, block, lines);
         }
     }
 
     /// Puts a line in that must not be lost.
-    pub(super) fn put_anyway(&self, line: Vec<u8>) {
+    pub(crate) fn put_anyway(&self, line: Vec<u8>) {
         let mut state = self.0.lock();
         self.0.tell_lost(&mut state);
-        self.0.take(&mut state, line);
+        self.0.take(&mut state, line, 1);
+    }
+
+    /// Has the thread end once all is written. What is put in later is not.
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock();
+        self.0.tell_lost(&mut state);
+        state.is_closed = true;
+        self.0.more.notify_one();
+        self.0.awaited.notify_one();
     }
 
     /// Waits until all is written, or `patience` has passed in which no line could be.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(crate) fn finish(&self, patience: Duration) {
         let mut state = self.0.lock();
         self.0.tell_lost(&mut state);
         state.is_awaited = true;
+        self.0.awaited.notify_one();
         while state.is_under_way() {
             let before = state.done;
             let waits = |state: &mut State| state.done == before;
@@ -118,7 +186,7 @@ impl Write for Channel {
 
 impl State {
     fn is_under_way(&self) -> bool {
-        self.writes || !self.lines.is_empty()
+        self.writes || !self.blocks.is_empty()
     }
 }
 
@@ -127,9 +195,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, state: &mut State, line: Vec<u8>) {
-        state.bytes += line.len();
-        state.lines.push_back(line);
+    fn take(&self, state: &mut State, block: Vec<u8>, lines: u64) {
+        state.bytes += block.len();
+        state.blocks.push_back((block, lines));
         if state.idles {
             self.more.notify_one();
         }
@@ -138,38 +206,56 @@ impl Shared {
     fn tell_lost(&self, state: &mut State) {
         if state.lost > 0 {
             let line = (self.told)(std::mem::take(&mut state.lost));
-            self.take(state, line);
+            self.take(state, line, 1);
         }
     }
 
-    fn write_all_to(&self, mut out: impl Write) {
+    /// Takes the next block, and with it what waits behind it where lines are gathered.
+    fn next(&self, state: &mut State) -> Option<(Vec<u8>, u64)> {
+        let (mut block, mut lines) = state.blocks.pop_front()?;
+        let fits = |(more, _): &(Vec<u8>, u64), block: &[u8]| block.len() + more.len() <= GATHERED;
+        while self.gathers && state.blocks.front().is_some_and(|more| fits(more, &block)) {
+            let Some((more, of_them)) = state.blocks.pop_front() else { break };
+            block.extend_from_slice(&more);
+            lines += of_them;
+        }
+        state.bytes -= block.len();
+        Some((block, lines))
+    }
+
+    fn write_all_to(&self, mut out: impl Sink) {
         let mut failed = 0;
         let mut state = self.lock();
         loop {
-            if state.bytes <= ENOUGH_ROOM {
+            // Were they taken again at once, every other line would tell of a loss.
+            if state.bytes <= self.most / 2 {
                 self.tell_lost(&mut state);
             }
-            let Some(line) = state.lines.pop_front() else {
+            let Some((block, lines)) = self.next(&mut state) else {
+                if state.is_closed {
+                    return;
+                }
                 state.idles = true;
                 state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.idles = false;
                 continue;
             };
-            state.bytes -= line.len();
             state.writes = true;
             drop(state);
-            // One write for a line: others may write to the same file or pipe.
-            let written = out.write_all(&line).and_then(|()| out.flush());
+            let lost = out.write_lines(&block, lines);
             state = self.lock();
-            match written {
+            match lost {
                 // Also of those for which there was no room on the disk of a log file.
-                Ok(()) => state.lost += std::mem::take(&mut failed),
-                Err(_) => failed += 1,
+                0 => state.lost += std::mem::take(&mut failed),
+                lost => failed += lost,
             }
             state.writes = false;
             state.done += 1;
             if state.is_awaited {
                 self.written.notify_all();
+            } else if self.gathers && state.blocks.is_empty() && !state.is_closed {
+                let waited = self.awaited.wait_timeout(state, GATHERING);
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -276,6 +362,28 @@ mod tests {
             open.send(result).unwrap();
         }
         assert_eq!(next(&seen), "1 lost");
+    }
+
+    #[test]
+    fn what_is_gathered_is_written_together_and_all_of_it_before_the_end() {
+        let ((lines, seen), (open, may)) = (channel(), channel());
+        let channel =
+            Channel::gathering(Gate { lines, may }, |lost| format!("{lost} lost\n").into_bytes());
+        let channel = channel.unwrap();
+        channel.put_lines(b"1\n".to_vec(), 1);
+        assert_eq!(next(&seen), "1\n");
+        channel.put_lines(b"2\n3\n".to_vec(), 2);
+        channel.put_lines(b"4\n".to_vec(), 1);
+        channel.put_lines([b'x'; GATHERED].to_vec(), 1);
+        open.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        assert_eq!(next(&seen), "2\n3\n4\n");
+        open.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        assert_eq!(next(&seen).len(), GATHERED);
+        channel.put(b"5\n".to_vec());
+        channel.close();
+        drop(open);
+        assert_eq!(next(&seen), "5\n4 lost\n");
+        assert!(seen.recv_timeout(PATIENCE).is_err(), "the thread has ended");
     }
 
     #[test]

@@ -1,0 +1,82 @@
+//! The values of parameters that no log shows, and the text of a request without them.
+
+use actiond_actors::secrets::{MASK, SecretNames};
+use percent_encoding::percent_decode_str;
+
+use super::message::AciRequest;
+use super::request_log::Noted;
+use crate::aci::request::{PairValue, Pairs};
+
+/// The secret parameters of actions that have none of their own: those that are well known.
+pub(super) static WELL_KNOWN: SecretNames = SecretNames::WELL_KNOWN;
+
+/// Returns the values that errors about a request must not show in the log.
+pub(super) fn values(names: &SecretNames, pairs: &Pairs) -> Vec<String> {
+    names.values(pairs.iter().map(|(name, value)| match value {
+        PairValue::Text(text) => (name, Some(text.as_str())),
+        PairValue::Bytes(_) => (name, None),
+    }))
+}
+
+/// Notes the text for the log of a request whose target has secret values.
+pub(super) fn hide_in(names: &SecretNames, request: &AciRequest, noted: &mut Noted) {
+    if let Some(masked) = masked(&request.target, names) {
+        noted.text = Some(masked);
+    }
+}
+
+/// Masks the values of secret parameters in a target; `None` if there are none. Whatever may be the name of one counts, so it may
+/// mask more than that, and a target need not be well formed.
+fn masked(target: &str, names: &SecretNames) -> Option<String> {
+    if !target.split('&').any(|pair| secret_at(pair, names).is_some()) {
+        return None;
+    }
+    let shown = target.split('&').map(|pair| match secret_at(pair, names) {
+        Some(at) => format!("{}{MASK}", pair.split_at(at).0),
+        None => pair.to_owned(),
+    });
+    Some(shown.collect::<Vec<_>>().join("&"))
+}
+
+/// Returns where the value begins that is to be masked in a part of a target.
+fn secret_at(pair: &str, names: &SecretNames) -> Option<usize> {
+    let ends = pair.bytes().enumerate().filter(|(_, byte)| *byte == b'=').map(|(at, _)| at);
+    let is_secret = |end: &usize| {
+        let before = pair.split_at(*end).0;
+        // A name in the path, in the query, or behind a `?` that may belong to a value.
+        let name = before.rsplit(['/', '?', '=']).next().unwrap_or_default();
+        if name.contains(['%', '+']) {
+            let name = name.replace('+', " ");
+            return names.has(percent_decode_str(&name).decode_utf8_lossy().trim());
+        }
+        names.has(name)
+    };
+    ends.filter(is_secret).map(|end| end + 1).find(|at| *at < pair.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_shown_without_its_secrets() {
+        let names = SecretNames::from_iter(["Pin"]);
+        for (target, shown) in [
+            ("/action=Run&Name=Ada", None),
+            ("/action=Run&Password=s3cret&Name=Ada", Some("/action=Run&Password=***&Name=Ada")),
+            ("/action=Run&pin=1", Some("/action=Run&pin=***")),
+            ("/Password=s3cret&action=Run", Some("/Password=***&action=Run")),
+            ("/?Password=s3cret", Some("/?Password=***")),
+            ("/action=Run?Password=a?b/c=d&x=1", Some("/action=Run?Password=***&x=1")),
+            ("http://h/Password=s3cret", Some("http://h/Password=***")),
+            ("/action=Run&Pass%77ord=s3cret", Some("/action=Run&Pass%77ord=***")),
+            ("/action=Run&+Pin=s3cret", Some("/action=Run&+Pin=***")),
+            ("/action=Run&%20Pin%20=a=b", Some("/action=Run&%20Pin%20=***")),
+            ("/action=Run&Password=&Pin", None),
+            ("/action=Run&Password=%zz", Some("/action=Run&Password=***")),
+            ("", None),
+        ] {
+            assert_eq!(masked(target, &names).as_deref(), shown, "{target}");
+        }
+    }
+}
