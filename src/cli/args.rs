@@ -36,7 +36,7 @@ pub enum Command {
 /// The options of `actiond restore`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct RestoreArgs {
-    /// Archive that BackupServer has made, or directory before-restore-... that a restore has left in the data directory
+    /// Archive of a backup, or directory before-restore-... that a restore has left in the data directory
     ///
     /// It is checked before anything is touched, and stays as it is. The disk must have room for another copy of its databases.
     #[arg(long, value_name = "PATH")]
