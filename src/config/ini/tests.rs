@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::files::Included;
-use super::super::variables::Expanded;
+use super::super::variables::{Expanded, escape};
 use super::*;
 
 /// Section, key, value and line.
@@ -266,7 +266,7 @@ proptest! {
     ) {
         let mut text = "[S]\n".to_owned();
         for (key, value) in &pairs {
-            text.push_str(&format!("{key}={value}\n"));
+            text.push_str(&format!("{key}={}\n", escape(value)));
         }
         let (read, found) = read(&text, &[]);
         prop_assert_eq!(found, Ok(vec![]));
