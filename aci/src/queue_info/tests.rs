@@ -218,12 +218,7 @@ fn what_a_command_needs_must_be_there() {
         ),
         (&[("QueueAction", "retry"), ("QueueName", "Fetch")], "The parameter Token is required"),
         (
-            &[
-                ("QueueAction", "delete"),
-                ("QueueName", "Fetch"),
-                ("MaxResults", "9"),
-                ("State", " "),
-            ],
+            &[("QueueAction", "delete"), ("QueueName", "Fetch"), ("MaxResults", "9")],
             "The parameter Token is required",
         ),
         (
