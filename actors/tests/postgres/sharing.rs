@@ -98,7 +98,7 @@ async fn who_was_deaf_looks_and_hears_again() {
 #[tokio::test]
 async fn a_lease_runs_out_by_itself() {
     let Some(schema) = Schema::new() else { return };
-    let lease = Duration::from_millis(600);
+    let lease = Duration::from_secs(2);
     let settings = Settings { lease, ..schema.settings() };
     let a = PostgresStore::open(settings.clone()).await.unwrap();
     let b = PostgresStore::open(settings).await.unwrap();
