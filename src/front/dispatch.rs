@@ -136,7 +136,11 @@ pub(super) async fn dispatch(
         permit: None,
     };
     let reply = match found {
-        Ok(found) => about(noted.subject.clone(), reply(call, found)).await,
+        Ok(found) => match noted.subject.clone() {
+            None => reply(call, found).await,
+            // Boxed: without a subject nothing reserves room for it a second time, or moves it there.
+            subject => Box::pin(about(subject, reply(call, found))).await,
+        },
         Err(unknown) => Err(unknown),
     };
     let reply = reply.map_err(|error| (error, format));

@@ -89,8 +89,11 @@ pub(crate) async fn start(
     context: ActionContext,
     held: impl Send + 'static,
 ) -> WorkResult {
-    let subject = context.attempt.subject();
-    about(subject, run(performer, context, held)).await
+    match context.attempt.subject() {
+        None => run(performer, context, held).await,
+        // Boxed: without a subject nothing reserves room for it a second time, or moves it there.
+        subject => Box::pin(about(subject, run(performer, context, held))).await,
+    }
 }
 
 async fn run(
