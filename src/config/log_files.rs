@@ -33,7 +33,7 @@ pub(super) fn check(
         let named = stream.path.parent().map(real).zip(stream.path.file_name());
         let named = named.map(|(directory, name)| directory.join(name));
         let file = real(&stream.path);
-        let mut places = named.iter().chain([&file]);
+        let places = named.iter().chain([&file]);
         let path = stream.path.display();
         let reason = if places.clone().any(|file| is_in(file, &data_there)) {
             format!(
