@@ -407,6 +407,10 @@ fn to_delete(
         _ => {}
     }
     let query = StatusQuery::parse(pairs, now_ms, tz)?;
+    if let Some(text) = pairs.given("State").filter(|_| query.states.is_none()) {
+        let allowed = format!("for {DELETE}, at least one word");
+        return Err(AciError::invalid("State", text, &allowed));
+    }
     let ends = |state: &StateFilter| {
         state.statuses().iter().all(|word| StateFilter::Finished.statuses().contains(word))
     };

@@ -164,7 +164,7 @@ impl System {
     }
 
     /// Copies all actions, as they stand at one moment, to a database of SQLite's in a file that is not there yet, while work goes
-    /// on; `None` if the store has means of its own for that ([`Store::backup`]).
+    /// on; `None` if the store has means of its own for that ([`Store::backup`]). Dropping the future breaks it off.
     ///
     /// # Errors
     ///

@@ -20,6 +20,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::BackupError;
+use crate::aci::words::shorten;
 use crate::documents::beneath::Folder;
 
 const CONTENTS: &str = "backup.json";
@@ -64,6 +65,17 @@ pub(super) struct Entry {
     sha256: String,
 }
 
+/// The name of an archive before it is whole. The time is not in it, so that the next one removes what a crash has left.
+pub(super) fn part_name(stem: &str) -> String {
+    let of_server = stem.split_once('_').map_or(stem, |(_, of_server)| of_server);
+    format!(".{of_server}.zip.part")
+}
+
+/// Tells whether a file has such a name.
+pub(super) fn is_part(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".zip.part") && !name.contains(['/', '\\'])
+}
+
 /// Writes an archive with these files into a directory, reads all of it again, and only then gives it its name; returns that and
 /// the size in bytes.
 pub(super) fn write_into(
@@ -71,16 +83,18 @@ pub(super) fn write_into(
     stem: &str,
     files: &[Source],
     content: CopyContent,
+    goes_on: GoesOn<'_>,
 ) -> Result<(String, u64), BackupError> {
     let io = |error: io::Error| BackupError::io(folder.path().display(), &error);
-    // Without the time, so that the next one removes what a crash has left.
-    let of_server = stem.split_once('_').map_or(stem, |(_, of_server)| of_server);
-    let part = format!(".{of_server}.zip.part");
+    let part = part_name(stem);
     folder.remove(&part).map_err(io)?;
-    let written = folder.create(&part).map_err(io).and_then(|mut file| {
-        let contents = write(&mut file, files, content)?;
+    let written = folder.create(&part).map_err(io).and_then(|file| {
+        let contents = write(&file, files, content, goes_on).map_err(|error| match error {
+            WriteError::Archive(error) => io(error.into()),
+            WriteError::Source(error) => error,
+        })?;
         file.sync_all().map_err(io)?;
-        verify(&file, &contents)?;
+        verify(&file, &contents, goes_on)?;
         Ok(file.metadata().map_err(io)?.len())
     });
     let named = written.and_then(|size| {
@@ -106,18 +120,38 @@ fn free_name(folder: &Folder, stem: &str) -> io::Result<String> {
     Ok(name)
 }
 
-fn write(file: &mut File, files: &[Source], content: CopyContent) -> Result<Contents, BackupError> {
-    let failed =
-        |error: ZipError| BackupError::Io(format!("the archive can't be written: {error}"));
-    let mut zip = ZipWriter::new(file);
+/// The reason for which an archive was not written.
+enum WriteError {
+    Archive(ZipError),
+    Source(BackupError),
+}
+
+impl From<ZipError> for WriteError {
+    fn from(error: ZipError) -> Self {
+        Self::Archive(error)
+    }
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Archive(error.into())
+    }
+}
+
+fn write(
+    file: &File,
+    files: &[Source],
+    content: CopyContent,
+    goes_on: GoesOn<'_>,
+) -> Result<Contents, WriteError> {
+    let mut zip = ZipWriter::new(UntilError { file, has_failed: false });
     let mut entries = Vec::new();
     for Source { name, path } in files {
-        let unread = |error: io::Error| BackupError::io(path.display(), &error);
+        let unread = |error: io::Error| WriteError::Source(BackupError::io(path.display(), &error));
         let mut source = File::open(path).map_err(unread)?;
         let size = source.metadata().map_err(unread)?.len();
-        zip.start_file(name, options(size)).map_err(failed)?;
-        let (size, sha256) = copy(&mut source, &mut zip)
-            .map_err(|error| BackupError::Io(format!("the archive can't be written: {error}")))?;
+        zip.start_file(name, options(size))?;
+        let (size, sha256) = copy(&mut source, &mut zip, goes_on)?;
         entries.push(Entry { name: name.clone(), size, sha256 });
     }
     let contents = Contents {
@@ -127,12 +161,37 @@ fn write(file: &mut File, files: &[Source], content: CopyContent) -> Result<Cont
         running: content.running,
         files: entries,
     };
-    let text =
-        serde_json::to_vec_pretty(&contents).map_err(|error| BackupError::Io(error.to_string()))?;
-    zip.start_file(CONTENTS, options(0)).map_err(failed)?;
-    zip.write_all(&text).map_err(|error| failed(error.into()))?;
-    zip.finish().map_err(failed)?;
+    let text = serde_json::to_vec_pretty(&contents).map_err(io::Error::other)?;
+    zip.start_file(CONTENTS, options(0))?;
+    zip.write_all(&text)?;
+    zip.finish()?;
     Ok(contents)
+}
+
+/// A file that is written until that fails. From then on it takes everything and keeps nothing: a [`ZipWriter`] that is dropped
+/// writes the end of its archive all the same, and prints that it can't.
+struct UntilError<'f> {
+    file: &'f File,
+    has_failed: bool,
+}
+
+impl Write for UntilError<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.has_failed {
+            return Ok(bytes.len());
+        }
+        self.file.write(bytes).inspect_err(|_| self.has_failed = true)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for UntilError<'_> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 fn options(size: u64) -> SimpleFileOptions {
@@ -144,10 +203,20 @@ fn options(size: u64) -> SimpleFileOptions {
         .large_file(size > u64::from(u32::MAX / 2))
 }
 
+/// Asked between two steps: it may break the work off.
+pub(super) type GoesOn<'a> = &'a dyn Fn() -> bool;
+
 /// Copies all of it; returns its size in bytes and its SHA-256.
-fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<(u64, String)> {
+fn copy(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    goes_on: GoesOn<'_>,
+) -> io::Result<(u64, String)> {
     let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
     loop {
+        if !goes_on() {
+            return Err(io::Error::other("broken off"));
+        }
         let read = from.read(&mut chunk)?;
         let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         hash.update(bytes);
@@ -158,15 +227,16 @@ fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<(u64, String)> 
 }
 
 /// Reads an archive that was written, and compares each byte with what was put into it.
-fn verify(file: &File, contents: &Contents) -> Result<(), BackupError> {
-    let mut archive = Archive::open(file)?;
+fn verify(file: &File, contents: &Contents, goes_on: GoesOn<'_>) -> Result<(), BackupError> {
+    let other = |why: String| BackupError::Io {
+        path: "the archive".to_owned(),
+        why: format!("it does not hold what was written: {why}"),
+    };
+    let mut archive = Archive::open(file).map_err(|error| other(error.to_string()))?;
     if archive.contents.files != contents.files {
-        return Err(BackupError::Io("the archive does not hold what was written".to_owned()));
+        return Err(other(CONTENTS.to_owned()));
     }
-    archive.check().map_err(|error| match error {
-        BackupError::Archive(error) => BackupError::Io(error),
-        other => other,
-    })
+    archive.check(goes_on).map_err(|error| other(error.to_string()))
 }
 
 /// An archive that is read.
@@ -196,10 +266,14 @@ impl<R: Read + Seek> Archive<R> {
             )));
         }
         let mut names = HashSet::new();
-        match contents.files.iter().find(|entry| !names.insert(&entry.name)) {
-            None => Ok(Self { zip, contents }),
-            Some(twice) => Err(no(format!("{} is in it twice", twice.name))),
+        if let Some(twice) = contents.files.iter().find(|entry| !names.insert(&*entry.name)) {
+            return Err(no(format!("{:?} is in it twice", shorten(&twice.name))));
         }
+        let is_listed = |name: &str| name == CONTENTS || names.contains(name);
+        if let Some(other) = zip.file_names().flatten().find(|name| !is_listed(name)) {
+            return Err(no(format!("{:?} is not in its {CONTENTS}", shorten(&other))));
+        }
+        Ok(Self { zip, contents })
     }
 
     pub(super) fn files(&self) -> &[Entry] {
@@ -207,15 +281,20 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     /// Reads all files, and checks that each is as it was put in.
-    pub(super) fn check(&mut self) -> Result<(), BackupError> {
+    pub(super) fn check(&mut self, goes_on: GoesOn<'_>) -> Result<(), BackupError> {
         for entry in self.contents.files.clone() {
-            self.copy(&entry, &mut io::sink())?;
+            self.copy(&entry, &mut io::sink(), goes_on)?;
         }
         Ok(())
     }
 
     /// Copies a file out of it, and checks that it is as it was put in.
-    pub(super) fn copy(&mut self, entry: &Entry, to: &mut impl Write) -> Result<(), BackupError> {
+    pub(super) fn copy(
+        &mut self,
+        entry: &Entry,
+        to: &mut impl Write,
+        goes_on: GoesOn<'_>,
+    ) -> Result<(), BackupError> {
         let name = &entry.name;
         let found = self
             .zip
@@ -223,11 +302,11 @@ impl<R: Read + Seek> Archive<R> {
             .map_err(|error| BackupError::Archive(format!("{name}: {error}")))?;
         // Not a byte more is written than was promised, whatever it unpacks to.
         let mut found = Unpacked { inner: found.take(entry.size.saturating_add(1)), error: None };
-        let copied = copy(&mut found, to);
+        let copied = copy(&mut found, to, goes_on);
         match (copied, found.error) {
             (_, Some(error)) => Err(BackupError::Archive(format!("{name}: {error}"))),
             (Err(error), None) => {
-                Err(BackupError::Io(format!("{name} can't be unpacked: {error}")))
+                Err(BackupError::io(format_args!("{name} can't be unpacked"), &error))
             }
             (Ok((size, sha256)), None) if size == entry.size && sha256 == entry.sha256 => Ok(()),
             (Ok(_), None) => Err(BackupError::Archive(format!("{name} is not as it was put in"))),

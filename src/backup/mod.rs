@@ -2,33 +2,40 @@
 //! `RestoreServer`).
 //!
 //! - the archive, written and read: `archive`;
-//! - the way from an archive into a data directory: `restore`;
+//! - the way from an archive into a data directory: `restore`, and while no server runs: `offline`;
+//! - what a backup leaves that was cut short: `leftovers`;
 //! - the copy of the actions, and the change of files at the next start: [`actiond_actors::store::sqlite`].
 //!
 //! Clients name directories and files, so both are looked for below a few directories and nowhere else, and no link is followed
 //! (`documents/beneath`).
 
 mod archive;
+mod leftovers;
+mod offline;
 mod restore;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actiond_actors::System;
+use actiond_actors::clock::{Clock as _, SystemClock};
 use actiond_actors::store::StoreError;
 use actiond_actors::store::sqlite::{CopyContent, check_copy, copy_database};
 use actix_web::rt::task::spawn_blocking;
 use chrono::{DateTime, Local};
-use tokio::sync::Mutex;
+use leftovers::COPY;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::documents::beneath::Root;
 
 /// The directories of the data directory in which others make and delete files.
-const OTHERS: [&str; 2] = ["commands", "restore"];
+const OTHERS: [&str; 2] = ["commands", "restore.part"];
 
-/// The name of the copy of the actions, before it is in an archive.
-const COPY: &str = "backup.part";
+/// Time that the end of the server waits for a backup that it breaks off. What is left then is removed at the next start.
+const BREAK_OFF_WITHIN: Duration = Duration::from_secs(10);
 
 /// Settings of backups: where they are kept, and what is in them besides the actions.
 #[derive(Debug, Clone)]
@@ -39,6 +46,8 @@ pub struct Backups {
     may_restore: bool,
     /// One backup or restore at a time.
     busy: Arc<Mutex<()>>,
+    /// True once what is under way is to end.
+    is_broken_off: Arc<watch::Sender<bool>>,
 }
 
 /// A backup that was made.
@@ -76,14 +85,30 @@ pub(crate) enum BackupError {
     OtherMeans,
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0}")]
-    Io(String),
+    #[error("the server ends")]
+    BrokenOff,
+    #[error("{path}: {why}")]
+    Io { path: String, why: String },
 }
 
 impl BackupError {
-    fn io(what: impl std::fmt::Display, error: &io::Error) -> Self {
-        Self::Io(format!("{what}: {error}"))
+    fn io(path: impl std::fmt::Display, error: &io::Error) -> Self {
+        Self::Io { path: path.to_string(), why: error.to_string() }
     }
+
+    /// Returns the text for clients, which names none of the server's own files.
+    pub(crate) fn without_paths(&self) -> String {
+        match self {
+            Self::Store(error) => error.without_paths().into_owned(),
+            Self::Io { why, .. } => format!("a file can't be read or written: {why}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Puts an archive, or a directory with databases of actions, in the place of what is in a data directory that no server uses.
+pub(crate) fn restore_offline(from: &Path, data: &Path) -> Result<Prepared, BackupError> {
+    offline::restore(from, data, local(SystemClock.now().millis()))
 }
 
 impl Backups {
@@ -98,6 +123,7 @@ impl Backups {
             configuration: None,
             may_restore: false,
             busy: Arc::default(),
+            is_broken_off: Arc::new(watch::Sender::new(false)),
         }
     }
 
@@ -140,35 +166,77 @@ impl Backups {
         if system.is_shared() {
             return Err(BackupError::OtherMeans);
         }
-        let _alone = self.busy.clone().try_lock_owned().map_err(|_| BackupError::Busy)?;
+        let alone = self.busy.clone().try_lock_owned().map_err(|_| BackupError::Busy)?;
         let (root, below) = self.place(folder)?;
-        let copy = self.data.join(COPY);
-        remove_if_there(&copy)?;
-        let copying = system.backup(copy.clone()).ok_or(BackupError::OtherMeans)?;
-        let copied = copying.await;
-        let made = match copied {
-            Ok(()) => {
-                let (this, copy) = (self.clone(), copy.clone());
-                let stem = stem(time_of(system), address);
-                let pack = move || this.pack(&root, &below, &copy, &stem);
-                spawn_blocking(pack)
-                    .await
-                    .unwrap_or_else(|error| Err(BackupError::Io(error.to_string())))
+        leftovers::remove(&self.data)
+            .map_err(|error| BackupError::io(self.data.display(), &error))?;
+        let stem = stem(time_of(system), address);
+        let copying = system.backup(self.data.join(COPY)).ok_or(BackupError::OtherMeans)?;
+        let (this, folder) = (self.clone(), folder.to_owned());
+        self.to_its_end(alone, move || {
+            let made = leftovers::note(&this.data, &folder, archive::part_name(&stem))
+                .and_then(|()| this.while_it_goes_on(copying))
+                .and_then(|()| this.pack(&root, &below, &stem));
+            // Without its space the disk is as full as before.
+            if let Err(error) = leftovers::remove(&this.data) {
+                log::warn!("the copy of a backup can't be removed: {error}");
             }
-            Err(error) => Err(error.into()),
-        };
-        // Without its space the disk is as full as before.
-        remove_if_there(&copy)?;
-        made
+            made
+        })
+        .await
     }
 
-    fn pack(
+    /// Does work on a thread of its own, and to its end, whether the client waits for it or not.
+    async fn to_its_end<T: Send + 'static>(
         &self,
-        root: &Root,
-        below: &Path,
-        copy: &Path,
-        stem: &str,
-    ) -> Result<Made, BackupError> {
+        alone: OwnedMutexGuard<()>,
+        work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
+    ) -> Result<T, BackupError> {
+        let done = spawn_blocking(move || {
+            let _alone = alone;
+            work()
+        });
+        let done = done.await.unwrap_or_else(|error| {
+            Err(BackupError::Io { path: "its thread".to_owned(), why: error.to_string() })
+        });
+        done.map_err(|error| if self.goes_on() { error } else { BackupError::BrokenOff })
+    }
+
+    /// Waits for a copy, unless it is broken off.
+    fn while_it_goes_on(
+        &self,
+        copying: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), BackupError> {
+        let mut is_broken_off = self.is_broken_off.subscribe();
+        Handle::current().block_on(async move {
+            tokio::select! {
+                copied = copying => Ok(copied?),
+                _ = is_broken_off.wait_for(|is_so| *is_so) => Err(BackupError::BrokenOff),
+            }
+        })
+    }
+
+    fn goes_on(&self) -> bool {
+        !*self.is_broken_off.borrow()
+    }
+
+    /// Ends a backup or a restore that is under way; none begins from now on. What had to be kept is kept.
+    pub(crate) fn break_off(&self) {
+        if self.busy.try_lock().is_err() {
+            log::warn!("a backup or restore is under way: it is broken off");
+        }
+        self.is_broken_off.send_replace(true);
+    }
+
+    /// Waits until what was broken off is tidied away, for some seconds at most.
+    pub(crate) async fn ended(&self) {
+        if tokio::time::timeout(BREAK_OFF_WITHIN, self.busy.lock()).await.is_err() {
+            log::warn!("what a backup or restore leaves is removed at the next start");
+        }
+    }
+
+    fn pack(&self, root: &Root, below: &Path, stem: &str) -> Result<Made, BackupError> {
+        let copy = &self.data.join(COPY);
         let content = check_copy(copy)?;
         let folder = root
             .folder(below)
@@ -182,11 +250,8 @@ impl Backups {
             let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("actiond.cfg");
             files.push(archive::Source::new(format!("configuration/{name}"), file));
         }
-        let packed = archive::write_into(&folder, stem, &files, content);
-        for (_, path) in &datastores {
-            remove_if_there(path)?;
-        }
-        let (name, size) = packed?;
+        let goes_on = || self.goes_on();
+        let (name, size) = archive::write_into(&folder, stem, &files, content, &goes_on)?;
         Ok(Made { path: folder.path().join(name), size, content })
     }
 
@@ -195,7 +260,6 @@ impl Backups {
         let mut copies = Vec::new();
         for name in restore::datastores_in(&self.data)? {
             let copy = self.data.join(format!("{COPY}.{name}"));
-            remove_if_there(&copy)?;
             copy_database(&self.data.join(&name), &copy)?;
             copies.push((name, copy));
         }
@@ -211,21 +275,27 @@ impl Backups {
         if system.is_shared() {
             return Err(BackupError::OtherMeans);
         }
-        let _alone = self.busy.clone().try_lock_owned().map_err(|_| BackupError::Busy)?;
+        let alone = self.busy.clone().try_lock_owned().map_err(|_| BackupError::Busy)?;
         let (root, below) = self.place(file)?;
-        let data = self.data.clone();
         let now = time_of(system);
-        let prepare = move || restore::prepare(&root, &below, &data, now);
-        spawn_blocking(prepare)
-            .await
-            .unwrap_or_else(|error| Err(BackupError::Io(error.to_string())))
+        let this = self.clone();
+        self.to_its_end(alone, move || {
+            restore::prepare((&root, &below), &this.data, now, &|| this.goes_on())
+        })
+        .await
     }
 
     /// Returns the allowed directory in which a path lies, and the rest of the path. A relative path begins in the data directory.
     fn place(&self, path: &str) -> Result<(Root, PathBuf), BackupError> {
         let path = self.data.join(path);
         for allowed in self.directories.iter().chain([&self.data]) {
-            let Ok(root) = Root::resolve(allowed) else { continue };
+            let root = match Root::resolve(allowed) {
+                Ok(root) => root,
+                Err(error) if path.starts_with(allowed) => {
+                    return Err(BackupError::Place(format!("it can't be opened: {error}")));
+                }
+                Err(_) => continue,
+            };
             let below = path.strip_prefix(allowed).or_else(|_| path.strip_prefix(root.path()));
             let Ok(below) = below.map(Path::to_owned) else { continue };
             let is_others =
@@ -243,8 +313,11 @@ impl Backups {
 
 /// Returns the time in the zone of the machine, as names of files show it.
 fn time_of(system: &System) -> DateTime<Local> {
-    let now = DateTime::from_timestamp_millis(system.clock().now().millis());
-    now.unwrap_or_default().with_timezone(&Local)
+    local(system.clock().now().millis())
+}
+
+fn local(milliseconds: i64) -> DateTime<Local> {
+    DateTime::from_timestamp_millis(milliseconds).unwrap_or_default().with_timezone(&Local)
 }
 
 /// The name of a backup without its ending: time, host and port.
@@ -252,13 +325,4 @@ fn stem(now: DateTime<Local>, (host, port): (&str, u16)) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '-' };
     let host: String = host.chars().map(safe).take(100).collect();
     format!("{}_{host}_{port}", now.format("%Y%m%dT%H%M%S"))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), BackupError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(BackupError::io(path.display(), &error))
-        }
-        _ => Ok(()),
-    }
 }

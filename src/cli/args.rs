@@ -1,7 +1,7 @@
 //! The arguments of the command line, also in the vendor's spelling.
 //!
 //! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`super`] and [`crate::config`],
-//! `migrate` and `compact` in their own files.
+//! `migrate`, `compact` and `restore` in their own files.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,6 +29,23 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Rewrite the database of a data directory without its free space: `actiond compact --data DIR`.
     Compact(CompactArgs),
+    /// Put a backup in the place of the data while no server runs: `actiond restore --from FILE --data DIR`.
+    Restore(RestoreArgs),
+}
+
+/// The options of `actiond restore`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct RestoreArgs {
+    /// Archive of a backup, or directory before-restore-... that a restore has left in the data directory
+    ///
+    /// It is checked before anything is touched, and stays as it is. The disk must have room for another copy of its databases.
+    #[arg(long, value_name = "PATH")]
+    pub from: PathBuf,
+    /// Data directory, which no server uses meanwhile
+    ///
+    /// What is there is moved into a directory before-restore-... in it.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
 }
 
 /// The options of `actiond compact`.
@@ -127,6 +144,7 @@ impl Args {
             Some(Subcommand::Key) => Command::Key,
             Some(Subcommand::Migrate(migrate)) => Command::Migrate(migrate),
             Some(Subcommand::Compact(compact)) => Command::Compact(compact),
+            Some(Subcommand::Restore(restore)) => Command::Restore(restore),
         };
         Ok(Self { command })
     }
@@ -157,6 +175,8 @@ enum Subcommand {
     Migrate(MigrateArgs),
     /// Rewrite the database of a data directory without its free space
     Compact(CompactArgs),
+    /// Put a backup in the place of what is in a data directory, while no server runs
+    Restore(RestoreArgs),
 }
 
 /// Reads a port as the configuration does: digits alone.
@@ -247,6 +267,10 @@ mod tests {
             ("config", check(None)),
             ("key", Command::Key),
             ("compact --data d", Command::Compact(CompactArgs { data: "d".into() })),
+            (
+                "restore --from b.zip --data d",
+                Command::Restore(RestoreArgs { from: "b.zip".into(), data: "d".into() }),
+            ),
             ("config --config a.cfg", check(Some("a.cfg"))),
             ("config -configfile a.cfg", check(Some("a.cfg"))),
             ("migrate --from d --to postgres://db", migrate(|_| {})),
@@ -280,6 +304,8 @@ mod tests {
             ("key a", ErrorKind::UnknownArgument),
             ("compact", ErrorKind::MissingRequiredArgument),
             ("compact d", ErrorKind::UnknownArgument),
+            ("restore --data d", ErrorKind::MissingRequiredArgument),
+            ("restore --from b.zip", ErrorKind::MissingRequiredArgument),
             ("migrate", ErrorKind::MissingRequiredArgument),
             ("migrate --from d", ErrorKind::MissingRequiredArgument),
             ("migrate --from d --to e --port 0", ErrorKind::ValueValidation),

@@ -5,6 +5,7 @@ mod certificates;
 mod compact;
 mod data_directory;
 mod database;
+mod ending;
 mod endpoint;
 mod listen;
 mod log_lines;
@@ -13,6 +14,7 @@ mod migrate;
 #[cfg(unix)]
 mod open_files;
 mod reload;
+mod restore;
 pub mod serve;
 mod signals;
 mod time_zone;
@@ -52,6 +54,7 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Command::Key => key(),
         Command::Migrate(args) => migrate::run(&kinds, &args),
         Command::Compact(args) => compact::run(&args.data),
+        Command::Restore(args) => restore::run(&args),
     }
 }
 

@@ -15,6 +15,7 @@ use futures_util::future::{join_all, select_all};
 use super::certificates::{self, Certificates};
 use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
+use super::ending::{Ended, end_on_wish};
 use super::endpoint::{access_of, describe, is_local, limit, queue_settings};
 use super::listen::{ListenError, ListeningPort, Ports};
 use super::log_lines::LogStreams;
@@ -106,13 +107,6 @@ pub(super) fn run(kinds: &Kinds, args: &ServeArgs) -> ExitCode {
     }
 }
 
-/// How a server ended that ended well.
-enum Ended {
-    Stopped,
-    /// A backup takes the place of the data before the next one begins.
-    Restored,
-}
-
 /// What one server leaves to the next: clients wait in the queues of its ports meanwhile.
 struct Kept {
     log: LogStreams,
@@ -171,6 +165,11 @@ async fn serve_once(
     };
     let metrics = Metrics::default();
     let system = start_queues(settings, port, &metrics, &log.streams).await?;
+    let backups = Backups::of(&settings.paths.data_directory)
+        .directories(settings.server.backup_directories.iter().cloned())
+        .configuration(config_path(args))
+        .with_restore();
+    backups.begin();
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
     let endpoint = describe(settings, builder)
@@ -181,12 +180,7 @@ async fn serve_once(
         .threads(workers)
         .idle_timeout(idle)
         .config_path(config_path(args))
-        .backups(
-            Backups::of(&settings.paths.data_directory)
-                .directories(settings.server.backup_directories.iter().cloned())
-                .configuration(config_path(args))
-                .with_restore(),
-        );
+        .backups(backups.clone());
     let endpoint = match &service {
         Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
         None => endpoint,
@@ -228,7 +222,7 @@ async fn serve_once(
     endpoint.set_config(config);
 
     let ended = tokio::select! {
-        ended = end_on_wish(signals, &endpoint, &reloader) => ended,
+        ended = end_on_wish(signals, &endpoint, &reloader, &backups) => ended,
         () = reload_on_wish(&mut kept.reloads, &reloader) => Ended::Stopped,
         // It may have failed to start its threads. Nobody could reach what would be left.
         (ended, ..) = select_all(&mut running) => {
@@ -243,6 +237,7 @@ async fn serve_once(
     giving_back.abort();
     watching.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     join_all(handles.iter().map(|handle| handle.stop(true))).await;
+    backups.ended().await;
     // The servers have been told to stop; what is left to learn is whether they did so well.
     for ended in join_all(running).await {
         ended.unwrap_or(Ok(()))?;
@@ -281,30 +276,6 @@ async fn reload_on_wish(reloads: &mut Reloads, reloader: &Reloader) {
         reloads.next().await;
         // What came of it is in the log, either way.
         drop(reloader.reload("SIGHUP").await);
-    }
-}
-
-/// Waits for a signal, for `Stop` on the service port, or for a backup that is to take its place, then shuts the queues down; a
-/// second signal ends the grace period. Requests are answered meanwhile.
-async fn end_on_wish(signals: &mut Signals, endpoint: &Endpoint, reloader: &Reloader) -> Ended {
-    let system = endpoint.system();
-    let (name, ended) = tokio::select! {
-        name = signals.next() => (name, Ended::Stopped),
-        () = endpoint.stop_requested() => ("Stop on the service port", Ended::Stopped),
-        () = endpoint.restart_requested() => ("RestoreServer", Ended::Restored),
-    };
-    let grace = reloader.shutdown_grace();
-    log::info!(
-        "{name}: no new actions are taken; running ones have {} s, a second signal ends them at once",
-        grace.as_secs()
-    );
-    tokio::select! {
-        () = system.shutdown(grace) => ended,
-        name = signals.second() => {
-            log::warn!("{name} again: running actions are ended now");
-            system.shutdown_now().await;
-            Ended::Stopped
-        }
     }
 }
 

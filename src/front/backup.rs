@@ -1,9 +1,12 @@
 //! `BackupServer` and `RestoreServer`: what clients may ask for, and what they are told. The work is done in [`crate::backup`].
 
+use actiond_actors::OneLine;
+
 use super::dispatch::Call;
 use crate::aci::catalog::builtin::{BACKUP_SERVER, RESTORE_SERVER};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
+use crate::aci::words::shorten;
 use crate::backup::{BackupError, Backups};
 
 /// Makes a backup, and tells where it is.
@@ -12,12 +15,14 @@ pub(super) async fn backup(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
     let backups = offered(call, BACKUP_SERVER.name)?;
     let path = call.pairs.given("Path").unwrap_or_default();
     let made = backups.make(&inner.system, path, (&inner.host, inner.port)).await;
-    let made = made.map_err(|error| refused("Path", path, &error))?;
-    log::info!(
-        "a backup of {} actions was written to {}",
-        made.content.actions,
-        made.path.display()
-    );
+    if let Some(counted) = call.endpoint.counted() {
+        counted.backups.note(made.is_ok(), inner.system.clock().now());
+    }
+    let made = made.map_err(|error| {
+        log::warn!("no backup was written to {:?}: {}", shorten(path), OneLine(&error.to_string()));
+        refused("Path", path, &error)
+    })?;
+    log::info!("a backup of {} actions was written to {:?}", made.content.actions, made.path);
     Ok(vec![
         Element::text("filename", made.path.display().to_string()),
         Element::text("size", made.size.to_string()),
@@ -34,10 +39,13 @@ pub(super) async fn restore(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
     nothing_runs(call)?;
     let path = call.pairs.given("FileName").unwrap_or_default();
     let prepared = backups.prepare(&call.endpoint.inner.system, path).await;
-    let prepared = prepared.map_err(|error| refused("FileName", path, &error))?;
+    let prepared = prepared.map_err(|error| {
+        log::warn!("{:?} was not restored: {}", shorten(path), OneLine(&error.to_string()));
+        refused("FileName", path, &error)
+    })?;
     log::warn!(
-        "the backup {} with {} actions takes the place of the data, which is kept in {}",
-        prepared.path.display(),
+        "the backup {:?} with {} actions takes the place of the data, which is kept in {}",
+        prepared.path,
         prepared.content.actions,
         prepared.aside.display()
     );
@@ -72,7 +80,7 @@ fn nothing_runs(call: &Call<'_>) -> Result<(), AciError> {
 }
 
 fn refused(parameter: &str, value: &str, error: &BackupError) -> AciError {
-    let text = error.to_string();
+    let text = error.without_paths();
     match error {
         BackupError::Place(_) => AciError::invalid(
             parameter,
@@ -91,6 +99,7 @@ fn refused(parameter: &str, value: &str, error: &BackupError) -> AciError {
         BackupError::Busy
         | BackupError::OtherMeans
         | BackupError::Store(_)
-        | BackupError::Io(_) => AciError::unavailable(&text),
+        | BackupError::BrokenOff
+        | BackupError::Io { .. } => AciError::unavailable(&text),
     }
 }

@@ -127,6 +127,15 @@ pub(super) const LEASES_LOST: Family = counter(
     "Leases that this server has lost: other servers recovered what it ran; PostgreSQL only",
 );
 
+// Backups.
+
+pub(super) const BACKUPS: Family =
+    counter("actiond_backups", "Backups that this server was asked for, by outcome");
+pub(super) const LAST_BACKUP: Family = gauge(
+    "actiond_last_backup_timestamp_seconds",
+    "Time of the last backup that this server has made since it started, in seconds since 1970; 0 before the first",
+);
+
 // HTTP.
 
 pub(super) const REQUESTS: Family = counter(

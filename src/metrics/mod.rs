@@ -43,6 +43,7 @@
 //! | module | contents |
 //! |---|---|
 //! | here | [`Metrics`], and what an endpoint counts with it |
+//! | `backups` | counts of backups |
 //! | `families` | all metrics, with their names and meanings |
 //! | `queues` | counts of the events of queues |
 //! | `requests` | counts of requests and connections |
@@ -52,6 +53,7 @@
 //! | `write` | the text of a scrape |
 //! | `statistics` | the same figures for the service port |
 
+mod backups;
 mod families;
 mod histogram;
 mod process;
@@ -70,6 +72,7 @@ use actiond_actors::System;
 use actiond_actors::events::{Interest, Observer, QueueEvent};
 use prometheus_client::encoding::prometheus_text;
 
+use backups::Backups;
 use queues::Queues;
 pub use requests::Reason;
 pub(crate) use requests::{OpenConnection, Outcome, Place, Requests};
@@ -158,6 +161,7 @@ fn weight(accept: &str, wanted: &str) -> Option<f32> {
 pub(crate) struct Counted {
     metrics: Metrics,
     pub(crate) requests: Requests,
+    pub(crate) backups: Backups,
     store: KnownOfStore,
     began: Instant,
 }
@@ -168,7 +172,8 @@ const QUEUE_BYTES: usize = 12 << 10;
 
 impl Counted {
     pub(crate) fn new(metrics: Metrics, requests: Requests, began: Instant) -> Self {
-        Self { metrics, requests, store: KnownOfStore::default(), began }
+        let (backups, store) = (Backups::default(), KnownOfStore::default());
+        Self { metrics, requests, backups, store, began }
     }
 
     /// Returns an estimate of the bytes of a scrape.

@@ -38,6 +38,7 @@ impl Collector for Snapshot {
         self.server(&mut out)?;
         self.queues(&mut out)?;
         self.store(&mut out)?;
+        self.backups(&mut out)?;
         self.http(&mut out)?;
         self.process.as_ref().map_or(Ok(()), |process| process.write(&mut out))
     }
@@ -191,6 +192,15 @@ impl Snapshot {
             out.counter(&of::LEASES_LOST, self.leases_lost)?;
         }
         Ok(())
+    }
+
+    fn backups(&self, out: &mut Out<'_>) -> fmt::Result {
+        let counted = &self.counted.backups;
+        let mut backups = out.family(&of::BACKUPS)?;
+        for (outcome, number) in counted.numbers() {
+            labelled(&mut backups, &[("outcome", outcome)], number)?;
+        }
+        out.gauge(&of::LAST_BACKUP, counted.last())
     }
 
     fn http(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -173,7 +173,8 @@ fn what_is_deleted_is_named_or_selected() {
         let asked = delete(pairs).unwrap();
         assert_eq!(asked.command, QueueCommand::Delete(status(pairs)), "as getStatus reads it");
     }
-    let refused: [(&[(&str, &str)], &str); 10] = [
+    let refused: [(&[(&str, &str)], &str); 11] = [
+        (&[("State", " , ,")], "for delete, at least one word"),
         (&[], "The parameter Token is required"),
         (&[("State", "finished"), ("Finished-Befor", "-60")], "Finished-Befor"),
         (&[("State", "finished"), ("Bogus", "1")], "Bogus"),
@@ -217,12 +218,7 @@ fn what_a_command_needs_must_be_there() {
         ),
         (&[("QueueAction", "retry"), ("QueueName", "Fetch")], "The parameter Token is required"),
         (
-            &[
-                ("QueueAction", "delete"),
-                ("QueueName", "Fetch"),
-                ("MaxResults", "9"),
-                ("State", " "),
-            ],
+            &[("QueueAction", "delete"), ("QueueName", "Fetch"), ("MaxResults", "9")],
             "The parameter Token is required",
         ),
         (

@@ -380,7 +380,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Copies all that it holds, as it stands at one moment, to a database of SQLite's in a file that is not there yet, while work
-    /// goes on; `None` if it has means of its own for that, such as those of a database server.
+    /// goes on; `None` if it has means of its own for that, such as those of a database server. Dropping the future breaks it off.
     fn backup(&self, into: PathBuf) -> Option<BoxFuture<'static, Result<(), StoreError>>> {
         drop(into);
         None

@@ -9,7 +9,7 @@ use actiond_actors::lifecycle::Command;
 use actiond_actors::report::{Node, Report};
 use actiond_actors::store::conformance::run;
 use actiond_actors::store::query::{Cursor, Query, SortKey, States};
-use actiond_actors::store::sqlite::{Durability, SqliteStore};
+use actiond_actors::store::sqlite::{Durability, SqliteStore, check_copy, prepare_copy};
 use actiond_actors::store::{
     Batch, Control, NewAction, QueueId, Record, Rejected, Retention, Store, StoreError, Submitted,
 };
@@ -355,5 +355,29 @@ fn a_file_that_lacks_a_table_is_refused() {
         let error = SqliteStore::open(directory.path(), Durability::Normal).unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{version}, {missing}: {error:?}");
         assert!(std::fs::read(&database).unwrap() == before, "the file was changed");
+    }
+}
+
+/// A copy of any earlier format passes the check of what takes the place of a database, and is one file of today's format then.
+#[test]
+fn a_copy_of_an_earlier_format_is_prepared() {
+    for format in [1, 2] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("actions.db");
+        let file = OldFile::new(150);
+        file.write(format, &Connection::open(&path).unwrap());
+        let content = prepare_copy(&path).unwrap();
+        assert_eq!(content.actions, 150);
+        assert_eq!(check_copy(&path), Ok(content));
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1, "it is one file");
+        run(async {
+            let store = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+            file.check(&store, &queries()).await.unwrap();
+            // What a server leaves passes, too.
+            file.go_on(&store).await;
+            store.close().await;
+        });
+        let there = prepare_copy(&path).unwrap().actions;
+        assert!(there < 150, "old ones were deleted: {there}");
     }
 }

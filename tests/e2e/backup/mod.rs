@@ -1,11 +1,13 @@
 //! `BackupServer` and `RestoreServer` on the real program: a backup is made while work goes on, is whole, and takes the place of
-//! the data on the same server or another.
+//! the data on the same server or another; and `actiond restore`, which does that while no server runs.
 
 mod damaged;
 mod datastores;
+mod offline;
 mod places;
 mod restored;
 mod swept;
+mod told;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

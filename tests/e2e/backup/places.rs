@@ -19,7 +19,7 @@ fn nothing_is_written_or_read_elsewhere() {
         format!("{}/../out", data.display()),
         "link".to_owned(),
         "link/deeper".to_owned(),
-        "restore".to_owned(),
+        "restore.part".to_owned(),
         "commands/x".to_owned(),
         "a\0b".to_owned(),
         "x".repeat(5_000),
@@ -46,7 +46,7 @@ fn nothing_is_written_or_read_elsewhere() {
     let made: Vec<_> = elsewhere.path().read_dir().unwrap().collect();
     assert_eq!(made.len(), 1, "{made:?}");
     assert!(!home.path().join("out").exists());
-    assert!(!data.join("restore").exists());
+    assert!(!data.join("restore.part").exists());
 }
 
 #[test]

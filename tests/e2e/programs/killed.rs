@@ -184,8 +184,11 @@ fn programs_of_another_server_are_left_alone() {
     }
     let [first, second] = servers;
     first.kill();
-    let before: Vec<_> = other.programs().iter().map(|one| one.pid).collect();
-    assert!(before.len() >= 2, "{:?}", other.programs());
+    let mut before = Vec::new();
+    wait_until("both of its programs", || {
+        before = other.programs().iter().map(|one| one.pid).collect();
+        before.len() >= 2
+    });
     std::fs::write(mine.path("leaves.sh"), "exit 0\n").unwrap();
     let first = mine.start();
     first.wait_in("Work", &tokens[0], "Finished");

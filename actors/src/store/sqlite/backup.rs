@@ -12,9 +12,9 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::check::check_whole;
 use super::errors::store_error;
 use super::open::connect;
-use super::schema::{self, PrepareError};
 use crate::store::StoreError;
 
 /// Number of pages that are copied before others get a turn: 4 MB.
@@ -32,16 +32,36 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub fn copy_database(path: &Path, into: &Path) -> Result<(), StoreError> {
     // One that nobody has open may need its log to be made before it can be read.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    copy(&connect(path, flags, None)?, into)
+    copy(&connect(path, flags, None)?, into, &|| true)
 }
 
-/// Copies the database of a connection to a file that is not there yet, checks the copy, and makes it durable.
-pub(super) fn copy(source: &Connection, into: &Path) -> Result<(), StoreError> {
+/// Copies the database of a connection to a file that is not there yet, checks the copy, and makes it durable. Asked between two
+/// steps, `goes_on` may break it off; then the file is removed, as it is after any error.
+pub(super) fn copy(
+    source: &Connection,
+    into: &Path,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<(), StoreError> {
+    let copied = copy_whole(source, into, goes_on);
+    if copied.is_err() {
+        // It may not be there.
+        let _ = std::fs::remove_file(into);
+    }
+    copied
+}
+
+fn copy_whole(
+    source: &Connection,
+    into: &Path,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<(), StoreError> {
     let failed = |error| store_error(&error, Path::new(source.path().unwrap_or_default()));
     source.execute_batch("BEGIN").map_err(failed)?;
     // Only a read takes the snapshot.
     source.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
-    write(source, into).map_err(|error| store_error(&error, into))?;
+    if !write(source, into, goes_on).map_err(|error| store_error(&error, into))? {
+        return Err(StoreError::Closed);
+    }
     complete(into)
 }
 
@@ -52,13 +72,17 @@ pub(super) fn complete(copy: &Path) -> Result<(), StoreError> {
     check_whole(copy)
 }
 
-fn write(source: &Connection, into: &Path) -> rusqlite::Result<()> {
+/// Writes the copy, and returns false if it was broken off.
+fn write(source: &Connection, into: &Path, goes_on: &dyn Fn() -> bool) -> rusqlite::Result<bool> {
     make_private(into);
     let mut copy = Connection::open(into)?;
-    // It is synchronised once, at the end.
-    copy.execute_batch("PRAGMA synchronous = OFF")?;
+    // It is synchronised once, at the end, and of no use before that.
+    copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF")?;
     let backup = Backup::new(source, &mut copy)?;
     loop {
+        if !goes_on() {
+            return Ok(false);
+        }
         match backup.step(STEP)? {
             StepResult::Done => break,
             StepResult::Busy | StepResult::Locked => std::thread::sleep(PAUSE),
@@ -68,7 +92,8 @@ fn write(source: &Connection, into: &Path) -> rusqlite::Result<()> {
     drop(backup);
     // One file, with no log beside it.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
-    copy.close().map_err(|(_, error)| error)
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(true)
 }
 
 /// Makes the file so that nobody else can read it. If that fails, SQLite says why.
@@ -78,58 +103,4 @@ pub(super) fn make_private(path: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     drop(options.open(path));
-}
-
-/// Checks that a database of SQLite's, which nobody has open, is not damaged.
-///
-/// # Errors
-///
-/// - [`StoreError::Corrupt`] if it is damaged, or no database;
-/// - [`StoreError::Io`] if it can't be read.
-pub fn check_whole(path: &Path) -> Result<(), StoreError> {
-    let found = alone(path).and_then(|database| {
-        database.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
-    });
-    match found.map_err(|error| store_error(&error, path))?.as_str() {
-        "ok" => Ok(()),
-        reason => Err(StoreError::Corrupt { path: path.to_owned(), reason: reason.to_owned() }),
-    }
-}
-
-/// The content of a copy of the store's database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CopyContent {
-    /// Number of its actions.
-    pub actions: u64,
-    /// Number of those that ran when it was made.
-    pub running: u64,
-}
-
-/// Checks that a file, which nobody has open, is a whole database of actions that this version can open, and returns what it holds.
-///
-/// # Errors
-///
-/// - [`StoreError::Corrupt`] if it is damaged or not a database of actions;
-/// - [`StoreError::TooNew`] if a newer version wrote it;
-/// - [`StoreError::Io`] if it can't be read.
-pub fn check_copy(path: &Path) -> Result<CopyContent, StoreError> {
-    check_whole(path)?;
-    let failed = |error| store_error(&error, path);
-    let database = alone(path).map_err(failed)?;
-    match schema::check(&database) {
-        Ok(1..) => {}
-        // An empty database has format 0.
-        Ok(_) => return Err(PrepareError::Foreign.at(path)),
-        Err(error) => return Err(error.at(path)),
-    }
-    let counted = "SELECT count(*), count(*) FILTER (WHERE state BETWEEN 1 AND 3) FROM action";
-    let content = database.query_row(counted, [], |row| {
-        Ok(CopyContent { actions: row.get(0)?, running: row.get(1)? })
-    });
-    content.map_err(failed)
-}
-
-fn alone(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
 }

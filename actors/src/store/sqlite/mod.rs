@@ -11,7 +11,8 @@
 //! - reads: single actions in `read` and `within`, by the reading thread or on the caller's (`reader_pool`); pages of
 //!   listings in `list`, on damaged files in `salvage`; the order of waiting reads in `read_queue`; sizes in `size`; the oldest
 //!   waiting actions in `waiting`;
-//! - copies of the database while work goes on: `backup`; what takes the place of the database at a start: `restore`;
+//! - copies of the database while work goes on: `backup`; checks of such a copy: `check`; what takes the place of the database at a
+//!   start: `restore`;
 //! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
 //! - columns: `rows`; errors: `errors`.
@@ -23,6 +24,7 @@
 mod attempts;
 mod backup;
 mod changes;
+mod check;
 mod checkpoint;
 mod compact;
 mod deferred;
@@ -70,7 +72,8 @@ use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError, StoreSize,
 };
-pub use backup::{CopyContent, check_copy, check_whole, copy_database};
+pub use backup::copy_database;
+pub use check::{CopyContent, check_copy, check_whole, prepare_copy, settle};
 pub use compact::Compacted;
 use open::Source;
 #[cfg(unix)]
@@ -78,7 +81,7 @@ pub use own_files::{OwnFiles, is_own_inode, look_at_own_files, was_own_inode};
 use read::Reader;
 use read_queue::ReadClass;
 use reader_pool::ReaderPool;
-pub use restore::Restore;
+pub use restore::{Restore, Unused};
 use threads::{ReadJob, Threads, WriteJob, ask, read};
 use write::SizeLimit;
 
@@ -198,9 +201,14 @@ impl Store for SqliteStore {
             return Some(ask(&self.writer, |reply| WriteJob::Copy(into, reply)));
         };
         let (reply, answer) = oneshot::channel();
-        // It takes long, and a thread of its own holds nobody up.
-        let copy =
-            move || drop(reply.send(source().and_then(|source| backup::copy(&source, &into))));
+        // It takes long, and a thread of its own holds nobody up. Who does not wait any more does not want it.
+        let copy = move || {
+            let copied =
+                source().and_then(|source| backup::copy(&source, &into, &|| !reply.is_closed()));
+            if reply.send(copied).is_err() {
+                let _ = std::fs::remove_file(&into);
+            }
+        };
         let started = threads::spawn("actiond-backup", copy);
         let copied = async move {
             started?;

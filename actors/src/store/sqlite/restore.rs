@@ -1,10 +1,10 @@
 //! A backup that takes the place of what is in a data directory, once the store is opened again.
 //!
 //! ```text
-//! DATA/restore/            what takes the place, prepared by `Restore` while the server runs
-//! DATA/restore/ready.json  written last: without it, all of this is ignored
-//! DATA/restore/moved       what was there is aside
-//! DATA/before-restore-…/   what was there
+//! DATA/restore.part/            what takes the place, prepared by `Restore` while the server runs
+//! DATA/restore.part/ready.json  written last: without it, all of this is removed
+//! DATA/restore.part/moved       what was there is aside
+//! DATA/before-restore-…/        what was there
 //! ```
 //!
 //! The change itself is made while nothing has the files open, and each step may be repeated: a crash at any moment leaves either
@@ -16,9 +16,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::lock::Locks;
 use crate::store::StoreError;
 
-const STAGING: &str = "restore";
+const DATABASE: &str = "actions.db";
+/// No queue can have this name, so nothing else is kept there.
+const STAGING: &str = "restore.part";
 const READY: &str = "ready.json";
 const MOVED: &str = "moved";
 
@@ -93,6 +96,41 @@ impl Drop for Restore {
     }
 }
 
+/// A data directory that no server uses, and none can use for as long as this is held.
+#[derive(Debug)]
+pub struct Unused {
+    directory: PathBuf,
+    _locks: Locks,
+}
+
+impl Unused {
+    /// Locks a data directory, and makes the change that was committed there, if any.
+    ///
+    /// # Errors
+    ///
+    /// - [`StoreError::InUse`] if a server uses it;
+    /// - [`StoreError::Io`] if there is no such directory, or it can't be written.
+    pub fn take(directory: &Path) -> Result<Self, StoreError> {
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        if !directory.is_dir() {
+            return Err(StoreError::Io(format!("{} is no directory", directory.display())));
+        }
+        let locks = Locks::take(&directory, &directory.join(DATABASE), true)?;
+        let unused = Self { directory, _locks: locks };
+        complete(&unused.directory)?;
+        Ok(unused)
+    }
+
+    /// Makes the change that was committed now, and not at the next start.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] if it can't be completed: the next start tries it again.
+    pub fn complete(self) -> Result<(), StoreError> {
+        complete(&self.directory).map(drop)
+    }
+}
+
 /// Makes a change that was committed, and returns true if there was one. The data directory is locked, and nothing in it is open.
 pub(super) fn complete(data: &Path) -> Result<bool, StoreError> {
     complete_in(data).map_err(|error| {
@@ -104,7 +142,14 @@ fn complete_in(data: &Path) -> io::Result<bool> {
     let staging = data.join(STAGING);
     let plan = match fs::read(staging.join(READY)) {
         Ok(plan) => serde_json::from_slice::<Plan>(&plan)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // One that was cut short may be as large as the database.
+            if staging.exists() {
+                log::info!("{} is removed: that restore was cut short", staging.display());
+                remove(&staging)?;
+            }
+            return Ok(false);
+        }
         Err(error) => return Err(error),
     };
     let aside = data.join(&plan.aside);
@@ -220,14 +265,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_happens_before_the_commit() {
+    fn nothing_happens_before_the_commit_and_nothing_is_left() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("actions.db"), "old").unwrap();
-        let restore = Restore::begin(home.path()).unwrap();
-        fs::write(restore.directory().join("actions.db"), "new").unwrap();
+        let prepare = || {
+            let restore = Restore::begin(home.path()).unwrap();
+            fs::write(restore.directory().join("actions.db"), "new").unwrap();
+            restore
+        };
+        drop(prepare());
+        assert!(!home.path().join(STAGING).exists());
+        // As a crash leaves it.
+        std::mem::forget(prepare());
         assert!(!complete(home.path()).unwrap());
         assert_eq!(at(home.path(), "actions.db").as_deref(), Some("old"));
-        drop(restore);
         assert!(!home.path().join(STAGING).exists());
     }
 
@@ -263,9 +314,9 @@ mod tests {
             for name in moves {
                 fs::rename(home.path().join(name), home.path().join("aside").join(name)).unwrap();
             }
-            fs::write(home.path().join("restore/moved"), "").unwrap();
+            fs::write(home.path().join("restore.part/moved"), "").unwrap();
             for name in done {
-                fs::rename(home.path().join("restore").join(name), home.path().join(name)).unwrap();
+                fs::rename(home.path().join(STAGING).join(name), home.path().join(name)).unwrap();
             }
             File::options().create(true).append(true).open(home.path().join("actions.db")).unwrap();
             assert!(complete(home.path()).unwrap());

@@ -62,17 +62,25 @@ impl Writer<'_> {
         let connection = self.connection;
         backup::make_private(&into);
         self.is_saving = true;
-        let copied = saving::copy(connection, &into, &mut || between(self));
+        // Who does not wait for it any more does not want it.
+        let copied = saving::copy(connection, &into, &mut || between(self) && !reply.is_closed());
         self.is_saving = false;
+        if !matches!(copied, Ok(true)) {
+            // It may not be there.
+            let _ = std::fs::remove_file(&into);
+        }
         match copied {
             Ok(true) => {
-                // The reply fails only if the caller no longer waits for it.
-                let complete = move || drop(reply.send(backup::complete(&into)));
+                let complete = move || {
+                    if reply.send(backup::complete(&into)).is_err() {
+                        let _ = std::fs::remove_file(&into);
+                    }
+                };
                 if let Err(error) = spawn("actiond-backup", complete) {
                     log::error!("a copy of the actions can't be checked: {error}");
                 }
             }
-            // The store is being closed, as whoever waits hears once `reply` is dropped.
+            // The store is being closed, as whoever waits hears once `reply` is dropped; or nobody waits.
             Ok(false) => {}
             Err(error) => drop(reply.send(Err(store_error(&error, &into)))),
         }
