@@ -180,7 +180,7 @@ pub(super) fn tidy(settings: &StreamSettings) -> io::Result<()> {
 /// Deletes or moves the oldest files that are too many, and returns the others.
 fn keep_few(settings: &StreamSettings, failed: &mut io::Result<()>) -> io::Result<Vec<Old>> {
     let mut old = old_files(settings)?;
-    old.sort_by(|a, b| (a.modified, a.suffix.number()).cmp(&(b.modified, b.suffix.number())));
+    old.sort_by_key(|old| (old.modified, old.suffix.number()));
     let too_many = old.len().saturating_sub(settings.max_old_files.unwrap_or(usize::MAX));
     let rest = old.split_off(too_many);
     for Old { path, .. } in old {
