@@ -18,7 +18,7 @@ use super::settings::{
 use super::value::{Value, doubts_of_path};
 use super::values::Values;
 use super::variables::{Expanded, Lookup};
-use super::{access, logging, queues, store, table, tls, unknown};
+use super::{access, log_files, logging, queues, store, table, tls, unknown};
 use crate::kinds::Kinds;
 use crate::tls::TlsOptions;
 
@@ -59,13 +59,17 @@ pub(super) fn settings(
         }
     }
     let log_streams = logging::streams(&mut reader, &mut purposes);
-    unknown::warn(&ini, &purposes, kinds, reader.findings);
-    let in_force = reader.in_force.into_values(reader.findings);
     let files = match disk {
-        Disk::Real => own_files(reader.files, reader.findings, [&server.tls, &service.tls]),
+        Disk::Real => {
+            let named = std::mem::take(&mut reader.files);
+            own_files(named, reader.findings, [&server.tls, &service.tls])
+        }
         // The name of the text is only for messages.
         Disk::Unknown => Vec::new(),
     };
+    log_files::check(&mut reader, &log_streams, &paths.data_directory, &files, *disk);
+    unknown::warn(&ini, &purposes, kinds, reader.findings);
+    let in_force = reader.in_force.into_values(reader.findings);
     (Settings { server, service, access, paths, log_streams, actions, queues, files }, in_force)
 }
 

@@ -40,6 +40,7 @@ mod ini;
 mod key;
 mod kind_reader;
 mod lines;
+mod log_files;
 mod logging;
 mod queues;
 mod reader;

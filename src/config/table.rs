@@ -764,7 +764,7 @@ pub(super) const LOG_FILE: &Key = &Key::optional(
     "LogFile",
     ValueKind::Path,
     "action.log",
-    "The file of the stream, in LogDirectory. By default it is the name of the stream with .log behind it.",
+    "The file of the stream, in LogDirectory. By default it is the name of the stream with .log behind it. It may not be in the data directory, but for the directory logs in it, nor be a file of the configuration.",
 )
 .read_again();
 
@@ -788,7 +788,7 @@ pub(super) const LOG_ARCHIVE_DIRECTORY: &Key = &Key::optional(
     "LogArchiveDirectory",
     ValueKind::Path,
     "./logs/archive",
-    "The directory to which LogOldAction=move moves old log files. By default it is archive in LogDirectory. Nothing is ever deleted there.",
+    "The directory to which LogOldAction=move moves old log files. By default it is archive in LogDirectory. Nothing is ever deleted or replaced there, so several servers may have one.",
 )
 .read_again();
 
@@ -828,7 +828,7 @@ pub(super) const LOG_MAX_SIZE_KBS: &Key = &Key::with_default(
     "LogMaxSizeKBs",
     ValueKind::or_unlimited(1, 1_000_000_000),
     "20480",
-    "The largest size of a log file, in units of 1,024 bytes; -1 is no limit.",
+    "The largest size of a log file, in units of 1,024 bytes; -1 is no limit. Then no old file is deleted or compressed, unless LogExpireAction=day.",
 )
 .read_again();
 
@@ -836,7 +836,7 @@ pub(super) const LOG_MAX_OLD_FILES: &Key = &Key::with_default(
     "LogMaxOldFiles",
     ValueKind::or_unlimited(0, 1_000_000),
     "10",
-    "The largest number of old log files of a stream that are kept; -1 is no limit.",
+    "The largest number of old log files of a stream that are kept; -1 is no limit. Only files with names that LogExpireAction gives count.",
 )
 .read_again();
 

@@ -13,7 +13,7 @@ const MOST: usize = 1_000_000;
 const MOST_GATHERED: usize = 4_000_000;
 /// Number of bytes that are written at a time, where lines are gathered.
 const GATHERED: usize = 64 << 10;
-/// Time for which lines are gathered after a write: to wake the thread for each would cost more than the lines.
+/// Time for which lines are gathered after a write, as waking the thread costs more than a line; none where a loss is to be told.
 const GATHERING: Duration = Duration::from_millis(5);
 /// Stack of the writing thread, with room to spare.
 const STACK: usize = 256 << 10;
@@ -253,7 +253,8 @@ impl Shared {
             state.done += 1;
             if state.is_awaited {
                 self.written.notify_all();
-            } else if self.gathers && state.blocks.is_empty() && !state.is_closed {
+            } else if self.gathers && state.lost == 0 && state.blocks.is_empty() && !state.is_closed
+            {
                 let waited = self.awaited.wait_timeout(state, GATHERING);
                 (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             }
@@ -367,9 +368,8 @@ mod tests {
     #[test]
     fn what_is_gathered_is_written_together_and_all_of_it_before_the_end() {
         let ((lines, seen), (open, may)) = (channel(), channel());
-        let channel =
-            Channel::gathering(Gate { lines, may }, |lost| format!("{lost} lost\n").into_bytes());
-        let channel = channel.unwrap();
+        let told = |lost| format!("{lost} lost\n").into_bytes();
+        let channel = Channel::gathering(Gate { lines, may }, told).unwrap();
         channel.put_lines(b"1\n".to_vec(), 1);
         assert_eq!(next(&seen), "1\n");
         channel.put_lines(b"2\n3\n".to_vec(), 2);

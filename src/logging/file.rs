@@ -1,7 +1,8 @@
 //! The file of a stream: writing lines, and beginning a new file when it is full or of an earlier day.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,23 +12,23 @@ use arc_swap::ArcSwap;
 
 use super::channel::Sink;
 use super::console::Console;
-use super::history::History;
 use super::level::Level;
 use super::line::{self, About, Line, ThreadName};
 use super::old_files::{self, directory, expire, make_directory};
 use super::settings::{ExpireAction, StreamSettings};
+#[cfg(unix)]
+use crate::documents::beneath::is_protected;
 
 /// Stack of the thread that compresses, with room to spare.
 const STACK: usize = 512 << 10;
 
 /// Time for which it is not said again that a file can't be written: on a disk that is nearly full, short lines find room, and long
 /// ones do not.
-const SAID_AGAIN_AFTER: Duration = Duration::from_secs(60);
+pub(super) const SAID_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The file of a stream, on its writing thread.
 pub(super) struct LogFile {
     settings: Arc<ArcSwap<StreamSettings>>,
-    history: Arc<History>,
     console: Console,
     tidying: Arc<Tidying>,
     opened: Option<Opened>,
@@ -35,6 +36,10 @@ pub(super) struct LogFile {
     failing: Option<bool>,
     /// The last time that it was said.
     said: Option<Instant>,
+    /// True if the file is full and can't be given its old name, which was said.
+    goes_on: bool,
+    /// The offset of the zone, in seconds, that was last written to the file.
+    offset: Option<i32>,
 }
 
 /// A file that is open.
@@ -45,6 +50,8 @@ struct Opened {
     is_regular: bool,
     /// True until there is more in it than its first line.
     is_new: bool,
+    /// True if its last line has no end: another process may have been stopped there.
+    is_amid_line: bool,
     /// The day on which it was begun, or written last before it was opened here.
     day: String,
     /// The size below which it goes on although it is full, because it could not be given its old name.
@@ -52,14 +59,17 @@ struct Opened {
 }
 
 impl LogFile {
-    pub(super) fn new(
-        settings: Arc<ArcSwap<StreamSettings>>,
-        history: Arc<History>,
-        console: Console,
-    ) -> Self {
-        let tidying = Arc::new(Tidying::default());
-        let file =
-            Self { settings, history, console, tidying, opened: None, failing: None, said: None };
+    pub(super) fn new(settings: Arc<ArcSwap<StreamSettings>>, console: Console) -> Self {
+        let file = Self {
+            settings,
+            console,
+            tidying: Arc::default(),
+            opened: None,
+            failing: None,
+            said: None,
+            goes_on: false,
+            offset: None,
+        };
         file.tidy();
         file
     }
@@ -84,14 +94,26 @@ impl LogFile {
         while !rest.is_empty() {
             let now = SystemClock.now().millis();
             let first = line_end(rest);
+            let offset = line::local(now).offset().local_minus_utc();
+            let mut zone = (self.offset != Some(offset)).then(|| zone_line(settings, now));
             let opened = self.open(settings, now)?;
-            if opened.is_done(settings, first, now) {
+            let next = first + zone.as_ref().map_or(0, Vec::len);
+            if opened.is_done(settings, next, now) {
                 self.begin_another(settings, now);
                 continue;
             }
-            if opened.size == 0 && (opened.is_regular || opened.is_new) {
-                opened.write(&first_line(settings, now))?;
+            if opened.is_amid_line {
+                opened.write(b"\n")?;
+                opened.is_amid_line = false;
             }
+            if opened.size == 0 && (opened.is_regular || opened.is_new) {
+                zone.get_or_insert_with(|| zone_line(settings, now));
+            }
+            if let Some(zone) = zone {
+                opened.write(&zone)?;
+                self.offset = Some(offset);
+            }
+            let Some(opened) = &mut self.opened else { continue };
             let room = settings.max_bytes.map_or(u64::MAX, |most| most.saturating_sub(opened.size));
             let part = whole_lines(rest, room.max(opened.goes_on.saturating_sub(opened.size)));
             opened.write(rest.get(..part).unwrap_or_default())?;
@@ -117,6 +139,10 @@ impl LogFile {
         match &mut self.opened {
             Some(_) => {}
             none => {
+                #[cfg(unix)]
+                if there.as_ref().is_ok_and(is_protected) {
+                    return Err(io::Error::other("it is one of the server's own files"));
+                }
                 make_directory(directory(&settings.path))?;
                 let mut options = OpenOptions::new();
                 options.append(true).create(true);
@@ -133,7 +159,9 @@ impl LogFile {
                 let day = day(written.filter(|_| size > 0).unwrap_or(now));
                 let is_regular = file.metadata()?.is_file();
                 let is_new = size == 0;
-                *none = Some(Opened { file, size, is_regular, is_new, day, goes_on: 0 });
+                let is_amid_line = is_regular && size > 0 && is_amid_line(&settings.path);
+                *none =
+                    Some(Opened { file, size, is_regular, is_new, is_amid_line, day, goes_on: 0 });
             }
         }
         self.opened.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -142,18 +170,20 @@ impl LogFile {
     /// Gives the file its old name. If that can't be done, it goes on: a file that is too large is better than none.
     fn begin_another(&mut self, settings: &StreamSettings, now: i64) {
         let Some(opened) = &mut self.opened else { return };
-        match expire(&settings.path, settings.expire, &opened.day, now) {
+        match expire(settings, &opened.day, now) {
             Ok(()) => {
                 self.opened = None;
+                self.goes_on = false;
                 self.tidy();
             }
             Err(error) => {
                 opened.day = day(now);
                 opened.goes_on = opened.size.saturating_add(settings.max_bytes.unwrap_or(u64::MAX));
-                self.console.say(
-                    log::Level::Warn,
-                    format_args!("{} is full and goes on: {error}", settings.path.display()),
-                );
+                if !std::mem::replace(&mut self.goes_on, true) {
+                    let path = settings.path.display();
+                    let said = format_args!("{path} is full and goes on: {error}");
+                    self.console.say(log::Level::Warn, said);
+                }
             }
         }
     }
@@ -161,7 +191,6 @@ impl LogFile {
 
 impl Sink for LogFile {
     fn write_lines(&mut self, block: &[u8], _: u64) -> u64 {
-        self.history.push(block);
         let settings = self.settings.load_full();
         let mut rest = block;
         match self.append(&settings, &mut rest) {
@@ -259,13 +288,13 @@ fn is_no_directory(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Makes the first line of a file, which says the zone of its times.
-fn first_line(settings: &StreamSettings, now: i64) -> Vec<u8> {
+/// Makes the line about the zone of the times: the first one of a file, and where the zone may be another one from there.
+fn zone_line(settings: &StreamSettings, now: i64) -> Vec<u8> {
     let offset = line::local(now).format("%:z").to_string();
     let zone = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
     let zone = zone.unwrap_or_else(|| "the machine's".to_owned());
     let message = format_args!(
-        "actiond {} begins this file; its times are of the server's zone ({zone}), now at {offset}",
+        "actiond {} writes this file; its times are of the server's zone ({zone}), now at {offset}",
         env!("CARGO_PKG_VERSION")
     );
     let kind = settings.types.first().map_or("application", String::as_str);
@@ -278,6 +307,17 @@ fn first_line(settings: &StreamSettings, now: i64) -> Vec<u8> {
 
 fn day(millis: i64) -> String {
     line::local(millis).format("%Y-%m-%d").to_string()
+}
+
+/// Returns true if a file ends within a line, as far as it can be read.
+fn is_amid_line(path: &Path) -> bool {
+    let last = || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last).map(|()| last)
+    };
+    last().is_ok_and(|last: [u8; 1]| last != *b"\n")
 }
 
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Largest number of bytes that a history keeps, however long its lines are.
 const MOST: usize = 1 << 20;
 
-/// The last lines that were written to a stream. They come in blocks of whole lines, so that keeping them costs little.
+/// The last lines that came to a stream. They come in blocks of whole lines, so that keeping them costs little.
 #[derive(Debug)]
 pub(super) struct History {
     /// Largest number of lines that are told.

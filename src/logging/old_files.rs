@@ -7,13 +7,16 @@
 //! |---|---|---|
 //! | the full file gets its old name | one file, under either name | nothing |
 //! | it is compressed into `NAME.gz.partial` | the old file, a part of the other | compresses it again, over the part |
-//! | that becomes `NAME.gz` | both, whole | the same |
+//! | that becomes `NAME.gz` | both, whole | deletes the latter, and compresses it again |
 //! | the old file is deleted | `NAME.gz` | nothing |
-//! | one too many is copied to another disk as `NAME.partial` | the old file, a part of the copy | copies it again |
+//! | one too many moves to the archive | see there | moves it |
 
+mod archive;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -28,6 +31,10 @@ use super::settings::{ExpireAction, StreamSettings};
 const PREVIOUS: &str = "previous";
 const COMPRESSED: &str = ".gz";
 const PARTIAL: &str = ".partial";
+
+/// Number of files that are compressed before it is looked again if there are too many: compressing is slow, and lines may fill
+/// files faster.
+const AT_ONCE: usize = 4;
 
 /// The part of an old file's name behind that of the stream's file, in one of its forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +70,17 @@ impl Suffix {
         }
     }
 
+    /// Returns true if a file with this suffix is an old one where files are turned over in this way.
+    const fn is_of(self, action: ExpireAction, is_compressed: bool) -> bool {
+        match (action, self) {
+            (ExpireAction::Compress | ExpireAction::Datestamp, Self::Stamp(_)) => true,
+            (ExpireAction::Consecutive, Self::Number(_))
+            | (ExpireAction::Day, Self::Day(_))
+            | (ExpireAction::Previous, Self::Previous) => !is_compressed,
+            _ => false,
+        }
+    }
+
     /// Returns the number by which one of two files of the same moment is the newer one.
     const fn number(self) -> u64 {
         match self {
@@ -88,79 +106,144 @@ struct Old {
 
 /// Gives a file that is full, or of an earlier day, its old name. `began` is the day on which it was begun, `now` the time in
 /// milliseconds since 1970.
-pub(super) fn expire(path: &Path, action: ExpireAction, began: &str, now: i64) -> io::Result<()> {
-    let to = match action {
+///
+/// # Errors
+///
+/// What is there is a link or no regular file: those belong to others. Or the system refuses it.
+pub(super) fn expire(settings: &StreamSettings, began: &str, now: i64) -> io::Result<()> {
+    let path = &settings.path;
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is a link or no regular file, so it keeps its name"));
+    }
+    let to = match settings.expire {
         ExpireAction::Previous => name(path, PREVIOUS),
         ExpireAction::Consecutive => {
-            let numbers = old_files(path, false)?.into_iter().filter_map(|old| match old.suffix {
-                Suffix::Number(number) => Some(number),
-                _ => None,
-            });
-            let next = numbers.max().unwrap_or_default().saturating_add(1);
-            free(path, &next.to_string())
+            // A file that is moved meanwhile is seen in one of them.
+            let here = latest_number(directory(path), path)?;
+            let archived = settings.archive.as_ref().map(|archive| latest_number(archive, path));
+            let latest = match archived {
+                Some(Ok(archived)) => here.max(archived),
+                Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => here,
+            };
+            free(settings, &latest.saturating_add(1).to_string())
         }
-        ExpireAction::Day => free(path, began),
+        ExpireAction::Day => free(settings, began),
         ExpireAction::Compress | ExpireAction::Datestamp => {
-            free(path, &line::local(now).format("%Y%m%d-%H%M%S").to_string())
+            free(settings, &line::local(now).format("%Y%m%d-%H%M%S").to_string())
         }
     };
     fs::rename(path, to)
 }
 
-/// Compresses what is to be, and deletes or moves the oldest files that are too many. Goes on after a failure, and returns the
-/// first one.
-pub(super) fn tidy(settings: &StreamSettings) -> io::Result<()> {
-    let path = &settings.path;
-    let mut failed = Ok(());
-    if settings.expire == ExpireAction::Compress {
-        for old in old_files(path, true)? {
-            if !old.is_compressed && matches!(old.suffix, Suffix::Stamp(_)) {
-                failed = failed.and(compress(&old));
-            }
+/// Returns the largest number behind the name of a file in a directory, 0 if there is none.
+fn latest_number(directory: &Path, path: &Path) -> io::Result<u64> {
+    let mut latest = 0;
+    for entry in fs::read_dir(directory)? {
+        if let Some(Suffix::Number(number)) =
+            suffix_of(path, &entry?.file_name()).and_then(Suffix::parse)
+        {
+            latest = latest.max(number);
         }
     }
-    let mut old = old_files(path, true)?;
-    old.sort_by_key(|old| (old.modified, old.suffix.number()));
-    let too_many = old.len().saturating_sub(settings.max_old_files.unwrap_or(usize::MAX));
-    for old in old.into_iter().take(too_many) {
-        let done = match &settings.archive {
-            None => fs::remove_file(&old.path),
-            Some(archive) => move_into(archive, &old.path),
-        };
-        failed = failed.and(done);
-    }
-    failed
+    Ok(latest)
 }
 
-/// Returns the old files of a stream's file, and deletes what was left half done if that is wished: not while it is being done.
-fn old_files(path: &Path, clears: bool) -> io::Result<Vec<Old>> {
+/// Deletes or moves the oldest files that are too many, and compresses what is to be. Goes on after a failure, and returns the
+/// first one.
+///
+/// A stream whose file is never turned over has no old files: what lies there was made by others.
+pub(super) fn tidy(settings: &StreamSettings) -> io::Result<()> {
+    if settings.max_bytes.is_none() && settings.expire != ExpireAction::Day {
+        return Ok(());
+    }
+    let mut failed = Ok(());
+    let mut tried = BTreeSet::new();
+    loop {
+        let old = keep_few(settings, &mut failed)?;
+        let is_left = |old: &Old| {
+            settings.expire == ExpireAction::Compress
+                && !old.is_compressed
+                && !tried.contains(&old.path)
+        };
+        let left: Vec<_> = old.into_iter().filter(is_left).take(AT_ONCE).collect();
+        if left.is_empty() {
+            return failed;
+        }
+        for old in left {
+            failed = failed.and(compress(&old));
+            tried.insert(old.path);
+        }
+    }
+}
+
+/// Deletes or moves the oldest files that are too many, and returns the others.
+fn keep_few(settings: &StreamSettings, failed: &mut io::Result<()>) -> io::Result<Vec<Old>> {
+    let mut old = old_files(settings)?;
+    old.sort_by_key(|old| (old.modified, old.suffix.number()));
+    let too_many = old.len().saturating_sub(settings.max_old_files.unwrap_or(usize::MAX));
+    let rest = old.split_off(too_many);
+    for Old { path, .. } in old {
+        let done = match &settings.archive {
+            None => fs::remove_file(&path),
+            // They are where they would be moved.
+            Some(archive) if is_same(archive, directory(&path)) => Ok(()),
+            Some(archive) => archive::move_into(archive, &path),
+        };
+        let so_far = std::mem::replace(failed, Ok(()));
+        *failed = so_far.and(done);
+    }
+    Ok(rest)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    real(one).is_some_and(|one| real(other) == Some(one))
+}
+
+/// Returns the old files of a stream, and deletes what was left half done. Only names of the form in force count: others may be
+/// those of logrotate.
+fn old_files(settings: &StreamSettings) -> io::Result<Vec<Old>> {
+    let path = &settings.path;
     let mut all = Vec::new();
     for entry in fs::read_dir(directory(path))? {
         let entry = entry?;
         let file_name = entry.file_name();
-        let suffix = file_name.to_str().and_then(|name| {
-            name.strip_prefix(path.file_name()?.to_str()?).and_then(|rest| rest.strip_prefix('.'))
-        });
-        let Some(suffix) = suffix else { continue };
-        let whole = suffix.strip_suffix(PARTIAL);
-        let Some(parsed) = Suffix::parse(whole.unwrap_or(suffix)) else { continue };
-        if whole.is_some() {
-            if clears {
+        let Some(suffix) = suffix_of(path, &file_name) else { continue };
+        let whole = suffix.strip_suffix(PARTIAL).unwrap_or(suffix);
+        let is_compressed = whole.ends_with(COMPRESSED);
+        let Some(parsed) = Suffix::parse(whole) else { continue };
+        if !parsed.is_of(settings.expire, is_compressed) {
+            continue;
+        }
+        let metadata = match entry.metadata() {
+            // It was moved or deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        if !metadata.is_file() {
+            continue;
+        }
+        if whole != suffix || is_compressed && is_made_of(&entry.path()) {
+            if is_compressed {
                 fs::remove_file(entry.path())?;
             }
             continue;
         }
-        let metadata = entry.metadata()?;
-        if metadata.is_file() {
-            all.push(Old {
-                path: entry.path(),
-                suffix: parsed,
-                is_compressed: suffix.ends_with(COMPRESSED),
-                modified: metadata.modified()?,
-            });
-        }
+        let modified = metadata.modified()?;
+        all.push(Old { path: entry.path(), suffix: parsed, is_compressed, modified });
     }
     Ok(all)
+}
+
+/// Returns true if the file that is compressed in this one is still there: then that is done again.
+fn is_made_of(compressed: &Path) -> bool {
+    fs::symlink_metadata(compressed.with_extension("")).is_ok_and(|there| there.is_file())
+}
+
+/// Returns what is behind the name of a stream's file, and the dot after it.
+fn suffix_of<'n>(path: &Path, name: &'n OsStr) -> Option<&'n str> {
+    name.to_str()?.strip_prefix(path.file_name()?.to_str()?)?.strip_prefix('.')
 }
 
 fn compress(old: &Old) -> io::Result<()> {
@@ -184,31 +267,6 @@ fn compress_into(to: &Path, old: &Old) -> io::Result<()> {
     let file = encoder.finish()?.into_inner()?;
     file.set_modified(old.modified)?;
     file.sync_all()
-}
-
-fn copy_into(to: &Path, old: &Path) -> io::Result<()> {
-    let mut file = private().open(to)?;
-    io::copy(&mut File::open(old)?, &mut file)?;
-    file.sync_all()
-}
-
-fn move_into(archive: &Path, old: &Path) -> io::Result<()> {
-    make_directory(archive)?;
-    let Some(name) = old.file_name() else { return Ok(()) };
-    let to = archive.join(name);
-    match fs::rename(old, &to) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let partial = with(&to, PARTIAL);
-            let copied = copy_into(&partial, old);
-            if copied.is_err() {
-                let _ = fs::remove_file(&partial);
-                return copied;
-            }
-            fs::rename(&partial, &to)?;
-            fs::remove_file(old)
-        }
-        moved => moved,
-    }
 }
 
 /// Makes a directory for this server's user alone, if it is not there.
@@ -239,12 +297,25 @@ pub(super) fn directory(path: &Path) -> &Path {
     }
 }
 
-/// Returns a name with this suffix that no old file has, compressed or not.
-fn free(path: &Path, suffix: &str) -> PathBuf {
-    let is_free = |path: &PathBuf| !path.exists() && !with(path, COMPRESSED).exists();
+/// Returns a name with this suffix that no old file has, compressed or not, here or in the archive.
+fn free(settings: &StreamSettings, suffix: &str) -> PathBuf {
+    let path = &settings.path;
+    // Here first: a file that is moved meanwhile is seen in one of them.
+    let is_free = |name: &PathBuf| {
+        let archived = settings.archive.as_ref().zip(name.file_name());
+        let archived = archived.map(|(archive, name)| archive.join(name));
+        !std::iter::once(name)
+            .chain(&archived)
+            .any(|name| is_there(name) || is_there(&with(name, COMPRESSED)))
+    };
     let more = (2_u64..).map(|number| name(path, &format!("{suffix}-{number}")));
     let mut names = std::iter::once(name(path, suffix)).chain(more);
     names.find(is_free).unwrap_or_else(|| name(path, suffix))
+}
+
+/// Returns true if anything has this name, also a link to nothing.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 fn name(path: &Path, suffix: &str) -> PathBuf {

@@ -2,14 +2,15 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use actiond_actors::clock::{Clock as _, SystemClock};
 use arc_swap::ArcSwap;
 
 use super::channel::Channel;
 use super::console::Console;
-use super::file::LogFile;
+use super::file::{LogFile, SAID_AGAIN_AFTER};
 use super::history::History;
 use super::level::Level;
 use super::line::{self, About, Line, ThreadName};
@@ -32,9 +33,16 @@ impl Stream {
     pub(super) fn open(settings: StreamSettings, console: Console) -> io::Result<Self> {
         let (path, history) = (settings.path.clone(), Arc::new(History::new(settings.history)));
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        let file = LogFile::new(Arc::clone(&settings), Arc::clone(&history), console.clone());
-        let current = Arc::clone(&settings);
-        let channel = Channel::gathering(file, move |lost| told(lost, &current.load(), &console))?;
+        let file = LogFile::new(Arc::clone(&settings), console.clone());
+        let (current, last_lines) = (Arc::clone(&settings), Arc::clone(&history));
+        let said = Mutex::default();
+        let channel = Channel::gathering(file, move |lost| {
+            let settings = current.load();
+            say_lost(lost, &settings, &console, &said);
+            let line = lost_line(lost, &settings);
+            last_lines.push(&line);
+            line
+        })?;
         Ok(Self { path, settings, history, channel })
     }
 
@@ -68,6 +76,8 @@ impl Stream {
         for line in taken() {
             line::write(&mut block, &settings, millis, thread, line);
         }
+        // Also where the file stands still.
+        self.history.push(&block);
         self.channel.put_lines(block, number as u64);
         Some(settings.echo)
     }
@@ -80,17 +90,40 @@ impl Drop for Stream {
     }
 }
 
-/// Makes the line of a stream about lines that were lost, and says the same on the console.
-fn told(lost: u64, settings: &StreamSettings, console: &Console) -> Vec<u8> {
-    let lines = if lost == 1 { "line was" } else { "lines were" };
-    let path = settings.path.display();
+/// What the console has been told of lost lines.
+#[derive(Default)]
+struct Told {
+    last: Option<Instant>,
+    /// Number of lines that were lost since, and of which it does not know.
+    untold: u64,
+}
+
+/// Says on the console how many lines were lost, once a minute at most: on a disk that is nearly full it happens all the time.
+fn say_lost(lost: u64, settings: &StreamSettings, console: &Console, told: &Mutex<Told>) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    told.untold = told.untold.saturating_add(lost);
+    if told.last.is_some_and(|last| last.elapsed() <= SAID_AGAIN_AFTER) {
+        return;
+    }
+    let lost = std::mem::take(&mut told.untold);
+    told.last = Some(Instant::now());
+    drop(told);
+    let (path, lines) = (settings.path.display(), lines_were(lost));
     console.say(log::Level::Warn, format_args!("{path}: {lost} {lines} lost"));
+}
+
+/// Makes the line of a stream about lines that were lost.
+fn lost_line(lost: u64, settings: &StreamSettings) -> Vec<u8> {
     let kind = settings.types.first().map_or("application", String::as_str);
-    let message = format_args!("{lost} {lines} lost");
+    let message = format_args!("{lost} {} lost", lines_were(lost));
     let target = "actiond::logging";
     let line = Line { level: Level::Warning, kind, target, message, about: About::default() };
     let mut block = Vec::new();
     let thread = ThreadName { number: 0, name: "" };
     line::write(&mut block, settings, SystemClock.now().millis(), thread, &line);
     block
+}
+
+const fn lines_were(number: u64) -> &'static str {
+    if number == 1 { "line was" } else { "lines were" }
 }

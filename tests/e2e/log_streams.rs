@@ -240,6 +240,27 @@ fn levels_and_streams_are_read_again() {
     assert_eq!(read(&log_file(&home, "A.log")), before);
 }
 
+/// Text in the database, or the database taken for an old log file, would be the end of all actions.
+#[test]
+fn the_database_is_no_log_file_for_a_reload_or_a_start() {
+    let home = Home::new(QUEUES);
+    let server = home.start();
+    let token = server.submit("&Name=Ada");
+    server.wait_for_status(&token, "Finished");
+    home.configure(&config(&format!(
+        "LogDirectory={}\nLogMaxOldFiles=0\n0=A\n[A]\nLogFile=actions.db\n",
+        home.data().display()
+    )));
+    server.reload();
+    server.wait_for_line(&["ERROR", "nothing was changed", "is in the data directory"]);
+    server.wait_for_status(&token, "Finished");
+    server.kill();
+    let console = Server::try_run(home.command()).err().expect("no server").join("\n");
+    assert!(console.contains("is in the data directory"), "{console}");
+    home.configure(QUEUES);
+    home.start().wait_for_status(&token, "Finished");
+}
+
 #[test]
 fn a_configuration_without_logging_makes_no_file_and_one_without_streams_one_for_all() {
     let home = Home::new(QUEUES);

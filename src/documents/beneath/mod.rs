@@ -27,7 +27,7 @@ pub(crate) use elsewhere::{Folder, Root, directory_id, protect, protected};
 #[cfg(unix)]
 pub(crate) use folder::Folder;
 #[cfg(unix)]
-pub(crate) use ours::{is_own_file, protect, protected};
+pub(crate) use ours::{is_own_file, is_protected, protect, protected};
 #[cfg(unix)]
 pub(crate) use unix::{Root, directory_id};
 

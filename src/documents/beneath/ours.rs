@@ -52,6 +52,12 @@ pub(crate) fn is_own_file(file: &Metadata) -> bool {
     is_own_inode(Some((file.dev(), file.ino())), file.nlink() > 1)
 }
 
+/// Returns true for the databases with the files beside them, and for the files of the configuration.
+pub(crate) fn is_protected(file: &Metadata) -> bool {
+    let identity = Some((file.dev(), file.ino()));
+    is_own_inode(identity, true) || is_of_configuration(identity)
+}
+
 fn is_own_inode(identity: Option<(u64, u64)>, look: bool) -> bool {
     identity.is_some_and(|(device, inode)| match look {
         true => sqlite::is_own_inode(device, inode),
