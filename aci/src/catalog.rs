@@ -218,6 +218,9 @@ impl ActionSpec<'_> {
     }
 }
 
+/// The setting by which unknown parameters are refused.
+const STRICT: &str = "StrictActionValidation";
+
 /// Checks the parameters of a request: required ones are there, and each value is of its kind.
 ///
 /// `common` is usually [`ActionSpec::common`]. Parameters that are not known are ignored, as real servers do it, unless
@@ -242,7 +245,8 @@ pub fn validate(
                 (Some(_), PairValue::Bytes(_)) => {}
                 (None, _) if strict => {
                     let names = known().map(|param| &*param.name).filter(|known| *known != ANY);
-                    return Err(AciError::unknown_parameter(name, nearest(name, names)));
+                    let nearest = nearest(name, names);
+                    return Err(AciError::unknown_parameter(name, STRICT, nearest));
                 }
                 (None, _) => {}
             },

@@ -77,6 +77,19 @@ impl AciError {
         )
     }
 
+    /// A parameter has a value that is not UTF-8 from this byte on, counted from 1 (502). The value is not repeated: it may be a
+    /// secret, of which nobody would find what is left of it here.
+    #[must_use]
+    pub fn not_utf8(parameter: &str, byte: usize) -> Self {
+        let parameter = shorten(parameter);
+        Self::bad(
+            "Invalid parameter value",
+            format!(
+                "The parameter {parameter} has a value that can't be read from its byte {byte} on. Allowed: percent-encoded UTF-8."
+            ),
+        )
+    }
+
     /// The request is a legal one, but not for the action with this token in its present state (502); `why` names the
     /// state and what to do instead.
     #[must_use]
@@ -93,15 +106,15 @@ impl AciError {
         Self::bad("Not taken", format!("{} takes no such action: {why}.", shorten(queue)))
     }
 
-    /// A parameter that the action does not have, where such are refused (502); `nearest` is a known name like it.
+    /// A parameter that the action does not have, where `refuser` refuses such (502); `nearest` is a known name like it.
     #[must_use]
-    pub fn unknown_parameter(name: &str, nearest: Option<&str>) -> Self {
+    pub fn unknown_parameter(name: &str, refuser: &str, nearest: Option<&str>) -> Self {
         let name = shorten(name);
         let hint = nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
         Self::bad(
             "Unknown parameter",
             format!(
-                "The action has no parameter '{name}', and StrictActionValidation refuses unknown ones.{hint}"
+                "The action has no parameter '{name}', and {refuser} refuses unknown ones.{hint}"
             ),
         )
     }
@@ -151,6 +164,12 @@ impl AciError {
     #[must_use]
     pub fn permission(why: &str) -> Self {
         Self::new(504, "ERRORPERMISSION", "Permission denied", format!("Permission denied: {why}"))
+    }
+
+    /// Returns true if it is [`AciError::missing`].
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.code == "ERRORPARAMMISSING"
     }
 
     /// Returns true if it is [`AciError::permission`].

@@ -11,7 +11,7 @@ use super::error::AciError;
 use super::request::Pairs;
 use super::time::parse_filter;
 use super::token::Token;
-use super::words::{list, parse_bool};
+use super::words::{list, nearest, parse_bool};
 
 /// The values of the parameter `QueueAction`, spelled as the documentation spells them.
 pub const QUEUE_ACTIONS: &[&str] = &[
@@ -386,7 +386,14 @@ fn to_delete(
     now_ms: i64,
     tz: &impl TimeZone,
 ) -> Result<StatusQuery, AciError> {
-    validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, true)?;
+    validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, false)?;
+    let all = || QUEUE_INFO.params.iter().chain(QUEUE_INFO.common().iter().copied().flatten());
+    let names = || all().map(|param| &*param.name);
+    let is_known = |name: &str| names().any(|known| known.eq_ignore_ascii_case(name));
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_known(name)) {
+        let refuser = format!("QueueAction={DELETE}");
+        return Err(AciError::unknown_parameter(name, &refuser, nearest(name, names())));
+    }
     if let Some((name, _)) = pairs.iter().find(|(name, _)| pairs.given(name).is_none()) {
         let allowed = format!("for {DELETE}, a value for each parameter that is sent");
         return Err(AciError::invalid(name, "", &allowed));

@@ -4,6 +4,7 @@
 //! multipart, or one pair per line), freely mixed (observed). [`super::catalog`] validates them.
 
 use std::borrow::Cow;
+use std::string::FromUtf8Error;
 
 use super::error::AciError;
 use super::multipart::{is_multipart, read_parts};
@@ -60,6 +61,8 @@ pub struct Rejected {
     pub action: String,
     /// The form of the reply as far as it is known.
     pub format: ResponseFormat,
+    /// The client's name for this request, if it gave one.
+    pub action_id: Option<String>,
     /// The error.
     pub error: AciError,
 }
@@ -239,10 +242,10 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
             "the name of an action, such as action=GetVersion; action=Help lists them",
         )));
     }
-    if let Err(error) = fault {
-        return Err(Rejected { action, format, error });
-    }
     let action_id = pairs.given("ActionID").map(ToOwned::to_owned);
+    if let Err(error) = fault {
+        return Err(Rejected { action, format, action_id, error });
+    }
     pairs.0.retain(|(known, _)| {
         !known.eq_ignore_ascii_case("action") && !known.eq_ignore_ascii_case(name)
     });
@@ -348,32 +351,32 @@ fn read_pair(pair: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
             Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
             None => (pair, [].as_slice()),
         };
-    let allowed = "percent-encoded UTF-8";
-    let name = decode(name).map_err(|name| {
-        let name = String::from_utf8_lossy(&name);
+    let name = decode(name).map_err(|error| {
+        let name = String::from_utf8_lossy(error.as_bytes());
+        // What is behind an encoded `=` was meant as a value.
+        let name = name.split('=').next().unwrap_or_default();
         AciError::malformed(&format!(
-            "the name of a parameter, '{}', is not {allowed}.",
-            shorten(&name)
+            "the name of a parameter, '{}', is not percent-encoded UTF-8.",
+            shorten(name)
         ))
     })?;
-    match decode(value) {
-        Ok(value) => pairs.push(name, PairValue::Text(value)),
-        Err(value) => {
-            return Err(AciError::invalid(&name, &String::from_utf8_lossy(&value), allowed));
-        }
-    }
+    let value = decode(value).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        AciError::not_utf8(&name, good.saturating_add(1))
+    })?;
+    pairs.push(name, PairValue::Text(value));
     Ok(())
 }
 
-/// Decodes `+` and percent sequences; malformed ones stay as they are. Returns the bytes if they are not UTF-8.
-fn decode(text: &[u8]) -> Result<String, Vec<u8>> {
+/// Decodes `+` and percent sequences; malformed ones stay as they are. The error has the bytes, which are not UTF-8.
+fn decode(text: &[u8]) -> Result<String, FromUtf8Error> {
     let spaced: Cow<'_, [u8]> = if text.contains(&b'+') {
         text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect()
     } else {
         text.into()
     };
     let decoded = Cow::from(percent_encoding::percent_decode(&spaced)).into_owned();
-    String::from_utf8(decoded).map_err(std::string::FromUtf8Error::into_bytes)
+    String::from_utf8(decoded)
 }
 
 /// The error for a request of more than [`MAX_PAIRS`] pairs.

@@ -6,25 +6,27 @@ use std::sync::Arc;
 /// The text that is shown in place of a value.
 pub const MASK: &str = "***";
 
-/// Names that are secret in every queue, in lower case without `_` and `-`; so is each that holds `password`.
-const WELL_KNOWN: [&str; 13] = [
-    "accesskey",
-    "accesstoken",
-    "apikey",
-    "authorization",
-    "bearer",
-    "clientsecret",
-    "credentials",
-    "key",
-    "passphrase",
-    "passwd",
-    "privatekey",
-    "pwd",
-    "secret",
-];
-/// Length of the longest of them, with some `_` and `-` in it.
-const LONGEST: usize = 20;
-const PASSWORD: &str = "password";
+/// Parts that make a name secret in every queue, wherever they stand in it, in lower case without `_` and `-`.
+const TELLING: [&str; 6] = ["apikey", "credential", "passwd", "password", "privatekey", "secret"];
+
+/// Returns the names that are secret in every queue and begin with this letter, in lower case without `_` and `-`. `Token` is none:
+/// it is the parameter by which clients name actions.
+const fn well_known(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["accesskey", "accesstoken", "apitoken", "auth", "authorization", "authtoken"],
+        b'b' => &["bearer", "bearertoken"],
+        b'c' => &["cookie"],
+        b'e' => &["encryptionkey"],
+        b'i' => &["idtoken"],
+        b'j' => &["jwt"],
+        b'k' => &["key"],
+        b'p' => &["pass", "passcode", "passphrase", "pwd"],
+        b'r' => &["refreshtoken"],
+        b's' => &["session", "sessionid", "sessionkey", "sessiontoken"],
+        b'x' => &["xauthtoken"],
+        _ => &[],
+    }
+}
 
 /// Length in bytes from which a value is hidden wherever it stands in a text; a shorter one only where it stands in quotes, or
 /// words that happen to hold it would be spoilt.
@@ -57,32 +59,49 @@ impl SecretNames {
         self.0.iter().flat_map(|names| names.iter()).map(String::as_str)
     }
 
-    /// Returns the secret values among parameters, for [`hide`].
+    /// Returns the secret values among parameters, for [`hide`]: each as a whole, and one of several lines by its lines, too. Of
+    /// bytes that are no UTF-8 it is what programs show in their place.
     pub fn values<'a>(
         &self,
-        parameters: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+        parameters: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Vec<String> {
-        let secret = parameters.into_iter().filter(|(name, _)| self.has(name));
-        let values = secret.filter_map(|(_, value)| value.filter(|value| !value.is_empty()));
-        let mut values: Vec<_> = values.map(str::to_owned).collect();
+        let mut values = Vec::new();
+        for (name, value) in parameters {
+            if value.is_empty() || !self.has(name) {
+                continue;
+            }
+            let value = String::from_utf8_lossy(value).into_owned();
+            let lines = value.split(['\n', '\r']).map(str::trim);
+            let lines = lines.filter(|line| line.len() >= LONG_ENOUGH && *line != value);
+            values.extend(lines.map(str::to_owned));
+            values.push(value);
+        }
         // One may be a part of another.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        values.dedup();
         values
     }
 }
 
 fn is_well_known(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let has_password =
-        || bytes.windows(PASSWORD.len()).any(|part| part.eq_ignore_ascii_case(PASSWORD.as_bytes()));
-    let is = |known: &&'static str| {
-        let letters = bytes.iter().filter(|byte| !matches!(byte, b'_' | b'-'));
-        letters.map(u8::to_ascii_lowercase).eq(known.bytes())
-    };
-    // Most begin otherwise, and each name of each request is looked at.
-    let begins =
-        matches!(bytes.first().map(u8::to_ascii_lowercase), Some(b'a'..=b'c' | b'k' | b'p' | b's'));
-    begins && bytes.len() <= LONGEST && WELL_KNOWN.iter().any(is) || has_password()
+    let name = name.as_bytes();
+    let first = letters(name).next().unwrap_or_default();
+    if well_known(first).iter().any(|known| letters(name).eq(known.bytes())) {
+        return true;
+    }
+    // Each name of each request is looked at: most bytes begin none of them.
+    (0..name.len()).filter_map(|at| name.get(at..)).any(|rest| match rest {
+        [b'a' | b'A' | b'c' | b'C' | b'p' | b'P' | b's' | b'S', ..] => {
+            TELLING.iter().any(|part| letters(rest).take(part.len()).eq(part.bytes()))
+        }
+        _ => false,
+    })
+}
+
+/// Returns the bytes of a name in lower case, without `_` and `-`.
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
+    let letters = name.iter().filter(|byte| !matches!(byte, b'_' | b'-'));
+    letters.map(u8::to_ascii_lowercase)
 }
 
 /// Masks secret values in a text, as they are or in quotes with escapes, also those of which only the beginning is there.
@@ -142,7 +161,20 @@ mod tests {
             ("Password", true),
             ("dbPasswordOld", true),
             ("api_key", true),
-            ("X-Api-Key", false),
+            ("X-Api-Key", true),
+            ("aws_secret_access_key", true),
+            ("DB_Pass_Word", true),
+            ("Credential", true),
+            ("Pass", true),
+            ("Passage", false),
+            ("refresh-token", true),
+            ("ID_TOKEN", true),
+            ("_jwt", true),
+            ("auth", true),
+            ("Author", false),
+            ("cookie", true),
+            ("SessionId", true),
+            ("Sessions", false),
             ("API-KEY", true),
             ("Key", true),
             ("Keys", false),
@@ -160,8 +192,9 @@ mod tests {
     #[test]
     fn values_are_hidden_where_they_stand() {
         let names = SecretNames::from_iter(["Pin"]);
-        let sent = [("Pin", Some("12")), ("password", Some("s3cret")), ("b", Some("s3cret more"))];
-        let values = names.values(sent.into_iter().chain([("Secret", None), ("Key", Some(""))]));
+        let sent = [("Pin", "12"), ("password", "s3cret"), ("b", "s3cret more")];
+        let sent = sent.map(|(name, value)| (name, value.as_bytes()));
+        let values = names.values(sent.into_iter().chain([("Key", &b""[..])]));
         assert_eq!(values, ["s3cret", "12"]);
         for (text, want) in [
             ("nothing", "nothing"),
@@ -174,7 +207,24 @@ mod tests {
         assert_eq!(hide(&format!("{:?}", odd[0]), &odd), "\"***\"");
         assert_eq!(hide(&format!("'{}...'", "x".repeat(60)), &odd), "'***...'");
         assert_eq!(hide(&"x".repeat(116), &odd), "******");
-        let both = names.values([("Pin", Some("abcd")), ("Pin", Some("abcdef"))]);
+        let both = names.values([("Pin", &b"abcd"[..]), ("Pin", b"abcdef")]);
         assert_eq!(hide("abcdef", &both), MASK);
+    }
+
+    #[test]
+    fn each_line_of_a_value_is_hidden_and_so_are_bytes() {
+        let key = "-----BEGIN KEY-----\r\n  MIIEvQIB\r\n}\nlast line\n";
+        let names = SecretNames::default();
+        let values = names.values([("PrivateKey", key.as_bytes()), ("Password", b"L01geheim\xf6x")]);
+        for (text, want) in [
+            ("-----BEGIN KEY-----", "***"),
+            ("key: MIIEvQIB}", "key: ***}"),
+            ("the last line", "the ***"),
+            (key, "***"),
+            ("got L01geheim\u{fffd}x", "got ***"),
+        ] {
+            assert_eq!(hide(text, &values), want, "{text:?}");
+        }
+        assert_eq!(names.values([("Key", &b"one line"[..])]), ["one line"]);
     }
 }

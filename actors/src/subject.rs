@@ -51,13 +51,17 @@ impl Subject {
         Self { request: Some(id.into()), client, ..Self::default() }
     }
 
-    /// Makes the subject of an action of this queue; without an action, of one that runs at once for the request that is the
+    /// Makes the subject of an action of this queue; `None` if nobody asks for subjects. Without an action, of one that runs at once for the request that is the
     /// current subject.
-    pub(crate) fn of_action(queue: &Arc<str>, action: Option<ActionRef>) -> Option<Arc<Self>> {
+    #[must_use]
+    pub fn of_action<Q>(queue: Q, action: Option<ActionRef>) -> Option<Arc<Self>>
+    where
+        Q: Into<Arc<str>>,
+    {
         if !is_observed() {
             return None;
         }
-        let queue = Some(Arc::clone(queue));
+        let queue = Some(queue.into());
         Some(Arc::new(match action {
             Some(_) => Self { queue, action, ..Self::default() },
             None => Self { queue, ..Self::with_current(|now| now.cloned().unwrap_or_default()) },

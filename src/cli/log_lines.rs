@@ -69,13 +69,15 @@ impl log::Log for Logger {
     fn log(&self, record: &log::Record<'_>) {
         match self.streams.take(record) {
             Echo::Never => {}
-            Echo::Always if !self.console.matches(record) || record.target() == ACTION_LOG => {
-                let line = line(self.colours, record.level(), record.target(), *record.args());
+            Echo::Always => {
+                let said = self.streams.with_ids(*record.args());
+                let said = format_args!("{said}");
+                let line = line(self.colours, record.level(), record.target(), said);
                 put(self.channel.as_ref(), line);
             }
             // It is for streams: before there were any, nobody saw it.
             Echo::AsUsual if record.target() == ACTION_LOG => {}
-            Echo::Always | Echo::AsUsual => self.console.log(record),
+            Echo::AsUsual => self.console.log(record),
         }
     }
 

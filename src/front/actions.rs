@@ -68,6 +68,17 @@ impl<'a> Actions<'a> {
         })
     }
 
+    /// Returns the error for a request that names no action.
+    pub(super) fn none_named(self, error: AciError) -> AciError {
+        match self.port {
+            Port::Service => {
+                let names: Vec<_> = SERVICE_ACTIONS.iter().map(|spec| spec.name).collect();
+                AciError::missing("action", &format!("one of {}", names.join(", ")))
+            }
+            Port::Aci => error,
+        }
+    }
+
     /// Returns all of them as the help shows them: those that are queued first.
     pub(super) fn specs(self) -> Vec<ActionSpec<'a>> {
         if self.port == Port::Service {

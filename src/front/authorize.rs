@@ -47,10 +47,10 @@ pub(super) fn authorize(
     Ok(())
 }
 
-/// Returns the error for a caller who has no role at all, and logs it: what it sends need not even be read.
-pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> AciError {
-    log::warn!("a request {caller} was refused: it has no role");
-    AciError::permission(&format!("no role is yours.{}", hint(&endpoint.access(), caller)))
+/// Returns the error for a caller who has no role at all, and the warning for the log: what it sends need not even be read.
+pub(crate) fn refused_unread(endpoint: &Endpoint, caller: &Caller) -> (AciError, String) {
+    let told = format!("no role is yours.{}", hint(&endpoint.access(), caller));
+    (AciError::permission(&told), format!("a request {caller} was refused: it has no role"))
 }
 
 /// Returns the error for a caller who may not see the metrics, and logs it.

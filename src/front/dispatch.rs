@@ -30,8 +30,9 @@ use super::{Client, queues, request_log, secrets, server_info, service, submit, 
 use crate::aci::catalog::builtin::HELP;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
-use crate::aci::request::{Pairs, RawRequest, Request, parse, without_authority};
+use crate::aci::request::{Pairs, RawRequest, Rejected, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
+use crate::aci::token::Token;
 
 /// Estimate of the bytes around a result in a reply. Names of elements, which are written twice, and escaped characters take
 /// more, which is only known once it is written.
@@ -77,8 +78,8 @@ struct ParsedRequest {
     pairs: Pairs,
     format: ResponseFormat,
     action_id: Option<String>,
-    /// True if its target says nothing, because the parameters are in the body.
-    is_bare: bool,
+    /// True if it has a body, so that its target does not say all.
+    has_body: bool,
 }
 
 /// The error of a request that failed, and the form of its reply.
@@ -92,12 +93,19 @@ pub(super) async fn dispatch(
 ) -> (String, Result<AciReply, Failed>) {
     let read = read(endpoint, request);
     let actions = endpoint.actions(request.port);
-    let ParsedRequest { action, pairs, format, action_id, is_bare } = match read {
+    let ParsedRequest { action, pairs, format, action_id, has_body } = match read {
         Ok(read) => read,
-        Err((action, failed)) => {
-            secrets::hide_in(endpoint.secret_names(), request, noted);
-            begin(endpoint, request, noted, None);
-            return (action, Err(failed));
+        Err(Rejected { action, format, action_id, error }) => {
+            let names = match actions.find(&action) {
+                Ok(Action::QueueWork) => &*secrets::OF_WORKERS,
+                _ => endpoint.secret_names(),
+            };
+            secrets::hide_in(names, request, noted);
+            begin(endpoint, request, noted, action_id.as_deref());
+            if let Some(warning) = &request.warning {
+                noted.about(|| log::warn!("{warning}"));
+            }
+            return (action, Err((error, format)));
         }
     };
     let found = actions.find(&action);
@@ -106,14 +114,20 @@ pub(super) async fn dispatch(
         Ok(_) => &secrets::WELL_KNOWN,
         Err(_) => endpoint.secret_names(),
     };
-    if is_bare {
-        noted.text = Some(request_log::text_of(&action, &pairs, names));
+    let unshown = match &found {
+        Ok(Action::QueueWork) => &*secrets::OF_WORKERS,
+        _ => names,
+    };
+    if has_body {
+        noted.text = Some(request_log::text_of(&action, &pairs, unshown));
     } else {
-        secrets::hide_in(names, request, noted);
+        secrets::hide_in(unshown, request, noted);
     }
     noted.secrets = secrets::values(names, &pairs);
     begin(endpoint, request, noted, action_id.as_deref());
-    if let (Some(subject), Some(token)) = (&noted.subject, pairs.given("Token")) {
+    if let (Some(subject), Some(token)) = (&noted.subject, pairs.given("Token"))
+        && Token::parse(token).is_ok()
+    {
         subject.set_token(token);
     }
     if let (Some(counted), Ok(found)) = (endpoint.counted(), &found) {
@@ -153,9 +167,8 @@ fn begin(endpoint: &Endpoint, request: &AciRequest, noted: &mut Noted, action_id
     noted.subject = endpoint.log_streams().begin_request(action_id, request.caller.address, text);
 }
 
-/// Reads a request into an action with its parameters, which then are in memory once. An error comes with the name of the
-/// action as far as it is known.
-fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, (String, Failed)> {
+/// Reads a request into an action with its parameters, which then are in memory once.
+fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, Rejected> {
     let limits = endpoint.limits();
     let (body, too_large) = match &request.body {
         Ok(body) => (body.as_ref(), None),
@@ -168,7 +181,7 @@ fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, 
         max_input_string: limits.max_input_string,
         max_upload: limits.max_file_upload_size,
     };
-    let is_bare = is_bare(raw.target);
+    let (is_bare, has_body) = (is_bare(raw.target), !body.is_empty());
     let parsed = match parse(&raw) {
         Ok(parsed) => parsed,
         Err(rejected) => {
@@ -183,19 +196,26 @@ fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, 
                     pairs,
                     format,
                     action_id: None,
-                    is_bare: false,
+                    has_body: false,
                 });
             }
-            let error = too_large.unwrap_or(rejected.error);
-            return Err((rejected.action, (error, rejected.format)));
+            let Rejected { action, error, .. } = rejected;
+            let error = match too_large {
+                Some(too_large) => too_large,
+                None if action.is_empty() && error.is_missing() => {
+                    endpoint.actions(request.port).none_named(error)
+                }
+                None => error,
+            };
+            return Err(Rejected { action, error, ..rejected });
         }
     };
     // It is in the pairs now: a large one must not be in memory twice while the action is performed.
     request.body = Ok(Bytes::new());
     let Request { action, pairs, format, action_id } = parsed;
     match too_large {
-        Some(error) => Err((action, (error, format))),
-        None => Ok(ParsedRequest { action, pairs, format, action_id, is_bare }),
+        Some(error) => Err(Rejected { action, format, action_id, error }),
+        None => Ok(ParsedRequest { action, pairs, format, action_id, has_body }),
     }
 }
 

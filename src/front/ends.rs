@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use actiond_actors::ActionRef;
 use actiond_actors::events::{Interest, Observer, QueueEvent, Unfinished, observer};
 use actiond_actors::store::Store;
+use actiond_actors::subject::Entered;
+use actiond_actors::{ActionRef, Subject};
 
 use crate::aci::token;
 
@@ -38,13 +39,23 @@ pub fn log_unfinished(
         }
         if let Some(unfinished) = Unfinished::of(event) {
             let Unfinished { id, queued_at, taken_by, .. } = unfinished;
-            let token = tokens(queue, ActionRef { id, queued_at, attempt: 0, taken_by });
+            let action = ActionRef { id, queued_at, attempt: 0, taken_by };
+            let token = tokens(queue, action);
+            let _about = about(queue, action, &token);
             log::info!("queue {queue}: action {token}: {unfinished}");
         } else if let QueueEvent::EndDropped { action, why, .. } = event {
             let (token, attempt) = (tokens(queue, *action), action.attempt);
+            let _about = about(queue, *action, &token);
             log::warn!(
                 "queue {queue}: action {token}: the end of attempt {attempt} was dropped: {why}"
             );
         }
     })
+}
+
+/// Has the lines of this thread be about an action, until what is returned is dropped.
+fn about(queue: &str, action: ActionRef, token: &str) -> Option<Entered> {
+    let subject = Subject::of_action(queue, Some(action))?;
+    subject.set_token(token);
+    Some(subject.enter())
 }

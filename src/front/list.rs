@@ -336,6 +336,7 @@ mod tests {
             content_type: None,
             body: Ok(Bytes::new()),
             refused: None,
+            warning: None,
             port: crate::front::Port::Aci,
             caller: crate::front::Caller::default(),
             idempotency_key: None,

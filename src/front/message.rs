@@ -30,6 +30,8 @@ pub struct AciRequest {
     pub body: Result<Bytes, AciError>,
     /// The reason for which HTTP refuses it, where the error in place of its body does not tell: for metrics alone.
     pub refused: Option<Reason>,
+    /// A warning for the log about such a refusal, which is said with the id of the request.
+    pub warning: Option<String>,
     /// The port by which it came, which says what actions there are.
     pub port: Port,
     /// The sender.

@@ -117,7 +117,7 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
         Err((error, format)) => {
             let time = error_time(logging.endpoint.now_ms(), &Local);
             let told = hide(error.log_text(), &logging.noted.secrets).into_owned();
-            log::debug!("{:?}: {told:?}", logging.text());
+            logging.noted.about(|| log::debug!("{:?}: {told:?}", logging.text()));
             why = Some(told);
             scrape::count_refusal(&logging.endpoint, logging.request.refused, &error);
             let asks_for_key = asks_for_key(&logging.endpoint, &logging.request, &error);

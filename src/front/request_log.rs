@@ -134,6 +134,14 @@ pub(super) struct Noted {
     pub(super) secrets: Vec<String>,
 }
 
+impl Noted {
+    /// Says something in the log about the request.
+    pub(super) fn about<T>(&self, say: impl FnOnce() -> T) -> T {
+        let _entered = self.subject.as_ref().map(Subject::enter);
+        say()
+    }
+}
+
 /// A request to be logged and counted, also if its client has gone before the reply.
 pub(super) struct Logging {
     pub(super) endpoint: Arc<Endpoint>,
@@ -179,14 +187,14 @@ impl Logging {
             took,
             success: outcome == Outcome::Success,
         };
-        self.endpoint.log_request(logged);
+        self.noted.about(|| self.endpoint.log_request(logged));
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
         if !self.written {
-            log::debug!("{:?}: the client has gone", self.text());
+            self.noted.about(|| log::debug!("{:?}: the client has gone", self.text()));
             self.write("", Outcome::Gone, None);
         }
     }

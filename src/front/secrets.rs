@@ -1,5 +1,7 @@
 //! The values of parameters that no log shows, and the text of a request without them.
 
+use std::sync::LazyLock;
+
 use actiond_actors::secrets::{MASK, SecretNames};
 use percent_encoding::percent_decode_str;
 
@@ -10,11 +12,16 @@ use crate::aci::request::{PairValue, Pairs};
 /// The secret parameters of actions that have none of their own: those that are well known.
 pub(super) static WELL_KNOWN: SecretNames = SecretNames::WELL_KNOWN;
 
+/// The parameters that the text of a request of a worker does not show: it says there what an action has come to, and the secrets of
+/// the action may be in it.
+pub(super) static OF_WORKERS: LazyLock<SecretNames> =
+    LazyLock::new(|| ["Error", "Log", "Partial", "Result", "Stage"].into_iter().collect());
+
 /// Returns the values that errors about a request must not show in the log.
 pub(super) fn values(names: &SecretNames, pairs: &Pairs) -> Vec<String> {
     names.values(pairs.iter().map(|(name, value)| match value {
-        PairValue::Text(text) => (name, Some(text.as_str())),
-        PairValue::Bytes(_) => (name, None),
+        PairValue::Text(text) => (name, text.as_bytes()),
+        PairValue::Bytes(bytes) => (name, bytes.as_slice()),
     }))
 }
 

@@ -92,6 +92,7 @@ impl Bench {
             content_type: None,
             body: Ok(Bytes::new()),
             refused: None,
+            warning: None,
             port: Port::Aci,
             caller: Caller::at(Some([192, 0, 2, 7].into())),
             idempotency_key: None,

@@ -216,24 +216,32 @@ async fn aci(
     let is_web_page = is_foreign.then_some(Reason::WebPage);
     let refused_for = beyond.as_ref().map(|beyond| beyond.reason).or(is_web_page);
     let is_beyond = beyond.is_some();
+    let mut warning = None;
     let (cors, refused) = match (judged, beyond) {
         // Nothing else that is wrong with it is told, nor logged.
         (judged, Some(beyond)) => (judged.unwrap_or_default(), Some(beyond.error)),
         (Ok(cors), None) => {
             let refused = not_spoken(&request).or_else(|| key(&request).err());
-            let no_role = || (!is_known).then(|| refused_unread(&service.endpoint, &caller));
+            let no_role = || {
+                (!is_known).then(|| {
+                    let (error, said) = refused_unread(&service.endpoint, &caller);
+                    warning = Some(said);
+                    error
+                })
+            };
             (cors, refused.or_else(no_role))
         }
         (Err(refused), None) => {
             is_ahead = refused.is_ahead;
-            (CorsHeaders::default(), Some(logged(&request, refused)))
+            warning = Some(refusal(&request, &refused));
+            (CorsHeaders::default(), Some(refused.error))
         }
     };
     let (target, body) = match (replaced, refused) {
         // The bytes after such a head are no body to be read.
         (Some((error, sent)), refused) => {
             let error = refused.filter(|_| is_beyond).unwrap_or(error);
-            (sent.map_or_else(|| target.clone(), ToOwned::to_owned), Err(error))
+            (sent.into_owned(), Err(error))
         }
         (None, Some(error)) => (target, Err(error)),
         (None, None) => {
@@ -250,6 +258,7 @@ async fn aci(
         content_type: text_of(&request, &CONTENT_TYPE).map(ToOwned::to_owned),
         body,
         refused: refused_for,
+        warning,
         port: service.port,
         caller,
         idempotency_key: key(&request).ok().flatten(),
@@ -311,10 +320,15 @@ fn sender(request: &HttpRequest, endpoint: &Endpoint) -> (Caller, Option<String>
 }
 
 /// Logs a request that was not let in, and returns the error for its client.
-fn logged(request: &HttpRequest, Refused { error, .. }: Refused) -> AciError {
+fn logged(request: &HttpRequest, refused: Refused) -> AciError {
+    log::warn!("{}", refusal(request, &refused));
+    refused.error
+}
+
+/// Returns the words for the log about a request that was not let in.
+fn refusal(request: &HttpRequest, Refused { error, .. }: &Refused) -> String {
     let peer = request.peer_addr().map(|peer| format!(" of {peer}")).unwrap_or_default();
-    log::warn!("a request{peer} was refused: {:?}", error.description);
-    error
+    format!("a request{peer} was refused: {:?}", error.description)
 }
 
 /// Applies the endpoint's [`BrowserPolicy`] to a request for a route of your own: the web pages that may send it, and the host

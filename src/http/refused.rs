@@ -1,20 +1,27 @@
 //! Errors for the clients whose requests [`connection`](super::connection) has replaced by a marker.
 
+use std::borrow::Cow;
+
 use super::connection::{HeadError, MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET, Marked};
 use super::server::MAX_REQUEST_LINE;
 use crate::aci::error::AciError;
 
-/// Returns the error of the request with this target, and the target with which it was sent if that is known; `None` if the
-/// target is no marker.
-pub(super) fn read(target: &str) -> Option<(AciError, Option<&str>)> {
+/// The words for the target of a request of which no target could be read.
+const UNKNOWN: &str = "(a request that can't be read)";
+
+/// Returns the error of the request with this target, and the target with which it was sent, or words for the log if that is not
+/// known; `None` if the target is no marker.
+pub(super) fn read(target: &str) -> Option<(AciError, Cow<'_, str>)> {
     let too_large = |what: &str, size, limit| AciError::too_large(what, size, limit as u64);
     match Marked::read(target)? {
         Marked::Oversized(length) => {
-            Some((too_large("the request line", length, MAX_REQUEST_LINE), None))
+            let shown = format!("(a request line of {length} bytes)");
+            Some((too_large("the request line", length, MAX_REQUEST_LINE), shown.into()))
         }
         Marked::Encoded(length) => {
             let what = "bytes of the request target, where each that a URL can't hold is three";
-            Some((too_large(what, length, MAX_TARGET), None))
+            let shown = format!("(a target of {length} bytes)");
+            Some((too_large(what, length, MAX_TARGET), shown.into()))
         }
         Marked::Refused(error, sent) => {
             let error = match error {
@@ -32,7 +39,7 @@ pub(super) fn read(target: &str) -> Option<(AciError, Option<&str>)> {
                 },
                 other => AciError::malformed(why(other)),
             };
-            Some((error, Some(sent).filter(|sent| !sent.is_empty())))
+            Some((error, if sent.is_empty() { UNKNOWN } else { sent }.into()))
         }
     }
 }

@@ -68,7 +68,12 @@ fn text(
     put(out, format_args!("[{}] {}: ", thread.number, line.level.label()));
     let begin = out.len();
     message(out, settings.max_line, false, line.message);
-    let About { action_id, token, .. } = line.about;
+    ids(out, begin, line.about);
+}
+
+/// Writes the ids that a line is about in brackets behind what it says, which begins here.
+fn ids(out: &mut Vec<u8>, begin: usize, about: About<'_>) {
+    let About { action_id, token, .. } = about;
     // A line that says a token already need not say it twice.
     let says = |out: &[u8], what: &str| {
         let said = out.get(begin..).unwrap_or_default();
@@ -81,6 +86,13 @@ fn text(
             out.push(b']');
         }
     }
+}
+
+/// Writes a line for the console: what is said, and the ids that it is about, in the same brackets.
+pub(super) fn with_ids(said: fmt::Arguments<'_>, about: About<'_>) -> String {
+    let mut out = said.to_string().into_bytes();
+    ids(&mut out, 0, about);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Length in bytes from which an id is nothing else by chance: tokens, and ids that are made here, are longer.
@@ -264,6 +276,13 @@ mod tests {
         let about = About { token: Some(token), ..about };
         let line = written(&settings, format_args!("action {token}: no id"), about);
         assert_eq!(line, format!("[5] 50-Warning: action {token}: no id [id]\n"));
+    }
+
+    #[test]
+    fn a_line_of_the_console_has_the_same_ids() {
+        let about = About { action_id: Some("a\nb"), token: Some("TOKEN"), ..About::default() };
+        assert_eq!(with_ids(format_args!("said"), about), "said [a\\nb] [TOKEN]");
+        assert_eq!(with_ids(format_args!("said"), About::default()), "said");
     }
 
     #[test]

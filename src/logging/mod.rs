@@ -235,6 +235,14 @@ impl Streams {
         })
     }
 
+    /// Returns what the console says where a stream wants a record of the crate `log` there: with the ids that it is about.
+    pub(crate) fn with_ids(&self, said: fmt::Arguments<'_>) -> String {
+        Subject::with_current(|subject| {
+            let about = subject.map(|subject| self.about(subject)).unwrap_or_default();
+            line::with_ids(said, about)
+        })
+    }
+
     /// Returns what lines say of a subject.
     fn about<'a>(&self, subject: &'a Subject) -> About<'a> {
         if let (None, Some(action), Some(queue)) =
@@ -279,7 +287,8 @@ impl Streams {
     fn echo(&self, echo: Echo, lines: &[Line<'_>]) {
         let (Echo::Always, Some(console)) = (echo, self.0.console.get()) else { return };
         for line in lines {
-            console.say_of(line.level.into(), line.target, line.message);
+            let said = line::with_ids(line.message, line.about);
+            console.say_of(line.level.into(), line.target, format_args!("{said}"));
         }
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Routes {
 pub(super) struct OfQueue {
     /// The bits of the types that streams name; 0 if none does.
     own: u64,
-    /// The name of the first of its types.
-    kind: &'static str,
+    /// The name of the first of its types, in lower case.
+    kind: String,
 }
 
 impl OfQueue {
@@ -36,10 +36,10 @@ impl OfQueue {
 
     /// Returns the bits and the name of the type of lines that its actions cause. What no stream takes by its own type is of the
     /// application, so that nothing is lost.
-    pub(super) const fn of_lines(&self) -> (u64, &'static str) {
+    pub(super) fn of_lines(&self) -> (u64, &str) {
         match self.own {
-            0 => (APPLICATION, self.kind),
-            own => (own, self.kind),
+            0 => (APPLICATION, &self.kind),
+            own => (own, &self.kind),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Routes {
             .collect();
         let of_queue = |types: Vec<&'static str>| OfQueue {
             own: types.iter().fold(0, |bits, name| bits | bit(name)),
-            kind: types.first().copied().unwrap_or(APPLICATION_TYPE),
+            kind: types.first().copied().unwrap_or(APPLICATION_TYPE).to_ascii_lowercase(),
         };
         let queues = queues.into_iter();
         let queues = queues.map(|(name, types)| (name.to_ascii_lowercase(), of_queue(types)));
@@ -98,7 +98,7 @@ mod tests {
         };
         let streams =
             [stream(&["application"]), stream(&["action", "fetch"]), stream(&["SYNCHRONIZE"])];
-        let queues = [("Fetch", vec!["fetch", "synchronize"]), ("Run", vec!["command"])];
+        let queues = [("Fetch", vec!["fetch", "synchronize"]), ("Run", vec!["Command"])];
         let (routes, takes) = Routes::new(&streams, queues);
         let takers = |bits: u64| -> Vec<usize> {
             takes

@@ -28,7 +28,7 @@ fn each_kind_has_its_number_code_and_texts() {
             "the token MTA=: an action that runs can't be cancelled.",
         ),
         (
-            AciError::unknown_parameter("Tokn", Some("Token")),
+            AciError::unknown_parameter("Tokn", "StrictActionValidation", Some("Token")),
             "ACTIONDX502",
             "0x1F6",
             "ERRORPARAMINVALID",
@@ -112,14 +112,15 @@ macro_rules! each_kind {
 }
 
 /// An error of every kind, with the name of what makes it.
-fn of_every_kind(word: &str) -> [(&'static str, AciError); 16] {
+fn of_every_kind(word: &str) -> [(&'static str, AciError); 17] {
     each_kind! {
         unknown_action(word);
         missing(word, word);
         invalid(word, word, word);
+        not_utf8(word, 1);
         refused(word, word);
         not_taken(word, word);
-        unknown_parameter(word, Some(word));
+        unknown_parameter(word, word, Some(word));
         reserved(word, word);
         malformed(word);
         unsupported(word, word, word);

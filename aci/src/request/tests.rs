@@ -265,6 +265,13 @@ fn faults_keep_what_is_known() {
         );
         assert!(rejected.error.description.contains(says), "{}", rejected.error);
     }
+    let rejected = reject("/action=X&Password=L01geheim%F6x&ActionID=mine&Pin%3D12%F6=1", b"");
+    assert_eq!(rejected.action_id.as_deref(), Some("mine"));
+    let said = "The parameter Password has a value that can't be read from its byte 10 on.";
+    let description = rejected.error.description;
+    assert!(description.starts_with(said) && !description.contains("geheim"), "{description}");
+    let description = reject("/action=X&Pin%3D12%F6=1", b"").error.description;
+    assert!(description.contains("'Pin'") && !description.contains("12"), "{description}");
     let rejected = parse(&raw("/?action=X", Some(MULTIPART), b"rubbish")).unwrap_err();
     assert_eq!((rejected.action.as_str(), rejected.error.number), ("X", 502));
 }

@@ -61,6 +61,8 @@ pub(crate) struct Attempt {
     parameters: Parameters,
     /// The names of those that nothing shows.
     secrets: SecretNames,
+    /// The values of its secret parameters, once it has said something.
+    hidden: OnceLock<Vec<String>>,
     priority: i32,
     /// Fate of the action if the server goes down meanwhile.
     on_restart: OnRestart,
@@ -143,10 +145,11 @@ impl Attempt {
     ) -> Self {
         Self {
             action,
-            subject: Subject::of_action(&queue_name, action),
+            subject: Subject::of_action(Arc::clone(&queue_name), action),
             queue_name,
             parameters,
             secrets: SecretNames::default(),
+            hidden: OnceLock::new(),
             priority: 0,
             on_restart,
             wish: watch::Sender::new(Wish::Run),
@@ -191,8 +194,11 @@ impl Attempt {
 
     /// Masks the values of secret parameters in what its work says.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let parameters = self.parameters.iter();
-        hide(text, &self.secrets.values(parameters.map(|(name, value)| (name, value.as_text()))))
+        let values = self.hidden.get_or_init(|| {
+            let parameters = self.parameters.iter();
+            self.secrets.values(parameters.map(|(name, value)| (name, value.as_bytes())))
+        });
+        hide(text, values)
     }
 
     /// Sets the priority with which it was claimed.
