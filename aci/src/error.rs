@@ -77,19 +77,6 @@ impl AciError {
         )
     }
 
-    /// A parameter has a value that is not UTF-8 from this byte on, counted from 1 (502). The value is not repeated: it may be a
-    /// secret, of which nobody would find what is left of it here.
-    #[must_use]
-    pub fn not_utf8(parameter: &str, byte: usize) -> Self {
-        let parameter = shorten(parameter);
-        Self::bad(
-            "Invalid parameter value",
-            format!(
-                "The parameter {parameter} has a value that can't be read from its byte {byte} on. Allowed: percent-encoded UTF-8."
-            ),
-        )
-    }
-
     /// The request is a legal one, but not for the action with this token in its present state (502); `why` names the
     /// state and what to do instead.
     #[must_use]

@@ -360,10 +360,9 @@ fn read_pair(pair: &[u8], pairs: &mut Pairs) -> Result<(), AciError> {
             shorten(name)
         ))
     })?;
-    let value = decode(value).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        AciError::not_utf8(&name, good.saturating_add(1))
-    })?;
+    // The value is not repeated: it may be a secret, of which nobody would find what is left of it.
+    let value = decode(value)
+        .map_err(|_| AciError::invalid(&name, "(not UTF-8)", "percent-encoded UTF-8"))?;
     pairs.push(name, PairValue::Text(value));
     Ok(())
 }

@@ -215,7 +215,8 @@ mod tests {
     fn each_line_of_a_value_is_hidden_and_so_are_bytes() {
         let key = "-----BEGIN KEY-----\r\n  MIIEvQIB\r\n}\nlast line\n";
         let names = SecretNames::default();
-        let values = names.values([("PrivateKey", key.as_bytes()), ("Password", b"L01geheim\xf6x")]);
+        let values =
+            names.values([("PrivateKey", key.as_bytes()), ("Password", b"L01geheim\xf6x")]);
         for (text, want) in [
             ("-----BEGIN KEY-----", "***"),
             ("key: MIIEvQIB}", "key: ***}"),

@@ -138,7 +138,7 @@ fn what_the_work_of_an_action_says_comes_to_the_stream_of_its_kind_with_its_toke
         lines.iter().find(message).unwrap_or_else(|| panic!("{what}: {lines:#?}"))
     };
     let own = find("said by the work");
-    assert_eq!(own["type"], "Command");
+    assert_eq!(own["type"], "command");
     assert_eq!(own["level"], "Normal");
     for line in [own, find("Starting RUN"), find("RUN has ended"), find("Success")] {
         assert_eq!(line["token"], token, "{line}");
@@ -184,6 +184,11 @@ fn a_secret_is_in_no_log() {
             post(encoded, "/", &format!("action=Process&Pin={secret}")),
             post(encoded, "/action=Process", &format!("Pin={secret}")),
             post("multipart/form-data; boundary=b", "/", &multipart),
+            server.get(&format!("/action=Process&Pin={secret}%F6x")),
+            post(encoded, "/", &format!("action=Process&Pin={secret}%F6x")),
+            server.get(&format!("/action=QueueWork&WorkAction=fail&Error={secret}")),
+            post(encoded, "/?action=QueueWork", &format!("WorkAction=heartbeat&Log={secret}")),
+            server.get(&format!("/action=Run&Password=begin%0D%0A{secret}")),
         ] {
             assert!(sent.contains("autnresponse"), "{sent}");
         }
@@ -214,6 +219,54 @@ fn a_secret_is_in_no_log() {
             "{console:#?}"
         );
     }
+}
+
+#[test]
+fn the_text_of_a_request_has_the_parameters_of_its_body() {
+    let home = Home::new(&config(TEXT));
+    let server = home.start();
+    let post = |target: &str, body: &str| {
+        let length = body.len();
+        let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        server.send(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes()).body_text()
+    };
+    let refused = post("/action=QueueInfo", "QueueName=Process&QueueAction=delete&Sate=finished");
+    assert!(refused.contains("and QueueAction=delete refuses unknown ones"), "{refused}");
+    post("/?ActionID=hide1", "action=QueueInfo&QueueName=Process&QueueAction=queueStatus");
+    for text in [
+        "action=QueueInfo&QueueName=Process&QueueAction=delete&Sate=finished (127.0.0.1) [",
+        "action=QueueInfo&ActionID=hide1&QueueName=Process&QueueAction=queueStatus (127.0.0.1) [hide1]",
+    ] {
+        wait_for(&log_file(&home, "action.log"), &[text]);
+    }
+    let requests = server.ask("GetRequestLog").success().0;
+    assert!(requests.contains("Sate=finished"), "{requests}");
+}
+
+/// Whatever is said of a request or an action, and wherever, has its id or its token.
+#[test]
+fn every_line_about_something_has_its_id() {
+    let home = Home::new(&config(&format!("LogLevel=full\n{TEXT}LogEcho=true\n")));
+    let server = home.start();
+    let send = |head: &str| server.send(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes());
+    send(
+        "GET /action=GetPid&ActionID=origin HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example",
+    );
+    send("DELETE /action=GetPid&ActionID=method HTTP/1.1\r\nHost: localhost");
+    server.get("/action=GetPid&ActionID=bytes&a=%FF");
+    send("GET /action=GetPid&ActionID=line HTTP/9.9\r\nHost: localhost");
+    let token = server.submit_to("Run", "&Password=x");
+    server.wait_in("Run", &token, "Error");
+    let action = log_file(&home, "action.log");
+    wait_for(&action, &["50-Warning", "not supported", "[method]"]);
+    wait_for(&action, &["50-Warning", "'(not UTF-8)'", "[bytes]"]);
+    let lines = wait_for(&action, &["queue Run: action", "Error", &token]);
+    assert!(!lines.iter().any(|line| line.contains("%00")), "{lines:#?}");
+    let application = log_file(&home, "application.log");
+    wait_for(&application, &["50-Warning", "was refused", "evil.example", "[origin]"]);
+    wait_for(&application, &["Full", "ActionID=bytes", "error", "[bytes]"]);
+    server.wait_for_line(&["actiond::requests] Request from 127.0.0.1 [method]"]);
+    server.wait_for_line(&["was refused", "evil.example", "[origin]"]);
 }
 
 #[test]

@@ -112,12 +112,11 @@ macro_rules! each_kind {
 }
 
 /// An error of every kind, with the name of what makes it.
-fn of_every_kind(word: &str) -> [(&'static str, AciError); 17] {
+fn of_every_kind(word: &str) -> [(&'static str, AciError); 16] {
     each_kind! {
         unknown_action(word);
         missing(word, word);
         invalid(word, word, word);
-        not_utf8(word, 1);
         refused(word, word);
         not_taken(word, word);
         unknown_parameter(word, word, Some(word));
