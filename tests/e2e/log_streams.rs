@@ -246,7 +246,7 @@ fn the_text_of_a_request_has_the_parameters_of_its_body() {
 /// Whatever is said of a request or an action, and wherever, has its id or its token.
 #[test]
 fn every_line_about_something_has_its_id() {
-    let home = Home::new(&config(&format!("LogLevel=full\n{TEXT}LogEcho=true\n")));
+    let home = Home::new(&config(&format!("LogLevel=full\nLogEcho=true\n{TEXT}")));
     let server = home.start();
     let send = |head: &str| server.send(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes());
     send(

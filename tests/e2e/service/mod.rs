@@ -15,7 +15,7 @@ mod statistics;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 
-use super::server::{PATIENCE, Reply, Server};
+use super::server::{CONFIG, Home, PATIENCE, Reply, Server};
 
 /// The service port of a server.
 #[derive(Debug, Clone, Copy)]
@@ -110,4 +110,14 @@ impl Told {
         assert!(!self.data.is_empty(), "{self:?}");
         &self.data
     }
+}
+
+/// What its error names is what the port has.
+#[test]
+fn a_request_that_names_no_action_is_told_those_of_the_port() {
+    let home = Home::new(&format!("[Service]\nServicePort=0\n{CONFIG}"));
+    let server = home.start();
+    let told = ServicePort::of(&server).ask("");
+    let said = told.error();
+    assert!(said.contains("GetStatistics") && !said.contains("Help"), "{said}");
 }

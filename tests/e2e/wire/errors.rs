@@ -261,7 +261,6 @@ fn names_and_values_that_are_too_long_or_no_text_are_cut() {
         format!("/action=QueueInfo&QueueAction=getStatus&QueueName=Process&Started-After={long}"),
         format!("/action=Help&HelpAction={long}"),
         format!("/action=GetPid&{long}=%FF"),
-        format!("/action=GetPid&n=%FF{long}"),
     ] {
         let fault = fault(&client.get(&target));
         let shown = format!("{}...", "x".repeat(90));
@@ -271,8 +270,8 @@ fn names_and_values_that_are_too_long_or_no_text_are_cut() {
     }
     let fault = fault(&client.get("/action=Process&Name=a%FFb"));
     assert_eq!(fault.number, 502);
-    assert!(fault.description.contains("Name"), "{fault:?}");
-    assert!(fault.description.contains("percent-encoded UTF-8"), "{fault:?}");
+    let told = "The parameter Name has the value '(not UTF-8)'. Allowed: percent-encoded UTF-8.";
+    assert_eq!(fault.description, told, "what is left of a value may be a secret");
 }
 
 #[test]
