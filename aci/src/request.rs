@@ -64,7 +64,7 @@ pub struct Rejected {
     /// The client's name for this request, if it gave one.
     pub action_id: Option<String>,
     /// The error.
-    pub error: AciError,
+    pub error: Box<AciError>,
 }
 
 /// Parameters in the order in which they were sent; names are compared without regard to case.
@@ -244,7 +244,7 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     }
     let action_id = pairs.given("ActionID").map(ToOwned::to_owned);
     if let Err(error) = fault {
-        return Err(Rejected { action, format, action_id, error });
+        return Err(Rejected { action, format, action_id, error: Box::new(error) });
     }
     pairs.0.retain(|(known, _)| {
         !known.eq_ignore_ascii_case("action") && !known.eq_ignore_ascii_case(name)

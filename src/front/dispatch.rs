@@ -105,7 +105,7 @@ pub(super) async fn dispatch(
             if let Some(warning) = &request.warning {
                 noted.about(|| log::warn!("{warning}"));
             }
-            return (action, Err((error, format)));
+            return (action, Err((*error, format)));
         }
     };
     let found = actions.find(&action);
@@ -201,9 +201,9 @@ fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, 
             }
             let Rejected { action, error, .. } = rejected;
             let error = match too_large {
-                Some(too_large) => too_large,
+                Some(too_large) => Box::new(too_large),
                 None if action.is_empty() && error.is_missing() => {
-                    endpoint.actions(request.port).none_named(error)
+                    Box::new(endpoint.actions(request.port).none_named(*error))
                 }
                 None => error,
             };
@@ -214,7 +214,7 @@ fn read(endpoint: &Endpoint, request: &mut AciRequest) -> Result<ParsedRequest, 
     request.body = Ok(Bytes::new());
     let Request { action, pairs, format, action_id } = parsed;
     match too_large {
-        Some(error) => Err(Rejected { action, format, action_id, error }),
+        Some(error) => Err(Rejected { action, format, action_id, error: Box::new(error) }),
         None => Ok(ParsedRequest { action, pairs, format, action_id, has_body }),
     }
 }
