@@ -114,16 +114,14 @@ pub(super) async fn dispatch(
         Ok(_) => &secrets::WELL_KNOWN,
         Err(_) => endpoint.secret_names(),
     };
-    let unshown = match &found {
-        Ok(Action::QueueWork) => &*secrets::OF_WORKERS,
-        _ => names,
-    };
+    let is_of_worker = matches!(found, Ok(Action::QueueWork));
+    let unshown = if is_of_worker { &*secrets::OF_WORKERS } else { names };
+    noted.secrets = secrets::values(names, &pairs);
     if has_body {
         noted.text = Some(request_log::text_of(&action, &pairs, unshown));
-    } else {
+    } else if is_of_worker || !noted.secrets.is_empty() || !secrets::is_plain(&request.target) {
         secrets::hide_in(unshown, request, noted);
     }
-    noted.secrets = secrets::values(names, &pairs);
     begin(endpoint, request, noted, action_id.as_deref());
     if let (Some(subject), Some(token)) = (&noted.subject, pairs.given("Token"))
         && Token::parse(token).is_ok()

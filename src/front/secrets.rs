@@ -32,6 +32,14 @@ pub(super) fn hide_in(names: &SecretNames, request: &AciRequest, noted: &mut Not
     }
 }
 
+/// Returns true if each part of a target is one name with one value, so that the parameters that were read from it are all that
+/// may be secret in it. So it is with nearly all, which then need not be searched.
+pub(super) fn is_plain(target: &str) -> bool {
+    let parts = target.trim_start_matches(['/', '?']);
+    let count = |wanted: u8| parts.bytes().filter(|byte| *byte == wanted).count();
+    count(b'=') <= count(b'&') + 1 && count(b'?') + count(b'/') == 0
+}
+
 /// Masks the values of secret parameters in a target; `None` if there are none. Whatever may be the name of one counts, so it may
 /// mask more than that, and a target need not be well formed.
 fn masked(target: &str, names: &SecretNames) -> Option<String> {
@@ -70,6 +78,7 @@ mod tests {
         let names = SecretNames::from_iter(["Pin"]);
         for (target, shown) in [
             ("/action=Run&Name=Ada", None),
+            ("/action=Run&Name=Password=s3cret", Some("/action=Run&Name=Password=***")),
             ("/action=Run&Password=s3cret&Name=Ada", Some("/action=Run&Password=***&Name=Ada")),
             ("/action=Run&pin=1", Some("/action=Run&pin=***")),
             ("/Password=s3cret&action=Run", Some("/Password=***&action=Run")),
@@ -84,6 +93,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(masked(target, &names).as_deref(), shown, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_plain_has_no_secret_but_those_that_are_read() {
+        for (target, is) in [
+            ("/action=Run&Name=Ada", true),
+            ("/?action=Run&Password=s3cret&Key=", true),
+            ("action=Run", true),
+            ("/action=Run?Password=a", false),
+            ("/a/Password=s3cret", false),
+            ("/action=Run&Name=Password=s3cret", false),
+        ] {
+            assert_eq!(is_plain(target), is, "{target}");
         }
     }
 }
