@@ -157,7 +157,7 @@ fn the_console_says_what_a_stream_wants() {
     home.streams.begin_request(Some("id"), None, "action=Y");
     assert_eq!(
         home.console(),
-        ["INFO Request from a local socket", "INFO action=Y (a local socket)"]
+        ["INFO Request from a local socket [id]", "INFO action=Y (a local socket) [id]"]
     );
     home.open(&[with(None), other]);
     assert_eq!(home.say(Level::Normal, "x"), Echo::AsUsual);
