@@ -120,7 +120,7 @@ fn a_source_that_has_changed_meanwhile_is_moved_anew() {
 #[test]
 fn what_differs_is_found() {
     let Some(database) = Database::shared() else { return };
-    let home = home_with(FEWER, 3_000);
+    let home = home_with(FEWER, 600);
     for harm in [
         "UPDATE done SET priority = 7 WHERE id = 17",
         "UPDATE done SET report = '\\x5b5d' WHERE id = 18",
