@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::disk::Disk;
 use super::reader::Reader;
-use super::table::LOG_FILE;
+use super::table::logging::LOG_FILE;
 use crate::logging::{StreamSettings, is_old_name};
 
 /// The only directory of the data directory that may have log files.

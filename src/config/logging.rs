@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::queues::Purposes;
 use super::reader::Reader;
-use super::table::{self, LOG_STREAM, fixed_section};
+use super::table::fixed_section;
+use super::table::logging::{self as keys, LOG_STREAM};
 use super::value::Value;
 use crate::kinds::Kinds;
 use crate::logging::{
     ACTION_TYPE, APPLICATION_TYPE, ExpireAction, Level, LogFormat, StreamSettings, is_old_name,
 };
 
-const LOGGING: &str = table::LOGGING.name;
+const LOGGING: &str = keys::LOGGING.name;
 
 /// The stream that there is where none is listed.
 const DEFAULT_STREAM: &str = "ApplicationLogStream";
@@ -29,17 +30,17 @@ pub(super) fn streams<'r>(
     let Some(list) = reader.ini.section(LOGGING) else { return Vec::new() };
     let entries = list.entries();
     let mut listed: Vec<_> =
-        entries.filter_map(|entry| Some((table::STREAM_NUMBER.index(entry.key)?, entry))).collect();
+        entries.filter_map(|entry| Some((keys::STREAM_NUMBER.index(entry.key)?, entry))).collect();
     if listed.is_empty() {
         return vec![default_stream(reader, purposes)];
     }
     listed.sort_by_key(|(index, _)| *index);
     let mut streams: Vec<StreamSettings> = Vec::new();
     for (_, entry) in listed {
-        let Some(Value::Text(name)) = reader.parse(list, entry, table::STREAM_NUMBER) else {
+        let Some(Value::Text(name)) = reader.parse(list, entry, keys::STREAM_NUMBER) else {
             continue;
         };
-        reader.note(list, table::STREAM_NUMBER, entry);
+        reader.note(list, keys::STREAM_NUMBER, entry);
         let warn = |reader: &mut Reader<'_>, why: &str| {
             reader.findings.warning(Some(entry.line), || {
                 format!("[{LOGGING}] {}={name} is left out: {why}", entry.key)
@@ -74,24 +75,24 @@ pub(super) fn streams<'r>(
 /// Makes the stream that there is where none is listed: all lines come to its file.
 fn default_stream<'r>(reader: &mut Reader<'r>, purposes: &mut Purposes<'r>) -> StreamSettings {
     let how = "without a list in [Logging] there is this stream";
-    reader.derived(LOGGING, table::STREAM_NUMBER, DEFAULT_STREAM, how);
+    reader.derived(LOGGING, keys::STREAM_NUMBER, DEFAULT_STREAM, how);
     let section = reader.ini.section(DEFAULT_STREAM);
     if let Some(section) = section {
         purposes.listed.push((section.name, LOG_STREAM));
     }
-    let types = match section.and_then(|section| section.get(table::LOG_TYPES.name)) {
+    let types = match section.and_then(|section| section.get(keys::LOG_TYPES.name)) {
         Some(_) => types(reader, DEFAULT_STREAM),
         None => {
             let all = known_types(reader.kinds);
-            reader.derived(DEFAULT_STREAM, table::LOG_TYPES, &all.join(","), how);
+            reader.derived(DEFAULT_STREAM, keys::LOG_TYPES, &all.join(","), how);
             all
         }
     };
-    let has_file = section.is_some_and(|section| section.get(table::LOG_FILE.name).is_some());
+    let has_file = section.is_some_and(|section| section.get(keys::LOG_FILE.name).is_some());
     let mut stream = stream(reader, DEFAULT_STREAM, types);
     if !has_file {
         stream.path.set_file_name(DEFAULT_FILE);
-        reader.derived(DEFAULT_STREAM, table::LOG_FILE, DEFAULT_FILE, how);
+        reader.derived(DEFAULT_STREAM, keys::LOG_FILE, DEFAULT_FILE, how);
     }
     stream
 }
@@ -110,14 +111,14 @@ fn add(reader: &mut Reader<'_>, streams: &mut Vec<StreamSettings>, new: StreamSe
                 "would be taken for an old file of the stream {}, or the other way round",
                 other.name
             );
-            reader.problem_at(&new.name, table::LOG_FILE, reason);
+            reader.problem_at(&new.name, keys::LOG_FILE, reason);
         }
         streams.push(new);
         return;
     };
     reader.warn_at(
         &new.name,
-        table::LOG_FILE,
+        keys::LOG_FILE,
         &format!("is the file of the stream {}, too: that takes the lines of both", same.name),
     );
     same.types.extend(new.types);
@@ -127,7 +128,7 @@ fn add(reader: &mut Reader<'_>, streams: &mut Vec<StreamSettings>, new: StreamSe
 fn types(reader: &mut Reader<'_>, section: &str) -> Vec<String> {
     let known = known_types(reader.kinds);
     let mut types = Vec::new();
-    for given in reader.texts(&[section], table::LOG_TYPES) {
+    for given in reader.texts(&[section], keys::LOG_TYPES) {
         let lower = given.to_ascii_lowercase();
         if known.contains(&lower) {
             types.push(lower);
@@ -136,7 +137,7 @@ fn types(reader: &mut Reader<'_>, section: &str) -> Vec<String> {
                 "names {given}: nothing here writes lines of that type; there are {}",
                 known.join(", ")
             );
-            reader.warn_at(section, table::LOG_TYPES, &what);
+            reader.warn_at(section, keys::LOG_TYPES, &what);
         }
     }
     types
@@ -152,34 +153,34 @@ fn known_types(kinds: &Kinds) -> Vec<String> {
 /// Reads the settings of one stream: from its own section, else from `[Logging]`.
 fn stream(reader: &mut Reader<'_>, name: &str, types: Vec<String>) -> StreamSettings {
     let sections = &[name, LOGGING];
-    let file = reader.text(&[name], table::LOG_FILE).unwrap_or_else(|| {
+    let file = reader.text(&[name], keys::LOG_FILE).unwrap_or_else(|| {
         let file = format!("{name}.log");
-        reader.derived(name, table::LOG_FILE, &file, "the name of the stream");
+        reader.derived(name, keys::LOG_FILE, &file, "the name of the stream");
         file
     });
-    let directory = PathBuf::from(reader.text(sections, table::LOG_DIRECTORY).unwrap_or_default());
-    let archive = reader.text(sections, table::LOG_ARCHIVE_DIRECTORY).map(PathBuf::from);
-    let archives = reader.word(sections, table::LOG_OLD_ACTION) == Some("move");
-    let max_kb = u64::try_from(reader.integer(sections, table::LOG_MAX_SIZE_KBS)).ok();
-    let max_old_files = reader.integer(sections, table::LOG_MAX_OLD_FILES);
-    let level = reader.word(sections, table::LOG_LEVEL).and_then(Level::of_word);
+    let directory = PathBuf::from(reader.text(sections, keys::LOG_DIRECTORY).unwrap_or_default());
+    let archive = reader.text(sections, keys::LOG_ARCHIVE_DIRECTORY).map(PathBuf::from);
+    let archives = reader.word(sections, keys::LOG_OLD_ACTION) == Some("move");
+    let max_kb = u64::try_from(reader.integer(sections, keys::LOG_MAX_SIZE_KBS)).ok();
+    let max_old_files = reader.integer(sections, keys::LOG_MAX_OLD_FILES);
+    let level = reader.word(sections, keys::LOG_LEVEL).and_then(Level::of_word);
     StreamSettings {
         name: name.to_owned(),
         path: directory.join(file),
         types,
         level: level.unwrap_or(Level::Normal),
-        format: match reader.word(sections, table::LOG_FORMAT) {
+        format: match reader.word(sections, keys::LOG_FORMAT) {
             Some("json") => LogFormat::Json,
             _ => LogFormat::Text,
         },
-        has_time: reader.boolean(sections, table::LOG_TIME),
-        echo: match reader.value(sections, table::LOG_ECHO) {
+        has_time: reader.boolean(sections, keys::LOG_TIME),
+        echo: match reader.value(sections, keys::LOG_ECHO) {
             Some(Value::Boolean(echo)) => Some(echo),
             _ => None,
         },
         max_bytes: max_kb.map(|size| size.saturating_mul(1_024)),
         max_old_files: usize::try_from(max_old_files).ok(),
-        expire: match reader.word(sections, table::LOG_EXPIRE_ACTION) {
+        expire: match reader.word(sections, keys::LOG_EXPIRE_ACTION) {
             Some("consecutive") => ExpireAction::Consecutive,
             Some("datestamp") => ExpireAction::Datestamp,
             Some("previous") => ExpireAction::Previous,
@@ -187,8 +188,8 @@ fn stream(reader: &mut Reader<'_>, name: &str, types: Vec<String>) -> StreamSett
             _ => ExpireAction::Compress,
         },
         archive: archives.then(|| archive.unwrap_or_else(|| directory.join("archive"))),
-        history: reader.size(sections, table::LOG_HISTORY_SIZE),
-        max_line: reader.size(sections, table::LOG_MAX_LINE_LENGTH),
+        history: reader.size(sections, keys::LOG_HISTORY_SIZE),
+        max_line: reader.size(sections, keys::LOG_MAX_LINE_LENGTH),
     }
 }
 
