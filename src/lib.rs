@@ -67,6 +67,7 @@
 //! | [`aci`] | the wire, requests and replies as plain data: the package `actiond-aci` |
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
+//! | `files` | files and directories for the user of the server alone |
 //! | [`metrics`] | counts of all of it, for Prometheus |
 //! | [`logging`] | the streams of the log: files of lines by their types |
 //! | [`config`] | the configuration file |
@@ -83,6 +84,7 @@ pub mod cli;
 pub mod config;
 pub mod desk;
 mod documents;
+mod files;
 pub mod front;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

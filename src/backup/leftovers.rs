@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{BackupError, Backups, archive};
+use crate::files;
 
 /// The name of the copy of the actions. All else that a backup has in the data directory begins with it.
 pub(super) const COPY: &str = "backup.part";
@@ -68,7 +69,7 @@ impl Backups {
             ),
         }
         for directory in &self.directories {
-            if let Err(error) = make_directory(directory) {
+            if let Err(error) = files::make_directory(directory) {
                 log::warn!(
                     "{} of [Server] BackupDirectories is not there and can't be made: {error}",
                     directory.display()
@@ -88,15 +89,4 @@ impl Backups {
             Err(error) => log::warn!("{part:?} in {folder:?} can't be removed: {error}"),
         }
     }
-}
-
-fn make_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }

@@ -7,6 +7,7 @@ use actiond_actors::store::sqlite::Unused;
 use chrono::{DateTime, Local};
 
 use super::{BackupError, Prepared, restore};
+use crate::files;
 
 /// Checks an archive, or a directory with databases of actions, and puts it in the place of what is in a data directory.
 pub(crate) fn restore(
@@ -19,7 +20,7 @@ pub(crate) fn restore(
     let unused = Unused::take(data)?;
     let unread = |error| BackupError::io(from.display(), &error);
     let prepared = if from.is_dir() {
-        if same_file(from, data) {
+        if files::is_same(from, data) {
             return Err(BackupError::Place("it is the data directory itself".to_owned()));
         }
         restore::prepare_directory(from, data, now)?
@@ -29,10 +30,6 @@ pub(crate) fn restore(
     };
     unused.complete()?;
     Ok(prepared)
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Refuses to leave files that the server could not open: those of root in a directory of its own user.

@@ -12,6 +12,7 @@ use super::archive::{Archive, GoesOn};
 use super::{BackupError, Prepared};
 use crate::aci::words::shorten;
 use crate::documents::beneath::Root;
+use crate::files;
 
 const ACTIONS: &str = "actions.db";
 /// The longest name of a database in bytes; SQLite has files beside it with longer ones, and systems have up to 255.
@@ -205,12 +206,8 @@ fn free_name(data: &Path, stem: &str) -> String {
     name
 }
 
-fn make_private(path: &PathBuf) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+fn make_private(path: &Path) -> io::Result<File> {
+    files::private().write(true).create_new(true).open(path)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The file of a stream: writing lines, and beginning a new file when it is full or of an earlier day.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,11 @@ use super::channel::Sink;
 use super::console::Console;
 use super::level::Level;
 use super::line::{self, About, Line, ThreadName};
-use super::old_files::{self, directory, expire, make_directory};
+use super::old_files::{self, directory, expire};
 use super::settings::{ExpireAction, StreamSettings};
 #[cfg(unix)]
 use crate::documents::beneath::is_protected;
+use crate::files;
 
 /// Stack of the thread that compresses, with room to spare.
 const STACK: usize = 512 << 10;
@@ -143,12 +144,8 @@ impl LogFile {
                 if there.as_ref().is_ok_and(is_protected) {
                     return Err(io::Error::other("it is one of the server's own files"));
                 }
-                make_directory(directory(&settings.path))?;
-                let mut options = OpenOptions::new();
-                options.append(true).create(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let file = options.open(&settings.path)?;
+                files::make_directory(directory(&settings.path))?;
+                let file = files::private().append(true).create(true).open(&settings.path)?;
                 let (size, modified) = match there {
                     Ok(there) => (there.len(), there.modified().ok()),
                     Err(_) => (0, None),

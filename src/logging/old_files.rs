@@ -27,6 +27,7 @@ use flate2::write::GzEncoder;
 
 use super::line;
 use super::settings::{ExpireAction, StreamSettings};
+use crate::files;
 
 const PREVIOUS: &str = "previous";
 const COMPRESSED: &str = ".gz";
@@ -187,18 +188,13 @@ fn keep_few(settings: &StreamSettings, failed: &mut io::Result<()>) -> io::Resul
         let done = match &settings.archive {
             None => fs::remove_file(&path),
             // They are where they would be moved.
-            Some(archive) if is_same(archive, directory(&path)) => Ok(()),
+            Some(archive) if files::is_same(archive, directory(&path)) => Ok(()),
             Some(archive) => archive::move_into(archive, &path),
         };
         let so_far = std::mem::replace(failed, Ok(()));
         *failed = so_far.and(done);
     }
     Ok(rest)
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| fs::canonicalize(path).ok();
-    real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 /// Returns the old files of a stream, and deletes what was left half done. Only names of the form in force count: others may be
@@ -261,7 +257,7 @@ fn compress(old: &Old) -> io::Result<()> {
 
 fn compress_into(to: &Path, old: &Old) -> io::Result<()> {
     let mut from = File::open(&old.path)?;
-    let to = BufWriter::new(private().open(to)?);
+    let to = BufWriter::new(anew().open(to)?);
     let mut encoder = GzEncoder::new(to, Compression::default());
     io::copy(&mut from, &mut encoder)?;
     let file = encoder.finish()?.into_inner()?;
@@ -269,24 +265,10 @@ fn compress_into(to: &Path, old: &Old) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a directory for this server's user alone, if it is not there.
-pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    if path.as_os_str().is_empty() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// Returns the options of a new file for this server's user alone.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
+/// Returns the options for a file that is written from its beginning.
+fn anew() -> OpenOptions {
+    let mut options = files::private();
     options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 

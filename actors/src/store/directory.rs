@@ -142,6 +142,15 @@ pub(in crate::store) fn make_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a file that nobody else can read: it holds what clients have sent.
+pub(in crate::store) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Identity of a file, whatever path leads to it: device and inode.
 #[cfg(unix)]
 pub(in crate::store) type FileId = (u64, u64);

@@ -109,9 +109,8 @@ pub(crate) fn file_name(task: &str) -> String {
 /// Makes the file, if there is none, so that it can be read by nobody else. If that fails SQLite says why.
 #[cfg(unix)]
 fn make_private(path: &Path) {
-    use std::os::unix::fs::OpenOptionsExt as _;
     // One that is there may be open, and would lose its locks.
-    let _ = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    let _ = crate::files::private().write(true).create_new(true).open(path);
 }
 
 impl Datastore {

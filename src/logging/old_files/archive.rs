@@ -13,7 +13,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{COMPRESSED, PARTIAL, is_there, make_directory, private, with};
+use super::{COMPRESSED, PARTIAL, anew, is_there, with};
+use crate::files::{self, make_directory};
 
 /// Moves a file into a directory, under its name or, where that is taken, with a number behind it.
 pub(super) fn move_into(archive: &Path, old: &Path) -> io::Result<()> {
@@ -55,7 +56,7 @@ fn take_name(archive: &Path, name: &str) -> io::Result<(PathBuf, File)> {
 fn take(to: &Path) -> io::Result<Option<File>> {
     let is_empty =
         || fs::symlink_metadata(to).is_ok_and(|there| there.is_file() && there.len() == 0);
-    let file = match private().create_new(true).open(to) {
+    let file = match files::private().write(true).create_new(true).open(to) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let left = is_empty().then(|| OpenOptions::new().write(true).open(to));
             let Some(Ok(left)) = left else { return Ok(None) };
@@ -89,7 +90,7 @@ fn copy(old: &Path, to: &Path) -> io::Result<()> {
 
 fn copy_into(to: &Path, old: &Path) -> io::Result<()> {
     let mut from = File::open(old)?;
-    let mut file = private().open(to)?;
+    let mut file = anew().open(to)?;
     io::copy(&mut from, &mut file)?;
     if let Ok(modified) = from.metadata()?.modified() {
         file.set_modified(modified)?;

@@ -16,6 +16,7 @@ use super::check::check_whole;
 use super::errors::store_error;
 use super::open::connect;
 use crate::store::StoreError;
+use crate::store::directory::create_private;
 
 /// Number of pages that are copied before others get a turn: 4 MB.
 const STEP: i32 = 1_024;
@@ -74,7 +75,8 @@ pub(super) fn complete(copy: &Path) -> Result<(), StoreError> {
 
 /// Writes the copy, and returns false if it was broken off.
 fn write(source: &Connection, into: &Path, goes_on: &dyn Fn() -> bool) -> rusqlite::Result<bool> {
-    make_private(into);
+    // If that fails, SQLite says why.
+    drop(create_private(into));
     let mut copy = Connection::open(into)?;
     // It is synchronised once, at the end, and of no use before that.
     copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF")?;
@@ -94,13 +96,4 @@ fn write(source: &Connection, into: &Path, goes_on: &dyn Fn() -> bool) -> rusqli
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     copy.close().map_err(|(_, error)| error)?;
     Ok(true)
-}
-
-/// Makes the file so that nobody else can read it. If that fails, SQLite says why.
-pub(super) fn make_private(path: &Path) {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    drop(options.open(path));
 }

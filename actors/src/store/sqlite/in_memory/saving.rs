@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use crate::store::StoreError;
+use crate::store::directory::create_private;
 use crate::store::sqlite::errors::store_error;
 use crate::store::sqlite::threads::spawn;
 
@@ -138,7 +139,7 @@ fn write(
 ) -> Result<bool, StoreError> {
     let new = beside(path);
     discard_half(path);
-    make(&new).map_err(|error| StoreError::Io(format!("{}: {error}", new.display())))?;
+    create_private(&new).map_err(|error| StoreError::Io(format!("{}: {error}", new.display())))?;
     let is_whole = copy(memory, &new, between).map_err(|error| store_error(&error, &new));
     if !matches!(is_whole, Ok(true)) {
         discard_half(path);
@@ -164,15 +165,6 @@ pub(in crate::store::sqlite) fn copy(
         }
     }
     Ok(true)
-}
-
-/// Makes the file. It holds what clients have sent.
-fn make(path: &Path) -> io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 /// Makes the file that was written durable, and puts it in place.

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::Writer;
 use crate::store::StoreError;
+use crate::store::directory::create_private;
 use crate::store::sqlite::backup;
 use crate::store::sqlite::errors::store_error;
 use crate::store::sqlite::in_memory::saving::{self, Saving};
@@ -60,7 +61,8 @@ impl Writer<'_> {
     fn copy(&mut self, wanted: WantedCopy, mut between: impl FnMut(&mut Self) -> bool) {
         let WantedCopy { into, reply } = wanted;
         let connection = self.connection;
-        backup::make_private(&into);
+        // If that fails, SQLite says why.
+        drop(create_private(&into));
         self.is_saving = true;
         // Who does not wait for it any more does not want it.
         let copied = saving::copy(connection, &into, &mut || between(self) && !reply.is_closed());
