@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use super::channel::Sink;
 use super::console::Console;
 use super::level::Level;
-use super::line::{self, About, Line, ThreadName};
+use super::line;
 use super::old_files::{self, directory, expire};
 use super::settings::{ExpireAction, StreamSettings};
 #[cfg(unix)]
@@ -294,12 +294,7 @@ fn zone_line(settings: &StreamSettings, now: i64) -> Vec<u8> {
         "actiond {} writes this file; its times are of the server's zone ({zone}), now at {offset}",
         env!("CARGO_PKG_VERSION")
     );
-    let kind = settings.types.first().map_or("application", String::as_str);
-    let target = module_path!();
-    let line = Line { level: Level::Always, kind, target, message, about: About::default() };
-    let mut text = Vec::new();
-    line::write(&mut text, settings, now, ThreadName { number: 0, name: "" }, &line);
-    text
+    line::of_stream(settings, Level::Always, module_path!(), now, message)
 }
 
 fn day(millis: i64) -> String {

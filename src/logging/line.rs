@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Local, TimeZone as _};
 
+use super::APPLICATION_TYPE;
 use super::level::Level;
 use super::settings::{LogFormat, StreamSettings};
 
@@ -37,6 +38,21 @@ pub(super) struct About<'a> {
 pub(super) struct ThreadName<'a> {
     pub(super) number: u32,
     pub(super) name: &'a str,
+}
+
+/// Makes a line that a stream says of itself, in its own form.
+pub(super) fn of_stream(
+    settings: &StreamSettings,
+    level: Level,
+    target: &str,
+    millis: i64,
+    message: fmt::Arguments<'_>,
+) -> Vec<u8> {
+    let kind = settings.types.first().map_or(APPLICATION_TYPE, String::as_str);
+    let line = Line { level, kind, target, message, about: About::default() };
+    let mut text = Vec::new();
+    write(&mut text, settings, millis, ThreadName { number: 0, name: "" }, &line);
+    text
 }
 
 /// Writes a line at the end of others.

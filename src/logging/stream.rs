@@ -13,7 +13,7 @@ use super::console::Console;
 use super::file::{LogFile, SAID_AGAIN_AFTER};
 use super::history::History;
 use super::level::Level;
-use super::line::{self, About, Line, ThreadName};
+use super::line::{self, Line, ThreadName};
 use super::settings::StreamSettings;
 
 /// A stream. It is known by the path of its file; all else can change while it is open.
@@ -114,14 +114,9 @@ fn say_lost(lost: u64, settings: &StreamSettings, console: &Console, told: &Mute
 
 /// Makes the line of a stream about lines that were lost.
 fn lost_line(lost: u64, settings: &StreamSettings) -> Vec<u8> {
-    let kind = settings.types.first().map_or("application", String::as_str);
     let message = format_args!("{lost} {} lost", lines_were(lost));
-    let target = "actiond::logging";
-    let line = Line { level: Level::Warning, kind, target, message, about: About::default() };
-    let mut block = Vec::new();
-    let thread = ThreadName { number: 0, name: "" };
-    line::write(&mut block, settings, SystemClock.now().millis(), thread, &line);
-    block
+    let now = SystemClock.now().millis();
+    line::of_stream(settings, Level::Warning, "actiond::logging", now, message)
 }
 
 const fn lines_were(number: u64) -> &'static str {
