@@ -16,12 +16,8 @@ use log::{Level, LevelFilter};
 use crate::config::Settings;
 use crate::logging::channel::Channel;
 use crate::logging::console::Console;
-use crate::logging::{Echo, Streams};
+use crate::logging::{Echo, POOL, QUIET, Streams};
 
-/// The crate whose lines at info are for developers: the starts and stops of its threads.
-const QUIET: &str = "actix_server";
-/// The crate that warns of each connection to a database that has ended. What comes of it is logged elsewhere.
-const POOL: &str = "deadpool";
 /// The crate that logs, at debug, what is sent to a database: parameters and results of actions.
 const TELLTALE: &str = "tokio_postgres";
 /// Time that the end of the process waits for a reader of the log that takes nothing.

@@ -60,6 +60,11 @@ use stream::Stream;
 /// Number of lines that are kept until it is known which streams there are.
 const MAX_EARLY: usize = 1_000;
 
+/// The crate whose lines at info are for developers: the starts and stops of its threads.
+pub(crate) const QUIET: &str = "actix_server";
+/// The crate that warns of each connection to a database that has ended. What comes of it is logged elsewhere.
+pub(crate) const POOL: &str = "deadpool";
+
 /// The type of lines that are of no other.
 pub const APPLICATION_TYPE: &str = "application";
 /// The type of lines about requests, and about the start and end of actions.
@@ -300,8 +305,8 @@ fn is_of_others(record: &log::Record<'_>) -> bool {
     let is_own = target.starts_with("actiond") || target == ACTION_LOG;
     !is_own
         && (record.level() > log::Level::Info
-            || target.starts_with("actix_server") && record.level() == log::Level::Info
-            || target.starts_with("deadpool") && record.level() > log::Level::Error)
+            || target.starts_with(QUIET) && record.level() == log::Level::Info
+            || target.starts_with(POOL) && record.level() > log::Level::Error)
 }
 
 thread_local! {
