@@ -6,7 +6,7 @@ use actiond_actors::QueueSettings;
 
 use crate::access::Access;
 use crate::config::{self, QueueConfig, ServerSettings, Settings};
-use crate::front::EndpointBuilder;
+use crate::front::{EndpointBuilder, secret_names};
 use crate::http::BrowserPolicy;
 
 /// Returns true if only programs of this machine reach the addresses on which the settings let the server listen.
@@ -62,8 +62,7 @@ pub(super) fn queue_settings(queue: &QueueConfig) -> QueueSettings {
     limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));
     queue.settings.adjust(&mut limits);
     let own = queue.settings.params().unwrap_or_else(|| queue.kind.params().to_vec());
-    let marked = own.iter().filter(|param| param.is_secret).map(|param| &*param.name);
-    limits.secret_parameters = marked.chain(queue.limits.secret_parameters.own()).collect();
+    limits.secret_parameters = secret_names(&own, &queue.limits.secret_parameters);
     limits
 }
 

@@ -79,6 +79,7 @@ pub use message::{
 pub use reply_memory::ReplyMemory;
 pub(crate) use reply_memory::part_of;
 use request_log::Logging;
+pub(crate) use secrets::secret_names;
 
 /// The actor that turns ACI requests into calls to the queues. There is one in each HTTP worker, on its thread, with a
 /// reference count of its own for the endpoint: one that all workers change is slow for each of them.

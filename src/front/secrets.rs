@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::message::AciRequest;
 use super::request_log::Noted;
+use crate::aci::catalog::ParamSpec;
 use crate::aci::request::{PairValue, Pairs};
 
 /// The secret parameters of actions that have none of their own: those that are well known.
@@ -16,6 +17,12 @@ pub(super) static WELL_KNOWN: SecretNames = SecretNames::WELL_KNOWN;
 /// the action may be in it.
 pub(super) static OF_WORKERS: LazyLock<SecretNames> =
     LazyLock::new(|| ["Error", "Log", "Partial", "Result", "Stage"].into_iter().collect());
+
+/// Returns the names of the secret parameters of a queue: those that are marked where its parameters are described, and others.
+pub(crate) fn secret_names(described: &[ParamSpec], others: &SecretNames) -> SecretNames {
+    let marked = described.iter().filter(|param| param.is_secret).map(|param| &*param.name);
+    marked.chain(others.own()).collect()
+}
 
 /// Returns the values that errors about a request must not show in the log.
 pub(super) fn values(names: &SecretNames, pairs: &Pairs) -> Vec<String> {

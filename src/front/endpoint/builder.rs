@@ -12,6 +12,7 @@ use super::super::message::Port;
 use super::super::reply_memory::ReplyBudget;
 use super::super::request_log::RequestLog;
 use super::super::run_permits::RunPermits;
+use super::super::secrets::secret_names;
 use super::super::served_queue::ServedQueue;
 use super::{Endpoint, Inner, Limits};
 use crate::access::Access;
@@ -331,9 +332,7 @@ impl EndpointBuilder {
             let desk = desk.map(|(_, desk)| desk.clone());
             let runs_programs =
                 self.programs.iter().any(|name| name.eq_ignore_ascii_case(queue.name()));
-            let secret = params.iter().filter(|param| param.is_secret).map(|param| &*param.name);
-            let settings = queue.settings();
-            let secret_names = secret.chain(settings.secret_parameters.own()).collect();
+            let secret_names = secret_names(&params, &queue.settings().secret_parameters);
             ServedQueue {
                 queue,
                 upper,
