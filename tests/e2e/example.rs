@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::calls::Answer;
+use super::cargo::forget_package;
 use super::server::{Home, Reply, Server, wait_until};
 
 /// Builds the example as these tests were built, so that it is mostly there, and returns where it is.
@@ -23,20 +24,6 @@ fn built(example: &str) -> PathBuf {
     assert!(status.success(), "the example does not build");
     let directory = Path::new(env!("CARGO_BIN_EXE_actiond")).parent().expect("a directory");
     directory.join("examples").join(example)
-}
-
-/// Takes away what tells a test of its own package: the build script of ring asks for that, and all that stands on ring would be
-/// compiled anew, here and again by whoever builds next.
-fn forget_package(cargo: &mut Command) {
-    let is_of_package = |name: &std::ffi::OsString| {
-        name == "OUT_DIR"
-            || name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
-            })
-    };
-    for name in std::env::vars_os().map(|(name, _)| name).filter(is_of_package) {
-        cargo.env_remove(name);
-    }
 }
 
 fn start(home: &Home) -> Server {

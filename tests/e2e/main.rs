@@ -14,6 +14,7 @@ mod attempts;
 #[cfg(unix)]
 mod backup;
 mod calls;
+mod cargo;
 mod client;
 #[cfg(unix)]
 mod command;

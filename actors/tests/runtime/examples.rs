@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::cargo::forget_package;
+
 /// Builds an example as `tests/run` has built it, so that it is there, runs it, and returns what it printed. The features of other
 /// packages count: with fewer of them all dependencies would be compiled anew.
 fn printed_by(example: &str) -> String {
@@ -20,20 +22,6 @@ fn printed_by(example: &str) -> String {
     let output = Command::new(profile.join("examples").join(example)).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// Takes away what tells a test of its own package: the build script of ring asks for that, and all that stands on ring would be
-/// compiled anew, here and again by whoever builds next.
-fn forget_package(cargo: &mut Command) {
-    let is_of_package = |name: &std::ffi::OsString| {
-        name == "OUT_DIR"
-            || name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
-            })
-    };
-    for name in std::env::vars_os().map(|(name, _)| name).filter(is_of_package) {
-        cargo.env_remove(name);
-    }
 }
 
 #[test]

@@ -37,6 +37,8 @@
 )]
 
 mod attempts;
+#[path = "../../../tests/e2e/cargo.rs"]
+mod cargo;
 mod clocks;
 mod common;
 mod crashing;
