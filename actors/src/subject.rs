@@ -34,7 +34,7 @@ pub fn is_observed() -> bool {
     IS_OBSERVED.load(Ordering::Relaxed)
 }
 
-/// What lines are about.
+/// The subject of lines: a request, an action, or both.
 #[derive(Debug, Clone, Default)]
 pub struct Subject {
     request: Option<Arc<str>>,

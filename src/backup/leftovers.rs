@@ -1,4 +1,4 @@
-//! What a backup leaves that was cut short, and how the next start finds it.
+//! Leftovers of a backup that was cut short, and how the next start finds them.
 //!
 //! ```text
 //! DATA/backup.part       the copy of the actions, before it is in an archive
@@ -20,7 +20,7 @@ pub(super) const COPY: &str = "backup.part";
 
 const NOTE: &str = "backup.part.json";
 
-/// Where an archive is written that is not whole yet.
+/// The place of an archive that is not whole yet.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     /// The directory, as the client has named it.

@@ -18,7 +18,7 @@ const ACTIONS: &str = "actions.db";
 /// The longest name of a database in bytes; SQLite has files beside it with longer ones, and systems have up to 255.
 const LONGEST_NAME: usize = 240;
 
-/// What SQLite has beside a database and is a part of it, by what is added to its name.
+/// Files of SQLite's beside a database that are a part of it, by what is added to its name.
 const PARTS: [&str; 2] = ["-wal", "-journal"];
 
 /// Checks an archive below a directory, and unpacks it beside the data, to take its place when the store is opened again.
@@ -156,7 +156,7 @@ fn unusable(error: StoreError) -> BackupError {
     }
 }
 
-/// Where a file of an archive is put.
+/// The place of a file of an archive.
 #[derive(Debug, PartialEq, Eq)]
 enum Place<'n> {
     /// Into the data directory, by this name.

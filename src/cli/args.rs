@@ -43,7 +43,7 @@ pub struct RestoreArgs {
     pub from: PathBuf,
     /// Data directory, which no server uses meanwhile
     ///
-    /// What is there is moved into a directory before-restore-... in it.
+    /// Databases that are there are moved into a directory before-restore-... in it.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 }

@@ -5,7 +5,7 @@ use super::signals::Signals;
 use crate::backup::Backups;
 use crate::front::Endpoint;
 
-/// How a server ended that ended well.
+/// The end of a server that ended well.
 pub(super) enum Ended {
     Stopped,
     /// A backup takes the place of the data before the next one begins.

@@ -35,7 +35,7 @@ pub(super) struct Log {
 #[derive(Clone)]
 pub(super) struct LogStreams {
     pub(super) streams: Streams,
-    /// What comes to the console.
+    /// The least level that comes to the console.
     console: LevelFilter,
 }
 
@@ -49,7 +49,7 @@ impl LogStreams {
     }
 }
 
-/// What the crate `log` hands its records to.
+/// The receiver of all records of the crate `log`.
 struct Logger {
     console: env_logger::Logger,
     colours: bool,

@@ -1,4 +1,4 @@
-//! Where log files may not be: at the server's own files, which are appended to, renamed and deleted no more than others'.
+//! Places where log files may not be: the server's own files, which are appended to, renamed and deleted no more than others'.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};

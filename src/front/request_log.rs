@@ -128,7 +128,7 @@ pub(super) struct Noted {
     pub(super) text: Option<String>,
     /// The place of its action in the metrics, if there is such an action.
     pub(super) place: Option<Place>,
-    /// What lines of the log about it are about, if there are streams.
+    /// The subject of the lines of the log about it, if there are streams.
     pub(super) subject: Option<Arc<Subject>>,
     /// The values of its parameters that are not for other eyes.
     pub(super) secrets: Vec<String>,

@@ -18,7 +18,7 @@ const GATHERING: Duration = Duration::from_millis(5);
 /// Stack of the writing thread, with room to spare.
 const STACK: usize = 256 << 10;
 
-/// Where lines are written to.
+/// The place to which lines are written.
 pub(crate) trait Sink: Send {
     /// Writes a block of so many whole lines, and returns how many of them are lost.
     fn write_lines(&mut self, block: &[u8], lines: u64) -> u64;

@@ -33,7 +33,7 @@ pub(super) struct LogFile {
     console: Console,
     tidying: Arc<Tidying>,
     opened: Option<Opened>,
-    /// Whether it was said that the file can't be written, while it can't.
+    /// Set while the file can't be written: true if that was said.
     failing: Option<bool>,
     /// The last time that it was said.
     said: Option<Instant>,
@@ -243,7 +243,7 @@ impl Opened {
     }
 }
 
-/// What is done about old files, by one thread at a time.
+/// The work on old files, by one thread at a time.
 #[derive(Default)]
 struct Tidying(Mutex<Running>);
 

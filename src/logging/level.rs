@@ -5,15 +5,15 @@
 /// Their numbers in lines are those of other ACI servers (observed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What helps to find a mistake: `debug` of the program's own code.
+    /// Lines that help to find a mistake: `debug` of the program's own code.
     Full,
-    /// What happens.
+    /// Lines about what happens.
     Normal,
-    /// What somebody should look at.
+    /// Lines that somebody should look at.
     Warning,
-    /// What has failed.
+    /// Lines about what has failed.
     Error,
-    /// What every stream takes: each request, and the first line of each file.
+    /// Lines that every stream takes: each request, and the first line of each file.
     Always,
 }
 

@@ -9,7 +9,7 @@ use super::APPLICATION_TYPE;
 use super::level::Level;
 use super::settings::{LogFormat, StreamSettings};
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
     pub(super) level: Level,
@@ -21,7 +21,7 @@ pub(super) struct Line<'a> {
     pub(super) about: About<'a>,
 }
 
-/// What a line is about, as far as that is known.
+/// The subject of a line, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct About<'a> {
     /// The id of the request.

@@ -83,7 +83,7 @@ struct Shared {
     is_open: AtomicBool,
     open: ArcSwap<Open>,
     console: OnceLock<Console>,
-    /// What was said before it was known which streams there are; `None` from then on, and where nobody keeps it.
+    /// Lines that were said before it was known which streams there are; `None` from then on, and where nobody keeps it.
     early: Mutex<Option<Vec<Early>>>,
     tokens: ArcSwapOption<MakeToken>,
 }
@@ -101,7 +101,7 @@ struct Early {
     message: String,
 }
 
-/// Where the console says a line that streams have taken.
+/// The wish of streams about the console, for a line that they have taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Echo {
     /// If it would without streams.

@@ -110,7 +110,7 @@ struct Old {
 ///
 /// # Errors
 ///
-/// What is there is a link or no regular file: those belong to others. Or the system refuses it.
+/// A link or no regular file is there: those belong to others. Or the system refuses it.
 pub(super) fn expire(settings: &StreamSettings, began: &str, now: i64) -> io::Result<()> {
     let path = &settings.path;
     if !fs::symlink_metadata(path)?.is_file() {

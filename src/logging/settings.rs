@@ -45,7 +45,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What becomes of a log file that is full.
+/// The fate of a log file that is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpireAction {
     /// It gets its time behind its name, and is compressed with gzip.

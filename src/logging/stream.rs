@@ -83,14 +83,14 @@ impl Stream {
     }
 }
 
-/// What is waiting is still written.
+/// Lines that wait are still written.
 impl Drop for Stream {
     fn drop(&mut self) {
         self.channel.close();
     }
 }
 
-/// What the console has been told of lost lines.
+/// The lost lines that the console has been told of.
 #[derive(Default)]
 struct Told {
     last: Option<Instant>,

@@ -1,4 +1,4 @@
-//! What tests of streams share.
+//! Settings that tests of streams share.
 
 use super::{ExpireAction, Level, LogFormat, StreamSettings};
 

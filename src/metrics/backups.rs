@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use actiond_actors::Timestamp;
 
-/// What has become of the backups that this server was asked for.
+/// The outcomes of the backups that this server was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Backups {
     made: AtomicU64,

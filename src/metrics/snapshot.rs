@@ -1,4 +1,4 @@
-//! What a scrape reads, all of it from memory but for what it asks the store and the figures of the process.
+//! The figures that a scrape reads, all of them from memory but for what it asks the store and the figures of the process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,7 +79,7 @@ impl Snapshot {
     }
 }
 
-/// What the store was asked.
+/// The answers of the store.
 #[derive(Debug, Default, Clone)]
 pub(super) struct OfStore {
     /// `None` if the store has none, or none is known.
@@ -96,7 +96,7 @@ impl OfStore {
     }
 }
 
-/// What the store was asked last, and when.
+/// The latest answers of the store, and their time.
 #[derive(Debug, Default)]
 pub(super) struct KnownOfStore(Mutex<Option<(Instant, OfStore)>>);
 

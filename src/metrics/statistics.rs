@@ -16,7 +16,7 @@ use crate::front::Port;
 /// One figure.
 #[derive(Debug)]
 pub(crate) struct Statistic {
-    /// What it is about: the service, requests, a queue, its actions, the store.
+    /// The group of what it is about: the service, requests, a queue, its actions, the store.
     pub(crate) class: &'static str,
     /// Which of those: the name of a queue or of an action, or of a part of the service.
     pub(crate) of: String,

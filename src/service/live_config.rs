@@ -21,21 +21,21 @@ pub(crate) trait LiveConfig: Send + Sync {
     fn reload_now(self: Arc<Self>) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
 }
 
-/// What is wrong, or probably wrong, with a configuration: a line for each, with file and line where they apply. Both lists are
+/// The mistakes and probable mistakes of a configuration: a line for each, with file and line where they apply. Both lists are
 /// bounded.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFindings {
-    /// What a reload would be refused for; empty if it would not.
+    /// The reasons for which a reload would be refused; empty if it would not.
     pub(crate) problems: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
 
-/// What came of a reload: a line for each. The lists are bounded.
+/// The outcome of a reload: a line for each change. The lists are bounded.
 #[derive(Debug, Default)]
 pub(crate) struct ReloadOutcome {
     /// The keys whose new values are in force.
     pub(crate) changed: Vec<String>,
-    /// What has changed and has no effect before a restart.
+    /// Changes that have no effect before a restart.
     pub(crate) needs_restart: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }

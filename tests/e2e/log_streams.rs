@@ -387,7 +387,7 @@ fn no_line_that_was_written_is_lost_by_a_kill() {
     }
 }
 
-/// Where there is no room for the log, requests are answered and actions run; what was lost is told once there is.
+/// Requests are answered and actions run where there is no room for the log; lost lines are told once there is.
 #[test]
 fn a_disk_too_full_for_the_log_stops_no_work() {
     let home = Home::new(&config(TEXT));

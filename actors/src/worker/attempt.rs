@@ -56,7 +56,7 @@ pub(crate) struct Attempt {
     /// None if it runs at once.
     action: Option<ActionRef>,
     queue_name: Arc<str>,
-    /// What lines of the log are about that come from its work.
+    /// The subject of the lines of the log that come from its work.
     subject: Option<Arc<Subject>>,
     parameters: Parameters,
     /// The names of those that nothing shows.
@@ -468,7 +468,7 @@ impl Attempt {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Returns what lines of the log are about that come from its work.
+    /// Returns the subject of the lines of the log that come from its work.
     pub(crate) fn subject(&self) -> Option<Arc<Subject>> {
         self.subject.clone()
     }

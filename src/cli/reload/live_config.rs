@@ -1,4 +1,4 @@
-//! What the service port asks of the configuration.
+//! The configuration as the service port asks for it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the service port tells of the configuration.
+//! The configuration, as the service port tells of it.
 
 use std::sync::Arc;
 

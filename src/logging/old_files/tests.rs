@@ -179,7 +179,7 @@ const ALL: [ExpireAction; 5] = [
     ExpireAction::Day,
 ];
 
-/// What logrotate makes lies beside the file, and in the forms that other actions give.
+/// Files of logrotate lie beside the file, and such as other actions make.
 #[test]
 fn files_that_the_action_in_force_does_not_make_are_those_of_others() {
     let names = [

@@ -1,4 +1,4 @@
-//! What the log, the metrics and cron are told of backups.
+//! Backups as the log, the metrics and cron are told of them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

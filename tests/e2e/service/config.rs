@@ -6,7 +6,7 @@ use std::process::Command;
 use super::ServicePort;
 use crate::server::{Home, Server};
 
-/// What stands in every place where a secret may, and a secret of the environment.
+/// Secrets for every place where one may be, and one of the environment.
 const SECRETS: [&str; 8] = [
     "of-a-tls-key",
     "of-the-environment",
@@ -145,7 +145,7 @@ fn what_is_in_force_is_shown_and_no_secret() {
     no_secret(&log.join("\n"));
 }
 
-/// What is shown is a configuration that means the same, and can be checked as one.
+/// The text that is shown is a configuration that means the same, and can be checked as one.
 #[test]
 fn what_is_shown_is_a_configuration() {
     let plain = "[Service]\nServicePort=0\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\nMaximumThreads=3\n";

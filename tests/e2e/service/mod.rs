@@ -1,4 +1,4 @@
-//! What the service port tells of the server and of its configuration, and the reload by it. Who may ask is tested in `access`.
+//! The service port: what it tells of the server and of its configuration, and the reload by it. Who may ask is tested in `access`.
 //!
 //! - `statistics`: after known work the figures have known values;
 //! - `config`: what is in force is shown, and no secret in it; a configuration is checked and changes nothing;
@@ -104,7 +104,7 @@ impl Told {
         self.data.lines().filter_map(|line| line.strip_prefix(&start)).collect()
     }
 
-    /// What is wrong, which it must say.
+    /// Returns the reason of an error, which it must say.
     pub(crate) fn error(&self) -> &str {
         assert_eq!(self.response, "ERROR", "{self:?}");
         assert!(!self.data.is_empty(), "{self:?}");
@@ -112,7 +112,7 @@ impl Told {
     }
 }
 
-/// What its error names is what the port has.
+/// The error names the actions that the port has, and no others.
 #[test]
 fn a_request_that_names_no_action_is_told_those_of_the_port() {
     let home = Home::new(&format!("[Service]\nServicePort=0\n{CONFIG}"));

@@ -9,7 +9,7 @@ fn config(server: &str, queue: &str) -> String {
     )
 }
 
-/// How many actions wait and run.
+/// Returns how many actions wait and run.
 fn counts(server: &Server) -> [u64; 2] {
     let status = server.info("Process", "queueStatus", "").success();
     ["pending", "running"].map(|count| status.number(count))
