@@ -180,9 +180,14 @@ impl Server {
 
     /// Counts the lines of its log so far that hold these words.
     pub(crate) fn log_lines(&self, words: &str) -> usize {
+        self.lines_with(words).len()
+    }
+
+    /// Returns the lines of its log so far that hold these words.
+    pub(crate) fn lines_with(&self, words: &str) -> Vec<String> {
         let mut said = self.said.borrow_mut();
         said.extend(self.log.try_iter());
-        said.iter().filter(|line| line.contains(words)).count()
+        said.iter().filter(|line| line.contains(words)).cloned().collect()
     }
 
     /// Has the configuration read again, and waits until that is done, well or not.

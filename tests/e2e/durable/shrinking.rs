@@ -138,15 +138,19 @@ fn as_before(data: &Path) {
 fn a_file_of_an_earlier_version_is_rewritten_when_it_holds_little() {
     let home = Home::new(&config(-1, ""));
     let server = home.start();
-    let tokens = fill(&server, 400);
+    fill(&server, 400);
     server.signal("TERM");
     server.wait();
     as_before(&home.data());
     home.configure(&config(10, ""));
     let server = home.start();
     wait_until("a small file", || length(&home, "actions.db") < 3 * MEGABYTE);
-    let last = tokens.last().unwrap();
-    assert_eq!(server.status_in("Work", last), "Finished");
+    // Which ten are kept depends on the order in which they ended, and tokens name the port of the server that shows them.
+    let kept = server.info("Work", "getStatus", "").success().values("token");
+    assert_eq!(kept.len(), 10);
+    for token in &kept {
+        assert_eq!(server.status_in("Work", token), "Finished");
+    }
     server.submit_to("Work", "");
     assert_eq!(server.log_lines("WARN") + server.log_lines("ERROR"), 0);
     server.signal("TERM");
