@@ -44,6 +44,7 @@ impl Bench {
             priority: 0,
             key: None,
             queued_at: Timestamp(1_000),
+            origin: None,
         };
         Batch {
             queue: self.queue,
@@ -53,6 +54,7 @@ impl Bench {
             claim,
             max_queued: None,
             retention: Retention::default(),
+            wants: None,
         }
     }
 

@@ -136,6 +136,7 @@ mod tests {
             run_by: None,
             figures: None,
             position: None,
+            origin: None,
         }
     }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use actiond_actors::lifecycle::{Command, Ended, Recovery, Refusal, Verdict, decide, is_current};
 use actiond_actors::store::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, Notice, OwnerId,
-    PastAttempt, Record, Rejected, Resumed, StoreError, Submitted,
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction, NewEvent,
+    Notice, OwnerId, PastAttempt, Record, Rejected, Resumed, StoreError, Subject, Submitted,
 };
 use actiond_actors::{ActionId, State, SubmissionKey, Timestamp, Wish};
 
 use super::data::{Owner, Queue, Row};
+use super::outbox::Outbox;
 
 /// Maximum number of final actions that one batch deletes: its caller waits for it.
 const MAX_DELETED: usize = 200;
@@ -28,6 +29,7 @@ pub(crate) enum To {
 pub(crate) struct Change<'d> {
     queue: &'d mut Queue,
     last_id: &'d mut u64,
+    outbox: &'d mut Outbox,
     owners: &'d mut BTreeMap<OwnerId, Owner>,
     batch: &'d Batch,
     owner: OwnerId,
@@ -43,6 +45,7 @@ impl<'d> Change<'d> {
     pub(crate) const fn new(
         queue: &'d mut Queue,
         last_id: &'d mut u64,
+        outbox: &'d mut Outbox,
         owners: &'d mut BTreeMap<OwnerId, Owner>,
         batch: &'d Batch,
         owner: OwnerId,
@@ -51,6 +54,7 @@ impl<'d> Change<'d> {
         Self {
             queue,
             last_id,
+            outbox,
             owners,
             batch,
             owner,
@@ -63,7 +67,9 @@ impl<'d> Change<'d> {
 
     pub(crate) fn apply(&mut self) -> BatchReply {
         let batch = self.batch;
-        let controls = batch.controls.iter().map(|control| self.control(control)).collect();
+        let events = self.outbox.last_id();
+        let controls =
+            batch.controls.iter().map(|control| self.control_and_tell(control)).collect();
         self.arrived |= self.queue.let_due_start(batch.now);
         let mut submissions = Vec::with_capacity(batch.submissions.len());
         let mut repeats = Vec::new();
@@ -76,6 +82,9 @@ impl<'d> Change<'d> {
             submissions.push(submitted);
         }
         let claimed = self.claim();
+        for claimed in &claimed {
+            self.tell(EventKind::Start, claimed.id);
+        }
         let more_to_prune = self.prune();
         let counts = self.queue.counts();
         if self.arrived && !self.queue.paused && counts.queued() > 0 {
@@ -96,7 +105,44 @@ impl<'d> Change<'d> {
             owner: self.owner,
             deferred: self.queue.deferred(),
             next_due: self.queue.next_due(batch.now),
+            events: usize::try_from(self.outbox.last_id() - events).unwrap_or_default(),
         }
+    }
+
+    /// Applies a control, and writes the events that it makes.
+    fn control_and_tell(&mut self, control: &Control) -> Result<Vec<Affected>, Rejected> {
+        let affected = self.control(control)?;
+        let is_retry = matches!(control, Control::End(end) if end.ended == Ended::Retry);
+        for Affected { id, verdict, .. } in &affected {
+            let Verdict::Move(state) = verdict else { continue };
+            let reported = is_retry.then_some(EventKind::ErrorReport);
+            if let Some(kind) = EventKind::of_end(*state).or(reported) {
+                self.tell(kind, *id);
+            }
+        }
+        Ok(affected)
+    }
+
+    /// Writes an event about an action for each handler that wants it.
+    fn tell(&mut self, kind: EventKind, id: ActionId) {
+        if let Some(row) = self.queue.rows.get(&id) {
+            self.outbox.tell(self.batch, kind, &Subject::Action(Box::new(row.record.clone())));
+        }
+    }
+
+    fn tell_new(&mut self, event: &NewEvent) -> Result<Vec<Affected>, Rejected> {
+        let (kind, subject) = match event {
+            NewEvent::ErrorReport { id, attempt, error, report } => {
+                let record = self.current(*id, *attempt)?.record.clone();
+                // It was written by a server, so it can be read.
+                let report = report.nodes().unwrap_or_default();
+                let record = Record { error: Some(error.clone()), report, ..record };
+                (EventKind::ErrorReport, Subject::Action(Box::new(record)))
+            }
+            NewEvent::Level(change) => (EventKind::Queue, Subject::Queue(*change)),
+        };
+        self.outbox.tell(self.batch, kind, &subject);
+        Ok(Vec::new())
     }
 
     fn control(&mut self, control: &Control) -> Result<Vec<Affected>, Rejected> {
@@ -130,6 +176,11 @@ impl<'d> Change<'d> {
                 Ok(vec![row.affected(Verdict::Stay)])
             }
             Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
+            Control::Tell(event) => self.tell_new(event),
+            Control::Outbox { handler, change } => {
+                self.outbox.change(*handler, change);
+                Ok(Vec::new())
+            }
             Control::Delete { actions, filter } => {
                 let listed = |id: &&ActionId| {
                     self.queue.rows.get(id).is_some_and(|row| filter.matches(&row.record))
@@ -311,8 +362,8 @@ impl<'d> Change<'d> {
         let max = self.batch.max_queued;
         let is_full = max.is_some_and(|max| self.queue.counts().queued() >= max);
         let rows = &self.queue.rows;
-        let (parameters, priority, key, not_before, queued_at) = match new {
-            NewAction::Given { parameters, priority, key, not_before, queued_at } => {
+        let (parameters, priority, key, not_before, queued_at, origin) = match new {
+            NewAction::Given { parameters, priority, key, not_before, queued_at, origin } => {
                 if let Some((key, first)) = key.as_ref().and_then(|key| {
                     let same = |k: &SubmissionKey| k.as_str() == key.as_str();
                     Some((key, rows.values().find(|row| row.key.as_ref().is_some_and(same))?))
@@ -323,7 +374,8 @@ impl<'d> Change<'d> {
                     let Record { id, queued_at, .. } = first.record;
                     return Ok(Submitted { id, queued_at, taken_by: None });
                 }
-                (parameters.clone(), *priority, key.clone(), *not_before, *queued_at)
+                let origin = origin.clone().filter(|origin| !origin.is_empty());
+                (parameters.clone(), *priority, key.clone(), *not_before, *queued_at, origin)
             }
             NewAction::CopyOf { .. } if is_full => return Err(Rejected::QueueFull),
             NewAction::CopyOf { id, queued_at } => {
@@ -332,7 +384,8 @@ impl<'d> Change<'d> {
                 let Row { parameters, record, .. } = row;
                 // What waits for its next attempt waits for a time that concerns only that.
                 let not_before = record.not_before.filter(|_| record.attempt == 0);
-                (parameters.clone(), record.priority, None, not_before, *queued_at)
+                let origin = record.origin.as_ref().and_then(|origin| origin.of_copy());
+                (parameters.clone(), record.priority, None, not_before, *queued_at, origin)
             }
         };
         if is_full {
@@ -360,6 +413,7 @@ impl<'d> Change<'d> {
             run_by: None,
             figures: None,
             position: None,
+            origin,
         };
         self.queue.rows.insert(id, Row::new(record, parameters, key));
         Ok(Submitted { id, queued_at, taken_by: None })

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use actiond_actors::lifecycle::{Command, Verdict, error_of, not_before, outcome_of_error};
 use actiond_actors::store::{
-    Affected, Batch, BatchReply, Claimed, Notice, NoticeSink, OwnerId, PastAttempt, QueueId,
-    QueueState, Record, Renewal, Resumed, StoreError,
+    Affected, Batch, BatchReply, Claimed, HandlerId, Notice, NoticeSink, OwnerId, PastAttempt,
+    QueueId, QueueState, Record, Renewal, Resumed, StoreError,
 };
 use actiond_actors::{ActionId, Counts, Parameters, State, SubmissionKey, Timestamp};
 
 use super::change::{Change, To};
+use super::outbox::Outbox;
 
 #[derive(Default)]
 pub(crate) struct Data {
     queues: Vec<Queue>,
     last_id: u64,
+    pub(crate) outbox: Outbox,
     owners: BTreeMap<OwnerId, Owner>,
 }
 
@@ -61,6 +63,16 @@ impl Data {
     pub(crate) fn queue(&self, id: QueueId) -> Result<&Queue, StoreError> {
         let index = usize::try_from(id.0).ok();
         index.and_then(|index| self.queues.get(index)).ok_or_else(|| unknown(id))
+    }
+
+    /// Makes this owner the one that delivers the events of a handler, unless another one does whose lease holds.
+    pub(crate) fn lead(&mut self, handler: HandlerId, owner: OwnerId, now: Duration) -> bool {
+        let owners = &self.owners;
+        let holds = |id: OwnerId| {
+            let lease = owners.get(&id).and_then(|owner| owner.lease);
+            lease.is_some_and(|end| end > now)
+        };
+        self.outbox.lead(handler, owner, holds)
     }
 
     /// Makes an owner whose lease ends at this time.
@@ -113,12 +125,12 @@ impl Data {
         owner: OwnerId,
         now: Duration,
     ) -> (Result<BatchReply, StoreError>, Vec<(NoticeSink, Notice)>) {
-        let Self { queues, last_id, owners } = self;
+        let Self { queues, last_id, outbox, owners } = self;
         let index = usize::try_from(batch.queue.0).unwrap_or(usize::MAX);
         let Some(queue) = queues.get_mut(index) else {
             return (Err(unknown(batch.queue)), Vec::new());
         };
-        let mut change = Change::new(queue, last_id, owners, batch, owner, now);
+        let mut change = Change::new(queue, last_id, outbox, owners, batch, owner, now);
         let reply = change.apply();
         let notices = change.notices;
         let told = notices.into_iter().flat_map(|(to, notice)| {

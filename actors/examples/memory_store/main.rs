@@ -4,7 +4,7 @@
 //!
 //! - `store`: the store itself, as `actiond_actors::store` asks for it;
 //! - `data`: rows and owners; `change`: the changes of a batch to them;
-//! - `listing`: pages of listings;
+//! - `listing`: pages of listings; `outbox`: events for handlers;
 //! - `demo`: two servers that share it.
 //!
 //! It is written to be read, not to be fast, and passes the suite that every store must pass
@@ -14,6 +14,7 @@ mod change;
 mod data;
 mod demo;
 mod listing;
+mod outbox;
 mod store;
 
 #[actix::main]

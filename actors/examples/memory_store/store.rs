@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, Renewal, Seal,
-    Store, StoreError,
+    BatchAnswer, EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt,
+    QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters};
 use futures_util::FutureExt as _;
@@ -159,6 +159,31 @@ impl Store for MemoryStore {
     fn enlist(&self, seal: Seal) {
         // If the thread has ended, the batch comes back and is answered as it is dropped.
         drop(self.jobs.send(Job::Batch(Enlisted(Some(seal)))));
+    }
+
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        ready(self.with(|_, data| Ok(data.outbox.open(name)))).boxed()
+    }
+
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        self.read(|data| data.outbox.page(handler, &except, limit))
+    }
+
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        self.read(|data| data.outbox.state(handler))
+    }
+
+    fn lead(&self, handler: HandlerId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        let now = (self.shared.clock)();
+        ready(self.with(|owner, data| Ok(data.lead(handler, owner, now)))).boxed()
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

@@ -105,6 +105,7 @@ impl UnsealedBatch {
                     Timestamp(now.0.saturating_sub(age))
                 }),
             },
+            wants: None,
         };
         (batch, Box::new(move |reply| self.answer(reply, recipients)))
     }

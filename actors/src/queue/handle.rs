@@ -122,7 +122,8 @@ impl QueueHandle {
         let Submission { parameters, priority, key, not_before } = submission;
         self.check(&parameters)?;
         let queued_at = self.clock.now();
-        let new = NewAction::Given { parameters, priority, key, not_before, queued_at };
+        let new =
+            NewAction::Given { parameters, priority, key, not_before, queued_at, origin: None };
         self.send_submission(new).await
     }
 

@@ -278,6 +278,7 @@ mod tests {
             priority: 0,
             key: None,
             queued_at: Timestamp(0),
+            origin: None,
         };
         let (reply, answer) = oneshot::channel();
         (inbox.submission(new, reply).unwrap(), answer)

@@ -43,7 +43,9 @@ impl Asked {
             | Control::Recover { .. }
             | Control::Reclaim { .. }
             | Control::Note { .. }
-            | Control::Delete { .. } => Self::Other,
+            | Control::Delete { .. }
+            | Control::Tell(_)
+            | Control::Outbox { .. } => Self::Other,
         }
     }
 }

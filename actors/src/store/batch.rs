@@ -8,7 +8,10 @@ use crate::key::SubmissionKey;
 use crate::lifecycle::{Came, Command, Ended, OnRestart, Recovery, Refusal, Verdict};
 use crate::report::{Report, Written};
 use crate::store::query::Query;
-use crate::store::{Counts, Figures, OwnerId, QueueId, SiteId, StoreError};
+use crate::store::{
+    Counts, EventWants, Figures, HandlerId, NewEvent, Origin, OutboxChange, OwnerId, QueueId,
+    SiteId, StoreError,
+};
 
 /// Changes that one queue wants to make in one transaction.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Batch {
     pub max_queued: Option<u64>,
     /// The final actions that are kept; older ones are deleted.
     pub retention: Retention,
+    /// The handlers that want events of this queue; `None` if there are none.
+    pub wants: Option<Arc<EventWants>>,
 }
 
 /// Limits on the final actions that are kept.
@@ -110,6 +115,16 @@ pub enum Control {
         /// The attempt's number.
         attempt: u32,
     },
+    /// Writes an event for the handlers that want it ([`Batch::wants`]), and nothing else. It is [`Rejected::Stale`] if it is of an
+    /// attempt that does not run, or that another owner runs. The answer names no action.
+    Tell(Box<NewEvent>),
+    /// Changes the events of a handler. The answer names no action.
+    Outbox {
+        /// The handler.
+        handler: HandlerId,
+        /// The change.
+        change: OutboxChange,
+    },
 }
 
 impl Control {
@@ -178,6 +193,8 @@ pub enum NewAction {
         not_before: Option<Timestamp>,
         /// Time when the submission arrived.
         queued_at: Timestamp,
+        /// What it brings beside its parameters.
+        origin: Option<Box<Origin>>,
     },
     /// A copy of an action that has not ended, with its parameters and priority, and with its earliest start if it was
     /// never started.
@@ -227,6 +244,8 @@ pub struct BatchReply {
     pub deferred: u64,
     /// Time until the first of them may start, by [`Batch::now`]; `None` if there are none.
     pub next_due: Option<Duration>,
+    /// Number of events that were written for handlers.
+    pub events: usize,
 }
 
 /// An action that a control concerned, and what was decided.

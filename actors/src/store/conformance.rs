@@ -233,6 +233,7 @@ impl Bench {
             claim: 0,
             max_queued: None,
             retention: Retention::default(),
+            wants: None,
         }
     }
 
@@ -259,6 +260,7 @@ impl Bench {
             priority,
             key: None,
             queued_at: Timestamp(self.now),
+            origin: None,
         }
     }
 

@@ -132,13 +132,31 @@
 //!
 //! # Outbox
 //!
-//! An event that must be delivered at least once, even after a crash, can't be sent from memory after the commit: it needs
-//! a row written in the same transaction. Nothing uses that yet. It is described here so that a store can be designed
-//! for it. A batch will name the kinds of event that its queue wants. For each change of such a kind the store will write
-//! a row: a sequence number (per queue, in the order of commits), the kind, and what the answer to the change says of the
-//! action (id, attempt, queue time, state, and for an end the error). The owner that holds the lease on delivery reads
-//! the rows in pages after a number, and a control of a later batch deletes them up to a number. So a consumer may see an
-//! event twice but never misses one, and nothing is written if no events are wanted.
+//! An event that must be delivered at least once, even after a crash, can't be sent from memory after the commit. So a batch says
+//! which handlers want which kinds of event ([`Batch::wants`]), and the store writes a row for each handler of each such change, in
+//! the transaction of the change and in the order of the batch: controls, submissions that start at once, claims. What the row says
+//! is the action as [`Store::record`] would read it right after that change, without its place in the queue. Nothing is written
+//! where nobody wants anything.
+//!
+//! | change | kind |
+//! |---|---|
+//! | a claim, also of what starts as it is submitted | [`EventKind::Start`] |
+//! | a move to Finished, Error, Cancelled or Stopped, whatever made it | [`EventKind::Finish`], `Error`, `Cancel`, `Stop` |
+//! | an end with [`Ended::Retry`] that queues its action again; [`NewEvent::ErrorReport`] | [`EventKind::ErrorReport`] |
+//! | [`NewEvent::Level`] | [`EventKind::Queue`] |
+//!
+//! The end of an action that has a callback ([`Origin::callback`]) is also written for the handler [`EventWants::callback`].
+//!
+//! A handler is a name that stays ([`Store::open_handler`]). The system reads its pending events ([`Store::events`]), delivers them, and
+//! settles them by a control of a later batch ([`Control::Outbox`]): what was delivered is deleted, what failed for good is kept aside
+//! until somebody asks for it to be tried again or discarded. An event outlives its action. What was read and not settled is read
+//! again after a crash, so a receiver may hear of an event twice, and knows it by its number. Where servers share a store, one of
+//! them delivers the events of a handler ([`Store::lead`]).
+//!
+//! # Origins
+//!
+//! What a submission brings beside its parameters (`origin` in [`NewAction::Given`]) is kept with the action and read with it. A
+//! copy has the origin that [`Origin::of_copy`] returns.
 
 mod again;
 mod batch;
@@ -148,6 +166,8 @@ mod counts;
 mod directory;
 #[cfg(feature = "postgres")]
 pub mod moving;
+mod origin;
+mod outbox;
 mod owner;
 mod pending;
 #[cfg(feature = "postgres")]
@@ -179,6 +199,11 @@ pub use batch::{
 };
 pub use counts::Counts;
 pub use directory::DirectoryLock;
+pub use origin::{Origin, ScheduledFor};
+pub use outbox::{
+    EventId, EventKind, EventPage, EventWants, FailedEvent, HandlerId, LevelChange, NewEvent,
+    OutboxChange, OutboxState, QueueLevel, StoredEvent, Subject,
+};
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, IdPage, Page, PageLimit, Query};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
@@ -306,6 +331,31 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
             Ok(IdPage { ids: records.iter().map(|record| record.id).collect(), next })
         })
         .boxed()
+    }
+
+    /// Finds or creates the handler of events of this name (case does not matter).
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>>;
+
+    /// Reads pending events of a handler, the oldest first, without those named in `except`, with at most what `limit` allows; one
+    /// event may be larger. As fresh as [`Store::record`].
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>>;
+
+    /// Reads the numbers of the events of a handler.
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>>;
+
+    /// Makes this owner the one that delivers the events of a handler, unless another one does whose lease holds, and tells whether
+    /// it is. Always true in a store that one server has to itself.
+    fn lead(&self, handler: HandlerId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        let _ = handler;
+        ready(Ok(true)).boxed()
     }
 
     /// Returns the owner that this server is in the store.
@@ -528,6 +578,8 @@ pub struct Record {
     /// Its place in the queue, from 1; only while it may start, only from [`Store::record`], and only up to
     /// [`Record::MAX_POSITION`].
     pub position: Option<u64>,
+    /// What it was submitted with beside its parameters, if there is something.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// An attempt that has ended without ending its action, or whose action was tried again later.

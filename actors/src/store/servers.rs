@@ -10,7 +10,8 @@ use crate::action::ActionId;
 use crate::report::{Progress, Report};
 
 /// A site's number within one store. It stands for the same [`Site`] for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SiteId(pub i32);
 
 /// A name of a server, and the host and port that its tokens carry.

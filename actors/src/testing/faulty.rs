@@ -9,8 +9,9 @@ use super::Gate;
 use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
-    Batch, BatchAnswer, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record,
-    RecordWithin, Rejected, Renewal, Retention, Seal, Store, StoreError, StoreSize,
+    Batch, BatchAnswer, EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId,
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, Rejected, Renewal, Retention, Seal,
+    Store, StoreError, StoreSize,
 };
 
 /// Time after which a queue looks again whose claims failed while others of its actions wait for a time.
@@ -214,6 +215,30 @@ impl Store for FaultyStore {
                 inner.enlist(seal);
             });
         }
+    }
+
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        self.inner.open_handler(name)
+    }
+
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        self.inner.events(handler, except, limit)
+    }
+
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        self.inner.outbox_state(handler)
+    }
+
+    fn lead(&self, handler: HandlerId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.inner.lead(handler)
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

@@ -21,6 +21,8 @@ mod demo;
 #[path = "../../examples/memory_store/listing.rs"]
 mod listing;
 mod mistakes;
+#[path = "../../examples/memory_store/outbox.rs"]
+mod outbox;
 #[path = "../../examples/memory_store/store.rs"]
 mod store;
 mod systems;

@@ -11,8 +11,9 @@ use actiond_actors::lifecycle::{OnRestart, Verdict};
 use actiond_actors::store::conformance::{self, StoreFactory, run};
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    Affected, Batch, BatchAnswer, Control, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState,
-    Record, Rejected, Renewal, Retention, Seal, Store, StoreError,
+    Affected, Batch, BatchAnswer, Control, EventId, EventPage, HandlerId, NoticeSink, OutboxState,
+    OwnerId, PastAttempt, QueueId, QueueState, Record, Rejected, Renewal, Retention, Seal, Store,
+    StoreError,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use futures_util::FutureExt as _;
@@ -92,6 +93,7 @@ impl Wrong {
             claim: 0,
             max_queued: None,
             retention: Retention::default(),
+            wants: None,
         };
         drop(other.commit(batch));
         // Once that is done.
@@ -174,6 +176,26 @@ impl Store for Wrong {
             drop(self.inner.renew());
         }
         self.inner.enlist(Box::new(move || (batch, answer)));
+    }
+
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        self.inner.open_handler(name)
+    }
+
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        self.inner.events(handler, except, limit)
+    }
+
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        self.inner.outbox_state(handler)
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

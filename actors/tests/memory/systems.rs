@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
-    NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+    EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt, QueueId,
+    QueueState, Record, Renewal, Seal, Store, StoreError,
 };
 use actiond_actors::testing::{Gate, Plan, Script, eventually};
 use actiond_actors::{
@@ -55,6 +56,26 @@ impl Store for Line {
             let (_, answer) = seal();
             answer(Err(Self::away()));
         }
+    }
+
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        self.store.open_handler(name)
+    }
+
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        self.store.events(handler, except, limit)
+    }
+
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        self.store.outbox_state(handler)
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

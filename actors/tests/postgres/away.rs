@@ -31,6 +31,7 @@ pub(crate) fn batch(queue: QueueId) -> Batch {
         claim: 0,
         max_queued: None,
         retention: Retention::default(),
+        wants: None,
     }
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn new_action() -> NewAction {
         key: None,
         not_before: None,
         queued_at: Timestamp(1_000_000),
+        origin: None,
     }
 }
 

@@ -99,8 +99,14 @@ async fn what_was_begun_in_the_future_is_recovered_now() {
     let queue = dies.open_queue("Work").await.unwrap().id;
     let now = Off(HOUR).now();
     let NewAction::Given { parameters, .. } = new_action() else { unreachable!() };
-    let new =
-        NewAction::Given { parameters, priority: 0, key: None, not_before: None, queued_at: now };
+    let new = NewAction::Given {
+        parameters,
+        priority: 0,
+        key: None,
+        not_before: None,
+        queued_at: now,
+        origin: None,
+    };
     let starts = Batch { now, submissions: vec![new], claim: 1, ..batch(queue) };
     let id = dies.commit(starts).await.unwrap().claimed[0].id;
     drop(dies);

@@ -114,7 +114,8 @@ async fn an_old_snapshot_keeps_nothing_from_starting() {
     let NewAction::Given { parameters, key, not_before, queued_at, .. } = new_action() else {
         unreachable!()
     };
-    let high = NewAction::Given { parameters, priority: 7, key, not_before, queued_at };
+    let high =
+        NewAction::Given { parameters, priority: 7, key, not_before, queued_at, origin: None };
     commit(&*b, Batch { submissions: vec![high], ..batch(queue) }).await;
     let started = commit(&*a, Batch { claim: 1, ..batch(queue) }).await;
     assert_eq!(started[0].priority, 7);

@@ -148,6 +148,7 @@ impl OldFile {
             priority: -100,
             key: key.map(|key| key.as_str().into()),
             queued_at: Timestamp(9_000),
+            origin: None,
         };
         let mut next: Vec<_> =
             self.of(queue).filter(|old| old.record.state == State::Queued).collect();
@@ -165,6 +166,7 @@ impl OldFile {
             claim: next.len(),
             max_queued: None,
             retention: Retention { max_finished: Some(3), finished_after: None },
+            wants: None,
         };
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
@@ -188,6 +190,7 @@ impl OldFile {
             key: None,
             not_before: Some(Timestamp(9_500)),
             queued_at: Timestamp(9_000),
+            origin: None,
         };
         let batch = Batch {
             queue,
@@ -197,6 +200,7 @@ impl OldFile {
             claim: 0,
             max_queued: None,
             retention: Retention::default(),
+            wants: None,
         };
         let reply = store.commit(batch).await.unwrap();
         assert!(reply.controls[0].is_ok(), "{reply:?}");
@@ -237,6 +241,7 @@ fn old(number: u64) -> Old {
         run_by: None,
         figures: None,
         position: None,
+        origin: None,
     };
     Old {
         queue: QueueId(if number.is_multiple_of(2) { 1 } else { 2 }),
@@ -328,6 +333,11 @@ fn a_file_of_format_2_is_brought_over() {
     is_brought_over(2);
 }
 
+#[test]
+fn a_file_of_format_3_is_brought_over() {
+    is_brought_over(3);
+}
+
 /// A file that lacks one of its format's tables is not ours.
 #[test]
 fn a_file_that_lacks_a_table_is_refused() {
@@ -335,8 +345,10 @@ fn a_file_that_lacks_a_table_is_refused() {
         (1, 1, "outcome"),
         (1, 1, "parameters"),
         (2, 2, "parameters"),
-        // Format 3 has one table more than format 2.
+        (3, 3, "history"),
+        // Format 3 has one table more than format 2, and format 4 two more.
         (2, 3, ""),
+        (3, 4, ""),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("actions.db");
@@ -361,7 +373,7 @@ fn a_file_that_lacks_a_table_is_refused() {
 /// A copy of any earlier format passes the check of what takes the place of a database, and is one file of today's format then.
 #[test]
 fn a_copy_of_an_earlier_format_is_prepared() {
-    for format in [1, 2] {
+    for format in [1, 2, 3] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("actions.db");
         let file = OldFile::new(150);

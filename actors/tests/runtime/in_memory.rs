@@ -26,6 +26,7 @@ fn batch(queue: QueueId) -> Batch {
         claim: 0,
         max_queued: None,
         retention: Retention::default(),
+        wants: None,
     }
 }
 
@@ -36,6 +37,7 @@ async fn submit_to(store: &dyn Store, queue: QueueId, text: &str) -> ActionId {
         key: None,
         not_before: None,
         queued_at: Timestamp(1),
+        origin: None,
     };
     let reply = store.commit(Batch { submissions: vec![new], ..batch(queue) }).await.unwrap();
     reply.submissions[0].clone().unwrap().id
@@ -196,6 +198,7 @@ async fn fill(store: &dyn Store, queue: QueueId, number: usize) {
         key: None,
         not_before: None,
         queued_at: Timestamp(1),
+        origin: None,
     };
     let submissions = (0..number).map(|_| new()).collect();
     store.commit(Batch { submissions, ..batch(queue) }).await.unwrap();

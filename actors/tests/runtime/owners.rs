@@ -8,8 +8,8 @@ use std::time::Duration;
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{
-    BatchAnswer, Notice, NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, Renewal,
-    Seal, Store, StoreError,
+    BatchAnswer, EventId, EventPage, HandlerId, Notice, NoticeSink, OutboxState, OwnerId,
+    PastAttempt, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
 };
 use actiond_actors::testing::{FaultyStore, Gate, Script, eventually};
 use actiond_actors::{
@@ -92,6 +92,26 @@ impl Store for Scripted {
             });
             (batch, answer)
         }));
+    }
+
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        self.inner.open_handler(name)
+    }
+
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        self.inner.events(handler, except, limit)
+    }
+
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        self.inner.outbox_state(handler)
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

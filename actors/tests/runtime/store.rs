@@ -115,7 +115,7 @@ async fn the_oldest_action_that_waits_is_found() {
     let other = store.open_queue("Other").await.unwrap().id;
     let prioritised = |(priority, queued_at)| match new_action(queued_at) {
         NewAction::Given { parameters, key, not_before, queued_at, .. } => {
-            NewAction::Given { parameters, priority, key, not_before, queued_at }
+            NewAction::Given { parameters, priority, key, not_before, queued_at, origin: None }
         }
         copy => copy,
     };
@@ -138,6 +138,7 @@ fn new_action(queued_at: i64) -> NewAction {
         priority: 0,
         key: None,
         queued_at: Timestamp(queued_at),
+        origin: None,
     }
 }
 
@@ -150,6 +151,7 @@ fn empty(queue: QueueId) -> Batch {
         claim: 0,
         max_queued: None,
         retention: Retention::default(),
+        wants: None,
     }
 }
 
@@ -310,6 +312,7 @@ fn with_note(queue: QueueId, note: &str) -> Batch {
         priority: 0,
         key: None,
         queued_at: Timestamp(1),
+        origin: None,
     };
     Batch { submissions: vec![new], ..empty(queue) }
 }

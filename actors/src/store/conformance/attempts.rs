@@ -201,6 +201,7 @@ pub async fn an_error_is_tried_again_when_asked(factory: &impl StoreFactory) {
         key: Some("key".into()),
         not_before: None,
         queued_at: Timestamp(1_000),
+        origin: None,
     };
     let id = bench.try_submit(keyed()).await.unwrap().id;
     bench.claim(1).await;

@@ -20,6 +20,7 @@ impl Bench {
             key: None,
             not_before: Some(Timestamp(self.now + wait)),
             queued_at: Timestamp(self.now),
+            origin: None,
         }
     }
 

@@ -26,7 +26,14 @@ impl Bench {
     async fn submit_under(&self, key: &str) -> ActionId {
         let parameters = Parameters::from_iter([("Key", key)]);
         let (key, queued_at) = (Some(key.into()), Timestamp(self.now));
-        let new = NewAction::Given { parameters, priority: 0, key, not_before: None, queued_at };
+        let new = NewAction::Given {
+            parameters,
+            priority: 0,
+            key,
+            not_before: None,
+            queued_at,
+            origin: None,
+        };
         self.try_submit(new).await.unwrap().id
     }
 
@@ -187,6 +194,7 @@ pub async fn a_deleted_action_frees_its_key(factory: &impl StoreFactory) {
         key: Some("the key".into()),
         not_before: None,
         queued_at: Timestamp(bench.now),
+        origin: None,
     };
     let first = bench.try_submit(new(&bench, "first")).await.unwrap().id;
     bench.command(first, Command::Cancel).await.unwrap();

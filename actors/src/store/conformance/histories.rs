@@ -15,7 +15,10 @@ use super::{StoreFactory, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
 use crate::store::query::{Cursor, Query, Range, SortKey, States};
-use crate::store::{Batch, Control, NewAction, QueueId, Retention, Store};
+use crate::store::{
+    Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduledFor,
+    Store,
+};
 
 /// Time at which the clock of a history starts.
 pub(super) const BEGIN: i64 = 50_000;
@@ -32,6 +35,8 @@ pub(super) struct Step {
     max_queued: Option<u64>,
     max_finished: Option<u64>,
     max_age: Option<u64>,
+    /// Bits: a handler wants all events, another one wants ends with and without a callback.
+    wants: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -135,9 +140,10 @@ pub(super) fn steps(
         rarely(0..15),
         rarely(0..10),
         rarely(0..500),
+        0..4_u8,
     )
         .prop_map(
-            |(queue, passes, acts, submissions, claim, max_queued, max_finished, max_age)| Step {
+            |(
                 queue,
                 passes,
                 acts,
@@ -146,6 +152,17 @@ pub(super) fn steps(
                 max_queued,
                 max_finished,
                 max_age,
+                wants,
+            )| Step {
+                queue,
+                passes,
+                acts,
+                submissions,
+                claim,
+                max_queued,
+                max_finished,
+                max_age,
+                wants,
             },
         )
 }
@@ -240,6 +257,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             priority: *priority,
             key: key.map(|key| format!("key {key}").into()),
             queued_at: Timestamp(now + late),
+            origin: origin(place, *priority),
         },
         New::CopyOf(index) => NewAction::CopyOf { id: target(index), queued_at: Timestamp(now) },
     });
@@ -254,7 +272,35 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             max_finished: step.max_finished,
             finished_after: step.max_age.map(|age| Timestamp(now - age.cast_signed())),
         },
+        wants: wants(model, step.wants),
     }
+}
+
+fn wants(model: &Model, bits: u8) -> Option<Arc<EventWants>> {
+    let [all, ends] = *model.handlers.as_slice() else { return None };
+    let mut wants = EventWants::default();
+    if bits & 1 != 0 {
+        EventKind::ALL.into_iter().for_each(|kind| wants.add(kind, all));
+    }
+    if bits & 2 != 0 {
+        wants.add(EventKind::Finish, ends);
+        wants.add(EventKind::Cancel, ends);
+        wants.callback = Some(ends);
+    }
+    (bits != 0).then(|| Arc::new(wants))
+}
+
+/// Returns what a submission brings beside its parameters: something different in each place, mostly nothing.
+fn origin(place: usize, priority: i32) -> Option<Box<Origin>> {
+    let schedule = || ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(BEGIN) };
+    let origin = match (place % 4, priority > 0) {
+        (0, true) => Origin { action_id: Some("\"a\" 7".to_owned()), ..Origin::default() },
+        (1, true) => Origin { callback: Some("http://h/".to_owned()), ..Origin::default() },
+        (1, false) => Origin { schedule: Some(schedule()), ..Origin::default() },
+        (2, true) => Origin::default(),
+        _ => return None,
+    };
+    Some(Box::new(origin))
 }
 
 /// A history under way: the store, and the model that follows it.
@@ -269,6 +315,10 @@ impl History {
     async fn begin(store: Arc<dyn Store>, names: &[String]) -> Self {
         let mut queues = Vec::new();
         let mut model = Model::default();
+        for handler in ["all of", "ends of"] {
+            let name = format!("{handler} {}", names.concat());
+            model.handlers.push(store.open_handler(&name).await.unwrap());
+        }
         for name in names {
             let queue = store.open_queue(name).await.unwrap().id;
             model.queues.entry(queue).or_default();
@@ -339,6 +389,7 @@ pub async fn random_histories(factory: &impl StoreFactory) {
                     history.step(step).await;
                 }
                 history.model.check(&*store).await;
+                history.model.outbox.check(&*store, &history.model.handlers).await;
                 for (queue, query, start, limit) in &listings {
                     history.list(*queue, query, *start, *limit, usize::MAX).await;
                 }

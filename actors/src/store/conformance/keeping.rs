@@ -41,6 +41,7 @@ async fn keeps(bench: &Bench, parameters: Parameters) {
         priority: 0,
         key: None,
         queued_at: Timestamp(1),
+        origin: None,
     };
     let id = bench.try_submit(new.clone()).await.unwrap().id;
     let read = bench.store.parameters(bench.queue, id).await.unwrap().unwrap();

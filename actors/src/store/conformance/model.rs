@@ -4,6 +4,7 @@
 //! counts, no pages. Where a store has a choice (ids, how much goes in one step of retention) the
 //! model checks that the choice is allowed and follows it.
 
+mod outbox;
 mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +14,19 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, Verdict, decide, is_current};
 use crate::store::query::Query;
 use crate::store::{
-    Affected, Batch, BatchReply, Claimed, Control, Counts, NewAction, OwnerId, QueueId, Record,
-    Rejected, Resumed, Store, Submitted,
+    Affected, Batch, BatchReply, Claimed, Control, Counts, EventKind, HandlerId, NewAction,
+    NewEvent, OwnerId, QueueId, Record, Rejected, Resumed, Store, Submitted,
 };
+pub(super) use outbox::Outbox;
 pub(super) use row::Row;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     last_id: u64,
     pub(super) queues: BTreeMap<QueueId, Queue>,
+    pub(super) outbox: Outbox,
+    /// The handlers that batches may name.
+    pub(super) handlers: Vec<HandlerId>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -34,7 +39,8 @@ pub(super) struct Queue {
 impl Model {
     /// Applies the batch and fails if the store's answer is wrong.
     pub(super) fn apply(&mut self, batch: &Batch, reply: &BatchReply) {
-        let Self { last_id, queues } = self;
+        let Self { last_id, queues, outbox, .. } = self;
+        let written = outbox.written;
         let queue = queues.entry(batch.queue).or_default();
         assert_eq!(reply.controls.len(), batch.controls.len());
         let mut resumed = Vec::new();
@@ -49,6 +55,7 @@ impl Model {
             }
             let expected = queue.control(batch.now, control, &mut resumed);
             assert_eq!(answer, expected, "{control:?}");
+            outbox.tell_of(batch, control, queue, expected.as_deref().unwrap_or_default());
         }
         assert_same(&reply.resumed, &resumed);
         queue.let_due_start(batch.now);
@@ -64,6 +71,10 @@ impl Model {
         }
         assert_eq!(reply.repeats, repeats, "nothing new was queued for these");
         queue.claim(batch, reply);
+        for claimed in &reply.claimed {
+            outbox.tell_action(batch, EventKind::Start, queue.rows[&claimed.id].record.clone());
+        }
+        assert_eq!(reply.events, outbox.written - written);
         queue.prune(batch, reply);
         assert_eq!(reply.counts, queue.counts(), "counts equal rows (Q10)");
         assert_eq!(reply.paused, queue.paused);
@@ -74,11 +85,16 @@ impl Model {
     /// Applies the batch and returns the answer of a store that gives out ids one by one, and for
     /// which one step is enough for all deletions.
     pub(super) fn predict(&mut self, batch: &Batch) -> BatchReply {
-        let Self { last_id, queues } = self;
+        let Self { last_id, queues, outbox, .. } = self;
+        let written = outbox.written;
         let queue = queues.entry(batch.queue).or_default();
         let mut resumed = Vec::new();
-        let control = |control| queue.control(batch.now, control, &mut resumed);
-        let controls = batch.controls.iter().map(control).collect();
+        let mut controls = Vec::new();
+        for control in &batch.controls {
+            let answer = queue.control(batch.now, control, &mut resumed);
+            outbox.tell_of(batch, control, queue, answer.as_deref().unwrap_or_default());
+            controls.push(answer);
+        }
         queue.let_due_start(batch.now);
         let mut repeats = Vec::new();
         let submissions = batch
@@ -95,7 +111,10 @@ impl Model {
             })
             .collect();
         let claimed = queue.next_to_start(batch).into_iter().map(|id| queue.start(batch, id));
-        let claimed = claimed.collect();
+        let claimed: Vec<Claimed> = claimed.collect();
+        for claimed in &claimed {
+            outbox.tell_action(batch, EventKind::Start, queue.rows[&claimed.id].record.clone());
+        }
         queue.delete(queue.due(batch));
         BatchReply {
             resumed,
@@ -110,6 +129,7 @@ impl Model {
             owner: OwnerId::SOLE,
             deferred: queue.deferred(),
             next_due: queue.next_due(batch.now),
+            events: outbox.written - written,
         }
     }
 
@@ -267,8 +287,14 @@ impl Queue {
                 deleted.sort_by_key(|affected| affected.id);
                 Ok(deleted)
             }
-            // The model has one owner.
-            Control::Reclaim { .. } => Ok(Vec::new()),
+            Control::Tell(event) => match &**event {
+                NewEvent::ErrorReport { id, attempt, .. } => {
+                    self.current(*id, *attempt).map(|_| Vec::new())
+                }
+                NewEvent::Level(_) => Ok(Vec::new()),
+            },
+            // The model has one owner, and settles nothing.
+            Control::Reclaim { .. } | Control::Outbox { .. } => Ok(Vec::new()),
         }
     }
 
@@ -292,8 +318,8 @@ impl Queue {
         last_id: &mut u64,
     ) -> Result<Submitted, Rejected> {
         let full = batch.max_queued.is_some_and(|max| self.counts().queued() >= max);
-        let (parameters, priority, key, not_before, queued_at) = match new {
-            NewAction::Given { parameters, priority, key, not_before, queued_at } => {
+        let (parameters, priority, key, not_before, queued_at, origin) = match new {
+            NewAction::Given { parameters, priority, key, not_before, queued_at, origin } => {
                 let first = key
                     .as_ref()
                     .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
@@ -304,17 +330,19 @@ impl Queue {
                     let Record { id, queued_at, .. } = *record;
                     return Ok(Submitted { id, queued_at, taken_by: None });
                 }
-                (parameters.clone(), *priority, key.clone(), *not_before, *queued_at)
+                let origin = origin.clone().filter(|origin| !origin.is_empty());
+                (parameters.clone(), *priority, key.clone(), *not_before, *queued_at, origin)
             }
             NewAction::CopyOf { id, queued_at } => match self.rows.get(id) {
-                _ if full => (Parameters::default(), 0, None, None, *queued_at),
+                _ if full => (Parameters::default(), 0, None, None, *queued_at, None),
                 None => return Err(Rejected::Unknown),
                 Some(row) => {
                     decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
                     // What waits for its next attempt waits for a time that concerns only that.
                     let not_before = row.record.not_before.filter(|_| row.record.attempt == 0);
                     let Row { parameters, record, .. } = row;
-                    (parameters.clone(), record.priority, None, not_before, *queued_at)
+                    let origin = record.origin.as_ref().and_then(|origin| origin.of_copy());
+                    (parameters.clone(), record.priority, None, not_before, *queued_at, origin)
                 }
             },
         };
@@ -341,6 +369,7 @@ impl Queue {
             run_by: None,
             figures: None,
             position: None,
+            origin,
         };
         self.rows.insert(chosen, Row::new(record, parameters, key));
         Ok(Submitted { id: chosen, queued_at, taken_by: None })

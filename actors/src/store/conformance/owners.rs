@@ -402,6 +402,7 @@ pub async fn ids_and_keys_are_one_for_all_owners(factory: &impl StoreFactory) {
         priority: 0,
         key: Some("key".into()),
         queued_at: Timestamp(7),
+        origin: None,
     };
     let first = a.try_submit(keyed("first")).await.unwrap();
     assert_eq!(b.try_submit(keyed("first")).await.map(|again| again.id), Ok(first.id));

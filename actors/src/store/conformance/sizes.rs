@@ -17,6 +17,7 @@ pub async fn what_is_too_large_is_told_by_its_size(factory: &impl StoreFactory) 
         priority: 3,
         key: None,
         queued_at: crate::action::Timestamp(1),
+        origin: None,
     };
     let id = bench.try_submit(new).await.unwrap().id;
     let (store, queue) = (&bench.store, bench.queue);

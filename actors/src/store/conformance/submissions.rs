@@ -51,6 +51,7 @@ pub async fn a_key_names_one_action(factory: &impl StoreFactory) {
         priority: 0,
         key: Some(key.into()),
         queued_at: Timestamp(queued_at),
+        origin: None,
     };
     let first = bench.try_submit(keyed("a", 10)).await.unwrap();
     assert_eq!(bench.try_submit(keyed("a", 20)).await, Ok(first));
@@ -89,6 +90,7 @@ pub async fn a_repeated_key_changes_nothing(factory: &impl StoreFactory) {
         priority,
         key: Some("key".into()),
         queued_at: Timestamp(1),
+        origin: None,
     };
     let submissions = vec![keyed("first", 1), keyed("first", 2), keyed("third", 3)];
     let reply = bench.commit(Batch { submissions, claim: 3, ..bench.batch() }).await;
@@ -109,6 +111,7 @@ pub async fn a_taken_key_is_refused(factory: &impl StoreFactory) {
         priority: 0,
         key: Some(SubmissionKey::from("key").apart_from(&["Wait"])),
         queued_at: Timestamp(10),
+        origin: None,
     };
     let other = || keyed(&[("A", "2"), ("B", "2")]);
     let submissions = vec![keyed(&[("A", "1"), ("B", "2")]), other()];

@@ -75,8 +75,9 @@ pub use crate::moment::LeaseClock;
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
-    NoticeSink, OwnerId, PastAttempt, QueueId, QueueState, Record, RecordWithin, Renewal, Seal,
-    Server, Shown, Site, SiteId, Store, StoreError, StoreSize,
+    EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt, QueueId,
+    QueueState, Record, RecordWithin, Renewal, Seal, Server, Shown, Site, SiteId, Store,
+    StoreError, StoreSize,
 };
 pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, within};
@@ -273,6 +274,27 @@ impl Store for PostgresStore {
             Ok(opened)
         }
         .boxed()
+    }
+
+    fn open_handler(&self, _name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        std::future::ready(Err(StoreError::Io("handlers of events are not kept here".to_owned())))
+            .boxed()
+    }
+
+    fn events(
+        &self,
+        _handler: HandlerId,
+        _except: Vec<EventId>,
+        _limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        std::future::ready(Ok(EventPage::default())).boxed()
+    }
+
+    fn outbox_state(
+        &self,
+        _handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        std::future::ready(Ok(OutboxState::default())).boxed()
     }
 
     fn enlist(&self, seal: Seal) {

@@ -305,6 +305,7 @@ pub(super) fn record(row: &Row, sites: &Sites) -> Result<Record, Failure> {
         run_by: sites.run_by(row.try_get(17)?),
         figures: figures(row, 18, state)?.map(Box::new),
         position: None,
+        origin: None,
     })
 }
 

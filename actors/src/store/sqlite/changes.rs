@@ -19,13 +19,14 @@ use crate::action::{ActionId, Parameters, State};
 use crate::lifecycle::{Command, Ended, Verdict, decide, error_of, is_current, not_before};
 use crate::store::again::Again;
 use crate::store::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, OwnerId, QueueId,
-    Rejected, Submitted,
+    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction, OwnerId,
+    QueueId, Rejected, Submitted,
 };
 
 impl Writer<'_> {
     /// Applies a batch within a transaction: controls, submissions, claims, retention.
     pub(super) fn apply(&mut self, batch: &Batch) -> Applied<BatchReply> {
+        let last_event = self.tables.last_event;
         let mut controls = Vec::with_capacity(batch.controls.len());
         let mut found = Found::default();
         for control in &batch.controls {
@@ -74,9 +75,13 @@ impl Writer<'_> {
         }
         // The highest priority first, equal ones by arrival (Q8).
         started.sort_by_key(|(priority, claimed)| (*priority, claimed.id));
-        let claimed = started.into_iter().map(|(_, claimed)| claimed).collect();
+        let claimed: Vec<Claimed> = started.into_iter().map(|(_, claimed)| claimed).collect();
+        for claimed in &claimed {
+            self.tell(batch, EventKind::Start, claimed.id)?;
+        }
         let more_to_prune = self.prune(batch)?;
         let next_due = self.next_due(batch, more_due)?;
+        let events = self.tables.last_event.saturating_sub(last_event);
         let queue = self.queue_mut(batch.queue)?;
         Ok(BatchReply {
             controls,
@@ -91,6 +96,7 @@ impl Writer<'_> {
             owner: OwnerId::SOLE,
             deferred: queue.deferred.number(),
             next_due,
+            events: usize::try_from(events).unwrap_or_default(),
         })
     }
 
@@ -157,6 +163,11 @@ impl Writer<'_> {
                 let row = self.current(batch.queue, *id, *attempt)?;
                 Ok(row.map(|row| vec![row.affected(None, Verdict::Stay)]))
             }
+            Control::Tell(event) => self.tell_new(batch, event),
+            Control::Outbox { handler, change } => {
+                self.change_outbox(*handler, change)?;
+                Ok(Ok(Vec::new()))
+            }
         }
     }
 
@@ -215,7 +226,11 @@ impl Writer<'_> {
         match decide(row.state, Command::End(end.ended)) {
             Ok(Verdict::Move(State::Queued)) => {
                 let again = Again::ended(batch.now, row.counted(), end);
-                self.requeue(batch, &row, &again).map(|affected| Ok(vec![affected]))
+                let affected = self.requeue(batch, &row, &again)?;
+                if end.ended == Ended::Retry {
+                    self.tell(batch, EventKind::ErrorReport, row.id)?;
+                }
+                Ok(Ok(vec![affected]))
             }
             Ok(Verdict::Move(state)) => {
                 let default_error = || error_of(Command::End(end.ended), state);
@@ -264,6 +279,9 @@ impl Writer<'_> {
             self.run("UPDATE action SET state = ?2 WHERE id = ?1", params![id, state as u8])?;
         }
         self.note(batch.queue, Some(row), moved)?;
+        if let Some(kind) = EventKind::of_end(state) {
+            self.tell(batch, kind, row.id)?;
+        }
         Ok(moved.affected(finished_at, Verdict::Move(state)))
     }
 

@@ -15,6 +15,7 @@
 //!   start: `restore`;
 //! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
+//! - events for handlers: `outbox`;
 //! - columns: `rows`; errors: `errors`.
 //!
 //! Group commit has no timer: everything that arrived while the last transaction was made durable goes
@@ -38,6 +39,7 @@ mod lock;
 #[cfg(feature = "postgres")]
 pub(in crate::store) mod moving;
 mod open;
+mod outbox;
 #[cfg(unix)]
 mod own_files;
 mod parameter_cache;
@@ -70,7 +72,8 @@ use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
-    PastAttempt, QueueId, QueueState, Record, RecordWithin, Seal, Store, StoreError, StoreSize,
+    EventId, EventPage, HandlerId, OutboxState, PastAttempt, QueueId, QueueState, Record,
+    RecordWithin, Seal, Store, StoreError, StoreSize,
 };
 pub use backup::copy_database;
 pub use check::{CopyContent, check_copy, check_whole, prepare_copy, settle};
@@ -127,6 +130,27 @@ impl Store for SqliteStore {
     fn enlist(&self, seal: Seal) {
         // If the thread has ended, the batch comes back and is answered as it is dropped.
         drop(self.writer.send(WriteJob::Commit(PendingBatch::new(seal))));
+    }
+
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        let name = name.to_owned();
+        ask(&self.writer, |reply| WriteJob::OpenHandler(name, reply))
+    }
+
+    fn events(
+        &self,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
+    ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        read(&self.single, ReadClass::Short, move |reader| reader.events(handler, &except, limit))
+    }
+
+    fn outbox_state(
+        &self,
+        handler: HandlerId,
+    ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
+        read(&self.pages, ReadClass::Short, move |reader| reader.outbox_state(handler))
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

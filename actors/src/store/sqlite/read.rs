@@ -14,17 +14,17 @@ use crate::action::{ActionId, Parameters, State};
 use crate::store::{QueueId, QueueState, Record, StoreError};
 
 const RECORD: &str = "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
-     processing_ms, percent, error, report, not_before, worker FROM action WHERE id = ?1 AND queue = ?2";
+     processing_ms, percent, error, report, not_before, worker, origin FROM action WHERE id = ?1 AND queue = ?2";
 
 const RECORD_WITHOUT_RESULT: &str =
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at,
-     processing_ms, percent, NULL, NULL, not_before, worker FROM action WHERE id = ?1 AND queue = ?2";
+     processing_ms, percent, NULL, NULL, not_before, worker, origin FROM action WHERE id = ?1 AND queue = ?2";
 
 /// The same, with error and result only if they are not too large. Their sizes are in the row itself: SQLite reads no more
 /// than that.
 const RECORD_WITHIN: &str =
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, not_before, worker, bytes
+     CASE WHEN bytes <= ?3 THEN error END, CASE WHEN bytes <= ?3 THEN report END, not_before, worker, origin, bytes
      FROM (SELECT *, coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0) AS bytes
          FROM action WHERE id = ?1 AND queue = ?2)";
 
@@ -140,7 +140,7 @@ impl Reader {
         // SQLite's numbers are signed.
         let limit = i64::try_from(max_bytes).unwrap_or(i64::MAX);
         let read = |row: &rusqlite::Row<'_>| {
-            let bytes = row.get(13)?;
+            let bytes = row.get(14)?;
             Ok(if bytes <= max_bytes { Ok((record(row)?, bytes)) } else { Err(bytes) })
         };
         self.connection

@@ -6,7 +6,7 @@ use super::schema::DEFERRED;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::Verdict;
 use crate::store::again::Counted;
-use crate::store::{Affected, Claimed, Counts, PastAttempt, Record};
+use crate::store::{Affected, Claimed, Counts, Origin, PastAttempt, Record};
 
 /// The columns of an action that decisions need.
 #[derive(Clone, Copy)]
@@ -112,7 +112,14 @@ pub(super) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         run_by: None,
         figures: None,
         position: None,
+        origin: origin(row, 13)?,
     })
+}
+
+/// Reads what an action was submitted with beside its parameters.
+fn origin(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Box<Origin>>> {
+    let text = row.get_ref(column)?.as_str_or_null().map_err(|e| unreadable(column, e))?;
+    text.map(serde_json::from_str).transpose().map_err(|e| unreadable(column, e))
 }
 
 pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ActionId> {
@@ -134,7 +141,7 @@ pub(super) fn state(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-fn unreadable(
+pub(super) fn unreadable(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {

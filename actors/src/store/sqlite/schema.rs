@@ -11,6 +11,8 @@
 //! | `by_started` | `Sort-By=start-time`, `Started-After`/`-Before` |
 //! | `by_finished` | `Sort-By=finish-time`, `Finished-After`/`-Before`, retention |
 //! | `by_not_before` | the deferred actions: queued ones that may not start yet, the first of them first |
+//! | `by_action_id` | `ActionID`; of the few actions that were submitted with one |
+//! | `event_by_handler` | the events of a handler: those that wait, those that failed |
 //!
 //! A deferred action has a state number of its own in the file ([`DEFERRED`]), so that it stands nowhere in the order of
 //! those that may start. It is [`State::Queued`] to everybody else.
@@ -29,7 +31,7 @@ use crate::action::State;
 use crate::store::StoreError;
 
 /// The format that this version writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// The number in place of the format's while the file is filled by a move from another store.
 pub(super) const MOVING: i64 = -1;
@@ -87,12 +89,20 @@ macro_rules! rare_columns {
     };
 }
 
+/// The columns of `action` that came with format 4; as [`rare_columns`].
+macro_rules! origin_columns {
+    ($before:literal, $after:literal) => {
+        concat!($before, "action_id TEXT", $after, $before, "origin TEXT", $after)
+    };
+}
+
 const CREATE: &str = "
 CREATE TABLE meta (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    last_id INTEGER NOT NULL -- no id above this was given out, but those of rows that are there (Q1)
+    last_id INTEGER NOT NULL, -- no id above this was given out, but those of rows that are there (Q1)
+    last_event INTEGER NOT NULL DEFAULT 0 -- the same of events
 ) STRICT;
-INSERT INTO meta VALUES (1, 0);
+INSERT INTO meta VALUES (1, 0, 0);
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE COLLATE NOCASE,
@@ -129,6 +139,7 @@ CREATE TABLE action (
     error TEXT, -- these two may be long: what looks at those before must not read them
     report TEXT",
     rare_columns!(",\n    ", ""),
+    origin_columns!(",\n    ", ""),
     "
 ) STRICT;
 CREATE INDEX by_state ON action (queue, state, priority DESC) WHERE ",
@@ -160,6 +171,53 @@ CREATE INDEX by_not_before ON action (queue, not_before) WHERE ",
     ";
 "
 );
+
+const CREATE_OUTBOX: &str = "
+CREATE INDEX by_action_id ON action (queue, action_id) WHERE action_id IS NOT NULL;
+CREATE TABLE handler (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    dropped INTEGER NOT NULL DEFAULT 0 -- events that were dropped undelivered
+) STRICT;
+CREATE TABLE event ( -- what handlers are to be told, once for each of them
+    id INTEGER PRIMARY KEY,
+    handler INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    queue INTEGER NOT NULL,
+    failed INTEGER NOT NULL DEFAULT 0, -- 1: it could not be delivered, and waits for somebody to decide
+    failed_at INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT,
+    level TEXT, -- the fill level of the queue, as JSON; without it the rest is an action as it was then
+    action INTEGER,
+    state INTEGER,
+    priority INTEGER,
+    attempt INTEGER,
+    queued_at INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER,
+    processing_ms INTEGER,
+    percent REAL,
+    not_before INTEGER,
+    worker TEXT,
+    origin TEXT,
+    error TEXT,
+    report TEXT
+) STRICT;
+CREATE INDEX event_by_handler ON event (handler, failed);
+";
+
+macro_rules! add_to_meta {
+    () => {
+        "ALTER TABLE meta ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0;\n"
+    };
+}
+
+/// Migration from format 3, which told nobody of anything.
+const ADD_OUTBOX: &str =
+    concat!(add_to_meta!(), origin_columns!("ALTER TABLE action ADD COLUMN ", ";\n"));
+const ADD_META: &str = add_to_meta!();
 
 /// Migration from format 2, which knew one attempt after another, and nothing that waits for a time. The new columns are at the
 /// end of a row, so the rows stay as they are.
@@ -235,11 +293,16 @@ pub(super) fn check(connection: &Connection) -> Result<i64, PrepareError> {
     let ours: i64 = connection.query_row(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
          AND (name IN ('meta', 'queue', 'action', 'parameters', 'submission_key')
-              OR name = 'outcome' AND ?1 = 1 OR name = 'history' AND ?1 > 2)",
+              OR name = 'outcome' AND ?1 = 1 OR name = 'history' AND ?1 > 2
+              OR name IN ('handler', 'event') AND ?1 > 3)",
         [version],
         |row| row.get(0),
     )?;
-    let wanted = if version == 2 { 5 } else { 6 };
+    let wanted = match version {
+        2 => 5,
+        4 => 8,
+        _ => 6,
+    };
     // Other programs use `user_version` too.
     if tables > 0 && (version <= 0 || ours < wanted) {
         return Err(PrepareError::Foreign);
@@ -257,9 +320,10 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     }
     configure(connection, durability)?;
     let steps = match version {
-        0 => [CREATE, CREATE_ACTION, CREATE_HISTORY, ""],
-        1 => [BEFORE_COPY, CREATE_ACTION, CREATE_HISTORY, COPY],
-        2 => [ADD_COLUMNS, CREATE_HISTORY, "", ""],
+        0 => &[CREATE, CREATE_ACTION, CREATE_HISTORY, CREATE_OUTBOX][..],
+        1 => &[ADD_META, BEFORE_COPY, CREATE_ACTION, CREATE_HISTORY, CREATE_OUTBOX, COPY],
+        2 => &[ADD_COLUMNS, ADD_OUTBOX, CREATE_HISTORY, CREATE_OUTBOX],
+        3 => &[ADD_OUTBOX, CREATE_OUTBOX],
         _ => return Ok(()),
     };
     if version > 0 {

@@ -11,7 +11,9 @@ use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Command, Ended, Verdict, decide, not_before};
-use crate::store::{Batch, Claimed, NewAction, QueueId, Rejected, StoreError, Submitted, Unread};
+use crate::store::{
+    Batch, Claimed, NewAction, Origin, QueueId, Rejected, StoreError, Submitted, Unread,
+};
 
 /// The number of an action's first attempt.
 pub(super) const FIRST_ATTEMPT: u32 = 1;
@@ -96,10 +98,40 @@ impl Writer<'_> {
                 deferred.map(|time| time.0)
             ],
         )?;
+        self.write_origin(id, new)?;
         let starts_soon = state == State::Queued && deferred.is_none();
         self.write_parameters(batch.queue, id, new, starts_soon)?;
         self.note(batch.queue, None, row)?;
         Ok(Ok(Submitted { id, queued_at, taken_by: None }))
+    }
+
+    /// Writes what a new action brings beside its parameters. Most bring nothing.
+    fn write_origin(&mut self, id: ActionId, new: &NewAction) -> Applied<()> {
+        let origin = match new {
+            NewAction::Given { origin, .. } => origin.clone(),
+            NewAction::CopyOf { id: source, .. } => {
+                self.origin(*source)?.and_then(|origin| origin.of_copy())
+            }
+        };
+        let Some(origin) = origin.filter(|origin| !origin.is_empty()) else { return Ok(()) };
+        let text = serde_json::to_string(&origin)
+            .map_err(|e| ApplyError::Store(StoreError::Io(e.to_string())))?;
+        self.run(
+            "UPDATE action SET action_id = ?2, origin = ?3 WHERE id = ?1",
+            params![number(id), origin.action_id, text],
+        )
+    }
+
+    fn origin(&self, id: ActionId) -> Applied<Option<Box<Origin>>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT origin FROM action WHERE id = ?1")?;
+        let text: Option<Option<String>> =
+            statement.query_row([number(id)], |row| row.get(0)).optional()?;
+        let origin = text.flatten().map(|text| serde_json::from_str(&text)).transpose();
+        origin.map_err(|e| {
+            let reason = format!("the origin of action {id} is unreadable: {e}");
+            ApplyError::Store(self.corrupt(reason))
+        })
     }
 
     /// Writes the parameters and the key of a new action; also caches the parameters if the action starts soon.

@@ -13,7 +13,7 @@ use super::read::Reader;
 use super::read_queue::{ReadClass, ReadQueue};
 use super::write::Writer;
 use crate::store::pending::PendingBatch;
-use crate::store::{QueueState, StoreError};
+use crate::store::{HandlerId, QueueState, StoreError};
 
 #[derive(Debug, Default)]
 pub(super) struct Threads {
@@ -23,6 +23,7 @@ pub(super) struct Threads {
 
 pub(super) enum WriteJob {
     Open(String, oneshot::Sender<Result<QueueState, StoreError>>),
+    OpenHandler(String, oneshot::Sender<Result<HandlerId, StoreError>>),
     Commit(PendingBatch),
     /// Copies a database in memory to a file.
     Copy(PathBuf, oneshot::Sender<Result<(), StoreError>>),
@@ -121,6 +122,10 @@ fn write_group(
                 // Order matters: a queue that is opened again must see its earlier batches applied.
                 writer.commit(&mut group);
                 let _ = reply.send(writer.open_queue(&name));
+            }
+            WriteJob::OpenHandler(name, reply) => {
+                writer.commit(&mut group);
+                let _ = reply.send(writer.open_handler(&name));
             }
             WriteJob::Copy(into, reply) => writer.want_copy(into, reply),
             WriteJob::Close(reply) => {

@@ -20,7 +20,7 @@ macro_rules! bytes {
 /// An action whose error and result are not too large, as nearly all are: one query is enough for them.
 const RECORD: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     error, report, not_before, worker FROM action WHERE id = ?1 AND queue = ?2 AND ",
+     error, report, not_before, worker, origin FROM action WHERE id = ?1 AND queue = ?2 AND ",
     bytes!(),
     " <= ?3"
 );
@@ -28,7 +28,7 @@ const RECORD: &str = concat!(
 /// An action without the two, and their size.
 const REST: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-     NULL, NULL, not_before, worker, ",
+     NULL, NULL, not_before, worker, origin, ",
     bytes!(),
     " FROM action WHERE id = ?1 AND queue = ?2"
 );
@@ -75,7 +75,7 @@ impl Reader {
     fn rest(&self, queue: QueueId, id: ActionId) -> rusqlite::Result<Option<RecordWithin>> {
         let mut statement = self.connection.prepare_cached(REST)?;
         let rest = |row: &rusqlite::Row<'_>| {
-            Ok(RecordWithin { record: record(row)?, too_large: Some(row.get(13)?) })
+            Ok(RecordWithin { record: record(row)?, too_large: Some(row.get(14)?) })
         };
         statement.query_row(params![id.get(), queue.0], rest).optional()
     }

@@ -145,30 +145,38 @@ impl<'c> Writer<'c> {
             return Err(StoreError::Io(format!("the name of queue {name:?} contains a NUL")));
         }
         let open = |writer: &Self| {
-            let opened = writer.connection.query_row(
+            writer.connection.query_row(
                 // The update changes nothing, but makes RETURNING return the existing row.
                 "INSERT INTO queue (name, counts) VALUES (?1, '[]')
                  ON CONFLICT (name) DO UPDATE SET name = name RETURNING id, paused, counts",
                 [name],
                 |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
-            );
-            opened.map_err(|e| writer.rolled_back(&e))
+            )
         };
-        let opened = match open(self) {
-            Err(RolledBack { error, cause: Cause::NoRoom })
-                if self.release_reserve(error.clone()) =>
-            {
-                open(self)
-            }
-            other => other,
-        };
-        let (id, paused, counts) = opened.map_err(|rolled_back| rolled_back.error)?;
+        let (id, paused, counts) = self.with_reserve(open)?;
         let (counts, deferred) = counts_from_text(&counts)
             .ok_or_else(|| self.corrupt(format!("the counts of queue {name} are unreadable")))?;
         let id = QueueId(id);
         let deferred = Deferred::new(deferred);
         self.tables.queues.insert(id, QueueRow { paused, counts, deferred, dirty: false });
         Ok(QueueState { id, paused, counts })
+    }
+
+    /// Writes something small by itself, with the reserve if there is no other space.
+    pub(super) fn with_reserve<T>(
+        &mut self,
+        write: impl Fn(&Self) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let write = |writer: &Self| write(writer).map_err(|e| writer.rolled_back(&e));
+        let written = match write(self) {
+            Err(RolledBack { error, cause: Cause::NoRoom })
+                if self.release_reserve(error.clone()) =>
+            {
+                write(self)
+            }
+            other => other,
+        };
+        written.map_err(|rolled_back| rolled_back.error)
     }
 
     /// Commits the whole group as one transaction and answers each batch of it. If that fails, each
@@ -385,7 +393,8 @@ impl<'c> Writer<'c> {
 
 /// Returns the batch without its submissions.
 fn without_submissions(batch: &Batch, claim: usize) -> Batch {
-    Batch { controls: batch.controls.clone(), submissions: Vec::new(), claim, ..*batch }
+    let (controls, wants) = (batch.controls.clone(), batch.wants.clone());
+    Batch { controls, submissions: Vec::new(), claim, wants, ..*batch }
 }
 
 /// Adds the actions that were ended before the batch, because their parameters can't be read.

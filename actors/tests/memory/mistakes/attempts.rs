@@ -83,7 +83,14 @@ impl Mistake {
                     let Some(parameters) = parameters.unwrap().unwrap() else { continue };
                     let (priority, queued_at) = (2, *queued_at);
                     let (key, not_before) = (None, None);
-                    *new = NewAction::Given { parameters, priority, key, not_before, queued_at };
+                    *new = NewAction::Given {
+                        parameters,
+                        priority,
+                        key,
+                        not_before,
+                        queued_at,
+                        origin: None,
+                    };
                 }
                 _ => {}
             }

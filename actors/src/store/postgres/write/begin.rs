@@ -103,6 +103,7 @@ impl<'b> Wanted<'b> {
                         wanted.recovers = true;
                         wanted.running.push(queue);
                     }
+                    Control::Tell(_) | Control::Outbox { .. } => {}
                 }
             }
             for new in &batch.submissions {

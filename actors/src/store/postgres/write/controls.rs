@@ -106,6 +106,7 @@ impl<'b> Controls<'b> {
                 (row.note, row.is_changed) = (Column::Is(Some(note.as_str())), true);
                 Ok(vec![row.affected(Verdict::Stay)])
             }
+            Control::Tell(_) | Control::Outbox { .. } => Ok(Vec::new()),
         }
     }
 

@@ -188,6 +188,7 @@ impl<'b> Decided<'b> {
             owner,
             deferred: tally.deferred(),
             next_due: brought.first_due.map(wait),
+            events: 0,
         }
     }
 }
@@ -219,6 +220,7 @@ mod tests {
             claim: 0,
             max_queued: None,
             retention: Retention { max_finished, finished_after: finished_after.map(Timestamp) },
+            wants: None,
         };
         let table = [
             (None, None, 500, (0, 0)),

@@ -137,7 +137,16 @@ impl Writer {
             let number = controls.len();
             let retention = Retention::default();
             let (submissions, claim, max_queued) = (Vec::new(), 0, None);
-            let back = Batch { queue, now, controls, submissions, claim, max_queued, retention };
+            let back = Batch {
+                queue,
+                now,
+                controls,
+                submissions,
+                claim,
+                max_queued,
+                retention,
+                wants: None,
+            };
             match Box::pin(self.attempt(&[&back], Instant::now(), &mut Vec::new())).await {
                 Ok((replies, notices)) => {
                     log::warn!("{number} actions that were started in vain are put back");

@@ -216,7 +216,8 @@ impl Writer {
         batch: &Batch,
         error: &StoreError,
     ) -> Result<BatchReply, StoreError> {
-        let rest = Batch { controls: batch.controls.clone(), submissions: Vec::new(), ..*batch };
+        let (controls, wants) = (batch.controls.clone(), batch.wants.clone());
+        let rest = Batch { controls, submissions: Vec::new(), wants, ..*batch };
         let mut replies = self.transaction(&[&rest]).await?;
         let mut reply = replies.pop().ok_or(StoreError::Closed)?;
         let refused = || Err(Rejected::Store(error.clone()));
@@ -259,6 +260,7 @@ impl Writer {
             claim: 0,
             max_queued: None,
             retention: Retention::default(),
+            wants: None,
         };
         let mut replies = self.commit_once(&[&batch], &mut Vec::new()).await.ok()?;
         let mut reply = replies.pop()?;

@@ -14,6 +14,10 @@ pub(in crate::store::sqlite) struct CachedTables {
     pub(in crate::store::sqlite) last_id: u64,
     /// True if the row of that action was deleted in this transaction: `meta` must keep the id (Q1).
     pub(in crate::store::sqlite) last_is_gone: bool,
+    /// The highest number of an event ever given out.
+    pub(in crate::store::sqlite) last_event: i64,
+    /// True if the row of that event was deleted in this transaction: `meta` must keep the number.
+    pub(in crate::store::sqlite) last_event_is_gone: bool,
     pub(super) queues: HashMap<QueueId, QueueRow>,
 }
 
@@ -37,11 +41,18 @@ impl QueueRow {
 
 impl CachedTables {
     pub(in crate::store::sqlite) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let last_id = connection.query_row(
-            "SELECT max(last_id, (SELECT coalesce(max(id), 0) FROM action)) FROM meta",
+        let (last_id, last_event) = connection.query_row(
+            "SELECT max(last_id, (SELECT coalesce(max(id), 0) FROM action)),
+                 max(last_event, (SELECT coalesce(max(id), 0) FROM event)) FROM meta",
             [],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        Ok(Self { last_id, last_is_gone: false, queues: HashMap::new() })
+        Ok(Self {
+            last_id,
+            last_is_gone: false,
+            last_event,
+            last_event_is_gone: false,
+            queues: HashMap::new(),
+        })
     }
 }

@@ -72,6 +72,9 @@ impl Writer<'_> {
         if std::mem::take(&mut self.tables.last_is_gone) {
             self.run("UPDATE meta SET last_id = ?1", [self.tables.last_id])?;
         }
+        if std::mem::take(&mut self.tables.last_event_is_gone) {
+            self.run("UPDATE meta SET last_event = ?1", [self.tables.last_event])?;
+        }
         let dirty: Vec<_> =
             self.tables.queues.iter().filter(|(_, q)| q.dirty).map(|(id, q)| (*id, *q)).collect();
         for (id, queue) in dirty {

@@ -1,0 +1,126 @@
+//! The events of the model, as handlers are to be told of them.
+
+use std::collections::BTreeMap;
+
+use super::{Queue, as_modelled};
+use crate::action::{ActionId, Timestamp};
+use crate::lifecycle::{Ended, Verdict};
+use crate::store::{
+    Affected, Batch, Control, EventId, EventKind, HandlerId, NewEvent, QueueId, Record, Store,
+    Subject,
+};
+
+/// An event of one handler.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    kind: EventKind,
+    at: Timestamp,
+    subject: Subject,
+}
+
+/// The events of all handlers, in the order in which they were written.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Outbox {
+    of: BTreeMap<HandlerId, Vec<(QueueId, Told)>>,
+    pub(super) written: usize,
+}
+
+impl Outbox {
+    /// Writes what a control has done.
+    pub(super) fn tell_of(
+        &mut self,
+        batch: &Batch,
+        control: &Control,
+        queue: &Queue,
+        affected: &[Affected],
+    ) {
+        for Affected { id, verdict, .. } in affected {
+            let Verdict::Move(state) = verdict else { continue };
+            let is_retry = matches!(control, Control::End(end) if end.ended == Ended::Retry);
+            let kind = match EventKind::of_end(*state) {
+                None if is_retry => EventKind::ErrorReport,
+                None => continue,
+                Some(kind) => kind,
+            };
+            self.tell_action(batch, kind, queue.rows[id].record.clone());
+        }
+        match control {
+            Control::Tell(event) => match &**event {
+                NewEvent::ErrorReport { id, error, report, .. } => {
+                    let record = queue.rows[id].record.clone();
+                    let (error, report) = (Some(error.clone()), report.nodes().unwrap());
+                    let record = Record { error, report, ..record };
+                    self.tell_action(batch, EventKind::ErrorReport, record);
+                }
+                NewEvent::Level(change) => {
+                    self.tell(batch, EventKind::Queue, &Subject::Queue(*change));
+                }
+            },
+            _ => {}
+        }
+    }
+
+    /// Writes an event about an action.
+    pub(super) fn tell_action(&mut self, batch: &Batch, kind: EventKind, record: Record) {
+        self.tell(batch, kind, &Subject::Action(Box::new(record)));
+    }
+
+    fn tell(&mut self, batch: &Batch, kind: EventKind, subject: &Subject) {
+        let Some(wants) = &batch.wants else { return };
+        let has_callback = match subject {
+            Subject::Action(record) => {
+                record.origin.as_ref().is_some_and(|origin| origin.callback.is_some())
+            }
+            Subject::Queue(_) => false,
+        };
+        let callback = wants.callback.filter(|_| kind.is_end() && has_callback);
+        for handler in wants.handlers(kind).iter().copied().chain(callback) {
+            let told = Told { kind, at: batch.now, subject: subject.clone() };
+            self.of.entry(handler).or_default().push((batch.queue, told));
+            self.written += 1;
+        }
+    }
+
+    /// Reads all events of each handler from the store, in small pages, and compares them.
+    pub(in super::super) async fn check(&self, store: &dyn Store, handlers: &[HandlerId]) {
+        for handler in handlers {
+            let mut known: Vec<EventId> = Vec::new();
+            let mut found: Vec<(QueueId, Told)> = Vec::new();
+            loop {
+                let page = store.events(*handler, known.clone(), 7.into()).await.unwrap();
+                assert_eq!(page.unreadable, [], "{handler:?}");
+                assert!(page.events.len() <= 7 && (page.more || page.events.len() < 8));
+                for event in &page.events {
+                    assert!(known.last().is_none_or(|last| *last < event.id), "oldest first");
+                    known.push(event.id);
+                    let subject = match event.subject.clone() {
+                        Subject::Action(record) => Subject::Action(Box::new(as_modelled(*record))),
+                        level => level,
+                    };
+                    let told = Told { kind: event.kind, at: event.at, subject };
+                    found.push((event.queue, told));
+                }
+                if !page.more {
+                    break;
+                }
+            }
+            let expected = self.of.get(handler).cloned().unwrap_or_default();
+            assert_eq!(by_subject(&found), by_subject(&expected), "{handler:?}");
+            let state = store.outbox_state(*handler).await.unwrap();
+            assert_eq!((state.pending, state.failed), (found.len() as u64, 0));
+        }
+    }
+}
+
+/// Sorts events by what they are about: only of that they are in order.
+fn by_subject(events: &[(QueueId, Told)]) -> BTreeMap<(QueueId, Option<ActionId>), Vec<&Told>> {
+    let mut sorted: BTreeMap<_, Vec<&Told>> = BTreeMap::new();
+    for (queue, told) in events {
+        let id = match &told.subject {
+            Subject::Action(record) => Some(record.id),
+            Subject::Queue(_) => None,
+        };
+        sorted.entry((*queue, id)).or_default().push(told);
+    }
+    sorted
+}
