@@ -17,6 +17,7 @@
 //! | know an action's states and the effect of each command | the plain types in [`action`], the rules in [`lifecycle`] |
 //! | make results and show progress | [`Node`], [`Report`] and [`Progress`], in [`report`] |
 //! | be told of each change | [`Observer`], in [`events`] |
+//! | tell others of ends and other changes, at least once | [`outbox`] |
 //! | keep the actions elsewhere, or let several servers share them | [`store`] |
 //! | set the clock, and plan failures for tests | [`clock`]; `testing`, with the feature of that name |
 //!
@@ -93,6 +94,7 @@ pub mod events;
 mod key;
 pub mod lifecycle;
 mod moment;
+pub mod outbox;
 pub mod perform;
 mod queue;
 pub mod report;

@@ -16,7 +16,7 @@ mod peers;
 mod showing;
 mod shutdown;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -31,14 +31,15 @@ use tokio::task::AbortHandle;
 use crate::action::Timestamp;
 use crate::clock::Clock;
 use crate::events::Observers;
+use crate::outbox::{HandlerActor, HandlerShared, Outbox, Told};
 use crate::queue::{QueueActor, QueueHandle, QueueShared, Summary, lock};
 use crate::store::{OwnerId, QueueState, Server, Site, SiteId, Store, StoreError, StoreSize};
 use crate::supervision::Guardian;
 #[cfg(unix)]
 use crate::worker::run::programs::Programs;
 use actor_thread::ActorThread;
-use builder::NewQueue;
 pub use builder::{Builder, StartError};
+use builder::{NewHandler, NewQueue};
 pub use lease::Standing;
 pub(crate) use lease::Tenure;
 use shutdown::phase::{Admitted, Shutdown};
@@ -101,6 +102,7 @@ struct Inner {
     /// Held by the one that deletes many actions now: all queues share the writer.
     deleting: Semaphore,
     observers: Observers,
+    handlers: Vec<Arc<HandlerShared>>,
     #[cfg(unix)]
     programs: Arc<Programs>,
 }
@@ -311,6 +313,51 @@ impl System {
         &self.inner.deleting
     }
 
+    /// Returns the handlers of events, to see and steer them.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox {
+            handlers: self.inner.handlers.clone(),
+            store: Arc::clone(&self.inner.store),
+            clock: Arc::clone(&self.inner.clock),
+            queue: self.inner.queues().first().map(|queue| queue.id),
+        }
+    }
+
+    /// Starts the actors of the handlers on this thread, once all queues are there.
+    fn start_handlers(&self, new: Vec<NewHandler>, thread: usize) {
+        let queues: HashMap<_, _> = self
+            .inner
+            .queues()
+            .iter()
+            .map(|queue| (queue.id, queue.shared.name_shared()))
+            .collect();
+        for (NewHandler { settings, deliver, .. }, shared) in
+            new.into_iter().zip(&self.inner.handlers)
+        {
+            let (shared, outbox, queues) = (Arc::clone(shared), self.outbox(), queues.clone());
+            let executor = self.inner.handle.clone();
+            if let Some(thread) = lock(&self.inner.actors).get(thread) {
+                thread.run(move || {
+                    HandlerActor::new(shared, outbox, settings, deliver, executor, queues).start();
+                });
+            }
+        }
+    }
+
+    /// Finds the handlers of a queue again whose settings have changed.
+    pub(crate) fn find_handlers(&self, queue: &QueueShared) {
+        match Told::find(&queue.settings().handlers, &self.inner.handlers) {
+            Ok(told) => queue.set_told(told),
+            Err(handler) => {
+                let name = queue.name();
+                log::error!(
+                    "queue {name} names the handler {handler}, which there is not; its handlers stay as they are"
+                );
+            }
+        }
+    }
+
     fn downgrade(&self) -> WeakSystem {
         WeakSystem(Arc::downgrade(&self.inner))
     }
@@ -323,11 +370,14 @@ impl System {
         }
     }
 
-    async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StoreError> {
+    async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StartError> {
         let NewQueue { name, settings, performer } = new;
+        let told = Told::find(&settings.handlers, &self.inner.handlers)
+            .map_err(|handler| StartError::UnknownHandler { queue: name.clone(), handler })?;
         let state = self.inner.store.open_queue(&name).await?;
         let observers = self.inner.observers.clone();
         let shared = QueueShared::new(&name, settings, state.counts, state.paused, observers);
+        shared.set_told(told);
         let shared = Arc::new(shared);
         let handle = QueueHandle {
             shared: Arc::clone(&shared),

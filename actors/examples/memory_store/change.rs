@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use actiond_actors::lifecycle::{Command, Ended, Recovery, Refusal, Verdict, decide, is_current};
 use actiond_actors::store::{
-    Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction, NewEvent,
-    Notice, OwnerId, PastAttempt, Record, Rejected, Resumed, StoreError, Subject, Submitted,
+    About, Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction,
+    NewEvent, Notice, OwnerId, PastAttempt, Record, Rejected, Resumed, StoreError, Submitted,
 };
 use actiond_actors::{ActionId, State, SubmissionKey, Timestamp, Wish};
 
@@ -126,22 +126,22 @@ impl<'d> Change<'d> {
     /// Writes an event about an action for each handler that wants it.
     fn tell(&mut self, kind: EventKind, id: ActionId) {
         if let Some(row) = self.queue.rows.get(&id) {
-            self.outbox.tell(self.batch, kind, &Subject::Action(Box::new(row.record.clone())));
+            self.outbox.tell(self.batch, kind, &About::Action(Box::new(row.record.clone())));
         }
     }
 
     fn tell_new(&mut self, event: &NewEvent) -> Result<Vec<Affected>, Rejected> {
-        let (kind, subject) = match event {
+        let (kind, about) = match event {
             NewEvent::ErrorReport { id, attempt, error, report } => {
                 let record = self.current(*id, *attempt)?.record.clone();
                 // It was written by a server, so it can be read.
                 let report = report.nodes().unwrap_or_default();
                 let record = Record { error: Some(error.clone()), report, ..record };
-                (EventKind::ErrorReport, Subject::Action(Box::new(record)))
+                (EventKind::ErrorReport, About::Action(Box::new(record)))
             }
-            NewEvent::Level(change) => (EventKind::Queue, Subject::Queue(*change)),
+            NewEvent::Level(change) => (EventKind::Queue, About::Queue(*change)),
         };
-        self.outbox.tell(self.batch, kind, &subject);
+        self.outbox.tell(self.batch, kind, &about);
         Ok(Vec::new())
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use actiond_actors::Timestamp;
 use actiond_actors::store::query::PageLimit;
 use actiond_actors::store::{
-    Batch, EventId, EventKind, EventPage, FailedEvent, HandlerId, OutboxChange, OutboxState,
-    OwnerId, QueueId, StoredEvent, Subject,
+    About, Batch, EventId, EventKind, EventPage, FailedEvent, HandlerId, OutboxChange, OutboxState,
+    OwnerId, QueueId, StoredEvent,
 };
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct Event {
     queue: QueueId,
     kind: EventKind,
     at: Timestamp,
-    subject: Subject,
+    about: About,
     failed: Option<FailedEvent>,
 }
 
@@ -65,17 +65,17 @@ impl Outbox {
     }
 
     /// Writes an event for each handler that wants it.
-    pub(crate) fn tell(&mut self, batch: &Batch, kind: EventKind, subject: &Subject) {
+    pub(crate) fn tell(&mut self, batch: &Batch, kind: EventKind, about: &About) {
         let Some(wants) = &batch.wants else { return };
-        let callback = match subject {
-            Subject::Action(record) => record.origin.as_ref().and_then(|o| o.callback.as_ref()),
-            Subject::Queue(_) => None,
+        let callback = match about {
+            About::Action(record) => record.origin.as_ref().and_then(|o| o.callback.as_ref()),
+            About::Queue(_) => None,
         };
         let callback = wants.callback.filter(|_| kind.is_end() && callback.is_some());
         for handler in wants.handlers(kind).iter().copied().chain(callback) {
             self.last_id += 1;
-            let (queue, at, subject) = (batch.queue, batch.now, subject.clone());
-            let event = Event { handler, queue, kind, at, subject, failed: None };
+            let (queue, at, about) = (batch.queue, batch.now, about.clone());
+            let event = Event { handler, queue, kind, at, about, failed: None };
             self.events.insert(EventId(self.last_id), event);
         }
     }
@@ -143,7 +143,7 @@ impl Outbox {
         let mut bytes = 0_usize;
         let ids = self.ids(handler, false).into_iter().filter(|id| !except.contains(id));
         for (id, event) in ids.filter_map(|id| Some((id, self.events.get(&id)?))) {
-            let size = size_of(&event.subject);
+            let size = size_of(&event.about);
             bytes = bytes.saturating_add(size);
             if page.events.len() >= limit.actions
                 || (bytes > limit.bytes && !page.events.is_empty())
@@ -151,9 +151,9 @@ impl Outbox {
                 page.more = true;
                 break;
             }
-            let Event { queue, kind, at, ref subject, .. } = *event;
-            let subject = subject.clone();
-            page.events.push(StoredEvent { id, queue, kind, at, subject, bytes: size });
+            let Event { queue, kind, at, ref about, .. } = *event;
+            let about = about.clone();
+            page.events.push(StoredEvent { id, queue, kind, at, about, bytes: size });
         }
         page
     }
@@ -174,9 +174,9 @@ impl Outbox {
 }
 
 /// Returns the number of bytes of an event's error and result, about.
-fn size_of(subject: &Subject) -> usize {
-    match subject {
-        Subject::Action(record) => {
+fn size_of(about: &About) -> usize {
+    match about {
+        About::Action(record) => {
             let report = if record.report.is_empty() {
                 0
             } else {
@@ -184,6 +184,6 @@ fn size_of(subject: &Subject) -> usize {
             };
             record.error.as_ref().map_or(0, String::len) + report
         }
-        Subject::Queue(_) => 0,
+        About::Queue(_) => 0,
     }
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use actix::prelude::*;
 
 use super::QueueActor;
-use super::batch::{Committed, Recipients, ReplyTo};
+use super::batch::{Committed, Recipients, ReplyTo, internal};
 use super::telling::Asked;
 use crate::action::State;
 use crate::events::Dropped;
 use crate::lifecycle::{Ended, Verdict};
-use crate::store::{Affected, AttemptEnd, BatchReply, Control, Rejected, StoreError, Unread};
+use crate::store::{
+    Affected, AttemptEnd, BatchReply, Control, EventKind, NewEvent, Rejected, StoreError, Unread,
+};
 use crate::system::Standing;
 use crate::worker::{Attempt, Wish};
 
@@ -100,7 +102,19 @@ impl QueueActor {
             }
         }
         shared.inbox().note_dispatched(started + resumed);
-        telling.committed(name, reply.counts.queued(), reply.paused, changes, recipients.took);
+        let told = shared.told();
+        let wants_level = told.as_ref().is_some_and(|told| told.want(EventKind::Queue));
+        let (queued, took) = (reply.counts.queued(), recipients.took);
+        let level = telling.committed(name, queued, reply.paused, changes, took, wants_level);
+        if let Some(told) = &*told {
+            if let Some(change) = level.filter(|_| told.tells_level()) {
+                let event = Box::new(NewEvent::Level(change));
+                shared.inbox().control(internal(Control::Tell(event)));
+            }
+            if reply.events > 0 {
+                told.wake();
+            }
+        }
     }
 
     /// Tells of the end of an attempt. An attempt that was given back before it began was never told of, so only a final

@@ -79,6 +79,7 @@ impl QueueHandle {
     pub fn set_settings(&self, settings: QueueSettings) {
         self.shared.set_settings(settings);
         if let Some(system) = self.system.upgrade() {
+            system.find_handlers(&self.shared);
             system.show_slots();
         }
     }
@@ -119,11 +120,11 @@ impl QueueHandle {
     /// [`QueueError::NotTaken`], [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`],
     /// [`QueueError::Store`] and [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
-        let Submission { parameters, priority, key, not_before } = submission;
+        let Submission { parameters, priority, key, not_before, origin } = submission;
         self.check(&parameters)?;
         let queued_at = self.clock.now();
-        let new =
-            NewAction::Given { parameters, priority, key, not_before, queued_at, origin: None };
+        let origin = (!origin.is_empty()).then(|| Box::new(origin));
+        let new = NewAction::Given { parameters, priority, key, not_before, queued_at, origin };
         self.send_submission(new).await
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lifecycle::{OnRestart, Recovery};
+use crate::outbox::EventHandlers;
 use crate::queue::RetryPolicy;
 use crate::secrets::SecretNames;
 
@@ -40,6 +41,9 @@ pub struct QueueSettings {
     /// Parameters whose values are masked in errors and in what the work says ([`ActionContext::log`](crate::ActionContext::log)),
     /// beside those that are well known (`SecretParameters`).
     pub secret_parameters: SecretNames,
+    /// The handlers that are told of its events at least once (`OnFinish` and others). Each must be one of the system
+    /// ([`Builder::handler`](crate::Builder::handler)).
+    pub handlers: EventHandlers,
 }
 
 impl Default for QueueSettings {
@@ -57,6 +61,7 @@ impl Default for QueueSettings {
             filling_threshold: 0.75,
             emptying_threshold: 0.5,
             secret_parameters: SecretNames::default(),
+            handlers: EventHandlers::default(),
         }
     }
 }

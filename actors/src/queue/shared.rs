@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::Addr;
 use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::watch;
 
 use crate::events::Observers;
+use crate::outbox::Told;
 use crate::queue::inbox::{Inbox, SubmissionReplyTo};
 use crate::queue::level::Thresholds;
 use crate::queue::slots::{MOST_SLOTS, Slots};
@@ -51,6 +52,8 @@ pub(crate) struct QueueShared {
     /// Set once a shutdown ends what runs.
     ending: Mutex<Option<Ending>>,
     telling: Telling,
+    /// The handlers that are told of its events, if there are any.
+    told: ArcSwapOption<Told>,
     /// True once the actions that ran in an earlier server are recovered.
     recovered: watch::Sender<bool>,
 }
@@ -90,6 +93,7 @@ impl QueueShared {
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
             recovered: watch::Sender::new(false),
+            told: ArcSwapOption::empty(),
         }
     }
 
@@ -218,6 +222,16 @@ impl QueueShared {
 
     pub(crate) fn ending(&self) -> Option<Ending> {
         *lock(&self.ending)
+    }
+
+    /// Returns the handlers that are told of its events at least once.
+    pub(crate) fn told(&self) -> Guard<Option<Arc<Told>>> {
+        self.told.load()
+    }
+
+    /// Sets the handlers that are told of its events from the next batch on.
+    pub(crate) fn set_told(&self, told: Option<Arc<Told>>) {
+        self.told.store(told);
     }
 
     /// Returns the teller of events.

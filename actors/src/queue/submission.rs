@@ -2,6 +2,7 @@
 
 use crate::action::{Parameters, Timestamp};
 use crate::key::SubmissionKey;
+use crate::store::{Origin, ScheduledFor};
 
 /// An action to be queued.
 ///
@@ -15,6 +16,7 @@ pub struct Submission {
     pub(super) priority: i32,
     pub(super) key: Option<SubmissionKey>,
     pub(super) not_before: Option<Timestamp>,
+    pub(super) origin: Origin,
 }
 
 impl Submission {
@@ -36,6 +38,28 @@ impl Submission {
     #[must_use]
     pub const fn not_before(mut self, time: Timestamp) -> Self {
         self.not_before = Some(time);
+        self
+    }
+
+    /// Sets the identifier that the client gave the request, by which its actions are found.
+    #[must_use]
+    pub fn action_id(mut self, id: impl Into<String>) -> Self {
+        self.origin.action_id = Some(id.into());
+        self
+    }
+
+    /// Sets the URL to which the end of the action is told, by the handler that its queue has for that
+    /// ([`EventHandlers::callbacks`](crate::outbox::EventHandlers::callbacks)). Without such a handler nobody is told.
+    #[must_use]
+    pub fn callback(mut self, url: impl Into<String>) -> Self {
+        self.origin.callback = Some(url.into());
+        self
+    }
+
+    /// Sets the schedule that submits the action, and the time at which it is due.
+    #[must_use]
+    pub fn scheduled_for(mut self, due: ScheduledFor) -> Self {
+        self.origin.schedule = Some(due);
         self
     }
 

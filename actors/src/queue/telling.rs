@@ -14,7 +14,7 @@ use crate::events::{ActionRef, Dropped, Interest, Observers, QueueEvent, Requeue
 use crate::lifecycle::{
     Ended, GIVEN_UP, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Recovery, Verdict,
 };
-use crate::store::{Affected, AttemptEnd, Claimed, Control, Submitted};
+use crate::store::{Affected, AttemptEnd, Claimed, Control, LevelChange, QueueLevel, Submitted};
 use crate::worker::Attempt;
 
 /// A client's command, as far as the affected actions don't show it.
@@ -274,7 +274,8 @@ impl Telling {
         self.observers.tell(queue, &event);
     }
 
-    /// Tells what is new of the queue itself after a batch, and of the batch if its time was measured.
+    /// Tells what is new of the queue itself after a batch, and of the batch if its time was measured. Returns the change of its
+    /// fill level, if there is one and somebody wants it.
     pub(super) fn committed(
         &self,
         queue: &str,
@@ -282,21 +283,25 @@ impl Telling {
         paused: bool,
         changes: usize,
         took: Option<Duration>,
-    ) {
+        wants_level: bool,
+    ) -> Option<LevelChange> {
         self.paused(queue, paused);
-        if self.want(Interest::LEVEL) {
+        let mut change = None;
+        if wants_level || self.want(Interest::LEVEL) {
             let event = {
                 let mut last = lock(&self.last);
                 let thresholds = last.thresholds;
                 last.level.follow(queued, thresholds)
             };
             if let Some(event) = event {
+                change = level_change(&event);
                 self.observers.tell(queue, &event);
             }
         }
         if let Some(duration) = took {
             self.observers.tell(queue, &QueueEvent::Committed { changes, duration });
         }
+        change
     }
 
     /// Tells that the queue is paused or not, if that was not told before.
@@ -314,6 +319,18 @@ impl Telling {
     pub(crate) fn take_interrupted(&self) -> Tally {
         std::mem::take(&mut *lock(&self.interrupted))
     }
+}
+
+/// Returns what handlers are told of a change of the fill level.
+const fn level_change(event: &QueueEvent<'_>) -> Option<LevelChange> {
+    let (level, queued, limit) = match *event {
+        QueueEvent::QueueFull { queued, limit } => (QueueLevel::Full, queued, Some(limit)),
+        QueueEvent::QueueFilling { queued, limit } => (QueueLevel::Filling, queued, Some(limit)),
+        QueueEvent::QueueEmptying { queued, limit } => (QueueLevel::Emptying, queued, Some(limit)),
+        QueueEvent::QueueEmpty => (QueueLevel::Empty, 0, None),
+        _ => return None,
+    };
+    Some(LevelChange { level, queued, limit })
 }
 
 const fn action(of: &Affected) -> ActionRef {

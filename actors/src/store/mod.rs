@@ -201,8 +201,8 @@ pub use counts::Counts;
 pub use directory::DirectoryLock;
 pub use origin::{Origin, ScheduledFor};
 pub use outbox::{
-    EventId, EventKind, EventPage, EventWants, FailedEvent, HandlerId, LevelChange, NewEvent,
-    OutboxChange, OutboxState, QueueLevel, StoredEvent, Subject,
+    About, EventId, EventKind, EventPage, EventWants, FailedEvent, HandlerId, LevelChange,
+    NewEvent, OutboxChange, OutboxState, QueueLevel, StoredEvent,
 };
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, IdPage, Page, PageLimit, Query};

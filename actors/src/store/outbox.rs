@@ -158,9 +158,9 @@ pub struct LevelChange {
     pub limit: Option<u64>,
 }
 
-/// The subject of an event, as it was at that moment.
+/// The action or the queue that an event is about, as it was at that moment.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Subject {
+pub enum About {
     /// An action.
     Action(Box<Record>),
     /// The queue itself.
@@ -179,7 +179,7 @@ pub struct StoredEvent {
     /// Time when it happened.
     pub at: Timestamp,
     /// The action or the queue.
-    pub subject: Subject,
+    pub about: About,
     /// Number of bytes of its error and result as they are stored.
     pub bytes: usize,
 }

@@ -12,11 +12,11 @@ pub(super) struct ActorThread {
 
 impl ActorThread {
     /// Starts the thread, and returns once it is ready.
-    pub(super) fn start(number: usize) -> std::io::Result<Self> {
+    pub(super) fn start(name: String) -> std::io::Result<Self> {
         let (jobs, mut receiver) = mpsc::unbounded_channel::<Job>();
         // A runtime may be dropped only on a thread that has none, so it is made there.
         let (made, outcome) = std::sync::mpsc::channel();
-        std::thread::Builder::new().name(format!("actiond-queue-{number}")).spawn(move || {
+        std::thread::Builder::new().name(name).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = match runtime {
                 Ok(runtime) => runtime,

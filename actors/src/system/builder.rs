@@ -17,6 +17,7 @@ use super::shutdown::phase::Shutdown;
 use super::{Alive, Inner, System};
 use crate::clock::{Clock, SystemClock};
 use crate::events::{Observer, Observers, log_unfinished};
+use crate::outbox::{Deliver, HandlerSettings, HandlerShared};
 use crate::perform::Perform;
 use crate::queue::{MOST_SLOTS, QueueSettings};
 use crate::store::sqlite::{Durability, SqliteStore};
@@ -45,6 +46,7 @@ pub struct Builder {
     log_unfinished: bool,
     adopt_orphans: bool,
     max_store_bytes: Option<u64>,
+    handlers: Vec<NewHandler>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,19 @@ impl fmt::Debug for NewQueue {
     }
 }
 
+/// A handler of events to be added.
+pub(super) struct NewHandler {
+    pub(super) name: String,
+    pub(super) settings: HandlerSettings,
+    pub(super) deliver: Arc<dyn Deliver>,
+}
+
+impl fmt::Debug for NewHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewHandler").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// The reason why a system could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -81,6 +96,17 @@ pub enum StartError {
     /// Two queues have the same name, but for case.
     #[error("two queues are named {0}")]
     SameName(String),
+    /// Two handlers of events have the same name, but for case.
+    #[error("two handlers of events are named {0}")]
+    SameHandler(String),
+    /// A queue names a handler of events that was not added.
+    #[error("queue {queue} names the handler {handler}, which there is not")]
+    UnknownHandler {
+        /// The queue.
+        queue: String,
+        /// The name of the handler.
+        handler: String,
+    },
 }
 
 impl Builder {
@@ -95,6 +121,7 @@ impl Builder {
             log_unfinished: true,
             adopt_orphans: false,
             max_store_bytes: None,
+            handlers: Vec::new(),
         }
     }
 
@@ -202,6 +229,19 @@ impl Builder {
         self
     }
 
+    /// Adds a handler, which queues may name in their settings: see [`outbox`](crate::outbox). The case of ASCII letters in its name
+    /// does not matter. Events for a handler that is not added any more stay in the store until it is added again.
+    #[must_use]
+    pub fn handler(
+        mut self,
+        name: impl Into<String>,
+        settings: HandlerSettings,
+        deliver: Arc<dyn Deliver>,
+    ) -> Self {
+        self.handlers.push(NewHandler { name: name.into(), settings, deliver });
+        self
+    }
+
     /// Opens the store and starts the queues.
     ///
     /// Actions that waited when the store was last closed, or its server last crashed, wait again. Actions that ran then
@@ -222,6 +262,12 @@ impl Builder {
                 return Err(StartError::SameName(queue.name.clone()));
             }
         }
+        for (index, handler) in self.handlers.iter().enumerate() {
+            let same = |other: &NewHandler| other.name.eq_ignore_ascii_case(&handler.name);
+            if self.handlers.iter().skip(index + 1).any(same) {
+                return Err(StartError::SameHandler(handler.name.clone()));
+            }
+        }
         let store: Arc<dyn Store> = match self.source {
             StoreSource::Store(store) => store,
             StoreSource::Directory(durability) => {
@@ -237,8 +283,18 @@ impl Builder {
         // A thread more than there are queues would have nothing to do.
         let most = self.queues.len().max(1);
         let threads = self.threads.unwrap_or((cores / 2).min(4)).clamp(1, most);
-        let actors: Vec<ActorThread> =
-            (0..threads).map(ActorThread::start).collect::<Result<_, _>>()?;
+        let names = (0..threads).map(|number| format!("actiond-queue-{number}"));
+        let mut actors: Vec<ActorThread> =
+            names.map(ActorThread::start).collect::<Result<_, _>>()?;
+        if !self.handlers.is_empty() {
+            // A thread of their own: they delay no queue.
+            actors.push(ActorThread::start("actiond-outbox".to_owned())?);
+        }
+        let mut handlers = Vec::new();
+        for NewHandler { name, .. } in &self.handlers {
+            let id = store.open_handler(name).await?;
+            handlers.push(Arc::new(HandlerShared::new(name.clone(), id)));
+        }
         let executor = tokio::runtime::Builder::new_multi_thread()
             .thread_name("actiond-run")
             .worker_threads(cores.max(2))
@@ -270,6 +326,7 @@ impl Builder {
             queues: RwLock::new(Vec::new()),
             deleting: Semaphore::new(1),
             observers,
+            handlers,
             #[cfg(unix)]
             programs,
         });
@@ -279,6 +336,7 @@ impl Builder {
         for (queue, thread) in self.queues.into_iter().zip((0..threads).cycle()) {
             system.add(queue, thread).await?;
         }
+        system.start_handlers(self.handlers, threads);
         system.keep_lease();
         system.show_others();
         if tokio::time::timeout(RECOVERED_WITHIN, system.recovered()).await.is_err() {

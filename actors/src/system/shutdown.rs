@@ -5,22 +5,28 @@
 //! 3. Ask what still runs to stop; force it after the grace period.
 //! 4. Write the last changes, so that the end of all that ran is durable (Q2).
 //! 5. Let each caller that waits for an end read how its action stands (Q11).
-//! 6. Close the store.
+//! 6. End the delivery of events.
+//! 7. Close the store.
 
 pub(super) mod phase;
 mod still_runs;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::System;
+use crate::outbox::Stop;
 use crate::queue::{Drain, EndAll, Ending, Settle, lock};
 use phase::Phase;
 use still_runs::StillRuns;
 
 /// Time that a shutdown waits for forced work to end, and for callers to read their answers.
 const FORCED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Time that a shutdown waits for events that are being delivered. Those that are not written down are delivered again.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(2);
 
 impl System {
     /// Tells whether the system refuses new actions because it shuts down.
@@ -133,12 +139,27 @@ impl System {
             queue.shared.waiters().end_waits();
         }
         let _ = tokio::time::timeout(FORCED_WITHIN, self.waits_over()).await;
+        self.stop_handlers().await;
         for task in std::mem::take(&mut *lock(&self.inner.sharing)) {
             task.abort();
         }
         #[cfg(unix)]
         self.programs().close();
         self.inner.store.close().await;
+    }
+
+    /// Ends the delivery of events: what is under way is waited for, and what was delivered is written down. The rest stays in the
+    /// store.
+    async fn stop_handlers(&self) {
+        let mut stopped = Vec::new();
+        for handler in &self.inner.handlers {
+            let (reply, answer) = oneshot::channel();
+            if let Some(address) = handler.address() {
+                address.do_send(Stop(reply));
+                stopped.push(answer);
+            }
+        }
+        let _ = tokio::time::timeout(DELIVERED_WITHIN, join_all(stopped)).await;
     }
 
     /// Logs what the shutdown interrupted: once, however often it is called.

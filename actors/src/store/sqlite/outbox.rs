@@ -14,8 +14,8 @@ use super::write::{Applied, ApplyError, Writer};
 use crate::action::{ActionId, Timestamp};
 use crate::store::query::PageLimit;
 use crate::store::{
-    Affected, Batch, EventId, EventKind, EventPage, FailedEvent, HandlerId, LevelChange, NewEvent,
-    OutboxChange, OutboxState, QueueId, Rejected, StoreError, StoredEvent, Subject,
+    About, Affected, Batch, EventId, EventKind, EventPage, FailedEvent, HandlerId, LevelChange,
+    NewEvent, OutboxChange, OutboxState, QueueId, Rejected, StoreError, StoredEvent,
 };
 
 /// Copies an action into a row of `event`: number, handler, kind and time of the event, and the action's id are the first parameters.
@@ -290,11 +290,11 @@ impl Reader {
         self.connection.prepare_cached(EVENT)?.query_row([id], |row| {
             let kind: i64 = row.get(14)?;
             let level = row.get_ref(17)?.as_str_or_null().map_err(|e| unreadable(17, e))?;
-            let subject = match level {
+            let about = match level {
                 Some(level) => {
-                    Subject::Queue(serde_json::from_str(level).map_err(|e| unreadable(17, e))?)
+                    About::Queue(serde_json::from_str(level).map_err(|e| unreadable(17, e))?)
                 }
-                None => Subject::Action(Box::new(record(row)?)),
+                None => About::Action(Box::new(record(row)?)),
             };
             Ok(StoredEvent {
                 id: EventId(id),
@@ -302,7 +302,7 @@ impl Reader {
                 kind: EventKind::of_number(kind)
                     .ok_or(rusqlite::Error::IntegralValueOutOfRange(14, kind))?,
                 at: Timestamp(row.get(15)?),
-                subject,
+                about,
                 bytes: row.get(18)?,
             })
         })

@@ -6,8 +6,8 @@ use super::{Queue, as_modelled};
 use crate::action::{ActionId, Timestamp};
 use crate::lifecycle::{Ended, Verdict};
 use crate::store::{
-    Affected, Batch, Control, EventId, EventKind, HandlerId, NewEvent, QueueId, Record, Store,
-    Subject,
+    About, Affected, Batch, Control, EventId, EventKind, HandlerId, NewEvent, QueueId, Record,
+    Store,
 };
 
 /// An event of one handler.
@@ -15,7 +15,7 @@ use crate::store::{
 struct Told {
     kind: EventKind,
     at: Timestamp,
-    subject: Subject,
+    about: About,
 }
 
 /// The events of all handlers, in the order in which they were written.
@@ -44,38 +44,34 @@ impl Outbox {
             };
             self.tell_action(batch, kind, queue.rows[id].record.clone());
         }
-        match control {
-            Control::Tell(event) => match &**event {
-                NewEvent::ErrorReport { id, error, report, .. } => {
-                    let record = queue.rows[id].record.clone();
-                    let (error, report) = (Some(error.clone()), report.nodes().unwrap());
-                    let record = Record { error, report, ..record };
-                    self.tell_action(batch, EventKind::ErrorReport, record);
-                }
-                NewEvent::Level(change) => {
-                    self.tell(batch, EventKind::Queue, &Subject::Queue(*change));
-                }
-            },
-            _ => {}
+        let Control::Tell(event) = control else { return };
+        match &**event {
+            NewEvent::ErrorReport { id, error, report, .. } => {
+                let record = queue.rows[id].record.clone();
+                let (error, report) = (Some(error.clone()), report.nodes().unwrap());
+                let record = Record { error, report, ..record };
+                self.tell_action(batch, EventKind::ErrorReport, record);
+            }
+            NewEvent::Level(change) => self.tell(batch, EventKind::Queue, &About::Queue(*change)),
         }
     }
 
     /// Writes an event about an action.
     pub(super) fn tell_action(&mut self, batch: &Batch, kind: EventKind, record: Record) {
-        self.tell(batch, kind, &Subject::Action(Box::new(record)));
+        self.tell(batch, kind, &About::Action(Box::new(record)));
     }
 
-    fn tell(&mut self, batch: &Batch, kind: EventKind, subject: &Subject) {
+    fn tell(&mut self, batch: &Batch, kind: EventKind, about: &About) {
         let Some(wants) = &batch.wants else { return };
-        let has_callback = match subject {
-            Subject::Action(record) => {
+        let has_callback = match about {
+            About::Action(record) => {
                 record.origin.as_ref().is_some_and(|origin| origin.callback.is_some())
             }
-            Subject::Queue(_) => false,
+            About::Queue(_) => false,
         };
         let callback = wants.callback.filter(|_| kind.is_end() && has_callback);
         for handler in wants.handlers(kind).iter().copied().chain(callback) {
-            let told = Told { kind, at: batch.now, subject: subject.clone() };
+            let told = Told { kind, at: batch.now, about: about.clone() };
             self.of.entry(handler).or_default().push((batch.queue, told));
             self.written += 1;
         }
@@ -93,11 +89,11 @@ impl Outbox {
                 for event in &page.events {
                     assert!(known.last().is_none_or(|last| *last < event.id), "oldest first");
                     known.push(event.id);
-                    let subject = match event.subject.clone() {
-                        Subject::Action(record) => Subject::Action(Box::new(as_modelled(*record))),
+                    let about = match event.about.clone() {
+                        About::Action(record) => About::Action(Box::new(as_modelled(*record))),
                         level => level,
                     };
-                    let told = Told { kind: event.kind, at: event.at, subject };
+                    let told = Told { kind: event.kind, at: event.at, about };
                     found.push((event.queue, told));
                 }
                 if !page.more {
@@ -116,9 +112,9 @@ impl Outbox {
 fn by_subject(events: &[(QueueId, Told)]) -> BTreeMap<(QueueId, Option<ActionId>), Vec<&Told>> {
     let mut sorted: BTreeMap<_, Vec<&Told>> = BTreeMap::new();
     for (queue, told) in events {
-        let id = match &told.subject {
-            Subject::Action(record) => Some(record.id),
-            Subject::Queue(_) => None,
+        let id = match &told.about {
+            About::Action(record) => Some(record.id),
+            About::Queue(_) => None,
         };
         sorted.entry((*queue, id)).or_default().push(told);
     }

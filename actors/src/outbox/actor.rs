@@ -1,0 +1,560 @@
+//! The actor of one handler: it reads events, has them delivered, and writes down what became of them.
+//!
+//! What it holds is read from the store and bounded; all of it may be lost. An event is settled in the store only after it was
+//! delivered or has failed for good, so whatever dies in between, it is read again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::lanes::Lanes;
+use super::{Deliver, HandlerSettings, HandlerShared, Lane, Outbox, OutboxEvent, Undelivered};
+use crate::action::Timestamp;
+use crate::store::query::PageLimit;
+use crate::store::{
+    BatchReply, EventId, EventPage, FailedEvent, OutboxChange, OutboxState, QueueId, StoreError,
+};
+use crate::supervision::drop_quietly;
+
+/// Number of events that are held at most: those that wait here, are under way, or are not written down yet.
+const MAX_HELD: usize = 2_048;
+/// Number of bytes of their errors and results after which no more are read.
+const MAX_HELD_BYTES: usize = 32 << 20;
+/// Number of events, and of their bytes, that one read returns.
+const PAGE: PageLimit = PageLimit { actions: 512, bytes: 4 << 20 };
+
+/// Time between two looks at the number of events, and at those that only another server knows of.
+const TICK: Duration = Duration::from_secs(1);
+/// Time after which the store is asked again that could not be read or written.
+const RETRY_STORE: Duration = Duration::from_millis(500);
+/// Number of steps by which one batch drops events: the writer is held up no longer.
+const MAX_TRIMS: u64 = 8;
+/// Maximum time for which a receiver is left alone because it says so.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+/// Time between two lines of the log about events that failed, or were dropped.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// There may be new events.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake;
+
+/// Events were read.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Read(Result<EventPage, StoreError>);
+
+/// A delivery has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ended {
+    event: Arc<OutboxEvent>,
+    outcome: Result<(), Undelivered>,
+}
+
+/// What became of events was written down, or could not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settled(Result<BatchReply, StoreError>);
+
+/// The number of events was read.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Counted(OutboxState);
+
+/// It is this server that delivers, or another one.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Leads(bool);
+
+/// Begins no delivery any more, and answers once what was under way is written down.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop(pub(crate) oneshot::Sender<()>);
+
+/// What became of events, to be written down.
+#[derive(Debug, Default)]
+struct Outcomes {
+    delivered: Vec<EventId>,
+    failed: Vec<FailedEvent>,
+    /// Number of steps in which events beyond the maximum are dropped.
+    trims: u64,
+}
+
+impl Outcomes {
+    const fn is_empty(&self) -> bool {
+        self.delivered.is_empty() && self.failed.is_empty() && self.trims == 0
+    }
+}
+
+/// Lines of the log that would come too often: their number since the last one.
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<Instant>,
+    since: u64,
+}
+
+impl Told {
+    /// Counts so many; returns the number of all since the last line, if there is to be one now.
+    fn count(&mut self, number: u64) -> Option<u64> {
+        self.since = self.since.saturating_add(number);
+        if self.at.is_some_and(|at| at.elapsed() < TELL_AGAIN) || self.since == 0 {
+            return None;
+        }
+        self.at = Some(Instant::now());
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
+/// The actor of a handler.
+pub(crate) struct HandlerActor {
+    shared: Arc<HandlerShared>,
+    outbox: Outbox,
+    settings: HandlerSettings,
+    deliver: Arc<dyn Deliver>,
+    executor: Handle,
+    queues: HashMap<QueueId, Arc<str>>,
+
+    lanes: Lanes<Lane, Arc<OutboxEvent>>,
+    /// The events that must not be read again, with their bytes.
+    held: HashMap<EventId, usize>,
+    held_bytes: usize,
+    /// Number of failed attempts at each event that is to be tried again.
+    failures: HashMap<EventId, u32>,
+    /// Lanes whose first event waits for its next attempt, by time.
+    due: BTreeMap<(Instant, EventId), Lane>,
+    /// The timer of the first of them, or of the end of a pause.
+    timer: Option<(Instant, SpawnHandle)>,
+    in_flight: usize,
+    /// Number of times in a row that the receiver was found to take nothing, and the end of the pause after the last.
+    down: u32,
+    paused_until: Option<Instant>,
+    outcomes: Outcomes,
+    settling: Option<Outcomes>,
+    is_reading: bool,
+    is_counting: bool,
+    /// True if there may be events that were not read.
+    look: bool,
+    /// True until this time after the store could not be read or written.
+    store_is_away: bool,
+    told_failed: Told,
+    told_dropped: Told,
+    dropped: Option<u64>,
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+impl HandlerActor {
+    pub(crate) fn new(
+        shared: Arc<HandlerShared>,
+        outbox: Outbox,
+        settings: HandlerSettings,
+        deliver: Arc<dyn Deliver>,
+        executor: Handle,
+        queues: HashMap<QueueId, Arc<str>>,
+    ) -> Self {
+        Self {
+            shared,
+            outbox,
+            settings,
+            deliver,
+            executor,
+            queues,
+            lanes: Lanes::default(),
+            held: HashMap::new(),
+            held_bytes: 0,
+            failures: HashMap::new(),
+            due: BTreeMap::new(),
+            timer: None,
+            in_flight: 0,
+            down: 0,
+            paused_until: None,
+            outcomes: Outcomes::default(),
+            settling: None,
+            is_reading: false,
+            is_counting: false,
+            look: true,
+            store_is_away: false,
+            told_failed: Told::default(),
+            told_dropped: Told::default(),
+            dropped: None,
+            stopping: None,
+        }
+    }
+
+    /// Does all that can be done now.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        self.let_due_go(ctx);
+        self.deliver_next(ctx);
+        self.settle(ctx);
+        self.read(ctx);
+        if self.in_flight == 0
+            && self.settling.is_none()
+            && (self.outcomes.is_empty() || self.store_is_away)
+            && let Some(reply) = self.stopping.take()
+        {
+            // The caller may have stopped waiting.
+            let _ = reply.send(());
+            ctx.stop();
+        }
+    }
+
+    /// Lets events be taken whose time has come, and ends a pause that is over.
+    fn let_due_go(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
+            self.lanes.again(first.remove());
+        }
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        let next = self.due.keys().next().map(|(at, _)| *at);
+        let next = next.into_iter().chain(self.paused_until).min();
+        if self.timer.map(|(at, _)| at) == next {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = next.map(|at| {
+            let wait = at.saturating_duration_since(now);
+            let timer = ctx.run_later(wait, |handler, ctx| {
+                handler.timer = None;
+                handler.pump(ctx);
+            });
+            (at, timer)
+        });
+    }
+
+    fn deliver_next(&mut self, ctx: &Context<Self>) {
+        // A receiver that was down is asked by one event.
+        let most = if self.down > 0 { 1 } else { self.settings.max_in_flight.max(1) };
+        while self.in_flight < most
+            && self.paused_until.is_none()
+            && self.stopping.is_none()
+            && self.shared.leads()
+            && let Some((_, event)) = self.lanes.take()
+        {
+            self.in_flight += 1;
+            self.begin(event, ctx.address());
+        }
+        self.shared.set_in_flight(self.in_flight);
+    }
+
+    /// Begins a delivery beside this actor.
+    fn begin(&self, event: Arc<OutboxEvent>, to: Addr<Self>) {
+        let deliver = Arc::clone(&self.deliver);
+        let delivered = async move {
+            let attempt = AssertUnwindSafe(async { deliver.deliver(Arc::clone(&event)).await });
+            let outcome = attempt.catch_unwind().await.unwrap_or_else(|panic| {
+                drop_quietly(panic);
+                Err(Undelivered::for_now("the handler panicked"))
+            });
+            to.do_send(Ended { event, outcome });
+        };
+        drop(self.executor.spawn(delivered));
+    }
+
+    /// Writes down what became of events, unless that is under way.
+    fn settle(&mut self, ctx: &Context<Self>) {
+        if self.settling.is_some() || self.outcomes.is_empty() || self.store_is_away {
+            return;
+        }
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let mut changes = Vec::new();
+        if !outcomes.delivered.is_empty() || !outcomes.failed.is_empty() {
+            changes.push(OutboxChange::Settle {
+                delivered: outcomes.delivered.as_slice().into(),
+                failed: outcomes.failed.as_slice().into(),
+            });
+        }
+        let keep = self.settings.max_pending;
+        changes.extend((0..outcomes.trims).map(|_| OutboxChange::Trim { keep }));
+        let Some(batch) = self.outbox.batch(self.shared.id(), changes) else { return };
+        self.settling = Some(outcomes);
+        let to = ctx.address();
+        let answer = Box::new(move |answer| to.do_send(Settled(answer)));
+        self.outbox.store.enlist(Box::new(move || (batch, answer)));
+    }
+
+    /// Reads more events, unless there are enough.
+    fn read(&mut self, ctx: &Context<Self>) {
+        self.look |= self.shared.take_wake();
+        let has_room =
+            self.held.len() <= MAX_HELD - PAGE.actions && self.held_bytes < MAX_HELD_BYTES;
+        if !self.look
+            || !has_room
+            || self.is_reading
+            || self.store_is_away
+            || self.stopping.is_some()
+            || !self.shared.leads()
+        {
+            return;
+        }
+        (self.look, self.is_reading) = (false, true);
+        let except = self.held.keys().copied().collect();
+        let page = self.outbox.store.events(self.shared.id(), except, PAGE);
+        let to = ctx.address();
+        drop(self.executor.spawn(async move { to.do_send(Read(page.await)) }));
+    }
+
+    /// Notes that the store could not be read or written, and comes back to it later.
+    fn store_failed(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
+        if self.store_is_away {
+            return;
+        }
+        self.store_is_away = true;
+        let level = match error {
+            StoreError::Closed => log::Level::Debug,
+            // The store itself says so.
+            _ if !self.outbox.store.is_available() => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        log::log!(level, "handler {}: {error}; tried again", self.shared.name());
+        ctx.run_later(RETRY_STORE, |handler, ctx| {
+            handler.store_is_away = false;
+            handler.look = true;
+            handler.pump(ctx);
+        });
+    }
+
+    fn let_go(&mut self, id: EventId) {
+        self.held_bytes = self.held_bytes.saturating_sub(self.held.remove(&id).unwrap_or_default());
+    }
+
+    fn hold(&mut self, id: EventId, bytes: usize) {
+        if self.held.insert(id, bytes).is_none() {
+            self.held_bytes = self.held_bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Notes that an event failed for good.
+    fn fail(&mut self, id: EventId, attempts: u32, error: String) {
+        self.failures.remove(&id);
+        if let Some(number) = self.told_failed.count(1) {
+            let (name, s) = (self.shared.name(), if number == 1 { "" } else { "s" });
+            log::warn!("handler {name}: {number} event{s} could not be delivered: {error}");
+        }
+        let at = self.now();
+        self.outcomes.failed.push(FailedEvent { id, at, attempts, error });
+    }
+
+    fn now(&self) -> Timestamp {
+        self.outbox.clock.now()
+    }
+
+    /// Leaves the receiver alone for a while, since it takes nothing for now.
+    fn pause(&mut self, why: &Undelivered) {
+        self.down = self.down.saturating_add(1);
+        let asked = why.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let pause = self.settings.pause(self.down).max(asked);
+        if self.down == 1 {
+            let name = self.shared.name();
+            log::warn!(
+                "handler {name}: its receiver takes nothing for now, and events wait: {}",
+                why.error
+            );
+        }
+        let until = Instant::now() + pause;
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// Asks how many events there are, if too many may wait.
+    fn count(&mut self, ctx: &Context<Self>) {
+        if self.is_counting || !self.shared.leads() || self.stopping.is_some() {
+            return;
+        }
+        self.is_counting = true;
+        let (to, state) = (ctx.address(), self.outbox.store.outbox_state(self.shared.id()));
+        let counted = async move { to.do_send(Counted(state.await.unwrap_or_default())) };
+        drop(self.executor.spawn(counted));
+    }
+
+    /// Asks the store which server is to deliver.
+    fn ask_to_lead(&self, ctx: &Context<Self>) {
+        let (to, leads) = (ctx.address(), self.outbox.store.lead(self.shared.id()));
+        // What can't be known is not delivered.
+        let asked = async move { to.do_send(Leads(leads.await.unwrap_or(false))) };
+        drop(self.executor.spawn(asked));
+    }
+}
+
+impl Actor for HandlerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // The messages of one commit may be many.
+        ctx.set_mailbox_capacity(1_024);
+        self.shared.publish(Some(ctx.address()));
+        self.ask_to_lead(ctx);
+        ctx.run_interval(TICK, |handler, ctx| {
+            if !handler.held.is_empty() || handler.look {
+                handler.count(ctx);
+            }
+            // What other servers write is not told here.
+            handler.look |= handler.outbox.store.has_peers();
+            handler.pump(ctx);
+        });
+        if let Some(heartbeat) = self.outbox.store.heartbeat() {
+            ctx.run_interval(heartbeat, |handler, ctx| handler.ask_to_lead(ctx));
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.shared.publish(None);
+        self.shared.set_leads(false);
+    }
+}
+
+impl Handler<Wake> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Read> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, Read(page): Read, ctx: &mut Self::Context) {
+        self.is_reading = false;
+        match page {
+            Ok(EventPage { events, more, unreadable }) => {
+                self.look |= more;
+                for stored in events {
+                    self.hold(stored.id, stored.bytes);
+                    // Those of a queue that this server does not have wait for one that does.
+                    let Some(queue) = self.queues.get(&stored.queue) else { continue };
+                    let event = OutboxEvent::of(stored, Arc::clone(queue));
+                    self.lanes.add(event.lane(), Arc::new(event));
+                }
+                for (id, error) in unreadable {
+                    self.hold(id, 0);
+                    self.fail(id, 0, error);
+                }
+            }
+            Err(error) => self.store_failed(&error, ctx),
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Ended> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, Ended { event, outcome }: Ended, ctx: &mut Self::Context) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let (id, lane) = (event.id, event.lane());
+        match outcome {
+            Ok(()) => {
+                if self.down > 0 {
+                    log::info!("handler {}: its receiver takes events again", self.shared.name());
+                }
+                (self.down, self.paused_until) = (0, None);
+                self.failures.remove(&id);
+                self.shared.count_delivered();
+                self.outcomes.delivered.push(id);
+                self.lanes.go_on(lane);
+            }
+            Err(why) => {
+                let failures = self.failures.get(&id).copied().unwrap_or_default() + 1;
+                let wait = self.settings.after(failures).filter(|_| why.may_retry);
+                self.shared.note_error(self.now(), why.error.clone(), wait.is_some());
+                if why.is_down || why.retry_after.is_some() {
+                    self.pause(&why);
+                }
+                match wait {
+                    Some(wait) => {
+                        self.failures.insert(id, failures);
+                        self.due.insert((Instant::now() + wait, id), lane);
+                    }
+                    None => {
+                        self.fail(id, failures, why.error);
+                        self.lanes.go_on(lane);
+                    }
+                }
+            }
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Settled> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, Settled(answer): Settled, ctx: &mut Self::Context) {
+        let Some(mut outcomes) = self.settling.take() else { return };
+        match answer {
+            Ok(_) => {
+                let failed = outcomes.failed.iter().map(|failed| failed.id);
+                for id in outcomes.delivered.into_iter().chain(failed) {
+                    self.let_go(id);
+                }
+                if outcomes.trims > 0 {
+                    self.count(ctx);
+                }
+            }
+            Err(error) => {
+                // Nothing was written, or it is written once more, which does no harm.
+                outcomes.delivered.append(&mut self.outcomes.delivered);
+                outcomes.failed.append(&mut self.outcomes.failed);
+                outcomes.trims = 0;
+                self.outcomes = outcomes;
+                self.store_failed(&error, ctx);
+            }
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Counted> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, Counted(state): Counted, ctx: &mut Self::Context) {
+        self.is_counting = false;
+        let OutboxState { pending, failed, dropped, .. } = state;
+        let before = self.dropped.replace(dropped).unwrap_or(dropped);
+        if let Some(number) = self.told_dropped.count(dropped.saturating_sub(before)) {
+            let (name, most) = (self.shared.name(), self.settings.max_pending);
+            log::warn!(
+                "handler {name}: {number} events were dropped undelivered, the oldest first: more than {most} were there (MaxPending)"
+            );
+        }
+        let most = pending.max(failed);
+        let excess = most.saturating_sub(self.settings.max_pending);
+        self.outcomes.trims = excess.div_ceil(OutboxChange::STEP as u64).min(MAX_TRIMS);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Leads> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, Leads(leads): Leads, ctx: &mut Self::Context) {
+        let before = self.shared.leads();
+        self.shared.set_leads(leads);
+        if before && !leads {
+            // Another server reads them. What is under way here may be told twice.
+            self.lanes.clear();
+            self.due.clear();
+            self.held.clear();
+            self.held_bytes = 0;
+            self.failures.clear();
+        }
+        self.look |= leads && !before;
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Stop> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, Stop(reply): Stop, ctx: &mut Self::Context) {
+        self.stopping = Some(reply);
+        self.pump(ctx);
+    }
+}
