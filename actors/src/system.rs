@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 use crate::action::Timestamp;
 use crate::clock::Clock;
 use crate::events::Observers;
-use crate::outbox::{HandlerActor, HandlerShared, Outbox, Told};
+use crate::outbox::{HandlerActor, HandlerShared, Outbox, QueueHandlers};
 use crate::queue::{QueueActor, QueueHandle, QueueShared, Summary, lock};
 use crate::store::{OwnerId, QueueState, Server, Site, SiteId, Store, StoreError, StoreSize};
 use crate::supervision::Guardian;
@@ -347,8 +347,8 @@ impl System {
 
     /// Finds the handlers of a queue again whose settings have changed.
     pub(crate) fn find_handlers(&self, queue: &QueueShared) {
-        match Told::find(&queue.settings().handlers, &self.inner.handlers) {
-            Ok(told) => queue.set_told(told),
+        match QueueHandlers::find(&queue.settings().handlers, &self.inner.handlers) {
+            Ok(told) => queue.set_handlers(told),
             Err(handler) => {
                 let name = queue.name();
                 log::error!(
@@ -372,12 +372,12 @@ impl System {
 
     async fn add(&self, new: NewQueue, thread: usize) -> Result<(), StartError> {
         let NewQueue { name, settings, performer } = new;
-        let told = Told::find(&settings.handlers, &self.inner.handlers)
+        let told = QueueHandlers::find(&settings.handlers, &self.inner.handlers)
             .map_err(|handler| StartError::UnknownHandler { queue: name.clone(), handler })?;
         let state = self.inner.store.open_queue(&name).await?;
         let observers = self.inner.observers.clone();
         let shared = QueueShared::new(&name, settings, state.counts, state.paused, observers);
-        shared.set_told(told);
+        shared.set_handlers(told);
         let shared = Arc::new(shared);
         let handle = QueueHandle {
             shared: Arc::clone(&shared),

@@ -95,12 +95,12 @@ impl Outcomes {
 
 /// Lines of the log that would come too often: their number since the last one.
 #[derive(Debug, Default)]
-struct Told {
+struct Seldom {
     at: Option<Instant>,
     since: u64,
 }
 
-impl Told {
+impl Seldom {
     /// Counts so many; returns the number of all since the last line, if there is to be one now.
     fn count(&mut self, number: u64) -> Option<u64> {
         self.since = self.since.saturating_add(number);
@@ -143,8 +143,8 @@ pub(crate) struct HandlerActor {
     look: bool,
     /// True until this time after the store could not be read or written.
     store_is_away: bool,
-    told_failed: Told,
-    told_dropped: Told,
+    told_failed: Seldom,
+    told_dropped: Seldom,
     dropped: Option<u64>,
     stopping: Option<oneshot::Sender<()>>,
 }
@@ -180,8 +180,8 @@ impl HandlerActor {
             is_counting: false,
             look: true,
             store_is_away: false,
-            told_failed: Told::default(),
-            told_dropped: Told::default(),
+            told_failed: Seldom::default(),
+            told_dropped: Seldom::default(),
             dropped: None,
             stopping: None,
         }

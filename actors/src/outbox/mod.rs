@@ -29,12 +29,12 @@
 //!
 //! - [`actor`]: the actor of a handler; [`lanes`]: which event is next;
 //! - [`handle`]: what is seen and steered from outside: [`Outbox`];
-//! - [`told`]: the handlers of one queue.
+//! - [`queue_handlers`]: the handlers of one queue.
 
 mod actor;
 mod handle;
 mod lanes;
-mod told;
+mod queue_handlers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ use crate::store::{About, EventId, EventKind, QueueId, StoredEvent};
 pub(crate) use actor::{HandlerActor, Stop};
 pub(crate) use handle::HandlerShared;
 pub use handle::{HandlerStatus, Outbox, OutboxError};
-pub(crate) use told::Told;
+pub(crate) use queue_handlers::QueueHandlers;
 
 /// A way to deliver events.
 pub trait Deliver: Send + Sync + 'static {
@@ -223,6 +223,11 @@ impl EventHandlers {
     /// Returns the kinds with their handlers.
     pub fn iter(&self) -> impl Iterator<Item = (EventKind, &str)> {
         self.of.iter().map(|(kind, handler)| (*kind, handler.as_str()))
+    }
+
+    /// Returns the names of all handlers.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.iter().map(|(_, name)| name).chain(self.callbacks.as_deref()).collect()
     }
 
     /// Tells whether there are none.

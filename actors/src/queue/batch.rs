@@ -105,7 +105,7 @@ impl UnsealedBatch {
                     Timestamp(now.0.saturating_sub(age))
                 }),
             },
-            wants: shared.told().as_ref().map(|told| Arc::clone(told.wants())),
+            wants: shared.handlers().as_ref().map(|handlers| Arc::clone(handlers.wants())),
         };
         (batch, Box::new(move |reply| self.answer(reply, recipients)))
     }

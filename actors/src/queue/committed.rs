@@ -102,17 +102,17 @@ impl QueueActor {
             }
         }
         shared.inbox().note_dispatched(started + resumed);
-        let told = shared.told();
-        let wants_level = told.as_ref().is_some_and(|told| told.want(EventKind::Queue));
+        let handlers = shared.handlers();
+        let wants_level = handlers.as_ref().is_some_and(|handlers| handlers.want(EventKind::Queue));
         let (queued, took) = (reply.counts.queued(), recipients.took);
         let level = telling.committed(name, queued, reply.paused, changes, took, wants_level);
-        if let Some(told) = &*told {
-            if let Some(change) = level.filter(|_| told.tells_level()) {
+        if let Some(handlers) = &*handlers {
+            if let Some(change) = level.filter(|_| handlers.tells_level()) {
                 let event = Box::new(NewEvent::Level(change));
                 shared.inbox().control(internal(Control::Tell(event)));
             }
             if reply.events > 0 {
-                told.wake();
+                handlers.wake();
             }
         }
     }

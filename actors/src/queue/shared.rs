@@ -13,7 +13,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::watch;
 
 use crate::events::Observers;
-use crate::outbox::Told;
+use crate::outbox::QueueHandlers;
 use crate::queue::inbox::{Inbox, SubmissionReplyTo};
 use crate::queue::level::Thresholds;
 use crate::queue::slots::{MOST_SLOTS, Slots};
@@ -53,7 +53,7 @@ pub(crate) struct QueueShared {
     ending: Mutex<Option<Ending>>,
     telling: Telling,
     /// The handlers that are told of its events, if there are any.
-    told: ArcSwapOption<Told>,
+    handlers: ArcSwapOption<QueueHandlers>,
     /// True once the actions that ran in an earlier server are recovered.
     recovered: watch::Sender<bool>,
 }
@@ -93,7 +93,7 @@ impl QueueShared {
             dropped_reports: AtomicU64::new(0),
             ending: Mutex::new(None),
             recovered: watch::Sender::new(false),
-            told: ArcSwapOption::empty(),
+            handlers: ArcSwapOption::empty(),
         }
     }
 
@@ -225,13 +225,13 @@ impl QueueShared {
     }
 
     /// Returns the handlers that are told of its events at least once.
-    pub(crate) fn told(&self) -> Guard<Option<Arc<Told>>> {
-        self.told.load()
+    pub(crate) fn handlers(&self) -> Guard<Option<Arc<QueueHandlers>>> {
+        self.handlers.load()
     }
 
     /// Sets the handlers that are told of its events from the next batch on.
-    pub(crate) fn set_told(&self, told: Option<Arc<Told>>) {
-        self.told.store(told);
+    pub(crate) fn set_handlers(&self, handlers: Option<Arc<QueueHandlers>>) {
+        self.handlers.store(handlers);
     }
 
     /// Returns the teller of events.

@@ -261,6 +261,14 @@ impl Builder {
             if self.queues.iter().skip(index + 1).any(same) {
                 return Err(StartError::SameName(queue.name.clone()));
             }
+            let named = queue.settings.handlers.names();
+            let is_there = |name: &&str| {
+                self.handlers.iter().any(|handler| handler.name.eq_ignore_ascii_case(name))
+            };
+            if let Some(unknown) = named.into_iter().find(|name| !is_there(name)) {
+                let (queue, handler) = (queue.name.clone(), unknown.to_owned());
+                return Err(StartError::UnknownHandler { queue, handler });
+            }
         }
         for (index, handler) in self.handlers.iter().enumerate() {
             let same = |other: &NewHandler| other.name.eq_ignore_ascii_case(&handler.name);

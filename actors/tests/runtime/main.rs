@@ -44,6 +44,7 @@ mod common;
 mod crashing;
 mod damage;
 mod deleting;
+mod delivering;
 mod draining;
 mod embedded;
 mod examples;

@@ -7,12 +7,12 @@ use crate::store::{EventKind, EventWants};
 
 /// The handlers that are told of the events of a queue.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct QueueHandlers {
     wants: Arc<EventWants>,
     handlers: Vec<Arc<HandlerShared>>,
 }
 
-impl Told {
+impl QueueHandlers {
     /// Finds the handlers of these names among those of the system; returns the first name that is not there as an error, and `None`
     /// if there are none.
     pub(crate) fn find(
