@@ -421,6 +421,15 @@ impl ActionContext {
         self.attempt.log(line);
     }
 
+    /// Reports an error after which the work goes on, to the handlers that its queue has for that
+    /// ([`EventKind::ErrorReport`](crate::store::EventKind::ErrorReport)). Secrets are masked in it, and 10,000 bytes are kept. While
+    /// 100 reports of the attempt wait to be written, further ones are dropped.
+    pub fn report_error(&self, error: &str) {
+        if let Some(queue) = self.system.queue(self.queue_name()) {
+            queue.shared.report_error(&self.attempt, error);
+        }
+    }
+
     /// Returns the lines that [`ActionContext::log`] has kept, the oldest first.
     #[must_use]
     pub fn logged(&self) -> Vec<Arc<str>> {

@@ -238,6 +238,7 @@ impl Actor for QueueActor {
         self.shared.inbox().control(internal(recover));
         for attempt in attempts {
             self.end_of(&attempt);
+            attempt.forget_error_reports();
             // Progress that the predecessor was to tell observers of is lost.
             if attempt.renew_progress() {
                 ctx.notify(Progressed(attempt));

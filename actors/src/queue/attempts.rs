@@ -10,12 +10,13 @@ use actix::prelude::*;
 
 use super::QueueActor;
 use super::batch::internal;
-use super::messages::{AttemptEnded, EndAll, Progressed, SlotFreed, WorkerLost};
+use super::messages::{AttemptEnded, EndAll, ErrorReported, Progressed, SlotFreed, WorkerLost};
 use super::reserved::give_back;
 use super::shared::Ending;
 use crate::events::{ActionRef, Interest};
 use crate::lifecycle::OnRestart;
-use crate::store::{Claimed, Control};
+use crate::report::Written;
+use crate::store::{Claimed, Control, NewEvent};
 use crate::worker::{Attempt, Interrupt, Run, WorkerActor, record_loss};
 
 /// Least time between two events about one attempt's progress.
@@ -137,6 +138,19 @@ impl Handler<Progressed> for QueueActor {
                 ctx.notify(Progressed(attempt));
             }
         });
+    }
+}
+
+impl Handler<ErrorReported> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, ErrorReported { attempt, error }: ErrorReported, ctx: &mut Self::Context) {
+        let Some(id) = attempt.id() else { return };
+        // A result that can't be written is told of at the end.
+        let report = Written::of(&attempt.view().partial).unwrap_or_default();
+        let event = NewEvent::ErrorReport { id, attempt: attempt.number(), error, report };
+        self.shared.inbox().control(internal(Control::Tell(Box::new(event))));
+        self.pump(ctx);
     }
 }
 

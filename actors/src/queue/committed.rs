@@ -49,6 +49,13 @@ impl QueueActor {
                 self.tell_dropped(end, rejected);
             }
             match &reply_to {
+                ReplyTo::Internal(Control::Tell(event)) => {
+                    if let NewEvent::ErrorReport { id, .. } = **event
+                        && let Some(attempt) = shared.slots().attempt(id)
+                    {
+                        attempt.error_report_written();
+                    }
+                }
                 ReplyTo::Internal(Control::Recover { .. }) => {
                     self.adopt(result.as_deref().unwrap_or_default());
                     shared.set_recovered();

@@ -58,6 +58,14 @@ pub(crate) struct WorkerLost {
     pub(crate) slot: usize,
 }
 
+/// The work of an attempt reports an error after which it goes on. From its context.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct ErrorReported {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) error: String,
+}
+
 /// The queue's settings were replaced: start what they allow to start now, and delete what they no longer keep. From a handle.
 #[derive(Message)]
 #[rtype(result = "()")]

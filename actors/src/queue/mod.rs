@@ -61,8 +61,8 @@ pub use listing::{Listing, TooLarge};
 #[cfg(feature = "testing")]
 pub(crate) use messages::Crash;
 pub(crate) use messages::{
-    AttemptEnded, Change, Drain, EndAll, LookAgain, Progressed, SettingsChanged, Settle, SlotFreed,
-    Submissions, WorkerLost,
+    AttemptEnded, Change, Drain, EndAll, ErrorReported, LookAgain, Progressed, SettingsChanged,
+    Settle, SlotFreed, Submissions, WorkerLost,
 };
 pub(crate) use owners::{LeaseState, Noticed};
 pub use relay::{Relayed, RelayedCommand};

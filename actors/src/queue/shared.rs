@@ -20,9 +20,12 @@ use crate::queue::slots::{MOST_SLOTS, Slots};
 use crate::queue::status::Load;
 use crate::queue::telling::Telling;
 use crate::queue::waiters::Waiters;
-use crate::queue::{QueueActor, QueueSettings, SettingsChanged, Submissions};
-use crate::store::{Counts, NewAction};
+use crate::queue::{ErrorReported, QueueActor, QueueSettings, SettingsChanged, Submissions};
+use crate::store::{Counts, EventKind, NewAction};
 use crate::worker::{Attempt, Wish};
+
+/// Number of bytes of an error report that are kept.
+const MAX_ERROR_REPORT: usize = 10_000;
 
 /// State of a queue's actor, with its address.
 #[derive(Clone)]
@@ -232,6 +235,20 @@ impl QueueShared {
     /// Sets the handlers that are told of its events from the next batch on.
     pub(crate) fn set_handlers(&self, handlers: Option<Arc<QueueHandlers>>) {
         self.handlers.store(handlers);
+    }
+
+    /// Has an error of an attempt written that goes on, if somebody wants to be told.
+    pub(crate) fn report_error(&self, attempt: &Arc<Attempt>, error: &str) {
+        let is_wanted = |told: &Arc<QueueHandlers>| told.want(EventKind::ErrorReport);
+        if attempt.action().is_some()
+            && self.handlers().as_ref().is_some_and(is_wanted)
+            && attempt.add_error_report()
+        {
+            let error =
+                error.get(..error.floor_char_boundary(MAX_ERROR_REPORT)).unwrap_or_default();
+            let error = attempt.hide(error).into_owned();
+            self.tell(ErrorReported { attempt: Arc::clone(attempt), error });
+        }
     }
 
     /// Returns the teller of events.

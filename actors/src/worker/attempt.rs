@@ -4,7 +4,7 @@
 //! Each attempt has a wish and a number of its own, so a late stop or end reaches no other (Q6, Q14).
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub enum Wish {
     Force,
 }
 
+/// Number of error reports that wait to be written.
+const MAX_ERROR_REPORTS: usize = 100;
 /// Number of commands that wait for the work to take them.
 const MAX_RELAYED: usize = 64;
 /// The reason for which an attempt is asked to stop.
@@ -95,6 +97,8 @@ pub(crate) struct Attempt {
     came: OnceLock<Came>,
     live: Mutex<Live>,
     log: AttemptLog,
+    /// Number of its error reports that are not written yet.
+    error_reports: AtomicUsize,
     /// Number of changes to what is seen of it.
     changes: AtomicU64,
     /// The queue to tell of progress, if an observer wants that. Weak, since the queue holds its attempts.
@@ -177,6 +181,7 @@ impl Attempt {
                 ended: None,
             }),
             log: AttemptLog::default(),
+            error_reports: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             progress_to: None,
         }
@@ -199,6 +204,24 @@ impl Attempt {
             self.secrets.values(parameters.map(|(name, value)| (name, value.as_bytes())))
         });
         hide(text, values)
+    }
+
+    /// Adds an error report that is to be written; returns false if too many wait.
+    pub(crate) fn add_error_report(&self) -> bool {
+        let add = |waiting| (waiting < MAX_ERROR_REPORTS).then_some(waiting + 1);
+        self.error_reports.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok()
+    }
+
+    /// Notes that one of its error reports was written, or never will be.
+    pub(crate) fn error_report_written(&self) {
+        let take = |waiting: usize| waiting.checked_sub(1);
+        // There is one, unless they were forgotten.
+        let _ = self.error_reports.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
+    }
+
+    /// Forgets the error reports that were to be written: the queue's actor has died with them.
+    pub(crate) fn forget_error_reports(&self) {
+        self.error_reports.store(0, Ordering::Release);
     }
 
     /// Sets the priority with which it was claimed.

@@ -12,8 +12,8 @@ use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{About, EventKind, QueueLevel, Store, StoreError};
 use actiond_actors::testing::{FaultyStore, Gate, Plan, Script, eventually};
 use actiond_actors::{
-    ActionId, Builder, Parameters, QueueHandle, QueueSettings, RetryPolicy, StartError, State,
-    Submission, System,
+    ActionId, Builder, Node, Parameters, QueueHandle, QueueSettings, RetryPolicy, StartError,
+    State, Submission, System, Work,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -25,9 +25,12 @@ use crate::common::{
 /// A receiver that answers as the test says, and writes down what it took.
 #[derive(Clone)]
 struct Receiver {
-    answer: Arc<dyn Fn(&OutboxEvent, usize) -> Answer + Send + Sync>,
+    answer: Arc<Answering>,
     log: Arc<Mutex<Log>>,
 }
+
+/// Chooses the answer to an event that is delivered for so many times.
+type Answering = dyn Fn(&OutboxEvent, usize) -> Answer + Send + Sync;
 
 /// The answer to one delivery.
 enum Answer {
@@ -579,6 +582,43 @@ async fn a_callback_is_told_of_the_end_of_its_action_alone() {
         (finishing, (EventKind::Finish, "http://here/".to_owned())),
     ];
     assert_eq!(told, BTreeMap::from(expected));
+    system.shutdown(SOON).await;
+}
+
+#[tokio::test]
+async fn work_reports_errors_after_which_it_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::taking();
+    let script = Script::new(|context| {
+        for number in 0..3 {
+            context.set_partial(vec![Node::text("done", number.to_string())]);
+            context.report_error(&format!("part {number} is lost, and so is {}", "hush-hush"));
+        }
+        Work::task(async move {
+            context.report_error(&"é".repeat(9_000));
+            Ok(vec![Node::text("done", "all")])
+        })
+    });
+    let handlers = EventHandlers::default().on(EventKind::ErrorReport, "Hook");
+    let handlers = handlers.on(EventKind::Finish, "Hook");
+    let (system, work) = start(
+        builder(directory.path())
+            .handler("Hook", HandlerSettings::default(), Arc::new(receiver.clone()))
+            .queue("Work", telling(1, handlers), script),
+    )
+    .await;
+    let secret = Parameters::from_iter([("Password", "hush-hush")]);
+    let id = work.submit(Submission::new(secret)).await.unwrap().id;
+    receiver.has_taken(5).await;
+    let kinds = receiver.kinds(id);
+    assert_eq!(kinds[..3], [EventKind::ErrorReport; 3]);
+    for (number, event) in receiver.taken().iter().take(3).enumerate() {
+        let About::Action(record) = &event.about else { panic!("{event:?}") };
+        let error = record.error.as_deref().unwrap();
+        assert!(error.starts_with(&format!("part {number} is lost")), "{error}");
+        assert!(!error.contains("hush-hush"), "{error}");
+        assert_eq!(record.state, State::Processing);
+    }
     system.shutdown(SOON).await;
 }
 

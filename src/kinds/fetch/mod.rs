@@ -209,6 +209,7 @@ fn run<G>(
             Ok(()) => board.end(Ok(())),
             Err(TaskError::Failed(why)) => {
                 log::warn!("task {} failed: {why}", task.name);
+                context.report_error(&format!("task {} failed: {why}", task.name));
                 board.end(Err(why));
             }
             Err(TaskError::Stopped) => return Err(Failure::Stopped),
