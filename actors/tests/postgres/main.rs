@@ -5,7 +5,8 @@
 //! - `away`: a database that dies, hangs, loses an answer, or is in the way;
 //! - `sharing`: notices, leases in real time, and what is left of servers that are no more;
 //! - `growth`: what does not grow with what there is;
-//! - `systems`: whole servers; `clocks`: those whose clocks are wrong.
+//! - `systems`: whole servers; `clocks`: those whose clocks are wrong;
+//! - `versions`: schemas of earlier versions.
 //!
 //! Without PostgreSQL they say what was not tested.
 
@@ -27,6 +28,7 @@ mod sharing;
 #[path = "../../../tests/e2e/skip.rs"]
 mod skip;
 mod systems;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

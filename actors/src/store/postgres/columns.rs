@@ -8,7 +8,7 @@ use super::errors::{Failure, corrupt};
 use super::schema::DEFERRED;
 use super::sites::Sites;
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::store::{Claimed, Counts, Figures};
+use crate::store::{Claimed, Counts, Figures, Origin};
 
 pub(super) fn action_id(row: &Row, column: usize) -> Result<ActionId, Failure> {
     let number: i64 = row.try_get(column)?;
@@ -49,6 +49,14 @@ pub(super) fn text(row: &Row, column: usize) -> Result<Option<String>, Failure> 
 /// Reads parameters from their JSON.
 pub(super) fn parameters(bytes: &[u8]) -> Result<Parameters, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+/// Reads what an action was submitted with beside its parameters.
+pub(super) fn origin(row: &Row, column: usize) -> Result<Option<Box<Origin>>, Failure> {
+    let json: Option<&[u8]> = row.try_get(column)?;
+    let origin = json.map(serde_json::from_slice).transpose();
+    Ok(origin
+        .map_err(|error| corrupt(format!("the origin of an action is unreadable: {error}")))?)
 }
 
 /// Reads an action that was started, and its parameters or why they can't be read.

@@ -31,7 +31,7 @@ const SKIPS_FOR_ONE: usize = 16;
 const RECORDS: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
         CASE WHEN total <= $3 THEN error END, CASE WHEN total <= $3 THEN report END, bytes, total, at,
-        taken_by, run_by, figures, ago
+        taken_by, run_by, figures, ago, origin
      FROM (SELECT *, (sum(bytes) OVER (ORDER BY at))::int8 AS total
         FROM (SELECT *, (", bytes!(), ")::int8 AS bytes
             FROM unnest($2::int8[]) WITH ORDINALITY AS e(of_id, at)

@@ -9,6 +9,7 @@
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`; the size of the database: `size`;
+//! - events for handlers: written with the changes by `write`, read by `outbox`;
 //! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
@@ -47,6 +48,7 @@ mod marks;
 mod message;
 pub(in crate::store) mod moving;
 mod notices;
+mod outbox;
 mod owner;
 mod pool;
 mod read;
@@ -276,25 +278,35 @@ impl Store for PostgresStore {
         .boxed()
     }
 
-    fn open_handler(&self, _name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
-        std::future::ready(Err(StoreError::Io("handlers of events are not kept here".to_owned())))
-            .boxed()
+    fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {
+        let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
+        self.ask(async move { shared.reader.open_handler(&name).await })
     }
 
     fn events(
         &self,
-        _handler: HandlerId,
-        _except: Vec<EventId>,
-        _limit: PageLimit,
+        handler: HandlerId,
+        except: Vec<EventId>,
+        limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
-        std::future::ready(Ok(EventPage::default())).boxed()
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.events(handler, &except, limit).await })
     }
 
     fn outbox_state(
         &self,
-        _handler: HandlerId,
+        handler: HandlerId,
     ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
-        std::future::ready(Ok(OutboxState::default())).boxed()
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.outbox_state(handler).await })
+    }
+
+    fn lead(&self, handler: HandlerId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move {
+            let owner = shared.owner.id();
+            Ok(!shared.owner.is_given_up(owner) && shared.reader.lead(handler, owner).await?)
+        })
     }
 
     fn enlist(&self, seal: Seal) {

@@ -6,7 +6,7 @@ use deadpool_postgres::Object;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_postgres::Row;
 
-use super::columns::{Tally, figures, id_number, parameters, state, text, time};
+use super::columns::{Tally, figures, id_number, origin, parameters, state, text, time};
 use super::errors::{Failure, corrupt};
 use super::owner::Owner;
 use super::pool::Readers;
@@ -27,14 +27,14 @@ macro_rules! live_columns {
     () => {
         "l.id, l.state, l.priority, l.attempt, l.queued_at, l.started_at, NULL::int8 AS finished_at,
          0::int8 AS processing_ms, 0::float8 AS percent, l.not_before, l.worker, l.error, s.partial AS report,
-         l.taken_by, l.run_by, s.figures, s.ago"
+         l.taken_by, l.run_by, s.figures, s.ago, l.origin"
     };
 }
 macro_rules! done_columns {
     () => {
         "d.id, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at, d.processing_ms, d.percent,
          NULL::int8 AS not_before, d.worker, d.error, d.report,
-         d.taken_by, d.run_by, NULL::bytea AS figures, NULL::int8 AS ago"
+         d.taken_by, d.run_by, NULL::bytea AS figures, NULL::int8 AS ago, d.origin"
     };
 }
 /// The actions that wait or run, with what the server that runs one shows of it, and for how long that is so.
@@ -60,7 +60,7 @@ pub(super) use bytes;
 const RECORDS: &str = concat!(
     "SELECT id, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent, not_before, worker,
         CASE WHEN bytes <= most THEN error END, CASE WHEN bytes <= most THEN report END, bytes, at, ahead,
-        taken_by, run_by, figures, ago
+        taken_by, run_by, figures, ago, origin
      FROM (SELECT *, ", bytes!(), " AS bytes
         FROM unnest($1::int4[], $2::int8[], $3::int8[]) WITH ORDINALITY AS e(of_queue, of_id, most, at)
         JOIN LATERAL (
@@ -305,7 +305,7 @@ pub(super) fn record(row: &Row, sites: &Sites) -> Result<Record, Failure> {
         run_by: sites.run_by(row.try_get(17)?),
         figures: figures(row, 18, state)?.map(Box::new),
         position: None,
-        origin: None,
+        origin: origin(row, 20)?,
     })
 }
 

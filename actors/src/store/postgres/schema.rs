@@ -15,6 +15,10 @@
 //! | `done_started_at` | `Sort-By=start-time`, `Started-After`/`-Before` |
 //! | `done_finished_at` | `Sort-By=finish-time`, `Finished-After`/`-Before`, retention |
 //! | `done_unfinished` | what has ended in Error, Cancelled or Stopped |
+//! | `live_action_id`, `done_action_id` | `ActionID`; of the few actions that were submitted with one |
+//!
+//! Events that wait for their handler are in another table (`event`) than those that could not be delivered (`failed_event`), so that
+//! the first of them is found at once however many have failed. In both the key of a row begins with the handler.
 
 use tokio_postgres::Client;
 
@@ -23,7 +27,7 @@ use crate::action::State;
 use crate::store::StoreError;
 
 /// The version of the schema that this program reads and writes.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// The number in place of the version's while the schema is filled by a move from another store.
 pub(super) const MOVING: i32 = -1;
@@ -43,7 +47,8 @@ const _: () = assert!(State::Queued as u8 == 0 && State::Finished as u8 == 4);
 const _: () = assert!(State::Processing as u8 == 1 && State::Stopping as u8 == 3);
 
 /// The step to each version, from the one before.
-const STEPS: [&str; VERSION as usize] = [include_str!("schema/0001.sql")];
+const STEPS: [&str; VERSION as usize] =
+    [include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
 
 /// Creates the schema, or brings it to this version. Servers of an older one can't write from then on.
 pub(super) async fn migrate(client: &Client, schema: &str) -> Result<(), Failure> {

@@ -197,7 +197,7 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
     let transaction = async {
         client
             .batch_execute(
-                "BEGIN; TRUNCATE live, done, shown, history, submission_key, tally, queue; SELECT add_ballast()",
+                "BEGIN; TRUNCATE live, done, shown, history, submission_key, tally, queue, handler, event, failed_event, dropped; SELECT add_ballast()",
             )
             .await?;
         client.batch_execute(MARK).await?;

@@ -7,12 +7,14 @@ use tokio_postgres::Row as Columns;
 use super::Session;
 use super::row::Row;
 use crate::action::{ActionId, Parameters, Timestamp};
-use crate::store::postgres::columns::{Tally, action_id, id_number, parameters, time};
+use crate::store::postgres::columns::{Tally, action_id, id_number, origin, parameters, time};
 use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::{Message, values};
 use crate::store::postgres::schema::VERSION;
 use crate::store::postgres::sites::Sites;
-use crate::store::{Batch, Control, NewAction, OwnerId, PastAttempt, SiteId};
+use crate::store::{
+    Batch, Control, NewAction, NewEvent, Origin, OwnerId, PastAttempt, SiteId, StoreError,
+};
 
 /// All that is known when the rows are locked.
 pub(super) struct Known<'b> {
@@ -26,6 +28,8 @@ pub(super) struct Known<'b> {
     rows: HashMap<i32, BTreeMap<ActionId, Row<'b>>>,
     keys: HashMap<i32, HashMap<&'b str, KnownKey>>,
     ids: std::vec::IntoIter<ActionId>,
+    /// The origins of actions that are to be copied, if they have one, or why they can't be read.
+    origins: HashMap<i64, Result<Box<Origin>, StoreError>>,
 }
 
 /// A queue as it stands.
@@ -62,6 +66,8 @@ struct Wanted<'b> {
     named: Vec<(i32, ActionId)>,
     /// Those among them that may have ended.
     may_have_ended: Vec<(i32, ActionId)>,
+    /// Those that are to be copied.
+    copied: Vec<i64>,
     keys: Vec<(i32, &'b str)>,
     new: i32,
     prunes: Vec<i32>,
@@ -103,7 +109,12 @@ impl<'b> Wanted<'b> {
                         wanted.recovers = true;
                         wanted.running.push(queue);
                     }
-                    Control::Tell(_) | Control::Outbox { .. } => {}
+                    Control::Tell(event) => {
+                        if let NewEvent::ErrorReport { id, .. } = **event {
+                            wanted.named.push((queue, id));
+                        }
+                    }
+                    Control::Outbox { .. } => {}
                 }
             }
             for new in &batch.submissions {
@@ -113,6 +124,7 @@ impl<'b> Wanted<'b> {
                     }
                     NewAction::Given { .. } => {}
                     NewAction::CopyOf { id, .. } => {
+                        wanted.copied.push(id_number(*id));
                         wanted.named.push((queue, *id));
                         wanted.may_have_ended.push((queue, *id));
                     }
@@ -173,6 +185,8 @@ pub(super) async fn begin<'b>(
         message.add(&statements.take_keys, values![queues.clone(), keys.clone()]);
         message.add(&statements.keys, values![queues, keys])
     });
+    let origins = (!wanted.copied.is_empty())
+        .then(|| message.add(&statements.origins, values![wanted.copied.clone()]));
     let of: Vec<i32> = batches.iter().map(|batch| queue_number(batch)).collect();
     let queues = message.add(&statements.queues, values![of]);
     let ids = (wanted.new > 0).then(|| message.add(&statements.ids, values![wanted.new]));
@@ -188,6 +202,7 @@ pub(super) async fn begin<'b>(
         rows: HashMap::new(),
         keys: HashMap::new(),
         ids: Vec::new().into_iter(),
+        origins: HashMap::new(),
     };
     for row in prunes.map(|place| answers.take(place)).unwrap_or_default() {
         known.prunes.insert(row.try_get(0)?);
@@ -201,6 +216,7 @@ pub(super) async fn begin<'b>(
     if let Some(place) = key_places {
         known.add_keys(&wanted.keys, &answers.take(place), sites)?;
     }
+    known.add_origins(&origins.map(|place| answers.take(place)).unwrap_or_default())?;
     for row in answers.take(queues) {
         let queue = KnownQueue {
             paused: row.try_get(1)?,
@@ -260,6 +276,24 @@ impl<'b> Known<'b> {
     /// Returns a new id. Each is behind those before.
     pub(super) fn next_id(&mut self) -> Option<ActionId> {
         self.ids.next()
+    }
+
+    /// Returns the origin of a copy of this action, which must be one that is to be copied.
+    pub(super) fn origin_of_copy(&self, id: ActionId) -> Result<Option<Box<Origin>>, StoreError> {
+        match self.origins.get(&id_number(id)) {
+            None => Ok(None),
+            Some(Ok(origin)) => Ok(origin.of_copy()),
+            Some(Err(error)) => Err(error.clone()),
+        }
+    }
+
+    fn add_origins(&mut self, rows: &[Columns]) -> Result<(), Failure> {
+        for row in rows {
+            if let Some(origin) = origin(row, 1).map_err(Failure::told).transpose() {
+                self.origins.insert(row.try_get(0)?, origin);
+            }
+        }
+        Ok(())
     }
 
     fn add_rows(
@@ -324,9 +358,12 @@ impl<'b> Known<'b> {
         let (queues, ids) = columns(&wanted.named);
         let mut message = Message::to(&session.client);
         let live = message.add(&statements.named, values![ids.clone()]);
+        let origins = (!wanted.copied.is_empty())
+            .then(|| message.add(&statements.origins, values![wanted.copied]));
         let done = done(&mut message, statements, queues, ids);
         let mut answers = message.answers().await?;
         self.add_rows(answers.take(live), |row| Row::live(row, sites))?;
+        self.add_origins(&origins.map(|place| answers.take(place)).unwrap_or_default())?;
         self.add_rows(answers.take(done), |row| Row::done(row, sites))
     }
 }

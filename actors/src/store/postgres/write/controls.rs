@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::events::{Told, is_wanted};
 use super::row::{Column, Outcome, Row, Table};
 use crate::action::{ActionId, State};
 use crate::lifecycle::{
@@ -12,7 +13,10 @@ use crate::store::again::Again;
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::notices::To;
 use crate::store::query::Query;
-use crate::store::{Affected, AttemptEnd, Batch, Control, Notice, OwnerId, PastAttempt, Rejected};
+use crate::store::{
+    Affected, AttemptEnd, Batch, Control, EventKind, LevelChange, NewEvent, Notice, OwnerId,
+    PastAttempt, Rejected,
+};
 use crate::worker::Wish;
 
 /// The changes of a batch to actions that exist.
@@ -31,6 +35,10 @@ pub(super) struct Controls<'b> {
     pub(super) arrived: bool,
     /// The actions that are deleted, as they were then.
     pub(super) deleted: Vec<Row<'b>>,
+    /// The events about actions that handlers want.
+    pub(super) told: Vec<Told<'b>>,
+    /// The changes of the fill level that they are to be told of.
+    pub(super) levels: Vec<LevelChange>,
 }
 
 impl<'b> Controls<'b> {
@@ -52,6 +60,8 @@ impl<'b> Controls<'b> {
             notices: Vec::new(),
             arrived: false,
             deleted: Vec::new(),
+            told: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -106,8 +116,36 @@ impl<'b> Controls<'b> {
                 (row.note, row.is_changed) = (Column::Is(Some(note.as_str())), true);
                 Ok(vec![row.affected(Verdict::Stay)])
             }
-            Control::Tell(_) | Control::Outbox { .. } => Ok(Vec::new()),
+            Control::Tell(event) => self.tell_new(event).map(|()| Vec::new()),
+            // It is written with the rest.
+            Control::Outbox { .. } => Ok(Vec::new()),
         }
+    }
+
+    /// Notes an event about an action, as it is now, if somebody wants it.
+    fn tell(&mut self, kind: EventKind, id: ActionId) {
+        if is_wanted(self.batch, kind)
+            && let Some(row) = self.rows.get(&id)
+        {
+            self.told.push(Told { kind, row: row.clone() });
+        }
+    }
+
+    /// Notes an event that the queue itself has found.
+    fn tell_new(&mut self, event: &'b NewEvent) -> Result<(), Rejected> {
+        match event {
+            NewEvent::ErrorReport { id, attempt, error, report } => {
+                let mut row = self.current(*id, *attempt)?.clone();
+                row.error = Column::Is(Some(error.clone()));
+                row.outcome.report = report.as_str();
+                let kind = EventKind::ErrorReport;
+                if is_wanted(self.batch, kind) {
+                    self.told.push(Told { kind, row });
+                }
+            }
+            NewEvent::Level(change) => self.levels.push(*change),
+        }
+        Ok(())
     }
 
     fn set_paused(&mut self, paused: bool) {
@@ -200,6 +238,9 @@ impl<'b> Controls<'b> {
         if state == State::Queued {
             let again = Again::ended(batch.now, row.counted(), end);
             self.requeue(end.id, &again);
+            if end.ended == Ended::Retry {
+                self.tell(EventKind::ErrorReport, end.id);
+            }
         } else {
             let error = end.error.as_deref().or_else(|| error_of(command, state));
             row.worker = Column::Is(end.worker.clone());
@@ -294,6 +335,9 @@ impl<'b> Controls<'b> {
         row.error = Column::Is(error.map(str::to_owned));
         (row.note, row.owner, row.is_changed) = (Column::Is(None), None, true);
         self.notices.push((To::Others, Notice::Ended { queue: self.batch.queue, id }));
+        if let Some(kind) = EventKind::of_end(state) {
+            self.tell(kind, id);
+        }
     }
 
     /// Moves an action back to the queue whose attempt has ended.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::begin::{Known, KnownQueue, queue_number};
 use super::controls::Controls;
+use super::events::handlers;
 use super::row::Row;
 use super::submissions::Submissions;
 use crate::action::{ActionId, State, Timestamp};
@@ -11,7 +12,7 @@ use crate::store::postgres::columns::{Tally, id_number};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::notices::To;
 use crate::store::{
-    Affected, Batch, BatchReply, Claimed, Notice, OwnerId, Rejected, Resumed, StoreError,
+    Affected, Batch, BatchReply, Claimed, EventKind, Notice, OwnerId, Rejected, Resumed, StoreError,
 };
 
 /// Maximum number of old actions that one batch deletes, besides two for each of its controls.
@@ -58,6 +59,8 @@ pub(super) struct Brought {
     /// When the last of them had ended, of those that had ended first.
     pub(super) pruned_to: Option<Timestamp>,
     pub(super) first_due: Option<Timestamp>,
+    /// Number of events that were written for handlers.
+    pub(super) events: usize,
     /// The counts, where the answer was lost, and they were read again.
     pub(super) stands: Option<Tally>,
 }
@@ -135,6 +138,20 @@ impl<'b> Decided<'b> {
         self.before.tally.plus(&self.change()).deferred() > 0
     }
 
+    /// Returns the actions that have started as they came.
+    pub(super) fn started(&self) -> impl Iterator<Item = ActionId> {
+        self.started.iter().map(|started| started.id)
+    }
+
+    /// Returns the number of events that were written if each that may be wanted was, at least one if so.
+    pub(super) fn likely_events(&self, claimed: usize) -> usize {
+        let starts = self.started.len() + claimed;
+        let handlers = |kind| handlers(self.batch, kind).len();
+        self.controls.told.len()
+            + starts * handlers(EventKind::Start)
+            + self.controls.levels.len() * handlers(EventKind::Queue)
+    }
+
     /// Tells whether an action has started as it came.
     pub(super) fn has_started(&self, id: ActionId) -> bool {
         self.started.iter().any(|started| started.id == id)
@@ -188,7 +205,7 @@ impl<'b> Decided<'b> {
             owner,
             deferred: tally.deferred(),
             next_due: brought.first_due.map(wait),
-            events: 0,
+            events: brought.events,
         }
     }
 }

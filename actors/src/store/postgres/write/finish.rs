@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::Session;
 use super::controls::Controls;
 use super::decided::{Brought, Decided};
 use super::row::{Column, Row, number};
+use super::session::Prepared;
 use super::statements::Statements;
+use super::{Session, events};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Verdict, decide};
 use crate::store::postgres::columns::{Tally, claimed, figures, id_number, parameters, text, time};
@@ -14,7 +15,9 @@ use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::marks::{Marks, Part};
 use crate::store::postgres::message::{Answers, Message, Place, values};
 use crate::store::postgres::sites::Sites;
-use crate::store::{Claimed, Control, OwnerId, PastAttempt, Resumed, StoreError};
+use crate::store::{
+    Claimed, Control, EventKind, Origin, OwnerId, PastAttempt, Resumed, StoreError,
+};
 
 /// Maximum number of bytes of results in one statement: the database holds each of them several times.
 const MAX_BYTES: usize = 16 << 20;
@@ -25,6 +28,11 @@ const DUE_STEP: i64 = 5_000;
 /// The places of a batch's answers in the message.
 #[derive(Default)]
 struct Places {
+    told: Vec<Place>,
+    /// Number of events that are written without an answer.
+    events: usize,
+    /// Number of handlers that hear of what is claimed.
+    hear_of_claims: usize,
     claimed: Option<Place>,
     due: Option<Place>,
     pruned: Vec<Place>,
@@ -47,13 +55,30 @@ pub(super) async fn finish(
     let mut message = Message::to(&session.client);
     let mut places = Vec::with_capacity(decided.len());
     for decided in decided {
+        let told = tell(&mut message, &session.prepared, sites.own(), decided)?;
         write_controls(&mut message, statements, (batch, sites.own()), decided)?;
         let this = (owner, batch, sites.own());
-        places.push(write_rest(&mut message, statements, this, decided, marks)?);
+        let rest = write_rest(&mut message, &session.prepared, this, decided, marks)?;
+        places.push(Places { told: told.0, events: told.1 + rest.events, ..rest });
     }
     message.add(&statements.commit, vec![]);
     let mut answers = message.answers().await?;
     places.iter().map(|places| places.read(&mut answers, sites, unreadable)).collect()
+}
+
+/// Writes the events that the controls of a batch have caused, and those that are changed; also returns the number of those that no
+/// answer counts.
+fn tell<'a>(
+    message: &mut Message<'a>,
+    prepared: &'a Prepared,
+    site: i32,
+    decided: &'a Decided<'_>,
+) -> Result<(Vec<Place>, usize), Failure> {
+    let Decided { batch, queue, controls, .. } = decided;
+    let told = events::tell(message, prepared, (batch, *queue, site), &controls.told, MAX_BYTES);
+    let levels = events::tell_levels(message, prepared, (batch, *queue), &controls.levels)?;
+    events::change(message, prepared, batch);
+    Ok((told, levels))
 }
 
 /// Writes the controls and ends of a batch.
@@ -102,7 +127,7 @@ fn write_controls<'a>(
     Ok(())
 }
 
-type Values<'a> = Vec<crate::store::postgres::message::Value<'a>>;
+pub(super) type Values<'a> = Vec<crate::store::postgres::message::Value<'a>>;
 
 fn update<'a>((batch, site): (i64, i32), rows: &[&'a Row<'_>]) -> Values<'a> {
     fn each<T>(rows: &[&Row<'_>], column: impl Fn(&Row<'_>) -> T) -> Vec<T> {
@@ -206,12 +231,14 @@ fn remember<'a>(
 /// Writes the submissions of a batch, starts what may start, and deletes what need not be kept.
 fn write_rest<'a>(
     message: &mut Message<'a>,
-    statements: &'a Statements,
+    prepared: &'a Prepared,
     (owner, batch, site): (OwnerId, i64, i32),
     decided: &'a Decided<'_>,
     marks: &Marks,
 ) -> Result<Places, Failure> {
     let mut places = Places::default();
+    let statements = &prepared.statements;
+    let hear = events::handlers(decided.batch, EventKind::Start);
     let (queue, now) = (decided.queue, decided.batch.now.0);
     let change = decided.change();
     let deletes = decided.prune.by_number > 0 || decided.prune.by_age > 0;
@@ -220,6 +247,15 @@ fn write_rest<'a>(
         message.add(&statements.count, values![queue, owner.0, batch, a, b, c, d, e, f, g, h, i]);
     }
     submit(message, statements, (owner, batch, site), decided)?;
+    if !hear.is_empty() {
+        let started: Vec<i64> = decided.started().map(id_number).collect();
+        places.hear_of_claims = hear.len();
+        places.events = hear.len() * started.len();
+        if !started.is_empty() {
+            let kind = i16::from(EventKind::Start.number());
+            message.add(&prepared.events.tell_started, values![kind, now, started, hear.clone()]);
+        }
+    }
     if !decided.controls.deleted.is_empty() {
         let ids: Vec<i64> = decided.controls.deleted.iter().map(|row| id_number(row.id)).collect();
         message.add(&statements.delete, values![queue, ids]);
@@ -233,11 +269,21 @@ fn write_rest<'a>(
         && let Ok(Verdict::Move(state)) = decide(State::Queued, Command::Start)
     {
         let slots = i64::try_from(decided.claim).unwrap_or(i64::MAX);
-        let values = values![queue, slots, now, owner.0, batch, number(state), site];
-        places.claimed = Some(match marks.parts(queue) {
-            None => message.add(&statements.claim, values),
-            Some(parts) => message.add(&statements.claim_parts, in_parts(values, &parts)),
-        });
+        let mut values = values![queue, slots, now, owner.0, batch, number(state), site];
+        let parts = marks.parts(queue);
+        let statement = match (&parts, hear.is_empty()) {
+            (None, true) => &statements.claim,
+            (None, false) => &statements.claim_and_tell,
+            (Some(_), true) => &statements.claim_parts,
+            (Some(_), false) => &statements.claim_parts_and_tell,
+        };
+        if let Some(parts) = parts {
+            values = in_parts(values, &parts);
+        }
+        if !hear.is_empty() {
+            values.extend(values![hear]);
+        }
+        places.claimed = Some(message.add(statement, values));
     }
     let ended_from = marks.pruned_to(queue);
     if decided.prune.by_number > 0 {
@@ -291,6 +337,7 @@ fn submit<'a>(
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| StoreError::Io(error.to_string()))?;
         let keys: Vec<Option<&[u8]>> = given.iter().map(|new| new.key.map(str::as_bytes)).collect();
+        let (action_ids, origins) = origins(given.iter().map(|new| new.origin))?;
         let values = values![
             queue,
             owner.0,
@@ -305,6 +352,8 @@ fn submit<'a>(
             keys,
             parameters,
             site,
+            action_ids,
+            origins,
         ];
         message.add(&statements.submit, values);
         let named = given.iter().filter_map(|new| Some((new.key?.as_bytes(), id_number(new.id))));
@@ -319,6 +368,7 @@ fn submit<'a>(
     }
     let copied = &new.copied;
     if !copied.is_empty() {
+        let (action_ids, origins) = origins(copied.iter().map(|new| new.origin.as_deref()))?;
         let values = values![
             queue,
             copied.iter().map(|new| id_number(new.id)).collect::<Vec<_>>(),
@@ -328,10 +378,25 @@ fn submit<'a>(
             copied.iter().map(|new| new.queued_at.0).collect::<Vec<_>>(),
             copied.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
             site,
+            action_ids,
+            origins,
         ];
         message.add(&statements.copy, values);
     }
     Ok(())
+}
+
+/// Returns the identifiers and the texts of origins as columns; both are empty if there is none.
+fn origins<'a>(
+    origins: impl Iterator<Item = Option<&'a Origin>> + Clone,
+) -> Result<(Vec<Option<&'a [u8]>>, Vec<Option<Vec<u8>>>), Failure> {
+    if origins.clone().all(|origin| origin.is_none()) {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let ids = origins.clone().map(|origin| Some(origin?.action_id.as_ref()?.as_bytes()));
+    let texts = origins.map(|origin| origin.map(serde_json::to_vec).transpose());
+    let texts = texts.collect::<Result<_, _>>().map_err(|e| StoreError::Io(e.to_string()))?;
+    Ok((ids.collect(), texts))
 }
 
 impl Places {
@@ -342,8 +407,16 @@ impl Places {
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Brought, Failure> {
         let mut brought = Brought::default();
+        brought.events = self.events;
+        for place in &self.told {
+            let told =
+                answers.take(*place).first().map_or(Ok(0), |row| row.try_get::<_, i64>(0))?;
+            brought.events += usize::try_from(told).unwrap_or_default();
+        }
         if let Some(place) = self.claimed {
-            brought.claimed = read_claimed(&answers.take(place), sites, unreadable)?;
+            let rows = answers.take(place);
+            brought.events += self.hear_of_claims * rows.len();
+            brought.claimed = read_claimed(&rows, sites, unreadable)?;
         }
         for row in self.due.map(|place| answers.take(place)).unwrap_or_default() {
             brought.due += row.try_get::<_, i64>(0)?;

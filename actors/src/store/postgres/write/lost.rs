@@ -19,18 +19,22 @@ use crate::store::postgres::connection::{by, within};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::owner::Part;
 use crate::store::postgres::sites::Sites;
-use crate::store::{AttemptEnd, Batch, Control, OwnerId, QueueId, Retention, StoreError};
+use crate::store::{
+    AttemptEnd, Batch, Control, EventWants, OwnerId, QueueId, Retention, StoreError,
+};
 
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A transaction of which it is not known whether it was committed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Unsettled {
     owner: OwnerId,
     batch: i64,
     /// The time of its batches.
     now: Timestamp,
+    /// The handlers that want the events of their queues.
+    wants: BTreeMap<QueueId, Arc<EventWants>>,
     /// True once the log says what became of it.
     is_told: bool,
 }
@@ -64,7 +68,11 @@ impl Writer {
             if Instant::now() > until {
                 let now = decided.iter().map(|decided| decided.batch.now).max();
                 let now = now.unwrap_or(Timestamp(0));
-                self.unsettled = Some(Unsettled { owner, batch, now, is_told: false });
+                let wants = |decided: &Decided<'_>| {
+                    Some((decided.batch.queue, Arc::clone(decided.batch.wants.as_ref()?)))
+                };
+                let wants = decided.iter().filter_map(wants).collect();
+                self.unsettled = Some(Unsettled { owner, batch, now, wants, is_told: false });
                 self.away = Some(failure.clone());
                 log::warn!(
                     "it is not known yet whether commit {batch} was made, and its callers are told so"
@@ -94,8 +102,8 @@ impl Writer {
 
     /// Settles the transaction that was left unsettled, if there is one.
     pub(super) async fn settle(&mut self) -> Result<(), Failure> {
-        let Some(unsettled) = self.unsettled else { return Ok(()) };
-        let Unsettled { owner, batch, now, is_told } = unsettled;
+        let Some(unsettled) = self.unsettled.clone() else { return Ok(()) };
+        let Unsettled { owner, batch, now, is_told, .. } = unsettled;
         let session = self.link.get().await?;
         let statements = &session.prepared.statements;
         let settled = within(self.setup.patience, async {
@@ -145,7 +153,7 @@ impl Writer {
                 claim,
                 max_queued,
                 retention,
-                wants: None,
+                wants: unsettled.wants.get(&queue).cloned(),
             };
             match Box::pin(self.attempt(&[&back], Instant::now(), &mut Vec::new())).await {
                 Ok((replies, notices)) => {
@@ -217,7 +225,8 @@ async fn read_again(
         let queue = session.client.query_one(&statements.queues, &[&of]).await?;
         let tally = Tally::read(&queue, 2)?;
         let first_due = time(&queue, 3)?;
-        all.push(Brought { claimed, first_due, stands: Some(tally), ..Brought::default() });
+        let events = decided.likely_events(claimed.len());
+        all.push(Brought { claimed, first_due, events, stands: Some(tally), ..Brought::default() });
     }
     Ok(all)
 }

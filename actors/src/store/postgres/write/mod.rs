@@ -2,14 +2,15 @@
 //!
 //! A transaction is two messages (`attempt`). The first begins it, locks, and reads all that must be known (`begin`); then the
 //! rules are asked (`decided`, by way of `controls` and `submissions`); the second writes what they say, starts what may start,
-//! and commits (`finish`). The rows in memory: `row`; the statements: `statements`; a commit whose answer was lost: `lost`; what
-//! is done while the database does not answer: `away`.
+//! and commits (`finish`), with the events for handlers (`events`). The rows in memory: `row`; the statements: `statements`; a commit
+//! whose answer was lost: `lost`; what is done while the database does not answer: `away`.
 
 mod attempt;
 mod away;
 mod begin;
 mod controls;
 mod decided;
+mod events;
 mod finish;
 mod lost;
 mod row;
@@ -238,6 +239,7 @@ impl Writer {
                 let end = failed(&error, id, attempt);
                 let ended = self.end_unreadable(batch, end).await;
                 if let Some((action, after)) = ended {
+                    reply.events += after.events;
                     (reply.counts, reply.deferred) = (after.counts, after.deferred);
                     reply.unread.push(Unread { action, error: error.clone() });
                 }
@@ -260,7 +262,7 @@ impl Writer {
             claim: 0,
             max_queued: None,
             retention: Retention::default(),
-            wants: None,
+            wants: batch.wants.clone(),
         };
         let mut replies = self.commit_once(&[&batch], &mut Vec::new()).await.ok()?;
         let mut reply = replies.pop()?;

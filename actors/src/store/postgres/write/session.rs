@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::events::EventStatements;
 use super::statements::Statements;
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::connection::{Open, Prepare};
@@ -11,6 +12,7 @@ use crate::store::{QueueId, QueueState};
 /// The statements of a connection, and the number by which locks of this schema differ from those of others.
 pub(in crate::store::postgres) struct Prepared {
     pub(super) statements: Statements,
+    pub(super) events: EventStatements,
     pub(super) area: i32,
 }
 
@@ -19,7 +21,8 @@ pub(super) type Session = Open<Prepared>;
 
 impl Prepare for Prepared {
     async fn prepare(client: &Client) -> Result<Self, Failure> {
-        let statements = Statements::prepare(client).await?;
+        let (statements, events) =
+            tokio::try_join!(Statements::prepare(client), EventStatements::prepare(client))?;
         let area = client
             .query_one(
                 "SELECT oid::int8 FROM pg_catalog.pg_namespace WHERE nspname = current_schema()",
@@ -29,7 +32,7 @@ impl Prepare for Prepared {
         // The number is unsigned; what counts is that it is the same for all servers.
         let area = area.try_get::<_, i64>(0)?.to_le_bytes();
         let area = area.first_chunk().copied().map(i32::from_le_bytes).unwrap_or_default();
-        Ok(Self { statements, area })
+        Ok(Self { statements, events, area })
     }
 }
 

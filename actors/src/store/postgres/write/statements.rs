@@ -3,6 +3,8 @@
 //! Each is a walk along an index, from the rows that it is given. `MATERIALIZED` keeps the database from asking a list of rows
 //! to be locked more than once, which would lock more than its LIMIT.
 
+use super::events::event_columns;
+use crate::store::EventKind;
 use crate::store::postgres::message::statements;
 
 /// The counts of a queue over all servers.
@@ -28,27 +30,76 @@ macro_rules! locked {
     };
 }
 
+/// The actions that start next.
+macro_rules! next {
+    () => {
+        "SELECT id FROM live WHERE queue = $1 AND state = 0 AND NOT EXISTS (
+            SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
+         ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED"
+    };
+}
+
+/// The same in parts, each behind the one before. The rows of a part are locked one by one as they are taken. By its last
+/// column `live_ready` is the only index with this order.
+macro_rules! next_in_parts {
+    () => {
+        "SELECT n.id FROM unnest($8::int4[], $9::int8[], $10::int8[], $11::int8[]) AS p(priority, after, above, below)
+         CROSS JOIN LATERAL (
+            SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NOT NULL AND l.queue = $1 AND l.state = 0
+                AND l.priority = p.priority AND l.id > p.after
+                ORDER BY l.queue, l.priority DESC, l.id, l.taken_by LIMIT $2 FOR UPDATE SKIP LOCKED) AS behind
+            UNION ALL
+            SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NULL AND l.queue = $1 AND l.state = 0
+                AND l.priority > p.above AND l.priority < p.below
+                ORDER BY l.queue, l.priority DESC, l.id LIMIT $2 FOR UPDATE SKIP LOCKED) AS between_two
+         ) AS n
+         WHERE NOT EXISTS (SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
+         LIMIT $2"
+    };
+}
+
 /// Starts the actions that a query finds. It finds nothing while there are more that are due: the highest priority may be among
-/// them.
+/// them. The other form also writes an event of each for each of the handlers in a parameter.
 macro_rules! claim {
-    ($next:literal) => {
+    ($next:ident) => {
+        claim!(@ $next [""] [""])
+    };
+    ($next:ident, tells $handlers:literal) => {
+        claim!(@ $next [", l.origin, l.error"] [
+            ", told AS (INSERT INTO event (",
+            event_columns!(),
+            ") SELECT h.handler, 0, $3, $1, s.id, $6, s.priority, s.attempt, s.queued_at, s.started_at, NULL, 0, 0, NULL,
+                s.taken_by, $7::int4, NULL, s.origin, s.error, NULL
+             FROM started s CROSS JOIN unnest(",
+            $handlers,
+            "::int8[]) AS h(handler))"
+        ])
+    };
+    (@ $next:ident [$($more:tt)*] [$($told:tt)*]) => {
         concat!(
             "WITH next AS MATERIALIZED (",
-            $next,
+            $next!(),
             "), started AS (
                 UPDATE live l SET state = $6, attempt = l.attempt + 1, started_at = greatest($3, l.queued_at),
                     worker = NULL, server = $4, batch = $5, run_by = $7::int4
                 FROM next WHERE l.id = next.id
                 RETURNING l.id, l.attempt, l.queued_at, l.started_at, l.priority, l.failures, l.parameters,
-                    l.restarts, l.taken_by
-            ), counted AS (
+                    l.restarts, l.taken_by",
+            $($more)*,
+            "), counted AS (
                 UPDATE tally SET queued = queued - (SELECT count(*) FROM started),
                     processing = processing + (SELECT count(*) FROM started)
                 WHERE queue = $1 AND server = $4 AND batch = $5
-            ) SELECT * FROM started ORDER BY priority DESC, id"
+            )",
+            $($told)*,
+            " SELECT id, attempt, queued_at, started_at, priority, failures, parameters, restarts, taken_by
+             FROM started ORDER BY priority DESC, id"
         )
     };
 }
+
+// The kind of the event that it writes.
+const _: () = assert!(EventKind::Start.number() == 0);
 
 /// Deletes the actions in `old`, with all that is kept of them.
 macro_rules! prune {
@@ -144,10 +195,12 @@ statements! {
         // What has ended is moved back, with its last error, and is then updated as others are.
         restore: "WITH gone AS (
                 DELETE FROM done WHERE queue = $1 AND id = ANY($2)
-                RETURNING id, queue, priority, attempt, queued_at, worker, error, submission_key, taken_by, run_by, parameters
+                RETURNING id, queue, priority, attempt, queued_at, worker, error, submission_key, taken_by, run_by,
+                    action_id, origin, parameters
             ) INSERT INTO live (id, queue, state, priority, attempt, queued_at, worker, error, submission_key, taken_by,
-                run_by, parameters)
-            SELECT id, queue, 0, priority, attempt, queued_at, worker, error, submission_key, taken_by, run_by, parameters
+                run_by, action_id, origin, parameters)
+            SELECT id, queue, 0, priority, attempt, queued_at, worker, error, submission_key, taken_by, run_by, action_id,
+                origin, parameters
             FROM gone",
 
         update: "UPDATE live l SET state = e.state, priority = e.priority, started_at = e.started_at,
@@ -172,9 +225,10 @@ statements! {
                 WHERE l.id = e.id
                 RETURNING l.id, l.queue, e.state, e.priority, l.attempt, l.queued_at, e.started_at, e.finished_at,
                     e.processing_ms, e.percent, CASE WHEN e.has_worker THEN e.worker ELSE l.worker END, e.error,
-                    l.submission_key, l.taken_by, l.run_by, e.report, l.parameters
+                    l.submission_key, l.taken_by, l.run_by, e.report, l.parameters, l.action_id, l.origin
             ) INSERT INTO done (id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms,
-                percent, worker, error, submission_key, taken_by, run_by, report, parameters) SELECT * FROM gone",
+                percent, worker, error, submission_key, taken_by, run_by, report, parameters, action_id, origin)
+            SELECT * FROM gone",
 
         remember: "INSERT INTO history (id, attempt, started_at, ended_at, ended, worker, error)
             SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::text[], $6::bytea[], $7::bytea[])
@@ -216,44 +270,30 @@ statements! {
                 WHERE queue = $1 AND server = $4 AND batch = $5
             ) SELECT count(*), priority, min(id) FROM moved GROUP BY priority",
 
+        // The last two lists are empty if none brings anything but its parameters.
         submit: "INSERT INTO live (id, queue, state, priority, attempt, queued_at, started_at, not_before, server, batch,
-                run_by, submission_key, taken_by, parameters)
+                run_by, submission_key, taken_by, parameters, action_id, origin)
             SELECT e.id, $1, e.state, e.priority, e.attempt, e.queued_at, e.started_at, e.not_before,
                 CASE WHEN e.started_at IS NOT NULL THEN $2::int8 END,
                 CASE WHEN e.started_at IS NOT NULL THEN $3::int8 END,
-                CASE WHEN e.started_at IS NOT NULL THEN $13::int4 END, e.key, $13, e.parameters
+                CASE WHEN e.started_at IS NOT NULL THEN $13::int4 END, e.key, $13, e.parameters, e.action_id, e.origin
             FROM unnest($4::int8[], $5::int2[], $6::int4[], $7::int4[], $8::int8[], $9::int8[], $10::int8[],
-                $11::bytea[], $12::bytea[])
-                AS e(id, state, priority, attempt, queued_at, started_at, not_before, key, parameters)",
+                $11::bytea[], $12::bytea[], $14::bytea[], $15::bytea[])
+                AS e(id, state, priority, attempt, queued_at, started_at, not_before, key, parameters, action_id, origin)",
 
-        copy: "INSERT INTO live (id, queue, state, priority, queued_at, not_before, taken_by, parameters)
-            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, $8::int4, l.parameters
-            FROM unnest($2::int8[], $3::int8[], $4::int2[], $5::int4[], $6::int8[], $7::int8[])
-                AS e(id, source, state, priority, queued_at, not_before)
+        origins: "SELECT l.id, l.origin FROM unnest($1::int8[]) AS e(id) JOIN live l ON l.id = e.id
+            WHERE l.origin IS NOT NULL",
+
+        copy: "INSERT INTO live (id, queue, state, priority, queued_at, not_before, taken_by, parameters, action_id, origin)
+            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, $8::int4, l.parameters, e.action_id, e.origin
+            FROM unnest($2::int8[], $3::int8[], $4::int2[], $5::int4[], $6::int8[], $7::int8[], $9::bytea[], $10::bytea[])
+                AS e(id, source, state, priority, queued_at, not_before, action_id, origin)
             JOIN live l ON l.id = e.source",
 
-        claim: claim!(
-            "SELECT id FROM live WHERE queue = $1 AND state = 0 AND NOT EXISTS (
-                SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
-             ORDER BY queue, priority DESC, id LIMIT $2 FOR UPDATE SKIP LOCKED"
-        ),
-
-        // The same in parts, each behind the one before. The rows of a part are locked one by one as they are taken. By its last
-        // column `live_ready` is the only index with this order.
-        claim_parts: claim!(
-            "SELECT n.id FROM unnest($8::int4[], $9::int8[], $10::int8[], $11::int8[]) AS p(priority, after, above, below)
-             CROSS JOIN LATERAL (
-                SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NOT NULL AND l.queue = $1 AND l.state = 0
-                    AND l.priority = p.priority AND l.id > p.after
-                    ORDER BY l.queue, l.priority DESC, l.id, l.taken_by LIMIT $2 FOR UPDATE SKIP LOCKED) AS behind
-                UNION ALL
-                SELECT * FROM (SELECT l.id FROM live l WHERE p.priority IS NULL AND l.queue = $1 AND l.state = 0
-                    AND l.priority > p.above AND l.priority < p.below
-                    ORDER BY l.queue, l.priority DESC, l.id LIMIT $2 FOR UPDATE SKIP LOCKED) AS between_two
-             ) AS n
-             WHERE NOT EXISTS (SELECT 1 FROM live d WHERE d.queue = $1 AND d.state = 8 AND d.not_before <= $3)
-             LIMIT $2"
-        ),
+        claim: claim!(next),
+        claim_parts: claim!(next_in_parts),
+        claim_and_tell: claim!(next, tells "$8"),
+        claim_parts_and_tell: claim!(next_in_parts, tells "$12"),
 
         claimed: "SELECT id, attempt, queued_at, started_at, priority, failures, parameters, restarts, taken_by
             FROM live WHERE queue = $1 AND state BETWEEN 1 AND 3 AND server = $2 AND batch = $3

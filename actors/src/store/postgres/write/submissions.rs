@@ -9,7 +9,7 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Verdict, decide, not_before};
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::schema::DEFERRED;
-use crate::store::{Batch, Claimed, NewAction, Rejected, StoreError, Submitted};
+use crate::store::{Batch, Claimed, NewAction, Origin, Rejected, StoreError, Submitted};
 
 /// The number of an action's first attempt.
 const FIRST_ATTEMPT: u32 = 1;
@@ -24,6 +24,7 @@ pub(super) struct Given<'b> {
     pub(super) not_before: Option<Timestamp>,
     pub(super) key: Option<&'b str>,
     pub(super) parameters: &'b Parameters,
+    pub(super) origin: Option<&'b Origin>,
 }
 
 /// A new action with the parameters of another.
@@ -34,6 +35,7 @@ pub(super) struct Copied {
     pub(super) priority: i32,
     pub(super) queued_at: Timestamp,
     pub(super) not_before: Option<Timestamp>,
+    pub(super) origin: Option<Box<Origin>>,
 }
 
 /// The new actions of a batch.
@@ -106,6 +108,10 @@ impl<'b> Submissions<'b> {
                 Some(row)
             }
         };
+        let copied_origin = match new {
+            NewAction::Given { .. } => None,
+            NewAction::CopyOf { id, .. } => known.origin_of_copy(*id).map_err(Rejected::Store)?,
+        };
         let used_up = || Rejected::Store(StoreError::Io("all action ids are used up".to_owned()));
         let id = known.next_id().ok_or_else(used_up)?;
         let earliest = match (new, source) {
@@ -120,7 +126,7 @@ impl<'b> Submissions<'b> {
         self.change.add(State::Queued, 1);
         self.change.defer(earliest.is_some().into());
         let queued_at = match new {
-            NewAction::Given { parameters, priority, key, queued_at, .. } => {
+            NewAction::Given { parameters, priority, key, queued_at, origin, .. } => {
                 let key = key.as_ref().map(|key| key.as_str());
                 if let Some(key) = key {
                     let parameters = Ok(parameters.clone());
@@ -137,6 +143,7 @@ impl<'b> Submissions<'b> {
                     not_before: earliest,
                     key,
                     parameters,
+                    origin: origin.as_deref().filter(|origin| !origin.is_empty()),
                 });
                 *queued_at
             }
@@ -148,6 +155,7 @@ impl<'b> Submissions<'b> {
                     priority: source.map_or(0, |row| row.priority),
                     queued_at: *queued_at,
                     not_before: earliest,
+                    origin: copied_origin,
                 });
                 *queued_at
             }
