@@ -125,6 +125,9 @@ impl UnsealedBatch {
                 if recipients.may_resume() {
                     inbox.note_resumed();
                 }
+                if matches!(error, StoreError::OutcomeUnknown(_)) {
+                    recipients.doubt_ends(&self.shared);
+                }
                 inbox.put_back(self.generation, recipients.fail(&error));
                 Err(error)
             }
@@ -149,6 +152,18 @@ impl Recipients {
             matches!(reply_to, ReplyTo::Internal(Control::Recover { .. } | Control::Reclaim { .. }))
         };
         self.controls.iter().any(recovers)
+    }
+
+    /// Notes that the ends in it may be written: each is reported again, and may count for nothing then.
+    fn doubt_ends(&self, queue: &QueueShared) {
+        for reply_to in &self.controls {
+            if let ReplyTo::Internal(Control::End(end)) = reply_to
+                && let Some(attempt) = queue.slots().attempt(end.id)
+                && attempt.number() == end.attempt
+            {
+                attempt.set_end_in_doubt();
+            }
+        }
     }
 
     /// Tells every client that the batch failed, and returns the controls to be retried.

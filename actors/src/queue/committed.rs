@@ -147,7 +147,12 @@ impl QueueActor {
         };
         let attempt = self.shared.slots().attempt(end.id);
         let attempt = attempt.filter(|attempt| attempt.number() == end.attempt);
-        if let Some(action) = attempt.and_then(|attempt| attempt.action()) {
+        if attempt.as_ref().is_some_and(|attempt| attempt.is_end_in_doubt()) {
+            // It was written when it was not known whether it was.
+            log::debug!("action {}: the end of attempt {} was written before", end.id, end.attempt);
+            // Those who wait for it were not told then (Q11).
+            self.shared.waiters().wake(end.id);
+        } else if let Some(action) = attempt.and_then(|attempt| attempt.action()) {
             self.shared.telling().dropped(self.shared.name(), action, why);
         }
     }

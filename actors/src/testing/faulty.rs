@@ -35,6 +35,7 @@ struct Faults {
     all: Option<StoreError>,
     submissions: Option<StoreError>,
     claims: bool,
+    lost: Option<StoreError>,
     nth: Option<(u64, StoreError)>,
     commits: u64,
     sealed: u64,
@@ -149,6 +150,11 @@ impl FaultyStore {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes the next commit, and answers it with this error.
+    pub fn lose_next_answer(&self, error: StoreError) {
+        self.faults().lost = Some(error);
+    }
+
     /// Counts a commit; returns the errors of the commit and of its submissions, if they are to fail.
     fn next_fault(&self) -> (Option<StoreError>, Option<StoreError>) {
         let mut faults = self.faults();
@@ -183,6 +189,9 @@ impl Store for FaultyStore {
                     ..batch
                 };
                 return (nothing, Box::new(|_| answer(Err(error))));
+            }
+            if let Some(error) = store.faults().lost.take() {
+                return (batch, Box::new(|_| answer(Err(error))));
             }
             let no_claims = store.faults().claims;
             if no_claims {

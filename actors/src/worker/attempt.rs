@@ -97,6 +97,8 @@ pub(crate) struct Attempt {
     came: OnceLock<Came>,
     live: Mutex<Live>,
     log: AttemptLog,
+    /// True if its end may be written already.
+    end_in_doubt: AtomicBool,
     /// Number of its error reports that are not written yet.
     error_reports: AtomicUsize,
     /// Number of changes to what is seen of it.
@@ -181,6 +183,7 @@ impl Attempt {
                 ended: None,
             }),
             log: AttemptLog::default(),
+            end_in_doubt: AtomicBool::new(false),
             error_reports: AtomicUsize::new(0),
             changes: AtomicU64::new(0),
             progress_to: None,
@@ -204,6 +207,15 @@ impl Attempt {
             self.secrets.values(parameters.map(|(name, value)| (name, value.as_bytes())))
         });
         hide(text, values)
+    }
+
+    /// Notes that the store can't tell whether its end is written.
+    pub(crate) fn set_end_in_doubt(&self) {
+        self.end_in_doubt.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_end_in_doubt(&self) -> bool {
+        self.end_in_doubt.load(Ordering::Acquire)
     }
 
     /// Adds an error report that is to be written; returns false if too many wait.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actiond_actors::store::StoreError;
 use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{
     ActionId, Interest, OnRestart, QueueSettings, State, System, Timestamp, Unfinished, observer,
@@ -11,7 +12,8 @@ use actiond_actors::{
 use rusqlite::Connection;
 
 use crate::common::{
-    at_gate, builder, end_state, graceless, nothing, state, submit, threads, to_do, until_finished,
+    Faulty, SOON, at_gate, builder, end_state, graceless, nothing, state, submit, threads, to_do,
+    until_finished,
 };
 
 /// Queue, id, queue time, state and line of each that was told.
@@ -160,4 +162,27 @@ async fn a_listener_that_panics_harms_nobody() {
     assert_eq!(end_state(&work, next).await, State::Finished);
     assert_eq!(work.read_summary().await.unwrap().counts.finished(), 2);
     system.shutdown(Duration::ZERO).await;
+}
+
+/// The end of an attempt is reported again if nobody knows whether it was written. That it counts for nothing then is no news.
+#[tokio::test]
+async fn an_end_that_was_written_unknown_is_not_told_as_dropped() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&told);
+    let listener = observer(Interest::UNFINISHED, move |_, event| {
+        notes.lock().unwrap().push(format!("{event:?}"));
+    });
+    let gate = Gate::new();
+    let faulty = Faulty::observed(threads(1), &at_gate(&gate), listener).await;
+    let id = submit(&faulty.work, "wait").await;
+    gate.until_waiting(1).await;
+    faulty.settled().await;
+    faulty.store.lose_next_answer(StoreError::OutcomeUnknown("as planned".to_owned()));
+    gate.open();
+    assert_eq!(end_state(&faulty.work, id).await, State::Finished);
+    eventually("its end was reported again", async || faulty.work.dropped_reports() == 1).await;
+    faulty.settled().await;
+    assert_eq!(*told.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(faulty.work.load().slots_used, 0);
+    faulty.system.shutdown(SOON).await;
 }
