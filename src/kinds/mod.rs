@@ -42,6 +42,8 @@ pub(crate) trait WorkContext {
     fn progress(&self, progress: Progress);
     /// Publishes the result so far.
     fn partial(&self, report: Report);
+    /// Reports an error after which the work goes on.
+    fn report_error(&self, error: &str);
 }
 
 impl WorkContext for ActionContext {
@@ -55,6 +57,10 @@ impl WorkContext for ActionContext {
 
     fn partial(&self, report: Report) {
         self.set_partial(report);
+    }
+
+    fn report_error(&self, error: &str) {
+        self.report_error(error);
     }
 }
 
@@ -73,6 +79,7 @@ pub(crate) mod testing {
         pub(crate) stop_at: Option<usize>,
         pub(crate) progress: RefCell<Vec<Progress>>,
         pub(crate) partial: RefCell<Vec<Report>>,
+        pub(crate) errors: RefCell<Vec<String>>,
     }
 
     impl WorkContext for RecordingContext {
@@ -90,6 +97,10 @@ pub(crate) mod testing {
 
         fn partial(&self, report: Report) {
             self.partial.borrow_mut().push(report);
+        }
+
+        fn report_error(&self, error: &str) {
+            self.errors.borrow_mut().push(error.to_owned());
         }
     }
 }
