@@ -18,6 +18,11 @@ impl Thresholds {
         let of = |share: f64| share * limit as f64;
         Self { limit, filling: of(filling), emptying: of(emptying) }
     }
+
+    /// Returns the number at which the queue is full.
+    pub(super) const fn limit(self) -> u64 {
+        self.limit
+    }
 }
 
 /// The fill level that was told last. It stays the same between the two thresholds (hysteresis), so a number that wavers

@@ -288,13 +288,13 @@ impl Telling {
         self.paused(queue, paused);
         let mut change = None;
         if wants_level || self.want(Interest::LEVEL) {
-            let event = {
+            let (event, limit) = {
                 let mut last = lock(&self.last);
                 let thresholds = last.thresholds;
-                last.level.follow(queued, thresholds)
+                (last.level.follow(queued, thresholds), thresholds.map(Thresholds::limit))
             };
             if let Some(event) = event {
-                change = level_change(&event);
+                change = level_change(&event, limit);
                 self.observers.tell(queue, &event);
             }
         }
@@ -322,12 +322,12 @@ impl Telling {
 }
 
 /// Returns what handlers are told of a change of the fill level.
-const fn level_change(event: &QueueEvent<'_>) -> Option<LevelChange> {
-    let (level, queued, limit) = match *event {
-        QueueEvent::QueueFull { queued, limit } => (QueueLevel::Full, queued, Some(limit)),
-        QueueEvent::QueueFilling { queued, limit } => (QueueLevel::Filling, queued, Some(limit)),
-        QueueEvent::QueueEmptying { queued, limit } => (QueueLevel::Emptying, queued, Some(limit)),
-        QueueEvent::QueueEmpty => (QueueLevel::Empty, 0, None),
+const fn level_change(event: &QueueEvent<'_>, limit: Option<u64>) -> Option<LevelChange> {
+    let (level, queued) = match *event {
+        QueueEvent::QueueFull { queued, .. } => (QueueLevel::Full, queued),
+        QueueEvent::QueueFilling { queued, .. } => (QueueLevel::Filling, queued),
+        QueueEvent::QueueEmptying { queued, .. } => (QueueLevel::Emptying, queued),
+        QueueEvent::QueueEmpty => (QueueLevel::Empty, 0),
         _ => return None,
     };
     Some(LevelChange { level, queued, limit })
