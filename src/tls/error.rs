@@ -22,6 +22,9 @@ pub enum TlsError {
          sign them: set SSLCACertificate"
     )]
     NoAuthority,
+    /// The system trusts no authority, so that nobody could be reached by `https`.
+    #[error("no certificate of another server can be checked: {0}")]
+    NobodyTrusted(String),
 }
 
 /// The reason for which a file can't be used.

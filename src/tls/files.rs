@@ -32,7 +32,8 @@ pub(super) fn error(path: &Path, problem: Problem) -> TlsError {
     TlsError::File { path: path.to_owned(), problem }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+/// Reads a file of the size that certificates and keys have.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |failed: std::io::Error| error(path, Problem::Unreadable(failed.to_string()));
     // Before it is opened: that would wait for ever for the other end of a pipe.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {

@@ -6,6 +6,7 @@
 //! | file | contents |
 //! |---|---|
 //! | here | [`TlsOptions`] and [`Tls`]: what to read, and what was read |
+//! | `client.rs` | the same for connections that the server makes itself |
 //! | `accept.rs` | the handshake with a client: its deadline, clients that speak plain HTTP, the log of those that failed |
 //! | `stream.rs` | a connection, with TLS or without |
 //! | `watch.rs` | notices changed files, and certificates that are about to expire |
@@ -18,6 +19,7 @@
 
 mod accept;
 mod certificate;
+mod client;
 mod error;
 mod files;
 mod pem;
@@ -41,6 +43,7 @@ use sha2::{Digest as _, Sha256};
 
 use accept::Failures;
 use certificate::Certificate;
+pub use client::{ClientIdentity, ClientTls};
 pub use error::{Problem, TlsError};
 use files::{Bytes, Seen};
 pub(crate) use stream::Stream;

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-use super::TlsOptions;
+use super::{Tls, TlsOptions};
 
 /// An authority that signs certificates.
 pub(crate) struct Authority {
@@ -87,6 +87,11 @@ pub(crate) fn expired(params: &mut CertificateParams) {
 pub(crate) fn early(params: &mut CertificateParams) {
     ada(params);
     params.not_before = date_time_ymd(3000, 1, 2);
+}
+
+/// Makes the configuration of a server with these files.
+pub(crate) fn server_config(options: &TlsOptions) -> std::sync::Arc<rustls::ServerConfig> {
+    Tls::load(options.clone()).unwrap().config()
 }
 
 /// A directory with the files of a server.
