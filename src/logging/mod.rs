@@ -25,7 +25,7 @@ mod file;
 mod history;
 mod level;
 mod line;
-mod old_files;
+pub(crate) mod old_files;
 mod requests;
 mod routes;
 mod settings;

@@ -111,7 +111,7 @@ struct Old {
 /// # Errors
 ///
 /// A link or no regular file is there: those belong to others. Or the system refuses it.
-pub(super) fn expire(settings: &StreamSettings, began: &str, now: i64) -> io::Result<()> {
+pub(crate) fn expire(settings: &StreamSettings, began: &str, now: i64) -> io::Result<()> {
     let path = &settings.path;
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is a link or no regular file, so it keeps its name"));
@@ -154,7 +154,7 @@ fn latest_number(directory: &Path, path: &Path) -> io::Result<u64> {
 /// first one.
 ///
 /// A stream whose file is never turned over has no old files: what lies there was made by others.
-pub(super) fn tidy(settings: &StreamSettings) -> io::Result<()> {
+pub(crate) fn tidy(settings: &StreamSettings) -> io::Result<()> {
     if settings.max_bytes.is_none() && settings.expire != ExpireAction::Day {
         return Ok(());
     }
