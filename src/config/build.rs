@@ -18,7 +18,7 @@ use super::settings::{
 use super::value::{Value, doubts_of_path};
 use super::values::Values;
 use super::variables::{Expanded, Lookup};
-use super::{access, log_files, logging, queues, store, table, tls, unknown};
+use super::{access, events, log_files, logging, queues, store, table, tls, unknown};
 use crate::kinds::Kinds;
 use crate::tls::TlsOptions;
 
@@ -46,7 +46,7 @@ pub(super) fn settings(
     let mut service = service(&mut reader);
     let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader, *disk);
-    let (queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
+    let (mut queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
     server.tls = tls::tls(&mut reader, "Server", &mut purposes, *disk);
     service.tls = tls::tls(&mut reader, "Service", &mut purposes, *disk);
     let access = access::access(&mut reader, &queues, &mut purposes, *disk);
@@ -58,7 +58,11 @@ pub(super) fn settings(
             reader.problem_at(&role.name, table::SSL_IDENTITIES, reason);
         }
     }
+    let data = &paths.data_directory;
+    let events = events::events(&mut reader, &mut queues, &mut purposes, data, *disk);
     let log_streams = logging::streams(&mut reader, &mut purposes);
+    let event_files = events::files(&events);
+    events::check_streams(&mut reader, &event_files, &log_streams);
     let files = match disk {
         Disk::Real => {
             let named = std::mem::take(&mut reader.files);
@@ -67,10 +71,15 @@ pub(super) fn settings(
         // The name of the text is only for messages.
         Disk::Unknown => Vec::new(),
     };
-    log_files::check(&mut reader, &log_streams, &paths.data_directory, &files, *disk);
+    let written = (&log_streams, table::logging::LOG_FILE);
+    for (streams, key) in [written, (&event_files, table::events::FILE_PATH)] {
+        log_files::check(&mut reader, streams, key, data, &files, *disk);
+    }
     unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.into_values(reader.findings);
-    (Settings { server, service, access, paths, log_streams, actions, queues, files }, in_force)
+    let settings =
+        Settings { server, service, access, paths, log_streams, actions, queues, events, files };
+    (settings, in_force)
 }
 
 /// Returns the files of the configuration itself, and those that it names and that are for the server alone.

@@ -156,6 +156,11 @@ mod tests {
                     "ForwardTo=",
                     "ConnectionString",
                     "SSLPrivateKeyPassword=",
+                    "BearerToken",
+                    "BasicPassword=",
+                    "ProxyPassword=",
+                    "Secret=",
+                    "CallbackHandler=",
                 ];
                 !left_out.iter().any(|key| line.starts_with(key))
             })

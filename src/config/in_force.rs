@@ -43,6 +43,10 @@ impl<'r> InForce<'r> {
         value: &str,
         origin: Origin,
     ) {
+        // Nobody has written it: the defaults hold.
+        if section.is_empty() {
+            return;
+        }
         let at = self.0.iter().rposition(|(name, _)| name.eq_ignore_ascii_case(section));
         let at = at.unwrap_or_else(|| {
             self.0.push((section.to_owned(), Vec::new()));

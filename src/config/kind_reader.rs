@@ -175,6 +175,17 @@ pub struct SectionReader<'a, 'r> {
     disk: Disk,
 }
 
+impl<'a, 'r> SectionReader<'a, 'r> {
+    pub(super) fn new(
+        reader: &'a mut Reader<'r>,
+        name: &'a str,
+        data_directory: &'a Path,
+        disk: Disk,
+    ) -> Self {
+        Self { reader, name, data_directory, disk }
+    }
+}
+
 impl SectionReader<'_, '_> {
     /// Returns the section's name; for the section of a queue, the queue's.
     #[must_use]

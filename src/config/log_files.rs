@@ -1,11 +1,11 @@
-//! Places where log files may not be: the server's own files, which are appended to, renamed and deleted no more than others'.
+//! Places where log files and files of events may not be: the server's own files, which are appended to, renamed and deleted no more than others'.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::disk::Disk;
+use super::key::Key;
 use super::reader::Reader;
-use super::table::logging::LOG_FILE;
 use crate::logging::{StreamSettings, is_old_name};
 
 /// The only directory of the data directory that may have log files.
@@ -19,6 +19,7 @@ const MAX_LINKS: usize = 40;
 pub(super) fn check(
     reader: &mut Reader<'_>,
     streams: &[StreamSettings],
+    key: &Key,
     data: &Path,
     files: &[PathBuf],
     disk: Disk,
@@ -37,7 +38,7 @@ pub(super) fn check(
         let path = stream.path.display();
         let reason = if places.clone().any(|file| is_in(file, &data_there)) {
             format!(
-                "{path} is in the data directory {}, which is the server's own but for {LOGS}/ in it: let LogDirectory be that or another one",
+                "{path} is in the data directory {}, which is the server's own but for {LOGS}/ in it: let it be there or elsewhere",
                 data.display()
             )
         } else if let Some(own) = files.iter().find(|own| {
@@ -53,7 +54,7 @@ pub(super) fn check(
         } else {
             continue;
         };
-        reader.problem_at(&stream.name, LOG_FILE, reason);
+        reader.problem_at(&stream.name, key, reason);
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
-//! | `build`, `queues`, `access`, `tls`, `store` | make the [`settings`](Settings) |
+//! | `build`, `queues`, `events`, `access`, `tls`, `store` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `secrets` | masks what is not for other eyes |
@@ -31,6 +31,7 @@ mod describe;
 mod disk;
 #[cfg(test)]
 mod docs_tests;
+mod events;
 mod files;
 mod findings;
 #[cfg(test)]

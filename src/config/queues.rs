@@ -39,6 +39,11 @@ impl<'r> Purposes<'r> {
         self.is(name, table::SSL_OPTION)
     }
 
+    /// Returns true if a section of this name is that of a handler of events.
+    pub(super) fn is_handler(&self, name: &str) -> bool {
+        table::HANDLERS.iter().any(|section| self.is(name, section))
+    }
+
     fn is(&self, name: &str, section: &Section) -> bool {
         let same = |listed: &Section| listed.name == section.name;
         self.listed.iter().any(|(listed, of)| same(of) && listed.eq_ignore_ascii_case(name))

@@ -13,14 +13,24 @@ use super::table::{
     SSL_PRIVATE_KEY_PASSWORD_FILE,
 };
 use crate::access::KEY_PREFIX;
-use crate::aci::words::{nearest, shorten};
+use crate::aci::words::{nearest, quoted_list, shorten};
 
 /// The text that is shown in place of a secret.
 const SECRET: &str = "***";
 
 /// Names of keys whose values are keys for other servers, and names that are like those and no secret.
-const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];
-const NO_FOREIGN_KEYS: [&str; 3] = ["ForwardKeyFile", "ForwardTo", "ForwardMarker"];
+const FOREIGN_KEYS: [&str; 3] = ["ForwardKey", "BearerToken", "Secret"];
+const NO_FOREIGN_KEYS: [&str; 6] = [
+    "ForwardKeyFile",
+    "ForwardTo",
+    "ForwardMarker",
+    "BearerTokenFile",
+    "SecretFile",
+    "SecretParameters",
+];
+
+/// The key of headers, whose values may be secret.
+const HEADERS: &str = "Headers";
 
 /// The key of variables for programs, and one that is like it and no secret.
 const VARIABLE: &str = "Environment";
@@ -94,6 +104,12 @@ pub(super) fn masked(key: &str, value: &str) -> Option<String> {
             Err(_) => (!value.is_empty()).then(|| SECRET.to_owned()),
         };
     }
+    if nearest(key, [HEADERS]).is_some() && !value.is_empty() {
+        return Some(match quoted_list(value) {
+            Ok(items) => items.iter().map(|item| without_value(item)).collect::<Vec<_>>().join(","),
+            Err(_) => SECRET.to_owned(),
+        });
+    }
     match value.split_once('=') {
         Some((name, text)) if is_of_variables(key) || is_number(key) => {
             (!text.is_empty()).then(|| format!("{}={SECRET}", shorten(name)))
@@ -101,6 +117,15 @@ pub(super) fn masked(key: &str, value: &str) -> Option<String> {
         // It may be one whose name was forgotten.
         None if is_of_variables(key) && !value.is_empty() => Some(SECRET.to_owned()),
         _ => is_secret(key, value).then(|| SECRET.to_owned()),
+    }
+}
+
+/// Returns the name of a header, with `***` for its value.
+fn without_value(header: &str) -> String {
+    match header.split_once(':') {
+        Some((name, _)) => format!("{}: {SECRET}", shorten(name.trim())),
+        // It may be a value whose name was forgotten.
+        None => SECRET.to_owned(),
     }
 }
 
@@ -180,6 +205,15 @@ mod tests {
             ("Keys", "", false),
             ("SSLPrivateKeyPassword", "", false),
             ("Clients", "Z0l4", false),
+            ("BearerToken", "x", true),
+            ("BearerTokenFile", "x", false),
+            ("Secret", "whsec_x", true),
+            ("SecretFile", "x", false),
+            ("SecretParameters", "Pin", false),
+            ("BasicPassword", "x", true),
+            ("BasicPasswordFile", "x", false),
+            ("ProxyPassword", "x", true),
+            ("BasicUser", "x", false),
         ] {
             assert_eq!(is_secret(key, value), want, "{key}={value}");
         }
@@ -200,6 +234,20 @@ mod tests {
             ("ConnectionString", "postgres://u@h/d", None),
             ("ConnectionString", "", None),
             ("ConnectionStringFile", "./host=h", None),
+        ] {
+            assert_eq!(masked(key, value).as_deref(), shown, "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn of_a_header_only_the_name_is_shown() {
+        for (key, value, shown) in [
+            ("Headers", "X-Key: s3cret", Some("X-Key: ***")),
+            ("headers", "X-Key: a,\"X-More: b,c\"", Some("X-Key: ***,X-More: ***")),
+            ("Header", "X-Key: s3cret", Some("X-Key: ***")),
+            ("Headers", "s3cret", Some("***")),
+            ("Headers", "\"s3cret", Some("***")),
+            ("Headers", "", None),
         ] {
             assert_eq!(masked(key, value).as_deref(), shown, "{key}={value}");
         }

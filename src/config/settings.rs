@@ -13,6 +13,7 @@ use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
 use super::values::Values;
 use crate::access::{AddressPattern, Role};
+use crate::events::handlers::EventSettings;
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::logging::StreamSettings;
 use crate::tls::TlsOptions;
@@ -39,6 +40,8 @@ pub struct Settings {
     /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ
     /// only in case.
     pub queues: Vec<QueueConfig>,
+    /// The handlers of events that the queues name, and the addresses that submissions may.
+    pub events: EventSettings,
     /// The files that the configuration consists of, and those of keys and certificates that it names. No client is shown
     /// what is in them. Empty unless it was read from a file.
     pub files: Vec<PathBuf>,

@@ -3,11 +3,13 @@
 //! Parsing, the warnings about unknown keys and the printed reference (`describe`) all use it, so
 //! they cannot disagree. Default values are only here. Each kind of action has a table of its own.
 
+pub(super) mod events;
 pub(super) mod logging;
 
 use super::key::{Key, Section};
 use super::value::ValueKind;
 use crate::kinds::Kinds;
+use events::{COMMAND_HANDLER, HTTP_HANDLER, LUA_HANDLER, TEXT_FILE_HANDLER};
 use logging::{LOG_STREAM, LOGGING};
 
 /// `[Server]`.
@@ -102,6 +104,17 @@ pub(super) const ACTIONS: &Section = &Section::fixed(
         SCHEMA,
         SERVER_LEASE_SECS,
         SERVER_HEARTBEAT_SECS,
+        events::ON_START,
+        events::ON_FINISH,
+        events::ON_ERROR,
+        events::ON_ERROR_REPORT,
+        events::ON_CANCEL,
+        events::ON_STOP,
+        events::ON_QUEUE_EVENT,
+        events::QUEUE_FILLING_THRESHOLD,
+        events::QUEUE_EMPTYING_THRESHOLD,
+        events::ALLOWED_CALLBACK_HOSTS,
+        events::CALLBACK_HANDLER,
     ],
 );
 /// `[AsyncActions]`.
@@ -124,6 +137,15 @@ pub(super) const QUEUE: &Section = &Section::listed(
         RETRY_BACKOFF,
         RETRY_MAX_DELAY_SECS,
         STOP_GRACE_SECS,
+        events::ON_START,
+        events::ON_FINISH,
+        events::ON_ERROR,
+        events::ON_ERROR_REPORT,
+        events::ON_CANCEL,
+        events::ON_STOP,
+        events::ON_QUEUE_EVENT,
+        events::QUEUE_FILLING_THRESHOLD,
+        events::QUEUE_EMPTYING_THRESHOLD,
         SECRET_PARAMETERS,
         TYPE,
     ],
@@ -166,7 +188,12 @@ pub(super) fn is_list_of_clients(name: &str) -> bool {
 pub(super) const UNSUPPORTED: &[&str] = &["RequireGSSAuth", "GSSPrincipals"];
 
 /// The form of sections whose names are listed, beside those of queues and of kinds of action.
-pub(super) const LISTED: [&Section; 3] = [SSL_OPTION, ROLE, LOG_STREAM];
+pub(super) const LISTED: [&Section; 7] =
+    [SSL_OPTION, ROLE, LOG_STREAM, HTTP_HANDLER, TEXT_FILE_HANDLER, LUA_HANDLER, COMMAND_HANDLER];
+
+/// The sections of handlers of events.
+pub(super) const HANDLERS: [&Section; 4] =
+    [HTTP_HANDLER, TEXT_FILE_HANDLER, LUA_HANDLER, COMMAND_HANDLER];
 
 /// The queue that there is without `[AsyncActions]`.
 pub(super) const DEFAULT_QUEUE: &str = "Process";

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::disk::Disk;
+use super::ini::IniSection;
 use super::key::Key;
 use super::queues::Purposes;
 use super::reader::Reader;
 use super::secrets::secret;
 use super::table::{self, SSL_OPTION, fixed_section};
-use crate::tls::{Tls, TlsError, TlsOptions};
+use crate::tls::{ClientIdentity, ClientTls, Tls, TlsError, TlsOptions};
 
 /// Makes the settings of the port of a section; `None` where it speaks plain HTTP. The section that it names is added to
 /// `purposes`.
@@ -18,23 +19,7 @@ pub(super) fn tls<'r>(
     purposes: &mut Purposes<'r>,
     disk: Disk,
 ) -> Option<TlsOptions> {
-    let name = reader.text(&[of_port], table::SSL_CONFIG)?;
-    let Some(section) = reader.ini.section(&name) else {
-        let reason = format!("has no section [{name}]");
-        reader.problem_at(of_port, table::SSL_CONFIG, reason);
-        return None;
-    };
-    let is_taken = fixed_section(reader.kinds, &name).is_some()
-        || purposes.names().any(|taken| taken.eq_ignore_ascii_case(&name));
-    if is_taken && !purposes.is_ssl(&name) {
-        let reason = "cannot be taken: the section of that name has another meaning";
-        reader.problem_at(of_port, table::SSL_CONFIG, reason);
-        return None;
-    }
-    if !purposes.is_ssl(&name) {
-        reader.refuse_unknown(section, SSL_OPTION.keys, "an SSL option");
-        purposes.listed.push((section.name, SSL_OPTION));
-    }
+    let section = section_named(reader, of_port, table::SSL_CONFIG, purposes)?;
     let of = &[section.name];
     if reader.word(of, table::SSL_METHOD) == Some("None") {
         // Whoever asks for certificates of clients does not want plain HTTP.
@@ -74,6 +59,83 @@ pub(super) fn tls<'r>(
         reader.problem_at(section.name, key, error.to_string());
     }
     has_files.then_some(options)
+}
+
+/// Finds the section of options that a key names, and adds it to `purposes`.
+fn section_named<'r>(
+    reader: &mut Reader<'r>,
+    of: &str,
+    key: &Key,
+    purposes: &mut Purposes<'r>,
+) -> Option<&'r IniSection<'r>> {
+    let name = reader.text(&[of], key)?;
+    let Some(section) = reader.ini.section(&name) else {
+        let reason = format!("has no section [{name}]");
+        reader.problem_at(of, key, reason);
+        return None;
+    };
+    let is_taken = fixed_section(reader.kinds, &name).is_some()
+        || purposes.names().any(|taken| taken.eq_ignore_ascii_case(&name));
+    if is_taken && !purposes.is_ssl(&name) {
+        let reason = "cannot be taken: the section of that name has another meaning";
+        reader.problem_at(of, key, reason);
+        return None;
+    }
+    if !purposes.is_ssl(&name) {
+        reader.refuse_unknown(section, SSL_OPTION.keys, "an SSL option");
+        purposes.listed.push((section.name, SSL_OPTION));
+    }
+    Some(section)
+}
+
+/// Makes the settings of connections to others, by the section of options that a key of `of` names. Who is connected to is always
+/// checked, so `SSLCheckCertificate` counts for nothing here.
+pub(super) fn client_tls<'r>(
+    reader: &mut Reader<'r>,
+    of: &str,
+    key: &Key,
+    purposes: &mut Purposes<'r>,
+    disk: Disk,
+) -> Option<ClientTls> {
+    let section = section_named(reader, of, key, purposes)?;
+    let own = &[section.name];
+    if reader.word(own, table::SSL_METHOD) == Some("None") {
+        return None;
+    }
+    let mut path = |key| reader.text(own, key).map(PathBuf::from);
+    let ca_certificate = path(table::SSL_CA_CERTIFICATE);
+    let (certificate, private_key) = (path(table::SSL_CERTIFICATE), path(table::SSL_PRIVATE_KEY));
+    let private_key_password = password(reader, section.name, disk);
+    let identity = match (certificate, private_key) {
+        (Some(certificate), Some(private_key)) => {
+            reader.files.push(private_key.clone());
+            Some(ClientIdentity { certificate, private_key, private_key_password })
+        }
+        (Some(_), None) => {
+            reader.problem_at(section.name, table::SSL_CERTIFICATE, "needs SSLPrivateKey");
+            None
+        }
+        (None, Some(_)) => {
+            reader.problem_at(section.name, table::SSL_PRIVATE_KEY, "needs SSLCertificate");
+            None
+        }
+        (None, None) => None,
+    };
+    let tls = ClientTls { ca_certificate, identity };
+    if disk == Disk::Real
+        && let Err(error) = tls.config()
+    {
+        let own_key = tls.identity.as_ref().map(|identity| &identity.private_key);
+        let key = match &error {
+            TlsError::File { path, .. } if Some(path) == tls.ca_certificate.as_ref() => {
+                table::SSL_CA_CERTIFICATE
+            }
+            TlsError::File { path, .. } if Some(path) == own_key => table::SSL_PRIVATE_KEY,
+            _ => table::SSL_CERTIFICATE,
+        };
+        reader.problem_at(section.name, key, error.to_string());
+    }
+    Some(tls)
 }
 
 /// Reads the password of the private key.

@@ -72,8 +72,7 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
                     section: Some(section.name),
                     ..Location::default()
                 };
-                let reason =
-                    "has options of TLS, and no SSLConfig in [Server] or [Service] names it";
+                let reason = "has options of TLS, and no SSLConfig names it";
                 findings.problem(place, reason);
             }
             None if table::restrictions().any(|key| section.get(key.name).is_some()) => {
@@ -400,7 +399,7 @@ mod tests {
             ("[Process]\nType=Echo\nSSLMethod=Negotiate", "t:3: [Process] SSLMethod has no effect"),
             (
                 "[SSLOption0]\nSSLCheckCertificate=true",
-                "t:1: [SSLOption0]: has options of TLS, and no SSLConfig in [Server] or [Service] names it",
+                "t:1: [SSLOption0]: has options of TLS, and no SSLConfig names it",
             ),
             ("[Server]\nAllowedHost=a", "Is AllowedHosts meant?"),
             ("[Service]\nAllowedHosts=a", "[Service] AllowedHosts has no effect here"),

@@ -31,6 +31,8 @@ pub enum ValueKind {
     },
     /// `true`, `false` and the usual other words for them.
     Boolean,
+    /// A part of a whole: a number from 0 to 1.
+    Fraction,
     /// One of these words, in any case.
     OneOf(&'static [&'static str]),
     /// One or more of these words, with commas between them.
@@ -73,6 +75,7 @@ pub(super) enum Value {
     /// Also seconds; -1 stands for "unlimited".
     Integer(i64),
     Boolean(bool),
+    Fraction(f64),
     /// In the spelling of the table.
     Word(&'static str),
     /// In the order given, each once, in the spelling of the table.
@@ -109,6 +112,7 @@ impl ValueKind {
             }
             Self::Seconds { max } => format!("whole seconds from 0 to {max}"),
             Self::Boolean => "true or false (or yes, on, y, 1, no, off, n, 0)".to_owned(),
+            Self::Fraction => "a number from 0 to 1, such as 0.75".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::ListOf(words) => {
                 format!("one or more of {}, with commas between them", words.join(", "))
@@ -184,6 +188,7 @@ impl ValueKind {
                 digits(text).filter(|number| (0..=max).contains(number)).map(Value::Integer)
             }
             Self::Boolean => parse_switch(text).map(Value::Boolean),
+            Self::Fraction => fraction(text).map(Value::Fraction),
             Self::OneOf(words) => find_word(words, text).map(Value::Word),
             Self::ListOf(words) => {
                 let items = quoted_list(text).map_err(|what| format!("{what}: {}", must_be()))?;
@@ -316,6 +321,13 @@ fn is_quoted(text: &str) -> bool {
 /// Reads a number of digits alone.
 fn digits(text: &str) -> Option<i64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Reads a number of digits with at most one point, from 0 to 1.
+fn fraction(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = text.parse().ok().filter(|_| is_plain);
+    number.filter(|number| (0.0..=1.0).contains(number))
 }
 
 /// An IPv6 address may stand in brackets; `localhost` is 127.0.0.1 (our choice: it must not depend
