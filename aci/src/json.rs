@@ -41,6 +41,7 @@ const LISTS: &[(&str, &str)] = &[
     ("responsedata", "work"),
     ("workers", "worker"),
     ("parameters", "parameter"),
+    ("handlers", "handler"),
     ("history", "attempt"),
     ("log", "line"),
     ("progress", "stage"),

@@ -7,6 +7,7 @@ mod data_directory;
 mod database;
 mod ending;
 mod endpoint;
+mod handlers;
 mod listen;
 mod log_lines;
 mod memory;

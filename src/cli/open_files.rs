@@ -14,6 +14,8 @@ const ENOUGH: u64 = 1 << 20;
 /// Number of open files of the server beside those of its HTTP workers and of what its queues run: the database with its
 /// readers, the log, ports, and some connections.
 const OWN: u64 = 200;
+/// Number of open files of an event that is being delivered: a connection, or a program with its pipes.
+const OF_DELIVERY: u64 = 4;
 /// Number of open files of an HTTP worker.
 const OF_WORKER: u64 = 4;
 
@@ -52,6 +54,12 @@ pub(super) fn warning(settings: &Settings, workers: usize) -> Option<String> {
             names.push(format!("[{}]", queue.name));
         }
     }
+    let handlers = settings.events.handlers.iter().map(|handler| handler.delivery.max_in_flight);
+    let callbacks =
+        settings.events.callbacks.iter().map(|callbacks| callbacks.delivery.max_in_flight);
+    let in_flight = handlers.chain(callbacks).fold(0, usize::saturating_add);
+    let in_flight = u64::try_from(in_flight).unwrap_or(u64::MAX);
+    let needed = needed.saturating_add(OF_DELIVERY.saturating_mul(in_flight));
     let workers = u64::try_from(workers).unwrap_or(u64::MAX);
     let needed = needed.saturating_add(OF_WORKER.saturating_mul(workers)).saturating_add(OWN);
     (slots > 0 && needed > limit).then(|| {

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use actiond_actors::QueueSettings;
+
 use super::certificates::Certificates;
 use super::endpoint::{access_of, is_local, limit, queue_settings};
 use super::log_lines::LogStreams;
@@ -187,7 +189,9 @@ impl Reloader {
         self.endpoint.system().limit_store_bytes(settings.actions.max_datastore_size);
         for queue in settings.queues.iter().filter(|queue| !sorted.is_untouched(&queue.name)) {
             let Some(handle) = self.endpoint.system().queue(&queue.name) else { continue };
-            let limits = queue_settings(queue);
+            // The system has the handlers with which it was started.
+            let handlers = handle.settings().handlers.clone();
+            let limits = QueueSettings { handlers, ..queue_settings(queue) };
             if *handle.settings() != limits {
                 handle.set_settings(limits);
             }

@@ -17,6 +17,7 @@ use super::data_directory::{self, DirectoryError};
 use super::database::{self, DatabaseError};
 use super::ending::{Ended, end_on_wish};
 use super::endpoint::{access_of, describe, is_local, limit, queue_settings};
+use super::handlers::{self, HandlerError};
 use super::listen::{ListenError, ListeningPort, Ports};
 use super::log_lines::LogStreams;
 use super::reload::{self, Reloader};
@@ -27,6 +28,7 @@ use crate::cli::args::ServeArgs;
 use crate::cli::memory;
 use crate::config::{self, Parsed, Settings, StoreSettings};
 use crate::documents::beneath;
+use crate::events::handlers::{Requests, StoredRequests};
 use crate::front::{Endpoint, Port, log_unfinished, tokens};
 use crate::http;
 use crate::http::server::Listener;
@@ -57,6 +59,8 @@ enum ServeError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Handler(#[from] HandlerError),
     #[error(transparent)]
     Start(StartError),
     #[error("the HTTP server failed: {0}")]
@@ -164,7 +168,9 @@ async fn serve_once(
         none => none.insert(Signals::new()?),
     };
     let metrics = Metrics::default();
-    let system = start_queues(settings, port, &metrics, &log.streams).await?;
+    let requests = Arc::new(StoredRequests::default());
+    let system = start_queues(settings, port, &metrics, &log.streams, &requests).await?;
+    requests.begin(system.clone());
     let backups = Backups::of(&settings.paths.data_directory)
         .directories(settings.server.backup_directories.iter().cloned())
         .configuration(config_path(args))
@@ -172,7 +178,7 @@ async fn serve_once(
     backups.begin();
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
-    let endpoint = describe(settings, builder)
+    let endpoint = handlers::describe(settings, describe(settings, builder))
         .access(access_of(settings))
         .metrics(metrics)
         .log_streams(log.streams.clone())
@@ -238,6 +244,7 @@ async fn serve_once(
     watching.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     join_all(handles.iter().map(|handle| handle.stop(true))).await;
     backups.ended().await;
+    requests.end();
     // The servers have been told to stop; what is left to learn is whether they did so well.
     for ended in join_all(running).await {
         ended.unwrap_or(Ok(()))?;
@@ -321,6 +328,7 @@ async fn start_queues(
     port: u16,
     metrics: &Metrics,
     streams: &Streams,
+    requests: &Arc<StoredRequests>,
 ) -> Result<System, ServeError> {
     let data = &settings.paths.data_directory;
     let shared = shared_store(settings, port).await?;
@@ -332,6 +340,8 @@ async fn start_queues(
         Some(store) => System::builder(data).store(Arc::clone(store)),
     };
     let builder = builder.max_store_bytes(settings.actions.max_datastore_size);
+    let requests: Arc<dyn Requests> = Arc::<StoredRequests>::clone(requests);
+    let builder = handlers::add(builder, settings, port, shared.clone(), &requests)?;
     let tokens = || tokens(settings.server.token_host.clone(), port, shared.clone());
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));

@@ -5,7 +5,6 @@ use actiond_actors::store::{PastAttempt, Record};
 use actiond_actors::{Node, Report, State, Timestamp};
 
 use super::render::time;
-use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 use crate::kinds::results::STOPPED_BY;
 
@@ -23,9 +22,9 @@ pub(super) fn waits(record: &Record, now: Timestamp) -> impl Iterator<Item = Ele
 
 /// Adds to the result of a program that was stopped that this was by force, where nobody could tell: its server died before the
 /// program had ended, and the next one killed it.
-pub(super) fn tell_who_stopped(served: &ServedQueue, record: &mut Record) {
+pub(super) fn tell_who_stopped(runs_programs: bool, record: &mut Record) {
     let is_told = |report: &Report| report.iter().any(|node| node.name == STOPPED_BY);
-    if served.runs_programs && record.state == State::Stopped && !is_told(&record.report) {
+    if runs_programs && record.state == State::Stopped && !is_told(&record.report) {
         record.report.push(Node::text(STOPPED_BY, "forced"));
     }
 }

@@ -20,6 +20,7 @@ use crate::aci::catalog::builtin;
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 use crate::backup::Backups;
+use crate::events::handlers::HostPattern;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
@@ -61,6 +62,10 @@ pub(super) struct Inner {
     pub(super) service_port: Option<u16>,
     pub(super) service_has_tls: bool,
     pub(super) backups: Option<Backups>,
+    /// The hosts that a submission may name in its `CallbackURL`.
+    pub(super) callback_hosts: Vec<HostPattern>,
+    /// Names and libraries of the handlers of events.
+    pub(super) handlers: Vec<(String, &'static str)>,
     stop: Notify,
     restart: Notify,
     counted: Option<Arc<Counted>>,

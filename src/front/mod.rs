@@ -27,6 +27,8 @@
 //! | `served_queue` | a queue as clients see it |
 //! | `request_log` | the latest requests |
 //! | `secrets` | the values of parameters that no log shows |
+//! | `event_info` | the action `EventInfo` |
+//! | `events` | the documents that handlers of events deliver |
 //! | `ends` | tokens outside of replies; the lines of the log about actions that did not finish |
 
 mod actions;
@@ -38,6 +40,8 @@ mod dispatch;
 pub mod endpoint;
 mod ends;
 mod errors;
+mod event_info;
+mod events;
 mod handover;
 mod list;
 mod message;
@@ -72,6 +76,7 @@ pub use client::{Client, Leaving};
 use dispatch::dispatch;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use ends::{log_unfinished, tokens};
+pub use events::EventDocuments;
 pub use handover::Handover;
 pub use message::{
     AciAnswer, AciBody, AciReply, AciRequest, Caller, Certificate, Credential, ListStream, Port,

@@ -43,7 +43,7 @@ impl ServedQueue {
         more: More,
     ) -> Element {
         let holder = work::holder(self, &mut status.record);
-        attempts::tell_who_stopped(self, &mut status.record);
+        attempts::tell_who_stopped(self.runs_programs, &mut status.record);
         let server = status.record.run_by.and_then(|site| self.queue.site(site));
         let server = server.map(|site| Element::text("server", site.name.as_str()));
         render::action(status, token, now, more).children(holder).children(server)

@@ -12,7 +12,7 @@ use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
 use super::message::Caller;
 use super::served_queue::ServedQueue;
-use super::{backup, servers, work};
+use super::{backup, event_info, servers, work};
 use crate::aci::catalog::{ActionSpec, StandardRole, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -39,6 +39,7 @@ pub(super) async fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, A
         "ShowPermissions" => return show_permissions(call).map(ReplyData::Elements),
         "BackupServer" => backup::backup(call).await?,
         "RestoreServer" => backup::restore(call).await?,
+        "EventInfo" => return event_info::event_info(call).await.map(ReplyData::Elements),
         "Help" => return help(call),
         other => return Err(AciError::unknown_action(other)),
     }))

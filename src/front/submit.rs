@@ -20,9 +20,14 @@ use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
 use crate::aci::words::parse_bool;
 use crate::aci::words::shorten;
+use crate::events::handlers::{allows, target};
 
 const KEY: &str = "Idempotency-Key";
 const NOT_BEFORE: &str = "NotBefore";
+const CALLBACK: &str = "CallbackURL";
+
+/// The longest address to which an end is told, in bytes.
+const MAX_CALLBACK: usize = 4_000;
 
 /// Parameters that are not part of the action: a repeated submission may differ in them.
 const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
@@ -36,6 +41,13 @@ const NO_KEY: &str =
 
 /// The reason for which an action that runs at once waits for no time.
 const NO_WAIT: &str = "none with Synchronous: such an action runs at once, and waits for nothing";
+/// The reason for which the end of an action that runs at once is told nowhere.
+const NO_CALLBACK: &str = "none with Synchronous: nothing is kept of an action that runs at once, and its client is told anyway";
+/// The reason for which no address may be named.
+const NO_CALLBACKS: &str = "none: this server tells the end of an action to no address that a client names ([Actions] AllowedCallbackHosts)";
+/// The reason for which this address may not be named.
+const OTHER_HOST: &str =
+    "an address on one of the hosts that this server allows ([Actions] AllowedCallbackHosts)";
 /// The reason for which an action that a worker elsewhere does is not run at once.
 const NOT_AT_ONCE: &str = "false: a worker elsewhere does this action, so it is queued until one takes it; Wait waits for its result";
 
@@ -68,6 +80,7 @@ pub(super) async fn submit(
         return Err(AciError::invalid(name, "true", NOT_AT_ONCE));
     }
     let not_before = not_before(call, at_once)?;
+    let callback = callback(call, at_once)?;
     let shown = key.clone();
     // All parameters but the action itself (observed), so that an action can be passed on as it came.
     let parameters: Parameters = std::mem::take(&mut call.pairs)
@@ -91,6 +104,9 @@ pub(super) async fn submit(
     let mut submission = Submission::new(parameters).priority(priority);
     if let Some(start) = not_before {
         submission = submission.not_before(start);
+    }
+    if let Some(url) = callback {
+        submission = submission.callback(url);
     }
     if let Some(key) = key {
         submission = submission.key(SubmissionKey::from(key).apart_from(NOT_MEANT));
@@ -132,6 +148,28 @@ fn not_before(call: &Call<'_>, at_once: bool) -> Result<Option<Timestamp>, AciEr
     Ok((start > now).then_some(Timestamp(start)))
 }
 
+/// Returns the address to which the end of the action is to be told.
+fn callback(call: &Call<'_>, at_once: bool) -> Result<Option<String>, AciError> {
+    let Some(text) = call.pairs.given(CALLBACK) else { return Ok(None) };
+    let refused = |must_be: &str| Err(AciError::invalid(CALLBACK, text, must_be));
+    let allowed = &call.endpoint.inner.callback_hosts;
+    if at_once {
+        return refused(NO_CALLBACK);
+    }
+    if allowed.is_empty() {
+        return refused(NO_CALLBACKS);
+    }
+    if text.len() > MAX_CALLBACK {
+        return refused(&format!("an address of at most {MAX_CALLBACK} bytes"));
+    }
+    match target(text) {
+        // As it is sent: its host was judged by that.
+        Ok(url) if allows(allowed, &url) => Ok(Some(url.into())),
+        Ok(_) => refused(OTHER_HOST),
+        Err(must_be) => refused(must_be),
+    }
+}
+
 /// Waits for an action that was queued, and returns its outcome: empty if it has not ended, or there is no memory for its
 /// result.
 async fn outcome(
@@ -144,7 +182,7 @@ async fn outcome(
     if let Ok(mut status) = call.status(&served.queue, submitted.id, patience, None).await
         && status.record.state.is_final()
     {
-        attempts::tell_who_stopped(served, &mut status.record);
+        attempts::tell_who_stopped(served.runs_programs, &mut status.record);
         outcome.push(Element::text("status", status.record.state.name()));
         outcome.extend(status.record.error.map(|error| Element::text("error", error)));
         outcome.extend(render::report(status.record.report));

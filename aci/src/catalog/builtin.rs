@@ -49,6 +49,11 @@ pub const ASYNC_COMMON: &[ParamSpec] = &[
     ),
     ParamSpec::optional("Sync", ParamKind::Boolean, "The same as Synchronous."),
     ParamSpec::optional(
+        "CallbackURL",
+        ParamKind::Text,
+        "An address to which the end of the action is told; it must be on a host that the server allows.",
+    ),
+    ParamSpec::optional(
         "Idempotency-Key",
         ParamKind::Text,
         "A text of your choice: the same request with the same key returns the token of the first instead of queuing the action again; another request with it is refused.",
@@ -303,6 +308,29 @@ pub const RESTORE_SERVER: ActionSpec<'static> = ActionSpec {
     )],
 };
 
+/// The words of `EventAction`.
+pub const EVENT_ACTIONS: &[&str] = &["retry", "discard"];
+
+/// `EventInfo` (our choice).
+pub const EVENT_INFO: ActionSpec<'static> = ActionSpec {
+    name: "EventInfo",
+    summary: "Shows the handlers of events, and what each has not delivered.",
+    asynchronous: false,
+    role: StandardRole::Admin,
+    params: &[
+        ParamSpec::optional(
+            "EventAction",
+            ParamKind::OneOf(EVENT_ACTIONS),
+            "What to do with events that could not be delivered: retry has them delivered again, discard deletes them. If not set they are only counted.",
+        ),
+        ParamSpec::optional(
+            "Handler",
+            ParamKind::Text,
+            "The handler, by the name of its section; all if not set.",
+        ),
+    ],
+};
+
 /// Every action that answers at once on the ACI port. `GetStatus` is administrative (source: its page); so is
 /// `GetRequestLog`, which shows what others sent (our choice).
 pub const BUILTIN: &[ActionSpec<'static>] = &[
@@ -340,6 +368,7 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
     },
     BACKUP_SERVER,
     RESTORE_SERVER,
+    EVENT_INFO,
     HELP,
 ];
 

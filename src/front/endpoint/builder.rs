@@ -19,6 +19,7 @@ use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::backup::Backups;
 use crate::desk::Desk;
+use crate::events::handlers::HostPattern;
 use crate::http::BrowserPolicy;
 use crate::http::limits::OpenConnections;
 use crate::logging::Streams;
@@ -55,6 +56,8 @@ impl Endpoint {
             service_port: None,
             service_has_tls: false,
             backups: None,
+            callback_hosts: Vec::new(),
+            handlers: Vec::new(),
             metrics: None,
             log_streams: Streams::default(),
         }
@@ -82,6 +85,8 @@ pub struct EndpointBuilder {
     service_port: Option<u16>,
     service_has_tls: bool,
     backups: Option<Backups>,
+    callback_hosts: Vec<HostPattern>,
+    handlers: Vec<(String, &'static str)>,
     metrics: Option<Metrics>,
     log_streams: Streams,
 }
@@ -263,6 +268,22 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the hosts that a submission may name in its `CallbackURL` (default: none). The system must have a handler for them
+    /// ([`HttpHandler`](crate::events::handlers::http::HttpHandler)).
+    #[must_use]
+    pub fn callback_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
+        self.callback_hosts.extend(hosts);
+        self
+    }
+
+    /// Adds what `EventInfo` says of a handler of the system beside what the system knows: the `LibraryName` by which it was
+    /// configured.
+    #[must_use]
+    pub fn handler(mut self, name: impl Into<String>, library: &'static str) -> Self {
+        self.handlers.push((name.into(), library));
+        self
+    }
+
     /// Sets the service port, which the server reports, and if it has TLS (default: there is none).
     #[must_use]
     pub const fn service_port(mut self, port: u16, has_tls: bool) -> Self {
@@ -376,6 +397,8 @@ impl EndpointBuilder {
             service_port: self.service_port,
             service_has_tls: self.service_has_tls,
             backups: self.backups,
+            callback_hosts: self.callback_hosts,
+            handlers: self.handlers,
             stop: Notify::new(),
             restart: Notify::new(),
             counted,

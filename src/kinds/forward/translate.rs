@@ -9,8 +9,16 @@ use crate::aci::element::{Content, Element};
 use crate::aci::request::{PairValue, Pairs, is_reserved};
 
 /// Parameters that are for this server alone.
-const OURS: &[&str] =
-    &["Action", "Wait", "Synchronous", "Sync", "Idempotency-Key", "NotBefore", "ResponseFormat"];
+const OURS: &[&str] = &[
+    "Action",
+    "Wait",
+    "Synchronous",
+    "Sync",
+    "Idempotency-Key",
+    "NotBefore",
+    "CallbackURL",
+    "ResponseFormat",
+];
 
 /// Parameters that an actiond understands; to another server they would be unknown, or something else.
 const OF_ACTIOND: &[&str] = &["A", "Priority"];
@@ -108,6 +116,7 @@ mod tests {
             ("Sync", "true".into()),
             ("ResponseFormat", "json".into()),
             ("NotBefore", "+5".into()),
+            ("callbackurl", "http://a.example/".into()),
             ("idempotency-key", "theirs".into()),
             ("actiond:found", "x".into()),
             ("Priority", "7".into()),
