@@ -25,6 +25,8 @@ mod embedded;
 #[cfg(unix)]
 mod example;
 mod forward;
+#[cfg(unix)]
+mod handlers;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod limits;

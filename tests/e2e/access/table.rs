@@ -47,6 +47,7 @@ const NEEDED: &[(&str, StandardRole)] = &[
     ("ShowPermissions", StandardRole::Query),
     ("BackupServer", StandardRole::Admin),
     ("RestoreServer", StandardRole::Admin),
+    ("EventInfo", StandardRole::Admin),
     ("Help", StandardRole::Query),
 ];
 

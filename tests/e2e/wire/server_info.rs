@@ -221,6 +221,7 @@ fn show_permissions_tells_of_the_caller_or_of_an_address() {
 const KNOWN: &[(&str, &[&str])] = &[
     ("BackupServer", &["Path"]),
     ("RestoreServer", &["FileName"]),
+    ("EventInfo", &["EventAction", "Handler"]),
     (
         "QueueInfo",
         &[
