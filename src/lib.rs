@@ -68,6 +68,7 @@
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | `files` | files and directories for the user of the server alone |
+//! | [`events`] | what others are told of events in the queues |
 //! | [`metrics`] | counts of all of it, for Prometheus |
 //! | [`logging`] | the streams of the log: files of lines by their types |
 //! | [`config`] | the configuration file |
@@ -84,6 +85,7 @@ pub mod cli;
 pub mod config;
 pub mod desk;
 mod documents;
+pub mod events;
 mod files;
 pub mod front;
 #[cfg(feature = "fuzzing")]

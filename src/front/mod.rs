@@ -15,6 +15,7 @@
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
+//! | `events` | live events: who may hear which, and their form |
 //! | `scrape` | the metrics: who may see them, and what counts as refused |
 //! | `render` | actions, parameters and progress as elements |
 //! | `attempts` | the attempts at an action as elements |
@@ -38,6 +39,7 @@ mod dispatch;
 pub mod endpoint;
 mod ends;
 mod errors;
+pub(crate) mod events;
 mod handover;
 mod list;
 mod message;
