@@ -68,7 +68,7 @@
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | `files` | files and directories for the user of the server alone |
-//! | [`events`] | events told to others: handlers |
+//! | [`events`] | events told to others: handlers, and whoever listens |
 //! | [`metrics`] | counts of all of it, for Prometheus |
 //! | [`logging`] | the streams of the log: files of lines by their types |
 //! | [`config`] | the configuration file |

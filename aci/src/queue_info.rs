@@ -104,8 +104,10 @@ pub struct StatusQuery {
     pub start: u64,
     /// Largest number of actions to show; all if missing.
     pub max_results: Option<u64>,
-    /// Time to wait for the action to end, 0 to 3600 seconds.
+    /// Time to wait for the action, 0 to 3600 seconds.
     pub wait_secs: Option<f64>,
+    /// What it is waited for.
+    pub wait_for: WaitFor,
     /// True to show each attempt at an action that is named by its token.
     pub history: bool,
     /// True to show the last lines that running actions have logged (our extension).
@@ -126,6 +128,7 @@ impl Default for StatusQuery {
             start: 1,
             max_results: None,
             wait_secs: None,
+            wait_for: WaitFor::End,
             history: false,
             log: false,
         }
@@ -141,6 +144,30 @@ pub enum SortBy {
     StartTime,
     /// The time at which they ended.
     FinishTime,
+}
+
+/// What a request with `Wait` waits for (our extension).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WaitFor {
+    /// The action no longer waits in its queue.
+    Start,
+    /// The action's state, progress or partial result is another than when the request came.
+    Change,
+    /// The action has ended.
+    #[default]
+    End,
+}
+
+impl WaitFor {
+    /// The words of the parameter `WaitFor`.
+    pub const WORDS: &'static [&'static str] = &["start", "change", "end"];
+
+    /// Reads a word, in any case.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let mut words = Self::WORDS.iter().zip([Self::Start, Self::Change, Self::End]);
+        words.find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, what)| what)
+    }
 }
 
 /// One word of the parameter `State`: a group of states, or a single one (our extension).
@@ -358,6 +385,7 @@ impl StatusQuery {
             start: number(pairs, "Start").unwrap_or(1),
             max_results: number(pairs, "MaxResults"),
             wait_secs: pairs.given("Wait").and_then(parse_seconds),
+            wait_for: pairs.given("WaitFor").and_then(WaitFor::parse).unwrap_or_default(),
             history: pairs.given("History").and_then(parse_bool).unwrap_or(false),
             log: pairs.given("Log").and_then(parse_bool).unwrap_or(false),
         })

@@ -252,6 +252,16 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     Ok(Request { action, pairs, format, action_id })
 }
 
+/// Reads the query of an address that names no action, such as `Queue=Process&Types=error`.
+///
+/// # Errors
+/// An error for the client if there are more than [`MAX_PAIRS`] pairs, or a name or value is not UTF-8.
+pub fn parse_query(query: &str) -> Result<Pairs, AciError> {
+    let mut pairs = Pairs::default();
+    read_form(query.as_bytes(), &mut pairs)?;
+    Ok(pairs)
+}
+
 /// Finds the parts of a target that hold parameters. The part before the first `?` does if it has a `=`; the part after it
 /// holds more of them, unless the `?` belongs to a value (our choice).
 fn parameter_texts(target: &str) -> [&str; 2] {

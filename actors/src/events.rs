@@ -172,9 +172,12 @@ pub enum QueueEvent<'a> {
     },
     /// The work published its progress or a partial result. Told at most four times a second for each attempt, with the
     /// latest figures. None of this is durable before the end.
+    #[non_exhaustive]
     Progressed {
         /// The action.
         action: ActionRef,
+        /// The action's state, as its attempt was told of it: Processing, Paused or Stopping.
+        state: State,
         /// The attempt's progress.
         progress: &'a Progress,
         /// Time for which it has worked, pauses left out.

@@ -119,6 +119,7 @@ pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wi
 pub use queue::{
     ActionStatus, Backoff, Deleted, Listing, Load, QueueError, QueueHandle, QueueSettings, Relayed,
     RelayedCommand, RetryPolicy, RunOutcome, StatusWithin, Submission, Summary, Target, TooLarge,
+    WaitFor,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

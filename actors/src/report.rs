@@ -31,7 +31,7 @@ pub type Report = Vec<Node>;
 ///     .node(Node::new("documentcount").attribute("task", "DIR1").attribute("seen", 10));
 /// assert_eq!(counts.nodes().len(), 1);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// The node's name. Choose a legal XML name if the result will be read over ACI.
     #[serde(rename = "n")]
@@ -45,7 +45,7 @@ pub struct Node {
 }
 
 /// The content of a [`Node`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Text, kept to the letter.

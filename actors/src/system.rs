@@ -98,6 +98,8 @@ struct Inner {
     shutdown: Shutdown,
     /// True once the shutdown has begun.
     draining: watch::Sender<bool>,
+    /// True once nothing happens any more, because all that ran is recorded.
+    recorded: watch::Sender<bool>,
     queues: RwLock<Vec<QueueHandle>>,
     /// Held by the one that deletes many actions now: all queues share the writer.
     deleting: Semaphore,

@@ -26,8 +26,9 @@ use super::{log_lines, time_zone};
 use crate::backup::Backups;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
-use crate::config::{self, Parsed, Settings, StoreSettings};
+use crate::config::{self, Parsed, ServerSettings, Settings, StoreSettings};
 use crate::documents::beneath;
+use crate::events::LiveEvents;
 use crate::events::handlers::{Requests, StoredRequests};
 use crate::front::{Endpoint, Port, log_unfinished, tokens};
 use crate::http;
@@ -168,8 +169,10 @@ async fn serve_once(
         none => none.insert(Signals::new()?),
     };
     let metrics = Metrics::default();
+    let live = live_events(settings);
     let requests = Arc::new(StoredRequests::default());
-    let system = start_queues(settings, port, &metrics, &log.streams, &requests).await?;
+    let system =
+        start_queues(settings, port, &metrics, live.as_ref(), &log.streams, &requests).await?;
     requests.begin(system.clone());
     let backups = Backups::of(&settings.paths.data_directory)
         .directories(settings.server.backup_directories.iter().cloned())
@@ -189,6 +192,10 @@ async fn serve_once(
         .backups(backups.clone());
     let endpoint = match &service {
         Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
+        None => endpoint,
+    };
+    let endpoint = match live {
+        Some(live) => endpoint.live_events(live),
         None => endpoint,
     };
     let endpoint = endpoint.build();
@@ -253,6 +260,12 @@ async fn serve_once(
         return Err(ServeError::NotSaved);
     }
     Ok(ended)
+}
+
+/// Returns the live events, if the configuration has them.
+fn live_events(settings: &Settings) -> Option<LiveEvents> {
+    let ServerSettings { event_history, max_event_listeners, .. } = settings.server;
+    event_history.map(|history| LiveEvents::new(history).max_listeners(max_event_listeners))
 }
 
 fn config_path(args: &ServeArgs) -> Option<PathBuf> {
@@ -327,6 +340,7 @@ async fn start_queues(
     settings: &Settings,
     port: u16,
     metrics: &Metrics,
+    live: Option<&LiveEvents>,
     streams: &Streams,
     requests: &Arc<StoredRequests>,
 ) -> Result<System, ServeError> {
@@ -346,6 +360,10 @@ async fn start_queues(
     let builder =
         builder.log_unfinished(false).adopt_orphans(true).observer(log_unfinished(tokens()));
     let builder = builder.observer(metrics.observer()).observer(log_actions(streams.clone()));
+    let builder = match live {
+        Some(live) => builder.observer(live.observer()),
+        None => builder,
+    };
     streams.set_tokens(Arc::new(tokens()));
     let written: Vec<_> = settings
         .queues

@@ -135,6 +135,8 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
             section,
             table::MAX_REQUESTS_PER_SECOND_PER_CLIENT,
         ),
+        event_history: Some(reader.size(section, table::EVENT_HISTORY)).filter(|kept| *kept > 0),
+        max_event_listeners: reader.size(section, table::MAX_EVENT_LISTENERS),
         request_timeout: seconds(reader, section, table::REQUEST_TIMEOUT),
         reply_timeout: seconds(reader, section, table::REPLY_TIMEOUT),
         idle_timeout: seconds(reader, section, table::IDLE_TIMEOUT),

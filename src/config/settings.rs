@@ -195,6 +195,10 @@ pub struct ServerSettings {
     pub max_connections_per_client: u32,
     /// `MaxRequestsPerSecondPerClient`: of one address; 0 is unlimited.
     pub max_requests_per_second_per_client: u32,
+    /// `EventHistory`: how many events are kept for those who listen; `None` for no live events.
+    pub event_history: Option<usize>,
+    /// `MaxEventListeners`: how many may listen at a time.
+    pub max_event_listeners: usize,
     /// `RequestTimeout`: for the head of a request, and for its body, at least 1 s.
     pub request_timeout: Duration,
     /// `ReplyTimeout`: without a byte of a reply being taken, or being sent to a client that ended its side, at least 1 s.

@@ -31,6 +31,8 @@ pub(super) const SERVER: &Section = &Section::fixed(
         MAX_REPLY_MEMORY,
         MAX_CONNECTIONS_PER_CLIENT,
         MAX_REQUESTS_PER_SECOND_PER_CLIENT,
+        EVENT_HISTORY,
+        MAX_EVENT_LISTENERS,
         REQUEST_TIMEOUT,
         REPLY_TIMEOUT,
         IDLE_TIMEOUT,
@@ -307,6 +309,20 @@ pub(super) const MAX_REQUESTS_PER_SECOND_PER_CLIENT: &Key = &Key::with_default(
     "How many requests a second a client may send, on both ports together, and as many at once after a second without any; 0 is unlimited. What is beyond is answered with an error that says so, and does not count. A client is an address, of IPv6 a network of 64 bits; behind TrustedProxies it is the one that X-Forwarded-For names.",
 )
 .read_again();
+
+pub(super) const EVENT_HISTORY: &Key = &Key::with_default(
+    "EventHistory",
+    ValueKind::from_to(0, 1_000_000),
+    "0",
+    "How many of the latest events are kept for clients that listen at /events and come back, such as 10000; 0 has no live events. They take up to 1 KB of memory each; where errors and stages are long, fewer are kept.",
+);
+
+pub(super) const MAX_EVENT_LISTENERS: &Key = &Key::with_default(
+    "MaxEventListeners",
+    ValueKind::from_to(1, 100_000),
+    "10000",
+    "How many clients may listen at /events at a time; one more is refused. Each takes up to 70 KB of memory.",
+);
 
 pub(super) const REQUEST_TIMEOUT: &Key = &Key::with_default(
     "RequestTimeout",

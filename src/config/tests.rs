@@ -71,6 +71,8 @@ fn the_defaults_are_these() {
         max_reply_memory: 50_000_000,
         max_connections_per_client: 0,
         max_requests_per_second_per_client: 0,
+        event_history: None,
+        max_event_listeners: 10_000,
         request_timeout: Duration::from_secs(30),
         reply_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(75),

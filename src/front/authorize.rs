@@ -62,7 +62,8 @@ pub(super) fn refused_metrics(access: &Access, caller: &Caller) -> AciError {
     ))
 }
 
-fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {
+/// Returns the error for a caller who may not have this performed, and logs it.
+pub(super) fn refused(access: &Access, caller: &Caller, wanted: &Wanted<'_>) -> AciError {
     let Wanted { action, role, .. } = wanted;
     let part = wanted.subaction.map(|part| format!(".{part}")).unwrap_or_default();
     let what = match wanted.queue {

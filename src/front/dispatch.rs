@@ -14,6 +14,7 @@ use std::time::Duration;
 use actiond_actors::subject::about;
 use actiond_actors::{
     ActionId, ActionStatus, Parameters, QueueError, QueueHandle, State, StatusWithin, TooLarge,
+    WaitFor,
 };
 use bytes::Bytes;
 
@@ -70,6 +71,13 @@ pub(super) enum ReplyData {
     /// A reply of the service port, which has a form of its own.
     Service(String),
     List(Box<List>),
+}
+
+/// The time for which a request waits for an action, and what for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Patience {
+    pub(super) what: WaitFor,
+    pub(super) time: Duration,
 }
 
 /// A request that was understood.
@@ -270,19 +278,19 @@ impl Call<'_> {
     }
 
     /// Reads the status of an action once memory for its result is reserved. The result is read once; before that, only its size
-    /// is. Waits for the end of the action first if asked to, for as long as the client waits.
+    /// is. Waits for the action first if asked to, for as long as the client waits.
     ///
     /// `look` is the status that was read already, if any.
     pub(super) async fn status(
         &mut self,
         queue: &QueueHandle,
         id: ActionId,
-        patience: Duration,
+        patience: Patience,
         look: Option<StatusWithin>,
     ) -> Result<ActionStatus, QueueError> {
         let mut within = match look {
-            Some(look) if patience.is_zero() || look.status.record.state.is_final() => look,
-            _ => self.waited(queue, id, patience).await?,
+            Some(look) if patience.time.is_zero() || look.status.record.state.is_final() => look,
+            look => self.waited(queue, id, patience, look.as_ref()).await?,
         };
         while let Some(TooLarge { bytes }) = within.too_large {
             self.reserve_memory(bytes).await?;
@@ -313,11 +321,13 @@ impl Call<'_> {
         &self,
         queue: &QueueHandle,
         id: ActionId,
-        patience: Duration,
+        patience: Patience,
+        since: Option<&StatusWithin>,
     ) -> Result<StatusWithin, QueueError> {
+        let Patience { what, time } = patience;
         tokio::select! {
             biased;
-            status = queue.wait_within(id, patience, SMALL) => status,
+            status = queue.wait_for(id, what, since, time, SMALL) => status,
             () = self.client.waits_no_more() => queue.status_within(id, SMALL).await,
         }
     }

@@ -20,6 +20,7 @@ use crate::aci::catalog::builtin;
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
 use crate::backup::Backups;
+use crate::events::LiveEvents;
 use crate::events::handlers::HostPattern;
 use crate::http::limits::{OpenConnections, RequestLimit};
 use crate::http::memory::Budget;
@@ -69,6 +70,7 @@ pub(super) struct Inner {
     stop: Notify,
     restart: Notify,
     counted: Option<Arc<Counted>>,
+    live_events: Option<LiveEvents>,
     log_streams: Streams,
     /// That of the program around it; it holds the endpoint itself.
     config: OnceLock<Weak<dyn LiveConfig>>,
@@ -145,6 +147,11 @@ impl Endpoint {
     /// Returns what is counted for metrics, if anything is.
     pub(crate) fn counted(&self) -> Option<&Arc<Counted>> {
         self.inner.counted.as_ref()
+    }
+
+    /// Returns the live events, if it has them.
+    pub(crate) fn live_events(&self) -> Option<&LiveEvents> {
+        self.inner.live_events.as_ref()
     }
 
     /// Returns the streams of the log.

@@ -15,6 +15,7 @@
 //! | `submit` | asynchronous actions: queue them, or run them at once |
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
+//! | `events` | live events: who may hear which, and their form |
 //! | `scrape` | the metrics: who may see them, and what counts as refused |
 //! | `render` | actions, parameters and progress as elements |
 //! | `attempts` | the attempts at an action as elements |
@@ -40,8 +41,9 @@ mod dispatch;
 pub mod endpoint;
 mod ends;
 mod errors;
+mod event_documents;
 mod event_info;
-mod events;
+pub(crate) mod events;
 mod handover;
 mod list;
 mod message;
@@ -76,7 +78,7 @@ pub use client::{Client, Leaving};
 use dispatch::dispatch;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use ends::{log_unfinished, tokens};
-pub use events::EventDocuments;
+pub use event_documents::EventDocuments;
 pub use handover::Handover;
 pub use message::{
     AciAnswer, AciBody, AciReply, AciRequest, Caller, Certificate, Credential, ListStream, Port,

@@ -6,7 +6,7 @@ use actiond_actors::store::query::{Query, Range, SortKey, States};
 use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Timestamp};
 use chrono::Local;
 
-use super::dispatch::{Call, ReplyData};
+use super::dispatch::{Call, Patience, ReplyData};
 use super::endpoint::Endpoint;
 use super::errors::{queue_error, unknown_token};
 use super::list::{List, Shows};
@@ -15,7 +15,7 @@ use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
-use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange};
+use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange, WaitFor};
 use crate::aci::token::Token;
 
 /// Time for which one request deletes actions: clients wait half a minute for a reply.
@@ -38,10 +38,15 @@ pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciErro
 
 fn find_queue<'a>(endpoint: &'a Endpoint, info: &QueueInfo) -> Result<&'a ServedQueue, AciError> {
     let name = info.queue_name();
-    endpoint.queue(name).ok_or_else(|| {
-        let known: Vec<&str> = endpoint.queues().iter().map(|served| served.queue.name()).collect();
-        AciError::invalid("QueueName", name, &format!("one of {}", known.join(", ")))
-    })
+    endpoint
+        .queue(name)
+        .ok_or_else(|| AciError::invalid("QueueName", name, &format!("one of {}", names(endpoint))))
+}
+
+/// Returns the names of all queues, with commas between them.
+pub(super) fn names(endpoint: &Endpoint) -> String {
+    let names: Vec<_> = endpoint.queues().iter().map(|served| served.queue.name()).collect();
+    names.join(", ")
 }
 
 /// One action that a client named by its token.
@@ -102,8 +107,10 @@ async fn one_action(
     let done = match command {
         QueueCommand::GetStatus(query) => {
             let wait = Duration::try_from_secs_f64(query.wait_secs.unwrap_or_default());
+            let patience =
+                Patience { what: wait_for(query.wait_for), time: wait.unwrap_or_default() };
             let look = target.look(SMALL).await?;
-            let status = call.status(queue, *id, wait.unwrap_or_default(), Some(look)).await;
+            let status = call.status(queue, *id, patience, Some(look)).await;
             let status = status.map_err(|e| target.error(&e))?;
             // After the status: the attempt that this shows is never missing.
             let past = if query.history {
@@ -221,6 +228,14 @@ async fn queue_status(served: &ServedQueue) -> Result<Vec<Element>, AciError> {
         Element::text("running", summary.counts.running().to_string()),
         Element::text("finished", summary.counts.finished().to_string()),
     ])
+}
+
+const fn wait_for(what: WaitFor) -> actiond_actors::WaitFor {
+    match what {
+        WaitFor::Start => actiond_actors::WaitFor::Start,
+        WaitFor::Change => actiond_actors::WaitFor::Change,
+        WaitFor::End => actiond_actors::WaitFor::End,
+    }
 }
 
 fn store_query(query: &StatusQuery) -> Query {

@@ -1,6 +1,7 @@
 //! Actions, parameters and progress as elements.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Local;
 
@@ -125,21 +126,34 @@ pub(super) fn progress(
     all_stages: bool,
     max_depth: u32,
 ) -> Element {
-    let percent = status.progress.percent();
-    let worked = status.processing.as_secs_f64();
-    let mut progress = Element::new("progress")
-        .child(Element::text("building_mode", status.progress.measuring.to_string()))
-        .child(Element::text("percent", percent_text(percent)))
-        .child(Element::text("time_processing", status.processing.as_secs().to_string()));
-    if status.record.state.is_running() && percent > 0.0 {
-        let left = worked * (100.0 - percent) / percent;
-        progress = progress.child(Element::text("estimated_time_remaining", format!("{left:.0}")));
-    }
-    let progress = progress.children(stages(&status.progress, all_stages, max_depth));
+    let is_running = status.record.state.is_running();
+    let progress =
+        progress_of(&status.progress, status.processing, is_running, all_stages, max_depth);
     Element::new("action")
         .child(Element::text("token", token))
         .child(Element::text("status", status.record.state.name()))
         .child(progress)
+}
+
+/// The progress of an action that has worked for this time.
+pub(super) fn progress_of(
+    progress: &Progress,
+    processing: Duration,
+    is_running: bool,
+    all_stages: bool,
+    max_depth: u32,
+) -> Element {
+    let percent = progress.percent();
+    let worked = processing.as_secs_f64();
+    let mut element = Element::new("progress")
+        .child(Element::text("building_mode", progress.measuring.to_string()))
+        .child(Element::text("percent", percent_text(percent)))
+        .child(Element::text("time_processing", processing.as_secs().to_string()));
+    if is_running && percent > 0.0 {
+        let left = worked * (100.0 - percent) / percent;
+        element = element.child(Element::text("estimated_time_remaining", format!("{left:.0}")));
+    }
+    element.children(stages(progress, all_stages, max_depth))
 }
 
 fn stages(progress: &Progress, all: bool, max_depth: u32) -> Vec<Element> {

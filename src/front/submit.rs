@@ -10,7 +10,7 @@ use actiond_actors::{
 use chrono::Local;
 
 use super::attempts;
-use super::dispatch::Call;
+use super::dispatch::{Call, Patience};
 use super::errors::queue_error;
 use super::render;
 use super::served_queue::ServedQueue;
@@ -179,7 +179,14 @@ async fn outcome(
     patience: Duration,
 ) -> Vec<Element> {
     let mut outcome = Vec::new();
-    if let Ok(mut status) = call.status(&served.queue, submitted.id, patience, None).await
+    if let Ok(mut status) = call
+        .status(
+            &served.queue,
+            submitted.id,
+            Patience { time: patience, ..Patience::default() },
+            None,
+        )
+        .await
         && status.record.state.is_final()
     {
         attempts::tell_who_stopped(served.runs_programs, &mut status.record);

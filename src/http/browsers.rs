@@ -229,7 +229,10 @@ impl CorsHeaders {
         self.add_to(reply);
         let mut say = |name, value| reply.insert(name, HeaderValue::from_static(value));
         say(ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
-        say(ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Idempotency-Key");
+        say(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
+        );
         say(ACCESS_CONTROL_MAX_AGE, "600");
         if request.contains_key(&ASKS_FOR_PRIVATE) {
             say(ALLOWS_PRIVATE.clone(), "true");

@@ -201,7 +201,7 @@ fn only_listed_origins_are_told_what_they_may_send() {
     assert_eq!(reply.get(ACCESS_CONTROL_ALLOW_METHODS).unwrap(), "GET, POST");
     assert_eq!(
         reply.get(ACCESS_CONTROL_ALLOW_HEADERS).unwrap(),
-        "Authorization, Content-Type, Idempotency-Key"
+        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
     );
     assert!(!reply.contains_key(&ALLOWS_PRIVATE));
     let asks = "Origin: https://tools.example\nAccess-Control-Request-Private-Network: true";

@@ -7,6 +7,7 @@ use actix_web::http::Uri;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, Resource, guard, web};
 
+use super::events;
 use crate::front::Endpoint;
 
 /// Makes the resource that tells whether the process answers.
@@ -28,23 +29,45 @@ pub(super) fn ready(endpoint: Endpoint) -> Resource {
     })
 }
 
-/// Returns the answer to a path that was meant for one of these, or for the metrics, and is none: an error of ACI's would come with
-/// HTTP status 200, and whoever watches would take that for good health.
+/// Returns the answer to a path that was meant for one of these, for the metrics or for live events, and is none: an error of
+/// ACI's would come with HTTP status 200, and whoever watches would take that for good health.
 pub(super) fn misspelt(uri: &Uri) -> Option<HttpResponse> {
     let path = uri.path().trim_start_matches('/');
-    // It may hold an action.
-    if uri.query().is_some() || path.contains(['=', '&']) {
+    let may_hold_action = match uri.query() {
+        None => false,
+        Some(query) => uri.path() != events::PATH || names_action(query),
+    };
+    if may_hold_action || path.contains(['=', '&']) {
         return None;
     }
     let first = path.split('/').next().unwrap_or_default();
-    let is_meant = MEANT.iter().any(|meant| first.eq_ignore_ascii_case(meant));
-    let text = "there is /health/live, /health/ready and /metrics, for GET and HEAD";
-    is_meant.then(|| answer(HttpResponse::NotFound(), text))
+    let (_, text) = MEANT.iter().find(|(meant, _)| first.eq_ignore_ascii_case(meant))?;
+    Some(answer(HttpResponse::NotFound(), text))
 }
 
-/// The first parts of paths that are meant for health or metrics. Those of other servers are among them.
-const MEANT: [&str; 7] =
-    ["health", "healthz", "healthcheck", "livez", "readyz", "metrics", "metric"];
+/// Returns true if a query names an action.
+fn names_action(query: &str) -> bool {
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    let mut named =
+        names.filter(|name| ["action", "a"].iter().any(|it| name.eq_ignore_ascii_case(it)));
+    named.next().is_some()
+}
+
+const OF_HEALTH: &str = "there is /health/live, /health/ready and /metrics, for GET and HEAD";
+const OF_EVENTS: &str =
+    "live events are at /events of the port for actions, where [Server] EventHistory is not 0";
+
+/// The first parts of paths that are meant for these, with what is said of them. Those of other servers are among them.
+const MEANT: [(&str, &str); 8] = [
+    ("health", OF_HEALTH),
+    ("healthz", OF_HEALTH),
+    ("healthcheck", OF_HEALTH),
+    ("livez", OF_HEALTH),
+    ("readyz", OF_HEALTH),
+    ("metrics", OF_HEALTH),
+    ("metric", OF_HEALTH),
+    ("events", OF_EVENTS),
+];
 
 fn resource(path: &str) -> Resource {
     web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))

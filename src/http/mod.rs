@@ -11,7 +11,7 @@
 //! | `response` | the response with a reply |
 //! | `memory` | the budgets of memory for bodies and for replies |
 //! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
-//! | `health`, `metrics` | what is answered beside actions: `/health/live`, `/health/ready` and `/metrics` |
+//! | `health`, `metrics`, `events` | what is answered beside actions: `/health/live`, `/health/ready`, `/metrics` and `/events` |
 //! | `refused` | errors for requests that the stream has replaced |
 //! | [`server`] | the HTTP server with its limits |
 
@@ -19,6 +19,7 @@ mod body;
 pub(crate) mod browsers;
 mod caller;
 pub mod connection;
+mod events;
 mod health;
 pub(crate) mod limits;
 pub(crate) mod memory;
@@ -121,11 +122,13 @@ pub fn configure_port(
             endpoint: endpoint.clone(),
             keep_alive,
             current: Current::of(&endpoint),
+            wakes: endpoint.live_events().map(events::Wakes::new),
         };
         config
             .service(health::live())
             .service(health::ready(endpoint.clone()))
             .configure(metrics::route(&endpoint))
+            .configure(events::route(&endpoint, port))
             .app_data(web::Data::new(service))
             .default_service(web::to(aci));
     }
@@ -138,6 +141,8 @@ struct Service {
     /// The header `Keep-Alive` of replies, if they have one. Each worker has its own, so that a copy costs nothing.
     keep_alive: Option<HeaderValue>,
     current: Current,
+    /// Wakes those who listen to live events in this worker.
+    wakes: Option<Rc<events::Wakes>>,
 }
 
 /// What a worker knows of the settings that may be replaced while it runs. Each has its own, so that a request changes no reference

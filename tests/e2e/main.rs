@@ -22,6 +22,7 @@ mod connector;
 mod draining;
 mod durable;
 mod embedded;
+mod events;
 #[cfg(unix)]
 mod example;
 mod forward;

@@ -1,7 +1,7 @@
 //! The actions that answer at once, and the parameters that every action or every asynchronous action has.
 
 use super::{ActionSpec, ParamKind, ParamSpec, StandardRole};
-use crate::queue_info::{QUEUE_ACTIONS, StateFilter};
+use crate::queue_info::{QUEUE_ACTIONS, StateFilter, WaitFor};
 use crate::queue_work::{MAX_TAKEN, WORK_ACTIONS};
 use crate::response::ResponseFormat;
 
@@ -157,7 +157,12 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ParamSpec::optional(
             "Wait",
             ParamKind::Seconds { max: MAX_WAIT_SECS },
-            "For getStatus with a token: waits that long for the action to end.",
+            "For getStatus with a token: waits that long for the action to end, or for what WaitFor names.",
+        ),
+        ParamSpec::optional(
+            "WaitFor",
+            ParamKind::OneOf(WaitFor::WORDS),
+            "For getStatus with a token and Wait: start waits until the action waits in its queue no more, change until its state, its progress or its partial result is another, end until it has ended; end if not set.",
         ),
         ParamSpec::optional(
             "History",

@@ -49,6 +49,23 @@ fn status(pairs: &[(&str, &str)]) -> StatusQuery {
 }
 
 #[test]
+fn a_request_says_what_it_waits_for() {
+    for (word, what) in [
+        (None, WaitFor::End),
+        (Some(""), WaitFor::End),
+        (Some("end"), WaitFor::End),
+        (Some("Start"), WaitFor::Start),
+        (Some(" CHANGE "), WaitFor::Change),
+    ] {
+        let pairs: Vec<_> = word.map(|word| ("WaitFor", word)).into_iter().collect();
+        assert_eq!(status(&pairs).wait_for, what, "{word:?}");
+    }
+    let pairs = [("QueueAction", "getStatus"), ("QueueName", "Fetch"), ("WaitFor", "begin")];
+    let told = read(&pairs).unwrap_err().description;
+    assert!(told.contains("WaitFor") && told.contains("start, change, end"), "{told}");
+}
+
+#[test]
 fn the_documented_examples_mean_what_they_say() {
     let encoded = token().encode();
     let ten_newest_finished = StatusQuery {

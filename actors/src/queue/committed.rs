@@ -97,6 +97,7 @@ impl QueueActor {
                 Standing::Holds if !self.outlives_now() => {
                     for claimed in reply.claimed {
                         telling.started(name, &claimed);
+                        shared.waiters().wake_early(claimed.id);
                         recipients.reserved.begin_one();
                         self.dispatch(claimed);
                     }
@@ -157,7 +158,7 @@ impl QueueActor {
         }
     }
 
-    /// Passes the verdict on to the attempt's worker, or wakes the callers that wait for this end.
+    /// Passes the verdict on to the attempt's worker, and wakes the callers that wait for this.
     fn steer(&self, action: &Affected) {
         let wish = match (action.verdict, action.state) {
             (Verdict::Force, _) => Wish::Force,
@@ -168,8 +169,13 @@ impl QueueActor {
                 self.shared.waiters().wake(action.id);
                 return;
             }
+            (Verdict::Move(_), _) => {
+                self.shared.waiters().wake_early(action.id);
+                return;
+            }
             _ => return,
         };
+        self.shared.waiters().wake_early(action.id);
         self.shared.slots().steer(action.id, action.attempt, wish);
     }
 

@@ -5,7 +5,7 @@
 //! answered, and no attempt handed to a worker, before the batch that holds it is durable (Q2, Q5).
 //!
 //! For callers:
-//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`deleting`], [`within`] and [`run_now`]
+//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`deleting`], [`within`], [`waiting`] and [`run_now`]
 //!   for more of them;
 //! - [`settings`] with [`retry`], [`status`], [`errors`]: what they give and get.
 //!
@@ -23,7 +23,7 @@
 //! - [`shared`]: all of them, and the actor's address;
 //! - [`inbox`]: what the next batch takes;
 //! - [`slots`]: the attempts that run (Q4);
-//! - [`waiters`]: the callers that wait for an end (Q11).
+//! - [`waiters`]: the callers that wait for an action (Q11).
 
 mod actor;
 mod attempts;
@@ -51,6 +51,7 @@ mod submission;
 mod target;
 mod telling;
 mod waiters;
+mod waiting;
 mod within;
 
 pub(crate) use actor::QueueActor;
@@ -74,4 +75,5 @@ pub(crate) use slots::MOST_SLOTS;
 pub use status::{ActionStatus, Load, Summary};
 pub use submission::Submission;
 pub use target::Target;
+pub use waiters::WaitFor;
 pub use within::StatusWithin;

@@ -15,7 +15,7 @@ use crate::lifecycle::{
     Ended, GIVEN_UP, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Recovery, Verdict,
 };
 use crate::store::{Affected, AttemptEnd, Claimed, Control, LevelChange, QueueLevel, Submitted};
-use crate::worker::Attempt;
+use crate::worker::{Attempt, Wish};
 
 /// A client's command, as far as the affected actions don't show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,12 @@ impl Telling {
         let Some(action) = attempt.action() else { return };
         if attempt.ended().is_none() {
             let (progress, processing) = attempt.progress();
-            let event = QueueEvent::Progressed { action, progress: &progress, processing };
+            let state = match attempt.wish() {
+                Wish::Run => State::Processing,
+                Wish::Pause => State::Paused,
+                Wish::Stop | Wish::Force => State::Stopping,
+            };
+            let event = QueueEvent::Progressed { action, state, progress: &progress, processing };
             self.observers.tell(queue, &event);
         }
     }

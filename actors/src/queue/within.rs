@@ -1,6 +1,5 @@
-//! Reads of single actions that are bounded by size, so that a caller can first reserve memory and then read.
-
-use std::time::Duration;
+//! Reads of single actions that are bounded by size, so that a caller can first reserve memory and then read. [`super::waiting`]
+//! waits for them.
 
 use super::{ActionStatus, QueueError, QueueHandle, TooLarge};
 use crate::action::{ActionId, Parameters, State};
@@ -40,38 +39,6 @@ impl QueueHandle {
         Ok(StatusWithin { status, too_large: bytes.map(|bytes| TooLarge { bytes }) })
     }
 
-    /// Waits for the end of an action as [`QueueHandle::wait`] does, and returns its status, with its error and its result
-    /// only if they have at most `most` bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`QueueError::UnknownAction`] or the store's.
-    pub async fn wait_within(
-        &self,
-        id: ActionId,
-        patience: Duration,
-        most: usize,
-    ) -> Result<StatusWithin, QueueError> {
-        let until = tokio::time::Instant::now().checked_add(patience);
-        // Held until the last look: a shutdown keeps the store open as long as it is (Q11).
-        let closing = self.shared.waiters().closing();
-        loop {
-            // Registered before the look, so an end between the two is not missed.
-            let mut waiter = self.shared.waiters().waiter(id);
-            let is_last = *closing.borrow();
-            let within = self.status_within(id, most).await;
-            let over = is_last || until.is_some_and(|until| until <= tokio::time::Instant::now());
-            if over || within.as_ref().map_or(true, |w| w.status.record.state.is_final()) {
-                return within;
-            }
-            match until {
-                // The next look tells whether it was woken in time.
-                Some(until) => drop(tokio::time::timeout_at(until, waiter.woken()).await),
-                None => waiter.woken().await,
-            }
-        }
-    }
-
     /// Returns an action's state and, unless it has ended, its parameters if they have at most `most` bytes.
     ///
     /// # Errors
@@ -93,6 +60,8 @@ impl QueueHandle {
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::perform::{ActionContext, Perform, Work};
     use crate::queue::{QueueSettings, Submission};

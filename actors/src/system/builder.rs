@@ -331,6 +331,7 @@ impl Builder {
             clock: self.clock,
             shutdown: Shutdown::new(),
             draining: watch::Sender::new(false),
+            recorded: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
             deleting: Semaphore::new(1),
             observers,

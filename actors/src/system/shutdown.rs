@@ -41,6 +41,12 @@ impl System {
         let _ = self.inner.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
+    /// Waits until a shutdown has recorded all that ran: nothing happens any more, and observers are told of nothing.
+    pub async fn recorded(&self) {
+        // The sender lives in the system, so waiting can't fail.
+        let _ = self.inner.recorded.subscribe().wait_for(|recorded| *recorded).await;
+    }
+
     /// Begins a shutdown: from now on submissions are refused and nothing starts.
     pub fn drain(&self) {
         self.inner.shutdown.go_on_to(Phase::Draining);
@@ -134,6 +140,7 @@ impl System {
         let _ = tokio::time::timeout(FORCED_WITHIN, self.idle()).await;
         self.settle().await;
         self.sum_up();
+        self.inner.recorded.send_replace(true);
         // No action ends any more. Each caller that waits reads once more how its action stands, while the store is open.
         for queue in self.queues() {
             queue.shared.waiters().end_waits();

@@ -19,6 +19,7 @@ use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
 use crate::backup::Backups;
 use crate::desk::Desk;
+use crate::events::LiveEvents;
 use crate::events::handlers::HostPattern;
 use crate::http::BrowserPolicy;
 use crate::http::limits::OpenConnections;
@@ -59,6 +60,7 @@ impl Endpoint {
             callback_hosts: Vec::new(),
             handlers: Vec::new(),
             metrics: None,
+            live_events: None,
             log_streams: Streams::default(),
         }
     }
@@ -88,6 +90,7 @@ pub struct EndpointBuilder {
     callback_hosts: Vec<HostPattern>,
     handlers: Vec<(String, &'static str)>,
     metrics: Option<Metrics>,
+    live_events: Option<LiveEvents>,
     log_streams: Streams,
 }
 
@@ -325,6 +328,14 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the live events of the system, to which the endpoint lets those listen at `/events` who may see its queues (default:
+    /// there are none). See [`crate::events::live`].
+    #[must_use]
+    pub fn live_events(mut self, live: LiveEvents) -> Self {
+        self.live_events = Some(live);
+        self
+    }
+
     /// Sets the streams of the log, to which each request has its lines written (default: there are none).
     #[must_use]
     pub fn log_streams(mut self, streams: Streams) -> Self {
@@ -402,6 +413,7 @@ impl EndpointBuilder {
             stop: Notify::new(),
             restart: Notify::new(),
             counted,
+            live_events: self.live_events,
             log_streams: self.log_streams,
             config: OnceLock::new(),
             system: self.system,

@@ -34,6 +34,7 @@ mod storm;
 mod tls;
 
 use crate::server::{CONFIG, wait_until};
+use crate::steering::waiting::{ask, status};
 use servers::{Database, Servers};
 
 /// All that a server has taken and ended is there after a restart, and the next one goes on with the rest.
@@ -82,6 +83,27 @@ fn two_servers_share_a_queue() {
         database.query("SELECT count(*) FROM done WHERE queue > 0"),
         [[Some("2".to_owned())]]
     );
+}
+
+/// A request waits at one server for what another one does.
+#[test]
+fn a_change_at_another_server_is_waited_for() {
+    let Some(database) = Database::shared() else { return };
+    let config = CONFIG.replace("MaximumThreads=2", "MaximumThreads=1");
+    let mut servers = Servers::start(&database, 2, &config);
+    servers[0].info("Process", "pause", "").success();
+    let tokens: Vec<_> = (0..2).map(|_| servers[0].submit("&Sleep=600")).collect();
+    let wait =
+        |token: &String, what| ask(&servers[0], token, &format!("&Wait=3600&WaitFor={what}"));
+    // Each has one slot, so one of the two runs elsewhere.
+    let starts: Vec<_> = tokens.iter().map(|token| wait(token, "start")).collect();
+    servers[1].info("Process", "resume", "").success();
+    starts.into_iter().for_each(|start| assert_eq!(status(start), "Processing"));
+    // The progress of each.
+    tokens.iter().for_each(|token| assert_eq!(status(wait(token, "change")), "Processing"));
+    tokens.iter().for_each(|token| drop(servers[1].about("Process", "stop", token).success()));
+    tokens.iter().for_each(|token| assert_eq!(status(wait(token, "end")), "Stopped"));
+    (0..servers.len()).for_each(|index| servers.end(index));
 }
 
 /// A server that ends in order ends its connections so, too: its database has nothing to complain of.

@@ -1,0 +1,60 @@
+//! What a listener wants to hear.
+
+use std::collections::HashMap;
+
+use actiond_actors::ActionRef;
+
+use super::told::{Told, Types};
+
+/// An action as a token names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedAction {
+    pub(crate) queue: String,
+    pub(crate) id: u64,
+    pub(crate) queued_ms: i64,
+}
+
+/// What a listener wants to hear: events of these types, of these queues and about these actions.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    types: Types,
+    /// The names of queues; `None` for all.
+    queues: Option<Vec<String>>,
+    /// The queues of the actions of this id and queue time; `None` for all actions, and for the queues themselves.
+    actions: Option<HashMap<(u64, i64), Vec<String>>>,
+}
+
+impl Filter {
+    pub(crate) fn new(
+        types: Types,
+        queues: Option<Vec<String>>,
+        actions: Option<Vec<NamedAction>>,
+    ) -> Self {
+        let actions = actions.map(|actions| {
+            let mut by_id: HashMap<_, Vec<String>> = HashMap::new();
+            for NamedAction { queue, id, queued_ms } in actions {
+                by_id.entry((id, queued_ms)).or_default().push(queue);
+            }
+            by_id
+        });
+        Self { types, queues, actions }
+    }
+
+    /// Sets the queues to hear of; `None` for all.
+    pub(crate) fn set_queues(&mut self, queues: Option<Vec<String>>) {
+        self.queues = queues;
+    }
+
+    /// Returns true if the listener wants to hear this.
+    pub(crate) fn wants(&self, told: &Told) -> bool {
+        let is = |name: &String| name.eq_ignore_ascii_case(&told.queue);
+        self.types.has(told.event_type)
+            && self.queues.as_ref().is_none_or(|queues| queues.iter().any(is))
+            && self.actions.as_ref().is_none_or(|actions| {
+                let named = told.action.and_then(|ActionRef { id, queued_at, .. }| {
+                    actions.get(&(id.get(), queued_at.millis()))
+                });
+                named.is_some_and(|queues| queues.iter().any(is))
+            })
+    }
+}

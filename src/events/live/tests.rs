@@ -1,0 +1,216 @@
+//! Tests of what is kept of events, who hears which, and where a listener begins.
+
+use actiond_actors::events::Requeue;
+use actiond_actors::{ActionId, ActionRef, Progress, Stage, State, Timestamp};
+
+use super::*;
+
+fn action(id: u64) -> ActionRef {
+    let id = ActionId::new(id).unwrap();
+    ActionRef { id, queued_at: Timestamp(1_000), attempt: 1, taken_by: None }
+}
+
+fn told(queue: &str, event: &QueueEvent<'_>) -> Told {
+    Told::of(queue, event).unwrap()
+}
+
+fn queued(queue: &str, id: u64) -> Told {
+    told(queue, &QueueEvent::Queued { action: action(id) })
+}
+
+/// Has this many events of actions kept.
+fn happen(live: &LiveEvents, number: u64) {
+    let observer = live.observer();
+    (1..=number)
+        .for_each(|id| observer.on_event("Work", &QueueEvent::Queued { action: action(id) }));
+}
+
+#[test]
+fn each_event_has_its_type() {
+    let one = action(1);
+    let table = [
+        (QueueEvent::Queued { action: one }, Some("queued")),
+        (QueueEvent::Requeued { action: one, why: Requeue::Interrupted }, Some("queued")),
+        (QueueEvent::Started { action: one, started_at: Timestamp(1) }, Some("started")),
+        (QueueEvent::Paused { action: one }, Some("paused")),
+        (QueueEvent::Resumed { action: one }, Some("resumed")),
+        (QueueEvent::Stopping { action: one, forced: false }, None),
+        (QueueEvent::PriorityChanged { action: one, priority: 1 }, None),
+        (QueueEvent::QueuePaused, Some("queue")),
+        (QueueEvent::QueueResumed, Some("queue")),
+        (QueueEvent::QueueFull { queued: 1, limit: 1 }, Some("queue")),
+        (QueueEvent::QueueFilling { queued: 1, limit: 1 }, Some("queue")),
+        (QueueEvent::QueueEmptying { queued: 1, limit: 1 }, Some("queue")),
+        (QueueEvent::QueueEmpty, Some("queue")),
+    ];
+    for (event, expected) in table {
+        let told = Told::of("Work", &event);
+        assert_eq!(told.map(|told| told.event_type.name()), expected, "{event:?}");
+        // What is kept is also asked for.
+        assert!(expected.is_none() || told::INTEREST.has(event.interest()), "{event:?}");
+    }
+}
+
+#[test]
+fn types_are_read_by_table() {
+    let read = |texts: &[&'static str]| texts.iter().copied().try_fold(Types::NONE, Types::with);
+    let names = |types: Types| -> Vec<_> {
+        EventType::ALL.into_iter().filter(|it| types.has(*it)).map(EventType::name).collect()
+    };
+    for (texts, expected) in [
+        (&["queued"][..], Ok(vec!["queued"])),
+        (&["ERROR, queue", "Started"], Ok(vec!["started", "error", "queue"])),
+        (&["", " , "], Ok(vec![])),
+        (&["queued,begun,x"], Err("begun")),
+        (&["queued", "stop"], Err("stop")),
+    ] {
+        assert_eq!(read(texts).map(names), expected, "{texts:?}");
+    }
+    assert_eq!(names(Types::ALL), EventType::NAMES);
+}
+
+#[test]
+fn who_hears_what_by_table() {
+    let types = |names: &'static str| Types::NONE.with(names).unwrap();
+    let queues = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let named = |queue: &str, id, queued_ms| NamedAction { queue: queue.to_owned(), id, queued_ms };
+    let events = [
+        queued("Work", 1),
+        queued("Work", 2),
+        queued("Other", 1),
+        told("Work", &QueueEvent::QueuePaused),
+    ];
+    let table = [
+        (Filter::new(Types::ALL, None, None), [true, true, true, true]),
+        (Filter::new(types("queued"), None, None), [true, true, true, false]),
+        (Filter::new(types("queue"), None, None), [false, false, false, true]),
+        (Filter::new(Types::ALL, queues(&["Work"]), None), [true, true, false, true]),
+        (Filter::new(Types::ALL, queues(&["x", "other"]), None), [false, false, true, false]),
+        (Filter::new(Types::ALL, queues(&[]), None), [false; 4]),
+        (
+            Filter::new(Types::ALL, None, Some(vec![named("Work", 1, 1_000)])),
+            [true, false, false, false],
+        ),
+        (
+            Filter::new(
+                Types::ALL,
+                None,
+                Some(vec![named("Work", 1, 1_000), named("Other", 1, 1_000)]),
+            ),
+            [true, false, true, false],
+        ),
+        // Another action of that id, of another data directory.
+        (Filter::new(Types::ALL, None, Some(vec![named("Work", 1, 1_001)])), [false; 4]),
+        (
+            Filter::new(Types::ALL, queues(&["Other"]), Some(vec![named("Work", 1, 1_000)])),
+            [false; 4],
+        ),
+    ];
+    for (number, (filter, expected)) in table.into_iter().enumerate() {
+        let heard = events.each_ref().map(|told| filter.wants(told));
+        assert_eq!(heard, expected, "line {number}: {filter:?}");
+    }
+}
+
+#[test]
+fn long_texts_and_many_stages_are_cut() {
+    assert_eq!(&*told::cut("short"), "short");
+    let long = told::cut(&"é".repeat(5_000));
+    assert!(long.len() <= 4_100 && long.ends_with("é..."), "{}", long.len());
+
+    let stage = |title: &str| Stage::new(title).percent(50.0);
+    let few = Progress::of_stages(vec![stage("a"), stage("b")]);
+    assert_eq!(told::bounded(&few).stages.len(), 2);
+    let mut deep = stage("a");
+    for _ in 0..200 {
+        let mut outer = stage("a");
+        outer.stages = vec![deep];
+        deep = outer;
+    }
+    for many in [vec![stage("a"); 500], vec![stage(&"x".repeat(9_000))], vec![deep]] {
+        let mut progress = Progress::of_stages(many);
+        progress.measuring = true;
+        let bounded = told::bounded(&progress);
+        assert!(bounded.stages.is_empty() && bounded.measuring);
+        assert_eq!(bounded.percent(), progress.percent());
+    }
+}
+
+#[test]
+fn a_listener_begins_where_it_may() {
+    let live = LiveEvents::new(3);
+    let begin = |after: Option<&str>| {
+        let (listener, begins) = live.listen(after).unwrap();
+        (begins, listener.position().number)
+    };
+    let id = |number: u64| Position { run: live.0.run, number }.to_string();
+    assert_eq!(begin(None), (Begins::Now, 0));
+    assert_eq!(begin(Some(&id(0))), (Begins::After, 0));
+    happen(&live, 5);
+    for (after, expected) in [
+        (None, (Begins::Now, 5)),
+        (Some(id(5)), (Begins::After, 5)),
+        (Some(id(2)), (Begins::After, 2)),
+        (Some(id(1)), (Begins::Reset, 5)),
+        (Some(id(0)), (Begins::Reset, 5)),
+        (Some(id(6)), (Begins::Reset, 5)),
+        (Some("else".to_owned()), (Begins::Reset, 5)),
+        (Some(Position { run: live.0.run ^ 1, number: 5 }.to_string()), (Begins::Reset, 5)),
+    ] {
+        assert_eq!(begin(after.as_deref()), expected, "{after:?}");
+    }
+    assert_ne!(LiveEvents::new(3).0.run, LiveEvents::new(3).0.run);
+}
+
+#[test]
+fn no_more_listen_than_may() {
+    let live = LiveEvents::new(3).max_listeners(2);
+    let (first, _second) = (live.listen(None).unwrap(), live.listen(None).unwrap());
+    assert_eq!(live.listen(None).err(), Some(2));
+    drop(first);
+    assert_eq!(live.listeners(), 1);
+    assert!(live.listen(None).is_ok());
+}
+
+#[test]
+fn an_event_gets_its_form_once_for_all() {
+    let live = LiveEvents::new(3);
+    let (mut one, other) = (live.listen(None).unwrap().0, live.listen(None).unwrap().0);
+    happen(&live, 1);
+    let heard = one.hear(9).unwrap();
+    let id = Position { run: live.0.run, number: 1 };
+    let text = heard[0].text(|told, out| out.extend_from_slice(told.queue.as_bytes())).clone();
+    assert_eq!(text, format!("id: {id}\nevent: queued\ndata: Work\n\n"));
+    let again = other.hear(9).unwrap();
+    assert_eq!(*again[0].text(|_, _| panic!("it has one")), text);
+    one.heard(&heard[0]);
+    assert!(one.hear(9).unwrap().is_empty() && one.position() == id);
+    happen(&live, 4);
+    assert_eq!(one.hear(9).unwrap_err(), Behind);
+}
+
+#[test]
+fn large_events_push_others_out() {
+    let live = LiveEvents::new(1_000);
+    let listener = live.listen(None).unwrap().0;
+    let progress = || Facts::Progress {
+        state: State::Processing,
+        progress: Box::new(Progress::of_stages(
+            (0..60).map(|_| Stage::new("x".repeat(10))).collect(),
+        )),
+        processing: std::time::Duration::ZERO,
+    };
+    let large = || Told {
+        event_type: EventType::Progress,
+        queue: "Work".into(),
+        action: None,
+        facts: progress(),
+    };
+    // 60 stages of 130 bytes, twice, and the rest.
+    assert_eq!(large().byte_len(), 16_200);
+    // There is room for 64 of them, and 1 MB in all.
+    (0..64).for_each(|_| live.0.keep(large()));
+    assert_eq!(listener.hear(100).unwrap().len(), 64);
+    live.0.keep(large());
+    assert_eq!(listener.hear(100).unwrap_err(), Behind);
+}

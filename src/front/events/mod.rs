@@ -1,0 +1,252 @@
+//! Live events, as far as they are requests: who may hear what, and what there is to send next.
+//!
+//! | module | contents |
+//! |---|---|
+//! | here | one who listens |
+//! | `asked` | what a listener asks for: the parameters |
+//! | `form` | the form of events |
+
+mod asked;
+mod form;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::Local;
+
+use super::authorize::refused;
+use super::endpoint::Endpoint;
+use super::message::Caller;
+use super::scrape::count_refusal;
+use crate::access::{Access, Concerned, Wanted};
+use crate::aci::catalog::builtin::QUEUE_INFO;
+use crate::aci::error::AciError;
+use crate::aci::request::Pairs;
+use crate::aci::response::{self, ResponseFormat};
+use crate::aci::time::error_time;
+use crate::events::live::{Begins, Behind, Event, Filter, Listener, LiveEvents, Position};
+use asked::{Asked, LAST_EVENT_ID};
+
+/// The name under which errors speak of the request.
+const EVENTS: &str = "Events";
+
+/// Writes the body of a refusal.
+pub(crate) fn error_body(endpoint: &Endpoint, error: &AciError, format: ResponseFormat) -> Vec<u8> {
+    response::error(EVENTS, error, &error_time(endpoint.now_ms(), &Local), format)
+}
+
+/// Bytes that are sent at once, but for a single event that has more.
+const PART: usize = 16 << 10;
+
+/// Number of events that are taken from those that are kept at once: meanwhile no queue can add one.
+const AT_ONCE: usize = 64;
+
+/// Number of times that this is done before others have their turn.
+const ROUNDS: usize = 16;
+
+/// One who listens, and may.
+pub(crate) struct Hearing {
+    endpoint: Endpoint,
+    caller: Caller,
+    listener: Listener,
+    /// The queues that were asked for; `None` for all.
+    asked: Option<Vec<String>>,
+    filter: Filter,
+    /// The rules by which it may hear what the filter lets through.
+    access: Arc<Access>,
+    begins: Begins,
+    /// Said at the beginning.
+    warnings: Vec<String>,
+}
+
+/// What there is to send.
+pub(crate) enum Part {
+    /// Events.
+    Some(Bytes),
+    /// Nothing until there is news.
+    None,
+    /// Nothing so far, and more to look at.
+    NotYet,
+    /// Nothing more, for this reason.
+    Over(&'static str),
+}
+
+impl Endpoint {
+    /// Begins to tell a caller of the events that the parameters name. `last_event_id` is the header of a client that comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`AciError::permission`] if the caller may not see one of the queues, or none at all, [`AciError::unavailable`] if as many
+    /// listen as may, and others for parameters that can't be understood. Each is counted.
+    pub(crate) fn listen(
+        &self,
+        live: &LiveEvents,
+        caller: Caller,
+        pairs: &Pairs,
+        last_event_id: Option<&str>,
+    ) -> Result<Hearing, AciError> {
+        let hearing = self.hearing(live, caller, pairs, last_event_id);
+        if let Err(error) = &hearing {
+            count_refusal(self, None, error);
+        }
+        hearing
+    }
+
+    fn hearing(
+        &self,
+        live: &LiveEvents,
+        caller: Caller,
+        pairs: &Pairs,
+        last_event_id: Option<&str>,
+    ) -> Result<Hearing, AciError> {
+        let Asked { queues: asked, actions, types, warnings } = self.asked(pairs)?;
+        let access = Arc::clone(&self.access());
+        // The queue of an action is asked for, too.
+        let of_actions = actions.iter().flatten().map(|action| action.queue.as_str());
+        for queue in asked.iter().flatten().map(String::as_str).chain(of_actions) {
+            if !access.allows(&caller, &to_see(queue)) {
+                return Err(refused(&access, &caller, &to_see(queue)));
+            }
+        }
+        let queues = self.visible(&access, &caller, asked.as_deref())?;
+        let filter = Filter::new(types, queues, actions);
+        // A browser sends the header when it comes back, and the address that its page gave it stays as it was.
+        let last = last_event_id.or_else(|| pairs.given(LAST_EVENT_ID));
+        let (listener, begins) = live.listen(last).map_err(|most| {
+            AciError::unavailable(&format!(
+                "{most} clients listen to events, and no more may at a time (MaxEventListeners={most})"
+            ))
+        })?;
+        let endpoint = self.clone();
+        Ok(Hearing { endpoint, caller, listener, asked, filter, access, begins, warnings })
+    }
+
+    /// Returns the queues, among those that were asked for, that a caller may see: `None` for all that there are.
+    fn visible(
+        &self,
+        access: &Access,
+        caller: &Caller,
+        asked: Option<&[String]>,
+    ) -> Result<Option<Vec<String>>, AciError> {
+        let all: Vec<_> = self.queues().iter().map(|served| served.queue.name()).collect();
+        let may_see = |name: &&str| access.allows(caller, &to_see(name));
+        let is_asked =
+            |name: &&str| asked.is_none_or(|asked| asked.iter().any(|known| known == name));
+        let wanted = all.iter().copied().filter(is_asked);
+        let visible: Vec<_> = wanted.filter(may_see).map(ToOwned::to_owned).collect();
+        match all.first() {
+            Some(first) if visible.is_empty() => Err(refused(access, caller, &to_see(first))),
+            _ => Ok((visible.len() < all.len()).then_some(visible)),
+        }
+    }
+}
+
+/// Returns what a caller has to be allowed who is told of a queue.
+const fn to_see(queue: &str) -> Wanted<'_> {
+    let queue = Concerned::Queue(queue);
+    Wanted { action: QUEUE_INFO.name, subaction: Some("getStatus"), role: QUEUE_INFO.role, queue }
+}
+
+impl Hearing {
+    /// Returns where it begins.
+    pub(crate) const fn begins(&self) -> Begins {
+        self.begins
+    }
+
+    /// Returns what is to be said at the beginning, each a line.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Returns the position up to which everything was heard.
+    pub(crate) fn position(&self) -> Position {
+        self.listener.position()
+    }
+
+    /// Returns the next events that it may hear and wants to.
+    pub(crate) fn next(&mut self) -> Part {
+        if !self.may_go_on() {
+            return Part::Over("what you may see has changed");
+        }
+        let mut part = Gathered::None;
+        for _ in 0..ROUNDS {
+            let events = match self.listener.hear(AT_ONCE) {
+                Ok(events) => events,
+                Err(Behind) => return part.or(Part::Over("you were too slow")),
+            };
+            if events.is_empty() {
+                return part.or(Part::None);
+            }
+            for event in &events {
+                self.listener.heard(event);
+                if self.filter.wants(event.told()) {
+                    part.add(self.text(event));
+                    if part.len() >= PART {
+                        return part.or(Part::NotYet);
+                    }
+                }
+            }
+        }
+        part.or(Part::NotYet)
+    }
+
+    fn text<'e>(&self, event: &'e Event) -> &'e Bytes {
+        event.text(|told, out| self.endpoint.write_event(told, out))
+    }
+
+    /// Judges again if the rules have changed since: who listens may do so for days.
+    fn may_go_on(&mut self) -> bool {
+        let access = self.endpoint.access();
+        if Arc::ptr_eq(&access, &self.access) {
+            return true;
+        }
+        self.access = Arc::clone(&access);
+        let visible = self.endpoint.visible(&access, &self.caller, self.asked.as_deref());
+        match visible {
+            Ok(queues) => {
+                self.filter.set_queues(queues);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// Events that are sent together. A single one is not copied.
+enum Gathered {
+    None,
+    One(Bytes),
+    Several(Vec<u8>),
+}
+
+impl Gathered {
+    fn add(&mut self, text: &Bytes) {
+        match self {
+            Self::None => *self = Self::One(text.clone()),
+            Self::One(first) => {
+                let mut several = Vec::with_capacity((first.len() + text.len()) * 2);
+                several.extend_from_slice(first);
+                several.extend_from_slice(text);
+                *self = Self::Several(several);
+            }
+            Self::Several(several) => several.extend_from_slice(text),
+        }
+    }
+
+    const fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(text) => text.len(),
+            Self::Several(texts) => texts.len(),
+        }
+    }
+
+    /// Returns what was gathered, or this if nothing was.
+    fn or(self, nothing: Part) -> Part {
+        match self {
+            Self::None => nothing,
+            Self::One(text) => Part::Some(text),
+            Self::Several(texts) => Part::Some(texts.into()),
+        }
+    }
+}

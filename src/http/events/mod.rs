@@ -1,0 +1,180 @@
+//! Live events at `/events`, as server-sent events (source: WHATWG, HTML, section 9.2). Limits, keys, certificates and the policy
+//! for web pages hold as for actions; each refusal has a status, and an ACI error as its body.
+//!
+//! | module | contents |
+//! |---|---|
+//! | here | the route |
+//! | `sending` | what is sent to one who listens |
+//! | `wakes` | how those who listen are woken |
+
+mod sending;
+mod wakes;
+
+use std::rc::Rc;
+
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode, Version};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+
+use super::browsers::CorsHeaders;
+use super::connection::Connection;
+use super::{CHALLENGE, Service, caller, limits, logged, sender, text_of};
+use crate::aci::error::AciError;
+use crate::aci::request::{Pairs, parse_query};
+use crate::aci::response::ResponseFormat;
+use crate::front::events::error_body;
+use crate::front::{Endpoint, Port};
+use crate::metrics::Reason;
+use sending::Sending;
+pub(super) use wakes::Wakes;
+
+pub(super) const PATH: &str = "/events";
+
+static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// By which a proxy (nginx) is told to pass each part on at once.
+static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// Mounts the route on the port for actions, if the endpoint has live events.
+pub(super) fn route(
+    endpoint: &Endpoint,
+    port: Port,
+) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let has_events = port == Port::Aci && endpoint.live_events().is_some();
+    move |config| {
+        if has_events {
+            config.service(web::resource(PATH).to(events));
+        }
+    }
+}
+
+async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    let endpoint = &service.endpoint;
+    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let count = |reason| endpoint.counted().map(|counted| counted.requests.refuse(reason));
+    let parsed = parse_query(request.uri().query().unwrap_or_default());
+    let format = format_of(parsed.as_ref().ok());
+    let refused = |mut response: HttpResponseBuilder, error: &AciError| {
+        response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        response.content_type(format.content_type()).body(error_body(endpoint, error, format))
+    };
+    if let Some(beyond) = limits::beyond(&request, endpoint, connection.as_deref()) {
+        count(beyond.reason);
+        let mut response = HttpResponse::TooManyRequests();
+        response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
+        if beyond.is_last {
+            response.force_close();
+        }
+        return refused(response, &beyond.error);
+    }
+    let cors = match service.current.judge(&request, endpoint) {
+        Ok(cors) => cors,
+        Err(page) => {
+            count(Reason::WebPage);
+            return refused(HttpResponse::Forbidden(), &logged(&request, page));
+        }
+    };
+    // A page that may send requests may read why one was refused.
+    let refused = |response, error: &AciError| {
+        let mut response = refused(response, error);
+        cors.add_to(response.headers_mut());
+        response
+    };
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => {
+            let mut response = HttpResponse::Ok().insert_header((ALLOW, METHODS)).finish();
+            cors.add_preflight_to(request.headers(), response.headers_mut());
+            return response;
+        }
+        _ => {
+            count(Reason::Invalid);
+            let method = request.method().as_str();
+            let error = AciError::unsupported("HTTP method", method, "GET or HEAD");
+            let mut response = HttpResponse::MethodNotAllowed();
+            response.insert_header((ALLOW, METHODS));
+            return refused(response, &error);
+        }
+    }
+    let (caller, wrong_key, _) = sender(&request, endpoint);
+    if wrong_key.is_some() {
+        caller::delay_wrong_key().await;
+    }
+    let has_credential = caller.credential.is_some();
+    let (Some(live), Some(wakes)) = (endpoint.live_events(), &service.wakes) else {
+        // The route is not there without them.
+        return HttpResponse::NotFound().finish();
+    };
+    let last = text_of(&request, &LAST_EVENT_ID).filter(|id| !id.is_empty());
+    let hearing = match parsed {
+        Ok(pairs) => endpoint.listen(live, caller, &pairs, last),
+        Err(error) => {
+            count(Reason::Invalid);
+            Err(error)
+        }
+    };
+    match hearing {
+        Ok(hearing) => {
+            let client = connection.as_deref().map(Connection::client).unwrap_or_default();
+            let sending = Sending::new(hearing, wakes, client, endpoint.system().clone());
+            // Without our own server, something around this may hold back what it compresses.
+            let may_compress = connection.is_none();
+            stream(&request, &cors, sending, may_compress)
+        }
+        Err(error) if error.is_permission() => {
+            let asks = !has_credential && endpoint.access().has_keys();
+            let status = if asks { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            let mut response = HttpResponse::build(status);
+            if asks {
+                let challenge = HeaderValue::from_static(CHALLENGE);
+                response.insert_header((WWW_AUTHENTICATE, challenge));
+            }
+            refused(response, &error)
+        }
+        Err(error) if error.is_unavailable() => {
+            let mut response = HttpResponse::ServiceUnavailable();
+            response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
+            refused(response, &error)
+        }
+        Err(error) => refused(HttpResponse::BadRequest(), &error),
+    }
+}
+
+/// Makes the response that goes on for as long as the client listens.
+fn stream(
+    request: &HttpRequest,
+    cors: &CorsHeaders,
+    sending: Sending,
+    may_compress: bool,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, HeaderValue::from_static("text/event-stream")));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response.insert_header((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    response.insert_header((X_ACCEL_BUFFERING.clone(), HeaderValue::from_static("no")));
+    if may_compress {
+        response.insert_header((CONTENT_ENCODING, HeaderValue::from_static("identity")));
+    }
+    // An old client knows no chunks, and its stream ends with the connection.
+    let is_unchunked = request.version() < Version::HTTP_11;
+    if is_unchunked {
+        response.force_close();
+    }
+    let mut response = match *request.method() {
+        Method::HEAD => response.finish(),
+        _ => response.streaming(sending.into_stream()),
+    };
+    response.head_mut().no_chunking(is_unchunked);
+    cors.add_to(response.headers_mut());
+    response
+}
+
+/// Returns the form of an error that a client asks for.
+fn format_of(pairs: Option<&Pairs>) -> ResponseFormat {
+    let given = pairs.and_then(|pairs| pairs.given("ResponseFormat"));
+    given.and_then(ResponseFormat::parse).unwrap_or_default()
+}
