@@ -8,9 +8,9 @@ use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Ended};
 use crate::report::Node;
 use crate::store::{
-    Batch, BatchReply, Control, EventKind, EventWants, HandlerId, LevelChange, NewAction, NewEvent,
-    Origin, OutboxChange, QueueLevel, Record, Rejected, Retention, ScheduledFor, StoredEvent,
-    Subject,
+    About, Batch, BatchReply, Control, EventKind, EventWants, HandlerId, LevelChange, NewAction,
+    NewEvent, Origin, OutboxChange, QueueLevel, Record, Rejected, Retention, ScheduledFor,
+    StoredEvent,
 };
 
 /// Returns the wishes of a handler that wants events of these kinds.
@@ -66,16 +66,16 @@ impl Bench {
     }
 
     /// Takes the only event of a handler, which happened now and is of this kind.
-    async fn take_one(&self, handler: HandlerId, kind: EventKind) -> Subject {
+    async fn take_one(&self, handler: HandlerId, kind: EventKind) -> About {
         let mut events = self.take(handler).await;
         let event = events.pop().unwrap_or_else(|| panic!("there is no event of {kind:?}"));
         assert_eq!(events, []);
         assert_eq!((event.kind, event.at, event.queue), (kind, Timestamp(self.now), self.queue));
-        event.subject
+        event.about
     }
 
     /// Returns the action as an event would show it now.
-    async fn shown(&self, id: ActionId) -> Subject {
+    async fn shown(&self, id: ActionId) -> About {
         action(self.record(id).await)
     }
 
@@ -90,8 +90,8 @@ impl Bench {
     }
 }
 
-fn action(record: Record) -> Subject {
-    Subject::Action(Box::new(Record { position: None, figures: None, ..record }))
+fn action(record: Record) -> About {
+    About::Action(Box::new(Record { position: None, figures: None, ..record }))
 }
 
 fn end(id: ActionId, attempt: u32, ended: Ended) -> Control {
@@ -174,7 +174,7 @@ pub async fn changes_of_one_batch_are_told_one_by_one(factory: &impl StoreFactor
     assert_eq!(reply.events, 5);
     let mut found = Vec::new();
     for event in bench.take(handler).await {
-        let Subject::Action(record) = event.subject else { panic!("it is of an action") };
+        let About::Action(record) = event.about else { panic!("it is of an action") };
         assert_eq!(record.origin.as_deref(), Some(&an_origin()));
         let Record { id, state, attempt, .. } = *record;
         let error = record.error.unwrap_or_default();
@@ -215,8 +215,7 @@ pub async fn an_event_outlives_its_action(factory: &impl StoreFactory) {
     bench.commit(Batch { retention, ..bench.batch() }).await;
     assert_eq!((bench.find(ids[0]).await, bench.find(ids[1]).await), (None, None));
     let bench = bench.reopen(factory).await;
-    let found: Vec<_> =
-        bench.events(handler).await.into_iter().map(|event| event.subject).collect();
+    let found: Vec<_> = bench.events(handler).await.into_iter().map(|event| event.about).collect();
     assert_eq!(found, expected);
 }
 
@@ -276,7 +275,7 @@ pub async fn each_handler_gets_its_own(factory: &impl StoreFactory) {
         [EventKind::Start, EventKind::Finish],
         "they were not settled with the other"
     );
-    assert_eq!(of_a[1].subject, of_b[0].subject);
+    assert_eq!(of_a[1].about, of_b[0].about);
     assert_ne!(of_a[1].id, of_b[0].id);
 }
 
@@ -345,7 +344,7 @@ pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
         let reply = bench.tell(&all, Control::Tell(NewEvent::Level(change).into())).await;
         assert_eq!((reply.controls, reply.events), (vec![Ok(Vec::new())], 1));
         let told = bench.take_one(handler, EventKind::Queue).await;
-        assert_eq!(told, Subject::Queue(change));
+        assert_eq!(told, About::Queue(change));
     }
 }
 
