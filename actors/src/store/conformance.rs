@@ -28,6 +28,7 @@
 //! - `retention`: deletion of old final actions;
 //! - `deletion`: deletion of those that clients name;
 //! - `keeping`: exact storage, and opening the store again;
+//! - `outbox`, `delivery`: events for handlers, and what becomes of them;
 //! - `owners`: several owners on one store; these pass where only one may open it. Of the notices only
 //!   [`Notice::Steer`](crate::store::Notice::Steer) is checked: a store that sends the others needs tests of its own for them;
 //! - `sizes`: reads that are bounded by size;
@@ -48,9 +49,11 @@ mod batches;
 mod commands;
 mod deferred;
 mod deletion;
+mod delivery;
 mod histories;
 mod keeping;
 mod model;
+mod outbox;
 mod owners;
 mod resuming;
 mod retention;
@@ -77,8 +80,10 @@ pub use batches::*;
 pub use commands::*;
 pub use deferred::*;
 pub use deletion::*;
+pub use delivery::*;
 pub use histories::*;
 pub use keeping::*;
+pub use outbox::*;
 pub use owners::*;
 pub use resuming::*;
 pub use retention::*;
@@ -185,6 +190,24 @@ macro_rules! store_conformance {
             ids_and_keys_are_one_for_all_owners,
             who_recovers_an_attempt_runs_it,
             an_attempt_is_taken_over,
+            each_change_is_told_as_it_is_made,
+            changes_of_one_batch_are_told_one_by_one,
+            an_event_outlives_its_action,
+            nothing_is_told_to_who_wants_nothing,
+            each_handler_gets_its_own,
+            a_callback_is_told_of_ends_alone,
+            an_error_report_is_of_the_attempt_that_runs,
+            levels_are_told_as_they_are,
+            origins_are_kept_and_copied,
+            a_handler_is_found_in_any_case,
+            events_are_read_in_pages,
+            large_events_are_read_in_pages,
+            what_is_settled_is_pending_no_more,
+            failed_events_are_retried_or_discarded,
+            the_oldest_events_are_dropped,
+            an_event_number_is_never_used_again,
+            one_owner_leads_at_a_time,
+            events_are_seen_by_both,
         }
     };
     ($factory:expr => $($case:ident),+ $(,)?) => { $(

@@ -1,7 +1,8 @@
 //! The suite can fail: a store that does one thing wrong fails the case that asks for it. Mistakes about attempts and earliest
-//! starts are in `attempts`; the others are those of a store that several share.
+//! starts are in `attempts`, those about events for handlers in `events`; the others are those of a store that several share.
 
 mod attempts;
+mod events;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -45,6 +46,7 @@ enum Mistake {
     /// Who recovers makes every owner dead whose lease is over, itself as well.
     EndsItself,
     Attempts(attempts::Mistake),
+    Events(events::Mistake),
 }
 
 /// A store that makes this mistake.
@@ -159,6 +161,9 @@ impl Store for Wrong {
                 _ => {}
             }
         }
+        if let Mistake::Events(mistake) = self.mistake {
+            mistake.spoil(&mut batch);
+        }
         let answer = match self.mistake {
             Mistake::DeadEnds => self.taking_ends(&batch, answer),
             Mistake::Attempts(mistake) => {
@@ -185,10 +190,23 @@ impl Store for Wrong {
     fn events(
         &self,
         handler: HandlerId,
-        except: Vec<EventId>,
+        mut except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
-        self.inner.events(handler, except, limit)
+        if self.mistake == Mistake::Events(events::Mistake::NoneLeftOut) {
+            except.clear();
+        }
+        let events = self.inner.events(handler, except, limit);
+        let Mistake::Events(mistake) = self.mistake else { return events };
+        let page = events.now_or_never().unwrap();
+        ready(page.map(|page| mistake.spoil_page(page, &self.inner))).boxed()
+    }
+
+    fn lead(&self, handler: HandlerId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        if self.mistake == Mistake::Events(events::Mistake::AllLead) {
+            return ready(Ok(true)).boxed();
+        }
+        self.inner.lead(handler)
     }
 
     fn outbox_state(

@@ -61,15 +61,15 @@ pub async fn what_runs_is_named_to_its_owner(factory: &impl StoreFactory) {
 }
 
 /// Two owners of one store, on the same queue.
-struct Pair<'f, F> {
+pub(super) struct Pair<'f, F> {
     factory: &'f F,
-    a: Bench,
-    b: Bench,
+    pub(super) a: Bench,
+    pub(super) b: Bench,
     lease: Duration,
 }
 
 impl<'f, F: StoreFactory> Pair<'f, F> {
-    async fn open(factory: &'f F) -> Option<Self> {
+    pub(super) async fn open(factory: &'f F) -> Option<Self> {
         let a = Bench::open(factory).await;
         let b = Bench::open_queue(factory.open_beside()?, "fetch").await;
         assert_eq!(a.queue, b.queue, "it is one queue");
@@ -79,7 +79,7 @@ impl<'f, F: StoreFactory> Pair<'f, F> {
     }
 
     /// Lets the leases expire of all but these owners, which are renewed.
-    async fn run_out(&self, kept: &[&Bench]) {
+    pub(super) async fn run_out(&self, kept: &[&Bench]) {
         for _ in 0..4 {
             self.factory.pass(self.lease / 3).await;
             for bench in kept {

@@ -79,7 +79,14 @@ async fn run<F: Side, T: Side>(
         ((), page) = tokio::try_join!(write, read)?;
         told(Moving { step: Step::Copy, done, of });
     }
-    to.complete(outline.last_id).await.map_err(of_target)?;
+    to.clear_events().await.map_err(of_target)?;
+    let mut next = Some(Cursor::START);
+    while let Some(place) = next {
+        let page = from.events(place).await.map_err(of_source)?;
+        to.write_events(&page.rows).await.map_err(of_target)?;
+        next = page.next;
+    }
+    to.complete(&outline).await.map_err(of_target)?;
 
     let target = to.outline().await.map_err(of_target)?;
     let both = Cell::new(0);

@@ -1,7 +1,7 @@
 //! Moving all that one store holds into a store of the other kind: from SQLite to PostgreSQL, or back.
 //!
 //! [`migrate`] copies page by page, each with a mark in the same transaction that says how far it has come, so that a move
-//! that was interrupted goes on there. Until all is copied and compared, no server can open the target. What stands between
+//! that was interrupted goes on there. The events for handlers follow, which are few: of them it begins anew. Until all is copied and compared, no server can open the target. What stands between
 //! the two is a neutral row (`Moved`): what is read from either side is compared as that.
 //!
 //! Ids and queue times stay as they are, for tokens hold them. What a store keeps of an action beside that, and the other one
@@ -110,7 +110,7 @@ pub enum Fault {
     InUse(String),
     /// The target holds something.
     #[error(
-        "it holds actions already; a move needs a target that is empty, or that an interrupted move from the same place has begun to fill"
+        "it holds actions or events already; a move needs a target that is empty, or that an interrupted move from the same place has begun to fill"
     )]
     NotEmpty,
     /// The target holds a part of something else.
@@ -147,6 +147,8 @@ pub(in crate::store) struct Moved {
     pub(in crate::store) key: Option<Vec<u8>>,
     pub(in crate::store) parameters: Vec<u8>,
     pub(in crate::store) report: Option<Vec<u8>>,
+    pub(in crate::store) action_id: Option<Vec<u8>>,
+    pub(in crate::store) origin: Option<Vec<u8>>,
     pub(in crate::store) past: Vec<Past>,
 }
 
@@ -180,11 +182,65 @@ impl Moved {
     }
 }
 
-/// The queues of a store, in the order of their names in lower case, and the highest id that it has given out.
+/// An event for a handler, with all that is kept of it: as [`Moved`].
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::store) struct MovedEvent {
+    pub(in crate::store) id: i64,
+    /// The place of its handler in [`Outline::handlers`].
+    pub(in crate::store) handler: usize,
+    pub(in crate::store) kind: i16,
+    pub(in crate::store) at: i64,
+    /// The place of its queue in [`Outline::queues`].
+    pub(in crate::store) queue: usize,
+    pub(in crate::store) level: Option<Vec<u8>>,
+    pub(in crate::store) action: Option<i64>,
+    pub(in crate::store) state: Option<i16>,
+    pub(in crate::store) priority: Option<i32>,
+    pub(in crate::store) attempt: Option<i32>,
+    pub(in crate::store) queued_at: Option<i64>,
+    pub(in crate::store) started_at: Option<i64>,
+    pub(in crate::store) finished_at: Option<i64>,
+    pub(in crate::store) processing_ms: Option<i64>,
+    pub(in crate::store) percent: Option<f64>,
+    pub(in crate::store) not_before: Option<i64>,
+    pub(in crate::store) worker: Option<Vec<u8>>,
+    pub(in crate::store) origin: Option<Vec<u8>>,
+    pub(in crate::store) error: Option<Vec<u8>>,
+    pub(in crate::store) report: Option<Vec<u8>>,
+    pub(in crate::store) failure: Option<Failure>,
+}
+
+/// The last attempt to deliver an event that has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Failure {
+    pub(in crate::store) at: i64,
+    pub(in crate::store) attempts: i32,
+    pub(in crate::store) error: Vec<u8>,
+}
+
+impl MovedEvent {
+    /// Returns the number of bytes of what may be long.
+    pub(in crate::store) fn bytes(&self) -> usize {
+        let length = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
+        length(&self.error) + length(&self.report)
+    }
+}
+
+/// The queues and handlers of a store, in the order of their names in lower case, and the highest numbers that it has given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Outline {
     pub(in crate::store) queues: Vec<QueueOutline>,
+    pub(in crate::store) handlers: Vec<HandlerOutline>,
     pub(in crate::store) last_id: i64,
+    pub(in crate::store) last_event: i64,
+}
+
+/// A handler of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct HandlerOutline {
+    pub(in crate::store) name: String,
+    /// Number of events that were dropped undelivered.
+    pub(in crate::store) dropped: i64,
 }
 
 /// A queue.
@@ -250,6 +306,23 @@ impl Cursor {
     pub(in crate::store) const START: Self = Self { part: 0, after: 0 };
     /// Behind everything.
     pub(in crate::store) const END: Self = Self { part: i32::MAX, after: 0 };
+
+    /// Returns the place of the handler of a part of the events, and whether the part is of those that have failed.
+    pub(in crate::store) fn handler(self) -> (usize, bool) {
+        (usize::try_from(self.part / 2).unwrap_or(usize::MAX), self.part % 2 == 1)
+    }
+
+    /// Returns the beginning of the next part.
+    pub(in crate::store) const fn next_part(self) -> Self {
+        Self { part: self.part.saturating_add(1), after: 0 }
+    }
+}
+
+/// Events in the order of a store, handler by handler, and the place behind them if there may be more.
+#[derive(Debug)]
+pub(in crate::store) struct EventPage {
+    pub(in crate::store) rows: Vec<MovedEvent>,
+    pub(in crate::store) next: Option<Cursor>,
 }
 
 /// Actions in the order of a store, and the place behind them if there may be more.
@@ -282,6 +355,9 @@ pub(in crate::store) trait Side {
     /// Reads the actions from a place on.
     async fn page(&mut self, from: Cursor) -> Result<Page, Fault>;
 
+    /// Reads the events from a place on. The parts of places are those of [`Cursor::handler`].
+    async fn events(&mut self, from: Cursor) -> Result<EventPage, Fault>;
+
     /// Counts the keys by which submissions are recognised.
     async fn keys(&mut self) -> Result<u64, Fault>;
 
@@ -292,8 +368,14 @@ pub(in crate::store) trait Side {
     /// Writes a page, and marks it as filled up to a place.
     async fn write(&mut self, page: &[Moved], next: Cursor) -> Result<(), Fault>;
 
-    /// Writes what follows from the rows: counts, and the next id.
-    async fn complete(&mut self, last_id: i64) -> Result<(), Fault>;
+    /// Deletes all events: those of an interrupted move are written again.
+    async fn clear_events(&mut self) -> Result<(), Fault>;
+
+    /// Writes events.
+    async fn write_events(&mut self, page: &[MovedEvent]) -> Result<(), Fault>;
+
+    /// Writes what follows from the rows: counts, and the next numbers.
+    async fn complete(&mut self, outline: &Outline) -> Result<(), Fault>;
 
     /// Has it emptied by the next move into it.
     async fn spoil(&mut self) -> Result<(), Fault>;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Cursor, Fault, Moved, Outline, STATES, Side};
+use super::{Cursor, Fault, Moved, MovedEvent, Outline, STATES, Side};
 use crate::action::State;
 use crate::store::Counts;
 
@@ -17,7 +17,11 @@ pub struct Counted {
     pub keys: u64,
     /// Number of bytes of parameters, results, errors and notes.
     pub bytes: u64,
-    /// The sum of the hashes (SHA-256) of all actions, each with all that is kept of it. The order makes no difference.
+    /// Number of events for handlers that wait to be delivered.
+    pub events: u64,
+    /// Number of events that could not be delivered.
+    pub failed_events: u64,
+    /// The sum of the hashes (SHA-256) of all actions and events, each with all that is kept of it. The order makes no difference.
     sum: [u64; 4],
     by_queue: Vec<[u64; STATES]>,
     /// Number of the keys that actions name.
@@ -25,7 +29,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Returns the sum of the hashes of all actions, in hexadecimal digits.
+    /// Returns the sum of the hashes of all actions and events, in hexadecimal digits.
     #[must_use]
     pub fn hash(&self) -> String {
         self.sum.iter().map(|part| format!("{part:016x}")).collect()
@@ -85,7 +89,9 @@ impl Outcome {
             && is_well_counted
             && from == to
             && to.keys == to.named_keys
-            && target.last_id >= source.last_id;
+            && target.handlers == source.handlers
+            && target.last_id >= source.last_id
+            && target.last_event >= source.last_event;
         Self { queues, from, to, copied, sites: Vec::new(), is_equal }
     }
 }
@@ -117,6 +123,18 @@ pub(super) async fn count<S: Side>(
         note(page.rows.len() as u64);
         next = page.next;
     }
+    let handlers: Vec<&str> =
+        outline.handlers.iter().map(|handler| handler.name.as_str()).collect();
+    let name =
+        |names: &[&str], place: usize| names.get(place).copied().unwrap_or_default().to_owned();
+    let mut next = Some(Cursor::START);
+    while let Some(from) = next {
+        let page = side.events(from).await?;
+        for row in &page.rows {
+            counted.add_event(row, &name(&names, row.queue), &name(&handlers, row.handler));
+        }
+        next = page.next;
+    }
     Ok(counted)
 }
 
@@ -131,7 +149,17 @@ impl Counted {
         if let Some(count) = by_state.and_then(|by_state| by_state.get_mut(state)) {
             *count += 1;
         }
-        for (sum, part) in self.sum.iter_mut().zip(hash(row, queue).chunks_exact(8)) {
+        self.add_hash(hash(row, queue));
+    }
+
+    fn add_event(&mut self, row: &MovedEvent, queue: &str, handler: &str) {
+        self.events += u64::from(row.failure.is_none());
+        self.failed_events += u64::from(row.failure.is_some());
+        self.add_hash(hash_event(row, queue, handler));
+    }
+
+    fn add_hash(&mut self, hash: [u8; 32]) {
+        for (sum, part) in self.sum.iter_mut().zip(hash.chunks_exact(8)) {
             let part = part.first_chunk().copied().map(u64::from_le_bytes);
             *sum = sum.wrapping_add(part.unwrap_or_default());
         }
@@ -157,7 +185,9 @@ fn hash(row: &Moved, queue: &str) -> [u8; 32] {
         Some(i64::from_le_bytes(row.percent.to_le_bytes())),
     ];
     numbers.into_iter().for_each(|number| hasher.number(number));
-    for text in [&row.worker, &row.error, &row.note, &row.key, &row.report] {
+    for text in
+        [&row.worker, &row.error, &row.note, &row.key, &row.report, &row.action_id, &row.origin]
+    {
         hasher.text(text.as_deref());
     }
     hasher.text(Some(&row.parameters));
@@ -168,6 +198,37 @@ fn hash(row: &Moved, queue: &str) -> [u8; 32] {
         hasher.text(past.worker.as_deref());
         hasher.text(past.error.as_deref());
     }
+    hasher.0.finalize().into()
+}
+
+/// Hashes an event, as [`hash`] does an action. It begins otherwise, with two names.
+fn hash_event(row: &MovedEvent, queue: &str, handler: &str) -> [u8; 32] {
+    let mut hasher = Fields(Sha256::new());
+    hasher.text(Some(handler.as_bytes()));
+    hasher.text(Some(queue.as_bytes()));
+    let failure = row.failure.as_ref();
+    let numbers = [
+        Some(row.id),
+        Some(row.kind.into()),
+        Some(row.at),
+        row.action,
+        row.state.map(Into::into),
+        row.priority.map(Into::into),
+        row.attempt.map(Into::into),
+        row.queued_at,
+        row.started_at,
+        row.finished_at,
+        row.processing_ms,
+        row.percent.map(|percent| i64::from_le_bytes(percent.to_le_bytes())),
+        row.not_before,
+        failure.map(|failure| failure.at),
+        failure.map(|failure| failure.attempts.into()),
+    ];
+    numbers.into_iter().for_each(|number| hasher.number(number));
+    for text in [&row.level, &row.worker, &row.origin, &row.error, &row.report] {
+        hasher.text(text.as_deref());
+    }
+    hasher.text(failure.map(|failure| failure.error.as_slice()));
     hasher.0.finalize().into()
 }
 
@@ -212,6 +273,8 @@ mod tests {
             key: Some(b"k".to_vec()),
             parameters: b"[]".to_vec(),
             report: Some(b"[]".to_vec()),
+            action_id: None,
+            origin: None,
             past: vec![Past {
                 attempt: 1,
                 started_at: 1_000,
@@ -225,7 +288,7 @@ mod tests {
 
     #[test]
     fn any_change_of_a_row_is_seen() {
-        let changes: [fn(&mut Moved); 20] = [
+        let changes: [fn(&mut Moved); 22] = [
             |row| row.id += 1,
             |row| row.state = 5,
             |row| row.priority = 1,
@@ -244,6 +307,8 @@ mod tests {
             |row| row.key = None,
             |row| row.parameters = b"[[]]".to_vec(),
             |row| row.report = Some(b"[ ]".to_vec()),
+            |row| row.action_id = Some(b"a".to_vec()),
+            |row| row.origin = Some(b"{}".to_vec()),
             |row| row.past.clear(),
             |row| row.past[0].ended = Some("\"Failed\"".to_owned()),
         ];

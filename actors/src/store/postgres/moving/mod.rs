@@ -4,6 +4,7 @@
 //! written in the same transactions. On either side a transaction of its own holds the table of servers, so that none begins or
 //! renews a lease, and there is no second move.
 
+mod events;
 mod guard;
 mod read;
 mod write;
@@ -20,7 +21,9 @@ use super::errors::Failure;
 use super::settings::Settings;
 use super::setup::Setup;
 use super::{rights, schema};
-use crate::store::moving::{Begun, Cursor, DEFERRED, Fault, Mark, Moved, Outline, Page, Side};
+use crate::store::moving::{
+    Begun, Cursor, DEFERRED, EventPage, Fault, Mark, Moved, MovedEvent, Outline, Page, Side,
+};
 use crate::store::{Site, StoreError};
 use guard::Guard;
 
@@ -36,15 +39,22 @@ pub(in crate::store) struct Schema {
     guard: Guard,
     name: String,
     database: String,
-    /// The numbers of the queues in the order of the outline.
-    queues: Vec<i32>,
+    ids: Ids,
     /// The numbers of the sites that took what was read.
     read_sites: BTreeSet<i32>,
     reading: read::Statements,
+    events: events::Statements,
     /// The site that is written as the one that took the actions, if it is a target.
     taken_by: Option<Site>,
     /// Its writer, once that has begun.
     writing: Option<write::Writing>,
+}
+
+/// The numbers of the queues and handlers in the order of the outline.
+#[derive(Default)]
+struct Ids {
+    queues: Vec<i32>,
+    handlers: Vec<i64>,
 }
 
 impl Schema {
@@ -77,13 +87,15 @@ impl Schema {
         let guard = Guard::of(&setup).await?;
         let database = client.query_one("SELECT current_database()::text", &[]).await?;
         let reading = <read::Statements as super::connection::Prepare>::prepare(&client).await?;
+        let events = <events::Statements as super::connection::Prepare>::prepare(&client).await?;
         Ok(Self {
             guard,
             name: name.to_owned(),
             database: database.try_get(0)?,
-            queues: Vec::new(),
+            ids: Ids::default(),
             read_sites: BTreeSet::new(),
             reading,
+            events,
             taken_by: target.cloned(),
             writing: None,
             client,
@@ -131,18 +143,24 @@ impl Side for Schema {
     async fn outline(&mut self) -> Result<Outline, Fault> {
         let (ids, outline) =
             read::outline(&self.client, &self.reading).await.map_err(Refusal::from)?;
-        self.queues = ids;
+        self.ids = ids;
         self.read_sites.clear();
         Ok(outline)
     }
 
     async fn page(&mut self, from: Cursor) -> Result<Page, Fault> {
         self.guard.check()?;
-        let (page, sites) = read::page(&self.client, &self.reading, &self.queues, from)
+        let (page, sites) = read::page(&self.client, &self.reading, &self.ids.queues, from)
             .await
             .map_err(Refusal::from)?;
         self.read_sites.extend(sites);
         Ok(page)
+    }
+
+    async fn events(&mut self, from: Cursor) -> Result<EventPage, Fault> {
+        self.guard.check()?;
+        let page = events::page(&self.client, &self.events, &self.ids, from).await;
+        Ok(page.map_err(Refusal::from)?)
     }
 
     async fn keys(&mut self) -> Result<u64, Fault> {
@@ -166,11 +184,23 @@ impl Side for Schema {
     async fn write(&mut self, page: &[Moved], next: Cursor) -> Result<(), Fault> {
         self.guard.check()?;
         let writing = self.writing()?;
-        Ok(writing.page(&self.client, &self.queues, page, next).await.map_err(Refusal::from)?)
+        Ok(writing.page(&self.client, &self.ids.queues, page, next).await.map_err(Refusal::from)?)
     }
 
-    async fn complete(&mut self, last_id: i64) -> Result<(), Fault> {
-        Ok(write::complete(&self.client, last_id).await.map_err(Refusal::from)?)
+    async fn clear_events(&mut self) -> Result<(), Fault> {
+        let cleared = self.client.batch_execute(write::CLEAR_EVENTS).await;
+        Ok(cleared.map_err(Refusal::from)?)
+    }
+
+    async fn write_events(&mut self, page: &[MovedEvent]) -> Result<(), Fault> {
+        self.guard.check()?;
+        let to = (&self.ids, self.writing()?.site());
+        let written = events::write(&self.client, &self.events, to, page).await;
+        Ok(written.map_err(Refusal::from)?)
+    }
+
+    async fn complete(&mut self, outline: &Outline) -> Result<(), Fault> {
+        Ok(write::complete(&self.client, outline).await.map_err(Refusal::from)?)
     }
 
     async fn spoil(&mut self) -> Result<(), Fault> {
@@ -201,7 +231,8 @@ impl Schema {
                 return Ok(begun);
             }
         } else {
-            let some = "SELECT EXISTS (SELECT 1 FROM live WHERE queue > 0) OR EXISTS (SELECT 1 FROM done WHERE queue > 0)";
+            let some = "SELECT EXISTS (SELECT 1 FROM live WHERE queue > 0) OR EXISTS (SELECT 1 FROM done WHERE queue > 0)
+                OR EXISTS (SELECT 1 FROM event WHERE handler > 0) OR EXISTS (SELECT 1 FROM failed_event WHERE handler > 0)";
             if self.client.query_one(some, &[]).await?.try_get(0)? {
                 return Err(Refusal(Fault::NotEmpty));
             }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tokio_postgres::{Client, Row};
 
-use super::name;
+use super::{Ids, name};
 use crate::store::moving::{
-    Cursor, Moved, Outline, PAGE_BYTES, PAGE_ROWS, Page, Past, QueueOutline,
+    Cursor, HandlerOutline, Moved, Outline, PAGE_BYTES, PAGE_ROWS, Page, Past, QueueOutline,
 };
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::errors::{Failure, corrupt};
@@ -25,7 +25,7 @@ macro_rules! page {
                 SELECT id, sum(bytes) OVER (ORDER BY id) AS total FROM sized
             )
             SELECT queue, id, state, priority, attempt, queued_at, started_at, worker, error, submission_key, taken_by,
-                parameters, ", $columns, "
+                parameters, ", $columns, ", action_id, origin
             FROM ", $table, " WHERE ", $condition, "id > $1
                 AND id <= (SELECT coalesce(max(id) FILTER (WHERE total <= $3::int8), min(id)) FROM summed)
             ORDER BY id"
@@ -37,6 +37,10 @@ statements! {
     /// Statements that read.
     Statements {
         queues: concat!("SELECT q.id, q.name, q.paused, ", sums!("q.id"), " FROM queue q"),
+
+        handlers: "SELECT h.id, h.name, coalesce((SELECT max(number) FROM dropped d WHERE d.handler = h.id), 0) FROM handler h",
+
+        last_event: "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_id",
 
         last_id: "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM action_id",
 
@@ -59,11 +63,11 @@ statements! {
     }
 }
 
-/// Reads the queues; also returns their numbers in the same order.
+/// Reads the queues and handlers; also returns their numbers in the same order.
 pub(super) async fn outline(
     client: &Client,
     statements: &Statements,
-) -> Result<(Vec<i32>, Outline), Failure> {
+) -> Result<(Ids, Outline), Failure> {
     let mut rows = Vec::new();
     for row in client.query(&statements.queues, &[]).await? {
         let (id, tally): (i32, _) = (row.try_get(0)?, Tally::read(&row, 3)?);
@@ -72,9 +76,18 @@ pub(super) async fn outline(
         rows.push((id, queue));
     }
     rows.sort_by_key(|(_, queue)| queue.name.to_ascii_lowercase());
-    let (ids, queues) = rows.into_iter().unzip();
+    let (queue_ids, queues) = rows.into_iter().unzip();
+    let mut rows = Vec::new();
+    for row in client.query(&statements.handlers, &[]).await? {
+        let handler = HandlerOutline { name: name(&row, 1)?, dropped: row.try_get(2)? };
+        rows.push((row.try_get::<_, i64>(0)?, handler));
+    }
+    rows.sort_by_key(|(_, handler)| handler.name.to_ascii_lowercase());
+    let (handler_ids, handlers) = rows.into_iter().unzip();
     let last_id = client.query_one(&statements.last_id, &[]).await?.try_get(0)?;
-    Ok((ids, Outline { queues, last_id }))
+    let last_event = client.query_one(&statements.last_event, &[]).await?.try_get(0)?;
+    let ids = Ids { queues: queue_ids, handlers: handler_ids };
+    Ok((ids, Outline { queues, handlers, last_id, last_event }))
 }
 
 /// Reads the actions behind a place with their past attempts, and the sites that took them.
@@ -154,6 +167,8 @@ fn action(row: &Row, queue: usize) -> Result<Moved, Failure> {
         processing_ms: row.try_get(17)?,
         percent: row.try_get(18)?,
         report: row.try_get(19)?,
+        action_id: row.try_get(20)?,
+        origin: row.try_get(21)?,
         past: Vec::new(),
     })
 }

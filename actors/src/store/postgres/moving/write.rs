@@ -32,6 +32,14 @@ const COUNT: &str = "
         count(*) FILTER (WHERE state = 8)
     FROM (SELECT queue, state FROM live UNION ALL SELECT queue, state FROM done) AS action WHERE queue > 0 GROUP BY queue";
 
+/// Deletes all events, but the rows that are always there.
+pub(super) const CLEAR_EVENTS: &str =
+    "DELETE FROM event WHERE handler > 0; DELETE FROM failed_event WHERE handler > 0";
+
+const HANDLER: &str = "
+    WITH made AS (INSERT INTO handler (folded, name) VALUES ($1, $2) RETURNING id)
+    INSERT INTO dropped (handler, number) SELECT id, $3::int8 FROM made WHERE $3 > 0";
+
 statements! {
     /// Statements that write a page.
     Statements {
@@ -40,22 +48,24 @@ statements! {
 
         // Nobody runs those that ran: the next server recovers them, as if theirs had died.
         live: "INSERT INTO live (id, queue, state, priority, attempt, failures, restarts, queued_at, started_at, not_before,
-                worker, error, note, submission_key, taken_by, parameters)
+                worker, error, note, submission_key, taken_by, parameters, action_id, origin)
             SELECT e.id, e.queue, e.state, e.priority, e.attempt, e.failures, e.restarts, e.queued_at, e.started_at,
-                e.not_before, e.worker, e.error, e.note, e.key, $1, e.parameters
+                e.not_before, e.worker, e.error, e.note, e.key, $1, e.parameters, e.action_id, e.origin
             FROM unnest($2::int8[], $3::int4[], $4::int2[], $5::int4[], $6::int4[], $7::int4[], $8::int4[], $9::int8[],
-                $10::int8[], $11::int8[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[])
+                $10::int8[], $11::int8[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::bytea[],
+                $18::bytea[])
                 AS e(id, queue, state, priority, attempt, failures, restarts, queued_at, started_at, not_before, worker,
-                    error, note, key, parameters)",
+                    error, note, key, parameters, action_id, origin)",
 
         done: "INSERT INTO done (id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms,
-                percent, worker, error, submission_key, taken_by, report, parameters)
+                percent, worker, error, submission_key, taken_by, report, parameters, action_id, origin)
             SELECT e.id, e.queue, e.state, e.priority, e.attempt, e.queued_at, e.started_at, e.finished_at,
-                e.processing_ms, e.percent, e.worker, e.error, e.key, $1, e.report, e.parameters
+                e.processing_ms, e.percent, e.worker, e.error, e.key, $1, e.report, e.parameters, e.action_id, e.origin
             FROM unnest($2::int8[], $3::int4[], $4::int2[], $5::int4[], $6::int4[], $7::int8[], $8::int8[], $9::int8[],
-                $10::int8[], $11::float8[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[])
+                $10::int8[], $11::float8[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[],
+                $17::bytea[], $18::bytea[])
                 AS e(id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms, percent,
-                    worker, error, key, report, parameters)",
+                    worker, error, key, report, parameters, action_id, origin)",
 
         history: "INSERT INTO history (id, attempt, started_at, ended_at, ended, worker, error)
             SELECT * FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::int8[], $5::text[], $6::bytea[], $7::bytea[])",
@@ -77,6 +87,11 @@ impl Writing {
     pub(super) async fn of(client: &Client, site: &Site) -> Result<Self, Failure> {
         let site = Sites::open(client, site).await?.own();
         Ok(Self { statements: Statements::prepare(client).await?, site })
+    }
+
+    /// Returns the number of the site that took what is written.
+    pub(super) const fn site(&self) -> i32 {
+        self.site
     }
 
     /// Writes a page.
@@ -143,6 +158,8 @@ impl Writing {
             each(rows, |row| row.note.as_deref()),
             each(rows, |row| row.key.as_deref()),
             each(rows, |row| row.parameters.as_slice()),
+            each(rows, |row| row.action_id.as_deref()),
+            each(rows, |row| row.origin.as_deref()),
         ];
         message.add(&self.statements.live, values);
     }
@@ -168,6 +185,8 @@ impl Writing {
             each(rows, |row| row.key.as_deref()),
             each(rows, |row| row.report.as_deref()),
             each(rows, |row| row.parameters.as_slice()),
+            each(rows, |row| row.action_id.as_deref()),
+            each(rows, |row| row.origin.as_deref()),
         ];
         message.add(&self.statements.done, values);
     }
@@ -217,6 +236,12 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
                 )
                 .await?;
         }
+        for handler in &outline.handlers {
+            let folded = handler.name.to_ascii_lowercase();
+            client
+                .execute(HANDLER, &[&folded.as_bytes(), &handler.name.as_bytes(), &handler.dropped])
+                .await?;
+        }
         client.execute("UPDATE meta SET version = $1", &[&MOVING]).await?;
         Ok(client.batch_execute("COMMIT").await?)
     };
@@ -224,15 +249,15 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
     transaction.await
 }
 
-/// Counts the actions, and lets ids go on behind the highest that was given out: never back.
-pub(super) async fn complete(client: &Client, last_id: i64) -> Result<(), Failure> {
+/// Counts the actions, and lets numbers go on behind the highest that were given out: never back.
+pub(super) async fn complete(client: &Client, outline: &Outline) -> Result<(), Failure> {
     client.batch_execute(&format!("BEGIN; {COUNT}; COMMIT")).await?;
-    client
-        .execute(
-            "SELECT setval('action_id', greatest($1::int8, last_value), true) FROM action_id WHERE $1 > 0",
-            &[&last_id],
-        )
-        .await?;
+    for (sequence, last) in [("action_id", outline.last_id), ("event_id", outline.last_event)] {
+        let go_on = format!(
+            "SELECT setval('{sequence}', greatest($1::int8, last_value), true) FROM {sequence} WHERE $1 > 0"
+        );
+        client.execute(&go_on, &[&last]).await?;
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use super::decided::{Brought, Decided};
 use super::row::{Column, Row, number};
 use super::session::Prepared;
 use super::statements::Statements;
+use super::submit::submit;
 use super::{Session, events};
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::{Command, Verdict, decide};
@@ -15,9 +16,7 @@ use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::marks::{Marks, Part};
 use crate::store::postgres::message::{Answers, Message, Place, values};
 use crate::store::postgres::sites::Sites;
-use crate::store::{
-    Claimed, Control, EventKind, Origin, OwnerId, PastAttempt, Resumed, StoreError,
-};
+use crate::store::{Claimed, Control, EventKind, OwnerId, PastAttempt, Resumed, StoreError};
 
 /// Maximum number of bytes of results in one statement: the database holds each of them several times.
 const MAX_BYTES: usize = 16 << 20;
@@ -246,7 +245,7 @@ fn write_rest<'a>(
         let [a, b, c, d, e, f, g, h, i] = change.columns();
         message.add(&statements.count, values![queue, owner.0, batch, a, b, c, d, e, f, g, h, i]);
     }
-    submit(message, statements, (owner, batch, site), decided)?;
+    submit(message, statements, (owner, batch, site), (queue, &decided.submissions))?;
     if !hear.is_empty() {
         let started: Vec<i64> = decided.started().map(id_number).collect();
         places.hear_of_claims = hear.len();
@@ -322,83 +321,6 @@ fn in_parts<'a>(mut values: Values<'a>, parts: &[Part]) -> Values<'a> {
     values
 }
 
-fn submit<'a>(
-    message: &mut Message<'a>,
-    statements: &'a Statements,
-    (owner, batch, site): (OwnerId, i64, i32),
-    decided: &'a Decided<'_>,
-) -> Result<(), Failure> {
-    let (queue, new) = (decided.queue, &decided.submissions);
-    let given = &new.given;
-    if !given.is_empty() {
-        let parameters = given
-            .iter()
-            .map(|new| serde_json::to_vec(new.parameters))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| StoreError::Io(error.to_string()))?;
-        let keys: Vec<Option<&[u8]>> = given.iter().map(|new| new.key.map(str::as_bytes)).collect();
-        let (action_ids, origins) = origins(given.iter().map(|new| new.origin))?;
-        let values = values![
-            queue,
-            owner.0,
-            batch,
-            given.iter().map(|new| id_number(new.id)).collect::<Vec<_>>(),
-            given.iter().map(|new| new.state).collect::<Vec<_>>(),
-            given.iter().map(|new| new.priority).collect::<Vec<_>>(),
-            given.iter().map(|new| new.attempt()).collect::<Vec<_>>(),
-            given.iter().map(|new| new.queued_at.0).collect::<Vec<_>>(),
-            given.iter().map(|new| new.started_at.map(Timestamp::millis)).collect::<Vec<_>>(),
-            given.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
-            keys,
-            parameters,
-            site,
-            action_ids,
-            origins,
-        ];
-        message.add(&statements.submit, values);
-        let named = given.iter().filter_map(|new| Some((new.key?.as_bytes(), id_number(new.id))));
-        let (keys, ids): (Vec<&[u8]>, Vec<i64>) = named.unzip();
-        if !keys.is_empty() {
-            message.add(&statements.name_keys, values![keys, ids, queue]);
-        }
-    }
-    let unused = new.unused_keys();
-    if !unused.is_empty() {
-        message.add(&statements.give_keys_back, values![unused, queue]);
-    }
-    let copied = &new.copied;
-    if !copied.is_empty() {
-        let (action_ids, origins) = origins(copied.iter().map(|new| new.origin.as_deref()))?;
-        let values = values![
-            queue,
-            copied.iter().map(|new| id_number(new.id)).collect::<Vec<_>>(),
-            copied.iter().map(|new| id_number(new.source)).collect::<Vec<_>>(),
-            copied.iter().map(|new| new.state).collect::<Vec<_>>(),
-            copied.iter().map(|new| new.priority).collect::<Vec<_>>(),
-            copied.iter().map(|new| new.queued_at.0).collect::<Vec<_>>(),
-            copied.iter().map(|new| new.not_before.map(Timestamp::millis)).collect::<Vec<_>>(),
-            site,
-            action_ids,
-            origins,
-        ];
-        message.add(&statements.copy, values);
-    }
-    Ok(())
-}
-
-/// Returns the identifiers and the texts of origins as columns; both are empty if there is none.
-fn origins<'a>(
-    origins: impl Iterator<Item = Option<&'a Origin>> + Clone,
-) -> Result<(Vec<Option<&'a [u8]>>, Vec<Option<Vec<u8>>>), Failure> {
-    if origins.clone().all(|origin| origin.is_none()) {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let ids = origins.clone().map(|origin| Some(origin?.action_id.as_ref()?.as_bytes()));
-    let texts = origins.map(|origin| origin.map(serde_json::to_vec).transpose());
-    let texts = texts.collect::<Result<_, _>>().map_err(|e| StoreError::Io(e.to_string()))?;
-    Ok((ids.collect(), texts))
-}
-
 impl Places {
     fn read(
         &self,
@@ -406,8 +328,7 @@ impl Places {
         sites: &Sites,
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Brought, Failure> {
-        let mut brought = Brought::default();
-        brought.events = self.events;
+        let mut brought = Brought { events: self.events, ..Brought::default() };
         for place in &self.told {
             let told =
                 answers.take(*place).first().map_or(Ok(0), |row| row.try_get::<_, i64>(0))?;

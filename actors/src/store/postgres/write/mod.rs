@@ -2,7 +2,7 @@
 //!
 //! A transaction is two messages (`attempt`). The first begins it, locks, and reads all that must be known (`begin`); then the
 //! rules are asked (`decided`, by way of `controls` and `submissions`); the second writes what they say, starts what may start,
-//! and commits (`finish`), with the events for handlers (`events`). The rows in memory: `row`; the statements: `statements`; a commit
+//! and commits (`finish`), with the submissions (`submit`) and the events for handlers (`events`). The rows in memory: `row`; the statements: `statements`; a commit
 //! whose answer was lost: `lost`; what is done while the database does not answer: `away`.
 
 mod attempt;
@@ -17,6 +17,7 @@ mod row;
 mod session;
 mod statements;
 mod submissions;
+mod submit;
 
 use std::sync::Arc;
 

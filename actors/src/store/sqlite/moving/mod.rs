@@ -3,6 +3,7 @@
 //! While it is filled, the file has a format number that no version opens ([`schema::MOVING`]), and a table that says how far
 //! it has come, written in the same transactions.
 
+mod events;
 mod read;
 mod write;
 
@@ -15,7 +16,9 @@ use super::lock::Locks;
 use super::open::connect;
 use super::{Durability, schema};
 use crate::store::directory::make_directory;
-use crate::store::moving::{Begun, Cursor, DEFERRED, Fault, Mark, Moved, Outline, Page, Side};
+use crate::store::moving::{
+    Begun, Cursor, DEFERRED, EventPage, Fault, Mark, Moved, MovedEvent, Outline, Page, Side,
+};
 
 const _: () = assert!(schema::DEFERRED as i16 == DEFERRED);
 
@@ -24,10 +27,16 @@ pub(in crate::store) struct Directory {
     connection: Connection,
     path: PathBuf,
     directory: PathBuf,
-    /// The numbers of the queues in the order of the outline.
-    queues: Vec<i64>,
+    ids: Ids,
     // After the connection: see `Locks`.
     _locks: Locks,
+}
+
+/// The numbers of the queues and handlers in the order of the outline.
+#[derive(Default)]
+struct Ids {
+    queues: Vec<i64>,
+    handlers: Vec<i64>,
 }
 
 impl Directory {
@@ -58,7 +67,7 @@ impl Directory {
         let path = database_in(&directory);
         let locks = Locks::take(&directory, &path, true)?;
         let connection = connect(&path, OpenFlags::default(), None)?;
-        Ok(Self { connection, path, directory, queues: Vec::new(), _locks: locks })
+        Ok(Self { connection, path, directory, ids: Ids::default(), _locks: locks })
     }
 
     fn prepare(&self) -> Result<(), Fault> {
@@ -92,12 +101,16 @@ impl Side for Directory {
 
     async fn outline(&mut self) -> Result<Outline, Fault> {
         let (ids, outline) = read::outline(&self.connection, &self.path)?;
-        self.queues = ids;
+        self.ids = ids;
         Ok(outline)
     }
 
     async fn page(&mut self, from: Cursor) -> Result<Page, Fault> {
-        Ok(read::page(&self.connection, &self.path, &self.queues, from)?)
+        Ok(read::page(&self.connection, &self.path, &self.ids.queues, from)?)
+    }
+
+    async fn events(&mut self, from: Cursor) -> Result<EventPage, Fault> {
+        Ok(events::page(&self.connection, &self.path, &self.ids, from)?)
     }
 
     async fn keys(&mut self) -> Result<u64, Fault> {
@@ -114,7 +127,8 @@ impl Side for Directory {
             }
             (known == *mark).then_some(begun)
         } else {
-            let is_empty = "SELECT NOT EXISTS (SELECT 1 FROM action)";
+            let is_empty =
+                "SELECT NOT EXISTS (SELECT 1 FROM action) AND NOT EXISTS (SELECT 1 FROM event)";
             let is_empty = self.connection.query_row(is_empty, [], |row| row.get::<_, bool>(0));
             if !is_empty.map_err(|e| self.failed(&e))? {
                 return Err(Fault::NotEmpty);
@@ -136,12 +150,21 @@ impl Side for Directory {
     }
 
     async fn write(&mut self, page: &[Moved], next: Cursor) -> Result<(), Fault> {
-        let written = write::page(&mut self.connection, &self.queues, page, next);
+        let written = write::page(&mut self.connection, &self.ids.queues, page, next);
         written.map_err(|e| Fault::Store(store_error(&e, &self.path)))
     }
 
-    async fn complete(&mut self, last_id: i64) -> Result<(), Fault> {
-        let completed = write::complete(&mut self.connection, last_id);
+    async fn clear_events(&mut self) -> Result<(), Fault> {
+        events::clear(&self.connection).map_err(|e| self.failed(&e))
+    }
+
+    async fn write_events(&mut self, page: &[MovedEvent]) -> Result<(), Fault> {
+        let written = events::write(&mut self.connection, &self.ids, page);
+        written.map_err(|e| Fault::Store(store_error(&e, &self.path)))
+    }
+
+    async fn complete(&mut self, outline: &Outline) -> Result<(), Fault> {
+        let completed = write::complete(&mut self.connection, outline);
         completed.map_err(|e| Fault::Store(store_error(&e, &self.path)))
     }
 

@@ -13,21 +13,22 @@ use crate::store::sqlite::errors::store_error;
 use crate::store::sqlite::rows::counts_from_text;
 use crate::store::sqlite::write::CachedTables;
 
+use super::Ids;
+use super::events::handlers;
+
 /// The actions after an id, each with the number of its queue.
 const ACTIONS: &str = "
     SELECT a.queue, a.id, a.state, a.priority, a.attempt, a.failures, a.restarts, a.queued_at, a.started_at, a.finished_at,
-        a.not_before, a.processing_ms, a.percent, a.worker, a.error, a.note, p.submission_key, p.value, a.report
+        a.not_before, a.processing_ms, a.percent, a.worker, a.error, a.note, p.submission_key, p.value, a.report, a.action_id,
+        a.origin
     FROM action a LEFT JOIN parameters p ON p.id = a.id WHERE a.id > ?1 ORDER BY a.id LIMIT ?2";
 
 const HISTORY: &str = "
     SELECT id, attempt, started_at, ended_at, ended, worker, error FROM history
     WHERE id BETWEEN ?1 AND ?2 ORDER BY id, attempt";
 
-/// Reads the queues; also returns their numbers in the same order.
-pub(super) fn outline(
-    connection: &Connection,
-    path: &Path,
-) -> Result<(Vec<i64>, Outline), StoreError> {
+/// Reads the queues and handlers; also returns their numbers in the same order.
+pub(super) fn outline(connection: &Connection, path: &Path) -> Result<(Ids, Outline), StoreError> {
     let read = || -> rusqlite::Result<Vec<(i64, String, bool, String)>> {
         connection
             .prepare("SELECT id, name, paused, counts FROM queue")?
@@ -45,7 +46,9 @@ pub(super) fn outline(
     }
     let tables = CachedTables::read(connection).map_err(|e| store_error(&e, path))?;
     let last_id = i64::try_from(tables.last_id).unwrap_or(i64::MAX);
-    Ok((ids, Outline { queues, last_id }))
+    let (handler_ids, handlers) = handlers(connection).map_err(|e| store_error(&e, path))?;
+    let outline = Outline { queues, handlers, last_id, last_event: tables.last_event };
+    Ok((Ids { queues: ids, handlers: handler_ids }, outline))
 }
 
 /// Reads the actions behind a place, and their past attempts.
@@ -106,6 +109,8 @@ fn action(row: &Row<'_>, id: i64, queue: usize, parameters: Vec<u8>) -> rusqlite
         key: bytes_of(row, 16)?,
         parameters,
         report: bytes_of(row, 18)?,
+        action_id: bytes_of(row, 19)?,
+        origin: bytes_of(row, 20)?,
         past: Vec::new(),
     })
 }
@@ -132,11 +137,11 @@ fn read_past(connection: &Connection, rows: &mut [Moved]) -> rusqlite::Result<()
 }
 
 /// Reads a text, whatever bytes are in it.
-fn bytes_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vec<u8>>> {
+pub(super) fn bytes_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vec<u8>>> {
     let value = row.get_ref(column)?;
     Ok(value.as_bytes_or_null()?.map(<[u8]>::to_vec))
 }
 
-fn corrupt(path: &Path, reason: String) -> StoreError {
+pub(super) fn corrupt(path: &Path, reason: String) -> StoreError {
     StoreError::Corrupt { path: path.to_owned(), reason }
 }

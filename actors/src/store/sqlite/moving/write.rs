@@ -22,7 +22,7 @@ CREATE TABLE moving (
 ";
 
 /// A text of any bytes.
-struct Text<'a>(&'a [u8]);
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
 
 impl ToSql for Text<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -30,11 +30,11 @@ impl ToSql for Text<'_> {
     }
 }
 
-fn text(bytes: &Option<Vec<u8>>) -> Option<Text<'_>> {
+pub(super) fn text(bytes: &Option<Vec<u8>>) -> Option<Text<'_>> {
     bytes.as_deref().map(Text)
 }
 
-fn transaction(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+pub(super) fn transaction(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn begin(
     let transaction = transaction(connection)?;
     transaction.execute_batch(
         "DELETE FROM action; DELETE FROM parameters; DELETE FROM submission_key; DELETE FROM history;
-         DELETE FROM queue; DROP TABLE IF EXISTS moving;",
+         DELETE FROM queue; DELETE FROM event; DELETE FROM handler; DROP TABLE IF EXISTS moving;",
     )?;
     transaction.execute_batch(MARK)?;
     transaction.execute(
@@ -68,6 +68,12 @@ pub(super) fn begin(
         transaction.execute(
             "INSERT INTO queue (name, paused, counts) VALUES (?1, ?2, '[]')",
             params![queue.name, queue.paused],
+        )?;
+    }
+    for handler in &outline.handlers {
+        transaction.execute(
+            "INSERT INTO handler (name, dropped) VALUES (?1, ?2)",
+            params![handler.name, handler.dropped],
         )?;
     }
     transaction.pragma_update(None, "user_version", MOVING)?;
@@ -85,8 +91,8 @@ pub(super) fn page(
     {
         let mut action = transaction.prepare_cached(
             "INSERT INTO action (id, queue, state, priority, attempt, failures, restarts, queued_at, started_at,
-                finished_at, not_before, processing_ms, percent, worker, error, note, report)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                finished_at, not_before, processing_ms, percent, worker, error, note, report, action_id, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         )?;
         let mut parameters = transaction.prepare_cached(
             "INSERT INTO parameters (id, submission_key, value) VALUES (?1, ?2, ?3)",
@@ -118,6 +124,8 @@ pub(super) fn page(
                 text(&row.error),
                 text(&row.note),
                 text(&row.report),
+                text(&row.action_id),
+                text(&row.origin),
             ])?;
             parameters.execute(params![row.id, text(&row.key), Text(&row.parameters)])?;
             if row.key.is_some() {
@@ -143,8 +151,8 @@ pub(super) fn page(
     transaction.commit()
 }
 
-/// Counts the actions, and notes the highest id that was given out.
-pub(super) fn complete(connection: &mut Connection, last_id: i64) -> rusqlite::Result<()> {
+/// Counts the actions, and notes the highest numbers that were given out.
+pub(super) fn complete(connection: &mut Connection, outline: &Outline) -> rusqlite::Result<()> {
     let transaction = transaction(connection)?;
     let ids: Vec<i64> = transaction
         .prepare("SELECT id FROM queue")?
@@ -168,7 +176,10 @@ pub(super) fn complete(connection: &mut Connection, last_id: i64) -> rusqlite::R
             params![id, counts_to_text(&counts, deferred)],
         )?;
     }
-    transaction.execute("UPDATE meta SET last_id = max(last_id, ?1)", [last_id])?;
+    transaction.execute(
+        "UPDATE meta SET last_id = max(last_id, ?1), last_event = max(last_event, ?2)",
+        [outline.last_id, outline.last_event],
+    )?;
     transaction.commit()
 }
 
