@@ -291,15 +291,16 @@ impl Call<'_> {
         Ok(within.status)
     }
 
-    /// Reads the parameters of an action, unless it has ended, once memory for them is reserved.
+    /// Reads the parameters of an action, once memory for them is reserved; those of one that has ended only with `of_ended`.
     pub(super) async fn parameters(
         &mut self,
         queue: &QueueHandle,
         id: ActionId,
+        of_ended: bool,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let mut most = SMALL;
         loop {
-            match queue.parameters_within(id, most).await? {
+            match queue.parameters_within(id, most, of_ended).await? {
                 (state, Ok(parameters)) => return Ok((state, parameters)),
                 (_, Err(TooLarge { bytes })) => {
                     self.reserve_memory(bytes).await?;

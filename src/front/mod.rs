@@ -40,6 +40,7 @@ mod ends;
 mod errors;
 mod handover;
 mod list;
+mod many;
 mod message;
 mod queues;
 mod render;

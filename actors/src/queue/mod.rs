@@ -5,7 +5,7 @@
 //! answered, and no attempt handed to a worker, before the batch that holds it is durable (Q2, Q5).
 //!
 //! For callers:
-//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`deleting`], [`within`] and [`run_now`]
+//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`many`], [`within`] and [`run_now`]
 //!   for more of them;
 //! - [`settings`] with [`retry`], [`status`], [`errors`]: what they give and get.
 //!
@@ -29,13 +29,13 @@ mod actor;
 mod attempts;
 mod batch;
 mod committed;
-mod deleting;
 mod due;
 mod errors;
 mod handle;
 mod inbox;
 mod level;
 mod listing;
+mod many;
 mod messages;
 mod owners;
 mod relay;
@@ -54,10 +54,10 @@ mod waiters;
 mod within;
 
 pub(crate) use actor::QueueActor;
-pub use deleting::Deleted;
 pub use errors::QueueError;
 pub use handle::QueueHandle;
 pub use listing::{Listing, TooLarge};
+pub use many::{Commanded, Many, ManyCommand, Refused};
 #[cfg(feature = "testing")]
 pub(crate) use messages::Crash;
 pub(crate) use messages::{

@@ -332,7 +332,7 @@ impl Builder {
             shutdown: Shutdown::new(),
             draining: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
-            deleting: Semaphore::new(1),
+            turns: Semaphore::new(1),
             observers,
             handlers,
             #[cfg(unix)]

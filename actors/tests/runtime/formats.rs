@@ -167,6 +167,7 @@ impl OldFile {
             max_queued: None,
             retention: Retention { max_finished: Some(3), finished_after: None },
             wants: None,
+            keep_parameters: true,
         };
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
@@ -201,6 +202,7 @@ impl OldFile {
             max_queued: None,
             retention: Retention::default(),
             wants: None,
+            keep_parameters: true,
         };
         let reply = store.commit(batch).await.unwrap();
         assert!(reply.controls[0].is_ok(), "{reply:?}");

@@ -36,6 +36,7 @@ mod in_memory;
 mod limits;
 mod list;
 mod lock;
+mod many;
 #[cfg(feature = "postgres")]
 pub(in crate::store) mod moving;
 mod open;

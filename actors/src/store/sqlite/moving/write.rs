@@ -119,7 +119,10 @@ pub(super) fn page(
                 text(&row.note),
                 text(&row.report),
             ])?;
-            parameters.execute(params![row.id, text(&row.key), Text(&row.parameters)])?;
+            // They need not be kept of what has ended.
+            if !row.parameters.is_empty() {
+                parameters.execute(params![row.id, text(&row.key), Text(&row.parameters)])?;
+            }
             if row.key.is_some() {
                 key.execute(params![queue, text(&row.key), row.id])?;
             }
