@@ -405,8 +405,9 @@ pub const MAX_PARAMETERS: usize = 16;
 /// Parameters of `QueueInfo` that `getStatus` does not know: whoever sends one of them expects something else.
 const NOT_OF_STATUS: [&str; 4] = ["Priority", "Tokens", "AllStages", "MaxDepth"];
 
-/// Returns the name of the parameter in the name of a filter by one.
-fn parameter(name: &str) -> Option<&str> {
+/// Returns the name of the parameter in the name of a filter by one: of `Parameter.Title` it is `Title`.
+#[must_use]
+pub fn parameter(name: &str) -> Option<&str> {
     let (start, rest) = name.split_at_checked(PARAMETER.len())?;
     (start.eq_ignore_ascii_case(PARAMETER) && !rest.is_empty()).then_some(rest)
 }

@@ -30,6 +30,7 @@ use super::{Client, queues, request_log, secrets, server_info, service, submit, 
 use crate::aci::catalog::builtin::HELP;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
+use crate::aci::queue_info::parameter;
 use crate::aci::request::{Pairs, RawRequest, Rejected, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::token::Token;
@@ -111,6 +112,10 @@ pub(super) async fn dispatch(
     let found = actions.find(&action);
     let names = match &found {
         Ok(Action::Queued(served)) => &served.secret_names,
+        // Its filters have values of parameters of any queue.
+        Ok(Action::QueueInfo) if pairs.iter().any(|(name, _)| parameter(name).is_some()) => {
+            endpoint.secret_names()
+        }
         Ok(_) => &secrets::WELL_KNOWN,
         Err(_) => endpoint.secret_names(),
     };

@@ -127,7 +127,7 @@ impl List {
         if more {
             let body = AciBody::Stream(sending.stream(out));
             let memory = ReplyMemory::default();
-            let (is_refused, asks_for_key, may_retry) = (false, false, false);
+            let (is_refused, asks_for_key, retry_after) = (false, false, None);
             let handover = Handover::default();
             return Ok(AciReply {
                 content_type,
@@ -136,7 +136,7 @@ impl List {
                 handover,
                 is_refused,
                 asks_for_key,
-                may_retry,
+                retry_after,
             });
         }
         if let Some(damage) = sending.listing.damage()

@@ -1,8 +1,9 @@
 //! The action `QueueInfo`: shows a queue and steers its actions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::store::query::{Query, Range, SortKey, States};
+use actiond_actors::store::query::{Details, Query, Range, SortKey, States};
 use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Timestamp};
 use chrono::Local;
 
@@ -224,6 +225,16 @@ async fn queue_status(served: &ServedQueue) -> Result<Vec<Element>, AciError> {
     ])
 }
 
+/// Returns what the actions must have been given, and what their errors must say, if that matters.
+fn details(query: &StatusQuery) -> Option<Arc<Details>> {
+    let details = Details {
+        parameters: query.parameters.clone(),
+        action_id: query.action_id.clone(),
+        error: query.text.clone(),
+    };
+    (details != Details::default()).then(|| Arc::new(details))
+}
+
 pub(super) fn store_query(query: &StatusQuery) -> Query {
     let range = |range: TimeRange| Range {
         from: range.from_ms.map(Timestamp),
@@ -240,6 +251,7 @@ pub(super) fn store_query(query: &StatusQuery) -> Query {
         queued: range(query.queued),
         started: range(query.started),
         finished: range(query.finished),
+        details: details(query),
         sort: match query.sort_by {
             SortBy::QueueTime => SortKey::Queued,
             SortBy::StartTime => SortKey::Started,

@@ -38,7 +38,9 @@ pub(super) fn text_of(action: &str, pairs: &Pairs, secret: &SecretNames) -> Stri
             break;
         }
         let value = match value {
-            PairValue::Text(value) if secret.has(name) && !value.is_empty() => MASK.to_owned(),
+            PairValue::Text(value) if secret.has(of_filter(name)) && !value.is_empty() => {
+                MASK.to_owned()
+            }
             PairValue::Text(value) => encoded(value, IN_VALUES),
             PairValue::Bytes(bytes) => format!("({} bytes)", bytes.len()),
         };

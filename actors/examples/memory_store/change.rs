@@ -200,7 +200,7 @@ impl<'d> Change<'d> {
         let mut affected = Vec::new();
         for Target { id, queued_at } in actions {
             let Some(row) = self.queue.rows.get(id) else { continue };
-            let is_listed = filter.is_none_or(|filter| filter.matches(&row.record));
+            let is_listed = filter.is_none_or(|filter| filter.still_matches(&row.record));
             if is_listed && queued_at.is_none_or(|at| at == row.record.queued_at) {
                 let refused = row.affected(Verdict::Refused);
                 affected.push(self.command(*id, command).unwrap_or(refused));

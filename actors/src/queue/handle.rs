@@ -490,7 +490,7 @@ impl QueueHandle {
     ) -> Result<T, QueueError> {
         match tokio::time::timeout(DEADLINE, answer).await {
             Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, &self.settings())),
+            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, &self.shared)),
             Ok(Err(_)) | Err(_) => Err(QueueError::NoAnswer),
         }
     }

@@ -23,12 +23,14 @@
 //! - [`shared`]: all of them, and the actor's address;
 //! - [`inbox`]: what the next batch takes;
 //! - [`slots`]: the attempts that run (Q4);
-//! - [`waiters`]: the callers that wait for an end (Q11).
+//! - [`waiters`]: the callers that wait for an end (Q11);
+//! - [`drain`]: how fast actions leave the queue.
 
 mod actor;
 mod attempts;
 mod batch;
 mod committed;
+mod drain;
 mod due;
 mod errors;
 mod handle;

@@ -112,8 +112,8 @@ pub enum Control {
         actions: Vec<Target>,
         /// The command; none that [`Control::Command`] does not take.
         command: Command,
-        /// The filter by which they were listed, if they were. Its order does not matter, and what never changes of an action
-        /// (its parameters, its name) was judged then and need not be again.
+        /// The filter by which they were listed, if they were. Its order does not matter, and its
+        /// [details](Query::details) were judged then: [`Query::still_matches`].
         filter: Option<Arc<Query>>,
     },
     /// Makes this owner the one that runs an attempt whose work is done elsewhere, and returns it in [`BatchReply::resumed`];

@@ -15,7 +15,7 @@ use super::{StoreFactory, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
 use crate::queue::Target;
-use crate::store::query::{Cursor, Query, Range, SortKey, States};
+use crate::store::query::{Cursor, Details, Query, Range, SortKey, States};
 use crate::store::{
     Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduledFor,
     Store,
@@ -183,6 +183,19 @@ fn ranges(until: i64) -> impl Strategy<Value = Range> {
     ]
 }
 
+/// Some that all actions have, some that few have, and some that none has.
+fn details() -> impl Strategy<Value = Arc<Details>> {
+    let place = (0..9_u8).prop_map(|place| ("PLACE".to_owned(), place.to_string()));
+    let parameters = proptest::collection::vec(place, 0..2);
+    let error = prop_oneof![Just("ATTEMPT"), Just("attempt 1"), Just("server"), Just("none")];
+    let error = proptest::option::weighted(0.4, error.prop_map(str::to_owned));
+    let action_id = prop_oneof![3 => Just("\"a\" 7"), 1 => Just("none")];
+    let action_id = proptest::option::weighted(0.3, action_id.prop_map(str::to_owned));
+    (parameters, error, action_id).prop_map(|(parameters, error, action_id)| {
+        Arc::new(Details { parameters, action_id, error })
+    })
+}
+
 fn queries(until: i64) -> impl Strategy<Value = Query> {
     let ended: States = State::ALL.into_iter().filter(|s| s.is_final()).collect();
     let states = prop_oneof![
@@ -198,10 +211,11 @@ fn queries(until: i64) -> impl Strategy<Value = Query> {
         priority(),
         priority(),
         (ranges(until), ranges(until), ranges(until)),
+        proptest::option::weighted(0.3, details()),
         sort,
         any::<bool>(),
     )
-        .prop_map(|(states, min_priority, max_priority, times, sort, descending)| {
+        .prop_map(|(states, min_priority, max_priority, times, details, sort, descending)| {
             let (queued, started, finished) = times;
             Query {
                 states,
@@ -210,6 +224,7 @@ fn queries(until: i64) -> impl Strategy<Value = Query> {
                 queued,
                 started,
                 finished,
+                details,
                 sort,
                 descending,
             }

@@ -206,8 +206,9 @@ impl Queue {
 
     /// Returns the ids of a listing, in its order.
     pub(super) fn list(&self, query: &Query) -> Vec<ActionId> {
-        let mut listed: Vec<&Record> =
-            self.rows.values().map(|row| &row.record).filter(|r| query.matches(r)).collect();
+        let listed = self.rows.values();
+        let listed = listed.filter(|row| query.matches(&row.record, row.parameters.as_ref()));
+        let mut listed: Vec<&Record> = listed.map(|row| &row.record).collect();
         listed.sort_by(|a, b| {
             let (time_a, time_b) = (query.sort.time_of(a), query.sort.time_of(b));
             // Those without the time come last, whichever the direction.
@@ -282,7 +283,9 @@ impl Queue {
                 for Target { id, queued_at } in actions {
                     let is_meant = |row: &&mut Row| {
                         queued_at.is_none_or(|at| at == row.record.queued_at)
-                            && filter.as_ref().is_none_or(|filter| filter.matches(&row.record))
+                            && filter
+                                .as_ref()
+                                .is_none_or(|filter| filter.still_matches(&row.record))
                     };
                     let Some(row) = self.rows.get_mut(id).filter(is_meant) else { continue };
                     let refused = row.affected(Verdict::Refused);

@@ -30,6 +30,7 @@ mod checkpoint;
 mod compact;
 mod deferred;
 mod deletion;
+mod details;
 mod errors;
 mod files;
 mod in_memory;

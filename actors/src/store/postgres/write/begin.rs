@@ -186,11 +186,10 @@ pub(super) async fn begin<'b>(
         message.add(&statements.take_keys, values![queues.clone(), keys.clone()]);
         message.add(&statements.keys, values![queues, keys])
     });
-    let origins = (!wanted.copied.is_empty())
-        .then(|| {
-            let (queues, ids) = columns(&wanted.copied);
-            message.add(&statements.origins, values![ids, queues])
-        });
+    let origins = (!wanted.copied.is_empty()).then(|| {
+        let (queues, ids) = columns(&wanted.copied);
+        message.add(&statements.origins, values![ids, queues])
+    });
     let of: Vec<i32> = batches.iter().map(|batch| queue_number(batch)).collect();
     let queues = message.add(&statements.queues, values![of]);
     let ids = (wanted.new > 0).then(|| message.add(&statements.ids, values![wanted.new]));
@@ -362,11 +361,10 @@ impl<'b> Known<'b> {
         let (queues, ids) = columns(&wanted.named);
         let mut message = Message::to(&session.client);
         let live = message.add(&statements.named, values![ids.clone()]);
-        let origins = (!wanted.copied.is_empty())
-            .then(|| {
-                let (queues, ids) = columns(&wanted.copied);
-                message.add(&statements.origins, values![ids, queues])
-            });
+        let origins = (!wanted.copied.is_empty()).then(|| {
+            let (queues, ids) = columns(&wanted.copied);
+            message.add(&statements.origins, values![ids, queues])
+        });
         let done = done(&mut message, statements, queues, ids);
         let mut answers = message.answers().await?;
         self.add_rows(answers.take(live), |row| Row::live(row, sites))?;
