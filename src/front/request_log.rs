@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
 use super::message::AciRequest;
+use super::secrets::of_filter;
 use crate::aci::request::{PairValue, Pairs};
 use crate::aci::words::shorten;
 use crate::logging::RequestOutcome;

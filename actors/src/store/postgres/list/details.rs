@@ -1,11 +1,12 @@
-//! What listings look for beside the columns of the indexes: what an action was given, and its error.
+//! What listings look for beside the columns of the indexes: what an action was given, its name, and its error.
 
 use std::collections::HashSet;
 
 use deadpool_postgres::Object;
+use tokio_postgres::types::ToSql;
 
 use crate::action::ActionId;
-use crate::store::postgres::columns::{action_id, id_number, text};
+use crate::store::postgres::columns::{action_id as read_id, id_number, text};
 use crate::store::postgres::errors::Failure;
 use crate::store::query::Details;
 
@@ -13,15 +14,15 @@ use crate::store::query::Details;
 const BYTES: i64 = 4 << 20;
 
 /// The parameters and errors of actions, as far as they are wanted, and as long as all of them fit.
-const DETAILS: &str = "SELECT id, at, parameters, error FROM (
+const DETAILS: &str = "SELECT id, at, parameters, error, coalesce(named, false) FROM (
         SELECT *, (sum(bytes) OVER (ORDER BY at))::int8 AS total FROM (
-            SELECT e.of_id AS id, e.at, CASE WHEN $4 THEN x.parameters END AS parameters, CASE WHEN $5 THEN x.error END AS error,
+            SELECT e.of_id AS id, e.at, $6::bytea IS NULL OR x.action_id = $6 AS named, CASE WHEN $4 THEN x.parameters END AS parameters, CASE WHEN $5 THEN x.error END AS error,
                 (CASE WHEN $4 THEN octet_length(x.parameters) ELSE 0 END
                     + CASE WHEN $5 THEN coalesce(octet_length(x.error), 0) ELSE 0 END)::int8 AS bytes
             FROM unnest($2::int8[]) WITH ORDINALITY AS e(of_id, at)
             CROSS JOIN LATERAL (
-                SELECT l.parameters, l.error FROM live l WHERE l.id = e.of_id AND l.queue = $1
-                UNION ALL SELECT d.parameters, d.error FROM done d WHERE d.queue = $1 AND d.id = e.of_id
+                SELECT l.parameters, l.error, l.action_id FROM live l WHERE l.id = e.of_id AND l.queue = $1
+                UNION ALL SELECT d.parameters, d.error, d.action_id FROM done d WHERE d.queue = $1 AND d.id = e.of_id
             ) AS x) AS sized) AS added
     WHERE total <= $3 OR at = 1 ORDER BY at";
 
@@ -44,14 +45,16 @@ pub(super) async fn having(
         return Ok(having);
     }
     let (with_parameters, with_error) = (!details.parameters.is_empty(), details.error.is_some());
+    let action_id = details.action_id.as_deref().map(str::as_bytes);
     let ids: Vec<i64> = actions.iter().copied().map(id_number).collect();
     let statement = client.prepare_cached(DETAILS).await?;
-    let rows =
-        client.query(&statement, &[&queue, &ids, &BYTES, &with_parameters, &with_error]).await?;
+    let values: [&(dyn ToSql + Sync); 6] =
+        [&queue, &ids, &BYTES, &with_parameters, &with_error, &action_id];
+    let rows = client.query(&statement, &values).await?;
     for row in &rows {
-        let (id, at) = (action_id(row, 0)?, row.try_get::<_, i64>(1)?);
+        let (id, at) = (read_id(row, 0)?, row.try_get::<_, i64>(1)?);
         having.looked_at = usize::try_from(at).unwrap_or_default();
-        if !details.admit_error(text(row, 3)?.as_deref()) {
+        if !row.try_get::<_, bool>(4)? || !details.admit_error(text(row, 3)?.as_deref()) {
             continue;
         }
         let given: Option<&[u8]> = row.try_get(2)?;
