@@ -112,6 +112,25 @@ impl ParamSpec {
         Self { name, kind, required: true, summary, is_secret: false }
     }
 
+    /// Returns true if it is for the parameter of this name, in any case.
+    ///
+    /// ```
+    /// use actiond_aci::catalog::{ParamKind, ParamSpec};
+    /// let of_any = ParamSpec::optional("Parameter.NAME", ParamKind::Text, "Only actions with it.");
+    /// assert!(of_any.is_for("parameter.Title") && !of_any.is_for("Parameter."));
+    /// ```
+    #[must_use]
+    pub fn is_for(&self, name: &str) -> bool {
+        if self.name.eq_ignore_ascii_case(name) {
+            return true;
+        }
+        // With the point.
+        let start = self.name.len().saturating_sub(NAME.len() - 1);
+        let begins =
+            || self.name.get(..start)?.eq_ignore_ascii_case(name.get(..start)?).then_some(());
+        name.len() > start && self.name.ends_with(NAME) && begins().is_some()
+    }
+
     /// Says that its value is not for other eyes: no log shows it.
     #[must_use]
     pub const fn secret(mut self) -> Self {
@@ -122,6 +141,9 @@ impl ParamSpec {
 
 /// The name of a [`ParamSpec`] that is for parameters of any other name.
 pub const ANY: &str = "*";
+
+/// The end of the name of a [`ParamSpec`] that is for all parameters that begin with what is before it, up to the point.
+pub const NAME: &str = ".NAME";
 
 /// The values that a parameter may have. Words are compared without regard to case, and white space around a value does not
 /// count. An empty value of any kind but text counts as not given.
@@ -151,6 +173,8 @@ pub enum ParamKind {
     ListOf(&'static [&'static str]),
     /// A token that a server like this one gave.
     Token,
+    /// One or more of these, with commas between them.
+    Tokens,
     /// The name of a queue; the caller checks if there is such a queue.
     Queue,
     /// A time as [`parse_filter`] reads it.
@@ -175,6 +199,9 @@ impl ParamKind {
                 format!("one or more of {}, with commas between them", words.join(", "))
             }
             Self::Token => "a token that this server returned".to_owned(),
+            Self::Tokens => {
+                "one or more tokens that this server returned, with commas between them".to_owned()
+            }
             Self::Queue => "the name of a queue".to_owned(),
             Self::Time => FILTER_FORMS.to_owned(),
             Self::EarliestStart => START_FORMS.to_owned(),
@@ -197,6 +224,7 @@ impl ParamKind {
             Self::OneOf(words) => find_word(words, text).is_some(),
             Self::ListOf(words) => list(text).all(|word| find_word(words, word).is_some()),
             Self::Token => Token::parse(text).is_ok(),
+            Self::Tokens => list(text).all(|word| Token::parse(word).is_ok()),
             Self::Queue => !text.is_empty(),
             Self::Time => parse_filter(text, 0, &chrono::Utc).is_ok(),
             Self::EarliestStart => start::is_start(text),
@@ -237,7 +265,7 @@ pub fn validate(
     // The action's own parameters come first: one of them may narrow a common one.
     let known = || spec.params.iter().chain(common.iter().copied().flatten());
     for (name, value) in pairs.iter() {
-        match known().find(|param| param.name.eq_ignore_ascii_case(name)) {
+        match known().find(|param| param.is_for(name)) {
             Some(param) => check(param, name, value)?,
             None => match (spec.find(ANY), value) {
                 (Some(any), PairValue::Text(_)) => check(any, name, value)?,

@@ -24,6 +24,8 @@ pub struct AciError {
     /// The text for the log in place of the longer text, where a client may not see all of it: paths of the server's disk. It
     /// is never sent.
     pub logged: Option<String>,
+    /// Number of seconds after which the same request may succeed, if it may: HTTP has a header for that.
+    pub retry_after: Option<u32>,
 }
 
 impl AciError {
@@ -33,7 +35,8 @@ impl AciError {
         string: &'static str,
         description: impl Into<String>,
     ) -> Self {
-        Self { number, code, string, description: description.into(), logged: None }
+        let description = description.into();
+        Self { number, code, string, description, logged: None, retry_after: None }
     }
 
     /// There is no action of this name (number 1, texts as a real server has them).
@@ -133,9 +136,9 @@ impl AciError {
         )
     }
 
-    /// The queue holds as many queued actions as it may (503).
+    /// The queue holds as many queued actions as it may (503), and may have room for another after so many seconds.
     #[must_use]
-    pub fn queue_full(queue: &str, limit: u64) -> Self {
+    pub fn queue_full(queue: &str, limit: u64, retry_after: u32) -> Self {
         let (queue, actions) = (shorten(queue), if limit == 1 { "action" } else { "actions" });
         Self::new(
             503,
@@ -145,6 +148,7 @@ impl AciError {
                 "The queue {queue} already holds {limit} queued {actions} (MaxQueueSize). Send the action again later."
             ),
         )
+        .after(retry_after)
     }
 
     /// The client may not do what it asked for (504); `why` is a sentence.
@@ -163,12 +167,6 @@ impl AciError {
     #[must_use]
     pub fn is_permission(&self) -> bool {
         self.code == "ERRORPERMISSION"
-    }
-
-    /// Returns true if it is [`AciError::unavailable`]: the same request may succeed later.
-    #[must_use]
-    pub fn is_unavailable(&self) -> bool {
-        self.code == "ERRORUNAVAILABLE"
     }
 
     /// Something in the request is larger than it may be (505); `what` names it, and the setting that limits it.
@@ -204,6 +202,7 @@ impl AciError {
             "Not available now",
             format!("Not available now: {}.", text.trim_end_matches('.')),
         )
+        .after(1)
     }
 
     /// The action with this token is not the worker's who speaks of it, or not any more (507); `why` says what became of it.
@@ -224,6 +223,11 @@ impl AciError {
     #[must_use]
     pub fn internal(text: &str) -> Self {
         Self::new(500, "ERRORINTERNAL", "Internal error", format!("Internal error: {text}"))
+    }
+
+    const fn after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// Sets a text for the log that says more than the client is told.

@@ -36,6 +36,7 @@ const LISTS: &[(&str, &str)] = &[
     ("*", "engine"),
     ("children", "child"),
     ("queues", "queue"),
+    ("reasons", "reason"),
     ("responsedata", "logentry"),
     ("responsedata", "request"),
     ("responsedata", "work"),

@@ -8,10 +8,14 @@ use chrono::TimeZone;
 use super::catalog::builtin::{PRIORITY, QUEUE_INFO};
 use super::catalog::{ParamKind, parse_integer, parse_seconds, validate};
 use super::error::AciError;
-use super::request::Pairs;
+use super::request::{PairValue, Pairs};
 use super::time::parse_filter;
 use super::token::Token;
-use super::words::{list, nearest, parse_bool};
+use super::words::{list, nearest, parse_bool, shorten};
+
+mod many;
+
+pub use many::{Many, ManyActions};
 
 /// The values of the parameter `QueueAction`, spelled as the documentation spells them.
 pub const QUEUE_ACTIONS: &[&str] = &[
@@ -39,17 +43,25 @@ pub struct QueueInfo {
     pub queue: Option<String>,
     /// The one action that is meant. Whether it is in the queue is for the caller to check.
     pub token: Option<Token>,
+    /// The many actions that are meant, instead.
+    pub many: Option<Many>,
     /// The command.
     pub command: QueueCommand,
+    /// A warning for the reply: parameters of a list that select nothing.
+    pub warning: Option<String>,
 }
 
-/// The command of a `QueueInfo` request. `Progress`, `Cancel`, `ChangePriority`, `Duplicate` and `Retry` always have a token.
+/// The command of a `QueueInfo` request. `Progress` and `Duplicate` always have a token; `Cancel`, `ChangePriority`, `Retry` and
+/// `Delete` have one, or are for [many](Many).
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueueCommand {
     /// Show status and results of one action, or of those that the query selects.
     GetStatus(StatusQuery),
     /// Show the parameters of one action, or of all that have not ended.
-    GetActionParameters,
+    GetActionParameters {
+        /// True to show them of what has ended, too (our extension).
+        of_ended: bool,
+    },
     /// Show if the queue is paused, and its number of actions in each group of states.
     QueueStatus,
     /// Show the progress of an action.
@@ -61,7 +73,7 @@ pub enum QueueCommand {
     },
     /// Remove an action that has not started.
     Cancel,
-    /// Ask an action to stop; without a token, all that run.
+    /// Ask an action to stop, or many; without any, all that run.
     Stop,
     /// Pause an action, or the queue.
     Pause,
@@ -76,9 +88,8 @@ pub enum QueueCommand {
     Duplicate,
     /// Start the next attempt at an action at once, also at one that has ended in an error.
     Retry,
-    /// Delete an action that has ended, or all of them that the query selects (our extension). Without a token the query has a
-    /// filter, and names no state but final ones.
-    Delete(StatusQuery),
+    /// Delete an action that has ended, or many (our extension).
+    Delete,
 }
 
 /// The selection and the order of the actions that `getStatus` shows.
@@ -96,6 +107,12 @@ pub struct StatusQuery {
     pub started: TimeRange,
     /// Only actions that ended in this range.
     pub finished: TimeRange,
+    /// Only actions that were given all of these parameters, each with exactly this value (our extension).
+    pub parameters: Vec<(String, String)>,
+    /// Only actions that were sent under this `ActionID` (our extension).
+    pub action_id: Option<String>,
+    /// Only actions whose error has this text in it (our extension).
+    pub text: Option<String>,
     /// The sort key; the time of queuing by default.
     pub sort_by: SortBy,
     /// True for the latest first, as by default.
@@ -123,6 +140,9 @@ impl Default for StatusQuery {
             queued: TimeRange::default(),
             started: TimeRange::default(),
             finished: TimeRange::default(),
+            parameters: Vec::new(),
+            action_id: None,
+            text: None,
             sort_by: SortBy::QueueTime,
             descending: true,
             start: 1,
@@ -296,7 +316,9 @@ impl QueueInfo {
             .unwrap_or_default();
         let command = match word {
             "getStatus" => QueueCommand::GetStatus(StatusQuery::parse(pairs, now_ms, tz)?),
-            "getActionParameters" => QueueCommand::GetActionParameters,
+            "getActionParameters" => QueueCommand::GetActionParameters {
+                of_ended: pairs.given("Final").and_then(parse_bool).unwrap_or(false),
+            },
             "queueStatus" => QueueCommand::QueueStatus,
             "progress" => QueueCommand::Progress {
                 all_stages: pairs.given("AllStages").and_then(parse_bool).unwrap_or(false),
@@ -312,10 +334,11 @@ impl QueueInfo {
             },
             "duplicate" => QueueCommand::Duplicate,
             "retry" => QueueCommand::Retry,
-            DELETE => QueueCommand::Delete(to_delete(pairs, token.is_some(), now_ms, tz)?),
+            DELETE => QueueCommand::Delete,
             _ => return Err(AciError::missing("QueueAction", &QUEUE_ACTIONS.join(", "))),
         };
-        let needs_token = matches!(
+        let many = many::many(pairs, word, token.is_some(), now_ms, tz)?;
+        let needs_actions = matches!(
             command,
             QueueCommand::Progress { .. }
                 | QueueCommand::Cancel
@@ -323,20 +346,26 @@ impl QueueInfo {
                 | QueueCommand::Duplicate
                 | QueueCommand::Retry
         );
-        if needs_token && token.is_none() {
-            return Err(AciError::missing(
-                "Token",
-                &format!("for {word}, {}", ParamKind::Token.allowed()),
-            ));
+        if needs_actions && token.is_none() && many.is_none() {
+            let one = format!("for {word}, {}", ParamKind::Token.allowed());
+            let allowed = match command {
+                QueueCommand::Progress { .. } | QueueCommand::Duplicate => one,
+                _ => format!("{one}; or Tokens, or All=true with filters"),
+            };
+            return Err(AciError::missing("Token", &allowed));
         }
-        if queue.is_none() && token.is_none() {
+        let has_tokens = many.as_ref().is_some_and(|many| many.tokens().is_some());
+        if queue.is_none() && token.is_none() && !has_tokens {
             let allowed = format!("{}; without it, a token", ParamKind::Queue.allowed());
             return Err(AciError::missing("QueueName", &allowed));
         }
-        Ok(Self { queue, token, command })
+        let is_list = matches!(command, QueueCommand::GetStatus(_)) && token.is_none();
+        let warning = if is_list { warning(pairs) } else { None };
+        Ok(Self { queue, token, many, command, warning })
     }
 
-    /// Returns the name of the queue that is meant: the one that was named, else that of the token.
+    /// Returns the name of the queue that is meant: the one that was named, else that of the token. Of many tokens without a name
+    /// beside them, each names its own.
     #[must_use]
     pub fn queue_name(&self) -> &str {
         let of_token = self.token.as_ref().map(|token| token.queue.as_str());
@@ -374,6 +403,9 @@ impl StatusQuery {
             queued: range("Queued-After", "Queued-Before")?,
             started: range("Started-After", "Started-Before")?,
             finished: range("Finished-After", "Finished-Before")?,
+            parameters: parameters(pairs)?,
+            action_id: pairs.given("ActionID").map(ToOwned::to_owned),
+            text: pairs.given("Text").map(ToOwned::to_owned),
             sort_by: if is("Sort-By", "start-time") {
                 SortBy::StartTime
             } else if is("Sort-By", "finish-time") {
@@ -392,70 +424,76 @@ impl StatusQuery {
     }
 }
 
-/// The parameters by which `getStatus` and `delete` select actions.
-const FILTERS: [&str; 9] = [
-    "State",
-    "Min-Priority",
-    "Max-Priority",
-    "Queued-After",
-    "Queued-Before",
-    "Started-After",
-    "Started-Before",
-    "Finished-After",
-    "Finished-Before",
-];
+/// The beginning of the names of filters by a parameter: the rest of such a name is that of the parameter.
+pub const PARAMETER: &str = "Parameter.";
 
-/// Reads the actions that are to be deleted. Whoever sends nothing that selects them may have lost it on the way, whoever selects
-/// what has not ended expects something else, and a parameter that is misspelt or empty was meant to leave actions out: none of them
-/// deletes anything.
-fn to_delete(
-    pairs: &Pairs,
-    has_token: bool,
-    now_ms: i64,
-    tz: &impl TimeZone,
-) -> Result<StatusQuery, AciError> {
-    validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, false)?;
-    let all = || QUEUE_INFO.params.iter().chain(QUEUE_INFO.common().iter().copied().flatten());
-    let names = || all().map(|param| &*param.name);
-    let is_known = |name: &str| names().any(|known| known.eq_ignore_ascii_case(name));
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_known(name)) {
-        let refuser = format!("QueueAction={DELETE}");
-        return Err(AciError::unknown_parameter(name, &refuser, nearest(name, names())));
-    }
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| pairs.given(name).is_none()) {
-        let allowed = format!("for {DELETE}, a value for each parameter that is sent");
-        return Err(AciError::invalid(name, "", &allowed));
-    }
-    let given = FILTERS.into_iter().find_map(|name| Some((name, pairs.given(name)?)));
-    match given {
-        Some((name, value)) if has_token => {
-            let allowed = "none with Token: delete takes one action, or those that filters select";
-            return Err(AciError::invalid(name, value, allowed));
-        }
-        None if !has_token => {
-            let allowed = format!(
-                "for {DELETE}, {}, or a filter in its place; State=finished for all that have ended",
-                ParamKind::Token.allowed()
-            );
-            return Err(AciError::missing("Token", &allowed));
-        }
-        _ => {}
-    }
-    let query = StatusQuery::parse(pairs, now_ms, tz)?;
-    if let Some(text) = pairs.given("State").filter(|_| query.states.is_none()) {
-        let allowed = format!("for {DELETE}, at least one word");
-        return Err(AciError::invalid("State", text, &allowed));
-    }
-    let ends = |state: &StateFilter| {
-        state.statuses().iter().all(|word| StateFilter::Finished.statuses().contains(word))
+/// Largest number of filters by parameters in one request: each action that is looked at is compared with all of them.
+pub const MAX_PARAMETERS: usize = 16;
+
+/// Parameters of `QueueInfo` that `getStatus` does not know: whoever sends one of them expects something else.
+const NOT_OF_STATUS: [&str; 4] = ["Priority", "Tokens", "AllStages", "MaxDepth"];
+
+/// Returns the name of the parameter in the name of a filter by one: of `Parameter.Title` it is `Title`.
+#[must_use]
+pub fn parameter(name: &str) -> Option<&str> {
+    let (start, rest) = name.split_at_checked(PARAMETER.len())?;
+    (start.eq_ignore_ascii_case(PARAMETER) && !rest.is_empty()).then_some(rest)
+}
+
+/// Goes through the names of all parameters of `QueueInfo`.
+fn names() -> impl Iterator<Item = &'static str> {
+    let all = QUEUE_INFO.params.iter().chain(QUEUE_INFO.common().iter().copied().flatten());
+    all.map(|param| &*param.name)
+}
+
+fn is_known(name: &str) -> bool {
+    parameter(name).is_some() || names().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Returns a warning about parameters of a list that select nothing, because there is no filter of their name.
+fn warning(pairs: &Pairs) -> Option<String> {
+    let is_filter = |name: &str| {
+        is_known(name) && !NOT_OF_STATUS.iter().any(|not| not.eq_ignore_ascii_case(name))
     };
-    if query.states.iter().flatten().any(|state| !ends(state)) {
-        let words = StateFilter::ALL.into_iter().zip(StateFilter::WORDS);
-        let words: Vec<&str> = words.filter(|(s, _)| ends(s)).map(|(_, word)| *word).collect();
-        let allowed = format!("for {DELETE}, a list of {}", words.join(", "));
-        return Err(AciError::invalid("State", pairs.given("State").unwrap_or_default(), &allowed));
+    let mut ignored = pairs.iter().map(|(name, _)| name).filter(|name| !is_filter(name));
+    let mut told: Vec<String> = Vec::new();
+    for name in ignored.by_ref().take(MAX_WARNED) {
+        let filters = names().filter(|known| is_filter(known));
+        let hint = nearest(name, filters).map(|near| format!(" (did you mean {near}?)"));
+        told.push(format!("'{}'{}", shorten(name), hint.unwrap_or_default()));
     }
-    Ok(query)
+    let more = ignored.count();
+    if more > 0 {
+        told.push(format!("{more} more"));
+    }
+    let one = told.len() == 1;
+    (!told.is_empty()).then(|| {
+        let parameters = if one { "This parameter is" } else { "These parameters are" };
+        format!("{parameters} not known to getStatus and had no effect: {}.", told.join(", "))
+    })
+}
+
+/// Number of unknown parameters that a warning names.
+const MAX_WARNED: usize = 5;
+
+/// Reads the filters by parameters. An empty one counts as not given, as any filter does.
+fn parameters(pairs: &Pairs) -> Result<Vec<(String, String)>, AciError> {
+    let mut read = Vec::new();
+    for (name, value) in pairs.iter() {
+        let Some(of) = parameter(name) else { continue };
+        let PairValue::Text(value) = value else {
+            return Err(AciError::invalid(name, "(bytes)", "text"));
+        };
+        if value.is_empty() {
+            continue;
+        }
+        if read.len() >= MAX_PARAMETERS {
+            let allowed = format!("at most {MAX_PARAMETERS} filters by parameters");
+            return Err(AciError::invalid(name, value, &allowed));
+        }
+        read.push((of.to_owned(), value.clone()));
+    }
+    Ok(read)
 }
 
 /// Reads a number whose range has been checked.

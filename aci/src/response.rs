@@ -129,6 +129,7 @@ pub struct ListWriter {
     item_name: &'static str,
     format: ResponseFormat,
     empty: bool,
+    warning: Option<String>,
 }
 
 impl ListWriter {
@@ -143,7 +144,7 @@ impl ListWriter {
             None => head.extend_from_slice(b"<actions"),
             Some(_) => head.extend_from_slice(b"\"actions\":{\"action\":["),
         }
-        Self { head, container: Some(container), item_name, format, empty: true }
+        Self { head, container: Some(container), item_name, format, empty: true, warning: None }
     }
 
     /// Begins a reply whose items, elements called `request`, stand directly in `responsedata`.
@@ -151,7 +152,13 @@ impl ListWriter {
     pub fn requests(action: &str, format: ResponseFormat) -> Self {
         let mut head = Vec::new();
         open(action, "SUCCESS", format, &mut head);
-        Self { head, container: None, item_name: "request", format, empty: true }
+        Self { head, container: None, item_name: "request", format, empty: true, warning: None }
+    }
+
+    /// Sets a warning: an element behind the list, beside its container.
+    #[must_use]
+    pub fn warning(self, warning: Option<String>) -> Self {
+        Self { warning, ..self }
     }
 
     /// Returns the bytes before the first item.
@@ -210,6 +217,7 @@ impl ListWriter {
                 }
             }
         }
+        self.write_warning(true, &mut out);
         close(self.format, &mut out);
         out
     }
@@ -225,8 +233,24 @@ impl ListWriter {
             (Some(_), Some(_), _) => b"]}",
             (Some(_), None, false) => b"]",
         });
+        self.write_warning(self.container.is_some() || !self.empty, &mut out);
         close(self.format, &mut out);
         out
+    }
+
+    /// Appends the warning, behind a member if there is any.
+    fn write_warning(&self, has_members: bool, out: &mut Vec<u8>) {
+        let Some(warning) = &self.warning else { return };
+        match self.format.json_style() {
+            None => Element::text("warning", warning.as_str()).write_xml(out),
+            Some(style) => {
+                if has_members {
+                    out.push(b',');
+                }
+                out.extend_from_slice(b"\"warning\":");
+                write_text(warning, style, out);
+            }
+        }
     }
 }
 
@@ -354,6 +378,38 @@ mod tests {
                     let actions = Element::new("actions").children(actions);
                     assert_eq!(list, text(success("QueueInfo", &[actions], format)));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_warning_stands_behind_the_list() {
+        for format in ALL {
+            for count in [0, 2] {
+                let item = || Element::new("action").child(Element::text("n", "1"));
+                let warning = || Element::text("warning", "no <such> filter");
+                let streamed = |mut writer: ListWriter, items: Vec<Element>| {
+                    let mut out = writer.head();
+                    items.iter().for_each(|item| writer.item(item, &mut out));
+                    out.extend(writer.tail());
+                    text(out)
+                };
+                let warned = |writer: ListWriter| writer.warning(Some("no <such> filter".into()));
+                let items: Vec<_> = (0..count).map(|_| item()).collect();
+                let writer = warned(ListWriter::new("QueueInfo", format));
+                let actions = Element::new("actions").children(items.clone());
+                let whole = success("QueueInfo", &[actions, warning()], format);
+                assert_eq!(streamed(writer, items), text(whole));
+                let requests: Vec<_> =
+                    (0..count).map(|_| Element { name: "request".into(), ..item() }).collect();
+                let writer = warned(ListWriter::requests("QueueInfo", format));
+                let mut all = requests.clone();
+                all.push(warning());
+                assert_eq!(streamed(writer, requests), text(success("QueueInfo", &all, format)));
+                let broken = warned(ListWriter::new("QueueInfo", format)).tail_with_error("lost");
+                let broken = text(broken);
+                let end = broken.find("no ").unwrap();
+                assert!(broken.find("lost").unwrap() < end, "{broken}");
             }
         }
     }

@@ -55,6 +55,7 @@ impl Bench {
             max_queued: None,
             retention: Retention::default(),
             wants: None,
+            keep_parameters: true,
         }
     }
 

@@ -117,9 +117,9 @@ pub use lifecycle::{Came, OnRestart, Recovery};
 pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
 pub use queue::{
-    ActionStatus, Backoff, Deleted, Listing, Load, QueueError, QueueHandle, QueueSettings, Relayed,
-    RelayedCommand, RetryPolicy, RunOutcome, StatusWithin, Submission, Summary, Target, TooLarge,
-    WaitFor,
+    ActionStatus, Backoff, Commanded, Listing, Load, Many, ManyCommand, QueueError, QueueHandle,
+    QueueSettings, Refused, Relayed, RelayedCommand, RetryPolicy, RunOutcome, StatusWithin,
+    Submission, Summary, Target, TooLarge, WaitFor,
 };
 pub use report::{Content, Node, Progress, Report, Stage, StageStatus};
 pub use store::sqlite::Durability;

@@ -83,8 +83,10 @@ pub enum Command {
     Resume,
     /// Queue another action with the same parameters.
     Duplicate,
-    /// Show the parameters.
+    /// Show the parameters, unless it has ended.
     ReadParameters,
+    /// Show the parameters, also of an action that has ended, if they are kept.
+    ReadKeptParameters,
     /// Start the next attempt as soon as there is a slot: of an action that waits for a time, or has ended in Error.
     Retry,
     /// Delete the action, with all that is kept of it, once it has ended.
@@ -102,7 +104,7 @@ pub enum Command {
 
 impl Command {
     /// All commands of clients, for tests and models that go through them.
-    pub const OF_CLIENTS: [Self; 10] = [
+    pub const OF_CLIENTS: [Self; 11] = [
         Self::Cancel,
         Self::Stop,
         Self::ChangePriority(1),
@@ -111,6 +113,7 @@ impl Command {
         Self::Resume,
         Self::Duplicate,
         Self::ReadParameters,
+        Self::ReadKeptParameters,
         Self::Retry,
         Self::Delete,
     ];
@@ -124,7 +127,7 @@ impl Command {
             Self::Pause { .. } => "paused",
             Self::Resume => "resumed",
             Self::Duplicate => "duplicated",
-            Self::ReadParameters => "read",
+            Self::ReadParameters | Self::ReadKeptParameters => "read",
             Self::Retry => "retried",
             Self::Delete => "deleted",
             Self::Start => "started",
@@ -230,6 +233,9 @@ pub enum Verdict {
     StatusOnly,
     /// The action is deleted.
     Delete,
+    /// The command is refused, and nothing changes: the answer for one of several actions. [`decide`] returns a [`Refusal`]
+    /// instead.
+    Refused,
 }
 
 /// A command that the rules do not allow in this state.
@@ -266,18 +272,15 @@ impl Refusal {
             (State::Queued, Command::Pause { .. }) => {
                 "it is not running; pause the queue to keep it from starting"
             }
-            (state, Command::Retry) if !matches!(state, State::Queued | State::Error) => {
-                if state.is_final() {
-                    "only an action that has ended in Error can be tried again, submit it again"
-                } else {
-                    "it is running"
-                }
+            (State::Processing | State::Paused, Command::Retry) => "it is running",
+            (State::Error, Command::Retry) | (_, Command::Duplicate) => {
+                "its parameters were not kept (KeepParameters=false), submit it again"
+            }
+            (state, Command::Retry) if state.is_final() => {
+                "only an action that has ended in Error can be tried again, duplicate it instead"
             }
             (State::Queued, Command::Resume) => {
                 "it is not paused; if the queue is paused, resume the queue"
-            }
-            (state, Command::Duplicate) if state.is_final() => {
-                "it has ended and its parameters can't be copied, submit it again"
             }
             (state, _) if state.is_final() => "it has ended, and a final state never changes",
             _ => "this is not possible in this state",
@@ -334,7 +337,7 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
         (Command::Resume, Processing) => Stay,
         (Command::Resume, Paused) => Move(Processing),
 
-        (Command::Duplicate, Queued | Processing | Paused | Stopping) => Stay,
+        (Command::Duplicate | Command::ReadKeptParameters, _) => Stay,
 
         (Command::ReadParameters, Queued | Processing | Paused | Stopping) => Stay,
         (Command::ReadParameters, Finished | Error | Cancelled | Stopped) => StatusOnly,
@@ -383,6 +386,38 @@ pub const fn decide(state: State, command: Command) -> Result<Verdict, Refusal> 
     Ok(verdict)
 }
 
+/// Decides as [`decide`] does on an action that may have ended without its parameters being kept
+/// ([`Batch::keep_parameters`](crate::store::Batch::keep_parameters)): without them it can't be run again, nor copied.
+///
+/// # Errors
+///
+/// A [`Refusal`], as of [`decide`].
+///
+/// ```
+/// use actiond_actors::lifecycle::{Command, Verdict, decide_kept};
+/// use actiond_actors::State;
+/// assert_eq!(decide_kept(State::Error, Command::Retry, true), Ok(Verdict::Move(State::Queued)));
+/// assert!(decide_kept(State::Error, Command::Retry, false).is_err());
+/// ```
+pub const fn decide_kept(
+    state: State,
+    command: Command,
+    keeps_parameters: bool,
+) -> Result<Verdict, Refusal> {
+    if !keeps_parameters && state.is_final() && needs_parameters(state, command) {
+        return Err(Refusal { state, command });
+    }
+    decide(state, command)
+}
+
+/// Tells whether a command is allowed in this state only where the action's parameters are kept. A store need not look
+/// for them otherwise.
+#[must_use]
+pub const fn needs_parameters(state: State, command: Command) -> bool {
+    matches!((command, state), (Command::Retry, State::Error) | (Command::Duplicate, _))
+        && state.is_final()
+}
+
 /// Tells whether a report by this attempt counts. A late report by an earlier attempt must change nothing (Q14).
 #[must_use]
 pub const fn is_current(state: State, latest_attempt: u32, reported_attempt: u32) -> bool {
@@ -409,8 +444,9 @@ mod tests {
         (Command::Pause { supported: true }, "- P = - - - - -"),
         (Command::Pause { supported: false }, "- - = - - - - -"),
         (Command::Resume, "- = R - - - - -"),
-        (Command::Duplicate, "= = = = - - - -"),
+        (Command::Duplicate, "= = = = = = = ="),
         (Command::ReadParameters, "= = = = s s s s"),
+        (Command::ReadKeptParameters, "= = = = = = = ="),
         (Command::Retry, "= - - - - Q - -"),
         (Command::Delete, "- - - - d d d d"),
         (Command::Start, "R - - - - - - -"),
@@ -493,6 +529,27 @@ mod tests {
                     let text = refusal.to_string();
                     assert!(text.contains(state.name()), "{text}");
                     assert!(text.len() > 40, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_its_parameters_an_action_is_neither_tried_again_nor_copied() {
+        for (command, _) in TABLE {
+            for state in State::ALL {
+                let kept = decide_kept(state, *command, true);
+                assert_eq!(kept, decide(state, *command), "{command:?} {state}");
+                let lacking = decide_kept(state, *command, false);
+                let is_refused = state.is_final()
+                    && (*command == Command::Duplicate
+                        || (*command == Command::Retry && state == Error));
+                assert_eq!(needs_parameters(state, *command), is_refused, "{command:?} {state}");
+                if is_refused {
+                    let told = lacking.unwrap_err().to_string();
+                    assert!(told.contains("its parameters were not kept"), "{told}");
+                } else {
+                    assert_eq!(lacking, kept, "{command:?} {state}");
                 }
             }
         }

@@ -101,8 +101,8 @@ struct Inner {
     /// True once nothing happens any more, because all that ran is recorded.
     recorded: watch::Sender<bool>,
     queues: RwLock<Vec<QueueHandle>>,
-    /// Held by the one that deletes many actions now: all queues share the writer.
-    deleting: Semaphore,
+    /// Held by the command to many actions whose step it is: all queues share the writer.
+    turns: Semaphore,
     observers: Observers,
     handlers: Vec<Arc<HandlerShared>>,
     #[cfg(unix)]
@@ -310,9 +310,9 @@ impl System {
         self.inner.shutdown.admit()
     }
 
-    /// Returns the permit of the one that deletes many actions.
-    pub(crate) fn deleting(&self) -> &Semaphore {
-        &self.inner.deleting
+    /// Returns the permit of the command to many actions whose step it is.
+    pub(crate) fn turns(&self) -> &Semaphore {
+        &self.inner.turns
     }
 
     /// Returns the handlers of events, to see and steer them.

@@ -225,6 +225,7 @@ pub(super) fn limits(reader: &mut Reader<'_>, sections: &[&str]) -> QueueLimits 
         max_queue_size: u64::try_from(max_queue_size).ok().filter(|size| *size > 0),
         max_finished_size: u64::try_from(max_finished_size).ok(),
         max_finished_age: Some(max_finished_age).filter(|age| !age.is_zero()),
+        keep_parameters: reader.boolean(sections, table::KEEP_PARAMETERS),
         on_restart: reader.word(sections, table::ON_RESTART).map(|word| match word {
             "Fail" => OnRestart::Fail,
             _ => OnRestart::Requeue,

@@ -88,6 +88,7 @@ pub(super) const ACTIONS: &Section = &Section::fixed(
         MAX_QUEUE_SIZE,
         MAX_FINISHED_SIZE,
         MAX_FINISHED_AGE,
+        KEEP_PARAMETERS,
         ON_RESTART,
         MAX_RESTARTS,
         MAX_ATTEMPTS,
@@ -132,6 +133,7 @@ pub(super) const QUEUE: &Section = &Section::listed(
         MAX_QUEUE_SIZE,
         MAX_FINISHED_SIZE,
         MAX_FINISHED_AGE,
+        KEEP_PARAMETERS,
         ON_RESTART,
         MAX_RESTARTS,
         MAX_ATTEMPTS,
@@ -578,6 +580,14 @@ pub(super) const MAX_FINISHED_AGE: &Key = &Key::with_default(
     ValueKind::Seconds { max: CENTURY },
     "0",
     "How long ended actions are kept, in seconds; 0 is for ever.",
+)
+.read_again();
+
+pub(super) const KEEP_PARAMETERS: &Key = &Key::with_default(
+    "KeepParameters",
+    ValueKind::Boolean,
+    "true",
+    "false deletes what actions were given when they end, so that they can't be duplicated or retried; what was sent with an Idempotency-Key keeps it.",
 )
 .read_again();
 

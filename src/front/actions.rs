@@ -1,5 +1,7 @@
 //! The actions that each port offers.
 
+use std::collections::BTreeSet;
+
 use super::endpoint::Endpoint;
 use super::message::Port;
 use super::served_queue::ServedQueue;
@@ -11,7 +13,7 @@ use crate::aci::queue_info::{DELETE, QUEUE_ACTIONS};
 use crate::aci::queue_work::{WORK_ACTIONS, queue_names};
 use crate::aci::request::Pairs;
 use crate::aci::token::Token;
-use crate::aci::words::{find_word, nearest};
+use crate::aci::words::{find_word, list, nearest};
 use crate::service::SERVICE_ACTIONS;
 
 /// The actions of one port.
@@ -131,6 +133,16 @@ impl<'a> Action<'a> {
             Token::parse(token).map_or(Concerned::Unknown, |token| named(&token.queue))
         };
         let one = match self {
+            Self::QueueInfo
+                if pairs.given("QueueName").is_none() && pairs.given("Tokens").is_some() =>
+            {
+                // Each names its own. One that is none is refused later, with all of them.
+                let tokens = pairs.given("Tokens").unwrap_or_default();
+                let names: BTreeSet<_> = list(tokens)
+                    .filter_map(|token| Some(Token::parse(token).ok()?.queue))
+                    .collect();
+                return names.iter().map(|name| named(name)).collect();
+            }
             Self::QueueInfo => match (pairs.given("QueueName"), pairs.given("Token")) {
                 (Some(name), _) => named(name),
                 (None, Some(token)) => of_token(token),

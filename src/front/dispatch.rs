@@ -31,6 +31,7 @@ use super::{Client, queues, request_log, secrets, server_info, service, submit, 
 use crate::aci::catalog::builtin::HELP;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
+use crate::aci::queue_info::parameter;
 use crate::aci::request::{Pairs, RawRequest, Rejected, Request, parse, without_authority};
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::token::Token;
@@ -119,6 +120,10 @@ pub(super) async fn dispatch(
     let found = actions.find(&action);
     let names = match &found {
         Ok(Action::Queued(served)) => &served.secret_names,
+        // Its filters have values of parameters of any queue.
+        Ok(Action::QueueInfo) if pairs.iter().any(|(name, _)| parameter(name).is_some()) => {
+            endpoint.secret_names()
+        }
         Ok(_) => &secrets::WELL_KNOWN,
         Err(_) => endpoint.secret_names(),
     };
@@ -299,15 +304,16 @@ impl Call<'_> {
         Ok(within.status)
     }
 
-    /// Reads the parameters of an action, unless it has ended, once memory for them is reserved.
+    /// Reads the parameters of an action, once memory for them is reserved; those of one that has ended only with `of_ended`.
     pub(super) async fn parameters(
         &mut self,
         queue: &QueueHandle,
         id: ActionId,
+        of_ended: bool,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let mut most = SMALL;
         loop {
-            match queue.parameters_within(id, most).await? {
+            match queue.parameters_within(id, most, of_ended).await? {
                 (state, Ok(parameters)) => return Ok((state, parameters)),
                 (_, Err(TooLarge { bytes })) => {
                     self.reserve_memory(bytes).await?;

@@ -16,7 +16,10 @@ pub(super) fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) 
             AciError::refused(token.unwrap_or_default(), reason)
         }
         QueueError::NotTaken { reason } => AciError::not_taken(queue, reason),
-        QueueError::QueueFull { limit } => AciError::queue_full(queue, *limit),
+        QueueError::QueueFull { limit, retry_after } => {
+            let seconds = u32::try_from(retry_after.as_millis().div_ceil(1_000));
+            AciError::queue_full(queue, *limit, seconds.unwrap_or(u32::MAX))
+        }
         QueueError::Unavailable { reason } => AciError::unavailable(reason),
         // The store says which file it is about, and what the system said of it.
         QueueError::Store(told) => {

@@ -53,6 +53,8 @@ pub(super) struct List {
     pub(super) start: u64,
     pub(super) max_results: u64,
     pub(super) shows: Shows,
+    /// A warning that stands behind the list.
+    pub(super) warning: Option<String>,
 }
 
 /// The part of each action that is shown.
@@ -64,7 +66,10 @@ pub(super) enum Shows {
         /// With each attempt.
         history: bool,
     },
-    Parameters,
+    Parameters {
+        /// Of actions that have ended, too.
+        of_ended: bool,
+    },
 }
 
 /// A list that is being sent to the client.
@@ -100,8 +105,9 @@ impl List {
         let name = self.served.queue.name().to_owned();
         let writer = match self.shows {
             Shows::Status { .. } => ListWriter::new(call.action, call.format),
-            Shows::Parameters => ListWriter::requests(call.action, call.format),
+            Shows::Parameters { .. } => ListWriter::requests(call.action, call.format),
         };
+        let writer = writer.warning(self.warning);
         let mut sending = Sending {
             endpoint: call.endpoint.clone(),
             listing: self.served.queue.list(self.query, self.start),
@@ -121,7 +127,7 @@ impl List {
         if more {
             let body = AciBody::Stream(sending.stream(out));
             let memory = ReplyMemory::default();
-            let (is_refused, asks_for_key, may_retry) = (false, false, false);
+            let (is_refused, asks_for_key, retry_after) = (false, false, None);
             let handover = Handover::default();
             return Ok(AciReply {
                 content_type,
@@ -130,7 +136,7 @@ impl List {
                 handover,
                 is_refused,
                 asks_for_key,
-                may_retry,
+                retry_after,
             });
         }
         if let Some(damage) = sending.listing.damage()
@@ -212,11 +218,12 @@ impl Sending {
     async fn parameters(
         &mut self,
         id: ActionId,
+        of_ended: bool,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let replies = &self.endpoint.inner.replies;
         self.memory.reset_patience();
         loop {
-            let (state, given) = self.listing.parameters(id).await?;
+            let (state, given) = self.listing.parameters(id, of_ended).await?;
             let bytes = twice(self.results + given.as_ref().map_or(0, Parameters::byte_len));
             if replies.try_reserve(bytes, &mut self.memory) {
                 return Ok((state, given));
@@ -259,7 +266,7 @@ impl Sending {
                 let more = render::More { past, log };
                 Ok(Some(self.served.show(status, token, now, more)))
             }
-            Shows::Parameters => match self.parameters(id).await {
+            Shows::Parameters { of_ended } => match self.parameters(id, of_ended).await {
                 Ok((state, parameters)) => {
                     Ok(Some(render::request(token, state, parameters.as_ref())))
                 }

@@ -140,8 +140,8 @@ pub struct AciReply {
     pub is_refused: bool,
     /// True if the client is a browser that should ask its user for a key: HTTP status 401.
     pub asks_for_key: bool,
-    /// True if the same request may succeed a moment later: HTTP has a header for that.
-    pub may_retry: bool,
+    /// Number of seconds after which the same request may succeed, if it may: HTTP has a header for that.
+    pub retry_after: Option<u32>,
 }
 
 impl AciReply {
@@ -157,7 +157,7 @@ impl AciReply {
             handover: Handover::default(),
             is_refused: false,
             asks_for_key: false,
-            may_retry: false,
+            retry_after: None,
         }
     }
 

@@ -46,6 +46,7 @@ mod event_info;
 pub(crate) mod events;
 mod handover;
 mod list;
+mod many;
 mod message;
 mod queues;
 mod render;
@@ -136,8 +137,8 @@ async fn answer(endpoint: Arc<Endpoint>, request: AciRequest) -> AciReply {
                 }
                 Port::Service => AciReply::plain(service::error(&action, &error)),
             };
-            let (is_refused, may_retry) = (error.is_permission(), error.is_unavailable());
-            AciReply { is_refused, asks_for_key, may_retry, ..reply }
+            let (is_refused, retry_after) = (error.is_permission(), error.retry_after);
+            AciReply { is_refused, asks_for_key, retry_after, ..reply }
         }
     };
     logging.write(&action, outcome, why.as_deref());

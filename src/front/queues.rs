@@ -1,8 +1,9 @@
 //! The action `QueueInfo`: shows a queue and steers its actions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::store::query::{Query, Range, SortKey, States};
+use actiond_actors::store::query::{Details, Query, Range, SortKey, States};
 use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Timestamp};
 use chrono::Local;
 
@@ -10,6 +11,7 @@ use super::dispatch::{Call, Patience, ReplyData};
 use super::endpoint::Endpoint;
 use super::errors::{queue_error, unknown_token};
 use super::list::{List, Shows};
+use super::many::command_many;
 use super::render;
 use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
@@ -18,13 +20,13 @@ use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange, WaitFor};
 use crate::aci::token::Token;
 
-/// Time for which one request deletes actions: clients wait half a minute for a reply.
-const DELETE_WITHIN: Duration = Duration::from_secs(20);
-
 pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciError> {
     let pairs = std::mem::take(&mut call.pairs);
     // `dispatch` has validated them.
     let info = QueueInfo::parse_validated(&pairs, call.endpoint.now_ms(), &Local)?;
+    if let Some(many) = &info.many {
+        return command_many(call.endpoint, &info, many).await.map(ReplyData::Elements);
+    }
     let served = find_queue(call.endpoint, &info)?;
     match &info.token {
         Some(token) => {
@@ -32,11 +34,14 @@ pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciErro
             let target = TargetAction::find(call.endpoint, served, token, given)?;
             one_action(call, &target, info.command).await.map(ReplyData::Elements)
         }
-        None => whole_queue(served, info.command).await,
+        None => whole_queue(served, info.command, info.warning).await,
     }
 }
 
-fn find_queue<'a>(endpoint: &'a Endpoint, info: &QueueInfo) -> Result<&'a ServedQueue, AciError> {
+pub(super) fn find_queue<'a>(
+    endpoint: &'a Endpoint,
+    info: &QueueInfo,
+) -> Result<&'a ServedQueue, AciError> {
     let name = info.queue_name();
     endpoint
         .queue(name)
@@ -131,10 +136,10 @@ async fn one_action(
             let depth = max_depth.unwrap_or(u32::MAX);
             return Ok(vec![render::progress(&status, target.token(), all_stages, depth)]);
         }
-        QueueCommand::GetActionParameters => {
+        QueueCommand::GetActionParameters { of_ended } => {
             target.look(0).await?;
             let (state, parameters) =
-                call.parameters(queue, *id).await.map_err(|e| target.error(&e))?;
+                call.parameters(queue, *id, of_ended).await.map_err(|e| target.error(&e))?;
             return Ok(vec![render::request(target.token(), state, parameters.as_ref())]);
         }
         QueueCommand::Duplicate => {
@@ -157,7 +162,7 @@ async fn one_action(
         }
         QueueCommand::Stop => queue.stop(target.action()).await,
         QueueCommand::Retry => queue.retry(target.action()).await,
-        QueueCommand::Delete(_) => {
+        QueueCommand::Delete => {
             let was = queue.delete(target.action()).await.map_err(|e| target.error(&e))?;
             return Ok(vec![
                 Element::text("token", target.token()),
@@ -170,7 +175,11 @@ async fn one_action(
     Ok(vec![Element::text("token", target.token()), Element::text("status", state.name())])
 }
 
-async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<ReplyData, AciError> {
+async fn whole_queue(
+    served: &ServedQueue,
+    command: QueueCommand,
+    warning: Option<String>,
+) -> Result<ReplyData, AciError> {
     let queue = &served.queue;
     let done = match command {
         QueueCommand::GetStatus(query) => {
@@ -180,39 +189,32 @@ async fn whole_queue(served: &ServedQueue, command: QueueCommand) -> Result<Repl
                 start: query.start.saturating_sub(1),
                 max_results: query.max_results.unwrap_or(u64::MAX),
                 shows: Shows::Status { log: query.log, history: query.history },
+                warning,
             })));
         }
-        QueueCommand::GetActionParameters => {
-            let states = State::ALL.into_iter().filter(|state| !state.is_final()).collect();
+        QueueCommand::GetActionParameters { of_ended } => {
+            let is_listed = |state: &State| of_ended || !state.is_final();
+            let states = State::ALL.into_iter().filter(is_listed).collect();
             return Ok(ReplyData::List(Box::new(List {
                 served: served.clone(),
                 query: Query { states, ..Query::default() },
                 start: 0,
                 max_results: u64::MAX,
-                shows: Shows::Parameters,
+                shows: Shows::Parameters { of_ended },
+                warning,
             })));
-        }
-        QueueCommand::Delete(query) => {
-            let start = query.start.saturating_sub(1);
-            let most = query.max_results.unwrap_or(u64::MAX);
-            let deleted =
-                queue.delete_listed(store_query(&query), start, most, DELETE_WITHIN).await;
-            let deleted = deleted.map_err(|e| queue_error(&e, queue.name(), None))?;
-            return Ok(ReplyData::Elements(vec![
-                Element::text("deleted", deleted.actions.to_string()),
-                Element::text("more", deleted.more.to_string()),
-            ]));
         }
         QueueCommand::Stop => queue.stop_all().await,
         QueueCommand::Pause => queue.pause_queue().await,
         QueueCommand::Resume => queue.resume_queue().await,
         QueueCommand::QueueStatus => Ok(Vec::new()),
-        // These have a token: the parser saw to that.
+        // These have a token, or are for many: the parser saw to that.
         QueueCommand::Progress { .. }
         | QueueCommand::Cancel
         | QueueCommand::ChangePriority { .. }
         | QueueCommand::Duplicate
-        | QueueCommand::Retry => Ok(Vec::new()),
+        | QueueCommand::Retry
+        | QueueCommand::Delete => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
     queue_status(served).await.map(ReplyData::Elements)
@@ -238,7 +240,17 @@ const fn wait_for(what: WaitFor) -> actiond_actors::WaitFor {
     }
 }
 
-fn store_query(query: &StatusQuery) -> Query {
+/// Returns what the actions must have been given, and what their errors must say, if that matters.
+fn details(query: &StatusQuery) -> Option<Arc<Details>> {
+    let details = Details {
+        parameters: query.parameters.clone(),
+        action_id: query.action_id.clone(),
+        error: query.text.clone(),
+    };
+    (details != Details::default()).then(|| Arc::new(details))
+}
+
+pub(super) fn store_query(query: &StatusQuery) -> Query {
     let range = |range: TimeRange| Range {
         from: range.from_ms.map(Timestamp),
         until: range.until_ms.map(Timestamp),
@@ -254,6 +266,7 @@ fn store_query(query: &StatusQuery) -> Query {
         queued: range(query.queued),
         started: range(query.started),
         finished: range(query.finished),
+        details: details(query),
         sort: match query.sort_by {
             SortBy::QueueTime => SortKey::Queued,
             SortBy::StartTime => SortKey::Started,

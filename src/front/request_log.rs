@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
 use super::message::AciRequest;
+use super::secrets::of_filter;
 use crate::aci::request::{PairValue, Pairs};
 use crate::aci::words::shorten;
 use crate::logging::RequestOutcome;
@@ -38,7 +39,9 @@ pub(super) fn text_of(action: &str, pairs: &Pairs, secret: &SecretNames) -> Stri
             break;
         }
         let value = match value {
-            PairValue::Text(value) if secret.has(name) && !value.is_empty() => MASK.to_owned(),
+            PairValue::Text(value) if secret.has(of_filter(name)) && !value.is_empty() => {
+                MASK.to_owned()
+            }
             PairValue::Text(value) => encoded(value, IN_VALUES),
             PairValue::Bytes(bytes) => format!("({} bytes)", bytes.len()),
         };

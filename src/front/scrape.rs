@@ -74,7 +74,7 @@ mod tests {
     fn errors_are_refusals_but_for_those_of_the_work_and_our_own() {
         let table = [
             (AciError::permission("x"), Some(Reason::Permission)),
-            (AciError::queue_full("q", 1), Some(Reason::QueueFull)),
+            (AciError::queue_full("q", 1, 1), Some(Reason::QueueFull)),
             (AciError::too_large("x", 2, 1), Some(Reason::TooLarge)),
             (AciError::missing("p", "x"), Some(Reason::Invalid)),
             (AciError::invalid("p", "v", "x"), Some(Reason::Invalid)),

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::message::AciRequest;
 use super::request_log::Noted;
 use crate::aci::catalog::ParamSpec;
+use crate::aci::queue_info::parameter;
 use crate::aci::request::{PairValue, Pairs};
 
 /// The secret parameters of actions that have none of their own: those that are well known.
@@ -27,9 +28,14 @@ pub(crate) fn secret_names(described: &[ParamSpec], others: &SecretNames) -> Sec
 /// Returns the values that errors about a request must not show in the log.
 pub(super) fn values(names: &SecretNames, pairs: &Pairs) -> Vec<String> {
     names.values(pairs.iter().map(|(name, value)| match value {
-        PairValue::Text(text) => (name, text.as_bytes()),
-        PairValue::Bytes(bytes) => (name, bytes.as_slice()),
+        PairValue::Text(text) => (of_filter(name), text.as_bytes()),
+        PairValue::Bytes(bytes) => (of_filter(name), bytes.as_slice()),
     }))
+}
+
+/// Returns the name of the parameter that is looked for, if the name is that of a filter by one, else the name itself.
+pub(super) fn of_filter(name: &str) -> &str {
+    parameter(name).unwrap_or(name)
 }
 
 /// Notes the text for the log of a request whose target has secret values.
@@ -69,9 +75,9 @@ fn secret_at(pair: &str, names: &SecretNames) -> Option<usize> {
         let name = before.rsplit(['/', '?', '=']).next().unwrap_or_default();
         if name.contains(['%', '+']) {
             let name = name.replace('+', " ");
-            return names.has(percent_decode_str(&name).decode_utf8_lossy().trim());
+            return names.has(of_filter(percent_decode_str(&name).decode_utf8_lossy().trim()));
         }
-        names.has(name)
+        names.has(of_filter(name))
     };
     ends.filter(is_secret).map(|end| end + 1).find(|at| *at < pair.len())
 }
@@ -96,6 +102,8 @@ mod tests {
             ("/action=Run&+Pin=s3cret", Some("/action=Run&+Pin=***")),
             ("/action=Run&%20Pin%20=a=b", Some("/action=Run&%20Pin%20=***")),
             ("/action=Run&Password=&Pin", None),
+            ("/action=QueueInfo&Parameter.Pin=1", Some("/action=QueueInfo&Parameter.Pin=***")),
+            ("/a=QueueInfo&parameter%2EPin=1", Some("/a=QueueInfo&parameter%2EPin=***")),
             ("/action=Run&Password=%zz", Some("/action=Run&Password=***")),
             ("", None),
         ] {

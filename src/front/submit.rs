@@ -22,6 +22,7 @@ use crate::aci::words::parse_bool;
 use crate::aci::words::shorten;
 use crate::events::handlers::{allows, target};
 
+const ACTION_ID: &str = "ActionID";
 const KEY: &str = "Idempotency-Key";
 const NOT_BEFORE: &str = "NotBefore";
 const CALLBACK: &str = "CallbackURL";
@@ -30,7 +31,7 @@ const CALLBACK: &str = "CallbackURL";
 const MAX_CALLBACK: usize = 4_000;
 
 /// Parameters that are not part of the action: a repeated submission may differ in them.
-const NOT_MEANT: &[&str] = &["ActionID", "ResponseFormat", "Wait", KEY];
+const NOT_MEANT: &[&str] = &[ACTION_ID, "ResponseFormat", "Wait", KEY];
 
 const FREE_KEY: &str = "a key that no action was sent with that is still kept, or the same parameters as that one, \
      apart from ActionID, ResponseFormat and Wait";
@@ -82,6 +83,7 @@ pub(super) async fn submit(
     let not_before = not_before(call, at_once)?;
     let callback = callback(call, at_once)?;
     let shown = key.clone();
+    let action_id = pairs.given(ACTION_ID).map(ToOwned::to_owned);
     // All parameters but the action itself (observed), so that an action can be passed on as it came.
     let parameters: Parameters = std::mem::take(&mut call.pairs)
         .into_iter()
@@ -102,6 +104,9 @@ pub(super) async fn submit(
     }
 
     let mut submission = Submission::new(parameters).priority(priority);
+    if let Some(id) = action_id {
+        submission = submission.action_id(id);
+    }
     if let Some(start) = not_before {
         submission = submission.not_before(start);
     }

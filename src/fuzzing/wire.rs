@@ -25,7 +25,7 @@ use crate::aci::catalog::validate;
 use crate::aci::client::{Fault, Reply};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
-use crate::aci::queue_info::{QueueCommand, QueueInfo};
+use crate::aci::queue_info::{ManyActions, QueueCommand, QueueInfo};
 use crate::aci::queue_work::{MAX_QUEUES, QueueWork};
 use crate::aci::request::{self, MAX_PAIRS, PairValue, Pairs, RawRequest};
 use crate::aci::response::{self, ResponseFormat};
@@ -335,25 +335,32 @@ fn upper_queue(plain: &str) -> String {
 }
 
 fn check_queue_info(asked: &QueueInfo) {
-    assert!(asked.queue.is_some() || asked.token.is_some(), "{asked:?}");
+    let has_tokens = asked.many.as_ref().is_some_and(|many| many.tokens().is_some());
+    assert!(asked.queue.is_some() || asked.token.is_some() || has_tokens, "{asked:?}");
+    assert!(asked.token.is_none() || asked.many.is_none(), "{asked:?}");
     match &asked.command {
         QueueCommand::GetStatus(query) => {
             assert!(query.start >= 1, "{query:?}");
             assert!(query.wait_secs.is_none_or(|wait| (0.0..=3600.0).contains(&wait)), "{query:?}");
         }
-        QueueCommand::Delete(query) => {
-            assert!(query.start >= 1, "{query:?}");
-            let words = query.states.iter().flatten().flat_map(|state| state.statuses());
-            let mut running =
-                words.filter(|word| ["Queued", "Processing", "Paused", "Stopping"].contains(word));
-            assert_eq!(running.next(), None, "{query:?}");
+        QueueCommand::Delete => {
+            let many = asked.many.as_ref().map(|many| &many.actions);
+            if let Some(ManyActions::Listed(query)) = many {
+                assert!(query.start >= 1, "{query:?}");
+                let words = query.states.iter().flatten().flat_map(|state| state.statuses());
+                let running = ["Queued", "Processing", "Paused", "Stopping"];
+                let mut running = words.filter(|word| running.contains(word));
+                assert_eq!(running.next(), None, "{query:?}");
+            }
+            assert!(asked.token.is_some() || asked.many.is_some(), "{asked:?}");
         }
-        QueueCommand::Progress { .. }
-        | QueueCommand::Cancel
-        | QueueCommand::ChangePriority { .. }
-        | QueueCommand::Duplicate
-        | QueueCommand::Retry => assert!(asked.token.is_some(), "{asked:?}"),
-        QueueCommand::GetActionParameters
+        QueueCommand::Progress { .. } | QueueCommand::Duplicate => {
+            assert!(asked.token.is_some(), "{asked:?}");
+        }
+        QueueCommand::Cancel | QueueCommand::ChangePriority { .. } | QueueCommand::Retry => {
+            assert!(asked.token.is_some() || asked.many.is_some(), "{asked:?}");
+        }
+        QueueCommand::GetActionParameters { .. }
         | QueueCommand::QueueStatus
         | QueueCommand::Stop
         | QueueCommand::Pause

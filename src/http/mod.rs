@@ -292,7 +292,7 @@ async fn aci(
         }
     };
     // No key would help a page of another server.
-    let (asks_for_key, may_retry) = (reply.asks_for_key && !is_foreign, reply.may_retry);
+    let (asks_for_key, retry_after) = (reply.asks_for_key && !is_foreign, reply.retry_after);
     // A request that was refused has a line of its own, with the key in it.
     if let Some(caller) = wrong_key.filter(|_| !reply.is_refused) {
         log::warn!("a request {caller}, which is not known here, was judged without it");
@@ -302,9 +302,8 @@ async fn aci(
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     }
-    if is_beyond || may_retry {
-        let after = HeaderValue::from_static(limits::RETRY_AFTER);
-        response.headers_mut().insert(RETRY_AFTER, after);
+    if let Some(seconds) = retry_after.or(is_beyond.then_some(limits::RETRY_AFTER_SECS)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if is_ahead {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -82,7 +82,17 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ParamSpec::optional(
             "Token",
             ParamKind::Token,
-            "One action in the queue; required for cancel, changePriority, progress, duplicate and retry, and for delete without a filter.",
+            "One action in the queue; required for progress and duplicate, and for cancel, changePriority, retry and delete unless they are for many.",
+        ),
+        ParamSpec::optional(
+            "Tokens",
+            ParamKind::Tokens,
+            "For cancel, stop, changePriority, retry and delete: many actions, with commas between the tokens. Those of other queues than QueueName are refused; without QueueName each token names its own.",
+        ),
+        ParamSpec::optional(
+            "All",
+            ParamKind::Boolean,
+            "For cancel, stop, changePriority, retry and delete: true gives the command to all actions that the filters of getStatus select, and to the whole queue without a filter.",
         ),
         ParamSpec::optional(
             "Priority",
@@ -92,77 +102,97 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
         ParamSpec::optional(
             "State",
             ParamKind::ListOf(StateFilter::WORDS),
-            "For getStatus and delete: only actions in these states; all if not set.",
+            "For getStatus and commands to many: only actions in these states; all if not set.",
         ),
         ParamSpec::optional(
             "Sort-By",
             ParamKind::OneOf(&["queue-time", "start-time", "finish-time"]),
-            "For getStatus and delete: the time to sort by; queue-time if not set.",
+            "For getStatus and commands to many: the time to sort by; queue-time if not set.",
         ),
         ParamSpec::optional(
             "Sort-Order",
             ParamKind::OneOf(&["ascending", "descending"]),
-            "For getStatus and delete: descending, the newest first, if not set.",
+            "For getStatus and commands to many: descending, the newest first, if not set.",
         ),
         ParamSpec::optional(
             "Start",
             ParamKind::Integer { min: 1, max: i64::MAX },
-            "For getStatus and delete: the place of the first action; 1 if not set.",
+            "For getStatus and commands to many: the place of the first action; 1 if not set.",
         ),
         ParamSpec::optional(
             "MaxResults",
             ParamKind::Integer { min: 0, max: i64::MAX },
-            "For getStatus and delete: how many actions to return or delete at most; all if not set.",
+            "For getStatus and commands to many: how many actions to return, or to give the command to, at most; all if not set.",
         ),
         ParamSpec::optional(
             "Min-Priority",
             PRIORITY,
-            "For getStatus and delete: only actions of this priority or a higher one.",
+            "For getStatus and commands to many: only actions of this priority or a higher one.",
         ),
         ParamSpec::optional(
             "Max-Priority",
             PRIORITY,
-            "For getStatus and delete: only actions of this priority or a lower one.",
+            "For getStatus and commands to many: only actions of this priority or a lower one.",
         ),
         ParamSpec::optional(
             "Queued-After",
             ParamKind::Time,
-            "For getStatus and delete: only actions queued after this second.",
+            "For getStatus and commands to many: only actions queued after this second.",
         ),
         ParamSpec::optional(
             "Queued-Before",
             ParamKind::Time,
-            "For getStatus and delete: only actions queued before this second.",
+            "For getStatus and commands to many: only actions queued before this second.",
         ),
         ParamSpec::optional(
             "Started-After",
             ParamKind::Time,
-            "For getStatus and delete: only actions started after this second.",
+            "For getStatus and commands to many: only actions started after this second.",
         ),
         ParamSpec::optional(
             "Started-Before",
             ParamKind::Time,
-            "For getStatus and delete: only actions started before this second.",
+            "For getStatus and commands to many: only actions started before this second.",
         ),
         ParamSpec::optional(
             "Finished-After",
             ParamKind::Time,
-            "For getStatus and delete: only actions that ended after this second.",
+            "For getStatus and commands to many: only actions that ended after this second.",
         ),
         ParamSpec::optional(
             "Finished-Before",
             ParamKind::Time,
-            "For getStatus and delete: only actions that ended before this second.",
+            "For getStatus and commands to many: only actions that ended before this second.",
+        ),
+        ParamSpec::optional(
+            "Parameter.NAME",
+            ParamKind::Text,
+            "For getStatus and commands to many: only actions that were given the parameter NAME with exactly this value.",
+        ),
+        ParamSpec::optional(
+            "ActionID",
+            ParamKind::Text,
+            "For getStatus and commands to many: only actions that were sent with this ActionID. With a token, your name for this request.",
+        ),
+        ParamSpec::optional(
+            "Text",
+            ParamKind::Text,
+            "For getStatus and commands to many: only actions whose error has this text in it, in any case.",
         ),
         ParamSpec::optional(
             "Wait",
             ParamKind::Seconds { max: MAX_WAIT_SECS },
-            "For getStatus with a token: waits that long for the action to end, or for what WaitFor names.",
+            "For getStatus with a token: waits that long for the action to end, or for what WaitFor names. For commands to many: replies after that long with what was done until then.",
         ),
         ParamSpec::optional(
             "WaitFor",
             ParamKind::OneOf(WaitFor::WORDS),
             "For getStatus with a token and Wait: start waits until the action waits in its queue no more, change until its state, its progress or its partial result is another, end until it has ended; end if not set.",
+        ),
+        ParamSpec::optional(
+            "Final",
+            ParamKind::Boolean,
+            "For getActionParameters: true shows the parameters of an action that has ended, too; false if not set.",
         ),
         ParamSpec::optional(
             "History",

@@ -119,9 +119,11 @@ pub(super) fn examples(spec: &ActionSpec<'_>, actions: &[&ActionSpec<'_>]) -> Ve
 
 fn sample(kind: ParamKind) -> String {
     match kind {
-        ParamKind::Text | ParamKind::Argument | ParamKind::Token | ParamKind::Queue => {
-            "...".to_owned()
-        }
+        ParamKind::Text
+        | ParamKind::Argument
+        | ParamKind::Token
+        | ParamKind::Tokens
+        | ParamKind::Queue => "...".to_owned(),
         ParamKind::Integer { min, max } => 1.clamp(min, max.max(min)).to_string(),
         ParamKind::Seconds { .. } => "1".to_owned(),
         ParamKind::Boolean => "true".to_owned(),

@@ -56,14 +56,14 @@ fn each_kind_has_its_number_code_and_texts() {
             "Echo was run and ended in an error: no luck",
         ),
         (
-            AciError::queue_full("Fetch", 9),
+            AciError::queue_full("Fetch", 9, 3),
             "ACTIONDX503",
             "0x1F7",
             "ERRORQUEUEFULL",
             "Fetch already holds 9 queued actions (",
         ),
         (
-            AciError::queue_full("Fetch", 1),
+            AciError::queue_full("Fetch", 1, 60),
             "ACTIONDX503",
             "0x1F7",
             "ERRORQUEUEFULL",
@@ -123,7 +123,7 @@ fn of_every_kind(word: &str) -> [(&'static str, AciError); 16] {
         reserved(word, word);
         malformed(word);
         unsupported(word, word, word);
-        queue_full(word, 1);
+        queue_full(word, 1, 1);
         permission(word);
         too_large(word, 2, 1);
         failed(word, word);

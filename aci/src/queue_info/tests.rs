@@ -122,22 +122,25 @@ fn the_documented_examples_mean_what_they_say() {
             "http://localhost:1234/action=QueueInfo&QueueAction=getActionParameters&QueueName=Fetch&Token=TOKEN",
             "Fetch",
             true,
-            QueueCommand::GetActionParameters,
+            QueueCommand::GetActionParameters { of_ended: false },
         ),
         (
             "/action=queueinfo&queuename=fetch&queueaction=getActionParameters&token=TOKEN",
             "fetch",
             true,
-            QueueCommand::GetActionParameters,
+            QueueCommand::GetActionParameters { of_ended: false },
         ),
     ];
     for (target, queue, has_token, command) in table {
         let read = read_url(&target.replace("TOKEN", &encoded)).unwrap();
-        assert_eq!(
-            read,
-            QueueInfo { queue: Some(queue.to_owned()), token: has_token.then(token), command },
-            "{target}"
-        );
+        let expected = QueueInfo {
+            queue: Some(queue.to_owned()),
+            token: has_token.then(token),
+            many: None,
+            command,
+            warning: None,
+        };
+        assert_eq!(read, expected, "{target}");
     }
 }
 
@@ -177,18 +180,24 @@ fn what_is_deleted_is_named_or_selected() {
     };
     let named = delete(&[("Token", &encoded), ("MaxResults", "3")]).unwrap();
     assert_eq!(named.token, Some(token()));
-    assert!(matches!(named.command, QueueCommand::Delete(_)), "{named:?}");
-    let selects: [&[(&str, &str)]; 6] = [
+    assert_eq!((named.command, named.many), (QueueCommand::Delete, None));
+    let selects: [&[(&str, &str)]; 9] = [
         &[("State", "finished")],
         &[("State", "Error, STOPPED,cancelled"), ("ActionID", "a")],
         &[("Min-Priority", "7"), ("Start", "2"), ("Sort-By", "finish-time")],
         &[("Max-Priority", "7"), ("MaxResults", "100")],
         &[("Finished-Before", "2014-Jul-17 15:00:00"), ("Sort-Order", "ascending")],
         &[("Queued-After", "-60"), ("Started-Before", "-7"), ("Finished-After", "-9")],
+        &[("Text", "disk")],
+        &[("parameter.Title", "A b ")],
+        &[("ActionID", "night 7")],
     ];
     for pairs in selects {
         let asked = delete(pairs).unwrap();
-        assert_eq!(asked.command, QueueCommand::Delete(status(pairs)), "as getStatus reads it");
+        let many = asked.many.unwrap();
+        let ManyActions::Listed(query) = many.actions else { panic!("{pairs:?}") };
+        assert_eq!(*query, status(pairs), "as getStatus reads it");
+        assert_eq!(many.wait_secs, Some(20.0), "clients have no more patience");
     }
     let refused: [(&[(&str, &str)], &str); 11] = [
         (&[("State", " , ,")], "for delete, at least one word"),
@@ -207,6 +216,130 @@ fn what_is_deleted_is_named_or_selected() {
         let error = delete(pairs).unwrap_err();
         assert!(error.description.contains(expected), "{pairs:?}: {}", error.description);
     }
+}
+
+/// A command to many names them, or says that all are meant that filters select.
+#[test]
+fn a_command_to_many_says_which() {
+    let (one, other) = (token(), Token { id: 8, queue: "OTHER".to_owned(), ..token() });
+    let both = format!(" {},, {}", one.encode(), other.encode());
+    for word in ["cancel", "Stop", "changepriority", "retry", "delete"] {
+        let ask = |pairs: &[(&str, &str)]| {
+            let about = [("QueueAction", word), ("Priority", "3")];
+            read(&about.iter().chain(pairs).copied().collect::<Vec<_>>())
+        };
+        let named = ask(&[("tokens", &both)]).unwrap();
+        let many = named.many.as_ref().unwrap();
+        assert_eq!(many.tokens(), Some(&[one.clone(), other.clone()][..]));
+        assert_eq!((named.queue_name(), many.wait_secs), ("", None));
+        let named = ask(&[("Tokens", &both), ("QueueName", "Fetch"), ("Wait", "1.5")]).unwrap();
+        assert_eq!(named.many.unwrap().wait_secs, Some(1.5));
+
+        let whole = [("QueueName", "Fetch"), ("All", "yes")];
+        let filters = [("Min-Priority", "2"), ("Parameter.a", "b"), ("MaxResults", "5")];
+        for pairs in [&whole[..], &[&whole[..], &filters].concat()] {
+            let many = ask(pairs).unwrap().many.unwrap();
+            let filters: Vec<_> =
+                pairs.iter().copied().filter(|(name, _)| !name.starts_with("Queue")).collect();
+            let ManyActions::Listed(query) = many.actions else { panic!("{pairs:?}") };
+            assert_eq!((*query, many.wait_secs), (status(&filters), None));
+        }
+
+        let encoded = one.encode();
+        let fetch = ("QueueName", "Fetch");
+        let mut refused: Vec<(Vec<(&str, &str)>, &str)> = vec![
+            (vec![("Tokens", "")], "The parameter Tokens has the value ''"),
+            (vec![("Tokens", " , ")], "The parameter Tokens has"),
+            (vec![("Tokens", "x")], "The parameter Tokens has the value 'x'"),
+            (vec![("Tokens", &both), ("Token", &encoded)], "The parameter Tokens has"),
+            (vec![("Tokens", &both), ("State", "queued")], "none with Tokens"),
+            (vec![("Tokens", &both), ("parameter.x", "1")], "none with Tokens"),
+            (vec![("Tokens", &both), ("All", "true")], "none with Tokens"),
+            (vec![("Token", &encoded), ("All", "true")], "none with Token"),
+            (vec![fetch, ("All", "true"), ("Stat", "queued")], "Did you mean State?"),
+            (vec![fetch, ("All", "true"), ("Parameter.", "x")], "no parameter 'Parameter.'"),
+            (vec![fetch, ("All", "true"), ("Queued-Before", "")], "a value for each parameter"),
+            (vec![fetch, ("All", "true"), ("State", ",")], "at least one word"),
+            (vec![("All", "true")], "The parameter QueueName is required"),
+        ];
+        if word != "delete" {
+            for filter in [("State", "queued"), ("Text", "x"), ("PARAMETER.a", "b")] {
+                refused.push((vec![fetch, filter], "The parameter All is required"));
+                refused.push((vec![fetch, filter, ("All", "false")], "The parameter All is"));
+            }
+        }
+        for (pairs, expected) in refused {
+            let error = ask(&pairs).unwrap_err();
+            let description = error.description;
+            assert!(description.contains(expected), "{word} {pairs:?}: {description}");
+        }
+        // The name of the request is no filter by itself.
+        let one_action = ask(&[("Token", &encoded), ("ActionID", "night 7")]).unwrap();
+        assert_eq!((one_action.token, one_action.many), (Some(one.clone()), None));
+    }
+    let stop = read(&[("QueueAction", "stop"), ("QueueName", "Fetch"), ("ActionID", "a")]);
+    assert_eq!(stop.unwrap().many, None, "all that run");
+    for word in ["getStatus", "pause", "resume", "progress", "duplicate", "queueStatus"] {
+        let ask = [("QueueAction", word), ("QueueName", "Fetch"), ("Tokens", &both)];
+        let error = read(&ask).unwrap_err().description;
+        assert!(error.contains("The parameter Tokens has"), "{word}: {error}");
+    }
+}
+
+#[test]
+fn a_list_says_which_of_its_parameters_select_nothing() {
+    let warning = |pairs: &[(&str, &str)]| {
+        let about = [("QueueAction", "getStatus"), ("QueueName", "Fetch")];
+        let pairs: Vec<_> = about.iter().chain(pairs).copied().collect();
+        read(&pairs).unwrap().warning
+    };
+    let known = [
+        ("state", ""),
+        ("Parameter.Stat", "x"),
+        ("ActionID", "a"),
+        ("Text", "t"),
+        ("ResponseFormat", "xml"),
+        ("Log", "true"),
+        ("All", "true"),
+        ("Synchronous", "true"),
+    ];
+    assert_eq!(warning(&known), None);
+    let told = warning(&[("Stat", "queued")]).unwrap();
+    assert_eq!(
+        told,
+        "This parameter is not known to getStatus and had no effect: 'Stat' (did you mean State?)."
+    );
+    let many: Vec<_> = ["Priority", "a", "b", "c", "d", "e", "f"].map(|name| (name, "1")).into();
+    let told = warning(&many).unwrap();
+    assert!(told.starts_with("These parameters are not known"), "{told}");
+    assert!(told.contains("'Priority', 'a', ") && told.ends_with(", 2 more."), "{told}");
+    let encoded = token().encode();
+    let one = [("QueueAction", "getStatus"), ("Token", encoded.as_str()), ("Stat", "queued")];
+    assert_eq!(read(&one).unwrap().warning, None, "the token says which");
+}
+
+#[test]
+fn what_an_action_was_given_is_read_as_it_was_sent() {
+    let query = status(&[
+        ("parameter.Title", " A b"),
+        ("PARAMETER.Title.en", "="),
+        ("Parameter.Empty", ""),
+        ("actionid", " night 7 "),
+        ("TEXT", " no space "),
+    ]);
+    let given = [("Title", " A b"), ("Title.en", "=")];
+    assert_eq!(query.parameters, given.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(query.action_id.as_deref(), Some("night 7"));
+    assert_eq!(query.text.as_deref(), Some("no space"));
+    let about = [("QueueAction", "getStatus"), ("QueueName", "Fetch")];
+    let names: Vec<String> = (0..=MAX_PARAMETERS).map(|n| format!("Parameter.p{n}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).chain(about).collect();
+    let error = read(&many).unwrap_err().description;
+    assert!(error.contains("Parameter.p16") && error.contains("at most 16"), "{error}");
+    let mut pairs = Pairs::from(about);
+    pairs.push("Parameter.File", PairValue::Bytes(vec![0xff]));
+    let error = QueueInfo::parse(&pairs, NOW_MS, &Utc).unwrap_err().description;
+    assert!(error.contains("Parameter.File") && error.contains("(bytes)"), "{error}");
 }
 
 #[test]

@@ -4,18 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use actiond_actors::lifecycle::{Command, Ended, Recovery, Refusal, Verdict, decide, is_current};
+use actiond_actors::lifecycle::{
+    Command, Ended, Recovery, Refusal, Verdict, decide_kept, is_current,
+};
+use actiond_actors::store::query::Query;
 use actiond_actors::store::{
     About, Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction,
     NewEvent, Notice, OwnerId, PastAttempt, Record, Rejected, Resumed, StoreError, Submitted,
 };
-use actiond_actors::{ActionId, State, SubmissionKey, Timestamp, Wish};
+use actiond_actors::{ActionId, State, SubmissionKey, Target, Timestamp, Wish};
 
 use super::data::{Owner, Queue, Row};
 use super::outbox::Outbox;
 
 /// Maximum number of final actions that one batch deletes: its caller waits for it.
-const MAX_DELETED: usize = 200;
+const MAX_PRUNED: usize = 200;
 
 /// The receivers of a notice.
 #[derive(Clone, Copy)]
@@ -181,15 +184,29 @@ impl<'d> Change<'d> {
                 self.outbox.change(*handler, change);
                 Ok(Vec::new())
             }
-            Control::Delete { actions, filter } => {
-                let listed = |id: &&ActionId| {
-                    self.queue.rows.get(id).is_some_and(|row| filter.matches(&row.record))
-                };
-                let listed: Vec<ActionId> = actions.iter().filter(listed).copied().collect();
-                let deleted = listed.into_iter().map(|id| self.command(id, Command::Delete));
-                Ok(deleted.filter_map(Result::ok).collect())
+            Control::Many { actions, command, filter } => {
+                Ok(self.command_many(actions, *command, filter.as_deref()))
             }
         }
+    }
+
+    /// Gives a command to those of these actions that there are, and that the filter lists.
+    fn command_many(
+        &mut self,
+        actions: &[Target],
+        command: Command,
+        filter: Option<&Query>,
+    ) -> Vec<Affected> {
+        let mut affected = Vec::new();
+        for Target { id, queued_at } in actions {
+            let Some(row) = self.queue.rows.get(id) else { continue };
+            let is_listed = filter.is_none_or(|filter| filter.still_matches(&row.record));
+            if is_listed && queued_at.is_none_or(|at| at == row.record.queued_at) {
+                let refused = row.affected(Verdict::Refused);
+                affected.push(self.command(*id, command).unwrap_or(refused));
+            }
+        }
+        affected
     }
 
     /// Makes this owner the one that runs an attempt.
@@ -322,7 +339,7 @@ impl<'d> Change<'d> {
             // Callers have checked that it exists.
             return Err(Refusal { state: State::Queued, command });
         };
-        let verdict = decide(row.record.state, command)?;
+        let verdict = decide_kept(row.record.state, command, row.parameters.is_some())?;
         let runs_at = row.owner;
         if let Command::ChangePriority(priority) = command {
             row.record.priority = priority;
@@ -333,6 +350,10 @@ impl<'d> Change<'d> {
         }
         if let Verdict::Move(state) = verdict {
             row.move_to(state, now, command);
+            // What was sent under a key is compared with what is sent under it again.
+            if state.is_final() && !self.batch.keep_parameters && row.key.is_none() {
+                row.parameters = None;
+            }
         }
         let affected = row.affected(verdict);
         if verdict == Verdict::Delete {
@@ -368,7 +389,8 @@ impl<'d> Change<'d> {
                     let same = |k: &SubmissionKey| k.as_str() == key.as_str();
                     Some((key, rows.values().find(|row| row.key.as_ref().is_some_and(same))?))
                 }) {
-                    if !key.is_repeat(&first.parameters, parameters) {
+                    let is_repeat = |given| key.is_repeat(given, parameters);
+                    if !first.parameters.as_ref().is_some_and(is_repeat) {
                         return Err(Rejected::KeyTaken);
                     }
                     let Record { id, queued_at, .. } = first.record;
@@ -380,12 +402,14 @@ impl<'d> Change<'d> {
             NewAction::CopyOf { .. } if is_full => return Err(Rejected::QueueFull),
             NewAction::CopyOf { id, queued_at } => {
                 let row = rows.get(id).ok_or(Rejected::Unknown)?;
-                decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
                 let Row { parameters, record, .. } = row;
+                let verdict = decide_kept(record.state, Command::Duplicate, parameters.is_some());
+                verdict.map_err(Rejected::Refused)?;
+                let parameters = parameters.clone().unwrap_or_default();
                 // What waits for its next attempt waits for a time that concerns only that.
                 let not_before = record.not_before.filter(|_| record.attempt == 0);
                 let origin = record.origin.as_ref().and_then(|origin| origin.of_copy());
-                (parameters.clone(), record.priority, None, not_before, *queued_at, origin)
+                (parameters, record.priority, None, not_before, *queued_at, origin)
             }
         };
         if is_full {
@@ -459,9 +483,9 @@ impl<'d> Change<'d> {
         let mut due: Vec<ActionId> = ended.into_iter().take(too_many).map(|(_, id)| id).collect();
         let by_number: BTreeSet<ActionId> = due.iter().copied().collect();
         due.extend(too_old.into_iter().filter(|id| !by_number.contains(id)));
-        for id in due.iter().take(MAX_DELETED) {
+        for id in due.iter().take(MAX_PRUNED) {
             self.queue.rows.remove(id);
         }
-        due.len() > MAX_DELETED
+        due.len() > MAX_PRUNED
     }
 }

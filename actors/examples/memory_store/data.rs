@@ -31,7 +31,8 @@ pub(crate) struct Queue {
 
 pub(crate) struct Row {
     pub(crate) record: Record,
-    pub(crate) parameters: Parameters,
+    /// `None` once it has ended and they are not kept.
+    pub(crate) parameters: Option<Parameters>,
     pub(crate) key: Option<SubmissionKey>,
     /// The owner that runs it, while it runs.
     pub(crate) owner: Option<OwnerId>,
@@ -157,7 +158,7 @@ impl Row {
     ) -> Self {
         Self {
             record,
-            parameters,
+            parameters: Some(parameters),
             key,
             owner: None,
             failures: 0,
@@ -241,7 +242,8 @@ impl Row {
             attempt,
             queued_at,
             started_at: started_at.unwrap_or(queued_at),
-            parameters: self.parameters.clone(),
+            // What runs has them.
+            parameters: self.parameters.clone().unwrap_or_default(),
             failures: self.failures,
             restarts: self.restarts,
             taken_by: None,

@@ -30,11 +30,11 @@ impl Place {
 
 impl Queue {
     pub(crate) fn page(&self, query: &Query, from: Cursor, limit: PageLimit) -> Page {
-        let rows = self.rows.values().map(|row| &row.record);
-        let listed = rows.filter(|record| query.matches(record));
+        let listed = self.rows.values();
+        let listed = listed.filter(|row| query.matches(&row.record, row.parameters.as_ref()));
         let behind = from.after.map(|key| Place { lacking: from.lacking, key });
         let mut left: Vec<(Place, &Record)> = listed
-            .map(|record| (Place::of(query, record), record))
+            .map(|row| (Place::of(query, &row.record), &row.record))
             .filter(|(place, _)| {
                 behind.is_none_or(|behind| place.order(behind, query.descending).is_gt())
             })

@@ -216,7 +216,7 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'static, Result<Option<Parameters>, StoreError>> {
         self.read(|data| {
             let row = data.queue(queue).ok().and_then(|queue| queue.rows.get(&id));
-            row.map(|row| row.parameters.clone())
+            row.and_then(|row| row.parameters.clone())
         })
     }
 

@@ -230,6 +230,7 @@ impl Outbox {
             claim: 0,
             max_queued: None,
             retention: Retention::default(),
+            keep_parameters: true,
             wants: None,
         })
     }

@@ -106,6 +106,7 @@ impl UnsealedBatch {
                 }),
             },
             wants: shared.handlers().as_ref().map(|handlers| Arc::clone(handlers.wants())),
+            keep_parameters: settings.keep_parameters,
         };
         (batch, Box::new(move |reply| self.answer(reply, recipients)))
     }

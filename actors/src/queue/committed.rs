@@ -25,6 +25,8 @@ impl QueueActor {
         self.prune_more = reply.more_to_prune;
         let shared = &*self.shared;
         let (telling, name) = (shared.telling(), shared.name());
+        let queued_before = shared.counts().0.queued();
+        let mut came = 0;
         shared.set_counts(reply.counts, reply.paused);
         let may_resume = recipients.may_resume();
         let mut changes = reply.claimed.len() + reply.unread.len();
@@ -35,6 +37,7 @@ impl QueueActor {
                 changes += 1;
                 for action in affected {
                     self.steer(action);
+                    came += u64::from(action.verdict == Verdict::Move(State::Queued));
                 }
                 match &reply_to {
                     ReplyTo::Internal(Control::End(end)) => self.tell_end(affected, end),
@@ -73,6 +76,7 @@ impl QueueActor {
             if let Ok(submitted) = &result {
                 let is_new = !reply.repeats.contains(&index);
                 changes += usize::from(is_new);
+                came += u64::from(is_new);
                 if is_new {
                     telling.queued(name, *submitted);
                 }
@@ -110,6 +114,11 @@ impl QueueActor {
             }
         }
         shared.inbox().note_dispatched(started + resumed);
+        if shared.settings().max_queue_size.is_some() {
+            // Other servers may have queued some, too: then those that started here are all that is known to have left.
+            let left = (queued_before + came).saturating_sub(reply.counts.queued());
+            shared.drain().note(left.max(started as u64));
+        }
         let handlers = shared.handlers();
         let wants_level = handlers.as_ref().is_some_and(|handlers| handlers.want(EventKind::Queue));
         let (queued, took) = (reply.counts.queued(), recipients.took);

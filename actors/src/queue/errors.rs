@@ -1,8 +1,10 @@
 //! Errors of calls to a queue.
 
+use std::time::Duration;
+
 use crate::action::ActionId;
 use crate::lifecycle::Refusal;
-use crate::queue::QueueSettings;
+use crate::queue::QueueShared;
 use crate::store::{Rejected, StoreError};
 
 /// The reason why a call to a queue failed.
@@ -35,6 +37,9 @@ pub enum QueueError {
     QueueFull {
         /// Number of actions that may wait.
         limit: u64,
+        /// Time after which there may be room, at the rate at which actions have left the queue in the last minute: from one
+        /// second to one minute.
+        retry_after: Duration,
     },
     /// Another submission has the same key, and its action is still kept; nothing was changed.
     #[error("something else was submitted under the same key before")]
@@ -66,13 +71,14 @@ pub enum QueueError {
 
 impl QueueError {
     /// Makes the caller's error of a store's refusal; `id` is that of the action that the change concerned.
-    pub(super) fn of(rejected: Rejected, id: Option<ActionId>, settings: &QueueSettings) -> Self {
+    pub(super) fn of(rejected: Rejected, id: Option<ActionId>, queue: &QueueShared) -> Self {
         match (rejected, id) {
             (Rejected::Unknown | Rejected::Stale, Some(id)) => Self::UnknownAction { id },
             (Rejected::Unknown | Rejected::Stale, None) => Self::NoAnswer,
             (Rejected::Refused(refusal), _) => Self::Refused(refusal),
             (Rejected::QueueFull, _) => {
-                Self::QueueFull { limit: settings.max_queue_size.unwrap_or_default() }
+                let limit = queue.settings().max_queue_size.unwrap_or_default();
+                Self::QueueFull { limit, retry_after: queue.room_after(limit) }
             }
             (Rejected::KeyTaken, _) => Self::KeyTaken,
             (Rejected::ShuttingDown, _) => Self::ShuttingDown,

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::action::{ActionId, Parameters, State};
 use crate::clock::Clock;
-use crate::lifecycle::{Command, OnRestart, Verdict, decide};
+use crate::lifecycle::{Command, OnRestart, Refusal, Verdict};
 use crate::perform::Perform;
+use crate::queue::within::shows_parameters;
 use crate::queue::{
     ActionStatus, Change, Link, Load, LookAgain, QueueActor, QueueError, QueueLink, QueueSettings,
     RelayedCommand, Submission, Summary, Target,
@@ -128,7 +129,7 @@ impl QueueHandle {
         self.send_submission(new).await
     }
 
-    /// Queues a copy of an action that has not ended, with its parameters and priority.
+    /// Queues a copy of an action, with its parameters and priority. It may have ended, if its parameters are kept.
     ///
     /// # Errors
     ///
@@ -155,6 +156,15 @@ impl QueueHandle {
     /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it runs or has ended otherwise, or the store's.
     pub async fn retry(&self, action: impl Into<Target>) -> Result<State, QueueError> {
         self.command(action.into(), Command::Retry).await
+    }
+
+    /// Deletes an action that has ended, with all that is kept of it. Returns the state in which it was.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::UnknownAction`], [`QueueError::Refused`] if it has not ended, or the store's.
+    pub async fn delete(&self, action: impl Into<Target>) -> Result<State, QueueError> {
+        self.command(action.into(), Command::Delete).await
     }
 
     /// Returns the past attempts of an action, oldest first, without the one that ended it: see [`Store::history`].
@@ -304,7 +314,8 @@ impl QueueHandle {
         self.wait_within(id, patience, usize::MAX).await.map(|within| within.status)
     }
 
-    /// Returns an action's state and, unless it has ended, its parameters.
+    /// Returns an action's state and, unless it has ended, its parameters; with `of_ended` also those of an action that has ended,
+    /// if they are kept.
     ///
     /// # Errors
     ///
@@ -312,9 +323,10 @@ impl QueueHandle {
     pub async fn parameters(
         &self,
         id: ActionId,
+        of_ended: bool,
     ) -> Result<(State, Option<Parameters>), QueueError> {
         let state = self.status(id).await?.record.state;
-        let shown = matches!(decide(state, Command::ReadParameters), Ok(Verdict::Stay));
+        let shown = shows_parameters(state, of_ended);
         let parameters = if shown { self.store.parameters(self.id, id).await? } else { None };
         Ok((state, parameters))
     }
@@ -375,16 +387,27 @@ impl QueueHandle {
         command: Command,
         relayed: RelayedCommand,
     ) -> Result<State, QueueError> {
-        let refused = match self.command(action, command).await {
-            Err(QueueError::Refused(refused))
-                if matches!(refused.state, State::Processing | State::Paused)
-                    && self.performer.relays() =>
-            {
-                refused
+        match self.command(action, command).await {
+            Err(QueueError::Refused(refused)) if self.is_relayed_in(refused.state) => {
+                self.pass_on(action.id, relayed, refused).await
             }
-            other => return other,
-        };
-        let Some(answer) = self.relay(action.id, relayed).await? else {
+            other => other,
+        }
+    }
+
+    /// Tells whether the place where the work of this queue is done decides on commands to an action in this state.
+    pub(super) fn is_relayed_in(&self, state: State) -> bool {
+        matches!(state, State::Processing | State::Paused) && self.performer.relays()
+    }
+
+    /// Passes on a command that was refused here, and returns the answer from where the work is done.
+    pub(super) async fn pass_on(
+        &self,
+        id: ActionId,
+        relayed: RelayedCommand,
+        refused: Refusal,
+    ) -> Result<State, QueueError> {
+        let Some(answer) = self.relay(id, relayed).await? else {
             return Err(refused.into());
         };
         match tokio::time::timeout(DEADLINE, answer).await {
@@ -467,7 +490,7 @@ impl QueueHandle {
     ) -> Result<T, QueueError> {
         match tokio::time::timeout(DEADLINE, answer).await {
             Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, &self.settings())),
+            Ok(Ok(Err(rejected))) => Err(QueueError::of(rejected, id, &self.shared)),
             Ok(Err(_)) | Err(_) => Err(QueueError::NoAnswer),
         }
     }

@@ -96,7 +96,7 @@ impl Listing {
         self.cursor.is_some()
     }
 
-    /// Returns an action's parameters, for listings that show them.
+    /// Returns an action's parameters as [`QueueHandle::parameters`] does, for listings that show them.
     ///
     /// # Errors
     ///
@@ -104,7 +104,8 @@ impl Listing {
     pub async fn parameters(
         &self,
         id: ActionId,
+        of_ended: bool,
     ) -> Result<(State, Option<Parameters>), QueueError> {
-        self.queue.parameters(id).await
+        self.queue.parameters(id, of_ended).await
     }
 }

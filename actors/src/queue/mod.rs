@@ -5,7 +5,7 @@
 //! answered, and no attempt handed to a worker, before the batch that holds it is durable (Q2, Q5).
 //!
 //! For callers:
-//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`deleting`], [`within`], [`waiting`] and [`run_now`]
+//! - [`handle`]: the calls, with [`submission`] and [`target`], and [`listing`], [`many`], [`within`], [`waiting`] and [`run_now`]
 //!   for more of them;
 //! - [`settings`] with [`retry`], [`status`], [`errors`]: what they give and get.
 //!
@@ -23,19 +23,21 @@
 //! - [`shared`]: all of them, and the actor's address;
 //! - [`inbox`]: what the next batch takes;
 //! - [`slots`]: the attempts that run (Q4);
-//! - [`waiters`]: the callers that wait for an action (Q11).
+//! - [`waiters`]: the callers that wait for an action (Q11);
+//! - [`drain`]: how fast actions leave the queue.
 
 mod actor;
 mod attempts;
 mod batch;
 mod committed;
-mod deleting;
+mod drain;
 mod due;
 mod errors;
 mod handle;
 mod inbox;
 mod level;
 mod listing;
+mod many;
 mod messages;
 mod owners;
 mod relay;
@@ -55,10 +57,10 @@ mod waiting;
 mod within;
 
 pub(crate) use actor::QueueActor;
-pub use deleting::Deleted;
 pub use errors::QueueError;
 pub use handle::QueueHandle;
 pub use listing::{Listing, TooLarge};
+pub use many::{Commanded, Many, ManyCommand, Refused};
 #[cfg(feature = "testing")]
 pub(crate) use messages::Crash;
 pub(crate) use messages::{

@@ -19,6 +19,9 @@ pub struct QueueSettings {
     pub max_finished_size: Option<u64>,
     /// Time for which ended actions are kept; `None` = for ever (`MaxFinishedAge`).
     pub max_finished_age: Option<Duration>,
+    /// True if the parameters of ended actions are kept with them, so that they can be copied and tried again (`KeepParameters`;
+    /// default true). What was submitted under a key keeps them in any case.
+    pub keep_parameters: bool,
     /// Fate of an action that was running when the server went down; `None` = as its kind says
     /// ([`Perform::on_restart`](crate::Perform::on_restart): by default it ends in Error).
     pub on_restart: Option<OnRestart>,
@@ -53,6 +56,7 @@ impl Default for QueueSettings {
             max_queue_size: None,
             max_finished_size: Some(100_000),
             max_finished_age: None,
+            keep_parameters: true,
             on_restart: None,
             retry: RetryPolicy::default(),
             max_restarts: Recovery::MAX_RESTARTS,

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::Addr;
 use actix::dev::ToEnvelope;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::events::Observers;
 use crate::outbox::QueueHandlers;
+use crate::queue::drain::Drain;
 use crate::queue::inbox::{Inbox, SubmissionReplyTo};
 use crate::queue::level::Thresholds;
 use crate::queue::slots::{MOST_SLOTS, Slots};
@@ -49,6 +51,7 @@ pub(crate) struct QueueShared {
     slots: Slots,
     /// The counts as of the latest batch, and true while the queue is paused.
     counts: Mutex<(Counts, bool)>,
+    drain: Drain,
     inbox: Inbox,
     waiters: Waiters,
     dropped_reports: AtomicU64,
@@ -91,6 +94,7 @@ impl QueueShared {
             slots: Slots::new(settings.maximum_threads),
             settings: ArcSwap::from_pointee(settings),
             counts: Mutex::new((counts, paused)),
+            drain: Drain::new(),
             inbox: Inbox::default(),
             waiters: Waiters::default(),
             dropped_reports: AtomicU64::new(0),
@@ -210,6 +214,17 @@ impl QueueShared {
 
     pub(crate) fn set_counts(&self, counts: Counts, paused: bool) {
         *lock(&self.counts) = (counts, paused);
+    }
+
+    /// Returns the rate at which actions leave the queue.
+    pub(super) const fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Returns the time after which there may be room for one more, if so many may wait.
+    pub(super) fn room_after(&self, limit: u64) -> Duration {
+        let queued = self.counts().0.queued();
+        self.drain.time_for(queued.saturating_add(1).saturating_sub(limit).max(1))
     }
 
     /// Notes that the queue was paused or resumed by another owner.

@@ -12,7 +12,8 @@ use super::lock;
 use crate::action::State;
 use crate::events::{ActionRef, Dropped, Interest, Observers, QueueEvent, Requeue};
 use crate::lifecycle::{
-    Ended, GIVEN_UP, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Recovery, Verdict,
+    Command, Ended, GIVEN_UP, INTERRUPTED_BY_RESTART, INTERRUPTED_BY_SHUTDOWN, OnRestart, Recovery,
+    Verdict,
 };
 use crate::store::{Affected, AttemptEnd, Claimed, Control, LevelChange, QueueLevel, Submitted};
 use crate::worker::{Attempt, Wish};
@@ -30,10 +31,10 @@ pub(super) enum Asked {
 impl Asked {
     pub(super) const fn by(control: &Control) -> Self {
         match control {
-            Control::Command {
-                command: crate::lifecycle::Command::ChangePriority(priority),
-                ..
-            } => Self::Priority(*priority),
+            Control::Command { command: Command::ChangePriority(priority), .. }
+            | Control::Many { command: Command::ChangePriority(priority), .. } => {
+                Self::Priority(*priority)
+            }
             Control::PauseQueue { .. } => Self::PauseQueue,
             Control::ResumeQueue => Self::ResumeQueue,
             Control::TakeOver { .. } => Self::TakeOver,
@@ -43,9 +44,9 @@ impl Asked {
             | Control::Recover { .. }
             | Control::Reclaim { .. }
             | Control::Note { .. }
-            | Control::Delete { .. }
             | Control::Tell(_)
-            | Control::Outbox { .. } => Self::Other,
+            | Control::Outbox { .. }
+            | Control::Many { .. } => Self::Other,
         }
     }
 }
@@ -187,7 +188,14 @@ impl Telling {
             (Verdict::Stay, Asked::Priority(priority)) => {
                 QueueEvent::PriorityChanged { action, priority }
             }
-            (Verdict::Move(_) | Verdict::Stay | Verdict::StatusOnly | Verdict::Delete, _) => return,
+            (
+                Verdict::Move(_)
+                | Verdict::Stay
+                | Verdict::StatusOnly
+                | Verdict::Delete
+                | Verdict::Refused,
+                _,
+            ) => return,
         };
         self.observers.tell(queue, &event);
     }

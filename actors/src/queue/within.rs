@@ -39,7 +39,8 @@ impl QueueHandle {
         Ok(StatusWithin { status, too_large: bytes.map(|bytes| TooLarge { bytes }) })
     }
 
-    /// Returns an action's state and, unless it has ended, its parameters if they have at most `most` bytes.
+    /// Returns an action's state and, unless it has ended, its parameters if they have at most `most` bytes; with `of_ended` also
+    /// those of an action that has ended, if they are kept.
     ///
     /// # Errors
     ///
@@ -48,14 +49,21 @@ impl QueueHandle {
         &self,
         id: ActionId,
         most: usize,
+        of_ended: bool,
     ) -> Result<(State, Result<Option<Parameters>, TooLarge>), QueueError> {
         let state = self.status_within(id, 0).await?.status.record.state;
-        if !matches!(decide(state, Command::ReadParameters), Ok(Verdict::Stay)) {
+        if !shows_parameters(state, of_ended) {
             return Ok((state, Ok(None)));
         }
         let given = self.store.parameters_within(self.id, id, most).await?.transpose();
         Ok((state, given.map_err(|bytes| TooLarge { bytes })))
     }
+}
+
+/// Tells whether the parameters of an action in this state are shown.
+pub(super) fn shows_parameters(state: State, of_ended: bool) -> bool {
+    let command = if of_ended { Command::ReadKeptParameters } else { Command::ReadParameters };
+    matches!(decide(state, command), Ok(Verdict::Stay))
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -105,10 +113,10 @@ mod tests {
         assert_eq!(part.status.record.state, State::Processing);
         let part = work.status_within(id, 1_004).await.unwrap();
         assert_eq!((part.too_large, part.status.record.report.len()), (None, 1));
-        let (_, none) = work.parameters_within(id, 10).await.unwrap();
+        let (_, none) = work.parameters_within(id, 10, false).await.unwrap();
         let bytes = none.unwrap_err().bytes;
-        let (state, read) = work.parameters_within(id, bytes).await.unwrap();
-        assert_eq!((state, read), (State::Processing, Ok(Some(given))));
+        let (state, read) = work.parameters_within(id, bytes, false).await.unwrap();
+        assert_eq!((state, read), (State::Processing, Ok(Some(given.clone()))));
 
         gate.open();
         let ended = work.wait_within(id, Duration::MAX, 1_000).await.unwrap();
@@ -118,7 +126,10 @@ mod tests {
         let whole = work.status_within(id, bytes).await.unwrap();
         assert_eq!(whole.too_large, None);
         assert_eq!(whole.status.record, work.status(id).await.unwrap().record);
-        assert_eq!(work.parameters_within(id, 0).await.unwrap(), (State::Finished, Ok(None)));
+        let left_out = work.parameters_within(id, 0, false).await.unwrap();
+        assert_eq!(left_out, (State::Finished, Ok(None)));
+        let kept = work.parameters_within(id, usize::MAX, true).await.unwrap();
+        assert_eq!(kept, (State::Finished, Ok(Some(given))));
         system.shutdown(Duration::from_secs(1)).await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
 use crate::lifecycle::{Came, Command, Ended, OnRestart, Recovery, Refusal, Verdict};
+use crate::queue::Target;
 use crate::report::{Report, Written};
 use crate::store::query::Query;
 use crate::store::{
@@ -33,6 +34,10 @@ pub struct Batch {
     pub retention: Retention,
     /// The handlers that want events of this queue; `None` if there are none.
     pub wants: Option<Arc<EventWants>>,
+    /// True if the parameters of the actions that end in this batch are kept with them. Without them an action can't be tried
+    /// again or copied ([`decide_kept`](crate::lifecycle::decide_kept)). What was sent under a key keeps them in any
+    /// case: a repeated submission is compared with them.
+    pub keep_parameters: bool,
 }
 
 /// Limits on the final actions that are kept.
@@ -99,13 +104,17 @@ pub enum Control {
         /// The note.
         note: String,
     },
-    /// Deletes those of these actions that have ended ([`Command::Delete`]) and that the filter lists, each as it is in this
-    /// transaction; its order does not matter. The answer has the deleted ones. The others stay as they are, which is no error.
-    Delete {
-        /// The actions: [`Control::MAX_DELETED`] at most, so that the batch takes only so long.
-        actions: Vec<ActionId>,
-        /// The filter.
-        filter: Arc<Query>,
+    /// Gives a client's command to several actions, one after the other, each as it is in this transaction. The answer has each
+    /// of them, in this order, with [`Verdict::Refused`] if its state does not allow the command, which is no error. Only
+    /// those are left out that there are not, and those that the filter does not list any more.
+    Many {
+        /// The actions: [`Control::MAX_MANY`] at most, so that the batch takes only so long. None is in it twice.
+        actions: Vec<Target>,
+        /// The command; none that [`Control::Command`] does not take.
+        command: Command,
+        /// The filter by which they were listed, if they were. Its order does not matter, and its
+        /// [details](Query::details) were judged then: [`Query::still_matches`].
+        filter: Option<Arc<Query>>,
     },
     /// Makes this owner the one that runs an attempt whose work is done elsewhere, and returns it in [`BatchReply::resumed`];
     /// nothing, if it runs it already. It is [`Rejected::Stale`] unless this attempt runs.
@@ -131,8 +140,8 @@ impl Control {
     /// Maximum length of a note in bytes.
     pub const MAX_NOTE: usize = 64 * 1024;
 
-    /// Maximum number of actions in one [`Control::Delete`].
-    pub const MAX_DELETED: usize = 250;
+    /// Maximum number of actions in one [`Control::Many`].
+    pub const MAX_MANY: usize = 250;
 
     /// Makes a command to the action of this id, whenever that was queued.
     #[must_use]
@@ -196,8 +205,8 @@ pub enum NewAction {
         /// What it brings beside its parameters.
         origin: Option<Box<Origin>>,
     },
-    /// A copy of an action that has not ended, with its parameters and priority, and with its earliest start if it was
-    /// never started.
+    /// A copy of an action, with its parameters and priority, and with its earliest start if it waits for that and was never
+    /// started. One that has ended is copied if its parameters are kept.
     CopyOf {
         /// That action.
         id: ActionId,

@@ -27,6 +27,7 @@
 //! - `deferred`: actions that may not start before a time;
 //! - `retention`: deletion of old final actions;
 //! - `deletion`: deletion of those that clients name;
+//! - `many`: commands to several actions at once;
 //! - `keeping`: exact storage, and opening the store again;
 //! - `outbox`, `delivery`: events for handlers, and what becomes of them;
 //! - `owners`: several owners on one store; these pass where only one may open it. Of the notices only
@@ -52,6 +53,7 @@ mod deletion;
 mod delivery;
 mod histories;
 mod keeping;
+mod many;
 mod model;
 mod outbox;
 mod owners;
@@ -83,6 +85,7 @@ pub use deletion::*;
 pub use delivery::*;
 pub use histories::*;
 pub use keeping::*;
+pub use many::*;
 pub use outbox::*;
 pub use owners::*;
 pub use resuming::*;
@@ -166,9 +169,14 @@ macro_rules! store_conformance {
             what_is_listed_no_more_is_not_deleted,
             deletion_and_retention_count_each_once,
             a_deleted_action_frees_its_key,
+            many_get_a_command_each_as_it_is,
+            a_command_to_many_is_judged_in_their_order,
+            who_is_not_listed_any_more_gets_no_command,
+            many_are_commanded_as_one_by_one,
             a_place_in_the_queue,
             parameters_are_kept_to_the_letter,
             any_parameters_are_kept_to_the_letter,
+            parameters_are_kept_after_the_end_or_not,
             reports_are_kept_to_the_letter,
             large_results_are_listed_once_and_in_order,
             what_is_too_large_is_told_by_its_size,
@@ -257,6 +265,7 @@ impl Bench {
             max_queued: None,
             retention: Retention::default(),
             wants: None,
+            keep_parameters: true,
         }
     }
 

@@ -104,7 +104,7 @@
 //!
 //! # Deletion
 //!
-//! Actions that have ended are deleted by the queue's [`Retention`], and when a client asks ([`Control::Delete`],
+//! Actions that have ended are deleted by the queue's [`Retention`], and when a client asks ([`Control::Many`],
 //! `Command::Delete`). With an action go its parameters, its result, its past attempts and its key, which may name another
 //! action from then on, also one of the same batch. Its id is never used again.
 //!

@@ -1,7 +1,12 @@
 //! Listings: filters, order, and pages.
 
-use crate::action::{ActionId, State, Timestamp};
+mod details;
+
+use std::sync::Arc;
+
+use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::store::{Record, StoreError};
+pub use details::Details;
 
 /// Filter and order of a listing.
 ///
@@ -22,6 +27,8 @@ pub struct Query {
     pub started: Range,
     /// Range of the time of the end. An action without one is in no limited range.
     pub finished: Range,
+    /// What its parameters, its name and its error must be; `None` = anything. A store may have to look at each action for this.
+    pub details: Option<Arc<Details>>,
     /// The time by which actions are sorted.
     pub sort: SortKey,
     /// True if the latest comes first.
@@ -37,6 +44,7 @@ impl Default for Query {
             queued: Range::default(),
             started: Range::default(),
             finished: Range::default(),
+            details: None,
             sort: SortKey::Queued,
             descending: true,
         }
@@ -44,9 +52,21 @@ impl Default for Query {
 }
 
 impl Query {
-    /// Returns true if the action is listed.
+    /// Returns true if the action with these parameters, if they are kept, is listed.
     #[must_use]
-    pub fn matches(&self, record: &Record) -> bool {
+    pub fn matches(&self, record: &Record, given: Option<&Parameters>) -> bool {
+        let admit = |details: &Arc<Details>| {
+            details.admit_origin(record.origin.as_deref())
+                && details.admit_error(record.error.as_deref())
+                && details.admit_parameters(given)
+        };
+        self.still_matches(record) && self.details.as_ref().is_none_or(admit)
+    }
+
+    /// Returns true if an action that was listed before still is, by all but [`Query::details`]: they may be large, and most of
+    /// them never change.
+    #[must_use]
+    pub fn still_matches(&self, record: &Record) -> bool {
         let started_and_finished = (record.started_at, record.finished_at);
         self.admits(record.state, record.priority, record.queued_at, started_and_finished)
     }

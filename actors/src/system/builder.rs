@@ -333,7 +333,7 @@ impl Builder {
             draining: watch::Sender::new(false),
             recorded: watch::Sender::new(false),
             queues: RwLock::new(Vec::new()),
-            deleting: Semaphore::new(1),
+            turns: Semaphore::new(1),
             observers,
             handlers,
             #[cfg(unix)]

@@ -186,6 +186,7 @@ impl Store for FaultyStore {
                     submissions: Vec::new(),
                     claim: 0,
                     retention: Retention::default(),
+                    keep_parameters: true,
                     ..batch
                 };
                 return (nothing, Box::new(|_| answer(Err(error))));

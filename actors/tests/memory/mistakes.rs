@@ -96,6 +96,7 @@ impl Wrong {
             max_queued: None,
             retention: Retention::default(),
             wants: None,
+            keep_parameters: true,
         };
         drop(other.commit(batch));
         // Once that is done.

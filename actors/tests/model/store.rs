@@ -114,7 +114,9 @@ impl Step<'_> {
             }
             Verdict::Force => (row.state, Said::Forced),
             // Nobody deletes anything here.
-            Verdict::Stay | Verdict::StatusOnly | Verdict::Delete => (row.state, Said::Stayed),
+            Verdict::Stay | Verdict::StatusOnly | Verdict::Delete | Verdict::Refused => {
+                (row.state, Said::Stayed)
+            }
         };
         if cause == Cause::Retry {
             self.retry(row.id, said);

@@ -32,6 +32,7 @@ pub(crate) fn batch(queue: QueueId) -> Batch {
         max_queued: None,
         retention: Retention::default(),
         wants: None,
+        keep_parameters: true,
     }
 }
 

@@ -104,8 +104,11 @@ impl OldFile {
 
     /// The ids of a listing.
     fn list(&self, queue: QueueId, query: &Query) -> Vec<ActionId> {
-        let mut listed: Vec<_> =
-            self.of(queue).map(|old| &old.record).filter(|record| query.matches(record)).collect();
+        let mut listed: Vec<_> = self
+            .of(queue)
+            .map(|old| &old.record)
+            .filter(|record| query.matches(record, None))
+            .collect();
         listed.sort_by(|a, b| {
             let time = |record: &Record| query.sort.time_of(record).unwrap_or(record.queued_at);
             let order = (time(a), a.id).cmp(&(time(b), b.id));
@@ -167,6 +170,7 @@ impl OldFile {
             max_queued: None,
             retention: Retention { max_finished: Some(3), finished_after: None },
             wants: None,
+            keep_parameters: true,
         };
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
@@ -201,6 +205,7 @@ impl OldFile {
             max_queued: None,
             retention: Retention::default(),
             wants: None,
+            keep_parameters: true,
         };
         let reply = store.commit(batch).await.unwrap();
         assert!(reply.controls[0].is_ok(), "{reply:?}");

@@ -27,6 +27,7 @@ fn batch(queue: QueueId) -> Batch {
         max_queued: None,
         retention: Retention::default(),
         wants: None,
+        keep_parameters: true,
     }
 }
 

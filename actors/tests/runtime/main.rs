@@ -20,7 +20,7 @@
 //! - `leftovers`: what programs leave behind when they end;
 //! - `survivors`: what programs leave behind when their server is killed;
 //! - `observing`: what observers are told;
-//! - `deleting`: actions that have ended are deleted;
+//! - `many`: commands to many actions, and deletion;
 //! - `in_memory`: the store in memory, and its file;
 //! - `damage`: lists of a database that is damaged;
 //! - `embedded`: what an application does that is none of ours;
@@ -43,7 +43,6 @@ mod clocks;
 mod common;
 mod crashing;
 mod damage;
-mod deleting;
 mod delivering;
 mod draining;
 mod embedded;
@@ -54,6 +53,7 @@ mod formats;
 mod in_memory;
 #[cfg(target_os = "linux")]
 mod leftovers;
+mod many;
 mod observing;
 mod owners;
 mod pausing;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actiond_actors::store::query::{Query, States};
 use actiond_actors::testing::{Gate, ManualClock, Plan, Script, eventually};
-use actiond_actors::{ActionId, QueueError, StartError, State, Timestamp, Work};
+use actiond_actors::{ActionId, QueueError, StartError, State, Submitted, Timestamp, Work};
 
 use crate::common::{
     Home, NEVER, SOON, at_gate, builder, end, end_state, heard_pause, nothing, state, submit,
@@ -131,17 +131,28 @@ async fn a_copy_runs_by_itself() {
     gate.until_waiting(1).await;
     let copy = home.work.duplicate(id).await.unwrap().id;
     assert_ne!(copy, id);
-    let (shown, parameters) = home.work.parameters(copy).await.unwrap();
+    let (shown, parameters) = home.work.parameters(copy, false).await.unwrap();
     assert_eq!((shown, parameters.unwrap().get("Do")), (State::Queued, Some("wait")));
     assert_eq!(home.work.status(copy).await.unwrap().record.priority, 3);
     gate.open();
     assert_eq!(end_state(&home.work, copy).await, State::Finished);
-    assert!(matches!(home.work.duplicate(id).await, Err(QueueError::Refused(_))));
-    assert_eq!(home.work.parameters(id).await, Ok((State::Finished, None)));
+    let again = home.work.duplicate(id).await.unwrap().id;
+    assert_eq!(end_state(&home.work, again).await, State::Finished);
+    assert_eq!(home.work.parameters(id, false).await, Ok((State::Finished, None)));
+    let (_, kept) = home.work.parameters(id, true).await.unwrap();
+    assert_eq!(kept.unwrap().get("Do"), Some("wait"));
+    let mut forgetful = threads(1);
+    forgetful.keep_parameters = false;
+    home.work.set_settings(forgetful);
+    let forgotten = submit(&home.work, "something").await;
+    assert_eq!(end_state(&home.work, forgotten).await, State::Finished);
+    let refused = home.work.duplicate(forgotten).await.unwrap_err().to_string();
+    assert!(refused.contains("not kept (KeepParameters=false)"), "{refused}");
+    assert_eq!(home.work.parameters(forgotten, true).await, Ok((State::Finished, None)));
     let unknown = ActionId::new(4_711).unwrap();
     let error = QueueError::UnknownAction { id: unknown };
     assert_eq!(home.work.duplicate(unknown).await, Err(error.clone()));
-    assert_eq!(home.work.parameters(unknown).await.map(drop), Err(error));
+    assert_eq!(home.work.parameters(unknown, false).await.map(drop), Err(error));
 }
 
 #[tokio::test]
@@ -192,12 +203,18 @@ async fn a_full_queue_takes_no_more_until_there_is_room() {
     gate.until_waiting(1).await;
     let waits = submit(&home.work, "").await;
     submit(&home.work, "").await;
-    let full = Err(QueueError::QueueFull { limit: 2 });
-    assert_eq!(home.work.submit(to_do("")).await, full);
-    assert_eq!(home.work.duplicate(waits).await, full);
+    let is_full = |answer: Result<Submitted, QueueError>| {
+        let Err(QueueError::QueueFull { limit, retry_after }) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(limit, 2);
+        assert!((1..=60).contains(&retry_after.as_secs()), "{retry_after:?}");
+    };
+    is_full(home.work.submit(to_do("")).await);
+    is_full(home.work.duplicate(waits).await);
     home.work.cancel(waits).await.unwrap();
     assert!(home.work.submit(to_do("")).await.is_ok());
-    assert_eq!(home.work.submit(to_do("")).await, full);
+    is_full(home.work.submit(to_do("")).await);
     gate.open();
     eventually("there is room", async || home.work.submit(to_do("")).await.is_ok()).await;
 }
@@ -316,7 +333,7 @@ async fn a_listing_shows_what_runs_as_it_is_now() {
     assert_eq!(order, ids.iter().rev().skip(2).copied().collect::<Vec<_>>());
     let runs = listed.last().unwrap();
     assert_eq!((runs.record.state, runs.progress.percent()), (State::Processing, 12.5));
-    let (shown, parameters) = listing.parameters(ids[0]).await.unwrap();
+    let (shown, parameters) = listing.parameters(ids[0], false).await.unwrap();
     assert_eq!((shown, parameters.is_some()), (State::Processing, true));
     let running = Query { states: States::NONE.with(State::Processing), ..Query::default() };
     assert_eq!(home.work.list(running, 0).next_page(9).await.unwrap().len(), 1);

@@ -152,6 +152,7 @@ fn empty(queue: QueueId) -> Batch {
         max_queued: None,
         retention: Retention::default(),
         wants: None,
+        keep_parameters: true,
     }
 }
 
@@ -174,6 +175,7 @@ async fn an_id_whose_deletion_was_undone_is_not_used_again() {
     let batch = |max_finished, submissions| Batch {
         submissions,
         retention: Retention { max_finished, finished_after: None },
+        keep_parameters: true,
         ..empty(queue)
     };
     let new = || new_action(200);

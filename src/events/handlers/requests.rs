@@ -37,7 +37,7 @@ impl StoredRequests {
         let system = system.wait_for(Option::is_some).await.ok()?.clone()?;
         let queue = system.queue(queue)?;
         // An action that is gone has none.
-        let (_, parameters) = queue.parameters_within(id, MAX_BYTES).await.ok()?;
+        let (_, parameters) = queue.parameters_within(id, MAX_BYTES, true).await.ok()?;
         parameters.ok()?
     }
 }

@@ -135,12 +135,14 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
             }
             refused(response, &error)
         }
-        Err(error) if error.is_unavailable() => {
-            let mut response = HttpResponse::ServiceUnavailable();
-            response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
-            refused(response, &error)
-        }
-        Err(error) => refused(HttpResponse::BadRequest(), &error),
+        Err(error) => match error.retry_after {
+            Some(seconds) => {
+                let mut response = HttpResponse::ServiceUnavailable();
+                response.insert_header((RETRY_AFTER, HeaderValue::from(seconds)));
+                refused(response, &error)
+            }
+            None => refused(HttpResponse::BadRequest(), &error),
+        },
     }
 }
 

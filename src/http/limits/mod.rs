@@ -36,6 +36,7 @@ use crate::metrics::Reason;
 /// The value of `Retry-After`, in seconds. A bucket has a token again after a second at most; when a connection ends, nobody
 /// knows.
 pub(super) const RETRY_AFTER: &str = "1";
+pub(super) const RETRY_AFTER_SECS: u32 = 1;
 
 /// One client, as the limits count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,8 @@ use super::model::{Model, as_modelled};
 use super::{StoreFactory, an_end, cases, run};
 use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
-use crate::store::query::{Cursor, Query, Range, SortKey, States};
+use crate::queue::Target;
+use crate::store::query::{Cursor, Details, Query, Range, SortKey, States};
 use crate::store::{
     Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduledFor,
     Store,
@@ -37,6 +38,7 @@ pub(super) struct Step {
     max_age: Option<u64>,
     /// Bits: a handler wants all events, another one wants ends with and without a callback.
     wants: u8,
+    keeps_parameters: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -49,8 +51,8 @@ enum Act {
     Recover(u8, Recovery, bool),
     /// Of the latest attempt, or of an earlier one.
     Note(u32),
-    /// Those of a share of the queue's actions that are in these states.
-    Delete(u8, States),
+    /// To a share of the queue's actions: to all of them, or to those that are in these states.
+    Many(u8, Command, Option<States>),
 }
 
 #[derive(Debug, Clone)]
@@ -88,15 +90,18 @@ fn acts(keep: bool) -> impl Strategy<Value = Act> {
         1 => on_restart.prop_map(Ended::Interrupted),
     ];
     let states = proptest::sample::subsequence(State::ALL.to_vec(), 0..=8);
+    let states = proptest::option::of(states.prop_map(States::from_iter));
     let deletes = prop_oneof![
         1 => Just(Act::Command(Command::Delete)),
-        1 => (any::<u8>(), states.prop_map(States::from_iter))
-            .prop_map(|(mask, states)| Act::Delete(mask, states)),
+        1 => (any::<u8>(), states.clone())
+            .prop_map(|(mask, states)| Act::Many(mask, Command::Delete, states)),
     ];
     let deletes = deletes.prop_map(move |act| if keep { Act::Resume } else { act });
     prop_oneof![
         4 => deletes,
-        20 => command.prop_map(Act::Command),
+        20 => command.clone().prop_map(Act::Command),
+        2 => (any::<u8>(), command, states)
+            .prop_map(|(mask, command, states)| Act::Many(mask, command, states)),
         // Now and then the end of an earlier attempt.
         20 => (ended, before())
             .prop_map(|(ended, before)| Act::End(ended, before)),
@@ -141,6 +146,7 @@ pub(super) fn steps(
         rarely(0..10),
         rarely(0..500),
         0..4_u8,
+        proptest::bool::weighted(0.8),
     )
         .prop_map(
             |(
@@ -153,6 +159,7 @@ pub(super) fn steps(
                 max_finished,
                 max_age,
                 wants,
+                keeps_parameters,
             )| Step {
                 queue,
                 passes,
@@ -163,6 +170,7 @@ pub(super) fn steps(
                 max_finished,
                 max_age,
                 wants,
+                keeps_parameters,
             },
         )
 }
@@ -173,6 +181,19 @@ fn ranges(until: i64) -> impl Strategy<Value = Range> {
         4 => Just(Range::default()),
         1 => (time(), time()).prop_map(|(from, until)| Range { from, until }),
     ]
+}
+
+/// Some that all actions have, some that few have, and some that none has.
+fn details() -> impl Strategy<Value = Arc<Details>> {
+    let place = (0..9_u8).prop_map(|place| ("PLACE".to_owned(), place.to_string()));
+    let parameters = proptest::collection::vec(place, 0..2);
+    let error = prop_oneof![Just("ATTEMPT"), Just("attempt 1"), Just("server"), Just("none")];
+    let error = proptest::option::weighted(0.4, error.prop_map(str::to_owned));
+    let action_id = prop_oneof![3 => Just("\"a\" 7"), 1 => Just("none")];
+    let action_id = proptest::option::weighted(0.3, action_id.prop_map(str::to_owned));
+    (parameters, error, action_id).prop_map(|(parameters, error, action_id)| {
+        Arc::new(Details { parameters, action_id, error })
+    })
 }
 
 fn queries(until: i64) -> impl Strategy<Value = Query> {
@@ -190,10 +211,11 @@ fn queries(until: i64) -> impl Strategy<Value = Query> {
         priority(),
         priority(),
         (ranges(until), ranges(until), ranges(until)),
+        proptest::option::weighted(0.3, details()),
         sort,
         any::<bool>(),
     )
-        .prop_map(|(states, min_priority, max_priority, times, sort, descending)| {
+        .prop_map(|(states, min_priority, max_priority, times, details, sort, descending)| {
             let (queued, started, finished) = times;
             Query {
                 states,
@@ -202,6 +224,7 @@ fn queries(until: i64) -> impl Strategy<Value = Query> {
                 queued,
                 started,
                 finished,
+                details,
                 sort,
                 descending,
             }
@@ -237,11 +260,15 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
                 let attempt = attempt.saturating_sub(*before);
                 Control::Note { id, attempt, note: format!("note at {now}") }
             }
-            Act::Delete(mask, states) => {
+            Act::Many(mask, command, states) => {
                 let ids = rows.keys().copied();
-                let actions = ids.filter(|id| mask & 1 << (id.get() % 8) != 0).collect();
-                let filter = Query { states: *states, ..Query::default() };
-                Control::Delete { actions, filter: Arc::new(filter) }
+                let ids = ids.filter(|id| mask & 1 << (id.get() % 8) != 0);
+                let filter = |states| Arc::new(Query { states, ..Query::default() });
+                Control::Many {
+                    actions: ids.map(Target::from).collect(),
+                    command: *command,
+                    filter: states.map(filter),
+                }
             }
             Act::Recover(mask, recovery, unbegun) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));
@@ -273,6 +300,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             finished_after: step.max_age.map(|age| Timestamp(now - age.cast_signed())),
         },
         wants: wants(model, step.wants),
+        keep_parameters: step.keeps_parameters,
     }
 }
 

@@ -5,11 +5,11 @@ use proptest::test_runner::TestRunner;
 
 use super::model::Model;
 use super::{Bench, StoreFactory, an_end, cases, run, written};
-use crate::action::{ActionId, Parameters, Timestamp, Value};
-use crate::lifecycle::{Command, Ended};
+use crate::action::{ActionId, Parameters, State, Timestamp, Value};
+use crate::lifecycle::{Command, Ended, Refusal};
 use crate::report::{Node, Report};
 use crate::store::query::{Cursor, PageLimit, Query, SortKey};
-use crate::store::{AttemptEnd, Batch, Claimed, Control, NewAction, Record, StoreError};
+use crate::store::{AttemptEnd, Batch, Claimed, Control, NewAction, Record, Rejected, StoreError};
 
 /// The place counts the actions that start before, up to the maximum.
 pub async fn a_place_in_the_queue(factory: &impl StoreFactory) {
@@ -225,4 +225,69 @@ pub async fn large_results_are_listed_once_and_in_order(factory: &impl StoreFact
             assert_eq!(listed, wanted, "{sort:?}, descending: {descending}, by {most} bytes");
         }
     }
+}
+
+/// Where parameters are not kept, they go with the end of their action, which is then neither tried again nor copied; what has a
+/// key keeps them. Where they are kept, all that has ended is copied.
+pub async fn parameters_are_kept_after_the_end_or_not(factory: &impl StoreFactory) {
+    let bench = Bench::open(factory).await;
+    let parameters =
+        async |bench: &Bench, id| bench.store.parameters(bench.queue, id).await.unwrap();
+    let copy = async |bench: &Bench, id| {
+        bench.try_submit(NewAction::CopyOf { id, queued_at: Timestamp(bench.now) }).await
+    };
+    for keep_parameters in [true, false] {
+        let mut keyed = bench.new_action(5);
+        if let NewAction::Given { key, .. } = &mut keyed {
+            *key = Some(format!("once {keep_parameters}").into());
+        }
+        let keyed = bench.try_submit(keyed).await.unwrap().id;
+        let mut ended = Vec::new();
+        for outcome in [Ended::Finished, Ended::Failed, Ended::Stopped] {
+            ended.push((bench.submit(3).await, outcome));
+        }
+        let cancelled = bench.submit(3).await;
+        assert_eq!(bench.claim(4).await.len(), 4);
+        let ends = ended.iter().copied().chain([(keyed, Ended::Failed)]);
+        let ends = ends.map(|(id, outcome)| Control::End(an_end(id, 1, outcome).into()));
+        let mut controls: Vec<Control> = ends.collect();
+        controls.push(Control::command(cancelled, Command::Cancel));
+        let reply = bench.commit(Batch { controls, keep_parameters, ..bench.batch() }).await;
+        assert!(reply.controls.iter().all(Result::is_ok), "{:?}", reply.controls);
+        let ids = ended.iter().map(|(id, _)| *id).chain([cancelled]);
+        for id in ids {
+            let state = bench.record(id).await.state;
+            let given = parameters(&bench, id).await;
+            assert_eq!(given.is_some(), keep_parameters, "{state}");
+            let copied = copy(&bench, id).await;
+            if keep_parameters {
+                let copied = copied.unwrap().id;
+                assert_eq!(parameters(&bench, copied).await, given);
+                assert_eq!(bench.record(copied).await.priority, 3);
+                bench.command(copied, Command::Cancel).await.unwrap();
+            } else {
+                let refusal = Refusal { state, command: Command::Duplicate };
+                assert_eq!(copied, Err(Rejected::Refused(refusal)));
+            }
+        }
+        let failed = ended[1].0;
+        let retried = bench.command(failed, Command::Retry).await;
+        if keep_parameters {
+            assert_eq!(retried, Ok(State::Queued));
+            let claimed = bench.claim(1).await;
+            assert_eq!(claimed[0].parameters.get("Priority"), Some("3"));
+            bench.end(failed, 2, Ended::Finished).await.unwrap();
+        } else {
+            let refusal = Refusal { state: State::Error, command: Command::Retry };
+            assert_eq!(retried, Err(Rejected::Refused(refusal)));
+        }
+        assert!(parameters(&bench, keyed).await.is_some());
+        assert_eq!(bench.command(keyed, Command::Retry).await, Ok(State::Queued));
+        assert_eq!(bench.claim(1).await[0].parameters.get("Priority"), Some("5"));
+        bench.end(keyed, 2, Ended::Finished).await.unwrap();
+        bench.command(failed, Command::Delete).await.unwrap();
+    }
+    let counts = bench.state().await.counts;
+    let bench = bench.reopen(factory).await;
+    assert_eq!(bench.state().await.counts, counts);
 }

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Ended, Verdict, decide, is_current};
+use crate::lifecycle::{Command, Ended, Verdict, decide_kept, is_current};
+use crate::queue::Target;
 use crate::store::query::Query;
 use crate::store::{
     Affected, Batch, BatchReply, Claimed, Control, Counts, EventKind, HandlerId, NewAction,
@@ -42,6 +43,7 @@ impl Model {
         let Self { last_id, queues, outbox, .. } = self;
         let written = outbox.written;
         let queue = queues.entry(batch.queue).or_default();
+        queue.rows.values_mut().for_each(|row| row.keeps_parameters = batch.keep_parameters);
         assert_eq!(reply.controls.len(), batch.controls.len());
         let mut resumed = Vec::new();
         for (control, answer) in batch.controls.iter().zip(&reply.controls) {
@@ -140,7 +142,7 @@ impl Model {
                 let read = store.record(*id, *action).await.unwrap();
                 assert_eq!(read.map(as_modelled), queue.record(*action));
                 let given = store.parameters(*id, *action).await.unwrap();
-                assert_eq!(given.as_ref(), queue.rows.get(action).map(|row| &row.parameters));
+                assert_eq!(given.as_ref(), queue.rows[action].parameters.as_ref());
                 let past = store.history(*id, *action).await.unwrap();
                 assert_eq!(past, queue.rows[action].past);
             }
@@ -204,8 +206,9 @@ impl Queue {
 
     /// Returns the ids of a listing, in its order.
     pub(super) fn list(&self, query: &Query) -> Vec<ActionId> {
-        let mut listed: Vec<&Record> =
-            self.rows.values().map(|row| &row.record).filter(|r| query.matches(r)).collect();
+        let listed = self.rows.values();
+        let listed = listed.filter(|row| query.matches(&row.record, row.parameters.as_ref()));
+        let mut listed: Vec<&Record> = listed.map(|row| &row.record).collect();
         listed.sort_by(|a, b| {
             let (time_a, time_b) = (query.sort.time_of(a), query.sort.time_of(b));
             // Those without the time come last, whichever the direction.
@@ -275,17 +278,25 @@ impl Queue {
                 let row = self.current(*id, *attempt)?;
                 Ok(vec![row.affected(Verdict::Stay)])
             }
-            Control::Delete { actions, filter } => {
-                let listed = |row: &Row| row.record.state.is_final() && filter.matches(&row.record);
-                let mut deleted: Vec<Affected> = Vec::new();
-                for id in actions {
-                    if let Some(row) = self.rows.get(id).filter(|row| listed(row)) {
-                        deleted.push(row.affected(Verdict::Delete));
+            Control::Many { actions, command, filter } => {
+                let mut affected = Vec::new();
+                for Target { id, queued_at } in actions {
+                    let is_meant = |row: &&mut Row| {
+                        queued_at.is_none_or(|at| at == row.record.queued_at)
+                            && filter
+                                .as_ref()
+                                .is_none_or(|filter| filter.still_matches(&row.record))
+                    };
+                    let Some(row) = self.rows.get_mut(id).filter(is_meant) else { continue };
+                    let refused = row.affected(Verdict::Refused);
+                    let given = row.command(now, *command).unwrap_or(refused);
+                    if given.verdict == Verdict::Delete {
                         self.delete(vec![*id]);
                     }
+                    affected.push(given);
                 }
-                deleted.sort_by_key(|affected| affected.id);
-                Ok(deleted)
+                affected.sort_by_key(|action| action.id);
+                Ok(affected)
             }
             Control::Tell(event) => match &**event {
                 NewEvent::ErrorReport { id, attempt, .. } => {
@@ -324,7 +335,8 @@ impl Queue {
                     .as_ref()
                     .and_then(|key| self.rows.values().find(|row| row.key.as_ref() == Some(key)));
                 if let (Some(Row { record, parameters: given, .. }), Some(key)) = (first, key) {
-                    if !key.is_repeat(given, parameters) {
+                    // What has a key keeps them.
+                    if !key.is_repeat(given.as_ref().unwrap(), parameters) {
                         return Err(Rejected::KeyTaken);
                     }
                     let Record { id, queued_at, .. } = *record;
@@ -337,12 +349,15 @@ impl Queue {
                 _ if full => (Parameters::default(), 0, None, None, *queued_at, None),
                 None => return Err(Rejected::Unknown),
                 Some(row) => {
-                    decide(row.record.state, Command::Duplicate).map_err(Rejected::Refused)?;
-                    // What waits for its next attempt waits for a time that concerns only that.
-                    let not_before = row.record.not_before.filter(|_| row.record.attempt == 0);
                     let Row { parameters, record, .. } = row;
+                    let kept = parameters.is_some();
+                    let verdict = decide_kept(record.state, Command::Duplicate, kept);
+                    verdict.map_err(Rejected::Refused)?;
+                    // What waits for its next attempt waits for a time that concerns only that.
+                    let not_before = record.not_before.filter(|_| record.attempt == 0);
                     let origin = record.origin.as_ref().and_then(|origin| origin.of_copy());
-                    (parameters.clone(), record.priority, None, not_before, *queued_at, origin)
+                    let parameters = parameters.clone().unwrap();
+                    (parameters, record.priority, None, not_before, *queued_at, origin)
                 }
             },
         };

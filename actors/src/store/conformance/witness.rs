@@ -58,7 +58,7 @@ pub enum Damage {
 }
 
 /// All that can be read of one action.
-type Row = (Record, Parameters, Vec<PastAttempt>);
+type Row = (Record, Option<Parameters>, Vec<PastAttempt>);
 
 /// All that can be read of one queue.
 #[derive(Debug, PartialEq)]
@@ -239,9 +239,7 @@ async fn rows(store: &dyn Store, queue: QueueId) -> Result<Vec<Row>, Damage> {
     while let Some(from) = cursor {
         let page = store.page(queue, Query::default(), from, PAGE.into()).await?;
         for record in page.records {
-            let Some(parameters) = store.parameters(queue, record.id).await? else {
-                return Err(Damage::Differs(format!("action {} has no parameters", record.id)));
-            };
+            let parameters = store.parameters(queue, record.id).await?;
             let past = store.history(queue, record.id).await?;
             rows.push((record, parameters, past));
         }

@@ -145,6 +145,7 @@ pub(in crate::store) struct Moved {
     pub(in crate::store) error: Option<Vec<u8>>,
     pub(in crate::store) note: Option<Vec<u8>>,
     pub(in crate::store) key: Option<Vec<u8>>,
+    /// Empty if they were not kept when it ended.
     pub(in crate::store) parameters: Vec<u8>,
     pub(in crate::store) report: Option<Vec<u8>>,
     pub(in crate::store) action_id: Option<Vec<u8>>,

@@ -5,6 +5,7 @@
 //! when it has looked at so many actions that others would wait too long for it: then the page is short, and the next one goes
 //! on from there. The two ways are in `walk`.
 
+mod details;
 mod walk;
 
 use deadpool_postgres::Object;
@@ -16,6 +17,7 @@ use super::sites::Sites;
 use crate::action::{ActionId, State};
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query, SortKey, States};
 use crate::store::{QueueId, StoreError};
+use details::having;
 use walk::{Seen, Walk, few, ranges};
 
 /// Number of actions that a page may look at: some ten milliseconds.
@@ -186,7 +188,7 @@ async fn search_segment(
 ) -> Result<bool, Failure> {
     let all = lists_all(query);
     if !all && let Some(few) = few(client, queue, query).await? {
-        return Ok(list_few(few, query, search));
+        return list_few(client, queue, few, query, search).await;
     }
     let walk = Walk::of(query);
     let mut look = FIRST_LOOK;
@@ -210,15 +212,9 @@ async fn search_segment(
         }
         search.cursor.skip -= skip;
         search.budget = search.budget.saturating_sub(rows.len());
-        for row in &rows {
-            let seen = Seen::read(row)?;
-            search.cursor.after = seen.key(query.sort);
-            if seen.is_admitted(query) {
-                search.take(seen.id);
-            }
-            if search.found.len() >= search.limit {
-                return Ok(false);
-            }
+        let seen = rows.iter().map(Seen::read).collect::<Result<Vec<_>, _>>()?;
+        if !list_seen(client, queue, seen, query, search).await? {
+            return Ok(false);
         }
         if rows.len() < number {
             return Ok(true);
@@ -228,27 +224,66 @@ async fn search_segment(
     Ok(false)
 }
 
+/// Goes on among actions that are looked at, in this order; returns false if the page ends before the last of them.
+async fn list_seen(
+    client: &Object,
+    queue: i32,
+    seen: Vec<Seen>,
+    query: &Query,
+    search: &mut Search,
+) -> Result<bool, Failure> {
+    let having = match &query.details {
+        None => None,
+        Some(details) => {
+            let admitted = seen.iter().filter(|seen| seen.is_admitted(query));
+            let admitted: Vec<ActionId> = admitted.map(|seen| seen.id).collect();
+            Some(having(client, queue, details, &admitted).await?)
+        }
+    };
+    let mut admitted = 0;
+    for seen in seen {
+        let mut is_listed = seen.is_admitted(query);
+        if let Some(having) = having.as_ref().filter(|_| is_listed) {
+            if admitted == having.looked_at {
+                // The rest did not fit: the next page begins with it.
+                search.budget = 0;
+                return Ok(false);
+            }
+            admitted += 1;
+            is_listed = having.ids.contains(&seen.id);
+        }
+        search.cursor.after = seen.key(query.sort);
+        if is_listed {
+            search.take(seen.id);
+        }
+        if search.found.len() >= search.limit {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Goes on among few actions; returns true if it has come to their end.
-fn list_few(mut few: Vec<Seen>, query: &Query, search: &mut Search) -> bool {
+async fn list_few(
+    client: &Object,
+    queue: i32,
+    mut few: Vec<Seen>,
+    query: &Query,
+    search: &mut Search,
+) -> Result<bool, Failure> {
     few.retain(|seen| seen.key(query.sort).is_some() && seen.is_admitted(query));
     few.sort_by_key(|seen| seen.key(query.sort));
     if query.descending {
         few.reverse();
     }
-    for seen in few {
-        let key = seen.key(query.sort);
-        let is_behind = search.cursor.after.is_none_or(|after| {
+    let after = search.cursor.after;
+    few.retain(|seen| {
+        after.is_none_or(|after| {
+            let key = seen.key(query.sort);
             key.is_some_and(|key| if query.descending { key < after } else { key > after })
-        });
-        if is_behind {
-            search.cursor.after = key;
-            search.take(seen.id);
-            if search.found.len() >= search.limit {
-                return false;
-            }
-        }
-    }
-    true
+        })
+    });
+    list_seen(client, queue, few, query, search).await
 }
 
 /// Tells whether all actions are listed that have the sort key's time in its range.
@@ -257,5 +292,6 @@ fn lists_all(query: &Query) -> bool {
     State::ALL.into_iter().all(|state| query.states.contains(state) || without.contains(state))
         && query.min_priority.is_none()
         && query.max_priority.is_none()
+        && query.details.is_none()
         && ranges(query).into_iter().all(|(key, range)| key == query.sort || range.is_open())
 }

@@ -177,6 +177,10 @@ impl Reader {
                 let bytes: i32 = row.try_get(0)?;
                 return Ok(Some(Err(usize::try_from(bytes).unwrap_or_default())));
             };
+            if text.is_empty() {
+                // They were not kept.
+                return Ok(None);
+            }
             let read = parameters(text).map_err(|error| {
                 corrupt(format!("the parameters of action {id} are unreadable: {error}"))
             })?;

@@ -16,7 +16,10 @@ use super::schema::in_by_state;
 use super::starts::FIRST_ATTEMPT;
 use super::write::{Applied, Writer};
 use crate::action::{ActionId, Parameters, State};
-use crate::lifecycle::{Command, Ended, Verdict, decide, error_of, is_current, not_before};
+use crate::lifecycle::{
+    Command, Ended, Refusal, Verdict, decide, decide_kept, error_of, is_current, needs_parameters,
+    not_before,
+};
 use crate::store::again::Again;
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction, OwnerId,
@@ -113,7 +116,7 @@ impl Writer<'_> {
                 else {
                     return Ok(Err(Rejected::Unknown));
                 };
-                let affected = match decide(row.state, *command) {
+                let affected = match self.decide(&row, *command)? {
                     Ok(verdict) => self.carry_out(batch, &row, *command, verdict)?,
                     Err(refusal) => return Ok(Err(Rejected::Refused(refusal))),
                 };
@@ -154,8 +157,8 @@ impl Writer<'_> {
                 let rows = self.running_rows(batch.queue)?;
                 Ok(Ok(rows.iter().map(|row| row.affected(None, Verdict::Stay)).collect()))
             }
-            Control::Delete { actions, filter } => {
-                self.delete_listed(batch.queue, actions, filter).map(Ok)
+            Control::Many { actions, command, filter } => {
+                self.command_many(batch, actions, *command, filter.as_deref()).map(Ok)
             }
             Control::Note { id, attempt, note } => self.keep_note(batch.queue, *id, *attempt, note),
             Control::TakeOver { id, attempt } => {
@@ -171,6 +174,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Asks the rules about a command to an action.
+    pub(super) fn decide(&self, row: &Row, command: Command) -> Applied<Result<Verdict, Refusal>> {
+        let kept = !needs_parameters(row.state, command) || self.has_parameters(row.id)?;
+        Ok(decide_kept(row.state, command, kept))
+    }
+
+    fn has_parameters(&self, id: ActionId) -> Applied<bool> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT 1 FROM parameters WHERE id = ?1")?;
+        Ok(statement.exists([number(id)])?)
+    }
+
     /// Gives a command to every action that holds a slot; those that refuse it stay as they are.
     fn command_running(&mut self, batch: &Batch, command: Command) -> Applied<Vec<Affected>> {
         let mut affected = Vec::new();
@@ -183,7 +198,7 @@ impl Writer<'_> {
     }
 
     /// Writes the outcome of a command.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         batch: &Batch,
         row: &Row,
@@ -270,6 +285,9 @@ impl Writer<'_> {
                  report = ?7, not_before = NULL, worker = coalesce(?8, worker), note = NULL WHERE id = ?1",
                 params![id, state as u8, ended_at.0, processing_ms, percent, error, report, worker],
             )?;
+            if !batch.keep_parameters {
+                self.run("DELETE FROM parameters WHERE id = ?1 AND submission_key IS NULL", [id])?;
+            }
             if state == State::Cancelled && row.started_at.is_some() {
                 // It was cancelled elsewhere, and never ran.
                 moved.started_at = None;

@@ -1,46 +1,13 @@
 //! Deletion of single actions, with all that is kept of them: those that clients name, and what [`super::retention`] finds.
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::rows::{id, number, state};
 use super::write::{Applied, Writer};
-use crate::action::{ActionId, State, Timestamp};
-use crate::lifecycle::{Command, Verdict, decide};
-use crate::store::query::Query;
-use crate::store::{Affected, QueueId};
+use crate::action::{ActionId, State};
+use crate::store::QueueId;
 
 impl Writer<'_> {
-    /// Deletes those of these actions that have ended and that the filter lists.
-    pub(super) fn delete_listed(
-        &mut self,
-        queue: QueueId,
-        actions: &[ActionId],
-        filter: &Query,
-    ) -> Applied<Vec<Affected>> {
-        let mut deleted = Vec::new();
-        for id in actions {
-            let Some(row) = self.row(queue, *id)? else { continue };
-            let Ok(verdict @ Verdict::Delete) = decide(row.state, Command::Delete) else {
-                continue;
-            };
-            let finished_at = self.finished_at(*id)?;
-            if filter.admits(row.state, row.priority, row.queued_at, (row.started_at, finished_at))
-            {
-                self.remove(queue, &Removable::new(row.id, row.state, row.attempt, true))?;
-                deleted.push(row.affected(None, verdict));
-            }
-        }
-        Ok(deleted)
-    }
-
-    fn finished_at(&self, id: ActionId) -> Applied<Option<Timestamp>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT finished_at FROM action WHERE id = ?1")?;
-        let time: Option<Option<i64>> =
-            statement.query_row([number(id)], |row| row.get(0)).optional()?;
-        Ok(time.flatten().map(Timestamp))
-    }
-
     /// Deletes an action that has ended.
     pub(super) fn remove(&mut self, queue: QueueId, removable: &Removable) -> Applied<()> {
         let Removable { id, state, has_history, has_key } = *removable;

@@ -10,6 +10,7 @@
 
 use std::fmt::Write as _;
 
+use super::details::BYTE_BUDGET;
 use super::errors::{is_damage, store_error};
 use super::read::Reader;
 use super::rows::{id, state};
@@ -34,6 +35,8 @@ pub(super) struct Search {
     limit: usize,
     /// Number of rows that may still be examined.
     pub(super) row_budget: u64,
+    /// Number of bytes of parameters and errors that may still be looked at.
+    pub(super) byte_budget: usize,
     /// The first read error.
     pub(super) damage: Option<StoreError>,
 }
@@ -53,7 +56,7 @@ impl Search {
 
     /// Returns true if the page is full or its row budget is used up.
     pub(super) const fn is_over(&self) -> bool {
-        self.found.len() >= self.limit || self.row_budget == 0
+        self.found.len() >= self.limit || self.row_budget == 0 || self.byte_budget == 0
     }
 }
 
@@ -85,9 +88,7 @@ impl Reader {
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
         let read = || {
-            let (found, row_budget) = (Vec::new(), self.row_budget.get());
-            let mut search =
-                Search { cursor, found, limit: limit.actions, row_budget, damage: None };
+            let mut search = self.begin_search(cursor, limit.actions);
             let next = self.find(queue, query, &mut search)?;
             self.records(queue, cursor, search, limit.bytes, next)
         };
@@ -101,12 +102,16 @@ impl Reader {
         cursor: Cursor,
         limit: usize,
     ) -> Result<IdPage, StoreError> {
-        let (found, row_budget) = (Vec::new(), self.row_budget.get());
-        let mut search = Search { cursor, found, limit, row_budget, damage: None };
+        let mut search = self.begin_search(cursor, limit);
         let next = self.find(queue, query, &mut search).map_err(|e| store_error(&e, &self.path))?;
         let begun = cursor.begun || !search.found.is_empty();
         let ids = search.found.into_iter().map(|(id, _)| id).collect();
         Ok(IdPage { ids, next: next.map(|next| Cursor { begun, ..next }) })
+    }
+
+    fn begin_search(&self, cursor: Cursor, limit: usize) -> Search {
+        let (row_budget, found) = (self.row_budget.get(), Vec::new());
+        Search { cursor, found, limit, row_budget, byte_budget: BYTE_BUDGET, damage: None }
     }
 
     /// Finds the actions of a page; returns the cursor of the next one. If an index is damaged, the table is read
@@ -221,13 +226,13 @@ impl Reader {
         let row_budget = search.row_budget - skip.div_ceil(SKIPS_PER_ROW);
         let more = if all { "" } else { ", state, priority, queued_at, started_at, finished_at" };
         let order = if query.descending { "DESC" } else { "ASC" };
-        // Only numbers are formatted into the text, nothing that a client wrote.
+        // Only numbers are formatted into the text; what a client wrote is bound.
         let mut statement = self.connection.prepare(&format!(
             "SELECT {column}, id{more} {rows} ORDER BY {column} {order}, id {order}
              LIMIT {row_budget} OFFSET {skip}"
         ))?;
         let mut skipped = false;
-        let mut listed = statement.query([])?;
+        let mut listed = statement.query(path.bound())?;
         while let Some(row) = listed.next()? {
             if !skipped {
                 skipped = true;
@@ -237,17 +242,17 @@ impl Reader {
             search.row_budget = search.row_budget.saturating_sub(1);
             let key = (Timestamp(row.get(0)?), id(row, 1)?);
             search.cursor.after = Some(key);
-            if all || is_listed(query, row)? {
+            if all || (is_listed(query, row)? && self.has_details(queue, query, key.1, search)?) {
                 search.take(key.1);
             }
-            if search.found.len() >= search.limit {
+            if search.found.len() >= search.limit || search.byte_budget == 0 {
                 return Ok(Stop::Early);
             }
         }
         if !skipped && skip > 0 {
             // Nothing is left after the skipped ones: their number must be known to continue.
             let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {skip})");
-            let there: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            let there: u64 = self.connection.query_row(&sql, path.bound(), |row| row.get(0))?;
             search.cursor.skip -= there;
             search.row_budget -= there.div_ceil(SKIPS_PER_ROW);
         }
@@ -259,12 +264,12 @@ impl Reader {
         for path in AccessPath::of_filters(query) {
             let sql =
                 format!("SELECT count(*) FROM (SELECT 1 {} LIMIT {})", path.from(queue), FEW + 1);
-            let matches: u64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            let matches: u64 = self.connection.query_row(&sql, path.bound(), |row| row.get(0))?;
             if matches <= FEW {
                 return Ok(path);
             }
         }
-        Ok(AccessPath { index: sort_index(query.sort), filter: String::new() })
+        Ok(AccessPath::by(sort_index(query.sort), String::new()))
     }
 }
 
@@ -272,39 +277,53 @@ impl Reader {
 struct AccessPath {
     index: &'static str,
     filter: String,
+    /// The value that the filter has in place of a `?1`.
+    value: Option<String>,
 }
 
 impl AccessPath {
+    const fn by(index: &'static str, filter: String) -> Self {
+        Self { index, filter, value: None }
+    }
+
     /// Returns the possible access paths, except for that by the sort key's index.
     fn of_filters(query: &Query) -> Vec<Self> {
         let mut paths = Vec::new();
+        if let Some(wanted) = query.details.as_ref().and_then(|details| details.action_id.clone()) {
+            let filter = " AND action_id = ?1".to_owned();
+            paths.push(Self { value: Some(wanted), ..Self::by("by_action_id", filter) });
+        }
         if !query.states.contains(State::Finished) {
             let mut filter = concat!(" AND ", in_by_state!()).to_owned();
             write_states(&mut filter, query.states);
             write_priorities(&mut filter, query);
-            paths.push(Self { index: "by_state", filter });
+            paths.push(Self::by("by_state", filter));
         }
         if query.min_priority.is_some_and(|min| min > 0)
             || query.max_priority.is_some_and(|max| max < 0)
         {
             let mut filter = concat!(" AND ", in_by_priority!()).to_owned();
             write_priorities(&mut filter, query);
-            paths.push(Self { index: "by_priority", filter });
+            paths.push(Self::by("by_priority", filter));
         }
         let only_ended = query.states.iter().all(State::is_final);
         for (key, range) in ranges(query) {
             if key != query.sort && (!range.is_open() || (key == SortKey::Finished && only_ended)) {
                 let mut filter = format!(" AND {} IS NOT NULL", column(key));
                 write_range(&mut filter, column(key), range);
-                paths.push(Self { index: sort_index(key), filter });
+                paths.push(Self::by(sort_index(key), filter));
             }
         }
         paths
     }
 
     fn from(&self, queue: QueueId) -> String {
-        let Self { index, filter } = self;
+        let Self { index, filter, .. } = self;
         format!("FROM action INDEXED BY {index} WHERE queue = {}{filter}", queue.0)
+    }
+
+    fn bound(&self) -> impl rusqlite::Params {
+        rusqlite::params_from_iter(self.value.iter())
     }
 }
 
@@ -330,6 +349,7 @@ fn lists_whole_range(query: &Query) -> bool {
     State::ALL.into_iter().all(|state| query.states.contains(state) || without.contains(state))
         && query.min_priority.is_none()
         && query.max_priority.is_none()
+        && query.details.is_none()
         && ranges(query).into_iter().all(|(key, range)| key == query.sort || range.is_open())
 }
 

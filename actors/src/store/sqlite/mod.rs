@@ -30,12 +30,14 @@ mod checkpoint;
 mod compact;
 mod deferred;
 mod deletion;
+mod details;
 mod errors;
 mod files;
 mod in_memory;
 mod limits;
 mod list;
 mod lock;
+mod many;
 #[cfg(feature = "postgres")]
 pub(in crate::store) mod moving;
 mod open;

@@ -75,7 +75,7 @@ impl Reader {
         let mut rows = statement.query(params![queue.0, from, search.row_budget])?;
         while let Some(row) = rows.next()? {
             search.cursor.one_by_one = Some(row.get(0)?);
-            self.look_at(query, search, row);
+            self.look_at(queue, query, search, row);
             if search.is_over() {
                 return Ok(Stop::Early);
             }
@@ -96,7 +96,7 @@ impl Reader {
         let looked = statement
             .query_row(params![queue.0, next], |row| {
                 found = true;
-                self.look_at(query, search, row);
+                self.look_at(queue, query, search, row);
                 Ok(())
             })
             .optional();
@@ -110,13 +110,16 @@ impl Reader {
         }
     }
 
-    fn look_at(&self, query: &Query, search: &mut Search, row: &Row<'_>) {
+    fn look_at(&self, queue: QueueId, query: &Query, search: &mut Search, row: &Row<'_>) {
         search.row_budget = search.row_budget.saturating_sub(1);
-        let listed = || -> rusqlite::Result<Option<ActionId>> {
-            let listed = is_listed(query, row)? && is_still_to_come(query, &search.cursor, row)?;
-            Ok(if listed { Some(id(row, 1)?) } else { None })
+        let listed = |search: &mut Search| -> rusqlite::Result<Option<ActionId>> {
+            if !is_listed(query, row)? || !is_still_to_come(query, &search.cursor, row)? {
+                return Ok(None);
+            }
+            let id = id(row, 1)?;
+            Ok(self.has_details(queue, query, id, search)?.then_some(id))
         };
-        match listed() {
+        match listed(search) {
             Ok(Some(id)) => search.take(id),
             Ok(None) => {}
             Err(error) => self.note(search, &error),

@@ -41,7 +41,7 @@ impl Writer<'_> {
                 let Some(row) = self.row(batch.queue, *id)? else {
                     return Ok(Err(Rejected::Unknown));
                 };
-                match decide(row.state, Command::Duplicate) {
+                match self.decide(&row, Command::Duplicate)? {
                     Ok(_) => Some(row),
                     Err(refusal) => return Ok(Err(Rejected::Refused(refusal))),
                 }

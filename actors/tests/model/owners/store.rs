@@ -215,7 +215,9 @@ impl Step<'_> {
                 (state, Wish::Stop)
             }
             Verdict::Force => (row.state, Wish::Force),
-            Verdict::Stay | Verdict::StatusOnly | Verdict::Delete => return Some(row.state),
+            Verdict::Stay | Verdict::StatusOnly | Verdict::Delete | Verdict::Refused => {
+                return Some(row.state);
+            }
         };
         if state == State::Stopping {
             if row.owner == by {

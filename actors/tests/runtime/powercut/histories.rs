@@ -226,6 +226,7 @@ fn nothing(like: &Batch) -> Batch {
         submissions: Vec::new(),
         claim: 0,
         retention: Default::default(),
+        keep_parameters: true,
         ..like.clone()
     }
 }

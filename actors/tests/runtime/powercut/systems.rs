@@ -215,7 +215,7 @@ impl Run {
         }
         let ids: Vec<_> = self.known.keys().copied().collect();
         for id in ids {
-            let (_, parameters) = work.parameters(id).await?;
+            let (_, parameters) = work.parameters(id, false).await?;
             let begun = self.begun(id);
             let record = work.status(id).await?.record;
             if let (Some(parameters), Some(what)) = (parameters, self.known[&id].what) {

@@ -2,14 +2,17 @@
 
 use crate::action::{Parameters, State, Timestamp};
 use crate::key::SubmissionKey;
-use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide, error_of, not_before};
+use crate::lifecycle::{Command, Ended, OnRestart, Verdict, decide_kept, error_of, not_before};
 use crate::store::{Affected, AttemptEnd, Claimed, PastAttempt, Record, Rejected, Resumed};
 
 #[derive(Debug, Clone)]
 pub(in super::super) struct Row {
     pub(in super::super) record: Record,
-    pub(in super::super) parameters: Parameters,
+    /// `None` once it has ended and they are not kept.
+    pub(in super::super) parameters: Option<Parameters>,
     pub(super) key: Option<SubmissionKey>,
+    /// True if its parameters stay when it ends in the batch that is applied.
+    pub(super) keeps_parameters: bool,
     failures: u32,
     pub(super) restarts: u32,
     pub(super) note: Option<String>,
@@ -22,7 +25,16 @@ impl Row {
         parameters: Parameters,
         key: Option<SubmissionKey>,
     ) -> Self {
-        Self { record, parameters, key, failures: 0, restarts: 0, note: None, past: Vec::new() }
+        Self {
+            record,
+            parameters: Some(parameters),
+            key,
+            keeps_parameters: true,
+            failures: 0,
+            restarts: 0,
+            note: None,
+            past: Vec::new(),
+        }
     }
 
     /// Gives the action a command and writes what the rules say, with the times (Q9).
@@ -31,7 +43,8 @@ impl Row {
         now: Timestamp,
         command: Command,
     ) -> Result<Affected, Rejected> {
-        let verdict = decide(self.record.state, command).map_err(Rejected::Refused)?;
+        let verdict = decide_kept(self.record.state, command, self.parameters.is_some());
+        let verdict = verdict.map_err(Rejected::Refused)?;
         if let Command::ChangePriority(priority) = command {
             self.record.priority = priority;
         }
@@ -83,6 +96,9 @@ impl Row {
                 self.record.error = error_of(command, state).map(str::to_owned);
                 if state == State::Cancelled {
                     self.record.started_at = None;
+                }
+                if !self.keeps_parameters && self.key.is_none() {
+                    self.parameters = None;
                 }
                 self.note = None;
             }
@@ -146,7 +162,7 @@ impl Row {
 
     pub(super) fn claimed(&self) -> Claimed {
         let Record { id, attempt, queued_at, started_at, priority, .. } = self.record;
-        let (started_at, parameters) = (started_at.unwrap(), self.parameters.clone());
+        let (started_at, parameters) = (started_at.unwrap(), self.parameters.clone().unwrap());
         let Self { failures, restarts, .. } = *self;
         Claimed {
             id,

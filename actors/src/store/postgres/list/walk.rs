@@ -143,13 +143,27 @@ fn after(query: &Query, cursor: &Cursor) -> (i64, i64) {
 /// The condition of the index of what runs.
 const RUNNING: &str = " AND state BETWEEN 1 AND 3";
 
+/// The tables of actions.
+const ALL: [&str; 2] = ["live", "done"];
+
 /// Reads the actions that may match the filters, if those match few.
 pub(super) async fn few(
     client: &Object,
     queue: i32,
     query: &Query,
 ) -> Result<Option<Vec<Seen>>, Failure> {
-    let Some(parts) = parts_of_few(query) else { return Ok(None) };
+    let action_id = query.details.as_ref().and_then(|details| details.action_id.as_deref());
+    let parts = match action_id {
+        // What a client wrote is bound.
+        Some(_) => {
+            let filter = " AND sha256(action_id) = sha256($3::bytea) AND action_id = $3";
+            ALL.map(|table| (table, filter.to_owned())).to_vec()
+        }
+        None => match parts_of_few(query) {
+            Some(parts) => parts,
+            None => return Ok(None),
+        },
+    };
     let selects: Vec<String> = parts
         .iter()
         .map(|(table, filter)| {
@@ -165,7 +179,12 @@ pub(super) async fn few(
     // Times are in the text, so there is nothing to keep of it.
     let statement = client.prepare(&sql).await?;
     let limit = i64::try_from(FEW + 1).unwrap_or(i64::MAX);
-    let rows = client.query(&statement, &[&queue, &limit]).await?;
+    let wanted = action_id.map(str::as_bytes);
+    let mut values: Vec<Value<'_>> = vec![&queue, &limit];
+    if wanted.is_some() {
+        values.push(&wanted);
+    }
+    let rows = client.query(&statement, &values).await?;
     if rows.len() > FEW {
         return Ok(None);
     }

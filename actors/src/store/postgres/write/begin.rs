@@ -67,7 +67,7 @@ struct Wanted<'b> {
     /// Those among them that may have ended.
     may_have_ended: Vec<(i32, ActionId)>,
     /// Those that are to be copied.
-    copied: Vec<i64>,
+    copied: Vec<(i32, ActionId)>,
     keys: Vec<(i32, &'b str)>,
     new: i32,
     prunes: Vec<i32>,
@@ -95,9 +95,10 @@ impl<'b> Wanted<'b> {
                         wanted.named.push((queue, *id));
                         wanted.may_have_ended.push((queue, *id));
                     }
-                    // What has not ended is not deleted.
-                    Control::Delete { actions, .. } => {
-                        wanted.may_have_ended.extend(actions.iter().map(|id| (queue, *id)));
+                    Control::Many { actions, .. } => {
+                        let actions = || actions.iter().map(|target| (queue, target.id));
+                        wanted.named.extend(actions());
+                        wanted.may_have_ended.extend(actions());
                     }
                     Control::End(end) => wanted.named.push((queue, end.id)),
                     Control::PauseQueue { .. } | Control::ResumeQueue => {
@@ -124,7 +125,7 @@ impl<'b> Wanted<'b> {
                     }
                     NewAction::Given { .. } => {}
                     NewAction::CopyOf { id, .. } => {
-                        wanted.copied.push(id_number(*id));
+                        wanted.copied.push((queue, *id));
                         wanted.named.push((queue, *id));
                         wanted.may_have_ended.push((queue, *id));
                     }
@@ -185,8 +186,10 @@ pub(super) async fn begin<'b>(
         message.add(&statements.take_keys, values![queues.clone(), keys.clone()]);
         message.add(&statements.keys, values![queues, keys])
     });
-    let origins = (!wanted.copied.is_empty())
-        .then(|| message.add(&statements.origins, values![wanted.copied.clone()]));
+    let origins = (!wanted.copied.is_empty()).then(|| {
+        let (queues, ids) = columns(&wanted.copied);
+        message.add(&statements.origins, values![ids, queues])
+    });
     let of: Vec<i32> = batches.iter().map(|batch| queue_number(batch)).collect();
     let queues = message.add(&statements.queues, values![of]);
     let ids = (wanted.new > 0).then(|| message.add(&statements.ids, values![wanted.new]));
@@ -358,8 +361,10 @@ impl<'b> Known<'b> {
         let (queues, ids) = columns(&wanted.named);
         let mut message = Message::to(&session.client);
         let live = message.add(&statements.named, values![ids.clone()]);
-        let origins = (!wanted.copied.is_empty())
-            .then(|| message.add(&statements.origins, values![wanted.copied]));
+        let origins = (!wanted.copied.is_empty()).then(|| {
+            let (queues, ids) = columns(&wanted.copied);
+            message.add(&statements.origins, values![ids, queues])
+        });
         let done = done(&mut message, statements, queues, ids);
         let mut answers = message.answers().await?;
         self.add_rows(answers.take(live), |row| Row::live(row, sites))?;

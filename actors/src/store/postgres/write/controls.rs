@@ -7,8 +7,10 @@ use super::events::{Told, is_wanted};
 use super::row::{Column, Outcome, Row, Table};
 use crate::action::{ActionId, State};
 use crate::lifecycle::{
-    Command, Ended, Recovery, Verdict, decide, error_of, is_current, not_before, outcome_of_error,
+    Command, Ended, Recovery, Verdict, decide, decide_kept, error_of, is_current, not_before,
+    outcome_of_error,
 };
+use crate::queue::Target;
 use crate::store::again::Again;
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::notices::To;
@@ -110,7 +112,9 @@ impl<'b> Controls<'b> {
             }
             Control::Reclaim { recovery } => Ok(self.recover(None, *recovery)),
             Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
-            Control::Delete { actions, filter } => Ok(self.delete_listed(actions, filter)),
+            Control::Many { actions, command, filter } => {
+                Ok(self.command_many(actions, *command, filter.as_deref()))
+            }
             Control::Note { id, attempt, note } => {
                 let row = self.current(*id, *attempt)?;
                 (row.note, row.is_changed) = (Column::Is(Some(note.as_str())), true);
@@ -255,7 +259,8 @@ impl<'b> Controls<'b> {
     /// Gives one action a command.
     fn command(&mut self, id: ActionId, command: Command) -> Result<Affected, Rejected> {
         let Some(row) = self.rows.get_mut(&id) else { return Err(Rejected::Unknown) };
-        let verdict = decide(row.state, command).map_err(Rejected::Refused)?;
+        let verdict = decide_kept(row.state, command, row.keeps_parameters);
+        let verdict = verdict.map_err(Rejected::Refused)?;
         let (attempt, runs_at) = (row.attempt, row.owner);
         match (command, verdict) {
             (_, Verdict::Delete) => return self.delete(id),
@@ -295,19 +300,26 @@ impl<'b> Controls<'b> {
         self.affected(id, verdict)
     }
 
-    /// Deletes those of these actions that have ended and that the filter lists.
-    fn delete_listed(&mut self, actions: &[ActionId], filter: &Query) -> Vec<Affected> {
-        let is_listed = |row: &Row<'_>| {
-            let times = (row.started_at, row.finished_at);
-            filter.admits(row.state, row.priority, row.queued_at, times)
-        };
-        let mut deleted = Vec::new();
-        for id in actions {
-            if self.rows.get(id).is_some_and(is_listed) {
-                deleted.extend(self.command(*id, Command::Delete));
-            }
+    /// Gives a command to those of these actions that there are, and that the filter lists.
+    fn command_many(
+        &mut self,
+        actions: &[Target],
+        command: Command,
+        filter: Option<&Query>,
+    ) -> Vec<Affected> {
+        let mut affected = Vec::with_capacity(actions.len());
+        for Target { id, queued_at } in actions {
+            let is_meant = |row: &&Row<'_>| {
+                let times = (row.started_at, row.finished_at);
+                let admits =
+                    |filter: &Query| filter.admits(row.state, row.priority, row.queued_at, times);
+                queued_at.is_none_or(|at| at == row.queued_at) && filter.is_none_or(admits)
+            };
+            let Some(row) = self.rows.get(id).filter(is_meant) else { continue };
+            let refused = row.affected(Verdict::Refused);
+            affected.push(self.command(*id, command).unwrap_or(refused));
         }
-        deleted
+        affected
     }
 
     /// Deletes an action that has ended. The controls behind this one know nothing of it.
@@ -332,6 +344,7 @@ impl<'b> Controls<'b> {
             row.started_at = None;
         }
         (row.state, row.not_before, row.outcome) = (state, None, outcome);
+        row.keeps_parameters &= self.batch.keep_parameters || row.has_key;
         row.error = Column::Is(error.map(str::to_owned));
         (row.note, row.owner, row.is_changed) = (Column::Is(None), None, true);
         self.notices.push((To::Others, Notice::Ended { queue: self.batch.queue, id }));

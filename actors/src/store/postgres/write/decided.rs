@@ -238,6 +238,7 @@ mod tests {
             max_queued: None,
             retention: Retention { max_finished, finished_after: finished_after.map(Timestamp) },
             wants: None,
+            keep_parameters: true,
         };
         let table = [
             (None, None, 500, (0, 0)),

@@ -101,12 +101,13 @@ fn write_controls<'a>(
     if !updated.is_empty() {
         message.add(&statements.update, update((batch, site), &updated));
     }
+    let keeps = decided.batch.keep_parameters;
     let mut finished: Vec<&Row<'_>> = Vec::new();
     let mut bytes = 0;
     for row in decided.finished() {
         let more = row.outcome.report.map_or(0, str::len) + error_of(row).map_or(0, <[u8]>::len);
         if bytes + more > MAX_BYTES && !finished.is_empty() {
-            message.add(&statements.finish, finish_values(&finished));
+            message.add(&statements.finish, finish_values(&finished, keeps));
             finished.clear();
             bytes = 0;
         }
@@ -114,7 +115,7 @@ fn write_controls<'a>(
         finished.push(row);
     }
     if !finished.is_empty() {
-        message.add(&statements.finish, finish_values(&finished));
+        message.add(&statements.finish, finish_values(&finished, keeps));
     }
     remember(message, statements, controls)?;
     // The pause is what everybody waits for who starts something in this queue.
@@ -156,7 +157,7 @@ fn update<'a>((batch, site): (i64, i32), rows: &[&'a Row<'_>]) -> Values<'a> {
     ]
 }
 
-fn finish_values<'a>(rows: &[&'a Row<'_>]) -> Values<'a> {
+fn finish_values<'a>(rows: &[&'a Row<'_>], keeps_parameters: bool) -> Values<'a> {
     fn each<T>(rows: &[&Row<'_>], column: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(|row| column(row)).collect()
     }
@@ -174,6 +175,7 @@ fn finish_values<'a>(rows: &[&'a Row<'_>]) -> Values<'a> {
         texts(rows, |row| &row.worker),
         texts(rows, |row| &row.error),
         reports,
+        keeps_parameters,
     ]
 }
 

@@ -154,6 +154,7 @@ impl Writer {
                 max_queued,
                 retention,
                 wants: unsettled.wants.get(&queue).cloned(),
+                keep_parameters: true,
             };
             match Box::pin(self.attempt(&[&back], Instant::now(), &mut Vec::new())).await {
                 Ok((replies, notices)) => {

@@ -264,6 +264,7 @@ impl Writer {
             max_queued: None,
             retention: Retention::default(),
             wants: batch.wants.clone(),
+            keep_parameters: batch.keep_parameters,
         };
         let mut replies = self.commit_once(&[&batch], &mut Vec::new()).await.ok()?;
         let mut reply = replies.pop()?;

@@ -61,6 +61,10 @@ pub(super) struct Row<'b> {
     pub(super) is_orphan: bool,
     /// The server that took it, unless that was this one.
     pub(super) taken_by: Option<SiteId>,
+    /// True if it was sent under a key.
+    pub(super) has_key: bool,
+    /// True if its parameters are kept, or will be once it has ended.
+    pub(super) keeps_parameters: bool,
     /// True if this owner takes it over with this batch.
     pub(super) taken: bool,
     pub(super) worker: Column<Option<String>>,
@@ -110,6 +114,8 @@ impl Row<'_> {
             owner: row.try_get::<_, Option<i64>>(10)?.map(OwnerId),
             taken_by: sites.taken_by(row.try_get(11)?),
             is_orphan: row.try_get(12)?,
+            has_key: row.try_get(13)?,
+            keeps_parameters: true,
             taken: false,
             worker: Column::Stored,
             error: Column::Stored,
@@ -138,6 +144,8 @@ impl Row<'_> {
             owner: None,
             taken_by: sites.taken_by(row.try_get(10)?),
             is_orphan: true,
+            has_key: row.try_get(11)?,
+            keeps_parameters: row.try_get(12)?,
             taken: false,
             worker: Column::Stored,
             error: Column::Stored,

@@ -26,7 +26,8 @@ pub(in crate::store::postgres) use sums;
 macro_rules! locked {
     () => {
         "l.id, l.queue, l.state, l.priority, l.attempt, l.failures, l.restarts, l.queued_at, l.started_at, l.not_before,
-            l.server, l.taken_by, NOT EXISTS (SELECT 1 FROM server s WHERE s.id = l.server AND NOT s.dead)"
+            l.server, l.taken_by, NOT EXISTS (SELECT 1 FROM server s WHERE s.id = l.server AND NOT s.dead),
+            l.submission_key IS NOT NULL"
     };
 }
 
@@ -162,7 +163,8 @@ statements! {
             ) ORDER BY l.id FOR UPDATE OF l"),
 
         done: "SELECT d.id, d.queue, d.state, d.priority, d.attempt, d.queued_at, d.started_at, d.finished_at,
-                d.worker, substring(d.error FROM 1 FOR $3), d.taken_by
+                d.worker, substring(d.error FROM 1 FOR $3), d.taken_by, d.submission_key IS NOT NULL,
+                octet_length(d.parameters) > 0
             FROM unnest($1::int4[], $2::int8[]) AS e(queue, id) JOIN done d ON d.queue = e.queue AND d.id = e.id
             ORDER BY d.id FOR UPDATE OF d",
 
@@ -225,7 +227,9 @@ statements! {
                 WHERE l.id = e.id
                 RETURNING l.id, l.queue, e.state, e.priority, l.attempt, l.queued_at, e.started_at, e.finished_at,
                     e.processing_ms, e.percent, CASE WHEN e.has_worker THEN e.worker ELSE l.worker END, e.error,
-                    l.submission_key, l.taken_by, l.run_by, e.report, l.parameters, l.action_id, l.origin
+                    l.submission_key, l.taken_by, l.run_by, e.report,
+                    CASE WHEN $12 OR l.submission_key IS NOT NULL THEN l.parameters ELSE ''::bytea END, l.action_id,
+                    l.origin
             ) INSERT INTO done (id, queue, state, priority, attempt, queued_at, started_at, finished_at, processing_ms,
                 percent, worker, error, submission_key, taken_by, run_by, report, parameters, action_id, origin)
             SELECT * FROM gone",
@@ -282,13 +286,18 @@ statements! {
                 AS e(id, state, priority, attempt, queued_at, started_at, not_before, key, parameters, action_id, origin)",
 
         origins: "SELECT l.id, l.origin FROM unnest($1::int8[]) AS e(id) JOIN live l ON l.id = e.id
-            WHERE l.origin IS NOT NULL",
+            WHERE l.origin IS NOT NULL
+            UNION ALL SELECT d.id, d.origin FROM unnest($2::int4[], $1::int8[]) AS e(queue, id)
+            JOIN done d ON d.queue = e.queue AND d.id = e.id WHERE d.origin IS NOT NULL",
 
         copy: "INSERT INTO live (id, queue, state, priority, queued_at, not_before, taken_by, parameters, action_id, origin)
-            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, $8::int4, l.parameters, e.action_id, e.origin
+            SELECT e.id, $1, e.state, e.priority, e.queued_at, e.not_before, $8::int4, source.parameters, e.action_id, e.origin
             FROM unnest($2::int8[], $3::int8[], $4::int2[], $5::int4[], $6::int8[], $7::int8[], $9::bytea[], $10::bytea[])
                 AS e(id, source, state, priority, queued_at, not_before, action_id, origin)
-            JOIN live l ON l.id = e.source",
+            CROSS JOIN LATERAL (
+                SELECT l.parameters FROM live l WHERE l.id = e.source
+                UNION ALL SELECT d.parameters FROM done d WHERE d.queue = $1 AND d.id = e.source
+            ) AS source",
 
         claim: claim!(next),
         claim_parts: claim!(next_in_parts),

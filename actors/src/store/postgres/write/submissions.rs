@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::begin::{Known, KnownKey};
 use super::row::{Row, number};
 use crate::action::{ActionId, Parameters, State, Timestamp};
-use crate::lifecycle::{Command, Verdict, decide, not_before};
+use crate::lifecycle::{Command, Verdict, decide, decide_kept, not_before};
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::schema::DEFERRED;
 use crate::store::{Batch, Claimed, NewAction, Origin, Rejected, StoreError, Submitted};
@@ -104,7 +104,8 @@ impl<'b> Submissions<'b> {
             NewAction::Given { .. } => None,
             NewAction::CopyOf { id, .. } => {
                 let row = rows.get(id).ok_or(Rejected::Unknown)?;
-                decide(row.state, Command::Duplicate).map_err(Rejected::Refused)?;
+                let verdict = decide_kept(row.state, Command::Duplicate, row.keeps_parameters);
+                verdict.map_err(Rejected::Refused)?;
                 Some(row)
             }
         };

@@ -73,11 +73,15 @@ pub(super) fn page(
         let (queue, id): (i64, i64) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
         let lacks = |what| corrupt(path, format!("action {id} has no {what}"));
         let queue = *places.get(&queue).ok_or_else(|| lacks("queue"))?;
-        let parameters = bytes_of(row, 17).map_err(failed)?.ok_or_else(|| lacks("parameters"))?;
+        let parameters = bytes_of(row, 17).map_err(failed)?.unwrap_or_default();
         let mut moved = action(row, id, queue, parameters).map_err(failed)?;
         moved.forget_the_meaningless();
         if crate::store::moving::is_final(moved.state) && moved.finished_at.is_none() {
             return Err(lacks("end, but a final state"));
+        }
+        // Of what has ended they need not be kept.
+        if moved.parameters.is_empty() && !crate::store::moving::is_final(moved.state) {
+            return Err(lacks("parameters"));
         }
         bytes += moved.bytes();
         rows.push(moved);

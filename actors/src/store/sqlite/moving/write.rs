@@ -127,7 +127,10 @@ pub(super) fn page(
                 text(&row.action_id),
                 text(&row.origin),
             ])?;
-            parameters.execute(params![row.id, text(&row.key), Text(&row.parameters)])?;
+            // They need not be kept of what has ended.
+            if !row.parameters.is_empty() {
+                parameters.execute(params![row.id, text(&row.key), Text(&row.parameters)])?;
+            }
             if row.key.is_some() {
                 key.execute(params![queue, text(&row.key), row.id])?;
             }
