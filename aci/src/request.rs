@@ -252,6 +252,15 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     Ok(Request { action, pairs, format, action_id })
 }
 
+/// Reads parameters as a query string has them: `Name=Ada&Text=Good%20night`.
+///
+/// # Errors
+/// [`AciError::malformed`] if a name or value is not UTF-8 where it is decoded, or if there are more than [`MAX_PAIRS`].
+pub fn parse_query(text: &str) -> Result<Pairs, AciError> {
+    let mut pairs = Pairs::default();
+    read_form(text.as_bytes(), &mut pairs).map(|()| pairs)
+}
+
 /// Finds the parts of a target that hold parameters. The part before the first `?` does if it has a `=`; the part after it
 /// holds more of them, unless the `?` belongs to a value (our choice).
 fn parameter_texts(target: &str) -> [&str; 2] {

@@ -13,7 +13,7 @@
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
-//! | `build`, `queues`, `access`, `tls`, `store` | make the [`settings`](Settings) |
+//! | `build`, `queues`, `schedules`, `access`, `tls`, `store` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `secrets` | masks what is not for other eyes |
@@ -44,6 +44,7 @@ mod log_files;
 mod logging;
 mod queues;
 mod reader;
+mod schedules;
 mod secrets;
 mod settings;
 mod store;

@@ -16,7 +16,7 @@ use crate::access::KEY_PREFIX;
 use crate::aci::words::{nearest, shorten};
 
 /// The text that is shown in place of a secret.
-const SECRET: &str = "***";
+pub(super) const SECRET: &str = "***";
 
 /// Names of keys whose values are keys for other servers, and names that are like those and no secret.
 const FOREIGN_KEYS: [&str; 1] = ["ForwardKey"];

@@ -15,6 +15,7 @@ use super::values::Values;
 use crate::access::{AddressPattern, Role};
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::logging::StreamSettings;
+use crate::schedules::Schedule;
 use crate::tls::TlsOptions;
 use actiond_actors::store::postgres::ConnectionString;
 pub use actiond_actors::{
@@ -39,6 +40,9 @@ pub struct Settings {
     /// The queues of `[AsyncActions]`, in that order; at least one, no two with names that differ
     /// only in case.
     pub queues: Vec<QueueConfig>,
+    /// `[Schedules]`: no two with names that differ only in case. Kinds of action may have more
+    /// ([`ConfiguredQueue::schedules`]).
+    pub schedules: Vec<Schedule>,
     /// The files that the configuration consists of, and those of keys and certificates that it names. No client is shown
     /// what is in them. Empty unless it was read from a file.
     pub files: Vec<PathBuf>,

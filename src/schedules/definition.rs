@@ -188,6 +188,15 @@ impl Definition {
     }
 }
 
+/// A schedule: a definition under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its name. Case does not matter.
+    pub name: String,
+    /// Its definition.
+    pub definition: Definition,
+}
+
 /// A definition that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} must be {allowed}")]
