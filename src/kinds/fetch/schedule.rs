@@ -123,11 +123,11 @@ mod tests {
             ),
             (
                 "ScheduleStartTime=soon\nScheduleRepeatSecs=5\n",
-                "t:12: [FetchTasks] ScheduleStartTime=soon: must",
+                "t:13: [FetchTasks] ScheduleStartTime=soon: must",
             ),
             (
                 "ScheduleRepeatSecs=0\n",
-                "t:12: [FetchTasks] ScheduleRepeatSecs=0: must be a whole number",
+                "t:13: [FetchTasks] ScheduleRepeatSecs=0: must be a whole number",
             ),
         ] {
             let error = tasks(keys).unwrap_err();
