@@ -19,8 +19,8 @@ use crate::queue::{
     RelayedCommand, Submission, Summary, Target,
 };
 use crate::store::{
-    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, Site, SiteId, Store,
-    Submitted,
+    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, ScheduleChange, Site,
+    SiteId, Store, Submitted,
 };
 use crate::system::WeakSystem;
 use crate::worker::Attempt;
@@ -117,7 +117,7 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// [`QueueError::NotTaken`], [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`],
+    /// [`QueueError::NotTaken`], [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::Schedule`], [`QueueError::ShuttingDown`],
     /// [`QueueError::Store`] and [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
         let Submission { parameters, priority, key, not_before, origin } = submission;
@@ -193,6 +193,21 @@ impl QueueHandle {
             Ok(_) | Err(QueueError::UnknownAction { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Changes a schedule, in a transaction with what this queue has to write. Once this returns `Ok`, the change survives a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Schedule`], [`QueueError::Store`], [`QueueError::ShuttingDown`] and [`QueueError::Unavailable`]: nothing was
+    /// changed. [`QueueError::NoAnswer`]: it may have been.
+    pub async fn change_schedule(
+        &self,
+        name: impl Into<String>,
+        change: ScheduleChange,
+    ) -> Result<(), QueueError> {
+        let control = Control::Schedule { name: name.into(), change };
+        self.send_control(control, None).await.map(drop)
     }
 
     /// Keeps a note with an attempt that runs.

@@ -44,6 +44,7 @@ impl Asked {
             | Control::Reclaim { .. }
             | Control::Note { .. }
             | Control::Delete { .. }
+            | Control::Schedule { .. }
             | Control::Tell(_)
             | Control::Outbox { .. } => Self::Other,
         }

@@ -16,8 +16,8 @@ use crate::action::{ActionId, Parameters, State, Timestamp};
 use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
 use crate::store::query::{Cursor, Query, Range, SortKey, States};
 use crate::store::{
-    Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduledFor,
-    Store,
+    Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduleChange,
+    ScheduledFor, Store,
 };
 
 /// Time at which the clock of a history starts.
@@ -51,6 +51,8 @@ enum Act {
     Note(u32),
     /// Those of a share of the queue's actions that are in these states.
     Delete(u8, States),
+    /// Of the schedule of the history.
+    Schedule(u8),
 }
 
 #[derive(Debug, Clone)]
@@ -106,6 +108,7 @@ fn acts(keep: bool) -> impl Strategy<Value = Act> {
         2 => (any::<u8>(), recovery, proptest::bool::weighted(0.3))
             .prop_map(|(mask, how, unbegun)| Act::Recover(mask, how, unbegun)),
         3 => before().prop_map(Act::Note),
+        4 => (0..9_u8).prop_map(Act::Schedule),
     ]
 }
 
@@ -243,6 +246,19 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
                 let filter = Query { states: *states, ..Query::default() };
                 Control::Delete { actions, filter: Arc::new(filter) }
             }
+            Act::Schedule(kind) => {
+                let (at, due) = (Timestamp(now), Timestamp(now));
+                let definition = format!("added at {now}");
+                let change = match kind {
+                    0 => ScheduleChange::Pause,
+                    1 => ScheduleChange::Resume { at },
+                    2 => ScheduleChange::Skip { due },
+                    3 => ScheduleChange::Add { definition, at },
+                    4 => ScheduleChange::Remove,
+                    _ => ScheduleChange::See { at },
+                };
+                Control::Schedule { name: schedule_of(queues), change }
+            }
             Act::Recover(mask, recovery, unbegun) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));
                 let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
@@ -257,7 +273,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             priority: *priority,
             key: key.map(|key| format!("key {key}").into()),
             queued_at: Timestamp(now + late),
-            origin: origin(place, *priority),
+            origin: origin(place, *priority, now, queues),
         },
         New::CopyOf(index) => NewAction::CopyOf { id: target(index), queued_at: Timestamp(now) },
     });
@@ -291,8 +307,9 @@ fn wants(model: &Model, bits: u8) -> Option<Arc<EventWants>> {
 }
 
 /// Returns what a submission brings beside its parameters: something different in each place, mostly nothing.
-fn origin(place: usize, priority: i32) -> Option<Box<Origin>> {
-    let schedule = || ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(BEGIN) };
+fn origin(place: usize, priority: i32, now: i64, queues: &[QueueId]) -> Option<Box<Origin>> {
+    let (due, on_demand) = (Timestamp(now), place % 3 == 0);
+    let schedule = || ScheduledFor { schedule: schedule_of(queues), due, on_demand };
     let origin = match (place % 4, priority > 0) {
         (0, true) => Origin { action_id: Some("\"a\" 7".to_owned()), ..Origin::default() },
         (1, true) => Origin { callback: Some("http://h/".to_owned()), ..Origin::default() },
@@ -301,6 +318,11 @@ fn origin(place: usize, priority: i32) -> Option<Box<Origin>> {
         _ => return None,
     };
     Some(Box::new(origin))
+}
+
+/// Returns the name of the schedule of a history with these queues.
+fn schedule_of(queues: &[QueueId]) -> String {
+    format!("Nightly {:?}", queues.first())
 }
 
 /// A history under way: the store, and the model that follows it.

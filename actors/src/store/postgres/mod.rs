@@ -78,8 +78,8 @@ use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt, QueueId,
-    QueueState, Record, RecordWithin, Renewal, Seal, Server, Shown, Site, SiteId, Store,
-    StoreError, StoreSize,
+    QueueState, Record, RecordWithin, Renewal, ScheduleState, Seal, Server, Shown, Site, SiteId,
+    Store, StoreError, StoreSize,
 };
 pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, within};
@@ -307,6 +307,10 @@ impl Store for PostgresStore {
             let owner = shared.owner.id();
             Ok(!shared.owner.is_given_up(owner) && shared.reader.lead(handler, owner).await?)
         })
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        std::future::ready(Ok(Vec::new())).boxed()
     }
 
     fn enlist(&self, seal: Seal) {

@@ -114,7 +114,7 @@ impl<'b> Wanted<'b> {
                             wanted.named.push((queue, id));
                         }
                     }
-                    Control::Outbox { .. } => {}
+                    Control::Schedule { .. } | Control::Outbox { .. } => {}
                 }
             }
             for new in &batch.submissions {

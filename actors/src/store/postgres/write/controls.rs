@@ -118,7 +118,7 @@ impl<'b> Controls<'b> {
             }
             Control::Tell(event) => self.tell_new(event).map(|()| Vec::new()),
             // It is written with the rest.
-            Control::Outbox { .. } => Ok(Vec::new()),
+            Control::Schedule { .. } | Control::Outbox { .. } => Ok(Vec::new()),
         }
     }
 
