@@ -163,7 +163,8 @@ fn check_given(
     let own = queue.settings.params();
     let params = own.as_deref().unwrap_or_else(|| queue.kind.params());
     let pairs: Vec<(String, String)> = given.iter().map(|given| given.pair.clone()).collect();
-    let Err(BadParameter { at, reason }) = check_parameters(params, &pairs, strict) else { return };
+    let Err(BadParameter { at, error }) = check_parameters(params, &pairs, strict) else { return };
+    let reason = error.description;
     match at.and_then(|at| given.get(at)) {
         Some(given) => reader.findings.problem(place(section, given.by), reason),
         None => reader.problem_at(section.name, table::ACTION, reason),

@@ -25,8 +25,8 @@ const PRIORITY: &[ParamSpec] = &[ParamSpec::optional(
 pub(crate) struct BadParameter {
     /// Its place among those that were given; `None` if one is lacking.
     pub(crate) at: Option<usize>,
-    /// What is wrong, in a sentence.
-    pub(crate) reason: String,
+    /// The error of a request that has it.
+    pub(crate) error: AciError,
 }
 
 /// Checks the parameters of actions of a queue that has these; also those that a client's submission may leave to the action.
@@ -42,25 +42,24 @@ pub(crate) fn check_parameters(
     let spec =
         ActionSpec { name: "", summary: "", asynchronous: true, role: StandardRole::Query, params };
     let check = |pairs: &Pairs| validate(&spec, &[COMMON, PRIORITY], pairs, strict);
-    let told = |error: AciError| error.description;
     for (at, (name, value)) in given.iter().enumerate() {
-        let bad = |reason: String| BadParameter { at: Some(at), reason };
+        let bad = |error: AciError| BadParameter { at: Some(at), error };
         if is_reserved(name) {
-            return Err(bad(told(AciError::reserved(name, RESERVED))));
+            return Err(bad(AciError::reserved(name, RESERVED)));
         }
         let unfit = NOT_FOR_SCHEDULES.iter().find(|(unfit, _)| unfit.eq_ignore_ascii_case(name));
         if let Some((unfit, why)) = unfit {
-            return Err(bad(format!("The parameter {unfit} can't be given: {why}.")));
+            return Err(bad(AciError::invalid(unfit, value, &format!("none: {why}"))));
         }
         // What it lacks beside this one is told below.
         if let Err(error) = check(&Pairs::from_iter([(name, value)]))
             && !error.is_missing()
         {
-            return Err(bad(told(error)));
+            return Err(bad(error));
         }
     }
     let all = Pairs::from_iter(given.iter().map(|(name, value)| (name, value)));
-    check(&all).map_err(|error| BadParameter { at: None, reason: told(error) })
+    check(&all).map_err(|error| BadParameter { at: None, error })
 }
 
 /// Returns the priority that parameters give, 0 if they give none.
@@ -102,7 +101,7 @@ mod tests {
             let found = check_parameters(PARAMS, &pairs, strict).err();
             match (&found, expected) {
                 (None, None) => {}
-                (Some(BadParameter { at, reason }), Some((place, part))) => {
+                (Some(BadParameter { at, error: AciError { description: reason, .. } }), Some((place, part))) => {
                     assert_eq!(*at, place, "{given:?}: {reason}");
                     assert!(reason.contains(part), "{given:?}: {reason}");
                 }

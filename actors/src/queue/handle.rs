@@ -59,6 +59,12 @@ impl QueueHandle {
         self.shared.name()
     }
 
+    /// Returns the number of the queue in its store.
+    #[must_use]
+    pub const fn store_id(&self) -> QueueId {
+        self.id
+    }
+
     /// Returns the name, host and port of a server that an action of this queue has named.
     #[must_use]
     pub fn site(&self, id: SiteId) -> Option<Arc<Site>> {
