@@ -78,6 +78,7 @@ pub(crate) use store::is_schema;
 pub use table::TYPE;
 pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};
 pub use value::ValueKind;
+pub(crate) use value::is_name;
 pub(crate) use values::{Change, Values};
 
 use crate::kinds::Kinds;

@@ -5,6 +5,7 @@ use super::in_force::Origin;
 use super::ini::{Entry, IniSection};
 use super::queues::Purposes;
 use super::reader::Reader;
+use super::secrets::is_secret_parameter;
 use super::settings::QueueConfig;
 use super::table::schedules as table;
 use super::table::schedules::{SCHEDULE, SCHEDULES};
@@ -12,7 +13,6 @@ use crate::aci::request::{PairValue, parse_query};
 use crate::schedules::{
     BadParameter, CatchUp, Definition, Fault, Overlap, Schedule, Timing, check_parameters,
 };
-use actiond_actors::secrets::SecretNames;
 
 /// Makes the schedules. The sections that are listed are added to `purposes`.
 pub(super) fn schedules<'r>(
@@ -120,7 +120,7 @@ fn parameters<'r>(reader: &mut Reader<'r>, section: &'r IniSection<'r>) -> Vec<G
     {
         match parse_query(&text) {
             Ok(pairs) => {
-                let has_secret = pairs.iter().any(|(name, _)| SecretNames::WELL_KNOWN.has(name));
+                let has_secret = pairs.iter().any(|(name, _)| is_secret_parameter(name));
                 if has_secret {
                     reader.in_force.hide(section.name, by.key);
                 }
@@ -144,7 +144,7 @@ fn parameters<'r>(reader: &mut Reader<'r>, section: &'r IniSection<'r>) -> Vec<G
         }
         let origin = Origin::Line(entry.line);
         reader.in_force.note(section.name, table::PARAMETERS, entry.key, entry.value, origin);
-        if SecretNames::WELL_KNOWN.has(entry.key) {
+        if is_secret_parameter(entry.key) {
             reader.in_force.hide(section.name, entry.key);
         }
         given.push(Given { pair: (entry.key.to_owned(), entry.value.to_owned()), by: entry });
@@ -173,7 +173,7 @@ fn check_given(
 
 /// Returns the place of a line, without its value if that may be a secret.
 fn place<'a>(section: &IniSection<'a>, entry: Entry<'a>) -> Location<'a> {
-    let is_secret = SecretNames::WELL_KNOWN.has(entry.key) || table::PARAMETERS.is(entry.key);
+    let is_secret = is_secret_parameter(entry.key) || table::PARAMETERS.is(entry.key);
     Location {
         line: Some(entry.line),
         section: Some(section.name),

@@ -175,12 +175,8 @@ impl Schedules {
     #[must_use]
     pub fn start(system: System, of_kinds: &[Schedule], configured: &[Schedule]) -> Self {
         let runner = Arc::new(Runner::new(system, of_kinds, configured));
-        let actor = ScheduleActor {
-            runner: Arc::clone(&runner),
-            looks: false,
-            again: false,
-            sleep: None,
-        };
+        let actor =
+            ScheduleActor { runner: Arc::clone(&runner), looks: false, again: false, sleep: None };
         Self { runner, actor: actor.start() }
     }
 

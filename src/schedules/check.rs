@@ -101,7 +101,10 @@ mod tests {
             let found = check_parameters(PARAMS, &pairs, strict).err();
             match (&found, expected) {
                 (None, None) => {}
-                (Some(BadParameter { at, error: AciError { description: reason, .. } }), Some((place, part))) => {
+                (
+                    Some(BadParameter { at, error: AciError { description: reason, .. } }),
+                    Some((place, part)),
+                ) => {
                     assert_eq!(*at, place, "{given:?}: {reason}");
                     assert!(reason.contains(part), "{given:?}: {reason}");
                 }

@@ -91,12 +91,9 @@ impl Entry {
     pub(super) fn of(schedule: &Schedule, is_added: bool) -> Option<Self> {
         let Schedule { name, definition } = schedule;
         match Timing::of(definition) {
-            Ok(timing) => Some(Self {
-                name: name.clone(),
-                definition: definition.clone(),
-                timing,
-                is_added,
-            }),
+            Ok(timing) => {
+                Some(Self { name: name.clone(), definition: definition.clone(), timing, is_added })
+            }
             Err(fault) => {
                 log::error!("schedule {name} can't be used: {fault}");
                 None
@@ -110,7 +107,10 @@ impl Entry {
         match serde_json::from_str(text) {
             Ok(definition) => Self::of(&Schedule { name: state.name.clone(), definition }, true),
             Err(error) => {
-                log::error!("schedule {} can't be used: its definition is unreadable: {error}", state.name);
+                log::error!(
+                    "schedule {} can't be used: its definition is unreadable: {error}",
+                    state.name
+                );
                 None
             }
         }
@@ -185,9 +185,8 @@ impl Runner {
                 }
                 None => {
                     let entry = Entry::of_row(&state);
-                    let new = entry.map(|entry| {
-                        (folded, Known { entry, state: Some(state), queue_of_last })
-                    });
+                    let new = entry
+                        .map(|entry| (folded, Known { entry, state: Some(state), queue_of_last }));
                     known.extend(new);
                 }
             }
@@ -283,7 +282,9 @@ impl Runner {
                 Went::On(after) => state = after,
                 Went::Next(next) => return next,
             }
-            queue_of_last = Some(queue.clone());
+            if state.last.is_some_and(|last| last.queue == queue.store_id()) {
+                queue_of_last = Some(queue.clone());
+            }
         }
         Next::After(Duration::ZERO)
     }
@@ -332,7 +333,8 @@ impl Runner {
         state: ScheduleState,
         due: Timestamp,
     ) -> Went {
-        let last = state.last.zip(queue_of_last).filter(|_| entry.definition.overlap != Overlap::Queue);
+        let last =
+            state.last.zip(queue_of_last).filter(|_| entry.definition.overlap != Overlap::Queue);
         if let Some((last, queue_of_last)) = last {
             let runs = match queue_of_last.status_within(last.id, 0).await {
                 Ok(within) => !within.status.record.state.is_final(),
@@ -353,7 +355,7 @@ impl Runner {
             }
         }
         let scheduled = ScheduledFor { schedule: entry.name.clone(), due, on_demand: false };
-        match queue.submit(entry.submission().scheduled(scheduled.clone())).await {
+        match queue.submit(entry.submission().scheduled_for(scheduled.clone())).await {
             Ok(Submitted { id, .. }) => {
                 self.memory().failed.remove(&entry.name.to_ascii_lowercase());
                 log::info!("schedule {}: action {id} of {} is queued", entry.name, queue.name());
@@ -393,17 +395,21 @@ impl Runner {
     }
 
     /// Queues an action of a schedule now, whatever is due.
-    pub(super) async fn run_now(&self, known: &Known) -> Result<(QueueHandle, Submitted), QueueError> {
+    pub(super) async fn run_now(
+        &self,
+        known: &Known,
+    ) -> Result<(QueueHandle, Submitted), QueueError> {
         let Known { entry, state, .. } = known;
         let due = self.now();
         if state.is_none() {
             self.change(entry, ScheduleChange::See { at: due }).await?;
         }
-        let queue = self.system.queue(&entry.definition.action).ok_or_else(|| {
-            QueueError::Unavailable { reason: format!("there is no queue {}", entry.definition.action) }
-        })?;
+        let queue =
+            self.system.queue(&entry.definition.action).ok_or_else(|| QueueError::Unavailable {
+                reason: format!("there is no queue {}", entry.definition.action),
+            })?;
         let scheduled = ScheduledFor { schedule: entry.name.clone(), due, on_demand: true };
-        let submitted = queue.submit(entry.submission().scheduled(scheduled)).await?;
+        let submitted = queue.submit(entry.submission().scheduled_for(scheduled)).await?;
         Ok((queue, submitted))
     }
 }

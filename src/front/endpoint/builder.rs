@@ -23,6 +23,7 @@ use crate::http::BrowserPolicy;
 use crate::http::limits::OpenConnections;
 use crate::logging::Streams;
 use crate::metrics::{Counted, Metrics, Requests};
+use crate::schedules::Schedules;
 use crate::service::SERVICE_ACTIONS;
 
 impl Endpoint {
@@ -55,6 +56,7 @@ impl Endpoint {
             service_port: None,
             service_has_tls: false,
             backups: None,
+            schedules: None,
             metrics: None,
             log_streams: Streams::default(),
         }
@@ -82,6 +84,7 @@ pub struct EndpointBuilder {
     service_port: Option<u16>,
     service_has_tls: bool,
     backups: Option<Backups>,
+    schedules: Option<Schedules>,
     metrics: Option<Metrics>,
     log_streams: Streams,
 }
@@ -263,6 +266,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the schedules that `ScheduleInfo` shows and steers (default: there are none, and it says so).
+    #[must_use]
+    pub fn schedules(mut self, schedules: Schedules) -> Self {
+        self.schedules = Some(schedules);
+        self
+    }
+
     /// Sets the service port, which the server reports, and if it has TLS (default: there is none).
     #[must_use]
     pub const fn service_port(mut self, port: u16, has_tls: bool) -> Self {
@@ -376,6 +386,7 @@ impl EndpointBuilder {
             service_port: self.service_port,
             service_has_tls: self.service_has_tls,
             backups: self.backups,
+            schedules: self.schedules,
             stop: Notify::new(),
             restart: Notify::new(),
             counted,
