@@ -18,8 +18,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::StoreError;
 use super::postgres::Connect;
+use super::{QueueId, ScheduleState, StoreError};
 use crate::action::State;
 pub use copy::migrate;
 pub use outcome::{Counted, Outcome, QueueOutcome};
@@ -185,6 +185,8 @@ impl Moved {
 pub(in crate::store) struct Outline {
     pub(in crate::store) queues: Vec<QueueOutline>,
     pub(in crate::store) last_id: i64,
+    /// In the order of their names in lower case. The queues of their last actions are places among the queues.
+    pub(in crate::store) schedules: Vec<ScheduleState>,
 }
 
 /// A queue.
@@ -216,6 +218,35 @@ impl QueueOutline {
 }
 
 impl Outline {
+    /// Puts places in `queues`, which are the numbers of queues in a store, in the place of those in schedules. A last action of
+    /// a queue that is not there is forgotten.
+    pub(in crate::store) fn schedules_from(
+        mut schedules: Vec<ScheduleState>,
+        queues: &[i64],
+    ) -> Vec<ScheduleState> {
+        for schedule in &mut schedules {
+            schedule.last = schedule.last.take().and_then(|mut last| {
+                let place = queues.iter().position(|queue| *queue == last.queue.0)?;
+                last.queue = QueueId(i64::try_from(place).ok()?);
+                Some(last)
+            });
+        }
+        schedules
+    }
+
+    /// Returns the schedules for a store in which the queues have these numbers.
+    pub(in crate::store) fn schedules_for(&self, queues: &[i64]) -> Vec<ScheduleState> {
+        let mut schedules = self.schedules.clone();
+        for schedule in &mut schedules {
+            schedule.last = schedule.last.take().and_then(|mut last| {
+                let place = usize::try_from(last.queue.0).ok()?;
+                last.queue = QueueId(*queues.get(place)?);
+                Some(last)
+            });
+        }
+        schedules
+    }
+
     /// Returns the number of actions.
     fn actions(&self) -> u64 {
         self.queues.iter().flat_map(|queue| &queue.counts).sum()

@@ -9,7 +9,7 @@
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`; the size of the database: `size`;
-//! - events for handlers: written with the changes by `write`, read by `outbox`;
+//! - events for handlers: written with the changes by `write`, read by `outbox`; schedules likewise, read by `schedules`;
 //! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
@@ -53,6 +53,7 @@ mod owner;
 mod pool;
 mod read;
 mod rights;
+mod schedules;
 mod schema;
 mod servers;
 mod settings;
@@ -310,7 +311,8 @@ impl Store for PostgresStore {
     }
 
     fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
-        std::future::ready(Ok(Vec::new())).boxed()
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.schedules().await })
     }
 
     fn enlist(&self, seal: Seal) {

@@ -11,6 +11,7 @@ use crate::store::moving::{
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::statements;
+use crate::store::postgres::schedules::{ALL, state};
 use crate::store::postgres::sites::site;
 use crate::store::postgres::write::sums;
 
@@ -37,6 +38,8 @@ statements! {
     /// Statements that read.
     Statements {
         queues: concat!("SELECT q.id, q.name, q.paused, ", sums!("q.id"), " FROM queue q"),
+
+        schedules: ALL,
 
         last_id: "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM action_id",
 
@@ -72,9 +75,13 @@ pub(super) async fn outline(
         rows.push((id, queue));
     }
     rows.sort_by_key(|(_, queue)| queue.name.to_ascii_lowercase());
-    let (ids, queues) = rows.into_iter().unzip();
+    let (ids, queues): (Vec<i32>, Vec<QueueOutline>) = rows.into_iter().unzip();
     let last_id = client.query_one(&statements.last_id, &[]).await?.try_get(0)?;
-    Ok((ids, Outline { queues, last_id }))
+    let found = client.query(&statements.schedules, &[]).await?;
+    let schedules = found.iter().map(state).collect::<Result<_, Failure>>()?;
+    let numbers: Vec<i64> = ids.iter().copied().map(i64::from).collect();
+    let schedules = Outline::schedules_from(schedules, &numbers);
+    Ok((ids, Outline { queues, last_id, schedules }))
 }
 
 /// Reads the actions behind a place with their past attempts, and the sites that took them.

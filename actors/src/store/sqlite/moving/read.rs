@@ -11,6 +11,7 @@ use crate::store::moving::{
 };
 use crate::store::sqlite::errors::store_error;
 use crate::store::sqlite::rows::counts_from_text;
+use crate::store::sqlite::schedules;
 use crate::store::sqlite::write::CachedTables;
 
 /// The actions after an id, each with the number of its queue.
@@ -45,7 +46,9 @@ pub(super) fn outline(
     }
     let tables = CachedTables::read(connection).map_err(|e| store_error(&e, path))?;
     let last_id = i64::try_from(tables.last_id).unwrap_or(i64::MAX);
-    Ok((ids, Outline { queues, last_id }))
+    let schedules = schedules::all(connection).map_err(|e| store_error(&e, path))?;
+    let schedules = Outline::schedules_from(schedules, &ids);
+    Ok((ids, Outline { queues, last_id, schedules }))
 }
 
 /// Reads the actions behind a place, and their past attempts.
