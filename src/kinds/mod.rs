@@ -42,6 +42,8 @@ pub(crate) trait WorkContext {
     fn progress(&self, progress: Progress);
     /// Publishes the result so far.
     fn partial(&self, report: Report);
+    /// Reports an error after which the work goes on.
+    fn report_error(&self, _error: &str) {}
 }
 
 impl WorkContext for ActionContext {
@@ -55,6 +57,10 @@ impl WorkContext for ActionContext {
 
     fn partial(&self, report: Report) {
         self.set_partial(report);
+    }
+
+    fn report_error(&self, error: &str) {
+        Self::report_error(self, error);
     }
 }
 
