@@ -157,7 +157,12 @@ impl Runner {
 
     /// Puts other schedules in the place of those of `[Schedules]`.
     pub(super) fn replace(&self, configured: &[Schedule]) {
-        let entries = configured.iter().filter_map(|it| Entry::of(it, false)).collect();
+        let entries: Vec<_> = configured.iter().filter_map(|it| Entry::of(it, false)).collect();
+        for Entry { name, definition: Definition { action, .. }, .. } in &entries {
+            if self.system.queue(action).is_none() {
+                log::warn!("schedule {name} has to wait for a restart: there is no queue {action}");
+            }
+        }
         self.configured.store(std::sync::Arc::new(entries));
     }
 

@@ -82,6 +82,10 @@ fn one_that_was_added_is_marked_so_and_kept_until_it_is_removed() {
         assert_eq!(listed.must(name), value, "{}", listed.0);
     }
     assert_eq!(listed.values("parameter"), ["***", "Good night", "Grace"]);
+    let get = "ScheduleInfo&ScheduleAction=add&ScheduleName=X&Parameters=Password%3Ds3cret";
+    server.ask(get).error();
+    let log = server.ask("GetRequestLog").success();
+    assert!(log.0.contains("ScheduleName=X") && !log.0.contains("s3cret"), "{}", log.0);
     let status = server.about("Process", "getStatus", &listed.must("last_token")).success();
     assert!(status.0.contains("Good night") && status.0.contains("Grace"), "{}", status.0);
     assert_eq!(server.schedules().values("name"), ["Extra", "Ticker"]);

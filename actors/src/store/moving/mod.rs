@@ -335,3 +335,26 @@ pub(in crate::store) trait Side {
     /// Returns the hosts and ports in the tokens of the actions that were read, if it knows them.
     async fn sites(&mut self) -> Result<Vec<(String, u16)>, Fault>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{ActionId, Timestamp};
+    use crate::store::LastScheduled;
+
+    #[test]
+    fn the_last_action_of_a_schedule_finds_its_queue_on_the_other_side() {
+        let with_last = |queue| {
+            let new = ScheduleState::new("Nightly".to_owned(), Timestamp(1), None);
+            let (due, queue) = (Timestamp(2), QueueId(queue));
+            let last = ActionId::new(3).map(|id| LastScheduled { due, queue, id });
+            ScheduleState { last, ..new }
+        };
+        let queues = Vec::new();
+        let schedules = Outline::schedules_from(vec![with_last(7), with_last(8)], &[5, 7]);
+        assert_eq!(schedules[0], with_last(1));
+        assert_eq!(schedules[1].last, None, "its queue is not there");
+        let outline = Outline { queues, last_id: 3, schedules };
+        assert_eq!(outline.schedules_for(&[40, 41])[0], with_last(41));
+    }
+}
