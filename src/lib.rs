@@ -66,6 +66,7 @@
 //! | [`access`] | the rules about who may do what |
 //! | [`aci`] | the wire, requests and replies as plain data: the package `actiond-aci` |
 //! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
+//! | [`schedules`] | actions that are queued at their times |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | `files` | files and directories for the user of the server alone |
 //! | [`events`] | events told to others: handlers, and whoever listens |
@@ -95,5 +96,6 @@ pub mod http;
 pub mod kinds;
 pub mod logging;
 pub mod metrics;
+pub mod schedules;
 pub mod service;
 pub mod tls;

@@ -252,14 +252,13 @@ pub fn parse(raw: &RawRequest<'_>) -> Result<Request, Rejected> {
     Ok(Request { action, pairs, format, action_id })
 }
 
-/// Reads the query of an address that names no action, such as `Queue=Process&Types=error`.
+/// Reads parameters as a query string has them: `Name=Ada&Text=Good%20night`.
 ///
 /// # Errors
-/// An error for the client if there are more than [`MAX_PAIRS`] pairs, or a name or value is not UTF-8.
-pub fn parse_query(query: &str) -> Result<Pairs, AciError> {
+/// [`AciError::malformed`] if a name or value is not UTF-8 where it is decoded, or if there are more than [`MAX_PAIRS`].
+pub fn parse_query(text: &str) -> Result<Pairs, AciError> {
     let mut pairs = Pairs::default();
-    read_form(query.as_bytes(), &mut pairs)?;
-    Ok(pairs)
+    read_form(text.as_bytes(), &mut pairs).map(|()| pairs)
 }
 
 /// Finds the parts of a target that hold parameters. The part before the first `?` does if it has a `=`; the part after it

@@ -222,7 +222,12 @@ fn zone(text: &str) -> Option<Option<FixedOffset>> {
     whole.then(|| FixedOffset::east_opt(if west { -seconds } else { seconds })).flatten().map(Some)
 }
 
-fn earliest(time: NaiveDateTime, tz: &impl TimeZone) -> Option<i64> {
+/// Returns the moment at which the clocks of a zone show a local time first, in seconds since 1970; `None` beyond the dates that
+/// are known.
+///
+/// A local time that a change of the clocks doubles is the earlier of the two; one that it skips is the end of the gap.
+#[must_use]
+pub fn earliest(time: NaiveDateTime, tz: &impl TimeZone) -> Option<i64> {
     // The widest gap known is a whole day; gaps end on whole minutes.
     const WIDEST_GAP_MINUTES: u32 = 25 * 60;
     let instant = |time: NaiveDateTime| match tz.offset_from_local_datetime(&time) {

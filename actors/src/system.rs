@@ -33,7 +33,9 @@ use crate::clock::Clock;
 use crate::events::Observers;
 use crate::outbox::{HandlerActor, HandlerShared, Outbox, QueueHandlers};
 use crate::queue::{QueueActor, QueueHandle, QueueShared, Summary, lock};
-use crate::store::{OwnerId, QueueState, Server, Site, SiteId, Store, StoreError, StoreSize};
+use crate::store::{
+    OwnerId, QueueState, ScheduleState, Server, Site, SiteId, Store, StoreError, StoreSize,
+};
 use crate::supervision::Guardian;
 #[cfg(unix)]
 use crate::worker::run::programs::Programs;
@@ -190,6 +192,23 @@ impl System {
     /// Returns the time since the store last did not answer: see [`Store::away_ago`].
     pub(crate) fn store_away_ago(&self) -> Option<Duration> {
         self.inner.store.away_ago()
+    }
+
+    /// Reads the schedules that are known, with the queue of the last action of each: see [`Store::schedules`].
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn schedules(&self) -> Result<Vec<(ScheduleState, Option<QueueHandle>)>, StoreError> {
+        let states = self.inner.store.schedules().await?;
+        let queues = self.queues();
+        let with_queue = |state: ScheduleState| {
+            let is_of_last =
+                |queue: &&QueueHandle| state.last.is_some_and(|it| it.queue == queue.id);
+            let queue = queues.iter().find(is_of_last).cloned();
+            (state, queue)
+        };
+        Ok(states.into_iter().map(with_queue).collect())
     }
 
     /// Tells whether the store may be shared with other servers.

@@ -186,6 +186,9 @@ impl Reloader {
         self.endpoint.set_limits(limits);
         *self.shutdown_grace.lock().unwrap_or_else(PoisonError::into_inner) =
             settings.actions.shutdown_grace;
+        if let Some(schedules) = self.endpoint.schedules() {
+            schedules.replace(&settings.schedules);
+        }
         self.endpoint.system().limit_store_bytes(settings.actions.max_datastore_size);
         for queue in settings.queues.iter().filter(|queue| !sorted.is_untouched(&queue.name)) {
             let Some(handle) = self.endpoint.system().queue(&queue.name) else { continue };

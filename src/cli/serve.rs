@@ -36,6 +36,7 @@ use crate::http::server::Listener;
 use crate::kinds::{Kinds, Site};
 use crate::logging::{Streams, log_actions};
 use crate::metrics::Metrics;
+use crate::schedules::{Schedule, Schedules};
 use crate::tls::{LOOK_EVERY, Tls};
 
 /// Time that open connections get to read their last reply once all actions have ended.
@@ -179,6 +180,9 @@ async fn serve_once(
         .configuration(config_path(args))
         .with_restore();
     backups.begin();
+    let of_kinds = settings.queues.iter().flat_map(|queue| queue.settings.schedules());
+    let of_kinds: Vec<Schedule> = of_kinds.collect();
+    let schedules = Schedules::start(system.clone(), &of_kinds, &settings.schedules);
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
     let endpoint = handlers::describe(settings, describe(settings, builder))
@@ -189,7 +193,8 @@ async fn serve_once(
         .threads(workers)
         .idle_timeout(idle)
         .config_path(config_path(args))
-        .backups(backups.clone());
+        .backups(backups.clone())
+        .schedules(schedules.clone());
     let endpoint = match &service {
         Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
         None => endpoint,
@@ -247,6 +252,7 @@ async fn serve_once(
         // Nobody is to wait for a server that does not come.
         kept.ports = None;
     }
+    schedules.end();
     giving_back.abort();
     watching.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     join_all(handles.iter().map(|handle| handle.stop(true))).await;

@@ -18,7 +18,7 @@ use super::settings::{
 use super::value::{Value, doubts_of_path};
 use super::values::Values;
 use super::variables::{Expanded, Lookup};
-use super::{access, events, log_files, logging, queues, store, table, tls, unknown};
+use super::{access, events, log_files, logging, queues, schedules, store, table, tls, unknown};
 use crate::kinds::Kinds;
 use crate::tls::TlsOptions;
 
@@ -47,6 +47,8 @@ pub(super) fn settings(
     let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader, *disk);
     let (mut queues, mut purposes) = queues::queues(&mut reader, &paths.data_directory, *disk);
+    let strict = server.strict_action_validation;
+    let schedules = schedules::schedules(&mut reader, &queues, &mut purposes, strict);
     server.tls = tls::tls(&mut reader, "Server", &mut purposes, *disk);
     service.tls = tls::tls(&mut reader, "Service", &mut purposes, *disk);
     let access = access::access(&mut reader, &queues, &mut purposes, *disk);
@@ -77,8 +79,18 @@ pub(super) fn settings(
     }
     unknown::warn(&ini, &purposes, kinds, reader.findings);
     let in_force = reader.in_force.into_values(reader.findings);
-    let settings =
-        Settings { server, service, access, paths, log_streams, actions, queues, events, files };
+    let settings = Settings {
+        server,
+        service,
+        access,
+        paths,
+        log_streams,
+        actions,
+        queues,
+        schedules,
+        events,
+        files,
+    };
     (settings, in_force)
 }
 

@@ -147,7 +147,7 @@ mod tests {
             .lines()
             .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned())
             // With a host of its own to send to, IngestQueue would have no effect; a key stands in the configuration or in a file,
-            // and a database needs AsyncStoreLibraryName.
+            // a database needs AsyncStoreLibraryName, and a schedule has Cron or RepeatSecs.
             .filter(|line| {
                 let left_out = [
                     "IngestHost=",
@@ -161,6 +161,7 @@ mod tests {
                     "ProxyPassword=",
                     "Secret=",
                     "CallbackHandler=",
+                    "RepeatSecs=",
                 ];
                 !left_out.iter().any(|key| line.starts_with(key))
             })

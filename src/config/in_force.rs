@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::findings::{Findings, Line};
 use super::key::Key;
-use super::secrets::masked;
+use super::secrets::{SECRET, masked};
 use super::values::{Setting, Values};
 
 /// The origin of a value.
@@ -62,6 +62,15 @@ impl<'r> InForce<'r> {
         match keys.iter_mut().find(|other| other.key.eq_ignore_ascii_case(key)) {
             Some(other) => *other = known,
             None => keys.push(known),
+        }
+    }
+
+    /// Hides the value of a key that was noted.
+    pub(super) fn hide(&mut self, section: &str, key: &str) {
+        let sections = self.0.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case(section));
+        let noted = sections.flat_map(|(_, keys)| keys);
+        for noted in noted.filter(|noted| noted.key.eq_ignore_ascii_case(key)) {
+            SECRET.clone_into(&mut noted.value);
         }
     }
 

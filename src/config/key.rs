@@ -186,6 +186,8 @@ pub struct Section {
     pub(super) keys: &'static [&'static Key],
     /// True if its mere presence means something, so that the reference shows it as an example.
     pub(super) is_example: bool,
+    /// True if any other key is a parameter of an action.
+    pub(super) takes_parameters: bool,
 }
 
 impl Section {
@@ -196,7 +198,7 @@ impl Section {
         heading: &'static str,
         keys: &'static [&'static Key],
     ) -> Self {
-        Self { name, listed: None, heading, keys, is_example: false }
+        Self { name, listed: None, heading, keys, is_example: false, takes_parameters: false }
     }
 
     /// Makes the form of sections whose names the administrator lists in the section `list`, under its numbered key; if
@@ -209,12 +211,25 @@ impl Section {
         list: &'static Self,
         keys: &'static [&'static Key],
     ) -> Self {
-        Self { name: example, listed: Some((one, list)), heading: "", keys, is_example: true }
+        Self {
+            name: example,
+            listed: Some((one, list)),
+            heading: "",
+            keys,
+            is_example: true,
+            takes_parameters: false,
+        }
     }
 
     /// Has the reference show it as an example: without it there is less than with it and nothing in it.
     pub(super) const fn by_example(mut self) -> Self {
         self.is_example = true;
+        self
+    }
+
+    /// Has any other key be a parameter of an action.
+    pub(super) const fn with_parameters(mut self) -> Self {
+        self.takes_parameters = true;
         self
     }
 

@@ -104,7 +104,7 @@ impl<'r> KindReader<'_, 'r> {
     /// Reads a section of a name that the administrator chose.
     pub fn named<'a>(&'a mut self, name: &'a str) -> SectionReader<'a, 'r> {
         let KindInputs { data_directory, disk, .. } = self.inputs;
-        SectionReader { reader: &mut *self.reader, name, data_directory, disk }
+        SectionReader { reader: &mut *self.reader, name, fallback: None, data_directory, disk }
     }
 
     /// Goes through the sections of this form: the names are those that its list gives. A name that is a queue's, and one
@@ -171,6 +171,8 @@ impl<'r> KindReader<'_, 'r> {
 pub struct SectionReader<'a, 'r> {
     reader: &'a mut Reader<'r>,
     name: &'a str,
+    /// The section in which a key is looked up that is not in this one.
+    fallback: Option<&'static str>,
     data_directory: &'a Path,
     disk: Disk,
 }
@@ -182,29 +184,50 @@ impl<'a, 'r> SectionReader<'a, 'r> {
         data_directory: &'a Path,
         disk: Disk,
     ) -> Self {
-        Self { reader, name, data_directory, disk }
+        Self { reader, name, data_directory, disk, fallback: None }
     }
 }
 
-impl SectionReader<'_, '_> {
+impl<'a> SectionReader<'a, '_> {
     /// Returns the section's name; for the section of a queue, the queue's.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name
     }
 
+    /// Has keys that are not in this section looked up in another one.
+    pub fn fall_back(&mut self, section: &'static Section) {
+        self.fallback = Some(section.name);
+    }
+
+    /// Returns the sections in which keys are looked up, in this order.
+    fn sections(&self) -> [&'a str; 2] {
+        [self.name, self.fallback.unwrap_or(self.name)]
+    }
+
+    /// Returns the section that gives a key; this one if none does.
+    fn section_of(&self, key: &Key) -> &'a str {
+        let gives = |name: &&str| {
+            self.reader.ini.section(name).is_some_and(|section| section.get(key.name).is_some())
+        };
+        self.sections().into_iter().find(gives).unwrap_or(self.name)
+    }
+
     fn value(&mut self, key: &Key) -> Option<Value> {
-        self.reader.value(&[self.name], key)
+        let sections = self.sections();
+        self.reader.value(&sections, key)
     }
 
     /// Returns a number; 0 if there is none.
     pub fn integer(&mut self, key: &'static Key) -> i64 {
-        self.reader.integer(&[self.name], key)
+        let sections = self.sections();
+        self.reader.integer(&sections, key)
     }
 
     /// Returns a number whose range has no negative ones; -1, for unlimited, becomes the largest.
     pub fn size(&mut self, key: &'static Key) -> usize {
-        self.reader.size(&[self.name], key)
+        let sections = self.sections();
+        self.reader.size(&sections, key)
     }
 
     /// Returns a number of seconds.
@@ -214,12 +237,14 @@ impl SectionReader<'_, '_> {
 
     /// Returns a truth value; `false` if there is none.
     pub fn boolean(&mut self, key: &'static Key) -> bool {
-        self.reader.boolean(&[self.name], key)
+        let sections = self.sections();
+        self.reader.boolean(&sections, key)
     }
 
     /// Returns one of the words of the key, in the key's spelling.
     pub fn word(&mut self, key: &'static Key) -> Option<&'static str> {
-        self.reader.word(&[self.name], key)
+        let sections = self.sections();
+        self.reader.word(&sections, key)
     }
 
     /// Returns words of the key, each once, in the key's spelling.
@@ -232,13 +257,15 @@ impl SectionReader<'_, '_> {
 
     /// Returns a text: a name, a host, a path.
     pub fn text(&mut self, key: &'static Key) -> Option<String> {
-        self.reader.text(&[self.name], key)
+        let sections = self.sections();
+        self.reader.text(&sections, key)
     }
 
     /// Returns texts: those of one line with commas between them, or of a numbered list.
     pub fn texts(&mut self, key: &'static Key) -> Vec<String> {
         if !key.is_numbered() {
-            return self.reader.texts(&[self.name], key);
+            let sections = self.sections();
+            return self.reader.texts(&sections, key);
         }
         let texts =
             self.reader.values(self.name, key).into_iter().filter_map(|value| match value {
@@ -324,7 +351,8 @@ impl SectionReader<'_, '_> {
     /// Returns true if the file gives the key.
     #[must_use]
     pub fn gives(&self, key: &'static Key) -> bool {
-        self.reader.ini.section(self.name).is_some_and(|section| section.get(key.name).is_some())
+        let section = self.reader.ini.section(self.section_of(key));
+        section.is_some_and(|section| section.get(key.name).is_some())
     }
 
     /// Returns the number of problems so far, so that a caller can see if a step added one.
@@ -340,7 +368,8 @@ impl SectionReader<'_, '_> {
 
     /// Adds a problem about a value that is good by itself, but not together with others: it stops the start.
     pub fn problem(&mut self, key: &'static Key, reason: impl Into<String>) {
-        self.reader.problem_at(self.name, key, reason);
+        let section = self.section_of(key);
+        self.reader.problem_at(section, key, reason);
     }
 
     /// Adds a warning about a value.

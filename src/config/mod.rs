@@ -13,7 +13,7 @@
 //! | `table`, `key` | define the sections and keys, with their values, defaults and meanings |
 //! | `value` | parses a value |
 //! | `reader` | looks values up |
-//! | `build`, `queues`, `events`, `access`, `tls`, `store` | make the [`settings`](Settings) |
+//! | `build`, `queues`, `events`, `schedules`, `access`, `tls`, `store` | make the [`settings`](Settings) |
 //! | `disk` | looks whether the directories that the settings name can be there |
 //! | `kind_reader` | reads the keys of a kind of action |
 //! | `secrets` | masks what is not for other eyes |
@@ -45,6 +45,7 @@ mod log_files;
 mod logging;
 mod queues;
 mod reader;
+mod schedules;
 mod secrets;
 mod settings;
 mod store;
@@ -78,6 +79,7 @@ pub(crate) use store::is_schema;
 pub use table::TYPE;
 pub(crate) use table::{ON_RESTART, QUEUE_KEYS, fixed_section};
 pub use value::ValueKind;
+pub(crate) use value::is_name;
 pub(crate) use values::{Change, Values};
 
 use crate::kinds::Kinds;

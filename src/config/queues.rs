@@ -44,6 +44,12 @@ impl<'r> Purposes<'r> {
         table::HANDLERS.iter().any(|section| self.is(name, section))
     }
 
+    /// Returns true if any key of a section of this name may be a parameter of an action.
+    pub(super) fn takes_parameters(&self, name: &str) -> bool {
+        let mut listed = self.listed.iter();
+        listed.any(|(listed, of)| of.takes_parameters && listed.eq_ignore_ascii_case(name))
+    }
+
     fn is(&self, name: &str, section: &Section) -> bool {
         let same = |listed: &Section| listed.name == section.name;
         self.listed.iter().any(|(listed, of)| same(of) && listed.eq_ignore_ascii_case(name))

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use actiond_actors::secrets::SecretNames;
 use actiond_actors::store::postgres::ConnectionString;
 
 use super::disk::Disk;
@@ -16,7 +17,7 @@ use crate::access::KEY_PREFIX;
 use crate::aci::words::{nearest, quoted_list, shorten};
 
 /// The text that is shown in place of a secret.
-const SECRET: &str = "***";
+pub(super) const SECRET: &str = "***";
 
 /// Names of keys whose values are keys for other servers, and names that are like those and no secret.
 const FOREIGN_KEYS: [&str; 3] = ["ForwardKey", "BearerToken", "Secret"];
@@ -91,6 +92,11 @@ fn is_for_everybody(file: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_for_everybody(_: &Path) -> bool {
     false
+}
+
+/// Tells whether the value of a parameter of an action is not for other eyes, by its name.
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    SecretNames::WELL_KNOWN.has(name)
 }
 
 /// Returns what is shown of a value that is not for other eyes, and `None` for any other value. Of a variable its name is shown.

@@ -16,6 +16,7 @@ use crate::access::{AddressPattern, Role};
 use crate::events::handlers::EventSettings;
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::logging::StreamSettings;
+use crate::schedules::Schedule;
 use crate::tls::TlsOptions;
 use actiond_actors::store::postgres::ConnectionString;
 pub use actiond_actors::{
@@ -42,6 +43,9 @@ pub struct Settings {
     pub queues: Vec<QueueConfig>,
     /// The handlers of events that the queues name, and the addresses that submissions may.
     pub events: EventSettings,
+    /// `[Schedules]`: no two with names that differ only in case. Kinds of action may have more
+    /// ([`ConfiguredQueue::schedules`]).
+    pub schedules: Vec<Schedule>,
     /// The files that the configuration consists of, and those of keys and certificates that it names. No client is shown
     /// what is in them. Empty unless it was read from a file.
     pub files: Vec<PathBuf>,

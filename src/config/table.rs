@@ -5,12 +5,14 @@
 
 pub(super) mod events;
 pub(super) mod logging;
+pub(super) mod schedules;
 
 use super::key::{Key, Section};
 use super::value::ValueKind;
 use crate::kinds::Kinds;
 use events::{COMMAND_HANDLER, HTTP_HANDLER, LUA_HANDLER, TEXT_FILE_HANDLER};
 use logging::{LOG_STREAM, LOGGING};
+use schedules::{SCHEDULE, SCHEDULES};
 
 /// `[Server]`.
 pub(super) const SERVER: &Section = &Section::fixed(
@@ -159,8 +161,8 @@ pub(super) const QUEUE: &Section = &Section::listed(
 pub(crate) const QUEUE_KEYS: &[&Key] = QUEUE.keys;
 
 /// The sections with fixed names, in the order in which they are printed.
-pub(super) const FIXED: [&Section; 7] =
-    [SERVER, SERVICE, AUTHORIZATION_ROLES, PATHS, LOGGING, ACTIONS, ASYNC_ACTIONS];
+pub(super) const FIXED: [&Section; 8] =
+    [SERVER, SERVICE, AUTHORIZATION_ROLES, PATHS, LOGGING, ACTIONS, SCHEDULES, ASYNC_ACTIONS];
 
 /// The keys that keep somebody out. One that is misspelt or in the wrong section is a problem and no warning, or it would let
 /// in whom its author wanted to keep out.
@@ -192,8 +194,16 @@ pub(super) fn is_list_of_clients(name: &str) -> bool {
 pub(super) const UNSUPPORTED: &[&str] = &["RequireGSSAuth", "GSSPrincipals"];
 
 /// The form of sections whose names are listed, beside those of queues and of kinds of action.
-pub(super) const LISTED: [&Section; 7] =
-    [SSL_OPTION, ROLE, LOG_STREAM, HTTP_HANDLER, TEXT_FILE_HANDLER, LUA_HANDLER, COMMAND_HANDLER];
+pub(super) const LISTED: [&Section; 8] = [
+    SSL_OPTION,
+    ROLE,
+    LOG_STREAM,
+    SCHEDULE,
+    HTTP_HANDLER,
+    TEXT_FILE_HANDLER,
+    LUA_HANDLER,
+    COMMAND_HANDLER,
+];
 
 /// The sections of handlers of events.
 pub(super) const HANDLERS: [&Section; 4] =

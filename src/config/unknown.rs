@@ -33,6 +33,7 @@ pub(super) fn warn(ini: &Ini<'_>, purposes: &Purposes<'_>, kinds: &Kinds, findin
         match keys_of(section.name, purposes, kinds) {
             // What is wrong there is a problem already.
             Some(_) if purposes.is_role(section.name) || purposes.is_ssl(section.name) => {}
+            Some(_) if purposes.takes_parameters(section.name) => {}
             Some(known) => {
                 let is_known = |name: &str| known.iter().any(|key| key.is(name));
                 for entry in section.entries().filter(|entry| !is_known(entry.key)) {
@@ -257,7 +258,7 @@ mod tests {
             ("[Process]\nDurability=full", "it belongs into [Actions]"),
             (
                 "[Server]\n0=1",
-                "it belongs into [AuthorizationRoles] or [Logging] or [AsyncActions] or [FetchTasks]",
+                "it belongs into [AuthorizationRoles] or [Logging] or [Schedules] or [AsyncActions] or [FetchTasks]",
             ),
             ("[Actions]\nMaxFinishedSice=1", "Is MaxFinishedSize meant?"),
             ("[Proces]\nType=Echo", "Is [Process] meant?"),

@@ -354,7 +354,8 @@ fn strip_brackets(text: &str) -> &str {
     text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
 }
 
-fn is_name(text: &str) -> bool {
+/// Tells whether a section, or what has one, may have this name.
+pub(crate) fn is_name(text: &str) -> bool {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     (1..=64).contains(&text.len()) && text.chars().all(safe)
 }

@@ -28,7 +28,7 @@ use super::reply_memory::{NoReplyMemory, ReplyMemory, SMALL};
 use super::request_log::Noted;
 use super::run_permits::RunPermit;
 use super::{Client, queues, request_log, secrets, server_info, service, submit, work};
-use crate::aci::catalog::builtin::HELP;
+use crate::aci::catalog::builtin::{HELP, SCHEDULE_INFO};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::parameter;
@@ -118,14 +118,19 @@ pub(super) async fn dispatch(
         }
     };
     let found = actions.find(&action);
-    let names = match &found {
-        Ok(Action::Queued(served)) => &served.secret_names,
+    // Parameters of any queue's actions are in it.
+    let is_of_schedules =
+        matches!(found, Ok(Action::Immediate(spec)) if spec.name == SCHEDULE_INFO.name);
+    let of_schedules = is_of_schedules.then(|| secrets::of_schedules(endpoint.secret_names()));
+    let names = match (&found, &of_schedules) {
+        (Ok(Action::Queued(served)), _) => &served.secret_names,
         // Its filters have values of parameters of any queue.
-        Ok(Action::QueueInfo) if pairs.iter().any(|(name, _)| parameter(name).is_some()) => {
+        (Ok(Action::QueueInfo), _) if pairs.iter().any(|(name, _)| parameter(name).is_some()) => {
             endpoint.secret_names()
         }
-        Ok(_) => &secrets::WELL_KNOWN,
-        Err(_) => endpoint.secret_names(),
+        (Ok(_), Some(names)) => names,
+        (Ok(_), None) => &secrets::WELL_KNOWN,
+        (Err(_), _) => endpoint.secret_names(),
     };
     let is_of_worker = matches!(found, Ok(Action::QueueWork));
     let unshown = if is_of_worker { &*secrets::OF_WORKERS } else { names };

@@ -27,6 +27,7 @@ use crate::http::memory::Budget;
 use crate::http::{BrowserPolicy, ConnectionLimit};
 use crate::logging::Streams;
 use crate::metrics::Counted;
+use crate::schedules::Schedules;
 use crate::service::LiveConfig;
 
 pub use builder::EndpointBuilder;
@@ -67,6 +68,7 @@ pub(super) struct Inner {
     pub(super) callback_hosts: Vec<HostPattern>,
     /// Names and libraries of the handlers of events.
     pub(super) handlers: Vec<(String, &'static str)>,
+    pub(super) schedules: Option<Schedules>,
     stop: Notify,
     restart: Notify,
     counted: Option<Arc<Counted>>,
@@ -136,6 +138,11 @@ impl Endpoint {
     #[must_use]
     pub fn max_upload_memory(&self) -> usize {
         self.limits().max_upload_memory
+    }
+
+    /// Returns the schedules, if there are any to be had.
+    pub(crate) fn schedules(&self) -> Option<&Schedules> {
+        self.inner.schedules.as_ref()
     }
 
     /// Returns the limit of the connections of each client, for [`server::serve`](crate::http::server::serve).

@@ -53,6 +53,7 @@ mod render;
 mod reply_memory;
 mod request_log;
 mod run_permits;
+mod schedules;
 mod scrape;
 mod secrets;
 mod served_queue;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::Local;
 
-use actiond_actors::store::PastAttempt;
+use actiond_actors::store::{PastAttempt, Record};
 use actiond_actors::{
     ActionStatus, Content as ReportContent, Node, Parameters, Progress, Report, Stage, StageStatus,
     State, Timestamp, Value,
@@ -36,6 +36,7 @@ pub(super) fn action(
 ) -> Element {
     let mut children = times(&status, now);
     let record = status.record;
+    let scheduled = scheduled(&record);
     let waits: Vec<Element> = attempts::waits(&record, now).collect();
     let history = past.map(|past| attempts::history(past, &record));
     children.extend(attempts::error(&record).map(|error| Element::text("error", error)));
@@ -46,8 +47,18 @@ pub(super) fn action(
         children.push(Element::text("position", position.to_string()));
     }
     children.extend(waits.into_iter().chain(history));
+    children.extend(scheduled);
     children.push(Element::text("token", token));
     Element::new("action").children(children)
+}
+
+/// The schedule that has queued an action, and the time at which it was due.
+fn scheduled(record: &Record) -> Vec<Element> {
+    let scheduled = record.origin.as_ref().and_then(|origin| origin.schedule.as_ref());
+    scheduled.map_or_else(Vec::new, |scheduled| {
+        let name = Element::text("schedule", scheduled.schedule.as_str());
+        vec![name, time("scheduled_time", scheduled.due)]
+    })
 }
 
 /// A time as an element.

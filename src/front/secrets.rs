@@ -10,6 +10,7 @@ use super::request_log::Noted;
 use crate::aci::catalog::ParamSpec;
 use crate::aci::queue_info::parameter;
 use crate::aci::request::{PairValue, Pairs};
+use crate::schedules::keys;
 
 /// The secret parameters of actions that have none of their own: those that are well known.
 pub(super) static WELL_KNOWN: SecretNames = SecretNames::WELL_KNOWN;
@@ -18,6 +19,11 @@ pub(super) static WELL_KNOWN: SecretNames = SecretNames::WELL_KNOWN;
 /// the action may be in it.
 pub(super) static OF_WORKERS: LazyLock<SecretNames> =
     LazyLock::new(|| ["Error", "Log", "Partial", "Result", "Stage"].into_iter().collect());
+
+/// Returns the parameters that the text of a request about schedules does not show: those of any queue, and what holds others.
+pub(super) fn of_schedules(of_queues: &SecretNames) -> SecretNames {
+    of_queues.own().chain([keys::PARAMETERS]).collect()
+}
 
 /// Returns the names of the secret parameters of a queue: those that are marked where its parameters are described, and others.
 pub(crate) fn secret_names(described: &[ParamSpec], others: &SecretNames) -> SecretNames {

@@ -12,7 +12,7 @@ use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
 use super::message::Caller;
 use super::served_queue::ServedQueue;
-use super::{backup, event_info, servers, work};
+use super::{backup, event_info, schedules, servers, work};
 use crate::aci::catalog::{ActionSpec, StandardRole, help_elements, help_html, parse_integer};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -30,6 +30,7 @@ const ACI_VERSION: &str = "3.0";
 pub(super) async fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, AciError> {
     let endpoint = call.endpoint;
     Ok(ReplyData::Elements(match action {
+        "ScheduleInfo" => schedules::schedule_info(call).await?,
         "GetVersion" => get_version(call),
         "GetStatus" => get_status(endpoint).await,
         "GetPid" => vec![Element::text("autn:pid", std::process::id().to_string())],

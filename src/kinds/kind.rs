@@ -13,6 +13,7 @@ use actiond_actors::{ActionRef, OnRestart, Perform};
 use crate::aci::catalog::ParamSpec;
 use crate::config::{Key, KindReader, QueueLimits, Section};
 use crate::desk::Desk;
+use crate::schedules::Schedule;
 
 /// A kind of action: what `Type` of a queue's section names.
 ///
@@ -112,6 +113,11 @@ pub trait ConfiguredQueue: Any + fmt::Debug + Send + Sync {
     /// Returns the desk at which workers elsewhere take the queue's actions (`QueueWork`), if they do.
     fn desk(&self) -> Option<Desk> {
         None
+    }
+
+    /// Returns the schedules on which its actions are queued because its kind has keys for that, beside those of `[Schedules]`.
+    fn schedules(&self) -> Vec<Schedule> {
+        Vec::new()
     }
 
     /// Builds the performer of the queue's actions; called once at each start of the server.

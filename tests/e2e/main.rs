@@ -49,6 +49,7 @@ mod readme;
 mod reload;
 #[cfg(target_os = "linux")]
 mod remote;
+mod schedules;
 mod server;
 #[cfg(unix)]
 mod service;

@@ -162,7 +162,14 @@ fn every_action_has_a_role_of_its_port() {
     }
     let admin = BUILTIN.iter().filter(|spec| spec.role == StandardRole::Admin);
     let admin: Vec<_> = admin.map(|spec| spec.name).collect();
-    let expected = ["GetStatus", "GetRequestLog", "BackupServer", "RestoreServer", "EventInfo"];
+    let expected = [
+        "ScheduleInfo",
+        "GetStatus",
+        "GetRequestLog",
+        "BackupServer",
+        "RestoreServer",
+        "EventInfo",
+    ];
     assert_eq!(admin, expected, "whoever adds one decides who may send it");
     let of_service = SERVICE_ACTIONS.iter().map(|spec| (spec.name, spec.role));
     let expected = [

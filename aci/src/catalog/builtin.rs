@@ -1,6 +1,6 @@
 //! The actions that answer at once, and the parameters that every action or every asynchronous action has.
 
-use super::{ActionSpec, ParamKind, ParamSpec, StandardRole};
+use super::{ANY, ActionSpec, MAX_START_SECS, ParamKind, ParamSpec, StandardRole};
 use crate::queue_info::{QUEUE_ACTIONS, StateFilter, WaitFor};
 use crate::queue_work::{MAX_TAKEN, WORK_ACTIONS};
 use crate::response::ResponseFormat;
@@ -298,6 +298,82 @@ pub const QUEUE_WORK: ActionSpec<'static> = ActionSpec {
     ],
 };
 
+/// `ScheduleInfo` (our choice, after `QueueInfo`).
+pub const SCHEDULE_INFO: ActionSpec<'static> = ActionSpec {
+    name: "ScheduleInfo",
+    summary: "Shows the schedules by which the server queues actions itself, and steers them. Without ScheduleAction it lists them.",
+    asynchronous: false,
+    role: StandardRole::Admin,
+    params: &[
+        ParamSpec::optional(
+            "ScheduleAction",
+            ParamKind::OneOf(&["run", "pause", "resume", "add", "remove"]),
+            "run queues an action now; pause and resume hold a schedule and go on with it; add makes a new one, which is kept over restarts; remove removes one that was added.",
+        ),
+        ParamSpec::optional(
+            "ScheduleName",
+            ParamKind::Text,
+            "The schedule; required with ScheduleAction. Without it only this one is listed.",
+        ),
+        ParamSpec::optional(
+            "QueueName",
+            ParamKind::Queue,
+            "For add, which requires it: the action, by the name of its queue.",
+        ),
+        ParamSpec::optional(
+            "Parameters",
+            ParamKind::Text,
+            "For add: parameters of the action as a query string, encoded once more. Any other parameter of this request is one of the action's, too.",
+        ),
+        ParamSpec::optional(
+            "Cron",
+            ParamKind::Text,
+            "For add: when the action is due, as five or six fields of cron, or @daily and the like. Add needs this or RepeatSecs.",
+        ),
+        ParamSpec::optional(
+            "RepeatSecs",
+            ParamKind::Integer { min: 1, max: MAX_START_SECS as i64 },
+            "For add: in place of Cron, the seconds from one due time to the next.",
+        ),
+        ParamSpec::optional(
+            "StartTime",
+            ParamKind::Text,
+            "For add: the time before which it is not due; now if not set.",
+        ),
+        ParamSpec::optional(
+            "Cycles",
+            ParamKind::Integer { min: -1, max: 1_000_000_000 },
+            "For add: the number of actions after which it ends; -1, no end, if not set.",
+        ),
+        ParamSpec::optional(
+            "TimeZone",
+            ParamKind::Text,
+            "For add: the time zone, such as Europe/Berlin; the server's if not set.",
+        ),
+        ParamSpec::optional(
+            "Overlap",
+            ParamKind::OneOf(&["skip", "queue", "replace"]),
+            "For add: what happens while its last action has not ended; skip if not set.",
+        ),
+        ParamSpec::optional(
+            "CatchUp",
+            ParamKind::OneOf(&["none", "once"]),
+            "For add: what happens about times at which no server was there; none if not set.",
+        ),
+        ParamSpec::optional(
+            "Jitter",
+            ParamKind::Integer { min: 0, max: 86_400 },
+            "For add: the longest random delay in seconds; 0 if not set.",
+        ),
+        ParamSpec::optional(
+            "Enabled",
+            ParamKind::Boolean,
+            "For add: false if it only runs when asked; true if not set.",
+        ),
+        ParamSpec::optional(ANY, ParamKind::Text, "For add: a parameter of the action."),
+    ],
+};
+
 /// `Help`: this table.
 pub const HELP: ActionSpec<'static> = ActionSpec {
     name: "Help",
@@ -371,6 +447,7 @@ pub const EVENT_INFO: ActionSpec<'static> = ActionSpec {
 pub const BUILTIN: &[ActionSpec<'static>] = &[
     QUEUE_INFO,
     QUEUE_WORK,
+    SCHEDULE_INFO,
     plain("GetVersion", "Shows version, build, time and uptime of the server."),
     ActionSpec {
         role: StandardRole::Admin,

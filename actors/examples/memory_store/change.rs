@@ -10,7 +10,8 @@ use actiond_actors::lifecycle::{
 use actiond_actors::store::query::Query;
 use actiond_actors::store::{
     About, Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, EventKind, NewAction,
-    NewEvent, Notice, OwnerId, PastAttempt, Record, Rejected, Resumed, StoreError, Submitted,
+    NewEvent, Notice, OwnerId, PastAttempt, Record, Rejected, Resumed, ScheduleChange,
+    ScheduleState, StoreError, Submitted,
 };
 use actiond_actors::{ActionId, State, SubmissionKey, Target, Timestamp, Wish};
 
@@ -33,6 +34,7 @@ pub(crate) struct Change<'d> {
     queue: &'d mut Queue,
     last_id: &'d mut u64,
     outbox: &'d mut Outbox,
+    schedules: &'d mut BTreeMap<String, ScheduleState>,
     owners: &'d mut BTreeMap<OwnerId, Owner>,
     batch: &'d Batch,
     owner: OwnerId,
@@ -48,7 +50,7 @@ impl<'d> Change<'d> {
     pub(crate) const fn new(
         queue: &'d mut Queue,
         last_id: &'d mut u64,
-        outbox: &'d mut Outbox,
+        (outbox, schedules): (&'d mut Outbox, &'d mut BTreeMap<String, ScheduleState>),
         owners: &'d mut BTreeMap<OwnerId, Owner>,
         batch: &'d Batch,
         owner: OwnerId,
@@ -58,6 +60,7 @@ impl<'d> Change<'d> {
             queue,
             last_id,
             outbox,
+            schedules,
             owners,
             batch,
             owner,
@@ -179,6 +182,7 @@ impl<'d> Change<'d> {
                 Ok(vec![row.affected(Verdict::Stay)])
             }
             Control::TakeOver { id, attempt } => self.take_over(*id, *attempt),
+            Control::Schedule { name, change } => self.change_schedule(name, change),
             Control::Tell(event) => self.tell_new(event),
             Control::Outbox { handler, change } => {
                 self.outbox.change(*handler, change);
@@ -207,6 +211,20 @@ impl<'d> Change<'d> {
             }
         }
         affected
+    }
+
+    fn change_schedule(
+        &mut self,
+        name: &str,
+        change: &ScheduleChange,
+    ) -> Result<Vec<Affected>, Rejected> {
+        let folded = name.to_ascii_lowercase();
+        let after = change.apply(name, self.schedules.get(&folded)).map_err(Rejected::Schedule)?;
+        match after {
+            Some(state) => drop(self.schedules.insert(folded, state)),
+            None => drop(self.schedules.remove(&folded)),
+        }
+        Ok(Vec::new())
     }
 
     /// Makes this owner the one that runs an attempt.
@@ -412,6 +430,10 @@ impl<'d> Change<'d> {
                 (parameters, record.priority, None, not_before, *queued_at, origin)
             }
         };
+        let scheduled = new.scheduled().map(|it| (it, it.schedule.to_ascii_lowercase()));
+        if let Some((scheduled, folded)) = &scheduled {
+            scheduled.admit(self.schedules.get(folded)).map_err(Rejected::Schedule)?;
+        }
         if is_full {
             return Err(Rejected::QueueFull);
         }
@@ -440,6 +462,11 @@ impl<'d> Change<'d> {
             origin,
         };
         self.queue.rows.insert(id, Row::new(record, parameters, key));
+        if let Some((scheduled, folded)) = scheduled
+            && let Some(state) = self.schedules.get_mut(&folded)
+        {
+            *state = scheduled.queued(state, self.batch.queue, id);
+        }
         Ok(Submitted { id, queued_at, taken_by: None })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actiond_actors::lifecycle::{Command, Verdict, error_of, not_before, outcome_of_error};
 use actiond_actors::store::{
     Affected, Batch, BatchReply, Claimed, HandlerId, Notice, NoticeSink, OwnerId, PastAttempt,
-    QueueId, QueueState, Record, Renewal, Resumed, StoreError,
+    QueueId, QueueState, Record, Renewal, Resumed, ScheduleState, StoreError,
 };
 use actiond_actors::{ActionId, Counts, Parameters, State, SubmissionKey, Timestamp};
 
@@ -19,6 +19,8 @@ pub(crate) struct Data {
     queues: Vec<Queue>,
     last_id: u64,
     pub(crate) outbox: Outbox,
+    /// By their names in lower case.
+    pub(crate) schedules: BTreeMap<String, ScheduleState>,
     owners: BTreeMap<OwnerId, Owner>,
 }
 
@@ -126,12 +128,13 @@ impl Data {
         owner: OwnerId,
         now: Duration,
     ) -> (Result<BatchReply, StoreError>, Vec<(NoticeSink, Notice)>) {
-        let Self { queues, last_id, outbox, owners } = self;
+        let Self { queues, last_id, outbox, schedules, owners } = self;
         let index = usize::try_from(batch.queue.0).unwrap_or(usize::MAX);
         let Some(queue) = queues.get_mut(index) else {
             return (Err(unknown(batch.queue)), Vec::new());
         };
-        let mut change = Change::new(queue, last_id, outbox, owners, batch, owner, now);
+        let mut change =
+            Change::new(queue, last_id, (outbox, schedules), owners, batch, owner, now);
         let reply = change.apply();
         let notices = change.notices;
         let told = notices.into_iter().flat_map(|(to, notice)| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
     BatchAnswer, EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt,
-    QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+    QueueId, QueueState, Record, Renewal, ScheduleState, Seal, Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters};
 use futures_util::FutureExt as _;
@@ -159,6 +159,10 @@ impl Store for MemoryStore {
     fn enlist(&self, seal: Seal) {
         // If the thread has ended, the batch comes back and is answered as it is dropped.
         drop(self.jobs.send(Job::Batch(Enlisted(Some(seal)))));
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        self.read(|data| data.schedules.values().cloned().collect())
     }
 
     fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {

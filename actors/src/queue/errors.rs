@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::action::ActionId;
 use crate::lifecycle::Refusal;
 use crate::queue::QueueShared;
-use crate::store::{Rejected, StoreError};
+use crate::store::{Rejected, ScheduleRefusal, StoreError};
 
 /// The reason why a call to a queue failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum QueueError {
     /// Another submission has the same key, and its action is still kept; nothing was changed.
     #[error("something else was submitted under the same key before")]
     KeyTaken,
+    /// The schedule does not allow it; nothing was changed.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleRefusal),
     /// The note is too long to be kept; nothing was changed.
     #[error("a note of {bytes} bytes can't be kept: it may have {limit}")]
     NoteTooLong {
@@ -80,6 +83,7 @@ impl QueueError {
                 let limit = queue.settings().max_queue_size.unwrap_or_default();
                 Self::QueueFull { limit, retry_after: queue.room_after(limit) }
             }
+            (Rejected::Schedule(refusal), _) => Self::Schedule(refusal),
             (Rejected::KeyTaken, _) => Self::KeyTaken,
             (Rejected::ShuttingDown, _) => Self::ShuttingDown,
             (Rejected::Store(StoreError::OutcomeUnknown(_)), _) => Self::NoAnswer,

@@ -20,8 +20,8 @@ use crate::queue::{
     RelayedCommand, Submission, Summary, Target,
 };
 use crate::store::{
-    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, Site, SiteId, Store,
-    Submitted,
+    Affected, Control, NewAction, PastAttempt, QueueId, Record, Rejected, ScheduleChange, Site,
+    SiteId, Store, Submitted,
 };
 use crate::system::WeakSystem;
 use crate::worker::Attempt;
@@ -58,6 +58,12 @@ impl QueueHandle {
     #[must_use]
     pub fn name(&self) -> &str {
         self.shared.name()
+    }
+
+    /// Returns the number of the queue in its store.
+    #[must_use]
+    pub const fn store_id(&self) -> QueueId {
+        self.id
     }
 
     /// Returns the name, host and port of a server that an action of this queue has named.
@@ -118,7 +124,7 @@ impl QueueHandle {
     ///
     /// # Errors
     ///
-    /// [`QueueError::NotTaken`], [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::ShuttingDown`],
+    /// [`QueueError::NotTaken`], [`QueueError::QueueFull`], [`QueueError::KeyTaken`], [`QueueError::Schedule`], [`QueueError::ShuttingDown`],
     /// [`QueueError::Store`] and [`QueueError::Unavailable`]: it was not queued. [`QueueError::NoAnswer`]: it may have been.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, QueueError> {
         let Submission { parameters, priority, key, not_before, origin } = submission;
@@ -203,6 +209,21 @@ impl QueueHandle {
             Ok(_) | Err(QueueError::UnknownAction { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Changes a schedule, in a transaction with what this queue has to write. Once this returns `Ok`, the change survives a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Schedule`], [`QueueError::Store`], [`QueueError::ShuttingDown`] and [`QueueError::Unavailable`]: nothing was
+    /// changed. [`QueueError::NoAnswer`]: it may have been.
+    pub async fn change_schedule(
+        &self,
+        name: impl Into<String>,
+        change: ScheduleChange,
+    ) -> Result<(), QueueError> {
+        let control = Control::Schedule { name: name.into(), change };
+        self.send_control(control, None).await.map(drop)
     }
 
     /// Keeps a note with an attempt that runs.

@@ -56,7 +56,9 @@ impl Submission {
         self
     }
 
-    /// Sets the schedule that submits the action, and the time at which it is due.
+    /// Sets the due time of a schedule for which it is made. It is refused
+    /// ([`QueueError::Schedule`](crate::QueueError::Schedule)) if there was an action for that time, or the schedule is paused or
+    /// unknown.
     #[must_use]
     pub fn scheduled_for(mut self, due: ScheduledFor) -> Self {
         self.origin.schedule = Some(due);

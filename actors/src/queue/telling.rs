@@ -44,6 +44,7 @@ impl Asked {
             | Control::Recover { .. }
             | Control::Reclaim { .. }
             | Control::Note { .. }
+            | Control::Schedule { .. }
             | Control::Tell(_)
             | Control::Outbox { .. }
             | Control::Many { .. } => Self::Other,

@@ -11,7 +11,7 @@ use crate::report::{Report, Written};
 use crate::store::query::Query;
 use crate::store::{
     Counts, EventWants, Figures, HandlerId, NewEvent, Origin, OutboxChange, OwnerId, QueueId,
-    SiteId, StoreError,
+    ScheduleChange, ScheduleRefusal, ScheduledFor, SiteId, StoreError,
 };
 
 /// Changes that one queue wants to make in one transaction.
@@ -127,6 +127,13 @@ pub enum Control {
     /// Writes an event for the handlers that want it ([`Batch::wants`]), and nothing else. It is [`Rejected::Stale`] if it is of an
     /// attempt that does not run, or that another owner runs. The answer names no action.
     Tell(Box<NewEvent>),
+    /// Changes a schedule. The answer names no action.
+    Schedule {
+        /// Its name.
+        name: String,
+        /// The change.
+        change: ScheduleChange,
+    },
     /// Changes the events of a handler. The answer names no action.
     Outbox {
         /// The handler.
@@ -216,6 +223,15 @@ pub enum NewAction {
 }
 
 impl NewAction {
+    /// Returns the due time of a schedule for which it is queued, if it is.
+    #[must_use]
+    pub fn scheduled(&self) -> Option<&ScheduledFor> {
+        match self {
+            Self::Given { origin: Some(origin), .. } => origin.schedule.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Returns true if it is given a time before which it must not start, and that has not come yet.
     #[must_use]
     pub fn is_deferred(&self, now: Timestamp) -> bool {
@@ -298,6 +314,8 @@ pub enum Rejected {
     Stale,
     /// The queue has its maximum number of waiting actions.
     QueueFull,
+    /// The schedule does not allow it.
+    Schedule(ScheduleRefusal),
     /// A different submission has used the same key, and its action is still kept.
     KeyTaken,
     /// The server shuts down and accepts nothing new (said by the queue, never by a store).

@@ -25,6 +25,7 @@
 //! - `attempts`: retries, releases, restarts, and past attempts;
 //! - `resuming`: attempts that go on after a restart, and their notes;
 //! - `deferred`: actions that may not start before a time;
+//! - `schedules`: actions that are queued for due times;
 //! - `retention`: deletion of old final actions;
 //! - `deletion`: deletion of those that clients name;
 //! - `many`: commands to several actions at once;
@@ -59,6 +60,7 @@ mod outbox;
 mod owners;
 mod resuming;
 mod retention;
+mod schedules;
 mod sizes;
 mod submissions;
 mod witness;
@@ -90,6 +92,7 @@ pub use outbox::*;
 pub use owners::*;
 pub use resuming::*;
 pub use retention::*;
+pub use schedules::*;
 pub use sizes::*;
 pub use submissions::*;
 pub use witness::{Damage, Found, Witness};
@@ -161,6 +164,11 @@ macro_rules! store_conformance {
             a_clock_that_is_set_lets_no_time_go_back,
             commands_reach_what_waits_for_a_time,
             a_copy_waits_for_the_same_time,
+            a_due_time_has_one_action,
+            a_schedule_that_is_paused_or_unknown_has_none,
+            a_schedule_is_kept,
+            a_refused_action_leaves_its_due_time,
+            owners_queue_one_action_for_a_due_time,
             retention_by_number,
             retention_by_number_after_the_clock_was_set_back,
             retention_by_age,

@@ -153,6 +153,14 @@
 //! again after a crash, so a receiver may hear of an event twice, and knows it by its number. Where servers share a store, one of
 //! them delivers the events of a handler ([`Store::lead`]).
 //!
+//! # Schedules
+//!
+//! A store keeps a row for each schedule, of which it need know no more than [`ScheduleState`]. [`Control::Schedule`] changes it by
+//! [`ScheduleChange::apply`]. A submission that is made for a due time ([`Origin::schedule`]) is queued only if
+//! [`ScheduledFor::admit`] allows it, and the row is then what [`ScheduledFor::queued`] returns, in the same transaction: so each due
+//! time has one action at most, whichever servers try, and whatever dies meanwhile. That is asked after the submission's key, and
+//! before there is room in the queue.
+//!
 //! # Origins
 //!
 //! What a submission brings beside its parameters (`origin` in [`NewAction::Given`]) is kept with the action and read with it. A
@@ -173,6 +181,7 @@ mod pending;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod query;
+mod schedules;
 mod servers;
 mod shown;
 mod size;
@@ -206,6 +215,7 @@ pub use outbox::{
 };
 pub use owner::{Notice, NoticeSink, OwnerId, Renewal};
 use query::{Cursor, IdPage, Page, PageLimit, Query};
+pub use schedules::{LastScheduled, ScheduleChange, ScheduleRefusal, ScheduleState};
 pub use servers::{Figures, Server, Shown, Site, SiteId};
 pub use size::{FileSize, StoreSize};
 pub use within::RecordWithin;
@@ -357,6 +367,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         let _ = handler;
         ready(Ok(true)).boxed()
     }
+
+    /// Reads all schedules that are known, in the order of their names in lower case. As fresh as [`Store::record`].
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>>;
 
     /// Returns the owner that this server is in the store.
     fn owner(&self) -> OwnerId {

@@ -25,6 +25,9 @@ pub struct ScheduledFor {
     pub schedule: String,
     /// The time at which the action was due.
     pub due: Timestamp,
+    /// True if somebody asked for it, whatever is due.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_demand: bool,
 }
 
 impl Origin {

@@ -10,8 +10,8 @@ use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     Batch, BatchAnswer, EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId,
-    PastAttempt, QueueId, QueueState, Record, RecordWithin, Rejected, Renewal, Retention, Seal,
-    Store, StoreError, StoreSize,
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, Rejected, Renewal, Retention,
+    ScheduleState, Seal, Store, StoreError, StoreSize,
 };
 
 /// Time after which a queue looks again whose claims failed while others of its actions wait for a time.
@@ -225,6 +225,10 @@ impl Store for FaultyStore {
                 inner.enlist(seal);
             });
         }
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        self.inner.schedules()
     }
 
     fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {

@@ -13,8 +13,8 @@ use actiond_actors::store::conformance::{self, StoreFactory, run};
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
     Affected, Batch, BatchAnswer, Control, EventId, EventPage, HandlerId, NoticeSink, OutboxState,
-    OwnerId, PastAttempt, QueueId, QueueState, Record, Rejected, Renewal, Retention, Seal, Store,
-    StoreError,
+    OwnerId, PastAttempt, QueueId, QueueState, Record, Rejected, Renewal, Retention, ScheduleState,
+    Seal, Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use futures_util::FutureExt as _;
@@ -182,6 +182,10 @@ impl Store for Wrong {
             drop(self.inner.renew());
         }
         self.inner.enlist(Box::new(move || (batch, answer)));
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        self.inner.schedules()
     }
 
     fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
     EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt, QueueId,
-    QueueState, Record, Renewal, Seal, Store, StoreError,
+    QueueState, Record, Renewal, ScheduleState, Seal, Store, StoreError,
 };
 use actiond_actors::testing::{Gate, Plan, Script, eventually};
 use actiond_actors::{
@@ -56,6 +56,10 @@ impl Store for Line {
             let (_, answer) = seal();
             answer(Err(Self::away()));
         }
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        self.store.schedules()
     }
 
     fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {

@@ -9,7 +9,7 @@ use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{
     BatchAnswer, EventId, EventPage, HandlerId, Notice, NoticeSink, OutboxState, OwnerId,
-    PastAttempt, QueueId, QueueState, Record, Renewal, Seal, Store, StoreError,
+    PastAttempt, QueueId, QueueState, Record, Renewal, ScheduleState, Seal, Store, StoreError,
 };
 use actiond_actors::testing::{FaultyStore, Gate, Script, eventually};
 use actiond_actors::{
@@ -92,6 +92,10 @@ impl Store for Scripted {
             });
             (batch, answer)
         }));
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        self.inner.schedules()
     }
 
     fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>> {

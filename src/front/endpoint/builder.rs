@@ -25,6 +25,7 @@ use crate::http::BrowserPolicy;
 use crate::http::limits::OpenConnections;
 use crate::logging::Streams;
 use crate::metrics::{Counted, Metrics, Requests};
+use crate::schedules::Schedules;
 use crate::service::SERVICE_ACTIONS;
 
 impl Endpoint {
@@ -59,6 +60,7 @@ impl Endpoint {
             backups: None,
             callback_hosts: Vec::new(),
             handlers: Vec::new(),
+            schedules: None,
             metrics: None,
             live_events: None,
             log_streams: Streams::default(),
@@ -89,6 +91,7 @@ pub struct EndpointBuilder {
     backups: Option<Backups>,
     callback_hosts: Vec<HostPattern>,
     handlers: Vec<(String, &'static str)>,
+    schedules: Option<Schedules>,
     metrics: Option<Metrics>,
     live_events: Option<LiveEvents>,
     log_streams: Streams,
@@ -287,6 +290,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the schedules that `ScheduleInfo` shows and steers (default: there are none, and it says so).
+    #[must_use]
+    pub fn schedules(mut self, schedules: Schedules) -> Self {
+        self.schedules = Some(schedules);
+        self
+    }
+
     /// Sets the service port, which the server reports, and if it has TLS (default: there is none).
     #[must_use]
     pub const fn service_port(mut self, port: u16, has_tls: bool) -> Self {
@@ -410,6 +420,7 @@ impl EndpointBuilder {
             backups: self.backups,
             callback_hosts: self.callback_hosts,
             handlers: self.handlers,
+            schedules: self.schedules,
             stop: Notify::new(),
             restart: Notify::new(),
             counted,

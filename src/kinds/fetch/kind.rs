@@ -7,9 +7,11 @@ use actiond_actors::{OnRestart, Perform};
 
 use super::super::{ConfiguredQueue, ConfiguredQueues, Kind, Site, WrittenDirectory};
 use super::own::{self, Overlap};
+use super::schedule;
 use super::{Fetch, FetchOptions, FetchTask, IngestTarget, PARAMS};
 use crate::aci::catalog::ParamSpec;
 use crate::config::{Key, KindReader, Section, SectionReader, TYPE, ValueKind};
+use crate::schedules::Schedule;
 
 const INGESTION: &Section = &Section::fixed(
     "Ingestion",
@@ -17,10 +19,22 @@ const INGESTION: &Section = &Section::fixed(
     &[INGEST_BATCH_SIZE, INGEST_QUEUE, INGEST_HOST, INGEST_PORT],
 );
 
-const FETCH_TASKS: &Section = &Section::fixed(
+const CONNECTOR: &Section = &Section::fixed(
+    "Connector",
+    "What holds for all fetch tasks.",
+    &[schedule::ENABLE_SCHEDULED_TASKS],
+);
+
+pub(super) const FETCH_TASKS: &Section = &Section::fixed(
     "FetchTasks",
     "What queues with Type=FileSystemConnector do.",
-    &[TASK_NUMBER, TASK_NAME],
+    &[
+        TASK_NUMBER,
+        TASK_NAME,
+        schedule::SCHEDULE_START_TIME,
+        schedule::SCHEDULE_CYCLES,
+        schedule::SCHEDULE_REPEAT_SECS,
+    ],
 );
 
 const TASK: &Section = &Section::listed(
@@ -33,6 +47,9 @@ const TASK: &Section = &Section::listed(
         DIRECTORY_FILE_MATCH,
         PATH_NO_CRAWL_REGEX,
         ALLOW_EMPTY_ROOT,
+        schedule::SCHEDULE_START_TIME,
+        schedule::SCHEDULE_CYCLES,
+        schedule::SCHEDULE_REPEAT_SECS,
     ],
 );
 
@@ -144,7 +161,7 @@ impl Kind for FileSystemConnector {
     }
 
     fn sections(&self) -> &'static [&'static Section] {
-        &[INGESTION, FETCH_TASKS, TASK]
+        &[CONNECTOR, INGESTION, FETCH_TASKS, TASK]
     }
 
     fn example(&self) -> (&'static str, &'static str) {
@@ -155,11 +172,16 @@ impl Kind for FileSystemConnector {
         let fetches = !config.own_queues().is_empty();
         // Tasks of other connectors have other keys, and need not have those of these.
         let tasks = if fetches || !config.knows_all_queues() {
-            config.each_listed(TASK, FetchTask::read)
+            config.each_listed(TASK, |name, section| {
+                (FetchTask::read(name, section), schedule::read(name, section))
+            })
         } else {
             config.skip_listed(TASK);
             Vec::new()
         };
+        let (tasks, schedules): (Vec<FetchTask>, Vec<_>) = tasks.into_iter().unzip();
+        let is_enabled = config.section(CONNECTOR).boolean(schedule::ENABLE_SCHEDULED_TASKS);
+        let schedules: Vec<Schedule> = schedules.into_iter().flatten().collect();
         let (ingest, batch_size) = ingestion(config);
         let lists_tasks = config.lists_any(TASK);
         if fetches && !lists_tasks {
@@ -168,8 +190,16 @@ impl Kind for FileSystemConnector {
             let what = "has no effect, because no queue has Type=FileSystemConnector";
             config.section(FETCH_TASKS).warning_about_all(what);
         }
-        let settings = FetchSettings { tasks: tasks.into(), ingest, batch_size };
-        config.each_queue(|_| Arc::new(settings.clone()))
+        let settings =
+            FetchSettings { tasks: tasks.into(), ingest, batch_size, schedules: Vec::new() };
+        // One queue does them, though all share the tasks.
+        let mut schedules = Some(schedules);
+        config.each_queue(|queue| {
+            let schedules = schedules.take().unwrap_or_default().into_iter();
+            let schedules =
+                schedules.map(|it| schedule::of_queue(it, queue.name(), is_enabled)).collect();
+            Arc::new(FetchSettings { schedules, ..settings.clone() })
+        })
     }
 }
 
@@ -182,6 +212,8 @@ pub struct FetchSettings {
     pub ingest: IngestTarget,
     /// `IngestBatchSize`: documents in one Ingest action, from 1 to 10,000.
     pub batch_size: usize,
+    /// The schedules of tasks, each with the name of its task. One queue has them all.
+    pub schedules: Vec<Schedule>,
 }
 
 impl ConfiguredQueue for FetchSettings {
@@ -194,6 +226,10 @@ impl ConfiguredQueue for FetchSettings {
             }
             warn_of_own_data(&self.tasks, config, written);
         }
+    }
+
+    fn schedules(&self) -> Vec<Schedule> {
+        self.schedules.clone()
     }
 
     fn performer(&self, site: &Site<'_>) -> Arc<dyn Perform> {

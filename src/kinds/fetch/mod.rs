@@ -41,6 +41,7 @@ mod mounts;
 mod own;
 mod parameters;
 mod remote;
+mod schedule;
 mod source;
 mod sync;
 #[cfg(test)]

@@ -9,8 +9,8 @@ use crate::aci::catalog::{ASYNC_COMMON, COMMON, ParamKind, ParamSpec};
 use crate::kinds::shorten;
 
 pub(super) const SYNCHRONIZE: &str = "Synchronize";
-const FETCH_ACTION: &str = "FetchAction";
-const TASK_SECTIONS: &str = "TaskSections";
+pub(super) const FETCH_ACTION: &str = "FetchAction";
+pub(super) const TASK_SECTIONS: &str = "TaskSections";
 const CONFIG_SECTION: &str = "ConfigSection";
 
 /// The parameters of a Fetch action.
@@ -43,6 +43,9 @@ const SETTINGS: &[&str] = &[
     "DirectoryPathCSVs",
     "DirectoryRecursive",
     "PathNoCrawlRegex",
+    "ScheduleCycles",
+    "ScheduleRepeatSecs",
+    "ScheduleStartTime",
     "EnableIngestion",
     "IngestBatchSize",
     "IngesterType",
@@ -245,7 +248,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 9);
+        assert_eq!(count, 12);
     }
 
     #[test]

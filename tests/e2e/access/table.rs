@@ -46,6 +46,7 @@ const NEEDED: &[(&str, StandardRole)] = &[
     ("GetRequestLog", StandardRole::Admin),
     ("ShowPermissions", StandardRole::Query),
     ("BackupServer", StandardRole::Admin),
+    ("ScheduleInfo", StandardRole::Admin),
     ("RestoreServer", StandardRole::Admin),
     ("EventInfo", StandardRole::Admin),
     ("Help", StandardRole::Query),

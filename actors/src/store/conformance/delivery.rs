@@ -25,14 +25,14 @@ impl Bench {
         events.iter().rev().take(number as usize).rev().map(|event| event.id).collect()
     }
 
-    async fn change(&self, handler: HandlerId, change: OutboxChange) {
+    async fn change_events(&self, handler: HandlerId, change: OutboxChange) {
         let answer = self.control(Control::Outbox { handler, change }).await;
         assert_eq!(answer, Ok(Vec::new()));
     }
 
     async fn settle(&self, handler: HandlerId, delivered: &[EventId], failed: &[FailedEvent]) {
         let change = OutboxChange::Settle { delivered: delivered.into(), failed: failed.into() };
-        self.change(handler, change).await;
+        self.change_events(handler, change).await;
     }
 
     async fn pending(&self, handler: HandlerId) -> Vec<EventId> {
@@ -165,7 +165,7 @@ pub async fn failed_events_are_retried_or_discarded(factory: &impl StoreFactory)
     bench.settle(other, &[], &[failure(of_other[0], 50)]).await;
     let before = bench.events(handler).await;
     bench.settle(handler, &[all[1]], &[failure(all[0], 60), failure(all[2], 60)]).await;
-    bench.change(handler, OutboxChange::Retry).await;
+    bench.change_events(handler, OutboxChange::Retry).await;
     let kept = |event: &&StoredEvent| event.id != all[1];
     let expected: Vec<_> = before.iter().filter(kept).cloned().collect();
     assert_eq!(bench.events(handler).await, expected);
@@ -174,8 +174,8 @@ pub async fn failed_events_are_retried_or_discarded(factory: &impl StoreFactory)
     let again = FailedEvent { attempts: 1, error: "again".to_owned(), ..failure(all[2], 90) };
     bench.settle(handler, &[], std::slice::from_ref(&again)).await;
     assert_eq!(bench.outbox_state(handler).await.last_failure, Some(again));
-    bench.change(handler, OutboxChange::Discard).await;
-    bench.change(handler, OutboxChange::Retry).await;
+    bench.change_events(handler, OutboxChange::Discard).await;
+    bench.change_events(handler, OutboxChange::Retry).await;
     assert_eq!(bench.pending(handler).await, [all[0], all[3]]);
     let state = bench.outbox_state(handler).await;
     assert_eq!((state.failed, state.dropped, state.last_failure), (0, 0, None));
@@ -191,20 +191,20 @@ pub async fn the_oldest_events_are_dropped(factory: &impl StoreFactory) {
     bench.write_events(other, 3).await;
     let failed: Vec<_> = all[5..].iter().map(|id| failure(*id, 60)).collect();
     bench.settle(handler, &[], &failed).await;
-    bench.change(handler, OutboxChange::Trim { keep: 5 }).await;
+    bench.change_events(handler, OutboxChange::Trim { keep: 5 }).await;
     assert_eq!(bench.outbox_state(handler).await.dropped, 0, "there are no more");
-    bench.change(handler, OutboxChange::Trim { keep: 3 }).await;
+    bench.change_events(handler, OutboxChange::Trim { keep: 3 }).await;
     assert_eq!(bench.pending(handler).await, all[2..5]);
     let state = bench.outbox_state(handler).await;
     assert_eq!((state.failed, state.dropped), (3, 3));
     let bench = bench.reopen(factory).await;
     for _ in 0..2 {
-        bench.change(handler, OutboxChange::Trim { keep: 0 }).await;
+        bench.change_events(handler, OutboxChange::Trim { keep: 0 }).await;
         let state = bench.outbox_state(handler).await;
         assert_eq!(state, OutboxState { dropped: 9, ..OutboxState::default() });
     }
     assert_eq!(bench.outbox_state(other).await.pending, 3, "they are another's");
-    bench.change(handler, OutboxChange::Retry).await;
+    bench.change_events(handler, OutboxChange::Retry).await;
     assert_eq!(bench.pending(handler).await, []);
 }
 
@@ -219,10 +219,10 @@ pub async fn an_event_number_is_never_used_again(factory: &impl StoreFactory) {
         last = id;
         match round {
             0 => bench.settle(handler, &[id], &[]).await,
-            1 => bench.change(handler, OutboxChange::Trim { keep: 0 }).await,
+            1 => bench.change_events(handler, OutboxChange::Trim { keep: 0 }).await,
             _ => {
                 bench.settle(handler, &[], &[failure(id, 60)]).await;
-                bench.change(handler, OutboxChange::Discard).await;
+                bench.change_events(handler, OutboxChange::Discard).await;
             }
         }
         bench = bench.reopen(factory).await;
@@ -275,6 +275,6 @@ pub async fn events_are_seen_by_both(factory: &impl StoreFactory) {
     let first = b.pending(handler).await[0];
     b.settle(handler, &[first], &[]).await;
     assert_eq!(a.pending(handler).await.len(), 1);
-    a.change(handler, OutboxChange::Trim { keep: 0 }).await;
+    a.change_events(handler, OutboxChange::Trim { keep: 0 }).await;
     assert_eq!(b.outbox_state(handler).await.dropped, 1);
 }

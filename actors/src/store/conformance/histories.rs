@@ -17,8 +17,8 @@ use crate::lifecycle::{Command, Ended, OnRestart, Recovery};
 use crate::queue::Target;
 use crate::store::query::{Cursor, Details, Query, Range, SortKey, States};
 use crate::store::{
-    Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduledFor,
-    Store,
+    Batch, Control, EventKind, EventWants, NewAction, Origin, QueueId, Retention, ScheduleChange,
+    ScheduledFor, Store,
 };
 
 /// Time at which the clock of a history starts.
@@ -53,6 +53,8 @@ enum Act {
     Note(u32),
     /// To a share of the queue's actions: to all of them, or to those that are in these states.
     Many(u8, Command, Option<States>),
+    /// Of the schedule of the history.
+    Schedule(u8),
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +113,7 @@ fn acts(keep: bool) -> impl Strategy<Value = Act> {
         2 => (any::<u8>(), recovery, proptest::bool::weighted(0.3))
             .prop_map(|(mask, how, unbegun)| Act::Recover(mask, how, unbegun)),
         3 => before().prop_map(Act::Note),
+        4 => (0..9_u8).prop_map(Act::Schedule),
     ]
 }
 
@@ -270,6 +273,19 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
                     filter: states.map(filter),
                 }
             }
+            Act::Schedule(kind) => {
+                let (at, due) = (Timestamp(now), Timestamp(now));
+                let definition = format!("added at {now}");
+                let change = match kind {
+                    0 => ScheduleChange::Pause,
+                    1 => ScheduleChange::Resume { at },
+                    2 => ScheduleChange::Skip { due },
+                    3 => ScheduleChange::Add { definition, at },
+                    4 => ScheduleChange::Remove,
+                    _ => ScheduleChange::See { at },
+                };
+                Control::Schedule { name: schedule_of(queues), change }
+            }
             Act::Recover(mask, recovery, unbegun) => {
                 let live = rows.values().map(|row| (row.record.id, row.record.attempt));
                 let live = live.filter(|(id, _)| mask & 1 << (id.get() % 8) != 0).collect();
@@ -284,7 +300,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
             priority: *priority,
             key: key.map(|key| format!("key {key}").into()),
             queued_at: Timestamp(now + late),
-            origin: origin(place, *priority),
+            origin: origin(place, *priority, now, queues),
         },
         New::CopyOf(index) => NewAction::CopyOf { id: target(index), queued_at: Timestamp(now) },
     });
@@ -319,8 +335,9 @@ fn wants(model: &Model, bits: u8) -> Option<Arc<EventWants>> {
 }
 
 /// Returns what a submission brings beside its parameters: something different in each place, mostly nothing.
-fn origin(place: usize, priority: i32) -> Option<Box<Origin>> {
-    let schedule = || ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(BEGIN) };
+fn origin(place: usize, priority: i32, now: i64, queues: &[QueueId]) -> Option<Box<Origin>> {
+    let (due, on_demand) = (Timestamp(now), place % 3 == 0);
+    let schedule = || ScheduledFor { schedule: schedule_of(queues), due, on_demand };
     let origin = match (place % 4, priority > 0) {
         (0, true) => Origin { action_id: Some("\"a\" 7".to_owned()), ..Origin::default() },
         (1, true) => Origin { callback: Some("http://h/".to_owned()), ..Origin::default() },
@@ -329,6 +346,11 @@ fn origin(place: usize, priority: i32) -> Option<Box<Origin>> {
         _ => return None,
     };
     Some(Box::new(origin))
+}
+
+/// Returns the name of the schedule of a history with these queues.
+fn schedule_of(queues: &[QueueId]) -> String {
+    format!("Nightly {:?}", queues.first())
 }
 
 /// A history under way: the store, and the model that follows it.

@@ -16,7 +16,7 @@ use crate::queue::Target;
 use crate::store::query::Query;
 use crate::store::{
     Affected, Batch, BatchReply, Claimed, Control, Counts, EventKind, HandlerId, NewAction,
-    NewEvent, OwnerId, QueueId, Record, Rejected, Resumed, Store, Submitted,
+    NewEvent, OwnerId, QueueId, Record, Rejected, Resumed, ScheduleState, Store, Submitted,
 };
 pub(super) use outbox::Outbox;
 pub(super) use row::Row;
@@ -28,6 +28,8 @@ pub(super) struct Model {
     pub(super) outbox: Outbox,
     /// The handlers that batches may name.
     pub(super) handlers: Vec<HandlerId>,
+    /// By their names in lower case.
+    schedules: BTreeMap<String, ScheduleState>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -40,7 +42,7 @@ pub(super) struct Queue {
 impl Model {
     /// Applies the batch and fails if the store's answer is wrong.
     pub(super) fn apply(&mut self, batch: &Batch, reply: &BatchReply) {
-        let Self { last_id, queues, outbox, .. } = self;
+        let Self { last_id, queues, outbox, schedules, .. } = self;
         let written = outbox.written;
         let queue = queues.entry(batch.queue).or_default();
         queue.rows.values_mut().for_each(|row| row.keeps_parameters = batch.keep_parameters);
@@ -55,7 +57,10 @@ impl Model {
                     affected.retain(|a| matches!(a.verdict, Verdict::Move(_)));
                 }
             }
-            let expected = queue.control(batch.now, control, &mut resumed);
+            let expected = match change_schedule(schedules, control) {
+                Some(answer) => answer,
+                None => queue.control(batch.now, control, &mut resumed),
+            };
             assert_eq!(answer, expected, "{control:?}");
             outbox.tell_of(batch, control, queue, expected.as_deref().unwrap_or_default());
         }
@@ -66,7 +71,8 @@ impl Model {
         for (index, (new, answer)) in batch.submissions.iter().zip(&reply.submissions).enumerate() {
             let before = *last_id;
             let chosen = answer.as_ref().map_or(next(before), |submitted| submitted.id);
-            assert_eq!(*answer, queue.submit(batch, new, chosen, last_id), "{new:?}");
+            let expected = queue.submit(batch, new, chosen, (last_id, schedules));
+            assert_eq!(*answer, expected, "{new:?}");
             if answer.is_ok() && *last_id == before {
                 repeats.push(index);
             }
@@ -87,13 +93,16 @@ impl Model {
     /// Applies the batch and returns the answer of a store that gives out ids one by one, and for
     /// which one step is enough for all deletions.
     pub(super) fn predict(&mut self, batch: &Batch) -> BatchReply {
-        let Self { last_id, queues, outbox, .. } = self;
+        let Self { last_id, queues, outbox, schedules, .. } = self;
         let written = outbox.written;
         let queue = queues.entry(batch.queue).or_default();
         let mut resumed = Vec::new();
         let mut controls = Vec::new();
         for control in &batch.controls {
-            let answer = queue.control(batch.now, control, &mut resumed);
+            let answer = match change_schedule(schedules, control) {
+                Some(answer) => answer,
+                None => queue.control(batch.now, control, &mut resumed),
+            };
             outbox.tell_of(batch, control, queue, answer.as_deref().unwrap_or_default());
             controls.push(answer);
         }
@@ -105,7 +114,7 @@ impl Model {
             .enumerate()
             .map(|(index, new)| {
                 let before = *last_id;
-                let submitted = queue.submit(batch, new, next(before), last_id);
+                let submitted = queue.submit(batch, new, next(before), (last_id, schedules));
                 if submitted.is_ok() && *last_id == before {
                     repeats.push(index);
                 }
@@ -152,7 +161,28 @@ impl Model {
                 assert_eq!(store.history(*id, *action).await.unwrap(), []);
             }
         }
+        // Those of other histories may be there, too.
+        let mut read = store.schedules().await.unwrap();
+        read.retain(|state| self.schedules.contains_key(&state.name.to_ascii_lowercase()));
+        assert_eq!(read, self.schedules.values().cloned().collect::<Vec<_>>());
     }
+}
+
+/// Changes a schedule, if the control does.
+fn change_schedule(
+    schedules: &mut BTreeMap<String, ScheduleState>,
+    control: &Control,
+) -> Option<Result<Vec<Affected>, Rejected>> {
+    let Control::Schedule { name, change } = control else { return None };
+    let folded = name.to_ascii_lowercase();
+    Some(match change.apply(name, schedules.get(&folded)) {
+        Ok(after) => {
+            schedules.remove(&folded);
+            schedules.extend(after.map(|state| (folded, state)));
+            Ok(Vec::new())
+        }
+        Err(refusal) => Err(Rejected::Schedule(refusal)),
+    })
 }
 
 impl Queue {
@@ -304,6 +334,7 @@ impl Queue {
                 }
                 NewEvent::Level(_) => Ok(Vec::new()),
             },
+            Control::Schedule { .. } => panic!("it is no change of a queue"),
             // The model has one owner, and settles nothing.
             Control::Reclaim { .. } | Control::Outbox { .. } => Ok(Vec::new()),
         }
@@ -326,7 +357,7 @@ impl Queue {
         batch: &Batch,
         new: &NewAction,
         chosen: ActionId,
-        last_id: &mut u64,
+        (last_id, schedules): (&mut u64, &mut BTreeMap<String, ScheduleState>),
     ) -> Result<Submitted, Rejected> {
         let full = batch.max_queued.is_some_and(|max| self.counts().queued() >= max);
         let (parameters, priority, key, not_before, queued_at, origin) = match new {
@@ -361,6 +392,10 @@ impl Queue {
                 }
             },
         };
+        let scheduled = new.scheduled().map(|it| (it, it.schedule.to_ascii_lowercase()));
+        if let Some((scheduled, folded)) = &scheduled {
+            scheduled.admit(schedules.get(folded)).map_err(Rejected::Schedule)?;
+        }
         if full {
             return Err(Rejected::QueueFull);
         }
@@ -387,6 +422,10 @@ impl Queue {
             origin,
         };
         self.rows.insert(chosen, Row::new(record, parameters, key));
+        if let Some((scheduled, folded)) = scheduled {
+            let state = schedules.get_mut(&folded).unwrap();
+            *state = scheduled.queued(state, batch.queue, chosen);
+        }
         Ok(Submitted { id: chosen, queued_at, taken_by: None })
     }
 

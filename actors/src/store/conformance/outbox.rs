@@ -103,7 +103,11 @@ fn an_origin() -> Origin {
     Origin {
         action_id: Some("\"callback\":\0ä".to_owned()),
         callback: Some("http://localhost/told?a=\"b\"".to_owned()),
-        schedule: Some(ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(7) }),
+        schedule: Some(ScheduledFor {
+            schedule: "Nightly".to_owned(),
+            due: Timestamp(7),
+            on_demand: false,
+        }),
     }
 }
 

@@ -18,8 +18,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::StoreError;
 use super::postgres::Connect;
+use super::{QueueId, ScheduleState, StoreError};
 use crate::action::State;
 pub use copy::migrate;
 pub use outcome::{Counted, Outcome, QueueOutcome};
@@ -234,6 +234,8 @@ pub(in crate::store) struct Outline {
     pub(in crate::store) handlers: Vec<HandlerOutline>,
     pub(in crate::store) last_id: i64,
     pub(in crate::store) last_event: i64,
+    /// In the order of their names in lower case. The queues of their last actions are places among the queues.
+    pub(in crate::store) schedules: Vec<ScheduleState>,
 }
 
 /// A handler of events.
@@ -273,6 +275,35 @@ impl QueueOutline {
 }
 
 impl Outline {
+    /// Puts places in `queues`, which are the numbers of queues in a store, in the place of those in schedules. A last action of
+    /// a queue that is not there is forgotten.
+    pub(in crate::store) fn schedules_from(
+        mut schedules: Vec<ScheduleState>,
+        queues: &[i64],
+    ) -> Vec<ScheduleState> {
+        for schedule in &mut schedules {
+            schedule.last = schedule.last.take().and_then(|mut last| {
+                let place = queues.iter().position(|queue| *queue == last.queue.0)?;
+                last.queue = QueueId(i64::try_from(place).ok()?);
+                Some(last)
+            });
+        }
+        schedules
+    }
+
+    /// Returns the schedules for a store in which the queues have these numbers.
+    pub(in crate::store) fn schedules_for(&self, queues: &[i64]) -> Vec<ScheduleState> {
+        let mut schedules = self.schedules.clone();
+        for schedule in &mut schedules {
+            schedule.last = schedule.last.take().and_then(|mut last| {
+                let place = usize::try_from(last.queue.0).ok()?;
+                last.queue = QueueId(*queues.get(place)?);
+                Some(last)
+            });
+        }
+        schedules
+    }
+
     /// Returns the number of actions.
     fn actions(&self) -> u64 {
         self.queues.iter().flat_map(|queue| &queue.counts).sum()
@@ -386,4 +417,28 @@ pub(in crate::store) trait Side {
 
     /// Returns the hosts and ports in the tokens of the actions that were read, if it knows them.
     async fn sites(&mut self) -> Result<Vec<(String, u16)>, Fault>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::{ActionId, Timestamp};
+    use crate::store::LastScheduled;
+
+    #[test]
+    fn the_last_action_of_a_schedule_finds_its_queue_on_the_other_side() {
+        let with_last = |queue| {
+            let new = ScheduleState::new("Nightly".to_owned(), Timestamp(1), None);
+            let (due, queue) = (Timestamp(2), QueueId(queue));
+            let last = ActionId::new(3).map(|id| LastScheduled { due, queue, id });
+            ScheduleState { last, ..new }
+        };
+        let queues = Vec::new();
+        let schedules = Outline::schedules_from(vec![with_last(7), with_last(8)], &[5, 7]);
+        assert_eq!(schedules[0], with_last(1));
+        assert_eq!(schedules[1].last, None, "its queue is not there");
+        let outline =
+            Outline { queues, handlers: Vec::new(), schedules, last_id: 3, last_event: 0 };
+        assert_eq!(outline.schedules_for(&[40, 41])[0], with_last(41));
+    }
 }

@@ -86,6 +86,7 @@ impl Outcome {
         let is_well_counted =
             target.queues.iter().map(|queue| queue.counts).eq(to.by_queue.iter().copied());
         let is_equal = are_same_queues
+            && source.schedules == target.schedules
             && is_well_counted
             && from == to
             && to.keys == to.named_keys

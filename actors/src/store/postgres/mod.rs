@@ -9,7 +9,7 @@
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`; the size of the database: `size`;
-//! - events for handlers: written with the changes by `write`, read by `outbox`;
+//! - events for handlers: written with the changes by `write`, read by `outbox`; schedules likewise, read by `schedules`;
 //! - moving to and from another kind of store: `moving`;
 //! - notices: sent by `notices`, heard by `listen`, each on a connection of its own.
 //!
@@ -53,6 +53,7 @@ mod owner;
 mod pool;
 mod read;
 mod rights;
+mod schedules;
 mod schema;
 mod servers;
 mod settings;
@@ -78,8 +79,8 @@ use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId, PastAttempt, QueueId,
-    QueueState, Record, RecordWithin, Renewal, Seal, Server, Shown, Site, SiteId, Store,
-    StoreError, StoreSize,
+    QueueState, Record, RecordWithin, Renewal, ScheduleState, Seal, Server, Shown, Site, SiteId,
+    Store, StoreError, StoreSize,
 };
 pub use connect::{Connect, ConnectError, ConnectionString};
 use connection::{Role, Task, begin_session, connect, within};
@@ -307,6 +308,11 @@ impl Store for PostgresStore {
             let owner = shared.owner.id();
             Ok(!shared.owner.is_given_up(owner) && shared.reader.lead(handler, owner).await?)
         })
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        let shared = Arc::clone(&self.shared);
+        self.ask(async move { shared.reader.schedules().await })
     }
 
     fn enlist(&self, seal: Seal) {

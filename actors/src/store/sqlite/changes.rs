@@ -166,6 +166,7 @@ impl Writer<'_> {
                 let row = self.current(batch.queue, *id, *attempt)?;
                 Ok(row.map(|row| vec![row.affected(None, Verdict::Stay)]))
             }
+            Control::Schedule { name, change } => self.change_schedule(name, change),
             Control::Tell(event) => self.tell_new(batch, event),
             Control::Outbox { handler, change } => {
                 self.change_outbox(*handler, change)?;

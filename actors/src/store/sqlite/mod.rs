@@ -15,7 +15,7 @@
 //!   start: `restore`;
 //! - rewriting a database that no server uses: `compact`;
 //! - moving to and from another kind of store: `moving`;
-//! - events for handlers: `outbox`;
+//! - events for handlers: `outbox`; schedules: `schedules`;
 //! - columns: `rows`; errors: `errors`.
 //!
 //! Group commit has no timer: everything that arrived while the last transaction was made durable goes
@@ -53,6 +53,7 @@ mod restore;
 mod retention;
 mod rows;
 mod salvage;
+mod schedules;
 mod schema;
 mod size;
 mod starts;
@@ -75,7 +76,7 @@ use crate::store::pending::PendingBatch;
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     EventId, EventPage, HandlerId, OutboxState, PastAttempt, QueueId, QueueState, Record,
-    RecordWithin, Seal, Store, StoreError, StoreSize,
+    RecordWithin, ScheduleState, Seal, Store, StoreError, StoreSize,
 };
 pub use backup::copy_database;
 pub use check::{CopyContent, check_copy, check_whole, prepare_copy, settle};
@@ -153,6 +154,10 @@ impl Store for SqliteStore {
         handler: HandlerId,
     ) -> BoxFuture<'static, Result<OutboxState, StoreError>> {
         read(&self.pages, ReadClass::Short, move |reader| reader.outbox_state(handler))
+    }
+
+    fn schedules(&self) -> BoxFuture<'static, Result<Vec<ScheduleState>, StoreError>> {
+        read(&self.single, ReadClass::Short, Reader::schedules)
     }
 
     fn queue_state(&self, queue: QueueId) -> BoxFuture<'static, Result<QueueState, StoreError>> {

@@ -214,7 +214,22 @@ macro_rules! add_to_meta {
     };
 }
 
-/// Migration from format 3, which told nobody of anything.
+const CREATE_SCHEDULES: &str = "
+CREATE TABLE schedule (
+    folded TEXT PRIMARY KEY, -- the name in lower case
+    name TEXT NOT NULL,
+    since INTEGER NOT NULL, -- when it was first known
+    passed INTEGER NOT NULL, -- what was due up to here is done with
+    last_due INTEGER, -- its last action, for that time
+    last_queue INTEGER,
+    last_id INTEGER,
+    cycles INTEGER NOT NULL,
+    paused INTEGER NOT NULL,
+    definition TEXT -- of one that was added while the server ran
+) STRICT, WITHOUT ROWID;
+";
+
+/// Migration from format 3, which told nobody of anything and knew no schedules.
 const ADD_OUTBOX: &str =
     concat!(add_to_meta!(), origin_columns!("ALTER TABLE action ADD COLUMN ", ";\n"));
 const ADD_META: &str = add_to_meta!();
@@ -294,13 +309,13 @@ pub(super) fn check(connection: &Connection) -> Result<i64, PrepareError> {
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table'
          AND (name IN ('meta', 'queue', 'action', 'parameters', 'submission_key')
               OR name = 'outcome' AND ?1 = 1 OR name = 'history' AND ?1 > 2
-              OR name IN ('handler', 'event') AND ?1 > 3)",
+              OR name IN ('handler', 'event', 'schedule') AND ?1 > 3)",
         [version],
         |row| row.get(0),
     )?;
     let wanted = match version {
         2 => 5,
-        4 => 8,
+        4 => 9,
         _ => 6,
     };
     // Other programs use `user_version` too.
@@ -320,10 +335,18 @@ pub(super) fn prepare(connection: &Connection, durability: Durability) -> Result
     }
     configure(connection, durability)?;
     let steps = match version {
-        0 => &[CREATE, CREATE_ACTION, CREATE_HISTORY, CREATE_OUTBOX][..],
-        1 => &[ADD_META, BEFORE_COPY, CREATE_ACTION, CREATE_HISTORY, CREATE_OUTBOX, COPY],
-        2 => &[ADD_COLUMNS, ADD_OUTBOX, CREATE_HISTORY, CREATE_OUTBOX],
-        3 => &[ADD_OUTBOX, CREATE_OUTBOX],
+        0 => &[CREATE, CREATE_ACTION, CREATE_HISTORY, CREATE_OUTBOX, CREATE_SCHEDULES][..],
+        1 => &[
+            ADD_META,
+            BEFORE_COPY,
+            CREATE_ACTION,
+            CREATE_HISTORY,
+            CREATE_OUTBOX,
+            CREATE_SCHEDULES,
+            COPY,
+        ],
+        2 => &[ADD_COLUMNS, ADD_OUTBOX, CREATE_HISTORY, CREATE_OUTBOX, CREATE_SCHEDULES],
+        3 => &[ADD_OUTBOX, CREATE_OUTBOX, CREATE_SCHEDULES],
         _ => return Ok(()),
     };
     if version > 0 {

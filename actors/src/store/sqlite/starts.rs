@@ -31,6 +31,10 @@ impl Writer<'_> {
         {
             return self.repeat(key, first, parameters);
         }
+        let scheduled = match self.admit_scheduled(new)? {
+            Ok(scheduled) => scheduled,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
         let counts = self.queue_mut(batch.queue)?.counts;
         if batch.max_queued.is_some_and(|max| counts.queued() >= max) {
             return Ok(Err(Rejected::QueueFull));
@@ -99,6 +103,7 @@ impl Writer<'_> {
             ],
         )?;
         self.write_origin(id, new)?;
+        self.note_scheduled(scheduled, batch.queue, id)?;
         let starts_soon = state == State::Queued && deferred.is_none();
         self.write_parameters(batch.queue, id, new, starts_soon)?;
         self.note(batch.queue, None, row)?;

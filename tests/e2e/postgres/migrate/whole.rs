@@ -43,6 +43,16 @@ impl Actions {
         server.wait_for_status(&stopped, "Stopped");
         ended.push(("Process", stopped));
 
+        let schedule = [
+            ("ScheduleAction", "add"),
+            ("ScheduleName", "Moved"),
+            ("QueueName", "Held"),
+            ("Cron", "@yearly"),
+            ("Name", "Ada"),
+        ];
+        server.post("ScheduleInfo", &schedule).success();
+        let pause = [("ScheduleAction", "pause"), ("ScheduleName", "Moved")];
+        server.post("ScheduleInfo", &pause).success();
         server.info("Held", "pause", "").success();
         let mut held: Vec<_> = (0..3)
             .map(|n| server.submit_to("Held", &format!("&n={n}&Priority={}", n % 2)))
@@ -95,6 +105,10 @@ impl Actions {
             .map(|token| server.about("Held", "getStatus", token).success().number("position"))
             .collect();
         assert_eq!(positions, [1, 2, 3]);
+        let schedule = server.ask("ScheduleInfo").success();
+        let told =
+            ["name", "source", "paused", "cron", "parameter"].map(|name| schedule.must(name));
+        assert_eq!(told, ["Moved", "added", "true", "@yearly", "Ada"]);
         server.info("Held", "resume", "").success();
         self.held.iter().for_each(|token| server.wait_in("Held", token, "Finished"));
         let status = server.about("Process", "getStatus", &self.deferred).success();

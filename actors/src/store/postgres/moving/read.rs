@@ -11,6 +11,7 @@ use crate::store::moving::{
 use crate::store::postgres::columns::Tally;
 use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::statements;
+use crate::store::postgres::schedules::{ALL, state};
 use crate::store::postgres::sites::site;
 use crate::store::postgres::write::sums;
 
@@ -41,6 +42,8 @@ statements! {
         handlers: "SELECT h.id, h.name, coalesce((SELECT max(number) FROM dropped d WHERE d.handler = h.id), 0) FROM handler h",
 
         last_event: "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_id",
+
+        schedules: ALL,
 
         last_id: "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM action_id",
 
@@ -76,7 +79,7 @@ pub(super) async fn outline(
         rows.push((id, queue));
     }
     rows.sort_by_key(|(_, queue)| queue.name.to_ascii_lowercase());
-    let (queue_ids, queues) = rows.into_iter().unzip();
+    let (queue_ids, queues): (Vec<i32>, Vec<QueueOutline>) = rows.into_iter().unzip();
     let mut rows = Vec::new();
     for row in client.query(&statements.handlers, &[]).await? {
         let handler = HandlerOutline { name: name(&row, 1)?, dropped: row.try_get(2)? };
@@ -86,8 +89,12 @@ pub(super) async fn outline(
     let (handler_ids, handlers) = rows.into_iter().unzip();
     let last_id = client.query_one(&statements.last_id, &[]).await?.try_get(0)?;
     let last_event = client.query_one(&statements.last_event, &[]).await?.try_get(0)?;
+    let found = client.query(&statements.schedules, &[]).await?;
+    let schedules = found.iter().map(state).collect::<Result<_, Failure>>()?;
+    let numbers: Vec<i64> = queue_ids.iter().copied().map(i64::from).collect();
+    let schedules = Outline::schedules_from(schedules, &numbers);
     let ids = Ids { queues: queue_ids, handlers: handler_ids };
-    Ok((ids, Outline { queues, handlers, last_id, last_event }))
+    Ok((ids, Outline { queues, handlers, schedules, last_id, last_event }))
 }
 
 /// Reads the actions behind a place with their past attempts, and the sites that took them.

@@ -7,8 +7,10 @@ use crate::store::moving::{Begun, Cursor, Mark, Moved, Outline, is_final};
 use crate::store::postgres::connection::Prepare as _;
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::message::{Message, statements, values};
+use crate::store::postgres::schedules::PUT;
 use crate::store::postgres::schema::{MOVING, VERSION};
 use crate::store::postgres::sites::Sites;
+use crate::store::postgres::write::schedules::columns;
 
 /// The source of the rows, and how far they have come.
 const MARK: &str = "
@@ -216,7 +218,7 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
     let transaction = async {
         client
             .batch_execute(
-                "BEGIN; TRUNCATE live, done, shown, history, submission_key, tally, queue, handler, event, failed_event, dropped; SELECT add_ballast()",
+                "BEGIN; TRUNCATE live, done, shown, history, submission_key, tally, queue, schedule, handler, event, failed_event, dropped; SELECT add_ballast()",
             )
             .await?;
         client.batch_execute(MARK).await?;
@@ -227,14 +229,16 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
                 &[&mark.source.as_bytes(), &mark.content, &part, &after],
             )
             .await?;
+        let mut queues = Vec::with_capacity(outline.queues.len());
         for queue in &outline.queues {
             let folded = queue.name.to_ascii_lowercase();
-            client
-                .execute(
-                    "INSERT INTO queue (folded, name, paused) VALUES ($1, $2, $3)",
+            let row = client
+                .query_one(
+                    "INSERT INTO queue (folded, name, paused) VALUES ($1, $2, $3) RETURNING id",
                     &[&folded.as_bytes(), &queue.name.as_bytes(), &queue.paused],
                 )
                 .await?;
+            queues.push(row.try_get::<_, i32>(0)?.into());
         }
         for handler in &outline.handlers {
             let folded = handler.name.to_ascii_lowercase();
@@ -242,6 +246,11 @@ pub(super) async fn begin(client: &Client, mark: &Mark, outline: &Outline) -> Re
                 .execute(HANDLER, &[&folded.as_bytes(), &handler.name.as_bytes(), &handler.dropped])
                 .await?;
         }
+        let schedules = outline.schedules_for(&queues);
+        let values = columns(&schedules.iter().collect::<Vec<_>>());
+        let values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+            values.iter().map(|value| &**value as _).collect();
+        client.execute(PUT, &values).await?;
         client.execute("UPDATE meta SET version = $1", &[&MOVING]).await?;
         Ok(client.batch_execute("COMMIT").await?)
     };

@@ -55,6 +55,19 @@ CREATE TABLE dropped (
     PRIMARY KEY (handler, number)
 );
 
+CREATE TABLE schedule (
+    folded bytea PRIMARY KEY, -- the name in lower case
+    name bytea NOT NULL,
+    since bigint NOT NULL, -- when it was first known
+    passed bigint NOT NULL, -- what was due up to here is done with
+    last_due bigint, -- its last action, for that time
+    last_queue integer,
+    last_id bigint,
+    cycles bigint NOT NULL,
+    paused boolean NOT NULL,
+    definition bytea -- of one that was added while a server ran
+);
+
 CREATE OR REPLACE FUNCTION add_ballast() RETURNS void LANGUAGE sql AS $$
     INSERT INTO live (id, queue, state, priority, queued_at, taken_by, parameters)
         SELECT -n, 0, 9, 0, 0, 0, '' FROM generate_series(1, 500) AS n ON CONFLICT DO NOTHING;

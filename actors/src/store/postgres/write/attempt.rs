@@ -127,10 +127,13 @@ impl Writer {
             begin::begin(session, &self.sites, this, owner.may_declare(), batches).await?;
         known.is_dead |= owner.is_given_up(this.0);
         let is_leased = known.is_leased && owner.may_start(this.0);
-        let decided = batches
+        let mut decided = batches
             .iter()
             .map(|batch| Decided::of(batch, &mut known, this.0, is_leased))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(last) = decided.last_mut() {
+            last.schedules = std::mem::take(&mut known.schedules);
+        }
         let resumed = finish::read_resumed(session, &decided, unreadable).await?;
         Ok((decided, resumed))
     }

@@ -6,6 +6,7 @@ use tokio_postgres::Row as Columns;
 
 use super::Session;
 use super::row::Row;
+use super::schedules::Schedules;
 use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::postgres::columns::{Tally, action_id, id_number, origin, parameters, time};
 use crate::store::postgres::errors::{Failure, corrupt};
@@ -24,6 +25,8 @@ pub(super) struct Known<'b> {
     pub(super) is_leased: bool,
     /// The queues from which this transaction may delete old actions.
     pub(super) prunes: HashSet<i32>,
+    /// The schedules that it concerns.
+    pub(super) schedules: Schedules,
     queues: HashMap<i32, KnownQueue>,
     rows: HashMap<i32, BTreeMap<ActionId, Row<'b>>>,
     keys: HashMap<i32, HashMap<&'b str, KnownKey>>,
@@ -115,7 +118,7 @@ impl<'b> Wanted<'b> {
                             wanted.named.push((queue, id));
                         }
                     }
-                    Control::Outbox { .. } => {}
+                    Control::Schedule { .. } | Control::Outbox { .. } => {}
                 }
             }
             for new in &batch.submissions {
@@ -164,6 +167,8 @@ pub(super) async fn begin<'b>(
     let (locked, alone): (Vec<i32>, Vec<bool>) = wanted.locked.clone().into_iter().unzip();
     let fence =
         message.add(&statements.fence, values![owner.0, number, VERSION, area, locked, alone]);
+    let schedules = super::schedules::concerned(batches);
+    let schedules = super::schedules::read(&mut message, (statements, area), &schedules);
     let prunes = (!wanted.prunes.is_empty())
         .then(|| message.add(&statements.prunes, values![area, wanted.prunes.clone()]));
     if wanted.recovers && may_declare {
@@ -201,12 +206,15 @@ pub(super) async fn begin<'b>(
         is_dead: fence.try_get(0)?,
         is_leased: fence.try_get(1)?,
         prunes: HashSet::new(),
+        schedules: Schedules::default(),
         queues: HashMap::new(),
         rows: HashMap::new(),
         keys: HashMap::new(),
         ids: Vec::new().into_iter(),
         origins: HashMap::new(),
     };
+    known.schedules =
+        Schedules::of(&schedules.map(|place| answers.take(place)).unwrap_or_default())?;
     for row in prunes.map(|place| answers.take(place)).unwrap_or_default() {
         known.prunes.insert(row.try_get(0)?);
     }

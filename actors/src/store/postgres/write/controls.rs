@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::events::{Told, is_wanted};
 use super::row::{Column, Outcome, Row, Table};
+use super::schedules::Schedules;
 use crate::action::{ActionId, State};
 use crate::lifecycle::{
     Command, Ended, Recovery, Verdict, decide, decide_kept, error_of, is_current, not_before,
@@ -41,6 +42,8 @@ pub(super) struct Controls<'b> {
     pub(super) told: Vec<Told<'b>>,
     /// The changes of the fill level that they are to be told of.
     pub(super) levels: Vec<LevelChange>,
+    /// The schedules that the transaction concerns, while the controls are decided.
+    pub(super) schedules: Schedules,
 }
 
 impl<'b> Controls<'b> {
@@ -50,6 +53,7 @@ impl<'b> Controls<'b> {
         is_dead: bool,
         rows: BTreeMap<ActionId, Row<'b>>,
         paused: bool,
+        schedules: Schedules,
     ) -> Self {
         Self {
             batch,
@@ -64,6 +68,7 @@ impl<'b> Controls<'b> {
             deleted: Vec::new(),
             told: Vec::new(),
             levels: Vec::new(),
+            schedules,
         }
     }
 
@@ -121,6 +126,7 @@ impl<'b> Controls<'b> {
                 Ok(vec![row.affected(Verdict::Stay)])
             }
             Control::Tell(event) => self.tell_new(event).map(|()| Vec::new()),
+            Control::Schedule { name, change } => self.schedules.change(name, change),
             // It is written with the rest.
             Control::Outbox { .. } => Ok(Vec::new()),
         }

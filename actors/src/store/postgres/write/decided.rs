@@ -6,6 +6,7 @@ use super::begin::{Known, KnownQueue, queue_number};
 use super::controls::Controls;
 use super::events::handlers;
 use super::row::Row;
+use super::schedules::Schedules;
 use super::submissions::Submissions;
 use crate::action::{ActionId, State, Timestamp};
 use crate::store::postgres::columns::{Tally, id_number};
@@ -33,6 +34,8 @@ pub(super) struct Decided<'b> {
     /// True if some may start for which a time was set.
     pub(super) has_due: bool,
     pub(super) prune: Prune,
+    /// What the whole transaction has changed of schedules; in its last batch.
+    pub(super) schedules: Schedules,
 }
 
 /// The deletion of old actions in a batch: maximum numbers.
@@ -78,8 +81,11 @@ impl<'b> Decided<'b> {
             StoreError::Io(format!("queue number {} was never opened", batch.queue.0))
         })?;
         let rows = known.take_rows(queue);
-        let mut controls = Controls::of(batch, owner, known.is_dead, rows, before.paused);
+        let schedules = std::mem::take(&mut known.schedules);
+        let mut controls =
+            Controls::of(batch, owner, known.is_dead, rows, before.paused, schedules);
         let answers = controls.decide();
+        known.schedules = std::mem::take(&mut controls.schedules);
         known.free_keys(queue, &controls.deleted);
         let tally = before.tally.plus(&controls.change());
         let has_due = before.first_due.is_some_and(|first| first <= batch.now);
@@ -109,6 +115,7 @@ impl<'b> Decided<'b> {
             claim,
             has_due,
             prune,
+            schedules: Schedules::default(),
         })
     }
 

@@ -58,6 +58,7 @@ pub(super) async fn finish(
         write_controls(&mut message, statements, (batch, sites.own()), decided)?;
         let this = (owner, batch, sites.own());
         let rest = write_rest(&mut message, &session.prepared, this, decided, marks)?;
+        decided.schedules.write(&mut message, statements);
         places.push(Places { told: told.0, events: told.1 + rest.events, ..rest });
     }
     message.add(&statements.commit, vec![]);

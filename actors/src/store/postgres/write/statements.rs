@@ -6,6 +6,7 @@
 use super::events::event_columns;
 use crate::store::EventKind;
 use crate::store::postgres::message::statements;
+use crate::store::postgres::schedules::{PUT, columns};
 
 /// The counts of a queue over all servers.
 macro_rules! sums {
@@ -338,6 +339,12 @@ statements! {
         // It waits for the transaction that holds the row.
         wait: "SELECT 1 FROM server WHERE id = $1 FOR UPDATE",
         last: "SELECT number FROM batch WHERE server = $1 ORDER BY number DESC LIMIT 1",
+
+        // 0 is no queue's number, nor one with a minus in front.
+        lock_schedules: "SELECT pg_advisory_xact_lock($1, 0)",
+        schedules: concat!("SELECT ", columns!(), " FROM schedule s WHERE s.folded = ANY($1::bytea[])"),
+        put_schedules: PUT,
+        drop_schedules: "DELETE FROM schedule WHERE folded = ANY($1::bytea[])",
 
         open_queue: "INSERT INTO queue (folded, name) SELECT $1::bytea, $2::bytea
             WHERE NOT EXISTS (SELECT 1 FROM queue WHERE folded = $1) ON CONFLICT DO NOTHING",

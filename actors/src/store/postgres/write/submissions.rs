@@ -97,6 +97,7 @@ impl<'b> Submissions<'b> {
                 }
             };
         }
+        let scheduled = known.schedules.admit(new)?;
         if is_full {
             return Err(Rejected::QueueFull);
         }
@@ -161,6 +162,9 @@ impl<'b> Submissions<'b> {
                 *queued_at
             }
         };
+        if let Some(scheduled) = scheduled {
+            known.schedules.note(scheduled, batch.queue, id);
+        }
         Ok(Submitted { id, queued_at, taken_by: None })
     }
 

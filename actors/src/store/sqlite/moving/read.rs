@@ -11,6 +11,7 @@ use crate::store::moving::{
 };
 use crate::store::sqlite::errors::store_error;
 use crate::store::sqlite::rows::counts_from_text;
+use crate::store::sqlite::schedules;
 use crate::store::sqlite::write::CachedTables;
 
 use super::Ids;
@@ -47,7 +48,9 @@ pub(super) fn outline(connection: &Connection, path: &Path) -> Result<(Ids, Outl
     let tables = CachedTables::read(connection).map_err(|e| store_error(&e, path))?;
     let last_id = i64::try_from(tables.last_id).unwrap_or(i64::MAX);
     let (handler_ids, handlers) = handlers(connection).map_err(|e| store_error(&e, path))?;
-    let outline = Outline { queues, handlers, last_id, last_event: tables.last_event };
+    let schedules = schedules::all(connection).map_err(|e| store_error(&e, path))?;
+    let schedules = Outline::schedules_from(schedules, &ids);
+    let outline = Outline { queues, handlers, schedules, last_id, last_event: tables.last_event };
     Ok((Ids { queues: ids, handlers: handler_ids }, outline))
 }
 

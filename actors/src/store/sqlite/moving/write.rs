@@ -7,6 +7,7 @@ use crate::action::State;
 use crate::store::Counts;
 use crate::store::moving::{Begun, Cursor, DEFERRED, Mark, Moved, Outline};
 use crate::store::sqlite::rows::counts_to_text;
+use crate::store::sqlite::schedules;
 use crate::store::sqlite::schema::{MOVING, VERSION};
 
 /// The source of the rows, and how far they have come.
@@ -57,18 +58,24 @@ pub(super) fn begin(
     let transaction = transaction(connection)?;
     transaction.execute_batch(
         "DELETE FROM action; DELETE FROM parameters; DELETE FROM submission_key; DELETE FROM history;
-         DELETE FROM queue; DELETE FROM event; DELETE FROM handler; DROP TABLE IF EXISTS moving;",
+         DELETE FROM queue; DELETE FROM event; DELETE FROM handler; DELETE FROM schedule;
+         DROP TABLE IF EXISTS moving;",
     )?;
     transaction.execute_batch(MARK)?;
     transaction.execute(
         "INSERT INTO moving VALUES (1, ?1, ?2, ?3, ?4, 0)",
         params![mark.source, mark.content, Cursor::START.part, Cursor::START.after],
     )?;
+    let mut queues = Vec::with_capacity(outline.queues.len());
     for queue in &outline.queues {
         transaction.execute(
             "INSERT INTO queue (name, paused, counts) VALUES (?1, ?2, '[]')",
             params![queue.name, queue.paused],
         )?;
+        queues.push(transaction.last_insert_rowid());
+    }
+    for schedule in outline.schedules_for(&queues) {
+        schedules::with_values(&schedule, |values| transaction.execute(schedules::PUT, values))?;
     }
     for handler in &outline.handlers {
         transaction.execute(

@@ -1,0 +1,423 @@
+//! What is done about schedules: those that are due are looked for, and their actions queued.
+//!
+//! The store decides, in the transaction that queues an action: whoever was too late is told so, and goes on with the next due
+//! time. So several servers may look, and one that dies in the middle leaves nothing undone and nothing done twice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actiond_actors::store::{ScheduleChange, ScheduleRefusal, ScheduleState, ScheduledFor};
+use actiond_actors::{
+    Parameters, QueueError, QueueHandle, StoreError, Submission, Submitted, System, Timestamp,
+};
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::check::priority;
+use super::definition::{CatchUp, Definition, Overlap, Schedule};
+use super::timing::{Timing, jitter};
+
+/// The time after which what is due counts as missed. Until then each due time has its action, however late.
+const LATE_MS: i64 = 60_000;
+/// Maximum number of due times of one schedule that are done with at one look.
+const AT_ONE_LOOK: usize = 60;
+/// The times after which is tried again what has failed, at first and at most.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_AT_MOST: Duration = Duration::from_secs(30);
+
+/// A schedule that can be due.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) definition: Definition,
+    pub(super) timing: Timing,
+    /// True if it was added while a server ran.
+    pub(super) is_added: bool,
+}
+
+/// A schedule as it stands: with its row, once it is known, and the queue of its last action.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) entry: Entry,
+    pub(super) state: Option<ScheduleState>,
+    pub(super) queue_of_last: Option<QueueHandle>,
+}
+
+/// The schedules of a server.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) system: System,
+    /// Those of the kinds of action, which stay the same.
+    of_kinds: Vec<Entry>,
+    /// Those of `[Schedules]`.
+    configured: ArcSwap<Vec<Entry>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    /// What was due before was missed. Not after the present, so that a clock that is set back makes nothing missed.
+    began: Timestamp,
+    /// The schedules whose last try has failed, by their names in lower case.
+    failed: HashMap<String, Failed>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    times: u32,
+    /// When it is tried again.
+    until: Instant,
+}
+
+/// What is left to do for a schedule.
+enum Next {
+    /// Nothing, until somebody changes it.
+    Never,
+    At(Timestamp),
+    /// To try again.
+    After(Duration),
+}
+
+/// How it goes on after a due time.
+enum Went {
+    On(ScheduleState),
+    Next(Next),
+}
+
+impl Entry {
+    /// Makes one of a schedule that was checked before.
+    pub(super) fn of(schedule: &Schedule, is_added: bool) -> Option<Self> {
+        let Schedule { name, definition } = schedule;
+        match Timing::of(definition) {
+            Ok(timing) => {
+                Some(Self { name: name.clone(), definition: definition.clone(), timing, is_added })
+            }
+            Err(fault) => {
+                log::error!("schedule {name} can't be used: {fault}");
+                None
+            }
+        }
+    }
+
+    /// Makes one of a row that says what it is.
+    fn of_row(state: &ScheduleState) -> Option<Self> {
+        let text = state.definition.as_deref()?;
+        match serde_json::from_str(text) {
+            Ok(definition) => Self::of(&Schedule { name: state.name.clone(), definition }, true),
+            Err(error) => {
+                log::error!(
+                    "schedule {} can't be used: its definition is unreadable: {error}",
+                    state.name
+                );
+                None
+            }
+        }
+    }
+
+    fn longest_delay(&self) -> Duration {
+        Duration::from_secs(self.definition.jitter_secs.into())
+    }
+
+    /// Returns the time at which the action of a due time is queued.
+    fn fires(&self, due: Timestamp) -> Timestamp {
+        let delay = jitter(&self.name, due, self.longest_delay());
+        Timestamp(due.0.saturating_add(millis(delay)))
+    }
+
+    /// Tells whether the schedule is due by itself, as it stands.
+    pub(super) fn is_active(&self, state: &ScheduleState) -> bool {
+        self.definition.enabled
+            && !state.paused
+            && self.definition.cycles.is_none_or(|cycles| state.cycles < cycles)
+    }
+
+    fn submission(&self) -> Submission {
+        let pairs = self.definition.parameters.iter();
+        let parameters =
+            Parameters::from_iter(pairs.map(|(name, value)| (name.as_str(), value.as_str())));
+        Submission::new(parameters).priority(priority(&self.definition.parameters))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Runner {
+    pub(super) fn new(system: System, of_kinds: &[Schedule], configured: &[Schedule]) -> Self {
+        let began = system.clock().now();
+        let memory = Mutex::new(Memory { began, failed: HashMap::new() });
+        let of_kinds = of_kinds.iter().filter_map(|it| Entry::of(it, false)).collect();
+        let runner = Self { system, of_kinds, configured: ArcSwap::default(), memory };
+        runner.replace(configured);
+        runner
+    }
+
+    /// Puts other schedules in the place of those of `[Schedules]`.
+    pub(super) fn replace(&self, configured: &[Schedule]) {
+        let entries: Vec<_> = configured.iter().filter_map(|it| Entry::of(it, false)).collect();
+        for Entry { name, definition: Definition { action, .. }, .. } in &entries {
+            if self.system.queue(action).is_none() {
+                log::warn!("schedule {name} has to wait for a restart: there is no queue {action}");
+            }
+        }
+        self.configured.store(std::sync::Arc::new(entries));
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.system.clock().now()
+    }
+
+    /// Reads all schedules, in the order of their names in lower case. Those of the configuration win over others of their names.
+    pub(super) async fn known(&self) -> Result<Vec<Known>, StoreError> {
+        let mut known = BTreeMap::new();
+        let configured = self.configured.load();
+        for entry in self.of_kinds.iter().chain(configured.iter()) {
+            let new = Known { entry: entry.clone(), state: None, queue_of_last: None };
+            known.insert(entry.name.to_ascii_lowercase(), new);
+        }
+        for (state, queue_of_last) in self.system.schedules().await? {
+            let folded = state.name.to_ascii_lowercase();
+            match known.get_mut(&folded) {
+                Some(known) => {
+                    (known.state, known.queue_of_last) = (Some(state), queue_of_last);
+                }
+                None => {
+                    let entry = Entry::of_row(&state);
+                    let new = entry
+                        .map(|entry| (folded, Known { entry, state: Some(state), queue_of_last }));
+                    known.extend(new);
+                }
+            }
+        }
+        Ok(known.into_values().collect())
+    }
+
+    /// Changes a schedule, through the queue of its action or any other.
+    pub(super) async fn change(
+        &self,
+        entry: &Entry,
+        change: ScheduleChange,
+    ) -> Result<(), QueueError> {
+        let queue = self.system.queue(&entry.definition.action);
+        let queue = queue.or_else(|| self.system.queues().into_iter().next());
+        queue.ok_or(QueueError::ShuttingDown)?.change_schedule(entry.name.as_str(), change).await
+    }
+
+    /// Queues the actions that are due, and returns when to look again at the latest; `None` if nothing will be due.
+    pub(super) async fn look(&self) -> Option<Timestamp> {
+        if self.system.is_draining() {
+            return None;
+        }
+        let now = self.now();
+        {
+            let mut memory = self.memory();
+            memory.began = memory.began.min(now);
+        }
+        let soon = |after: Duration| Some(Timestamp(now.0.saturating_add(millis(after))));
+        let known = match self.known().await {
+            Ok(known) => known,
+            Err(error) => {
+                log::debug!("the schedules can't be read: {error}");
+                return soon(RETRY);
+            }
+        };
+        let looks = known.iter().map(|known| self.look_at(known, now));
+        let next = join_all(looks).await.into_iter().filter_map(|next| match next {
+            Next::Never => None,
+            Next::At(at) => Some(at),
+            Next::After(after) => soon(after),
+        });
+        next.min()
+    }
+
+    async fn look_at(&self, known: &Known, now: Timestamp) -> Next {
+        let Known { entry, state, queue_of_last } = known;
+        let Some(state) = state else {
+            // What others have seen before counts: it is read again.
+            return match self.change(entry, ScheduleChange::See { at: now }).await {
+                Ok(()) => Next::After(Duration::ZERO),
+                Err(error) => self.failed(entry, &error),
+            };
+        };
+        if !entry.is_active(state) {
+            return Next::Never;
+        }
+        let folded = entry.name.to_ascii_lowercase();
+        let waits = self.memory().failed.get(&folded).map(|failed| failed.until);
+        if let Some(left) = waits.map(|until| until.saturating_duration_since(Instant::now()))
+            && !left.is_zero()
+        {
+            return Next::After(left);
+        }
+        let Some(queue) = self.system.queue(&entry.definition.action) else {
+            log::debug!("schedule {}: there is no queue {}", entry.name, entry.definition.action);
+            return Next::Never;
+        };
+        let mut state = state.clone();
+        let mut queue_of_last = queue_of_last.clone();
+        for _ in 0..AT_ONE_LOOK {
+            if !entry.is_active(&state) {
+                return Next::Never;
+            }
+            let Some(due) = entry.timing.next_due(state.since, state.passed) else {
+                return Next::Never;
+            };
+            if entry.fires(due) > now {
+                return Next::At(entry.fires(due));
+            }
+            let missed = self.missed(entry, &state, due, now);
+            let went = match (missed, entry.definition.catch_up) {
+                (Some(latest), CatchUp::None) => {
+                    log::info!("schedule {}: what was due and missed is left out", entry.name);
+                    self.skip(entry, &queue, state, latest).await
+                }
+                (latest, _) => {
+                    let due = latest.unwrap_or(due);
+                    self.submit(entry, (&queue, queue_of_last.as_ref()), state, due).await
+                }
+            };
+            match went {
+                Went::On(after) => state = after,
+                Went::Next(next) => return next,
+            }
+            if state.last.is_some_and(|last| last.queue == queue.store_id()) {
+                queue_of_last = Some(queue.clone());
+            }
+        }
+        Next::After(Duration::ZERO)
+    }
+
+    /// Returns the latest due time that was missed, if this one was.
+    fn missed(
+        &self,
+        entry: &Entry,
+        state: &ScheduleState,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let fires = entry.fires(due);
+        let began = self.memory().began;
+        let until = if now.0.saturating_sub(fires.0) > LATE_MS {
+            now
+        } else if fires < began {
+            Timestamp(began.0.saturating_sub(1))
+        } else {
+            return None;
+        };
+        // Later ones may wait for their delays.
+        let until = Timestamp(until.0.saturating_sub(millis(entry.longest_delay())));
+        Some(entry.timing.latest_due(state.since, state.passed, until).unwrap_or(due))
+    }
+
+    /// Leaves out what was due up to a time.
+    async fn skip(
+        &self,
+        entry: &Entry,
+        queue: &QueueHandle,
+        state: ScheduleState,
+        due: Timestamp,
+    ) -> Went {
+        match queue.change_schedule(entry.name.as_str(), ScheduleChange::Skip { due }).await {
+            Ok(()) => Went::On(ScheduleState { passed: due, ..state }),
+            Err(error) => Went::Next(self.refused(entry, &error)),
+        }
+    }
+
+    /// Queues the action of a due time, if the one before it allows that.
+    async fn submit(
+        &self,
+        entry: &Entry,
+        (queue, queue_of_last): (&QueueHandle, Option<&QueueHandle>),
+        state: ScheduleState,
+        due: Timestamp,
+    ) -> Went {
+        let last =
+            state.last.zip(queue_of_last).filter(|_| entry.definition.overlap != Overlap::Queue);
+        if let Some((last, queue_of_last)) = last {
+            let runs = match queue_of_last.status_within(last.id, 0).await {
+                Ok(within) => !within.status.record.state.is_final(),
+                // It is deleted, so it has ended.
+                Err(QueueError::UnknownAction { .. }) => false,
+                Err(error) => return Went::Next(self.failed(entry, &error)),
+            };
+            if runs && entry.definition.overlap == Overlap::Skip {
+                log::info!("schedule {} is left out: its last action has not ended", entry.name);
+                return self.skip(entry, queue, state, due).await;
+            }
+            if runs {
+                match queue_of_last.stop(last.id).await {
+                    // It has ended meanwhile.
+                    Ok(_) | Err(QueueError::Refused(_) | QueueError::UnknownAction { .. }) => {}
+                    Err(error) => return Went::Next(self.failed(entry, &error)),
+                }
+            }
+        }
+        let scheduled = ScheduledFor { schedule: entry.name.clone(), due, on_demand: false };
+        match queue.submit(entry.submission().scheduled_for(scheduled.clone())).await {
+            Ok(Submitted { id, .. }) => {
+                self.memory().failed.remove(&entry.name.to_ascii_lowercase());
+                log::info!("schedule {}: action {id} of {} is queued", entry.name, queue.name());
+                Went::On(scheduled.queued(&state, queue.store_id(), id))
+            }
+            Err(error @ QueueError::NotTaken { .. }) => {
+                log::warn!("schedule {} is left out: {error}", entry.name);
+                self.skip(entry, queue, state, due).await
+            }
+            Err(error) => Went::Next(self.refused(entry, &error)),
+        }
+    }
+
+    /// Says how it goes on after something was refused.
+    fn refused(&self, entry: &Entry, error: &QueueError) -> Next {
+        match error {
+            // Another server has done it, or somebody has changed the schedule: it is read again.
+            QueueError::Schedule(ScheduleRefusal::Passed) => Next::After(Duration::ZERO),
+            QueueError::Schedule(_) | QueueError::ShuttingDown => Next::Never,
+            error => self.failed(entry, error),
+        }
+    }
+
+    /// Notes that something has failed, and says when it is tried again.
+    fn failed(&self, entry: &Entry, error: &QueueError) -> Next {
+        let mut memory = self.memory();
+        let failed = memory
+            .failed
+            .entry(entry.name.to_ascii_lowercase())
+            .or_insert(Failed { times: 0, until: Instant::now() });
+        if failed.times == 0 {
+            log::warn!("schedule {} is tried again later: {error}", entry.name);
+        }
+        let wait = RETRY.saturating_mul(1 << failed.times.min(10)).min(RETRY_AT_MOST);
+        *failed = Failed { times: failed.times.saturating_add(1), until: Instant::now() + wait };
+        Next::After(wait)
+    }
+
+    /// Queues an action of a schedule now, whatever is due.
+    pub(super) async fn run_now(
+        &self,
+        known: &Known,
+    ) -> Result<(QueueHandle, Submitted), QueueError> {
+        let Known { entry, state, .. } = known;
+        let due = self.now();
+        if state.is_none() {
+            self.change(entry, ScheduleChange::See { at: due }).await?;
+        }
+        let queue =
+            self.system.queue(&entry.definition.action).ok_or_else(|| QueueError::Unavailable {
+                reason: format!("there is no queue {}", entry.definition.action),
+            })?;
+        let scheduled = ScheduledFor { schedule: entry.name.clone(), due, on_demand: true };
+        let submitted = queue.submit(entry.submission().scheduled_for(scheduled)).await?;
+        Ok((queue, submitted))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! `ScheduleInfo`: what it shows, what it changes, and that it stays so.
+
+use super::with;
+use crate::server::{Home, wait_until};
+
+/// Due for the first time in many years.
+const RARELY: &str = "Name=Ada\nCron=0 0 29 2 *\nTimeZone=Europe/Berlin";
+
+#[test]
+fn a_schedule_is_run_paused_and_resumed_and_that_survives_a_kill() {
+    let home = Home::new(&with(RARELY));
+    let server = home.start();
+    let listed = server.schedules();
+    for (name, value) in [
+        ("name", "Ticker"),
+        ("action", "Process"),
+        ("source", "configuration"),
+        ("enabled", "true"),
+        ("paused", "false"),
+        ("cycles_done", "0"),
+        ("cron", "0 0 29 2 *"),
+        ("timezone", "Europe/Berlin"),
+    ] {
+        assert_eq!(listed.must(name), value, "{}", listed.0);
+    }
+    wait_until("its next due time", || server.schedules().value("next").is_some());
+    assert_eq!(server.schedules().value("last"), None);
+
+    let ran = server.change_schedule("run", "TICKER").success().must("token");
+    server.wait_for_status(&ran, "Finished");
+    let listed = server.schedules();
+    assert_eq!(listed.must("last_token"), ran);
+    assert_eq!(
+        (listed.must("last_outcome"), listed.must("cycles_done")),
+        ("Finished".into(), "0".into())
+    );
+    assert_eq!(server.about("Process", "getStatus", &ran).must("schedule"), "Ticker");
+
+    server.change_schedule("pause", "Ticker").success();
+    server.kill();
+    let server = home.start();
+    let listed = server.schedules();
+    assert_eq!((listed.must("paused"), listed.value("next")), ("true".into(), None));
+    assert_eq!(listed.must("last_token"), ran);
+    // It can still be asked for.
+    server.change_schedule("run", "Ticker").success();
+    server.change_schedule("resume", "Ticker").success();
+    let listed = server.schedules();
+    assert_eq!((listed.must("paused"), listed.value("next").is_some()), ("false".into(), true));
+}
+
+#[test]
+fn one_that_was_added_is_marked_so_and_kept_until_it_is_removed() {
+    let home = Home::new(&with(RARELY));
+    let server = home.start();
+    let parameters = [
+        ("ScheduleAction", "add"),
+        ("ScheduleName", "Extra"),
+        ("QueueName", "process"),
+        ("RepeatSecs", "3600"),
+        ("Overlap", "replace"),
+        ("CatchUp", "once"),
+        ("Cycles", "9"),
+        ("Parameters", "Password=s3cret&Text=Good%20night"),
+        ("Name", "Grace"),
+    ];
+    server.post("ScheduleInfo", &parameters).success();
+    wait_until("its first action", || server.list().values("schedule") == ["Extra"]);
+    server.kill();
+    let server = home.start();
+    let listed = server.ask("ScheduleInfo&ScheduleName=extra").success();
+    for (name, value) in [
+        ("name", "Extra"),
+        ("source", "added"),
+        ("action", "Process"),
+        ("repeatsecs", "3600"),
+        ("overlap", "replace"),
+        ("catchup", "once"),
+        ("cycles", "9"),
+        ("cycles_done", "1"),
+    ] {
+        assert_eq!(listed.must(name), value, "{}", listed.0);
+    }
+    assert_eq!(listed.values("parameter"), ["***", "Good night", "Grace"]);
+    let get = "ScheduleInfo&ScheduleAction=add&ScheduleName=X&Parameters=Password%3Ds3cret";
+    server.ask(get).error();
+    let log = server.ask("GetRequestLog").success();
+    assert!(log.0.contains("ScheduleName=X") && !log.0.contains("s3cret"), "{}", log.0);
+    let status = server.about("Process", "getStatus", &listed.must("last_token")).success();
+    assert!(status.0.contains("Good night") && status.0.contains("Grace"), "{}", status.0);
+    assert_eq!(server.schedules().values("name"), ["Extra", "Ticker"]);
+
+    server.change_schedule("remove", "Extra").success();
+    server.kill();
+    let server = home.start();
+    assert_eq!(server.schedules().values("name"), ["Ticker"]);
+}
+
+#[test]
+fn what_can_not_be_done_is_told_by_its_parameter() {
+    let home = Home::new(&with(RARELY));
+    let server = home.start();
+    let missing = "ERRORPARAMMISSING";
+    let invalid = "ERRORPARAMINVALID";
+    let base = [("ScheduleAction", "add"), ("ScheduleName", "New"), ("QueueName", "Process")];
+    let add = |more: &[(&str, &str)]| server.post("ScheduleInfo", &[&base, more].concat()).error();
+    for (more, code, part) in [
+        (&[][..], missing, "The parameter Cron is required"),
+        (&[("Cron", "0 25 * * *")], invalid, "the hour can't be '25'"),
+        (&[("Cron", "@daily"), ("RepeatSecs", "5")], invalid, "RepeatSecs has the value '5'"),
+        (&[("RepeatSecs", "0")], invalid, "RepeatSecs has the value '0'"),
+        (&[("Cron", "@daily"), ("Cycles", "0")], invalid, "Cycles has the value '0'"),
+        (&[("Cron", "@daily"), ("TimeZone", "Mars")], invalid, "TimeZone has the value 'Mars'"),
+        (&[("Cron", "@daily"), ("StartTime", "soon")], invalid, "StartTime has the value 'soon'"),
+        (&[("Cron", "@daily"), ("Overlap", "x")], invalid, "skip, queue, replace"),
+        (&[("Cron", "@daily"), ("Sleep", "x")], invalid, "Sleep has the value 'x'"),
+        (&[("Cron", "@daily"), ("Parameters", "Sleep=x")], invalid, "Sleep has the value 'x'"),
+        (&[("Cron", "@daily"), ("Sync", "true")], invalid, "nobody waits"),
+        (
+            &[("Cron", "@daily"), ("ScheduleName", "a b")],
+            invalid,
+            "ScheduleName has the value 'a b'",
+        ),
+        (&[("Cron", "@daily"), ("ScheduleName", "ticker")], invalid, "a name that no schedule has"),
+        (&[("Cron", "@daily"), ("QueueName", "Other")], invalid, "one of Process"),
+    ] {
+        let (got, text) = add(more);
+        assert!(got == code && text.contains(part), "{more:?}: {got} {text}");
+    }
+    for (action, name, code, part) in [
+        ("pause", "Other", invalid, "Allowed: one of Ticker"),
+        ("run", "", missing, "ScheduleName"),
+        ("remove", "Ticker", invalid, "stands in the configuration"),
+        ("stop", "Ticker", invalid, "run, pause, resume, add, remove"),
+    ] {
+        let (got, text) = server.change_schedule(action, name).error();
+        assert!(got == code && text.contains(part), "{action} {name}: {got} {text}");
+    }
+    assert_eq!(server.schedules().values("name"), ["Ticker"]);
+    server.nothing_was_queued("Process");
+}
