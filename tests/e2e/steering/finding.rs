@@ -1,6 +1,6 @@
 //! getStatus finds actions by what they were given, by the name of their request, and by their error.
 
-use super::super::calls::Answer;
+use super::super::calls::{Answer, id_of};
 use super::super::server::{Home, Server};
 
 const CONFIG: &str = "
@@ -75,8 +75,10 @@ fn actions_are_found_by_what_they_were_given() {
     // They are in the database, which is as it was.
     server.kill();
     let server = home.start();
-    assert_eq!(found(&server, "&ActionID=night%208"), [two]);
-    assert_eq!(found(&server, "&Text=THE%20disk"), [failed]);
+    for (rest, token) in [("&ActionID=night%208", &two), ("&Text=THE%20disk", &failed)] {
+        let ids: Vec<u64> = found(&server, rest).iter().map(|token| id_of(token)).collect();
+        assert_eq!(ids, [id_of(token)], "{rest}");
+    }
 }
 
 /// A filter that there is not never passes in silence.

@@ -240,8 +240,7 @@ fn commands_that_the_state_does_not_allow_say_what_to_do_instead() {
     for action in ["cancel", "stop", "pause", "resume", "changePriority&Priority=1"] {
         refuse(action, &queued, "Finished", "it has ended");
     }
-    refuse("duplicate", &queued, "Finished", "submit it again");
-    refuse("retry", &queued, "Finished", "submit it again");
+    refuse("retry", &queued, "Finished", "duplicate it instead");
     let stopped = client.submit("Process&Sleep=600");
     client.wait_for("Process", &stopped, "Processing");
     refuse("retry", &stopped, "Processing", "it is running");
