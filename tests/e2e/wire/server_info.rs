@@ -222,6 +222,24 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("BackupServer", &["Path"]),
     ("RestoreServer", &["FileName"]),
     (
+        "ScheduleInfo",
+        &[
+            "ScheduleAction",
+            "ScheduleName",
+            "QueueName",
+            "Parameters",
+            "Cron",
+            "RepeatSecs",
+            "StartTime",
+            "Cycles",
+            "TimeZone",
+            "Overlap",
+            "CatchUp",
+            "Jitter",
+            "Enabled",
+        ],
+    ),
+    (
         "QueueInfo",
         &[
             "QueueAction",
