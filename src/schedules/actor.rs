@@ -13,6 +13,7 @@ use actix::{
 };
 
 use super::definition::{Definition, Schedule};
+use super::entry::Entry;
 use super::run::{Known, Runner};
 
 /// The longest time between two looks: a clock may be set, and other servers add and change schedules.
@@ -259,7 +260,7 @@ impl Schedules {
         if known.iter().filter(|known| known.entry.is_added).count() >= limit {
             return Err(ScheduleError::TooMany { limit });
         }
-        let Some(entry) = super::run::Entry::of(&schedule, true) else {
+        let Some(entry) = Entry::of(&schedule, true) else {
             return Err(ScheduleError::Exists);
         };
         let definition = serde_json::to_string(&schedule.definition)

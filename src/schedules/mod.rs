@@ -5,6 +5,7 @@
 //! | `definition` | what is due, and when, in words |
 //! | `check` | the check of its action's parameters |
 //! | `timing` | the due times that follow from it: pure, and tested through a year in five zones |
+//! | `entry` | a schedule with its due times |
 //! | `run` | looks for what is due, and queues it |
 //! | `actor` | the actor that does so when it is time, and the handle of both |
 //! | `zone` | local times, and the moments that they stand for |
@@ -12,6 +13,7 @@
 mod actor;
 mod check;
 mod definition;
+mod entry;
 mod run;
 mod timing;
 mod zone;

@@ -8,16 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actiond_actors::store::{ScheduleChange, ScheduleRefusal, ScheduleState, ScheduledFor};
-use actiond_actors::{
-    Parameters, QueueError, QueueHandle, StoreError, Submission, Submitted, System, Timestamp,
-};
+use actiond_actors::{QueueError, QueueHandle, StoreError, Submitted, System, Timestamp};
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::check::priority;
 use super::definition::{CatchUp, Definition, Overlap, Schedule};
-use super::timing::{Timing, jitter};
+use super::entry::{Entry, millis};
 
 /// The time after which what is due counts as missed. Until then each due time has its action, however late.
 const LATE_MS: i64 = 60_000;
@@ -26,16 +23,6 @@ const AT_ONE_LOOK: usize = 60;
 /// The times after which is tried again what has failed, at first and at most.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_MOST: Duration = Duration::from_secs(30);
-
-/// A schedule that can be due.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) definition: Definition,
-    pub(super) timing: Timing,
-    /// True if it was added while a server ran.
-    pub(super) is_added: bool,
-}
 
 /// A schedule as it stands: with its row, once it is known, and the queue of its last action.
 #[derive(Debug, Clone)]
@@ -84,65 +71,6 @@ enum Next {
 enum Went {
     On(ScheduleState),
     Next(Next),
-}
-
-impl Entry {
-    /// Makes one of a schedule that was checked before.
-    pub(super) fn of(schedule: &Schedule, is_added: bool) -> Option<Self> {
-        let Schedule { name, definition } = schedule;
-        match Timing::of(definition) {
-            Ok(timing) => {
-                Some(Self { name: name.clone(), definition: definition.clone(), timing, is_added })
-            }
-            Err(fault) => {
-                log::error!("schedule {name} can't be used: {fault}");
-                None
-            }
-        }
-    }
-
-    /// Makes one of a row that says what it is.
-    fn of_row(state: &ScheduleState) -> Option<Self> {
-        let text = state.definition.as_deref()?;
-        match serde_json::from_str(text) {
-            Ok(definition) => Self::of(&Schedule { name: state.name.clone(), definition }, true),
-            Err(error) => {
-                log::error!(
-                    "schedule {} can't be used: its definition is unreadable: {error}",
-                    state.name
-                );
-                None
-            }
-        }
-    }
-
-    fn longest_delay(&self) -> Duration {
-        Duration::from_secs(self.definition.jitter_secs.into())
-    }
-
-    /// Returns the time at which the action of a due time is queued.
-    fn fires(&self, due: Timestamp) -> Timestamp {
-        let delay = jitter(&self.name, due, self.longest_delay());
-        Timestamp(due.0.saturating_add(millis(delay)))
-    }
-
-    /// Tells whether the schedule is due by itself, as it stands.
-    pub(super) fn is_active(&self, state: &ScheduleState) -> bool {
-        self.definition.enabled
-            && !state.paused
-            && self.definition.cycles.is_none_or(|cycles| state.cycles < cycles)
-    }
-
-    fn submission(&self) -> Submission {
-        let pairs = self.definition.parameters.iter();
-        let parameters =
-            Parameters::from_iter(pairs.map(|(name, value)| (name.as_str(), value.as_str())));
-        Submission::new(parameters).priority(priority(&self.definition.parameters))
-    }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Runner {

@@ -2,11 +2,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actiond_actors::testing::{Gate, ManualClock, Plan, Script};
-use actiond_actors::{ActionId, QueueSettings, State};
+use actiond_actors::{ActionId, QueueSettings, State, Submission};
 use chrono::DateTime;
 use tempfile::TempDir;
 
 use super::*;
+use crate::schedules::Timing;
 
 const ZONES: [&str; 5] = [
     "Europe/Berlin",
@@ -159,7 +160,8 @@ async fn what_is_missed_is_left_out_or_made_up_for_once() {
         [(CatchUp::None, vec![0, 3610]), (CatchUp::Once, vec![0, 3600, 3610])]
     {
         let bench = Bench::finishing(NOW).await;
-        let definition = Definition { catch_up, ..every(10) };
+        let overlap = Overlap::Queue;
+        let definition = Definition { catch_up, overlap, ..every(10) };
         look(&bench.runner(&definition)).await;
         // No server is there for an hour.
         bench.advance(3_601);

@@ -38,6 +38,7 @@ const NAMES: [&str; 4] = ["Fetch", "Ingest", "Process", "Other"];
 const NEEDED: &[(&str, StandardRole)] = &[
     ("QueueInfo", StandardRole::Query),
     ("QueueWork", StandardRole::Query),
+    ("ScheduleInfo", StandardRole::Admin),
     ("GetVersion", StandardRole::Query),
     ("GetStatus", StandardRole::Admin),
     ("GetPid", StandardRole::Query),
@@ -46,7 +47,6 @@ const NEEDED: &[(&str, StandardRole)] = &[
     ("GetRequestLog", StandardRole::Admin),
     ("ShowPermissions", StandardRole::Query),
     ("BackupServer", StandardRole::Admin),
-    ("ScheduleInfo", StandardRole::Admin),
     ("RestoreServer", StandardRole::Admin),
     ("EventInfo", StandardRole::Admin),
     ("Help", StandardRole::Query),

@@ -223,6 +223,24 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("RestoreServer", &["FileName"]),
     ("EventInfo", &["EventAction", "Handler"]),
     (
+        "ScheduleInfo",
+        &[
+            "ScheduleAction",
+            "ScheduleName",
+            "QueueName",
+            "Parameters",
+            "Cron",
+            "RepeatSecs",
+            "StartTime",
+            "Cycles",
+            "TimeZone",
+            "Overlap",
+            "CatchUp",
+            "Jitter",
+            "Enabled",
+        ],
+    ),
+    (
         "QueueInfo",
         &[
             "QueueAction",

@@ -336,7 +336,7 @@ fn wants(model: &Model, bits: u8) -> Option<Arc<EventWants>> {
 
 /// Returns what a submission brings beside its parameters: something different in each place, mostly nothing.
 fn origin(place: usize, priority: i32, now: i64, queues: &[QueueId]) -> Option<Box<Origin>> {
-    let (due, on_demand) = (Timestamp(now), place % 3 == 0);
+    let (due, on_demand) = (Timestamp(now), place.is_multiple_of(3));
     let schedule = || ScheduledFor { schedule: schedule_of(queues), due, on_demand };
     let origin = match (place % 4, priority > 0) {
         (0, true) => Origin { action_id: Some("\"a\" 7".to_owned()), ..Origin::default() },
