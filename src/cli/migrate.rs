@@ -226,6 +226,15 @@ fn table(outcome: &Outcome, seconds: f64) -> String {
     add("past attempts".to_owned(), from.past_attempts, to.past_attempts);
     add("submission keys".to_owned(), from.keys, to.keys);
     add("bytes".to_owned(), from.bytes, to.bytes);
+    for (what, from, to) in [
+        ("events", from.events, to.events),
+        ("failed events", from.failed_events, to.failed_events),
+    ] {
+        // Most servers have no handlers.
+        if from > 0 || to > 0 {
+            add(what.to_owned(), from, to);
+        }
+    }
     let short = |hash: String| hash.chars().take(16).collect::<String>();
     rows.push(("hash".to_owned(), short(from.hash()), short(to.hash())));
     let width = |column: fn(&(String, String, String)) -> &String| {

@@ -6,7 +6,7 @@
 //! - `sharing`: notices, leases in real time, and what is left of servers that are no more;
 //! - `growth`: what does not grow with what there is;
 //! - `systems`: whole servers; `clocks`: those whose clocks are wrong;
-//! - `versions`: schemas of earlier versions.
+//! - `versions`: schemas of earlier versions; `moving`: what a move brings from SQLite and back.
 //!
 //! Without PostgreSQL they say what was not tested.
 
@@ -23,6 +23,7 @@ mod away;
 mod clocks;
 mod cluster;
 mod growth;
+mod moving;
 mod proxy;
 mod sharing;
 #[path = "../../../tests/e2e/skip.rs"]

@@ -208,12 +208,12 @@ pub(in crate::store) struct MovedEvent {
     pub(in crate::store) origin: Option<Vec<u8>>,
     pub(in crate::store) error: Option<Vec<u8>>,
     pub(in crate::store) report: Option<Vec<u8>>,
-    pub(in crate::store) failure: Option<Failure>,
+    pub(in crate::store) failure: Option<FailedDelivery>,
 }
 
 /// The last attempt to deliver an event that has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct Failure {
+pub(in crate::store) struct FailedDelivery {
     pub(in crate::store) at: i64,
     pub(in crate::store) attempts: i32,
     pub(in crate::store) error: Vec<u8>,

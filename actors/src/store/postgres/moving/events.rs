@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use tokio_postgres::{Client, Row};
 
 use super::Ids;
-use crate::store::moving::{Cursor, EventPage, Failure, MovedEvent, PAGE_BYTES, PAGE_ROWS};
-use crate::store::postgres::errors::{Failure as Fault, corrupt};
+use crate::store::moving::{Cursor, EventPage, FailedDelivery, MovedEvent, PAGE_BYTES, PAGE_ROWS};
+use crate::store::postgres::errors::{Failure, corrupt};
 use crate::store::postgres::message::{Message, statements, values};
 
 /// The events of a handler behind a number, as many as their sizes allow.
@@ -68,7 +68,7 @@ pub(super) async fn page(
     statements: &Statements,
     ids: &Ids,
     from: Cursor,
-) -> Result<EventPage, Fault> {
+) -> Result<EventPage, Failure> {
     let limits = (
         i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX),
         i64::try_from(PAGE_BYTES).unwrap_or(i64::MAX),
@@ -84,7 +84,7 @@ pub(super) async fn page(
         let statement = if has_failed { &statements.failed } else { &statements.pending };
         let found = client.query(statement, &[handler, &from.after, &limits.0, &limits.1]).await?;
         let rows: Vec<MovedEvent> =
-            found.iter().map(|row| event(row, place, &places)).collect::<Result<_, Fault>>()?;
+            found.iter().map(|row| event(row, place, &places)).collect::<Result<_, Failure>>()?;
         if let Some(last) = rows.last() {
             let next = Some(Cursor { after: last.id, ..from });
             return Ok(EventPage { rows, next });
@@ -93,12 +93,14 @@ pub(super) async fn page(
     }
 }
 
-fn event(row: &Row, handler: usize, places: &HashMap<i32, usize>) -> Result<MovedEvent, Fault> {
+fn event(row: &Row, handler: usize, places: &HashMap<i32, usize>) -> Result<MovedEvent, Failure> {
     let (id, queue): (i64, i32) = (row.try_get(0)?, row.try_get(3)?);
     let queue = places.get(&queue).copied();
     let queue = queue.ok_or_else(|| corrupt(format!("event {id} has no queue")))?;
     let failure = match row.try_get(19)? {
-        Some(at) => Some(Failure { at, attempts: row.try_get(20)?, error: row.try_get(21)? }),
+        Some(at) => {
+            Some(FailedDelivery { at, attempts: row.try_get(20)?, error: row.try_get(21)? })
+        }
         None => None,
     };
     Ok(MovedEvent {
@@ -132,7 +134,7 @@ pub(super) async fn write(
     statements: &Statements,
     (ids, site): (&Ids, i32),
     page: &[MovedEvent],
-) -> Result<(), Fault> {
+) -> Result<(), Failure> {
     fn each<'a, T>(rows: &[&'a MovedEvent], column: impl Fn(&'a MovedEvent) -> T) -> Vec<T> {
         rows.iter().map(|row| column(row)).collect()
     }

@@ -10,7 +10,7 @@ use super::read::{bytes_of, corrupt};
 use super::write::{Text, text, transaction};
 use crate::store::StoreError;
 use crate::store::moving::{
-    Cursor, EventPage, Failure, HandlerOutline, MovedEvent, PAGE_BYTES, PAGE_ROWS,
+    Cursor, EventPage, FailedDelivery, HandlerOutline, MovedEvent, PAGE_BYTES, PAGE_ROWS,
 };
 use crate::store::sqlite::errors::store_error;
 
@@ -79,7 +79,7 @@ fn event(
     (handler, has_failed): (usize, bool),
     queue: usize,
 ) -> rusqlite::Result<MovedEvent> {
-    let failure = Failure {
+    let failure = FailedDelivery {
         at: row.get(19)?,
         attempts: row.get(20)?,
         error: bytes_of(row, 21)?.unwrap_or_default(),
