@@ -56,7 +56,7 @@ pub struct QueueInfo {
 #[derive(Debug, Clone, PartialEq)]
 pub enum QueueCommand {
     /// Show status and results of one action, or of those that the query selects.
-    GetStatus(StatusQuery),
+    GetStatus(Box<StatusQuery>),
     /// Show the parameters of one action, or of all that have not ended.
     GetActionParameters {
         /// True to show them of what has ended, too (our extension).
@@ -315,7 +315,9 @@ impl QueueInfo {
             .copied()
             .unwrap_or_default();
         let command = match word {
-            "getStatus" => QueueCommand::GetStatus(StatusQuery::parse(pairs, now_ms, tz)?),
+            "getStatus" => {
+                QueueCommand::GetStatus(Box::new(StatusQuery::parse(pairs, now_ms, tz)?))
+            }
             "getActionParameters" => QueueCommand::GetActionParameters {
                 of_ended: pairs.given("Final").and_then(parse_bool).unwrap_or(false),
             },

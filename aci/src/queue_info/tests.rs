@@ -43,7 +43,7 @@ fn status(pairs: &[(&str, &str)]) -> StatusQuery {
         .copied()
         .collect();
     match read(&pairs).unwrap().command {
-        QueueCommand::GetStatus(query) => query,
+        QueueCommand::GetStatus(query) => *query,
         other => panic!("{other:?}"),
     }
 }
@@ -79,13 +79,13 @@ fn the_documented_examples_mean_what_they_say() {
             "/action=QueueInfo&QueueName=ingest&QueueAction=GetStatus",
             "ingest",
             false,
-            QueueCommand::GetStatus(StatusQuery::default()),
+            QueueCommand::GetStatus(Box::default()),
         ),
         (
             "/action=QueueInfo&QueueName=ingest&QueueAction=getstatus&Token=TOKEN",
             "ingest",
             true,
-            QueueCommand::GetStatus(StatusQuery::default()),
+            QueueCommand::GetStatus(Box::default()),
         ),
         (
             "/action=QueueInfo&QueueName=ingest&QueueAction=Cancel&Token=TOKEN",
@@ -103,14 +103,14 @@ fn the_documented_examples_mean_what_they_say() {
             "http://localhost:1234/action=QueueInfo&QueueAction=GetStatus&QueueName=Fetch",
             "Fetch",
             false,
-            QueueCommand::GetStatus(StatusQuery::default()),
+            QueueCommand::GetStatus(Box::default()),
         ),
         (
             "http://localhost:1234/action=QueueInfo&QueueAction=GetStatus&QueueName=Fetch&State=finished&Sort-By=finish-time\
              &Sort-Order=descending&MaxResults=10&Start=1",
             "Fetch",
             false,
-            QueueCommand::GetStatus(ten_newest_finished),
+            QueueCommand::GetStatus(Box::new(ten_newest_finished)),
         ),
         (
             "http://localhost:1234/action=QueueInfo&QueueAction=changePriority&QueueName=Fetch&Token=TOKEN&priority=100",

@@ -63,7 +63,8 @@ async fn fill(store: &dyn Store) -> Vec<ActionId> {
     let mut wants = EventWants::default();
     EventKind::ALL.into_iter().for_each(|kind| wants.add(kind, tell));
     let wants = Some(Arc::new(wants));
-    let schedule = ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(5) };
+    let schedule =
+        ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(5), on_demand: false };
     let origin = Origin {
         action_id: Some("a b".to_owned()),
         callback: Some("http://localhost/".to_owned()),
