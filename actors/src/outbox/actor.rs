@@ -125,6 +125,9 @@ pub(crate) struct HandlerActor {
     /// The events that must not be read again, with their bytes.
     held: HashMap<EventId, usize>,
     held_bytes: usize,
+    /// The lanes that go on once it is written down that their first event has failed. Before that a crash would have it told behind
+    /// the next.
+    failed_lanes: HashMap<EventId, Lane>,
     /// Number of failed attempts at each event that is to be tried again.
     failures: HashMap<EventId, u32>,
     /// Lanes whose first event waits for its next attempt, by time.
@@ -168,6 +171,7 @@ impl HandlerActor {
             lanes: Lanes::default(),
             held: HashMap::new(),
             held_bytes: 0,
+            failed_lanes: HashMap::new(),
             failures: HashMap::new(),
             due: BTreeMap::new(),
             timer: None,
@@ -473,8 +477,8 @@ impl Handler<Ended> for HandlerActor {
                         self.due.insert((Instant::now() + wait, id), lane);
                     }
                     None => {
+                        self.failed_lanes.insert(id, lane);
                         self.fail(id, failures, why.error);
-                        self.lanes.go_on(lane);
                     }
                 }
             }
@@ -493,6 +497,9 @@ impl Handler<Settled> for HandlerActor {
                 let failed = outcomes.failed.iter().map(|failed| failed.id);
                 for id in outcomes.delivered.into_iter().chain(failed) {
                     self.let_go(id);
+                    if let Some(lane) = self.failed_lanes.remove(&id) {
+                        self.lanes.go_on(lane);
+                    }
                 }
                 if outcomes.trims > 0 {
                     self.count(ctx);
@@ -543,6 +550,7 @@ impl Handler<Leads> for HandlerActor {
             self.due.clear();
             self.held.clear();
             self.held_bytes = 0;
+            self.failed_lanes.clear();
             self.failures.clear();
         }
         self.look |= leads && !before;

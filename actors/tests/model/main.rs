@@ -17,7 +17,8 @@
 //! - `circles`: the test that no events follow each other for ever;
 //! - `owners`: a model of its own, of two servers that share a store;
 //! - `remote`: another one, of workers elsewhere that ask for actions;
-//! - `taken`: a small one, of an attempt that the server takes over which hears of it.
+//! - `taken`: a small one, of an attempt that the server takes over which hears of it;
+//! - `told`: another small one, of events that handlers are told of.
 //!
 //! Omissions, larger bounds and results are in `docs/model.md`.
 
@@ -48,5 +49,6 @@ mod setup;
 mod steps;
 mod store;
 mod taken;
+mod told;
 mod worker;
 mod world;

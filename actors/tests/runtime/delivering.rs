@@ -39,6 +39,8 @@ enum Answer {
     Panic,
     /// Waits at the gate, then takes it.
     At(Gate),
+    /// Waits at the gate, then refuses it for good.
+    RefuseAt(Gate),
 }
 
 #[derive(Default)]
@@ -100,6 +102,10 @@ impl Deliver for Receiver {
                 Answer::At(gate) => {
                     gate.wait().await;
                     Ok(())
+                }
+                Answer::RefuseAt(gate) => {
+                    gate.wait().await;
+                    Err(Undelivered::for_good("never"))
                 }
                 Answer::Panic => {
                     receiver.log.lock().unwrap().under_way.remove(&id);
@@ -251,7 +257,7 @@ async fn the_fill_level_is_told_in_its_order() {
     let mut levels = Vec::new();
     for event in receiver.taken() {
         let About::Queue(change) = &event.about else { panic!("{event:?}") };
-        assert_eq!(change.limit, (change.level != QueueLevel::Empty).then_some(4));
+        assert_eq!(change.limit, Some(4));
         levels.push(change.level);
     }
     // How full it is seen on the way down depends on how many start at once.
@@ -549,6 +555,36 @@ async fn a_store_that_fails_delays_what_is_written_down() {
     })
     .await;
     assert_eq!(receiver.calls(), 2, "nothing was told twice");
+    system.shutdown(SOON).await;
+}
+
+/// Else a crash would have the event that failed told behind the one that follows it.
+#[tokio::test]
+async fn what_follows_a_failure_waits_until_that_is_written_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
+    let store = FaultyStore::new(Arc::new(sqlite) as Arc<dyn Store>);
+    let gate = Gate::new();
+    let closed = gate.clone();
+    let receiver = Receiver::new(move |event, _| match event.kind {
+        EventKind::Start => Answer::RefuseAt(closed.clone()),
+        _ => Answer::Take,
+    });
+    let script = Script::always(nothing());
+    let built = built(directory.path(), script, eager(), &receiver).store(Arc::new(store.clone()));
+    let (system, work) = start(built).await;
+    let id = submit(&work, "").await;
+    end_state(&work, id).await;
+    eventually("the start is under way", async || receiver.calls() == 1).await;
+    store.fail_commits(StoreError::Unavailable("as planned".to_owned()));
+    let before = store.failures();
+    gate.open();
+    eventually("it was to be written down", async || store.failures() > before + 1).await;
+    assert_eq!(receiver.calls(), 1, "the end waits");
+    store.mend();
+    receiver.has_taken(1).await;
+    assert_eq!(receiver.kinds(id), [EventKind::Finish]);
+    assert_eq!(system.outbox().status("Hook").await.unwrap().failed, 1);
     system.shutdown(SOON).await;
 }
 
