@@ -126,6 +126,7 @@ fn the_printed_configuration_starts_a_server() {
                 "ProxyPassword",
                 "Secret",
                 "CallbackHandler=",
+                "RepeatSecs=",
             ]
             .iter()
             .any(|key| line.starts_with(key))
