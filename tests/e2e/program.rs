@@ -121,6 +121,12 @@ fn the_printed_configuration_starts_a_server() {
                 "ForwardKey",
                 "ForwardCAFile",
                 "ConnectionString",
+                "BasicPassword",
+                "BearerToken",
+                "ProxyPassword",
+                "Secret",
+                "CallbackHandler=",
+                "RepeatSecs=",
             ]
             .iter()
             .any(|key| line.starts_with(key))
@@ -129,6 +135,7 @@ fn the_printed_configuration_starts_a_server() {
         .map(|line| if line.starts_with("Command=") { "Command=true" } else { line })
         .collect();
     let home = Home::new(&all.join("\n"));
+    std::fs::write(home.path().join("events.lua"), "function handler() end").unwrap();
     let server = home.start();
     let status = server.ask("GetStatus").success();
     assert!(status.values("name").len() >= 3, "{}", status.0);

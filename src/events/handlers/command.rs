@@ -70,7 +70,9 @@ impl Deliver for CommandHandler {
         let (settings, documents) = (Arc::clone(&self.settings), Arc::clone(&self.documents));
         Box::pin(async move {
             let message = Message::of(&event, settings.format, &*documents);
-            settings.run(&message).await.map_err(Undelivered::for_now)
+            // One that can't be started now can't be for the next event either.
+            let child = settings.start(&message).map_err(Undelivered::down)?;
+            settings.accompany(child, &message).await.map_err(Undelivered::for_now)
         })
     }
 }
@@ -96,10 +98,13 @@ impl CommandSettings {
         Some(command)
     }
 
-    async fn run(&self, message: &Message) -> Result<(), String> {
+    fn start(&self, message: &Message) -> Result<Child, String> {
         let mut command = self.command(message).ok_or("there is no program")?;
-        let mut child =
-            command.spawn().map_err(|error| format!("the program can't be started: {error}"))?;
+        command.spawn().map_err(|error| format!("the program can't be started: {error}"))
+    }
+
+    /// Feeds a program, and waits for its end.
+    async fn accompany(&self, mut child: Child, message: &Message) -> Result<(), String> {
         let mut group = Group::of(&child).ok_or("the program can't be watched")?;
         let leader = group.id;
         let mut errors = Vec::new();

@@ -32,6 +32,7 @@ fn a_script_gets_the_event() {
     ));
     let script = "function handler(request, xml)
         if xml:find('<status>Error</status>', 1, true) then error('I saw it') end
+        assert(request.Name == 'Ada', 'the parameters are kept with the action')
         local file = io.open('told', 'w'); file:write(xml); file:close()
         os.rename('told', 'whole')
     end";

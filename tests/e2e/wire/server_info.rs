@@ -222,6 +222,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("BackupServer", &["Path"]),
     ("RestoreServer", &["FileName"]),
     ("EventInfo", &["EventAction", "Handler"]),
+    ("ScheduleInfo", &["ScheduleAction", "ScheduleName"]),
     (
         "ScheduleInfo",
         &[

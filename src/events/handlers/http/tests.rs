@@ -9,7 +9,7 @@ use actiond_actors::store::Origin;
 
 use super::super::testing::{Plain, event};
 use super::*;
-use crate::tls::ClientTls;
+use crate::tls::{ClientIdentity, ClientTls};
 use actiond_actors::store::About;
 
 /// A request as it came.
@@ -238,6 +238,32 @@ async fn a_receiver_with_tls_must_be_trusted() {
     let other = crate::tls::testing::Place::new();
     let failed = send(trusting(Some(other.path("ca.pem")))).await.unwrap_err();
     assert!(failed.may_retry && failed.error.contains("certificate"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_wants_a_certificate_is_shown_one() {
+    let place = crate::tls::testing::Place::new();
+    let ada = place.authority.for_ada();
+    let own = crate::tls::TlsOptions {
+        ca_certificate: Some(place.path("ca.pem")),
+        check_certificate: true,
+        ..place.options()
+    };
+    let (url, _server) = tls_receiver(&own);
+    let identity = ClientIdentity {
+        certificate: place.write("ada.pem", ada.pem()),
+        private_key: place.write("ada.key", ada.key.serialize_pem()),
+        private_key_password: None,
+    };
+    let showing = |identity| {
+        let tls = ClientTls { ca_certificate: Some(place.path("ca.pem")), identity };
+        HttpSettings { trust: Trust(Some(tls)), ..settings(&url) }
+    };
+    send(showing(Some(identity.clone()))).await.unwrap();
+    assert!(send(showing(None)).await.unwrap_err().may_retry);
+    let other = ClientIdentity { private_key: place.path("server.key"), ..identity };
+    let made = HttpHandler::new(showing(Some(other)), Arc::new(Plain)).map(drop);
+    assert!(made.unwrap_err().contains("server.key"));
 }
 
 /// A receiver with this certificate, which answers each request well.
