@@ -311,6 +311,35 @@ fn a_role_is_read_in_any_case() {
     limited.may_not(&server, "QueueInfo&QueueName=Process&QueueAction=PAUSE");
 }
 
+/// Of many tokens each names its queue, and the caller must be allowed in all of them.
+#[test]
+fn a_command_to_many_needs_the_role_in_each_queue() {
+    let home = Home::new(&format!(
+        "[Server]\n{PROXY}[AuthorizationRoles]\n0=One\n1=Two\n[One]\nStandardRoles=Admin,Query\nClients=localhost\n\
+         [Two]\nActions=QueueInfo.cancel\nQueues=Process\nClients=192.0.2.7\n\
+         [AsyncActions]\n0=Process\n1=Other\n[Process]\nType=Echo\n[Other]\nType=Echo\n"
+    ));
+    let server = home.start();
+    let submit = |queue: &str| {
+        server.info(queue, "pause", "").success();
+        server.submit_to(queue, "")
+    };
+    let (own, other) = (submit("Process"), submit("Other"));
+    let limited = Who::at("192.0.2.7");
+    for tokens in [format!("{own},{other}"), format!("{other},{own}"), other.clone()] {
+        limited.may_not(&server, &format!("QueueInfo&QueueAction=cancel&Tokens={tokens}"));
+    }
+    limited.may_not(&server, &format!("QueueInfo&QueueAction=stop&Tokens={own}"));
+    limited.may_not(&server, "QueueInfo&QueueAction=cancel&QueueName=Other&All=true");
+    let here = format!("QueueInfo&QueueAction=cancel&QueueName=Process&Tokens={other}");
+    assert_eq!(limited.may(&server, &here).number("done"), 0);
+    for (queue, token) in [("Process", &own), ("Other", &other)] {
+        assert_eq!(server.status_in(queue, token), "Queued");
+    }
+    let own_alone = format!("QueueInfo&QueueAction=cancel&Tokens={own}");
+    assert_eq!(limited.may(&server, &own_alone).number("done"), 1);
+}
+
 /// A running action that somebody may not stop runs on.
 #[test]
 fn what_runs_is_not_stopped_by_who_may_only_look() {

@@ -96,7 +96,7 @@ fn a_list_warns_of_a_filter_that_there_is_not() {
     ] {
         let answer = list(&server, rest);
         assert!(answer.must("warning").contains(expected), "{}", answer.0);
-        assert_eq!(answer.values("token"), [token.clone()]);
+        assert_eq!(answer.values("token"), std::slice::from_ref(&token));
         assert!(
             answer.0.contains("</actions><warning>"),
             "it stands behind the list: {}",

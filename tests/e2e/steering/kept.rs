@@ -1,6 +1,6 @@
 //! What actions were given is kept with those that have ended, so that they can be duplicated and tried again.
 
-use super::super::calls::Answer;
+use super::super::calls::{Answer, Caller};
 use super::super::server::{Home, Server};
 
 const CONFIG: &str = "
@@ -111,8 +111,9 @@ fn a_full_queue_says_when_to_come_again() {
     let server = home.start();
     let fill = || {
         server.info("Work", "pause", "").success();
+        let mut caller = Caller::new(server.address).unwrap();
         for _ in 0..100 {
-            server.submit_to("Work", "");
+            caller.ask("Work").unwrap().success();
         }
         let request = "GET /action=Work HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let refused = server.send(request.as_bytes());
