@@ -156,8 +156,11 @@ mod tests {
     use crate::system::System;
     use crate::testing::{Gate, eventually};
 
+    /// A thing to say, and the gate behind which it is said.
+    type Step = (Gate, fn(&ActionContext));
+
     /// Says one thing behind each gate, and then ends.
-    struct Says(Vec<(Gate, fn(&ActionContext))>);
+    struct Says(Vec<Step>);
 
     impl Perform for Says {
         fn perform(&self, context: ActionContext) -> Work {
@@ -180,14 +183,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_hears_of_the_start_and_of_each_change() {
-        let steps: [(Gate, fn(&ActionContext)); 5] = [
+        let steps: [Step; 5] = [
             (Gate::new(), |context| context.set_progress(Progress::of_percent(10.0))),
             (Gate::new(), |context| context.set_partial(vec![Node::text("part", "a")])),
             // As long as the one before.
             (Gate::new(), |context| context.set_partial(vec![Node::text("part", "b")])),
             // Too large to be read: by its size.
             (Gate::new(), |context| {
-                context.set_partial(vec![Node::text("part", "x".repeat(2_000))])
+                context.set_partial(vec![Node::text("part", "x".repeat(2_000))]);
             }),
             (Gate::new(), |_| {}),
         ];

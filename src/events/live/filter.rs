@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use actiond_actors::ActionRef;
-
+use super::batch::Batch;
 use super::told::{Told, Types};
 
 /// An action as a token names it.
@@ -51,10 +50,18 @@ impl Filter {
         self.types.has(told.event_type)
             && self.queues.as_ref().is_none_or(|queues| queues.iter().any(is))
             && self.actions.as_ref().is_none_or(|actions| {
-                let named = told.action.and_then(|ActionRef { id, queued_at, .. }| {
-                    actions.get(&(id.get(), queued_at.millis()))
-                });
+                let named = told.key().and_then(|key| actions.get(&key));
                 named.is_some_and(|queues| queues.iter().any(is))
             })
+    }
+    /// Returns false if the listener wants none of these.
+    pub(crate) fn may_want(&self, batch: &Batch) -> bool {
+        let is = |name: &String| batch.queues.iter().any(|queue| name.eq_ignore_ascii_case(queue));
+        self.types.meet(batch.types)
+            && self.queues.as_ref().is_none_or(|queues| queues.iter().any(is))
+            && self
+                .actions
+                .as_ref()
+                .is_none_or(|actions| actions.keys().any(|action| batch.actions.contains(action)))
     }
 }

@@ -37,9 +37,11 @@
 //! | `ring` | the latest events, bounded in number and bytes; pure |
 //! | `position` | the ids of events, by which a listener goes on; pure |
 //! | `filter` | what a listener wants to hear; pure |
+//! | `batch` | the events for which many are woken together; pure |
 //!
 //! The form of events and who may see them: `front/events`. How they are sent: `http/events`.
 
+mod batch;
 mod filter;
 mod position;
 mod ring;
@@ -56,6 +58,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+pub(crate) use batch::Batch;
 pub(crate) use filter::{Filter, NamedAction};
 pub(crate) use position::Position;
 pub(crate) use ring::Behind;
@@ -67,6 +70,12 @@ const BYTES_EACH: usize = 1 << 10;
 
 /// Bytes that the kept events may take in any case.
 const LEAST_BYTES: usize = 1 << 20;
+
+/// Number of events that are taken from those that are kept at once: meanwhile no queue can add one.
+const STEP: usize = 64;
+
+/// Number of events for which listeners are woken together at most.
+const MOST_AT_ONCE: usize = 4_096;
 
 /// Number of listeners at the same time unless it is set.
 const MAX_LISTENERS: usize = 10_000;
@@ -196,6 +205,26 @@ impl LiveEvents {
         self.0.latest.load(Ordering::Acquire)
     }
 
+    /// Returns the events after the one of this number, up to some thousands, or the latest of them if the first are not kept any
+    /// more.
+    pub(crate) fn batch_after(&self, number: u64) -> Batch {
+        let (mut first, mut events) = (number.saturating_add(1), Vec::new());
+        while events.len() < MOST_AT_ONCE {
+            let from = first.saturating_add(u64::try_from(events.len()).unwrap_or(u64::MAX));
+            // In steps, between which queues can add events.
+            let step = self.0.ring().read(from, STEP);
+            match step {
+                Ok(step) if step.is_empty() => break,
+                Ok(step) => events.extend(step),
+                Err(Behind) => {
+                    first = self.latest().saturating_add(1);
+                    events.clear();
+                }
+            }
+        }
+        Batch::new(first, events)
+    }
+
     /// Returns how many events are kept at most.
     pub(crate) fn history(&self) -> u64 {
         self.0.history
@@ -263,16 +292,26 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Returns up to `most` events from the next one on.
+    /// Returns some events from the next one on.
     ///
     /// # Errors
     ///
     /// [`Behind`] if the next one is not kept any more.
-    pub(crate) fn hear(&self, most: usize) -> Result<Vec<Arc<Event>>, Behind> {
+    pub(crate) fn hear(&self) -> Result<Vec<Arc<Event>>, Behind> {
         if self.hub.latest.load(Ordering::Acquire) < self.next {
             return Ok(Vec::new());
         }
-        self.hub.ring().read(self.next, most)
+        self.hub.ring().read(self.next, STEP)
+    }
+
+    /// Returns the number of the next event to hear.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Passes over what comes before the event of this number.
+    pub(crate) fn pass_on_to(&mut self, number: u64) {
+        self.next = self.next.max(number);
     }
 
     /// Notes that it has heard an event.

@@ -177,16 +177,16 @@ fn an_event_gets_its_form_once_for_all() {
     let live = LiveEvents::new(3);
     let (mut one, other) = (live.listen(None).unwrap().0, live.listen(None).unwrap().0);
     happen(&live, 1);
-    let heard = one.hear(9).unwrap();
+    let heard = one.hear().unwrap();
     let id = Position { run: live.0.run, number: 1 };
     let text = heard[0].text(|told, out| out.extend_from_slice(told.queue.as_bytes())).clone();
     assert_eq!(text, format!("id: {id}\nevent: queued\ndata: Work\n\n"));
-    let again = other.hear(9).unwrap();
+    let again = other.hear().unwrap();
     assert_eq!(*again[0].text(|_, _| panic!("it has one")), text);
     one.heard(&heard[0]);
-    assert!(one.hear(9).unwrap().is_empty() && one.position() == id);
+    assert!(one.hear().unwrap().is_empty() && one.position() == id);
     happen(&live, 4);
-    assert_eq!(one.hear(9).unwrap_err(), Behind);
+    assert_eq!(one.hear().unwrap_err(), Behind);
 }
 
 #[test]
@@ -210,7 +210,61 @@ fn large_events_push_others_out() {
     assert_eq!(large().byte_len(), 16_200);
     // There is room for 64 of them, and 1 MB in all.
     (0..64).for_each(|_| live.0.keep(large()));
-    assert_eq!(listener.hear(100).unwrap().len(), 64);
+    assert_eq!(listener.hear().unwrap().len(), 64);
     live.0.keep(large());
-    assert_eq!(listener.hear(100).unwrap_err(), Behind);
+    assert_eq!(listener.hear().unwrap_err(), Behind);
+}
+
+#[test]
+fn a_batch_tells_at_once_who_wants_none_of_it() {
+    let live = LiveEvents::new(1_000);
+    let empty = live.batch_after(0);
+    assert_eq!(
+        (empty.next(), empty.from(1).map(<[_]>::len), empty.from(2).is_none()),
+        (1, Some(0), true)
+    );
+    live.0.keep(queued("Work", 1));
+    live.0.keep(queued("Work", 2));
+    live.0.keep(told("Other", &QueueEvent::QueuePaused));
+    let batch = live.batch_after(0);
+    assert_eq!(batch.next(), 4);
+    for (number, left) in [(0, None), (1, Some(3)), (3, Some(1)), (4, Some(0)), (5, None)] {
+        assert_eq!(batch.from(number).map(<[_]>::len), left, "{number}");
+    }
+    let types = |names: &'static str| Types::NONE.with(names).unwrap();
+    let queues = |name: &str| Some(vec![name.to_owned()]);
+    let named =
+        |queue: &str, id| Some(vec![NamedAction { queue: queue.to_owned(), id, queued_ms: 1_000 }]);
+    let table = [
+        (Filter::new(Types::ALL, None, None), true),
+        (Filter::new(types("error"), None, None), false),
+        (Filter::new(types("queue,error"), None, None), true),
+        (Filter::new(Types::ALL, queues("other"), None), true),
+        (Filter::new(Types::ALL, queues("Third"), None), false),
+        (Filter::new(Types::ALL, Some(Vec::new()), None), false),
+        (Filter::new(Types::ALL, None, named("Work", 2)), true),
+        (Filter::new(Types::ALL, None, named("Work", 3)), false),
+        (Filter::new(types("error"), None, named("Work", 2)), false),
+    ];
+    for (filter, expected) in table {
+        assert_eq!(filter.may_want(&batch), expected, "{filter:?}");
+        // It says no only where each event is unwanted.
+        let wanted = batch.from(1).unwrap().iter().any(|event| filter.wants(event.told()));
+        assert!(expected || !wanted, "{filter:?}");
+    }
+}
+
+#[test]
+fn a_batch_is_bounded_and_goes_on_where_it_ended() {
+    let live = LiveEvents::new(10_000);
+    happen(&live, 5_000);
+    let first = live.batch_after(0);
+    assert_eq!(first.next(), 4_097);
+    let second = live.batch_after(first.next() - 1);
+    assert_eq!((second.from(4_097).map(<[_]>::len), second.next()), (Some(904), 5_001));
+    // What is not kept any more is nothing to be woken for.
+    let live = LiveEvents::new(10);
+    happen(&live, 50);
+    let batch = live.batch_after(0);
+    assert_eq!((batch.next(), batch.from(51).map(<[_]>::len)), (51, Some(0)));
 }

@@ -86,6 +86,16 @@ impl Types {
         })
     }
 
+    /// Returns these and one more.
+    pub(super) const fn and(self, event_type: EventType) -> Self {
+        Self(self.0 | 1 << event_type as u16)
+    }
+
+    /// Returns true if the two have a type in common.
+    pub(super) const fn meet(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub(crate) const fn has(self, event_type: EventType) -> bool {
         self.0 & (1 << event_type as u16) != 0
     }
@@ -181,6 +191,11 @@ impl Told {
             _ => None,
         }?;
         Some(Self { event_type, queue: queue.into(), action: event.action(), facts })
+    }
+
+    /// Returns the id and the queue time of the action, if it is about one.
+    pub(super) fn key(&self) -> Option<(u64, i64)> {
+        self.action.map(|ActionRef { id, queued_at, .. }| (id.get(), queued_at.millis()))
     }
 
     /// Returns an estimate of the bytes that it takes, with its form.

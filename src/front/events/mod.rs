@@ -24,7 +24,7 @@ use crate::aci::error::AciError;
 use crate::aci::request::Pairs;
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
-use crate::events::live::{Begins, Behind, Event, Filter, Listener, LiveEvents, Position};
+use crate::events::live::{Batch, Begins, Behind, Event, Filter, Listener, LiveEvents, Position};
 use asked::{Asked, LAST_EVENT_ID};
 
 /// The name under which errors speak of the request.
@@ -38,10 +38,7 @@ pub(crate) fn error_body(endpoint: &Endpoint, error: &AciError, format: Response
 /// Bytes that are sent at once, but for a single event that has more.
 const PART: usize = 16 << 10;
 
-/// Number of events that are taken from those that are kept at once: meanwhile no queue can add one.
-const AT_ONCE: usize = 64;
-
-/// Number of times that this is done before others have their turn.
+/// Number of times that some events are read before others have their turn.
 const ROUNDS: usize = 16;
 
 /// One who listens, and may.
@@ -55,6 +52,8 @@ pub(crate) struct Hearing {
     /// The rules by which it may hear what the filter lets through.
     access: Arc<Access>,
     begins: Begins,
+    /// True once it has heard all that was kept when it began, so that what it is woken for is all that it needs.
+    is_up_to_date: bool,
     /// Said at the beginning.
     warnings: Vec<String>,
 }
@@ -117,8 +116,17 @@ impl Endpoint {
                 "{most} clients listen to events, and no more may at a time (MaxEventListeners={most})"
             ))
         })?;
-        let endpoint = self.clone();
-        Ok(Hearing { endpoint, caller, listener, asked, filter, access, begins, warnings })
+        Ok(Hearing {
+            endpoint: self.clone(),
+            caller,
+            listener,
+            asked,
+            filter,
+            access,
+            begins,
+            is_up_to_date: false,
+            warnings,
+        })
     }
 
     /// Returns the queues, among those that were asked for, that a caller may see: `None` for all that there are.
@@ -163,35 +171,55 @@ impl Hearing {
         self.listener.position()
     }
 
-    /// Returns the next events that it may hear and wants to.
-    pub(crate) fn next(&mut self) -> Part {
+    /// Returns the next events that it may hear and wants to. `batch` is that for which it was woken last.
+    pub(crate) fn next(&mut self, batch: Option<&Batch>) -> Part {
         if !self.may_go_on() {
             return Part::Over("what you may see has changed");
         }
         let mut part = Gathered::None;
+        if self.is_up_to_date
+            && let Some(batch) = batch
+        {
+            if self.listener.next() >= batch.next() {
+                return Part::None;
+            }
+            if let Some(events) = batch.from(self.listener.next()) {
+                if self.filter.may_want(batch) && !self.gather(events, &mut part) {
+                    return part.or(Part::NotYet);
+                }
+                self.listener.pass_on_to(batch.next());
+                return part.or(Part::None);
+            }
+        }
+        self.is_up_to_date = false;
         for _ in 0..ROUNDS {
-            let events = match self.listener.hear(AT_ONCE) {
+            let events = match self.listener.hear() {
                 Ok(events) => events,
                 Err(Behind) => return part.or(Part::Over("you were too slow")),
             };
             if events.is_empty() {
+                self.is_up_to_date = true;
                 return part.or(Part::None);
             }
-            for event in &events {
-                self.listener.heard(event);
-                if self.filter.wants(event.told()) {
-                    part.add(self.text(event));
-                    if part.len() >= PART {
-                        return part.or(Part::NotYet);
-                    }
-                }
+            if !self.gather(&events, &mut part) {
+                break;
             }
         }
         part.or(Part::NotYet)
     }
 
-    fn text<'e>(&self, event: &'e Event) -> &'e Bytes {
-        event.text(|told, out| self.endpoint.write_event(told, out))
+    /// Adds the wanted ones of these events to a part; returns false if that is full before they are at an end.
+    fn gather(&mut self, events: &[Arc<Event>], part: &mut Gathered) -> bool {
+        for event in events {
+            if part.len() >= PART {
+                return false;
+            }
+            self.listener.heard(event);
+            if self.filter.wants(event.told()) {
+                part.add(event.text(|told, out| self.endpoint.write_event(told, out)));
+            }
+        }
+        true
     }
 
     /// Judges again if the rules have changed since: who listens may do so for days.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use actiond_actors::System;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::wakes::Wakes;
@@ -28,12 +27,14 @@ type Waiting = Pin<Box<dyn Future<Output = ()>>>;
 /// The body of the response to one who listens.
 pub(super) struct Sending {
     hearing: Hearing,
-    news: Rc<Notify>,
+    wakes: Rc<Wakes>,
     beat: Interval,
     /// Ready once the client has left.
     left: Waiting,
     /// Ready once nothing happens any more.
     recorded: Waiting,
+    /// Bytes that were sent since it last waited.
+    sent: usize,
     has_begun: bool,
     /// True once what is left is sent, and then the end.
     is_last: bool,
@@ -48,10 +49,11 @@ impl Sending {
         beat.reset();
         Self {
             hearing,
-            news: wakes.local(),
+            wakes: wakes.begun(),
             beat,
             left: Box::pin(async move { client.waits_no_more().await }),
             recorded: Box::pin(async move { system.recorded().await }),
+            sent: 0,
             has_begun: false,
             is_last: false,
             is_over: false,
@@ -73,14 +75,24 @@ impl Sending {
         if self.is_over {
             return None;
         }
-        // What was sent before leaves first: so the connection holds little for a client that takes nothing.
-        tokio::task::yield_now().await;
-        let news = Rc::clone(&self.news);
+        let wakes = Rc::clone(&self.wakes);
+        if self.sent >= wakes.allowance() {
+            self.sent = 0;
+            tokio::time::sleep(wakes.pause()).await;
+        } else {
+            // What was sent before leaves first: so the connection holds little for a client that takes nothing.
+            tokio::task::yield_now().await;
+        }
         loop {
             // Before the look, so that no event between the two is missed.
-            let news = news.notified();
-            match self.hearing.next() {
-                Part::Some(part) => return Some(part),
+            let news = wakes.news();
+            // At the end nobody is woken any more for what is still kept.
+            let batch = wakes.batch().filter(|_| !self.is_last);
+            match self.hearing.next(batch.as_deref()) {
+                Part::Some(part) => {
+                    self.sent = self.sent.saturating_add(part.len());
+                    return Some(part);
+                }
                 Part::NotYet => {
                     tokio::task::yield_now().await;
                     continue;
@@ -90,7 +102,7 @@ impl Sending {
                     return Some(format!(": this ends here: {why}\n\n").into());
                 }
                 Part::None if self.is_last => return None,
-                Part::None => {}
+                Part::None => self.sent = 0,
             }
             tokio::select! {
                 () = &mut self.left => return None,

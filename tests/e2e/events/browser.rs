@@ -1,4 +1,4 @@
-//! A real EventSource, in Chromium: a page of another origin hears events, comes back after a restart of the server by itself, and
+//! A real `EventSource`, in Chromium: a page of another origin hears events, comes back after a restart of the server by itself, and
 //! learns that it has to list again.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -5,7 +5,7 @@
 //! - `resumed`: after a break, within what is kept and beyond it;
 //! - `refused`: bad parameters, roles, limits, and a server without events;
 //! - `many`: hundreds that listen, those who don't read, and a shutdown;
-//! - `browser`: a real EventSource.
+//! - `browser`: a real `EventSource`.
 
 #[cfg(target_os = "linux")]
 mod browser;
