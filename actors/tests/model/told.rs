@@ -270,7 +270,7 @@ impl Setup {
             Event::Settle => {
                 let outcomes = std::mem::take(&mut actor.outcomes);
                 if self.has(Fault::LetGoEarly) {
-                    outcomes.delivered.iter().for_each(|id| drop(actor.held.remove(id)));
+                    actor.held.retain(|id| !outcomes.delivered.contains(id));
                 }
                 actor.settling = Some(Settling { outcomes, is_written: false });
             }
