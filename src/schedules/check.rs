@@ -80,9 +80,13 @@ mod tests {
         ParamSpec::optional("Sleep", ParamKind::Seconds { max: 60 }, "How long."),
     ];
 
+    /// Parameters, whether unknown ones are refused, and the place and the reason of the error.
+    type Case =
+        (&'static [(&'static str, &'static str)], bool, Option<(Option<usize>, &'static str)>);
+
     #[test]
     fn the_parameter_that_is_to_blame_is_named() {
-        let table: [(&[(&str, &str)], bool, Option<(Option<usize>, &str)>); 9] = [
+        let table: [Case; 9] = [
             (&[("name", "Ada"), ("Sleep", "1.5"), ("Priority", "-3")], true, None),
             (&[("Name", "Ada"), ("Other", "x")], false, None),
             (&[("Name", "Ada"), ("Other", "x")], true, Some((Some(1), "no parameter 'Other'"))),

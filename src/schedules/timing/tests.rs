@@ -218,7 +218,7 @@ fn walk(zone: Tz, first: DateTime<Utc>) -> Vec<Vec<i64>> {
         while passed <= shown {
             // Nothing is due at any other minute, and there are three million of them.
             let may_be_due =
-                passed.minute() % 15 == 0 || [10, 11, 12, 59].contains(&passed.minute());
+                passed.minute().is_multiple_of(15) || [10, 11, 12, 59].contains(&passed.minute());
             for (is_due, (_, names)) in is_due.iter_mut().zip(CASES).filter(|_| may_be_due) {
                 *is_due |= names(&passed);
             }

@@ -72,7 +72,11 @@ const BAD_ELSEWHERE: &[(&str, Bad)] = &[
     ("GetRequestLog", ("Tail", "0", "a whole number from 1")),
     (
         "Help",
-        ("HelpAction", "Wobble", "one of Fetch, Ingest, Process, QueueInfo, QueueWork, GetVersion"),
+        (
+            "HelpAction",
+            "Wobble",
+            "one of Fetch, Ingest, Process, QueueInfo, QueueWork, ScheduleInfo, GetVersion",
+        ),
     ),
     ("ShowPermissions", ("IP", "localhost", "an IPv4 or IPv6 address")),
     ("GetPid", ("ResponseFormat", "html", "xml, json, simplejson")),
