@@ -5,11 +5,12 @@ use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RESERVED, is_reserved};
 
 /// The parameters of every asynchronous action that mean something to a client that waits, or that a schedule has keys for.
-const NOT_FOR_SCHEDULES: [(&str, &str); 5] = [
+const NOT_FOR_SCHEDULES: [(&str, &str); 6] = [
     ("Wait", "nobody waits for a scheduled action"),
     ("Synchronous", "nobody waits for a scheduled action"),
     ("Sync", "nobody waits for a scheduled action"),
     ("NotBefore", "a scheduled action starts when it is due"),
+    ("CallbackURL", "OnFinish and its like name handlers for the end of such actions"),
     ("Idempotency-Key", "the schedule sees to it that each due time has one action"),
 ];
 
@@ -62,11 +63,15 @@ pub(crate) fn check_parameters(
     check(&all).map_err(|error| BadParameter { at: None, error })
 }
 
+/// Returns what parameters give under a name, the last of several; an empty one counts as none.
+pub(super) fn given<'p>(parameters: &'p [(String, String)], name: &str) -> Option<&'p str> {
+    let mut named = parameters.iter().rev().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+}
+
 /// Returns the priority that parameters give, 0 if they give none.
 pub(super) fn priority(parameters: &[(String, String)]) -> i32 {
-    let mut named =
-        parameters.iter().rev().filter(|(name, _)| name.eq_ignore_ascii_case("Priority"));
-    let given = named.next().and_then(|(_, value)| crate::aci::catalog::parse_integer(value));
+    let given = given(parameters, "Priority").and_then(crate::aci::catalog::parse_integer);
     given.and_then(|priority| i32::try_from(priority).ok()).unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actiond_actors::store::ScheduleState;
 use actiond_actors::{Parameters, Submission, Timestamp};
 
-use super::check::priority;
+use super::check::{self, priority};
 use super::definition::{Definition, Schedule};
 use super::timing::{Timing, jitter};
 
@@ -72,7 +72,12 @@ impl Entry {
         let pairs = self.definition.parameters.iter();
         let parameters =
             Parameters::from_iter(pairs.map(|(name, value)| (name.as_str(), value.as_str())));
-        Submission::new(parameters).priority(priority(&self.definition.parameters))
+        let given = &self.definition.parameters;
+        let submission = Submission::new(parameters).priority(priority(given));
+        match check::given(given, "ActionID") {
+            Some(id) => submission.action_id(id),
+            None => submission,
+        }
     }
 }
 
