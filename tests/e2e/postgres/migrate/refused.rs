@@ -40,9 +40,9 @@ fn a_target_with_actions_stays_as_it_is() {
     let token = servers[0].submit("&Name=Ada");
     servers[0].wait_for_status(&token, "Finished");
     servers.end(0);
-    there(&database, &home.data(), &[]).failed(1, &["it holds actions already"]);
+    there(&database, &home.data(), &[]).failed(1, &["it holds actions or events already"]);
     let before = contents(&home.data());
-    back(&database, &home.data()).failed(1, &["it holds actions already"]);
+    back(&database, &home.data()).failed(1, &["it holds actions or events already"]);
     assert_eq!(contents(&home.data()), before);
     servers.start_again(0);
     assert_eq!(servers[0].status(&token), "Finished");

@@ -179,7 +179,7 @@ fn all_is_moved_there_and_back() {
     back(&database, second.path()).success();
     assert_eq!(contents(second.path()), contents(&home.data()));
     // The source was left as it was, so a server goes on with it, too.
-    there(&database, &home.data(), &[]).failed(1, &["it holds actions already"]);
+    there(&database, &home.data(), &[]).failed(1, &["it holds actions or events already"]);
 
     let mut servers = Servers::start(&database, 1, CONFIG);
     let server = &servers[0];
