@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actiond_actors::Timestamp;
 use actiond_actors::lifecycle::{Came, Ended};
 use actiond_actors::report::Written;
 use actiond_actors::store::conformance::StoreFactory as _;
-use actiond_actors::store::{AttemptEnd, Batch, Claimed, Control, NewAction, QueueId, Store};
+use actiond_actors::store::query::PageLimit;
+use actiond_actors::store::{
+    AttemptEnd, Batch, Claimed, Control, EventId, EventKind, EventWants, FailedEvent, NewAction,
+    OutboxChange, QueueId, Store,
+};
 use tokio_postgres::Client;
 
 use crate::Schema;
@@ -79,6 +84,63 @@ async fn plans_made_for_empty_tables_do_not_read_all_of_full_ones() {
         rows < WAITING as i64,
         "{rows} rows read to start and end {ROUNDS} times two of {WAITING}"
     );
+}
+
+/// Nor do those of events read all that wait, whoever reads, settles or writes some.
+#[tokio::test]
+async fn events_that_wait_are_not_read_for_others() {
+    let Some(schema) = Schema::new() else { return };
+    let store = schema.open();
+    let queue = store.open_queue("Fetch").await.unwrap().id;
+    let handler = store.open_handler("Tell").await.unwrap();
+    let admin = client(&schema).await;
+    for table in ["live", "done", "event", "failed_event", "handler"] {
+        admin.batch_execute(&format!("VACUUM ANALYZE {table}")).await.unwrap();
+    }
+    const ROUNDS: i64 = 20;
+    const WAITING: usize = 3_000;
+    let mut wants = EventWants::default();
+    EventKind::ALL.into_iter().for_each(|kind| wants.add(kind, handler));
+    let wants = Some(Arc::new(wants));
+    let page = PageLimit { actions: 10, bytes: 1_000_000 };
+    let round = async |submissions: usize| {
+        let submissions = vec![new_action(); submissions];
+        let starts =
+            Batch { claim: submissions.len(), submissions, wants: wants.clone(), ..batch(queue) };
+        let started = commit(&*store, starts).await;
+        let waits = store.events(handler, Vec::new(), page).await.unwrap().events;
+        let ids: Vec<EventId> = waits.iter().map(|event| event.id).collect();
+        let except = ids.iter().copied().take(5).collect();
+        assert!(store.events(handler, except, page).await.unwrap().events.len() > 4);
+        let failed = ids.iter().take(1).map(|id| FailedEvent {
+            id: *id,
+            at: Timestamp(1),
+            attempts: 1,
+            error: "no".to_owned(),
+        });
+        let settle = OutboxChange::Settle { failed: failed.collect(), delivered: ids[1..].into() };
+        let mut controls: Vec<Control> =
+            started.iter().map(|claimed| end(claimed, Ended::Finished)).collect();
+        controls.push(Control::Outbox { handler, change: settle });
+        controls.push(Control::Outbox { handler, change: OutboxChange::Retry });
+        controls.push(Control::Outbox { handler, change: OutboxChange::Discard });
+        commit(&*store, Batch { controls, wants: wants.clone(), ..batch(queue) }).await;
+    };
+    // The plans are made now.
+    round(10).await;
+    for _ in 0..WAITING / 500 {
+        round(250).await;
+    }
+    for _ in 0..ROUNDS {
+        round(5).await;
+    }
+    store.close().await;
+    let rows = until("the figures of the store's sessions", async || {
+        let (rows, searches) = fetched(&admin, "event").await;
+        (searches >= 4 * ROUNDS).then_some(rows)
+    })
+    .await;
+    assert!(rows < WAITING as i64, "{rows} events read for {ROUNDS} times ten of {WAITING}");
 }
 
 /// Transactions until a snapshot counts as old, and the time.

@@ -18,7 +18,7 @@ use crate::store::{
     Affected, Batch, BatchReply, Claimed, Control, Counts, EventKind, HandlerId, NewAction,
     NewEvent, OwnerId, QueueId, Record, Rejected, Resumed, ScheduleState, Store, Submitted,
 };
-pub(super) use outbox::Outbox;
+pub(super) use outbox::{Events, Outbox};
 pub(super) use row::Row;
 
 #[derive(Debug, Clone, Default)]

@@ -10,15 +10,19 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::cases;
 use super::histories::{BEGIN, Step, batch, steps};
-use super::model::Model;
+use super::model::{Events, Model};
 use crate::action::{Parameters, Value};
 use crate::store::query::{Cursor, Query};
 use crate::store::{
-    Batch, BatchReply, Counts, NewAction, PastAttempt, QueueId, Record, Store, StoreError,
+    Batch, BatchReply, Counts, HandlerId, NewAction, PastAttempt, QueueId, Record, Store,
+    StoreError,
 };
 
 /// Maximum number of actions of a page when the store is read.
 const PAGE: usize = 250;
+
+/// The handlers of events.
+const HANDLERS: [&str; 2] = ["Everything", "Ends"];
 
 /// Batches for several queues, drawn from a seed, and all that was acknowledged of them.
 ///
@@ -29,6 +33,9 @@ pub struct Witness {
     runner: TestRunner,
     names: Vec<String>,
     queues: Vec<QueueId>,
+    /// True if handlers are told of events: reading these takes time.
+    tells: bool,
+    handlers: Vec<HandlerId>,
     now: i64,
     /// Contents of the store after each group since it was opened; the first is what was found then.
     versions: Vec<Model>,
@@ -87,6 +94,8 @@ impl Witness {
             runner: TestRunner::new_with_rng(cases(1), random),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             queues: Vec::new(),
+            tells: seed.is_multiple_of(3),
+            handlers: Vec::new(),
             now: BEGIN,
             versions: vec![Model::default()],
             unanswered: None,
@@ -126,8 +135,18 @@ impl Witness {
             let rows = rows(store, id).await?;
             contents.insert(id, Contents { paused: read.paused, counts: read.counts, rows });
         }
-        self.queues = queues;
-        let whole = |model: &Model| self.holds(model) == contents;
+        let mut handlers = Vec::new();
+        for name in HANDLERS.iter().filter(|_| self.tells) {
+            handlers.push(store.open_handler(name).await?);
+        }
+        if !self.handlers.is_empty() && handlers != self.handlers {
+            return Err(Damage::Differs(format!("{handlers:?}, not {:?}", self.handlers)));
+        }
+        (self.queues, self.handlers) = (queues, handlers);
+        let events = Events::read(store, &self.handlers, PAGE).await?;
+        let whole = |model: &Model| {
+            self.holds(model) == contents && model.outbox.events(&self.handlers) == events
+        };
         let found = if self.unanswered.as_ref().is_some_and(whole) {
             Found { lost: 0, unanswered_kept: true }
         } else if let Some(lost) = self.versions.iter().rev().position(whole) {
@@ -150,6 +169,7 @@ impl Witness {
         for queue in &self.queues {
             model.queues.entry(*queue).or_default();
         }
+        model.handlers.clone_from(&self.handlers);
         self.group.clear();
         for _ in 0..number {
             let step: Step = self.draw(steps(12, 6, false));
@@ -227,6 +247,9 @@ impl Witness {
                     id.0, found.paused, wanted.paused
                 );
             }
+        }
+        if self.tells {
+            text += ", or in the events of its handlers";
         }
         text
     }

@@ -4,7 +4,7 @@
 //! long report, a dump. All actions that were started since still stand in the index of those that wait, before all others, and
 //! each claim walks past them: a queue that drains gets slower with each action. So claims begin behind the last action that was
 //! claimed, in each priority; another connection looks for what stands before that, each second. The same holds for old actions
-//! that are deleted in the order of their ends.
+//! that are deleted in the order of their ends, and for events: `event_marks`.
 //!
 //! Marks are only kept while there is such a snapshot ([`Marks::note_old`]). Then an action that comes to stand before a mark
 //! (because it is tried again, or another server was slower to commit it) may start later than others behind it.
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::event_marks::EventMarks;
 use crate::store::Claimed;
 
 /// Time by which a mark stays behind what was claimed. Actions that other servers take at the same time are mostly committed by
@@ -30,6 +31,7 @@ pub(super) struct Marks {
     queues: Mutex<HashMap<i32, BTreeMap<i32, Mark>>>,
     /// When the last action had ended that was deleted, in milliseconds.
     pruned: Mutex<HashMap<i32, i64>>,
+    pub(super) events: EventMarks,
 }
 
 /// A mark of one priority: ids up to it are passed over.
@@ -57,6 +59,7 @@ impl Marks {
         if !is_old {
             self.queues().clear();
             lock(&self.pruned).clear();
+            self.events.clear();
         }
     }
 

@@ -5,7 +5,7 @@
 //! - one connection: `connection`, what is sent in one message: `message`, columns: `columns`, errors: `errors`; all connections
 //!   and tasks of a store: `setup`;
 //! - batches: `write`, on one connection, the batches of all queues that wait in one transaction;
-//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`; the clocks of server and database: `clocks`;
+//! - old snapshots, and where claims begin meanwhile: `snapshots`, `marks`, `event_marks`; the clocks of server and database: `clocks`;
 //! - reads: `read`, those of single actions grouped; pages of listings: `list`; both on a small pool of connections: `pool`;
 //! - this server among others: `owner`, its lease: `lease`; what servers know of one another: `sites`,
 //!   `servers`; what they show of attempts that run: `show`; the size of the database: `size`;
@@ -41,6 +41,7 @@ mod columns;
 mod connect;
 mod connection;
 mod errors;
+mod event_marks;
 mod lease;
 mod list;
 mod listen;
@@ -251,9 +252,9 @@ async fn open(setup: Arc<Setup>) -> Result<Opened, Failure> {
     let marks = Arc::new(Marks::default());
     setup.spawn(snapshots::watch(Arc::clone(&setup), Arc::clone(&marks)));
     let (owner_of, sites_of) = (Arc::clone(&owner), Arc::clone(&sites));
-    let writing = Writer::new(Arc::clone(&setup), owner_of, sites_of, notices, marks);
+    let writing = Writer::new(Arc::clone(&setup), owner_of, sites_of, notices, Arc::clone(&marks));
     tokio::spawn(writing.run(jobs));
-    let reader = Reader::new(&setup, Arc::clone(&owner), Arc::clone(&sites))?;
+    let reader = Reader::new(&setup, Arc::clone(&owner), Arc::clone(&sites), marks)?;
     let (single, asked) = mpsc::unbounded_channel();
     setup.spawn(reader.clone().read_groups(asked));
     let showing = Showing::new(Arc::clone(&setup), Arc::clone(&owner));

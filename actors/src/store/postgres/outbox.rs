@@ -1,5 +1,7 @@
 //! Events for handlers: their reading, and which server delivers them. They are written with the changes: `write::events`.
 
+use std::time::Instant;
+
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
 
@@ -96,7 +98,8 @@ impl Reader {
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX - 1);
         let (actions, bytes) = (number(limit.actions), number(limit.bytes));
         let except: Vec<i64> = except.iter().map(|event| event.0).collect();
-        let from = i64::MIN;
+        let (marks, begun) = (self.marks(), Instant::now());
+        let from = if marks.is_old() { marks.events.from(handler.0, begun) } else { i64::MIN };
         self.with(async |client: &Object| {
             let statement = client.prepare_cached(EVENTS).await?;
             let rows =
@@ -114,6 +117,13 @@ impl Reader {
                 }
             }
             self.sites().learn(client).await?;
+            // What is left out waits as well.
+            let first = rows.first().map(|row| row.try_get(13)).transpose()?;
+            if let Some(first) = first.into_iter().chain(except.iter().copied()).min()
+                && marks.is_old()
+            {
+                marks.events.note(handler.0, first, begun);
+            }
             Ok(page)
         })
         .await

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 
 use super::columns::{Tally, figures, id_number, origin, parameters, state, text, time};
 use super::errors::{Failure, corrupt};
+use super::marks::Marks;
 use super::owner::Owner;
 use super::pool::Readers;
 use super::setup::Setup;
@@ -111,6 +112,7 @@ pub(super) struct Asked {
 pub(super) struct Reader {
     readers: Readers,
     sites: Arc<Sites>,
+    marks: Arc<Marks>,
 }
 
 impl Reader {
@@ -118,8 +120,9 @@ impl Reader {
         setup: &Arc<Setup>,
         owner: Arc<Owner>,
         sites: Arc<Sites>,
+        marks: Arc<Marks>,
     ) -> Result<Self, Failure> {
-        Ok(Self { readers: Readers::new(Arc::clone(setup), owner)?, sites })
+        Ok(Self { readers: Readers::new(Arc::clone(setup), owner)?, sites, marks })
     }
 
     /// Reads with a connection of the pool.
@@ -133,6 +136,11 @@ impl Reader {
     /// Ends the connections.
     pub(super) fn close(&self) {
         self.readers.close();
+    }
+
+    /// Returns the marks of this server.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Returns what is known of the sites that rows name.

@@ -14,7 +14,7 @@ use super::schema::{self, DEFERRED, PrepareError};
 use crate::action::State;
 use crate::store::StoreError;
 
-/// The largest id that a database may have given out. Beyond it too few would be left, and no server comes so far.
+/// The largest id, and the largest number of an event, that a database may have given out. Beyond it too few would be left, and no server comes so far.
 const MAX_LAST_ID: i64 = i64::MAX / 2;
 
 /// Checks that a database of SQLite's, which nobody has open, is not damaged.
@@ -199,7 +199,7 @@ fn shapes(database: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
     rows.collect()
 }
 
-/// Checks the ids that were given out.
+/// Checks the ids of actions and the numbers of events that were given out.
 fn ids(database: &Connection) -> Result<(), Reason> {
     let (last, first): (i64, i64) = database.query_row(
         "SELECT max(last_id, (SELECT coalesce(max(id), 0) FROM action)),
@@ -207,10 +207,19 @@ fn ids(database: &Connection) -> Result<(), Reason> {
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    match first >= 0 && last <= MAX_LAST_ID {
-        true => Ok(()),
-        false => Err(Reason::Content(format!("ids of its actions are not in 1..={MAX_LAST_ID}"))),
+    if first < 0 || last > MAX_LAST_ID {
+        return Err(Reason::Content(format!("ids of its actions are not in 1..={MAX_LAST_ID}")));
     }
+    let (last, first): (i64, i64) = database.query_row(
+        "SELECT max(last_event, (SELECT coalesce(max(id), 0) FROM event)),
+         min(last_event, (SELECT coalesce(min(id), 1) - 1 FROM event)) FROM meta",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if first < 0 || last > MAX_LAST_ID {
+        return Err(Reason::Content(format!("numbers of its events are not in 1..={MAX_LAST_ID}")));
+    }
+    Ok(())
 }
 
 /// Checks that each queue knows how many actions it has in each state.

@@ -10,7 +10,7 @@ use crate::store::postgres::connection::{by, within};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::notices::To;
 use crate::store::postgres::owner::Part;
-use crate::store::{Batch, BatchReply, Notice, OwnerId, Resumed};
+use crate::store::{Batch, BatchReply, Control, Notice, OutboxChange, OwnerId, Resumed};
 
 impl Writer {
     /// Makes one attempt at a transaction of batches that were begun at this time.
@@ -95,6 +95,11 @@ impl Writer {
             for (priority, id) in decided.queued_again().chain(brought.first_queued.iter().copied())
             {
                 self.marks.lower(decided.queue, priority, id);
+            }
+            for control in &decided.batch.controls {
+                if let Control::Outbox { handler, change: OutboxChange::Retry } = control {
+                    self.marks.events.forget(handler.0);
+                }
             }
         }
     }
