@@ -349,6 +349,20 @@ fn a_file_of_the_servers_own_is_never_opened_by_another_name() {
 
 /// Between the look and the opening another file takes the name.
 #[cfg(target_os = "linux")]
+/// Its name below may be gone again by then, and nobody may have looked for the server's own files yet.
+#[test]
+fn a_file_of_the_servers_own_that_took_a_name_is_known_by_its_other_name() {
+    use actiond_actors::store::sqlite::OwnFiles;
+    let (_directory, at) = scene();
+    fs::create_dir(at.join("data")).unwrap();
+    fs::write(at.join("data/actions.db"), "secret").unwrap();
+    let _own = OwnFiles::of(&at.join("data"));
+    let found = rustix::fs::stat(at.join("in/file")).unwrap();
+    let data = fs::File::open(at.join("data")).unwrap().into();
+    let error = super::unix::open_by_name(&data, "actions.db".as_ref(), &found).unwrap_err();
+    assert_eq!(error.to_string(), OWN_FILE);
+}
+
 #[test]
 fn a_file_of_the_servers_own_is_not_opened_while_names_are_swapped() {
     use actiond_actors::store::sqlite::OwnFiles;

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actiond_actors::store::sqlite::look_at_own_files;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, statat, unlinkat,
 };
@@ -202,28 +203,30 @@ fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
     // open it costs as much again as all the rest.
     if found.st_nlink <= 1 && !SWAPPED.load(Ordering::Relaxed) {
         may_be_opened(&found)?;
-        return open_by_name(directory, name);
+        return open_by_name(directory, name, &found);
     }
     // Not opened but held, so that it stays this very file. To let go of it takes no locks away.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let held = openat(directory, name, flags, Mode::empty())
         .map_err(|error| explained(directory, name, error))?;
-    may_be_opened(&fstat(&held)?)?;
+    let held_file = fstat(&held)?;
+    may_be_opened(&held_file)?;
     match descriptors() {
         Some(descriptors) => {
             let name = DecInt::from_fd(&held);
             let open = |flags| openat(descriptors, name.as_c_str(), flags, Mode::empty());
             Ok(open_with(open)?.into())
         }
-        None => open_by_name(directory, name),
+        None => open_by_name(directory, name, &held_file),
     }
 }
 
 /// The same where what is held can't be opened.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn open_regular(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
-    may_be_opened(&statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?)?;
-    open_by_name(directory, name)
+    let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    may_be_opened(&found)?;
+    open_by_name(directory, name, &found)
 }
 
 /// Returns the directory in which the system shows the descriptors of this process, if it does.
@@ -240,11 +243,16 @@ fn descriptors() -> Option<&'static OwnedFd> {
 /// True once a file of the server's own has taken the name of another one between the look at it and its opening.
 static SWAPPED: AtomicBool = AtomicBool::new(false);
 
-/// Opens a file by its name after that was looked at; another file may have taken the name since.
-fn open_by_name(directory: &OwnedFd, name: &OsStr) -> io::Result<File> {
+/// Opens a file by its name after that was looked at and `found`; another file may have taken the name since.
+pub(super) fn open_by_name(directory: &OwnedFd, name: &OsStr, found: &Stat) -> io::Result<File> {
     let open = |flags| openat(directory, name, flags | OFlags::NOFOLLOW, Mode::empty());
     let file = open_with(open).map_err(|error| explained(directory, name, error))?;
     let opened = fstat(&file)?;
+    if (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino) {
+        // The other one may be a file of the server's own whose name here is gone again, so that its number of names does not
+        // tell; and perhaps nobody has looked for those yet.
+        look_at_own_files();
+    }
     let Err(error) = may_be_opened(&opened) else { return Ok(file.into()) };
     if is_ours(&opened) {
         // Never closed: that would take its locks away. From now on nothing is opened by its name where there
