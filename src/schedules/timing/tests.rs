@@ -213,20 +213,22 @@ const MINUTES: [i64; 12] = [0, 10, 11, 12, 15, 29, 30, 40, 41, 42, 45, 59];
 /// names for the first time, or jumps over one.
 fn walk(zone: Tz, first: DateTime<Utc>) -> Vec<Vec<i64>> {
     let mut due = vec![Vec::new(); CASES.len()];
-    let mut highest: Option<NaiveDateTime> = None;
+    // Local times in minutes.
+    let mut highest: Option<i64> = None;
     for minute in (0..366 * 24 * 60).filter(|minute| MINUTES.contains(&(minute % 60))) {
         let now = first + TimeDelta::minutes(minute);
-        let shown = now.naive_utc() + zone.offset_from_utc_datetime(&now.naive_utc()).fix();
-        let mut passed = highest.map_or(shown, |highest| highest + TimeDelta::minutes(1));
+        let offset = zone.offset_from_utc_datetime(&now.naive_utc()).fix();
+        let shown = (now.timestamp() + i64::from(offset.local_minus_utc())) / 60;
         let mut is_due = vec![false; CASES.len()];
-        while passed <= shown {
-            let may_be_due = MINUTES.contains(&i64::from(passed.minute()));
-            for (is_due, (_, names)) in is_due.iter_mut().zip(CASES).filter(|_| may_be_due) {
-                *is_due |= names(&passed);
+        for passed in highest.map_or(shown, |highest| highest + 1)..=shown {
+            if MINUTES.contains(&(passed % 60)) {
+                let local = DateTime::from_timestamp(passed * 60, 0).unwrap().naive_utc();
+                for (is_due, (_, names)) in is_due.iter_mut().zip(CASES) {
+                    *is_due |= names(&local);
+                }
             }
-            highest = Some(passed);
-            passed += TimeDelta::minutes(1);
         }
+        highest = highest.max(Some(shown));
         for (due, is_due) in due.iter_mut().zip(is_due) {
             due.extend(is_due.then_some(now.timestamp_millis()));
         }
