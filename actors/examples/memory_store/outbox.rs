@@ -165,7 +165,7 @@ impl Outbox {
         let event = |id: Option<&EventId>| id.and_then(|id| self.events.get(id));
         OutboxState {
             pending: pending.len() as u64,
-            oldest: event(pending.first()).map(|event| event.at),
+            oldest: pending.first().copied().zip(event(pending.first()).map(|event| event.at)),
             failed: failed.len() as u64,
             dropped: known.map_or(0, |handler| handler.dropped),
             last_failure: event(failed.last()).and_then(|event| event.failed.clone()),

@@ -66,7 +66,7 @@ struct Settled(Result<BatchReply, StoreError>);
 /// The number of events was read.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Counted(OutboxState);
+struct Counted(Result<OutboxState, StoreError>);
 
 /// It is this server that delivers, or another one.
 #[derive(Message)]
@@ -142,8 +142,12 @@ pub(crate) struct HandlerActor {
     settling: Option<Outcomes>,
     is_reading: bool,
     is_counting: bool,
+    /// True if events were written down as failed that were not counted.
+    uncounted: bool,
     /// True if there may be events that were not read.
     look: bool,
+    /// True after another server was found to deliver, until all that was under way here has ended and is written down.
+    starts_over: bool,
     /// True until this time after the store could not be read or written.
     store_is_away: bool,
     told_failed: Seldom,
@@ -182,7 +186,9 @@ impl HandlerActor {
             settling: None,
             is_reading: false,
             is_counting: false,
+            uncounted: true,
             look: true,
+            starts_over: false,
             store_is_away: false,
             told_failed: Seldom::default(),
             told_dropped: Seldom::default(),
@@ -298,6 +304,13 @@ impl HandlerActor {
         {
             return;
         }
+        // Or what is under way would be read, and told, beside itself.
+        if self.starts_over
+            && (self.in_flight > 0 || self.settling.is_some() || !self.outcomes.is_empty())
+        {
+            return;
+        }
+        self.starts_over = false;
         (self.look, self.is_reading) = (false, true);
         let except = self.held.keys().copied().collect();
         let page = self.outbox.store.events(self.shared.id(), except, PAGE);
@@ -371,10 +384,34 @@ impl HandlerActor {
         if self.is_counting || !self.shared.leads() || self.stopping.is_some() {
             return;
         }
-        self.is_counting = true;
+        (self.is_counting, self.uncounted) = (true, false);
         let (to, state) = (ctx.address(), self.outbox.store.outbox_state(self.shared.id()));
-        let counted = async move { to.do_send(Counted(state.await.unwrap_or_default())) };
+        let counted = async move { to.do_send(Counted(state.await)) };
         drop(self.executor.spawn(counted));
+    }
+
+    /// Forgets the events before this one, which were dropped.
+    fn forget_before(&mut self, oldest: EventId) {
+        let gone: Vec<_> = self.due.keys().filter(|(_, id)| *id < oldest).copied().collect();
+        for key in gone {
+            if let Some(lane) = self.due.remove(&key) {
+                self.failures.remove(&key.1);
+                self.let_go(key.1);
+                self.lanes.go_on(lane);
+            }
+        }
+        let mut gone = Vec::new();
+        self.lanes.remove(|event| {
+            let is_gone = event.id < oldest;
+            gone.extend(is_gone.then_some(event.id));
+            is_gone
+        });
+        for id in gone {
+            self.failures.remove(&id);
+            self.let_go(id);
+        }
+        // One that was made pending again meanwhile is older, and is read once more.
+        self.look = true;
     }
 
     /// Asks the store which server is to deliver.
@@ -395,7 +432,7 @@ impl Actor for HandlerActor {
         self.shared.publish(Some(ctx.address()));
         self.ask_to_lead(ctx);
         ctx.run_interval(TICK, |handler, ctx| {
-            if !handler.held.is_empty() || handler.look {
+            if !handler.held.is_empty() || handler.look || handler.uncounted {
                 handler.count(ctx);
             }
             // What other servers write is not told here.
@@ -427,6 +464,8 @@ impl Handler<Read> for HandlerActor {
     fn handle(&mut self, Read(page): Read, ctx: &mut Self::Context) {
         self.is_reading = false;
         match page {
+            // Another server may have told of these since.
+            Ok(_) if self.starts_over => self.look = true,
             Ok(EventPage { events, more, unreadable }) => {
                 self.look |= more;
                 for stored in events {
@@ -472,6 +511,8 @@ impl Handler<Ended> for HandlerActor {
                     self.pause(&why);
                 }
                 match wait {
+                    // It is read again, by whoever delivers.
+                    Some(_) if self.starts_over => {}
                     Some(wait) => {
                         self.failures.insert(id, failures);
                         self.due.insert((Instant::now() + wait, id), lane);
@@ -494,6 +535,7 @@ impl Handler<Settled> for HandlerActor {
         let Some(mut outcomes) = self.settling.take() else { return };
         match answer {
             Ok(_) => {
+                self.uncounted |= !outcomes.failed.is_empty();
                 let failed = outcomes.failed.iter().map(|failed| failed.id);
                 for id in outcomes.delivered.into_iter().chain(failed) {
                     self.let_go(id);
@@ -523,13 +565,22 @@ impl Handler<Counted> for HandlerActor {
 
     fn handle(&mut self, Counted(state): Counted, ctx: &mut Self::Context) {
         self.is_counting = false;
-        let OutboxState { pending, failed, dropped, .. } = state;
+        let OutboxState { pending, oldest, failed, dropped, .. } = match state {
+            Ok(state) => state,
+            Err(_) => {
+                self.uncounted = true;
+                return;
+            }
+        };
         let before = self.dropped.replace(dropped).unwrap_or(dropped);
         if let Some(number) = self.told_dropped.count(dropped.saturating_sub(before)) {
             let (name, most) = (self.shared.name(), self.settings.max_pending);
             log::warn!(
                 "handler {name}: {number} events were dropped undelivered, the oldest first: more than {most} were there (MaxPending)"
             );
+        }
+        if let Some((oldest, _)) = oldest.filter(|_| dropped > before) {
+            self.forget_before(oldest);
         }
         let most = pending.max(failed);
         let excess = most.saturating_sub(self.settings.max_pending);
@@ -552,6 +603,7 @@ impl Handler<Leads> for HandlerActor {
             self.held_bytes = 0;
             self.failed_lanes.clear();
             self.failures.clear();
+            self.starts_over = true;
         }
         self.look |= leads && !before;
         self.pump(ctx);

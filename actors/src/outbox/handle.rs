@@ -176,7 +176,7 @@ impl Outbox {
         Ok(HandlerStatus {
             name: handler.name().to_owned(),
             pending,
-            oldest,
+            oldest: oldest.map(|(_, at)| at),
             in_flight: handler.in_flight.load(Ordering::Relaxed),
             failed,
             dropped,

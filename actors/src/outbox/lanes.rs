@@ -1,6 +1,6 @@
 //! The order of events: those of one action one after the other, those of different actions at the same time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
 /// Events that wait, sorted into lanes. Only the first of a lane may be under way; a lane is let go on when that is settled.
@@ -52,6 +52,20 @@ impl<L: Copy + Eq + Hash, E: Clone> Lanes<L, E> {
         }
     }
 
+    /// Removes what is gone, but for the first of each lane that is not ready: what becomes of that is seen when it ends.
+    pub(super) fn remove(&mut self, mut is_gone: impl FnMut(&E) -> bool) {
+        let ready: HashSet<L> = self.ready.iter().copied().collect();
+        self.of.retain(|lane, events| {
+            let first = if ready.contains(lane) { None } else { events.pop_front() };
+            events.retain(|event| !is_gone(event));
+            if let Some(first) = first {
+                events.push_front(first);
+            }
+            !events.is_empty()
+        });
+        self.ready.retain(|lane| self.of.contains_key(lane));
+    }
+
     /// Forgets all that waits.
     pub(super) fn clear(&mut self) {
         self.of.clear();
@@ -86,6 +100,32 @@ mod tests {
         lanes.go_on('b');
         assert_eq!(lanes.take(), None);
         assert!(lanes.of.is_empty(), "nothing is kept of lanes that are through");
+    }
+
+    #[test]
+    fn what_is_gone_is_removed_unless_it_is_under_way() {
+        let mut lanes = Lanes::default();
+        for (lane, event) in [('a', 1), ('b', 2), ('a', 3), ('c', 4), ('a', 5), ('b', 6), ('d', 2)]
+        {
+            lanes.add(lane, event);
+        }
+        assert_eq!(lanes.take(), Some(('a', 1)));
+        let mut gone = Vec::new();
+        lanes.remove(|event| {
+            let is_gone = *event < 4;
+            gone.extend(is_gone.then_some(*event));
+            is_gone
+        });
+        gone.sort_unstable();
+        assert_eq!(gone, [2, 2, 3]);
+        assert_eq!([lanes.take(), lanes.take()], [Some(('b', 6)), Some(('c', 4))]);
+        assert_eq!(
+            lanes.take(),
+            None,
+            "nothing is left of one lane, and the first of another is under way"
+        );
+        lanes.go_on('a');
+        assert_eq!(lanes.take(), Some(('a', 5)));
     }
 
     #[test]

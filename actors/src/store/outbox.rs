@@ -200,8 +200,8 @@ pub struct EventPage {
 pub struct OutboxState {
     /// Number of events that wait to be delivered.
     pub pending: u64,
-    /// Time of the oldest of them.
-    pub oldest: Option<Timestamp>,
+    /// The oldest of them, with its time.
+    pub oldest: Option<(EventId, Timestamp)>,
     /// Number of events that could not be delivered and are kept.
     pub failed: u64,
     /// Number of events that were dropped undelivered, because there were too many.

@@ -26,6 +26,7 @@
 //! - `embedded`: what an application does that is none of ours;
 //! - `failing`: a store that fails or answers late;
 //! - `owners`: leases, notices and what may start later, at the word of a store that others share;
+//! - `leading`: events of which another server tells for a while;
 //! - `powercut`: a machine that loses its power.
 
 #![allow(
@@ -52,6 +53,7 @@ mod files;
 mod formats;
 mod in_memory;
 #[cfg(target_os = "linux")]
+mod leading;
 mod leftovers;
 mod many;
 mod observing;

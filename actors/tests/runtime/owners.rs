@@ -22,18 +22,20 @@ use tempfile::TempDir;
 use crate::common::{SOON, at_gate, builder, end_state, nothing, state, submit, threads, to_do};
 use crate::observing::{CHANGES, Notes};
 
-const LEASE: Duration = Duration::from_millis(300);
+pub(crate) const LEASE: Duration = Duration::from_millis(300);
 
 /// A store of one server's own that says what the test has it say.
 #[derive(Clone)]
-struct Scripted {
+pub(crate) struct Scripted {
     inner: Arc<dyn Store>,
     says: Arc<Mutex<Says>>,
     owner: Arc<AtomicI64>,
 }
 
 #[derive(Default)]
-struct Says {
+pub(crate) struct Says {
+    /// It is another server that delivers events.
+    pub(crate) follows: bool,
     lease: Option<Duration>,
     renewal: Option<Result<Renewal, StoreError>>,
     renewals: usize,
@@ -51,13 +53,13 @@ impl std::fmt::Debug for Scripted {
 }
 
 impl Scripted {
-    fn new(directory: &TempDir, lease: Option<Duration>) -> Self {
+    pub(crate) fn new(directory: &TempDir, lease: Option<Duration>) -> Self {
         let inner = SqliteStore::open(directory.path(), Durability::Normal).unwrap();
         let says = Arc::new(Mutex::new(Says { lease, ..Says::default() }));
         Self { inner: Arc::new(inner), says, owner: Arc::new(AtomicI64::new(1)) }
     }
 
-    fn says(&self) -> MutexGuard<'_, Says> {
+    pub(crate) fn says(&self) -> MutexGuard<'_, Says> {
         self.says.lock().unwrap()
     }
 
@@ -166,6 +168,10 @@ impl Store for Scripted {
 
     fn owner(&self) -> OwnerId {
         OwnerId(self.owner.load(Ordering::SeqCst))
+    }
+
+    fn lead(&self, _: HandlerId) -> BoxFuture<'static, Result<bool, StoreError>> {
+        ready(Ok(!self.says().follows)).boxed()
     }
 
     fn lease(&self) -> Option<Duration> {

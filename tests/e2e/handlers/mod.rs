@@ -7,7 +7,9 @@
 //! | `failures` | receivers that fail, hang, break off and redirect; a server that is killed |
 //! | `callbacks` | addresses that submissions name |
 //! | `libraries` | files, scripts and programs |
+//! | `bounds` | what is kept for a receiver that takes nothing |
 
+mod bounds;
 mod callbacks;
 mod failures;
 mod libraries;

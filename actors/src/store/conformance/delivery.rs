@@ -132,7 +132,7 @@ pub async fn what_is_settled_is_pending_no_more(factory: &impl StoreFactory) {
     let all = bench.write_events(handler, 6).await;
     let of_other = bench.write_events(other, 1).await;
     let state = bench.outbox_state(handler).await;
-    let oldest = Some(Timestamp(begun + 1));
+    let oldest = Some((all[0], Timestamp(begun + 1)));
     assert_eq!(state, OutboxState { pending: 6, oldest, ..OutboxState::default() });
     assert_eq!(bench.outbox_state(other).await.pending, 1);
 
@@ -149,7 +149,7 @@ pub async fn what_is_settled_is_pending_no_more(factory: &impl StoreFactory) {
     assert_eq!(bench.pending(handler).await, [all[1], all[5]]);
     let state = bench.outbox_state(handler).await;
     let last_failure = Some(failure(all[4], 60));
-    let oldest = Some(Timestamp(begun + 2));
+    let oldest = Some((all[1], Timestamp(begun + 2)));
     assert_eq!(state, OutboxState { pending: 2, oldest, failed: 2, dropped: 0, last_failure });
     bench.settle(handler, &[], &[]).await;
     assert_eq!(bench.outbox_state(handler).await.pending, 2);

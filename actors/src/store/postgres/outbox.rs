@@ -37,12 +37,13 @@ const EVENTS: &str = "
     WHERE s.place <= $4 AND (s.total <= $5::int8 OR s.place = 1) ORDER BY e.id";
 
 const STATE: &str = "
-    SELECT (SELECT count(*) FROM event WHERE handler = $1),
-        (SELECT at FROM event WHERE handler = $1 ORDER BY handler, id LIMIT 1),
+    SELECT (SELECT count(*) FROM event WHERE handler = $1), o.at,
         (SELECT count(*) FROM failed_event WHERE handler = $1),
         (SELECT number FROM dropped WHERE handler = $1 ORDER BY handler DESC, number DESC LIMIT 1),
-        f.id, f.failed_at, f.attempts, f.last_error
+        f.id, f.failed_at, f.attempts, f.last_error, o.id
     FROM (SELECT) AS one LEFT JOIN LATERAL (
+        SELECT id, at FROM event WHERE handler = $1 ORDER BY handler, id LIMIT 1) AS o ON true
+    LEFT JOIN LATERAL (
         SELECT id, failed_at, attempts, last_error FROM failed_event WHERE handler = $1
         ORDER BY handler DESC, id DESC LIMIT 1) AS f ON true";
 
@@ -149,7 +150,7 @@ impl Reader {
             };
             Ok(OutboxState {
                 pending: count(0)?,
-                oldest: time(&row, 1)?,
+                oldest: row.try_get::<_, Option<i64>>(8)?.map(EventId).zip(time(&row, 1)?),
                 failed: count(2)?,
                 dropped: count(3)?,
                 last_failure,

@@ -318,13 +318,13 @@ impl Reader {
                     )?
                     .query_row(params![handler.0, failed], |row| row.get(0))
             };
-            let oldest: Option<i64> = self
+            let oldest = self
                 .connection
                 .prepare_cached(
-                    "SELECT at FROM event INDEXED BY event_by_handler WHERE handler = ?1 AND failed = 0
+                    "SELECT id, at FROM event INDEXED BY event_by_handler WHERE handler = ?1 AND failed = 0
                      ORDER BY id LIMIT 1",
                 )?
-                .query_row([handler.0], |row| row.get(0))
+                .query_row([handler.0], |row| Ok((EventId(row.get(0)?), Timestamp(row.get(1)?))))
                 .optional()?;
             let dropped: Option<u64> = self
                 .connection
@@ -350,7 +350,7 @@ impl Reader {
                 .optional()?;
             Ok(OutboxState {
                 pending: count(0)?,
-                oldest: oldest.map(Timestamp),
+                oldest,
                 failed: count(1)?,
                 dropped: dropped.unwrap_or_default(),
                 last_failure,
