@@ -8,6 +8,7 @@
 //! | `callbacks` | addresses that submissions name |
 //! | `libraries` | files, scripts and programs |
 //! | `bounds` | what is kept for a receiver that takes nothing |
+//! | `storm` | a storm of events, over kills |
 
 mod bounds;
 mod callbacks;
@@ -15,6 +16,8 @@ mod failures;
 mod libraries;
 mod messages;
 mod receiver;
+#[cfg(target_os = "linux")]
+pub(crate) mod storm;
 
 use super::calls::Answer;
 use super::server::{Server, wait_until};

@@ -36,7 +36,8 @@ impl Came {
         found.unwrap_or_default()
     }
 
-    fn read(reader: &mut impl std::io::BufRead) -> Option<Self> {
+    /// Reads a request; `None` if the other side has ended the connection.
+    pub(super) fn read(reader: &mut impl std::io::BufRead) -> Option<Self> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if reader.read_line(&mut head).ok()? == 0 {
@@ -111,7 +112,7 @@ impl Receiver {
 }
 
 /// Returns false if the connection is to be ended.
-fn answer(stream: &mut TcpStream, does: Does) -> bool {
+pub(super) fn answer(stream: &mut TcpStream, does: Does) -> bool {
     let (status, more) = match does {
         Does::Answers(status) => (status, String::new()),
         Does::Redirects(to) => (307, format!("Location: http://{to}/\r\n")),

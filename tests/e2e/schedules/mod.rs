@@ -24,12 +24,12 @@ fn with(schedule: &str) -> String {
 const EACH_SECOND: &str = "Name=Ada\nRepeatSecs=1\nOverlap=queue";
 
 impl Server {
-    fn list(&self) -> Answer {
+    pub(crate) fn list(&self) -> Answer {
         self.info("Process", "getStatus", "").success()
     }
 
     /// The times for which actions of the queue were due, as they are shown, the latest first.
-    fn due(&self) -> Vec<String> {
+    pub(crate) fn due(&self) -> Vec<String> {
         self.list().values("scheduled_time")
     }
 
@@ -37,7 +37,7 @@ impl Server {
         self.ask("ScheduleInfo").success()
     }
 
-    fn change_schedule(&self, action: &str, name: &str) -> Answer {
+    pub(crate) fn change_schedule(&self, action: &str, name: &str) -> Answer {
         self.post("ScheduleInfo", &[("ScheduleAction", action), ("ScheduleName", name)])
     }
 
@@ -47,7 +47,7 @@ impl Server {
 }
 
 /// Each due time is there once, and all of them are counted.
-fn check_due(server: &Server) -> usize {
+pub(crate) fn check_due(server: &Server) -> usize {
     let mut due = Vec::new();
     // What is due meanwhile is in one of the two.
     wait_until("a list and a number of one moment", || {
