@@ -7,6 +7,7 @@
 //! - `passwords`, `tls`: each way to let the server in;
 //! - `failover`: a standby that becomes the primary, and a database that is away;
 //! - `faults`: single faults of a server or of the database;
+//! - `events`: a storm of events over two servers, of which one is killed;
 //! - `storm`: three servers, while everything fails;
 //! - `migrate`: moving from a data directory and back;
 //! - here: one server, and two.
@@ -16,6 +17,8 @@
 mod away;
 #[path = "../../../actors/tests/postgres/cluster.rs"]
 mod cluster;
+#[cfg(target_os = "linux")]
+mod events;
 mod failover;
 #[cfg(target_os = "linux")]
 mod faults;
