@@ -113,9 +113,9 @@ pub use events::{
 };
 pub use key::SubmissionKey;
 pub use lifecycle::{Came, OnRestart, Recovery};
-#[cfg(unix)]
-pub use perform::ChildProcess;
 pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
+#[cfg(unix)]
+pub use perform::{Bystander, ChildProcess};
 pub use queue::{
     ActionStatus, Backoff, Commanded, Listing, Load, Many, ManyCommand, QueueError, QueueHandle,
     QueueSettings, Refused, Relayed, RelayedCommand, RetryPolicy, RunOutcome, StatusWithin,

@@ -27,6 +27,8 @@ use crate::worker::Attempt;
 pub use crate::worker::run::process::ChildProcess;
 #[cfg(unix)]
 use crate::worker::run::process::ProcessWork;
+#[cfg(unix)]
+pub use crate::worker::run::programs::Bystander;
 pub use crate::worker::{StopReason, Wish};
 pub use failure::{Failure, StopRequested};
 

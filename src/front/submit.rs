@@ -20,7 +20,7 @@ use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, RESERVED, is_reserved};
 use crate::aci::words::parse_bool;
 use crate::aci::words::shorten;
-use crate::events::handlers::{allows, target};
+use crate::events::handlers::{allows, is_own_port, target};
 
 const ACTION_ID: &str = "ActionID";
 const KEY: &str = "Idempotency-Key";
@@ -49,6 +49,8 @@ const NO_CALLBACKS: &str = "none: this server tells the end of an action to no a
 /// The reason for which this address may not be named.
 const OTHER_HOST: &str =
     "an address on one of the hosts that this server allows ([Actions] AllowedCallbackHosts)";
+/// The reason for which a port of the server itself may not be named: it would be asked by this machine, which may do more than most.
+const OWN_PORT: &str = "an address that is not one of this server's own ports";
 /// The reason for which an action that a worker elsewhere does is not run at once.
 const NOT_AT_ONCE: &str = "false: a worker elsewhere does this action, so it is queued until one takes it; Wait waits for its result";
 
@@ -167,8 +169,11 @@ fn callback(call: &Call<'_>, at_once: bool) -> Result<Option<String>, AciError> 
     if text.len() > MAX_CALLBACK {
         return refused(&format!("an address of at most {MAX_CALLBACK} bytes"));
     }
+    let inner = &call.endpoint.inner;
+    let ports: Vec<u16> = [Some(inner.port), inner.service_port].into_iter().flatten().collect();
     match target(text) {
         // As it is sent: its host was judged by that.
+        Ok(url) if is_own_port(&url, &inner.host, &ports) => refused(OWN_PORT),
         Ok(url) if allows(allowed, &url) => Ok(Some(url.into())),
         Ok(_) => refused(OTHER_HOST),
         Err(must_be) => refused(must_be),

@@ -2,6 +2,7 @@
 //! `own_kind`, the server with a kind of action more. They are run as they stand.
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -155,13 +156,38 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
         .filter(|line| !line.starts_with("IngestHost=") && !line.starts_with("IngestPort="))
         // Nor are there such certificates, keys, databases and programs; servers are in one value or in several.
         .filter(|line| {
-            !["SSL", "[SSL", "ForwardKey", "ForwardCAFile", "ForwardTo=", "ConnectionString"]
-                .iter()
-                .any(|start| line.starts_with(start))
+            ![
+                "SSL",
+                "[SSL",
+                "ForwardKey",
+                "ForwardCAFile",
+                "ForwardTo=",
+                "ConnectionString",
+                // Each excludes another key, or is the secret of nobody.
+                "BearerToken",
+                "BasicPassword=",
+                "ProxyPassword=",
+                "Secret=",
+                "CallbackHandler=",
+                "RepeatSecs=",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
         })
         .map(|line| if line.starts_with("Command=") { "Command=true" } else { line })
         .collect();
-    // The directories of the examples are not there.
+    // The files of the examples are read, and their directories are not there.
+    for (file, text) in [
+        ("receiver.password", "secret"),
+        ("proxy.password", "secret"),
+        ("receiver.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("events.lua", "function handler(request, xml) end"),
+    ] {
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.create(true).write(true).mode(0o600);
+        let mut file = options.open(home.path().join(file)).expect("a file");
+        file.write_all(text.as_bytes()).expect("it is written");
+    }
     let (_, warnings) = configured(&home, &marks_taken_away.join("\n"));
     let mut others = warnings.lines().filter(|line| !line.ends_with("no such directory now"));
     assert_eq!(others.next(), None);

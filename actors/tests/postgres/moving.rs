@@ -10,8 +10,8 @@ use actiond_actors::store::postgres::{Connect, PostgresStore};
 use actiond_actors::store::sqlite::SqliteStore;
 use actiond_actors::store::{
     Batch, Control, EventId, EventKind, EventWants, FailedEvent, HandlerId, LevelChange, NewAction,
-    NewEvent, Origin, OutboxChange, OutboxState, QueueId, QueueLevel, Record, ScheduledFor, Site,
-    Store, StoredEvent,
+    NewEvent, Origin, OutboxChange, OutboxState, QueueId, QueueLevel, Record, ScheduleChange,
+    ScheduledFor, Site, Store, StoredEvent,
 };
 use actiond_actors::{ActionId, Durability, Timestamp};
 
@@ -64,12 +64,15 @@ async fn fill(store: &dyn Store) -> Vec<ActionId> {
     EventKind::ALL.into_iter().for_each(|kind| wants.add(kind, tell));
     let wants = Some(Arc::new(wants));
     let schedule =
-        ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(5), on_demand: false };
+        ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(5), on_demand: true };
     let origin = Origin {
         action_id: Some("a b".to_owned()),
         callback: Some("http://localhost/".to_owned()),
         schedule: Some(schedule),
     };
+    let see = ScheduleChange::See { at: Timestamp(0) };
+    let see = Control::Schedule { name: "Nightly".to_owned(), change: see };
+    store.commit(Batch { controls: vec![see], ..batch(queue) }).await.unwrap();
     let mut submissions = vec![new_action(); 3];
     if let Some(NewAction::Given { origin: given, .. }) = submissions.first_mut() {
         *given = Some(Box::new(origin));

@@ -46,6 +46,12 @@ pub(super) fn read<'r>(
             "can't be used for CallbackURL: it would be sent to whatever address a client names";
         reader.problem_at(section, by, reason);
     }
+    if let Use::Callbacks(_) = &purpose
+        && headers.contains_key(AUTHORIZATION)
+    {
+        let reason = "can't have Authorization for CallbackURL: it would be sent to whatever address a client names";
+        reader.problem_at(section, keys::HEADERS, reason);
+    }
     headers.extend(login.map(|(_, value)| (AUTHORIZATION, value)));
     let receiver = match purpose {
         Use::Handler => Receiver::One(url(reader, section)),

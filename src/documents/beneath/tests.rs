@@ -359,7 +359,7 @@ fn a_file_of_the_servers_own_that_took_a_name_is_known_by_its_other_name() {
     let _own = OwnFiles::of(&at.join("data"));
     let found = rustix::fs::stat(at.join("in/file")).unwrap();
     let data = fs::File::open(at.join("data")).unwrap().into();
-    let error = super::unix::open_by_name(&data, "actions.db".as_ref(), &found).unwrap_err();
+    let error = unix::open_by_name(&data, "actions.db".as_ref(), &found).unwrap_err();
     assert_eq!(error.to_string(), OWN_FILE);
 }
 

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use super::message::{Documents, Format, Message};
+use actiond_actors::Bystander;
 use actiond_actors::outbox::{Deliver, OutboxEvent, Undelivered};
 
 /// Number of bytes of the standard error that are kept, for the message about a failure.
@@ -71,8 +72,10 @@ impl Deliver for CommandHandler {
         Box::pin(async move {
             let message = Message::of(&event, settings.format, &*documents);
             // One that can't be started now can't be for the next event either.
-            let child = settings.start(&message).map_err(Undelivered::down)?;
-            settings.accompany(child, &message).await.map_err(Undelivered::for_now)
+            let (child, bystander) = settings.start(&message).map_err(Undelivered::down)?;
+            let ended = settings.accompany(child, &message).await;
+            drop(bystander);
+            ended.map_err(Undelivered::for_now)
         })
     }
 }
@@ -91,16 +94,17 @@ impl CommandSettings {
         let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));
         command.args(arguments).env_clear().envs(passed_on).envs(own);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
+        command.kill_on_drop(true);
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
         Some(command)
     }
 
-    fn start(&self, message: &Message) -> Result<Child, String> {
+    fn start(&self, message: &Message) -> Result<(Child, Bystander), String> {
         let mut command = self.command(message).ok_or("there is no program")?;
-        command.spawn().map_err(|error| format!("the program can't be started: {error}"))
+        Bystander::spawn(&mut command)
+            .map_err(|error| format!("the program can't be started: {error}"))
     }
 
     /// Feeds a program, and waits for its end.

@@ -117,6 +117,23 @@ pub(crate) fn allows(patterns: &[HostPattern], url: &Url) -> bool {
     url.host_str().is_some_and(|host| patterns.iter().any(|pattern| pattern.matches(host)))
 }
 
+/// Returns true if an address is that of one of these ports of this machine, as far as it can be told without looking names up: by a
+/// loopback address, the address of no host, `localhost`, or the name by which the server calls itself.
+pub(crate) fn is_own_port(url: &Url, own_host: &str, ports: &[u16]) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let is_here = match address(host) {
+        Some(address) => address.is_loopback() || address.is_unspecified(),
+        None => {
+            let name = without_dot(host);
+            name.eq_ignore_ascii_case("localhost")
+                || name.eq_ignore_ascii_case(without_dot(own_host))
+        }
+    };
+    let own_address = address(own_host).is_some_and(|own| address(host) == Some(own));
+    (is_here || own_address)
+        && url.port_or_known_default().is_some_and(|port| ports.contains(&port))
+}
+
 /// Returns host and port of an address, for messages: path and query may be secret.
 pub(crate) fn shown(url: &Url) -> String {
     let host = shorten(url.host_str().unwrap_or_default());
@@ -154,6 +171,25 @@ fn without_dot(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_of_the_server_itself_is_known_by_each_of_its_names() {
+        let is_own = |url: &str| is_own_port(&Url::parse(url).unwrap(), "Own.Example", &[7000, 80]);
+        for own in [
+            "http://127.0.0.1:7000/",
+            "http://2130706433/",
+            "http://[::1]:7000/x",
+            "http://[::ffff:127.0.0.1]:7000/",
+            "http://0.0.0.0:7000/",
+            "http://LOCALHOST.:7000/",
+            "http://own.example./",
+        ] {
+            assert!(is_own(own), "{own}");
+        }
+        for other in ["http://127.0.0.1:7001/", "https://localhost/", "http://else.example:7000/"] {
+            assert!(!is_own(other), "{other}");
+        }
+    }
 
     #[test]
     fn a_pattern_has_the_hosts_that_it_says() {

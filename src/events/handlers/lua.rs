@@ -69,6 +69,9 @@ impl LuaSettings {
             for name in UNSAFE {
                 lua.globals().set(name, mlua::Nil)?;
             }
+        } else if let Ok(os) = lua.globals().get::<Table>("os") {
+            // It would end the server.
+            os.set("exit", mlua::Nil)?;
         }
         Ok(lua)
     }
@@ -303,7 +306,7 @@ mod tests {
         ] {
             assert_eq!(run(&format!("assert({name} == nil)")).await, Ok(()), "{name}");
         }
-        let all = "function handler() assert(io.open and os.time and load and package) end";
+        let all = "function handler() assert(io.open and os.time and load and package and not os.exit) end";
         let unsafe_ = LuaSettings { allow_unsafe: true, ..settings(all) };
         assert_eq!(run_with(unsafe_).await, Ok(()));
         let binary = LuaSettings { script: "\u{1b}Lua".to_owned(), ..settings("") };

@@ -31,7 +31,7 @@ mod text_file;
 #[cfg(unix)]
 pub use command::{CommandHandler, CommandSettings};
 pub use hosts::HostPattern;
-pub(crate) use hosts::{HOST_FORMS, allows, target};
+pub(crate) use hosts::{HOST_FORMS, allows, is_own_port, target};
 pub use lua::{LuaHandler, LuaSettings, Requests};
 pub use message::{DocumentForm, Documents, Format, level_name};
 pub use requests::StoredRequests;

@@ -71,3 +71,19 @@ fn a_script_with_a_mistake_stops_the_start() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("[H] LuaScript=events.lua: can't be used: events.lua:"), "{said}");
 }
+
+/// What the server ends after a command is what that has started, and not a program that a handler runs.
+#[test]
+fn a_program_of_a_handler_is_left_alone_when_commands_end() {
+    let home = Home::new(
+        "[Actions]\nOnFinish=H\n[AsyncActions]\n0=C\n1=E\n[C]\nType=Command\nCommand=true\nMaximumThreads=2\n\
+         [E]\nType=Echo\n[H]\nLibraryName=CommandHandler\nCommand=sh -c 'sleep 0.3'\nRetries=0\n",
+    );
+    let server = home.start();
+    for _ in 0..10 {
+        server.submit_to("C", "");
+        server.submit_to("E", "");
+    }
+    let shown = wait_for_events(&server, "delivered", 20);
+    assert_eq!(shown.number("failed"), 0, "{}", shown.0);
+}

@@ -222,7 +222,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("BackupServer", &["Path"]),
     ("RestoreServer", &["FileName"]),
     ("EventInfo", &["EventAction", "Handler"]),
-    ("ScheduleInfo", &["ScheduleAction", "ScheduleName"]),
     (
         "ScheduleInfo",
         &[

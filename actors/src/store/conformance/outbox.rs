@@ -9,8 +9,8 @@ use crate::lifecycle::{Command, Ended};
 use crate::report::Node;
 use crate::store::{
     About, Batch, BatchReply, Control, EventKind, EventWants, HandlerId, LevelChange, NewAction,
-    NewEvent, Origin, OutboxChange, QueueLevel, Record, Rejected, Retention, ScheduledFor,
-    StoredEvent,
+    NewEvent, Origin, OutboxChange, QueueLevel, Record, Rejected, Retention, ScheduleChange,
+    ScheduledFor, StoredEvent,
 };
 
 /// Returns the wishes of a handler that wants events of these kinds.
@@ -25,8 +25,16 @@ pub(super) fn wants(handler: HandlerId, kinds: &[EventKind]) -> Arc<EventWants> 
 impl Bench {
     /// Opens a handler that wants everything, and returns its wishes.
     pub(super) async fn open_handler(&self, name: &str) -> (HandlerId, Arc<EventWants>) {
+        self.see_schedule().await;
         let handler = self.store.open_handler(name).await.unwrap();
         (handler, wants(handler, &EventKind::ALL))
+    }
+
+    /// Makes the schedule of [`an_origin`] known.
+    async fn see_schedule(&self) {
+        let change = ScheduleChange::See { at: Timestamp(0) };
+        let see = Control::Schedule { name: "Nightly".to_owned(), change };
+        assert_eq!(self.control(see).await, Ok(Vec::new()));
     }
 
     /// Makes a change that handlers hear of.
@@ -98,7 +106,7 @@ fn end(id: ActionId, attempt: u32, ended: Ended) -> Control {
     Control::End(an_end(id, attempt, ended).into())
 }
 
-/// An origin with something in each of its fields.
+/// An origin with something in each of its fields. Its schedule must be known: see [`Bench::see_schedule`].
 fn an_origin() -> Origin {
     Origin {
         action_id: Some("\"callback\":\0ä".to_owned()),
@@ -106,7 +114,7 @@ fn an_origin() -> Origin {
         schedule: Some(ScheduledFor {
             schedule: "Nightly".to_owned(),
             due: Timestamp(7),
-            on_demand: false,
+            on_demand: true,
         }),
     }
 }
@@ -355,6 +363,7 @@ pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
 /// What an action was submitted with is read with it as long as it is there, and its copies have it without the schedule.
 pub async fn origins_are_kept_and_copied(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
+    bench.see_schedule().await;
     let scheduled = Origin { action_id: None, callback: None, ..an_origin() };
     let mut ids = Vec::new();
     for origin in [an_origin(), scheduled, Origin::default()] {

@@ -123,9 +123,11 @@ impl Inner {
             .body(message.body);
         let mut response = request.send().await.map_err(|error| self.failed(&error))?;
         let judged = answer::judge(response.status(), response.headers(), now);
-        // Whatever it says beside the status counts for nothing; but a connection whose answer was read can be used again.
-        drain(&mut response).await;
-        judged.map_err(|undelivered| self.down(undelivered))
+        // Whatever it says beside the status counts for nothing; but an answer that breaks off may come from a receiver that has
+        // not done with the event, and a connection whose answer was read can be used again.
+        let drained = drain(&mut response).await;
+        judged.map_err(|undelivered| self.down(undelivered))?;
+        drained.map_err(|error| self.failed(&error))
     }
 
     /// Returns the address to which an event goes.
@@ -219,14 +221,15 @@ pub(crate) fn is_own_header(name: &HeaderName) -> bool {
 }
 
 /// Reads an answer up to a bound, for as long as the request may take.
-async fn drain(response: &mut Response) {
+async fn drain(response: &mut Response) -> reqwest::Result<()> {
     let mut read = 0;
-    while let Ok(Some(piece)) = response.chunk().await {
+    while let Some(piece) = response.chunk().await? {
         read += piece.len();
         if read > MAX_ANSWER {
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
 /// Returns the innermost cause of an error: those around it only say that a request failed, and its address.

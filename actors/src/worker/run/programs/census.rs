@@ -47,6 +47,8 @@ pub(super) struct Roster {
     pub(super) server: i32,
     /// The group of this process.
     pub(super) group: i32,
+    /// The groups of programs that are nobody's work.
+    pub(super) bystanders: HashSet<i32>,
     /// True if this process adopts orphans.
     pub(super) adopts: bool,
 }
@@ -237,7 +239,13 @@ fn settle(id: i32, stat: &Stat, parent: Option<Of>, roster: &Roster, at: &impl L
         return Some(Of::Program(*serial));
     }
     match parent {
-        Some(Of::Server) if stat.group != roster.group && roster.adopts => Some(Of::Orphan),
+        Some(Of::Server)
+            if roster.adopts
+                && stat.group != roster.group
+                && !roster.bystanders.contains(&stat.group) =>
+        {
+            Some(Of::Orphan)
+        }
         Some(Of::Server | Of::Child) => Some(Of::Child),
         Some(Of::Orphan) => Some(Of::Orphan),
         // Its parent has gone meanwhile.

@@ -5,6 +5,7 @@
 //! - [`registry`]: those that run;
 //! - [`sweeper`]: finds and kills what programs leave behind;
 //! - [`adopted`]: what has left its program or lost its parent, and whose it may be;
+//! - [`bystander`]: programs that are nobody's work, and are left alone;
 //! - [`cgroup`]: control groups, where the server may make them;
 //! - [`records`]: what is written of each program that runs;
 //! - [`survivors`]: the end of those that outlived an earlier server.
@@ -12,6 +13,7 @@
 //! A program of another system, by another data directory, is never touched: its mark and records have another id.
 
 mod adopted;
+mod bystander;
 mod census;
 mod cgroup;
 mod proc;
@@ -31,6 +33,7 @@ use rustix::process::Pid;
 use super::GONE_WITHIN;
 use crate::worker::Attempt;
 use adopted::Owner;
+pub use bystander::Bystander;
 use cgroup::{Cgroup, Home};
 use proc::{Process, Stat};
 use records::{Record, Records};

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, waitpid};
 use tokio::sync::oneshot;
 
 use super::adopted::{Leavers, Owner, Verdict};
+use super::bystander;
 use super::census::{Census, Look, Of, Roster, Seen, Serial};
 use super::proc::{self, Marked, Process, Stat};
 use super::registry::{Running, programs};
@@ -196,6 +197,8 @@ impl Sweeper {
         let Some(children) = proc::children() else { return false };
         let leaders = programs().leaders();
         let (own, own_group) = (getpid().as_raw_pid(), getpgrp().as_raw_pid());
+        // After the look at the children: one that is being started is known by then.
+        let bystanders = bystander::groups();
         let mut fresh = Vec::new();
         for id in children {
             if leaders.contains(&id) {
@@ -205,6 +208,7 @@ impl Sweeper {
                 && let Some(stat) = Stat::of(id)
                 && stat.parent == own
                 && stat.group != own_group
+                && !bystanders.contains(&stat.group)
                 && !stat.has_ended
             {
                 let process = Process { id, start: stat.start };
@@ -247,6 +251,7 @@ impl Sweeper {
             marks: programs.running.iter().map(mark).collect(),
             server: getpid().as_raw_pid(),
             group: getpgrp().as_raw_pid(),
+            bystanders: bystander::groups(),
             adopts: ADOPTS.load(Ordering::Relaxed),
         };
         drop(programs);
@@ -304,6 +309,13 @@ impl Sweeper {
         let leaders = programs.leaders();
         let starters = programs.starters();
         let starting = programs.starting().unwrap_or(Serial::MAX);
+        // One may have been started since the look began, and be taken for an orphan there.
+        let bystanders = bystander::groups();
+        let is_bystander = |process: Process| {
+            !bystanders.is_empty()
+                && (bystanders.contains(&process.id)
+                    || Stat::of(process.id).is_some_and(|stat| bystanders.contains(&stat.group)))
+        };
         let mut orphans = Orphans { nobodys: Vec::new(), unclear: 0 };
         let mut known = self.leavers.take_all();
         let mut notes = Vec::new();
@@ -314,7 +326,7 @@ impl Sweeper {
                 Of::Program(serial) if is_own_child || !is_in_group => Some(serial),
                 _ => continue,
             };
-            if leaders.contains(&process.id) {
+            if leaders.contains(&process.id) || program.is_none() && is_bystander(process) {
                 continue;
             }
             self.has_orphans |= program.is_none();

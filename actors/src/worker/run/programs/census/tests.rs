@@ -74,6 +74,7 @@ fn roster(adopts: bool) -> Roster {
         marks: [("a.1.1".to_owned(), 1), ("a.2.1".to_owned(), 2)].into(),
         server: SERVER,
         group: SERVER,
+        bystanders: [301].into(),
         adopts,
     }
 }
