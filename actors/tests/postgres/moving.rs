@@ -10,8 +10,8 @@ use actiond_actors::store::postgres::{Connect, PostgresStore};
 use actiond_actors::store::sqlite::SqliteStore;
 use actiond_actors::store::{
     Batch, Control, EventId, EventKind, EventWants, FailedEvent, HandlerId, LevelChange, NewAction,
-    NewEvent, Origin, OutboxChange, OutboxState, QueueId, QueueLevel, Record, ScheduledFor, Site,
-    Store, StoredEvent,
+    NewEvent, Origin, OutboxChange, OutboxState, QueueId, QueueLevel, Record, ScheduleChange,
+    ScheduledFor, Site, Store, StoredEvent,
 };
 use actiond_actors::{ActionId, Durability, Timestamp};
 
@@ -64,7 +64,7 @@ async fn fill(store: &dyn Store) -> Vec<ActionId> {
     EventKind::ALL.into_iter().for_each(|kind| wants.add(kind, tell));
     let wants = Some(Arc::new(wants));
     let schedule =
-        ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(5), on_demand: false };
+        ScheduledFor { schedule: "Nightly".to_owned(), due: Timestamp(5), on_demand: true };
     let origin = Origin {
         action_id: Some("a b".to_owned()),
         callback: Some("http://localhost/".to_owned()),
@@ -74,7 +74,9 @@ async fn fill(store: &dyn Store) -> Vec<ActionId> {
     if let Some(NewAction::Given { origin: given, .. }) = submissions.first_mut() {
         *given = Some(Box::new(origin));
     }
-    let starts = Batch { submissions, claim: 2, wants: wants.clone(), ..batch(queue) };
+    let see = ScheduleChange::See { at: Timestamp(1) };
+    let controls = vec![Control::Schedule { name: "Nightly".to_owned(), change: see }];
+    let starts = Batch { controls, submissions, claim: 2, wants: wants.clone(), ..batch(queue) };
     let reply = store.commit(starts).await.unwrap();
     let ids: Vec<ActionId> = reply.submissions.into_iter().map(|new| new.unwrap().id).collect();
     let level = LevelChange { level: QueueLevel::Empty, queued: 0, limit: Some(7) };

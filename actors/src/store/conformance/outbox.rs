@@ -9,8 +9,8 @@ use crate::lifecycle::{Command, Ended};
 use crate::report::Node;
 use crate::store::{
     About, Batch, BatchReply, Control, EventKind, EventWants, HandlerId, LevelChange, NewAction,
-    NewEvent, Origin, OutboxChange, QueueLevel, Record, Rejected, Retention, ScheduledFor,
-    StoredEvent,
+    NewEvent, Origin, OutboxChange, QueueLevel, Record, Rejected, Retention, ScheduleChange,
+    ScheduledFor, StoredEvent,
 };
 
 /// Returns the wishes of a handler that wants events of these kinds.
@@ -106,14 +106,23 @@ fn an_origin() -> Origin {
         schedule: Some(ScheduledFor {
             schedule: "Nightly".to_owned(),
             due: Timestamp(7),
-            on_demand: false,
+            on_demand: true,
         }),
     }
 }
 
+/// Opens a store with the schedule of [`an_origin`].
+async fn open(factory: &impl StoreFactory) -> Bench {
+    let bench = Bench::open(factory).await;
+    let see = ScheduleChange::See { at: Timestamp(1) };
+    let control = Control::Schedule { name: "Nightly".to_owned(), change: see };
+    assert_eq!(bench.control(control).await, Ok(Vec::new()));
+    bench
+}
+
 /// Each kind of event is written with the change that it tells of, once, and shows the action as it can be read then.
 pub async fn each_change_is_told_as_it_is_made(factory: &impl StoreFactory) {
-    let mut bench = Bench::open(factory).await;
+    let mut bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let ids = bench.start(&all, vec![bench.new_from(an_origin())]).await;
     let id = ids[0];
@@ -159,7 +168,7 @@ pub async fn each_change_is_told_as_it_is_made(factory: &impl StoreFactory) {
 
 /// An event tells of its change also if a later one of the same batch has changed the action again, or deleted it.
 pub async fn changes_of_one_batch_are_told_one_by_one(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let new = || bench.new_from(an_origin());
     let ids = bench.start(&all, vec![new(), new(), new()]).await;
@@ -202,7 +211,7 @@ pub async fn changes_of_one_batch_are_told_one_by_one(factory: &impl StoreFactor
 
 /// An event stays as it was when its action is deleted, by a client or for its age, or is tried again.
 pub async fn an_event_outlives_its_action(factory: &impl StoreFactory) {
-    let mut bench = Bench::open(factory).await;
+    let mut bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let ends = wants(handler, &[EventKind::Finish, EventKind::Error]);
     let new = (0..3).map(|_| bench.new_from(an_origin())).collect();
@@ -225,7 +234,7 @@ pub async fn an_event_outlives_its_action(factory: &impl StoreFactory) {
 
 /// Who wants nothing, or nothing of that kind, gets nothing.
 pub async fn nothing_is_told_to_who_wants_nothing(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let level = LevelChange { level: QueueLevel::Full, queued: 1, limit: Some(1) };
     let none = Arc::new(EventWants::default());
@@ -259,7 +268,7 @@ pub async fn nothing_is_told_to_who_wants_nothing(factory: &impl StoreFactory) {
 
 /// Several handlers each get what they want, and of one event each its own.
 pub async fn each_handler_gets_its_own(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (a, _) = bench.open_handler("A").await;
     let (b, _) = bench.open_handler("B").await;
     assert_ne!(a, b);
@@ -285,7 +294,7 @@ pub async fn each_handler_gets_its_own(factory: &impl StoreFactory) {
 
 /// The handler of callbacks hears of the ends of actions that were submitted with one, and of nothing else.
 pub async fn a_callback_is_told_of_ends_alone(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, _) = bench.open_handler("Callbacks").await;
     let mut wants = EventWants::default();
     wants.callback = Some(handler);
@@ -306,7 +315,7 @@ pub async fn a_callback_is_told_of_ends_alone(factory: &impl StoreFactory) {
 
 /// An error report is taken of the attempt that runs, and changes nothing.
 pub async fn an_error_report_is_of_the_attempt_that_runs(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let id = bench.start(&all, vec![bench.new_from(an_origin())]).await[0];
     bench.take(handler).await;
@@ -336,7 +345,7 @@ pub async fn an_error_report_is_of_the_attempt_that_runs(factory: &impl StoreFac
 
 /// Changes of the fill level are kept as they are given.
 pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     for (level, limit) in [
         (QueueLevel::Full, Some(3)),
@@ -354,7 +363,7 @@ pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
 
 /// What an action was submitted with is read with it as long as it is there, and its copies have it without the schedule.
 pub async fn origins_are_kept_and_copied(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let scheduled = Origin { action_id: None, callback: None, ..an_origin() };
     let mut ids = Vec::new();
     for origin in [an_origin(), scheduled, Origin::default()] {
