@@ -77,7 +77,9 @@ async fn fill(store: &dyn Store) -> Vec<ActionId> {
     if let Some(NewAction::Given { origin: given, .. }) = submissions.first_mut() {
         *given = Some(Box::new(origin));
     }
-    let starts = Batch { submissions, claim: 2, wants: wants.clone(), ..batch(queue) };
+    let see = ScheduleChange::See { at: Timestamp(1) };
+    let controls = vec![Control::Schedule { name: "Nightly".to_owned(), change: see }];
+    let starts = Batch { controls, submissions, claim: 2, wants: wants.clone(), ..batch(queue) };
     let reply = store.commit(starts).await.unwrap();
     let ids: Vec<ActionId> = reply.submissions.into_iter().map(|new| new.unwrap().id).collect();
     let level = LevelChange { level: QueueLevel::Empty, queued: 0, limit: Some(7) };

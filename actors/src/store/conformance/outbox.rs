@@ -25,16 +25,8 @@ pub(super) fn wants(handler: HandlerId, kinds: &[EventKind]) -> Arc<EventWants> 
 impl Bench {
     /// Opens a handler that wants everything, and returns its wishes.
     pub(super) async fn open_handler(&self, name: &str) -> (HandlerId, Arc<EventWants>) {
-        self.see_schedule().await;
         let handler = self.store.open_handler(name).await.unwrap();
         (handler, wants(handler, &EventKind::ALL))
-    }
-
-    /// Makes the schedule of [`an_origin`] known.
-    async fn see_schedule(&self) {
-        let change = ScheduleChange::See { at: Timestamp(0) };
-        let see = Control::Schedule { name: "Nightly".to_owned(), change };
-        assert_eq!(self.control(see).await, Ok(Vec::new()));
     }
 
     /// Makes a change that handlers hear of.
@@ -106,7 +98,7 @@ fn end(id: ActionId, attempt: u32, ended: Ended) -> Control {
     Control::End(an_end(id, attempt, ended).into())
 }
 
-/// An origin with something in each of its fields. Its schedule must be known: see [`Bench::see_schedule`].
+/// An origin with something in each of its fields.
 fn an_origin() -> Origin {
     Origin {
         action_id: Some("\"callback\":\0ä".to_owned()),
@@ -119,9 +111,18 @@ fn an_origin() -> Origin {
     }
 }
 
+/// Opens a store with the schedule of [`an_origin`].
+async fn open(factory: &impl StoreFactory) -> Bench {
+    let bench = Bench::open(factory).await;
+    let see = ScheduleChange::See { at: Timestamp(1) };
+    let control = Control::Schedule { name: "Nightly".to_owned(), change: see };
+    assert_eq!(bench.control(control).await, Ok(Vec::new()));
+    bench
+}
+
 /// Each kind of event is written with the change that it tells of, once, and shows the action as it can be read then.
 pub async fn each_change_is_told_as_it_is_made(factory: &impl StoreFactory) {
-    let mut bench = Bench::open(factory).await;
+    let mut bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let ids = bench.start(&all, vec![bench.new_from(an_origin())]).await;
     let id = ids[0];
@@ -167,7 +168,7 @@ pub async fn each_change_is_told_as_it_is_made(factory: &impl StoreFactory) {
 
 /// An event tells of its change also if a later one of the same batch has changed the action again, or deleted it.
 pub async fn changes_of_one_batch_are_told_one_by_one(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let new = || bench.new_from(an_origin());
     let ids = bench.start(&all, vec![new(), new(), new()]).await;
@@ -210,7 +211,7 @@ pub async fn changes_of_one_batch_are_told_one_by_one(factory: &impl StoreFactor
 
 /// An event stays as it was when its action is deleted, by a client or for its age, or is tried again.
 pub async fn an_event_outlives_its_action(factory: &impl StoreFactory) {
-    let mut bench = Bench::open(factory).await;
+    let mut bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let ends = wants(handler, &[EventKind::Finish, EventKind::Error]);
     let new = (0..3).map(|_| bench.new_from(an_origin())).collect();
@@ -233,7 +234,7 @@ pub async fn an_event_outlives_its_action(factory: &impl StoreFactory) {
 
 /// Who wants nothing, or nothing of that kind, gets nothing.
 pub async fn nothing_is_told_to_who_wants_nothing(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let level = LevelChange { level: QueueLevel::Full, queued: 1, limit: Some(1) };
     let none = Arc::new(EventWants::default());
@@ -267,7 +268,7 @@ pub async fn nothing_is_told_to_who_wants_nothing(factory: &impl StoreFactory) {
 
 /// Several handlers each get what they want, and of one event each its own.
 pub async fn each_handler_gets_its_own(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (a, _) = bench.open_handler("A").await;
     let (b, _) = bench.open_handler("B").await;
     assert_ne!(a, b);
@@ -293,7 +294,7 @@ pub async fn each_handler_gets_its_own(factory: &impl StoreFactory) {
 
 /// The handler of callbacks hears of the ends of actions that were submitted with one, and of nothing else.
 pub async fn a_callback_is_told_of_ends_alone(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, _) = bench.open_handler("Callbacks").await;
     let mut wants = EventWants::default();
     wants.callback = Some(handler);
@@ -314,7 +315,7 @@ pub async fn a_callback_is_told_of_ends_alone(factory: &impl StoreFactory) {
 
 /// An error report is taken of the attempt that runs, and changes nothing.
 pub async fn an_error_report_is_of_the_attempt_that_runs(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     let id = bench.start(&all, vec![bench.new_from(an_origin())]).await[0];
     bench.take(handler).await;
@@ -344,7 +345,7 @@ pub async fn an_error_report_is_of_the_attempt_that_runs(factory: &impl StoreFac
 
 /// Changes of the fill level are kept as they are given.
 pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
+    let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
     for (level, limit) in [
         (QueueLevel::Full, Some(3)),
@@ -362,8 +363,7 @@ pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
 
 /// What an action was submitted with is read with it as long as it is there, and its copies have it without the schedule.
 pub async fn origins_are_kept_and_copied(factory: &impl StoreFactory) {
-    let bench = Bench::open(factory).await;
-    bench.see_schedule().await;
+    let bench = open(factory).await;
     let scheduled = Origin { action_id: None, callback: None, ..an_origin() };
     let mut ids = Vec::new();
     for origin in [an_origin(), scheduled, Origin::default()] {
