@@ -79,7 +79,12 @@ impl Wakes {
             // Before the look, so that no event between the two is missed.
             let mut news = std::pin::pin!(self.live.news());
             news.as_mut().enable();
-            if self.live.latest() == seen {
+            if self.live.listeners() == 0 {
+                self.batch.take();
+                news.await;
+                // What nobody heard is nothing to wake anybody for.
+                seen = self.live.latest().saturating_sub(1);
+            } else if self.live.latest() == seen {
                 news.await;
             }
             let began = Instant::now();
