@@ -15,19 +15,19 @@
 //! let builder = System::builder("actions").observer(ends);
 //! ```
 
+mod observers;
 mod unfinished;
 
 use std::fmt;
 use std::ops::BitOr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{ActionId, State, Timestamp};
 use crate::lifecycle::Came;
 use crate::report::Progress;
 use crate::store::SiteId;
-use crate::supervision::drop_quietly;
+pub use observers::Awake;
+pub(crate) use observers::Observers;
 pub(crate) use unfinished::log_unfinished;
 pub use unfinished::{OneLine, Unfinished};
 
@@ -55,6 +55,12 @@ pub use unfinished::{OneLine, Unfinished};
 pub trait Observer: Send + Sync + 'static {
     /// Returns the events that it wants. Called once, when it is added to a system.
     fn interest(&self) -> Interest;
+
+    /// Returns the flag that wakes it, or `None`, the default, if it is awake from the start. Called once, when it is added to a
+    /// system. Until it is set the observer is told of nothing, and queues do next to nothing for it.
+    fn awake(&self) -> Option<Awake> {
+        None
+    }
 
     /// Receives one event in the queue of this name.
     fn on_event(&self, queue: &str, event: &QueueEvent<'_>);
@@ -368,45 +374,6 @@ impl QueueEvent<'_> {
             | Self::QueueEmptying { .. }
             | Self::QueueEmpty
             | Self::Committed { .. } => None,
-        }
-    }
-}
-
-/// All observers of a system.
-#[derive(Clone, Default)]
-pub(crate) struct Observers {
-    /// The events that any of them wants.
-    wanted: Interest,
-    each: Vec<(Interest, Arc<dyn Observer>)>,
-}
-
-impl fmt::Debug for Observers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observers").field("wanted", &self.wanted).finish_non_exhaustive()
-    }
-}
-
-impl Observers {
-    pub(crate) fn add(&mut self, observer: Arc<dyn Observer>) {
-        let interest = observer.interest();
-        self.wanted = self.wanted | interest;
-        self.each.push((interest, observer));
-    }
-
-    /// Tells whether an observer wants any of these events. Ask before an event is made.
-    pub(crate) const fn want(&self, interest: Interest) -> bool {
-        self.wanted.has(interest)
-    }
-
-    /// Tells the observers that want it.
-    pub(crate) fn tell(&self, queue: &str, event: &QueueEvent<'_>) {
-        let interest = event.interest();
-        for (_, observer) in self.each.iter().filter(|(wanted, _)| wanted.has(interest)) {
-            // A panic in foreign code must not end the actor, which has callers to answer.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer.on_event(queue, event))) {
-                log::error!("queue {queue}: an observer of its events panicked");
-                drop_quietly(panic);
-            }
         }
     }
 }

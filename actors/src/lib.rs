@@ -109,7 +109,7 @@ mod worker;
 
 pub use action::{ActionId, Parameters, State, Timestamp, Value};
 pub use events::{
-    ActionRef, Interest, Observer, OneLine, QueueEvent, Requeue, Unfinished, observer,
+    ActionRef, Awake, Interest, Observer, OneLine, QueueEvent, Requeue, Unfinished, observer,
 };
 pub use key::SubmissionKey;
 pub use lifecycle::{Came, OnRestart, Recovery};

@@ -199,7 +199,7 @@ pub struct ServerSettings {
     pub max_connections_per_client: u32,
     /// `MaxRequestsPerSecondPerClient`: of one address; 0 is unlimited.
     pub max_requests_per_second_per_client: u32,
-    /// `EventHistory`: how many events are kept for those who listen; `None` for no live events.
+    /// `EventHistory`: how many events are kept for those who listen; `None` for no `/events`.
     pub event_history: Option<usize>,
     /// `MaxEventListeners`: how many may listen at a time.
     pub max_event_listeners: usize,

@@ -325,8 +325,8 @@ pub(super) const MAX_REQUESTS_PER_SECOND_PER_CLIENT: &Key = &Key::with_default(
 pub(super) const EVENT_HISTORY: &Key = &Key::with_default(
     "EventHistory",
     ValueKind::from_to(0, 1_000_000),
-    "0",
-    "How many of the latest events are kept for clients that listen at /events and come back, such as 10000; 0 has no live events. They take up to 1 KB of memory each; where errors and stages are long, fewer are kept.",
+    "10000",
+    "How many of the latest events are kept for clients that listen at /events and come back, from the first listener on; 0 closes /events. They take up to 1 KB of memory each; where errors and stages are long, fewer are kept.",
 );
 
 pub(super) const MAX_EVENT_LISTENERS: &Key = &Key::with_default(

@@ -71,7 +71,7 @@ fn the_defaults_are_these() {
         max_reply_memory: 50_000_000,
         max_connections_per_client: 0,
         max_requests_per_second_per_client: 0,
-        event_history: None,
+        event_history: Some(10_000),
         max_event_listeners: 10_000,
         request_timeout: Duration::from_secs(30),
         reply_timeout: Duration::from_secs(60),

@@ -150,6 +150,8 @@ pub(super) const REFUSED: Family =
     counter("actiond_http_refused", "Requests and connections that were refused, by reason");
 pub(super) const CONNECTIONS: Family =
     gauge("actiond_http_connections", "Connections that are open, of both ports");
+pub(super) const LISTENERS: Family =
+    gauge("actiond_event_listeners", "Clients that listen to live events (/events)");
 
 // The process.
 

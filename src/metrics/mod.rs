@@ -72,6 +72,7 @@ use actiond_actors::System;
 use actiond_actors::events::{Interest, Observer, QueueEvent};
 use prometheus_client::encoding::prometheus_text;
 
+use crate::events::LiveEvents;
 use backups::Backups;
 use queues::Queues;
 pub use requests::Reason;
@@ -162,6 +163,7 @@ pub(crate) struct Counted {
     metrics: Metrics,
     pub(crate) requests: Requests,
     pub(crate) backups: Backups,
+    live: Option<LiveEvents>,
     store: KnownOfStore,
     began: Instant,
 }
@@ -171,9 +173,20 @@ const BASE_BYTES: usize = 64 << 10;
 const QUEUE_BYTES: usize = 12 << 10;
 
 impl Counted {
-    pub(crate) fn new(metrics: Metrics, requests: Requests, began: Instant) -> Self {
+    pub(crate) fn new(
+        metrics: Metrics,
+        requests: Requests,
+        live: Option<LiveEvents>,
+        began: Instant,
+    ) -> Self {
         let (backups, store) = (Backups::default(), KnownOfStore::default());
-        Self { metrics, requests, backups, store, began }
+        Self { metrics, requests, backups, live, store, began }
+    }
+
+    /// Returns the number of clients that listen to live events.
+    fn listeners(&self) -> u64 {
+        let listeners = self.live.as_ref().map_or(0, LiveEvents::listeners);
+        u64::try_from(listeners).unwrap_or(u64::MAX)
     }
 
     /// Returns an estimate of the bytes of a scrape.

@@ -225,7 +225,8 @@ impl Snapshot {
         for reason in Reason::ALL {
             labelled(&mut refused, &[("reason", reason.word())], counted.refused(reason))?;
         }
-        out.gauge(&of::CONNECTIONS, counted.connections())
+        out.gauge(&of::CONNECTIONS, counted.connections())?;
+        out.gauge(&of::LISTENERS, self.counted.listeners())
     }
 }
 

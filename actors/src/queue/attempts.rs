@@ -39,7 +39,7 @@ impl QueueActor {
             parameters,
             self.on_restart(),
         );
-        let watched = self.shared.telling().want(Interest::PROGRESSED);
+        let watched = self.shared.telling().may_want(Interest::PROGRESSED);
         let queue = watched.then(|| Arc::downgrade(&self.shared));
         let settings = self.shared.settings();
         attempt

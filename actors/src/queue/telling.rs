@@ -123,9 +123,14 @@ impl Telling {
         lock(&self.last).thresholds = thresholds;
     }
 
-    /// Tells whether an observer wants any of these events. Ask before an event is made.
-    pub(crate) const fn want(&self, interest: Interest) -> bool {
+    /// Tells whether an observer wants any of these events now. Ask before an event is made.
+    pub(crate) fn want(&self, interest: Interest) -> bool {
         self.observers.want(interest)
+    }
+
+    /// Tells whether an observer wants any of these events now, or may do so later.
+    pub(crate) const fn may_want(&self, interest: Interest) -> bool {
+        self.observers.may_want(interest)
     }
 
     /// Tells of an action that was queued.
@@ -301,7 +306,8 @@ impl Telling {
     ) -> Option<LevelChange> {
         self.paused(queue, paused);
         let mut change = None;
-        if wants_level || self.want(Interest::LEVEL) {
+        // Followed for those who may want it later, too: else they would be told of what is old as if it were new.
+        if wants_level || self.may_want(Interest::LEVEL) {
             let (event, limit) = {
                 let mut last = lock(&self.last);
                 let thresholds = last.thresholds;
@@ -320,7 +326,8 @@ impl Telling {
 
     /// Tells that the queue is paused or not, if that was not told before.
     pub(super) fn paused(&self, queue: &str, paused: bool) {
-        if !self.want(Interest::QUEUE_PAUSED)
+        // As with the level, those count who may want it later.
+        if !self.may_want(Interest::QUEUE_PAUSED)
             || std::mem::replace(&mut lock(&self.last).paused, paused) == paused
         {
             return;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::action::{ActionId, Parameters, State};
-use crate::events::ActionRef;
+use crate::events::{ActionRef, Interest};
 use crate::lifecycle::{Came, OnRestart};
 use crate::perform::StopRequested;
 use crate::queue::lock;
@@ -103,7 +103,7 @@ pub(crate) struct Attempt {
     error_reports: AtomicUsize,
     /// Number of changes to what is seen of it.
     changes: AtomicU64,
-    /// The queue to tell of progress, if an observer wants that. Weak, since the queue holds its attempts.
+    /// The queue to tell of progress, if an observer wants that, or may do so later. Weak, since the queue holds its attempts.
     progress_to: Option<Weak<QueueShared>>,
 }
 
@@ -529,11 +529,18 @@ impl Attempt {
         let mut live = self.live();
         change(&mut live);
         self.note_change();
-        let Some(queue) = &self.progress_to else { return };
-        let is_first = live.told == ProgressTold::Idle;
-        live.told = if is_first { ProgressTold::Told } else { ProgressTold::More };
+        if live.told != ProgressTold::Idle {
+            live.told = ProgressTold::More;
+            return;
+        }
+        let queue = self.progress_to.as_ref().and_then(Weak::upgrade);
+        let wants = |queue: &Arc<QueueShared>| queue.telling().want(Interest::PROGRESSED);
+        let is_wanted = queue.as_ref().is_some_and(wants);
+        if is_wanted {
+            live.told = ProgressTold::Told;
+        }
         drop(live);
-        if is_first && let Some(queue) = queue.upgrade() {
+        if is_wanted && let Some(queue) = queue {
             queue.tell(Progressed(Arc::clone(self)));
         }
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use actiond_actors::events::QueueEvent;
 use actiond_actors::testing::{Gate, Script, eventually};
 use actiond_actors::{
-    ActionId, Came, Interest, Node, Observer, OnRestart, Progress, QueueHandle, QueueSettings,
-    State, System, Timestamp, Work,
+    ActionId, Awake, Came, Interest, Node, Observer, OnRestart, Progress, QueueHandle,
+    QueueSettings, State, System, Timestamp, Work,
 };
 
 use crate::common::{
@@ -21,12 +21,18 @@ use crate::common::{
 #[derive(Clone)]
 pub(crate) struct Notes {
     interest: Interest,
+    awake: Option<Awake>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Notes {
     pub(crate) fn of(interest: Interest) -> Self {
-        Self { interest, told: Arc::default() }
+        Self { interest, awake: None, told: Arc::default() }
+    }
+
+    /// Makes one that is told of nothing before this is set.
+    fn asleep(interest: Interest, awake: &Awake) -> Self {
+        Self { awake: Some(awake.clone()), ..Self::of(interest) }
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
@@ -59,6 +65,10 @@ impl Notes {
 impl Observer for Notes {
     fn interest(&self) -> Interest {
         self.interest
+    }
+
+    fn awake(&self) -> Option<Awake> {
+        self.awake.clone()
     }
 
     fn on_event(&self, queue: &str, event: &QueueEvent<'_>) {
@@ -267,6 +277,63 @@ async fn who_wants_ends_is_told_of_nothing_else() {
     system.shutdown(Duration::ZERO).await;
     assert_eq!(notes.lines(), [format!("Finished ByItself #{finishes}.1")]);
     assert_eq!(other.lines(), Vec::<String>::new());
+}
+
+/// Of a queue that was paused and filled while nobody was awake only what comes later is told; of an action that runs already,
+/// how it goes on.
+#[tokio::test]
+async fn who_sleeps_is_told_of_nothing_that_was_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let (gate, awake) = (Gate::new(), Awake::default());
+    let notes = Notes::asleep(CHANGES.and(Interest::PROGRESSED).and(Interest::LEVEL), &awake);
+    let others = Notes::of(Interest::COMMITTED);
+    let script = Script::new({
+        let gate = gate.clone();
+        move |context| {
+            let gate = gate.clone();
+            Work::task(async move {
+                for step in 1..=2 {
+                    context.set_progress(Progress::of_percent(f64::from(step)));
+                    gate.wait().await;
+                }
+                Ok(Vec::new())
+            })
+        }
+    });
+    let mut settings = threads(1);
+    settings.max_queue_size = Some(2);
+    let builder = builder(directory.path()).observer(notes.clone()).observer(others.clone());
+    let system = builder.queue("Work", settings, script).start().await.unwrap();
+    let work = system.queue("work").unwrap();
+    let id = submit(&work, "").await;
+    gate.until_waiting(1).await;
+    work.pause_queue().await.unwrap();
+    let [waits, other] = [submit(&work, "").await, submit(&work, "").await];
+    // The recovery, the pause, three submissions and a start. A commit is told last of all.
+    eventually("all of it is told", async || {
+        let changes =
+            |line: &String| line.strip_prefix("committed ").unwrap().parse::<u32>().unwrap();
+        others.lines().iter().map(changes).sum::<u32>() == 6
+    })
+    .await;
+    assert_eq!(notes.lines(), Vec::<String>::new());
+
+    awake.set();
+    gate.let_through(1);
+    assert_eq!(notes.take(1).await, [format!("at 2 #{id}.1")]);
+    work.change_priority(waits, 7).await.unwrap();
+    assert_eq!(notes.take(1).await, [format!("priority 7 #{waits}.0")]);
+    for action in [waits, other] {
+        work.cancel(action).await.unwrap();
+    }
+    notes.until_told("empty").await;
+    work.resume_queue().await.unwrap();
+    notes.until_told("queue resumed").await;
+    let told = notes.lines();
+    assert!(!told.iter().any(|line| line == "queue paused" || line == "full 2/2"), "{told:?}");
+    gate.open();
+    notes.until_told(&format!("Finished ByItself #{id}.1")).await;
+    system.shutdown(Duration::ZERO).await;
 }
 
 #[tokio::test]

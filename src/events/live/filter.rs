@@ -32,7 +32,10 @@ impl Filter {
         let actions = actions.map(|actions| {
             let mut by_id: HashMap<_, Vec<String>> = HashMap::new();
             for NamedAction { queue, id, queued_ms } in actions {
-                by_id.entry((id, queued_ms)).or_default().push(queue);
+                let queues = by_id.entry((id, queued_ms)).or_default();
+                if !queues.contains(&queue) {
+                    queues.push(queue);
+                }
             }
             by_id
         });
@@ -54,6 +57,7 @@ impl Filter {
                 named.is_some_and(|queues| queues.iter().any(is))
             })
     }
+
     /// Returns false if the listener wants none of these.
     pub(crate) fn may_want(&self, batch: &Batch) -> bool {
         let is = |name: &String| batch.queues.iter().any(|queue| name.eq_ignore_ascii_case(queue));

@@ -26,6 +26,8 @@
 //!
 //! # What it costs
 //!
+//! Nothing until somebody listens for the first time: only from then on are events kept, also while nobody listens.
+//!
 //! The thread of a queue copies a few numbers of each event into a ring and goes on; an error text or stages are copied too, up
 //! to some kilobytes. An event gets its form when the first listener reads it, and that is shared by all others. Listeners are
 //! woken together, the less often the more of them there are.
@@ -53,7 +55,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use actiond_actors::events::{Interest, Observer, QueueEvent};
+use actiond_actors::events::{Awake, Interest, Observer, QueueEvent};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -99,6 +101,8 @@ struct Hub {
     /// Number of events that are kept.
     history: u64,
     ring: Mutex<Ring<Event>>,
+    /// Set by the first who listens: before that no event is kept.
+    awake: Awake,
     /// Number of the latest event, from 1; 0 before the first.
     latest: AtomicU64,
     /// Told of each event while anybody listens. One for each HTTP worker waits for it, and none for each listener.
@@ -140,7 +144,7 @@ impl Event {
 
 impl LiveEvents {
     /// Makes one that keeps the latest `history` events for listeners that come back, at least 1. They take up to 1 KB each, and
-    /// 1 MB in any case: where errors and stages are long, fewer are kept.
+    /// 1 MB in any case: where errors and stages are long, fewer are kept. None are before the first listener has come.
     #[must_use]
     pub fn new(history: usize) -> Self {
         let history = history.max(1);
@@ -149,6 +153,7 @@ impl LiveEvents {
             run: fastrand::u64(..),
             history: u64::try_from(history).unwrap_or(u64::MAX),
             ring: Mutex::new(Ring::new(history, bytes)),
+            awake: Awake::default(),
             latest: AtomicU64::new(0),
             news: Notify::new(),
             listeners: AtomicUsize::new(0),
@@ -189,6 +194,8 @@ impl LiveEvents {
         let enter = |listening: usize| (listening < most).then(|| listening + 1);
         let entered = hub.listeners.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enter);
         entered.map_err(|_| most)?;
+        // Before the look at the ring: what a client does once it listens is kept.
+        hub.awake.set();
         let ring = hub.ring();
         let after = after.map(|text| Position::parse(text).filter(|at| at.run == hub.run));
         let (next, begins) = match after {
@@ -264,6 +271,10 @@ struct Keeping(Arc<Hub>);
 impl Observer for Keeping {
     fn interest(&self) -> Interest {
         told::INTEREST
+    }
+
+    fn awake(&self) -> Option<Awake> {
+        Some(self.0.awake.clone())
     }
 
     fn on_event(&self, queue: &str, event: &QueueEvent<'_>) {

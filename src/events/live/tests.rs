@@ -163,6 +163,21 @@ fn a_listener_begins_where_it_may() {
 }
 
 #[test]
+fn events_are_asked_for_from_the_first_listener_on() {
+    let live = LiveEvents::new(3).max_listeners(1);
+    let awake = live.observer().awake().unwrap();
+    assert!(!awake.is_set());
+    let first = live.listen(None).unwrap();
+    assert!(awake.is_set());
+    drop(first);
+    // It goes on, for those who come back.
+    assert!(awake.is_set());
+    let nobody = LiveEvents::new(3).max_listeners(0);
+    assert_eq!(nobody.listen(None).err(), Some(0));
+    assert!(!nobody.0.awake.is_set());
+}
+
+#[test]
 fn no_more_listen_than_may() {
     let live = LiveEvents::new(3).max_listeners(2);
     let (first, _second) = (live.listen(None).unwrap(), live.listen(None).unwrap());

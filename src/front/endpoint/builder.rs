@@ -392,7 +392,7 @@ impl EndpointBuilder {
         let began = Instant::now();
         let counted = self.metrics.map(|metrics| {
             let requests = Requests::new(named_actions(&queues));
-            Arc::new(Counted::new(metrics, requests, began))
+            Arc::new(Counted::new(metrics, requests, self.live_events.clone(), began))
         });
         let own = queues.iter().flat_map(|served| served.secret_names.own());
         let secret_names = own.collect();

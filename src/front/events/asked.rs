@@ -1,5 +1,7 @@
 //! What a listener asks for: the parameters of `/events`.
 
+use std::collections::BTreeSet;
+
 use super::super::endpoint::Endpoint;
 use super::super::queues;
 use super::EVENTS;
@@ -64,8 +66,9 @@ impl Endpoint {
                 AciError::invalid(QUEUE, name, &format!("one of {}", queues::names(self)))
             })
         };
-        let names: Vec<_> = all(pairs, QUEUE).map(find).collect::<Result<_, _>>()?;
-        Ok((!names.is_empty()).then_some(names))
+        // Each once, however often it is named: they are kept for as long as somebody listens.
+        let names: BTreeSet<_> = all(pairs, QUEUE).map(find).collect::<Result<_, _>>()?;
+        Ok((!names.is_empty()).then(|| names.into_iter().collect()))
     }
 
     fn asked_actions(&self, pairs: &Pairs) -> Result<Option<Vec<NamedAction>>, AciError> {

@@ -79,7 +79,12 @@ impl Wakes {
             // Before the look, so that no event between the two is missed.
             let mut news = std::pin::pin!(self.live.news());
             news.as_mut().enable();
-            if self.live.latest() == seen {
+            if self.live.listeners() == 0 {
+                self.batch.take();
+                news.await;
+                // What nobody heard is nothing to wake anybody for.
+                seen = self.live.latest().saturating_sub(1);
+            } else if self.live.latest() == seen {
                 news.await;
             }
             let began = Instant::now();
@@ -117,7 +122,43 @@ fn allowance(listeners: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use actiond_actors::events::{Observer as _, QueueEvent};
+
     use super::*;
+
+    /// Lets everything happen that does not wait for another event.
+    async fn settle() {
+        tokio::time::sleep(LONGEST * 4).await;
+    }
+
+    #[actix_web::test]
+    async fn nobody_is_woken_where_nobody_listens() {
+        tokio::time::pause();
+        let live = LiveEvents::new(100);
+        let observer = live.observer();
+        let happens = || observer.on_event("Work", &QueueEvent::QueuePaused);
+        let next = |wakes: &Wakes| wakes.batch().map(|batch| batch.next());
+        let listener = live.listen(None).unwrap().0;
+        let wakes = Wakes::new(&live).begun();
+        settle().await;
+        happens();
+        tokio::time::sleep(SHORTEST / 4).await;
+        assert_eq!(next(&wakes), Some(2));
+
+        // It leaves while all rest.
+        drop(listener);
+        for _ in 0..5 {
+            happens();
+            settle().await;
+            assert_eq!(next(&wakes), None);
+        }
+
+        let _listener = live.listen(None).unwrap().0;
+        happens();
+        settle().await;
+        let batch = wakes.batch().unwrap();
+        assert_eq!((batch.from(6).is_none(), batch.from(7).map(<[_]>::len)), (true, Some(1)));
+    }
 
     #[test]
     fn many_are_woken_less_often() {

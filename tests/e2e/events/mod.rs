@@ -1,6 +1,7 @@
 //! `/events` of the real program: what a listener hears, from where it goes on, and who may listen.
 //!
 //! - `stream`: a client of server-sent events over a raw socket;
+//! - `opened`: without a word in the configuration, and from the first listener on;
 //! - `heard`: each type of event, and the filters;
 //! - `resumed`: after a break, within what is kept and beyond it;
 //! - `refused`: bad parameters, roles, limits, and a server without events;
@@ -11,6 +12,7 @@
 mod browser;
 mod heard;
 mod many;
+mod opened;
 mod refused;
 mod resumed;
 mod stream;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use super::config;
 use super::stream::{Stream, ask};
 use crate::calls::Answer;
+use crate::metrics::Scrape;
 use crate::server::{Home, Reply, Server, wait_until};
 
 /// Asks for events, and reads a reply that is none.
@@ -104,6 +105,7 @@ fn a_server_without_events_says_how_to_have_them() {
         let (status, reply) = refusal(&server, query, "");
         assert!(status == "404" && reply.body_text().contains("EventHistory"), "{query}: {status}");
     }
+    Scrape::wait_for(&server, "actiond_event_listeners", 0.0);
     // A path counts for nothing where the query has an action.
     assert!(server.get("/events?action=GetVersion").contains("<response>SUCCESS</response>"));
 }
