@@ -304,6 +304,9 @@ fn check(param: &ParamSpec, name: &str, value: &PairValue) -> Result<(), AciErro
             read.ok_or_else(|| AciError::invalid(name, text, &param.kind.allowed()))
         }
         PairValue::Text(text) if text.trim().is_empty() => Ok(()),
+        PairValue::Text(text) if param.kind == ParamKind::Tokens => {
+            bad_token(name, text).map_or(Ok(()), Err)
+        }
         PairValue::Text(text) if param.kind.accepts(text.trim()) => Ok(()),
         PairValue::Text(text) => Err(AciError::invalid(name, text, &param.kind.allowed())),
         PairValue::Bytes(_) if param.kind == ParamKind::Text => Ok(()),
@@ -312,6 +315,15 @@ fn check(param: &ParamSpec, name: &str, value: &PairValue) -> Result<(), AciErro
         }
         PairValue::Bytes(_) => Err(AciError::invalid(name, "(bytes)", &param.kind.allowed())),
     }
+}
+
+/// Returns the error for the first item of a list of tokens that is none: the list may be long.
+pub(crate) fn bad_token(name: &str, text: &str) -> Option<AciError> {
+    let mut items = (1..).zip(list(text));
+    let (place, item) = items.find(|(_, item)| Token::parse(item).is_err())?;
+    let (number, allowed) = (list(text).count(), ParamKind::Tokens.allowed());
+    let allowed = format!("{allowed}; this is number {place} of {number}");
+    Some(AciError::invalid(name, item, &allowed))
 }
 
 /// Reads a whole number.

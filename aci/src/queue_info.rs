@@ -15,7 +15,7 @@ use super::words::{list, nearest, parse_bool, shorten};
 
 mod many;
 
-pub use many::{Many, ManyActions};
+pub use many::{Many, ManyActions, reveals};
 
 /// The values of the parameter `QueueAction`, spelled as the documentation spells them.
 pub const QUEUE_ACTIONS: &[&str] = &[

@@ -9,7 +9,7 @@ use crate::access::Concerned;
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO, QUEUE_WORK};
 use crate::aci::catalog::{ActionSpec, StandardRole, builtin, validate};
 use crate::aci::error::AciError;
-use crate::aci::queue_info::{DELETE, QUEUE_ACTIONS};
+use crate::aci::queue_info::{DELETE, QUEUE_ACTIONS, reveals};
 use crate::aci::queue_work::{WORK_ACTIONS, queue_names};
 use crate::aci::request::Pairs;
 use crate::aci::token::Token;
@@ -157,6 +157,15 @@ impl<'a> Action<'a> {
             Self::Queued(served) => Concerned::Queue(served.queue.name()),
         };
         vec![one]
+    }
+
+    /// Returns the parts of the action that tell what its parameters compare: whoever may not ask for them must not learn it by
+    /// this one.
+    pub(super) fn reveals(self, pairs: &Pairs) -> &'static [&'static str] {
+        match self {
+            Self::QueueInfo => reveals(pairs),
+            Self::QueueWork | Self::Immediate(_) | Self::Queued(_) | Self::Service(_) => &[],
+        }
     }
 
     /// Checks the parameters.

@@ -94,6 +94,13 @@ impl Client {
         self.0.as_ref().is_some_and(|standing| standing.borrow().left.is_some())
     }
 
+    /// Returns true if the client has left more than a second ago.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let left = self.0.as_ref().and_then(|standing| standing.borrow().left);
+        left.is_some_and(|left| left.elapsed() >= LAST_CALL)
+    }
+
     async fn since(&self, which: fn(&Standing) -> Option<Instant>) {
         let Some(standing) = &self.0 else { return std::future::pending().await };
         let mut standing = standing.subscribe();
@@ -145,11 +152,14 @@ mod tests {
         assert!(leaving.has_left());
         for client in [&early, &leaving.client()] {
             assert!(client.gone().now_or_never().is_none(), "no time for what is soon there");
+            assert!(!client.is_gone());
         }
         tokio::time::sleep(LAST_CALL / 2).await;
         for client in [&early, &leaving.client()] {
             tokio::time::timeout(LAST_CALL / 4, client.gone()).await.unwrap();
+            assert!(client.is_gone());
         }
+        assert!(!unknown.is_gone());
         assert!(unknown.gone().now_or_never().is_none());
         drop(leaving);
         early.gone().await;

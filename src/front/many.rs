@@ -6,6 +6,7 @@ use std::time::Duration;
 use actiond_actors::{ActionId, Commanded, ManyCommand, Refused, Target, Timestamp};
 use tokio::time::Instant;
 
+use super::dispatch::Call;
 use super::endpoint::Endpoint;
 use super::errors::queue_error;
 use super::queues::{find_queue, store_query};
@@ -20,12 +21,14 @@ const UNKNOWN: &str = "the queue has no such action, or no longer keeps it";
 
 /// Gives a command to many actions, and replies how many of them have accepted it.
 pub(super) async fn command_many(
-    endpoint: &Endpoint,
+    call: &Call<'_>,
     info: &QueueInfo,
     many: &Many,
 ) -> Result<Vec<Element>, AciError> {
+    let (endpoint, client) = (call.endpoint, call.client);
     let Some(command) = command_of(&info.command) else { return Ok(Vec::new()) };
-    // Without a limit it goes on until all is done, or the client leaves.
+    // Without a limit it goes on until all is done, or the client leaves: one that has ended its side may have gone.
+    let is_wanted = || !client.is_gone();
     let patience = many.wait_secs.map(|secs| Duration::try_from_secs_f64(secs).unwrap_or_default());
     let until = patience.and_then(|patience| Instant::now().checked_add(patience));
     let left =
@@ -36,7 +39,7 @@ pub(super) async fn command_many(
             let start = query.start.saturating_sub(1);
             let most = query.max_results.unwrap_or(u64::MAX);
             let many = served.queue.command_listed(command, store_query(query), start, most);
-            many.run_for(left()).await.map_err(|error| failed(&error, served))?
+            many.run_while(left(), is_wanted).await.map_err(|error| failed(&error, served))?
         }
         ManyActions::Tokens(tokens) => {
             let (queues, unknown) = by_queue(endpoint, info, tokens)?;
@@ -45,7 +48,7 @@ pub(super) async fn command_many(
             let mut has_begun = false;
             for (served, actions) in queues {
                 let many = served.queue.command_named(command, actions);
-                let commanded = match many.run_for(left()).await {
+                let commanded = match many.run_while(left(), is_wanted).await {
                     Ok(commanded) => commanded,
                     Err(error) if has_begun => {
                         let name = served.queue.name();

@@ -25,7 +25,7 @@ pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciErro
     // `dispatch` has validated them.
     let info = QueueInfo::parse_validated(&pairs, call.endpoint.now_ms(), &Local)?;
     if let Some(many) = &info.many {
-        return command_many(call.endpoint, &info, many).await.map(ReplyData::Elements);
+        return command_many(call, &info, many).await.map(ReplyData::Elements);
     }
     let served = find_queue(call.endpoint, &info)?;
     match &info.token {

@@ -1,19 +1,23 @@
 //! Commands of `QueueInfo` to many actions (our extension): to those that `Tokens` names, or to all that filters select.
 //!
 //! Whoever lost a parameter on the way must not hit more actions than were meant. So a filter needs `All=true`, and nothing is done
-//! if a parameter is misspelt or empty, or selects what the command is not for.
+//! if a parameter is misspelt or empty, is not used by the command, or selects what the command is not for. The same holds for
+//! commands to a whole queue.
 
 use chrono::TimeZone;
 
-use super::{DELETE, QUEUE_INFO, StateFilter, StatusQuery, names};
-use crate::catalog::{ParamKind, parse_seconds, validate};
+use super::{DELETE, QUEUE_INFO, StateFilter, StatusQuery, is_known, names, parameter};
+use crate::catalog::{ParamKind, bad_token, parse_seconds, validate};
 use crate::error::AciError;
-use crate::request::Pairs;
+use crate::request::{PairValue, Pairs};
 use crate::token::Token;
 use crate::words::{list, nearest, parse_bool};
 
 /// The commands that may be given to many actions.
 const TO_MANY: &[&str] = &["cancel", "stop", "changePriority", "retry", DELETE];
+
+/// The commands that are for a whole queue if nothing says which actions are meant.
+const TO_QUEUE: &[&str] = &["stop", "pause", "resume"];
 
 /// The time in seconds for which `delete` by filters goes on without `All=true`, unless `Wait` says another: clients wait half a
 /// minute for a reply.
@@ -33,6 +37,16 @@ const FILTERS: [&str; 10] = [
     "Finished-Before",
     "Text",
 ];
+
+/// The parameters that are allowed in each command without a token. `Synchronous` never has an effect.
+const OF_ALL: &[&str] = &["QueueAction", "QueueName", "ResponseFormat", "Synchronous"];
+
+/// The parameters, beside [`OF_ALL`], that are used by commands to the actions of `Tokens`. `ActionID` is the name of the request.
+const OF_TOKENS: &[&str] = &["Tokens", "All", "Wait", "ActionID"];
+
+/// The parameters, beside [`OF_ALL`] and the [`FILTERS`], that are used by commands to all that filters select.
+const OF_LISTED: &[&str] =
+    &["All", "Wait", "ActionID", "Sort-By", "Sort-Order", "Start", "MaxResults"];
 
 /// The actions that a command is for, where it is for many.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +94,9 @@ pub(super) fn many(
                 let allowed = format!("none with {word}: it is for {}", TO_MANY.join(", "));
                 Err(AciError::invalid("Tokens", text, &allowed))
             }
+            None if !has_token && TO_QUEUE.contains(&word) => {
+                check_used(pairs, word, QUEUE, |_| false).map(|()| None)
+            }
             None => Ok(None),
         };
     }
@@ -92,7 +109,7 @@ pub(super) fn many(
         );
         Err(AciError::invalid(name, value, &allowed))
     };
-    if word == DELETE || all {
+    if word == DELETE || all || tokens.is_some() {
         check_all(pairs, word)?;
     }
     if let Some(text) = tokens {
@@ -101,6 +118,7 @@ pub(super) fn many(
             None if has_token => refused("Tokens", text, "Token"),
             None if all => refused("All", "true", "Tokens"),
             None => {
+                check_used(pairs, word, MANY, |name| is_one_of(name, OF_TOKENS))?;
                 let actions = ManyActions::Tokens(read_tokens(text)?);
                 Ok(Some(Many { actions, wait_secs }))
             }
@@ -124,13 +142,40 @@ pub(super) fn many(
             );
             return Err(AciError::missing("Token", &allowed));
         }
-        None if !all => return Ok(None),
+        None if !all => {
+            // Those that are not for a whole queue will miss their token.
+            let is_for_queue = TO_QUEUE.contains(&word);
+            if is_for_queue {
+                check_used(pairs, word, QUEUE, |_| false)?;
+            }
+            return Ok(None);
+        }
         _ => {}
     }
+    check_used(pairs, word, MANY, |name| {
+        is_one_of(name, OF_LISTED) || is_one_of(name, &FILTERS) || parameter(name).is_some()
+    })?;
     let query = StatusQuery::parse(pairs, now_ms, tz)?;
     check_states(pairs, word, &query)?;
     let wait_secs = wait_secs.or((!all).then_some(DELETE_SECS));
     Ok(Some(Many { actions: ManyActions::Listed(Box::new(query)), wait_secs }))
+}
+
+/// Returns the commands by which a caller could read what the filters of this one compare, if it is for many: the number of
+/// actions that it reaches tells that, too.
+#[must_use]
+pub fn reveals(pairs: &Pairs) -> &'static [&'static str] {
+    let word = pairs.given("QueueAction").unwrap_or_default();
+    let is_to_many = is_one_of(word, TO_MANY);
+    // With tokens, `ActionID` is only the name of the request, and filters are refused.
+    if !is_to_many || pairs.given("Token").is_some() || pairs.given("Tokens").is_some() {
+        return &[];
+    }
+    if pairs.iter().any(|(name, _)| parameter(name).is_some()) {
+        return &["getStatus", "getActionParameters"];
+    }
+    let compares = ["Text", "ActionID"].into_iter().any(|name| pairs.given(name).is_some());
+    if compares { &["getStatus"] } else { &[] }
 }
 
 /// Returns the first parameter that selects actions. With a token, `ActionID` is only the name of the request.
@@ -138,30 +183,68 @@ fn given_filter(pairs: &Pairs, has_token: bool) -> Option<(&str, &str)> {
     let named = FILTERS.into_iter().find_map(|name| Some((name, pairs.given(name)?)));
     let by_id = || pairs.given("ActionID").map(|value| ("ActionID", value));
     let by_parameter = || {
-        let name = pairs.iter().map(|(name, _)| name).find(|name| super::parameter(name).is_some());
+        let name = pairs.iter().map(|(name, _)| name).find(|name| parameter(name).is_some());
         name.map(|name| (name, pairs.get(name).unwrap_or_default()))
     };
     let is_delete =
         pairs.given("QueueAction").is_some_and(|word| word.eq_ignore_ascii_case(DELETE));
-    named.or_else(by_parameter).or_else(|| by_id().filter(|_| is_delete && !has_token))
+    let is_filter = !has_token && (is_delete || pairs.get("Tokens").is_none());
+    named.or_else(by_parameter).or_else(|| by_id().filter(|_| is_filter))
 }
 
 fn read_tokens(text: &str) -> Result<Vec<Token>, AciError> {
-    let read = |word| {
-        Token::parse(word)
-            .map_err(|_| AciError::invalid("Tokens", word, &ParamKind::Tokens.allowed()))
-    };
-    let tokens: Vec<Token> = list(text).map(read).collect::<Result<_, _>>()?;
+    if let Some(error) = bad_token("Tokens", text) {
+        return Err(error);
+    }
+    let tokens: Vec<Token> = list(text).filter_map(|word| Token::parse(word).ok()).collect();
     match tokens.is_empty() {
         true => Err(AciError::invalid("Tokens", text, &ParamKind::Tokens.allowed())),
         false => Ok(tokens),
     }
 }
 
+/// What a command is for, in errors.
+const QUEUE: &str = "a whole queue";
+const MANY: &str = "many actions";
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Refuses each parameter that a command without a token does not use, beside [`OF_ALL`]: it may have been meant to leave actions
+/// out.
+fn check_used(
+    pairs: &Pairs,
+    word: &str,
+    whom: &str,
+    is_used: impl Fn(&str) -> bool,
+) -> Result<(), AciError> {
+    let is_used = |name: &str| {
+        is_one_of(name, OF_ALL)
+            || is_used(name)
+            || (word == "changePriority" && name.eq_ignore_ascii_case("Priority"))
+    };
+    let Some((name, value)) = pairs.iter().find(|(name, _)| !is_used(name)) else { return Ok(()) };
+    if !is_known(name) {
+        let refuser = format!("{word} of {whom}");
+        return Err(AciError::unknown_parameter(name, &refuser, nearest(name, names())));
+    }
+    let value = match value {
+        PairValue::Text(text) => text,
+        PairValue::Bytes(_) => "(bytes)",
+    };
+    let hint = if name.eq_ignore_ascii_case("Priority") && whom == MANY {
+        "; did you mean Min-Priority"
+    } else {
+        ""
+    };
+    Err(AciError::invalid(name, value, &format!("none with {word} of {whom}{hint}")))
+}
+
 /// Refuses what may have been meant to leave actions out.
 fn check_all(pairs: &Pairs, word: &str) -> Result<(), AciError> {
     validate(&QUEUE_INFO, QUEUE_INFO.common(), pairs, false)?;
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| !super::is_known(name)) {
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_known(name)) {
         let refuser = format!("QueueAction={word}");
         return Err(AciError::unknown_parameter(name, &refuser, nearest(name, names())));
     }

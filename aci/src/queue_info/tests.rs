@@ -223,9 +223,13 @@ fn what_is_deleted_is_named_or_selected() {
 fn a_command_to_many_says_which() {
     let (one, other) = (token(), Token { id: 8, queue: "OTHER".to_owned(), ..token() });
     let both = format!(" {},, {}", one.encode(), other.encode());
+    let after_both = format!("{both},x,y");
     for word in ["cancel", "Stop", "changepriority", "retry", "delete"] {
         let ask = |pairs: &[(&str, &str)]| {
-            let about = [("QueueAction", word), ("Priority", "3")];
+            let mut about = vec![("QueueAction", word)];
+            if word == "changepriority" {
+                about.push(("Priority", "3"));
+            }
             read(&about.iter().chain(pairs).copied().collect::<Vec<_>>())
         };
         let named = ask(&[("tokens", &both)]).unwrap();
@@ -251,17 +255,28 @@ fn a_command_to_many_says_which() {
             (vec![("Tokens", "")], "The parameter Tokens has the value ''"),
             (vec![("Tokens", " , ")], "The parameter Tokens has"),
             (vec![("Tokens", "x")], "The parameter Tokens has the value 'x'"),
+            (vec![("Tokens", &after_both)], "the value 'x'. Allowed: one or more"),
+            (vec![("Tokens", &after_both)], "; this is number 3 of 4."),
+            (vec![("Tokens", &both), ("MaxResults", "1")], "of many actions"),
+            (vec![("Tokens", &both), ("Stat", "queued")], "Did you mean State?"),
             (vec![("Tokens", &both), ("Token", &encoded)], "The parameter Tokens has"),
             (vec![("Tokens", &both), ("State", "queued")], "none with Tokens"),
             (vec![("Tokens", &both), ("parameter.x", "1")], "none with Tokens"),
             (vec![("Tokens", &both), ("All", "true")], "none with Tokens"),
             (vec![("Token", &encoded), ("All", "true")], "none with Token"),
             (vec![fetch, ("All", "true"), ("Stat", "queued")], "Did you mean State?"),
+            (vec![fetch, ("All", "true"), ("Log", "true")], "none with"),
+            (vec![fetch, ("All", "true"), ("WaitFor", "end")], "The parameter WaitFor has"),
             (vec![fetch, ("All", "true"), ("Parameter.", "x")], "no parameter 'Parameter.'"),
             (vec![fetch, ("All", "true"), ("Queued-Before", "")], "a value for each parameter"),
             (vec![fetch, ("All", "true"), ("State", ",")], "at least one word"),
             (vec![("All", "true")], "The parameter QueueName is required"),
         ];
+        if word != "changepriority" {
+            refused.push((vec![("Tokens", &both), ("Priority", "5")], "did you mean Min-Priority"));
+            let filters = vec![fetch, ("All", "true"), ("Priority", "5"), ("State", "finished")];
+            refused.push((filters, "did you mean Min-Priority"));
+        }
         if word != "delete" {
             for filter in [("State", "queued"), ("Text", "x"), ("PARAMETER.a", "b")] {
                 refused.push((vec![fetch, filter], "The parameter All is required"));
@@ -277,12 +292,94 @@ fn a_command_to_many_says_which() {
         let one_action = ask(&[("Token", &encoded), ("ActionID", "night 7")]).unwrap();
         assert_eq!((one_action.token, one_action.many), (Some(one.clone()), None));
     }
-    let stop = read(&[("QueueAction", "stop"), ("QueueName", "Fetch"), ("ActionID", "a")]);
-    assert_eq!(stop.unwrap().many, None, "all that run");
     for word in ["getStatus", "pause", "resume", "progress", "duplicate", "queueStatus"] {
         let ask = [("QueueAction", word), ("QueueName", "Fetch"), ("Tokens", &both)];
         let error = read(&ask).unwrap_err().description;
         assert!(error.contains("The parameter Tokens has"), "{word}: {error}");
+    }
+}
+
+/// A command to a whole queue has nothing beside it that may have been meant to leave actions out.
+#[test]
+fn a_whole_queue_is_steered_only_if_that_was_meant() {
+    for word in ["stop", "Pause", "RESUME"] {
+        let ask = |pairs: &[(&str, &str)]| {
+            let about = [("QueueAction", word), ("QueueName", "Fetch")];
+            read(&about.iter().chain(pairs).copied().collect::<Vec<_>>())
+        };
+        for pairs in [&[][..], &[("ResponseFormat", "json"), ("Synchronous", "true")]] {
+            let whole = ask(pairs).unwrap();
+            assert_eq!((whole.token, whole.many), (None, None), "{word} {pairs:?}");
+        }
+        let encoded = token().encode();
+        let one = ask(&[("Token", &encoded), ("ActionID", "j1"), ("Tokns", "x")]).unwrap();
+        assert_eq!(one.token, Some(token()), "it says which");
+        for (name, value) in [
+            ("ActionID", "j1"),
+            ("ActionID", ""),
+            ("Token", ""),
+            ("Token", " "),
+            ("Tokens", ""),
+            ("Tokns", "X"),
+            ("Text", "disk"),
+            ("Text", ""),
+            ("State", "queued"),
+            ("State", ""),
+            ("Param.Name", "a"),
+            ("Parameter.Name", "a"),
+            ("Parameter.", "a"),
+            ("All", ""),
+            ("All", "false"),
+            ("Start", "2"),
+            ("MaxResults", "1"),
+            ("Sort-By", "start-time"),
+            ("Queued-Before", "-60"),
+            ("Min-Priority", "5"),
+            ("Priority", "5"),
+            ("Wait", "5"),
+        ] {
+            let error = ask(&[(name, value)]).unwrap_err().description;
+            assert!(error.contains(name), "{word} {name}={value}: {error}");
+        }
+        if word != "stop" {
+            let error = ask(&[("All", "true"), ("State", "queued")]).unwrap_err().description;
+            assert!(error.contains("The parameter All has the value 'true'"), "{error}");
+        }
+    }
+    let misspelt = [("QueueAction", "stop"), ("QueueName", "Fetch"), ("Tokns", "X")];
+    let error = read(&misspelt).unwrap_err().description;
+    assert!(
+        error.contains("Did you mean Tokens?") || error.contains("Did you mean Token?"),
+        "{error}"
+    );
+    let empty = [("QueueAction", "stop"), ("QueueName", "Fetch"), ("Token", "")];
+    let error = read(&empty).unwrap_err().description;
+    assert!(error.contains("none with stop of a whole queue"), "{error}");
+}
+
+/// What a filter compares, its caller must be allowed to read.
+#[test]
+fn filters_of_commands_to_many_reveal_what_they_compare() {
+    let (status, both) = (&["getStatus"][..], &["getStatus", "getActionParameters"][..]);
+    for (pairs, expected) in [
+        (&[("State", "error"), ("Min-Priority", "5")][..], &[][..]),
+        (&[("Text", "disk")], status),
+        (&[("actionid", "a")], status),
+        (&[("Text", "")], &[]),
+        (&[("PARAMETER.Name", "a")], both),
+        (&[("Text", "a"), ("Parameter.Name", "")], both),
+        (&[("ActionID", "a"), ("Tokens", "x")], &[]),
+        (&[("ActionID", "a"), ("Token", "x")], &[]),
+        (&[("Text", "a"), ("Tokens", "")], status),
+    ] {
+        for word in ["cancel", "STOP", "changePriority", "retry", "delete"] {
+            let about = [("QueueAction", word), ("All", "true")];
+            let pairs: Pairs = about.iter().chain(pairs).copied().collect();
+            assert_eq!(reveals(&pairs), expected, "{word} {pairs:?}");
+        }
+        let of_status: Pairs =
+            [("QueueAction", "getStatus")].iter().chain(pairs).copied().collect();
+        assert_eq!(reveals(&of_status), &[] as &[&str], "it is judged by itself");
     }
 }
 
@@ -409,7 +506,10 @@ fn a_token_can_name_the_queue() {
 #[test]
 fn commands_for_the_whole_queue_need_no_token() {
     for word in ["getStatus", "getActionParameters", "queueStatus", "stop", "pause", "resume"] {
-        let read = read(&[("QueueAction", word), ("QueueName", "Fetch"), ("Token", "")]).unwrap();
+        let about = [("QueueAction", word), ("QueueName", "Fetch"), ("Token", "")];
+        // An empty one may have been meant to name an action.
+        let shows = !["stop", "pause", "resume"].contains(&word);
+        let read = read(&about[..if shows { 3 } else { 2 }]).unwrap();
         assert_eq!((read.token.as_ref(), read.queue_name()), (None, "Fetch"), "{word}");
     }
 }

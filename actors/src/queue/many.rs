@@ -179,14 +179,27 @@ impl Many {
     /// # Errors
     ///
     /// The store's, or [`QueueError::Unavailable`], as long as no action has got it.
-    pub async fn run_for(mut self, patience: Duration) -> Result<Commanded, QueueError> {
+    pub async fn run_for(self, patience: Duration) -> Result<Commanded, QueueError> {
+        self.run_while(patience, || true).await
+    }
+
+    /// Goes on as [`Many::run_for`] does, and only while `is_wanted` returns true; it is asked before each step.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn run_while(
+        mut self,
+        patience: Duration,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Commanded, QueueError> {
         let until = tokio::time::Instant::now().checked_add(patience);
         loop {
             if !self.is_left() {
                 return Ok(self.commanded);
             }
             let is_over = until.is_some_and(|until| until <= tokio::time::Instant::now());
-            if is_over || self.queue.shared.inbox().is_draining() {
+            if is_over || !is_wanted() || self.queue.shared.inbox().is_draining() {
                 return Ok(Commanded { more: true, ..self.commanded });
             }
             match self.step(until).await {

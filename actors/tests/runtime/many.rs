@@ -1,5 +1,6 @@
 //! Commands to many actions in a running system, mostly deletion of those that have ended.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use actiond_actors::lifecycle::{Command, Refusal};
@@ -203,6 +204,11 @@ async fn all_that_a_filter_lists_get_a_command() {
     assert_eq!(raised, Ok(all(600)));
     assert_eq!(home.store.commits() - before, 3, "250 at a time");
     assert_eq!(home.work.status(first).await.unwrap().record.priority, 3);
+    // Nobody wants it any more after the first step.
+    let asked = Cell::new(0);
+    let is_wanted = || asked.replace(asked.get() + 1) == 0;
+    let left = give(ManyCommand::ChangePriority(4)).run_while(NEVER, is_wanted).await;
+    assert_eq!(left, Ok(some(250)));
     let (waited, cancelled) =
         tokio::join!(home.work.wait(first, NEVER), give(ManyCommand::Cancel).run_for(NEVER));
     assert_eq!(waited.unwrap().record.state, State::Cancelled);

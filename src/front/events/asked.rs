@@ -45,25 +45,30 @@ pub(super) struct Asked {
 }
 
 impl Endpoint {
-    /// Reads what a listener asks for.
+    /// Reads what a listener asks for. `seen` are the queues that it may see; `None` for all.
     ///
     /// # Errors
     ///
     /// The error for a parameter whose value is not allowed.
-    pub(super) fn asked(&self, pairs: &Pairs) -> Result<Asked, AciError> {
+    pub(super) fn asked(&self, pairs: &Pairs, seen: Option<&[String]>) -> Result<Asked, AciError> {
         validate(&SPEC, &[COMMON], pairs, self.limits().strict)?;
         Ok(Asked {
-            queues: self.asked_queues(pairs)?,
+            queues: self.asked_queues(pairs, seen)?,
             actions: self.asked_actions(pairs)?,
             types: types(pairs)?,
             warnings: unknown(pairs),
         })
     }
 
-    fn asked_queues(&self, pairs: &Pairs) -> Result<Option<Vec<String>>, AciError> {
+    fn asked_queues(
+        &self,
+        pairs: &Pairs,
+        seen: Option<&[String]>,
+    ) -> Result<Option<Vec<String>>, AciError> {
         let find = |name: &str| {
             self.queue(name).map(|served| served.queue.name().to_owned()).ok_or_else(|| {
-                AciError::invalid(QUEUE, name, &format!("one of {}", queues::names(self)))
+                let known = seen.map_or_else(|| queues::names(self), |seen| seen.join(", "));
+                AciError::invalid(QUEUE, name, &format!("one of {known}"))
             })
         };
         // Each once, however often it is named: they are kept for as long as somebody listens.

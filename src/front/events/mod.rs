@@ -98,8 +98,11 @@ impl Endpoint {
         pairs: &Pairs,
         last_event_id: Option<&str>,
     ) -> Result<Hearing, AciError> {
-        let Asked { queues: asked, actions, types, warnings } = self.asked(pairs)?;
         let access = Arc::clone(&self.access());
+        // First: errors about parameters tell the names of queues.
+        let seen = self.visible(&access, &caller, None)?;
+        let Asked { queues: asked, actions, types, warnings } =
+            self.asked(pairs, seen.as_deref())?;
         // The queue of an action is asked for, too.
         let of_actions = actions.iter().flatten().map(|action| action.queue.as_str());
         for queue in asked.iter().flatten().map(String::as_str).chain(of_actions) {
@@ -143,7 +146,11 @@ impl Endpoint {
         let wanted = all.iter().copied().filter(is_asked);
         let visible: Vec<_> = wanted.filter(may_see).map(ToOwned::to_owned).collect();
         match all.first() {
-            Some(first) if visible.is_empty() => Err(refused(access, caller, &to_see(first))),
+            // Without a name: it is told to those who may see nothing.
+            Some(first) if visible.is_empty() => {
+                let wanted = Wanted { queue: Concerned::Unknown, ..to_see(first) };
+                Err(refused(access, caller, &wanted))
+            }
             _ => Ok((visible.len() < all.len()).then_some(visible)),
         }
     }

@@ -108,6 +108,48 @@ fn who_has_no_role_gets_no_further_than_the_refusal() {
     stranger.may_not(&server, "QueueInfo&QueueName=Process&QueueAction=cancel");
 }
 
+/// How many actions a command has reached tells what its filters compared.
+#[test]
+fn a_filter_of_a_command_to_many_needs_what_would_show_it() {
+    let keys = [Key::make(), Key::make(), Key::make()];
+    let commands = "QueueInfo.cancel,QueueInfo.stop,QueueInfo.delete";
+    let home = Home::new(&format!(
+        "[AuthorizationRoles]\n0=Blind\n1=Lists\n2=Sees\n\
+         [Blind]\nActions={commands}\nKeys={}\n\
+         [Lists]\nActions={commands},QueueInfo.getStatus\nKeys={}\n\
+         [Sees]\nActions=Process,{commands},QueueInfo.getStatus,QueueInfo.getActionParameters\nKeys={}\n\
+         [AsyncActions]\n0=Process\n[Process]\nType=Echo\n",
+        keys[0].hash, keys[1].hash, keys[2].hash
+    ));
+    let server = home.start();
+    let [blind, lists, sees] = keys.map(|key| Who::here().with(&key.text));
+    for (command, state) in [("cancel", "&All=true"), ("stop", "&All=true"), ("delete", "")] {
+        let about =
+            format!("QueueInfo&QueueName=Process&QueueAction={command}{state}&State=finished");
+        blind.may(&server, &about);
+        for (filter, by_list) in [
+            ("Text=a", true),
+            ("ActionID=a", true),
+            ("Parameter.Password=a", false),
+            ("PARAMETER.Password=", false),
+        ] {
+            let ask = format!("{about}&{filter}");
+            blind.may_not(&server, &ask);
+            match by_list {
+                true => drop(lists.may(&server, &ask)),
+                false => lists.may_not(&server, &ask),
+            }
+            if !filter.ends_with('=') {
+                sees.may(&server, &ask);
+            }
+        }
+    }
+    // With a token, it is the name of the request.
+    let token = sees.may(&server, "Process&Sleep=600").must("token");
+    blind.may(&server, &format!("QueueInfo&QueueAction=stop&Token={token}&ActionID=a"));
+    blind.may(&server, &format!("QueueInfo&QueueAction=stop&Tokens={token}&ActionID=a"));
+}
+
 #[test]
 fn show_permissions_tells_what_the_caller_may() {
     let key = Key::make();

@@ -167,6 +167,15 @@ fn a_listener_hears_the_queues_that_it_may_see() {
     assert!(status == "403" && error(&reply).contains("not known here"), "{status}");
     let (status, reply) = refusal(&server, "?Queue=Process", &key);
     assert!(status == "403" && error(&reply).contains("Process"), "{status}");
+    // Nobody is told the names of queues that it may not see.
+    for query in ["", "?Queue=Nope", "?Types=nope"] {
+        let (status, reply) = refusal(&server, query, "");
+        let told = error(&reply);
+        assert!(status == "401" && !told.contains("Process") && !told.contains("Other"), "{told}");
+    }
+    let (status, reply) = refusal(&server, "?Queue=Nope", &key);
+    let told = error(&reply);
+    assert!(status == "400" && told.contains("one of Other."), "{status}: {told}");
 
     let mut all = Stream::read(ask(&server, "?Types=finished", &key));
     let mut one = Stream::read(ask(&server, "?Types=finished&Queue=Other", &key));

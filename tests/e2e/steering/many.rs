@@ -151,7 +151,18 @@ fn no_action_gets_a_command_by_mistake() {
         ("stop", "&All=true&Queued-Before=", "a value for each parameter"),
         ("stop", "&All=true&Token=x", "The parameter Token has"),
         ("pause", "&Tokens=x", "The parameter Tokens has"),
-        ("cancel", "&Tokens=x,y", "The parameter Tokens has the value 'x,y'"),
+        ("stop", "&ActionID=j1", "ActionID and other filters"),
+        ("stop", "&Token=", "none with stop of a whole queue"),
+        ("stop", "&Text=", "The parameter Text has"),
+        ("stop", "&Tokns=X", "has no parameter 'Tokns'"),
+        ("stop", "&Param.Name=a", "has no parameter 'Param.Name'"),
+        ("pause", "&State=queued", "The parameter State has the value 'queued'"),
+        ("pause", "&All=true&State=queued", "The parameter All has the value 'true'"),
+        ("resume", "&ActionID=j1", "none with resume of a whole queue"),
+        ("cancel", "&All=true&Priority=5", "did you mean Min-Priority"),
+        ("delete", "&State=finished&Priority=5", "did you mean Min-Priority"),
+        ("cancel", "&Tokens=x,y", "the value 'x'"),
+        ("cancel", "&Tokens=x,y", "; this is number 1 of 2."),
     ] {
         let (_, description) = server.info("Work", command, rest).error();
         assert!(description.contains(expected), "{command} {rest}: {description}");
