@@ -114,7 +114,7 @@ fn a_filter_of_a_command_to_many_needs_what_would_show_it() {
     let keys = [Key::make(), Key::make(), Key::make()];
     let commands = "QueueInfo.cancel,QueueInfo.stop,QueueInfo.delete";
     let home = Home::new(&format!(
-        "[AuthorizationRoles]\n0=Blind\n1=Lists\n2=Sees\n\
+        "[AuthorizationRoles]\n0=Blind\n1=Lists\n2=Sees\n3=All\n[All]\nStandardRoles=*\nClients=192.0.2.1\n\
          [Blind]\nActions={commands}\nKeys={}\n\
          [Lists]\nActions={commands},QueueInfo.getStatus\nKeys={}\n\
          [Sees]\nActions=Process,{commands},QueueInfo.getStatus,QueueInfo.getActionParameters\nKeys={}\n\
