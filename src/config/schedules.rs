@@ -1,15 +1,17 @@
 //! Reads the schedules: `[Schedules]`, and the section of each.
 
+use actiond_actors::secrets::SecretNames;
+
 use super::findings::Location;
 use super::in_force::Origin;
 use super::ini::{Entry, IniSection};
 use super::queues::Purposes;
 use super::reader::Reader;
-use super::secrets::is_secret_parameter;
 use super::settings::QueueConfig;
 use super::table::schedules as table;
 use super::table::schedules::{SCHEDULE, SCHEDULES};
 use crate::aci::request::{PairValue, parse_query};
+use crate::front::secret_names;
 use crate::schedules::{
     BadParameter, CatchUp, Definition, Fault, Overlap, Schedule, Timing, check_parameters,
 };
@@ -66,7 +68,8 @@ fn definition<'r>(
     let before = reader.findings.problem_count();
     let action = reader.text(own, table::ACTION)?;
     let queue = queues.iter().find(|queue| queue.name.eq_ignore_ascii_case(&action));
-    let given = parameters(reader, section);
+    let secrets = secrets_of(queue);
+    let given = parameters(reader, section, &secrets);
     let definition = Definition {
         action: queue.map_or(action, |queue| queue.name.clone()),
         parameters: given.iter().map(|given| given.pair.clone()).collect(),
@@ -85,7 +88,7 @@ fn definition<'r>(
         return None;
     }
     match queue {
-        Some(queue) => check_given(reader, section, queue, &given, strict),
+        Some(queue) => check_given(reader, section, queue, &given, strict, &secrets),
         None => reader.problem_at(
             section.name,
             table::ACTION,
@@ -112,15 +115,27 @@ fn timing_problem(reader: &mut Reader<'_>, section: &IniSection<'_>, fault: &Fau
     reader.problem_at(section.name, key, reason);
 }
 
+/// Returns the names of the parameters that are not for other eyes: those that are well known, and those of the queue and its kind.
+fn secrets_of(queue: Option<&QueueConfig>) -> SecretNames {
+    let Some(queue) = queue else { return SecretNames::WELL_KNOWN };
+    let own = queue.settings.params();
+    let params = own.as_deref().unwrap_or_else(|| queue.kind.params());
+    secret_names(params, &queue.limits.secret_parameters)
+}
+
 /// Returns the parameters: those of the key `Parameters`, and all other keys that are none of a schedule's.
-fn parameters<'r>(reader: &mut Reader<'r>, section: &'r IniSection<'r>) -> Vec<Given<'r>> {
+fn parameters<'r>(
+    reader: &mut Reader<'r>,
+    section: &'r IniSection<'r>,
+    secrets: &SecretNames,
+) -> Vec<Given<'r>> {
     let mut given = Vec::new();
     if let (Some(text), Some(by)) =
         (reader.text(&[section.name], table::PARAMETERS), section.get(table::PARAMETERS.name))
     {
         match parse_query(&text) {
             Ok(pairs) => {
-                let has_secret = pairs.iter().any(|(name, _)| is_secret_parameter(name));
+                let has_secret = pairs.iter().any(|(name, _)| secrets.has(name));
                 if has_secret {
                     reader.in_force.hide(section.name, by.key);
                 }
@@ -139,12 +154,12 @@ fn parameters<'r>(reader: &mut Reader<'r>, section: &'r IniSection<'r>) -> Vec<G
     }
     for entry in section.entries().filter(|entry| !SCHEDULE.keys.iter().any(|k| k.is(entry.key))) {
         if let Some(fault) = entry.fault {
-            reader.findings.problem(place(section, entry), fault);
+            reader.findings.problem(place(section, entry, secrets), fault);
             continue;
         }
         let origin = Origin::Line(entry.line);
         reader.in_force.note(section.name, table::PARAMETERS, entry.key, entry.value, origin);
-        if is_secret_parameter(entry.key) {
+        if secrets.has(entry.key) {
             reader.in_force.hide(section.name, entry.key);
         }
         given.push(Given { pair: (entry.key.to_owned(), entry.value.to_owned()), by: entry });
@@ -159,6 +174,7 @@ fn check_given(
     queue: &QueueConfig,
     given: &[Given<'_>],
     strict: bool,
+    secrets: &SecretNames,
 ) {
     let own = queue.settings.params();
     let params = own.as_deref().unwrap_or_else(|| queue.kind.params());
@@ -166,14 +182,14 @@ fn check_given(
     let Err(BadParameter { at, error }) = check_parameters(params, &pairs, strict) else { return };
     let reason = error.description;
     match at.and_then(|at| given.get(at)) {
-        Some(given) => reader.findings.problem(place(section, given.by), reason),
+        Some(given) => reader.findings.problem(place(section, given.by, secrets), reason),
         None => reader.problem_at(section.name, table::ACTION, reason),
     }
 }
 
 /// Returns the place of a line, without its value if that may be a secret.
-fn place<'a>(section: &IniSection<'a>, entry: Entry<'a>) -> Location<'a> {
-    let is_secret = is_secret_parameter(entry.key) || table::PARAMETERS.is(entry.key);
+fn place<'a>(section: &IniSection<'a>, entry: Entry<'a>, secrets: &SecretNames) -> Location<'a> {
+    let is_secret = secrets.has(entry.key) || table::PARAMETERS.is(entry.key);
     Location {
         line: Some(entry.line),
         section: Some(section.name),
@@ -322,14 +338,18 @@ mod tests {
 
     #[test]
     fn secret_parameters_are_not_shown() {
-        let (queue, list) =
-            ("[AsyncActions]\n0=P\n[P]\nType=Echo\n", "[Schedules]\n0=N\n[N]\nAction=P\n");
-        let keys = "Cron=@daily\nApiKey=s3cret\nText=shown\nParameters=Password=s3cret\n";
+        let (queue, list) = (
+            "[AsyncActions]\n0=P\n[P]\nType=Echo\nSecretParameters=Pin\n",
+            "[Schedules]\n0=N\n[N]\nAction=P\n",
+        );
+        let keys =
+            "Cron=@daily\nApiKey=s3cret\npin=s3cret\nText=shown\nParameters=Password=s3cret\n";
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.cfg");
         std::fs::write(&path, format!("{queue}{list}{keys}")).unwrap();
         let printed = super::super::check(&crate::kinds::Kinds::shipped(), &path).unwrap().0;
         assert!(!printed.contains("s3cret") && printed.contains("\nApiKey=***\n"), "{printed}");
+        assert!(printed.contains("\npin=***\n"), "{printed}");
         assert!(
             printed.contains("\nText=shown\n") && printed.contains("\nParameters=***\n"),
             "{printed}"

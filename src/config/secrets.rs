@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use actiond_actors::secrets::SecretNames;
 use actiond_actors::store::postgres::ConnectionString;
 
 use super::disk::Disk;
@@ -92,11 +91,6 @@ fn is_for_everybody(file: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_for_everybody(_: &Path) -> bool {
     false
-}
-
-/// Tells whether the value of a parameter of an action is not for other eyes, by its name.
-pub(super) fn is_secret_parameter(name: &str) -> bool {
-    SecretNames::WELL_KNOWN.has(name)
 }
 
 /// Returns what is shown of a value that is not for other eyes, and `None` for any other value. Of a variable its name is shown.
