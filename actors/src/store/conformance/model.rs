@@ -96,6 +96,7 @@ impl Model {
         let Self { last_id, queues, outbox, schedules, .. } = self;
         let written = outbox.written;
         let queue = queues.entry(batch.queue).or_default();
+        queue.rows.values_mut().for_each(|row| row.keeps_parameters = batch.keep_parameters);
         let mut resumed = Vec::new();
         let mut controls = Vec::new();
         for control in &batch.controls {
