@@ -251,7 +251,7 @@ async fn what_ended_in_error_is_tried_again_when_a_client_asks() {
     let errors: Vec<_> = past(&home.work, id).await.into_iter().map(|(_, _, e)| e).collect();
     assert_eq!(errors, ["one", "two"]);
     let refused = home.work.retry(id).await.unwrap_err().to_string();
-    assert!(refused.contains("Finished") && refused.contains("submit it again"), "{refused}");
+    assert!(refused.contains("Finished") && refused.contains("duplicate it instead"), "{refused}");
 }
 
 #[tokio::test]

@@ -462,7 +462,8 @@ async fn a_receiver_that_is_down_is_asked_by_one_event() {
     let events = receiver.log.lock().unwrap().calls.len();
     assert!(events < 100, "{events} of 200 events were tried");
     let status = system.outbox().status("Hook").await.unwrap();
-    assert_eq!((status.pending, status.failed), (200, 0));
+    // And those of the queue, as often as it was empty.
+    assert!(status.pending >= 200 && status.failed == 0, "{status:?}");
     assert_eq!(status.last_error.unwrap().1, "no connection");
     is_up.open();
     receiver.has_taken(200).await;
