@@ -27,9 +27,9 @@
 //! # let _ = (settings, builder);
 //! ```
 //!
-//! - [`actor`]: the actor of a handler; [`lanes`]: which event is next;
-//! - [`handle`]: what is seen and steered from outside: [`Outbox`];
-//! - [`queue_handlers`]: the handlers of one queue.
+//! - `actor`: the actor of a handler; `lanes`: which event is next;
+//! - `handle`: what is seen and steered from outside: [`Outbox`];
+//! - `queue_handlers`: the handlers of one queue.
 
 mod actor;
 mod handle;
