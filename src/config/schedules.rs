@@ -1,12 +1,11 @@
 //! Reads the schedules: `[Schedules]`, and the section of each.
 
-use actiond_actors::secrets::SecretNames;
-
 use super::findings::Location;
 use super::in_force::Origin;
 use super::ini::{Entry, IniSection};
 use super::queues::Purposes;
 use super::reader::Reader;
+use super::secrets::SecretNames;
 use super::settings::QueueConfig;
 use super::table::schedules as table;
 use super::table::schedules::{SCHEDULE, SCHEDULES};

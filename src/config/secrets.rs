@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub(super) use actiond_actors::secrets::SecretNames;
 use actiond_actors::store::postgres::ConnectionString;
 
 use super::disk::Disk;
