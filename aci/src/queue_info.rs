@@ -123,7 +123,7 @@ pub struct StatusQuery {
     pub max_results: Option<u64>,
     /// Time to wait for the action, 0 to 3600 seconds.
     pub wait_secs: Option<f64>,
-    /// What it is waited for.
+    /// The state of the action that `Wait` waits for.
     pub wait_for: WaitFor,
     /// True to show each attempt at an action that is named by its token.
     pub history: bool,
@@ -166,7 +166,7 @@ pub enum SortBy {
     FinishTime,
 }
 
-/// What a request with `Wait` waits for (our extension).
+/// The state that a request with `Wait` waits for (our extension).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WaitFor {
     /// The action no longer waits in its queue.

@@ -18,13 +18,13 @@ pub mod keys {
     pub const CYCLES: &str = "Cycles";
     /// The time zone.
     pub const TIME_ZONE: &str = "TimeZone";
-    /// What is done while the action before has not ended.
+    /// The fate of an action that is due while the one before it has not ended.
     pub const OVERLAP: &str = "Overlap";
-    /// What is done about the times at which no server was there.
+    /// The treatment of due times at which no server was there.
     pub const CATCH_UP: &str = "CatchUp";
     /// The longest random delay, in seconds.
     pub const JITTER: &str = "Jitter";
-    /// Whether it is due at all.
+    /// False if it is never due by itself.
     pub const ENABLED: &str = "Enabled";
 
     /// All of them.
@@ -116,7 +116,7 @@ impl CatchUp {
     }
 }
 
-/// What is due, and when. [`Timing`](super::Timing) is the part about times, checked.
+/// The action that is due, and its times. [`Timing`](super::Timing) is the part about times, checked.
 ///
 /// It is stored as JSON for schedules that were added while the server ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! What is done about schedules: those that are due are looked for, and their actions queued.
+//! The runner of schedules: it looks for those that are due and queues their actions.
 //!
 //! The store decides, in the transaction that queues an action: whoever was too late is told so, and goes on with the next due
 //! time. So several servers may look, and one that dies in the middle leaves nothing undone and nothing done twice.
@@ -45,7 +45,7 @@ pub(super) struct Runner {
 
 #[derive(Debug)]
 struct Memory {
-    /// What was due before was missed. Not after the present, so that a clock that is set back makes nothing missed.
+    /// The time before which all that was due is missed: not after the present, so that a clock that is set back leaves nothing out.
     began: Timestamp,
     /// The schedules whose last try has failed, by their names in lower case.
     failed: HashMap<String, Failed>,
@@ -58,7 +58,7 @@ struct Failed {
     until: Instant,
 }
 
-/// What is left to do for a schedule.
+/// The next step for a schedule.
 enum Next {
     /// Nothing, until somebody changes it.
     Never,
@@ -67,7 +67,7 @@ enum Next {
     After(Duration),
 }
 
-/// How it goes on after a due time.
+/// The course after a due time.
 enum Went {
     On(ScheduleState),
     Next(Next),

@@ -203,7 +203,7 @@ fn read_tokens(text: &str) -> Result<Vec<Token>, AciError> {
     }
 }
 
-/// What a command is for, in errors.
+/// The targets of commands, as errors name them.
 const QUEUE: &str = "a whole queue";
 const MANY: &str = "many actions";
 

@@ -357,7 +357,7 @@ fn a_whole_queue_is_steered_only_if_that_was_meant() {
     assert!(error.contains("none with stop of a whole queue"), "{error}");
 }
 
-/// What a filter compares, its caller must be allowed to read.
+/// A caller must be allowed to read what its filter compares.
 #[test]
 fn filters_of_commands_to_many_reveal_what_they_compare() {
     let (status, both) = (&["getStatus"][..], &["getStatus", "getActionParameters"][..]);

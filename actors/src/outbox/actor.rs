@@ -1,6 +1,6 @@
 //! The actor of one handler: it reads events, has them delivered, and writes down what became of them.
 //!
-//! What it holds is read from the store and bounded; all of it may be lost. An event is settled in the store only after it was
+//! All that it holds is bounded and read from the store; it may be lost. An event is settled in the store only after it was
 //! delivered or has failed for good, so whatever dies in between, it is read again.
 
 use std::collections::{BTreeMap, HashMap};
@@ -58,7 +58,7 @@ struct Ended {
     outcome: Result<(), Undelivered>,
 }
 
-/// What became of events was written down, or could not be.
+/// The outcomes of events were written down, or could not be.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Settled(Result<BatchReply, StoreError>);
@@ -78,7 +78,7 @@ struct Leads(bool);
 #[rtype(result = "()")]
 pub(crate) struct Stop(pub(crate) oneshot::Sender<()>);
 
-/// What became of events, to be written down.
+/// Outcomes of events, to be written down.
 #[derive(Debug, Default)]
 struct Outcomes {
     delivered: Vec<EventId>,

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::lock;
 use crate::action::ActionId;
 
-/// What a caller waits for that waits for an action.
+/// The state of an action that a caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WaitFor {
     /// It no longer waits in its queue: it has begun, or ended without that.

@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Time between two looks at the row of an action that another server may change.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
-/// What is compared of an action by a caller that waits for a change.
+/// The parts of an action that a caller compares while it waits for a change.
 #[derive(Debug, PartialEq)]
 struct Seen {
     state: State,

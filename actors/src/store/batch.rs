@@ -209,7 +209,7 @@ pub enum NewAction {
         not_before: Option<Timestamp>,
         /// Time when the submission arrived.
         queued_at: Timestamp,
-        /// What it brings beside its parameters.
+        /// The data that it brings beside its parameters.
         origin: Option<Box<Origin>>,
     },
     /// A copy of an action, with its parameters and priority, and with its earliest start if it waits for that and was never

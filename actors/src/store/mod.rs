@@ -163,7 +163,7 @@
 //!
 //! # Origins
 //!
-//! What a submission brings beside its parameters (`origin` in [`NewAction::Given`]) is kept with the action and read with it. A
+//! The origin of a submission (`origin` in [`NewAction::Given`]) is kept with the action and read with it. A
 //! copy has the origin that [`Origin::of_copy`] returns.
 
 mod again;
@@ -591,7 +591,7 @@ pub struct Record {
     /// Its place in the queue, from 1; only while it may start, only from [`Store::record`], and only up to
     /// [`Record::MAX_POSITION`].
     pub position: Option<u64>,
-    /// What it was submitted with beside its parameters, if there is something.
+    /// The data that it was submitted with beside its parameters, if any.
     pub origin: Option<Box<Origin>>,
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Timestamp;
 
-/// What an action was submitted with beside its parameters. A copy of the action has the same, but for its schedule.
+/// The data that an action was submitted with beside its parameters. A copy of the action has the same, but for its schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
     /// The identifier that the client gave the request (`ActionID`), by which its actions are found.

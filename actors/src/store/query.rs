@@ -27,7 +27,7 @@ pub struct Query {
     pub started: Range,
     /// Range of the time of the end. An action without one is in no limited range.
     pub finished: Range,
-    /// What its parameters, its name and its error must be; `None` = anything. A store may have to look at each action for this.
+    /// Conditions on its parameters, its name and its error; `None` = none. A store may have to look at each action for this.
     pub details: Option<Arc<Details>>,
     /// The time by which actions are sorted.
     pub sort: SortKey,

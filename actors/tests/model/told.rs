@@ -28,7 +28,7 @@ enum Row {
     Deleted,
 }
 
-/// What is to be written down of events.
+/// Outcomes of events, to be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Outcomes {
     delivered: Vec<Id>,
@@ -69,15 +69,15 @@ enum Fault {
     SettledBefore,
     /// The next event of an action is taken while the one before waits for another attempt.
     LaneNotHeld,
-    /// What is held is read again.
+    /// Events that are held are read again.
     ReadAgain,
     /// Events are read from behind the last one that was read.
     Cursor,
-    /// What was written down is let go of before that is durable.
+    /// Events are let go of before their outcome is durable.
     LetGoEarly,
-    /// What is behind an event that failed for good is forgotten.
+    /// The event behind one that failed for good is forgotten.
     ForgetsBehind,
-    /// What is behind it is told before the failure is written down.
+    /// The event behind a failed one is told before the failure is written down.
     FailsUnwritten,
 }
 

@@ -1,5 +1,5 @@
-//! What a move brings with the actions: origins, handlers and their events. What it brings of the actions, and how it goes on after
-//! an interruption, the tests of the command show.
+//! A move brings origins, handlers and their events with the actions. The actions themselves, and a move that goes on after
+//! an interruption, are in the tests of the command.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -86,7 +86,7 @@ async fn as_many_as_asked_for_are_deleted_in_steps() {
     assert_eq!(rest, Ok(all(99)));
 }
 
-/// Where two delete at once, their steps take turns, and each action is counted once.
+/// Two that delete at once take turns, and each action is counted once.
 #[tokio::test]
 async fn who_deletes_at_the_same_time_takes_turns() {
     let home = Faulty::new(threads(50), &Script::always(nothing())).await;
@@ -166,7 +166,7 @@ async fn a_shutdown_waits_for_one_step_only() {
     assert_eq!(state(&home.work, ids[0]).await, State::Finished, "the newest went first");
 }
 
-/// What is counted is told by the kind of refusal; who is named twice gets the command once.
+/// Refusals are counted by their kind; an action that is named twice gets the command once.
 #[tokio::test]
 async fn those_that_are_named_get_the_command_once() {
     let gate = Gate::new();

@@ -1,4 +1,4 @@
-//! What a listener wants to hear.
+//! The filter of a listener.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct NamedAction {
     pub(crate) queued_ms: i64,
 }
 
-/// What a listener wants to hear: events of these types, of these queues and about these actions.
+/// The events that a listener wants to hear: those of these types, of these queues and about these actions.
 #[derive(Debug, Clone)]
 pub(crate) struct Filter {
     types: Types,

@@ -120,7 +120,7 @@ pub(crate) struct Told {
     pub(crate) facts: Facts,
 }
 
-/// What an event says beside that.
+/// The facts that an event tells beside that.
 #[derive(Debug)]
 pub(crate) enum Facts {
     Queued,

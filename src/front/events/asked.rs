@@ -1,4 +1,4 @@
-//! What a listener asks for: the parameters of `/events`.
+//! The parameters of `/events`, by which a listener says what it wants to hear.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::events::live::{EventType, NamedAction, Types};
 /// The parameter by which a client that can't send the header says what it has heard.
 pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
 
-/// What a listener may ask for. Each but the last may be there several times.
+/// The parameters that a listener may send. Each but the last may be there several times.
 const SPEC: ActionSpec<'static> = ActionSpec {
     name: EVENTS,
     summary: "Sends the events of queues as they happen.",
@@ -33,7 +33,7 @@ const QUEUE: &str = "Queue";
 const TOKEN: &str = "Token";
 const TYPES: &str = "Types";
 
-/// What a listener has asked for.
+/// The parameters that a listener has sent.
 pub(super) struct Asked {
     /// The names of queues; `None` for all that the listener may see.
     pub(super) queues: Option<Vec<String>>,

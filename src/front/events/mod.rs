@@ -58,7 +58,7 @@ pub(crate) struct Hearing {
     warnings: Vec<String>,
 }
 
-/// What there is to send.
+/// The next part of the stream.
 pub(crate) enum Part {
     /// Events.
     Some(Bytes),

@@ -1,4 +1,4 @@
-//! What is sent to one who listens.
+//! The stream that a listener gets.
 
 use std::convert::Infallible;
 use std::pin::Pin;

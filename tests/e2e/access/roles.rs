@@ -108,7 +108,7 @@ fn who_has_no_role_gets_no_further_than_the_refusal() {
     stranger.may_not(&server, "QueueInfo&QueueName=Process&QueueAction=cancel");
 }
 
-/// How many actions a command has reached tells what its filters compared.
+/// The number of actions that a command has reached tells what its filters compared.
 #[test]
 fn a_filter_of_a_command_to_many_needs_what_would_show_it() {
     let keys = [Key::make(), Key::make(), Key::make()];

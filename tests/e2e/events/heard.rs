@@ -1,4 +1,4 @@
-//! What is heard: each type of event with its data, and no more than a listener asks for.
+//! Listeners hear each type of event with its data, and no more than a listener asks for.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::config;
 use super::stream::{Event, Stream};
 use crate::server::{Home, Server};
 
-/// What `getStatus` shows of an action in the same form.
+/// Returns what `getStatus` shows of an action in the same form.
 fn status(server: &Server, token: &str) -> Value {
     let target =
         format!("/action=QueueInfo&QueueAction=getStatus&ResponseFormat=simplejson&Token={token}");

@@ -1,4 +1,4 @@
-//! Who is not let in, and why: each with its status and an ACI error.
+//! Listeners that are not let in: each refusal has its status and an ACI error.
 
 use std::io::Write as _;
 

@@ -32,7 +32,7 @@ impl Event {
 pub(super) struct Stream {
     reader: BufReader<TcpStream>,
     pub(super) head: String,
-    /// What was received of the body and is no whole block yet.
+    /// The part of the body that was received and is no whole block yet.
     body: String,
     /// The comments so far.
     pub(super) comments: Vec<String>,

@@ -1,4 +1,4 @@
-//! What is kept for a receiver that takes nothing.
+//! Bounds of the events that are kept for a receiver that takes nothing.
 
 use std::collections::BTreeSet;
 

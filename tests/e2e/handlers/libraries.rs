@@ -72,7 +72,7 @@ fn a_script_with_a_mistake_stops_the_start() {
     assert!(said.contains("[H] LuaScript=events.lua: can't be used: events.lua:"), "{said}");
 }
 
-/// What the server ends after a command is what that has started, and not a program that a handler runs.
+/// The server ends the processes that a command has left behind, and not a program that a handler runs.
 #[test]
 fn a_program_of_a_handler_is_left_alone_when_commands_end() {
     let home = Home::new(

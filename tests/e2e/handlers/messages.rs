@@ -1,4 +1,4 @@
-//! What is told of what, and in which form.
+//! Messages to receivers: their events and their forms.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -7,7 +7,7 @@ use std::thread;
 
 use super::super::server::wait_until;
 
-/// What a receiver does with a request.
+/// The treatment of a request by a receiver.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Does {
     /// Answers with this status.

@@ -1,4 +1,4 @@
-//! What actions were given is kept with those that have ended, so that they can be duplicated and tried again.
+//! Parameters are kept with actions that have ended, so that they can be duplicated and tried again.
 
 use super::super::calls::{Answer, Caller};
 use super::super::server::{Home, Server};

@@ -135,7 +135,7 @@ fn all_that_filters_select_get_a_command() {
     assert_eq!(nothing.values("token").len(), 0);
 }
 
-/// What was lost on the way, or misspelt, hits nothing.
+/// A command whose parameters were lost on the way, or misspelt, hits nothing.
 #[test]
 fn no_action_gets_a_command_by_mistake() {
     let home = Home::new(CONFIG);

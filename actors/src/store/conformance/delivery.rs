@@ -123,7 +123,7 @@ pub async fn large_events_are_read_in_pages(factory: &impl StoreFactory) {
     }
 }
 
-/// What was delivered is gone, and what failed is kept aside: once, and only of that handler.
+/// An event that was delivered is gone, and one that failed is kept aside: once, and only for that handler.
 pub async fn what_is_settled_is_pending_no_more(factory: &impl StoreFactory) {
     let mut bench = Bench::open(factory).await;
     let handler = bench.store.open_handler("Tell").await.unwrap();

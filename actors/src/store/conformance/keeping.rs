@@ -227,8 +227,8 @@ pub async fn large_results_are_listed_once_and_in_order(factory: &impl StoreFact
     }
 }
 
-/// Where parameters are not kept, they go with the end of their action, which is then neither tried again nor copied; what has a
-/// key keeps them. Where they are kept, all that has ended is copied.
+/// Parameters that are not kept go with the end of their action, which is then neither tried again nor copied; an action with a
+/// key keeps them. If they are kept, every action that has ended can be copied.
 pub async fn parameters_are_kept_after_the_end_or_not(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     let parameters =

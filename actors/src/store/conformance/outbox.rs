@@ -1,5 +1,5 @@
 //! Cases about events for handlers: which are written, and what they say. Each shows its action as it was right after its change.
-//! What becomes of them is in `delivery`.
+//! Cases about their delivery are in `delivery`.
 
 use std::sync::Arc;
 
@@ -232,7 +232,7 @@ pub async fn an_event_outlives_its_action(factory: &impl StoreFactory) {
     assert_eq!(found, expected);
 }
 
-/// Who wants nothing, or nothing of that kind, gets nothing.
+/// A handler that wants nothing, or nothing of that kind, gets nothing.
 pub async fn nothing_is_told_to_who_wants_nothing(factory: &impl StoreFactory) {
     let bench = open(factory).await;
     let (handler, all) = bench.open_handler("Tell").await;
@@ -361,7 +361,7 @@ pub async fn levels_are_told_as_they_are(factory: &impl StoreFactory) {
     }
 }
 
-/// What an action was submitted with is read with it as long as it is there, and its copies have it without the schedule.
+/// The origin of an action is read with it as long as it is there, and its copies have it without the schedule.
 pub async fn origins_are_kept_and_copied(factory: &impl StoreFactory) {
     let bench = open(factory).await;
     let scheduled = Origin { action_id: None, callback: None, ..an_origin() };

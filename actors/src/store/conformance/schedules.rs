@@ -145,7 +145,7 @@ pub async fn a_schedule_is_kept(factory: &impl StoreFactory) {
     assert_eq!(bench.store.schedules().await.unwrap(), before, "it was known");
 }
 
-/// What is refused for another reason is not done with.
+/// A due time whose action is refused for another reason is still due.
 pub async fn a_refused_action_leaves_its_due_time(factory: &impl StoreFactory) {
     let bench = Bench::open(factory).await;
     bench.see(1_000).await;

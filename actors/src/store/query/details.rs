@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::action::Parameters;
 use crate::store::Origin;
 
-/// What an action must have been given, and what its error must say. The default asks for nothing.
+/// Conditions on the parameters, the name and the error of an action. The default has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Details {
     /// Parameters that it must have been given, all of them: a name in any ASCII case, and exactly this text under it.

@@ -19,7 +19,7 @@ pub(super) enum Mistake {
     GoneWithAction,
     /// An event shows its action as that is when the event is read.
     ShownAsItIsNow,
-    /// What was settled is delivered again.
+    /// Events that were settled are delivered again.
     DeliveredAgain,
     /// The numbers of events begin anew.
     NumbersUsedAgain,

@@ -10,7 +10,7 @@ pub(super) fn format(number: u8) -> &'static str {
     }
 }
 
-/// What version 1 made of an empty file.
+/// The database that version 1 made of an empty file.
 const FORMAT_1: &str = "
 PRAGMA journal_mode = WAL;
 BEGIN;
@@ -61,7 +61,7 @@ PRAGMA user_version = 1;
 COMMIT;
 ";
 
-/// What version 2 made of an empty file.
+/// The database that version 2 made of an empty file.
 const FORMAT_2: &str = "
 PRAGMA journal_mode = WAL;
 BEGIN;
@@ -110,7 +110,7 @@ PRAGMA user_version = 2;
 COMMIT;
 ";
 
-/// What version 3 made of an empty file.
+/// The database that version 3 made of an empty file.
 const FORMAT_3: &str = "
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;

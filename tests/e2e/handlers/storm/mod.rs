@@ -27,7 +27,7 @@ use clients::Entry;
 pub(crate) use clients::Ledger;
 pub(crate) use receiver::{Moment, Receiver};
 
-/// How often the server is killed at least.
+/// The least number of times that the server is killed.
 const KILLS: usize = 9;
 const CLIENTS: u64 = 3;
 

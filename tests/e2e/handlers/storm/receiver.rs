@@ -188,7 +188,7 @@ impl Shared {
         }
     }
 
-    /// What is done with a message of the event of this number, and after which time.
+    /// Returns the treatment of a message of the event of this number, and the time before it.
     fn decide(&self, number: u64) -> (Duration, Does) {
         let mut dice = lock(&self.dice);
         let (what, moment) = (dice.below(100), Duration::from_millis(dice.below(150) as u64));

@@ -1,4 +1,4 @@
-//! What listings look for beside the columns of the indexes: what an action was given, its name, and its error.
+//! Conditions of listings beside the columns of the indexes: the parameters of an action, its name, and its error.
 
 use std::collections::HashSet;
 

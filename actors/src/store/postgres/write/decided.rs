@@ -34,7 +34,7 @@ pub(super) struct Decided<'b> {
     /// True if some may start for which a time was set.
     pub(super) has_due: bool,
     pub(super) prune: Prune,
-    /// What the whole transaction has changed of schedules; in its last batch.
+    /// The schedules that the whole transaction has changed; in its last batch.
     pub(super) schedules: Schedules,
 }
 

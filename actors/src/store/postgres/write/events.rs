@@ -1,6 +1,6 @@
 //! Events for handlers: written in the transaction of the change, and changed by controls.
 //!
-//! What the controls of a batch have done is written before the rows of the actions are, one row for each handler that wants it:
+//! The changes by the controls of a batch are written before the rows of the actions are, one row for each handler that wants it:
 //! the columns that a control has set as they were right after it, the others from the row. What starts is copied from its row
 //! as it starts. So the events of an action are numbered in the order of its changes.
 
