@@ -118,24 +118,11 @@ mod tests {
 
     fn record(state: State, attempt: u32) -> Record {
         Record {
-            id: ActionId::new(1).unwrap(),
             state,
-            priority: 0,
             attempt,
-            queued_at: Timestamp(0),
             started_at: (state != State::Queued).then_some(Timestamp(60_000)),
             finished_at: state.is_final().then_some(Timestamp(70_000)),
-            processing_ms: 0,
-            percent: 0.0,
-            not_before: None,
-            worker: None,
-            error: None,
-            report: Vec::new(),
-            taken_by: None,
-            run_by: None,
-            figures: None,
-            position: None,
-            origin: None,
+            ..Record::queued(ActionId::new(1).unwrap(), 0, Timestamp(0))
         }
     }
 

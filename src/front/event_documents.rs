@@ -165,24 +165,15 @@ mod tests {
 
     fn record(state: State) -> Box<Record> {
         Box::new(Record {
-            id: ActionId::new(42).unwrap(),
             state,
-            priority: 7,
             attempt: 1,
-            queued_at: Timestamp(20_000),
             started_at: Some(Timestamp(60_000)),
             finished_at: state.is_final().then_some(Timestamp(70_000)),
             processing_ms: 10_000,
             percent: 100.0,
-            not_before: None,
-            worker: None,
             error: (state == State::Error).then(|| "no <luck>".to_owned()),
             report: vec![Node::text("greeting", "Hello & goodbye")],
-            taken_by: None,
-            run_by: None,
-            figures: None,
-            position: None,
-            origin: None,
+            ..Record::queued(ActionId::new(42).unwrap(), 7, Timestamp(20_000))
         })
     }
 

@@ -443,23 +443,8 @@ impl<'d> Change<'d> {
         self.arrived = true;
         let record = Record {
             not_before: not_before.filter(|time| *time > self.batch.now),
-            worker: None,
-            id,
-            state: State::Queued,
-            priority,
-            attempt: 0,
-            queued_at,
-            started_at: None,
-            finished_at: None,
-            processing_ms: 0,
-            percent: 0.0,
-            error: None,
-            report: Vec::new(),
-            taken_by: None,
-            run_by: None,
-            figures: None,
-            position: None,
             origin,
+            ..Record::queued(id, priority, queued_at)
         };
         self.queue.rows.insert(id, Row::new(record, parameters, key));
         if let Some((scheduled, folded)) = scheduled

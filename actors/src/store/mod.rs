@@ -635,4 +635,37 @@ impl PastAttempt {
 impl Record {
     /// The last place in the queue that is counted: a poll must stay cheap with a million actions waiting.
     pub const MAX_POSITION: u64 = 100;
+
+    /// Returns the record of an action that was just queued by this server, and may start at once.
+    ///
+    /// ```
+    /// use actiond_actors::store::Record;
+    /// use actiond_actors::{ActionId, State, Timestamp};
+    ///
+    /// let record = Record::queued(ActionId::new(7).unwrap(), 0, Timestamp(1_000));
+    /// assert_eq!((record.state, record.attempt), (State::Queued, 0));
+    /// ```
+    #[must_use]
+    pub const fn queued(id: ActionId, priority: i32, queued_at: Timestamp) -> Self {
+        Self {
+            id,
+            state: State::Queued,
+            priority,
+            attempt: 0,
+            queued_at,
+            started_at: None,
+            finished_at: None,
+            processing_ms: 0,
+            percent: 0.0,
+            not_before: None,
+            worker: None,
+            error: None,
+            report: Vec::new(),
+            taken_by: None,
+            run_by: None,
+            figures: None,
+            position: None,
+            origin: None,
+        }
+    }
 }

@@ -228,25 +228,18 @@ fn old(number: u64) -> Old {
         1 => vec![Node::text("large", "x".repeat(20_000))],
         _ => vec![Node::text("done", format!("number {number} \"\\\0"))],
     };
+    let id = ActionId::new(number).unwrap();
+    let priority = [0, 0, 0, 7, -7][usize::try_from(number % 5).unwrap()];
     let record = Record {
-        not_before: None,
-        worker: None,
-        id: ActionId::new(number).unwrap(),
         state,
-        priority: [0, 0, 0, 7, -7][usize::try_from(number % 5).unwrap()],
         attempt: u32::from(ran),
-        queued_at: Timestamp(1_000 + at),
         started_at: ran.then_some(Timestamp(3_000 + at)),
         finished_at: state.is_final().then_some(Timestamp(5_000 + at)),
         processing_ms: if state.is_final() { 12 } else { 0 },
         percent: if state == State::Finished { 100.0 } else { 0.0 },
         error: (state == State::Error).then(|| format!("error of {number}")),
         report,
-        taken_by: None,
-        run_by: None,
-        figures: None,
-        position: None,
-        origin: None,
+        ..Record::queued(id, priority, Timestamp(1_000 + at))
     };
     Old {
         queue: QueueId(if number.is_multiple_of(2) { 1 } else { 2 }),

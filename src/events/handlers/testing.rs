@@ -44,23 +44,12 @@ pub(super) fn event(id: i64) -> Arc<OutboxEvent> {
 
 pub(super) fn record() -> Record {
     Record {
-        id: ActionId::new(1).unwrap(),
         state: State::Finished,
-        priority: 0,
         attempt: 1,
-        queued_at: Timestamp(0),
         started_at: Some(Timestamp(60_000)),
         finished_at: Some(Timestamp(70_000)),
         processing_ms: 10_000,
         percent: 100.0,
-        not_before: None,
-        worker: None,
-        error: None,
-        report: Vec::new(),
-        taken_by: None,
-        run_by: None,
-        figures: None,
-        position: None,
-        origin: None,
+        ..Record::queued(ActionId::new(1).unwrap(), 0, Timestamp(0))
     }
 }

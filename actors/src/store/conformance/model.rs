@@ -404,23 +404,8 @@ impl Queue {
         *last_id = chosen.get();
         let record = Record {
             not_before: not_before.filter(|time| *time > batch.now),
-            worker: None,
-            id: chosen,
-            state: State::Queued,
-            priority,
-            attempt: 0,
-            queued_at,
-            started_at: None,
-            finished_at: None,
-            processing_ms: 0,
-            percent: 0.0,
-            error: None,
-            report: Vec::new(),
-            taken_by: None,
-            run_by: None,
-            figures: None,
-            position: None,
             origin,
+            ..Record::queued(chosen, priority, queued_at)
         };
         self.rows.insert(chosen, Row::new(record, parameters, key));
         if let Some((scheduled, folded)) = scheduled {
