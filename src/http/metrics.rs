@@ -3,14 +3,12 @@
 
 use std::rc::Rc;
 
-use actix_web::http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::connection::Connection;
-use super::{CHALLENGE, Service, caller, limits, logged, response, sender, text_of};
+use super::{Service, caller, limits, logged, response, sender, statuses, text_of};
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
 use crate::metrics::{Format, Reason};
@@ -33,12 +31,7 @@ async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpRespo
     let count = |reason| endpoint.counted().map(|counted| counted.requests.refuse(reason));
     if let Some(beyond) = limits::beyond(&request, endpoint, connection.as_deref()) {
         count(beyond.reason);
-        let mut response = HttpResponse::TooManyRequests();
-        response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
-        if beyond.is_last {
-            response.force_close();
-        }
-        return said(response, &beyond.error);
+        return said(statuses::too_many(&beyond), &beyond.error);
     }
     let cors = match service.current.judge(&request, endpoint) {
         Ok(cors) => cors,
@@ -49,9 +42,7 @@ async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpRespo
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         count(Reason::Invalid);
-        let error = AciError::unsupported("HTTP method", request.method().as_str(), "GET or HEAD");
-        let mut response = HttpResponse::MethodNotAllowed();
-        response.insert_header((ALLOW, "GET, HEAD"));
+        let (response, error) = statuses::read_only(request.method(), "GET, HEAD");
         return said(response, &error);
     }
     let (caller, wrong_key, _) = sender(&request, endpoint);
@@ -65,14 +56,7 @@ async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpRespo
             response::of(&request, &cors, reply, false, keep_alive, connection)
         }
         Err(error) if error.is_permission() => {
-            let asks = caller.credential.is_none() && endpoint.access().has_keys();
-            let status = if asks { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
-            let mut response = HttpResponse::build(status);
-            if asks {
-                let challenge = HeaderValue::from_static(CHALLENGE);
-                response.insert_header((WWW_AUTHENTICATE, challenge));
-            }
-            said(response, &error)
+            said(statuses::no_role(endpoint, caller.credential.is_some()), &error)
         }
         Err(error) => {
             let mut response = HttpResponse::ServiceUnavailable();

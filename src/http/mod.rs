@@ -12,6 +12,7 @@
 //! | `memory` | the budgets of memory for bodies and for replies |
 //! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
 //! | `health`, `metrics`, `events` | what is answered beside actions: `/health/live`, `/health/ready`, `/metrics` and `/events` |
+//! | `statuses` | the refusals by those routes: status and headers |
 //! | `refused` | errors for requests that the stream has replaced |
 //! | [`server`] | the HTTP server with its limits |
 
@@ -27,6 +28,7 @@ mod metrics;
 mod refused;
 mod response;
 pub mod server;
+mod statuses;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -300,7 +302,7 @@ async fn aci(
     let mut response = response::of(&request, &cors, reply, is_last, keep_alive, connection);
     if asks_for_key {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        response.headers_mut().insert(WWW_AUTHENTICATE, statuses::CHALLENGE);
     }
     if let Some(seconds) = retry_after.or(is_beyond.then_some(limits::RETRY_AFTER_SECS)) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -310,9 +312,6 @@ async fn aci(
     }
     response
 }
-
-/// The question for a key that a browser puts to its user: any name, and the key as the password.
-const CHALLENGE: &str = "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"";
 
 /// Returns the sender of a request, the words for it if its key is a wrong one, and true if it has any role.
 fn sender(request: &HttpRequest, endpoint: &Endpoint) -> (Caller, Option<String>, bool) {

@@ -14,14 +14,14 @@ use std::rc::Rc;
 
 use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode, Version};
+use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::browsers::CorsHeaders;
 use super::connection::Connection;
-use super::{CHALLENGE, Service, caller, limits, logged, sender, text_of};
+use super::{Service, caller, limits, logged, sender, statuses, text_of};
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, parse_query};
 use crate::aci::response::ResponseFormat;
@@ -64,12 +64,7 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
     };
     if let Some(beyond) = limits::beyond(&request, endpoint, connection.as_deref()) {
         count(beyond.reason);
-        let mut response = HttpResponse::TooManyRequests();
-        response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
-        if beyond.is_last {
-            response.force_close();
-        }
-        return refused(response, &beyond.error);
+        return refused(statuses::too_many(&beyond), &beyond.error);
     }
     let cors = match service.current.judge(&request, endpoint) {
         Ok(cors) => cors,
@@ -93,10 +88,7 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
         }
         _ => {
             count(Reason::Invalid);
-            let method = request.method().as_str();
-            let error = AciError::unsupported("HTTP method", method, "GET or HEAD");
-            let mut response = HttpResponse::MethodNotAllowed();
-            response.insert_header((ALLOW, METHODS));
+            let (response, error) = statuses::read_only(request.method(), METHODS);
             return refused(response, &error);
         }
     }
@@ -126,14 +118,7 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
             stream(&request, &cors, sending, may_compress)
         }
         Err(error) if error.is_permission() => {
-            let asks = !has_credential && endpoint.access().has_keys();
-            let status = if asks { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
-            let mut response = HttpResponse::build(status);
-            if asks {
-                let challenge = HeaderValue::from_static(CHALLENGE);
-                response.insert_header((WWW_AUTHENTICATE, challenge));
-            }
-            refused(response, &error)
+            refused(statuses::no_role(endpoint, has_credential), &error)
         }
         Err(error) => match error.retry_after {
             Some(seconds) => {
