@@ -13,9 +13,7 @@ use actiond_actors::report::Written;
 use actiond_actors::store::StoreError;
 use actiond_actors::store::query::{Cursor, Query, SortKey, States};
 use actiond_actors::store::sqlite::SqliteStore;
-use actiond_actors::store::{
-    AttemptEnd, Batch, BatchReply, Control, NewAction, QueueId, Retention, Store,
-};
+use actiond_actors::store::{AttemptEnd, Batch, BatchReply, Control, NewAction, QueueId, Store};
 use actiond_actors::{Durability, Parameters, State, Timestamp};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::BoxFuture;
@@ -47,15 +45,10 @@ impl Bench {
             origin: None,
         };
         Batch {
-            queue: self.queue,
-            now: Timestamp(2_000),
             controls,
             submissions: vec![new; submissions],
             claim,
-            max_queued: None,
-            retention: Retention::default(),
-            wants: None,
-            keep_parameters: true,
+            ..Batch::new(self.queue, Timestamp(2_000))
         }
     }
 

@@ -11,7 +11,7 @@ use crate::action::Timestamp;
 use crate::clock::Clock;
 use crate::queue::lock;
 use crate::store::{
-    Batch, Control, HandlerId, OutboxChange, OutboxState, QueueId, Retention, Store, StoreError,
+    Batch, Control, HandlerId, OutboxChange, OutboxState, QueueId, Store, StoreError,
 };
 
 /// The parts of a handler that others see.
@@ -222,17 +222,8 @@ impl Outbox {
     /// Makes a batch of changes to the events of a handler.
     pub(super) fn batch(&self, handler: HandlerId, changes: Vec<OutboxChange>) -> Option<Batch> {
         let change = |change| Control::Outbox { handler, change };
-        Some(Batch {
-            queue: self.queue?,
-            now: self.clock.now(),
-            controls: changes.into_iter().map(change).collect(),
-            submissions: Vec::new(),
-            claim: 0,
-            max_queued: None,
-            retention: Retention::default(),
-            keep_parameters: true,
-            wants: None,
-        })
+        let controls = changes.into_iter().map(change).collect();
+        Some(Batch { controls, ..Batch::new(self.queue?, self.clock.now()) })
     }
 
     fn find(&self, name: &str) -> Result<&Arc<HandlerShared>, OutboxError> {

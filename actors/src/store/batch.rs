@@ -40,6 +40,34 @@ pub struct Batch {
     pub keep_parameters: bool,
 }
 
+impl Batch {
+    /// Makes the batch of a queue that changes nothing, starts nothing and deletes nothing yet.
+    ///
+    /// ```
+    /// use actiond_actors::lifecycle::Command;
+    /// use actiond_actors::store::{Batch, Control, QueueId};
+    /// use actiond_actors::{ActionId, Timestamp};
+    ///
+    /// let controls = vec![Control::command(ActionId::new(7).unwrap(), Command::Cancel)];
+    /// let batch = Batch { controls, ..Batch::new(QueueId(1), Timestamp(1_000)) };
+    /// assert!(batch.submissions.is_empty());
+    /// ```
+    #[must_use]
+    pub fn new(queue: QueueId, now: Timestamp) -> Self {
+        Self {
+            queue,
+            now,
+            controls: Vec::new(),
+            submissions: Vec::new(),
+            claim: 0,
+            max_queued: None,
+            retention: Retention::default(),
+            wants: None,
+            keep_parameters: true,
+        }
+    }
+}
+
 /// Limits on the final actions that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {

@@ -77,7 +77,7 @@ use crate::report::{Node, Written};
 use crate::store::query::{Cursor, Query};
 use crate::store::{
     Affected, AttemptEnd, Batch, BatchReply, Claimed, Control, NewAction, QueueId, Record,
-    Rejected, Retention, Store, Submitted,
+    Rejected, Store, Submitted,
 };
 pub use attempts::*;
 pub use batches::*;
@@ -264,17 +264,7 @@ impl Bench {
     }
 
     fn batch(&self) -> Batch {
-        Batch {
-            queue: self.queue,
-            now: Timestamp(self.now),
-            controls: Vec::new(),
-            submissions: Vec::new(),
-            claim: 0,
-            max_queued: None,
-            retention: Retention::default(),
-            wants: None,
-            keep_parameters: true,
-        }
+        Batch::new(self.queue, Timestamp(self.now))
     }
 
     async fn commit(&self, batch: Batch) -> BatchReply {

@@ -10,8 +10,8 @@ use crate::action::{ActionId, Parameters, Timestamp};
 use crate::store::query::{Cursor, IdPage, Page, PageLimit, Query};
 use crate::store::{
     Batch, BatchAnswer, EventId, EventPage, HandlerId, NoticeSink, OutboxState, OwnerId,
-    PastAttempt, QueueId, QueueState, Record, RecordWithin, Rejected, Renewal, Retention,
-    ScheduleState, Seal, Store, StoreError, StoreSize,
+    PastAttempt, QueueId, QueueState, Record, RecordWithin, Rejected, Renewal, ScheduleState, Seal,
+    Store, StoreError, StoreSize,
 };
 
 /// Time after which a queue looks again whose claims failed while others of its actions wait for a time.
@@ -182,12 +182,9 @@ impl Store for FaultyStore {
             store.faults().sealed += 1;
             if let Some(error) = failed {
                 let nothing = Batch {
-                    controls: Vec::new(),
-                    submissions: Vec::new(),
-                    claim: 0,
-                    retention: Retention::default(),
-                    keep_parameters: true,
-                    ..batch
+                    max_queued: batch.max_queued,
+                    wants: batch.wants,
+                    ..Batch::new(batch.queue, batch.now)
                 };
                 return (nothing, Box::new(|_| answer(Err(error))));
             }

@@ -13,8 +13,8 @@ use actiond_actors::store::conformance::{self, StoreFactory, run};
 use actiond_actors::store::query::{Cursor, Page, PageLimit, Query};
 use actiond_actors::store::{
     Affected, Batch, BatchAnswer, Control, EventId, EventPage, HandlerId, NoticeSink, OutboxState,
-    OwnerId, PastAttempt, QueueId, QueueState, Record, Rejected, Renewal, Retention, ScheduleState,
-    Seal, Store, StoreError,
+    OwnerId, PastAttempt, QueueId, QueueState, Record, Rejected, Renewal, ScheduleState, Seal,
+    Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use futures_util::FutureExt as _;
@@ -87,17 +87,7 @@ impl Wrong {
         let other = self.database.open().unwrap();
         let queue = other.open_queue("Nobody").now_or_never().unwrap().unwrap().id;
         let reclaim = Control::Reclaim { recovery: OnRestart::Requeue.into() };
-        let batch = Batch {
-            queue,
-            now: Timestamp(0),
-            controls: vec![reclaim],
-            submissions: Vec::new(),
-            claim: 0,
-            max_queued: None,
-            retention: Retention::default(),
-            wants: None,
-            keep_parameters: true,
-        };
+        let batch = Batch { controls: vec![reclaim], ..Batch::new(queue, Timestamp(0)) };
         drop(other.commit(batch));
         // Once that is done.
         other.close().now_or_never().unwrap();

@@ -8,7 +8,7 @@ use actiond_actors::store::conformance::StoreFactory as _;
 use actiond_actors::store::postgres::{PostgresStore, Settings};
 use actiond_actors::store::query::{Cursor, Query};
 use actiond_actors::store::{
-    Batch, BatchReply, Control, NewAction, QueueId, Rejected, Renewal, Retention, Store, StoreError,
+    Batch, BatchReply, Control, NewAction, QueueId, Rejected, Renewal, Store, StoreError,
 };
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use tokio_postgres::{Client, NoTls};
@@ -23,17 +23,7 @@ const SOON: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_millis(2_500);
 
 pub(crate) fn batch(queue: QueueId) -> Batch {
-    Batch {
-        queue,
-        now: Timestamp(1_000_000),
-        controls: Vec::new(),
-        submissions: Vec::new(),
-        claim: 0,
-        max_queued: None,
-        retention: Retention::default(),
-        wants: None,
-        keep_parameters: true,
-    }
+    Batch::new(queue, Timestamp(1_000_000))
 }
 
 pub(crate) fn new_action() -> NewAction {

@@ -158,19 +158,14 @@ impl OldFile {
         next.sort_by_key(|old| (Reverse(old.record.priority), old.record.id));
         assert!(next.len() > 5, "{} wait", next.len());
         let batch = Batch {
-            queue,
-            now: Timestamp(9_000),
-            controls: Vec::new(),
             submissions: vec![
                 new(keyed.key.as_ref(), &keyed.parameters),
                 new(None, &Parameters::default()),
                 new(keyed.key.as_ref(), &Parameters::default()),
             ],
             claim: next.len(),
-            max_queued: None,
             retention: Retention { max_finished: Some(3), finished_after: None },
-            wants: None,
-            keep_parameters: true,
+            ..Batch::new(queue, Timestamp(9_000))
         };
         let reply = store.commit(batch).await.unwrap();
         let Record { id, queued_at, .. } = keyed.record;
@@ -197,15 +192,9 @@ impl OldFile {
             origin: None,
         };
         let batch = Batch {
-            queue,
-            now: Timestamp(9_000),
             controls: vec![Control::command(id, Command::Retry)],
             submissions: vec![later],
-            claim: 0,
-            max_queued: None,
-            retention: Retention::default(),
-            wants: None,
-            keep_parameters: true,
+            ..Batch::new(queue, Timestamp(9_000))
         };
         let reply = store.commit(batch).await.unwrap();
         assert!(reply.controls[0].is_ok(), "{reply:?}");

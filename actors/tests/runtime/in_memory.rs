@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actiond_actors::lifecycle::Command;
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
-use actiond_actors::store::{Batch, Control, NewAction, QueueId, Retention, Store, StoreError};
+use actiond_actors::store::{Batch, Control, NewAction, QueueId, Store, StoreError};
 use actiond_actors::testing::{Script, eventually};
 use actiond_actors::{ActionId, Parameters, State, Timestamp};
 use rusqlite::Connection;
@@ -18,17 +18,7 @@ use crate::common::{NEVER, SOON, end_state, nothing, submit, threads};
 const OFTEN: Option<Duration> = Some(Duration::from_millis(20));
 
 fn batch(queue: QueueId) -> Batch {
-    Batch {
-        queue,
-        now: Timestamp(7),
-        controls: Vec::new(),
-        submissions: Vec::new(),
-        claim: 0,
-        max_queued: None,
-        retention: Retention::default(),
-        wants: None,
-        keep_parameters: true,
-    }
+    Batch::new(queue, Timestamp(7))
 }
 
 async fn submit_to(store: &dyn Store, queue: QueueId, text: &str) -> ActionId {

@@ -143,17 +143,7 @@ fn new_action(queued_at: i64) -> NewAction {
 }
 
 fn empty(queue: QueueId) -> Batch {
-    Batch {
-        queue,
-        now: Timestamp(1_000),
-        controls: Vec::new(),
-        submissions: Vec::new(),
-        claim: 0,
-        max_queued: None,
-        retention: Retention::default(),
-        wants: None,
-        keep_parameters: true,
-    }
+    Batch::new(queue, Timestamp(1_000))
 }
 
 /// Lets every transaction fail, near its end, until the trigger `refuse` is dropped.
@@ -175,7 +165,6 @@ async fn an_id_whose_deletion_was_undone_is_not_used_again() {
     let batch = |max_finished, submissions| Batch {
         submissions,
         retention: Retention { max_finished, finished_after: None },
-        keep_parameters: true,
         ..empty(queue)
     };
     let new = || new_action(200);

@@ -237,15 +237,8 @@ mod tests {
     #[test]
     fn no_more_is_deleted_than_one_step() {
         let batch = |max_finished, finished_after: Option<i64>| Batch {
-            queue: QueueId(1),
-            now: Timestamp(9),
-            controls: Vec::new(),
-            submissions: Vec::new(),
-            claim: 0,
-            max_queued: None,
             retention: Retention { max_finished, finished_after: finished_after.map(Timestamp) },
-            wants: None,
-            keep_parameters: true,
+            ..Batch::new(QueueId(1), Timestamp(9))
         };
         let table = [
             (None, None, 500, (0, 0)),

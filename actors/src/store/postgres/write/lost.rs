@@ -19,9 +19,7 @@ use crate::store::postgres::connection::{by, within};
 use crate::store::postgres::errors::Failure;
 use crate::store::postgres::owner::Part;
 use crate::store::postgres::sites::Sites;
-use crate::store::{
-    AttemptEnd, Batch, Control, EventWants, OwnerId, QueueId, Retention, StoreError,
-};
+use crate::store::{AttemptEnd, Batch, Control, EventWants, OwnerId, QueueId, StoreError};
 
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -143,19 +141,8 @@ impl Writer {
         let unsettled = Unsettled { is_told: true, ..unsettled };
         for (queue, controls) in started {
             let number = controls.len();
-            let retention = Retention::default();
-            let (submissions, claim, max_queued) = (Vec::new(), 0, None);
-            let back = Batch {
-                queue,
-                now,
-                controls,
-                submissions,
-                claim,
-                max_queued,
-                retention,
-                wants: unsettled.wants.get(&queue).cloned(),
-                keep_parameters: true,
-            };
+            let wants = unsettled.wants.get(&queue).cloned();
+            let back = Batch { controls, wants, ..Batch::new(queue, now) };
             match Box::pin(self.attempt(&[&back], Instant::now(), &mut Vec::new())).await {
                 Ok((replies, notices)) => {
                     log::warn!("{number} actions that were started in vain are put back");

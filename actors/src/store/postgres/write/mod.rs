@@ -36,8 +36,8 @@ use crate::lifecycle::{Came, Ended};
 use crate::report::Written;
 use crate::store::pending::{PendingAnswer, PendingBatch};
 use crate::store::{
-    AttemptEnd, Batch, BatchReply, Control, Notice, QueueId, QueueState, Rejected, Retention,
-    StoreError, Unread,
+    AttemptEnd, Batch, BatchReply, Control, Notice, QueueId, QueueState, Rejected, StoreError,
+    Unread,
 };
 use finish::Unreadable;
 use session::{Prepared, Session, open_queue};
@@ -257,15 +257,10 @@ impl Writer {
         end: AttemptEnd,
     ) -> Option<(crate::store::Affected, BatchReply)> {
         let batch = Batch {
-            queue: batch.queue,
-            now: batch.now,
             controls: vec![Control::End(Arc::new(end))],
-            submissions: Vec::new(),
-            claim: 0,
-            max_queued: None,
-            retention: Retention::default(),
             wants: batch.wants.clone(),
             keep_parameters: batch.keep_parameters,
+            ..Batch::new(batch.queue, batch.now)
         };
         let mut replies = self.commit_once(&[&batch], &mut Vec::new()).await.ok()?;
         let mut reply = replies.pop()?;
