@@ -27,7 +27,7 @@
 //! # let _ = (settings, builder);
 //! ```
 //!
-//! - `actor`: the actor of a handler; `lanes`: which event is next;
+//! - `actor`: the actor of a handler, with its messages; `lanes`: which event is next;
 //! - `handle`: what is seen and steered from outside: [`Outbox`];
 //! - `queue_handlers`: the handlers of one queue.
 
