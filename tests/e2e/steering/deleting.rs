@@ -1,7 +1,8 @@
 //! `QueueAction=delete`: of one action, and of all that the filters of getStatus select.
 
-use super::super::calls::{Answer, Caller, id_of};
-use super::super::server::{Home, PATIENCE, Server, wait_until};
+use super::super::calls::{Answer, id_of};
+use super::super::server::{Home, Server, wait_until};
+use super::{command_beside_others, submit_many};
 
 const CONFIG: &str = "
 [AsyncActions]
@@ -156,44 +157,16 @@ fn many_are_deleted_in_small_steps() {
         &CONFIG.replace("MaximumThreads=100", "MaximumThreads=100\nMaxFinishedSize=1000000"),
     );
     let server = home.start();
-    let (number, address) = (4_000, server.address);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let mut caller = Caller::new(address).unwrap();
-                for _ in 0..number / 8 {
-                    caller.ask("Work&Name=Ada").unwrap().success();
-                }
-            });
-        }
-    });
+    let number = 4_000;
+    submit_many(&server, number);
     let finished =
         |server: &Server| server.info("Work", "queueStatus", "").success().number("finished");
     wait_until("the end of all", || finished(&server) == number);
-    let held = server.submit_to("Other", "&Sleep=600");
-    let mut steps = 0;
-    let deleted = std::thread::scope(|scope| {
-        let deletes = scope.spawn(|| {
-            let mut caller = Caller::new(address).unwrap();
-            let about = "QueueInfo&QueueName=Work&QueueAction=delete";
-            let filters = "&State=finished&Sort-Order=ascending&Min-Priority=0";
-            let answer = caller.ask(&format!("{about}{filters}")).unwrap().success();
-            assert_eq!(answer.must("more"), "false");
-            answer.number("deleted")
-        });
-        let mut caller = Caller::new(server.address).unwrap();
-        while !deletes.is_finished() {
-            let began = std::time::Instant::now();
-            let token = caller.ask("Other&Name=Ada").unwrap().success().must("token");
-            caller.about("Other", "cancel", &token).unwrap().success();
-            caller.about("Other", "getStatus", &held).unwrap().success();
-            assert!(began.elapsed() < PATIENCE / 6, "it was held up for {:?}", began.elapsed());
-            steps += 1;
-        }
-        deletes.join().unwrap()
-    });
-    assert_eq!(deleted, number);
-    assert!(steps > 3, "{steps}: it was held up");
+    let about = "QueueInfo&QueueName=Work&QueueAction=delete";
+    let filters = "&State=finished&Sort-Order=ascending&Min-Priority=0";
+    let answer = command_beside_others(&server, &format!("{about}{filters}"));
+    assert_eq!(answer.must("more"), "false");
+    assert_eq!(answer.number("deleted"), number);
     assert_eq!(finished(&server), 0);
     assert_eq!(count(&server, ""), 0);
 }

@@ -1,7 +1,8 @@
 //! Commands to many actions: those of `Tokens=`, and those that filters select with `All=true`.
 
 use super::super::calls::{Answer, Caller};
-use super::super::server::{Home, PATIENCE, Server, wait_until};
+use super::super::server::{Home, Server, wait_until};
+use super::{command_beside_others, submit_many};
 
 const CONFIG: &str = "
 [AsyncActions]
@@ -177,42 +178,14 @@ fn many_are_cancelled_in_small_steps() {
     let home = Home::new(CONFIG);
     let server = home.start();
     server.info("Work", "pause", "").success();
-    let (number, address) = (2_000, server.address);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let mut caller = Caller::new(address).unwrap();
-                for _ in 0..number / 8 {
-                    caller.ask("Work&Name=Ada").unwrap().success();
-                }
-            });
-        }
-    });
+    let number = 2_000;
+    submit_many(&server, number);
     let about = "QueueInfo&QueueName=Work&QueueAction=cancel&State=queued&All=true";
     let hurried = server.ask(&format!("{about}&Wait=0")).success();
     assert_eq!((hurried.number("done"), hurried.must("more")), (0, "true".to_owned()));
-    let held = server.submit_to("Other", "&Sleep=600");
-    let mut steps = 0;
-    let cancelled = std::thread::scope(|scope| {
-        let cancels = scope.spawn(|| {
-            let mut caller = Caller::new(address).unwrap();
-            let answer = caller.ask(about).unwrap().success();
-            assert_eq!((answer.must("more"), answer.number("refused")), ("false".to_owned(), 0));
-            answer.number("done")
-        });
-        let mut caller = Caller::new(address).unwrap();
-        while !cancels.is_finished() {
-            let began = std::time::Instant::now();
-            let token = caller.ask("Other&Name=Ada").unwrap().success().must("token");
-            caller.about("Other", "cancel", &token).unwrap().success();
-            caller.about("Other", "getStatus", &held).unwrap().success();
-            assert!(began.elapsed() < PATIENCE / 6, "it was held up for {:?}", began.elapsed());
-            steps += 1;
-        }
-        cancels.join().unwrap()
-    });
-    assert_eq!(cancelled, number);
-    assert!(steps > 3, "{steps}: it was held up");
+    let answer = command_beside_others(&server, about);
+    assert_eq!((answer.must("more"), answer.number("refused")), ("false".to_owned(), 0));
+    assert_eq!(answer.number("done"), number);
     let counted = |name: &str| server.info("Work", "queueStatus", "").success().number(name);
     wait_until("the counts", || counted("pending") == 0 && counted("finished") == number);
 }
