@@ -61,8 +61,7 @@ pub(super) fn queue_settings(queue: &QueueConfig) -> QueueSettings {
     let mut limits = queue.limits.clone();
     limits.on_restart = limits.on_restart.or(Some(queue.kind.on_restart()));
     queue.settings.adjust(&mut limits);
-    let own = queue.settings.params().unwrap_or_else(|| queue.kind.params().to_vec());
-    limits.secret_parameters = secret_names(&own, &queue.limits.secret_parameters);
+    limits.secret_parameters = secret_names(&queue.params(), &queue.limits.secret_parameters);
     limits
 }
 

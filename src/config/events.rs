@@ -65,8 +65,7 @@ pub(super) fn events<'r>(
         queue.limits.emptying_threshold = emptying;
         for (key, kind) in KINDS {
             let names = reader.texts(&sections, key);
-            let is_own =
-                reader.ini.section(&queue.name).is_some_and(|own| own.get(key.name).is_some());
+            let is_own = reader.gives(&queue.name, key);
             let section = if is_own { &*queue.name } else { ACTIONS };
             let has_limit = queue.limits.max_queue_size.is_some();
             if kind == EventKind::Queue && is_own && !names.is_empty() && !has_limit {
@@ -100,21 +99,12 @@ fn thresholds(reader: &mut Reader<'_>, sections: &[&str]) -> (f64, f64) {
     };
     let (filling, emptying) =
         (part(keys::QUEUE_FILLING_THRESHOLD), part(keys::QUEUE_EMPTYING_THRESHOLD));
-    let given = |section: &&&str| {
-        let own = reader.ini.section(section);
-        own.is_some_and(|own| {
-            own.get(keys::QUEUE_FILLING_THRESHOLD.name).is_some()
-                || own.get(keys::QUEUE_EMPTYING_THRESHOLD.name).is_some()
-        })
-    };
-    let section = sections.iter().find(given).copied();
-    if let Some(section) = section.filter(|_| emptying >= filling) {
+    let key = keys::QUEUE_EMPTYING_THRESHOLD;
+    let gives = |key| sections.iter().find(|section| reader.gives(section, key)).copied();
+    // The section to blame gives the key itself, or the other one.
+    let place = gives(key).or_else(|| gives(keys::QUEUE_FILLING_THRESHOLD));
+    if let Some(place) = place.filter(|_| emptying >= filling) {
         let reason = format!("must be less than QueueFillingThreshold, which is {filling}");
-        let key = keys::QUEUE_EMPTYING_THRESHOLD;
-        let is_there = |section: &&&str| {
-            reader.ini.section(section).is_some_and(|own| own.get(key.name).is_some())
-        };
-        let place = sections.iter().find(is_there).copied().unwrap_or(section);
         reader.problem_at(place, key, reason);
     }
     (filling, emptying)

@@ -207,9 +207,7 @@ impl<'a> SectionReader<'a, '_> {
 
     /// Returns the section that gives a key; this one if none does.
     fn section_of(&self, key: &Key) -> &'a str {
-        let gives = |name: &&str| {
-            self.reader.ini.section(name).is_some_and(|section| section.get(key.name).is_some())
-        };
+        let gives = |name: &&str| self.reader.gives(name, key);
         self.sections().into_iter().find(gives).unwrap_or(self.name)
     }
 
@@ -351,8 +349,7 @@ impl<'a> SectionReader<'a, '_> {
     /// Returns true if the file gives the key.
     #[must_use]
     pub fn gives(&self, key: &'static Key) -> bool {
-        let section = self.reader.ini.section(self.section_of(key));
-        section.is_some_and(|section| section.get(key.name).is_some())
+        self.reader.gives(self.section_of(key), key)
     }
 
     /// Returns the number of problems so far, so that a caller can see if a step added one.

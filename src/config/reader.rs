@@ -38,6 +38,11 @@ pub(super) struct Listed<'r> {
 }
 
 impl<'r> Reader<'r> {
+    /// Returns true if a section gives a key.
+    pub(super) fn gives(&self, section: &str, key: &Key) -> bool {
+        self.ini.section(section).is_some_and(|section| section.get(key.name).is_some())
+    }
+
     /// Returns the value in the first of the sections that has the key, else the default.
     pub(super) fn value(&mut self, sections: &[&str], key: &Key) -> Option<Value> {
         let found = sections.iter().find_map(|name| {

@@ -117,9 +117,7 @@ fn timing_problem(reader: &mut Reader<'_>, section: &IniSection<'_>, fault: &Fau
 /// Returns the names of the parameters that are not for other eyes: those that are well known, and those of the queue and its kind.
 fn secrets_of(queue: Option<&QueueConfig>) -> SecretNames {
     let Some(queue) = queue else { return SecretNames::WELL_KNOWN };
-    let own = queue.settings.params();
-    let params = own.as_deref().unwrap_or_else(|| queue.kind.params());
-    secret_names(params, &queue.limits.secret_parameters)
+    secret_names(&queue.params(), &queue.limits.secret_parameters)
 }
 
 /// Returns the parameters: those of the key `Parameters`, and all other keys that are none of a schedule's.
@@ -175,10 +173,10 @@ fn check_given(
     strict: bool,
     secrets: &SecretNames,
 ) {
-    let own = queue.settings.params();
-    let params = own.as_deref().unwrap_or_else(|| queue.kind.params());
     let pairs: Vec<(String, String)> = given.iter().map(|given| given.pair.clone()).collect();
-    let Err(BadParameter { at, error }) = check_parameters(params, &pairs, strict) else { return };
+    let Err(BadParameter { at, error }) = check_parameters(&queue.params(), &pairs, strict) else {
+        return;
+    };
     let reason = error.description;
     match at.and_then(|at| given.get(at)) {
         Some(given) => reader.findings.problem(place(section, given.by, secrets), reason),

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use actiond_actors::secrets::MASK;
 pub(super) use actiond_actors::secrets::SecretNames;
 use actiond_actors::store::postgres::ConnectionString;
 
@@ -17,7 +18,7 @@ use crate::access::KEY_PREFIX;
 use crate::aci::words::{nearest, quoted_list, shorten};
 
 /// The text that is shown in place of a secret.
-pub(super) const SECRET: &str = "***";
+pub(super) const SECRET: &str = MASK;
 
 /// Names of keys whose values are keys for other servers, and names that are like those and no secret.
 const FOREIGN_KEYS: [&str; 3] = ["ForwardKey", "BearerToken", "Secret"];

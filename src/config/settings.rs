@@ -13,6 +13,7 @@ use super::files::Included;
 use super::findings::{ConfigError, Findings, Warning};
 use super::values::Values;
 use crate::access::{AddressPattern, Role};
+use crate::aci::catalog::ParamSpec;
 use crate::events::handlers::EventSettings;
 use crate::kinds::{ConfiguredQueue, Kind, Kinds};
 use crate::logging::StreamSettings;
@@ -301,6 +302,11 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
+    /// Returns the parameters of its actions: those that its settings name, else those of its kind.
+    pub(crate) fn params(&self) -> Vec<ParamSpec> {
+        self.settings.params().unwrap_or_else(|| self.kind.params().to_vec())
+    }
+
     /// Returns the settings of its kind, if they are of this type, such as
     /// [`IngestSettings`](crate::kinds::ingest::IngestSettings).
     #[must_use]

@@ -92,7 +92,7 @@ pub(super) fn in_memory(reader: &mut Reader<'_>) -> Option<InMemorySettings> {
 
 /// Returns true if the file gives a key.
 fn gives(reader: &Reader<'_>, key: &Key) -> bool {
-    reader.ini.section(SECTION).is_some_and(|section| section.get(key.name).is_some())
+    reader.gives(SECTION, key)
 }
 
 /// Returns true if the file gives a key another value than the default, or than the example where there is none: what prints

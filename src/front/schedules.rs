@@ -1,5 +1,7 @@
 //! `ScheduleInfo`: shows schedules, and steers them. The work is done in [`crate::schedules`].
 
+use actiond_actors::secrets::MASK;
+
 use super::dispatch::Call;
 use super::errors::queue_error;
 use super::render::time;
@@ -19,9 +21,6 @@ use crate::schedules::{
 const ACTION: &str = "ScheduleAction";
 const NAME: &str = "ScheduleName";
 const QUEUE: &str = "QueueName";
-
-/// The text that is shown in place of a secret value.
-const MASK: &str = "***";
 
 /// Performs `ScheduleInfo`.
 pub(super) async fn schedule_info(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
@@ -59,13 +58,16 @@ fn refuse_unknown(call: &Call<'_>) -> Result<(), AciError> {
     if !call.endpoint.limits().strict {
         return Ok(());
     }
-    let known = || SCHEDULE_INFO.common().iter().copied().flatten().chain(SCHEDULE_INFO.params);
-    for (name, _) in call.pairs.iter() {
-        if !known().any(|param| param.name.eq_ignore_ascii_case(name)) {
-            return Err(AciError::unknown_parameter(name, "StrictActionValidation", None));
-        }
+    match call.pairs.iter().find(|(name, _)| !is_own(name)) {
+        Some((name, _)) => Err(AciError::unknown_parameter(name, "StrictActionValidation", None)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Returns true for a parameter of `ScheduleInfo` itself.
+fn is_own(name: &str) -> bool {
+    let common = SCHEDULE_INFO.common().iter().copied().flatten();
+    common.chain(SCHEDULE_INFO.params).any(|param| param.name.eq_ignore_ascii_case(name))
 }
 
 async fn list(
@@ -151,10 +153,7 @@ fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
             parameters.push(text(pair)?);
         }
     }
-    let common = SCHEDULE_INFO.common().iter().copied().flatten();
-    let known: Vec<_> = common.chain(SCHEDULE_INFO.params).collect();
-    let is_known = |name: &str| known.iter().any(|param| param.name.eq_ignore_ascii_case(name));
-    for pair in pairs.iter().filter(|(name, _)| !is_known(name)) {
+    for pair in pairs.iter().filter(|(name, _)| !is_own(name)) {
         parameters.push(text(pair)?);
     }
     let strict = call.endpoint.limits().strict;

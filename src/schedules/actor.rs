@@ -222,10 +222,7 @@ impl Schedules {
     /// [`ScheduleError::Unknown`], or the store's.
     pub async fn pause(&self, name: &str) -> Result<(), ScheduleError> {
         let known = self.find(name).await?;
-        if known.state.is_none() {
-            let at = self.runner.now();
-            self.runner.change(&known.entry, ScheduleChange::See { at }).await?;
-        }
+        self.runner.see(&known, self.runner.now()).await?;
         self.runner.change(&known.entry, ScheduleChange::Pause).await?;
         Ok(())
     }
@@ -238,9 +235,7 @@ impl Schedules {
     pub async fn resume(&self, name: &str) -> Result<(), ScheduleError> {
         let known = self.find(name).await?;
         let at = self.runner.now();
-        if known.state.is_none() {
-            self.runner.change(&known.entry, ScheduleChange::See { at }).await?;
-        }
+        self.runner.see(&known, at).await?;
         self.runner.change(&known.entry, ScheduleChange::Resume { at }).await?;
         self.actor.do_send(Look);
         Ok(())

@@ -138,6 +138,14 @@ impl Runner {
         queue.ok_or(QueueError::ShuttingDown)?.change_schedule(entry.name.as_str(), change).await
     }
 
+    /// Makes the row of a schedule that has none: it is known from this time on.
+    pub(super) async fn see(&self, known: &Known, at: Timestamp) -> Result<(), QueueError> {
+        match known.state {
+            Some(_) => Ok(()),
+            None => self.change(&known.entry, ScheduleChange::See { at }).await,
+        }
+    }
+
     /// Queues the actions that are due, and returns when to look again at the latest; `None` if nothing will be due.
     pub(super) async fn look(&self) -> Option<Timestamp> {
         if self.system.is_draining() {
@@ -169,7 +177,7 @@ impl Runner {
         let Known { entry, state, queue_of_last } = known;
         let Some(state) = state else {
             // What others have seen before counts: it is read again.
-            return match self.change(entry, ScheduleChange::See { at: now }).await {
+            return match self.see(known, now).await {
                 Ok(()) => Next::After(Duration::ZERO),
                 Err(error) => self.failed(entry, &error),
             };
@@ -332,11 +340,9 @@ impl Runner {
         &self,
         known: &Known,
     ) -> Result<(QueueHandle, Submitted), QueueError> {
-        let Known { entry, state, .. } = known;
+        let entry = &known.entry;
         let due = self.now();
-        if state.is_none() {
-            self.change(entry, ScheduleChange::See { at: due }).await?;
-        }
+        self.see(known, due).await?;
         let queue =
             self.system.queue(&entry.definition.action).ok_or_else(|| QueueError::Unavailable {
                 reason: format!("there is no queue {}", entry.definition.action),

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use super::message::{Documents, Format, Message};
+use crate::kinds::command::PASSED_ON;
 use actiond_actors::Bystander;
 use actiond_actors::outbox::{Deliver, OutboxEvent, Undelivered};
 
@@ -42,9 +43,6 @@ pub struct CommandSettings {
     /// `SuccessExitCodes`.
     pub success: Vec<i32>,
 }
-
-/// The variables of the server's own environment that every program gets.
-const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 /// Runs a program for each event.
 pub struct CommandHandler {

@@ -22,7 +22,7 @@ const MAX_VARIABLE: usize = 130_000;
 const MAX_ENVIRONMENT: usize = 500_000;
 
 /// The variables of the server's own environment that every program gets.
-const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+pub(crate) const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 /// An environment.
 pub(super) type Environment = BTreeMap<OsString, OsString>;

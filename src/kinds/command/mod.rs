@@ -36,6 +36,7 @@ use super::{ConfiguredQueues, Kind};
 use crate::aci::catalog::{ANY, ParamKind, ParamSpec};
 use crate::config::{Key, KindReader};
 pub(crate) use descriptor::reserve;
+pub(crate) use input::PASSED_ON;
 pub use settings::CommandSettings;
 
 /// The parameters of a command of which nothing is known.
