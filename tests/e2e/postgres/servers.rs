@@ -111,6 +111,14 @@ impl Database {
 
     /// Runs statements as an administrator, beside all servers, in the schema of the test; returns the rows of the last one.
     pub(crate) fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.try_query(sql).unwrap_or_else(|e| panic!("{sql}: {e:?}"))
+    }
+
+    /// The same for statements that may fail.
+    pub(crate) fn try_query(
+        &self,
+        sql: &str,
+    ) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime");
         runtime.block_on(async {
@@ -118,8 +126,7 @@ impl Database {
                 self.cluster().config().connect(NoTls).await.expect("a connection");
             tokio::spawn(connection);
             let sql = format!("SET search_path TO \"{}\"; {sql}", self.schema);
-            let messages =
-                client.simple_query(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+            let messages = client.simple_query(&sql).await?;
             let mut rows = Vec::new();
             for message in messages {
                 match message {
@@ -131,7 +138,7 @@ impl Database {
                     _ => {}
                 }
             }
-            rows
+            Ok(rows)
         })
     }
 }

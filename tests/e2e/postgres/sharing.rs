@@ -187,6 +187,7 @@ fn a_worker_may_talk_to_any_server() {
     wait_until("an action that is back", || seen(first).must("server") == "second");
     first.about("Render", "stop", &token).success();
     assert_eq!(waits.answer().success().must("wish"), "stop");
+    wait_until("a server that let go of it", || first.ask("GetStatus").values("working")[0] == "0");
     let ended = work.must(first, "finish", &[("Result", "half")]);
     assert_eq!(ended.must("status"), "Finished");
     // The same word again, to whichever.

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::{
-    Database, Said, back, command, contents, fill, home_with, kill, text, there, wait_for_rows,
+    Database, Said, back, command, contents, fill, go_on, hold_after, hold_when, home_with, kill,
+    text, there,
 };
-use crate::server::{Home, PATIENCE, wait_until};
+use crate::server::{Home, PATIENCE};
 
 /// Enough that it is killed on the way, and quickly moved.
 const ACTIONS: u32 = 12_000;
@@ -23,7 +24,7 @@ fn interrupt(database: &Database, home: &Home, actions: u32) {
     let mut child = command(database, text(&home.data()), &database.connection(), &[])
         .spawn()
         .expect("it starts");
-    wait_for_rows(database, &mut child, 1_000);
+    hold_after(database, &mut child, 1_000);
     kill(child);
     let rows = database.query("SELECT done FROM moving");
     let done: u32 = rows[0][0].as_deref().expect("a number").parse().expect("a number");
@@ -71,8 +72,7 @@ fn what_was_killed_on_the_way_back_goes_on() {
         .expect("it starts");
     // It locks the file, so only the size of its log tells how far it is.
     let log = second.data().join("actions.db");
-    wait_until("a part of the file", || {
-        assert_eq!(child.try_wait().expect("its status"), None, "it has ended");
+    hold_when(&mut child, "a part of the file", || {
         std::fs::metadata(&log).is_ok_and(|file| file.len() > 2 << 20)
     });
     kill(child);
@@ -96,10 +96,11 @@ fn a_lost_connection_ends_it_and_it_goes_on() {
     let mut child = command(&database, text(&home.data()), &database.connection(), &[])
         .spawn()
         .expect("it starts");
-    wait_for_rows(&database, &mut child, 1_000);
+    hold_after(&database, &mut child, 1_000);
     let cut = "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
         WHERE a.application_name LIKE '%moves' AND l.relation = 'server'::regclass";
     assert!(!database.query(cut).is_empty(), "there is a lock on the servers");
+    go_on(&child);
     let since = Instant::now();
     Said::of(child.wait_with_output().expect("it ends")).failed(1, &["not available"]);
     assert!(since.elapsed() < PATIENCE);

@@ -174,12 +174,36 @@ fn fill(home: &Home, actions: u32, bytes: u32) {
         .expect("the rows");
 }
 
-/// Waits until the database holds a part of what is being moved: at least so many actions.
-fn wait_for_rows(database: &Database, child: &mut Child, least: i64) {
-    wait_until(&format!("{least} actions to have been copied"), || {
-        assert_eq!(child.try_wait().expect("its status"), None, "it has ended");
+/// Waits until a move has copied so many actions, and holds it there: what follows need not be quick.
+fn hold_after(database: &Database, child: &mut Child, least: i64) {
+    hold_when(child, &format!("{least} actions to have been copied"), || {
         database.moved_so_far().is_some_and(|number| number >= least)
     });
+}
+
+/// Waits until a move has come so far, and holds it there.
+///
+/// It runs only between two looks. While it is looked at it stands still, so it can't be through before it was seen.
+fn hold_when(child: &mut Child, what: &str, is_so: impl Fn() -> bool) {
+    wait_until(what, || {
+        assert_eq!(child.try_wait().expect("its status"), None, "it has ended");
+        signal(child, "STOP");
+        let is_so = is_so();
+        if !is_so {
+            go_on(child);
+        }
+        is_so
+    });
+}
+
+/// Lets a move go on that is held.
+fn go_on(child: &Child) {
+    signal(child, "CONT");
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
 }
 
 impl Database {
@@ -187,7 +211,8 @@ impl Database {
     fn moved_so_far(&self) -> Option<i64> {
         let there = "SELECT to_regclass('moving')";
         self.query(there).pop()?.pop()??;
-        let so_far = "SELECT done FROM moving WHERE content <> ''";
-        self.query(so_far).pop()?.pop()??.parse().ok()
+        // One that stands still may hold locks of which it is not through.
+        let so_far = "SET lock_timeout = '100ms'; SELECT done FROM moving WHERE content <> ''";
+        self.try_query(so_far).ok()?.pop()?.pop()??.parse().ok()
     }
 }

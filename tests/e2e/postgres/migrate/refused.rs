@@ -3,8 +3,7 @@
 use std::process::Command;
 
 use super::{
-    CONFIG, Database, Said, back, command, contents, home_with, kill, run, text, there,
-    wait_for_rows,
+    CONFIG, Database, Said, back, command, contents, hold_after, home_with, kill, run, text, there,
 };
 use crate::postgres::servers::Servers;
 use crate::server::Home;
@@ -69,9 +68,8 @@ fn there_is_one_move_at_a_time() {
     let mut first = command(&database, text(&home.data()), &database.connection(), &[])
         .spawn()
         .expect("it starts");
-    wait_for_rows(&database, &mut first, 1_000);
+    hold_after(&database, &mut first, 1_000);
     // It waits some seconds for the lock.
-    Command::new("kill").args(["-STOP", &first.id().to_string()]).status().expect("stopped");
     there(&database, &home.data(), &[]).failed(1, &["in use by another server"]);
     let other = home_with(3, 1);
     there(&database, &other.data(), &[]).failed(1, &["in use by another \"actiond migrate\""]);
