@@ -299,6 +299,9 @@ fn hosts(reader: &mut Reader<'_>, section: &str, key: &Key) -> Option<Vec<HostPa
     Some(hosts)
 }
 
+/// Number of callbacks under way unless it is set: they go to many receivers, of which some hang.
+const CALLBACKS_IN_FLIGHT: usize = 16;
+
 /// Reads whether submissions may name an address, and how those are told.
 fn callbacks<'r>(reader: &mut Reader<'r>, found: &mut Found<'_, 'r>) -> Option<CallbackSettings> {
     let hosts = hosts(reader, ACTIONS, keys::ALLOWED_CALLBACK_HOSTS);
@@ -329,7 +332,10 @@ fn callbacks<'r>(reader: &mut Reader<'r>, found: &mut Found<'_, 'r>) -> Option<C
     }
     // Without a section the defaults hold; no section has this name.
     let section = section.unwrap_or_default();
-    let delivery = delivery(&mut SectionReader::new(reader, section, found.data, found.disk));
+    let mut delivery = delivery(&mut SectionReader::new(reader, section, found.data, found.disk));
+    if !reader.gives(section, keys::MAX_IN_FLIGHT) {
+        delivery.max_in_flight = CALLBACKS_IN_FLIGHT;
+    }
     let receiver = http::Use::Callbacks(hosts.clone().unwrap_or_default());
     let http =
         http::read(reader, section, receiver, delivery.max_in_flight, found.purposes, found.disk);

@@ -154,7 +154,7 @@ pub struct HandlerSettings {
     pub retry_interval: Duration,
     /// Maximum time between two attempts (`MaxRetryInterval`; default 5 minutes).
     pub max_retry_interval: Duration,
-    /// Number of deliveries under way at the same time (`MaxInFlight`; default 16). 0 counts as 1.
+    /// Number of deliveries under way at the same time (`MaxInFlight`; default 4). 0 counts as 1.
     pub max_in_flight: usize,
     /// Number of events that may wait, and of failed ones that are kept; beyond that the oldest are dropped (`MaxPending`; default
     /// 100,000). It is exceeded for a second at most, by what happens in that.
@@ -167,7 +167,7 @@ impl Default for HandlerSettings {
             retries: 10,
             retry_interval: Duration::from_secs(1),
             max_retry_interval: Duration::from_secs(300),
-            max_in_flight: 16,
+            max_in_flight: 4,
             max_pending: 100_000,
         }
     }

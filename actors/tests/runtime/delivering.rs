@@ -457,7 +457,7 @@ async fn a_receiver_that_is_down_is_asked_by_one_event() {
         submit(&work, "").await;
     }
     until_finished(&work, 100).await;
-    // 16 may have been under way when the first was refused.
+    // Four may have been under way when the first was refused.
     eventually("it is asked again", async || receiver.calls() > 17).await;
     let events = receiver.log.lock().unwrap().calls.len();
     assert!(events < 100, "{events} of 200 events were tried");

@@ -90,13 +90,15 @@ fn submissions_may_name_addresses_if_hosts_are_allowed() {
     assert_eq!(callbacks.allowed_hosts.len(), 2);
     assert_eq!(callbacks.http.receiver, Receiver::OfEvent(callbacks.allowed_hosts.clone()));
     assert_eq!((callbacks.http.format, callbacks.delivery.retries), (Format::Xml, 10));
+    assert_eq!(callbacks.delivery.max_in_flight, 16);
     assert!(settings.events.handlers.is_empty());
     let expected = EventHandlers::default().callbacks("CallbackURL");
     assert!(settings.queues.iter().all(|queue| queue.limits.handlers == expected));
 
-    let text = "[Actions]\nAllowedCallbackHosts=a.example\nCallbackHandler=Back\n[Back]\nLibraryName=HttpHandler\nFormat=json\nRetries=2\nSecret=MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
+    let text = "[Actions]\nAllowedCallbackHosts=a.example\nCallbackHandler=Back\n[Back]\nLibraryName=HttpHandler\nFormat=json\nRetries=2\nMaxInFlight=4\nSecret=MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
     let callbacks = read(text).0.events.callbacks.unwrap();
     assert_eq!((callbacks.http.format, callbacks.delivery.retries), (Format::Json, 2));
+    assert_eq!(callbacks.delivery.max_in_flight, 4, "as it is set");
     assert_eq!(callbacks.http.keys.len(), 1);
     for text in ["", "[Actions]\nAllowedCallbackHosts=\n"] {
         assert!(read(text).0.events.callbacks.is_none());

@@ -87,7 +87,7 @@ pub(in crate::config) const CALLBACK_HANDLER: &Key = &Key::optional(
     "CallbackHandler",
     ValueKind::Name,
     "Receiver",
-    "The section of an HttpHandler whose keys hold for CallbackURL, but for URL and AllowedHosts. Without it their defaults do.",
+    "The section of an HttpHandler whose keys hold for CallbackURL, but for URL and AllowedHosts. Without it their defaults do, with MaxInFlight=16.",
 );
 
 const LIBRARIES: &[&str] = &["HttpHandler", "TextFileHandler", "LuaHandler", "CommandHandler"];
@@ -135,7 +135,7 @@ pub(in crate::config) const MAX_RETRY_INTERVAL: &Key = &Key::with_default(
 pub(in crate::config) const MAX_IN_FLIGHT: &Key = &Key::with_default(
     "MaxInFlight",
     ValueKind::from_to(1, 1000),
-    "16",
+    "4",
     "How many events are delivered at a time. Those of one action come one after the other in any case.",
 );
 
