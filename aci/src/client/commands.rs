@@ -11,10 +11,15 @@ use crate::request::{PairValue, Pairs};
 use crate::shown::ShownParameter;
 use crate::token::queue_of;
 
-/// The action or the queue that a command is about.
-pub(super) enum About<'a> {
+/// The action or the queue that a command of `QueueInfo` is about.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'a> {
+    /// The action of this token.
     Token(&'a str),
+    /// The queue of this name.
     Queue(&'a str),
+    /// What the other parameters say.
+    Parameters,
 }
 
 impl Client {
@@ -45,15 +50,27 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn status_after(&self, token: &str, wait: Duration) -> Result<Action, ClientError> {
-        let mut more = Vec::new();
+        let action = self.status_element(token, wait, Vec::new()).await?;
+        Action::read(action).map_err(|fault| self.error(fault))
+    }
+
+    /// Does the same with further parameters, and returns the element `action` with all that the server tells.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status_element(
+        &self,
+        token: &str,
+        wait: Duration,
+        mut more: Vec<(&str, String)>,
+    ) -> Result<Element, ClientError> {
         if !wait.is_zero() {
             more.push(("Wait", format!("{:.3}", wait.as_secs_f64())));
         }
         let pairs = self.pairs("getStatus", &About::Token(token), more);
         let reply = self.send_and_wait("QueueInfo", pairs, wait).await?;
         let actions = take(reply.data, "actions").map(into_children).unwrap_or_default();
-        let action = take(actions, "action").ok_or(Fault::Lacks("the action"));
-        action.and_then(Action::read).map_err(|fault| self.error(fault))
+        take(actions, "action").ok_or_else(|| self.error(Fault::Lacks("the action")))
     }
 
     /// Cancels a queued action. Returns its state, if the server tells it.
@@ -252,6 +269,20 @@ impl Client {
         self.ask(queue_action, &About::Queue(queue), Vec::new()).await
     }
 
+    /// Sends a command of `QueueInfo` with further parameters, and returns the reply as it is: for what the other methods do not
+    /// read.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn queue_info(
+        &self,
+        queue_action: &str,
+        about: About<'_>,
+        more: Vec<(&str, String)>,
+    ) -> Result<Reply, ClientError> {
+        self.ask(queue_action, &about, more).await
+    }
+
     pub(super) async fn ask(
         &self,
         queue_action: &str,
@@ -276,6 +307,7 @@ impl Client {
         push("QueueAction", queue_action.to_owned());
         match about {
             About::Queue(queue) => push("QueueName", (*queue).to_owned()),
+            About::Parameters => {}
             About::Token(token) => {
                 if let Some(queue) =
                     queue_of(token).or_else(|| Some((**self.queue.as_ref()?).to_owned()))

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::commands::About;
 use super::queue_info::Action;
-use super::tree::{child, into_children, is, take, text_of, value};
+use super::tree::{child, children, into_children, is, take, text_of, value};
 use super::{Client, ClientError, Fault};
+use crate::element::Element;
 use crate::queue_info::DELETE;
 
 /// Number of actions on a page, unless it is set.
@@ -59,6 +60,13 @@ impl<'a> List<'a> {
         self
     }
 
+    /// Sets the place of the first action, from 1.
+    #[must_use]
+    pub fn from(mut self, place: usize) -> Self {
+        self.start = Some(place.max(1));
+        self
+    }
+
     /// Deletes all actions of the list that have ended, and returns their number. There must be a filter: the server refuses to
     /// delete without any. Servers other than actiond do not know this command.
     ///
@@ -96,6 +104,16 @@ impl<'a> List<'a> {
     /// [`ClientError`], with [`Fault::Incomplete`] if the server could not read its list to the end. The same page can
     /// be asked for again.
     pub async fn next_page(&mut self) -> Result<Option<Vec<Action>>, ClientError> {
+        let Some(elements) = self.next_elements().await? else { return Ok(None) };
+        let actions = elements.into_iter().map(Action::read).collect::<Result<_, _>>();
+        actions.map(Some).map_err(|fault| self.client.error(fault))
+    }
+
+    /// Returns the next page as elements `action`, with all that the server tells; `None` after the last.
+    ///
+    /// # Errors
+    /// As for [`next_page`](Self::next_page).
+    pub async fn next_elements(&mut self) -> Result<Option<Vec<Element>>, ClientError> {
         let Some(start) = self.start else { return Ok(None) };
         let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let place = [("Start", start.to_string()), ("MaxResults", self.page_size.to_string())];
@@ -107,14 +125,26 @@ impl<'a> List<'a> {
                 return Err(Fault::Incomplete(text_of(error).to_owned()));
             }
             let actions = into_children(list).into_iter().filter(|element| is(element, "action"));
-            actions.map(Action::read).collect::<Result<Vec<_>, _>>()
+            Ok(actions.collect::<Vec<_>>())
         };
         let mut actions = read().map_err(|fault| self.client.error(fault))?;
         let count = actions.len();
-        self.start = (count >= self.page_size).then(|| start.saturating_add(count));
-        let tokens = actions.iter().map(|action| action.token.clone()).collect();
-        let before = std::mem::replace(&mut self.last, tokens);
-        actions.retain(|action| action.token.is_empty() || !before.contains(&action.token));
+        let tokens: Vec<_> = actions.iter().map(token).collect();
+        let before = std::mem::replace(&mut self.last, tokens.iter().cloned().collect());
+        // A server that knows no pages sends the whole list at once, or the same page again.
+        let is_paged = count <= self.page_size && self.last != before;
+        let is_full = count >= self.page_size;
+        self.start = (is_full && is_paged).then(|| start.saturating_add(count));
+        let mut tokens = tokens.into_iter();
+        actions.retain(|_| {
+            tokens.next().is_none_or(|token| token.is_empty() || !before.contains(&token))
+        });
         Ok((count > 0).then_some(actions))
     }
+}
+
+/// Returns the token of an element `action`: the last element of that name, since results may be called so.
+fn token(action: &Element) -> String {
+    let token = children(action).iter().rfind(|element| is(element, "token"));
+    token.map(text_of).unwrap_or_default().trim().to_owned()
 }

@@ -39,11 +39,13 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `commands`, `list`, `wait` | the methods of [`Client`] for queues and their actions |
+//! | `commands`, `list`, `many`, `wait` | the methods of [`Client`] for queues and their actions |
+//! | `server` | those about the server itself |
+//! | `events` | live events |
 //! | `queue_info` | the answers of queues |
 //! | `fault` | errors |
 //! | `body` | the body of a request |
-//! | `reply`, `tree` | replies, and the search in them |
+//! | `reply`, [`tree`] | replies, and the search in them |
 //! | `tls` | HTTPS |
 
 use std::sync::Arc;
@@ -57,21 +59,28 @@ use crate::request::Pairs;
 
 mod body;
 mod commands;
+mod events;
 mod fault;
 mod list;
+mod many;
 mod queue_info;
 mod reply;
+mod server;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "client-tls")]
 mod tls;
-mod tree;
+pub mod tree;
 mod wait;
 
+pub use commands::About;
+pub use events::{Listener, LiveEvent};
 pub use fault::{ClientError, Fault, Refusal};
 pub use list::List;
+pub use many::{Commanded, ManyCommand, Reason, Selection};
 pub use queue_info::{Action, Attempt, Progress, QueueStatus, Stage, Status, Time};
 pub use reply::Reply;
+pub use server::{ActionHelp, QueueCounts, ServerStatus};
 #[cfg(feature = "client-tls")]
 pub use tls::Trust;
 
@@ -96,6 +105,7 @@ pub struct Client {
 pub struct Builder {
     host: String,
     port: u16,
+    path: String,
     timeout: Duration,
     connect_timeout: Option<Duration>,
     max_reply: usize,
@@ -110,6 +120,13 @@ impl Builder {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the path below which the server answers, where it is mounted in an application; `/` if not set.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
         self
     }
 
@@ -145,7 +162,8 @@ impl Builder {
     /// Makes the client; it connects when it is first used.
     ///
     /// # Errors
-    /// [`Fault::NotConnected`] if the host is no name or address, a header no header, or a certificate can't be trusted.
+    /// [`Fault::NotConnected`] if the host is no name or address, the path no path, a header no header, or a certificate can't be
+    /// trusted.
     pub fn build(self) -> Result<Client, ClientError> {
         // The colons of an IPv6 address are none of a port.
         let server = match self.host.contains(':') && !self.host.starts_with('[') {
@@ -160,6 +178,9 @@ impl Builder {
             .filter(|url| url.port_or_known_default() == Some(self.port))
             .filter(|url| url.path() == "/" && url.username().is_empty() && url.query().is_none())
             .ok_or_else(|| wrong("the host is no name or address".to_owned()))?;
+        let path = format!("/{}/", self.path.trim_matches('/')).replace("//", "/");
+        let url = url.join(&path).ok().filter(|url| url.path() == path);
+        let url = url.ok_or_else(|| wrong(format!("{path} is no path of a server")))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let (Ok(name), Ok(mut value)) =
@@ -209,6 +230,7 @@ impl Client {
         Builder {
             host: host.into(),
             port,
+            path: String::new(),
             timeout: Duration::from_secs(10),
             connect_timeout: None,
             max_reply: 16 << 20,
@@ -263,11 +285,7 @@ impl Client {
         patience: Duration,
     ) -> Result<String, Fault> {
         let body = body::Body::new(action, parameters);
-        let failed = |error: reqwest::Error| match (error.is_connect(), error.is_timeout()) {
-            (true, _) => Fault::NotConnected(root_cause(&error)),
-            (false, true) => Fault::TimedOut(patience),
-            (false, false) => Fault::Unreachable(root_cause(&error)),
-        };
+        let failed = |error: reqwest::Error| fault_of(&error, patience);
         let request = self
             .http
             .post(self.url.clone())
@@ -291,6 +309,15 @@ impl Client {
 
     fn error(&self, fault: Fault) -> ClientError {
         ClientError { server: self.server.clone(), fault }
+    }
+}
+
+/// Tells apart the errors of HTTP, where the reply had so much time.
+fn fault_of(error: &reqwest::Error, patience: Duration) -> Fault {
+    match (error.is_connect(), error.is_timeout()) {
+        (true, _) => Fault::NotConnected(root_cause(error)),
+        (false, true) => Fault::TimedOut(patience),
+        (false, false) => Fault::Unreachable(root_cause(error)),
     }
 }
 

@@ -123,7 +123,10 @@ impl Action {
     ///
     /// Results stand between the other elements, and may have the name of one: of status, times and error the first
     /// counts, of the rest the last, as servers write them. What only actiond tells stands behind the priority.
-    pub(super) fn read(element: Element) -> Result<Self, Fault> {
+    ///
+    /// # Errors
+    /// [`Fault::Lacks`] if it has no status.
+    pub fn read(element: Element) -> Result<Self, Fault> {
         let mut results = into_children(element);
         let results = &mut results;
         let status = take_first(results, "status");

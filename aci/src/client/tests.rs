@@ -4,6 +4,7 @@
 mod https;
 mod queues;
 mod replies;
+mod whole;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -76,6 +77,15 @@ fn success(data: &str) -> String {
         &format!(
             "<?xml version='1.0' encoding='UTF-8' ?><autnresponse xmlns:autn='http://schemas.autonomy.com/aci/'>\
              <action>INGEST</action><response>SUCCESS</response><responsedata>{data}</responsedata></autnresponse>"
+        ),
+    )
+}
+
+fn refused(data: &str) -> String {
+    http(
+        "200 OK",
+        &format!(
+            "<autnresponse><action>INGEST</action><response>ERROR</response><responsedata>{data}</responsedata></autnresponse>"
         ),
     )
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 use crate::element::{Content, Element};
 
 /// Returns true if an element has this name.
-pub(super) fn is(element: &Element, name: &str) -> bool {
+#[must_use]
+pub fn is(element: &Element, name: &str) -> bool {
     let local = element.name.rsplit(':').next().unwrap_or_default();
     local.eq_ignore_ascii_case(name)
 }
 
 /// Returns the child elements.
-pub(super) fn children(element: &Element) -> &[Element] {
+#[must_use]
+pub fn children(element: &Element) -> &[Element] {
     match &element.content {
         Content::Elements(elements) => elements,
         Content::Text(_) => &[],
@@ -21,7 +23,8 @@ pub(super) fn children(element: &Element) -> &[Element] {
 }
 
 /// Takes the child elements.
-pub(super) fn into_children(element: Element) -> Vec<Element> {
+#[must_use]
+pub fn into_children(element: Element) -> Vec<Element> {
     match element.content {
         Content::Elements(elements) => elements,
         Content::Text(_) => Vec::new(),
@@ -29,23 +32,27 @@ pub(super) fn into_children(element: Element) -> Vec<Element> {
 }
 
 /// Takes the first element of this name.
-pub(super) fn take(mut elements: Vec<Element>, name: &str) -> Option<Element> {
+#[must_use]
+pub fn take(mut elements: Vec<Element>, name: &str) -> Option<Element> {
     let at = elements.iter().position(|element| is(element, name))?;
     Some(elements.swap_remove(at))
 }
 
 /// Returns the first child element of this name.
-pub(super) fn child<'a>(element: &'a Element, name: &str) -> Option<&'a Element> {
+#[must_use]
+pub fn child<'a>(element: &'a Element, name: &str) -> Option<&'a Element> {
     first(children(element), name)
 }
 
 /// Returns the first element of this name.
-pub(super) fn first<'a>(elements: &'a [Element], name: &str) -> Option<&'a Element> {
+#[must_use]
+pub fn first<'a>(elements: &'a [Element], name: &str) -> Option<&'a Element> {
     elements.iter().find(|element| is(element, name))
 }
 
 /// Returns the text of an element; that of one with child elements is empty.
-pub(super) fn text_of(element: &Element) -> &str {
+#[must_use]
+pub fn text_of(element: &Element) -> &str {
     match &element.content {
         Content::Text(text) => text,
         Content::Elements(_) => "",
@@ -53,17 +60,20 @@ pub(super) fn text_of(element: &Element) -> &str {
 }
 
 /// Returns the value of an attribute.
-pub(super) fn attribute<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
+#[must_use]
+pub fn attribute<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
     let mut attributes = element.attributes.iter();
     attributes.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
 }
 
 /// Parses the text of the first element of this name, if there is one and it can be parsed.
-pub(super) fn value<T: FromStr>(elements: &[Element], name: &str) -> Option<T> {
+#[must_use]
+pub fn value<T: FromStr>(elements: &[Element], name: &str) -> Option<T> {
     text_of(first(elements, name)?).trim().parse().ok()
 }
 
 /// Reads a number of seconds.
-pub(super) fn seconds(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
 }
