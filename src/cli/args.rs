@@ -1,12 +1,14 @@
 //! The arguments of the command line, also in the vendor's spelling.
 //!
-//! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`super`] and [`crate::config`],
-//! `migrate`, `compact` and `restore` in their own files.
+//! Nothing is done here. What a [`Command`] does: `serve` is in [`super::serve`], `config` in [`crate::config`], `migrate`, `compact`
+//! and `restore` in their own files, commands to a server in [`super::client`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+
+use super::client::{ClientCommand, Given};
 
 /// The arguments of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +22,8 @@ pub struct Args {
 pub enum Command {
     /// Run the server: `actiond` or `actiond serve`.
     Serve(ServeArgs),
-    /// Print every setting with its default and meaning, `actiond config`; or check a configuration file and
-    /// print what is in force, `actiond config --config FILE`.
+    /// Print every setting with its default and meaning, `actiond config`; check a configuration file, `actiond config check FILE`;
+    /// or print what is in force, `actiond config show FILE` or `actiond config --config FILE`.
     Config(ConfigArgs),
     /// Make a key and print it with its hash: `actiond key`.
     Key,
@@ -31,6 +33,26 @@ pub enum Command {
     Compact(CompactArgs),
     /// Put a backup in the place of the data while no server runs: `actiond restore --from FILE --data DIR`.
     Restore(RestoreArgs),
+    /// A command to a server that runs: `actiond send` and others.
+    Client(Given),
+    /// Print the completions of a shell: `actiond completions bash`.
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual into a directory: `actiond man DIR`.
+    Man(ManArgs),
+}
+
+/// The options of `actiond completions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
+pub struct CompletionsArgs {
+    /// Shell
+    pub shell: clap_complete::Shell,
+}
+
+/// The options of `actiond man`.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct ManArgs {
+    /// Directory for the pages; it is made if it is missing
+    pub directory: PathBuf,
 }
 
 /// The options of `actiond restore`.
@@ -87,7 +109,11 @@ pub struct MigrateArgs {
 
 /// The options of `actiond config`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ConfigArgs {
+    /// What to do with a file
+    #[command(subcommand)]
+    pub command: Option<ConfigCommand>,
     /// Configuration file to check: print the value of each setting in force, and where it comes from
     ///
     /// The exit code is 2 if the file can't be used. What only a start can find, such as an address that can't be
@@ -95,6 +121,24 @@ pub struct ConfigArgs {
     /// accepted too.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// A command about a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file: say what is wrong with it, or that it can be used
+    ///
+    /// The exit code is 2 if the file can't be used. What only a start can find, such as an address that can't be
+    /// bound, is not looked for.
+    Check {
+        /// Configuration file
+        file: PathBuf,
+    },
+    /// Print the value of each setting in force, and where it comes from
+    Show {
+        /// Configuration file [default: actiond.cfg in the working directory, if there is one]
+        file: Option<PathBuf>,
+    },
 }
 
 /// The options of `actiond serve`.
@@ -145,6 +189,9 @@ impl Args {
             Some(Subcommand::Migrate(migrate)) => Command::Migrate(migrate),
             Some(Subcommand::Compact(compact)) => Command::Compact(compact),
             Some(Subcommand::Restore(restore)) => Command::Restore(restore),
+            Some(Subcommand::Completions(args)) => Command::Completions(args),
+            Some(Subcommand::Man(args)) => Command::Man(args),
+            Some(Subcommand::Client(command)) => Command::Client(Given(command)),
         };
         Ok(Self { command })
     }
@@ -167,7 +214,7 @@ struct Cli {
 enum Subcommand {
     /// Run the server (this is the default)
     Serve(ServeArgs),
-    /// Print every setting with its default and meaning, as a configuration file; or check one (--config FILE)
+    /// Print every setting with its default and meaning, as a configuration file; or check one, or show what is in force
     Config(ConfigArgs),
     /// Make a key for a client, and print it once with the hash for the server's configuration
     Key,
@@ -177,6 +224,19 @@ enum Subcommand {
     Compact(CompactArgs),
     /// Put a backup in the place of what is in a data directory, while no server runs
     Restore(RestoreArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print the completions of a shell
+    ///
+    /// For bash: `actiond completions bash > /etc/bash_completion.d/actiond`. The Debian package has them, for bash, zsh and fish.
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual, one for each command, into a directory
+    Man(ManArgs),
+}
+
+/// Returns the definition of the command line.
+pub(super) fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Reads a port as the configuration does: digits alone.
@@ -217,7 +277,6 @@ fn modern(argument: OsString) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
     use proptest::prelude::*;
 
@@ -234,7 +293,11 @@ mod tests {
     }
 
     fn check(config: Option<&str>) -> Command {
-        Command::Config(ConfigArgs { config: config.map(PathBuf::from) })
+        Command::Config(ConfigArgs { config: config.map(PathBuf::from), command: None })
+    }
+
+    fn config(command: ConfigCommand) -> Command {
+        Command::Config(ConfigArgs { config: None, command: Some(command) })
     }
 
     fn migrate(given: impl FnOnce(&mut MigrateArgs)) -> Command {
@@ -273,6 +336,10 @@ mod tests {
             ),
             ("config --config a.cfg", check(Some("a.cfg"))),
             ("config -configfile a.cfg", check(Some("a.cfg"))),
+            ("config check a.cfg", config(ConfigCommand::Check { file: "a.cfg".into() })),
+            ("config show", config(ConfigCommand::Show { file: None })),
+            ("config show a.cfg", config(ConfigCommand::Show { file: Some("a.cfg".into()) })),
+            ("man d", Command::Man(ManArgs { directory: "d".into() })),
             ("migrate --from d --to postgres://db", migrate(|_| {})),
             (
                 "migrate --to postgres://db --schema s --host h --port 7 --config c --from d",
@@ -298,7 +365,22 @@ mod tests {
             ("--config a -configfile b", ErrorKind::ArgumentConflict),
             ("-configfiles a", ErrorKind::UnknownArgument),
             ("config --port 1", ErrorKind::UnknownArgument),
-            ("config a.cfg", ErrorKind::UnknownArgument),
+            ("config a.cfg", ErrorKind::InvalidSubcommand),
+            ("config check", ErrorKind::MissingRequiredArgument),
+            ("config --config a.cfg show", ErrorKind::ArgumentConflict),
+            ("completions ksh", ErrorKind::InvalidValue),
+            ("send", ErrorKind::MissingRequiredArgument),
+            ("send Fetch --json --xml", ErrorKind::ArgumentConflict),
+            ("send Fetch --at-most 3", ErrorKind::MissingRequiredArgument),
+            ("list", ErrorKind::MissingRequiredArgument),
+            ("status", ErrorKind::MissingRequiredArgument),
+            ("cancel --all", ErrorKind::MissingRequiredArgument),
+            ("cancel --all --queue Q --tokens a", ErrorKind::ArgumentConflict),
+            ("stop --running", ErrorKind::MissingRequiredArgument),
+            ("pause", ErrorKind::MissingRequiredArgument),
+            ("bench --connections 0", ErrorKind::ValueValidation),
+            ("queues --key a --key-file b", ErrorKind::ArgumentConflict),
+            ("schedules frobnicate", ErrorKind::InvalidSubcommand),
             ("--config a.cfg config", ErrorKind::ArgumentConflict),
             ("start", ErrorKind::InvalidSubcommand),
             ("key a", ErrorKind::UnknownArgument),

@@ -1,7 +1,8 @@
-//! The program: the command line in [`args`], the server in [`serve`].
+//! The program: the command line in [`args`], the server in [`serve`], the commands of a client in [`client`].
 
 pub mod args;
 mod certificates;
+pub mod client;
 mod compact;
 mod data_directory;
 mod database;
@@ -14,6 +15,7 @@ mod memory;
 mod migrate;
 #[cfg(unix)]
 mod open_files;
+mod pages;
 mod reload;
 mod restore;
 pub mod serve;
@@ -24,7 +26,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use args::{Args, Command, ConfigArgs};
+use args::{Args, Command, ConfigArgs, ConfigCommand};
 
 use crate::access::{KeyHash, generate_key};
 use crate::config;
@@ -49,32 +51,56 @@ pub fn run_with(kinds: Kinds) -> ExitCode {
         Err(error) => error.exit(),
     };
     match args.command {
-        Command::Config(ConfigArgs { config: None }) => print(&config::describe(&kinds)),
-        Command::Config(ConfigArgs { config: Some(file) }) => check(&kinds, &file),
+        Command::Config(args) => configuration(&kinds, args),
         Command::Serve(args) => serve::run(&kinds, &args),
         Command::Key => key(),
         Command::Migrate(args) => migrate::run(&kinds, &args),
         Command::Compact(args) => compact::run(&args.data),
         Command::Restore(args) => restore::run(&args),
+        Command::Client(command) => client::run(command),
+        Command::Completions(args) => pages::completions(args.shell),
+        Command::Man(args) => pages::man(&args.directory),
     }
 }
 
-/// Checks a configuration file, and prints the values that are in force with it.
+/// Prints the reference of all settings, what is in force with a file, or only what is wrong with it.
+fn configuration(kinds: &Kinds, args: ConfigArgs) -> ExitCode {
+    match args {
+        ConfigArgs { config: Some(file), .. } => show(kinds, Some(&file)),
+        ConfigArgs { command: Some(ConfigCommand::Show { file }), .. } => {
+            show(kinds, file.as_deref())
+        }
+        ConfigArgs { command: Some(ConfigCommand::Check { file }), .. } => {
+            match in_force(kinds, Some(&file)) {
+                Ok(_) => print(&format!("{} can be used\n", file.display())),
+                Err(code) => code,
+            }
+        }
+        ConfigArgs { config: None, command: None } => print(&config::describe(kinds)),
+    }
+}
+
+/// Prints the values that are in force with a configuration file.
+fn show(kinds: &Kinds, file: Option<&Path>) -> ExitCode {
+    in_force(kinds, file).map_or_else(|code| code, |in_force| print(&in_force))
+}
+
+/// Returns the values that are in force with a configuration file. Warnings are told, and what is wrong.
 #[expect(clippy::print_stderr, reason = "no log is set up where only a result is printed")]
-fn check(kinds: &Kinds, file: &Path) -> ExitCode {
-    match config::check(kinds, file) {
+fn in_force(kinds: &Kinds, file: Option<&Path>) -> Result<String, ExitCode> {
+    match config::show(kinds, file) {
         Ok((in_force, warnings)) => {
             for warning in warnings {
                 eprintln!("warning: {warning}");
             }
-            print(&in_force)
+            Ok(in_force)
         }
         Err(error) => {
             for warning in error.warnings() {
                 eprintln!("warning: {warning}");
             }
             eprintln!("error: the configuration can't be used:\n{error}");
-            ExitCode::from(2)
+            Err(ExitCode::from(2))
         }
     }
 }

@@ -136,10 +136,18 @@ pub(crate) fn load_values(
 /// # Errors
 ///
 /// As for [`load`].
-pub fn check(kinds: &Kinds, file: &Path) -> Result<(String, Vec<Warning>), ConfigError> {
-    let Parsed { warnings, in_force, .. } =
-        parse(kinds, file, &good(file, read(file))?, &Overrides::default())?;
+pub fn show(kinds: &Kinds, file: Option<&Path>) -> Result<(String, Vec<Warning>), ConfigError> {
+    let Parsed { warnings, in_force, .. } = load_values(kinds, file, &Overrides::default())?;
     Ok((in_force.print(), warnings))
+}
+
+/// Does the same with a file that was named.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn check(kinds: &Kinds, file: &Path) -> Result<(String, Vec<Warning>), ConfigError> {
+    show(kinds, Some(file))
 }
 
 fn parse(
