@@ -64,6 +64,8 @@ pub(super) struct Inner {
     pub(super) service_port: Option<u16>,
     pub(super) service_has_tls: bool,
     pub(super) backups: Option<Backups>,
+    /// The type of the file system on which the actions are.
+    pub(super) file_system: Option<String>,
     /// The hosts that a submission may name in its `CallbackURL`.
     pub(super) callback_hosts: Vec<HostPattern>,
     /// Names and libraries of the handlers of events.

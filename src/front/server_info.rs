@@ -134,6 +134,7 @@ async fn get_status(endpoint: &Endpoint) -> Vec<Element> {
         Element::new("queues").children(endpoint.queues().iter().zip(summaries).map(queue)),
     ]
     .into_iter()
+    .chain(inner.file_system.as_ref().map(|kind| Element::text("filesystem", kind.as_str())))
     .chain(servers)
     .collect()
 }

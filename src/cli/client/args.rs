@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub(crate) use super::backup::BackupArgs;
+pub(crate) use super::bench::BenchArgs;
 pub(crate) use super::connection::ConnectionArgs;
 use super::connection::seconds;
 pub(crate) use super::events::EventsArgs;
@@ -51,6 +52,8 @@ pub(crate) enum ClientCommand {
     Schedules(Box<SchedulesArgs>),
     /// Have a server write a backup of all that it keeps
     Backup(Box<BackupArgs>),
+    /// Measure how many actions a server takes
+    Bench(Box<BenchArgs>),
 }
 
 /// The form of a result.

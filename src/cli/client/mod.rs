@@ -13,12 +13,13 @@
 //! | `show/` | forms of output: tree, table, CSV, durations |
 //! | `ask` | questions |
 //! | `follow/` | waiting for the end of an action |
-//! | `steer/` | commands with several files |
+//! | `bench/`, `steer/` | commands with several files |
 //! | the others | a command each |
 
 mod args;
 mod ask;
 mod backup;
+mod bench;
 mod connection;
 mod events;
 mod exit;
@@ -48,7 +49,12 @@ pub struct Given(pub(super) ClientCommand);
 
 /// Runs a command, and returns its exit code: see [`Exit`].
 pub(super) fn run(Given(command): Given) -> ExitCode {
-    let outcome = tokio::runtime::Builder::new_current_thread()
+    // Only a measurement has use for several threads.
+    let mut builder = match command {
+        ClientCommand::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let outcome = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::Local(format!("no runtime can be started: {error}")))
@@ -79,5 +85,6 @@ async fn perform(command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Events(args) => events::run(args).await,
         ClientCommand::Schedules(args) => schedules::run(args).await,
         ClientCommand::Backup(args) => backup::run(args).await,
+        ClientCommand::Bench(args) => bench::run(args).await,
     }
 }

@@ -58,6 +58,7 @@ impl Endpoint {
             service_port: None,
             service_has_tls: false,
             backups: None,
+            file_system: None,
             callback_hosts: Vec::new(),
             handlers: Vec::new(),
             schedules: None,
@@ -89,6 +90,7 @@ pub struct EndpointBuilder {
     service_port: Option<u16>,
     service_has_tls: bool,
     backups: Option<Backups>,
+    file_system: Option<String>,
     callback_hosts: Vec<HostPattern>,
     handlers: Vec<(String, &'static str)>,
     schedules: Option<Schedules>,
@@ -274,6 +276,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the type of the file system on which the actions are, which `GetStatus` tells (default: none is told).
+    #[must_use]
+    pub fn file_system(mut self, kind: Option<String>) -> Self {
+        self.file_system = kind;
+        self
+    }
+
     /// Sets the hosts that a submission may name in its `CallbackURL` (default: none). The system must have a handler for them
     /// ([`HttpHandler`](crate::events::handlers::http::HttpHandler)).
     #[must_use]
@@ -418,6 +427,7 @@ impl EndpointBuilder {
             service_port: self.service_port,
             service_has_tls: self.service_has_tls,
             backups: self.backups,
+            file_system: self.file_system,
             callback_hosts: self.callback_hosts,
             handlers: self.handlers,
             schedules: self.schedules,
