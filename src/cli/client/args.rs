@@ -14,6 +14,7 @@ pub(crate) use super::schedules::SchedulesArgs;
 pub(crate) use super::send::SendArgs;
 pub(crate) use super::status::StatusArgs;
 pub(crate) use super::steer::{DuplicateArgs, ManyArgs, PauseArgs, PriorityArgs, StopArgs};
+pub(crate) use super::watch::WatchArgs;
 
 /// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
@@ -46,6 +47,8 @@ pub(crate) enum ClientCommand {
     Delete(Box<ManyArgs>),
     /// Show the queues of a server
     Queues(Box<QueuesArgs>),
+    /// Watch queues and running actions, and steer them, on the whole screen
+    Watch(Box<WatchArgs>),
     /// Follow what happens in the queues
     Events(Box<EventsArgs>),
     /// List schedules, and steer them

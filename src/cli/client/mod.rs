@@ -13,7 +13,7 @@
 //! | `show/` | forms of output: tree, table, CSV, durations |
 //! | `ask` | questions |
 //! | `follow/` | waiting for the end of an action |
-//! | `bench/`, `steer/` | commands with several files |
+//! | `bench/`, `watch/`, `steer/` | commands with several files |
 //! | the others | a command each |
 
 mod args;
@@ -36,6 +36,7 @@ mod show;
 mod status;
 mod steer;
 mod values;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -82,6 +83,7 @@ async fn perform(command: ClientCommand) -> Result<Exit, Failure> {
         ClientCommand::Retry(args) => steer::retry(args).await,
         ClientCommand::Delete(args) => steer::delete(args).await,
         ClientCommand::Queues(args) => queues::run(args).await,
+        ClientCommand::Watch(args) => watch::run(args).await,
         ClientCommand::Events(args) => events::run(args).await,
         ClientCommand::Schedules(args) => schedules::run(args).await,
         ClientCommand::Backup(args) => backup::run(args).await,
