@@ -15,6 +15,8 @@ mod attempts;
 mod backup;
 mod calls;
 mod cargo;
+#[cfg(unix)]
+mod cli;
 mod client;
 #[cfg(unix)]
 mod command;

@@ -45,6 +45,10 @@ pub(super) async fn run(args: Box<SendArgs>) -> Result<Exit, Failure> {
     let queue = args.queue.as_deref().unwrap_or(&args.action);
     let session = Session::new(&args.connection, Some(queue))?;
     let mut parameters = values::read(&args.parameters)?;
+    if parameters.get("ResponseFormat").is_some_and(|form| !form.eq_ignore_ascii_case("xml")) {
+        let why = "the form of the reply is for --json and --xml, and no ResponseFormat";
+        return Err(Failure::Usage(why.to_owned()));
+    }
     let own = [
         ("Priority", args.priority.map(|priority| priority.to_string())),
         ("NotBefore", args.not_before.clone()),
