@@ -16,14 +16,20 @@ pub(crate) use super::status::StatusArgs;
 pub(crate) use super::steer::{DuplicateArgs, ManyArgs, PauseArgs, PriorityArgs, StopArgs};
 pub(crate) use super::watch::WatchArgs;
 
+/// The exit codes, for the help of commands that wait.
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, or Finished; 3 Error; 4 cancelled; 5 stopped; 9 not ended; 6 refused or not allowed; \
+    7 not reachable; 8 no ACI server; 1 a failure here; 2 a command line that can't be used.";
+
 /// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
 pub(crate) enum ClientCommand {
     /// Send an action to a server, and wait for its end if wanted
     ///
     /// The reply is printed: the token of an action that is queued, the result of one that answers at once.
+    #[command(after_help = EXIT_CODES)]
     Send(Box<SendArgs>),
     /// Show an action
+    #[command(after_help = EXIT_CODES)]
     Status(Box<StatusArgs>),
     /// List the actions of a queue
     List(Box<ListArgs>),

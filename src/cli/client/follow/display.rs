@@ -10,10 +10,10 @@ use super::shown::Shown;
 const STEPS: u64 = 1000;
 
 /// The bar: how far it is, the percentage, and the words. Colours are left out with `NO_COLOR`.
-const BAR: &str = "{prefix} {bar:28} {msg}";
+const BAR: &str = "{prefix} {bar:24} {wide_msg}";
 
 /// The same where nobody knows how far it is.
-const SPINNER: &str = "{prefix} {spinner} {msg}";
+const SPINNER: &str = "{prefix} {spinner} {wide_msg}";
 
 /// The place where progress is shown: the standard error.
 pub(super) struct Display {
