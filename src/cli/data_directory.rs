@@ -6,8 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use actiond_actors::StoreError;
 use actiond_actors::store::DirectoryLock;
+use actiond_actors::{StoreError, System};
+
+use crate::files::file_system_type;
 
 /// Time between two looks at the lock, as at that of a database file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,6 +23,11 @@ pub(super) enum DirectoryError {
     InUse(StoreError),
     #[error("[Paths] DataDirectory can't be used: {0}")]
     Failed(String),
+}
+
+/// Returns the type of the file system on which the actions are; a database that servers share is on another one.
+pub(super) fn file_system(directory: &Path, system: &System) -> Option<String> {
+    if system.is_shared() { None } else { file_system_type(directory) }
 }
 
 /// Keeps other servers away from this directory, which is made if need be.

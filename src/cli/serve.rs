@@ -30,7 +30,6 @@ use crate::config::{self, Parsed, ServerSettings, Settings, StoreSettings};
 use crate::documents::beneath;
 use crate::events::LiveEvents;
 use crate::events::handlers::{Requests, StoredRequests};
-use crate::files::file_system_type;
 use crate::front::{Endpoint, Port, log_unfinished, tokens};
 use crate::http;
 use crate::http::server::Listener;
@@ -186,11 +185,6 @@ async fn serve_once(
     let schedules = Schedules::start(system.clone(), &of_kinds, &settings.schedules);
     let idle = settings.server.idle_timeout.max(SHORTEST_IDLE);
     let builder = limit(settings, is_local(settings), Endpoint::builder(system.clone()));
-    // A database that servers share is on another one.
-    let file_system = match system.is_shared() {
-        true => None,
-        false => file_system_type(&settings.paths.data_directory),
-    };
     let endpoint = handlers::describe(settings, describe(settings, builder))
         .access(access_of(settings))
         .metrics(metrics)
@@ -200,7 +194,7 @@ async fn serve_once(
         .idle_timeout(idle)
         .config_path(config_path(args))
         .backups(backups.clone())
-        .file_system(file_system)
+        .file_system(data_directory::file_system(&settings.paths.data_directory, &system))
         .schedules(schedules.clone());
     let endpoint = match &service {
         Some(service) => endpoint.service_port(service.port, certificates.service.is_some()),
