@@ -32,7 +32,7 @@ fn each_kind_has_its_number_code_and_texts() {
             "ACTIONDX502",
             "0x1F6",
             "ERRORPARAMINVALID",
-            "Token?",
+            "Is Token meant?",
         ),
         (
             AciError::malformed("no boundary"),
