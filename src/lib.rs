@@ -80,6 +80,11 @@
 //!
 //! Each module begins with a map of its own. The path of a request is in `front/dispatch.rs`.
 
+/// The examples of a page of the docs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+pub mod embedding_page {}
+
 pub use actiond_aci as aci;
 pub use actiond_actors as actors;
 
@@ -99,6 +104,8 @@ pub mod http;
 pub mod kinds;
 pub mod logging;
 pub mod metrics;
+#[cfg(test)]
+mod reference_tests;
 pub mod schedules;
 pub mod service;
 pub mod tls;

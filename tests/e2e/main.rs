@@ -44,6 +44,7 @@ mod postgres;
 mod program;
 #[cfg(target_os = "linux")]
 mod programs;
+#[cfg(unix)]
 mod readme;
 #[cfg(unix)]
 mod reload;
