@@ -134,3 +134,82 @@ where
         Work::task(self(context))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::action::{Parameters, State};
+    use crate::queue::{QueueSettings, Submission};
+    use crate::report::Node;
+    use crate::system::System;
+
+    async fn half(context: ActionContext) -> Result<Report, Failure> {
+        let number: u32 = context.parameters().get("Of").unwrap_or_default().parse()?;
+        Ok(vec![Node::text("half", (number / 2).to_string())])
+    }
+
+    #[actix::test]
+    async fn functions_and_closures_do_the_work() {
+        let directory = tempfile::tempdir().unwrap();
+        let shared: Arc<str> = "held".into();
+        let settings = QueueSettings::default;
+        let system = System::builder(directory.path())
+            .queue("Named", settings(), half)
+            .queue("Closure", settings(), async |context: ActionContext| half(context).await)
+            .queue("Wrapped", settings(), perform_fn(async |context| half(context).await))
+            .queue(
+                "Blocking",
+                settings(),
+                perform_blocking(|context| {
+                    context.checkpoint_blocking()?;
+                    let number: u32 = context.parameters().get("Of").unwrap_or_default().parse()?;
+                    Ok(vec![Node::text("half", (number / 2).to_string())])
+                }),
+            )
+            .queue(
+                "Holding",
+                settings(),
+                perform_fn(move |context| {
+                    let shared = Arc::clone(&shared);
+                    async move {
+                        assert_eq!(&*shared, "held");
+                        half(context).await
+                    }
+                }),
+            )
+            .start()
+            .await
+            .unwrap();
+        for queue in system.queues() {
+            for (of, state, report, error) in [
+                ("8", State::Finished, vec![Node::text("half", "4")], None),
+                ("x", State::Error, vec![], Some("invalid digit found in string")),
+            ] {
+                let parameters = Parameters::from_iter([("Of", of)]);
+                let submitted = queue.submit(Submission::new(parameters)).await.unwrap();
+                let ended = queue.wait(submitted.id, Duration::from_secs(20)).await.unwrap().record;
+                let found = (ended.state, ended.report, ended.error.as_deref());
+                assert_eq!(found, (state, report, error), "{queue:?}");
+            }
+        }
+        system.shutdown(Duration::from_secs(1)).await;
+    }
+
+    #[test]
+    fn what_a_function_does_not_say_is_as_for_every_performer() {
+        let plain = perform_fn(half);
+        assert_eq!(
+            (Perform::can_pause(&plain), Perform::on_restart(&plain)),
+            (false, OnRestart::Fail)
+        );
+        assert_eq!(
+            (Perform::can_pause(&half), Perform::on_restart(&half)),
+            (false, OnRestart::Fail)
+        );
+        let told = plain.can_pause(true).on_restart(OnRestart::Requeue);
+        let said = (Perform::can_pause(&told), Perform::on_restart(&told));
+        assert_eq!(said, (true, OnRestart::Requeue));
+    }
+}

@@ -92,3 +92,45 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actiond_actors::{QueueSettings, Submission, System};
+
+    use super::*;
+    use crate::kinds::echo::Echo;
+
+    #[actix_web::test]
+    async fn ids_and_tokens_lead_to_each_other_and_others_to_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let building = System::builder(directory.path());
+        let system =
+            building.queue("Process", QueueSettings::default(), Echo).start().await.unwrap();
+        let endpoint = Endpoint::builder(system.clone()).build();
+        let queue = system.queue("Process").unwrap();
+        let submitted = queue.submit(Submission::default()).await.unwrap();
+
+        let token = endpoint.token_for("process", submitted).unwrap();
+        let by_id = endpoint.token_for_id("PROCESS", submitted.id).await.unwrap();
+        assert_eq!(by_id.as_deref(), Some(&*token));
+        let (named, action) = endpoint.action_for(&token).unwrap();
+        assert_eq!((named.name(), action), ("Process", submitted));
+
+        let other = ActionId::new(submitted.id.get() + 1).unwrap();
+        assert_eq!(endpoint.token_for_id("Process", other).await, Ok(None));
+        assert_eq!(endpoint.token_for_id("Other", submitted.id).await, Ok(None));
+        assert_eq!(endpoint.token_for("Other", submitted), None);
+        let of_other_queue = token::encode("h", 1, "OTHER", submitted.queued_at.millis(), 1);
+        for no_token in ["", "no token", &of_other_queue] {
+            assert!(endpoint.action_for(no_token).is_none(), "{no_token}");
+        }
+        let shown = format!("{endpoint:?}");
+        assert!(
+            shown.contains(r#"address: 127.0.0.1:7000, mounted_at: "", queues: ["Process"]"#),
+            "{shown}"
+        );
+        system.shutdown(Duration::ZERO).await;
+    }
+}
