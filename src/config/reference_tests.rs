@@ -10,14 +10,14 @@ use crate::reference_tests::{as_written, cell};
 const HEAD: &str = "\
 # Every setting
 
-Every key of the configuration file, by its section: default, what may stand there, and what it means. How a file is built, with
+Every key of the configuration file, by its section: its default, what it means and what may stand there. How a file is built, with
 variables, secrets and includes, is in [the configuration file](configuration.md); `actiond config` prints the same as a file that
 can be used, and `actiond config --config FILE` what is in force. A key whose text ends with *Read again on SIGHUP* takes effect
 [without a restart](operations.md#signals).
 ";
 
 fn table_of<'a>(keys: impl IntoIterator<Item = &'a &'static Key>, kinds: &Kinds) -> String {
-    let mut table = "\n| key | default | allowed | meaning |\n|---|---|---|---|\n".to_owned();
+    let mut table = "\n| key | default | meaning |\n|---|---|---|\n".to_owned();
     for key in keys {
         let allowed = match key.name == TYPE.name {
             true => kinds.allowed(),
@@ -29,12 +29,20 @@ fn table_of<'a>(keys: impl IntoIterator<Item = &'a &'static Key>, kinds: &Kinds)
         };
         let default = match key.default {
             Some(default) => format!("`{default}`"),
-            None if key.is_required() => format!("must be given, such as `{}`", key.example),
-            None => format!("none; `{}` for example", key.example),
+            None if key.is_required() => "must be given".to_owned(),
+            None => "none".to_owned(),
+        };
+        let example = match key.default {
+            Some(_) => String::new(),
+            None => format!(" For example `{}`.", key.example),
         };
         let again = if key.is_read_again { " *Read again on SIGHUP.*" } else { "" };
         let (default, allowed, meaning) = (cell(&default), cell(&allowed), cell(key.meaning));
-        let _ = writeln!(table, "| {name} | {default} | {allowed} | {meaning}{again} |");
+        let example = cell(&example);
+        let _ = writeln!(
+            table,
+            "| {name} | {default} | {meaning} Allowed: {allowed}.{example}{again} |"
+        );
     }
     table
 }

@@ -39,6 +39,8 @@ mod metrics;
 mod operating;
 #[cfg(target_os = "linux")]
 mod packaging;
+#[cfg(target_os = "linux")]
+mod pages;
 #[cfg(unix)]
 mod postgres;
 mod program;
