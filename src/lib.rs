@@ -67,7 +67,9 @@
 //! | [`front`] | the endpoint: turns requests into calls to the queues, and their answers into replies |
 //! | [`access`] | the rules about who may do what |
 //! | [`aci`] | the wire, requests and replies as plain data: the package `actiond-aci` |
-//! | [`kinds`] | the kinds of action: Echo, Ingest and Fetch, and the trait for your own |
+//! | [`service`] | the actions of the service port |
+//! | [`kinds`] | the kinds of action that ship, and the trait for your own |
+//! | [`desk`] | where workers elsewhere and attempts meet |
 //! | [`schedules`] | actions that are queued at their times |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
 //! | `files` | files and directories for the user of the server alone |
