@@ -82,10 +82,14 @@
 //!
 //! Each module begins with a map of its own. The path of a request is in `front/dispatch.rs`.
 
-/// The examples of a page of the docs.
+/// The examples of pages for people.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/embedding.md")]
-pub mod embedding_page {}
+pub mod pages {
+    #[doc = include_str!("../README.md")]
+    pub mod readme {}
+    #[doc = include_str!("../docs/embedding.md")]
+    pub mod embedding {}
+}
 
 pub use actiond_aci as aci;
 pub use actiond_actors as actors;

@@ -24,11 +24,12 @@ fn read(text: &str) -> Result<Vec<String>, ConfigError> {
     Ok(parsed.warnings.iter().map(ToString::to_string).collect())
 }
 
-/// All pages of the docs but the decisions, with their texts.
+/// The README and all pages of the docs but the decisions, with their texts.
 fn pages() -> Vec<(PathBuf, String)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let pages = entries.filter(|path| path.extension().is_some_and(|is| is == "md"));
+    let pages = pages.chain([root.join("README.md")]);
     pages.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 

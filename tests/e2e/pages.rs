@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::calls::Answer;
-use super::server::{Home, Server};
+use super::server::{Home, Server, wait_until};
+use super::service::ServicePort;
 use super::skip::skipped;
 
 /// The blocks of code below a heading of a page, up to the next one of its level: each with its kind.
@@ -202,4 +203,34 @@ fn lines_for_a_shell_do_what_their_pages_say() {
     let told = run(&line.replace("localhost:7000", &here), &home);
     assert!(told.lines().count() >= 8, "{told}");
     assert!(told.lines().all(|line| line.starts_with("actiond_actions{")), "{told}");
+}
+
+#[test]
+fn the_service_port_tells_what_its_page_says() {
+    let config = "[Service]\nServicePort=0\n[AsyncActions]\n0=Process\n[Process]\nType=Echo\nMaximumThreads=2\n\
+                  [Logging]\nLogDirectory=logs\n0=ActionLogStream\n[ActionLogStream]\nLogFile=action.log\nLogTypeCSVs=action\n";
+    let home = Home::new(config);
+    let server = home.start();
+    let port = ServicePort::of(&server).0.to_string();
+    let tokens: Vec<_> = (0..4).map(|_| server.submit("&Sleep=600")).collect();
+    wait_until("two that run", || server.info("Process", "queueStatus", "").must("running") == "2");
+    let all = blocks("operations.md", "The service port");
+    let all: Vec<_> = all.iter().flat_map(|(_, block)| lines(block)).collect();
+    let told = |action: &str| {
+        let (line, shown) = all.iter().find(|(line, _)| line.contains(action)).expect("a line");
+        let printed = run(&line.replace("localhost:7002", &port), &home);
+        (shown.clone(), printed)
+    };
+    for action in ["action=GetStatus\"", "action=GetStatistics"] {
+        let (shown, printed) = told(action);
+        assert_like(&shown, &printed);
+    }
+    let (shown, printed) = told("action=GetConfig");
+    let keys = ["DataDirectory=", "// default", "MaximumThreads=2"];
+    assert!(keys.iter().all(|key| shown.contains(key) && printed.contains(key)), "{printed}");
+    // The page shows an action that has ended; these have only begun.
+    let (shown, printed) = told("action=GetLogStream&");
+    assert!(shown.contains("00-Always: Starting PROCESS [MTI3"), "{shown}");
+    let begun = format!("00-Always: Starting PROCESS [{}]", tokens[1]);
+    assert!(printed.contains(&begun), "{printed}");
 }
