@@ -21,10 +21,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actiond::aci::catalog::{ParamKind, ParamSpec};
-use actiond::config::{Key, KindReader, SectionReader, ValueKind};
-use actiond::kinds::{ConfiguredQueue, ConfiguredQueues, Kind, Kinds, Site};
-use actiond_actors::{ActionContext, Failure, Node, OnRestart, Perform, Work};
+use actiond::{
+    ActionContext, ConfiguredQueue, ConfiguredQueues, Failure, Key, Kind, KindReader, Kinds, Node,
+    OnRestart, ParamKind, ParamSpec, Perform, SectionReader, Site, ValueKind, Work,
+};
 
 const SALUTATION: &Key =
     &Key::required("Salutation", ValueKind::Text, "Hello", "What is said before each name.");
@@ -136,7 +136,7 @@ impl Perform for Greet {
 
 fn main() -> ExitCode {
     match Kinds::shipped().with(GreetKind) {
-        Ok(kinds) => actiond::cli::run_with(kinds),
+        Ok(kinds) => actiond::run_with(kinds),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -100,13 +100,11 @@ impl AciError {
     #[must_use]
     pub fn unknown_parameter(name: &str, refuser: &str, nearest: Option<&str>) -> Self {
         let name = shorten(name);
-        let hint = nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
         Self::bad(
             "Unknown parameter",
-            format!(
-                "The action has no parameter '{name}', and {refuser} refuses unknown ones.{hint}"
-            ),
+            format!("The action has no parameter '{name}', and {refuser} refuses unknown ones."),
         )
+        .meant(nearest)
     }
 
     /// A parameter whose name begins as only those do that the server gives itself (502).

@@ -461,7 +461,7 @@ fn warning(pairs: &Pairs) -> Option<String> {
     let mut told: Vec<String> = Vec::new();
     for name in ignored.by_ref().take(MAX_WARNED) {
         let filters = names().filter(|known| is_filter(known));
-        let hint = nearest(name, filters).map(|near| format!(" (did you mean {near}?)"));
+        let hint = nearest(name, filters).map(|near| format!(" (is {near} meant?)"));
         told.push(format!("'{}'{}", shorten(name), hint.unwrap_or_default()));
     }
     let more = ignored.count();

@@ -13,6 +13,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::secrets::{MASK, SecretNames};
+
 /// The number of an action. It is never used twice in one store (Q1).
 ///
 /// It is at least 1 and at most [`ActionId::MAX`], so that it fits into the eleven digits of an ACI token.
@@ -132,12 +134,21 @@ impl fmt::Display for State {
 }
 
 /// Value of a parameter: text, or bytes such as an uploaded file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// Text, kept to the letter.
     Text(String),
     /// Any bytes.
     Bytes(Vec<u8>),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => text.fmt(f),
+            Self::Bytes(bytes) => write!(f, "({} bytes)", bytes.len()),
+        }
+    }
 }
 
 impl Value {
@@ -230,9 +241,24 @@ impl From<String> for Value {
 /// assert_eq!(given.get("fetchaction"), Some("Synchronize"));
 /// assert_eq!(given.get("Config"), None);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Debug output has no value of a parameter that is [well known as secret](crate::secrets), such as `Password`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Parameters(Arc<Vec<(String, Value)>>);
+
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, value) in self.iter() {
+            match SecretNames::WELL_KNOWN.has(name) {
+                true => map.entry(&format_args!("{name}"), &format_args!("{MASK}")),
+                false => map.entry(&format_args!("{name}"), value),
+            };
+        }
+        map.finish()
+    }
+}
 
 impl Parameters {
     /// Returns the last text value of this name.
@@ -274,5 +300,23 @@ impl Parameters {
 impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Parameters {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         Self(Arc::new(pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_shown_without_secrets_and_bytes() {
+        let text = |text: &str| Value::from(text);
+        let given = Parameters::from_iter([
+            ("Name", text("Ada \"x\"")),
+            ("db_password", text("hunter2")),
+            ("File", Value::Bytes(vec![0; 3])),
+        ]);
+        let shown = r#"{Name: "Ada \"x\"", db_password: ***, File: (3 bytes)}"#;
+        assert_eq!(format!("{given:?}"), shown);
+        assert_eq!(format!("{:?}", Parameters::default()), "{}");
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! | To | see |
 //! |---|---|
-//! | write the work of one kind of action | [`Perform`], [`Work`] and [`ActionContext`], in [`perform`] |
+//! | write the work of one kind of action | an async function ([`perform_fn`]) or a [`Perform`], and [`ActionContext`]; all in [`perform`] |
 //! | build, run and end the queues | [`System`], its [`Builder`], [`QueueSettings`] |
 //! | submit, command, read and list actions | [`QueueHandle`], [`Submission`], [`Listing`] |
 //! | submit again under a key, if the answer was lost | [`SubmissionKey`] |
@@ -24,22 +24,22 @@
 //! # Example
 //!
 //! ```
-//! use actiond_actors::{ActionContext, Node, Parameters, Perform, QueueSettings, Submission, System, Work};
+//! use actiond_actors::{ActionContext, Failure, Node, Parameters, QueueSettings, Report, Submission, System};
 //! use std::time::Duration;
 //!
-//! struct Greet;
-//! impl Perform for Greet {
-//!     fn perform(&self, context: ActionContext) -> Work {
-//!         let name = context.parameters().get("Name").unwrap_or("world").to_owned();
-//!         Work::done(Ok(vec![Node::text("greeting", format!("Hello, {name}"))]))
-//!     }
+//! /// The work of an action. `?` ends it in Error, with the text of the error.
+//! async fn greet(context: ActionContext) -> Result<Report, Failure> {
+//!     let seconds = context.parameters().get("Seconds").unwrap_or("0").parse()?;
+//!     context.sleep(Duration::from_secs(seconds)).await?; // a stop takes effect here
+//!     let name = context.parameters().get("Name").unwrap_or("world");
+//!     Ok(vec![Node::text("greeting", format!("Hello, {name}"))])
 //! }
 //!
 //! # #[actix::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! let system = System::builder(directory.path())
-//!     .queue("Greet", QueueSettings::default(), Greet)
+//!     .queue("Greet", QueueSettings::default(), greet)
 //!     .start()
 //!     .await?;
 //! let greet = system.queue("Greet").ok_or("no such queue")?;
@@ -49,6 +49,9 @@
 //! system.shutdown(Duration::from_secs(1)).await;
 //! # Ok(()) }
 //! ```
+//!
+//! **An action that was running when the server went down ends in Error and is not run again**, unless its work or its queue says
+//! that it may run twice: see [`Perform`].
 //!
 //! # Guarantees
 //!
@@ -113,7 +116,10 @@ pub use events::{
 };
 pub use key::SubmissionKey;
 pub use lifecycle::{Came, OnRestart, Recovery};
-pub use perform::{ActionContext, Failure, Perform, StopReason, StopRequested, Wish, Work};
+pub use perform::{
+    ActionContext, Failure, Perform, PerformFn, StopReason, StopRequested, Wish, Work,
+    perform_blocking, perform_fn,
+};
 #[cfg(unix)]
 pub use perform::{Bystander, ChildProcess};
 pub use queue::{

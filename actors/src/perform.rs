@@ -5,6 +5,7 @@
 //! hears of pauses and stops.
 
 mod failure;
+mod function;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -31,8 +32,17 @@ use crate::worker::run::process::ProcessWork;
 pub use crate::worker::run::programs::Bystander;
 pub use crate::worker::{StopReason, Wish};
 pub use failure::{Failure, StopRequested};
+pub use function::{PerformFn, perform_blocking, perform_fn};
 
 /// The work of one kind of action.
+///
+/// An async function or closure that takes an [`ActionContext`] is one, too: see [`perform_fn`].
+///
+/// # After a restart
+///
+/// **By default an action that was running when the server went down does not run again: it ends in Error**
+/// ([`OnRestart::Fail`]), since nobody knows how much of it was done. Work that may be done twice says so by
+/// [`Perform::on_restart`], or [`QueueSettings::on_restart`](crate::QueueSettings::on_restart) says so for the whole queue.
 ///
 /// ```
 /// use actiond_actors::{ActionContext, Node, Perform, Work};
@@ -59,8 +69,11 @@ pub trait Perform: Send + Sync + 'static {
     }
 
     /// Returns the fate of an action of this kind that was running when the server went down, unless the queue's settings
-    /// say otherwise. By default [`OnRestart::Fail`]: it ends in Error and does not run again, since nobody knows
-    /// how much of it was done. A kind of action that may run twice returns [`OnRestart::Requeue`].
+    /// say otherwise ([`QueueSettings::on_restart`](crate::QueueSettings::on_restart)).
+    ///
+    /// **The default is [`OnRestart::Fail`]: the action ends in Error and does not run again**, since nobody knows how much of it was
+    /// done. A kind of action that may run twice returns [`OnRestart::Requeue`]. A shutdown that has to
+    /// interrupt work treats it in the same way.
     fn on_restart(&self) -> OnRestart {
         OnRestart::Fail
     }
@@ -270,7 +283,12 @@ pub struct ActionContext {
 
 impl fmt::Debug for ActionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActionContext").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("ActionContext")
+            .field("queue", &self.queue_name())
+            .field("id", &self.id())
+            .field("attempt", &self.attempt_number())
+            .field("wish", &self.wish())
+            .finish_non_exhaustive()
     }
 }
 

@@ -30,8 +30,9 @@ pub type Report = Vec<Node>;
 /// let counts = Node::new("documentcounts")
 ///     .node(Node::new("documentcount").attribute("task", "DIR1").attribute("seen", 10));
 /// assert_eq!(counts.nodes().len(), 1);
+/// assert_eq!(format!("{counts:?}"), r#"documentcounts [documentcount task="DIR1" seen="10"]"#);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {
     /// The node's name. Choose a legal XML name if the result will be read over ACI.
     #[serde(rename = "n")]
@@ -96,6 +97,24 @@ impl Content {
 impl Default for Content {
     fn default() -> Self {
         Self::Nodes(Vec::new())
+    }
+}
+
+/// As people write it: the name, attributes, and the content.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (name, value) in &self.attributes {
+            write!(f, " {name}={value:?}")?;
+        }
+        match &self.content {
+            Content::Text(text) => write!(f, ": {text:?}"),
+            Content::Nodes(nodes) if nodes.is_empty() => Ok(()),
+            Content::Nodes(nodes) => {
+                f.write_str(" ")?;
+                nodes.fmt(f)
+            }
+        }
     }
 }
 

@@ -45,6 +45,8 @@ mod log_files;
 mod logging;
 mod queues;
 mod reader;
+#[cfg(test)]
+mod reference_tests;
 mod schedules;
 mod secrets;
 mod settings;

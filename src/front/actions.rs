@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::authorize::may_know;
 use super::endpoint::Endpoint;
-use super::message::Port;
+use super::errors::no_such;
+use super::message::{Caller, Port};
 use super::served_queue::ServedQueue;
 use crate::access::Concerned;
 use crate::aci::catalog::builtin::{BUILTIN, QUEUE_INFO, QUEUE_WORK};
@@ -46,14 +48,14 @@ impl Endpoint {
 }
 
 impl<'a> Actions<'a> {
-    /// Finds the action of this name, in any case.
-    pub(super) fn find(self, name: &str) -> Result<Action<'a>, AciError> {
+    /// Finds the action of this name, in any case. The error tells of no queue that the caller may neither send actions to nor see.
+    pub(super) fn find(self, name: &str, caller: &Caller) -> Result<Action<'a>, AciError> {
         if self.port == Port::Service {
             let known = SERVICE_ACTIONS.iter();
             let found = known.clone().find(|spec| spec.name.eq_ignore_ascii_case(name));
             return found.map(Action::Service).ok_or_else(|| {
                 let names: Vec<_> = known.map(|spec| spec.name).collect();
-                AciError::invalid("action", name, &format!("one of {}", names.join(", ")))
+                no_such("action", name, &names)
             });
         }
         if let Some(spec) = builtin(name) {
@@ -64,7 +66,10 @@ impl<'a> Actions<'a> {
             });
         }
         self.endpoint.queue(name).map(Action::Queued).ok_or_else(|| {
-            let known = self.endpoint.queues().iter().map(|served| served.queue.name());
+            let access = self.endpoint.access();
+            let queues = self.endpoint.queues().iter();
+            let known = queues.filter(|served| may_know(&access, caller, served));
+            let known = known.map(|served| served.queue.name());
             let known = known.chain(BUILTIN.iter().map(|spec| spec.name));
             AciError::unknown_action(name).meant(nearest(name, known))
         })

@@ -5,7 +5,10 @@ use std::iter;
 use super::actions::Action;
 use super::endpoint::Endpoint;
 use super::message::{Caller, Port};
+use super::served_queue::ServedQueue;
 use crate::access::{Access, Concerned, Wanted};
+use crate::aci::catalog::ActionSpec;
+use crate::aci::catalog::builtin::QUEUE_INFO;
 use crate::aci::error::AciError;
 use crate::aci::request::Pairs;
 
@@ -56,6 +59,19 @@ pub(super) fn authorize(
         }
     }
     Ok(())
+}
+
+/// Returns what a caller has to be allowed who is told of a queue.
+pub(super) const fn to_see(queue: &str) -> Wanted<'_> {
+    let queue = Concerned::Queue(queue);
+    Wanted { action: QUEUE_INFO.name, subaction: Some("getStatus"), role: QUEUE_INFO.role, queue }
+}
+
+/// Returns true if a caller may see a queue or send actions to it, so that its name is no secret.
+pub(super) fn may_know(access: &Access, caller: &Caller, served: &ServedQueue) -> bool {
+    let ActionSpec { name, role, .. } = served.spec();
+    let to_send = Wanted { action: name, subaction: None, role, queue: Concerned::Queue(name) };
+    access.allows(caller, &to_see(name)) || access.allows(caller, &to_send)
 }
 
 /// Returns the error for a caller who has no role at all, and the warning for the log: what it sends need not even be read.

@@ -105,7 +105,7 @@ pub(super) async fn dispatch(
     let ParsedRequest { action, pairs, format, action_id, has_body } = match read {
         Ok(read) => read,
         Err(Rejected { action, format, action_id, error }) => {
-            let names = match actions.find(&action) {
+            let names = match actions.find(&action, &request.caller) {
                 Ok(Action::QueueWork) => &*secrets::OF_WORKERS,
                 _ => endpoint.secret_names(),
             };
@@ -117,7 +117,7 @@ pub(super) async fn dispatch(
             return (action, Err((*error, format)));
         }
     };
-    let found = actions.find(&action);
+    let found = actions.find(&action, &request.caller);
     // Parameters of any queue's actions are in it.
     let is_of_schedules =
         matches!(found, Ok(Action::Immediate(spec)) if spec.name == SCHEDULE_INFO.name);

@@ -1,14 +1,15 @@
 //! The endpoint, which all front actors of a server share: the system of queues, host and port, limits and the log.
 
 mod builder;
+mod tokens;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use actiond_actors::System;
 use actiond_actors::secrets::SecretNames;
-use actiond_actors::{Submitted, System};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
@@ -82,9 +83,12 @@ pub(super) struct Inner {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { host, port, prefix, queues, .. } = &*self.inner;
+        let queues: Vec<_> = queues.iter().map(|served| served.queue.name()).collect();
         f.debug_struct("Endpoint")
-            .field("host", &self.inner.host)
-            .field("port", &self.inner.port)
+            .field("address", &format_args!("{host}:{port}"))
+            .field("mounted_at", prefix)
+            .field("queues", &queues)
             .finish_non_exhaustive()
     }
 }
@@ -120,14 +124,6 @@ impl Endpoint {
     #[must_use]
     pub fn system(&self) -> &System {
         &self.inner.system
-    }
-
-    /// Returns the token by which clients know an action of this queue, as a reply to its submission has it; `None` if there is
-    /// no such queue. Of an action that is known by its id alone, the [status](actiond_actors::QueueHandle::status) has
-    /// the time when it was queued.
-    #[must_use]
-    pub fn token_for(&self, queue: &str, action: Submitted) -> Option<String> {
-        Some(self.token(self.queue(queue)?, action))
     }
 
     /// Returns the longest body in bytes that a request may have.
@@ -268,30 +264,6 @@ impl Endpoint {
 
     pub(super) fn queue(&self, name: &str) -> Option<&ServedQueue> {
         self.inner.queues.iter().find(|served| served.queue.name().eq_ignore_ascii_case(name))
-    }
-
-    pub(super) fn token(&self, served: &ServedQueue, action: Submitted) -> String {
-        let Submitted { id, queued_at, taken_by } = action;
-        let site = taken_by.and_then(|site| self.inner.system.site(site));
-        let (host, port) = match &site {
-            Some(site) => (site.host.as_str(), site.port),
-            None => (self.inner.host.as_str(), self.inner.port),
-        };
-        token::encode(host, port, &served.upper, queued_at.millis(), id.get())
-    }
-
-    /// Makes the token of an action that a client has named by this one. Where servers share the store, it is still that of the
-    /// server which took the action.
-    pub(super) fn token_again(
-        &self,
-        served: &ServedQueue,
-        given: &Token,
-        action: Submitted,
-    ) -> String {
-        match self.inner.system.is_shared() {
-            true => given.encode(),
-            false => self.token(served, action),
-        }
     }
 
     pub(super) fn base_path(&self) -> &str {

@@ -4,6 +4,7 @@ use actiond_actors::QueueError;
 
 use super::reply_memory::NoReplyMemory;
 use crate::aci::error::AciError;
+use crate::aci::words::nearest;
 
 /// Returns the ACI error for an error of a queue, for a client that named the action by this token.
 pub(super) fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) -> AciError {
@@ -27,6 +28,14 @@ pub(super) fn queue_error(error: &QueueError, queue: &str, token: Option<&str>) 
         }
         other => AciError::unavailable(&other.to_string()),
     }
+}
+
+/// Returns the error for a parameter that names none of those that there are, and says which one may be meant. Whoever is told
+/// must be one who may know their names.
+pub(super) fn no_such(parameter: &str, given: &str, known: &[impl AsRef<str>]) -> AciError {
+    let known = || known.iter().map(AsRef::as_ref);
+    let allowed = known().collect::<Vec<_>>().join(", ");
+    AciError::invalid(parameter, given, &format!("one of {allowed}")).meant(nearest(given, known()))
 }
 
 pub(super) fn unknown_token(queue: &str, token: &str) -> AciError {

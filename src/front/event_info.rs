@@ -4,7 +4,7 @@ use actiond_actors::QueueError;
 use actiond_actors::outbox::{HandlerStatus, OutboxError};
 
 use super::dispatch::Call;
-use super::errors::queue_error;
+use super::errors::{no_such, queue_error};
 use super::render::time;
 use crate::aci::catalog::builtin::EVENT_ACTIONS;
 use crate::aci::element::Element;
@@ -20,11 +20,11 @@ pub(super) async fn event_info(call: &Call<'_>) -> Result<Vec<Element>, AciError
         Some(given) => {
             let is = |name: &&String| name.eq_ignore_ascii_case(given);
             let Some(name) = names.iter().find(is) else {
-                let allowed = match names.is_empty() {
-                    true => "none: this server has no handlers".to_owned(),
-                    false => format!("one of {}", names.join(", ")),
-                };
-                return Err(AciError::invalid("Handler", given, &allowed));
+                let none = "none: this server has no handlers";
+                return Err(match names.is_empty() {
+                    true => AciError::invalid("Handler", given, none),
+                    false => no_such("Handler", given, &names),
+                });
             };
             vec![name.clone()]
         }

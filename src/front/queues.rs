@@ -9,7 +9,7 @@ use chrono::Local;
 
 use super::dispatch::{Call, Patience, ReplyData};
 use super::endpoint::Endpoint;
-use super::errors::{queue_error, unknown_token};
+use super::errors::{no_such, queue_error, unknown_token};
 use super::list::{List, Shows};
 use super::many::command_many;
 use super::render;
@@ -43,15 +43,15 @@ pub(super) fn find_queue<'a>(
     info: &QueueInfo,
 ) -> Result<&'a ServedQueue, AciError> {
     let name = info.queue_name();
-    endpoint
-        .queue(name)
-        .ok_or_else(|| AciError::invalid("QueueName", name, &format!("one of {}", names(endpoint))))
+    endpoint.queue(name).ok_or_else(|| {
+        let names: Vec<_> = names(endpoint).collect();
+        no_such("QueueName", name, &names)
+    })
 }
 
-/// Returns the names of all queues, with commas between them.
-pub(super) fn names(endpoint: &Endpoint) -> String {
-    let names: Vec<_> = endpoint.queues().iter().map(|served| served.queue.name()).collect();
-    names.join(", ")
+/// Returns the names of all queues.
+pub(super) fn names(endpoint: &Endpoint) -> impl Iterator<Item = &str> {
+    endpoint.queues().iter().map(|served| served.queue.name())
 }
 
 /// One action that a client named by its token.

@@ -3,7 +3,8 @@
 use actiond_actors::secrets::MASK;
 
 use super::dispatch::Call;
-use super::errors::queue_error;
+use super::errors::{no_such, queue_error};
+use super::queues;
 use super::render::time;
 use crate::aci::catalog::builtin::SCHEDULE_INFO;
 use crate::aci::catalog::parse_integer;
@@ -136,13 +137,12 @@ fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
         let allowed = "a name of 1 to 64 characters out of letters, digits, `_` and `-`";
         return Err(AciError::invalid(NAME, name, allowed));
     }
-    let queues = || {
-        let names: Vec<_> = call.endpoint.queues().iter().map(|it| it.queue.name()).collect();
-        format!("one of {}", names.join(", "))
-    };
-    let action = pairs.given(QUEUE).ok_or_else(|| AciError::missing(QUEUE, &queues()))?;
+    let queues = || queues::names(call.endpoint).collect::<Vec<_>>();
+    let action = pairs
+        .given(QUEUE)
+        .ok_or_else(|| AciError::missing(QUEUE, &format!("one of {}", queues().join(", "))))?;
     let served = call.endpoint.queue(action);
-    let served = served.ok_or_else(|| AciError::invalid(QUEUE, action, &queues()))?;
+    let served = served.ok_or_else(|| no_such(QUEUE, action, &queues()))?;
     let mut parameters = Vec::new();
     let text = |(name, value): (&str, &PairValue)| match value {
         PairValue::Text(value) => Ok((name.to_owned(), value.clone())),
@@ -200,9 +200,7 @@ fn told(call: &Call<'_>, name: &str, error: &ScheduleError) -> AciError {
         ScheduleError::Unknown { known } if known.is_empty() => {
             AciError::invalid(NAME, name, "none: there are no schedules")
         }
-        ScheduleError::Unknown { known } => {
-            AciError::invalid(NAME, name, &format!("one of {}", known.join(", ")))
-        }
+        ScheduleError::Unknown { known } => no_such(NAME, name, known),
         ScheduleError::Exists => {
             AciError::invalid(NAME, name, "a name that no schedule has: remove the other one first")
         }

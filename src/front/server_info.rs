@@ -10,6 +10,7 @@ use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
 use super::endpoint::Endpoint;
+use super::errors::no_such;
 use super::message::Caller;
 use super::served_queue::ServedQueue;
 use super::{backup, event_info, schedules, servers, work};
@@ -252,7 +253,7 @@ fn help(call: &Call<'_>) -> Result<ReplyData, AciError> {
         .collect();
     if let (Some(name), true) = (wanted, shown.is_empty()) {
         let known: Vec<&str> = all.iter().map(|spec| spec.name).collect();
-        return Err(AciError::invalid("HelpAction", name, &format!("one of {}", known.join(", "))));
+        return Err(no_such("HelpAction", name, &known));
     }
     let asks_for_form = call.pairs.given("ResponseFormat").is_some();
     if call.wants_html && !asks_for_form {

@@ -25,6 +25,7 @@ use crate::aci::error::AciError;
 use crate::aci::queue_work::{Heartbeat, QueueWork, Take, Word, WorkReport};
 use crate::aci::request::PairValue;
 use crate::aci::token::Token;
+use crate::aci::words::nearest;
 use crate::desk::job::{Job, News, Settled};
 use crate::desk::{self, Desk, Handed};
 use crate::kinds::results::{self, Form};
@@ -68,7 +69,7 @@ fn find_desk<'a>(
             true => "none: no queue of this server has Type=Remote".to_owned(),
             false => format!("a queue with Type=Remote: {}", names.join(", ")),
         };
-        AciError::invalid("QueueName", name, &allowed)
+        AciError::invalid("QueueName", name, &allowed).meant(nearest(name, names))
     })
 }
 

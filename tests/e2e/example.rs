@@ -11,7 +11,7 @@ use super::cargo::forget_package;
 use super::server::{Home, Reply, Server, wait_until};
 
 /// Builds the example as these tests were built, so that it is mostly there, and returns where it is.
-fn built(example: &str) -> PathBuf {
+pub(crate) fn built(example: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--example", example]);
     if cfg!(feature = "fuzzing") {
@@ -63,10 +63,16 @@ fn the_example_works_as_it_says_and_answers_waiting_clients_before_it_ends() {
     let reply = server.send(form.as_bytes());
     assert!(reply.head.starts_with("HTTP/1.1 403"), "{}", reply.head);
     assert!(reply.body_text().contains("Permission denied"), "{}", reply.body_text());
-    // An error that `?` has made a failure.
-    let failed = Answer(ask(&server, "GET", "/aci/action=Greet&Seconds=soon&Wait=60")).success();
-    assert_eq!(failed.must("status"), "Error");
-    assert!(failed.0.contains("invalid digit found in string"), "{}", failed.0);
+    // By its token, on a route of its own, too.
+    let told = ask(&server, "GET", &format!("/greetings/{token}"));
+    assert_eq!(told, "Finished: [greeting: \"Hello, Ada\"]\n");
+    assert_eq!(ask(&server, "GET", "/greetings/no-token"), "no such greeting");
+    // Its kind of action is described and checked.
+    let help = ask(&server, "GET", "/aci/action=Help&HelpAction=Greet");
+    assert!(help.contains("Who is greeted"), "{help}");
+    let (code, why) = Answer(ask(&server, "GET", "/aci/action=Greet&Seconds=soon")).error();
+    assert_eq!(code, "ERRORPARAMINVALID");
+    assert!(why.contains("a whole number from 0 to 3600"), "{why}");
     // Connections stay open for as long as replies say.
     let reply = server.send(b"GET /aci/action=GetPid HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(reply.header("keep-alive"), Some("timeout=28"));
@@ -81,7 +87,7 @@ fn the_example_works_as_it_says_and_answers_waiting_clients_before_it_ends() {
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("the request is sent");
     }
-    let counts = "Greetings: 1 Queued, 1 Processing, 1 Finished, 1 Error\n";
+    let counts = "Greetings: 1 Queued, 1 Processing, 1 Finished\n";
     wait_until(counts, || ask(&server, "GET", "/") == counts);
     server.signal("TERM");
     let polled = Answer(Reply::read(&mut polls).body_text()).success();

@@ -41,11 +41,14 @@ mod metrics;
 mod operating;
 #[cfg(target_os = "linux")]
 mod packaging;
+#[cfg(target_os = "linux")]
+mod pages;
 #[cfg(unix)]
 mod postgres;
 mod program;
 #[cfg(target_os = "linux")]
 mod programs;
+#[cfg(unix)]
 mod readme;
 #[cfg(unix)]
 mod reload;

@@ -154,7 +154,7 @@ fn a_path_with_a_tilde_is_told() {
 }
 
 #[test]
-fn a_misspelt_action_is_told_which_is_meant() {
+fn a_misspelt_name_is_told_which_is_meant() {
     let home = Home::new(CONFIG);
     let server = home.start();
     for (action, meant) in [
@@ -164,6 +164,19 @@ fn a_misspelt_action_is_told_which_is_meant() {
     ] {
         let (code, description) = server.ask(action).error();
         assert_eq!(code, "ERRORNOTIMPLEMENTED");
+        assert!(description.ends_with(meant), "{description}");
+    }
+    for (request, meant) in [
+        (
+            "QueueInfo&QueueAction=getStatus&QueueName=Proces",
+            "Allowed: one of Process, Once. Is Process meant?",
+        ),
+        ("QueueInfo&QueueAction=getStatus&QueueName=Wobble", "Allowed: one of Process, Once."),
+        ("Help&HelpAction=QueueInf", " Is QueueInfo meant?"),
+        ("ScheduleInfo&ScheduleAction=add&ScheduleName=a&QueueName=Onc", " Is Once meant?"),
+    ] {
+        let (code, description) = server.ask(request).error();
+        assert_eq!(code, "ERRORPARAMINVALID", "{request}");
         assert!(description.ends_with(meant), "{description}");
     }
 }

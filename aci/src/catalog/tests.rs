@@ -131,9 +131,9 @@ fn requests_are_checked_by_table() {
 fn strict_errors_name_the_nearest_parameter() {
     let hint =
         |name: &str| verdict(&SPEC, &[("Text", "x"), (name, "1")], true).unwrap_err().description;
-    assert!(hint("Numbr").ends_with("Did you mean Number?"));
-    assert!(hint("responsformat").ends_with("Did you mean ResponseFormat?"));
-    assert!(!hint("Elephant").contains("Did you mean"));
+    assert!(hint("Numbr").ends_with(" Is Number meant?"));
+    assert!(hint("responsformat").ends_with(" Is ResponseFormat meant?"));
+    assert!(!hint("Elephant").contains("meant?"));
 }
 
 #[test]

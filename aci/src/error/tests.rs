@@ -32,7 +32,7 @@ fn each_kind_has_its_number_code_and_texts() {
             "ACTIONDX502",
             "0x1F6",
             "ERRORPARAMINVALID",
-            "Token?",
+            "Is Token meant?",
         ),
         (
             AciError::malformed("no boundary"),
@@ -148,7 +148,7 @@ fn the_documentation_has_every_kind_to_the_letter() {
     listed.sort_unstable();
     assert_eq!(made, listed, "an error of each kind is needed above");
 
-    let docs = include_str!("../../../docs/README.md");
+    let docs = include_str!("../../../docs/aci.md");
     let (_, table) = docs.split_once("| number | code | `errorstring` | when |\n").unwrap();
     let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
     let mut documented: Vec<_> = rows

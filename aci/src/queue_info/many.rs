@@ -233,12 +233,9 @@ fn check_used(
         PairValue::Text(text) => text,
         PairValue::Bytes(_) => "(bytes)",
     };
-    let hint = if name.eq_ignore_ascii_case("Priority") && whom == MANY {
-        "; did you mean Min-Priority"
-    } else {
-        ""
-    };
-    Err(AciError::invalid(name, value, &format!("none with {word} of {whom}{hint}")))
+    let is_filter = name.eq_ignore_ascii_case("Priority") && whom == MANY;
+    let error = AciError::invalid(name, value, &format!("none with {word} of {whom}"));
+    Err(error.meant(is_filter.then_some("Min-Priority")))
 }
 
 /// Refuses what may have been meant to leave actions out.

@@ -258,13 +258,13 @@ fn a_command_to_many_says_which() {
             (vec![("Tokens", &after_both)], "the value 'x'. Allowed: one or more"),
             (vec![("Tokens", &after_both)], "; this is number 3 of 4."),
             (vec![("Tokens", &both), ("MaxResults", "1")], "of many actions"),
-            (vec![("Tokens", &both), ("Stat", "queued")], "Did you mean State?"),
+            (vec![("Tokens", &both), ("Stat", "queued")], "Is State meant?"),
             (vec![("Tokens", &both), ("Token", &encoded)], "The parameter Tokens has"),
             (vec![("Tokens", &both), ("State", "queued")], "none with Tokens"),
             (vec![("Tokens", &both), ("parameter.x", "1")], "none with Tokens"),
             (vec![("Tokens", &both), ("All", "true")], "none with Tokens"),
             (vec![("Token", &encoded), ("All", "true")], "none with Token"),
-            (vec![fetch, ("All", "true"), ("Stat", "queued")], "Did you mean State?"),
+            (vec![fetch, ("All", "true"), ("Stat", "queued")], "Is State meant?"),
             (vec![fetch, ("All", "true"), ("Log", "true")], "none with"),
             (vec![fetch, ("All", "true"), ("WaitFor", "end")], "The parameter WaitFor has"),
             (vec![fetch, ("All", "true"), ("Parameter.", "x")], "no parameter 'Parameter.'"),
@@ -273,9 +273,9 @@ fn a_command_to_many_says_which() {
             (vec![("All", "true")], "The parameter QueueName is required"),
         ];
         if word != "changepriority" {
-            refused.push((vec![("Tokens", &both), ("Priority", "5")], "did you mean Min-Priority"));
+            refused.push((vec![("Tokens", &both), ("Priority", "5")], "Is Min-Priority meant?"));
             let filters = vec![fetch, ("All", "true"), ("Priority", "5"), ("State", "finished")];
-            refused.push((filters, "did you mean Min-Priority"));
+            refused.push((filters, "Is Min-Priority meant?"));
         }
         if word != "delete" {
             for filter in [("State", "queued"), ("Text", "x"), ("PARAMETER.a", "b")] {
@@ -348,10 +348,7 @@ fn a_whole_queue_is_steered_only_if_that_was_meant() {
     }
     let misspelt = [("QueueAction", "stop"), ("QueueName", "Fetch"), ("Tokns", "X")];
     let error = read(&misspelt).unwrap_err().description;
-    assert!(
-        error.contains("Did you mean Tokens?") || error.contains("Did you mean Token?"),
-        "{error}"
-    );
+    assert!(error.contains("Is Tokens meant?") || error.contains("Is Token meant?"), "{error}");
     let empty = [("QueueAction", "stop"), ("QueueName", "Fetch"), ("Token", "")];
     let error = read(&empty).unwrap_err().description;
     assert!(error.contains("none with stop of a whole queue"), "{error}");
@@ -404,7 +401,7 @@ fn a_list_says_which_of_its_parameters_select_nothing() {
     let told = warning(&[("Stat", "queued")]).unwrap();
     assert_eq!(
         told,
-        "This parameter is not known to getStatus and had no effect: 'Stat' (did you mean State?)."
+        "This parameter is not known to getStatus and had no effect: 'Stat' (is State meant?)."
     );
     let many: Vec<_> = ["Priority", "a", "b", "c", "d", "e", "f"].map(|name| (name, "1")).into();
     let told = warning(&many).unwrap();

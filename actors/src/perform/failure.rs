@@ -7,7 +7,8 @@ use std::fmt;
 ///
 /// Every error becomes a failure by `?`. Its text and those of its sources are shown to the client, so map an error that
 /// names what clients must not know to another one first. An error with [`StopRequested`] among its sources becomes
-/// [`Failure::Stopped`]. For the sake of `?`, a failure is no [`std::error::Error`] itself.
+/// [`Failure::Stopped`]. For the sake of `?`, a failure is no [`std::error::Error`] itself. What is none either, such as a
+/// boxed error, becomes one by [`Failure::from_boxed`].
 ///
 /// ```
 /// use actiond_actors::{Failure, Node, Report};
@@ -45,6 +46,46 @@ impl Failure {
         Self::Failed(text.into())
     }
 
+    /// Makes a failure of a boxed error, or of what becomes one: a text, an error of a crate such as `anyhow`. It says the same as the
+    /// error itself would by `?`.
+    ///
+    /// ```
+    /// use actiond_actors::{Failure, Report};
+    ///
+    /// fn fetch() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    ///     Err("nobody answers".into())
+    /// }
+    ///
+    /// fn work() -> Result<Report, Failure> {
+    ///     let page = fetch().map_err(Failure::from_boxed)?;
+    ///     Ok(vec![actiond_actors::Node::text("page", page)])
+    /// }
+    ///
+    /// assert_eq!(work(), Err(Failure::failed("nobody answers")));
+    /// ```
+    pub fn from_boxed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::of(&*error.into())
+    }
+
+    /// Makes a failure of an error and its sources.
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<StopRequested>() {
+                return Self::Stopped;
+            }
+            let said = error.to_string();
+            // Many errors repeat the text of their source in their own.
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = error.source();
+        }
+        Self::Failed(text)
+    }
+
     /// Makes a failure that another attempt would only repeat, with this text, which is shown to the client.
     pub fn fatal(text: impl Into<String>) -> Self {
         Self::Fatal(text.into())
@@ -64,21 +105,7 @@ impl fmt::Display for Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(error) = cause {
-            if error.is::<StopRequested>() {
-                return Self::Stopped;
-            }
-            let said = error.to_string();
-            // Many errors repeat the text of their source in their own.
-            if !text.contains(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = error.source();
-        }
-        Self::Failed(text)
+        Self::of(&error)
     }
 }
 
@@ -117,6 +144,11 @@ mod tests {
         assert_eq!(failure(Inner::Shut), Failure::failed(text));
         assert_eq!(failure(Inner::Asked(StopRequested)), Failure::Stopped);
         assert_eq!(Failure::from(StopRequested), Failure::Stopped);
+        assert_eq!(Failure::from_boxed(StopRequested), Failure::Stopped);
+        assert_eq!(
+            Failure::from_boxed(Box::new(Outer(Middle(Inner::Shut)))),
+            Failure::failed(text)
+        );
         let io = std::io::Error::other("on fire");
         assert_eq!(Failure::from(io), Failure::failed("on fire"));
         let deep = (0..60).fold(Node::new("a"), |node, _| Node::new("a").node(node));

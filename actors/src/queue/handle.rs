@@ -49,7 +49,13 @@ pub struct QueueHandle {
 
 impl fmt::Debug for QueueHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueHandle").field("name", &self.name()).finish_non_exhaustive()
+        let Summary { paused, counts } = self.summary();
+        let mut shown = f.debug_struct("QueueHandle");
+        shown.field("name", &self.name()).field("counts", &format_args!("{counts}"));
+        if paused {
+            shown.field("paused", &true);
+        }
+        shown.finish_non_exhaustive()
     }
 }
 

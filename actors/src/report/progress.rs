@@ -1,5 +1,7 @@
 //! The progress of a running action, as a percentage or in stages.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Progress of a running action.
@@ -14,13 +16,28 @@ use serde::{Deserialize, Serialize};
 /// ]);
 /// assert_eq!(progress.percent(), 80.0);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// True while the amount of work is still being measured, so that the figures may jump.
     pub measuring: bool,
     /// The stages, in the order in which they are worked through.
     pub stages: Vec<Stage>,
     percent: f64,
+}
+
+/// The percentage, and what else there is.
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} %", self.percent())?;
+        if self.measuring {
+            f.write_str(", measuring")?;
+        }
+        if !self.stages.is_empty() {
+            f.write_str(" ")?;
+            self.stages.fmt(f)?;
+        }
+        Ok(())
+    }
 }
 
 impl Progress {
@@ -44,7 +61,7 @@ impl Progress {
 }
 
 /// One stage of an action's work; stages nest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// The stage's title.
     pub title: String,
@@ -79,6 +96,21 @@ impl StageStatus {
             Self::Processing => "Processing",
             Self::Finished => "Finished",
         }
+    }
+}
+
+/// The title, the status and how far it is.
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {} {:.1} %", self.title, self.status.name(), self.percentage())?;
+        if let Some((done, of)) = self.counted {
+            write!(f, " ({done} of {of})")?;
+        }
+        if !self.stages.is_empty() {
+            f.write_str(" ")?;
+            self.stages.fmt(f)?;
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::action::State;
 /// let counts: Counts = [State::Queued, State::Paused, State::Queued].into_iter().collect();
 /// assert_eq!((counts.queued(), counts.running(), counts.finished()), (2, 1, 0));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts([u64; State::ALL.len()]);
 
 impl Counts {
@@ -64,6 +64,12 @@ impl FromIterator<State> for Counts {
     }
 }
 
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Counts({self})")
+    }
+}
+
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = State::ALL.into_iter().map(|state| (state, self.of(state)));
@@ -87,6 +93,7 @@ mod tests {
         assert_eq!(counts.to_string(), "no actions");
         counts.add(State::Error, 1);
         assert_eq!(counts.to_string(), "1 Error");
+        assert_eq!(format!("{counts:?}"), "Counts(1 Error)");
         counts.add(State::Queued, 2_000);
         counts.add(State::Processing, 3);
         assert_eq!(counts.to_string(), "2000 Queued, 3 Processing, 1 Error");

@@ -553,8 +553,8 @@ pub struct QueueState {
     pub counts: Counts,
 }
 
-/// One action as it stands in the store.
-#[derive(Debug, Clone, PartialEq)]
+/// One action as it stands in the store. Debug output leaves out what there is not.
+#[derive(Clone, PartialEq)]
 pub struct Record {
     /// Its id.
     pub id: ActionId,
@@ -593,6 +593,58 @@ pub struct Record {
     pub position: Option<u64>,
     /// The data that it was submitted with beside its parameters, if any.
     pub origin: Option<Box<Origin>>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Named one by one, so that a new field is not forgotten.
+        let Self {
+            id,
+            state,
+            priority,
+            attempt,
+            queued_at,
+            started_at,
+            finished_at,
+            processing_ms,
+            percent,
+            not_before,
+            worker,
+            error,
+            report,
+            taken_by,
+            run_by,
+            figures,
+            position,
+            origin,
+        } = self;
+        let mut shown = f.debug_struct("Record");
+        shown.field("id", id).field("state", state).field("priority", priority);
+        shown.field("attempt", attempt).field("queued_at", queued_at);
+        let mut if_some = |name, value: Option<&dyn fmt::Debug>| {
+            if let Some(value) = value {
+                shown.field(name, value);
+            }
+        };
+        if_some("started_at", as_debug(started_at));
+        if_some("finished_at", as_debug(finished_at));
+        if_some("processing_ms", (*processing_ms != 0).then_some(processing_ms));
+        if_some("percent", (*percent != 0.0).then_some(percent));
+        if_some("not_before", as_debug(not_before));
+        if_some("worker", as_debug(worker));
+        if_some("error", as_debug(error));
+        if_some("report", (!report.is_empty()).then_some(report));
+        if_some("taken_by", as_debug(taken_by));
+        if_some("run_by", as_debug(run_by));
+        if_some("figures", as_debug(figures));
+        if_some("position", as_debug(position));
+        if_some("origin", as_debug(origin));
+        shown.finish()
+    }
+}
+
+fn as_debug<T: fmt::Debug>(value: &Option<T>) -> Option<&dyn fmt::Debug> {
+    value.as_ref().map(|value| value as &dyn fmt::Debug)
 }
 
 /// An attempt that has ended without ending its action, or whose action was tried again later.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::endpoint::Endpoint;
+use super::super::errors::no_such;
 use super::super::queues;
 use super::EVENTS;
 use crate::aci::catalog::builtin::{COMMON, QUEUE_INFO};
@@ -67,8 +68,8 @@ impl Endpoint {
     ) -> Result<Option<Vec<String>>, AciError> {
         let find = |name: &str| {
             self.queue(name).map(|served| served.queue.name().to_owned()).ok_or_else(|| {
-                let known = seen.map_or_else(|| queues::names(self), |seen| seen.join(", "));
-                AciError::invalid(QUEUE, name, &format!("one of {known}"))
+                let all = || queues::names(self).map(str::to_owned).collect();
+                no_such(QUEUE, name, &seen.map_or_else(all, <[String]>::to_vec))
             })
         };
         // Each once, however often it is named: they are kept for as long as somebody listens.
@@ -114,7 +115,7 @@ fn unknown(pairs: &Pairs) -> Vec<String> {
     let is_unknown = |name: &str| !known().any(|known| known.eq_ignore_ascii_case(name));
     let names = pairs.iter().map(|(name, _)| name).filter(|name| is_unknown(name));
     let warning = |name: &str| {
-        let meant = nearest(name, known()).map(|near| format!("; did you mean {near}?"));
+        let meant = nearest(name, known()).map(|near| format!("; is {near} meant?"));
         let name = shorten(name).replace(char::is_control, " ");
         format!("the parameter '{name}' is not known{}", meant.unwrap_or_default())
     };

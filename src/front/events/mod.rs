@@ -14,12 +14,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::Local;
 
-use super::authorize::refused;
+use super::authorize::{refused, to_see};
 use super::endpoint::Endpoint;
 use super::message::Caller;
 use super::scrape::count_refusal;
 use crate::access::{Access, Concerned, Wanted};
-use crate::aci::catalog::builtin::QUEUE_INFO;
 use crate::aci::error::AciError;
 use crate::aci::request::Pairs;
 use crate::aci::response::{self, ResponseFormat};
@@ -154,12 +153,6 @@ impl Endpoint {
             _ => Ok((visible.len() < all.len()).then_some(visible)),
         }
     }
-}
-
-/// Returns what a caller has to be allowed who is told of a queue.
-const fn to_see(queue: &str) -> Wanted<'_> {
-    let queue = Concerned::Queue(queue);
-    Wanted { action: QUEUE_INFO.name, subaction: Some("getStatus"), role: QUEUE_INFO.role, queue }
 }
 
 impl Hearing {

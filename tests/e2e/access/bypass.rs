@@ -277,3 +277,28 @@ fn an_action_of_the_service_port_that_is_named_twice() {
     assert_eq!(server.ask("GetStatus").success().must("draining"), "false");
     end(server);
 }
+
+/// A name that is nearly right is told only to whom it is no secret.
+#[test]
+fn a_queue_that_a_caller_may_not_see_is_not_named() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    let limited = Who::at("192.0.2.7");
+    for (target, told, untold) in [
+        ("/action=Proces", "Is Process meant?", "Other"),
+        ("/action=Othr", "was not recognised", "Other"),
+        ("/action=QueueInfo&QueueAction=getStatus&QueueName=Othr", "Permission denied", "Other"),
+        (
+            "/action=QueueInfo&QueueAction=getStatus&QueueName=Proces",
+            "Permission denied",
+            "Process",
+        ),
+    ] {
+        let reply = send_to(server.address, &limited.get(target)).body_text();
+        assert!(reply.contains(told) && !reply.contains(untold), "{target}: {reply}");
+    }
+    // Who may see all queues is helped with all of them.
+    let viewer = Who::at("203.0.113.5");
+    let reply = send_to(server.address, &viewer.get("/action=Othr")).body_text();
+    assert!(reply.contains("Is Other meant?"), "{reply}");
+}

@@ -56,7 +56,7 @@ fn what_is_misspelt_is_not_passed_over() {
     server.submit("");
     stream.next().unwrap();
     let comments = stream.comments.join("\n");
-    assert!(comments.contains("'Tokn' is not known; did you mean Token?"), "{comments}");
+    assert!(comments.contains("'Tokn' is not known; is Token meant?"), "{comments}");
 
     let home = Home::new(&config("StrictActionValidation=true"));
     let server = home.start();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::calls::Answer;
+use super::super::example::built;
 use super::super::server::{Home, Server, wait_until};
 use super::super::skip::skipped;
 use super::CONFIG;
@@ -22,6 +23,7 @@ impl Worker {
         let (needs, file): (&[&str], _) = match language {
             "Python" => (&["python3"], "worker.py"),
             "JavaScript" => (&["node"], "worker.mjs"),
+            "Rust" => (&[], "worker.rs"),
             _ => (&["bash", "curl", "jq"], "worker.sh"),
         };
         for program in needs {
@@ -35,8 +37,15 @@ impl Worker {
                 return None;
             }
         }
-        let mut command = Command::new(needs[0]);
-        command.arg(folder.join(file)).arg(format!("http://{address}"));
+        let mut command = match needs.first() {
+            Some(interpreter) => {
+                let mut command = Command::new(interpreter);
+                command.arg(folder.join(file));
+                command
+            }
+            None => Command::new(built("worker")),
+        };
+        command.arg(format!("http://{address}"));
         command.args(["Render", name]).stdin(Stdio::null()).stdout(Stdio::null());
         Some(Self(command.spawn().expect("it starts")))
     }
@@ -273,4 +282,14 @@ fn the_worker_in_javascript_does_all() {
 #[test]
 fn the_worker_in_shell_does_all() {
     does_all("shell");
+}
+
+#[test]
+fn the_worker_in_rust_outlasts_a_proxy() {
+    outlasts_a_proxy("Rust");
+}
+
+#[test]
+fn the_worker_in_rust_does_all() {
+    does_all("Rust");
 }

@@ -89,7 +89,7 @@ fn a_list_warns_of_a_filter_that_there_is_not() {
     let token = server.submit_to("Work", "&Password=hush%20hush");
     server.outcome("Work", &token);
     for (rest, expected) in [
-        ("&Stat=error", "'Stat' (did you mean State?)"),
+        ("&Stat=error", "'Stat' (is State meant?)"),
         ("&Priority=5", "'Priority'"),
         ("&Parameter.=5", "'Parameter.'"),
         ("&Parameter=5&Foo=1", "'Parameter', 'Foo'"),
@@ -114,7 +114,7 @@ fn a_list_warns_of_a_filter_that_there_is_not() {
     let home = Home::new(&strict);
     let server = home.start();
     assert_eq!(found(&server, "&Parameter.Any=1&ActionID=a&Text=b"), [""; 0]);
-    for (name, expected) in [("Stat", "Did you mean State?"), ("Parameter.", "'Parameter.'")] {
+    for (name, expected) in [("Stat", "Is State meant?"), ("Parameter.", "'Parameter.'")] {
         let (code, description) = server.info("Work", "getStatus", &format!("&{name}=x")).error();
         assert_eq!(code, "ERRORPARAMINVALID");
         assert!(description.contains(expected), "{description}");
