@@ -101,6 +101,37 @@ fn one_that_was_added_is_marked_so_and_kept_until_it_is_removed() {
 }
 
 #[test]
+fn what_it_does_not_know_is_refused_or_told_and_lists_are_lists() {
+    let server = Home::new(&with(RARELY)).start();
+    for (action, more) in [("pause", "Schedulename2=x"), ("run", "Name=Grace"), ("remove", "Hour=")]
+    {
+        let ask = format!("ScheduleInfo&ScheduleAction={action}&ScheduleName=Ticker&{more}");
+        let (code, text) = server.ask(&ask).error();
+        let name = more.split('=').next().unwrap();
+        assert!(code == "ERRORPARAMINVALID" && text.contains(name), "{ask}: {code} {text}");
+        assert!(text.contains(&format!("ScheduleAction={action}")), "{ask}: {text}");
+    }
+    assert_eq!(server.schedules().must("paused"), "false");
+    server.nothing_was_queued("Process");
+    let listed = server.ask("ScheduleInfo&SchedulName=Ticker").success();
+    assert!(listed.must("warning").contains("did you mean ScheduleName?"), "{}", listed.0);
+    assert_eq!(server.schedules().value("warning"), None);
+
+    for form in ["json", "simplejson"] {
+        let listed = server.ask(&format!("ScheduleInfo&ResponseFormat={form}"));
+        let read: serde_json::Value = serde_json::from_str(&listed.0).expect("JSON");
+        let data = &read["autnresponse"]["responsedata"];
+        assert_eq!(data["schedule"].as_array().map(Vec::len), Some(1), "{}", listed.0);
+        let shown = &data["schedule"][0]["parameters"]["parameter"][0];
+        assert_eq!(*shown, serde_json::json!({ "@name": "Name", "@value": "Ada" }), "{form}");
+        let ran = "ScheduleInfo&ScheduleAction=run&ScheduleName=Ticker&ResponseFormat=";
+        let ran = server.ask(&format!("{ran}{form}"));
+        let read: serde_json::Value = serde_json::from_str(&ran.0).expect("JSON");
+        assert!(read["autnresponse"]["responsedata"]["schedule"].is_array(), "{}", ran.0);
+    }
+}
+
+#[test]
 fn what_can_not_be_done_is_told_by_its_parameter() {
     let home = Home::new(&with(RARELY));
     let server = home.start();
