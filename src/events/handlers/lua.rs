@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actiond_actors::{Parameters, Value};
+use actiond_actors::{Parameters, QueueError, Value};
 use futures_util::future::BoxFuture;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Variadic, VmState};
@@ -165,8 +165,11 @@ fn text(error: &mlua::Error) -> String {
 
 /// Reads the parameters of an action for the script.
 pub trait Requests: Send + Sync + 'static {
-    /// Returns the parameters of the action that an event is about; none if they are not kept any more.
-    fn request<'e>(&'e self, event: &'e OutboxEvent) -> BoxFuture<'e, Parameters>;
+    /// Returns the parameters of the action that an event is about; none if they are not kept any more, or are too large.
+    fn request<'e>(
+        &'e self,
+        event: &'e OutboxEvent,
+    ) -> BoxFuture<'e, Result<Parameters, QueueError>>;
 }
 
 /// Calls a script for each event.
@@ -212,7 +215,9 @@ impl Deliver for LuaHandler {
                 ));
             };
             let request = match &event.about {
-                About::Action(_) => requests.request(&event).await,
+                About::Action(_) => requests.request(&event).await.map_err(|error| {
+                    Undelivered::for_now(format!("the parameters can't be read: {error}"))
+                })?,
                 About::Queue(_) => Parameters::default(),
             };
             let patience = settings.timeout + PATIENCE;
@@ -239,9 +244,12 @@ mod tests {
     struct Asked;
 
     impl Requests for Asked {
-        fn request<'e>(&'e self, _: &'e OutboxEvent) -> BoxFuture<'e, Parameters> {
+        fn request<'e>(
+            &'e self,
+            _: &'e OutboxEvent,
+        ) -> BoxFuture<'e, Result<Parameters, QueueError>> {
             let given = [("Name", Value::from("Ada")), ("File", Value::Bytes(vec![0, 255]))];
-            Box::pin(async { Parameters::from_iter(given) })
+            Box::pin(async { Ok(Parameters::from_iter(given)) })
         }
     }
 
