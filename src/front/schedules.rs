@@ -11,11 +11,11 @@ use crate::aci::element::{Content, Element};
 use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, parse_query};
 use crate::aci::shown::ShownParameter;
-use crate::aci::words::parse_bool;
+use crate::aci::words::{parse_bool, shorten};
 use crate::config::is_name;
 use crate::schedules::{
     BadParameter, CatchUp, Definition, Fault, Overlap, Schedule, ScheduleError, ScheduleStatus,
-    Schedules, Timing, check_parameters, keys,
+    Schedules, Timing, check_parameters, keys, meant,
 };
 
 const ACTION: &str = "ScheduleAction";
@@ -55,7 +55,11 @@ pub(super) async fn schedule_info(call: &Call<'_>) -> Result<Vec<Element>, AciEr
         "resume" => schedules.resume(name).await.map_err(failed)?,
         "remove" => schedules.remove(name).await.map_err(failed)?,
         // The catalog lets nothing else through.
-        _ => schedules.add(new_schedule(call, name)?).await.map_err(failed)?,
+        _ => {
+            let (schedule, warning) = new_schedule(call, name)?;
+            schedules.add(schedule).await.map_err(failed)?;
+            reply.extend(warning.map(|warning| Element::text("warning", warning)));
+        }
     }
     log::info!("schedule {name}: {action} was asked for {}", call.caller);
     Ok(reply)
@@ -131,8 +135,9 @@ fn parameters(call: &Call<'_>, definition: &Definition) -> Element {
     Element::new("parameters").children(each)
 }
 
-/// Makes the schedule that a request wants to add, with all of it checked.
-fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
+/// Makes the schedule that a request wants to add, with all of it checked; and a warning, if a parameter of the action may have been
+/// meant as one of the schedule.
+fn new_schedule(call: &Call<'_>, name: &str) -> Result<(Schedule, Option<String>), AciError> {
     let pairs = &call.pairs;
     if !is_name(name) {
         let allowed = "a name of 1 to 64 characters out of letters, digits, `_` and `-`";
@@ -183,8 +188,15 @@ fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
             .unwrap_or_default(),
         enabled: pairs.given(keys::ENABLED).and_then(parse_bool).unwrap_or(true),
     };
-    match Timing::of(&definition) {
-        Ok(_) => Ok(Schedule { name: name.to_owned(), definition }),
+    let own = || pairs.iter().map(|(name, _)| name).filter(|name| !is_known(&SCHEDULE_INFO, name));
+    let keys = || SCHEDULE_INFO.params.iter().map(|param| &*param.name);
+    let misspelt = own().find_map(|own| Some((own, meant(&served.params, own, keys())?)));
+    let warning = misspelt.map(|(own, near)| {
+        format!("{} is a parameter of the action. Did you mean {near}?", shorten(own))
+    });
+    let now = call.endpoint.system().clock().now();
+    match Timing::of(&definition).and_then(|timing| timing.check_due(now)) {
+        Ok(()) => Ok((Schedule { name: name.to_owned(), definition }, warning)),
         Err(Fault { key, allowed }) => Err(match pairs.given(key) {
             Some(value) => AciError::invalid(key, value, &allowed),
             None => AciError::missing(key, &allowed),

@@ -163,6 +163,16 @@ fn a_bad_schedule_stops_the_start() {
 }
 
 #[test]
+fn one_that_is_over_is_told_and_does_no_harm() {
+    let home = Home::new(&with("Cycles=1\nStartTime=2020-01-01 00:00:00\nEnable=false"));
+    let server = home.start();
+    server.wait_for_line(&["WARN", "[Ticker] Enable is a parameter", "Is Enabled meant?"]);
+    server.wait_for_line(&["WARN", "schedule Ticker is over"]);
+    assert_eq!(server.schedules().value("next"), None);
+    server.nothing_was_queued("Process");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_schedule_that_a_reload_turns_off_and_on_begins_then() {
     let home = Home::new(&with(EACH_SECOND));

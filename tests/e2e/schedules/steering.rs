@@ -94,6 +94,10 @@ fn one_that_was_added_is_marked_so_and_kept_until_it_is_removed() {
     assert!(status.0.contains("Good night") && status.0.contains("Grace"), "{}", status.0);
     assert_eq!(server.schedules().values("name"), ["Extra", "Ticker"]);
 
+    let misspelt = "ScheduleInfo&ScheduleAction=add&ScheduleName=Y&QueueName=Process&Cron=@yearly&Enable=false";
+    let added = server.ask(misspelt).success();
+    assert_eq!(added.must("warning"), "Enable is a parameter of the action. Did you mean Enabled?");
+    server.change_schedule("remove", "Y").success();
     server.change_schedule("remove", "Extra").success();
     server.kill();
     let server = home.start();
@@ -147,6 +151,11 @@ fn what_can_not_be_done_is_told_by_its_parameter() {
         (&[("Cron", "@daily"), ("Cycles", "0")], invalid, "Cycles has the value '0'"),
         (&[("Cron", "@daily"), ("TimeZone", "Mars")], invalid, "TimeZone has the value 'Mars'"),
         (&[("Cron", "@daily"), ("StartTime", "soon")], invalid, "StartTime has the value 'soon'"),
+        (
+            &[("StartTime", "2020-01-01 00:00:00"), ("Cycles", "1")],
+            invalid,
+            "StartTime has the value '2020-01-01 00:00:00'. Allowed: a time to come",
+        ),
         (&[("Cron", "@daily"), ("Overlap", "x")], invalid, "skip, queue, replace"),
         (&[("Cron", "@daily"), ("Sleep", "x")], invalid, "Sleep has the value 'x'"),
         (&[("Cron", "@daily"), ("Parameters", "Sleep=x")], invalid, "Sleep has the value 'x'"),
