@@ -9,6 +9,7 @@ use super::{AT_ONE_LOOK, Next, Runner};
 /// The time after which what is due counts as missed. Until then each due time has its action, however late; and of those at which no
 /// server was there the latest.
 const LATE_MS: i64 = 60_000;
+
 impl Runner {
     /// Returns the latest due time that was missed, if this one was.
     pub(super) fn missed(
